@@ -1,0 +1,4 @@
+//! Rebuilds the crate when a migration is added: the list is compiled in.
+fn main() {
+    println!("cargo:rerun-if-changed=sql");
+}
