@@ -1,0 +1,209 @@
+//! The middleware around the whole router: trace context in, finished problems out.
+//!
+//! It runs on every request of the hot path, so a successful one costs two boxes (the future and the request extension), one
+//! response header and no formatting. The span and the line per request exist only where the log filter lets `debug` through.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt::Write;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use tower::{Layer, Service};
+use tracing::{Instrument, Level};
+
+use crate::{Problem, Trace};
+
+/// The layer that finishes every [`Problem`]; goes around the router once, outermost.
+///
+/// Handlers find the request's [`Trace`] as an argument. The answer carries it as `traceresponse`.
+#[must_use]
+pub fn layer() -> ProblemLayer {
+    ProblemLayer
+}
+
+/// See [`layer`].
+#[derive(Debug, Clone, Copy)]
+pub struct ProblemLayer;
+
+impl<S> Layer<S> for ProblemLayer {
+    type Service = ProblemService<S>;
+
+    fn layer(&self, inner: S) -> ProblemService<S> {
+        ProblemService(inner)
+    }
+}
+
+/// A service whose every refusal is a problem; made by [`layer`].
+#[derive(Debug, Clone)]
+pub struct ProblemService<S>(S);
+
+impl<S> Service<Request> for ProblemService<S>
+where
+    S: Service<Request, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let asked = Asked::of(&request);
+        request.extensions_mut().insert(asked.trace);
+        let span = tracing::debug_span!(
+            "request",
+            trace_id = asked.trace.trace_id(),
+            method = asked.method.as_str(),
+            path = asked.uri.path(),
+        );
+        let answer = AssertUnwindSafe(self.0.call(request)).catch_unwind();
+        let finish = async move {
+            let response = match answer.await {
+                Ok(Ok(response)) => response.into_response(),
+                Err(panic) => {
+                    Problem::internal(format!("panic: {}", panic_message(&*panic))).into_response()
+                }
+            };
+            Ok(asked.finish(response).await)
+        };
+        // An absent span would still cost its share of every poll.
+        if span.is_disabled() {
+            Box::pin(finish)
+        } else {
+            Box::pin(finish.instrument(span))
+        }
+    }
+}
+
+/// What of the request is needed once it is answered. Cheap to keep: the parts are reference-counted.
+struct Asked {
+    trace: Trace,
+    method: Method,
+    uri: Uri,
+    /// Only where the line per request will be written.
+    since: Option<Instant>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self {
+            trace: Trace::of(request.headers()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            since: tracing::enabled!(Level::DEBUG).then(Instant::now),
+        }
+    }
+
+    async fn finish(self, mut response: Response) -> Response {
+        if response.status().is_client_error() || response.status().is_server_error() {
+            response = self.finish_refusal(response).await;
+        }
+        if let Ok(value) = HeaderValue::from_bytes(self.trace.traceparent().as_bytes()) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static("traceresponse"), value);
+        }
+        if let Some(since) = self.since {
+            let duration_ms = since.elapsed().as_secs_f64() * 1e3;
+            tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
+        }
+        response
+    }
+
+    async fn finish_refusal(&self, mut response: Response) -> Response {
+        let problem = match response.extensions_mut().remove::<Problem>() {
+            Some(problem) => problem,
+            None if is_plain(&response) => foreign_refusal(&mut response).await,
+            // Somebody's own JSON or page, such as the answer of a readiness check.
+            None => return response,
+        };
+        self.log_cause(&problem);
+        let finished = problem.render(Some(self.uri.path()), Some(self.trace.trace_id()));
+        let (finished, body) = finished.into_parts();
+        // What a handler or the router added (Allow, ETag, WWW-Authenticate) stays.
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers.extend(finished.headers);
+        *response.body_mut() = body;
+        response
+    }
+
+    /// The one place where hidden causes are logged, each once, with its chain.
+    fn log_cause(&self, problem: &Problem) {
+        let Some(cause) = problem.cause() else { return };
+        let (trace_id, method, path) =
+            (self.trace.trace_id(), self.method.as_str(), self.uri.path());
+        let error = chain(cause);
+        if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(trace_id, method, path, error, "request failed");
+        } else {
+            tracing::warn!(
+                trace_id,
+                method,
+                path,
+                status = problem.status().as_u16(),
+                error,
+                "request refused"
+            );
+        }
+    }
+}
+
+/// An answer of the router's or an extractor's own: no body or a line of text.
+fn is_plain(response: &Response) -> bool {
+    response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_none_or(|value| value.as_bytes().starts_with(b"text/plain"))
+}
+
+/// Makes a problem of such an answer. What it says is passed on for 4xx and kept for the log otherwise.
+async fn foreign_refusal(response: &mut Response) -> Problem {
+    // A rejection is a line; more than this is somebody's document, not worth repeating.
+    const LONGEST: usize = 4096;
+    let status = response.status();
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    let said = to_bytes(body, LONGEST)
+        .await
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes.into()).ok())
+        .unwrap_or_default();
+    let problem = Problem::of_status(status);
+    match (said.is_empty(), status.is_server_error()) {
+        (true, _) => problem,
+        (false, true) => problem.caused_by(said),
+        (false, false) => problem.detail(said),
+    }
+}
+
+fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
