@@ -1,1 +1,21 @@
-//! messaging
+//! What the parts of Ordo say to each other over SQS, and how.
+//!
+//! - [`envelope`]: every body is a CloudEvents 1.0 event in structured JSON.
+//! - [`contract`]: the data inside: what the fulfilment saga asks of notification, and what it is answered.
+//! - [`queues`]: which queues there are, and their attributes.
+//! - [`producer`]: sends in batches, and says what became of each message.
+//! - [`consumer`]: receives, renews, retries, and ends in the dead-letter queue what cannot be done.
+//!
+//! Nothing here knows the rules of orders, and nothing rests on the queue alone: messages may be lost, doubled or late.
+
+pub mod contract;
+pub mod envelope;
+pub mod producer;
+pub mod queues;
+pub mod settings;
+
+pub use contract::{Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Template};
+pub use envelope::{CloudEvent, Contract, EnvelopeError};
+pub use producer::{Outgoing, Producer, ProducerSettings, SendError};
+pub use queues::{Queue, QueueError, QueueSettings, Queues};
+pub use settings::{InvalidSettings, SettingError};

@@ -1,0 +1,158 @@
+//! What the fulfilment saga and notification say to each other.
+//!
+//! The saga sends [`NotificationRequested`] to `ordo-notifications.fifo`; notification answers each with [`NotificationSent`] or
+//! [`NotificationFailed`] on `ordo-replies.fifo`. Field names are camelCase on the wire; every contract has a golden file.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::envelope::{CloudEvent, Contract, EnvelopeError, RawEvent};
+
+/// A customer is to be told something about an order. The data holds all the mail needs: notification looks nothing up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationRequested {
+    /// Names this mail, whatever the number of requests for it: one mail is sent per id. Derived from the id of the event that
+    /// caused it.
+    pub notification_id: Uuid,
+    /// Which request for this mail it is, from 1: a repeated request gets through the queue's deduplication.
+    pub attempt: u32,
+    /// Which mail.
+    pub template: Template,
+    /// Where to; without it, to the configured default recipient.
+    pub recipient: Option<String>,
+    /// The order it is about.
+    pub order_id: String,
+    /// Whose order it is.
+    pub customer_id: String,
+    /// ISO 4217 code of every amount here.
+    pub currency: String,
+    /// The order's total, as a decimal with the currency's own number of decimals.
+    pub total_amount: String,
+    /// What was ordered.
+    pub lines: Vec<Line>,
+}
+
+/// One line of an order, as the mail shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// What was ordered.
+    pub sku: String,
+    /// Its name as the customer saw it.
+    pub title: String,
+    /// How many.
+    pub quantity: u32,
+    /// The price of one, as a decimal.
+    pub unit_price: String,
+    /// Quantity times unit price, as a decimal.
+    pub line_total: String,
+}
+
+/// Which mail to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Template {
+    /// The order is confirmed.
+    OrderConfirmed,
+}
+
+impl Template {
+    /// Its name on the wire and in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OrderConfirmed => "order-confirmed",
+        }
+    }
+}
+
+/// The mail was handed over: the mail service accepted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSent {
+    /// The mail that was asked for.
+    pub notification_id: Uuid,
+    /// Which mail.
+    pub template: Template,
+    /// Where it went.
+    pub recipient: String,
+    /// The mail service's id for it.
+    pub provider_message_id: String,
+}
+
+/// The mail was not sent, and will not be: an operator may ask again under a new id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationFailed {
+    /// The mail that was asked for.
+    pub notification_id: Uuid,
+    /// Which mail.
+    pub template: Template,
+    /// Why, in words for an operator.
+    pub reason: String,
+}
+
+/// What notification answers to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotificationAnswer {
+    /// The mail was handed over.
+    Sent(NotificationSent),
+    /// It never will be.
+    Failed(NotificationFailed),
+}
+
+impl NotificationAnswer {
+    /// Reads a body from the replies queue, by its type.
+    pub fn parse(body: &str) -> Result<CloudEvent<Self>, EnvelopeError> {
+        let raw = RawEvent::parse(body)?;
+        if raw.kind == NotificationSent::TYPE {
+            Ok(raw.typed()?.map(Self::Sent))
+        } else if raw.kind == NotificationFailed::TYPE {
+            Ok(raw.typed()?.map(Self::Failed))
+        } else {
+            Err(EnvelopeError::UnexpectedType {
+                found: raw.kind,
+                expected: "ordo.notification.sent.v1 or ordo.notification.failed.v1",
+            })
+        }
+    }
+
+    /// The mail that the answer is about.
+    pub fn notification_id(&self) -> Uuid {
+        match self {
+            Self::Sent(sent) => sent.notification_id,
+            Self::Failed(failed) => failed.notification_id,
+        }
+    }
+}
+
+impl Contract for NotificationRequested {
+    const TYPE: &'static str = "ordo.notification.requested.v1";
+    const SOURCE: &'static str = "/ordo/sagas/order-fulfilment";
+
+    fn id(&self) -> Uuid {
+        self.notification_id
+    }
+}
+
+impl Contract for NotificationSent {
+    const TYPE: &'static str = "ordo.notification.sent.v1";
+    const SOURCE: &'static str = "/ordo/notification";
+
+    fn id(&self) -> Uuid {
+        Uuid::new_v5(&self.notification_id, b"sent")
+    }
+}
+
+impl Contract for NotificationFailed {
+    const TYPE: &'static str = "ordo.notification.failed.v1";
+    const SOURCE: &'static str = "/ordo/notification";
+
+    fn id(&self) -> Uuid {
+        Uuid::new_v5(&self.notification_id, b"failed")
+    }
+}
+
+#[cfg(test)]
+#[path = "contract/tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+use chrono::{DateTime, Utc};
+
+use super::*;
+
+const REQUESTED: &str = include_str!("../../golden/ordo.notification.requested.v1.json");
+const SENT: &str = include_str!("../../golden/ordo.notification.sent.v1.json");
+const FAILED: &str = include_str!("../../golden/ordo.notification.failed.v1.json");
+
+#[test]
+fn a_request_is_the_golden_bytes_and_reads_back() {
+    let event = CloudEvent::new("demo-1759035874968", noon(), requested()).traced(Some(TRACEPARENT.into()));
+
+    assert_eq!(event.to_json().unwrap(), REQUESTED.trim_end());
+    assert_eq!(CloudEvent::parse(REQUESTED).unwrap(), event);
+}
+
+#[test]
+fn an_answer_that_the_mail_was_sent_is_the_golden_bytes_and_reads_back() {
+    let event = CloudEvent::new("demo-1759035874968", noon(), sent());
+
+    assert_eq!(event.to_json().unwrap(), SENT.trim_end());
+    assert_eq!(NotificationAnswer::parse(SENT).unwrap(), event.map(NotificationAnswer::Sent));
+}
+
+#[test]
+fn an_answer_that_the_mail_failed_is_the_golden_bytes_and_reads_back() {
+    let event = CloudEvent::new("demo-1759035874968", noon(), failed());
+
+    assert_eq!(event.to_json().unwrap(), FAILED.trim_end());
+    assert_eq!(NotificationAnswer::parse(FAILED).unwrap(), event.map(NotificationAnswer::Failed));
+}
+
+#[test]
+fn a_request_is_no_answer() {
+    let error = NotificationAnswer::parse(REQUESTED).unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "the type is `ordo.notification.requested.v1`, expected `ordo.notification.sent.v1 or ordo.notification.failed.v1`"
+    );
+}
+
+#[test]
+fn both_answers_to_a_request_have_ids_of_their_own_and_always_the_same() {
+    assert_eq!(sent().id(), Uuid::new_v5(&notification_id(), b"sent"));
+    assert_eq!(failed().id(), Uuid::new_v5(&notification_id(), b"failed"));
+    assert_ne!(sent().id(), failed().id());
+}
+
+#[test]
+fn a_template_reads_and_writes_under_the_name_in_records() {
+    let json = serde_json::to_string(&Template::OrderConfirmed).unwrap();
+
+    assert_eq!(json, format!("\"{}\"", Template::OrderConfirmed.as_str()));
+}
+
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn notification_id() -> Uuid {
+    Uuid::from_u128(0x019a_a0b1_c2d3_7e4f_8a5b_6c7d_8e9f_a0b1)
+}
+
+fn requested() -> NotificationRequested {
+    NotificationRequested {
+        notification_id: notification_id(),
+        attempt: 1,
+        template: Template::OrderConfirmed,
+        recipient: Some("ada@example.com".into()),
+        order_id: "demo-1759035874968".into(),
+        customer_id: "customer-42".into(),
+        currency: "USD".into(),
+        total_amount: "129.99".into(),
+        lines: vec![Line {
+            sku: "sku-123".into(),
+            title: "Wireless Headphones".into(),
+            quantity: 1,
+            unit_price: "129.99".into(),
+            line_total: "129.99".into(),
+        }],
+    }
+}
+
+fn sent() -> NotificationSent {
+    NotificationSent {
+        notification_id: notification_id(),
+        template: Template::OrderConfirmed,
+        recipient: "ada@example.com".into(),
+        provider_message_id: "0100018f-0000".into(),
+    }
+}
+
+fn failed() -> NotificationFailed {
+    NotificationFailed {
+        notification_id: notification_id(),
+        template: Template::OrderConfirmed,
+        reason: "the mail service refused the mail: MessageRejected: Email address is not verified".into(),
+    }
+}

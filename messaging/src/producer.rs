@@ -1,0 +1,272 @@
+//! Sends messages in batches and says what became of each.
+//!
+//! Batches hold up to ten messages and a bounded number of bytes, and several travel at once. One group's messages are never in two
+//! batches at the same time, so their order is the caller's order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchError, SendMessageBatchOutput};
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
+use crate::settings::{Checks, InvalidSettings};
+
+/// SQS takes no more messages in one call.
+const BATCH_MESSAGES: usize = 10;
+
+/// Sends to one queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Producer {
+    client: Client,
+    queue_url: String,
+    settings: ProducerSettings,
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Messages of one group arrive in the order they were sent: the order id.
+    pub group_id: String,
+    /// A message sent again within five minutes under the same id is dropped by SQS.
+    pub dedup_id: String,
+    /// The body, a CloudEvent.
+    pub body: String,
+    /// String attributes beside it, at most ten.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Outgoing {
+    /// The message that carries an event. `attempt` tells a deliberate repetition from an accidental one: only the latter is
+    /// dropped by the queue.
+    pub fn event<T: Contract>(event: &CloudEvent<T>, attempt: u32) -> Result<Self, EnvelopeError> {
+        let mut attributes = vec![
+            ("content-type".to_owned(), BODY_CONTENT_TYPE.to_owned()),
+            ("ce-type".to_owned(), T::TYPE.to_owned()),
+            ("ce-id".to_owned(), event.id.to_string()),
+        ];
+        if let Some(traceparent) = &event.traceparent {
+            attributes.push(("traceparent".to_owned(), traceparent.clone()));
+        }
+        Ok(Self {
+            group_id: event.subject.clone(),
+            dedup_id: format!("{}-{attempt}", event.id),
+            body: event.to_json()?,
+            attributes,
+        })
+    }
+
+    /// What SQS counts against its limits: the body and every attribute's name, type and value.
+    fn bytes(&self) -> usize {
+        let attribute = |(name, value): &(String, String)| name.len() + "String".len() + value.len();
+        self.body.len() + self.attributes.iter().map(attribute).sum::<usize>()
+    }
+}
+
+/// How a producer sends.
+#[derive(Debug, Clone)]
+pub struct ProducerSettings {
+    /// The most bytes in one batch, and so in one message.
+    pub batch_bytes: usize,
+    /// How many batches travel at once.
+    pub concurrency: usize,
+}
+
+impl Default for ProducerSettings {
+    fn default() -> Self {
+        // What every SQS server takes; AWS itself takes four times as much.
+        Self { batch_bytes: 256 * 1024, concurrency: 4 }
+    }
+}
+
+impl ProducerSettings {
+    /// Names every setting outside its bounds.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let mut checks = Checks::default();
+        checks.within("batch_bytes", self.batch_bytes, 1024..=1024 * 1024);
+        checks.within("concurrency", self.concurrency, 1..=64);
+        checks.done()
+    }
+}
+
+/// Why a message was not sent. The others of the same call are not affected.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SendError {
+    /// The message can never be sent as it is.
+    #[error("the message has {bytes} bytes, more than the {limit} that a message may have")]
+    TooLong {
+        /// With its attributes.
+        bytes: usize,
+        /// The bound it breaks: `batch_bytes`.
+        limit: usize,
+    },
+    /// SQS took the batch and refused this message.
+    #[error("SQS refused the message: {code}: {message}")]
+    Refused {
+        /// SQS's error code.
+        code: String,
+        /// SQS's words.
+        message: String,
+        /// Whether the message is at fault: sending it again would not help.
+        sender_fault: bool,
+    },
+    /// The whole batch failed, after the SDK's own retries. It may have arrived all the same.
+    #[error("the batch could not be sent")]
+    Batch {
+        /// What went wrong.
+        source: Arc<SdkError<SendMessageBatchError>>,
+    },
+    /// The batch can't be put as SQS wants it.
+    #[error("the message can't be put in a batch")]
+    Build {
+        /// What is missing.
+        source: Arc<aws_sdk_sqs::error::BuildError>,
+    },
+    /// SQS answered for the batch and did not mention this message.
+    #[error("SQS did not say what became of the message")]
+    Unanswered,
+}
+
+impl Producer {
+    /// A producer for the queue at this address.
+    pub fn new(client: Client, queue_url: impl Into<String>, settings: ProducerSettings) -> Self {
+        Self { client, queue_url: queue_url.into(), settings }
+    }
+
+    /// Sends all of them. The result has one entry per message, in the order they were given; `Ok` means that SQS has it.
+    pub async fn send(&self, messages: Vec<Outgoing>) -> Vec<Result<(), SendError>> {
+        let mut results: Vec<_> = messages.iter().map(|_| Err(SendError::Unanswered)).collect();
+        let limit = self.settings.batch_bytes;
+        let mut sendable = Vec::with_capacity(messages.len());
+        for (nth, message) in messages.into_iter().enumerate() {
+            let bytes = message.bytes();
+            if bytes > limit {
+                results[nth] = Err(SendError::TooLong { bytes, limit });
+            } else {
+                sendable.push(Numbered { nth, bytes, message });
+            }
+        }
+        let lanes = lanes(sendable, self.settings.concurrency);
+        let mut answers =
+            stream::iter(lanes).map(|lane| self.send_lane(lane)).buffer_unordered(self.settings.concurrency.max(1));
+        while let Some(answered) = answers.next().await {
+            for (nth, result) in answered {
+                results[nth] = result;
+            }
+        }
+        results
+    }
+
+    /// One batch after the other.
+    async fn send_lane(&self, lane: Vec<Numbered>) -> Vec<(usize, Result<(), SendError>)> {
+        let mut answers = Vec::with_capacity(lane.len());
+        for batch in batches(lane, self.settings.batch_bytes) {
+            answers.extend(self.send_batch(batch).await);
+        }
+        answers
+    }
+
+    async fn send_batch(&self, batch: Vec<Numbered>) -> Vec<(usize, Result<(), SendError>)> {
+        let numbers: Vec<usize> = batch.iter().map(|it| it.nth).collect();
+        let entries: Result<Vec<_>, _> = batch.into_iter().map(Numbered::into_entry).collect();
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(source) => {
+                return all(&numbers, &SendError::Build { source: Arc::new(source) });
+            }
+        };
+        let sent = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries)).send().await;
+        match sent {
+            Ok(answer) => one_by_one(&numbers, &answer),
+            Err(source) => all(&numbers, &SendError::Batch { source: Arc::new(source) }),
+        }
+    }
+}
+
+/// A message with its place in the caller's list.
+struct Numbered {
+    nth: usize,
+    bytes: usize,
+    message: Outgoing,
+}
+
+impl Numbered {
+    fn into_entry(self) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+        let Outgoing { group_id, dedup_id, body, attributes } = self.message;
+        let mut entry = SendMessageBatchRequestEntry::builder()
+            .id(self.nth.to_string())
+            .message_group_id(group_id)
+            .message_deduplication_id(dedup_id)
+            .message_body(body);
+        for (name, value) in attributes {
+            entry = entry.message_attributes(name, text_attribute(value)?);
+        }
+        entry.build()
+    }
+}
+
+/// A message attribute of type String.
+pub(crate) fn text_attribute(value: String) -> Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
+    MessageAttributeValue::builder().data_type("String").string_value(value).build()
+}
+
+/// Spreads messages over at most `most` lanes, each group wholly in one; no more lanes than full batches would need.
+fn lanes(messages: Vec<Numbered>, most: usize) -> Vec<Vec<Numbered>> {
+    let count = messages.len().div_ceil(BATCH_MESSAGES).clamp(1, most.max(1));
+    let mut lanes: Vec<Vec<Numbered>> = (0..count).map(|_| Vec::new()).collect();
+    let mut lane_of_group: HashMap<String, usize> = HashMap::new();
+    for message in messages {
+        let lane = *lane_of_group.entry(message.message.group_id.clone()).or_insert_with(|| shortest(&lanes));
+        lanes[lane].push(message);
+    }
+    lanes
+}
+
+fn shortest(lanes: &[Vec<Numbered>]) -> usize {
+    (0..lanes.len()).min_by_key(|&lane| lanes[lane].len()).unwrap_or(0)
+}
+
+/// Cuts a lane into batches that respect both bounds.
+fn batches(lane: Vec<Numbered>, most_bytes: usize) -> Vec<Vec<Numbered>> {
+    let mut batches: Vec<Vec<Numbered>> = Vec::new();
+    let mut bytes = 0;
+    for message in lane {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_MESSAGES && bytes + message.bytes <= most_bytes => {
+                bytes += message.bytes;
+                batch.push(message);
+            }
+            _ => {
+                bytes = message.bytes;
+                batches.push(vec![message]);
+            }
+        }
+    }
+    batches
+}
+
+/// A batch can fail in part and still be answered with success.
+fn one_by_one(numbers: &[usize], answer: &SendMessageBatchOutput) -> Vec<(usize, Result<(), SendError>)> {
+    let mut by_id: HashMap<&str, Result<(), SendError>> = HashMap::new();
+    for sent in answer.successful() {
+        by_id.insert(sent.id(), Ok(()));
+    }
+    for refused in answer.failed() {
+        let error = SendError::Refused {
+            code: refused.code().into(),
+            message: refused.message().unwrap_or_default().into(),
+            sender_fault: refused.sender_fault(),
+        };
+        by_id.insert(refused.id(), Err(error));
+    }
+    let result = |nth: &usize| (*nth, by_id.remove(nth.to_string().as_str()).unwrap_or(Err(SendError::Unanswered)));
+    numbers.iter().map(result).collect()
+}
+
+fn all(numbers: &[usize], error: &SendError) -> Vec<(usize, Result<(), SendError>)> {
+    numbers.iter().map(|&nth| (nth, Err(error.clone()))).collect()
+}

@@ -1,0 +1,245 @@
+//! The queues, and their attributes.
+//!
+//! `{prefix}-notifications.fifo` carries requests to notification, `{prefix}-replies.fifo` its answers; each has a dead-letter
+//! queue. A message's group is its order, so one order's messages keep their order and orders do not wait for each other.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::create_queue::CreateQueueError;
+use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
+use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
+use aws_sdk_sqs::operation::set_queue_attributes::SetQueueAttributesError;
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+
+use crate::settings::{Checks, InvalidSettings};
+
+/// Where each kind of message goes.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    /// Requests to notification.
+    pub notifications: Queue,
+    /// Answers to the fulfilment saga.
+    pub replies: Queue,
+}
+
+/// A queue and the one that its hopeless messages end in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name, for people and logs.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+    /// The address of its dead-letter queue.
+    pub dead_letter_url: String,
+}
+
+/// How the queues are made.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// What the queues' names begin with, so that several platforms can share an account.
+    pub prefix: String,
+    /// How long a received message stays hidden unless renewed. Consumers ask for their own; this one is for other readers.
+    pub visibility_timeout: Duration,
+    /// How long a message waits before SQS drops it.
+    pub retention: Duration,
+    /// The same for the dead-letter queues.
+    pub dead_letter_retention: Duration,
+    /// After so many receives SQS itself moves a message to the dead-letter queue. Consumers do so earlier and say why; this is
+    /// the net for messages that kill their consumer.
+    pub max_receive_count: u32,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            prefix: "ordo".into(),
+            visibility_timeout: Duration::from_secs(30),
+            retention: days(4),
+            // SQS's maximum: people look at dead letters late, and moving a message does not restart its clock.
+            dead_letter_retention: days(14),
+            // Well above what consumers allow, since handing back at shutdown counts as a receive too.
+            max_receive_count: 30,
+        }
+    }
+}
+
+impl QueueSettings {
+    /// Names every setting outside SQS's bounds.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let mut checks = Checks::default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        // SQS takes 80 characters, and the longest ending here has 23.
+        let prefix_holds = (1..=57).contains(&self.prefix.len()) && self.prefix.chars().all(plain);
+        checks.require("prefix", format!("{:?}", self.prefix), prefix_holds, "1 to 57 characters of A-Z a-z 0-9 _ -");
+        checks.within(
+            "visibility_timeout",
+            self.visibility_timeout,
+            Duration::from_secs(1)..=Duration::from_secs(43_200),
+        );
+        checks.within("retention", self.retention, Duration::from_secs(60)..=days(14));
+        checks.within("dead_letter_retention", self.dead_letter_retention, Duration::from_secs(60)..=days(14));
+        checks.within("max_receive_count", self.max_receive_count, 1..=1000);
+        checks.done()
+    }
+}
+
+/// Creates the queues that are not there, and gives those that are the attributes they should have. Idempotent.
+pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+    settings.validate()?;
+    Ok(Queues {
+        notifications: ensure_pair(client, settings, "notifications").await?,
+        replies: ensure_pair(client, settings, "replies").await?,
+    })
+}
+
+/// The addresses of queues that exist already: for roles that may not create any.
+pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+    settings.validate()?;
+    Ok(Queues {
+        notifications: find_pair(client, settings, "notifications").await?,
+        replies: find_pair(client, settings, "replies").await?,
+    })
+}
+
+/// Why the queues are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The settings are out of bounds.
+    #[error("the queue settings are invalid")]
+    Settings {
+        /// Which of them.
+        #[from]
+        source: InvalidSettings,
+    },
+    /// A queue could not be created.
+    #[error("queue `{name}` could not be created")]
+    Create {
+        /// Which queue.
+        name: String,
+        /// What SQS said.
+        source: Box<SdkError<CreateQueueError>>,
+    },
+    /// A queue's address could not be found.
+    #[error("queue `{name}` could not be found")]
+    Find {
+        /// Which queue.
+        name: String,
+        /// What SQS said.
+        source: Box<SdkError<GetQueueUrlError>>,
+    },
+    /// A queue exists with other attributes, and could not be given the right ones.
+    #[error("queue `{name}` exists with other attributes, which could not be changed")]
+    Adjust {
+        /// Which queue.
+        name: String,
+        /// What SQS said.
+        source: Box<SdkError<SetQueueAttributesError>>,
+    },
+    /// A queue's attributes could not be read.
+    #[error("the attributes of queue `{name}` could not be read")]
+    Describe {
+        /// Which queue.
+        name: String,
+        /// What SQS said.
+        source: Box<SdkError<GetQueueAttributesError>>,
+    },
+    /// SQS answered without what was asked for.
+    #[error("SQS answered without the {what} of queue `{name}`")]
+    Incomplete {
+        /// Which queue.
+        name: String,
+        /// What was missing.
+        what: &'static str,
+    },
+}
+
+async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueError> {
+    let (name, dead_letter_name) = names(settings, what);
+    let dead_letter_url =
+        ensure_one(client, &dead_letter_name, &attributes(settings, settings.dead_letter_retention)).await?;
+    let dead_letter_arn = arn(client, &dead_letter_name, &dead_letter_url).await?;
+    let mut live = attributes(settings, settings.retention);
+    // The count is a JSON number: AWS takes a string as well, other servers do not.
+    let redrive =
+        serde_json::json!({ "deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": settings.max_receive_count });
+    live.insert(Attribute::RedrivePolicy, redrive.to_string());
+    let url = ensure_one(client, &name, &live).await?;
+    Ok(Queue { name, url, dead_letter_url })
+}
+
+async fn find_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueError> {
+    let (name, dead_letter_name) = names(settings, what);
+    let url = find_one(client, &name).await?;
+    let dead_letter_url = find_one(client, &dead_letter_name).await?;
+    Ok(Queue { name, url, dead_letter_url })
+}
+
+fn names(settings: &QueueSettings, what: &str) -> (String, String) {
+    (format!("{}-{what}.fifo", settings.prefix), format!("{}-{what}-dlq.fifo", settings.prefix))
+}
+
+/// What can be set on a new queue and changed on an old one.
+fn attributes(settings: &QueueSettings, retention: Duration) -> HashMap<Attribute, String> {
+    HashMap::from([
+        // High-throughput mode: limits and deduplication per order, not per queue.
+        (Attribute::DeduplicationScope, "messageGroup".into()),
+        (Attribute::FifoThroughputLimit, "perMessageGroupId".into()),
+        (Attribute::VisibilityTimeout, settings.visibility_timeout.as_secs().to_string()),
+        (Attribute::MessageRetentionPeriod, retention.as_secs().to_string()),
+    ])
+}
+
+async fn ensure_one(
+    client: &Client,
+    name: &str,
+    attributes: &HashMap<Attribute, String>,
+) -> Result<String, QueueError> {
+    // Whether a queue is FIFO is given at its creation and can't be set later.
+    let mut creation = attributes.clone();
+    creation.insert(Attribute::FifoQueue, "true".into());
+    let created = client.create_queue().queue_name(name).set_attributes(Some(creation)).send().await;
+    match created {
+        Ok(created) => created.queue_url.ok_or_else(|| incomplete(name, "address")),
+        Err(error) if exists_otherwise(&error) => {
+            let url = find_one(client, name).await?;
+            let adjusted = client.set_queue_attributes().queue_url(&url).set_attributes(Some(attributes.clone()));
+            adjusted
+                .send()
+                .await
+                .map_err(|source| QueueError::Adjust { name: name.into(), source: Box::new(source) })?;
+            tracing::info!(queue = name, "queue attributes changed to the settings");
+            Ok(url)
+        }
+        Err(source) => Err(QueueError::Create { name: name.into(), source: Box::new(source) }),
+    }
+}
+
+fn exists_otherwise(error: &SdkError<CreateQueueError>) -> bool {
+    // Servers differ in which of the two names they give.
+    let named = matches!(error.code(), Some("QueueAlreadyExists" | "QueueNameExists"));
+    named || error.as_service_error().is_some_and(CreateQueueError::is_queue_name_exists)
+}
+
+async fn find_one(client: &Client, name: &str) -> Result<String, QueueError> {
+    let found = client.get_queue_url().queue_name(name).send().await;
+    let found = found.map_err(|source| QueueError::Find { name: name.into(), source: Box::new(source) })?;
+    found.queue_url.ok_or_else(|| incomplete(name, "address"))
+}
+
+async fn arn(client: &Client, name: &str, url: &str) -> Result<String, QueueError> {
+    let described = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn).send().await;
+    let described = described.map_err(|source| QueueError::Describe { name: name.into(), source: Box::new(source) })?;
+    let arn = described.attributes.and_then(|mut attributes| attributes.remove(&Attribute::QueueArn));
+    arn.ok_or_else(|| incomplete(name, "ARN"))
+}
+
+fn incomplete(name: &str, what: &'static str) -> QueueError {
+    QueueError::Incomplete { name: name.into(), what }
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 60 * 60)
+}
