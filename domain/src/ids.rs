@@ -1,0 +1,109 @@
+//! One type per id, so that two of them can't be swapped by mistake.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Ids are 1 to 128 characters of `A-Z a-z 0-9 . _ : -`: they stand in URLs, message attributes and mail subjects as
+/// they are.
+const MAX_CHARS: usize = 128;
+
+/// Why a text is no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Nothing was given.
+    #[error("must not be empty")]
+    Empty,
+    /// More than 128 characters.
+    #[error("must have at most {MAX_CHARS} characters")]
+    TooLong,
+    /// A character outside `A-Z a-z 0-9 . _ : -`.
+    #[error("may only contain A-Z a-z 0-9 . _ : -")]
+    Character,
+}
+
+fn check(text: &str) -> Result<(), InvalidId> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    match text {
+        "" => Err(InvalidId::Empty),
+        _ if text.chars().count() > MAX_CHARS => Err(InvalidId::TooLong),
+        _ if !text.bytes().all(allowed) => Err(InvalidId::Character),
+        _ => Ok(()),
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id, if the text is 1 to 128 characters of `A-Z a-z 0-9 . _ : -`.
+            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                check(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+id! {
+    /// An order, and the name of its event stream. The client's own, else a UUIDv7 that was made for it.
+    OrderId
+}
+id! {
+    /// Who ordered.
+    CustomerId
+}
+id! {
+    /// What can be ordered: a stock keeping unit.
+    Sku
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_every_allowed_character_is_taken() {
+        assert_eq!(OrderId::parse("aZ09._:-").unwrap().as_str(), "aZ09._:-");
+        assert!(OrderId::parse("x".repeat(128)).is_ok());
+    }
+
+    #[test]
+    fn an_id_outside_the_bounds_is_refused() {
+        assert_eq!(Sku::parse(""), Err(InvalidId::Empty));
+        assert_eq!(Sku::parse("x".repeat(129)), Err(InvalidId::TooLong));
+        for text in ["a/b", "a b", "a\r\nb", "ä", "a\0"] {
+            assert_eq!(Sku::parse(text), Err(InvalidId::Character), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Money: integer minor units with their currency, parsed from decimal text and never through a float.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An ISO 4217 currency that amounts can be stated in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency {
+    known: iso_currency::Currency,
+    exponent: u8,
+}
+
+/// A code that is no currency amounts can be stated in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be an ISO 4217 currency code in capitals, like USD")]
+pub struct UnknownCurrency;
+
+impl Currency {
+    /// The currency of a code like `USD`. Codes without minor units by the standard (gold, "no currency") are none.
+    pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
+        let known = iso_currency::Currency::from_code(code).ok_or(UnknownCurrency)?;
+        // Some(4) is CLF's, the largest there is.
+        let exponent = known.exponent().and_then(|digits| u8::try_from(digits).ok()).ok_or(UnknownCurrency)?;
+        Ok(Self { known, exponent })
+    }
+
+    /// The three letters.
+    pub fn code(self) -> &'static str {
+        self.known.code()
+    }
+
+    /// How many decimals its amounts have: JPY 0, USD 2, KWD 3.
+    pub fn exponent(self) -> u8 {
+        self.exponent
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = UnknownCurrency;
+
+    fn try_from(code: String) -> Result<Self, UnknownCurrency> {
+        Self::parse(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+/// An amount of one currency. Arithmetic is checked: what does not fit is `None`, never a wrong amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+/// Why a text is no amount of a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// Not a decimal number.
+    #[error("must be a decimal number, like 129.99")]
+    NotANumber,
+    /// Below zero.
+    #[error("must not be negative")]
+    Negative,
+    /// More decimals than the currency has.
+    #[error("has more decimals than the {allowed} that {currency} has")]
+    TooManyDecimals {
+        /// The currency the amount was read in.
+        currency: Currency,
+        /// How many decimals it has.
+        allowed: u8,
+    },
+    /// Larger than any amount that can be kept.
+    #[error("is larger than any amount that can be kept")]
+    TooLarge,
+}
+
+impl Money {
+    /// So many minor units (cents, yen, fils).
+    pub fn from_minor(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// Reads a decimal like `129.99`, `-0` or `1.2999e2` (JSON's grammar for numbers) exactly.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
+        let decimal = Decimal::parse(text).ok_or(AmountError::NotANumber)?;
+        let zeros = i64::from(currency.exponent) - decimal.scale;
+        if zeros < 0 {
+            return Err(AmountError::TooManyDecimals { currency, allowed: currency.exponent });
+        }
+        let minor = decimal.shifted_by(zeros).ok_or(AmountError::TooLarge)?;
+        if decimal.negative && minor != 0 {
+            return Err(AmountError::Negative);
+        }
+        Ok(Self { minor, currency })
+    }
+
+    /// The amount in minor units.
+    pub fn minor(self) -> i64 {
+        self.minor
+    }
+
+    /// Its currency.
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// The sum, if both are of one currency and it fits.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let same = self.currency == other.currency;
+        same.then_some(())?;
+        Some(Self { minor: self.minor.checked_add(other.minor)?, ..self })
+    }
+
+    /// The amount so many times, if it fits.
+    pub fn checked_mul(self, times: u32) -> Option<Self> {
+        Some(Self { minor: self.minor.checked_mul(i64::from(times))?, ..self })
+    }
+}
+
+/// The amount alone, with as many decimals as its currency has: `129.99`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = usize::from(self.currency.exponent);
+        let unit = 10_u64.pow(u32::from(self.currency.exponent));
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let minor = self.minor.unsigned_abs();
+        match decimals {
+            0 => write!(f, "{sign}{minor}"),
+            _ => write!(f, "{sign}{}.{:0decimals$}", minor / unit, minor % unit),
+        }
+    }
+}
+
+/// A decimal taken apart: `digits` × 10^-`scale`.
+struct Decimal<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    scale: i64,
+}
+
+impl<'a> Decimal<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+            Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
+            None => (unsigned, None),
+        };
+        let (whole, fraction) = match mantissa.split_once('.') {
+            Some((whole, fraction)) if is_digits(fraction) => (whole, fraction),
+            Some(_) => return None,
+            None => (mantissa, ""),
+        };
+        let leading_zero = whole.len() > 1 && whole.starts_with('0');
+        if !is_digits(whole) || leading_zero {
+            return None;
+        }
+        let scale = i64::try_from(fraction.len()).ok()? - exponent.map_or(Some(0), parse_exponent)?;
+        Some(Self { negative, whole, fraction, scale })
+    }
+
+    /// The digits followed by so many zeros, as an integer, if it fits.
+    fn shifted_by(&self, zeros: i64) -> Option<i64> {
+        let mut digits = self.whole.bytes().chain(self.fraction.bytes());
+        let unshifted =
+            digits.try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')))?;
+        if unshifted == 0 {
+            return Some(0);
+        }
+        unshifted.checked_mul(10_i64.checked_pow(u32::try_from(zeros).ok()?)?)
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The exponent of a number, capped far beyond anything that fits: only its sign and rough size matter then.
+fn parse_exponent(text: &str) -> Option<i64> {
+    const CAP: i64 = 1_000_000;
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'-' => (-1, &text[1..]),
+        b'+' => (1, &text[1..]),
+        _ => (1, text),
+    };
+    is_digits(digits).then(|| sign * digits.parse().map_or(CAP, |size: i64| size.min(CAP)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        Currency::parse(code).unwrap()
+    }
+
+    #[test]
+    fn amounts_are_read_by_the_currencys_decimals() {
+        for (text, code, minor) in [
+            ("129.99", "USD", 12_999),
+            ("130.0", "USD", 13_000),
+            ("130", "USD", 13_000),
+            ("1.2999e2", "USD", 12_999),
+            ("12999E-2", "USD", 12_999),
+            ("0", "JPY", 0),
+            ("-0.00", "USD", 0),
+            ("500", "JPY", 500),
+            ("1.234", "KWD", 1_234),
+            ("92233720368547758.07", "USD", i64::MAX),
+        ] {
+            assert_eq!(Money::parse(text, currency(code)).map(Money::minor), Ok(minor), "{text} {code}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused_with_its_reason() {
+        let usd = currency("USD");
+        let decimals = AmountError::TooManyDecimals { currency: usd, allowed: 2 };
+        for (text, error) in [
+            ("", AmountError::NotANumber),
+            ("NaN", AmountError::NotANumber),
+            ("+1", AmountError::NotANumber),
+            ("01", AmountError::NotANumber),
+            ("1.", AmountError::NotANumber),
+            (".5", AmountError::NotANumber),
+            ("1e", AmountError::NotANumber),
+            (" 1", AmountError::NotANumber),
+            ("1,50", AmountError::NotANumber),
+            ("٣", AmountError::NotANumber),
+            ("-0.01", AmountError::Negative),
+            ("0.001", decimals),
+            ("1e-3", decimals),
+            ("1e-99999999999999999999", decimals),
+            ("1e400", AmountError::TooLarge),
+            ("1e99999999999999999999", AmountError::TooLarge),
+            ("92233720368547758.08", AmountError::TooLarge),
+        ] {
+            assert_eq!(Money::parse(text, usd), Err(error), "{text:?}");
+        }
+        assert!(Money::parse("1.5", currency("JPY")).is_err());
+    }
+
+    #[test]
+    fn only_currencies_with_minor_units_are_known() {
+        for code in ["ZZZ", "usd", "", "US", "XXX", "XAU", "USDX"] {
+            assert_eq!(Currency::parse(code), Err(UnknownCurrency), "{code}");
+        }
+        assert_eq!(["JPY", "USD", "KWD"].map(|code| currency(code).exponent()), [0, 2, 3]);
+    }
+
+    #[test]
+    fn sums_that_do_not_fit_or_mix_currencies_are_none() {
+        let most = Money::from_minor(i64::MAX, currency("USD"));
+        assert_eq!(most.checked_add(Money::from_minor(1, currency("USD"))), None);
+        assert_eq!(most.checked_mul(2), None);
+        assert_eq!(Money::from_minor(1, currency("USD")).checked_add(Money::from_minor(1, currency("EUR"))), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(minor in 0..=i64::MAX, code in prop::sample::select(vec!["JPY", "USD", "KWD", "CLF"])) {
+            let money = Money::from_minor(minor, currency(code));
+            prop_assert_eq!(Money::parse(&money.to_string(), currency(code)), Ok(money));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*", code in prop::sample::select(vec!["JPY", "USD", "KWD"])) {
+            let _ = Money::parse(&text, currency(code));
+        }
+
+        #[test]
+        fn any_number_is_read_exactly_or_refused(whole in 0_u64..1_000_000_000_000, cents in 0_u32..100, shift in -20_i32..20) {
+            // The same amount written with its point elsewhere.
+            let digits = whole * 100 + u64::from(cents);
+            let text = format!("{digits}e{}", shift - 2);
+            let expected = if digits == 0 && shift >= 0 {
+                Some(0)
+            } else if shift >= 0 {
+                10_i64.checked_pow(shift.unsigned_abs()).and_then(|scale| i64::try_from(digits).ok()?.checked_mul(scale))
+            } else {
+                None
+            };
+            let read = Money::parse(&text, currency("USD")).ok().map(Money::minor);
+            prop_assert_eq!(read, expected, "{}", text);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A posted order: from a client's bytes to types that can be trusted, with every violation in one answer.
+
+mod fields;
+#[cfg(test)]
+mod tests;
+
+use serde_json::value::RawValue;
+
+use self::fields::{Fields, Found, Reader};
+use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, OrderCreated, OrderId, OrderLine, Sku};
+
+/// How many lines an order may have.
+const MAX_ITEMS: usize = 500;
+/// How many of one line.
+const MAX_QUANTITY: u32 = 1_000_000;
+const MAX_TITLE_CHARS: usize = 500;
+const MAX_NOTES_CHARS: usize = 4_000;
+
+/// An order as a client may post it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostedOrder {
+    /// The client's own id for it, if it gave one.
+    pub order_id: Option<OrderId>,
+    /// What is ordered.
+    pub content: OrderCreated,
+}
+
+/// One thing that is wrong with a posted order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where: a JSON pointer (RFC 6901) into the body.
+    pub pointer: String,
+    /// What kind, for programs: `required`, `unknown_field`, `out_of_range`, …
+    pub code: &'static str,
+    /// What to do about it, for people.
+    pub message: String,
+}
+
+/// Why a body is no order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It can't be read at all.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It can be read, and this is wrong with it. Never empty.
+    #[error("{} violations", .0.len())]
+    Invalid(Vec<Violation>),
+}
+
+/// A body that is no JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not a JSON object: {0}")]
+pub struct Malformed(pub String);
+
+impl PostedOrder {
+    /// Reads a body. Numbers are read from their text and never pass through a float.
+    pub fn parse(body: &[u8]) -> Result<Self, Rejection> {
+        let body = std::str::from_utf8(body).map_err(|error| Malformed(format!("it is not UTF-8 ({error})")))?;
+        let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| Malformed(error.to_string()))?;
+        let mut reader = Reader::default();
+        let order = read_order(&mut reader, fields);
+        match (order, reader.into_violations()) {
+            (Some(order), violations) if violations.is_empty() => Ok(order),
+            (_, violations) => Err(Rejection::Invalid(violations)),
+        }
+    }
+}
+
+/// The order, or `None` with the reasons noted in the reader.
+fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
+    let [order_id, customer_id, customer_email, currency, total, items, payment_token, notes, metadata] = reader
+        .object(
+            fields,
+            [
+                "orderId",
+                "customerId",
+                "customerEmail",
+                "currency",
+                "totalAmount",
+                "items",
+                "paymentToken",
+                "notes",
+                "metadata",
+            ],
+        );
+    // Everything is read before anything is given up, so that one answer names every mistake.
+    let order_id = reader.optional(order_id, |r, found| r.text(found, OrderId::parse));
+    let customer_id = reader.required(customer_id, |r, found| r.text(found, CustomerId::parse));
+    let customer_email = reader.optional(customer_email, |r, found| r.text(found, EmailAddress::parse));
+    let currency = reader.required(currency, |r, found| r.text(found, |code| Currency::parse(&code)));
+    let total = reader.required(total, |r, found| read_amount(r, found, currency));
+    let items = reader.required(items, |r, found| read_items(r, found, currency));
+    let payment_token =
+        reader.optional(payment_token, |r, found| r.text(found, |token| Sku::parse(token).map(String::from)));
+    let notes = reader.optional(notes, |r, found| r.text_up_to(found, MAX_NOTES_CHARS));
+    let metadata = reader.optional(metadata, |r, found| r.parsed(found, JsonText::parse));
+
+    let (lines, sum) = items?;
+    let total = total??;
+    if reader.is_clean() && sum != Some(total) {
+        let sum = sum.map_or("more than any amount".to_owned(), |sum| sum.to_string());
+        reader.note("/totalAmount", "not_the_sum", format!("is {total}, but the items add up to {sum}"));
+    }
+    Some(PostedOrder {
+        order_id: order_id?,
+        content: OrderCreated {
+            customer_id: customer_id?,
+            currency: currency?,
+            total_minor: total.minor(),
+            lines,
+            customer_email: customer_email?,
+            payment_token: payment_token?,
+            notes: notes?,
+            metadata: metadata?,
+        },
+    })
+}
+
+/// The lines and what they add up to (`None`: more than can be kept).
+fn read_items(
+    reader: &mut Reader,
+    found: Found<'_>,
+    currency: Option<Currency>,
+) -> Option<(Vec<OrderLine>, Option<Money>)> {
+    let items: Vec<&RawValue> = reader.array(found, 1..=MAX_ITEMS)?;
+    let mut lines = Vec::with_capacity(items.len());
+    let mut sum = currency.map(|currency| Money::from_minor(0, currency));
+    for (index, item) in items.into_iter().enumerate() {
+        let Some((line, total)) = reader.within(index, |reader| read_line(reader, item, currency)) else { continue };
+        sum = sum.zip(total).and_then(|(sum, total)| sum.checked_add(total));
+        lines.push(line);
+    }
+    Some((lines, sum))
+}
+
+fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -> Option<(OrderLine, Option<Money>)> {
+    let fields = reader.fields(item)?;
+    let [sku, title, quantity, unit_price, metadata] =
+        reader.object(fields, ["sku", "title", "quantity", "unitPrice", "metadata"]);
+    let sku = reader.required(sku, |r, found| r.text(found, Sku::parse));
+    let title = reader.required(title, |r, found| r.text_up_to(found, MAX_TITLE_CHARS));
+    let quantity = reader.required(quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
+    let unit_price = reader.required(unit_price, |r, found| read_amount(r, found, currency));
+    let metadata = reader.optional(metadata, |r, found| r.parsed(found, JsonText::parse));
+    let (quantity, unit_price) = (quantity?, unit_price??);
+    let line =
+        OrderLine { sku: sku?, title: title?, quantity, unit_price_minor: unit_price.minor(), metadata: metadata? };
+    Some((line, unit_price.checked_mul(quantity)))
+}
+
+/// An amount: a number or a text that holds one. `Some(None)` when its currency is not known, which was noted there.
+#[expect(clippy::option_option, reason = "outer: was it sound as far as can be told; inner: is the currency known")]
+fn read_amount(reader: &mut Reader, found: Found<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
+    let text = reader.number_text(&found)?;
+    let Some(currency) = currency else { return Some(None) };
+    match Money::parse(&text, currency) {
+        Ok(amount) => Some(Some(amount)),
+        Err(error) => {
+            reader.note_at(&found, "invalid", error.to_string());
+            None
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Reads JSON objects field by field, noting what is wrong instead of stopping at it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Violation;
+
+/// A body can hold many thousand mistakes; an answer lists this many and says that there are more.
+pub(super) const MAX_VIOLATIONS: usize = 1_000;
+
+/// The members of a JSON object, as they stand in it.
+pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// A field: where it is, and what was given there.
+pub(super) struct Found<'a> {
+    pointer: String,
+    value: Option<&'a RawValue>,
+}
+
+/// Collects what is wrong while a body is read.
+#[derive(Default)]
+pub(super) struct Reader {
+    path: String,
+    violations: Vec<Violation>,
+}
+
+impl Reader {
+    pub(super) fn into_violations(mut self) -> Vec<Violation> {
+        if self.violations.len() > MAX_VIOLATIONS {
+            self.violations.truncate(MAX_VIOLATIONS);
+            self.violations.push(Violation {
+                pointer: String::new(),
+                code: "too_many_violations",
+                message: format!("there are more than {MAX_VIOLATIONS} violations; these are the first"),
+            });
+        }
+        self.violations
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    pub(super) fn note(&mut self, pointer: &str, code: &'static str, message: impl Into<String>) {
+        // One past the bound is kept, as the sign that there are more.
+        if self.violations.len() <= MAX_VIOLATIONS {
+            self.violations.push(Violation { pointer: pointer.to_owned(), code, message: message.into() });
+        }
+    }
+
+    pub(super) fn note_at(&mut self, found: &Found<'_>, code: &'static str, message: impl Into<String>) {
+        self.note(&found.pointer, code, message);
+    }
+
+    /// Reads what stands at `items/index`, with pointers that say so.
+    pub(super) fn within<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.path.len();
+        // Writing to a String can't fail.
+        let _ = write!(self.path, "/items/{index}");
+        let value = read(self);
+        self.path.truncate(outer);
+        value
+    }
+
+    /// The members of an object.
+    pub(super) fn fields<'a>(&mut self, value: &'a RawValue) -> Option<Fields<'a>> {
+        match serde_json::from_str(value.get()) {
+            Ok(fields) => Some(fields),
+            Err(_) => {
+                let pointer = self.path.clone();
+                self.note(&pointer, "wrong_type", "must be an object");
+                None
+            }
+        }
+    }
+
+    /// The named fields of an object; any other is noted as unknown, one given twice as a duplicate.
+    pub(super) fn object<'a, const N: usize>(&mut self, fields: Fields<'a>, names: [&str; N]) -> [Found<'a>; N] {
+        let mut found = names.map(|name| Found { pointer: format!("{}/{name}", self.path), value: None });
+        for (name, value) in fields.0 {
+            match names.iter().position(|known| *known == name) {
+                Some(at) if found[at].value.is_some() => self.note_at(&found[at], "duplicate_field", "is given twice"),
+                Some(at) => found[at].value = Some(value),
+                None => {
+                    let pointer = format!("{}/{}", self.path, name.replace('~', "~0").replace('/', "~1"));
+                    self.note(&pointer, "unknown_field", "is not a field of an order");
+                }
+            }
+        }
+        found
+    }
+
+    /// A field that must be there.
+    pub(super) fn required<'a, T>(
+        &mut self,
+        found: Found<'a>,
+        read: impl FnOnce(&mut Self, Found<'a>) -> Option<T>,
+    ) -> Option<T> {
+        if found.value.is_none() {
+            self.note_at(&found, "required", "is required");
+            return None;
+        }
+        read(self, found)
+    }
+
+    /// A field that may be missing or null: `Some(None)` then.
+    #[expect(clippy::option_option, reason = "outer: was it sound; inner: was it given")]
+    pub(super) fn optional<'a, T>(
+        &mut self,
+        found: Found<'a>,
+        read: impl FnOnce(&mut Self, Found<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match found.value {
+            None => Some(None),
+            Some(value) if value.get() == "null" => Some(None),
+            Some(_) => read(self, found).map(Some),
+        }
+    }
+
+    /// A text that parses as something.
+    pub(super) fn text<T, E: fmt::Display>(
+        &mut self,
+        found: Found<'_>,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.string(&found)?;
+        self.sound(&found, parse(text.into_owned()))
+    }
+
+    /// Free text of so many characters at most.
+    pub(super) fn text_up_to(&mut self, found: Found<'_>, max_chars: usize) -> Option<String> {
+        let text = self.string(&found)?;
+        if text.contains('\0') {
+            self.note_at(&found, "invalid", "must not contain NUL");
+            return None;
+        }
+        // Counting characters is needed only where there are more bytes than that.
+        if text.len() > max_chars && text.chars().count() > max_chars {
+            self.note_at(&found, "too_long", format!("must have at most {max_chars} characters"));
+            return None;
+        }
+        Some(text.into_owned())
+    }
+
+    /// Any JSON that parses as something.
+    pub(super) fn parsed<'a, T, E: fmt::Display>(
+        &mut self,
+        found: Found<'a>,
+        parse: impl FnOnce(&'a RawValue) -> Result<T, E>,
+    ) -> Option<T> {
+        let parsed = parse(found.value?);
+        self.sound(&found, parsed)
+    }
+
+    /// A whole number within a range.
+    pub(super) fn integer(&mut self, found: Found<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+        match serde_json::from_str::<u32>(found.text()) {
+            Ok(number) if range.contains(&number) => Some(number),
+            Ok(_) | Err(_) => {
+                let message = format!("must be a whole number from {} to {}", range.start(), range.end());
+                self.note_at(&found, "out_of_range", message);
+                None
+            }
+        }
+    }
+
+    /// An array with so many elements.
+    pub(super) fn array<'a>(&mut self, found: Found<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
+        let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(found.text()) else {
+            self.note_at(&found, "wrong_type", "must be an array");
+            return None;
+        };
+        if !length.contains(&elements.len()) {
+            let message = format!("must have {} to {} elements", length.start(), length.end());
+            self.note_at(&found, "out_of_range", message);
+            return None;
+        }
+        Some(elements)
+    }
+
+    /// The digits of a number, or of a text that holds one.
+    pub(super) fn number_text<'a>(&mut self, found: &Found<'a>) -> Option<Cow<'a, str>> {
+        match found.text().as_bytes().first() {
+            Some(b'"') => self.string(found),
+            Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(found.text())),
+            Some(_) | None => {
+                self.note_at(found, "wrong_type", "must be a number, or a text that holds one");
+                None
+            }
+        }
+    }
+
+    fn string<'a>(&mut self, found: &Found<'a>) -> Option<Cow<'a, str>> {
+        match serde_json::from_str::<Text<'a>>(found.text()) {
+            Ok(Text(text)) => Some(text),
+            Err(_) => {
+                self.note_at(found, "wrong_type", "must be a text");
+                None
+            }
+        }
+    }
+
+    fn sound<T, E: fmt::Display>(&mut self, found: &Found<'_>, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|error| self.note_at(found, "invalid", error.to_string())).ok()
+    }
+}
+
+impl<'a> Found<'a> {
+    fn text(&self) -> &'a str {
+        self.value.map_or("null", RawValue::get)
+    }
+}
+
+/// A text, borrowed from the body where it holds no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::with_capacity(8);
+        while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            fields.push((name, value));
+        }
+        Ok(Fields(fields))
+    }
+}

@@ -1,0 +1,174 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::fields::MAX_VIOLATIONS;
+use super::*;
+
+const DEMO: &str = include_str!("../../../golden/posted/demo-order.json");
+/// One rejected body a line, with the status it gets and the pointer its violations must name.
+const BAD: &str = include_str!("../../../golden/posted/bad-orders.jsonl");
+
+fn demo() -> Value {
+    serde_json::from_str(DEMO).unwrap()
+}
+
+fn violations(body: &Value) -> Vec<(String, &'static str)> {
+    match PostedOrder::parse(body.to_string().as_bytes()) {
+        Err(Rejection::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
+        other => panic!("expected violations of {body}, got {other:?}"),
+    }
+}
+
+#[test]
+fn the_demo_order_is_taken_as_it_is() {
+    let order = PostedOrder::parse(DEMO.as_bytes()).unwrap();
+    assert_eq!(order.order_id.unwrap().as_str(), "demo-1759035874968");
+    assert_eq!(order.content.total().to_string(), "129.99");
+    assert_eq!(order.content.lines.len(), 1);
+    assert_eq!(order.content.lines[0].unit_price_minor, 12_999);
+}
+
+#[test]
+fn every_kind_of_bad_order_is_refused_where_it_is_wrong() {
+    for line in BAD.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let refused = PostedOrder::parse(case["body"].as_str().unwrap().as_bytes()).unwrap_err();
+        match (case["status"].as_u64().unwrap(), refused) {
+            (400, Rejection::Malformed(_)) => {}
+            (422, Rejection::Invalid(violations)) => {
+                let pointer = case["pointer"].as_str().unwrap();
+                assert!(violations.iter().any(|v| v.pointer == pointer), "{}: {violations:?}", case["name"]);
+            }
+            (_, refused) => panic!("{}: {refused:?}", case["name"]),
+        }
+    }
+}
+
+#[test]
+fn every_violation_is_in_one_answer() {
+    let body = json!({
+        "orderId": "", "currency": "usd", "totalAmount": true, "items": [{ "quantity": 0 }, 7], "x/y~": 1
+    });
+    assert_eq!(
+        violations(&body),
+        [
+            ("/x~1y~0".to_owned(), "unknown_field"),
+            ("/orderId".to_owned(), "invalid"),
+            ("/customerId".to_owned(), "required"),
+            ("/currency".to_owned(), "invalid"),
+            ("/totalAmount".to_owned(), "wrong_type"),
+            ("/items/0/sku".to_owned(), "required"),
+            ("/items/0/title".to_owned(), "required"),
+            ("/items/0/quantity".to_owned(), "out_of_range"),
+            ("/items/0/unitPrice".to_owned(), "required"),
+            ("/items/1".to_owned(), "wrong_type"),
+        ]
+    );
+}
+
+#[test]
+fn amounts_may_be_texts_and_what_is_optional_may_be_null() {
+    let mut body = demo();
+    body["totalAmount"] = json!("129.99");
+    body["items"][0]["unitPrice"] = json!("12999e-2");
+    for field in ["orderId", "notes", "metadata", "customerEmail", "paymentToken"] {
+        body[field] = Value::Null;
+    }
+    let order = PostedOrder::parse(body.to_string().as_bytes()).unwrap();
+    assert_eq!((order.order_id, order.content.notes, order.content.metadata), (None, None, None));
+    assert_eq!(order.content.total_minor, 12_999);
+}
+
+#[test]
+fn a_field_given_twice_is_refused() {
+    let body = DEMO.replacen('{', r#"{ "customerId": "someone-else", "#, 1);
+    let refused = PostedOrder::parse(body.as_bytes()).unwrap_err();
+    let Rejection::Invalid(violations) = refused else { panic!("{refused:?}") };
+    assert_eq!((violations[0].pointer.as_str(), violations[0].code), ("/customerId", "duplicate_field"));
+}
+
+#[test]
+fn a_sum_that_does_not_fit_is_refused() {
+    let mut body = demo();
+    body["totalAmount"] = json!("92233720368547758.07");
+    body["items"][0]["unitPrice"] = json!("92233720368547758.07");
+    body["items"][0]["quantity"] = json!(2);
+    assert_eq!(violations(&body), [("/totalAmount".to_owned(), "not_the_sum")]);
+}
+
+#[test]
+fn a_flood_of_violations_is_cut_and_says_so() {
+    let mut body = demo();
+    for n in 0..5_000 {
+        body[format!("field-{n}")] = json!(1);
+    }
+    let found = violations(&body);
+    assert_eq!(found.len(), MAX_VIOLATIONS + 1);
+    assert_eq!(found[MAX_VIOLATIONS].1, "too_many_violations");
+}
+
+/// JSON that is like an order here and there.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,20}".prop_map(Value::from),
+        Just(json!("129.99")),
+    ];
+    leaf.prop_recursive(4, 32, 4, move |inner| {
+        let name = prop_oneof![
+            prop::sample::select(vec!["sku", "title", "quantity", "unitPrice", "metadata", "items"])
+                .prop_map(String::from),
+            "\\PC{0,8}",
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name, inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = PostedOrder::parse(&bytes);
+    }
+
+    #[test]
+    fn no_cut_or_changed_order_panics(cut in 0..DEMO.len(), at in 0..DEMO.len(), byte: u8) {
+        let mut bytes = DEMO.as_bytes().to_vec();
+        bytes[at] = byte;
+        let _ = PostedOrder::parse(&bytes);
+        let _ = PostedOrder::parse(&DEMO.as_bytes()[..cut]);
+    }
+
+    #[test]
+    fn an_order_with_anything_in_a_field_is_taken_whole_or_refused_with_a_reason(
+        field in prop::sample::select(vec![
+            "orderId", "customerId", "customerEmail", "currency", "totalAmount", "items", "paymentToken", "notes",
+            "metadata", "other",
+        ]),
+        value in anything(),
+    ) {
+        let mut body = demo();
+        body[field] = value;
+        match PostedOrder::parse(body.to_string().as_bytes()) {
+            Ok(order) => {
+                let currency = order.content.currency;
+                let sum: i64 = order.content.lines.iter().map(|line| line.total(currency).minor()).sum();
+                prop_assert_eq!(sum, order.content.total_minor);
+            }
+            Err(Rejection::Invalid(violations)) => {
+                prop_assert!(!violations.is_empty());
+                // Another currency changes what the amounts may be, other items change the sum.
+                let elsewhere = ["currency", "items"].contains(&field);
+                let under = format!("/{field}");
+                prop_assert!(elsewhere || violations.iter().all(|v| v.pointer.starts_with(&under)), "{:?}", violations);
+            }
+            Err(Rejection::Malformed(error)) => return Err(TestCaseError::fail(error.to_string())),
+        }
+    }
+}
