@@ -1,0 +1,173 @@
+//! A small HTTP/1 server for the endpoints this crate brings: keep-alive, a limit on slow headers, a clean stop.
+
+use std::{
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::Service,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Longer than the 90 s for which the AWS SDK keeps an idle connection: the side that sends must be the one that closes, or a
+/// request can meet a connection that is just going.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a stop waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Why an endpoint did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {}", reason(source))]
+pub struct ListenError {
+    /// The address asked for.
+    pub address: SocketAddr,
+    /// Why it could not be had.
+    #[source]
+    pub source: io::Error,
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process has that port".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A bound address, not served yet.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes the address; port 0 takes any free one.
+///
+/// # Errors
+/// The address is taken, or not one of this machine.
+pub async fn listen(address: SocketAddr) -> Result<Listening, ListenError> {
+    let failed = |source| ListenError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Listening { listener, address })
+}
+
+impl Listening {
+    /// The address as this machine reaches it: one that listens everywhere is reached on loopback.
+    #[must_use]
+    pub fn reachable(&self) -> SocketAddr {
+        reachable(self.address)
+    }
+}
+
+/// A running server. It stops when dropped, cutting off requests under way; [`Server::stop`] lets them finish.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+    stop: CancellationToken,
+    /// Cuts off what is still running when the server value goes.
+    _abort: DropGuard,
+}
+
+impl Server {
+    /// Serves every connection that reaches the address. A service that fails drops its connection without an answer.
+    pub fn start<S, B>(listening: Listening, service: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Listening { listener, address } = listening;
+        let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+        let accepting = tokio::spawn(accept(listener, service, stop.clone(), abort.clone()));
+        Self { address, accepting, stop, _abort: abort.drop_guard() }
+    }
+
+    /// `http://HOST:PORT`, with a host that this machine can connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", reachable(self.address))
+    }
+
+    /// Takes no more connections and lets requests under way finish, for up to two seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // A panic in the accept loop has been logged by the runtime; there is nothing left to stop then.
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+async fn accept<S, B>(
+    listener: TcpListener,
+    service: S,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let connections = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => break,
+            () = abort.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, mostly: connections that end make room.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        // Without it a small answer may wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service.clone());
+        let connection = connections.watch(connection);
+        let abort = abort.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = abort.cancelled() => {}
+                result = connection => if let Err(error) = result {
+                    tracing::debug!(error = %error, "a connection ended early");
+                },
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
+        abort.cancel();
+    }
+}

@@ -1,0 +1,207 @@
+//! A Postgres of our own, run from the binaries on this machine.
+//!
+//! The promise: what is committed is on disk (fsync is on), one owner at a time (a lock file), and nothing is left running when
+//! the owner ends, however it ends: the server is the child of a [`watchdog`] that outlives us just long enough to stop it.
+//!
+//! The server accepts connections on one loopback port without a password: whoever can open a connection from this machine is
+//! its superuser.
+
+mod account;
+mod binaries;
+mod cluster;
+mod error;
+mod leftover;
+mod lock;
+mod readiness;
+mod settings;
+mod watchdog;
+
+pub use error::PostgresError;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use binaries::Binaries;
+use cluster::Cluster;
+use readiness::Readiness;
+use watchdog::Watchdog;
+
+/// Where the server keeps its data, and for how long.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder for everything that outlives the process: the cluster, its log, the lock file. Made if missing.
+    pub data_dir: PathBuf,
+    /// Keep nothing: the cluster lives in a fresh temporary folder that goes when the server does. `data_dir` stays untouched.
+    pub ephemeral: bool,
+}
+
+/// A running Postgres server with a database named `ordo`. Stops when dropped; [`Postgres::stop`] also waits for it.
+#[derive(Debug)]
+pub struct Postgres {
+    port: u16,
+    cluster: Cluster,
+    watchdog: Watchdog,
+    /// Held until the server has stopped; the kernel lets go of it when this process dies.
+    _lock: Option<File>,
+}
+
+impl Postgres {
+    /// Starts the server, creating the cluster and the database `ordo` where there is none. Returns when it answers queries.
+    ///
+    /// # Errors
+    /// Each [`PostgresError`] says what to do about it.
+    pub async fn start(options: Options) -> Result<Self, PostgresError> {
+        start(options, settings::Durability::Synced).await
+    }
+
+    /// Like [`Postgres::start`] without fsync: several times faster to write to, and a power cut may destroy the cluster. For
+    /// data that nobody will miss.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_unsynced(options: Options) -> Result<Self, PostgresError> {
+        start(options, settings::Durability::Unsynced).await
+    }
+
+    /// Where the database `ordo` answers: `postgres://postgres@127.0.0.1:PORT/ordo`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of("ordo")
+    }
+
+    /// Where another database of this server answers.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The loopback port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder the cluster really lies in, links resolved.
+    #[must_use]
+    pub fn data_directory(&self) -> &Path {
+        &self.cluster.directory
+    }
+
+    /// Stops the server: connections end at once, what is committed is flushed. After 10 s without success it is stopped without
+    /// flushing (the next start recovers from the log of changes), so this returns within half a minute.
+    pub async fn stop(mut self) {
+        let began = std::time::Instant::now();
+        self.watchdog.let_go();
+        while self.watchdog.is_running() && began.elapsed() < Duration::from_secs(35) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tracing::debug!(duration_ms = began.elapsed().as_millis(), "Postgres stopped");
+    }
+}
+
+async fn start(
+    options: Options,
+    durability: settings::Durability,
+) -> Result<Postgres, PostgresError> {
+    let began = std::time::Instant::now();
+    // Files, locks and initdb block for up to half a second; the runtime may have one thread.
+    let (binaries, cluster, lock) =
+        tokio::task::spawn_blocking(move || prepare(&options, durability))
+            .await
+            .map_err(|source| PostgresError::Interrupted { source })??;
+    let (port, watchdog) = launch(&binaries, &cluster, durability).await?;
+    tracing::info!(
+        port,
+        data_directory = %cluster.directory.display(),
+        version = binaries.major,
+        duration_ms = began.elapsed().as_millis(),
+        "Postgres is ready"
+    );
+    Ok(Postgres {
+        port,
+        cluster,
+        watchdog,
+        _lock: lock,
+    })
+}
+
+/// Everything up to the point where the server can be started: who runs it, which binaries, a complete cluster, nobody else on it.
+fn prepare(
+    options: &Options,
+    durability: settings::Durability,
+) -> Result<(Binaries, Cluster, Option<File>), PostgresError> {
+    if options.ephemeral {
+        let account = account::unprivileged()?;
+        let binaries = Binaries::find(&options.data_dir, account.as_ref(), None)?;
+        let cluster = Cluster::create_ephemeral(&binaries, account)?;
+        return Ok((binaries, cluster, None));
+    }
+    let lock = lock::take(&options.data_dir)?;
+    let (binaries, cluster) = match Cluster::existing(&options.data_dir)? {
+        Some(cluster) => {
+            let version = cluster.version()?;
+            let binaries =
+                Binaries::find(&options.data_dir, cluster.account.as_ref(), Some(&version))?;
+            leftover::stop(&cluster.directory)?;
+            (binaries, cluster)
+        }
+        None => {
+            let account = account::unprivileged()?;
+            let binaries = Binaries::find(&options.data_dir, account.as_ref(), None)?;
+            let cluster = Cluster::create(&options.data_dir, &binaries, account, durability)?;
+            (binaries, cluster)
+        }
+    };
+    cluster.start_new_log()?;
+    Ok((binaries, cluster, Some(lock)))
+}
+
+/// Starts the server on a free port and waits for it. Tries again where the cause passes by itself: another process took the
+/// port in the meantime, or processes of the previous server still hold its shared memory.
+async fn launch(
+    binaries: &Binaries,
+    cluster: &Cluster,
+    durability: settings::Durability,
+) -> Result<(u16, Watchdog), PostgresError> {
+    const ATTEMPTS: u32 = 20;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let port = free_port()?;
+        let log_start = cluster.log_length();
+        let mut watchdog = watchdog::guard_server(binaries, cluster, port, durability)?;
+        match readiness::wait(&mut watchdog, port, &cluster.directory).await? {
+            Readiness::Ready => return Ok((port, watchdog)),
+            Readiness::Exited => {
+                let log = cluster.log_since(log_start);
+                if attempt == ATTEMPTS || !passes_by_itself(&log) {
+                    return Err(PostgresError::Exited {
+                        reason: error::telling_line(&log),
+                        log: cluster.log.clone(),
+                    });
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn passes_by_itself(log: &str) -> bool {
+    [
+        "could not create any TCP/IP sockets",
+        "could not bind",
+        "pre-existing shared memory block",
+    ]
+    .iter()
+    .any(|cause| log.contains(cause))
+}
+
+fn free_port() -> Result<u16, PostgresError> {
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|source| PostgresError::NoPort { source })
+}

@@ -1,0 +1,212 @@
+//! Where the cluster lies, and how it comes to be.
+//!
+//! A cluster is made as `<data_dir>/postgres.new` and renamed to `<data_dir>/postgres` when it is complete and on disk: an
+//! interrupted start leaves nothing that looks like a cluster. Where the server's account cannot reach the data directory (a
+//! checkout under root's home), it lies under `/var/lib/ordo` and `<data_dir>/postgres` is a link to it.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{Read, Seek, SeekFrom},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    account::{self, Account},
+    binaries::{Binaries, ClusterVersion},
+    error::{self, PostgresError, on},
+    settings::Durability,
+    watchdog,
+};
+
+/// For clusters that the server's account could not reach in the data directory.
+const REACHABLE: &str = "/var/lib/ordo";
+
+/// A complete cluster.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// Its folder, links resolved.
+    pub(super) directory: PathBuf,
+    /// The server's log.
+    pub(super) log: PathBuf,
+    /// Who runs it, if not we ourselves.
+    pub(super) account: Option<Account>,
+    /// The folder that goes when the server does.
+    pub(super) ephemeral: Option<PathBuf>,
+}
+
+impl Cluster {
+    /// The cluster in the data directory, if there is one.
+    pub(super) fn existing(data_dir: &Path) -> Result<Option<Self>, PostgresError> {
+        let entry = data_dir.join("postgres");
+        if fs::symlink_metadata(&entry).is_err() {
+            return Ok(None);
+        }
+        let directory = entry.canonicalize().map_err(|_| PostgresError::Missing {
+            target: fs::read_link(&entry).unwrap_or_else(|_| entry.clone()),
+            link: entry.clone(),
+        })?;
+        let account = account::owner_of(&directory)?;
+        let log = data_dir.join("postgres.log");
+        Ok(Some(Self { directory, log, account, ephemeral: None }))
+    }
+
+    /// Makes the cluster in the data directory.
+    pub(super) fn create(
+        data_dir: &Path,
+        binaries: &Binaries,
+        account: Option<Account>,
+        durability: Durability,
+    ) -> Result<Self, PostgresError> {
+        let draft = data_dir.join("postgres.new");
+        discard(&draft)?;
+        match account {
+            Some(account) if !account.can_enter(data_dir) => {
+                let elsewhere = reachable_folder()?;
+                tracing::info!(
+                    data_dir = %data_dir.display(),
+                    cluster = %elsewhere.display(),
+                    "the account that runs Postgres cannot reach the data directory: the cluster lies elsewhere, with a link to it"
+                );
+                symlink(&elsewhere, &draft).map_err(on("create", &draft))?;
+            }
+            _ => fs::create_dir(&draft).map_err(on("create", &draft))?,
+        }
+        let directory = draft.canonicalize().map_err(on("find", &draft))?;
+        initialise(&directory, &directory, binaries, account, durability)?;
+        let entry = data_dir.join("postgres");
+        fs::rename(&draft, &entry).map_err(on("rename", &draft))?;
+        File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(on("sync", data_dir))?;
+        Ok(Self {
+            directory: entry.canonicalize().map_err(on("find", &entry))?,
+            log: data_dir.join("postgres.log"),
+            account,
+            ephemeral: None,
+        })
+    }
+
+    /// Makes a cluster in a fresh folder that the server's watchdog removes.
+    pub(super) fn create_ephemeral(
+        binaries: &Binaries,
+        account: Option<Account>,
+    ) -> Result<Self, PostgresError> {
+        let parent = temporary_parent(account);
+        let folder = tempfile::Builder::new()
+            .prefix("ordo-postgres-")
+            .tempdir_in(&parent)
+            .map_err(|source| PostgresError::NotWritable { path: parent, source })?;
+        if let Some(account) = account {
+            account.take_over(folder.path())?;
+        }
+        let path = folder.path().canonicalize().map_err(on("find", folder.path()))?;
+        let directory = path.join("postgres");
+        fs::create_dir(&directory).map_err(on("create", &directory))?;
+        initialise(&directory, &path, binaries, account, Durability::Unsynced)?;
+        // From here on the folder is the watchdog's to remove.
+        let path = folder.keep().canonicalize().unwrap_or(path);
+        Ok(Self { directory, log: path.join("postgres.log"), account, ephemeral: Some(path) })
+    }
+
+    /// The version of Postgres that made it.
+    pub(super) fn version(&self) -> Result<ClusterVersion, PostgresError> {
+        let path = self.directory.join("PG_VERSION");
+        let version = fs::read_to_string(&path).map_err(on("read", path))?;
+        Ok(ClusterVersion { path: self.directory.clone(), major: version.trim().to_owned() })
+    }
+
+    /// Begins an empty log and keeps the one before it, so that logs do not grow for ever.
+    pub(super) fn start_new_log(&self) -> Result<(), PostgresError> {
+        match fs::rename(&self.log, self.log.with_extension("log.1")) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(PostgresError::NotWritable { path: self.log.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn open_log(&self) -> Result<File, PostgresError> {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .map_err(|source| PostgresError::NotWritable { path: self.log.clone(), source })
+    }
+
+    pub(super) fn log_length(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
+    }
+
+    /// What the server wrote since the log had that length.
+    pub(super) fn log_since(&self, start: u64) -> String {
+        let mut bytes = Vec::new();
+        // A log that cannot be read must not hide that the server has ended.
+        let _ = File::open(&self.log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(start))?;
+            file.take(64 * 1024).read_to_end(&mut bytes)
+        });
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Fills an empty folder; `remove` goes if that fails.
+fn initialise(
+    directory: &Path,
+    remove: &Path,
+    binaries: &Binaries,
+    account: Option<Account>,
+    durability: Durability,
+) -> Result<(), PostgresError> {
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
+        .map_err(on("change the mode of", directory))?;
+    if let Some(account) = account {
+        account.take_over(directory)?;
+    }
+    let mut arguments = vec!["-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8"];
+    if durability == Durability::Unsynced {
+        arguments.push("--no-sync");
+    }
+    watchdog::guard_initdb(&binaries.initdb(), &arguments, directory, remove, account.as_ref())?
+        .map_err(|said| PostgresError::Initdb { reason: error::telling_line(&said) })
+}
+
+/// Removes what an interrupted start left.
+fn discard(draft: &Path) -> Result<(), PostgresError> {
+    let Ok(metadata) = fs::symlink_metadata(draft) else {
+        return Ok(());
+    };
+    if metadata.is_dir() {
+        return fs::remove_dir_all(draft).map_err(on("remove", draft));
+    }
+    if let Ok(target) = fs::read_link(draft)
+        && target.starts_with(REACHABLE)
+        && target.exists()
+    {
+        fs::remove_dir_all(&target).map_err(on("remove", &target))?;
+    }
+    fs::remove_file(draft).map_err(on("remove", draft))
+}
+
+fn reachable_folder() -> Result<PathBuf, PostgresError> {
+    let parent = Path::new(REACHABLE);
+    if !parent.is_dir() {
+        fs::create_dir_all(parent).map_err(on("create", parent))?;
+        // Whatever the umask: the server's account must pass through.
+        fs::set_permissions(parent, Permissions::from_mode(0o755))
+            .map_err(on("change the mode of", parent))?;
+    }
+    let folder = parent.join(format!("postgres-{}", uuid::Uuid::now_v7()));
+    fs::create_dir(&folder).map_err(on("create", &folder))?;
+    Ok(folder)
+}
+
+/// The system's temporary folder, unless the server's account cannot work there.
+fn temporary_parent(account: Option<Account>) -> PathBuf {
+    let preferred = std::env::temp_dir();
+    let Some(account) = account else {
+        return preferred;
+    };
+    [preferred.clone(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")]
+        .into_iter()
+        .find(|folder| account.can_enter(folder) && account.can_write(folder))
+        .unwrap_or(preferred)
+}
