@@ -8,12 +8,14 @@
 //!
 //! Nothing here knows the rules of orders, and nothing rests on the queue alone: messages may be lost, doubled or late.
 
+pub mod consumer;
 pub mod contract;
 pub mod envelope;
 pub mod producer;
 pub mod queues;
 pub mod settings;
 
+pub use consumer::{Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Received};
 pub use contract::{Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Template};
 pub use envelope::{CloudEvent, Contract, EnvelopeError};
 pub use producer::{Outgoing, Producer, ProducerSettings, SendError};

@@ -38,7 +38,7 @@ impl Checks {
     /// The setting must lie in the range.
     pub fn within<T>(&mut self, setting: &'static str, value: T, range: std::ops::RangeInclusive<T>)
     where
-        T: PartialOrd + fmt::Debug,
+        T: Copy + PartialOrd + fmt::Debug,
     {
         let (least, most) = range.into_inner();
         let allowed = format!("between {least:?} and {most:?}");

@@ -1,0 +1,78 @@
+//! Puts a message that can't be done where people look at it, with the reason.
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::send_message::SendMessageError;
+
+use super::received::Received;
+use crate::producer::text_attribute;
+use crate::queues::Queue;
+
+/// The attribute of a dead letter that says why it is one.
+pub const ERROR_ATTRIBUTE: &str = "ordo-error";
+
+/// The longest reason, in bytes: it counts against the message's size.
+const MOST_BYTES: usize = 1024;
+
+/// SQS takes no more attributes with a message.
+const MOST_ATTRIBUTES: usize = 10;
+
+/// Sends the message as it came, and the reason, to the dead-letter queue. Done twice (a crash before the deletion), it is
+/// there once: SQS's id of the message is the deduplication id.
+pub(super) async fn bury(client: &Client, queue: &Queue, message: &Received, reason: &str) -> Result<(), BuryError> {
+    let mut request = client
+        .send_message()
+        .queue_url(&queue.dead_letter_url)
+        .message_group_id(&message.group_id)
+        .message_deduplication_id(&message.message_id)
+        .message_body(&message.body);
+    let others = message.raw_attributes.iter().filter(|(name, _)| *name != ERROR_ATTRIBUTE);
+    for (name, value) in others.take(MOST_ATTRIBUTES - 1) {
+        request = request.message_attributes(name, value.clone());
+    }
+    let reason = text_attribute(bounded_text(reason)).map_err(|source| BuryError::Build { source })?;
+    request = request.message_attributes(ERROR_ATTRIBUTE, reason);
+    request.send().await.map_err(|source| BuryError::Send { source: Box::new(source) })?;
+    Ok(())
+}
+
+/// Why a message is not in the dead-letter queue.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BuryError {
+    #[error("the dead letter could not be built")]
+    Build { source: aws_sdk_sqs::error::BuildError },
+    #[error("the dead letter could not be sent")]
+    Send { source: Box<SdkError<SendMessageError>> },
+}
+
+/// Bounded, never empty, and without the characters that SQS refuses.
+fn bounded_text(text: &str) -> String {
+    let mut bounded = String::new();
+    for character in text.chars() {
+        let sendable = !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}');
+        let character = if sendable { character } else { ' ' };
+        if bounded.len() + character.len_utf8() > MOST_BYTES {
+            break;
+        }
+        bounded.push(character);
+    }
+    if bounded.trim().is_empty() { "no reason given".into() } else { bounded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        let cut = bounded_text(&"ä".repeat(MOST_BYTES));
+
+        assert_eq!(cut.len(), MOST_BYTES);
+    }
+
+    #[test]
+    fn a_reason_has_no_characters_that_sqs_refuses() {
+        assert_eq!(bounded_text("a\0b\nc\u{ffff}"), "a b c ");
+        assert_eq!(bounded_text("\n"), "no reason given");
+    }
+}

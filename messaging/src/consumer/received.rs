@@ -1,0 +1,50 @@
+//! A message as a handler sees it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName as SystemAttribute};
+
+/// What SQS knows about a message and is asked to tell.
+pub(super) const SYSTEM_ATTRIBUTES: [SystemAttribute; 2] =
+    [SystemAttribute::ApproximateReceiveCount, SystemAttribute::MessageGroupId];
+
+/// A message as a handler sees it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// SQS's id of the message.
+    pub message_id: String,
+    /// The group whose order it keeps: the order id.
+    pub group_id: String,
+    /// The body, as it was sent.
+    pub body: String,
+    /// The string attributes beside the body.
+    pub attributes: BTreeMap<String, String>,
+    /// How often it has been received, this time included. Being handed back behind a failed message of its group counts too.
+    pub receive_count: u32,
+    /// Whether a failure now is the last: a retry would end in the dead-letter queue.
+    pub is_last_attempt: bool,
+    pub(super) receipt_handle: String,
+    /// All attributes as they came, to go with the message into the dead-letter queue.
+    pub(super) raw_attributes: HashMap<String, MessageAttributeValue>,
+}
+
+impl Received {
+    pub(super) fn from_sqs(message: Message, max_attempts: u32) -> Self {
+        let system = message.attributes.unwrap_or_default();
+        let receive_count = system.get(&SystemAttribute::ApproximateReceiveCount);
+        let receive_count = receive_count.and_then(|count| count.parse().ok()).unwrap_or(1);
+        let raw_attributes = message.message_attributes.unwrap_or_default();
+        let text =
+            |(name, value): (&String, &MessageAttributeValue)| Some((name.clone(), value.string_value()?.to_owned()));
+        Self {
+            message_id: message.message_id.unwrap_or_default(),
+            group_id: system.get(&SystemAttribute::MessageGroupId).cloned().unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+            attributes: raw_attributes.iter().filter_map(text).collect(),
+            receive_count,
+            is_last_attempt: receive_count >= max_attempts,
+            receipt_handle: message.receipt_handle.unwrap_or_default(),
+            raw_attributes,
+        }
+    }
+}
