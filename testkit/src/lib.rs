@@ -1,1 +1,9 @@
-//! testkit
+//! For tests only: a Postgres, an SQS and an SES endpoint that need nothing but this machine, each test's own.
+//!
+//! Everything here listens on a free loopback port and goes away with the test process, however that ends. What cannot be
+//! provided panics with the reason: a test has no better answer.
+#![expect(clippy::expect_used, reason = "a test that lacks its surroundings can only fail")]
+
+mod database;
+
+pub use database::{Database, database, durable_database, empty_database};

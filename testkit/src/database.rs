@@ -1,0 +1,185 @@
+//! A database per test, on one Postgres per test process.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use embedded::postgres::{Options, Postgres};
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::sync::OnceCell;
+
+/// The servers of this process. They are never dropped: the end of the process closes the pipe that their watchdogs read.
+static QUICK: Server = Server::new(Commits::InMemory);
+static DURABLE: Server = Server::new(Commits::OnDisk);
+
+/// A database that belongs to one test.
+#[derive(Debug, Clone)]
+pub struct Database {
+    url: String,
+    pool: PgPool,
+}
+
+impl Database {
+    /// The connection URL, for pools and processes of the test's own.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Up to ten connections. They live in the runtime of the test that asked for the database: do not hand it to another.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// A fresh database with the product's schema. Commits do not wait for the disk.
+pub async fn database() -> Database {
+    QUICK.migrated().await
+}
+
+/// Like [`database`], with commits that wait for the disk, for tests that kill the server or measure it.
+pub async fn durable_database() -> Database {
+    DURABLE.migrated().await
+}
+
+/// A fresh database with nothing in it.
+pub async fn empty_database() -> Database {
+    QUICK.create("template0").await
+}
+
+#[derive(Clone, Copy)]
+enum Commits {
+    InMemory,
+    OnDisk,
+}
+
+struct Server {
+    commits: Commits,
+    postgres: OnceCell<Postgres>,
+    template: OnceCell<()>,
+    count: AtomicU32,
+}
+
+const TEMPLATE: &str = "ordo_template";
+
+impl Server {
+    const fn new(commits: Commits) -> Self {
+        Self {
+            commits,
+            postgres: OnceCell::const_new(),
+            template: OnceCell::const_new(),
+            count: AtomicU32::new(0),
+        }
+    }
+
+    async fn postgres(&self) -> &Postgres {
+        let start = || async {
+            let options = Options { data_dir: PathBuf::new(), ephemeral: true };
+            let started = match self.commits {
+                Commits::OnDisk => Postgres::start(options).await,
+                Commits::InMemory => Postgres::start_unsynced(options).await,
+            };
+            started.expect("a Postgres for the tests")
+        };
+        self.postgres.get_or_init(start).await
+    }
+
+    /// A copy of the template, which has the schema applied once per process.
+    async fn migrated(&self) -> Database {
+        let prepare = || async {
+            let mut admin = self.connect("postgres").await;
+            sqlx::query(&format!("drop database if exists {TEMPLATE}"))
+                .execute(&mut admin)
+                .await
+                .expect("dropping what an interrupted attempt left");
+            sqlx::query(&format!("create database {TEMPLATE}"))
+                .execute(&mut admin)
+                .await
+                .expect("creating the template");
+            let mut connection = self.connect(TEMPLATE).await;
+            migrations::MIGRATIONS.run(&mut connection).await.expect("applying the schema");
+            // A template must have no connections when it is copied.
+            connection.close().await.expect("leaving the template");
+        };
+        self.template.get_or_init(prepare).await;
+        self.create(TEMPLATE).await
+    }
+
+    async fn create(&self, template: &str) -> Database {
+        let name = format!("test_{}", self.count.fetch_add(1, Ordering::Relaxed));
+        let mut admin = self.connect("postgres").await;
+        sqlx::query(&format!("create database {name} template {template}"))
+            .execute(&mut admin)
+            .await
+            .expect("creating the test's database");
+        admin.close().await.expect("closing a connection");
+        let url = self.postgres().await.url_of(&name);
+        let options: PgConnectOptions = url.parse().expect("a valid URL");
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy_with(options);
+        Database { url, pool }
+    }
+
+    async fn connect(&self, database: &str) -> PgConnection {
+        let url = self.postgres().await.url_of(database);
+        PgConnection::connect(&url).await.expect("connecting to the test Postgres")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_test_has_a_database_of_its_own() {
+        let (one, other) = tokio::join!(database(), database());
+        sqlx::query("create table only_here (n int)").execute(one.pool()).await.unwrap();
+        let tables: i64 = sqlx::query_scalar(
+            "select count(*) from information_schema.tables where table_name = 'only_here'",
+        )
+        .fetch_one(other.pool())
+        .await
+        .unwrap();
+        assert_eq!(tables, 0);
+    }
+
+    #[tokio::test]
+    async fn an_empty_database_has_no_tables() {
+        let database = empty_database().await;
+        let tables: i64 = sqlx::query_scalar(
+            "select count(*) from information_schema.tables where table_schema = 'public'",
+        )
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+        assert_eq!(tables, 0);
+    }
+
+    #[tokio::test]
+    async fn only_durable_databases_wait_for_the_disk() {
+        let setting = |database: Database| async move {
+            sqlx::query_scalar::<_, String>("show fsync").fetch_one(database.pool()).await.unwrap()
+        };
+        assert_eq!(setting(durable_database().await).await, "on");
+        assert_eq!(setting(database().await).await, "off");
+    }
+
+    #[test]
+    fn the_server_outlives_the_runtime_that_started_it() {
+        for _ in 0..2 {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let database = database().await;
+                sqlx::query("select 1").execute(database.pool()).await.unwrap();
+            });
+        }
+    }
+}
