@@ -120,7 +120,7 @@ pub fn evolve(order: &mut Order, event: OrderEvent) {
                 Order::Placed(Box::new(PlacedOrder { content, status: OrderStatus::Pending, mails: BTreeMap::new() }));
         }
         (Order::Placed(placed), OrderEvent::OrderConfirmed(OrderConfirmed {})) => {
-            placed.status = OrderStatus::Confirmed
+            placed.status = OrderStatus::Confirmed;
         }
         (Order::Placed(placed), OrderEvent::NotificationSent(sent)) => {
             placed.mails.insert(sent.template, MailOutcome::Sent);

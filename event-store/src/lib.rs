@@ -1,1 +1,83 @@
-//! event-store
+//! The event store: Postgres in postgres-es's shape, with one log that every subscriber can follow.
+//!
+//! - [`EventStore::append`] writes events with optimistic concurrency, many commands in one transaction.
+//! - [`EventStore::execute`] decides a command on a stream and appends what comes of it.
+//! - [`EventStore::load`] folds a stream; [`read_after`] reads the log.
+//! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with a durable checkpoint.
+//!
+//! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
+//! reader that has seen a position has seen all before it.
+
+mod append;
+mod event;
+mod execute;
+mod read;
+mod subscription;
+mod wake;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
+pub use event::{DecodeError, Metadata, NewEvent, StoredEvent};
+pub use execute::{ExecuteError, Executed};
+pub use read::{Loaded, ReadError, head, read_after};
+pub use subscription::{Subscriber, SubscriberError, checkpoint, lock_checkpoint, save_checkpoint};
+
+/// A handle to the event store; clones share its writer and its wake-ups.
+#[derive(Clone)]
+pub struct EventStore {
+    pool: PgPool,
+    appender: append::Appender,
+    wake: wake::Wake,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl EventStore {
+    /// Starts the writer and the listener on a database whose schema is up to date.
+    pub fn start(pool: PgPool, settings: AppendSettings) -> Self {
+        let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::Wake::default());
+        let appender = append::Appender::start(pool.clone(), settings, wake.clone(), &tasks, stop.clone());
+        tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
+        Self { pool, appender, wake, tasks, stop }
+    }
+
+    /// The database it stands on.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Writes what is already queued, refuses what comes after, and ends the store's tasks.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Why a database can't keep the platform's promises.
+#[derive(Debug, thiserror::Error)]
+pub enum DurabilityError {
+    /// A setting lets the server forget what it acknowledged.
+    #[error("the database has {setting} = off: it could lose acknowledged orders; turn it on, or start with --unsafe-durability")]
+    Off {
+        /// The server's name of the setting.
+        setting: &'static str,
+    },
+    /// The settings could not be read.
+    #[error("could not read the database's durability settings")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Checks that a commit of this server survives a crash.
+pub async fn check_durability(pool: &PgPool) -> Result<(), DurabilityError> {
+    for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+        let value: String = sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(pool).await?;
+        if value == "off" {
+            return Err(DurabilityError::Off { setting });
+        }
+    }
+    Ok(())
+}

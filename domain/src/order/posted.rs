@@ -84,16 +84,16 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
             ],
         );
     // Everything is read before anything is given up, so that one answer names every mistake.
-    let order_id = reader.optional(order_id, |r, found| r.text(found, OrderId::parse));
-    let customer_id = reader.required(customer_id, |r, found| r.text(found, CustomerId::parse));
-    let customer_email = reader.optional(customer_email, |r, found| r.text(found, EmailAddress::parse));
-    let currency = reader.required(currency, |r, found| r.text(found, |code| Currency::parse(&code)));
-    let total = reader.required(total, |r, found| read_amount(r, found, currency));
-    let items = reader.required(items, |r, found| read_items(r, found, currency));
+    let order_id = reader.optional(&order_id, |r, found| r.text(found, OrderId::parse));
+    let customer_id = reader.required(&customer_id, |r, found| r.text(found, CustomerId::parse));
+    let customer_email = reader.optional(&customer_email, |r, found| r.text(found, EmailAddress::parse));
+    let currency = reader.required(&currency, |r, found| r.text(found, |code| Currency::parse(&code)));
+    let total = reader.required(&total, |r, found| read_amount(r, found, currency));
+    let items = reader.required(&items, |r, found| read_items(r, found, currency));
     let payment_token =
-        reader.optional(payment_token, |r, found| r.text(found, |token| Sku::parse(token).map(String::from)));
-    let notes = reader.optional(notes, |r, found| r.text_up_to(found, MAX_NOTES_CHARS));
-    let metadata = reader.optional(metadata, |r, found| r.parsed(found, JsonText::parse));
+        reader.optional(&payment_token, |r, found| r.text(found, |token| Sku::parse(token).map(String::from)));
+    let notes = reader.optional(&notes, |r, found| r.text_up_to(found, MAX_NOTES_CHARS));
+    let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
 
     let (lines, sum) = items?;
     let total = total??;
@@ -119,7 +119,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
 /// The lines and what they add up to (`None`: more than can be kept).
 fn read_items(
     reader: &mut Reader,
-    found: Found<'_>,
+    found: &Found<'_>,
     currency: Option<Currency>,
 ) -> Option<(Vec<OrderLine>, Option<Money>)> {
     let items: Vec<&RawValue> = reader.array(found, 1..=MAX_ITEMS)?;
@@ -137,11 +137,11 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
     let fields = reader.fields(item)?;
     let [sku, title, quantity, unit_price, metadata] =
         reader.object(fields, ["sku", "title", "quantity", "unitPrice", "metadata"]);
-    let sku = reader.required(sku, |r, found| r.text(found, Sku::parse));
-    let title = reader.required(title, |r, found| r.text_up_to(found, MAX_TITLE_CHARS));
-    let quantity = reader.required(quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
-    let unit_price = reader.required(unit_price, |r, found| read_amount(r, found, currency));
-    let metadata = reader.optional(metadata, |r, found| r.parsed(found, JsonText::parse));
+    let sku = reader.required(&sku, |r, found| r.text(found, Sku::parse));
+    let title = reader.required(&title, |r, found| r.text_up_to(found, MAX_TITLE_CHARS));
+    let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
+    let unit_price = reader.required(&unit_price, |r, found| read_amount(r, found, currency));
+    let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
     let (quantity, unit_price) = (quantity?, unit_price??);
     let line =
         OrderLine { sku: sku?, title: title?, quantity, unit_price_minor: unit_price.minor(), metadata: metadata? };
@@ -150,13 +150,13 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
 
 /// An amount: a number or a text that holds one. `Some(None)` when its currency is not known, which was noted there.
 #[expect(clippy::option_option, reason = "outer: was it sound as far as can be told; inner: is the currency known")]
-fn read_amount(reader: &mut Reader, found: Found<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
-    let text = reader.number_text(&found)?;
+fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
+    let text = reader.number_text(found)?;
     let Some(currency) = currency else { return Some(None) };
     match Money::parse(&text, currency) {
         Ok(amount) => Some(Some(amount)),
         Err(error) => {
-            reader.note_at(&found, "invalid", error.to_string());
+            reader.note_at(found, "invalid", error.to_string());
             None
         }
     }

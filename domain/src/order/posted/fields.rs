@@ -98,11 +98,11 @@ impl Reader {
     /// A field that must be there.
     pub(super) fn required<'a, T>(
         &mut self,
-        found: Found<'a>,
-        read: impl FnOnce(&mut Self, Found<'a>) -> Option<T>,
+        found: &Found<'a>,
+        read: impl FnOnce(&mut Self, &Found<'a>) -> Option<T>,
     ) -> Option<T> {
         if found.value.is_none() {
-            self.note_at(&found, "required", "is required");
+            self.note_at(found, "required", "is required");
             return None;
         }
         read(self, found)
@@ -112,8 +112,8 @@ impl Reader {
     #[expect(clippy::option_option, reason = "outer: was it sound; inner: was it given")]
     pub(super) fn optional<'a, T>(
         &mut self,
-        found: Found<'a>,
-        read: impl FnOnce(&mut Self, Found<'a>) -> Option<T>,
+        found: &Found<'a>,
+        read: impl FnOnce(&mut Self, &Found<'a>) -> Option<T>,
     ) -> Option<Option<T>> {
         match found.value {
             None => Some(None),
@@ -125,23 +125,23 @@ impl Reader {
     /// A text that parses as something.
     pub(super) fn text<T, E: fmt::Display>(
         &mut self,
-        found: Found<'_>,
+        found: &Found<'_>,
         parse: impl FnOnce(String) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.string(&found)?;
-        self.sound(&found, parse(text.into_owned()))
+        let text = self.string(found)?;
+        self.sound(found, parse(text.into_owned()))
     }
 
     /// Free text of so many characters at most.
-    pub(super) fn text_up_to(&mut self, found: Found<'_>, max_chars: usize) -> Option<String> {
-        let text = self.string(&found)?;
+    pub(super) fn text_up_to(&mut self, found: &Found<'_>, max_chars: usize) -> Option<String> {
+        let text = self.string(found)?;
         if text.contains('\0') {
-            self.note_at(&found, "invalid", "must not contain NUL");
+            self.note_at(found, "invalid", "must not contain NUL");
             return None;
         }
         // Counting characters is needed only where there are more bytes than that.
         if text.len() > max_chars && text.chars().count() > max_chars {
-            self.note_at(&found, "too_long", format!("must have at most {max_chars} characters"));
+            self.note_at(found, "too_long", format!("must have at most {max_chars} characters"));
             return None;
         }
         Some(text.into_owned())
@@ -150,34 +150,34 @@ impl Reader {
     /// Any JSON that parses as something.
     pub(super) fn parsed<'a, T, E: fmt::Display>(
         &mut self,
-        found: Found<'a>,
+        found: &Found<'a>,
         parse: impl FnOnce(&'a RawValue) -> Result<T, E>,
     ) -> Option<T> {
         let parsed = parse(found.value?);
-        self.sound(&found, parsed)
+        self.sound(found, parsed)
     }
 
     /// A whole number within a range.
-    pub(super) fn integer(&mut self, found: Found<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+    pub(super) fn integer(&mut self, found: &Found<'_>, range: RangeInclusive<u32>) -> Option<u32> {
         match serde_json::from_str::<u32>(found.text()) {
             Ok(number) if range.contains(&number) => Some(number),
             Ok(_) | Err(_) => {
                 let message = format!("must be a whole number from {} to {}", range.start(), range.end());
-                self.note_at(&found, "out_of_range", message);
+                self.note_at(found, "out_of_range", message);
                 None
             }
         }
     }
 
     /// An array with so many elements.
-    pub(super) fn array<'a>(&mut self, found: Found<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
+    pub(super) fn array<'a>(&mut self, found: &Found<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
         let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(found.text()) else {
-            self.note_at(&found, "wrong_type", "must be an array");
+            self.note_at(found, "wrong_type", "must be an array");
             return None;
         };
         if !length.contains(&elements.len()) {
             let message = format!("must have {} to {} elements", length.start(), length.end());
-            self.note_at(&found, "out_of_range", message);
+            self.note_at(found, "out_of_range", message);
             return None;
         }
         Some(elements)

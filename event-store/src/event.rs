@@ -1,0 +1,142 @@
+//! Events on their way into the log and out of it.
+
+use chrono::{DateTime, Utc};
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// Who and why: stored with every event as a flat object of strings, which is what cqrs-es takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// Who asked: `shop`, `saga:order_fulfilment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// What all events that come of one request share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The event that this one came of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<String>,
+    /// W3C trace context of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl Metadata {
+    /// For an event that comes of another: same correlation and trace, caused by it.
+    pub fn caused_by(event: &StoredEvent, actor: &str) -> Self {
+        let cause = event.metadata();
+        Self {
+            actor: Some(actor.to_owned()),
+            correlation_id: cause.correlation_id.or_else(|| Some(event.event_id.to_string())),
+            causation_id: Some(event.event_id.to_string()),
+            traceparent: cause.traceparent,
+        }
+    }
+}
+
+/// An event that is to be appended.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub(crate) event_id: Uuid,
+    pub(crate) event_type: String,
+    pub(crate) event_version: String,
+    pub(crate) payload: String,
+    pub(crate) metadata: String,
+}
+
+impl NewEvent {
+    /// Encodes an event, under a new UUIDv7.
+    pub fn new(event: &impl DomainEvent, metadata: &Metadata) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            event_id: Uuid::now_v7(),
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload: serde_json::to_string(event)?,
+            metadata: serde_json::to_string(metadata)?,
+        })
+    }
+}
+
+/// An event as the log has it.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// Its place in the log.
+    pub position: i64,
+    /// The kind of its stream.
+    pub stream_type: String,
+    /// The stream.
+    pub stream_id: String,
+    /// The stream's version after it, from 1.
+    pub version: i64,
+    /// Its name.
+    pub event_type: String,
+    /// The version of its payload's shape.
+    pub event_version: String,
+    /// What happened, as stored.
+    pub payload: Box<RawValue>,
+    /// Who and why, as stored.
+    pub metadata: Box<RawValue>,
+    /// Its id.
+    pub event_id: Uuid,
+    /// When it was recorded, by the database's clock.
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// An event that this version of the platform can't read.
+#[derive(Debug, thiserror::Error)]
+#[error("event {event_type} {event_version} at position {position} of stream {stream_id} can't be read")]
+pub struct DecodeError {
+    position: i64,
+    stream_id: String,
+    event_type: String,
+    event_version: String,
+    source: serde_json::Error,
+}
+
+/// The columns of [`StoredEvent`], in the order [`StoredEvent::from_row`] takes them.
+pub(crate) const COLUMNS: &str = "global_position, aggregate_type, aggregate_id, sequence, event_type, event_version, \
+                                  payload, metadata, event_id, recorded_at";
+
+impl StoredEvent {
+    /// Whether it belongs to a stream of this aggregate.
+    pub fn is_of<A: Aggregate>(&self) -> bool {
+        self.stream_type == A::TYPE
+    }
+
+    /// The event, decoded. An event that is not known is an error, never skipped.
+    pub fn decode<A: Aggregate>(&self) -> Result<A::Event, DecodeError> {
+        serde_json::from_str(self.payload.get()).map_err(|source| DecodeError {
+            position: self.position,
+            stream_id: self.stream_id.clone(),
+            event_type: self.event_type.clone(),
+            event_version: self.event_version.clone(),
+            source,
+        })
+    }
+
+    /// Who and why. What another writer put there in another shape is left out.
+    pub fn metadata(&self) -> Metadata {
+        serde_json::from_str(self.metadata.get()).unwrap_or_default()
+    }
+
+    pub(crate) fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            position: row.try_get(0)?,
+            stream_type: row.try_get(1)?,
+            stream_id: row.try_get(2)?,
+            version: row.try_get(3)?,
+            event_type: row.try_get(4)?,
+            event_version: row.try_get(5)?,
+            payload: row.try_get::<Json<Box<RawValue>>, _>(6)?.0,
+            metadata: row.try_get::<Json<Box<RawValue>>, _>(7)?.0,
+            event_id: row.try_get(8)?,
+            recorded_at: row.try_get(9)?,
+        })
+    }
+}

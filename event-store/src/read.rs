@@ -1,0 +1,98 @@
+//! Reading: one stream folded, many streams folded, the log from a position on.
+
+use std::collections::HashMap;
+
+use cqrs_es::Aggregate;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::EventStore;
+use crate::event::{COLUMNS, DecodeError, StoredEvent};
+
+/// A stream, folded.
+#[derive(Debug, Clone)]
+pub struct Loaded<A> {
+    /// What its events add up to.
+    pub state: A,
+    /// Its version; 0: there is no such stream.
+    pub version: i64,
+    /// The position of its first event.
+    pub first_position: i64,
+    /// The position of its last event.
+    pub last_position: i64,
+    /// The id of its last event.
+    pub last_event_id: Uuid,
+}
+
+/// A stream without events.
+impl<A: Default> Default for Loaded<A> {
+    fn default() -> Self {
+        Self { state: A::default(), version: 0, first_position: 0, last_position: 0, last_event_id: Uuid::nil() }
+    }
+}
+
+/// Why events could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// An event is not known.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+impl EventStore {
+    /// A stream, folded from all its events.
+    pub async fn load<A: Aggregate>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
+        let ids = [stream_id.to_owned()];
+        Ok(self.load_many(&ids).await?.remove(stream_id).unwrap_or_default())
+    }
+
+    /// Several streams, folded; those without events are missing.
+    pub async fn load_many<A: Aggregate>(&self, stream_ids: &[String]) -> Result<HashMap<String, Loaded<A>>, ReadError> {
+        let query = format!(
+            "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = any($2)
+              order by aggregate_id, sequence"
+        );
+        let rows = sqlx::query(&query).bind(A::TYPE).bind(stream_ids).fetch_all(&self.pool).await?;
+        let mut streams: HashMap<String, Loaded<A>> = HashMap::with_capacity(stream_ids.len());
+        for row in &rows {
+            let event = StoredEvent::from_row(row)?;
+            let decoded = event.decode::<A>()?;
+            let stream = streams.entry(event.stream_id).or_default();
+            stream.state.apply(decoded);
+            if stream.version == 0 {
+                stream.first_position = event.position;
+            }
+            stream.version = event.version;
+            stream.last_position = event.position;
+            stream.last_event_id = event.event_id;
+        }
+        Ok(streams)
+    }
+
+    /// The events of a stream, oldest first.
+    pub async fn read_stream<A: Aggregate>(&self, stream_id: &str) -> Result<Vec<StoredEvent>, sqlx::Error> {
+        let query =
+            format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
+        let rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch_all(&self.pool).await?;
+        rows.iter().map(StoredEvent::from_row).collect()
+    }
+}
+
+/// The events after a position, in order, at most so many. None: there are none yet.
+pub async fn read_after(
+    connection: &mut PgConnection,
+    position: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let query = format!("select {COLUMNS} from events where global_position > $1 order by global_position limit $2");
+    let rows = sqlx::query(&query).bind(position).bind(limit).fetch_all(connection).await?;
+    rows.iter().map(StoredEvent::from_row).collect()
+}
+
+/// The position of the last event that can be seen; 0: there is none.
+pub async fn head(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("select coalesce(max(global_position), 0) from events").fetch_one(connection).await
+}
