@@ -39,9 +39,10 @@ pub struct ListenError {
 }
 
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another process has that port".to_owned(),
-        _ => error.to_string(),
+    if error.kind() == io::ErrorKind::AddrInUse {
+        "another process has that port".to_owned()
+    } else {
+        error.to_string()
     }
 }
 
@@ -116,7 +117,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
 }

@@ -1,0 +1,171 @@
+//! The mails that were accepted, bounded.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+/// How many mails are kept at most; older ones go first.
+pub const MESSAGES_KEPT: usize = 10_000;
+
+/// How many bytes of text the kept mails have at most, together. The newest mail stays whatever its size.
+pub const BYTES_KEPT: usize = 64 * 1024 * 1024;
+
+/// A mail as it was accepted.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// The id that the sender was given.
+    pub id: String,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// Recipients of a copy.
+    pub cc: Vec<String>,
+    /// Recipients that the others do not see.
+    pub bcc: Vec<String>,
+    /// Where answers go, if not to the sender.
+    pub reply_to: Vec<String>,
+    /// The sender.
+    pub from: String,
+    /// The subject line.
+    pub subject: String,
+    /// The body as plain text.
+    pub text: Option<String>,
+    /// The body as HTML, as it was sent.
+    pub html: Option<String>,
+    /// Further headers, as the sender gave them.
+    pub headers: BTreeMap<String, String>,
+    /// The sender's tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was accepted.
+    pub received_at: DateTime<Utc>,
+}
+
+impl Message {
+    fn bytes(&self) -> usize {
+        let addresses = [&self.to, &self.cc, &self.bcc, &self.reply_to];
+        let pairs = self.headers.iter().chain(&self.tags);
+        self.from.len()
+            + self.subject.len()
+            + self.text.as_ref().map_or(0, String::len)
+            + self.html.as_ref().map_or(0, String::len)
+            + addresses.iter().flat_map(|list| list.iter()).map(String::len).sum::<usize>()
+            + pairs.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+/// A store of mails; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Mailbox {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    messages: VecDeque<Arc<Message>>,
+    bytes: usize,
+    accepted: u64,
+}
+
+impl Mailbox {
+    /// The newest mails, newest first, as many as asked for at most.
+    #[must_use]
+    pub fn newest(&self, limit: usize) -> Vec<Arc<Message>> {
+        self.lock().messages.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// The mail with that id, if it is kept.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Arc<Message>> {
+        self.lock().messages.iter().rev().find(|message| message.id == id).cloned()
+    }
+
+    /// How many mails were accepted, kept or not.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.lock().accepted
+    }
+
+    /// How many mails are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.lock().messages.len()
+    }
+
+    /// Forgets the mails; the count of accepted ones goes on.
+    pub fn clear(&self) {
+        let mut kept = self.lock();
+        kept.messages.clear();
+        kept.bytes = 0;
+    }
+
+    pub(super) fn add(&self, message: Message) {
+        let mut kept = self.lock();
+        kept.accepted += 1;
+        kept.bytes += message.bytes();
+        kept.messages.push_back(Arc::new(message));
+        while kept.messages.len() > MESSAGES_KEPT
+            || (kept.bytes > BYTES_KEPT && kept.messages.len() > 1)
+        {
+            if let Some(oldest) = kept.messages.pop_front() {
+                kept.bytes -= oldest.bytes();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Every change is complete before anything can panic.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: usize, text: &str) -> Message {
+        Message {
+            id: id.to_string(),
+            to: vec![],
+            cc: vec![],
+            bcc: vec![],
+            reply_to: vec![],
+            from: String::new(),
+            subject: String::new(),
+            text: Some(text.to_owned()),
+            html: None,
+            headers: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            received_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_oldest_mails_go_when_there_are_too_many() {
+        let mailbox = Mailbox::default();
+        for id in 0..MESSAGES_KEPT + 3 {
+            mailbox.add(message(id, ""));
+        }
+        assert_eq!(mailbox.kept(), MESSAGES_KEPT);
+        assert_eq!(mailbox.accepted(), MESSAGES_KEPT as u64 + 3);
+        assert!(mailbox.find("2").is_none());
+        assert!(mailbox.find("3").is_some());
+        assert_eq!(mailbox.newest(2)[0].id, (MESSAGES_KEPT + 2).to_string());
+    }
+
+    #[test]
+    fn large_mails_push_out_older_ones_sooner() {
+        let mailbox = Mailbox::default();
+        let third = "x".repeat(BYTES_KEPT / 3);
+        for id in 0..5 {
+            mailbox.add(message(id, &third));
+        }
+        assert_eq!(mailbox.kept(), 3);
+        mailbox.add(message(9, &"x".repeat(BYTES_KEPT + 1)));
+        assert_eq!(mailbox.kept(), 1, "the newest stays, however large");
+    }
+}
