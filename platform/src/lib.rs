@@ -1,1 +1,22 @@
-//! platform
+//! The platform: one binary that runs every role, alone or together, and brings its own database, queues and inbox where there
+//! are none.
+//!
+//! Read [`cli`] for what can be asked of it, [`settings`] for what it can be told, [`roles`] for what it then runs.
+
+pub mod aws;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod connections;
+pub mod demo;
+pub mod health;
+pub mod http;
+pub mod migrate;
+pub mod output;
+pub mod replay;
+pub mod roles;
+pub mod serve;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod up;

@@ -1,0 +1,264 @@
+//! The command line: what can be asked of `ordo`, and how a failure leaves.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage. What went wrong is one line on standard error that says what to do.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Loaded, Role, Settings, Sources};
+use crate::{client, config, demo, http, migrate, replay, serve, telemetry, up};
+
+/// An event-sourced order platform.
+#[derive(Debug, Parser)]
+#[command(name = "ordo", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The settings file [default: ordo.toml, where there is one; environment: ORDO_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole platform on this machine, with a database, queues and an inbox of its own
+    Up(Up),
+    /// Run some roles, or all, against the endpoints in the settings
+    Serve(Serve),
+    /// Bring the database schema up to date
+    Migrate(Migrate),
+    /// Post the demo order and show its journey until the mail is there
+    Demo(Demo),
+    /// Rebuild a read model from the events
+    Replay(Replay),
+    /// Check or explain the settings
+    #[command(subcommand)]
+    Config(Config),
+    /// Ask a running platform whether it is ready; exit code 1 if not
+    Health(Health),
+    /// Run the mail inbox alone
+    Inbox(Inbox),
+}
+
+/// See `ordo up --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Where the database keeps its data
+    #[arg(long, value_name = "DIR", default_value = ".ordo")]
+    pub data_dir: PathBuf,
+    /// Keep nothing: the database's data goes when the platform stops
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where the queues listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
+    pub sqs_listen: SocketAddr,
+    /// Where the mail inbox listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8005")]
+    pub ses_listen: SocketAddr,
+    /// Say where everything is as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `ordo serve --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Which roles, separated by commas [default: ORDO_ROLES, all]
+    #[arg(long, value_delimiter = ',', value_parser = role_names(), value_name = "ROLES")]
+    roles: Vec<String>,
+    /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+/// See `ordo migrate --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Migrate {
+    /// Create the queues as well
+    #[arg(long)]
+    pub queues: bool,
+}
+
+/// See `ordo demo --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// The API of the platform
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    pub api: String,
+    /// The inbox the mail arrives in
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8005")]
+    pub inbox: String,
+    /// The order's id [default: a fresh one]
+    #[arg(long, value_name = "ID")]
+    pub order_id: Option<String>,
+    /// How long to wait for the mail
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
+    /// Say it as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `ordo replay --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// Which read model
+    #[arg(long, value_name = "NAME")]
+    pub projection: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Config {
+    /// Say everything that is wrong with the settings, or which hold and why
+    Check {
+        /// Say it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List every setting there is, with its default and its bounds
+    List,
+}
+
+/// See `ordo health --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Health {
+    /// What to ask [default: /health/ready at ORDO_LISTEN]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// See `ordo inbox --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Inbox {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8005")]
+    pub listen: SocketAddr,
+}
+
+/// Does what the command line says. Wrong usage ends the process here, with exit code 2.
+#[must_use]
+pub fn run() -> ExitCode {
+    match command(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // There is nowhere left to report a standard error that cannot be written to.
+            let _ = writeln!(io::stderr().lock(), "ordo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
+    let file = cli.config.as_deref();
+    match cli.command {
+        Command::Up(args) => up::run(load(listening(sources(file), args.listen))?.settings, args).await?,
+        Command::Serve(args) => {
+            let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
+            let sources = sources(file).flag("ORDO_ROLES", "--roles", roles);
+            serve::run(load(listening(sources, args.listen))?.settings).await?;
+        }
+        Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
+        Command::Demo(args) => demo::run(&args).await?,
+        Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
+        Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
+        Command::Config(Config::List) => config::list()?,
+        Command::Health(args) => health(file, args).await?,
+        Command::Inbox(args) => up::inbox(&load(sources(file))?.settings, &args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sources(file: Option<&Path>) -> Sources {
+    Sources::of_process(file)
+}
+
+fn listening(sources: Sources, address: Option<SocketAddr>) -> Sources {
+    sources.flag("ORDO_LISTEN", "--listen", address.map(|address| address.to_string()))
+}
+
+/// The settings, with log lines going where they say.
+fn load(sources: Sources) -> anyhow::Result<Loaded> {
+    let loaded = Settings::load(sources)?;
+    telemetry::init(&loaded.settings);
+    Ok(loaded)
+}
+
+async fn health(file: Option<&Path>, args: Health) -> anyhow::Result<()> {
+    let url = match args.url {
+        Some(url) => url,
+        None => {
+            let listen = Settings::load(sources(file))?.settings.listen;
+            format!("http://{}/health/ready", http::reachable(listen))
+        }
+    };
+    let (status, body) = client::Client::new(Duration::from_secs(3)).get(&url).await?;
+    anyhow::ensure!(status.is_success(), "{url} answers {status}: {body}");
+    Ok(())
+}
+
+fn role_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str).into_iter().chain(["all"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn up_needs_nothing_and_takes_every_address() {
+        let Command::Up(up) = parse("ordo up").unwrap().command else { panic!("not up") };
+        assert_eq!(up.data_dir, Path::new(".ordo"));
+        assert_eq!((up.listen, up.ephemeral, up.json), (None, false, false));
+        assert_eq!(up.sqs_listen.port(), 4566);
+        assert_eq!(up.ses_listen.port(), 8005);
+
+        let line = "ordo up --ephemeral --listen 0.0.0.0:0 --sqs-listen 127.0.0.1:0 --ses-listen [::1]:0 --json";
+        let Command::Up(up) = parse(line).unwrap().command else { panic!("not up") };
+        assert_eq!(up.listen, Some("0.0.0.0:0".parse().unwrap()));
+        assert!(up.ephemeral && up.json);
+    }
+
+    #[test]
+    fn roles_are_a_comma_list_of_known_names() {
+        let Command::Serve(serve) = parse("ordo serve --roles sagas,notification").unwrap().command else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.roles, ["sagas", "notification"]);
+        assert_eq!(parse("ordo serve --roles saga").unwrap_err().kind(), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn the_settings_file_can_be_named_behind_the_command() {
+        assert_eq!(parse("ordo config check --json --config a.toml").unwrap().config, Some("a.toml".into()));
+    }
+
+    #[test]
+    fn wrong_usage_has_an_exit_code_of_its_own() {
+        for line in ["ordo", "ordo fly", "ordo up --listen nowhere", "ordo replay", "ordo demo --timeout soon"] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("ordo up --help").unwrap_err().exit_code(), 0);
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+}

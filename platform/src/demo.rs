@@ -1,0 +1,188 @@
+//! `ordo demo`: one order from the POST to the mail, as a client sees it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::Client;
+use crate::{cli, output};
+
+/// Short enough to show the order of things, long enough not to be the load.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Posts the demo order and follows it until its mail is in the inbox.
+pub async fn run(args: &cli::Demo) -> anyhow::Result<()> {
+    let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
+    let mut journey = Journey::start(order_id, args);
+    let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
+    match waited {
+        Ok(done) => done?,
+        Err(_) => bail!(
+            "no mail for {} after {} s; its status is {}: see {}",
+            journey.order_id,
+            args.timeout,
+            journey.status.as_deref().unwrap_or("not known"),
+            journey.order_url("/events"),
+        ),
+    }
+    journey.conclude()
+}
+
+struct Journey<'a> {
+    args: &'a cli::Demo,
+    client: Client,
+    order_id: String,
+    since: Instant,
+    steps: Vec<Step>,
+    events_seen: usize,
+    status: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Step {
+    after_ms: f64,
+    step: String,
+    detail: String,
+}
+
+impl<'a> Journey<'a> {
+    fn start(order_id: String, args: &'a cli::Demo) -> Self {
+        let client = Client::new(Duration::from_secs(10));
+        Self { args, client, order_id, since: Instant::now(), steps: Vec::new(), events_seen: 0, status: None }
+    }
+
+    async fn follow(&mut self) -> anyhow::Result<()> {
+        // Asked first, so that a missing inbox is known before an order is placed, and the first connection is not on the clock.
+        self.mail().await?;
+        self.client.get(&format!("{}/health/live", self.api())).await.with_context(|| self.no_api())?;
+        self.post().await?;
+        loop {
+            self.look_at_events().await?;
+            self.look_at_order().await?;
+            if let Some((subject, to)) = self.mail().await? {
+                self.look_at_events().await?;
+                self.look_at_order().await?;
+                return self.step("mail", format!("\"{subject}\" to {to}"));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn post(&mut self) -> anyhow::Result<()> {
+        if !self.args.json {
+            output::line(&format!("order {}", self.order_id))?;
+        }
+        self.since = Instant::now();
+        let url = format!("{}/orders", self.api());
+        let (status, answer) = self.client.post(&url, &demo_order(&self.order_id)).await?;
+        if !status.is_success() {
+            bail!("POST {url} answers {status}: {}", said(&answer));
+        }
+        self.step("POST /orders", format!("{status}, version {}", answer["version"]))
+    }
+
+    async fn look_at_events(&mut self) -> anyhow::Result<()> {
+        let (status, answer) = self.client.get(&self.order_url("/events")).await?;
+        // The timeline of an order that is not there yet.
+        if !status.is_success() {
+            return Ok(());
+        }
+        let events = answer.as_array().or_else(|| answer["items"].as_array()).map_or(&[][..], Vec::as_slice);
+        for event in events.iter().skip(self.events_seen) {
+            self.step(event["type"].as_str().unwrap_or("event"), String::new())?;
+        }
+        self.events_seen = self.events_seen.max(events.len());
+        Ok(())
+    }
+
+    async fn look_at_order(&mut self) -> anyhow::Result<()> {
+        let (_, order) = self.client.get(&self.order_url("")).await?;
+        // A refusal has a number there: the order is not in the read model yet.
+        if let Some(status) = order["status"].as_str()
+            && self.status.as_deref() != Some(status)
+        {
+            self.status = Some(status.to_owned());
+            self.step("GET /orders/{id}", format!("status {status}"))?;
+        }
+        Ok(())
+    }
+
+    /// Subject and recipient of the mail about this order, once it is there.
+    async fn mail(&self) -> anyhow::Result<Option<(String, String)>> {
+        let inbox = self.args.inbox.trim_end_matches('/');
+        let look = self.client.get(&format!("{inbox}/messages")).await;
+        let (_, messages) =
+            look.with_context(|| format!("no inbox at {inbox}: start one with `ordo up`, or name it with --inbox"))?;
+        let about = |message: &&Value| {
+            ["subject", "text"]
+                .iter()
+                .any(|part| message[part].as_str().is_some_and(|text| text.contains(&self.order_id)))
+        };
+        let found = messages.as_array().and_then(|messages| messages.iter().find(about));
+        Ok(found.map(|message| {
+            let to = message["to"].as_array().map_or(&[][..], Vec::as_slice);
+            let to = to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+            (message["subject"].as_str().unwrap_or_default().to_owned(), to)
+        }))
+    }
+
+    fn step(&mut self, step: &str, detail: String) -> anyhow::Result<()> {
+        let after_ms = (self.since.elapsed().as_secs_f64() * 1e4).round() / 10.0;
+        if !self.args.json {
+            output::line(format!("{after_ms:>9.1} ms  {step:<24} {detail}").trim_end())?;
+        }
+        self.steps.push(Step { after_ms, step: step.to_owned(), detail });
+        Ok(())
+    }
+
+    fn conclude(&self) -> anyhow::Result<()> {
+        if self.args.json {
+            let total_ms = self.steps.last().map(|step| step.after_ms);
+            let journey =
+                json!({"orderId": self.order_id, "status": self.status, "totalMs": total_ms, "steps": self.steps});
+            return Ok(output::line(&journey.to_string())?);
+        }
+        output::line(&format!("the mail is at {}, the order at {}", self.args.inbox, self.order_url("")))?;
+        Ok(())
+    }
+
+    fn api(&self) -> &str {
+        self.args.api.trim_end_matches('/')
+    }
+
+    fn order_url(&self, below: &str) -> String {
+        format!("{}/orders/{}{below}", self.api(), self.order_id)
+    }
+
+    fn no_api(&self) -> String {
+        format!("no platform at {}: start one with `ordo up`, or name it with --api", self.api())
+    }
+}
+
+/// The order that every client example shows.
+fn demo_order(order_id: &str) -> Value {
+    json!({
+        "orderId": order_id,
+        "customerId": "customer-42",
+        "totalAmount": 129.99,
+        "currency": "USD",
+        "items": [{"sku": "sku-123", "title": "Wireless Headphones", "quantity": 1, "unitPrice": 129.99}],
+        "notes": "REST Client sample order",
+        "metadata": {"channel": "demo"},
+    })
+}
+
+/// A problem's own words, the violations included.
+fn said(answer: &Value) -> String {
+    let detail =
+        answer["detail"].as_str().or(answer["title"].as_str()).map_or_else(|| answer.to_string(), str::to_owned);
+    let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let each = errors.iter().map(|error| {
+        format!("; {}: {}", error["pointer"].as_str().unwrap_or(""), error["message"].as_str().unwrap_or(""))
+    });
+    detail + &each.collect::<String>()
+}

@@ -1,0 +1,139 @@
+//! Is this process alive, and can it do its work?
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde::Serialize;
+use sqlx::PgPool;
+
+/// A dependency that does not answer in this time counts as failed; below the time-outs of the usual health checkers.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Something a process needs in order to do its work.
+#[derive(Clone)]
+pub struct Check {
+    name: &'static str,
+    run: Arc<dyn Fn() -> Outcome + Send + Sync>,
+}
+
+type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+impl Check {
+    /// The check `name`; `run` answers why it fails in words for an operator, without secrets: anyone may read them.
+    pub fn new<F>(name: &'static str, run: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { name, run: Arc::new(move || Box::pin(run())) }
+    }
+
+    /// The database answers.
+    #[must_use]
+    pub fn database(pool: PgPool) -> Self {
+        Self::new("database", move || {
+            let pool = pool.clone();
+            async move {
+                let answered = sqlx::query("select 1").execute(&pool).await;
+                answered.map(drop).map_err(|error| {
+                    tracing::warn!(%error, "the database does not answer");
+                    "does not answer".to_owned()
+                })
+            }
+        })
+    }
+}
+
+/// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes, else 503.
+pub fn routes(checks: Vec<Check>) -> Router {
+    Router::new()
+        .route("/health/live", get(|| async { Json(Live { status: "live" }) }))
+        .route("/health/ready", get(ready))
+        .with_state(Arc::from(checks))
+}
+
+#[derive(Serialize)]
+struct Live {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Readiness {
+    status: &'static str,
+    checks: Vec<Checked>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Checked {
+    name: &'static str,
+    ok: bool,
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+async fn ready(State(checks): State<Arc<[Check]>>) -> (StatusCode, Json<Readiness>) {
+    let checks = join_all(checks.iter().map(checked)).await;
+    let (code, status) = if checks.iter().all(|check| check.ok) {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not-ready")
+    };
+    (code, Json(Readiness { status, checks }))
+}
+
+async fn checked(check: &Check) -> Checked {
+    let since = Instant::now();
+    let outcome = tokio::time::timeout(PATIENCE, (check.run)()).await;
+    let error = match outcome {
+        Ok(outcome) => outcome.err(),
+        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+    };
+    Checked { name: check.name, ok: error.is_none(), duration_ms: since.elapsed().as_secs_f64() * 1e3, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::extract::Request;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ready_names_what_fails() {
+        let routes = routes(vec![
+            Check::new("database", || async { Ok(()) }),
+            Check::new("queue", || async { Err("does not answer".to_owned()) }),
+        ]);
+        let (status, body) = get("/health/ready", routes.clone()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["status"], "not-ready");
+        assert_eq!(body["checks"][0]["ok"], true);
+        assert_eq!(body["checks"][1]["name"], "queue");
+        assert_eq!(body["checks"][1]["error"], "does not answer");
+        assert_eq!(get("/health/live", routes).await.0, StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_counts_as_failed() {
+        let (status, body) = get("/health/ready", routes(vec![Check::new("database", std::future::pending)])).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["checks"][0]["error"], "no answer within 2 s");
+    }
+
+    async fn get(path: &str, routes: Router) -> (StatusCode, Value) {
+        let response = routes.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 4096).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+}

@@ -1,0 +1,224 @@
+//! Every setting of the product, in one table: [`read`] below. It is what `ordo config check` prints and what the README lists.
+//!
+//! A value comes from the first place that has it: a flag of the command line, the environment, the settings file, the default.
+//! In the file a setting bears its name in lower case without `ORDO_`; underscores may be tables:
+//! `ORDO_NOTIFICATIONS_BATCH_SIZE` is `notifications_batch_size = 5`, or `batch_size = 5` under `[notifications]`.
+
+mod database_url;
+mod kinds;
+mod reading;
+mod sources;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub use database_url::DatabaseUrl;
+pub use kinds::{LogFormat, Role};
+use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, socket_address, whole};
+use reading::Reading;
+pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
+pub use sources::Sources;
+
+/// What the platform was told, checked: nothing behind this looks at the environment again.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database, where one was named.
+    pub database_url: Option<DatabaseUrl>,
+    /// Connections in the pool.
+    pub database_connections: u32,
+    /// Where the HTTP API listens.
+    pub listen: SocketAddr,
+    /// Which parts of the platform this process runs; at least one, each once.
+    pub roles: Vec<Role>,
+    /// Where SQS and SES are.
+    pub aws: Aws,
+    /// What every queue's name begins with.
+    pub queue_prefix: String,
+    /// Whom mails come from.
+    pub mail_from: String,
+    /// Whom mails go to when an order names nobody.
+    pub mail_default_recipient: String,
+    /// How many commands may wait for the event store before it answers 503.
+    pub append_queue: usize,
+    /// How long the saga waits for notification's answer before it asks again.
+    pub notification_deadline: Duration,
+    /// The consumer of requests for mails.
+    pub notifications: Consumer,
+    /// The consumer of the answers to the saga.
+    pub replies: Consumer,
+    /// Which log lines are written, as tracing's filter directives.
+    pub log: String,
+    /// How they look.
+    pub log_format: LogFormat,
+}
+
+/// Where SQS and SES are; without an endpoint, where AWS has them in that region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    /// The AWS region.
+    pub region: String,
+    /// SQS, if not AWS's own.
+    pub sqs_endpoint: Option<String>,
+    /// SES, if not AWS's own.
+    pub ses_endpoint: Option<String>,
+}
+
+/// How one queue is consumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// Messages per receive call.
+    pub batch_size: u32,
+    /// How long a receive call waits for the first message.
+    pub wait: Duration,
+    /// How long a received message stays hidden from other consumers.
+    pub visibility_timeout: Duration,
+    /// How long to wait after a failed receive call.
+    pub error_backoff: Duration,
+    /// Messages handled at the same time.
+    pub concurrency: usize,
+    /// How often a message is tried before it becomes a dead letter.
+    pub max_attempts: u32,
+}
+
+impl Settings {
+    /// Reads every setting, or says everything that is wrong with them.
+    pub fn load(sources: Sources) -> Result<Loaded, Mistakes> {
+        let mut reading = Reading::of(sources);
+        let settings = read(&mut reading);
+        reading.finish(settings)
+    }
+}
+
+/// The table: name, default, what is allowed, what it means.
+fn read(table: &mut Reading) -> Settings {
+    Settings {
+        database_url: table.secret(
+            "DATABASE_URL",
+            "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
+        ),
+        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 16, &whole(4..=500), "Connections in the pool"),
+        listen: table.value(
+            "ORDO_LISTEN",
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),
+            &socket_address(),
+            "Where the HTTP API listens",
+        ),
+        roles: table.value("ORDO_ROLES", Role::ALL.to_vec(), &roles(), "Which parts of the platform this process runs"),
+        aws: aws(table),
+        queue_prefix: table.value(
+            "ORDO_QUEUE_PREFIX",
+            "ordo".to_owned(),
+            &name(),
+            "What every queue's name begins with",
+        ),
+        mail_from: table.value(
+            "ORDO_MAIL_FROM",
+            "orders@ordo.example".to_owned(),
+            &mail_address(),
+            "Whom mails come from; SES must know it as verified",
+        ),
+        mail_default_recipient: table.value(
+            "ORDO_MAIL_DEFAULT_RECIPIENT",
+            "customer@ordo.example".to_owned(),
+            &mail_address(),
+            "Whom mails go to when an order names no address",
+        ),
+        append_queue: table.value(
+            "ORDO_APPEND_QUEUE",
+            4096,
+            &whole(1..=1_000_000),
+            "Commands that may wait for the event store; more are answered 503",
+        ),
+        notification_deadline: table.value(
+            "ORDO_NOTIFICATION_DEADLINE",
+            Duration::from_secs(15),
+            &seconds(1..=3600),
+            "How long the saga waits for a mail to be reported before it asks again",
+        ),
+        notifications: Consumer {
+            batch_size: table.value("ORDO_NOTIFICATIONS_BATCH_SIZE", 10, &whole(1..=10), "Messages per receive call"),
+            wait: table.value(
+                "ORDO_NOTIFICATIONS_WAIT_SECONDS",
+                Duration::from_secs(20),
+                &seconds(0..=20),
+                "How long a receive call waits for a message",
+            ),
+            visibility_timeout: table.value(
+                "ORDO_NOTIFICATIONS_VISIBILITY_TIMEOUT",
+                Duration::from_secs(30),
+                &seconds(1..=43_200),
+                "How long a received message stays hidden from others; renewed while work goes on",
+            ),
+            error_backoff: table.value(
+                "ORDO_NOTIFICATIONS_ERROR_BACKOFF",
+                Duration::from_secs(1),
+                &seconds(0..=3600),
+                "How long to wait after a failed receive call",
+            ),
+            concurrency: table.value(
+                "ORDO_NOTIFICATIONS_CONCURRENCY",
+                16,
+                &whole(1..=1000),
+                "Mails being sent at the same time",
+            ),
+            max_attempts: table.value(
+                "ORDO_NOTIFICATIONS_MAX_ATTEMPTS",
+                5,
+                &whole(1..=1000),
+                "How often a request is tried before it becomes a dead letter",
+            ),
+        },
+        replies: Consumer {
+            batch_size: table.value("ORDO_REPLIES_BATCH_SIZE", 10, &whole(1..=10), "Messages per receive call"),
+            wait: table.value(
+                "ORDO_REPLIES_WAIT_SECONDS",
+                Duration::from_secs(20),
+                &seconds(0..=20),
+                "How long a receive call waits for a message",
+            ),
+            visibility_timeout: table.value(
+                "ORDO_REPLIES_VISIBILITY_TIMEOUT",
+                Duration::from_secs(30),
+                &seconds(1..=43_200),
+                "How long a received message stays hidden from others; renewed while work goes on",
+            ),
+            error_backoff: table.value(
+                "ORDO_REPLIES_ERROR_BACKOFF",
+                Duration::from_secs(1),
+                &seconds(0..=3600),
+                "How long to wait after a failed receive call",
+            ),
+            concurrency: table.value(
+                "ORDO_REPLIES_CONCURRENCY",
+                16,
+                &whole(1..=1000),
+                "Answers being recorded at the same time",
+            ),
+            max_attempts: table.value(
+                "ORDO_REPLIES_MAX_ATTEMPTS",
+                5,
+                &whole(1..=1000),
+                "How often an answer is tried before it becomes a dead letter",
+            ),
+        },
+        log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
+        log_format: table.value(
+            "ORDO_LOG_FORMAT",
+            LogFormat::Auto,
+            &log_format(),
+            "How they look; auto is text on a terminal and JSON elsewhere",
+        ),
+    }
+}
+
+/// The standard names of the AWS SDKs; the endpoint of one service goes before the one of all.
+fn aws(table: &mut Reading) -> Aws {
+    let every_service = table.optional("AWS_ENDPOINT_URL", &endpoint(), "SQS and SES, if they are not AWS's own");
+    let sqs = table.optional("AWS_ENDPOINT_URL_SQS", &endpoint(), "SQS alone; goes before AWS_ENDPOINT_URL");
+    let ses = table.optional("AWS_ENDPOINT_URL_SESV2", &endpoint(), "SES alone; goes before AWS_ENDPOINT_URL");
+    Aws {
+        region: table.value("AWS_REGION", "us-east-1".to_owned(), &name(), "The AWS region"),
+        sqs_endpoint: sqs.or_else(|| every_service.clone()),
+        ses_endpoint: ses.or(every_service),
+    }
+}

@@ -1,0 +1,147 @@
+//! Where settings come from: flags, the environment, the settings file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Value;
+
+use super::Mistake;
+use super::reading::Source;
+
+/// Picked up from the working directory without being asked for.
+const DEFAULT_FILE: &str = "ordo.toml";
+
+/// Everything that was given, before anyone asked what it means.
+#[derive(Debug, Default)]
+pub struct Sources {
+    flags: Vec<(&'static str, &'static str, String)>,
+    environment: BTreeMap<String, String>,
+    file: BTreeMap<String, Filed>,
+    mistakes: Vec<Mistake>,
+}
+
+/// A value of the file: its text and the key it was found under, as written there.
+#[derive(Debug)]
+struct Filed {
+    key: String,
+    text: String,
+}
+
+impl Sources {
+    /// The process's environment, and the file named by `--config`, by `ORDO_CONFIG`, or `ordo.toml` where that exists.
+    #[must_use]
+    pub fn of_process(config: Option<&Path>) -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+        let sources = Self::default().environment(environment);
+        let named = config.map(Path::to_owned).or_else(|| sources.environment.get("ORDO_CONFIG").map(PathBuf::from));
+        match named {
+            Some(path) => sources.file_at(&path),
+            None if Path::new(DEFAULT_FILE).exists() => sources.file_at(Path::new(DEFAULT_FILE)),
+            None => sources,
+        }
+    }
+
+    /// These variables. An empty one counts as not set, as container files can often not leave one out.
+    #[must_use]
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables.into_iter().filter(|(_, value)| !value.is_empty()));
+        self
+    }
+
+    /// A value from the command line, which goes before all others.
+    #[must_use]
+    pub fn flag(mut self, setting: &'static str, flag: &'static str, value: Option<String>) -> Self {
+        self.flags.extend(value.map(|value| (setting, flag, value)));
+        self
+    }
+
+    /// The settings file at `path`, which must exist.
+    #[must_use]
+    pub fn file_at(mut self, path: &Path) -> Self {
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.file(&text),
+            Err(error) => {
+                self.mistakes.push(Mistake::of_file(format!("{} cannot be read: {error}", path.display())));
+                self
+            }
+        }
+    }
+
+    /// The text of a settings file.
+    #[must_use]
+    pub fn file(mut self, text: &str) -> Self {
+        match text.parse::<toml::Table>() {
+            Ok(table) => self.flatten("", &table),
+            Err(error) => {
+                // Not the error's own text: it quotes the line, which may hold a password.
+                let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(text));
+                let line = before.matches('\n').count() + 1;
+                self.mistakes.push(Mistake::of_file(format!("line {line}: {}", error.message())));
+            }
+        }
+        self
+    }
+
+    fn flatten(&mut self, above: &str, table: &toml::Table) {
+        for (key, value) in table {
+            let key = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+            let text = match value {
+                Value::Table(table) => {
+                    self.flatten(&key, table);
+                    continue;
+                }
+                Value::Array(values) => {
+                    values.iter().map(scalar).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
+                }
+                Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+                    scalar(value)
+                }
+            };
+            let setting = key.replace('.', "_");
+            match text {
+                None => {
+                    self.mistakes.push(Mistake::of_file(format!("`{key}` must be a text, a number or a list of them")));
+                }
+                Some(text) => {
+                    if let Some(twice) = self.file.insert(setting, Filed { key: key.clone(), text }) {
+                        self.mistakes
+                            .push(Mistake::of_file(format!("`{key}` and `{}` are the same setting", twice.key)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the value for `setting` out of the first place that has one.
+    pub(super) fn take(&mut self, setting: &str) -> Option<(String, Source)> {
+        // Each place is asked, so that what is left over in the end is what nobody knows.
+        let filed = self.file.remove(&file_key(setting)).map(|filed| (filed.text, Source::File));
+        let variable = self.environment.remove(setting).map(|value| (value, Source::Environment));
+        let flag = self.flags.iter().position(|(name, ..)| *name == setting).map(|at| self.flags.remove(at));
+        flag.map(|(_, flag, value)| (value, Source::Flag(flag))).or(variable).or(filed)
+    }
+
+    /// What nobody asked for, though it looks like ours, each under the name it was given; and the mistakes made on the way.
+    pub(super) fn finish(self) -> (Vec<(String, Source)>, Vec<Mistake>) {
+        let ours = |name: &String| name.starts_with("ORDO_") && name != "ORDO_CONFIG";
+        let variables = self.environment.into_keys().filter(ours).map(|name| (name, Source::Environment));
+        let keys = self.file.into_values().map(|filed| (filed.key, Source::File));
+        (variables.chain(keys).collect(), self.mistakes)
+    }
+}
+
+/// A setting's name in the file, with its tables flattened.
+pub(super) fn file_key(setting: &str) -> String {
+    setting.strip_prefix("ORDO_").unwrap_or(setting).to_lowercase()
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Boolean(truth) => Some(truth.to_string()),
+        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+    }
+}

@@ -1,0 +1,139 @@
+//! `ordo up`: the whole platform on one machine, with whatever the settings do not name brought along.
+//!
+//! Everything is started in the order it is needed and stopped in reverse: the roles drain first, then the queues and the inbox
+//! end, then the database.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use embedded::inbox::Inbox;
+use embedded::postgres::{Options, Postgres};
+use embedded::sqs::Sqs;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::connections::Connections;
+use crate::roles::RunningRoles;
+use crate::settings::{DatabaseUrl, Settings};
+use crate::{cli, http, migrate, output, roles, shutdown};
+
+/// What the roles leave of the 10 s that a stop may take.
+const STOP_BOUND: Duration = Duration::from_millis(3500);
+
+/// Runs the platform until a signal stops it.
+pub async fn run(mut settings: Settings, args: cli::Up) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    // Every address first: a taken one is the likeliest mistake and must not cost a database start.
+    let listener = http::bind(settings.listen, "--listen")?;
+    let Some(brought) = Brought::start(&mut settings, &args, &stop).await? else { return Ok(()) };
+    let outcome = run_roles(&settings, &args, &brought, listener, stop).await;
+    brought.stop().await;
+    outcome
+}
+
+/// `ordo inbox`: the mail inbox alone.
+pub async fn inbox(_settings: &Settings, args: &cli::Inbox) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let inbox = Inbox::start(args.listen).await.with_context(|| "choose another address with --listen".to_owned())?;
+    output::line(&format!("inbox  {}", inbox.url()))?;
+    stop.cancelled().await;
+    inbox.stop().await;
+    Ok(())
+}
+
+async fn run_roles(
+    settings: &Settings,
+    args: &cli::Up,
+    brought: &Brought,
+    listener: tokio::net::TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let connections = Connections::open(settings).await?;
+    migrate::schema(&connections.database).await?;
+    let running = roles::start(settings, &connections, &settings.roles, listener, stop.clone()).await?;
+    announce(settings, args, brought, &running)?;
+    let stopped = shutdown::within_bound(&stop, running.join()).await;
+    // The database does not end while someone is connected.
+    let _ = tokio::time::timeout(Duration::from_millis(500), connections.database.close()).await;
+    stopped
+}
+
+/// Says where everything is, once all of it is ready.
+fn announce(settings: &Settings, args: &cli::Up, brought: &Brought, running: &RunningRoles) -> anyhow::Result<()> {
+    let api = format!("http://{}", http::reachable(running.api));
+    let inbox = brought.inbox.as_ref().map(Inbox::url);
+    let database = settings.database_url.as_ref().map(ToString::to_string);
+    let text = if args.json {
+        let sqs = &settings.aws.sqs_endpoint;
+        json!({"ready": true, "api": api, "inbox": inbox, "sqs": sqs, "database": database}).to_string()
+    } else {
+        let elsewhere = |url: Option<String>| url.unwrap_or_else(|| "AWS".to_owned());
+        let sqs = elsewhere(settings.aws.sqs_endpoint.clone());
+        let inbox = inbox.unwrap_or_else(|| elsewhere(settings.aws.ses_endpoint.clone()));
+        let database = database.unwrap_or_default();
+        format!(
+            "api       {api}\ninbox     {inbox}\nsqs       {sqs}\ndatabase  {database}\nready; Ctrl-C stops it, `ordo demo` shows an order's journey"
+        )
+    };
+    Ok(output::line(&text)?)
+}
+
+/// What the settings did not name, and so was started here.
+#[derive(Default)]
+struct Brought {
+    sqs: Option<Sqs>,
+    inbox: Option<Inbox>,
+    postgres: Option<Postgres>,
+}
+
+impl Brought {
+    /// Starts what is missing and enters it into the settings. `None` if it was stopped before it was done.
+    async fn start(settings: &mut Settings, args: &cli::Up, stop: &CancellationToken) -> anyhow::Result<Option<Self>> {
+        let mut brought = Self::default();
+        if settings.aws.sqs_endpoint.is_none() {
+            let sqs = Sqs::start(args.sqs_listen).await.context(other_address("--sqs-listen"))?;
+            settings.aws.sqs_endpoint = Some(sqs.url());
+            // The queues' addresses name the region they were made in.
+            settings.aws.region = embedded::sqs::REGION.to_owned();
+            brought.sqs = Some(sqs);
+        }
+        if settings.aws.ses_endpoint.is_none() {
+            let inbox = Inbox::start(args.ses_listen).await.context(other_address("--ses-listen"))?;
+            settings.aws.ses_endpoint = Some(inbox.url());
+            brought.inbox = Some(inbox);
+        }
+        if settings.database_url.is_none() {
+            let options = Options { data_dir: args.data_dir.clone(), ephemeral: args.ephemeral };
+            // Dropped half-way, it takes its server with it.
+            let postgres = tokio::select! {
+                started = Postgres::start(options) => started?,
+                () = stop.cancelled() => return Ok(None),
+            };
+            settings.database_url = DatabaseUrl::parse(&postgres.url());
+            brought.postgres = Some(postgres);
+        }
+        Ok(Some(brought))
+    }
+
+    async fn stop(self) {
+        let stopping = async {
+            if let Some(sqs) = self.sqs {
+                sqs.stop().await;
+            }
+            if let Some(inbox) = self.inbox {
+                inbox.stop().await;
+            }
+            if let Some(postgres) = self.postgres {
+                postgres.stop().await;
+            }
+        };
+        // What is dropped unfinished is stopped without us; the database recovers at its next start.
+        if tokio::time::timeout(STOP_BOUND, stopping).await.is_err() {
+            tracing::warn!("the database is taking long to stop and goes on without us");
+        }
+    }
+}
+
+fn other_address(flag: &str) -> String {
+    format!("choose another address with {flag} (port 0: any free one)")
+}

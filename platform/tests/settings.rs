@@ -1,0 +1,167 @@
+//! What the settings promise to whoever sets them.
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+
+use std::time::Duration;
+
+use platform::settings::{Loaded, Mistakes, Role, Settings, Source, Sources};
+
+#[test]
+fn nothing_needs_to_be_set() {
+    let settings = load(&[], "").unwrap().settings;
+    assert_eq!(settings.database_url, None);
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(settings.roles, Role::ALL);
+    assert_eq!(settings.aws.region, "us-east-1");
+    assert_eq!(settings.notification_deadline, Duration::from_secs(15));
+    assert_eq!(settings.database_connections, 16);
+}
+
+#[test]
+fn every_default_is_allowed() {
+    let Loaded { entries, .. } = load(&[], "").unwrap();
+    let defaults: Vec<_> =
+        entries.iter().filter_map(|entry| entry.default.as_deref().map(|text| (entry.name, text))).collect();
+    assert!(defaults.len() > 15);
+    load(&defaults, "").unwrap();
+}
+
+#[test]
+fn every_mistake_is_named_at_once() {
+    let mistakes = mistakes(
+        &[
+            ("ORDO_LISTEN", "everywhere"),
+            ("ORDO_ROLES", "sagas,saga"),
+            ("ORDO_DATABASE_CONNECTIONS", "3"),
+            ("ORDO_APPEND_QUEUE", "0"),
+            ("ORDO_NOTIFICATION_DEADLINE", "3601"),
+            ("ORDO_NOTIFICATIONS_BATCH_SIZE", "11"),
+            ("ORDO_REPLIES_WAIT_SECONDS", "21"),
+            ("ORDO_REPLIES_VISIBILITY_TIMEOUT", "-1"),
+            ("ORDO_LOG", "info,,=="),
+            ("ORDO_LOG_FORMAT", "xml"),
+            ("ORDO_MAIL_FROM", "shop\r\nBcc: everyone@shop.example"),
+            ("AWS_ENDPOINT_URL", "localhost:4566"),
+        ],
+        "database_connection = 4",
+    );
+    assert_eq!(
+        mistakes,
+        [
+            r#"ORDO_DATABASE_CONNECTIONS: "3" must be a whole number from 4 to 500"#,
+            r#"ORDO_LISTEN: "everywhere" must be an address and a port such as 127.0.0.1:3000 or 0.0.0.0:3000 (port 0: any free one)"#,
+            r#"ORDO_ROLES: "sagas,saga" must be all, or a comma list of command-api, projections, sagas, notification"#,
+            r#"AWS_ENDPOINT_URL: "localhost:4566" must be an http:// or https:// address such as http://127.0.0.1:4566"#,
+            r#"ORDO_MAIL_FROM: "shop\r\nBcc: everyone@shop.example" must be a mail address such as orders@shop.example"#,
+            r#"ORDO_APPEND_QUEUE: "0" must be a whole number from 1 to 1000000"#,
+            r#"ORDO_NOTIFICATION_DEADLINE: "3601" must be whole seconds from 1 to 3600"#,
+            r#"ORDO_NOTIFICATIONS_BATCH_SIZE: "11" must be a whole number from 1 to 10"#,
+            r#"ORDO_REPLIES_WAIT_SECONDS: "21" must be whole seconds from 0 to 20"#,
+            r#"ORDO_REPLIES_VISIBILITY_TIMEOUT: "-1" must be whole seconds from 1 to 43200"#,
+            r#"ORDO_LOG: "info,,==" must be a level (error, warn, info, debug, trace, off) or directives such as info,ordo=debug"#,
+            r#"ORDO_LOG_FORMAT: "xml" must be auto, text or json"#,
+            "`database_connection` in the settings file: there is no such setting; did you mean database_connections?",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_variable_of_ours_is_a_mistake() {
+    assert_eq!(
+        mistakes(&[("ORDO_LISTN", "127.0.0.1:1"), ("ORDO_COLOUR", "red"), ("PATH", "/bin"), ("ORDO_CONFIG", "x")], ""),
+        [
+            "ORDO_COLOUR: there is no such setting; `ordo config list` shows those there are",
+            "ORDO_LISTN: there is no such setting; did you mean ORDO_LISTEN?",
+        ]
+    );
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_and_that_before_the_file() {
+    let file = "listen = '127.0.0.1:1'\nqueue_prefix = 'file'\nappend_queue = 7";
+    let variables = [("ORDO_LISTEN", "127.0.0.1:2"), ("ORDO_QUEUE_PREFIX", "variable")];
+    let sources = sources(&variables, file).flag("ORDO_LISTEN", "--listen", Some("127.0.0.1:3".to_owned()));
+    let Loaded { settings, entries } = Settings::load(sources).unwrap();
+    assert_eq!(settings.listen.port(), 3);
+    assert_eq!(settings.queue_prefix, "variable");
+    assert_eq!(settings.append_queue, 7);
+    let source = |name| entries.iter().find(|entry| entry.name == name).unwrap().source;
+    assert_eq!(source("ORDO_LISTEN"), Source::Flag("--listen"));
+    assert_eq!(source("ORDO_QUEUE_PREFIX"), Source::Environment);
+    assert_eq!(source("ORDO_APPEND_QUEUE"), Source::File);
+    assert_eq!(source("ORDO_ROLES"), Source::Default);
+}
+
+#[test]
+fn the_file_takes_tables_or_long_names() {
+    let file = "roles = ['sagas', 'notification']\n[notifications]\nbatch_size = 5\n[aws]\nendpoint_url_sqs = 'http://sqs:4566/'";
+    let settings = load(&[], file).unwrap().settings;
+    assert_eq!(settings.roles, [Role::Sagas, Role::Notification]);
+    assert_eq!(settings.notifications.batch_size, 5);
+    assert_eq!(settings.aws.sqs_endpoint.as_deref(), Some("http://sqs:4566"));
+    assert_eq!(settings.aws.ses_endpoint, None);
+    assert_eq!(
+        mistakes(&[], "notifications_batch_size = 5\n[notifications]\nbatch_size = 6\nwait_secs = 1"),
+        [
+            "settings file: `notifications_batch_size` and `notifications.batch_size` are the same setting",
+            "`notifications.wait_secs` in the settings file: there is no such setting; did you mean notifications_wait_seconds?",
+        ]
+    );
+}
+
+#[test]
+fn one_endpoint_can_stand_for_both_services() {
+    let variables = [("AWS_ENDPOINT_URL", "http://aws:1"), ("AWS_ENDPOINT_URL_SESV2", "http://ses:2")];
+    let aws = load(&variables, "").unwrap().settings.aws;
+    assert_eq!(aws.sqs_endpoint.as_deref(), Some("http://aws:1"));
+    assert_eq!(aws.ses_endpoint.as_deref(), Some("http://ses:2"));
+}
+
+#[test]
+fn a_secret_is_never_repeated_right_or_wrong() {
+    let loaded = load(&[("DATABASE_URL", "postgres://shop:s3cret@db/ordo")], "").unwrap();
+    assert!(!format!("{loaded:?}").contains("s3cret"), "{loaded:?}");
+
+    let wrong = mistakes(&[("DATABASE_URL", "postgre://shop:s3cret@db/ordo")], "");
+    assert_eq!(wrong.len(), 1);
+    assert!(wrong[0].starts_with("DATABASE_URL: must be a postgres:// address"), "{wrong:?}");
+    assert!(!wrong[0].contains("s3cret"), "{wrong:?}");
+
+    let broken = mistakes(&[], "append_queue = 5\ndatabase_url = 'postgres://shop:s3cret@db/ordo");
+    assert!(broken[0].starts_with("settings file: line 2: "), "{broken:?}");
+    assert!(!broken[0].contains("s3cret"), "{broken:?}");
+}
+
+#[test]
+fn a_secret_can_be_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("database-url");
+    std::fs::write(&path, "postgres://shop:s3cret@db/ordo\n").unwrap();
+    let path = path.to_str().unwrap();
+
+    let settings = load(&[("DATABASE_URL_FILE", path)], "database_url = 'postgres://other/ordo'").unwrap().settings;
+    assert_eq!(settings.database_url.unwrap().expose(), "postgres://shop:s3cret@db/ordo");
+
+    let both = mistakes(&[("DATABASE_URL_FILE", path), ("DATABASE_URL", "postgres://db/ordo")], "");
+    assert_eq!(both, ["DATABASE_URL: is given twice, here and by DATABASE_URL_FILE; keep one"]);
+
+    let missing = mistakes(&[("DATABASE_URL_FILE", "/nowhere/at/all")], "");
+    assert!(missing[0].starts_with("DATABASE_URL_FILE: \"/nowhere/at/all\" cannot be read"), "{missing:?}");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    assert_eq!(load(&[("AWS_ENDPOINT_URL", ""), ("ORDO_LISTEN", "")], "").unwrap().settings.listen.port(), 3000);
+}
+
+fn sources(variables: &[(&str, &str)], file: &str) -> Sources {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Sources::default().environment(variables).file(file)
+}
+
+fn load(variables: &[(&str, &str)], file: &str) -> Result<Loaded, Mistakes> {
+    Settings::load(sources(variables, file))
+}
+
+fn mistakes(variables: &[(&str, &str)], file: &str) -> Vec<String> {
+    load(variables, file).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
