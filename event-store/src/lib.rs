@@ -61,7 +61,9 @@ impl EventStore {
 #[derive(Debug, thiserror::Error)]
 pub enum DurabilityError {
     /// A setting lets the server forget what it acknowledged.
-    #[error("the database has {setting} = off: it could lose acknowledged orders; turn it on, or start with --unsafe-durability")]
+    #[error(
+        "the database has {setting} = off: it could lose acknowledged orders; turn it on, or start with --unsafe-durability"
+    )]
     Off {
         /// The server's name of the setting.
         setting: &'static str,

@@ -50,7 +50,10 @@ impl EventStore {
     }
 
     /// Several streams, folded; those without events are missing.
-    pub async fn load_many<A: Aggregate>(&self, stream_ids: &[String]) -> Result<HashMap<String, Loaded<A>>, ReadError> {
+    pub async fn load_many<A: Aggregate>(
+        &self,
+        stream_ids: &[String],
+    ) -> Result<HashMap<String, Loaded<A>>, ReadError> {
         let query = format!(
             "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = any($2)
               order by aggregate_id, sequence"

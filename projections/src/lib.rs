@@ -1,1 +1,49 @@
-//! projections
+//! The read side: each projection folds the log into the items of one read model, and answers the GETs on it.
+//!
+//! A projection is one file (its items, its keys, its fold, its routes) and one line in [`REGISTRY`], which gives it its
+//! checkpoint, its table, its rebuild and its place in the API. A fold is pure: it sees items and an event, and changes
+//! items. It cannot reach a queue, a mailer or a payment gateway, live or in a rebuild.
+
+mod orders;
+mod projection;
+mod reads;
+mod replay;
+mod runner;
+mod timeline;
+
+use axum::Router;
+use event_store::EventStore;
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use projection::Projection;
+pub use replay::{Progress, ReplayError, Replayed, replay};
+
+/// Every projection there is.
+pub static REGISTRY: &[Projection] = &[orders::PROJECTION];
+
+/// Makes the tables of read models that have none yet.
+pub async fn create_tables(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    for projection in REGISTRY {
+        projection.table().create(&mut connection).await?;
+    }
+    Ok(())
+}
+
+/// Keeps every read model up to date until told to stop.
+pub async fn run(store: EventStore, stop: CancellationToken) {
+    let mut running = JoinSet::new();
+    for projection in REGISTRY {
+        let (store, stop) = (store.clone(), stop.clone());
+        running.spawn(async move { store.subscribe(runner::Runner::new(projection), stop).await });
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// The GET routes of every read model.
+pub fn routes(store: EventStore) -> Router {
+    let reads = reads::Reads::new(store);
+    REGISTRY.iter().fold(timeline::routes(), |router, projection| router.merge((projection.routes)())).with_state(reads)
+}

@@ -129,8 +129,9 @@ fn answers(commands: &[&[StreamAppend]], positions: &[i64], conflicts: &[bool]) 
             continue;
         }
         next += command.iter().map(|stream| stream.events.len()).sum::<usize>();
-        let version =
-            command.last().map_or(0, |stream| stream.expected_version + i64::try_from(stream.events.len()).unwrap_or(0));
+        let version = command
+            .last()
+            .map_or(0, |stream| stream.expected_version + i64::try_from(stream.events.len()).unwrap_or(0));
         let position = next.checked_sub(1).and_then(|last| positions.get(last)).copied().unwrap_or(0);
         answers.push(Ok(Appended { version, position }));
     }

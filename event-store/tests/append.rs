@@ -1,0 +1,178 @@
+//! Appending: optimistic concurrency, conflicts that hurt nobody else, commands executed on a stream.
+
+use cqrs_es::Aggregate;
+use domain::{Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder, Refusal, decide};
+use event_store::{
+    AppendError, AppendSettings, EventStore, ExecuteError, Executed, Loaded, Metadata, NewEvent, StreamAppend,
+};
+
+fn content() -> OrderCreated {
+    PostedOrder::parse(include_bytes!("../../domain/golden/posted/demo-order.json")).unwrap().content
+}
+
+fn created() -> NewEvent {
+    NewEvent::new(&OrderEvent::OrderCreated(content()), &Metadata::default()).unwrap()
+}
+
+fn append(id: &str, expected_version: i64, events: Vec<NewEvent>) -> StreamAppend {
+    StreamAppend { stream_type: Order::TYPE, stream_id: id.to_owned(), expected_version, events }
+}
+
+async fn store(database: &testkit::Database) -> EventStore {
+    EventStore::start(database.pool().clone(), AppendSettings::default())
+}
+
+#[tokio::test]
+async fn what_was_appended_is_what_is_loaded() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let metadata = Metadata { actor: Some("shop".into()), ..Metadata::default() };
+    let event = NewEvent::new(&OrderEvent::OrderCreated(content()), &metadata).unwrap();
+
+    let appended = store.append(vec![append("a", 0, vec![event])]).await.unwrap();
+
+    assert_eq!(appended.version, 1);
+    let loaded: Loaded<Order> = store.load("a").await.unwrap();
+    assert_eq!((loaded.version, loaded.last_position), (1, appended.position));
+    let Order::Placed(placed) = loaded.state else { panic!("no order") };
+    assert_eq!(placed.content, content());
+    let stored = store.read_stream::<Order>("a").await.unwrap();
+    assert_eq!(stored[0].metadata(), metadata);
+    assert_eq!(stored[0].event_id.get_version_num(), 7);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_conflict_fails_its_own_command_only() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    store.append(vec![append("taken", 0, vec![created()])]).await.unwrap();
+
+    // All at once, so that they share batches; every second one collides, half of those with each other.
+    let appends = (0..40).map(|n| {
+        let id = match n % 4 {
+            1 => "taken".to_owned(),
+            3 => "fought-over".to_owned(),
+            _ => format!("free-{n}"),
+        };
+        let store = store.clone();
+        tokio::spawn(async move { (id.clone(), store.append(vec![append(&id, 0, vec![created(), created()])]).await) })
+    });
+    let mut stored = Vec::new();
+    for answer in appends.collect::<Vec<_>>() {
+        match answer.await.unwrap() {
+            (id, Ok(appended)) => stored.push((id, appended)),
+            (id, Err(AppendError::Conflict)) => assert!(["taken", "fought-over"].contains(&id.as_str()), "{id}"),
+            (id, Err(error)) => panic!("{id}: {error}"),
+        }
+    }
+
+    assert_eq!(stored.iter().filter(|(id, _)| id.starts_with("free-")).count(), 20);
+    assert_eq!(stored.iter().filter(|(id, _)| id == "fought-over").count(), 1);
+    for (id, appended) in stored {
+        let loaded: Loaded<Order> = store.load(&id).await.unwrap();
+        assert_eq!((loaded.version, loaded.last_position), (appended.version, appended.position), "{id}");
+    }
+    assert_eq!(store.load::<Order>("taken").await.unwrap().version, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_append_over_several_streams_is_all_or_nothing() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    store.append(vec![append("b", 0, vec![created()])]).await.unwrap();
+
+    let both = vec![append("a", 0, vec![created()]), append("b", 0, vec![created()])];
+    assert!(matches!(store.append(both).await, Err(AppendError::Conflict)));
+    assert_eq!(store.load::<Order>("a").await.unwrap().version, 0);
+
+    let both = vec![append("a", 0, vec![created()]), append("b", 1, vec![created()])];
+    assert_eq!(store.append(both).await.unwrap().version, 2);
+    assert_eq!(store.load::<Order>("a").await.unwrap().version, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_command_on_a_stream_that_moved_on_is_decided_again() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content()));
+    let confirm = |order: &Order| decide(order, OrderCommand::ConfirmOrder);
+    let metadata = Metadata::default();
+
+    let first = store.execute("a", Loaded::default(), &metadata, create).await.unwrap();
+    let Executed::Appended(first) = first else { panic!("{first:?}") };
+    // Thirty who all believe that the order is new; the append tells them that it is not.
+    let confirms = (0..30).map(|_| {
+        store.execute("a", Loaded::default(), &metadata, |order: &Order| match order {
+            Order::Absent => decide(order, OrderCommand::CreateOrder(content())),
+            Order::Placed(_) => confirm(order),
+        })
+    });
+    let mut changed = 0;
+    for confirm in confirms.collect::<Vec<_>>() {
+        changed += usize::from(matches!(confirm.await.unwrap(), Executed::Appended(_)));
+    }
+    assert_eq!(changed, 1);
+
+    let again = store.execute("a", Loaded::default(), &metadata, create).await.unwrap();
+    let Executed::Unchanged(stream) = again else { panic!("{again:?}") };
+    assert_eq!((stream.version, stream.first_position), (2, first.position));
+    let other = OrderCreated { total_minor: 1, ..content() };
+    let refused = store.execute("a", Loaded::default(), &metadata, |order: &Order| {
+        decide(order, OrderCommand::CreateOrder(other.clone()))
+    });
+    assert!(matches!(refused.await, Err(ExecuteError::Refused(Refusal::ExistsWithOtherContent))));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 2 });
+    // The lock keeps the writer busy, so that the queue fills.
+    let mut blocker = database.pool().begin().await.unwrap();
+    sqlx::query("select events_lock()").execute(&mut *blocker).await.unwrap();
+    let taken: Vec<_> = (0..2)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append(vec![append(&format!("a{n}"), 0, vec![created()])]).await })
+        })
+        .collect();
+    testkit::eventually("the queue is full", || async {
+        let probe = tokio::time::timeout(
+            std::time::Duration::from_millis(50),
+            store.append(vec![append("probe", 0, vec![created()])]),
+        );
+        matches!(probe.await, Ok(Err(AppendError::QueueFull)))
+    })
+    .await;
+
+    blocker.rollback().await.unwrap();
+    store.close().await;
+    for append in taken {
+        append.await.unwrap().unwrap();
+    }
+    assert!(matches!(store.append(vec![append("late", 0, vec![created()])]).await, Err(AppendError::Closed)));
+}
+
+#[tokio::test]
+async fn events_are_never_changed() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    store.append(vec![append("a", 0, vec![created()])]).await.unwrap();
+    for change in ["update events set payload = '{}'", "delete from events", "truncate events"] {
+        let refused = sqlx::query(change).execute(database.pool()).await.unwrap_err();
+        assert!(refused.to_string().contains("events are never changed"), "{change}: {refused}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_may_forget_is_refused() {
+    let quick = testkit::database().await;
+    let refused = event_store::check_durability(quick.pool()).await.unwrap_err();
+    assert!(refused.to_string().contains("fsync = off"), "{refused}");
+    event_store::check_durability(testkit::durable_database().await.pool()).await.unwrap();
+}

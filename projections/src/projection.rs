@@ -1,0 +1,131 @@
+//! What a projection is: a pure fold of events into items.
+
+use std::collections::{BTreeSet, HashMap};
+
+use axum::Router;
+use chrono::{DateTime, Utc};
+use domain::{Order, OrderEvent};
+use event_store::{DecodeError, StoredEvent};
+use read_models::{Item, Key, Table};
+
+use crate::reads::Reads;
+
+/// A read model: how events become its items, and where they are read.
+pub struct Projection {
+    /// Its name, and its checkpoint's.
+    pub name: &'static str,
+    /// The keys of the items that folding this event needs to see.
+    pub(crate) needs: fn(&Fact) -> Vec<Key>,
+    /// Changes the items by an event.
+    pub(crate) fold: fn(&mut Items, &Fact) -> Result<(), FoldError>,
+    /// Its GET routes.
+    pub(crate) routes: fn() -> Router<Reads>,
+}
+
+/// Something that happened to an order, as projections see it.
+pub(crate) struct Fact {
+    pub(crate) order_id: String,
+    pub(crate) version: i64,
+    pub(crate) position: i64,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) event: OrderEvent,
+}
+
+/// The items that a fold works on, and which of them it changed.
+#[derive(Default)]
+pub(crate) struct Items {
+    known: HashMap<Key, Item>,
+    changed: BTreeSet<Key>,
+}
+
+/// Why events could not be folded. The subscription stops there and says so.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// An event is not known.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// An item could not be read or written.
+    #[error("an item of the read model can't be read or written")]
+    Item(#[from] serde_json::Error),
+    /// An event came for something that was never created.
+    #[error("event at position {position}: there is no {key:?}")]
+    Missing {
+        /// Where the event is.
+        position: i64,
+        /// What should be there.
+        key: Key,
+    },
+}
+
+impl Projection {
+    pub(crate) fn table(&self) -> Table {
+        Table::named(format!("read_model_{}", self.name))
+    }
+
+    /// Folds events over what the table has, and returns the items they changed.
+    pub(crate) async fn fold_over(
+        &self,
+        table: &Table,
+        connection: &mut sqlx::PgConnection,
+        events: &[StoredEvent],
+    ) -> Result<Vec<Item>, ProjectError> {
+        let facts = facts(events)?;
+        let needed: BTreeSet<Key> = facts.iter().flat_map(|fact| (self.needs)(fact)).collect();
+        let needed: Vec<Key> = needed.into_iter().collect();
+        let mut items = Items::default();
+        for item in table.get(connection, &needed).await? {
+            items.known.insert(item.key.clone(), item);
+        }
+        for fact in &facts {
+            (self.fold)(&mut items, fact)?;
+        }
+        Ok(items.into_changed())
+    }
+}
+
+/// Why a batch could not be projected.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The fold failed.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<DecodeError> for ProjectError {
+    fn from(error: DecodeError) -> Self {
+        Self::Fold(error.into())
+    }
+}
+
+/// The events of orders. Streams of other kinds are not this platform's orders and do not concern its read models.
+fn facts(events: &[StoredEvent]) -> Result<Vec<Fact>, DecodeError> {
+    let fact = |event: &StoredEvent| {
+        Ok(Fact {
+            order_id: event.stream_id.clone(),
+            version: event.version,
+            position: event.position,
+            recorded_at: event.recorded_at,
+            event: event.decode::<Order>()?,
+        })
+    };
+    events.iter().filter(|event| event.is_of::<Order>()).map(fact).collect()
+}
+
+impl Items {
+    pub(crate) fn get(&self, key: &Key) -> Option<&Item> {
+        self.known.get(key)
+    }
+
+    pub(crate) fn put(&mut self, item: Item) {
+        self.changed.insert(item.key.clone());
+        self.known.insert(item.key.clone(), item);
+    }
+
+    /// In the order of their keys, so that all writers of a table lock its rows in one order.
+    fn into_changed(mut self) -> Vec<Item> {
+        self.changed.iter().filter_map(|key| self.known.remove(key)).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! What all reads share: their state, waiting for a position, their errors.
+
+use std::time::Duration;
+
+use axum::extract::Path;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use domain::OrderId;
+use event_store::{EventStore, checkpoint};
+use http::HeaderMap;
+use problem::{FieldError, Problem};
+use read_models::QueryError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sqlx::PgPool;
+use tokio::time::Instant;
+
+/// How long a read waits for its view to reach the asked position.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a read needs.
+#[derive(Clone)]
+pub(crate) struct Reads {
+    pub(crate) store: EventStore,
+}
+
+/// `?minPosition=`: the view must have passed this position of the log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ReadQuery {
+    pub(crate) min_position: Option<i64>,
+}
+
+impl Reads {
+    pub(crate) fn new(store: EventStore) -> Self {
+        Self { store }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.store.pool()
+    }
+
+    /// Waits until a projection has passed the position that the query or the header `Event-Position-Min` names.
+    pub(crate) async fn wait_for(
+        &self,
+        projection: &str,
+        min_position: Option<i64>,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
+        let Some(wanted) = min_position.map_or_else(|| from_header(headers), |wanted| Ok(Some(wanted)))? else {
+            return Ok(());
+        };
+        let until = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let mut connection = self.pool().acquire().await.map_err(Problem::internal)?;
+            let position = checkpoint(&mut connection, projection).await.map_err(Problem::internal)?;
+            drop(connection);
+            if position >= wanted {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let detail = format!("the view is at position {position} and has not reached {wanted} yet");
+                return Err(Problem::unavailable("projection-lagging", detail, Duration::from_secs(1)));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}
+
+fn from_header(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers.get("event-position-min") else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(|| Problem::malformed("header Event-Position-Min must be a position of the log"))
+}
+
+/// The query of a URL, or an answer that says which parameter is wrong.
+pub(crate) fn query<T: DeserializeOwned>(query: Result<axum::extract::Query<T>, QueryRejection>) -> Result<T, Problem> {
+    query.map(|axum::extract::Query(query)| query).map_err(|error| Problem::malformed(error.body_text()))
+}
+
+/// The order a path names. What is no id names no order.
+pub(crate) fn order_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, Problem> {
+    path.ok().and_then(|Path(id)| OrderId::parse(id).ok()).ok_or_else(|| Problem::not_found("there is no such order"))
+}
+
+/// A parameter that was given and is wrong.
+pub(crate) fn invalid(parameter: &str, message: impl std::fmt::Display) -> Problem {
+    Problem::invalid(vec![FieldError {
+        pointer: format!("/{parameter}"),
+        code: "invalid".into(),
+        message: message.to_string(),
+    }])
+}
+
+/// A page that could not be read.
+pub(crate) fn page_problem(error: QueryError) -> Problem {
+    match error {
+        QueryError::Cursor(error) => invalid("cursor", error),
+        QueryError::Encode(_) | QueryError::Database(_) => Problem::internal(error),
+    }
+}

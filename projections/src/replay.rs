@@ -1,0 +1,114 @@
+//! Rebuilds a read model from nothing, beside the live one, while it runs.
+
+use event_store::{head, read_after, save_checkpoint};
+use read_models::Table;
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::REGISTRY;
+use crate::projection::{ProjectError, Projection};
+
+/// The most events folded at once.
+const BATCH: i64 = 2_000;
+
+/// How far a rebuild is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Events folded so far.
+    pub events: u64,
+    /// The log position reached.
+    pub position: i64,
+    /// Where the log ended when the rebuild began.
+    pub head: i64,
+}
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy)]
+pub struct Replayed {
+    /// How many events it folded.
+    pub events: u64,
+    /// The log position that the read model stands at.
+    pub position: i64,
+}
+
+/// Why a read model was not rebuilt. The live one is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// There is no such projection.
+    #[error("there is no projection {name}; there are: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Someone else is rebuilding it.
+    #[error("{0} is being rebuilt already")]
+    AlreadyRunning(String),
+    /// The events could not be projected.
+    #[error("the events could not be projected")]
+    Project(#[from] ProjectError),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Rebuilds the read model of this name: folds the whole log into a new table, catches up with the live one, and takes
+/// its place in one transaction. Readers see the old items until then and the new ones from then on.
+pub async fn replay(pool: &PgPool, name: &str, mut report: impl FnMut(Progress)) -> Result<Replayed, ReplayError> {
+    let projection = find(name)?;
+    let live = projection.table();
+    let next = Table::named(format!("{}_next", live.name()));
+
+    // Held by this transaction until the rebuild is over, however it ends.
+    let mut guard = pool.begin().await?;
+    let lock = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))";
+    if !sqlx::query_scalar(lock).bind(next.name()).fetch_one(&mut *guard).await? {
+        return Err(ReplayError::AlreadyRunning(name.to_owned()));
+    }
+
+    let mut connection = pool.acquire().await?;
+    next.clone().drop(&mut connection).await?;
+    next.create(&mut connection).await?;
+    let mut rebuild = Rebuild { projection, next, done: Replayed { events: 0, position: 0 } };
+    let head = head(&mut connection).await?;
+    while rebuild.batch(&mut connection).await? {
+        report(Progress { events: rebuild.done.events, position: rebuild.done.position, head });
+    }
+
+    // With its checkpoint taken the live one stands still; the little that is missing is folded, then they change places.
+    let mut swap = connection.begin().await?;
+    let take = "insert into subscriptions (name) values ($1) on conflict (name) do update set updated_at = now()";
+    sqlx::query(take).bind(projection.name).execute(&mut *swap).await?;
+    while rebuild.batch(&mut swap).await? {}
+    rebuild.next.replace(&mut swap, &live).await?;
+    save_checkpoint(&mut swap, projection.name, rebuild.done.position).await?;
+    swap.commit().await?;
+    guard.rollback().await?;
+    Ok(rebuild.done)
+}
+
+fn find(name: &str) -> Result<&'static Projection, ReplayError> {
+    REGISTRY.iter().find(|projection| projection.name == name).ok_or_else(|| ReplayError::Unknown {
+        name: name.to_owned(),
+        known: REGISTRY.iter().map(|projection| projection.name).collect::<Vec<_>>().join(", "),
+    })
+}
+
+struct Rebuild {
+    projection: &'static Projection,
+    next: Table,
+    done: Replayed,
+}
+
+impl Rebuild {
+    /// Folds the next events; false: there are none.
+    async fn batch(&mut self, connection: &mut PgConnection) -> Result<bool, ReplayError> {
+        let events = read_after(connection, self.done.position, BATCH).await?;
+        let Some(last) = events.last() else { return Ok(false) };
+        let changed = self.projection.fold_over(&self.next, connection, &events).await?;
+        self.next.put(connection, &changed).await?;
+        self.done.position = last.position;
+        self.done.events += u64::try_from(events.len()).unwrap_or(0);
+        Ok(true)
+    }
+}

@@ -1,0 +1,33 @@
+//! A projection following the log.
+
+use async_trait::async_trait;
+use event_store::{StoredEvent, Subscriber, SubscriberError};
+use read_models::Table;
+use sqlx::PgConnection;
+
+use crate::projection::Projection;
+
+/// Writes what a projection makes of each batch in the transaction that moves its checkpoint.
+pub(crate) struct Runner {
+    projection: &'static Projection,
+    table: Table,
+}
+
+impl Runner {
+    pub(crate) fn new(projection: &'static Projection) -> Self {
+        Self { projection, table: projection.table() }
+    }
+}
+
+#[async_trait]
+impl Subscriber for Runner {
+    fn name(&self) -> &str {
+        self.projection.name
+    }
+
+    async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
+        let changed = self.projection.fold_over(&self.table, transaction, events).await?;
+        self.table.put(transaction, &changed).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Cursors: where a page ended, opaque to clients, good for the query that made it only.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+/// A cursor that this query did not make.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is no cursor of this query; leave it out to start at the first page")]
+pub struct InvalidCursor;
+
+/// The last item of a page: the query's key, then the item's place in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    /// The query: table, index and partition.
+    query: String,
+    pub(crate) sort: String,
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl Cursor {
+    pub(crate) fn after(query: String, sort: String, pk: String, sk: String) -> Self {
+        Self { query, sort, pk, sk }
+    }
+
+    pub(crate) fn encode(&self) -> Result<String, serde_json::Error> {
+        Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(self)?))
+    }
+
+    pub(crate) fn decode(text: &str, query: &str) -> Result<Self, InvalidCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        // Postgres takes no NUL in a text, and no key has one.
+        let sound =
+            cursor.query == query && ![&cursor.sort, &cursor.pk, &cursor.sk].iter().any(|key| key.contains('\0'));
+        if sound { Ok(cursor) } else { Err(InvalidCursor) }
+    }
+}
