@@ -1,4 +1,5 @@
 //! The inbox: through the SDK that the platform uses, and as its pages and programs see it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use aws_sdk_sesv2::{
     Client,

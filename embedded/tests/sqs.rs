@@ -1,4 +1,5 @@
 //! The SQS endpoint, through the SDK that the platform uses.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::{Duration, Instant};
 
