@@ -1,0 +1,122 @@
+//! Addresses that are safe to put in a mail's header.
+
+use std::fmt;
+
+/// An e-mail address as SES takes it: ASCII, one `@`, nothing that could end or extend a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EmailAddress(String);
+
+impl EmailAddress {
+    pub(crate) fn parse(text: &str) -> Result<Self, AddressError> {
+        let refused = |why| Err(AddressError { shown: shown(text), why });
+        // The bounds are RFC 5321's.
+        if text.len() > 254 {
+            return refused("it has more than 254 characters");
+        }
+        if !text.chars().all(|c| c.is_ascii_graphic() && !"<>()[]\\,;:\"".contains(c)) {
+            return refused("it has a character that an address can't have");
+        }
+        let Some((local, domain)) = text.split_once('@') else { return refused("it has no @") };
+        if local.is_empty() || local.len() > 64 {
+            return refused("the part before the @ must have 1 to 64 characters");
+        }
+        let label = |it: &str| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if !domain.split('.').all(label) {
+            return refused("the part after the @ is no domain name");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who a mail comes from: an address, with or without a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sender(String);
+
+impl Sender {
+    pub(crate) fn parse(text: &str) -> Result<Self, AddressError> {
+        if let Some((name, address)) = text.strip_suffix('>').and_then(|text| text.rsplit_once(" <")) {
+            EmailAddress::parse(address)?;
+            let plain = |c: char| c.is_ascii_alphanumeric() || " -_.&'".contains(c);
+            if name.trim().is_empty() || !name.chars().all(plain) {
+                return Err(AddressError { shown: shown(text), why: "its name has a character that needs quoting" });
+            }
+        } else {
+            EmailAddress::parse(text)?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AddressError {
+    shown: String,
+    why: &'static str,
+}
+
+impl std::error::Error for AddressError {}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is no e-mail address: {}", self.shown, self.why)
+    }
+}
+
+/// The text, bounded and escaped.
+fn shown(text: &str) -> String {
+    let start: String = text.chars().take(100).collect();
+    format!("{start:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_addresses_are_addresses() {
+        for text in ["ada@example.com", "ada.lovelace+orders@mail.example.co.uk", "root@localhost", "o'neil@x-y.org"] {
+            assert_eq!(EmailAddress::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_could_break_out_of_a_header_is_no_address() {
+        let long = format!("{}@example.com", "a".repeat(250));
+        for text in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "ada@example..com",
+            "ada@exa mple.com",
+            "ada@example.com\r\nBcc: eve@example.com",
+            "ada@example.com\n",
+            "ada@example.com,eve@example.com",
+            "Ada <ada@example.com>",
+            "ada@b@example.com",
+            "ädä@example.com",
+            "ada\0@example.com",
+            &long,
+        ] {
+            assert!(EmailAddress::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sender_may_have_a_name() {
+        for text in ["orders@ordo.example", "Ordo <orders@ordo.example>", "Smith & Sons <a@b.example>"] {
+            assert_eq!(Sender::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["Ordo", "<a@b>", "Or\ndo <a@b>", "\"Ordo\" <a@b>", "Ordo <a>", "Ordo <a@b> x"] {
+            assert!(Sender::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Hands a mail over to SES, once, and says what SES made of it.
+
+use std::time::Duration;
+
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::Config;
+use aws_sdk_sesv2::config::retry::RetryConfig;
+use aws_sdk_sesv2::error::{BuildError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag};
+use uuid::Uuid;
+
+use crate::mail::{Mail, one_line};
+
+/// The header that tells a mail sent twice from two mails.
+pub const NOTIFICATION_ID_HEADER: &str = "X-Ordo-Notification-Id";
+
+/// The same as a tag, for SES's own event publishing.
+const NOTIFICATION_ID_TAG: &str = "ordo-notification-id";
+
+/// What SES, or the way to it, made of a mail that it did not accept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotSent {
+    /// Too fast.
+    Throttled,
+    /// The account may not send: none of its mails would go.
+    Paused { reason: String },
+    /// This mail will never go.
+    Refused { reason: String },
+    /// Perhaps later. SES may even have accepted it, and its answer was lost.
+    Failed { reason: String },
+}
+
+/// SES's id for the mail, if it accepted.
+pub(crate) async fn send(
+    client: &Client,
+    mail: &Mail,
+    notification_id: Uuid,
+    timeout: Duration,
+) -> Result<String, NotSent> {
+    let message = message(mail, notification_id).map_err(|error| NotSent::Refused { reason: error.to_string() })?;
+    let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
+    let tag = tag.map_err(|error| NotSent::Refused { reason: error.to_string() })?;
+    let request = client
+        .send_email()
+        .from_email_address(mail.from.as_str())
+        .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
+        .content(EmailContent::builder().simple(message).build())
+        .email_tags(tag)
+        .customize()
+        // SendEmail has no idempotency key: the SDK's retries would send the mail again.
+        .config_override(Config::builder().retry_config(RetryConfig::disabled()));
+    match tokio::time::timeout(timeout, request.send()).await {
+        Ok(Ok(accepted)) => accepted
+            .message_id
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| NotSent::Failed { reason: "SES answered without a message id".into() }),
+        Ok(Err(error)) => Err(classify(&error)),
+        Err(_) => Err(NotSent::Failed { reason: format!("SES did not answer within {timeout:?}") }),
+    }
+}
+
+fn message(mail: &Mail, notification_id: Uuid) -> Result<Message, BuildError> {
+    let utf8 = |data: &str| Content::builder().data(data).charset("UTF-8").build();
+    let body = Body::builder().text(utf8(&mail.content.text)?).html(utf8(&mail.content.html)?).build();
+    let header = MessageHeader::builder().name(NOTIFICATION_ID_HEADER).value(notification_id.to_string()).build()?;
+    Ok(Message::builder().subject(utf8(&mail.content.subject)?).body(body).headers(header).build())
+}
+
+fn classify(error: &SdkError<SendEmailError>) -> NotSent {
+    let reason = reason(error);
+    match error.code() {
+        Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling") => {
+            NotSent::Throttled
+        }
+        Some("SendingPausedException" | "AccountSuspendedException") => NotSent::Paused { reason },
+        Some(
+            "MessageRejected" | "MailFromDomainNotVerifiedException" | "BadRequestException" | "NotFoundException",
+        ) => NotSent::Refused { reason },
+        _ if error.raw_response().is_some_and(|it| it.status().as_u16() == 429) => NotSent::Throttled,
+        _ => NotSent::Failed { reason },
+    }
+}
+
+/// In words for an operator, without line breaks.
+fn reason(error: &SdkError<SendEmailError>) -> String {
+    let words = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("SES answered {code}: {message}"),
+        (Some(code), None) => format!("SES answered {code}"),
+        (None, _) => DisplayErrorContext(error).to_string(),
+    };
+    one_line(&words, 500)
+}

@@ -1,0 +1,102 @@
+//! How notification works, with its bounds.
+
+use std::time::Duration;
+
+use messaging::settings::Checks;
+use messaging::{Backoff, ConsumerSettings, InvalidSettings, ProducerSettings, SettingError};
+
+use crate::address::{EmailAddress, Sender};
+
+/// How notification works.
+#[derive(Debug, Clone)]
+pub struct NotificationSettings {
+    /// Who mails come from: an address, or `Name <address>`. SES must have verified it.
+    pub from: String,
+    /// Where a mail goes whose request names no recipient.
+    pub default_recipient: String,
+    /// How long one hand-over to SES may take, 1 s to 60 s.
+    pub send_timeout: Duration,
+    /// How long all workers wait after SES throttled, longer each time in a row. Up to 5 min.
+    pub throttle_backoff: Backoff,
+    /// How long all workers wait when SES says that the account may not send now, 1 s to 1 h.
+    pub paused_wait: Duration,
+    /// How requests are consumed.
+    pub consumer: ConsumerSettings,
+    /// How answers are sent.
+    pub producer: ProducerSettings,
+}
+
+impl Default for NotificationSettings {
+    fn default() -> Self {
+        Self {
+            from: "Ordo <orders@ordo.example>".into(),
+            default_recipient: "customer@ordo.example".into(),
+            send_timeout: Duration::from_secs(10),
+            throttle_backoff: Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
+            paused_wait: Duration::from_secs(60),
+            consumer: ConsumerSettings::default(),
+            producer: ProducerSettings::default(),
+        }
+    }
+}
+
+impl NotificationSettings {
+    /// Names every setting outside its bounds, those of the consumer and the producer too.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let second = Duration::from_secs(1);
+        let mut checks = Checks::default();
+        checks.within("send_timeout", self.send_timeout, second..=60 * second);
+        let Backoff { first, most } = self.throttle_backoff;
+        checks.within("throttle_backoff.most", most, Duration::from_millis(10)..=300 * second);
+        checks.within("throttle_backoff.first", first, Duration::from_millis(10)..=most);
+        checks.within("paused_wait", self.paused_wait, second..=3600 * second);
+        let addresses = self.addresses().map(|_| ());
+        let parts = [addresses, checks.done(), self.consumer.validate(), self.producer.validate()];
+        let mistakes: Vec<_> = parts.into_iter().filter_map(Result::err).flat_map(|part| part.0).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(InvalidSettings(mistakes)) }
+    }
+
+    /// `from` and `default_recipient`, parsed.
+    pub(crate) fn addresses(&self) -> Result<(Sender, EmailAddress), InvalidSettings> {
+        let mistake = |setting, value: &str, allowed: &str| SettingError {
+            setting,
+            value: format!("{value:?}"),
+            allowed: allowed.to_owned(),
+        };
+        match (Sender::parse(&self.from), EmailAddress::parse(&self.default_recipient)) {
+            (Ok(from), Ok(default_recipient)) => Ok((from, default_recipient)),
+            (from, recipient) => {
+                let from = from.err().map(|_| mistake("from", &self.from, "an e-mail address or `Name <address>`"));
+                let recipient = recipient.err();
+                let recipient =
+                    recipient.map(|_| mistake("default_recipient", &self.default_recipient, "an e-mail address"));
+                Err(InvalidSettings(from.into_iter().chain(recipient).collect()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_bounds() {
+        assert_eq!(NotificationSettings::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let settings = NotificationSettings {
+            from: "Ordo".into(),
+            default_recipient: "a@b\r\nBcc: c@d".into(),
+            consumer: ConsumerSettings { batch_size: 0, ..ConsumerSettings::default() },
+            ..NotificationSettings::default()
+        };
+
+        let mistakes = settings.validate().unwrap_err();
+
+        let named: Vec<_> = mistakes.0.iter().map(|it| it.setting).collect();
+        assert_eq!(named, ["from", "default_recipient", "batch_size"]);
+    }
+}

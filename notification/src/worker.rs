@@ -1,0 +1,151 @@
+//! One request: decide it, record that, answer it.
+
+use std::error::Error;
+
+use aws_sdk_sesv2::Client;
+use chrono::Utc;
+use messaging::{
+    CloudEvent, Contract, Handler, HandlerError, NotificationFailed, NotificationRequested, NotificationSent, Outgoing,
+    Producer, Received,
+};
+use sqlx::PgPool;
+
+use crate::address::{EmailAddress, Sender};
+use crate::delivery::{Claim, Delivery, Outcome, Record};
+use crate::mail::Mail;
+use crate::pace::Pace;
+use crate::ses::{self, NotSent};
+use crate::settings::NotificationSettings;
+
+/// Handles requests for mails.
+pub(crate) struct Worker {
+    pool: PgPool,
+    ses: Client,
+    answers: Producer,
+    from: Sender,
+    default_recipient: EmailAddress,
+    send_timeout: std::time::Duration,
+    pace: Pace,
+}
+
+impl Worker {
+    /// The addresses are those of the settings.
+    pub(crate) fn new(
+        pool: PgPool,
+        ses: Client,
+        answers: Producer,
+        (from, default_recipient): (Sender, EmailAddress),
+        settings: &NotificationSettings,
+    ) -> Self {
+        let pace = Pace::new(settings.throttle_backoff, settings.paused_wait);
+        Self { pool, ses, answers, from, default_recipient, send_timeout: settings.send_timeout, pace }
+    }
+}
+
+impl Handler for Worker {
+    async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
+        let event = CloudEvent::<NotificationRequested>::parse(&message.body).map_err(|error| dead(&error))?;
+        if event.data.order_id != event.subject || event.subject.chars().any(char::is_control) {
+            return Err(HandlerError::dead("the order id is not the event's subject, or has control characters"));
+        }
+        let outcome = self.decide(&event.data, message).await?;
+        self.answer(&event, &outcome).await?;
+        match outcome {
+            Outcome::Sent { .. } => Ok(()),
+            Outcome::Failed { reason } => Err(HandlerError::dead(reason)),
+        }
+    }
+}
+
+impl Worker {
+    /// The recorded outcome: an earlier one, or that of sending the mail now.
+    async fn decide(&self, request: &NotificationRequested, message: &Received) -> Result<Outcome, HandlerError> {
+        let mail = Mail::compose(request, &self.from, &self.default_recipient);
+        let record = Record {
+            notification_id: request.notification_id,
+            order_id: request.order_id.clone(),
+            template: request.template,
+            recipient: mail.as_ref().ok().map(|mail| mail.to.as_str().to_owned()),
+            attempts: message.receive_count,
+        };
+        loop {
+            // Waiting for the turn holds no lock and no connection.
+            let turn = self.pace.turn().await;
+            let claim = Delivery::claim(&self.pool, record.clone(), self.send_timeout).await;
+            let delivery = match claim.map_err(|error| retry(&error))? {
+                Claim::Decided(outcome) => return Ok(outcome),
+                Claim::Open(delivery) => delivery,
+            };
+            let decided = match &mail {
+                Err(unmailable) => delivery.failed(chain(unmailable)).await,
+                Ok(mail) => match ses::send(&self.ses, mail, request.notification_id, self.send_timeout).await {
+                    Ok(provider_message_id) => {
+                        self.pace.accepted();
+                        delivery.sent(mail.to.as_str(), &provider_message_id).await
+                    }
+                    Err(NotSent::Throttled) => {
+                        self.pace.throttled(turn);
+                        continue;
+                    }
+                    Err(NotSent::Paused { reason }) => {
+                        self.pace.paused(turn, &reason);
+                        continue;
+                    }
+                    Err(NotSent::Refused { reason }) => delivery.failed(reason).await,
+                    Err(NotSent::Failed { reason }) if message.is_last_attempt => {
+                        delivery.failed(format!("given up after {} attempts: {reason}", message.receive_count)).await
+                    }
+                    Err(NotSent::Failed { reason }) => return Err(HandlerError::retry(reason)),
+                },
+            };
+            return decided.map_err(|error| retry(&error));
+        }
+    }
+
+    /// Every request is answered, a repeated one too: the first answer may have been lost.
+    async fn answer(&self, request: &CloudEvent<NotificationRequested>, outcome: &Outcome) -> Result<(), HandlerError> {
+        let NotificationRequested { notification_id, template, .. } = request.data;
+        let answer = match outcome.clone() {
+            Outcome::Sent { recipient, provider_message_id } => {
+                self.outgoing(request, NotificationSent { notification_id, template, recipient, provider_message_id })?
+            }
+            Outcome::Failed { reason } => {
+                self.outgoing(request, NotificationFailed { notification_id, template, reason })?
+            }
+        };
+        let answered = self.answers.send(vec![answer]).await;
+        if let Some(error) = answered.into_iter().find_map(Result::err) {
+            return Err(HandlerError::retry(format!("the answer was not sent: {}", chain(&error))));
+        }
+        tracing::info!(%notification_id, order_id = request.subject, ?outcome, "notification decided");
+        Ok(())
+    }
+
+    fn outgoing<T: Contract>(
+        &self,
+        request: &CloudEvent<NotificationRequested>,
+        answer: T,
+    ) -> Result<Outgoing, HandlerError> {
+        let event = CloudEvent::new(&request.subject, Utc::now(), answer).traced(request.traceparent.clone());
+        Outgoing::event(&event, request.data.attempt).map_err(|error| dead(&error))
+    }
+}
+
+fn retry(error: &dyn Error) -> HandlerError {
+    HandlerError::retry(chain(error))
+}
+
+fn dead(error: &dyn Error) -> HandlerError {
+    HandlerError::dead(chain(error))
+}
+
+/// The error and all its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
