@@ -122,12 +122,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn accept<S, B>(
-    listener: TcpListener,
-    service: S,
-    stop: CancellationToken,
-    abort: CancellationToken,
-) where
+async fn accept<S, B>(listener: TcpListener, service: S, stop: CancellationToken, abort: CancellationToken)
+where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,

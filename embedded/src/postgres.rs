@@ -102,16 +102,12 @@ impl Postgres {
     }
 }
 
-async fn start(
-    options: Options,
-    durability: settings::Durability,
-) -> Result<Postgres, PostgresError> {
+async fn start(options: Options, durability: settings::Durability) -> Result<Postgres, PostgresError> {
     let began = std::time::Instant::now();
     // Files, locks and initdb block for up to half a second; the runtime may have one thread.
-    let (binaries, cluster, lock) =
-        tokio::task::spawn_blocking(move || prepare(&options, durability))
-            .await
-            .map_err(|source| PostgresError::Interrupted { source })??;
+    let (binaries, cluster, lock) = tokio::task::spawn_blocking(move || prepare(&options, durability))
+        .await
+        .map_err(|source| PostgresError::Interrupted { source })??;
     let (port, watchdog) = launch(&binaries, &cluster, durability).await?;
     tracing::info!(
         port,
@@ -120,12 +116,7 @@ async fn start(
         duration_ms = began.elapsed().as_millis(),
         "Postgres is ready"
     );
-    Ok(Postgres {
-        port,
-        cluster,
-        watchdog,
-        _lock: lock,
-    })
+    Ok(Postgres { port, cluster, watchdog, _lock: lock })
 }
 
 /// Everything up to the point where the server can be started: who runs it, which binaries, a complete cluster, nobody else on it.
@@ -143,8 +134,7 @@ fn prepare(
     let (binaries, cluster) = match Cluster::existing(&options.data_dir)? {
         Some(cluster) => {
             let version = cluster.version()?;
-            let binaries =
-                Binaries::find(&options.data_dir, cluster.account.as_ref(), Some(&version))?;
+            let binaries = Binaries::find(&options.data_dir, cluster.account.as_ref(), Some(&version))?;
             leftover::stop(&cluster.directory)?;
             (binaries, cluster)
         }
@@ -178,10 +168,7 @@ async fn launch(
             Readiness::Exited => {
                 let log = cluster.log_since(log_start);
                 if attempt == ATTEMPTS || !passes_by_itself(&log) {
-                    return Err(PostgresError::Exited {
-                        reason: error::telling_line(&log),
-                        log: cluster.log.clone(),
-                    });
+                    return Err(PostgresError::Exited { reason: error::telling_line(&log), log: cluster.log.clone() });
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -190,13 +177,9 @@ async fn launch(
 }
 
 fn passes_by_itself(log: &str) -> bool {
-    [
-        "could not create any TCP/IP sockets",
-        "could not bind",
-        "pre-existing shared memory block",
-    ]
-    .iter()
-    .any(|cause| log.contains(cause))
+    ["could not create any TCP/IP sockets", "could not bind", "pre-existing shared memory block"]
+        .iter()
+        .any(|cause| log.contains(cause))
 }
 
 fn free_port() -> Result<u16, PostgresError> {

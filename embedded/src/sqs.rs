@@ -34,11 +34,10 @@ impl Sqs {
             port: address.port(),
         }));
         let handler = Arc::new(RustackSqsHandler::new(Arc::clone(&queues)));
-        let service = SqsHttpService::new(handler, SqsHttpConfig {
-            skip_signature_validation: true,
-            region: REGION.to_owned(),
-            credential_provider: None,
-        });
+        let service = SqsHttpService::new(
+            handler,
+            SqsHttpConfig { skip_signature_validation: true, region: REGION.to_owned(), credential_provider: None },
+        );
         let server = Server::start(listening, service);
         tracing::debug!(%address, "the SQS endpoint is ready");
         Ok(Self { server, queues })

@@ -55,9 +55,8 @@ async fn request(inbox: &Inbox, method: &str, path: &str, body: &[u8]) -> (u16, 
     let address = inbox.url().trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
-    );
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     // A refusal may come before all of the body is read.
     let _ = stream.write_all(body).await;
@@ -111,10 +110,7 @@ async fn mails_are_listed_newest_first_until_they_are_deleted() {
 
     assert_eq!(request(&inbox, "DELETE", "/messages", b"").await.0, 204);
     assert_eq!(get_json(&inbox, "/messages").await, json!([]));
-    assert_eq!(
-        get_json(&inbox, "/health").await,
-        json!({ "status": "ok", "accepted": 3, "kept": 0 })
-    );
+    assert_eq!(get_json(&inbox, "/health").await, json!({ "status": "ok", "accepted": 3, "kept": 0 }));
 }
 
 #[tokio::test]

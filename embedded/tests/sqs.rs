@@ -52,11 +52,7 @@ async fn what_is_sent_is_received_until_it_is_deleted() {
 async fn a_stop_does_not_wait_for_long_polls() {
     let (sqs, client) = start().await;
     let queue = client.create_queue().queue_name("mails").send().await.unwrap();
-    let poll = client
-        .receive_message()
-        .queue_url(queue.queue_url().unwrap())
-        .wait_time_seconds(20)
-        .send();
+    let poll = client.receive_message().queue_url(queue.queue_url().unwrap()).wait_time_seconds(20).send();
     let poll = tokio::spawn(poll);
     // The poll is under way once its connection is: give it the time to get there.
     tokio::time::sleep(Duration::from_millis(200)).await;

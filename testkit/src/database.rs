@@ -70,12 +70,7 @@ const TEMPLATE: &str = "ordo_template";
 
 impl Server {
     const fn new(commits: Commits) -> Self {
-        Self {
-            commits,
-            postgres: OnceCell::const_new(),
-            template: OnceCell::const_new(),
-            count: AtomicU32::new(0),
-        }
+        Self { commits, postgres: OnceCell::const_new(), template: OnceCell::const_new(), count: AtomicU32::new(0) }
     }
 
     async fn postgres(&self) -> &Postgres {
@@ -142,24 +137,22 @@ mod tests {
     async fn each_test_has_a_database_of_its_own() {
         let (one, other) = tokio::join!(database(), database());
         sqlx::query("create table only_here (n int)").execute(one.pool()).await.unwrap();
-        let tables: i64 = sqlx::query_scalar(
-            "select count(*) from information_schema.tables where table_name = 'only_here'",
-        )
-        .fetch_one(other.pool())
-        .await
-        .unwrap();
+        let tables: i64 =
+            sqlx::query_scalar("select count(*) from information_schema.tables where table_name = 'only_here'")
+                .fetch_one(other.pool())
+                .await
+                .unwrap();
         assert_eq!(tables, 0);
     }
 
     #[tokio::test]
     async fn an_empty_database_has_no_tables() {
         let database = empty_database().await;
-        let tables: i64 = sqlx::query_scalar(
-            "select count(*) from information_schema.tables where table_schema = 'public'",
-        )
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
+        let tables: i64 =
+            sqlx::query_scalar("select count(*) from information_schema.tables where table_schema = 'public'")
+                .fetch_one(database.pool())
+                .await
+                .unwrap();
         assert_eq!(tables, 0);
     }
 

@@ -5,5 +5,13 @@
 #![expect(clippy::expect_used, reason = "a test that lacks its surroundings can only fail")]
 
 mod database;
+mod endpoints;
+mod eventually;
+mod faulty_mailer;
+mod orders;
 
 pub use database::{Database, database, durable_database, empty_database};
+pub use endpoints::{inbox, ses_client, sqs, sqs_client};
+pub use eventually::eventually;
+pub use faulty_mailer::{FaultyMailer, Response};
+pub use orders::demo_order;

@@ -108,9 +108,7 @@ impl Mailbox {
         kept.accepted += 1;
         kept.bytes += message.bytes();
         kept.messages.push_back(Arc::new(message));
-        while kept.messages.len() > MESSAGES_KEPT
-            || (kept.bytes > BYTES_KEPT && kept.messages.len() > 1)
-        {
+        while kept.messages.len() > MESSAGES_KEPT || (kept.bytes > BYTES_KEPT && kept.messages.len() > 1) {
             if let Some(oldest) = kept.messages.pop_front() {
                 kept.bytes -= oldest.bytes();
             }

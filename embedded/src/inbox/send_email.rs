@@ -141,8 +141,7 @@ fn check_address(text: &str) -> Result<(), String> {
         None => text,
     };
     let plain = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>,;:\\\"()".contains(&byte))
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>,;:\\\"()".contains(&byte))
     };
     let valid = text.len() <= 320
         && !text.chars().any(char::is_control)
@@ -152,21 +151,13 @@ fn check_address(text: &str) -> Result<(), String> {
     if valid { Ok(()) } else { Err(format!("Illegal address: {text:?}")) }
 }
 
-fn pairs(
-    pairs: Vec<Pair>,
-    check: fn(&Pair) -> Result<(), String>,
-) -> Result<BTreeMap<String, String>, String> {
-    pairs
-        .into_iter()
-        .map(|pair| check(&pair).map(|()| (pair.name, pair.value)))
-        .collect()
+fn pairs(pairs: Vec<Pair>, check: fn(&Pair) -> Result<(), String>) -> Result<BTreeMap<String, String>, String> {
+    pairs.into_iter().map(|pair| check(&pair).map(|()| (pair.name, pair.value))).collect()
 }
 
 fn check_header(Pair { name, value }: &Pair) -> Result<(), String> {
-    let name_fits = (1..=126).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
-    let value_fits =
-        value.len() <= 870 && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let name_fits = (1..=126).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    let value_fits = value.len() <= 870 && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     if name_fits && value_fits {
         Ok(())
     } else {

@@ -25,11 +25,7 @@ pub(super) fn unprivileged() -> Result<Option<Account>, PostgresError> {
         return Ok(None);
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    ["postgres", "nobody"]
-        .iter()
-        .find_map(|name| find(&passwd, name))
-        .map(Some)
-        .ok_or(PostgresError::NoAccount)
+    ["postgres", "nobody"].iter().find_map(|name| find(&passwd, name)).map(Some).ok_or(PostgresError::NoAccount)
 }
 
 /// The account an existing cluster must run as: its owner. A cluster that belongs to root is handed over first.
@@ -109,7 +105,8 @@ mod tests {
 
     #[test]
     fn accounts_are_read_from_passwd_lines() {
-        let passwd = "root:x:0:0::/:/bin/sh\npostgres:x:101:104:admin,,,:/var:/bin/bash\nnobody:*:-2:-2::/:/bin/false\n";
+        let passwd =
+            "root:x:0:0::/:/bin/sh\npostgres:x:101:104:admin,,,:/var:/bin/bash\nnobody:*:-2:-2::/:/bin/false\n";
         assert_eq!(find(passwd, "postgres"), Some(Account { uid: 101, gid: 104 }));
         assert_eq!(find(passwd, "nobody"), Some(Account { uid: u32::MAX - 1, gid: u32::MAX - 1 }));
         assert_eq!(find(passwd, "root"), None, "root is never the unprivileged account");

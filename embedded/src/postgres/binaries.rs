@@ -82,8 +82,7 @@ fn candidates() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).flat_map(|folder| {
         // What is on PATH may be a link; the sibling binaries are beside its target.
-        ["postgres", "initdb"]
-            .map(|name| folder.join(name).canonicalize().ok()?.parent().map(Path::to_owned))
+        ["postgres", "initdb"].map(|name| folder.join(name).canonicalize().ok()?.parent().map(Path::to_owned))
     });
     let mut found: Vec<PathBuf> = Vec::new();
     for directory in on_path.flatten().chain(PLACES.iter().flat_map(|place| expand(place))) {
@@ -135,11 +134,7 @@ fn leading_number(text: &str) -> Option<String> {
 
 #[cfg(not(feature = "download"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as with the feature")]
-fn download(
-    _: &Path,
-    _: Option<&Account>,
-    _: Option<&ClusterVersion>,
-) -> Result<Option<Binaries>, PostgresError> {
+fn download(_: &Path, _: Option<&Account>, _: Option<&ClusterVersion>) -> Result<Option<Binaries>, PostgresError> {
     Ok(None)
 }
 

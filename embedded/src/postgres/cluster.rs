@@ -86,10 +86,7 @@ impl Cluster {
     }
 
     /// Makes a cluster in a fresh folder that the server's watchdog removes.
-    pub(super) fn create_ephemeral(
-        binaries: &Binaries,
-        account: Option<Account>,
-    ) -> Result<Self, PostgresError> {
+    pub(super) fn create_ephemeral(binaries: &Binaries, account: Option<Account>) -> Result<Self, PostgresError> {
         let parent = temporary_parent(account);
         let folder = tempfile::Builder::new()
             .prefix("ordo-postgres-")
@@ -156,8 +153,7 @@ fn initialise(
     account: Option<Account>,
     durability: Durability,
 ) -> Result<(), PostgresError> {
-    fs::set_permissions(directory, Permissions::from_mode(0o700))
-        .map_err(on("change the mode of", directory))?;
+    fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(on("change the mode of", directory))?;
     if let Some(account) = account {
         account.take_over(directory)?;
     }
@@ -191,8 +187,7 @@ fn reachable_folder() -> Result<PathBuf, PostgresError> {
     if !parent.is_dir() {
         fs::create_dir_all(parent).map_err(on("create", parent))?;
         // Whatever the umask: the server's account must pass through.
-        fs::set_permissions(parent, Permissions::from_mode(0o755))
-            .map_err(on("change the mode of", parent))?;
+        fs::set_permissions(parent, Permissions::from_mode(0o755)).map_err(on("change the mode of", parent))?;
     }
     let folder = parent.join(format!("postgres-{}", uuid::Uuid::now_v7()));
     fs::create_dir(&folder).map_err(on("create", &folder))?;

@@ -121,10 +121,7 @@ pub enum PostgresError {
 }
 
 /// Adds the path to an IO error: `.map_err(on("read", path))`.
-pub(super) fn on(
-    what: &'static str,
-    path: impl Into<PathBuf>,
-) -> impl FnOnce(io::Error) -> PostgresError {
+pub(super) fn on(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> PostgresError {
     let path = path.into();
     move |source| PostgresError::Io { what, path, source }
 }
@@ -132,9 +129,7 @@ pub(super) fn on(
 /// The last line that names a failure; the last line of all where none does.
 pub(super) fn telling_line(output: &str) -> String {
     let mut lines = output.lines().rev().map(str::trim).filter(|line| !line.is_empty());
-    let failure = |line: &&str| {
-        ["FATAL", "PANIC", "error:", "ERROR"].iter().any(|mark| line.contains(mark))
-    };
+    let failure = |line: &&str| ["FATAL", "PANIC", "error:", "ERROR"].iter().any(|mark| line.contains(mark));
     let last = lines.clone().next();
     lines.find(failure).or(last).unwrap_or("it wrote nothing to its log").to_owned()
 }

@@ -14,23 +14,15 @@ pub(super) fn take(data_dir: &Path) -> Result<File, PostgresError> {
     let not_writable = |source| PostgresError::NotWritable { path: data_dir.to_owned(), source };
     fs::create_dir_all(data_dir).map_err(not_writable)?;
     let path = data_dir.join("lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(not_writable)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(not_writable)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut owner = String::new();
             // The holder may not have written its number yet; the message then does without.
             let _ = file.read_to_string(&mut owner);
-            return Err(PostgresError::InUse {
-                path: data_dir.to_owned(),
-                owner: owner.trim().to_owned(),
-            });
+            return Err(PostgresError::InUse { path: data_dir.to_owned(), owner: owner.trim().to_owned() });
         }
         Err(TryLockError::Error(source)) => return Err(on("lock", path)(source)),
     }

@@ -24,11 +24,7 @@ pub(super) enum Readiness {
 }
 
 /// Waits for the server on the port.
-pub(super) async fn wait(
-    watchdog: &mut Watchdog,
-    port: u16,
-    directory: &Path,
-) -> Result<Readiness, PostgresError> {
+pub(super) async fn wait(watchdog: &mut Watchdog, port: u16, directory: &Path) -> Result<Readiness, PostgresError> {
     let until = Instant::now() + PATIENCE;
     let mut last = None;
     while Instant::now() < until {
@@ -67,9 +63,8 @@ async fn connect(port: u16) -> Result<PgConnection, sqlx::Error> {
 }
 
 async fn serves(connection: &mut PgConnection, directory: &Path) -> bool {
-    let answer: Result<String, _> = sqlx::query_scalar("select current_setting('data_directory')")
-        .fetch_one(connection)
-        .await;
+    let answer: Result<String, _> =
+        sqlx::query_scalar("select current_setting('data_directory')").fetch_one(connection).await;
     answer.is_ok_and(|answer| Path::new(&answer) == directory)
 }
 
@@ -79,10 +74,7 @@ async fn create_database(connection: &mut PgConnection) -> Result<(), PostgresEr
         .await
         .map_err(PostgresError::CreateDatabase)?;
     if !exists {
-        sqlx::query("create database ordo")
-            .execute(connection)
-            .await
-            .map_err(PostgresError::CreateDatabase)?;
+        sqlx::query("create database ordo").execute(connection).await.map_err(PostgresError::CreateDatabase)?;
     }
     Ok(())
 }

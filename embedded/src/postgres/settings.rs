@@ -20,13 +20,9 @@ pub(super) fn server(port: u16, durability: Durability) -> Vec<String> {
             // Fewer checkpoints under load; the price is a longer recovery after a crash.
             "max_wal_size=2GB",
         ],
-        Durability::Unsynced => &[
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-            "shared_buffers=64MB",
-            "autovacuum=off",
-        ],
+        Durability::Unsynced => {
+            &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB", "autovacuum=off"]
+        }
     };
     let common = [
         "listen_addresses=127.0.0.1",
@@ -46,10 +42,5 @@ pub(super) fn server(port: u16, durability: Durability) -> Vec<String> {
         "log_autovacuum_min_duration=-1",
     ];
     let port = format!("port={port}");
-    common
-        .iter()
-        .chain(durable)
-        .map(|setting| (*setting).to_owned())
-        .chain([port])
-        .collect()
+    common.iter().chain(durable).map(|setting| (*setting).to_owned()).chain([port]).collect()
 }

@@ -117,8 +117,7 @@ fn script(signals: &str, remove: Option<&Path>, when: &str, account: Option<&Acc
 
 fn spawn(command: &mut Command) -> Result<Watchdog, PostgresError> {
     // The standard library marks its end of the pipe close-on-exec: no other child of ours can keep it open.
-    let mut process =
-        command.stdin(Stdio::piped()).spawn().map_err(on("run", "/bin/sh"))?;
+    let mut process = command.stdin(Stdio::piped()).spawn().map_err(on("run", "/bin/sh"))?;
     let leash = process.stdin.take();
     Ok(Watchdog { process, leash })
 }
