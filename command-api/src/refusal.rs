@@ -1,0 +1,51 @@
+//! Why a command was refused, as the client gets to know it.
+
+use std::time::Duration;
+
+use domain::{Refusal, Rejection};
+use event_store::{AppendError, ExecuteError};
+use problem::{FieldError, Problem};
+
+/// When it is worth coming back.
+const SOON: Duration = Duration::from_secs(1);
+
+/// A body that is no order.
+pub(crate) fn rejected(rejection: Rejection) -> Problem {
+    match rejection {
+        Rejection::Malformed(error) => Problem::malformed(error.to_string()),
+        Rejection::Invalid(violations) => Problem::invalid(
+            violations
+                .into_iter()
+                .map(|found| FieldError { pointer: found.pointer, code: found.code.into(), message: found.message })
+                .collect(),
+        ),
+    }
+}
+
+/// A command that came to nothing.
+pub(crate) fn failed(error: ExecuteError<Refusal>) -> Problem {
+    match error {
+        ExecuteError::Refused(refusal @ Refusal::ExistsWithOtherContent) => {
+            Problem::conflict("order-exists", refusal.to_string())
+        }
+        ExecuteError::Refused(refusal @ Refusal::NoSuchOrder) => Problem::not_found(refusal.to_string()),
+        ExecuteError::Append(AppendError::Conflict) => {
+            Problem::conflict("conflict", "others changed it at the same time; look at it again and decide anew")
+        }
+        ExecuteError::Append(error @ AppendError::QueueFull) => {
+            Problem::unavailable("overloaded", error.to_string(), SOON)
+        }
+        ExecuteError::Append(AppendError::Closed) => {
+            Problem::unavailable("stopping", "this server is stopping; nothing was stored", SOON)
+        }
+        ExecuteError::Append(error @ AppendError::Unknown(_)) => {
+            let detail = "the database failed; send it again with the same orderId: it is stored once";
+            Problem::unavailable("outcome-unknown", detail, SOON).caused_by(error)
+        }
+        ExecuteError::Read(error) => {
+            Problem::unavailable("database-unavailable", "the database failed; nothing was stored", SOON)
+                .caused_by(error)
+        }
+        ExecuteError::Encode(error) => Problem::internal(error),
+    }
+}
