@@ -1,5 +1,8 @@
 //! Finds the Postgres binaries of this machine.
 
+#[cfg(feature = "download")]
+mod download;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -30,11 +33,11 @@ pub(super) struct Binaries {
 
 impl Binaries {
     /// The first installation that the account may run: on PATH, then in the usual places, newest first; then a download where the
-    /// feature `download` is on. With `major`, one of that version.
+    /// feature `download` is on. `wanted` restricts it to the version of an existing cluster.
     pub(super) fn find(
         data_dir: &Path,
         account: Option<&Account>,
-        major: Option<&ClusterVersion>,
+        wanted: Option<&ClusterVersion>,
     ) -> Result<Self, PostgresError> {
         let mut others = Vec::new();
         for directory in candidates() {
@@ -42,15 +45,18 @@ impl Binaries {
                 tracing::debug!(directory = %directory.display(), "Postgres binaries that do not run");
                 continue;
             };
-            if major.is_none_or(|wanted| wanted.major == version) {
+            if wanted.is_none_or(|wanted| wanted.major == version) {
                 return Ok(Self { directory, major: version });
             }
             others.push(version);
         }
-        if let Some(found) = download(data_dir, account, major)? {
+        #[cfg(feature = "download")]
+        if let Some(found) = download::find(data_dir, account, wanted)? {
             return Ok(found);
         }
-        match major {
+        #[cfg(not(feature = "download"))]
+        let _ = data_dir;
+        match wanted {
             Some(wanted) if !others.is_empty() => Err(PostgresError::OtherVersion {
                 path: wanted.path.clone(),
                 cluster: wanted.major.clone(),
@@ -96,24 +102,28 @@ fn candidates() -> Vec<PathBuf> {
 
 /// The folders that match a pattern with one `*`, the highest version first.
 fn expand(pattern: &str) -> Vec<PathBuf> {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return vec![PathBuf::from(pattern)];
-    };
-    let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
-    let Ok(entries) = fs::read_dir(Path::new(parent)) else {
-        return Vec::new();
-    };
-    let mut matches: Vec<(u32, PathBuf)> = entries
-        .flatten()
+    match pattern.split_once('*') {
+        None => vec![PathBuf::from(pattern)],
+        Some((before, after)) => {
+            let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
+            versions_in(Path::new(parent), prefix, after.trim_start_matches('/'))
+        }
+    }
+}
+
+/// `<parent>/<prefix><version>/<below>` for all versions there are, the highest first.
+fn versions_in(parent: &Path, prefix: &str, below: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let version = leading_number(name.strip_prefix(prefix)?.trim_start_matches('@'));
-            let folder = entry.path().join(after.trim_start_matches('/'));
-            Some((version.and_then(|digits| digits.parse().ok()).unwrap_or(0), folder))
+            let number = version.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+            Some((number, entry.path().join(below)))
         })
         .collect();
-    matches.sort_by(|one, other| other.cmp(one));
-    matches.into_iter().map(|(_, folder)| folder).collect()
+    found.sort_by(|one, other| other.cmp(one));
+    found.into_iter().map(|(_, folder)| folder).collect()
 }
 
 /// The major version these binaries report, run as the account that is to use them.
@@ -130,12 +140,6 @@ fn version_of(directory: &Path, account: Option<&Account>) -> Option<String> {
 fn leading_number(text: &str) -> Option<String> {
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     (!digits.is_empty()).then_some(digits)
-}
-
-#[cfg(not(feature = "download"))]
-#[expect(clippy::unnecessary_wraps, reason = "the same signature as with the feature")]
-fn download(_: &Path, _: Option<&Account>, _: Option<&ClusterVersion>) -> Result<Option<Binaries>, PostgresError> {
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// For clusters that the server's account could not reach in the data directory.
-const REACHABLE: &str = "/var/lib/ordo";
+pub(super) const REACHABLE: &str = "/var/lib/ordo";
 
 /// A complete cluster.
 #[derive(Debug)]
