@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::EventStore;
 use crate::event::{COLUMNS, DecodeError, StoredEvent};
@@ -20,14 +19,28 @@ pub struct Loaded<A> {
     pub first_position: i64,
     /// The position of its last event.
     pub last_position: i64,
-    /// The id of its last event.
-    pub last_event_id: Uuid,
 }
 
 /// A stream without events.
 impl<A: Default> Default for Loaded<A> {
     fn default() -> Self {
-        Self { state: A::default(), version: 0, first_position: 0, last_position: 0, last_event_id: Uuid::nil() }
+        Self { state: A::default(), version: 0, first_position: 0, last_position: 0 }
+    }
+}
+
+impl<A: Aggregate> Loaded<A> {
+    /// A stream from its events, which are all of it, in order.
+    pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
+        let mut stream = Self::default();
+        for event in events {
+            stream.state.apply(event.decode::<A>()?);
+        }
+        if let (Some(first), Some(last)) = (events.first(), events.last()) {
+            stream.version = last.version;
+            stream.first_position = first.position;
+            stream.last_position = last.position;
+        }
+        Ok(stream)
     }
 }
 
@@ -54,23 +67,24 @@ impl EventStore {
         &self,
         stream_ids: &[String],
     ) -> Result<HashMap<String, Loaded<A>>, ReadError> {
+        let streams = self.read_streams::<A>(stream_ids).await?;
+        streams.into_iter().map(|(id, events)| Ok((id, Loaded::fold(&events)?))).collect()
+    }
+
+    /// The events of several streams, each oldest first; those without events are missing.
+    pub async fn read_streams<A: Aggregate>(
+        &self,
+        stream_ids: &[String],
+    ) -> Result<HashMap<String, Vec<StoredEvent>>, sqlx::Error> {
         let query = format!(
             "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = any($2)
               order by aggregate_id, sequence"
         );
         let rows = sqlx::query(&query).bind(A::TYPE).bind(stream_ids).fetch_all(&self.pool).await?;
-        let mut streams: HashMap<String, Loaded<A>> = HashMap::with_capacity(stream_ids.len());
+        let mut streams: HashMap<String, Vec<StoredEvent>> = HashMap::with_capacity(stream_ids.len());
         for row in &rows {
             let event = StoredEvent::from_row(row)?;
-            let decoded = event.decode::<A>()?;
-            let stream = streams.entry(event.stream_id).or_default();
-            stream.state.apply(decoded);
-            if stream.version == 0 {
-                stream.first_position = event.position;
-            }
-            stream.version = event.version;
-            stream.last_position = event.position;
-            stream.last_event_id = event.event_id;
+            streams.entry(event.stream_id.clone()).or_default().push(event);
         }
         Ok(streams)
     }

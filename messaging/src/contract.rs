@@ -29,8 +29,11 @@ pub struct NotificationRequested {
     pub currency: String,
     /// The order's total, as a decimal with the currency's own number of decimals.
     pub total_amount: String,
-    /// What was ordered.
+    /// What was ordered, as many lines as a message can hold.
     pub lines: Vec<Line>,
+    /// How many more lines the order has.
+    #[serde(default)]
+    pub omitted_lines: u32,
 }
 
 /// One line of an order, as the mail shows it.

@@ -81,6 +81,7 @@ fn requested() -> NotificationRequested {
             unit_price: "129.99".into(),
             line_total: "129.99".into(),
         }],
+        omitted_lines: 0,
     }
 }
 

@@ -20,6 +20,7 @@ struct ConfirmedOrder {
     id: String,
     total: String,
     lines: Vec<ConfirmedLine>,
+    omitted_lines: u32,
 }
 
 struct ConfirmedLine {
@@ -57,6 +58,7 @@ impl From<&NotificationRequested> for ConfirmedOrder {
             id: one_line(&request.order_id, MOST),
             total: price(&request.total_amount),
             lines: request.lines.iter().map(line).collect(),
+            omitted_lines: request.omitted_lines,
         }
     }
 }

@@ -57,6 +57,7 @@ fn request() -> NotificationRequested {
             line("sku-123", "Wireless Headphones", 1, "129.99", "129.99"),
             line("sku-7", "Standing Desk, Oak", 2, "1250.00", "2500.00"),
         ],
+        omitted_lines: 0,
     }
 }
 

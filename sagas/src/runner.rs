@@ -1,0 +1,91 @@
+//! Does what is due: for orders that something happened to, and for those that were waiting long enough.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::Order;
+use event_store::{Loaded, StoredEvent, Subscriber, SubscriberError};
+use sqlx::PgConnection;
+
+use crate::Context;
+use crate::order_fulfilment::{Done, Due, NAME, STEPS, next_step};
+use crate::work::{self, Later, Waiting};
+
+#[derive(Clone)]
+pub(crate) struct Runner {
+    context: Arc<Context>,
+}
+
+impl Runner {
+    pub(crate) fn new(context: Context) -> Self {
+        Self { context: Arc::new(context) }
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Does the next step of each of these orders, or forgets it when there is none. What has to be looked at again is
+    /// noted in the transaction.
+    pub(crate) async fn advance(
+        &self,
+        streams: HashMap<String, Vec<StoredEvent>>,
+        waiting: &HashMap<String, Waiting>,
+        transaction: &mut PgConnection,
+    ) -> Result<(), SubscriberError> {
+        let mut ended = Vec::new();
+        let mut due: BTreeMap<usize, Vec<Due>> = BTreeMap::new();
+        for (order_id, events) in streams {
+            let stream = Loaded::<Order>::fold(&events)?;
+            let Order::Placed(order) = &stream.state else { continue };
+            let Some(step) = next_step(order) else {
+                ended.push(order_id);
+                continue;
+            };
+            let at = STEPS.iter().position(|known| known.name == step.name).unwrap_or(0);
+            // Requests of an earlier step do not count against this one.
+            let sent = waiting.get(&order_id).filter(|waiting| waiting.step == step.name).map_or(0, |row| row.sent);
+            due.entry(at).or_default().push(Due { order: (**order).clone(), order_id, stream, events, sent });
+        }
+        let mut later = Vec::new();
+        for (at, orders) in due {
+            let step = &STEPS[at];
+            let results = (step.run)(&self.context, &orders).await;
+            for (due, result) in orders.into_iter().zip(results) {
+                match result {
+                    // The event that it left is reacted to.
+                    Ok(Done::Recorded) => ended.push(due.order_id),
+                    Ok(Done::Asked) => later.push(Later::answer(due, step.name, self.context.answer_deadline)),
+                    Err(error) => {
+                        tracing::warn!(order_id = due.order_id, step = step.name, %error, "step could not be tried");
+                        let failures = waiting.get(&due.order_id).map_or(0, |row| row.failures);
+                        later.push(Later::retry(due, step.name, failures, error));
+                    }
+                }
+            }
+        }
+        work::note(transaction, &later).await?;
+        work::forget(transaction, &ended).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Subscriber for Runner {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
+        let mut newest: HashMap<&str, i64> = HashMap::new();
+        for event in events.iter().filter(|event| event.is_of::<Order>()) {
+            newest.insert(&event.stream_id, event.version);
+        }
+        let ids: Vec<String> = newest.keys().map(|id| (*id).to_owned()).collect();
+        let mut streams = self.context.store.read_streams::<Order>(&ids).await?;
+        // Where more has happened since, that is still to come and is reacted to then: once for each event.
+        streams.retain(|id, events| events.last().map(|last| last.version) == newest.get(id.as_str()).copied());
+        self.advance(streams, &HashMap::new(), transaction).await
+    }
+}
