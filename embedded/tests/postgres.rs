@@ -65,6 +65,32 @@ async fn an_ephemeral_server_leaves_nothing() {
     assert!(!folder.exists());
 }
 
+#[tokio::test]
+async fn a_copy_has_the_data_and_leaves_the_original_alone() {
+    let folder = folder();
+    let original = start(&folder).await.unwrap();
+    write_row(&original.url()).await;
+    original.stop().await;
+
+    let copy = Postgres::start_copy_of(folder.path().to_owned()).await.unwrap();
+    assert_row(&copy.url()).await;
+    ask(&copy.url(), "with gone as (delete from kept) select 'done'").await;
+    let temporary = copy.data_directory().parent().unwrap().to_owned();
+    copy.stop().await;
+    assert!(!temporary.exists());
+
+    let original = start(&folder).await.unwrap();
+    assert_row(&original.url()).await;
+    original.stop().await;
+}
+
+#[tokio::test]
+async fn there_is_no_copy_of_nothing() {
+    let folder = folder();
+    let error = Postgres::start_copy_of(folder.path().to_owned()).await.unwrap_err();
+    assert!(error.to_string().contains("there is none in"), "{error}");
+}
+
 #[test]
 fn a_dropped_server_stops() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -13,6 +13,8 @@ use sqlx::{
 };
 use tokio::sync::OnceCell;
 
+use crate::seed;
+
 /// The servers of this process. They are never dropped: the end of the process closes the pipe that their watchdogs read.
 static QUICK: Server = Server::new(Commits::InMemory);
 static DURABLE: Server = Server::new(Commits::OnDisk);
@@ -40,12 +42,12 @@ impl Database {
 
 /// A fresh database with the product's schema. Commits do not wait for the disk.
 pub async fn database() -> Database {
-    QUICK.migrated().await
+    QUICK.create(TEMPLATE).await
 }
 
 /// Like [`database`], with commits that wait for the disk, for tests that kill the server or measure it.
 pub async fn durable_database() -> Database {
-    DURABLE.migrated().await
+    DURABLE.create(TEMPLATE).await
 }
 
 /// A fresh database with nothing in it.
@@ -62,7 +64,6 @@ enum Commits {
 struct Server {
     commits: Commits,
     postgres: OnceCell<Postgres>,
-    template: OnceCell<()>,
     count: AtomicU32,
 }
 
@@ -70,51 +71,34 @@ const TEMPLATE: &str = "ordo_template";
 
 impl Server {
     const fn new(commits: Commits) -> Self {
-        Self { commits, postgres: OnceCell::const_new(), template: OnceCell::const_new(), count: AtomicU32::new(0) }
+        Self { commits, postgres: OnceCell::const_new(), count: AtomicU32::new(0) }
     }
 
     async fn postgres(&self) -> &Postgres {
         let start = || async {
-            let options = Options { data_dir: PathBuf::new(), ephemeral: true };
-            let started = match self.commits {
-                Commits::OnDisk => Postgres::start(options).await,
-                Commits::InMemory => Postgres::start_unsynced(options).await,
-            };
-            started.expect("a Postgres for the tests")
+            match self.commits {
+                Commits::InMemory => seed::start_copy().await,
+                Commits::OnDisk => {
+                    let options = Options { data_dir: PathBuf::new(), ephemeral: true };
+                    let server = Postgres::start(options).await.expect("a Postgres for the tests");
+                    make_template(&server).await;
+                    server
+                }
+            }
         };
         self.postgres.get_or_init(start).await
     }
 
-    /// A copy of the template, which has the schema applied once per process.
-    async fn migrated(&self) -> Database {
-        let prepare = || async {
-            let mut admin = self.connect("postgres").await;
-            sqlx::query(&format!("drop database if exists {TEMPLATE}"))
-                .execute(&mut admin)
-                .await
-                .expect("dropping what an interrupted attempt left");
-            sqlx::query(&format!("create database {TEMPLATE}"))
-                .execute(&mut admin)
-                .await
-                .expect("creating the template");
-            let mut connection = self.connect(TEMPLATE).await;
-            migrations::MIGRATIONS.run(&mut connection).await.expect("applying the schema");
-            // A template must have no connections when it is copied.
-            connection.close().await.expect("leaving the template");
-        };
-        self.template.get_or_init(prepare).await;
-        self.create(TEMPLATE).await
-    }
-
     async fn create(&self, template: &str) -> Database {
         let name = format!("test_{}", self.count.fetch_add(1, Ordering::Relaxed));
-        let mut admin = self.connect("postgres").await;
+        let server = self.postgres().await;
+        let mut admin = connect(server, "postgres").await;
         sqlx::query(&format!("create database {name} template {template}"))
             .execute(&mut admin)
             .await
             .expect("creating the test's database");
         admin.close().await.expect("closing a connection");
-        let url = self.postgres().await.url_of(&name);
+        let url = server.url_of(&name);
         let options: PgConnectOptions = url.parse().expect("a valid URL");
         let pool = PgPoolOptions::new()
             .max_connections(10)
@@ -122,11 +106,21 @@ impl Server {
             .connect_lazy_with(options);
         Database { url, pool }
     }
+}
 
-    async fn connect(&self, database: &str) -> PgConnection {
-        let url = self.postgres().await.url_of(database);
-        PgConnection::connect(&url).await.expect("connecting to the test Postgres")
-    }
+/// Makes the database that others are copied from.
+pub(crate) async fn make_template(server: &Postgres) {
+    let mut admin = connect(server, "postgres").await;
+    sqlx::query(&format!("create database {TEMPLATE}")).execute(&mut admin).await.expect("creating the template");
+    let mut connection = connect(server, TEMPLATE).await;
+    migrations::MIGRATIONS.run(&mut connection).await.expect("applying the schema");
+    // A template must have no connections when it is copied.
+    connection.close().await.expect("leaving the template");
+    admin.close().await.expect("closing a connection");
+}
+
+async fn connect(server: &Postgres, database: &str) -> PgConnection {
+    PgConnection::connect(&server.url_of(database)).await.expect("connecting to the test Postgres")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod endpoints;
 mod eventually;
 mod faulty_mailer;
 mod orders;
+mod seed;
 
 pub use database::{Database, database, durable_database, empty_database};
 pub use endpoints::{inbox, ses_client, sqs, sqs_client};

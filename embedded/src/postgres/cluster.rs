@@ -5,6 +5,7 @@
 //! checkout under root's home), it lies under `/var/lib/ordo` and `<data_dir>/postgres` is a link to it.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions, Permissions},
     io::{Read, Seek, SeekFrom},
     os::unix::fs::{PermissionsExt, symlink},
@@ -87,6 +88,27 @@ impl Cluster {
 
     /// Makes a cluster in a fresh folder that the server's watchdog removes.
     pub(super) fn create_ephemeral(binaries: &Binaries, account: Option<Account>) -> Result<Self, PostgresError> {
+        Self::in_temporary_folder(account, |directory, folder| {
+            initialise(directory, folder, binaries, account, Durability::Unsynced)
+        })
+    }
+
+    /// Copies this cluster, whose server must not be running, to a fresh folder that the copy's watchdog removes.
+    pub(super) fn copy_ephemeral(&self) -> Result<Self, PostgresError> {
+        Self::in_temporary_folder(self.account, |directory, folder| {
+            prepare_folder(directory, self.account)?;
+            // Run as the owner: what it copies is its own again.
+            let everything = self.directory.join(".");
+            let arguments = [OsStr::new("-R"), everything.as_os_str(), directory.as_os_str()];
+            watchdog::run(Path::new("cp"), &arguments, folder, self.account.as_ref())?
+                .map_err(|said| PostgresError::Copy { reason: error::telling_line(&said) })
+        })
+    }
+
+    fn in_temporary_folder(
+        account: Option<Account>,
+        fill: impl FnOnce(&Path, &Path) -> Result<(), PostgresError>,
+    ) -> Result<Self, PostgresError> {
         let parent = temporary_parent(account);
         let folder = tempfile::Builder::new()
             .prefix("ordo-postgres-")
@@ -98,9 +120,9 @@ impl Cluster {
         let path = folder.path().canonicalize().map_err(on("find", folder.path()))?;
         let directory = path.join("postgres");
         fs::create_dir(&directory).map_err(on("create", &directory))?;
-        initialise(&directory, &path, binaries, account, Durability::Unsynced)?;
+        fill(&directory, &path)?;
         // From here on the folder is the watchdog's to remove.
-        let path = folder.keep().canonicalize().unwrap_or(path);
+        let _ = folder.keep();
         Ok(Self { directory, log: path.join("postgres.log"), account, ephemeral: Some(path) })
     }
 
@@ -145,7 +167,7 @@ impl Cluster {
     }
 }
 
-/// Fills an empty folder; `remove` goes if that fails.
+/// Makes a cluster in an empty folder; `remove` goes if that fails.
 fn initialise(
     directory: &Path,
     remove: &Path,
@@ -153,16 +175,21 @@ fn initialise(
     account: Option<Account>,
     durability: Durability,
 ) -> Result<(), PostgresError> {
-    fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(on("change the mode of", directory))?;
-    if let Some(account) = account {
-        account.take_over(directory)?;
-    }
-    let mut arguments = vec!["-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8"];
+    prepare_folder(directory, account)?;
+    let mut arguments = vec![OsStr::new("-D"), directory.as_os_str()];
+    let fixed = ["-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8"];
+    arguments.extend(fixed.map(OsStr::new));
     if durability == Durability::Unsynced {
-        arguments.push("--no-sync");
+        arguments.push(OsStr::new("--no-sync"));
     }
-    watchdog::guard_initdb(&binaries.initdb(), &arguments, directory, remove, account.as_ref())?
+    watchdog::run(&binaries.initdb(), &arguments, remove, account.as_ref())?
         .map_err(|said| PostgresError::Initdb { reason: error::telling_line(&said) })
+}
+
+/// Makes the folder one that Postgres accepts: its own, and closed to others.
+fn prepare_folder(directory: &Path, account: Option<Account>) -> Result<(), PostgresError> {
+    fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(on("change the mode of", directory))?;
+    account.map_or(Ok(()), |account| account.take_over(directory))
 }
 
 /// Removes what an interrupted start left.

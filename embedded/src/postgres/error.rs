@@ -61,6 +61,12 @@ pub enum PostgresError {
         /// What it said.
         reason: String,
     },
+    /// The cluster could not be copied.
+    #[error("copying the cluster failed: {reason}")]
+    Copy {
+        /// What went wrong.
+        reason: String,
+    },
     /// The server ended before it was ready.
     #[error("Postgres ended at once: {reason} (log: {})", log.display())]
     Exited {

@@ -1,10 +1,11 @@
-//! Nothing outlives its owner: initdb and the server run under a small shell script that ends them when we are gone.
+//! Nothing outlives its owner: the server, and what prepares it, run under a small shell script that ends them when we are gone.
 //!
 //! The script reads from a pipe whose only writer is this process. The kernel closes it however this process ends, `kill -9`
 //! included. An orderly stop closes it too: there is one way down, and it is used every time.
 
 use std::{
-    fs::File,
+    ffi::OsStr,
+    io::{Read, Seek},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -78,28 +79,23 @@ pub(super) fn guard_server(
     spawn(command.stdout(log).stderr(errors))
 }
 
-/// Runs initdb to its end and answers with what it said. `remove` goes if it fails or we die.
-pub(super) fn guard_initdb(
-    initdb: &Path,
-    arguments: &[&str],
-    directory: &Path,
+/// Runs a program to its end; the inner error is what it said. `remove` goes if it fails or we die.
+pub(super) fn run(
+    program: &Path,
+    arguments: &[&OsStr],
     remove: &Path,
     account: Option<&Account>,
 ) -> Result<Result<(), String>, PostgresError> {
-    let said = tempfile::tempfile().map_err(on("create a file in", std::env::temp_dir()))?;
-    let clone = |file: &File| file.try_clone().map_err(on("open", "initdb's output"));
+    let mut said = tempfile::tempfile().map_err(on("create a file in", std::env::temp_dir()))?;
+    let errors = said.try_clone().map_err(on("open the output of", program))?;
     let mut command = script("TERM KILL", Some(remove), "unless-done", account);
-    command.arg(initdb).arg("-D").arg(directory).args(arguments);
-    command.stdout(Stdio::null()).stderr(clone(&said)?);
-    let status = spawn(&mut command)?.wait().map_err(on("wait for", initdb))?;
+    command.arg(program).args(arguments).stdout(Stdio::null()).stderr(errors);
+    let status = spawn(&mut command)?.wait().map_err(on("wait for", program))?;
     if status.success() {
         return Ok(Ok(()));
     }
-    let mut said = said;
     let mut text = String::new();
-    std::io::Seek::rewind(&mut said)
-        .and_then(|()| std::io::Read::read_to_string(&mut said, &mut text))
-        .map_err(on("read", "initdb's output"))?;
+    said.rewind().and_then(|()| said.read_to_string(&mut text)).map_err(on("read the output of", program))?;
     Ok(Err(text))
 }
 
