@@ -150,8 +150,11 @@ pub fn run() -> ExitCode {
     match command(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            // There is nowhere left to report a standard error that cannot be written to.
-            let _ = writeln!(io::stderr().lock(), "ordo: {error:#}");
+            // Several mistakes in the settings are several lines.
+            for line in format!("{error:#}").lines() {
+                // There is nowhere left to report a standard error that cannot be written to.
+                let _ = writeln!(io::stderr().lock(), "ordo: {line}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -173,7 +176,10 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,
         Command::Health(args) => health(file, args).await?,
-        Command::Inbox(args) => up::inbox(&load(sources(file))?.settings, &args).await?,
+        Command::Inbox(args) => {
+            load(sources(file))?;
+            up::inbox(&args).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

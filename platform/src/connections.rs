@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::aws;
 use crate::settings::{DatabaseUrl, Settings};
+
+/// How long to wait for a connection. A request that waits longer is better answered 503.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Clients, shared by all roles of the process; cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,16 +31,18 @@ impl Connections {
     }
 }
 
-/// A pool of connections to the database in the settings, with the first one made.
+/// A pool of connections to the database in the settings, which must answer.
 pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     let url = named(settings)?;
-    let pool = PgPoolOptions::new()
+    let wrong = || format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?");
+    let options: PgConnectOptions = url.expose().parse().with_context(wrong)?;
+    // The pool would try again until its time is up, and then know nothing but that.
+    let first = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+    first.context("no answer").and_then(|connected| Ok(connected?)).with_context(wrong)?.close().await?;
+    Ok(PgPoolOptions::new()
         .max_connections(settings.database_connections)
-        // A request that waits longer for a connection is better answered 503.
-        .acquire_timeout(Duration::from_secs(5))
-        .connect(url.expose());
-    pool.await
-        .with_context(|| format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?"))
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options))
 }
 
 fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {

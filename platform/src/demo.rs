@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -56,9 +56,10 @@ impl<'a> Journey<'a> {
     }
 
     async fn follow(&mut self) -> anyhow::Result<()> {
-        // Asked first, so that a missing inbox is known before an order is placed, and the first connection is not on the clock.
+        // Asked first: what is missing is known before an order is placed, and the first connection is not on the clock.
+        let alive = self.client.get(&format!("{}/health/live", self.api())).await;
+        alive.map_err(|error| anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api"))?;
         self.mail().await?;
-        self.client.get(&format!("{}/health/live", self.api())).await.with_context(|| self.no_api())?;
         self.post().await?;
         loop {
             self.look_at_events().await?;
@@ -116,7 +117,7 @@ impl<'a> Journey<'a> {
         let inbox = self.args.inbox.trim_end_matches('/');
         let look = self.client.get(&format!("{inbox}/messages")).await;
         let (_, messages) =
-            look.with_context(|| format!("no inbox at {inbox}: start one with `ordo up`, or name it with --inbox"))?;
+            look.map_err(|error| anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox"))?;
         let about = |message: &&Value| {
             ["subject", "text"]
                 .iter()
@@ -156,10 +157,6 @@ impl<'a> Journey<'a> {
 
     fn order_url(&self, below: &str) -> String {
         format!("{}/orders/{}{below}", self.api(), self.order_id)
-    }
-
-    fn no_api(&self) -> String {
-        format!("no platform at {}: start one with `ordo up`, or name it with --api", self.api())
     }
 }
 

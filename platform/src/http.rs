@@ -5,12 +5,13 @@
 
 mod slow_body;
 
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -55,9 +56,16 @@ impl Default for Limits {
 
 /// Listens on `address`; `flag` is what the error tells the user to change.
 pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    listen(address).with_context(|| {
-        format!("cannot listen on {address}; choose another address with {flag} (port 0: any free one)")
+    listen(address).map_err(|error| {
+        let taken = error.kind() == io::ErrorKind::AddrInUse;
+        let reason = if taken { "another process has that port".to_owned() } else { error.to_string() };
+        choose_another(&format!("cannot listen on {address}: {reason}"), flag)
     })
+}
+
+/// Tells whoever chose an address that cannot be had how to choose another.
+pub fn choose_another(error: &impl Display, flag: &str) -> anyhow::Error {
+    anyhow!("{error}; choose another address with {flag} (port 0: any free one)")
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use database_url::DatabaseUrl;
 pub use kinds::{LogFormat, Role};
 use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, socket_address, whole};
+use messaging::{Backoff, ConsumerSettings};
 use reading::Reading;
 pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
 pub use sources::Sources;
@@ -67,17 +68,35 @@ pub struct Aws {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consumer {
     /// Messages per receive call.
-    pub batch_size: u32,
-    /// How long a receive call waits for the first message.
-    pub wait: Duration,
+    pub batch_size: usize,
+    /// How many seconds a receive call waits for the first message.
+    pub wait_seconds: u32,
     /// How long a received message stays hidden from other consumers.
     pub visibility_timeout: Duration,
-    /// How long to wait after a failed receive call.
+    /// The longest wait between receive calls while they fail.
     pub error_backoff: Duration,
     /// Messages handled at the same time.
     pub concurrency: usize,
     /// How often a message is tried before it becomes a dead letter.
     pub max_attempts: u32,
+}
+
+impl Consumer {
+    /// The same for the consumer itself, with what cannot be set left as it comes.
+    #[must_use]
+    pub fn settings(&self) -> ConsumerSettings {
+        let usual = ConsumerSettings::default();
+        let first = usual.error_backoff.first.min(self.error_backoff);
+        ConsumerSettings {
+            batch_size: self.batch_size,
+            wait_seconds: self.wait_seconds,
+            visibility_timeout: self.visibility_timeout,
+            concurrency: self.concurrency,
+            max_attempts: self.max_attempts,
+            error_backoff: Backoff { first, most: self.error_backoff },
+            ..usual
+        }
+    }
 }
 
 impl Settings {
@@ -135,78 +154,63 @@ fn read(table: &mut Reading) -> Settings {
             &seconds(1..=3600),
             "How long the saga waits for a mail to be reported before it asks again",
         ),
-        notifications: Consumer {
-            batch_size: table.value("ORDO_NOTIFICATIONS_BATCH_SIZE", 10, &whole(1..=10), "Messages per receive call"),
-            wait: table.value(
+        notifications: consumer(
+            table,
+            [
+                "ORDO_NOTIFICATIONS_BATCH_SIZE",
                 "ORDO_NOTIFICATIONS_WAIT_SECONDS",
-                Duration::from_secs(20),
-                &seconds(0..=20),
-                "How long a receive call waits for a message",
-            ),
-            visibility_timeout: table.value(
                 "ORDO_NOTIFICATIONS_VISIBILITY_TIMEOUT",
-                Duration::from_secs(30),
-                &seconds(1..=43_200),
-                "How long a received message stays hidden from others; renewed while work goes on",
-            ),
-            error_backoff: table.value(
                 "ORDO_NOTIFICATIONS_ERROR_BACKOFF",
-                Duration::from_secs(1),
-                &seconds(0..=3600),
-                "How long to wait after a failed receive call",
-            ),
-            concurrency: table.value(
                 "ORDO_NOTIFICATIONS_CONCURRENCY",
-                16,
-                &whole(1..=1000),
-                "Mails being sent at the same time",
-            ),
-            max_attempts: table.value(
                 "ORDO_NOTIFICATIONS_MAX_ATTEMPTS",
-                5,
-                &whole(1..=1000),
-                "How often a request is tried before it becomes a dead letter",
-            ),
-        },
-        replies: Consumer {
-            batch_size: table.value("ORDO_REPLIES_BATCH_SIZE", 10, &whole(1..=10), "Messages per receive call"),
-            wait: table.value(
+            ],
+        ),
+        replies: consumer(
+            table,
+            [
+                "ORDO_REPLIES_BATCH_SIZE",
                 "ORDO_REPLIES_WAIT_SECONDS",
-                Duration::from_secs(20),
-                &seconds(0..=20),
-                "How long a receive call waits for a message",
-            ),
-            visibility_timeout: table.value(
                 "ORDO_REPLIES_VISIBILITY_TIMEOUT",
-                Duration::from_secs(30),
-                &seconds(1..=43_200),
-                "How long a received message stays hidden from others; renewed while work goes on",
-            ),
-            error_backoff: table.value(
                 "ORDO_REPLIES_ERROR_BACKOFF",
-                Duration::from_secs(1),
-                &seconds(0..=3600),
-                "How long to wait after a failed receive call",
-            ),
-            concurrency: table.value(
                 "ORDO_REPLIES_CONCURRENCY",
-                16,
-                &whole(1..=1000),
-                "Answers being recorded at the same time",
-            ),
-            max_attempts: table.value(
                 "ORDO_REPLIES_MAX_ATTEMPTS",
-                5,
-                &whole(1..=1000),
-                "How often an answer is tried before it becomes a dead letter",
-            ),
-        },
+            ],
+        ),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(
             "ORDO_LOG_FORMAT",
             LogFormat::Auto,
             &log_format(),
             "How they look; auto is text on a terminal and JSON elsewhere",
+        ),
+    }
+}
+
+/// What can be set for each queue, under that queue's names.
+fn consumer(table: &mut Reading, names: [&'static str; 6]) -> Consumer {
+    let [batch_size, wait_seconds, visibility_timeout, error_backoff, concurrency, max_attempts] = names;
+    let (half_a_minute, twelve_hours) = (Duration::from_secs(30), 43_200);
+    Consumer {
+        batch_size: table.value(batch_size, 10, &whole(1..=10), "Messages per receive call"),
+        wait_seconds: table.value(wait_seconds, 20, &whole(0..=20), "Seconds a receive call waits for a message"),
+        visibility_timeout: table.value(
+            visibility_timeout,
+            half_a_minute,
+            &seconds(1..=twelve_hours),
+            "How long a received message stays hidden from others; renewed while work goes on",
+        ),
+        error_backoff: table.value(
+            error_backoff,
+            half_a_minute,
+            &seconds(1..=300),
+            "The longest wait between receive calls while they fail",
+        ),
+        concurrency: table.value(concurrency, 16, &whole(1..=1000), "Messages handled at the same time"),
+        max_attempts: table.value(
+            max_attempts,
+            5,
+            &whole(1..=1000),
+            "How often a message is tried before it becomes a dead letter",
         ),
     }
 }

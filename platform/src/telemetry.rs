@@ -6,10 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Settings};
 
+/// Chatter of libraries that says nothing about the platform at `info`. A directive of the setting goes before these.
+const QUIETER: &str = "sqlx::postgres::notice=warn,rustack_sqs_core=warn,rustack_sqs_http=warn";
+
 /// Installs the process's one log writer. Does nothing when one is installed already.
 pub fn init(settings: &Settings) {
     // The setting was read as a filter before; nothing is left that could fail.
-    let filter = EnvFilter::new(&settings.log);
+    let filter = EnvFilter::new(format!("{QUIETER},{}", settings.log));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     let terminal = stderr().is_terminal();
     let json = match settings.log_format {

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use embedded::inbox::Inbox;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
-use serde_json::json;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
@@ -32,9 +31,9 @@ pub async fn run(mut settings: Settings, args: cli::Up) -> anyhow::Result<()> {
 }
 
 /// `ordo inbox`: the mail inbox alone.
-pub async fn inbox(_settings: &Settings, args: &cli::Inbox) -> anyhow::Result<()> {
+pub async fn inbox(args: &cli::Inbox) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let inbox = Inbox::start(args.listen).await.with_context(|| "choose another address with --listen".to_owned())?;
+    let inbox = Inbox::start(args.listen).await.map_err(|error| http::choose_another(&error, "--listen"))?;
     output::line(&format!("inbox  {}", inbox.url()))?;
     stop.cancelled().await;
     inbox.stop().await;
@@ -50,6 +49,7 @@ async fn run_roles(
 ) -> anyhow::Result<()> {
     let connections = Connections::open(settings).await?;
     migrate::schema(&connections.database).await?;
+    migrate::queues(&connections.sqs, settings).await?;
     let running = roles::start(settings, &connections, &settings.roles, listener, stop.clone()).await?;
     announce(settings, args, brought, &running)?;
     let stopped = shutdown::within_bound(&stop, running.join()).await;
@@ -58,24 +58,38 @@ async fn run_roles(
     stopped
 }
 
-/// Says where everything is, once all of it is ready.
+/// Where everything is, once all of it is ready.
+#[derive(Serialize)]
+struct Addresses {
+    ready: bool,
+    api: String,
+    /// Where mails can be read; `None` where they go to somebody else's mail service.
+    inbox: Option<String>,
+    /// `None`: AWS's own.
+    sqs: Option<String>,
+    database: Option<String>,
+}
+
 fn announce(settings: &Settings, args: &cli::Up, brought: &Brought, running: &RunningRoles) -> anyhow::Result<()> {
-    let api = format!("http://{}", http::reachable(running.api));
-    let inbox = brought.inbox.as_ref().map(Inbox::url);
-    let database = settings.database_url.as_ref().map(ToString::to_string);
-    let text = if args.json {
-        let sqs = &settings.aws.sqs_endpoint;
-        json!({"ready": true, "api": api, "inbox": inbox, "sqs": sqs, "database": database}).to_string()
-    } else {
-        let elsewhere = |url: Option<String>| url.unwrap_or_else(|| "AWS".to_owned());
-        let sqs = elsewhere(settings.aws.sqs_endpoint.clone());
-        let inbox = inbox.unwrap_or_else(|| elsewhere(settings.aws.ses_endpoint.clone()));
-        let database = database.unwrap_or_default();
-        format!(
-            "api       {api}\ninbox     {inbox}\nsqs       {sqs}\ndatabase  {database}\nready; Ctrl-C stops it, `ordo demo` shows an order's journey"
-        )
+    let addresses = Addresses {
+        ready: true,
+        api: format!("http://{}", http::reachable(running.api)),
+        inbox: brought.inbox.as_ref().map(Inbox::url),
+        sqs: settings.aws.sqs_endpoint.clone(),
+        database: settings.database_url.as_ref().map(ToString::to_string),
     };
-    Ok(output::line(&text)?)
+    if args.json {
+        return Ok(output::line(&serde_json::to_string(&addresses)?)?);
+    }
+    let aws = "AWS".to_owned();
+    output::line(&format!("api       {}", addresses.api))?;
+    output::line(&format!(
+        "inbox     {}",
+        addresses.inbox.or(settings.aws.ses_endpoint.clone()).as_ref().unwrap_or(&aws)
+    ))?;
+    output::line(&format!("sqs       {}", addresses.sqs.as_ref().unwrap_or(&aws)))?;
+    output::line(&format!("database  {}", addresses.database.unwrap_or_default()))?;
+    Ok(output::line("ready; `ordo demo` shows an order's journey, Ctrl-C stops the platform")?)
 }
 
 /// What the settings did not name, and so was started here.
@@ -91,14 +105,14 @@ impl Brought {
     async fn start(settings: &mut Settings, args: &cli::Up, stop: &CancellationToken) -> anyhow::Result<Option<Self>> {
         let mut brought = Self::default();
         if settings.aws.sqs_endpoint.is_none() {
-            let sqs = Sqs::start(args.sqs_listen).await.context(other_address("--sqs-listen"))?;
+            let sqs =
+                Sqs::start(args.sqs_listen).await.map_err(|error| http::choose_another(&error, "--sqs-listen"))?;
             settings.aws.sqs_endpoint = Some(sqs.url());
-            // The queues' addresses name the region they were made in.
-            settings.aws.region = embedded::sqs::REGION.to_owned();
             brought.sqs = Some(sqs);
         }
         if settings.aws.ses_endpoint.is_none() {
-            let inbox = Inbox::start(args.ses_listen).await.context(other_address("--ses-listen"))?;
+            let inbox =
+                Inbox::start(args.ses_listen).await.map_err(|error| http::choose_another(&error, "--ses-listen"))?;
             settings.aws.ses_endpoint = Some(inbox.url());
             brought.inbox = Some(inbox);
         }
@@ -132,8 +146,4 @@ impl Brought {
             tracing::warn!("the database is taking long to stop and goes on without us");
         }
     }
-}
-
-fn other_address(flag: &str) -> String {
-    format!("choose another address with {flag} (port 0: any free one)")
 }

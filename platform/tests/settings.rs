@@ -55,7 +55,7 @@ fn every_mistake_is_named_at_once() {
             r#"ORDO_APPEND_QUEUE: "0" must be a whole number from 1 to 1000000"#,
             r#"ORDO_NOTIFICATION_DEADLINE: "3601" must be whole seconds from 1 to 3600"#,
             r#"ORDO_NOTIFICATIONS_BATCH_SIZE: "11" must be a whole number from 1 to 10"#,
-            r#"ORDO_REPLIES_WAIT_SECONDS: "21" must be whole seconds from 0 to 20"#,
+            r#"ORDO_REPLIES_WAIT_SECONDS: "21" must be a whole number from 0 to 20"#,
             r#"ORDO_REPLIES_VISIBILITY_TIMEOUT: "-1" must be whole seconds from 1 to 43200"#,
             r#"ORDO_LOG: "info,,==" must be a level (error, warn, info, debug, trace, off) or directives such as info,ordo=debug"#,
             r#"ORDO_LOG_FORMAT: "xml" must be auto, text or json"#,
@@ -106,6 +106,17 @@ fn the_file_takes_tables_or_long_names() {
             "`notifications.wait_secs` in the settings file: there is no such setting; did you mean notifications_wait_seconds?",
         ]
     );
+}
+
+#[test]
+fn whatever_is_allowed_for_a_consumer_suits_it() {
+    for limits in [["1", "0", "1", "1", "1", "1"], ["10", "20", "43200", "300", "1000", "1000"]] {
+        let names =
+            ["BATCH_SIZE", "WAIT_SECONDS", "VISIBILITY_TIMEOUT", "ERROR_BACKOFF", "CONCURRENCY", "MAX_ATTEMPTS"];
+        let names = names.map(|name| format!("ORDO_REPLIES_{name}"));
+        let variables: Vec<_> = names.iter().map(String::as_str).zip(limits).collect();
+        load(&variables, "").unwrap().settings.replies.settings().validate().unwrap();
+    }
 }
 
 #[test]

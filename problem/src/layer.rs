@@ -74,18 +74,12 @@ where
         let finish = async move {
             let response = match answer.await {
                 Ok(Ok(response)) => response.into_response(),
-                Err(panic) => {
-                    Problem::internal(format!("panic: {}", panic_message(&*panic))).into_response()
-                }
+                Err(panic) => Problem::internal(format!("panic: {}", panic_message(&*panic))).into_response(),
             };
             Ok(asked.finish(response).await)
         };
         // An absent span would still cost its share of every poll.
-        if span.is_disabled() {
-            Box::pin(finish)
-        } else {
-            Box::pin(finish.instrument(span))
-        }
+        if span.is_disabled() { Box::pin(finish) } else { Box::pin(finish.instrument(span)) }
     }
 }
 
@@ -113,9 +107,7 @@ impl Asked {
             response = self.finish_refusal(response).await;
         }
         if let Ok(value) = HeaderValue::from_bytes(self.trace.traceparent().as_bytes()) {
-            response
-                .headers_mut()
-                .insert(HeaderName::from_static("traceresponse"), value);
+            response.headers_mut().insert(HeaderName::from_static("traceresponse"), value);
         }
         if let Some(since) = self.since {
             let duration_ms = since.elapsed().as_secs_f64() * 1e3;
@@ -145,30 +137,19 @@ impl Asked {
     /// The one place where hidden causes are logged, each once, with its chain.
     fn log_cause(&self, problem: &Problem) {
         let Some(cause) = problem.cause() else { return };
-        let (trace_id, method, path) =
-            (self.trace.trace_id(), self.method.as_str(), self.uri.path());
+        let (trace_id, method, path) = (self.trace.trace_id(), self.method.as_str(), self.uri.path());
         let error = chain(cause);
         if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(trace_id, method, path, error, "request failed");
         } else {
-            tracing::warn!(
-                trace_id,
-                method,
-                path,
-                status = problem.status().as_u16(),
-                error,
-                "request refused"
-            );
+            tracing::warn!(trace_id, method, path, status = problem.status().as_u16(), error, "request refused");
         }
     }
 }
 
 /// An answer of the router's or an extractor's own: no body or a line of text.
 fn is_plain(response: &Response) -> bool {
-    response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_none_or(|value| value.as_bytes().starts_with(b"text/plain"))
+    response.headers().get(CONTENT_TYPE).is_none_or(|value| value.as_bytes().starts_with(b"text/plain"))
 }
 
 /// Makes a problem of such an answer. What it says is passed on for 4xx and kept for the log otherwise.
@@ -177,11 +158,8 @@ async fn foreign_refusal(response: &mut Response) -> Problem {
     const LONGEST: usize = 4096;
     let status = response.status();
     let body = std::mem::replace(response.body_mut(), Body::empty());
-    let said = to_bytes(body, LONGEST)
-        .await
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes.into()).ok())
-        .unwrap_or_default();
+    let said =
+        to_bytes(body, LONGEST).await.ok().and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default();
     let problem = Problem::of_status(status);
     match (said.is_empty(), status.is_server_error()) {
         (true, _) => problem,

@@ -43,16 +43,8 @@ pub struct FieldError {
 
 impl FieldError {
     /// The violation of rule `code` at `pointer`.
-    pub fn new(
-        pointer: impl Into<String>,
-        code: impl Into<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            pointer: pointer.into(),
-            code: code.into(),
-            message: message.into(),
-        }
+    pub fn new(pointer: impl Into<String>, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code: code.into(), message: message.into() }
     }
 }
 
@@ -61,22 +53,12 @@ type Text = Cow<'static, str>;
 impl Problem {
     /// 400: the request cannot be read at all.
     pub fn malformed(detail: impl Into<Text>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "malformed",
-            "The request cannot be read",
-        )
-        .detail(detail)
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
     }
 
     /// 401: the request carries no credentials, or wrong ones.
     pub fn unauthorized(detail: impl Into<Text>) -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "Valid credentials are needed",
-        )
-        .detail(detail)
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Valid credentials are needed").detail(detail)
     }
 
     /// 403: the credentials are valid and do not allow this.
@@ -91,61 +73,34 @@ impl Problem {
 
     /// 405: the path exists, the method does not.
     pub fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "The method is not allowed here",
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here")
     }
 
     /// 409: what is asked for contradicts what is already there. `code` tells the conflicts apart.
     pub fn conflict(code: impl Into<Text>, detail: impl Into<Text>) -> Self {
-        Self::new(
-            StatusCode::CONFLICT,
-            code,
-            "The request conflicts with the present state",
-        )
-        .detail(detail)
+        Self::new(StatusCode::CONFLICT, code, "The request conflicts with the present state").detail(detail)
     }
 
     /// 412: the version named in `If-Match` is not the present one.
     pub fn precondition_failed(detail: impl Into<Text>) -> Self {
-        Self::new(
-            StatusCode::PRECONDITION_FAILED,
-            "precondition-failed",
-            "A precondition does not hold",
-        )
-        .detail(detail)
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "A precondition does not hold").detail(detail)
     }
 
     /// 413: the body is longer than allowed.
     pub fn payload_too_large(detail: impl Into<Text>) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "payload-too-large",
-            "The body is too large",
-        )
-        .detail(detail)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large").detail(detail)
     }
 
     /// 415: the body's media type is not understood.
     pub fn unsupported_media_type(detail: impl Into<Text>) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "The media type is not understood",
-        )
-        .detail(detail)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The media type is not understood")
+            .detail(detail)
     }
 
     /// 422: the request can be read and breaks rules; every violation at once.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            "The request breaks a rule",
-        );
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request breaks a rule");
         problem.0.detail = match errors.as_slice() {
             [] => None,
             [only] => Some(only.message.clone().into()),
@@ -157,28 +112,16 @@ impl Problem {
 
     /// 429: too many requests from this client; `retry_after` says when it may come again.
     pub fn too_many_requests(detail: impl Into<Text>, retry_after: Duration) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too-many-requests",
-            "Too many requests",
-        )
-        .detail(detail)
-        .retry_after(retry_after)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")
+            .detail(detail)
+            .retry_after(retry_after)
     }
 
     /// 503: not now; the same request may succeed after `retry_after`. Nothing was changed.
-    pub fn unavailable(
-        code: impl Into<Text>,
-        detail: impl Into<Text>,
-        retry_after: Duration,
-    ) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            code,
-            "Not available at the moment",
-        )
-        .detail(detail)
-        .retry_after(retry_after)
+    pub fn unavailable(code: impl Into<Text>, detail: impl Into<Text>, retry_after: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available at the moment")
+            .detail(detail)
+            .retry_after(retry_after)
     }
 
     /// 500: our fault. The cause is logged with the trace id and never sent.
@@ -257,14 +200,8 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => Self::payload_too_large("").without_detail(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type("").without_detail(),
             StatusCode::UNPROCESSABLE_ENTITY => Self::invalid(Vec::new()),
-            StatusCode::INTERNAL_SERVER_ERROR => {
-                Self::new(status, "internal", "Something failed on our side")
-            }
-            other => Self::new(
-                other,
-                "failed",
-                other.canonical_reason().unwrap_or("The request failed"),
-            ),
+            StatusCode::INTERNAL_SERVER_ERROR => Self::new(status, "internal", "Something failed on our side"),
+            other => Self::new(other, "failed", other.canonical_reason().unwrap_or("The request failed")),
         }
     }
 
@@ -275,16 +212,7 @@ impl Problem {
 
     /// Renders the answer for the request at `instance`; both are absent outside of [`layer`].
     fn render(&self, instance: Option<&str>, trace_id: Option<&str>) -> Response {
-        let Content {
-            title,
-            status,
-            detail,
-            code,
-            errors,
-            members,
-            retry_after,
-            cause: _,
-        } = &*self.0;
+        let Content { title, status, detail, code, errors, members, retry_after, cause: _ } = &*self.0;
         let wire = Wire {
             r#type: format!("urn:ordo:problem:{code}"),
             title,
@@ -298,17 +226,10 @@ impl Problem {
         };
         // Strings, numbers and a map with string keys always serialize; an empty body is the worst that is left.
         let body = serde_json::to_vec(&wire).unwrap_or_default();
-        let mut response = (
-            *status,
-            [(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))],
-            body,
-        )
-            .into_response();
+        let mut response = (*status, [(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], body).into_response();
         if let Some(after) = retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

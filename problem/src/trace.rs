@@ -37,19 +37,13 @@ impl Trace {
         };
         let version = [*v0, *v1];
         // Later versions may append fields; the first four keep their meaning.
-        let fits = if version == *b"00" {
-            rest.is_empty()
-        } else {
-            rest.is_empty() || rest[0] == b'-'
-        };
+        let fits = if version == *b"00" { rest.is_empty() } else { rest.is_empty() || rest[0] == b'-' };
         let (trace_id, parent_id, flags) = (&text[3..35], &text[36..52], &text[53..55]);
         let valid = fits
             && version != *b"ff"
             && text[35] == b'-'
             && text[52] == b'-'
-            && [&version[..], trace_id, parent_id, flags]
-                .iter()
-                .all(|part| is_lower_hex(part))
+            && [&version[..], trace_id, parent_id, flags].iter().all(|part| is_lower_hex(part))
             && trace_id.iter().any(|&digit| digit != b'0')
             && parent_id.iter().any(|&digit| digit != b'0');
         if !valid {
@@ -59,14 +53,7 @@ impl Trace {
         ours[..2].copy_from_slice(b"00");
         // Of the flags only "sampled", the lowest bit, is ours to pass on.
         ours[53] = b'0';
-        ours[54] = if matches!(
-            text[54],
-            b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'
-        ) {
-            b'1'
-        } else {
-            b'0'
-        };
+        ours[54] = if matches!(text[54], b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f') { b'1' } else { b'0' };
         Some(Self(ours).with_new_parent())
     }
 
@@ -93,10 +80,7 @@ impl Trace {
     }
 
     fn with_new_parent(mut self) -> Self {
-        write_hex(
-            &mut self.0[36..52],
-            u128::from(rand::random::<u64>().max(1)),
-        );
+        write_hex(&mut self.0[36..52], u128::from(rand::random::<u64>().max(1)));
         self
     }
 }
@@ -112,17 +96,12 @@ impl<S: Sync> FromRequestParts<S> for Trace {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts
-            .extensions
-            .get()
-            .copied()
-            .unwrap_or_else(|| Self::of(&parts.headers)))
+        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self::of(&parts.headers)))
     }
 }
 
 fn is_lower_hex(text: &[u8]) -> bool {
-    text.iter()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Writes the lowest digits of `number` that fit.
@@ -144,24 +123,14 @@ mod tests {
         let trace = Trace::continued(CALLERS.as_bytes()).unwrap();
         assert_eq!(trace.trace_id(), "0af7651916cd43dd8448eb211c80319c");
         assert_ne!(trace.traceparent(), CALLERS);
-        assert!(
-            trace
-                .traceparent()
-                .starts_with("00-0af7651916cd43dd8448eb211c80319c-")
-        );
+        assert!(trace.traceparent().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
         assert!(trace.traceparent().ends_with("-01"));
     }
 
     #[test]
     fn a_later_version_is_read_by_its_first_four_fields() {
-        let trace =
-            Trace::continued(b"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02-more")
-                .unwrap();
-        assert!(
-            trace
-                .traceparent()
-                .starts_with("00-0af7651916cd43dd8448eb211c80319c-")
-        );
+        let trace = Trace::continued(b"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02-more").unwrap();
+        assert!(trace.traceparent().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
         assert!(trace.traceparent().ends_with("-00"));
     }
 

@@ -114,18 +114,14 @@ async fn a_handlers_own_json_refusal_is_left_alone() {
 async fn a_handler_sees_the_callers_trace_and_the_answer_names_it() {
     let (response, body) = ask("GET", "/trace").await;
     let traceparent = body.as_str().unwrap();
-    assert!(
-        traceparent.starts_with(&format!("00-{TRACE_ID}-")),
-        "{traceparent}"
-    );
+    assert!(traceparent.starts_with(&format!("00-{TRACE_ID}-")), "{traceparent}");
     assert_eq!(response.headers()["traceresponse"], traceparent);
 }
 
 #[tokio::test]
 async fn without_the_layer_a_problem_is_still_an_answer() {
     let response = Problem::not_found("no order o-1").into_response();
-    let body: Value =
-        serde_json::from_slice(&to_bytes(response.into_body(), 4096).await.unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&to_bytes(response.into_body(), 4096).await.unwrap()).unwrap();
     assert_eq!(body["detail"], "no order o-1");
     assert_eq!(body.get("instance"), None);
 }
@@ -147,10 +143,7 @@ fn router() -> Router {
     Router::new()
         .route(
             "/orders/{id}/conflict",
-            get(|| async {
-                Problem::conflict("already-shipped", "the order was shipped")
-                    .with("currentVersion", 4)
-            }),
+            get(|| async { Problem::conflict("already-shipped", "the order was shipped").with("currentVersion", 4) }),
         )
         .route(
             "/invalid",
@@ -163,34 +156,14 @@ fn router() -> Router {
         )
         .route(
             "/busy",
-            get(|| async {
-                Problem::unavailable(
-                    "queue-full",
-                    "too many at once",
-                    Duration::from_millis(1200),
-                )
-            }),
+            get(|| async { Problem::unavailable("queue-full", "too many at once", Duration::from_millis(1200)) }),
         )
-        .route(
-            "/broken",
-            get(|| async { Problem::internal("password=hunter2 refused") }),
-        )
+        .route("/broken", get(|| async { Problem::internal("password=hunter2 refused") }))
         .route("/panics", get(panics))
         .route("/only-post", post(|| async {}))
         .route("/numbers/{number}", get(|Path(_): Path<u8>| async {}))
-        .route(
-            "/not-ready",
-            get(|| async {
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    axum::Json(json!({"ready": false})),
-                )
-            }),
-        )
-        .route(
-            "/trace",
-            get(|trace: Trace| async move { axum::Json(trace.traceparent().to_owned()) }),
-        )
+        .route("/not-ready", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"ready": false}))) }))
+        .route("/trace", get(|trace: Trace| async move { axum::Json(trace.traceparent().to_owned()) }))
         .layer(problem::layer())
 }
 
