@@ -2,15 +2,20 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use axum::Router;
+use event_store::{AppendSettings, EventStore};
+use messaging::{Consumer, ConsumerSettings, Producer, ProducerSettings, Queues};
+use notification::{NotificationDeps, NotificationSettings};
+use sagas::Sagas;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 use crate::health::{self, Check};
-use crate::http;
 use crate::settings::{Role, Settings};
+use crate::{http, migrate, settings};
 
 /// Roles at work.
 #[derive(Debug)]
@@ -29,19 +34,144 @@ impl RunningRoles {
 
 /// Starts `roles` and serves their routes on `listener`, until `stop`.
 pub async fn start(
-    _settings: &Settings,
+    settings: &Settings,
     connections: &Connections,
     roles: &[Role],
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<RunningRoles> {
     let api = listener.local_addr().context("the HTTP listener has no address")?;
-    let routes = health::routes(vec![Check::database(connections.database.clone())]);
+    check_connections(settings, roles)?;
+    let store = EventStore::start(connections.database.clone(), AppendSettings { queue: settings.append_queue });
+    let mut running = Running { tasks: JoinSet::new(), stop };
+    let mut routes = Router::new();
+    for role in roles {
+        let stop = running.stop.clone();
+        match role {
+            Role::CommandApi => routes = routes.merge(command_api::routes(store.clone())),
+            Role::Projections => {
+                routes = routes.merge(projections::routes(store.clone()));
+                running.spawn("projections", projections::run(store.clone(), stop));
+            }
+            Role::Sagas => {
+                let sagas = sagas(settings, connections, store.clone()).await?;
+                running.spawn("sagas", sagas::run(sagas, stop));
+            }
+            Role::Notification => {
+                let (deps, settings) = notification(settings, connections).await?;
+                settings.validate()?;
+                running.spawn("notification", async move {
+                    if let Err(error) = notification::run(deps, settings, stop).await {
+                        tracing::error!(%error, "notification can't run");
+                    }
+                });
+            }
+        }
+    }
+    let routes = Router::new()
+        .nest("/v1", routes.clone())
+        .merge(routes)
+        .merge(health::routes(vec![Check::database(connections.database.clone())]));
+    running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
-    let join = tokio::spawn(async move {
-        http::serve(listener, routes, stop).await;
-        Ok(())
-    });
-    Ok(RunningRoles { api, join })
+    Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })
+}
+
+/// The tasks of the roles. When one ends, all do.
+struct Running {
+    tasks: JoinSet<&'static str>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    async fn join(mut self, store: EventStore) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            if !self.stop.is_cancelled() {
+                outcome = match ended {
+                    Ok(name) => Err(anyhow::anyhow!("{name} ended by itself")),
+                    Err(error) => Err(error).context("a role panicked"),
+                };
+                self.stop.cancel();
+            }
+        }
+        // Last: what was accepted while the roles drained is stored.
+        store.close().await;
+        outcome
+    }
+}
+
+/// How many connections the roles hold at once, at the most, when each is to get on with its work.
+fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> {
+    /// The writer, and one to listen on.
+    const STORE: u32 = 2;
+    let needs = |role: &Role| match role {
+        Role::CommandApi => 1,
+        // A batch each, and a few reads beside them.
+        Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 2,
+        // A batch and what is due, each reading streams meanwhile, and an answer.
+        Role::Sagas => 5,
+        // A mail in work holds one.
+        Role::Notification => u32::try_from(settings.notifications.concurrency).unwrap_or(u32::MAX),
+    };
+    let needed: u32 = STORE + roles.iter().map(needs).sum::<u32>();
+    let given = settings.database_connections;
+    if given < needed {
+        bail!(
+            "ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it, or lower \
+             ORDO_NOTIFICATIONS_CONCURRENCY"
+        );
+    }
+    Ok(())
+}
+
+async fn sagas(settings: &Settings, connections: &Connections, store: EventStore) -> anyhow::Result<Sagas> {
+    let Queues { notifications, replies } = migrate::find_queues(&connections.sqs, settings).await?;
+    Ok(Sagas {
+        store,
+        notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
+        answers: Consumer::new(connections.sqs.clone(), replies, consumer(&settings.replies))?,
+        answer_deadline: settings.notification_deadline,
+    })
+}
+
+async fn notification(
+    settings: &Settings,
+    connections: &Connections,
+) -> anyhow::Result<(NotificationDeps, NotificationSettings)> {
+    let queues = migrate::find_queues(&connections.sqs, settings).await?;
+    let deps = NotificationDeps {
+        pool: connections.database.clone(),
+        sqs: connections.sqs.clone(),
+        queues,
+        ses: connections.ses.clone(),
+    };
+    let settings = NotificationSettings {
+        from: settings.mail_from.clone(),
+        default_recipient: settings.mail_default_recipient.clone(),
+        consumer: consumer(&settings.notifications),
+        ..NotificationSettings::default()
+    };
+    Ok((deps, settings))
+}
+
+fn consumer(settings: &settings::Consumer) -> ConsumerSettings {
+    let defaults = ConsumerSettings::default();
+    ConsumerSettings {
+        batch_size: settings.batch_size,
+        wait_seconds: settings.wait_seconds,
+        visibility_timeout: settings.visibility_timeout,
+        concurrency: settings.concurrency,
+        max_attempts: settings.max_attempts,
+        error_backoff: messaging::Backoff { first: settings.error_backoff, ..defaults.error_backoff },
+        ..defaults
+    }
 }
