@@ -1,0 +1,185 @@
+use std::time::{Duration, Instant};
+
+use messaging::{ConsumerSettings, QueueSettings, queues};
+
+use crate::stage::{Act, PATIENCE, Script, Stage, prefix, quick, receive};
+
+#[tokio::test]
+async fn a_message_that_is_done_is_gone() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::Done);
+    stage.send(&[("o-1", "hello")]).await;
+
+    let consumer = stage.consume(quick(), &script);
+    script.saw(1).await;
+    consumer.stop().await;
+
+    let seen = script.seen().remove(0);
+    assert_eq!((seen.group_id.as_str(), seen.body.as_str(), seen.receive_count), ("o-1", "hello", 1));
+    assert_eq!(seen.attributes["ce-type"], "test.v1");
+    assert!(!seen.is_last_attempt);
+    assert!(stage.is_empty().await);
+}
+
+#[tokio::test]
+async fn a_message_that_failed_comes_again_and_is_counted() {
+    let stage = Stage::new().await;
+    let script = Script::new(|message| if message.receive_count < 3 { Act::Fail("not yet") } else { Act::Done });
+    stage.send(&[("o-1", "hello")]).await;
+
+    let consumer = stage.consume(ConsumerSettings { max_attempts: 3, ..quick() }, &script);
+    script.saw(3).await;
+    consumer.stop().await;
+
+    let attempts: Vec<_> = script.seen().iter().map(|it| (it.receive_count, it.is_last_attempt)).collect();
+    assert_eq!(attempts, [(1, false), (2, false), (3, true)]);
+    assert!(stage.is_empty().await);
+    assert!(stage.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_poison_message_ends_in_the_dead_letter_queue_with_its_error_while_the_rest_is_done() {
+    let stage = Stage::new().await;
+    let script = Script::new(|message| if message.body == "poison" { Act::Fail("can't be read") } else { Act::Done });
+    stage.send(&[("o-1", "poison"), ("o-1", "behind"), ("o-2", "beside")]).await;
+
+    let consumer = stage.consume(ConsumerSettings { max_attempts: 2, ..quick() }, &script);
+    script.saw(4).await;
+    consumer.stop().await;
+
+    assert!(stage.is_empty().await);
+    let dead = stage.dead_letters().await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].body(), Some("poison"));
+    let attributes = dead[0].message_attributes.as_ref().unwrap();
+    assert_eq!(attributes["ordo-error"].string_value(), Some("given up after 2 attempts: can't be read"));
+    assert_eq!(attributes["ce-type"].string_value(), Some("test.v1"));
+}
+
+#[tokio::test]
+async fn a_message_that_never_can_be_done_is_tried_once() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::Die("no such template"));
+    stage.send(&[("o-1", "hello")]).await;
+
+    let consumer = stage.consume(quick(), &script);
+    testkit::eventually(PATIENCE, || stage.is_empty()).await;
+    consumer.stop().await;
+
+    assert_eq!(script.seen().len(), 1);
+    let dead = stage.dead_letters().await.remove(0);
+    assert_eq!(dead.message_attributes.unwrap()["ordo-error"].string_value(), Some("no such template"));
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failure_like_any_other() {
+    let stage = Stage::new().await;
+    let script = Script::new(|message| if message.body == "bomb" { Act::Panic("boom") } else { Act::Done });
+    stage.send(&[("o-1", "bomb"), ("o-2", "calm")]).await;
+
+    let consumer = stage.consume(ConsumerSettings { max_attempts: 1, ..quick() }, &script);
+    testkit::eventually(PATIENCE, || stage.is_empty()).await;
+    consumer.stop().await;
+
+    let dead = stage.dead_letters().await.remove(0);
+    let error = dead.message_attributes.unwrap()["ordo-error"].string_value().unwrap().to_owned();
+    assert_eq!(error, "given up after 1 attempts: the handler panicked: boom");
+    assert!(script.bodies().contains(&"calm".to_owned()));
+}
+
+#[tokio::test]
+async fn a_failed_message_holds_back_its_group_and_no_other() {
+    let stage = Stage::new().await;
+    let script = Script::new(|it| match (it.body.as_str(), it.receive_count) {
+        ("1", 1) => Act::Fail("once"),
+        _ => Act::Done,
+    });
+    stage.send(&[("o-1", "1"), ("o-1", "2"), ("o-1", "3"), ("o-2", "other")]).await;
+
+    let consumer = stage.consume(quick(), &script);
+    testkit::eventually(PATIENCE, || stage.is_empty()).await;
+    consumer.stop().await;
+
+    let of_group: Vec<_> = script.seen().into_iter().filter(|it| it.group_id == "o-1").map(|it| it.body).collect();
+    assert_eq!(of_group, ["1", "1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_slow_message_is_renewed_and_handled_once() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::DoneAfter(Duration::from_millis(4500)));
+    stage.send(&[("o-1", "slow")]).await;
+    let settings = ConsumerSettings { visibility_timeout: Duration::from_secs(2), ..quick() };
+
+    let consumers = [stage.consume(settings, &script), stage.consume(settings, &script)];
+    testkit::eventually(PATIENCE, || stage.is_empty()).await;
+    for consumer in consumers {
+        consumer.stop().await;
+    }
+
+    assert_eq!(script.bodies(), ["slow"]);
+}
+
+#[tokio::test]
+async fn at_shutdown_work_in_progress_is_finished() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::DoneAfter(Duration::from_millis(300)));
+    stage.send(&[("o-1", "hello")]).await;
+
+    let consumer = stage.consume(quick(), &script);
+    script.saw(1).await;
+    consumer.stop().await;
+
+    assert!(stage.is_empty().await);
+}
+
+#[tokio::test]
+async fn at_shutdown_what_takes_too_long_is_handed_back_at_once() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::DoneAfter(Duration::from_secs(600)));
+    stage.send(&[("o-1", "endless"), ("o-2", "endless too")]).await;
+    let settings = ConsumerSettings { shutdown_grace: Duration::from_millis(50), ..quick() };
+
+    let consumer = stage.consume(settings, &script);
+    script.saw(2).await;
+    let began = Instant::now();
+    consumer.stop().await;
+
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(receive(&stage.client, &stage.queue.url).await.len(), 2, "visible long before their timeout");
+}
+
+#[tokio::test]
+async fn no_more_messages_are_in_work_than_allowed() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::DoneAfter(Duration::from_secs(600)));
+    let groups: Vec<_> = (0..9).map(|nth| (format!("o-{nth}"), format!("{nth}"))).collect();
+    stage.send(&groups.iter().map(|(group, body)| (group.as_str(), body.as_str())).collect::<Vec<_>>()).await;
+    let settings = ConsumerSettings { concurrency: 4, shutdown_grace: Duration::ZERO, ..quick() };
+
+    let consumer = stage.consume(settings, &script);
+    script.saw(4).await;
+
+    assert_eq!(receive(&stage.client, &stage.queue.url).await.len(), 5, "left to other consumers");
+    assert_eq!(script.seen().len(), 4);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_outlives_a_queue_that_is_not_there() {
+    let mut stage = Stage::new().await;
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let mut queue = stage.queue.clone();
+    queue.name = format!("{}-notifications.fifo", settings.prefix);
+    queue.url = stage.queue.url.replace(&stage.queue.name, &queue.name);
+    let script = Script::new(|_| Act::Done);
+
+    let consumer = crate::stage::run(stage.client.clone(), queue.clone(), quick(), &script);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(queues::ensure(&stage.client, &settings).await.unwrap().notifications.url, queue.url);
+    stage.queue = queue;
+    stage.send(&[("o-1", "at last")]).await;
+
+    script.saw(1).await;
+    consumer.stop().await;
+}

@@ -1,0 +1,203 @@
+//! An SQS endpoint that answers as told: what the consumer does when SQS fails in part or altogether.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use messaging::{Queue, Received};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::stage::{Act, PATIENCE, Script, quick, run};
+
+#[tokio::test]
+async fn a_deletion_that_failed_in_part_is_tried_again_for_that_part() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["a", "b"])),
+        ("DeleteMessageBatch", 1) => Answer::Json(json!({
+            "Successful": [{"Id": "1"}],
+            "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": false}],
+        })),
+        ("DeleteMessageBatch", _) => Answer::Json(json!({"Successful": [{"Id": "0"}], "Failed": []})),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|_| Act::Done);
+    let deleted = || -> Vec<Value> {
+        let entries = |call: Value| call["Entries"].as_array().unwrap().clone();
+        let calls = sqs.calls("DeleteMessageBatch").into_iter();
+        calls.flat_map(entries).map(|entry| entry["ReceiptHandle"].clone()).collect()
+    };
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    testkit::eventually(PATIENCE, || std::future::ready(deleted().len() == 3)).await;
+    consumer.stop().await;
+
+    // The two may or may not have been deleted in one batch; the first of the first batch failed.
+    let deleted = deleted();
+    let failed = &deleted[0];
+    assert_eq!(deleted.iter().filter(|&it| it == failed).count(), 2, "{deleted:?}");
+    assert_eq!(deleted.iter().filter(|&it| it != failed).count(), 1, "{deleted:?}");
+}
+
+#[tokio::test]
+async fn when_receiving_fails_the_consumer_backs_off_and_stays() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        // The SDK tries each receive three times itself.
+        ("ReceiveMessage", 1..=6) => Answer::Broken,
+        ("ReceiveMessage", 7) => Answer::Json(messages(&["a"])),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|_: &Received| Act::Done);
+    let settings = messaging::ConsumerSettings { pollers: 1, ..quick() };
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script);
+    script.saw(1).await;
+    consumer.stop().await;
+
+    assert!(sqs.calls("ReceiveMessage").len() <= 9, "no hot loop");
+}
+
+#[tokio::test]
+async fn messages_of_one_group_in_one_receive_go_in_order_and_come_back_together() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["same", "same", "same"])),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|message| if message.body == "1" { Act::Fail("later") } else { Act::Done });
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    let changes = || sqs.calls("ChangeMessageVisibilityBatch");
+    testkit::eventually(PATIENCE, || std::future::ready(changes().len() == 1)).await;
+    consumer.stop().await;
+
+    assert_eq!(script.bodies(), ["0", "1"]);
+    let handed_back: Vec<_> =
+        changes()[0]["Entries"].as_array().unwrap().iter().map(|it| it["ReceiptHandle"].clone()).collect();
+    assert_eq!(handed_back, ["receipt-2", "receipt-1"]);
+    assert_eq!(sqs.calls("DeleteMessageBatch")[0]["Entries"][0]["ReceiptHandle"], "receipt-0");
+}
+
+#[tokio::test]
+async fn a_message_stays_when_the_dead_letter_queue_does_not_take_it() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["a"])),
+        ("SendMessage", _) => Answer::Broken,
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|_| Act::Die("hopeless"));
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("ChangeMessageVisibilityBatch").len() == 1)).await;
+    consumer.stop().await;
+
+    assert!(sqs.calls("DeleteMessageBatch").is_empty());
+}
+
+/// One message per group, numbered.
+fn messages(groups: &[&str]) -> Value {
+    let message = |(nth, group): (usize, &&str)| {
+        json!({
+            "MessageId": format!("message-{nth}"),
+            "ReceiptHandle": format!("receipt-{nth}"),
+            "Body": nth.to_string(),
+            "Attributes": {"MessageGroupId": group, "ApproximateReceiveCount": "1"},
+        })
+    };
+    json!({"Messages": groups.iter().enumerate().map(message).collect::<Vec<_>>()})
+}
+
+enum Answer {
+    Json(Value),
+    /// An internal error.
+    Broken,
+    /// An answer that says nothing; a receive waits a little first.
+    Nothing,
+}
+
+/// Decides by the call's name and its number among calls of that name, from 1.
+type Plan = fn(&str, usize) -> Answer;
+
+struct FaultySqs {
+    url: String,
+    calls: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl FaultySqs {
+    async fn start(plan: Plan) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&calls);
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(serve(connection, plan, Arc::clone(&heard)));
+            }
+        });
+        Self { url, calls }
+    }
+
+    fn queue(&self) -> Queue {
+        let url = |name: &str| format!("{}/000000000000/{name}", self.url);
+        Queue { name: "q.fifo".into(), url: url("q.fifo"), dead_letter_url: url("q-dlq.fifo") }
+    }
+
+    fn calls(&self, name: &str) -> VecDeque<Value> {
+        self.calls.lock().unwrap().iter().filter(|(it, _)| it == name).map(|(_, input)| input.clone()).collect()
+    }
+}
+
+async fn serve(connection: TcpStream, plan: Plan, calls: Arc<Mutex<Vec<(String, Value)>>>) {
+    let mut connection = BufReader::new(connection);
+    while let Some((call, input)) = read_call(&mut connection).await {
+        let nth = {
+            let mut calls = calls.lock().unwrap();
+            calls.push((call.clone(), input));
+            calls.iter().filter(|(it, _)| *it == call).count()
+        };
+        let (status, body) = match plan(&call, nth) {
+            Answer::Json(body) => ("200 OK", body),
+            Answer::Broken => ("500 Internal Server Error", json!({"__type": "InternalError"})),
+            Answer::Nothing => {
+                if call == "ReceiveMessage" {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                ("200 OK", json!({}))
+            }
+        };
+        let body = body.to_string();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if connection.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The name of the call and its input.
+async fn read_call(connection: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
+    let (mut call, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        connection.read_line(&mut line).await.ok().filter(|&read| read > 0)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(": ").unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "x-amz-target" => call = value.trim_start_matches("AmazonSQS.").to_owned(),
+            "content-length" => length = value.parse().unwrap(),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await.ok()?;
+    Some((call, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}

@@ -1,0 +1,110 @@
+use chrono::DateTime;
+use messaging::{CloudEvent, NotificationRequested, Outgoing, Producer, ProducerSettings, SendError, Template};
+use uuid::Uuid;
+
+use crate::stage::{Act, Script, Stage, outgoing, quick, receive};
+
+#[tokio::test]
+async fn an_event_travels_with_its_attributes() {
+    let stage = Stage::new().await;
+    let event = CloudEvent::new("o-1", DateTime::UNIX_EPOCH, request()).traced(Some("00-trace".into()));
+    let producer = Producer::new(stage.client.clone(), &stage.queue.url, ProducerSettings::default());
+
+    producer.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
+
+    let received = receive(&stage.client, &stage.queue.url).await.remove(0);
+    assert_eq!(CloudEvent::parse(received.body().unwrap()).unwrap(), event);
+    let attributes = received.message_attributes.unwrap();
+    let attribute = |name: &str| attributes[name].string_value().unwrap();
+    assert_eq!(attribute("content-type"), "application/cloudevents+json; charset=utf-8");
+    assert_eq!(attribute("ce-type"), "ordo.notification.requested.v1");
+    assert_eq!(attribute("ce-id"), event.id.to_string());
+    assert_eq!(attribute("traceparent"), "00-trace");
+}
+
+#[tokio::test]
+async fn a_repeated_send_is_dropped_and_a_second_attempt_is_not() {
+    let stage = Stage::new().await;
+    let event = CloudEvent::new("o-1", DateTime::UNIX_EPOCH, request());
+    let producer = Producer::new(stage.client.clone(), &stage.queue.url, ProducerSettings::default());
+    let script = Script::new(|_| Act::Done);
+
+    for attempt in [1, 1, 2] {
+        producer.send(vec![Outgoing::event(&event, attempt).unwrap()]).await.remove(0).unwrap();
+    }
+
+    let consumer = stage.consume(quick(), &script);
+    script.saw(2).await;
+    consumer.stop().await;
+    assert_eq!(script.seen().len(), 2);
+    assert!(stage.is_empty().await);
+}
+
+#[tokio::test]
+async fn each_message_of_a_batch_that_fails_in_part_has_its_own_result() {
+    let stage = Stage::new().await;
+    let settings = ProducerSettings { batch_bytes: 1024, ..ProducerSettings::default() };
+    let producer = Producer::new(stage.client.clone(), &stage.queue.url, settings);
+    let messages = vec![
+        outgoing("o-1", "first"),
+        outgoing("o-2", &"x".repeat(1025)),
+        outgoing("o-3", ""),
+        outgoing("o-4", "last"),
+    ];
+
+    let sent = producer.send(messages).await;
+
+    assert!(sent[0].is_ok() && sent[3].is_ok(), "{sent:?}");
+    assert!(matches!(sent[1], Err(SendError::TooLong { bytes: 1045, limit: 1024 })), "{sent:?}");
+    let refused = sent[2].as_ref().unwrap_err();
+    assert!(matches!(refused, SendError::Refused { sender_fault: true, .. }), "an empty body: {refused:?}");
+    assert_eq!(receive(&stage.client, &stage.queue.url).await.len(), 2);
+}
+
+#[tokio::test]
+async fn many_messages_arrive_in_the_order_of_their_groups() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::Done);
+    let bodies: Vec<(String, String)> = (0..120).map(|nth| (format!("o-{}", nth % 7), format!("{nth:03}"))).collect();
+    let messages: Vec<(&str, &str)> = bodies.iter().map(|(group, body)| (group.as_str(), body.as_str())).collect();
+
+    stage.send(&messages).await;
+
+    let consumer = stage.consume(quick(), &script);
+    script.saw(120).await;
+    consumer.stop().await;
+    for group in 0..7 {
+        let group = format!("o-{group}");
+        let of_group = |body: &&(String, String)| body.0 == group;
+        let sent: Vec<_> = bodies.iter().filter(of_group).map(|body| body.1.clone()).collect();
+        let seen: Vec<_> = script.seen().into_iter().filter(|it| it.group_id == group).map(|it| it.body).collect();
+        assert_eq!(seen, sent);
+    }
+}
+
+#[tokio::test]
+async fn without_a_queue_every_message_says_so() {
+    let stage = Stage::new().await;
+    let nowhere = stage.queue.url.replace("notifications", "nowhere");
+    let producer = Producer::new(stage.client.clone(), nowhere, ProducerSettings::default());
+
+    let sent = producer.send(vec![outgoing("o-1", "one"), outgoing("o-2", "two")]).await;
+
+    assert_eq!(sent.len(), 2);
+    assert!(sent.iter().all(|it| matches!(it, Err(SendError::Batch { .. }))), "{sent:?}");
+}
+
+fn request() -> NotificationRequested {
+    NotificationRequested {
+        notification_id: Uuid::from_u128(7),
+        attempt: 1,
+        template: Template::OrderConfirmed,
+        recipient: None,
+        order_id: "o-1".into(),
+        customer_id: "c-1".into(),
+        currency: "JPY".into(),
+        total_amount: "0".into(),
+        lines: vec![],
+        omitted_lines: 0,
+    }
+}
