@@ -152,7 +152,7 @@ fn prepare(options: &Options, durability: Durability) -> Result<Prepared, Postgr
     if *ephemeral {
         let account = account::unprivileged()?;
         let binaries = Binaries::find(data_dir, account.as_ref(), None)?;
-        let cluster = Cluster::create_ephemeral(&binaries, account)?;
+        let cluster = Cluster::create_ephemeral(&binaries, account, durability)?;
         return Ok(Prepared { binaries, cluster, lock: None });
     }
     let lock = lock::take(data_dir)?;

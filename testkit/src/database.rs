@@ -27,6 +27,16 @@ pub struct Database {
 }
 
 impl Database {
+    fn of(server: &Postgres, name: &str) -> Self {
+        let url = server.url_of(name);
+        let options: PgConnectOptions = url.parse().expect("a valid URL");
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy_with(options);
+        Self { url, pool }
+    }
+
     /// The connection URL, for pools and processes of the test's own.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -42,17 +52,17 @@ impl Database {
 
 /// A fresh database with the product's schema. Commits do not wait for the disk.
 pub async fn database() -> Database {
-    QUICK.create(TEMPLATE).await
+    QUICK.migrated().await
 }
 
 /// Like [`database`], with commits that wait for the disk, for tests that kill the server or measure it.
 pub async fn durable_database() -> Database {
-    DURABLE.create(TEMPLATE).await
+    DURABLE.migrated().await
 }
 
 /// A fresh database with nothing in it.
 pub async fn empty_database() -> Database {
-    QUICK.create("template0").await
+    QUICK.empty().await
 }
 
 #[derive(Clone, Copy)]
@@ -64,14 +74,16 @@ enum Commits {
 struct Server {
     commits: Commits,
     postgres: OnceCell<Postgres>,
-    count: AtomicU32,
+    /// Databases with the schema handed out.
+    migrated: AtomicU32,
+    empty: AtomicU32,
 }
 
 const TEMPLATE: &str = "ordo_template";
 
 impl Server {
     const fn new(commits: Commits) -> Self {
-        Self { commits, postgres: OnceCell::const_new(), count: AtomicU32::new(0) }
+        Self { commits, postgres: OnceCell::const_new(), migrated: AtomicU32::new(0), empty: AtomicU32::new(0) }
     }
 
     async fn postgres(&self) -> &Postgres {
@@ -81,7 +93,7 @@ impl Server {
                 Commits::OnDisk => {
                     let options = Options { data_dir: PathBuf::new(), ephemeral: true };
                     let server = Postgres::start(options).await.expect("a Postgres for the tests");
-                    make_template(&server).await;
+                    apply_schema(&server).await;
                     server
                 }
             }
@@ -89,33 +101,43 @@ impl Server {
         self.postgres.get_or_init(start).await
     }
 
-    async fn create(&self, template: &str) -> Database {
-        let name = format!("test_{}", self.count.fetch_add(1, Ordering::Relaxed));
+    async fn migrated(&self) -> Database {
         let server = self.postgres().await;
-        let mut admin = connect(server, "postgres").await;
-        sqlx::query(&format!("create database {name} template {template}"))
-            .execute(&mut admin)
-            .await
-            .expect("creating the test's database");
-        admin.close().await.expect("closing a connection");
-        let url = server.url_of(&name);
-        let options: PgConnectOptions = url.parse().expect("a valid URL");
-        let pool = PgPoolOptions::new()
-            .max_connections(10)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options);
-        Database { url, pool }
+        match self.migrated.fetch_add(1, Ordering::Relaxed) {
+            // Most test processes ask once: that one is there already.
+            0 => Database::of(server, "ordo"),
+            count => {
+                let name = format!("test_{count}");
+                create(server, &name, TEMPLATE).await;
+                Database::of(server, &name)
+            }
+        }
+    }
+
+    async fn empty(&self) -> Database {
+        let server = self.postgres().await;
+        let name = format!("empty_{}", self.empty.fetch_add(1, Ordering::Relaxed));
+        create(server, &name, "template0").await;
+        Database::of(server, &name)
     }
 }
 
-/// Makes the database that others are copied from.
-pub(crate) async fn make_template(server: &Postgres) {
-    let mut admin = connect(server, "postgres").await;
-    sqlx::query(&format!("create database {TEMPLATE}")).execute(&mut admin).await.expect("creating the template");
-    let mut connection = connect(server, TEMPLATE).await;
+/// Applies the schema to the server's database `ordo`, and makes the one that others are copied from.
+pub(crate) async fn apply_schema(server: &Postgres) {
+    let mut connection = connect(server, "ordo").await;
     migrations::MIGRATIONS.run(&mut connection).await.expect("applying the schema");
-    // A template must have no connections when it is copied.
-    connection.close().await.expect("leaving the template");
+    // While it is copied, nobody may be connected.
+    connection.close().await.expect("closing a connection");
+    create(server, TEMPLATE, "ordo").await;
+}
+
+async fn create(server: &Postgres, name: &str, template: &str) {
+    let mut admin = connect(server, "postgres").await;
+    // A connection that was closed a moment ago may still count; Postgres waits five seconds for it.
+    sqlx::query(&format!("create database {name} template {template}"))
+        .execute(&mut admin)
+        .await
+        .expect("creating a database");
     admin.close().await.expect("closing a connection");
 }
 

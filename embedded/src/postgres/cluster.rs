@@ -23,6 +23,9 @@ use super::{
 /// For clusters that the server's account could not reach in the data directory.
 pub(super) const REACHABLE: &str = "/var/lib/ordo";
 
+/// A temporary cluster goes into memory only where that leaves room for what tests store.
+const PLENTY: u64 = 4 << 30;
+
 /// A complete cluster.
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -87,15 +90,19 @@ impl Cluster {
     }
 
     /// Makes a cluster in a fresh folder that the server's watchdog removes.
-    pub(super) fn create_ephemeral(binaries: &Binaries, account: Option<Account>) -> Result<Self, PostgresError> {
-        Self::in_temporary_folder(account, |directory, folder| {
+    pub(super) fn create_ephemeral(
+        binaries: &Binaries,
+        account: Option<Account>,
+        durability: Durability,
+    ) -> Result<Self, PostgresError> {
+        Self::in_temporary_folder(account, durability, |directory, folder| {
             initialise(directory, folder, binaries, account, Durability::Unsynced)
         })
     }
 
     /// Copies this cluster, whose server must not be running, to a fresh folder that the copy's watchdog removes.
     pub(super) fn copy_ephemeral(&self) -> Result<Self, PostgresError> {
-        Self::in_temporary_folder(self.account, |directory, folder| {
+        Self::in_temporary_folder(self.account, Durability::Unsynced, |directory, folder| {
             prepare_folder(directory, self.account)?;
             // Run as the owner: what it copies is its own again.
             let everything = self.directory.join(".");
@@ -107,9 +114,10 @@ impl Cluster {
 
     fn in_temporary_folder(
         account: Option<Account>,
+        durability: Durability,
         fill: impl FnOnce(&Path, &Path) -> Result<(), PostgresError>,
     ) -> Result<Self, PostgresError> {
-        let parent = temporary_parent(account);
+        let parent = temporary_parent(account, durability);
         let folder = tempfile::Builder::new()
             .prefix("ordo-postgres-")
             .tempdir_in(&parent)
@@ -221,14 +229,21 @@ fn reachable_folder() -> Result<PathBuf, PostgresError> {
     Ok(folder)
 }
 
-/// The system's temporary folder, unless the server's account cannot work there.
-fn temporary_parent(account: Option<Account>) -> PathBuf {
+/// Where temporary clusters go: one that need not reach the disk into memory, where making its 1,600 files takes a tenth of the time,
+/// if there is plenty of that; else the system's temporary folder, unless the server's account cannot work there.
+fn temporary_parent(account: Option<Account>, durability: Durability) -> PathBuf {
+    let usable = |folder: &Path| account.is_none_or(|account| account.can_enter(folder) && account.can_write(folder));
+    let memory = Path::new("/dev/shm");
+    if durability == Durability::Unsynced && free_bytes(memory) >= PLENTY && usable(memory) {
+        return memory.to_owned();
+    }
     let preferred = std::env::temp_dir();
-    let Some(account) = account else {
-        return preferred;
-    };
     [preferred.clone(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")]
         .into_iter()
-        .find(|folder| account.can_enter(folder) && account.can_write(folder))
+        .find(|folder| usable(folder))
         .unwrap_or(preferred)
+}
+
+fn free_bytes(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize))
 }
