@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail};
 use axum::Router;
 use event_store::{AppendSettings, EventStore};
-use messaging::{Consumer, ConsumerSettings, Producer, ProducerSettings, Queues};
+use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use sagas::Sagas;
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::health::{self, Check};
 use crate::settings::{Role, Settings};
-use crate::{http, migrate, settings};
+use crate::{http, migrate};
 
 /// Roles at work.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ async fn sagas(settings: &Settings, connections: &Connections, store: EventStore
     Ok(Sagas {
         store,
         notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
-        answers: Consumer::new(connections.sqs.clone(), replies, consumer(&settings.replies))?,
+        answers: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
         answer_deadline: settings.notification_deadline,
     })
 }
@@ -157,21 +157,8 @@ async fn notification(
     let settings = NotificationSettings {
         from: settings.mail_from.clone(),
         default_recipient: settings.mail_default_recipient.clone(),
-        consumer: consumer(&settings.notifications),
+        consumer: settings.notifications.settings(),
         ..NotificationSettings::default()
     };
     Ok((deps, settings))
-}
-
-fn consumer(settings: &settings::Consumer) -> ConsumerSettings {
-    let defaults = ConsumerSettings::default();
-    ConsumerSettings {
-        batch_size: settings.batch_size,
-        wait_seconds: settings.wait_seconds,
-        visibility_timeout: settings.visibility_timeout,
-        concurrency: settings.concurrency,
-        max_attempts: settings.max_attempts,
-        error_backoff: messaging::Backoff { first: settings.error_backoff, ..defaults.error_backoff },
-        ..defaults
-    }
 }

@@ -115,7 +115,7 @@ fn read(table: &mut Reading) -> Settings {
             "DATABASE_URL",
             "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
         ),
-        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 16, &whole(4..=500), "Connections in the pool"),
+        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 32, &whole(4..=500), "Connections in the pool"),
         listen: table.value(
             "ORDO_LISTEN",
             SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),
