@@ -18,6 +18,6 @@ pub mod settings;
 pub use consumer::{Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Received};
 pub use contract::{Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Template};
 pub use envelope::{CloudEvent, Contract, EnvelopeError};
-pub use producer::{Outgoing, Producer, ProducerSettings, SendError};
+pub use producer::{JoinedProducer, Outgoing, Producer, ProducerSettings, SendError};
 pub use queues::{Queue, QueueError, QueueSettings, Queues};
 pub use settings::{InvalidSettings, SettingError};

@@ -3,6 +3,8 @@
 //! Batches hold up to ten messages and a bounded number of bytes, and several travel at once. One group's messages are never in two
 //! batches at the same time, so their order is the caller's order.
 
+mod joined;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use futures_util::stream;
 
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
 use crate::settings::{Checks, InvalidSettings};
+
+pub use joined::JoinedProducer;
 
 /// SQS takes no more messages in one call.
 const BATCH_MESSAGES: usize = 10;

@@ -24,7 +24,7 @@ mod settings;
 mod worker;
 
 use aws_sdk_sqs::Client as SqsClient;
-use messaging::{Consumer, InvalidSettings, Producer, Queues};
+use messaging::{Consumer, InvalidSettings, JoinedProducer, Producer, Queues};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,7 @@ pub async fn run(
     let addresses = settings.addresses()?;
     let NotificationDeps { pool, sqs, queues, ses } = deps;
     let consumer = Consumer::new(sqs.clone(), queues.notifications, settings.consumer)?;
-    let answers = Producer::new(sqs, queues.replies.url, settings.producer.clone());
+    let answers = JoinedProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
     consumer.run(worker::Worker::new(pool, ses, answers, addresses, &settings), cancel).await;
     Ok(())
 }

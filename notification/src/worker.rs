@@ -5,8 +5,8 @@ use std::error::Error;
 use aws_sdk_sesv2::Client;
 use chrono::Utc;
 use messaging::{
-    CloudEvent, Contract, Handler, HandlerError, NotificationFailed, NotificationRequested, NotificationSent, Outgoing,
-    Producer, Received,
+    CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
+    NotificationSent, Outgoing, Received,
 };
 use sqlx::PgPool;
 
@@ -21,7 +21,7 @@ use crate::settings::NotificationSettings;
 pub(crate) struct Worker {
     pool: PgPool,
     ses: Client,
-    answers: Producer,
+    answers: JoinedProducer,
     from: Sender,
     default_recipient: EmailAddress,
     send_timeout: std::time::Duration,
@@ -33,7 +33,7 @@ impl Worker {
     pub(crate) fn new(
         pool: PgPool,
         ses: Client,
-        answers: Producer,
+        answers: JoinedProducer,
         (from, default_recipient): (Sender, EmailAddress),
         settings: &NotificationSettings,
     ) -> Self {
@@ -113,10 +113,8 @@ impl Worker {
                 self.outgoing(request, NotificationFailed { notification_id, template, reason })?
             }
         };
-        let answered = self.answers.send(vec![answer]).await;
-        if let Some(error) = answered.into_iter().find_map(Result::err) {
-            return Err(HandlerError::retry(format!("the answer was not sent: {}", chain(&error))));
-        }
+        let answered = self.answers.send(answer).await;
+        answered.map_err(|error| HandlerError::retry(format!("the answer was not sent: {}", chain(&error))))?;
         tracing::info!(%notification_id, order_id = request.subject, ?outcome, "notification decided");
         Ok(())
     }

@@ -35,7 +35,7 @@ impl Default for ConsumerSettings {
             wait_seconds: 20,
             visibility_timeout: Duration::from_secs(30),
             concurrency: 16,
-            pollers: 2,
+            pollers: 1,
             max_attempts: 5,
             retry_backoff: Backoff { first: Duration::from_secs(2), most: Duration::from_secs(300) },
             error_backoff: Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messaging::{Queue, Received};
+use messaging::{Producer, ProducerSettings, Queue, Received, SendError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stage::{Act, PATIENCE, Script, quick, run};
+use crate::stage::{Act, PATIENCE, Script, outgoing, quick, run};
 
 #[tokio::test]
 async fn a_deletion_that_failed_in_part_is_tried_again_for_that_part() {
@@ -39,6 +39,24 @@ async fn a_deletion_that_failed_in_part_is_tried_again_for_that_part() {
     let failed = &deleted[0];
     assert_eq!(deleted.iter().filter(|&it| it == failed).count(), 2, "{deleted:?}");
     assert_eq!(deleted.iter().filter(|&it| it != failed).count(), 1, "{deleted:?}");
+}
+
+#[tokio::test]
+async fn each_message_of_a_batch_that_fails_in_part_has_its_own_result() {
+    let sqs = FaultySqs::start(|_, _| {
+        Answer::Json(json!({
+            "Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "0"}],
+            "Failed": [{"Id": "2", "Code": "InternalError", "Message": "sorry", "SenderFault": false}],
+        }))
+    })
+    .await;
+    let producer = Producer::new(testkit::sqs_client(&sqs.url), sqs.queue().url, ProducerSettings::default());
+
+    let sent = producer.send(vec![outgoing("o-1", "0"), outgoing("o-2", "1"), outgoing("o-3", "2")]).await;
+
+    assert!(sent[0].is_ok(), "{sent:?}");
+    assert!(matches!(sent[1], Err(SendError::Unanswered)), "{sent:?}");
+    assert_eq!(sent[2].as_ref().unwrap_err().to_string(), "SQS refused the message: InternalError: sorry");
 }
 
 #[tokio::test]
