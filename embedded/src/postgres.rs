@@ -1,7 +1,7 @@
 //! A Postgres of our own, run from the binaries on this machine.
 //!
 //! The promise: what is committed is on disk (fsync is on), one owner at a time (a lock file), and nothing is left running when
-//! the owner ends, however it ends: the server is the child of a [`watchdog`] that outlives us just long enough to stop it.
+//! the owner ends, however it ends: the server is the child of a small watchdog that outlives us just long enough to stop it.
 //!
 //! The server accepts connections on one loopback port without a password: whoever can open a connection from this machine is
 //! its superuser.

@@ -100,8 +100,10 @@ pub(super) fn run(
 }
 
 fn script(signals: &str, remove: Option<&Path>, when: &str, account: Option<&Account>) -> Command {
+    // Its comments are for readers of this crate, not for those of `ps`.
+    let lines: Vec<&str> = SCRIPT.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", SCRIPT, "ordo-watchdog", signals]);
+    command.args(["-c", lines.join("\n").trim(), "ordo-watchdog", signals]);
     command.arg(remove.unwrap_or(Path::new(""))).arg(when);
     // An unknown locale in our environment is no reason to fail.
     command.current_dir("/").env("LC_ALL", "C").env_remove("PGDATA");
