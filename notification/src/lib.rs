@@ -2,9 +2,10 @@
 //!
 //! # One mail per notification id
 //! Requests come at least once, and so may come twice. A mail is handed over inside a database transaction that began by
-//! inserting its delivery record ([`delivery`]); a copy of the request waits for that transaction, finds the outcome and only
-//! answers it again. One window remains: SES has accepted the mail, and the process dies, or SES's answer is lost, before the
-//! record is committed. SES has no way to ask whether it has a mail, and no idempotency key, so the mail is then sent again.
+//! inserting its delivery record; a copy of the request waits for that transaction, finds the outcome and only answers it
+//! again. One window remains: SES has accepted the mail, and the process dies (or has to stop before SES answers), or SES's
+//! answer is lost, before the record is committed. SES has no way to ask whether it has a mail, and no idempotency key, so the
+//! mail is then sent again.
 //! Every mail bears its notification id in the header [`NOTIFICATION_ID_HEADER`]: such doubles can be told and counted.
 //!
 //! # What happens when SES does not take a mail
