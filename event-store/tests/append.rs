@@ -1,4 +1,7 @@
 //! Appending: optimistic concurrency, conflicts that hurt nobody else, commands executed on a stream.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::time::Duration;
 
 use cqrs_es::Aggregate;
 use domain::{Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder, Refusal, decide};
@@ -134,26 +137,31 @@ async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
     // The lock keeps the writer busy, so that the queue fills.
     let mut blocker = database.pool().begin().await.unwrap();
     sqlx::query("select events_lock()").execute(&mut *blocker).await.unwrap();
-    let taken: Vec<_> = (0..2)
-        .map(|n| {
-            let store = store.clone();
-            tokio::spawn(async move { store.append(vec![append(&format!("a{n}"), 0, vec![created()])]).await })
-        })
-        .collect();
-    testkit::eventually("the queue is full", || async {
-        let probe = tokio::time::timeout(
-            std::time::Duration::from_millis(50),
-            store.append(vec![append("probe", 0, vec![created()])]),
-        );
-        matches!(probe.await, Ok(Err(AppendError::QueueFull)))
-    })
-    .await;
+    let mut waiting = Vec::new();
+    let mut refused = Vec::new();
+    for n in 0.. {
+        let (id, store) = (format!("a{n}"), store.clone());
+        let mut asked =
+            tokio::spawn(async move { store.append(vec![append(&format!("a{n}"), 0, vec![created()])]).await });
+        match tokio::time::timeout(Duration::from_millis(100), &mut asked).await {
+            Err(_) => waiting.push((id, asked)),
+            Ok(answer) => {
+                assert!(matches!(answer.unwrap(), Err(AppendError::QueueFull)));
+                refused.push(id);
+                break;
+            }
+        }
+    }
+    // The one that is being written, and two behind it.
+    assert_eq!(waiting.len(), 3);
 
     blocker.rollback().await.unwrap();
     store.close().await;
-    for append in taken {
-        append.await.unwrap().unwrap();
+    for (id, asked) in waiting {
+        asked.await.unwrap().unwrap();
+        assert_eq!(store.load::<Order>(&id).await.unwrap().version, 1);
     }
+    assert_eq!(store.load::<Order>(&refused[0]).await.unwrap().version, 0);
     assert!(matches!(store.append(vec![append("late", 0, vec![created()])]).await, Err(AppendError::Closed)));
 }
 

@@ -1,4 +1,5 @@
 //! Subscriptions: the checkpoint moves with what was written, a failure is met again, a lost wake-up does no harm.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,9 @@ use event_store::{
 };
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Counts events in a table, and fails the first time it is given anything, after it has counted.
 struct Counter {
@@ -64,7 +68,7 @@ async fn a_batch_that_failed_comes_again_and_counts_once() {
         async move { store.subscribe(Counter { failures_left: 2 }, stop).await }
     });
 
-    testkit::eventually("the events are counted", || async { counted(database.pool()).await == positions }).await;
+    testkit::eventually(PATIENCE, || async { counted(database.pool()).await == positions }).await;
     let mut connection = database.pool().acquire().await.unwrap();
     assert_eq!(checkpoint(&mut connection, "counter").await.unwrap(), positions[1]);
 
@@ -78,7 +82,7 @@ async fn a_batch_that_failed_comes_again_and_counts_once() {
     });
     let third = append(&store, "c").await;
     let expected = [positions[0], positions[1], third];
-    testkit::eventually("the third is counted", || async { counted(database.pool()).await == expected }).await;
+    testkit::eventually(PATIENCE, || async { counted(database.pool()).await == expected }).await;
     stop.cancel();
     running.await.unwrap();
     store.close().await;
@@ -94,7 +98,7 @@ async fn an_event_of_another_process_is_seen_at_once_and_one_without_a_wake_up_w
         async move { store.subscribe(Counter { failures_left: 0 }, stop).await }
     });
     let first = append(&elsewhere, "a").await;
-    testkit::eventually("it is seen", || async { counted(database.pool()).await == [first] }).await;
+    testkit::eventually(PATIENCE, || async { counted(database.pool()).await == [first] }).await;
 
     // As if the notification got lost: the trigger that sends it does not run.
     let mut quiet = database.pool().begin().await.unwrap();
@@ -108,7 +112,7 @@ async fn an_event_of_another_process_is_seen_at_once_and_one_without_a_wake_up_w
     .unwrap();
     quiet.commit().await.unwrap();
     let asked = Instant::now();
-    testkit::eventually("polling finds it", || async { counted(database.pool()).await == [first, second] }).await;
+    testkit::eventually(PATIENCE, || async { counted(database.pool()).await == [first, second] }).await;
     assert!(asked.elapsed() < Duration::from_secs(10));
     stop.cancel();
     running.await.unwrap();
