@@ -10,6 +10,7 @@ mod account;
 mod binaries;
 mod cluster;
 mod error;
+mod flush;
 mod leftover;
 mod lock;
 mod readiness;
