@@ -1,0 +1,279 @@
+//! The fulfilment saga against a real database and real queues; the test plays notification.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use chrono::{TimeZone, Utc};
+use domain::{Order, OrderCommand, OrderEvent, PostedOrder, decide};
+use embedded::sqs::Sqs;
+use event_store::{AppendSettings, EventStore, Loaded, Metadata};
+use messaging::{
+    CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
+    Outgoing, Producer, ProducerSettings, QueueSettings, Queues, queues,
+};
+use sagas::Sagas;
+use testkit::Database;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A deadline that no test waits for.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// A saga at work, and the ends of its queues that notification has.
+struct Fixture {
+    database: Database,
+    store: EventStore,
+    sqs: Sqs,
+    client: Client,
+    queues: Queues,
+    stop: CancellationToken,
+    saga: JoinHandle<()>,
+}
+
+impl Fixture {
+    async fn start(answer_deadline: Duration) -> Self {
+        let database = testkit::database().await;
+        let sqs = testkit::sqs().await;
+        let client = testkit::sqs_client(&sqs.url());
+        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let (stop, saga) = run(&store, &client, &queues, answer_deadline);
+        Self { database, store, sqs, client, queues, stop, saga }
+    }
+
+    /// Takes an order as the API does.
+    async fn take(&self, order_id: &str) {
+        let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
+        let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
+        self.store.execute(order_id, Loaded::default(), &Metadata::default(), create).await.unwrap();
+    }
+
+    async fn events(&self, order_id: &str) -> Vec<&'static str> {
+        let events = self.store.read_stream::<Order>(order_id).await.unwrap();
+        events.iter().map(|event| event.decode::<Order>().unwrap()).map(|event: OrderEvent| event.name()).collect()
+    }
+
+    async fn eventually_has(&self, order_id: &str, events: &[&str]) {
+        testkit::eventually(PATIENCE, || async { self.events(order_id).await == events }).await;
+    }
+
+    async fn waiting_rows(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from saga_work").fetch_one(self.database.pool()).await.unwrap()
+    }
+
+    /// The next request for a mail, taken from the queue.
+    async fn request(&self) -> CloudEvent<NotificationRequested> {
+        let url = &self.queues.notifications.url;
+        for _ in 0..30 {
+            let received = self.client.receive_message().queue_url(url).wait_time_seconds(2).send().await.unwrap();
+            if let Some(message) = received.messages().first() {
+                let receipt = message.receipt_handle().unwrap();
+                self.client.delete_message().queue_url(url).receipt_handle(receipt).send().await.unwrap();
+                return CloudEvent::parse(message.body().unwrap()).unwrap();
+            }
+        }
+        panic!("no request came");
+    }
+
+    async fn requests_waiting(&self) -> u32 {
+        messages_in(&self.client, &self.queues.notifications.url).await
+    }
+
+    async fn answer<T: Contract>(&self, order_id: &str, data: T) {
+        let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), data);
+        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        replies.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
+    }
+
+    async fn stop_saga(&mut self) {
+        self.stop.cancel();
+        (&mut self.saga).await.unwrap();
+    }
+
+    async fn end(mut self) {
+        self.stop_saga().await;
+        self.store.close().await;
+        self.sqs.stop().await;
+    }
+}
+
+fn run(
+    store: &EventStore,
+    client: &Client,
+    queues: &Queues,
+    answer_deadline: Duration,
+) -> (CancellationToken, JoinHandle<()>) {
+    let stop = CancellationToken::new();
+    let saga = Sagas {
+        store: store.clone(),
+        notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
+        answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+        answer_deadline,
+    };
+    (stop.clone(), tokio::spawn(sagas::run(saga, stop)))
+}
+
+async fn messages_in(client: &Client, url: &str) -> u32 {
+    let name = QueueAttributeName::ApproximateNumberOfMessages;
+    let attributes = client.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await.unwrap();
+    attributes.attributes().unwrap()[&name].parse().unwrap()
+}
+
+fn sent(request: &NotificationRequested) -> NotificationSent {
+    NotificationSent {
+        notification_id: request.notification_id,
+        template: request.template,
+        recipient: "customer@example.com".into(),
+        provider_message_id: "m-1".into(),
+    }
+}
+
+fn failed(request: &NotificationRequested) -> NotificationFailed {
+    NotificationFailed {
+        notification_id: request.notification_id,
+        template: request.template,
+        reason: "no such mailbox".into(),
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_confirmed_its_mail_asked_for_and_the_answer_recorded() {
+    let saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+
+    let request = saga.request().await;
+    assert_eq!((request.subject.as_str(), request.data.attempt), ("a", 1));
+    assert_eq!((request.data.total_amount.as_str(), request.data.lines.len()), ("129.99", 1));
+    assert_eq!(saga.events("a").await, ["OrderCreated", "OrderConfirmed"]);
+    assert_eq!(saga.waiting_rows().await, 1);
+
+    saga.answer("a", sent(&request.data)).await;
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 0 }).await;
+    assert_eq!(saga.requests_waiting().await, 0);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_failed_for_good_is_on_the_order_and_so_is_its_late_success() {
+    let saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+    let request = saga.request().await;
+
+    saga.answer("a", failed(&request.data)).await;
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationFailed"]).await;
+    saga.answer("a", sent(&request.data)).await;
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationFailed", "NotificationSent"]).await;
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn a_request_that_got_lost_is_sent_again_as_the_same_mail() {
+    let saga = Fixture::start(Duration::from_secs(1)).await;
+    saga.take("a").await;
+    // Taken from the queue and never answered: as good as purged.
+    let first = saga.request().await;
+
+    let second = saga.request().await;
+    assert_eq!((first.data.attempt, second.data.attempt), (1, 2));
+    assert_eq!(first.data.notification_id, second.data.notification_id);
+    saga.answer("a", sent(&second.data)).await;
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn everything_done_twice_changes_nothing_the_second_time() {
+    let mut saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+    let request = saga.request().await;
+
+    // As after a crash between every effect and its record: the log is read from the start again.
+    saga.stop_saga().await;
+    sqlx::query("delete from subscriptions").execute(saga.database.pool()).await.unwrap();
+    sqlx::query("delete from saga_work").execute(saga.database.pool()).await.unwrap();
+    (saga.stop, saga.saga) = run(&saga.store, &saga.client, &saga.queues, NEVER);
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
+    assert_eq!(saga.events("a").await, ["OrderCreated", "OrderConfirmed"]);
+    // The request went out again under the same deduplication id, which the queue drops.
+    assert_eq!(saga.requests_waiting().await, 0);
+
+    saga.answer("a", sent(&request.data)).await;
+    saga.answer("a", sent(&request.data)).await;
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
+    testkit::eventually(PATIENCE, || async { messages_in(&saga.client, &saga.queues.replies.url).await == 0 }).await;
+    assert_eq!(saga.events("a").await.len(), 3);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn while_the_queue_is_away_orders_are_confirmed_and_their_mails_asked_for_later() {
+    let mut saga = Fixture::start(NEVER).await;
+    let address = saga.sqs.url().trim_start_matches("http://").parse().unwrap();
+    let sqs = std::mem::replace(&mut saga.sqs, testkit::sqs().await);
+    sqs.stop().await;
+    saga.take("a").await;
+
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed"]).await;
+    let reason = "select last_error from saga_work where order_id = 'a' and failures > 0";
+    testkit::eventually(PATIENCE, || async {
+        sqlx::query_scalar::<_, String>(reason).fetch_optional(saga.database.pool()).await.unwrap().is_some()
+    })
+    .await;
+
+    saga.sqs = Sqs::start(address).await.unwrap();
+    queues::ensure(&saga.client, &QueueSettings::default()).await.unwrap();
+    let request = saga.request().await;
+    assert_eq!(request.data.attempt, 1);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_nobody_ever_answers_is_given_up_and_says_so() {
+    let saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+    saga.request().await;
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
+
+    // As if an hour and a half of requests had passed.
+    sqlx::query("update saga_work set sent = 14, due_at = now()").execute(saga.database.pool()).await.unwrap();
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationFailed"]).await;
+    let events = saga.store.read_stream::<Order>("a").await.unwrap();
+    let OrderEvent::NotificationFailed(failed) = events[2].decode::<Order>().unwrap() else { panic!("not failed") };
+    assert_eq!(failed.reason, "no answer to 14 requests");
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 0 }).await;
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_about_no_order_ends_in_the_dead_letter_queue() {
+    let saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+    let request = saga.request().await;
+    saga.answer("b", sent(&request.data)).await;
+    let dead = &saga.queues.replies.dead_letter_url;
+    testkit::eventually(PATIENCE, || async { messages_in(&saga.client, dead).await == 1 }).await;
+    assert_eq!(saga.events("b").await.len(), 0);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn an_order_of_five_hundred_long_lines_still_fits_a_message() {
+    let saga = Fixture::start(NEVER).await;
+    let line = serde_json::json!({ "sku": "s", "title": "\"".repeat(220), "quantity": 1, "unitPrice": 1 });
+    let mut order = testkit::demo_order("a");
+    order["items"] = vec![line; 500].into();
+    order["totalAmount"] = 500.into();
+    let content = PostedOrder::parse(order.to_string().as_bytes()).unwrap().content;
+    let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
+    saga.store.execute("a", Loaded::default(), &Metadata::default(), create).await.unwrap();
+
+    let request = saga.request().await.data;
+    assert!(request.omitted_lines > 0);
+    assert_eq!(request.lines.len() + usize::try_from(request.omitted_lines).unwrap(), 500);
+    saga.end().await;
+}
