@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use problem::Problem;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The body of a request that says it is JSON.
 pub(crate) async fn read_json(request: Request) -> Result<Bytes, Problem> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !content_type.is_some_and(is_json) {
         return Err(Problem::unsupported_media_type("the body must be application/json, and Content-Type must say so"));
     }

@@ -1,7 +1,7 @@
 //! `POST /orders`: an order is taken, stored, and only then acknowledged.
 
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use domain::{Order, OrderCommand, OrderId, PostedOrder, decide};
 use event_store::{EventStore, Executed, Loaded, Metadata};
@@ -24,7 +24,7 @@ struct Accepted {
 
 pub(crate) async fn create_order(
     State(store): State<EventStore>,
-    Extension(trace): Extension<Trace>,
+    trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = body::read_json(request).await?;

@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
-use crate::{client, config, demo, http, migrate, replay, serve, telemetry, up};
+use crate::{bench, client, config, demo, http, migrate, replay, serve, telemetry, up};
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ enum Command {
     Demo(Demo),
     /// Rebuild a read model from the events
     Replay(Replay),
+    /// Measure a running platform
+    #[command(subcommand)]
+    Bench(Bench),
     /// Check or explain the settings
     #[command(subcommand)]
     Config(Config),
@@ -67,6 +70,9 @@ pub struct Up {
     /// Say where everything is as one line of JSON
     #[arg(long)]
     pub json: bool,
+    /// Start on a database that may lose acknowledged orders
+    #[arg(long)]
+    pub unsafe_durability: bool,
 }
 
 /// See `ordo serve --help`.
@@ -78,6 +84,9 @@ pub struct Serve {
     /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Start on a database that may lose acknowledged orders
+    #[arg(long)]
+    unsafe_durability: bool,
 }
 
 /// See `ordo migrate --help`.
@@ -114,6 +123,48 @@ pub struct Replay {
     /// Which read model
     #[arg(long, value_name = "NAME")]
     pub projection: String,
+}
+
+/// See `ordo bench --help`.
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Time orders from POST to mail; the platform and its inbox must be on this machine
+    EndToEnd(EndToEnd),
+}
+
+/// See `ordo bench end-to-end --help`.
+#[derive(Debug, Clone, Args)]
+pub struct EndToEnd {
+    /// How many orders
+    #[arg(long, value_name = "N", default_value = "100", value_parser = orders)]
+    pub orders: usize,
+    /// How many a second
+    #[arg(long, value_name = "N", default_value = "20", value_parser = rate)]
+    pub per_second: f64,
+    /// The API of the platform
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    pub api: String,
+    /// The inbox the mails arrive in
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8005")]
+    pub inbox: String,
+    /// How long to wait for the last mail
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+    /// Say it as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The inbox keeps no more mails, and all of them must be seen.
+fn orders(text: &str) -> Result<usize, String> {
+    let most = embedded::inbox::MESSAGES_KEPT;
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {most}"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.1..=100_000.0).contains(number));
+    number.ok_or_else(|| "must be a number from 0.1 to 100000".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -168,11 +219,12 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = sources(file).flag("ORDO_ROLES", "--roles", roles);
-            serve::run(load(listening(sources, args.listen))?.settings).await?;
+            serve::run(load(listening(sources, args.listen))?.settings, args.unsafe_durability).await?;
         }
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,
         Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
+        Command::Bench(Bench::EndToEnd(args)) => bench::end_to_end(&args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,
         Command::Health(args) => health(file, args).await?,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use event_store::DurabilityError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
@@ -28,6 +29,17 @@ impl Connections {
     pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
         Ok(Self { database: database?, sqs, ses })
+    }
+
+    /// Refuses a database that could forget what it acknowledged, unless that was asked for.
+    pub async fn check_durability(&self, unsafe_durability: bool) -> anyhow::Result<()> {
+        match event_store::check_durability(&self.database).await {
+            Err(off @ DurabilityError::Off { .. }) if unsafe_durability => {
+                tracing::warn!(error = %off, "started all the same, as --unsafe-durability says");
+                Ok(())
+            }
+            checked => Ok(checked?),
+        }
     }
 }
 

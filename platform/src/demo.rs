@@ -161,7 +161,7 @@ impl<'a> Journey<'a> {
 }
 
 /// The order that every client example shows.
-fn demo_order(order_id: &str) -> Value {
+pub(crate) fn demo_order(order_id: &str) -> Value {
     json!({
         "orderId": order_id,
         "customerId": "customer-42",

@@ -4,6 +4,7 @@
 //! Read [`cli`] for what can be asked of it, [`settings`] for what it can be told, [`roles`] for what it then runs.
 
 pub mod aws;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -48,6 +48,7 @@ async fn run_roles(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let connections = Connections::open(settings).await?;
+    connections.check_durability(args.unsafe_durability).await?;
     migrate::schema(&connections.database).await?;
     migrate::queues(&connections.sqs, settings).await?;
     let running = roles::start(settings, &connections, &settings.roles, listener, stop.clone()).await?;

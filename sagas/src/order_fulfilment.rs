@@ -31,8 +31,11 @@ pub struct Step {
     /// Whether the order shows that it is done.
     pub is_done: fn(&PlacedOrder) -> bool,
     /// Does it, for several orders at once. One result each, in order.
-    pub(crate) run: for<'a> fn(&'a Context, &'a [Due]) -> BoxFuture<'a, Vec<Result<Done, StepError>>>,
+    pub(crate) run: for<'a> fn(&'a Context, &'a [Due]) -> Outcomes<'a>,
 }
+
+/// What became of each order, in the order they were given.
+pub(crate) type Outcomes<'a> = BoxFuture<'a, Vec<Result<Done, StepError>>>;
 
 /// Where a step stands in its saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use domain::{Order, OrderCommand, OrderStatus, decide};
 use event_store::Metadata;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 
-use super::{Done, Due, Kind, NAME, Step, StepError, Undo};
+use super::{Done, Due, Kind, NAME, Outcomes, Step, StepError, Undo};
 use crate::Context;
 
 pub(super) const STEP: Step = Step {
@@ -16,7 +16,7 @@ pub(super) const STEP: Step = Step {
     run: confirm,
 };
 
-fn confirm<'a>(context: &'a Context, orders: &'a [Due]) -> BoxFuture<'a, Vec<Result<Done, StepError>>> {
+fn confirm<'a>(context: &'a Context, orders: &'a [Due]) -> Outcomes<'a> {
     // All at once: the store's group commit makes one transaction of them.
     join_all(orders.iter().map(|due| confirm_one(context, due))).boxed()
 }

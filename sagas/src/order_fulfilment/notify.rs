@@ -3,11 +3,10 @@
 use domain::{MailTemplate, NotificationFailed, Order, OrderCommand, OrderEvent, PlacedOrder, decide};
 use event_store::{Metadata, StoredEvent};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Template};
 use uuid::Uuid;
 
-use super::{Done, Due, Kind, NAME, Step, StepError, Undo};
+use super::{Done, Due, Kind, NAME, Outcomes, Step, StepError, Undo};
 use crate::Context;
 
 pub(super) const STEP: Step = Step {
@@ -25,7 +24,7 @@ const MAX_REQUESTS: u32 = 14;
 /// The most bytes of lines in a request: with the rest of it well below the 256 KiB that every SQS takes.
 const MAX_LINE_BYTES: usize = 192 * 1024;
 
-fn notify<'a>(context: &'a Context, orders: &'a [Due]) -> BoxFuture<'a, Vec<Result<Done, StepError>>> {
+fn notify<'a>(context: &'a Context, orders: &'a [Due]) -> Outcomes<'a> {
     async move {
         let mut results: Vec<Option<Result<Done, StepError>>> = Vec::with_capacity(orders.len());
         let mut requests = Vec::with_capacity(orders.len());
