@@ -52,3 +52,56 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
     }
     Ok(body.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    async fn read_as(content_type: Option<&str>, body: Body) -> Result<usize, u16> {
+        let mut request = Request::post("/orders");
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let read = read_json(request.body(body).unwrap()).await;
+        read.map(|body| body.len()).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn only_json_is_read() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", "application/json ;x=y"] {
+            assert_eq!(read_as(Some(json), Body::from("{}")).await, Ok(2), "{json}");
+        }
+        for other in
+            [None, Some(""), Some("text/plain"), Some("application/jsonp"), Some("application/x-www-form-urlencoded")]
+        {
+            assert_eq!(read_as(other, Body::from("{}")).await, Err(415), "{other:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_may_have_256_kib_and_no_byte_more() {
+        let json = Some("application/json");
+        assert_eq!(read_as(json, Body::from(vec![b' '; MAX_BYTES])).await, Ok(MAX_BYTES));
+        assert_eq!(read_as(json, Body::from(vec![b' '; MAX_BYTES + 1])).await, Err(413));
+        assert_eq!(read_as(json, Body::from(vec![b' '; 2 * MAX_DRAINED])).await, Err(413));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_go_on_is_not_waited_for() {
+        struct Never;
+        impl http_body::Body for Never {
+            type Data = Bytes;
+            type Error = std::convert::Infallible;
+
+            fn poll_frame(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+                std::task::Poll::Pending
+            }
+        }
+        assert_eq!(read_as(Some("application/json"), Body::new(Never)).await, Err(408));
+    }
+}

@@ -115,7 +115,13 @@ impl Worker {
         };
         let answered = self.answers.send(answer).await;
         answered.map_err(|error| HandlerError::retry(format!("the answer was not sent: {}", chain(&error))))?;
-        tracing::info!(%notification_id, order_id = request.subject, ?outcome, "notification decided");
+        // Without the recipient: whom a shop writes to does not belong in its logs.
+        match outcome {
+            Outcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
+            Outcome::Failed { reason } => {
+                tracing::warn!(%notification_id, order_id = request.subject, reason, "mail given up");
+            }
+        }
         Ok(())
     }
 
