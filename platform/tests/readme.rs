@@ -1,0 +1,30 @@
+//! The README says what the program does.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::process::Command;
+
+const README: &str = include_str!("../../README.md");
+
+fn ordo(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_ordo")).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn its_table_of_settings_is_the_programs() {
+    let table = ordo(&["config", "list"]);
+    assert!(README.contains(table.trim()), "put the output of `ordo config list` into README.md");
+}
+
+#[test]
+fn it_names_every_command() {
+    let help = ordo(&["--help"]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let mut names = 0;
+    for name in commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        assert!(README.contains(&format!("`ordo {name}")), "README.md does not name `ordo {name}`");
+        names += 1;
+    }
+    assert!(names >= 9, "{help}");
+}
