@@ -1,0 +1,15 @@
+//! The whole platform from outside: `ordo` as a process, clients over HTTP, mails in an inbox.
+//!
+//! Each test runs a platform of its own, on free ports and in temporary folders, and takes it down again whatever happens.
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+#![expect(clippy::print_stdout, reason = "what was measured is shown with the test's output")]
+
+mod bad_orders;
+mod journey;
+mod killed;
+mod mail_refused;
+mod purged;
+mod replaying;
+mod roles_apart;
+mod stopping;
+mod support;

@@ -1,0 +1,17 @@
+//! What the tests share: the platform as a process, a client, and ways to look behind both.
+
+mod client;
+mod database;
+mod folder;
+mod ordo;
+pub(crate) mod processes;
+mod watching;
+
+pub(crate) use client::{Client, NoAnswer};
+pub(crate) use database::{LogSummary, event_count, items, log_summary};
+pub(crate) use folder::folder;
+pub(crate) use ordo::{Finished, Ordo, run};
+pub(crate) use watching::{PATIENCE, count_by_order, mails_by_order, settled, until_mailed};
+
+/// A setting of the platform, as an environment variable.
+pub(crate) type Setting<'a> = (&'a str, &'a str);

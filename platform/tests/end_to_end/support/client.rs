@@ -1,0 +1,134 @@
+//! An HTTP client that sends what it is told to and shows what came back.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// No answer takes longer, a read that waits for its position included.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Talks to one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: legacy::Client<HttpConnector, Body>,
+    base: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// Nobody listens there.
+    NotSent,
+    /// The request was on its way: what became of it is not known.
+    Unknown(#[expect(dead_code, reason = "it is for whoever unwraps")] String),
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Client {
+    /// A client for the server at `base`.
+    pub(crate) fn new(base: &str) -> Self {
+        Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), base: base.to_owned() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path).await
+    }
+
+    /// Asks without a body.
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
+        self.send(method, path, None, Body::empty()).await.unwrap()
+    }
+
+    /// Posts an order as JSON.
+    pub(crate) async fn order(&self, order: &Value) -> Answer {
+        self.try_order(order).await.unwrap()
+    }
+
+    /// Posts an order to a server that may not be there.
+    pub(crate) async fn try_order(&self, order: &Value) -> Result<Answer, NoAnswer> {
+        self.send(Method::POST, "/orders", Some("application/json"), Body::from(order.to_string())).await
+    }
+
+    /// Posts a body as it is.
+    pub(crate) async fn post(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+        self.send(Method::POST, path, Some(content_type), body.into()).await.unwrap()
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Body,
+    ) -> Result<Answer, NoAnswer> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        let exchange = async {
+            let response = self.http.request(request.body(body).unwrap()).await.map_err(NoAnswer::from)?;
+            let (head, body) = response.into_parts();
+            let body = to_bytes(Body::new(body), usize::MAX).await;
+            let body = body.map_err(|error| NoAnswer::Unknown(error.to_string()))?;
+            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        };
+        let in_time = tokio::time::timeout(PATIENCE, exchange).await;
+        in_time.unwrap_or_else(|_| Err(NoAnswer::Unknown(format!("none within {PATIENCE:?}"))))
+    }
+}
+
+impl From<legacy::Error> for NoAnswer {
+    fn from(error: legacy::Error) -> Self {
+        if error.is_connect() { Self::NotSent } else { Self::Unknown(format!("{error:?}")) }
+    }
+}
+
+impl Answer {
+    /// The body, which must be JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body of an answer that must be a problem with this status.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        assert_eq!((self.status, self.header("content-type")), (status, "application/problem+json"), "{}", self.text());
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{problem}");
+        for member in ["type", "title", "code", "instance", "traceId"] {
+            assert!(problem[member].is_string(), "no {member}: {problem}");
+        }
+        problem
+    }
+
+    /// The pointers of a problem's violations.
+    pub(crate) fn pointers(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+}
