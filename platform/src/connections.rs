@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use event_store::DurabilityError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::aws;
 use crate::settings::{DatabaseUrl, Settings};
@@ -43,6 +43,11 @@ impl Connections {
     }
 }
 
+/// Whoever stalls inside a transaction holds others up, above all the writers of events, who take turns: so no session may
+/// stall for long. And a server that can't reach a client any more must find out, for the sake of that client's locks.
+const BOUNDS: &str = "set idle_in_transaction_session_timeout = '60s'; set lock_timeout = '30s';
+     set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
+
 /// A pool of connections to the database in the settings, which must answer.
 pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     let url = named(settings)?;
@@ -54,6 +59,7 @@ pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(settings.database_connections)
         .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(BOUNDS).await.map(drop) }))
         .connect_lazy_with(options))
 }
 

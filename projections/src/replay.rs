@@ -61,6 +61,7 @@ pub async fn replay(pool: &PgPool, name: &str, mut report: impl FnMut(Progress))
 
     // Held by this transaction until the rebuild is over, however it ends.
     let mut guard = pool.begin().await?;
+    sqlx::query("set local idle_in_transaction_session_timeout = 0").execute(&mut *guard).await?;
     let lock = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))";
     if !sqlx::query_scalar(lock).bind(next.name()).fetch_one(&mut *guard).await? {
         return Err(ReplayError::AlreadyRunning(name.to_owned()));

@@ -5,7 +5,7 @@
 //! a crash too, and goes on from the events. Only when to look again is kept beside them, in `saga_work`.
 //!
 //! - [`order_fulfilment`]: the steps, in order. A new step is one row there and one file beside the others.
-//! - `runner` reacts to events, `work` looks again when something is due, `answers` takes what comes back over SQS.
+//! - `runner` does what is due: after an event, and when `work` says to look again. `answers` takes what comes back over SQS.
 
 mod answers;
 pub mod order_fulfilment;
@@ -44,7 +44,7 @@ pub async fn run(sagas: Sagas, stop: CancellationToken) {
     let handler = answers::Answers::new(store.clone());
     tokio::join!(
         store.subscribe(runner.clone(), stop.clone()),
-        work::look_again(runner, stop.clone()),
+        runner.look_again(stop.clone()),
         answers.run(handler, stop.clone()),
     );
 }

@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::Order;
 use event_store::{Loaded, StoredEvent, Subscriber, SubscriberError};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::Context;
 use crate::order_fulfilment::{Done, Due, NAME, STEPS, next_step};
 use crate::work::{self, Later, Waiting};
+
+/// How often due orders are looked for. Deadlines are seconds at least.
+const POLL: Duration = Duration::from_millis(250);
+const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct Runner {
@@ -22,13 +28,42 @@ impl Runner {
         Self { context: Arc::new(context) }
     }
 
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
+    /// Looks at orders again when they are due, until told to stop.
+    pub(crate) async fn look_again(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let pause = match self.look().await {
+                Ok(0) => POLL,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::error!(
+                        saga = NAME,
+                        error = &*error as &dyn std::error::Error,
+                        "looking for due orders failed"
+                    );
+                    AFTER_ERROR
+                }
+            };
+            let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+    }
+
+    /// Looks at some that are due, and says how many.
+    async fn look(&self) -> Result<usize, SubscriberError> {
+        let mut connection = self.context.store.pool().acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let waiting = work::take_due(&mut transaction).await?;
+        if !waiting.is_empty() {
+            let ids: Vec<String> = waiting.keys().cloned().collect();
+            let streams = self.context.store.read_streams::<Order>(&ids).await?;
+            self.advance(streams, &waiting, &mut transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(waiting.len())
     }
 
     /// Does the next step of each of these orders, or forgets it when there is none. What has to be looked at again is
     /// noted in the transaction.
-    pub(crate) async fn advance(
+    async fn advance(
         &self,
         streams: HashMap<String, Vec<StoredEvent>>,
         waiting: &HashMap<String, Waiting>,

@@ -3,16 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use domain::Order;
-use event_store::SubscriberError;
-use sqlx::{Connection, PgConnection, Row};
-use tokio_util::sync::CancellationToken;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
 use crate::order_fulfilment::{Due, NAME, StepError};
-use crate::runner::Runner;
 
-/// How often due rows are looked for. Deadlines are seconds at least.
-const POLL: Duration = Duration::from_millis(250);
 /// The most orders looked at in one transaction.
 const BATCH: i64 = 100;
 /// The longest wait for an answer, and between tries of what fails.
@@ -89,48 +84,20 @@ pub(crate) async fn forget(transaction: &mut PgConnection, order_ids: &[String])
     Ok(())
 }
 
-/// Looks at orders again when they are due, until told to stop. Copies share the rows: each takes those that no other has.
-pub(crate) async fn look_again(runner: Runner, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let pause = match look(&runner).await {
-            Ok(looked_at) if looked_at == usize::try_from(BATCH).unwrap_or(usize::MAX) => continue,
-            Ok(_) => POLL,
-            Err(error) => {
-                tracing::error!(
-                    saga = NAME,
-                    error = &*error as &dyn std::error::Error,
-                    "looking for due orders failed"
-                );
-                Duration::from_secs(1)
-            }
-        };
-        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-    }
-}
-
-async fn look(runner: &Runner) -> Result<usize, SubscriberError> {
-    let store = &runner.context().store;
-    let mut connection = store.pool().acquire().await?;
-    let mut transaction = connection.begin().await?;
-    let due = sqlx::query(
+/// Takes the rows that are due and that no copy has, for the rest of the transaction, by order.
+pub(crate) async fn take_due(transaction: &mut PgConnection) -> Result<HashMap<String, Waiting>, sqlx::Error> {
+    let rows = sqlx::query(
         "select order_id, step, sent, failures from saga_work where saga = $1 and due_at <= now()
           order by due_at limit $2 for update skip locked",
     )
     .bind(NAME)
     .bind(BATCH)
-    .fetch_all(&mut *transaction)
+    .fetch_all(transaction)
     .await?;
-    let mut waiting = HashMap::with_capacity(due.len());
-    for row in &due {
+    let waiting = |row: &PgRow| {
         let (sent, failures): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
-        let (sent, failures) = (sent.unsigned_abs(), failures.unsigned_abs());
-        waiting.insert(row.try_get::<String, _>(0)?, Waiting { step: row.try_get(1)?, sent, failures });
-    }
-    if !waiting.is_empty() {
-        let ids: Vec<String> = waiting.keys().cloned().collect();
-        let streams = store.read_streams::<Order>(&ids).await?;
-        runner.advance(streams, &waiting, &mut transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(waiting.len())
+        let waiting = Waiting { step: row.try_get(1)?, sent: sent.unsigned_abs(), failures: failures.unsigned_abs() };
+        Ok((row.try_get(0)?, waiting))
+    };
+    rows.iter().map(waiting).collect()
 }

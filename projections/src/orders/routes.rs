@@ -1,5 +1,7 @@
 //! `GET /orders/{id}`, `GET /orders?customerId=`, `GET /customers/{id}/orders`.
 
+use std::sync::LazyLock;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -7,12 +9,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::Index;
+use read_models::{Index, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{LineItem, META, MailItem, OrderItem, PROJECTION, collection, customer};
 use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query};
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -57,8 +61,7 @@ async fn order(
 ) -> Result<Response, Problem> {
     let order_id = order_id(path)?;
     reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
-    let items =
-        PROJECTION.table().collection(reads.pool(), &collection(order_id.as_str())).await.map_err(Problem::internal)?;
+    let items = TABLE.collection(reads.pool(), &collection(order_id.as_str())).await.map_err(Problem::internal)?;
     let (mut order, mut lines, mut mails) = (None, Vec::new(), Vec::new());
     for item in &items {
         match item.key.sk.split('#').next() {
@@ -112,8 +115,7 @@ async fn page(
         return Ok(Json(OrdersPage { items: vec![], cursor: None }));
     }
     reads.wait_for(PROJECTION.name, asked.min_position, headers).await?;
-    let page = PROJECTION
-        .table()
+    let page = TABLE
         .query_newest_first(reads.pool(), Index::Gsi1, &customer(customer_id), limit, asked.cursor.as_deref())
         .await
         .map_err(page_problem)?;
