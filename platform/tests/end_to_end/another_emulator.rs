@@ -1,0 +1,34 @@
+//! The platform on somebody else's idea of SQS and SES: the embedded ones are not to be the measure of what it can talk to.
+
+use testkit::{demo_order, ses_client};
+
+use crate::support::{Client, Ordo, count_by_order, until_mailed};
+
+const ORDERS: usize = 20;
+const SENDER: &str = "orders@ordo.example";
+
+#[tokio::test]
+#[ignore = "needs moto_server, and its address in ORDO_TEST_MOTO: http://127.0.0.1:5000"]
+async fn orders_are_told_of_once_over_motos_queues_and_mails() {
+    // Given: a sender that SES knows, and queues that no other test uses.
+    let moto = std::env::var("ORDO_TEST_MOTO").expect("the address of a moto_server in ORDO_TEST_MOTO");
+    let identity = ses_client(&moto).create_email_identity().email_identity(SENDER).send().await;
+    // It may be there from an earlier run.
+    assert!(identity.is_ok() || identity.as_ref().is_err_and(|error| error.raw_response().is_some()), "{identity:?}");
+    let run = uuid::Uuid::now_v7().simple().to_string();
+    let settings = [("AWS_ENDPOINT_URL", moto.as_str()), ("ORDO_QUEUE_PREFIX", &run), ("ORDO_MAIL_FROM", SENDER)];
+    let ordo = Ordo::up(&settings).await;
+    let order_id = |nth: usize| format!("{run}-{nth}");
+
+    // When
+    for nth in 0..ORDERS {
+        assert_eq!(ordo.client().order(&demo_order(&order_id(nth))).await.status, 201);
+    }
+
+    // Then
+    until_mailed(&ordo.database, i64::try_from(ORDERS).unwrap()).await;
+    let known = Client::new(&moto).get("/moto-api/data.json").await.json();
+    let subjects = known["ses"]["Message"].as_array().unwrap().iter().map(|mail| mail["subject"].as_str().unwrap());
+    let ours = subjects.filter(|subject| subject.contains(&run));
+    assert_eq!(count_by_order(ours), (0..ORDERS).map(|nth| (order_id(nth), 1)).collect());
+}
