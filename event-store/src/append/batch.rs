@@ -1,9 +1,10 @@
 //! One batch of appends as one transaction.
+//!
+//! Rows go in by binary COPY, which costs Postgres less than a multi-row INSERT.
 
 use std::collections::HashSet;
 
 use sqlx::{Connection, PgConnection};
-use uuid::Uuid;
 
 use super::{AppendError, Appended, StreamAppend};
 
@@ -13,7 +14,7 @@ type Answers = Vec<Result<Appended, AppendError>>;
 /// Stores a batch. The usual case is one statement, which is its own transaction; only when it meets a conflict is the
 /// batch looked at command by command.
 pub(super) async fn store(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Answers, sqlx::Error> {
-    match insert(connection, commands).await {
+    match copy(connection, commands).await {
         Ok(positions) => Ok(answers(commands, &positions, &[])),
         Err(error) if is_conflict(&error) => store_around_conflicts(connection, commands).await,
         Err(error) => Err(error),
@@ -32,7 +33,7 @@ async fn store_around_conflicts(
     let conflicts = find_conflicts(&mut transaction, commands).await?;
     let free: Vec<&[StreamAppend]> =
         commands.iter().zip(&conflicts).filter(|(_, conflict)| !**conflict).map(|(command, _)| *command).collect();
-    let positions = insert(&mut transaction, &free).await?;
+    let positions = copy(&mut transaction, &free).await?;
     transaction.commit().await?;
     Ok(answers(commands, &positions, &conflicts))
 }
@@ -74,49 +75,53 @@ async fn find_conflicts(connection: &mut PgConnection, commands: &[&[StreamAppen
     Ok(conflicts.collect())
 }
 
-/// Inserts the events of all commands, in order, and returns their positions, in order.
-async fn insert(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Vec<i64>, sqlx::Error> {
-    let rows = commands.iter().copied().flatten().map(|stream| stream.events.len()).sum();
-    let mut types = Vec::with_capacity(rows);
-    let mut ids = Vec::with_capacity(rows);
-    let mut versions = Vec::with_capacity(rows);
-    let mut event_types = Vec::with_capacity(rows);
-    let mut event_versions = Vec::with_capacity(rows);
-    let mut payloads = Vec::with_capacity(rows);
-    let mut metadata = Vec::with_capacity(rows);
-    let mut event_ids: Vec<Uuid> = Vec::with_capacity(rows);
-    for stream in commands.iter().copied().flatten() {
-        for (version, event) in (stream.expected_version + 1..).zip(&stream.events) {
-            types.push(stream.stream_type);
-            ids.push(stream.stream_id.as_str());
-            versions.push(version);
-            event_types.push(event.event_type.as_str());
-            event_versions.push(event.event_version.as_str());
-            payloads.push(event.payload.as_str());
-            metadata.push(event.metadata.as_str());
-            event_ids.push(event.event_id);
-        }
-    }
+/// Appends the events of all commands, in order, and returns their positions, in order. Any conflict fails all of it.
+async fn copy(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Vec<i64>, sqlx::Error> {
+    let (rows, data) = encode(commands);
     if rows == 0 {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar(
-        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, event_id)
-         select t, i, s, et, ev, p::json, m::json, e
-           from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[])
-                as new(t, i, s, et, ev, p, m, e)
-         returning global_position",
-    )
-    .bind(types)
-    .bind(ids)
-    .bind(versions)
-    .bind(event_types)
-    .bind(event_versions)
-    .bind(payloads)
-    .bind(metadata)
-    .bind(event_ids)
-    .fetch_all(connection)
-    .await
+    let mut copy = connection.copy_in_raw(COPY).await?;
+    copy.send(data).await?;
+    copy.finish().await?;
+    // Under the lock nobody else drew positions, so this session's last one is the last row's, and they have no gaps.
+    let last: i64 = sqlx::query_scalar("select currval('events_global_position')").fetch_one(connection).await?;
+    Ok((last - rows + 1..=last).collect())
+}
+
+const COPY: &str = "copy events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, \
+                    event_id) from stdin (format binary)";
+
+/// The rows of all commands as COPY's binary format has them, and how many.
+fn encode(commands: &[&[StreamAppend]]) -> (i64, Vec<u8>) {
+    const FIELDS: i16 = 8;
+    let mut data = Vec::with_capacity(1024 * commands.len());
+    data.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
+    // No flags, no header extension.
+    data.extend_from_slice(&[0; 8]);
+    let mut rows = 0;
+    for stream in commands.iter().copied().flatten() {
+        for (version, event) in (stream.expected_version + 1..).zip(&stream.events) {
+            rows += 1;
+            data.extend_from_slice(&FIELDS.to_be_bytes());
+            field(&mut data, stream.stream_type.as_bytes());
+            field(&mut data, stream.stream_id.as_bytes());
+            field(&mut data, &version.to_be_bytes());
+            field(&mut data, event.event_type.as_bytes());
+            field(&mut data, event.event_version.as_bytes());
+            field(&mut data, event.payload.as_bytes());
+            field(&mut data, event.metadata.as_bytes());
+            field(&mut data, event.event_id.as_bytes());
+        }
+    }
+    data.extend_from_slice(&(-1_i16).to_be_bytes());
+    (rows, data)
+}
+
+fn field(data: &mut Vec<u8>, value: &[u8]) {
+    // Bodies are far below what COPY takes; one that were not would be refused by the server, not cut.
+    data.extend_from_slice(&i32::try_from(value.len()).unwrap_or(i32::MAX).to_be_bytes());
+    data.extend_from_slice(value);
 }
 
 /// Deals the positions of the inserted events out to the commands that were not in conflict.
