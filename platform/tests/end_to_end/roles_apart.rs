@@ -1,6 +1,9 @@
 //! Each role as processes of its own, two copies of each.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use testkit::demo_order;
 
 use crate::support::{LogSummary, Ordo, log_summary, mails_by_order, run, settled, until_mailed};
@@ -23,7 +26,8 @@ async fn two_copies_of_each_role_do_everything_once() {
     let migrated = run(&["migrate", "--queues"], &settings).await;
     assert_eq!(migrated.code, 0, "{}", migrated.err);
     let roles = ["command-api", "projections", "sagas", "notification"];
-    let copies = join_all(roles.iter().flat_map(|role| [role, role]).map(|role| Ordo::serve(role, &settings))).await;
+    let mut copies =
+        join_all(roles.iter().flat_map(|role| [role, role]).map(|role| Ordo::serve(role, &settings))).await;
     let client = |nth: usize| copies[nth].client();
     let (writers, readers) = ([client(0), client(1)], [client(2), client(3)]);
 
@@ -57,6 +61,13 @@ async fn two_copies_of_each_role_do_everything_once() {
     // A process answers for its own roles only.
     writers[0].get("/orders/apart-0").await.problem(404);
     readers[0].order(&demo_order("nobody")).await.problem(405);
+
+    // Each ends when it is asked to, whatever it waits for.
+    copies.iter().for_each(|copy| copy.signal(Signal::TERM));
+    for copy in &mut copies {
+        let status = copy.ended(Duration::from_secs(10)).await.expect("it still runs ten seconds later");
+        assert_eq!(status.code(), Some(0), "{}", copy.log());
+    }
 }
 
 fn order_id(nth: usize) -> String {
