@@ -45,7 +45,8 @@ pub(crate) async fn create_order(
             decide(order, OrderCommand::CreateOrder(posted.content.clone()))
         })
         .await
-        .map_err(refusal::failed)?;
+        // Where it is not known whether the order is stored, it can be sent again under the id that was made for it.
+        .map_err(|error| refusal::failed(error).with("orderId", order_id.as_str()))?;
     // Posted again, an order gets the answer it got the first time.
     let position = match executed {
         Executed::Appended(appended) => appended.position,

@@ -5,7 +5,9 @@
 
 mod batch;
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
@@ -19,6 +21,8 @@ use crate::wake::Wake;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
 const MAX_BATCH: usize = 512;
+/// How long a batch may take: somewhat longer than the server lets it wait for another writer.
+const PATIENCE: Duration = Duration::from_secs(35);
 
 /// Events for one stream, which must be at `expected_version` (0: it has none yet).
 #[derive(Debug, Clone)]
@@ -85,6 +89,10 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
+    pub(crate) fn is_running(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
     pub(crate) fn start(
         pool: PgPool,
         settings: AppendSettings,
@@ -106,7 +114,8 @@ impl crate::EventStore {
             mpsc::error::TrySendError::Full(_) => AppendError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;
-        answered.await.unwrap_or(Err(AppendError::Closed))
+        // The writer died over it.
+        answered.await.unwrap_or_else(|_| Err(AppendError::Unknown(Arc::new(sqlx::Error::WorkerCrashed))))
     }
 }
 
@@ -134,7 +143,9 @@ impl Writer {
     }
 
     async fn write(&mut self, batch: &mut Vec<Waiting>) {
-        let answers = match self.store(batch).await {
+        // A database that says nothing must not hold up all writing until TCP gives up.
+        let stored = tokio::time::timeout(PATIENCE, self.store(batch)).await;
+        let answers = match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))) {
             Ok(answers) => {
                 self.wake.wake();
                 answers

@@ -22,8 +22,10 @@ use tokio_util::task::TaskTracker;
 pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
 pub use event::{DecodeError, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
-pub use read::{Loaded, ReadError, head, read_after};
-pub use subscription::{Subscriber, SubscriberError, checkpoint, lock_checkpoint, save_checkpoint};
+pub use read::{Loaded, ReadError, read_after};
+pub use subscription::{
+    Subscriber, SubscriberError, TookTooLong, checkpoints, lock_checkpoint, save_checkpoint, within_patience,
+};
 
 /// A handle to the event store; clones share its writer and its wake-ups.
 #[derive(Clone)]
@@ -47,6 +49,11 @@ impl EventStore {
     /// The database it stands on.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Whether it takes events.
+    pub fn is_running(&self) -> bool {
+        self.appender.is_running()
     }
 
     /// Writes what is already queued, refuses what comes after, and ends the store's tasks.

@@ -58,17 +58,7 @@ pub enum ReadError {
 impl EventStore {
     /// A stream, folded from all its events.
     pub async fn load<A: Aggregate>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
-        let ids = [stream_id.to_owned()];
-        Ok(self.load_many(&ids).await?.remove(stream_id).unwrap_or_default())
-    }
-
-    /// Several streams, folded; those without events are missing.
-    pub async fn load_many<A: Aggregate>(
-        &self,
-        stream_ids: &[String],
-    ) -> Result<HashMap<String, Loaded<A>>, ReadError> {
-        let streams = self.read_streams::<A>(stream_ids).await?;
-        streams.into_iter().map(|(id, events)| Ok((id, Loaded::fold(&events)?))).collect()
+        Ok(Loaded::fold(&self.read_stream::<A>(stream_id).await?)?)
     }
 
     /// The events of several streams, each oldest first; those without events are missing.
@@ -107,9 +97,4 @@ pub async fn read_after(
     let query = format!("select {COLUMNS} from events where global_position > $1 order by global_position limit $2");
     let rows = sqlx::query(&query).bind(position).bind(limit).fetch_all(connection).await?;
     rows.iter().map(StoredEvent::from_row).collect()
-}
-
-/// The position of the last event that can be seen; 0: there is none.
-pub async fn head(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("select coalesce(max(global_position), 0) from events").fetch_one(connection).await
 }

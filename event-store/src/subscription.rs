@@ -3,10 +3,11 @@
 //! The checkpoint row is locked for as long as a batch is handled. So copies of a subscriber take turns, one that dies
 //! frees the row with its connection, and what the subscriber writes in the same transaction happens exactly once.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::StoredEvent;
@@ -44,6 +45,30 @@ enum StepError {
     Database(#[from] sqlx::Error),
     #[error("the subscriber failed on events {from} to {to}")]
     Subscriber { from: i64, to: i64, source: SubscriberError },
+    #[error(transparent)]
+    TookTooLong(#[from] TookTooLong),
+}
+
+/// Work in a transaction took too long and was given up; it is as if it had never begun.
+#[derive(Debug, thiserror::Error)]
+#[error("it took too long, or the process is stopping")]
+pub struct TookTooLong;
+
+/// Gives work that holds a transaction open a bounded time: less than the server lets a transaction stand idle, and
+/// little once the process is told to stop. What it did in the transaction is undone then, so it must be such that it
+/// can be done again.
+pub async fn within_patience<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, TookTooLong> {
+    const PATIENCE: Duration = Duration::from_secs(50);
+    const ONCE_STOPPED: Duration = Duration::from_secs(3);
+    let stopped = async {
+        stop.cancelled().await;
+        tokio::time::sleep(ONCE_STOPPED).await;
+    };
+    tokio::select! {
+        done = work => Ok(done),
+        () = tokio::time::sleep(PATIENCE) => Err(TookTooLong),
+        () = stopped => Err(TookTooLong),
+    }
 }
 
 impl EventStore {
@@ -54,7 +79,8 @@ impl EventStore {
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
             ear.clear();
-            let pause = match self.step(&mut subscriber).await {
+            let step = within_patience(&stop, self.step(&mut subscriber)).await;
+            let pause = match step.unwrap_or_else(|error| Err(error.into())) {
                 Ok(Step::Handled) => {
                     backoff = BACKOFF.0;
                     continue;
@@ -86,7 +112,8 @@ impl EventStore {
         };
         let events = read_after(&mut transaction, position, BATCH).await?;
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
-            transaction.commit().await?;
+            // A commit would wait for the disk, for nothing.
+            transaction.rollback().await?;
             return Ok(Step::NothingNew);
         };
         subscriber.handle(&events, &mut transaction).await.map_err(|source| StepError::Subscriber {
@@ -100,10 +127,10 @@ impl EventStore {
     }
 }
 
-/// How far a subscription has come; 0: it has not begun.
-pub async fn checkpoint(connection: &mut PgConnection, name: &str) -> Result<i64, sqlx::Error> {
-    let position = sqlx::query_scalar("select position from subscriptions where name = $1").bind(name);
-    Ok(position.fetch_optional(connection).await?.unwrap_or(0))
+/// How far each subscription has come; one that has not begun is missing.
+pub async fn checkpoints(pool: &PgPool) -> Result<HashMap<String, i64>, sqlx::Error> {
+    let positions = sqlx::query_as("select name, position from subscriptions").fetch_all(pool).await?;
+    Ok(positions.into_iter().collect())
 }
 
 /// Takes a subscription's checkpoint for the rest of the transaction; `None` while a copy has it.

@@ -32,14 +32,14 @@ pub async fn create_tables(pool: &PgPool) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Keeps every read model up to date until told to stop.
+/// Keeps every read model up to date until told to stop. Returns early only if one of them panicked.
 pub async fn run(store: EventStore, stop: CancellationToken) {
     let mut running = JoinSet::new();
     for projection in REGISTRY {
         let (store, stop) = (store.clone(), stop.clone());
         running.spawn(async move { store.subscribe(runner::Runner::new(projection), stop).await });
     }
-    while running.join_next().await.is_some() {}
+    while let Some(Ok(())) = running.join_next().await {}
 }
 
 /// The GET routes of every read model.

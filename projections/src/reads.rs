@@ -1,26 +1,32 @@
 //! What all reads share: their state, waiting for a position, their errors.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use domain::OrderId;
-use event_store::{EventStore, checkpoint};
+use event_store::{EventStore, checkpoints};
 use http::HeaderMap;
 use problem::{FieldError, Problem};
 use read_models::QueryError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, watch};
 
 /// How long a read waits for its view to reach the asked position.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the database is asked how far the projections are, while reads wait.
+const ASK_EVERY: Duration = Duration::from_millis(2);
 
 /// What a read needs.
 #[derive(Clone)]
 pub(crate) struct Reads {
     pub(crate) store: EventStore,
+    progress: Arc<Progress>,
 }
 
 /// `?minPosition=`: the view must have passed this position of the log.
@@ -32,7 +38,7 @@ pub(crate) struct ReadQuery {
 
 impl Reads {
     pub(crate) fn new(store: EventStore) -> Self {
-        Self { store }
+        Self { store, progress: Arc::default() }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -49,23 +55,44 @@ impl Reads {
         let Some(wanted) = min_position.map_or_else(|| from_header(headers), |wanted| Ok(Some(wanted)))? else {
             return Ok(());
         };
-        let until = Instant::now() + PATIENCE;
-        let mut pause = Duration::from_millis(1);
+        let reached = tokio::time::timeout(PATIENCE, self.progress.reaches(self.pool(), projection, wanted)).await;
+        reached.map_err(|_| {
+            let detail = format!("the view has not reached position {wanted} yet");
+            Problem::unavailable("projection-lagging", detail, Duration::from_secs(1))
+        })?
+    }
+}
+
+/// How far the projections are, as far as this process knows. Many reads may wait: one of them asks for all.
+#[derive(Default)]
+pub(crate) struct Progress {
+    known: watch::Sender<HashMap<String, i64>>,
+    asking: Mutex<()>,
+}
+
+impl Progress {
+    async fn reaches(&self, pool: &PgPool, projection: &str, wanted: i64) -> Result<(), Problem> {
+        let mut known = self.known.subscribe();
         loop {
-            let mut connection = self.pool().acquire().await.map_err(Problem::internal)?;
-            let position = checkpoint(&mut connection, projection).await.map_err(Problem::internal)?;
-            drop(connection);
-            if position >= wanted {
+            if known.borrow_and_update().get(projection).is_some_and(|position| *position >= wanted) {
                 return Ok(());
             }
-            if Instant::now() >= until {
-                let detail = format!("the view is at position {position} and has not reached {wanted} yet");
-                return Err(Problem::unavailable("projection-lagging", detail, Duration::from_secs(1)));
+            tokio::select! {
+                // The sender is this very struct's.
+                _ = known.changed() => {}
+                _asking = self.asking.lock() => {
+                    let positions = checkpoints(pool).await.map_err(unavailable)?;
+                    self.known.send_replace(positions);
+                    tokio::time::sleep(ASK_EVERY).await;
+                }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
+}
+
+/// The database did not answer a read.
+pub(crate) fn unavailable(error: sqlx::Error) -> Problem {
+    Problem::unavailable("database-unavailable", "the database failed", Duration::from_secs(1)).caused_by(error)
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
@@ -87,7 +114,7 @@ pub(crate) fn order_id(path: Result<Path<String>, PathRejection>) -> Result<Orde
 /// A parameter that was given and is wrong.
 pub(crate) fn invalid(parameter: &str, message: impl std::fmt::Display) -> Problem {
     Problem::invalid(vec![FieldError {
-        pointer: format!("/{parameter}"),
+        pointer: format!("?{parameter}"),
         code: "invalid".into(),
         message: message.to_string(),
     }])
@@ -97,6 +124,7 @@ pub(crate) fn invalid(parameter: &str, message: impl std::fmt::Display) -> Probl
 pub(crate) fn page_problem(error: QueryError) -> Problem {
     match error {
         QueryError::Cursor(error) => invalid("cursor", error),
-        QueryError::Encode(_) | QueryError::Database(_) => Problem::internal(error),
+        QueryError::Database(error) => unavailable(error),
+        QueryError::Encode(_) => Problem::internal(error),
     }
 }

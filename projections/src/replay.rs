@@ -54,10 +54,9 @@ pub enum ReplayError {
 
 /// Rebuilds the read model of this name: folds the whole log into a new table, catches up with the live one, and takes
 /// its place in one transaction. Readers see the old items until then and the new ones from then on.
-pub async fn replay(pool: &PgPool, name: &str, mut report: impl FnMut(Progress)) -> Result<Replayed, ReplayError> {
+pub async fn replay(pool: &PgPool, name: &str, report: impl FnMut(Progress)) -> Result<Replayed, ReplayError> {
     let projection = find(name)?;
-    let live = projection.table();
-    let next = Table::named(format!("{}_next", live.name()));
+    let next = Table::named(format!("{}_next", projection.table().name()));
 
     // Held by this transaction until the rebuild is over, however it ends.
     let mut guard = pool.begin().await?;
@@ -67,6 +66,21 @@ pub async fn replay(pool: &PgPool, name: &str, mut report: impl FnMut(Progress))
         return Err(ReplayError::AlreadyRunning(name.to_owned()));
     }
 
+    let rebuilt = rebuild(pool, projection, next.clone(), report).await;
+    if rebuilt.is_err() {
+        // Half a table is of no use to anyone; if it can't be removed now, the next rebuild does.
+        let _ = next.drop(&mut *pool.acquire().await?).await;
+    }
+    guard.rollback().await?;
+    rebuilt
+}
+
+async fn rebuild(
+    pool: &PgPool,
+    projection: &'static Projection,
+    next: Table,
+    mut report: impl FnMut(Progress),
+) -> Result<Replayed, ReplayError> {
     let mut connection = pool.acquire().await?;
     next.clone().drop(&mut connection).await?;
     next.create(&mut connection).await?;
@@ -83,10 +97,9 @@ pub async fn replay(pool: &PgPool, name: &str, mut report: impl FnMut(Progress))
     let take = "insert into subscriptions (name) values ($1) on conflict (name) do update set updated_at = now()";
     sqlx::query(take).bind(projection.name).execute(&mut *swap).await?;
     while rebuild.batch(&mut swap).await? {}
-    rebuild.next.replace(&mut swap, &live).await?;
+    rebuild.next.replace(&mut swap, &projection.table()).await?;
     save_checkpoint(&mut swap, projection.name, rebuild.done.position).await?;
     swap.commit().await?;
-    guard.rollback().await?;
     Ok(rebuild.done)
 }
 

@@ -7,14 +7,14 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use domain::Order;
+use domain::{Order, OrderEvent};
 use event_store::StoredEvent;
 use problem::Problem;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::reads::{Reads, order_id};
+use crate::reads::{Reads, order_id, unavailable};
 
 pub(crate) fn routes() -> Router<Reads> {
     Router::new().route("/orders/{order_id}/events", get(timeline))
@@ -46,7 +46,7 @@ async fn timeline(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Timeline>, Problem> {
     let order_id = order_id(path)?.to_string();
-    let events = reads.store.read_stream::<Order>(&order_id).await.map_err(Problem::internal)?;
+    let events = reads.store.read_stream::<Order>(&order_id).await.map_err(unavailable)?;
     if events.is_empty() {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     }
@@ -58,16 +58,29 @@ impl TryFrom<StoredEvent> for Entry {
     type Error = serde_json::Error;
 
     fn try_from(event: StoredEvent) -> Result<Self, Self::Error> {
-        // The payload is `{"OrderCreated": {…}}`; the name is shown beside it already.
-        let mut payload: BTreeMap<String, Box<RawValue>> = serde_json::from_str(event.payload.get())?;
+        let data = match event.decode::<Order>() {
+            // What pays for the order is nobody's business but the payment provider's.
+            Ok(OrderEvent::OrderCreated(mut content)) => {
+                content.payment_token = None;
+                to_raw_value(&content)?
+            }
+            // An event that is not known here is shown as it is stored.
+            Ok(_) | Err(_) => content(&event)?,
+        };
         Ok(Self {
             version: event.version,
             position: event.position,
-            data: payload.remove(&event.event_type).unwrap_or(event.payload),
+            data,
             event_type: event.event_type,
             event_id: event.event_id,
             recorded_at: event.recorded_at,
             metadata: event.metadata,
         })
     }
+}
+
+/// What happened, without the name that is shown beside it: the payload is `{"OrderConfirmed": {…}}`.
+fn content(event: &StoredEvent) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut payload: BTreeMap<String, Box<RawValue>> = serde_json::from_str(event.payload.get())?;
+    Ok(payload.remove(&event.event_type).unwrap_or_else(|| event.payload.clone()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use domain::{MailTemplate, NotificationFailed, NotificationSent, Order, OrderCommand, PostedOrder, decide};
-use event_store::{AppendSettings, EventStore, Executed, Loaded, Metadata, checkpoint};
+use event_store::{AppendSettings, EventStore, Executed, Loaded, Metadata, checkpoints};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -85,8 +85,8 @@ impl Fixture {
 
     async fn eventually_at(&self, position: i64) {
         testkit::eventually(PATIENCE, || async {
-            let mut connection = self.database.pool().acquire().await.unwrap();
-            checkpoint(&mut connection, "orders").await.unwrap() >= position
+            let positions = checkpoints(self.database.pool()).await.unwrap();
+            positions.get("orders").is_some_and(|reached| *reached >= position)
         })
         .await;
     }
@@ -138,6 +138,32 @@ async fn a_mail_that_failed_is_listed_with_its_reason() {
     let (_, order) = reads.get(&format!("/orders/a?minPosition={position}")).await;
     assert_eq!(order["mails"][0]["status"], "failed");
     assert_eq!(order["mails"][0]["reason"], "no such mailbox");
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn what_pays_for_an_order_is_shown_to_nobody() {
+    let reads = Fixture::running().await;
+    let mut body = testkit::demo_order("a");
+    body["paymentToken"] = json!("tok_secret");
+    let content = PostedOrder::parse(body.to_string().as_bytes()).unwrap().content;
+    let position = reads.does("a", OrderCommand::CreateOrder(content)).await;
+    for uri in [format!("/orders/a?minPosition={position}"), "/orders/a/events".to_owned()] {
+        let (status, answer) = reads.get(&uri).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(!answer.to_string().contains("tok_secret"), "{answer}");
+    }
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn without_its_database_a_read_is_told_to_come_back() {
+    let reads = Fixture::new().await;
+    reads.database.pool().close().await;
+    for uri in ["/orders/a", "/orders/a?minPosition=1", "/orders/a/events", "/customers/c/orders"] {
+        let (status, problem) = reads.get(uri).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (503, &json!("database-unavailable")), "{uri}");
+    }
     reads.end().await;
 }
 

@@ -94,9 +94,9 @@ impl StepError {
     }
 }
 
-/// What is to be done next with an order; `None`: its saga has ended.
-pub fn next_step(order: &PlacedOrder) -> Option<&'static Step> {
-    STEPS.iter().find(|step| !(step.is_done)(order))
+/// What is to be done next with an order, and which step that is; `None`: its saga has ended.
+pub fn next_step(order: &PlacedOrder) -> Option<(usize, &'static Step)> {
+    STEPS.iter().enumerate().find(|(_, step)| !(step.is_done)(order))
 }
 
 #[cfg(test)]

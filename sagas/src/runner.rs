@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::Order;
-use event_store::{Loaded, StoredEvent, Subscriber, SubscriberError};
+use event_store::{Loaded, StoredEvent, Subscriber, SubscriberError, within_patience};
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::Context;
-use crate::order_fulfilment::{Done, Due, NAME, STEPS, next_step};
+use crate::order_fulfilment::{Done, Due, NAME, STEPS, StepError, next_step};
 use crate::work::{self, Later, Waiting};
 
 /// How often due orders are looked for. Deadlines are seconds at least.
@@ -31,7 +31,8 @@ impl Runner {
     /// Looks at orders again when they are due, until told to stop.
     pub(crate) async fn look_again(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let pause = match self.look().await {
+            let looked = within_patience(&stop, self.look()).await;
+            let pause = match looked.unwrap_or_else(|error| Err(error.into())) {
                 Ok(0) => POLL,
                 Ok(_) => continue,
                 Err(error) => {
@@ -55,6 +56,8 @@ impl Runner {
         if !waiting.is_empty() {
             let ids: Vec<String> = waiting.keys().cloned().collect();
             let streams = self.context.store.read_streams::<Order>(&ids).await?;
+            let gone: Vec<String> = ids.into_iter().filter(|id| !streams.contains_key(id)).collect();
+            work::forget(&mut transaction, &gone).await?;
             self.advance(streams, &waiting, &mut transaction).await?;
         }
         transaction.commit().await?;
@@ -70,20 +73,28 @@ impl Runner {
         transaction: &mut PgConnection,
     ) -> Result<(), SubscriberError> {
         let mut ended = Vec::new();
+        let mut later = Vec::new();
         let mut due: BTreeMap<usize, Vec<Due>> = BTreeMap::new();
         for (order_id, events) in streams {
-            let stream = Loaded::<Order>::fold(&events)?;
+            let stream = match Loaded::<Order>::fold(&events) {
+                Ok(stream) => stream,
+                // One order that can't be read must not keep the deadlines of the others from being met.
+                Err(error) if let Some(tried) = waiting.get(&order_id) => {
+                    tracing::error!(order_id, error = &error as &dyn std::error::Error, "order can't be read");
+                    later.push(Later::retry(order_id, tried.clone(), StepError::new(&error)));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let Order::Placed(order) = &stream.state else { continue };
-            let Some(step) = next_step(order) else {
+            let Some((at, step)) = next_step(order) else {
                 ended.push(order_id);
                 continue;
             };
-            let at = STEPS.iter().position(|known| known.name == step.name).unwrap_or(0);
             // Requests of an earlier step do not count against this one.
             let sent = waiting.get(&order_id).filter(|waiting| waiting.step == step.name).map_or(0, |row| row.sent);
             due.entry(at).or_default().push(Due { order: (**order).clone(), order_id, stream, events, sent });
         }
-        let mut later = Vec::new();
         for (at, orders) in due {
             let step = &STEPS[at];
             let results = (step.run)(&self.context, &orders).await;
@@ -95,7 +106,8 @@ impl Runner {
                     Err(error) => {
                         tracing::warn!(order_id = due.order_id, step = step.name, %error, "step could not be tried");
                         let failures = waiting.get(&due.order_id).map_or(0, |row| row.failures);
-                        later.push(Later::retry(due, step.name, failures, error));
+                        let tried = Waiting { step: step.name.to_owned(), sent: due.sent, failures };
+                        later.push(Later::retry(due.order_id, tried, error));
                     }
                 }
             }

@@ -15,6 +15,7 @@ const MAX_WAIT: Duration = Duration::from_secs(600);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// What is known of an order that waits.
+#[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     pub(crate) step: String,
     pub(crate) sent: u32,
@@ -24,7 +25,7 @@ pub(crate) struct Waiting {
 /// A row to write: look at this order again then.
 pub(crate) struct Later {
     order_id: String,
-    step: &'static str,
+    step: String,
     sent: u32,
     failures: u32,
     wait: Duration,
@@ -35,13 +36,14 @@ impl Later {
     /// The step's request went out; by then an answer should have come.
     pub(crate) fn answer(due: Due, step: &'static str, deadline: Duration) -> Self {
         let wait = doubled(deadline, due.sent).min(MAX_WAIT.max(deadline));
-        Self { order_id: due.order_id, step, sent: due.sent + 1, failures: 0, wait, last_error: None }
+        Self { order_id: due.order_id, step: step.to_owned(), sent: due.sent + 1, failures: 0, wait, last_error: None }
     }
 
-    /// The step could not be tried, for the so many and first time in a row.
-    pub(crate) fn retry(due: Due, step: &'static str, failures: u32, error: StepError) -> Self {
+    /// The step could not be tried, again or for the first time.
+    pub(crate) fn retry(order_id: String, tried: Waiting, error: StepError) -> Self {
+        let Waiting { step, sent, failures } = tried;
         let wait = doubled(Duration::from_secs(1), failures).min(MAX_BACKOFF);
-        Self { order_id: due.order_id, step, sent: due.sent, failures: failures + 1, wait, last_error: Some(error.0) }
+        Self { order_id, step, sent, failures: failures + 1, wait, last_error: Some(error.0) }
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) async fn note(transaction: &mut PgConnection, rows: &[Later]) -> Resu
     )
     .bind(NAME)
     .bind(rows.iter().map(|row| row.order_id.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.step).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.step.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| i32::try_from(row.sent).unwrap_or(i32::MAX)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| i32::try_from(row.failures).unwrap_or(i32::MAX)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| i64::try_from(row.wait.as_millis()).unwrap_or(i64::MAX)).collect::<Vec<_>>())

@@ -277,3 +277,68 @@ async fn an_order_of_five_hundred_long_lines_still_fits_a_message() {
     assert_eq!(request.lines.len() + usize::try_from(request.omitted_lines).unwrap(), 500);
     saga.end().await;
 }
+
+#[tokio::test]
+async fn a_queue_that_says_nothing_does_not_hold_up_orders() {
+    let mut saga = Fixture::start(NEVER).await;
+    saga.stop_saga().await;
+    // It takes every connection and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let accepting = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = silent.accept().await {
+            connections.push(connection);
+        }
+    });
+    let client = testkit::sqs_client(&format!("http://{address}"));
+    (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, NEVER);
+    saga.take("a").await;
+    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed"]).await;
+    saga.take("b").await;
+
+    saga.eventually_has("b", &["OrderCreated", "OrderConfirmed"]).await;
+    let noted = "select count(*) from saga_work where failures > 0 and last_error is not null";
+    testkit::eventually(PATIENCE, || async {
+        sqlx::query_scalar::<_, i64>(noted).fetch_one(saga.database.pool()).await.unwrap() == 2
+    })
+    .await;
+    saga.end().await;
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn one_order_that_cannot_be_read_does_not_hold_up_the_deadlines_of_others() {
+    let saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+    saga.request().await;
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
+    let pool = saga.database.pool();
+    // The subscription stops at it; what is due goes on.
+    sqlx::query(
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+         values ('order', 'strange', 1, 'OrderTeleported', '1.0', '{\"OrderTeleported\":{}}', '{}')",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into saga_work (saga, order_id, step, due_at)
+         select 'order_fulfilment', id, 'notify', now() - interval '1 day' from unnest(array['strange', 'gone']) as id",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    sqlx::query("update saga_work set due_at = now() where order_id = 'a'").execute(pool).await.unwrap();
+
+    assert_eq!(saga.request().await.data.attempt, 2);
+    let noted = "select last_error from saga_work where order_id = 'strange' and failures > 0";
+    testkit::eventually(PATIENCE, || async {
+        let error: Option<String> = sqlx::query_scalar(noted).fetch_optional(pool).await.unwrap();
+        error.is_some_and(|error| error.contains("OrderTeleported"))
+    })
+    .await;
+    // Of the order that is not there nothing is left.
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 2 }).await;
+    saga.end().await;
+}

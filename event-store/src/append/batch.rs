@@ -4,19 +4,22 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Executor, PgConnection, Row};
 
 use super::{AppendError, Appended, StreamAppend};
 
 /// What became of each command, in order.
 type Answers = Vec<Result<Appended, AppendError>>;
 
-/// Stores a batch. The usual case is one statement, which is its own transaction; only when it meets a conflict is the
-/// batch looked at command by command.
+/// Stores a batch. Only when it meets a conflict is the batch looked at command by command: it is then written twice.
 pub(super) async fn store(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Answers, sqlx::Error> {
+    connection.execute("begin").await?;
     match copy(connection, commands).await {
         Ok(positions) => Ok(answers(commands, &positions, &[])),
-        Err(error) if is_conflict(&error) => store_around_conflicts(connection, commands).await,
+        Err(error) if is_conflict(&error) => {
+            connection.execute("rollback").await?;
+            store_around_conflicts(connection, commands).await
+        }
         Err(error) => Err(error),
     }
 }
@@ -28,13 +31,11 @@ async fn store_around_conflicts(
     connection: &mut PgConnection,
     commands: &[&[StreamAppend]],
 ) -> Result<Answers, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query("select events_lock()").execute(&mut *transaction).await?;
-    let conflicts = find_conflicts(&mut transaction, commands).await?;
+    connection.execute("begin; select events_lock()").await?;
+    let conflicts = find_conflicts(connection, commands).await?;
     let free: Vec<&[StreamAppend]> =
         commands.iter().zip(&conflicts).filter(|(_, conflict)| !**conflict).map(|(command, _)| *command).collect();
-    let positions = copy(&mut transaction, &free).await?;
-    transaction.commit().await?;
+    let positions = copy(connection, &free).await?;
     Ok(answers(commands, &positions, &conflicts))
 }
 
@@ -75,17 +76,18 @@ async fn find_conflicts(connection: &mut PgConnection, commands: &[&[StreamAppen
     Ok(conflicts.collect())
 }
 
-/// Appends the events of all commands, in order, and returns their positions, in order. Any conflict fails all of it.
+/// Writes the events of all commands, in order, commits, and returns their positions, in order. Any conflict fails all.
 async fn copy(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Vec<i64>, sqlx::Error> {
     let (rows, data) = encode(commands);
     if rows == 0 {
+        connection.execute("commit").await?;
         return Ok(Vec::new());
     }
     let mut copy = connection.copy_in_raw(COPY).await?;
     copy.send(data).await?;
     copy.finish().await?;
     // Under the lock nobody else drew positions, so this session's last one is the last row's, and they have no gaps.
-    let last: i64 = sqlx::query_scalar("select currval('events_global_position')").fetch_one(connection).await?;
+    let last: i64 = connection.fetch_one("select currval('events_global_position'); commit").await?.try_get(0)?;
     Ok((last - rows + 1..=last).collect())
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{LineItem, META, MailItem, OrderItem, PROJECTION, collection, customer};
-use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query};
+use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query, unavailable};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
 
@@ -61,7 +61,7 @@ async fn order(
 ) -> Result<Response, Problem> {
     let order_id = order_id(path)?;
     reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
-    let items = TABLE.collection(reads.pool(), &collection(order_id.as_str())).await.map_err(Problem::internal)?;
+    let items = TABLE.collection(reads.pool(), &collection(order_id.as_str())).await.map_err(unavailable)?;
     let (mut order, mut lines, mut mails) = (None, Vec::new(), Vec::new());
     for item in &items {
         match item.key.sk.split('#').next() {

@@ -1,5 +1,7 @@
 //! Tells the customer that the order is confirmed: a request over SQS, answered over SQS.
 
+use std::time::Duration;
+
 use domain::{MailTemplate, NotificationFailed, Order, OrderCommand, OrderEvent, PlacedOrder, decide};
 use event_store::{Metadata, StoredEvent};
 use futures_util::FutureExt;
@@ -21,6 +23,8 @@ const TEMPLATE: MailTemplate = MailTemplate::OrderConfirmed;
 /// How often a mail is asked for before it is given up. With the wait doubled each time up to ten minutes, that takes
 /// about an hour and a half: longer than notification is down without anyone noticing.
 const MAX_REQUESTS: u32 = 14;
+/// How long the queue may take for all requests of a batch.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The most bytes of lines in a request: with the rest of it well below the 256 KiB that every SQS takes.
 const MAX_LINE_BYTES: usize = 192 * 1024;
 
@@ -41,11 +45,14 @@ fn notify<'a>(context: &'a Context, orders: &'a [Due]) -> Outcomes<'a> {
                 }
             });
         }
-        let mut sent = context.notifications.send(requests).await.into_iter();
+        // A queue that says nothing must not hold the transaction open until the server ends it: then nothing would be
+        // noted. What did go out goes out again under the same id, which the queue drops.
+        let sent = tokio::time::timeout(PATIENCE, context.notifications.send(requests)).await;
+        let mut sent = sent.unwrap_or_default().into_iter();
         let of_request = |sent: Option<Result<(), messaging::SendError>>| match sent {
             Some(Ok(())) => Ok(Done::Asked),
             Some(Err(error)) => Err(StepError::new(&error)),
-            None => Err(StepError("the producer gave no result".to_owned())),
+            None => Err(StepError(format!("the queue did not take it within {} s", PATIENCE.as_secs()))),
         };
         results.into_iter().map(|result| result.unwrap_or_else(|| of_request(sent.next()))).collect()
     }

@@ -19,7 +19,7 @@ fn confirmed() -> OrderEvent {
 }
 
 fn next(order: &PlacedOrder) -> Option<&'static str> {
-    next_step(order).map(|step| step.name)
+    next_step(order).map(|(_, step)| step.name)
 }
 
 #[test]
