@@ -149,7 +149,7 @@ async fn an_order_is_confirmed_its_mail_asked_for_and_the_answer_recorded() {
     assert_eq!((request.subject.as_str(), request.data.attempt), ("a", 1));
     assert_eq!((request.data.total_amount.as_str(), request.data.lines.len()), ("129.99", 1));
     assert_eq!(saga.events("a").await, ["OrderCreated", "OrderConfirmed"]);
-    assert_eq!(saga.waiting_rows().await, 1);
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
 
     saga.answer("a", sent(&request.data)).await;
     saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
