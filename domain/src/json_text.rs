@@ -1,5 +1,6 @@
 //! Free-form JSON that a client attached to its order: checked once, kept to the letter.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -52,11 +53,35 @@ impl JsonText {
     }
 }
 
-/// Two texts are the same when they say the same: white space and the order of members do not count.
+/// Two texts are the same when they say the same: white space, escapes and the order of members do not count. Numbers count
+/// by their text, to the last digit: `1` and `1.0` differ.
 impl PartialEq for JsonText {
     fn eq(&self, other: &Self) -> bool {
-        let value = |text: &Self| serde_json::from_str::<serde_json::Value>(text.get()).ok();
-        self.get() == other.get() || value(self) == value(other)
+        same(&self.0, &other.0)
+    }
+}
+
+/// Each level is read again for the one above it: the bounds on bytes and levels keep that cheap.
+fn same(one: &RawValue, other: &RawValue) -> bool {
+    fn both<'a, T: Deserialize<'a>>(one: &'a RawValue, other: &'a RawValue) -> Option<(T, T)> {
+        Some((serde_json::from_str(one.get()).ok()?, serde_json::from_str(other.get()).ok()?))
+    }
+    if one.get() == other.get() {
+        return true;
+    }
+    match one.get().as_bytes().first() {
+        Some(b'{') => both::<BTreeMap<String, &RawValue>>(one, other).is_some_and(|(one, other)| {
+            let same_member = |((name, one), (other_name, other)): ((&String, &&RawValue), (&String, &&RawValue))| {
+                name == other_name && same(one, other)
+            };
+            one.len() == other.len() && one.iter().zip(&other).all(same_member)
+        }),
+        Some(b'[') => both::<Vec<&RawValue>>(one, other).is_some_and(|(one, other)| {
+            one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| same(one, other))
+        }),
+        Some(b'"') => both::<String>(one, other).is_some_and(|(one, other)| one == other),
+        // A number, `true`, `false` or `null`: the same only if written the same.
+        Some(_) | None => false,
     }
 }
 
@@ -174,6 +199,40 @@ mod tests {
     #[test]
     fn the_order_of_members_does_not_count() {
         assert_eq!(parse(r#"{"a":1,"b":2}"#), parse(r#"{ "b": 2, "a": 1 }"#));
+        assert_eq!(parse(r#"{"a":[{"b":1,"c":null}]}"#), parse(r#"{"a": [ {"c":null, "b":1} ]}"#));
         assert_ne!(parse(r#"{"a":1}"#), parse(r#"{"a":2}"#));
+        assert_ne!(parse(r#"{"a":1}"#), parse(r#"{"a":1,"b":1}"#));
+        assert_ne!(parse(r#"{"a":1}"#), parse(r#"{"b":1}"#));
+    }
+
+    #[test]
+    fn the_order_of_elements_and_the_kind_of_a_value_count() {
+        assert_ne!(parse(r#"{"a":[1,2]}"#), parse(r#"{"a":[2,1]}"#));
+        assert_ne!(parse(r#"{"a":[1]}"#), parse(r#"{"a":[1,1]}"#));
+        for other in [r#"{"a":"1"}"#, r#"{"a":[1]}"#, r#"{"a":{}}"#, r#"{"a":null}"#, r#"{"a":true}"#] {
+            assert_ne!(parse(r#"{"a":1}"#), parse(other));
+            assert_ne!(parse(other), parse(r#"{"a":1}"#));
+        }
+    }
+
+    #[test]
+    fn numbers_that_differ_in_any_digit_differ() {
+        assert_ne!(parse(r#"{"n":18446744073709551617}"#), parse(r#"{"n":18446744073709551618}"#));
+        assert_ne!(parse(r#"{"a":[{"n":0.1000000000000000055}]}"#), parse(r#"{"a":[{"n":0.1}]}"#));
+        assert_eq!(parse(r#"{"n":18446744073709551617}"#), parse(r#"{ "n" : 18446744073709551617 }"#));
+    }
+
+    #[test]
+    fn a_text_is_the_same_however_it_is_escaped() {
+        assert_eq!(parse(r#"{"\u0061":"\u00e4"}"#), parse(r#"{"a":"ä"}"#));
+        assert_ne!(parse(r#"{"a":"ä"}"#), parse(r#"{"a":"a"}"#));
+    }
+
+    #[test]
+    fn the_largest_texts_are_compared() {
+        let deep =
+            |n: &str| format!(r#"{}{{"n":[{}{n}],"m":0}}{}"#, "{\"a\":".repeat(8), "1,".repeat(8_000), "}".repeat(8));
+        assert_eq!(parse(&deep("1")), parse(&deep(" 1")));
+        assert_ne!(parse(&deep("1")), parse(&deep("2")));
     }
 }

@@ -56,6 +56,21 @@ fn posting_another_order_under_its_id_is_refused() {
 }
 
 #[test]
+fn an_order_whose_metadata_differs_in_the_last_digit_is_another_order() {
+    let with = |number: &str| {
+        let body = include_str!("../../golden/posted/demo-order.json").replacen(
+            r#""metadata": {"#,
+            &format!(r#""metadata": {{ "n": {number},"#),
+            1,
+        );
+        PostedOrder::parse(body.as_bytes()).unwrap().content
+    };
+    let first = OrderEvent::OrderCreated(with("18446744073709551617"));
+    let second = OrderCommand::CreateOrder(with("18446744073709551618"));
+    assert_eq!(decide(&given([first]), second), Err(Refusal::ExistsWithOtherContent));
+}
+
+#[test]
 fn an_order_is_confirmed_once() {
     assert_eq!(decide(&given([created()]), OrderCommand::ConfirmOrder), Ok(vec![confirmed()]));
     assert_eq!(decide(&given([created(), confirmed()]), OrderCommand::ConfirmOrder), Ok(vec![]));
