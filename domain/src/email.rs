@@ -6,10 +6,15 @@ use serde::{Deserialize, Serialize};
 
 /// RFC 5321's bound on a forward path, without its angle brackets.
 const MAX_CHARS: usize = 254;
+/// RFC 5321's bound on what stands before the `@`.
+const MAX_LOCAL_CHARS: usize = 64;
 
-/// An address that a mail can be sent to: printable ASCII, one `@`, a domain, at most 254 characters. What SES takes.
+/// An address that a mail can be sent to: printable ASCII, one `@`, a domain name, at most 254 characters of which 64 stand
+/// before the `@`. What notification sends to: `golden/addresses.json` binds both.
+///
+/// Decoding does not check again: an address in the log passed the rule of its day, and events decode for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(transparent)]
 pub struct EmailAddress(String);
 
 /// Why a text is no address.
@@ -23,8 +28,10 @@ impl EmailAddress {
         let text = text.into();
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&byte);
         let (local, domain) = text.split_once('@').ok_or(InvalidEmail)?;
-        let domain_is_sound = !domain.contains('@') && domain.split('.').all(|label| !label.is_empty());
-        if local.is_empty() || !domain_is_sound || text.len() > MAX_CHARS || !text.bytes().all(allowed) {
+        let label = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let local_is_sound = (1..=MAX_LOCAL_CHARS).contains(&local.len());
+        let domain_is_sound = domain.split('.').all(label);
+        if !local_is_sound || !domain_is_sound || text.len() > MAX_CHARS || !text.bytes().all(allowed) {
             return Err(InvalidEmail);
         }
         Ok(Self(text))
@@ -42,35 +49,31 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-impl TryFrom<String> for EmailAddress {
-    type Error = InvalidEmail;
-
-    fn try_from(text: String) -> Result<Self, InvalidEmail> {
-        Self::parse(text)
-    }
-}
-
-impl From<EmailAddress> for String {
-    fn from(address: EmailAddress) -> Self {
-        address.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_ordinary_address_is_taken() {
-        assert!(EmailAddress::parse("ann.o'neil+shop@mail.example.com").is_ok());
+    #[derive(Deserialize)]
+    struct Golden {
+        good: Vec<String>,
+        bad: Vec<String>,
     }
 
     #[test]
-    fn an_address_that_could_carry_a_header_is_refused() {
-        let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "ann", "@x.org", "ann@", "a@b@c", "a@b..c", "ann@x.org\r\nBcc: all@x.org", "a b@x.org", &long]
-        {
-            assert_eq!(EmailAddress::parse(text), Err(InvalidEmail), "{text:?}");
+    fn good_addresses_are_taken_and_bad_ones_refused_as_in_the_golden_list() {
+        let golden: Golden = serde_json::from_str(include_str!("../golden/addresses.json")).unwrap();
+        for text in golden.good {
+            assert_eq!(EmailAddress::parse(text.as_str()).unwrap().as_str(), text);
         }
+        for text in golden.bad {
+            assert_eq!(EmailAddress::parse(text.as_str()), Err(InvalidEmail), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_the_log_decodes_even_if_it_would_not_be_taken_today() {
+        let logged = r#""ann@exa_mple.com""#;
+        let address: EmailAddress = serde_json::from_str(logged).unwrap();
+        assert_eq!(serde_json::to_string(&address).unwrap(), logged);
     }
 }
