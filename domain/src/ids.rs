@@ -87,6 +87,10 @@ id! {
     /// What can be ordered: a stock keeping unit.
     Sku
 }
+id! {
+    /// What the payment provider knows a customer's means of payment by.
+    PaymentToken
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ mod money;
 mod order;
 
 pub use email::{EmailAddress, InvalidEmail};
-pub use ids::{CustomerId, InvalidId, OrderId, Sku};
+pub use ids::{CustomerId, InvalidId, OrderId, PaymentToken, Sku};
 pub use json_text::{InvalidJsonText, JsonText};
 pub use money::{AmountError, Currency, Money, UnknownCurrency};
 pub use order::{

@@ -4,7 +4,7 @@ use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, Sku};
+use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, PaymentToken, Sku};
 
 /// Something that happened to an order. Who did it, when and why is the event's metadata, not its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct OrderCreated {
     pub customer_email: Option<EmailAddress>,
     /// What the payment provider knows the customer's means of payment by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payment_token: Option<String>,
+    pub payment_token: Option<PaymentToken>,
     /// The customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,

@@ -7,7 +7,7 @@ mod tests;
 use serde_json::value::RawValue;
 
 use self::fields::{Fields, Found, Reader};
-use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, OrderCreated, OrderId, OrderLine, Sku};
+use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, OrderCreated, OrderId, OrderLine, PaymentToken, Sku};
 
 /// How many lines an order may have.
 const MAX_ITEMS: usize = 500;
@@ -90,8 +90,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
     let currency = reader.required(&currency, |r, found| r.text(found, |code| Currency::parse(&code)));
     let total = reader.required(&total, |r, found| read_amount(r, found, currency));
     let items = reader.required(&items, |r, found| read_items(r, found, currency));
-    let payment_token =
-        reader.optional(&payment_token, |r, found| r.text(found, |token| Sku::parse(token).map(String::from)));
+    let payment_token = reader.optional(&payment_token, |r, found| r.text(found, PaymentToken::parse));
     let notes = reader.optional(&notes, |r, found| r.text_up_to(found, MAX_NOTES_CHARS));
     let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
 

@@ -16,9 +16,9 @@ pub(super) const MAX_VIOLATIONS: usize = 1_000;
 /// The members of a JSON object, as they stand in it.
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// A field: where it is, and what was given there.
+/// A field of the object being read: its name, and what was given there.
 pub(super) struct Found<'a> {
-    pointer: String,
+    name: &'static str,
     value: Option<&'a RawValue>,
 }
 
@@ -46,15 +46,16 @@ impl Reader {
         self.violations.is_empty()
     }
 
-    pub(super) fn note(&mut self, pointer: &str, code: &'static str, message: impl Into<String>) {
+    pub(super) fn note(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
         // One past the bound is kept, as the sign that there are more.
         if self.violations.len() <= MAX_VIOLATIONS {
-            self.violations.push(Violation { pointer: pointer.to_owned(), code, message: message.into() });
+            self.violations.push(Violation { pointer: pointer.into(), code, message: message.into() });
         }
     }
 
+    /// Notes what is wrong with a field of the object being read. Only here is its pointer put together: most orders are sound.
     pub(super) fn note_at(&mut self, found: &Found<'_>, code: &'static str, message: impl Into<String>) {
-        self.note(&found.pointer, code, message);
+        self.note(format!("{}/{}", self.path, found.name), code, message);
     }
 
     /// Reads what stands at `items/index`, with pointers that say so.
@@ -72,23 +73,26 @@ impl Reader {
         match serde_json::from_str(value.get()) {
             Ok(fields) => Some(fields),
             Err(_) => {
-                let pointer = self.path.clone();
-                self.note(&pointer, "wrong_type", "must be an object");
+                self.note(self.path.clone(), "wrong_type", "must be an object");
                 None
             }
         }
     }
 
     /// The named fields of an object; any other is noted as unknown, one given twice as a duplicate.
-    pub(super) fn object<'a, const N: usize>(&mut self, fields: Fields<'a>, names: [&str; N]) -> [Found<'a>; N] {
-        let mut found = names.map(|name| Found { pointer: format!("{}/{name}", self.path), value: None });
+    pub(super) fn object<'a, const N: usize>(
+        &mut self,
+        fields: Fields<'a>,
+        names: [&'static str; N],
+    ) -> [Found<'a>; N] {
+        let mut found = names.map(|name| Found { name, value: None });
         for (name, value) in fields.0 {
             match names.iter().position(|known| *known == name) {
                 Some(at) if found[at].value.is_some() => self.note_at(&found[at], "duplicate_field", "is given twice"),
                 Some(at) => found[at].value = Some(value),
                 None => {
                     let pointer = format!("{}/{}", self.path, name.replace('~', "~0").replace('/', "~1"));
-                    self.note(&pointer, "unknown_field", "is not a field of an order");
+                    self.note(pointer, "unknown_field", "is not a field of an order");
                 }
             }
         }

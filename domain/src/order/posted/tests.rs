@@ -67,6 +67,38 @@ fn every_violation_is_in_one_answer() {
 }
 
 #[test]
+fn a_field_of_a_later_line_is_named_with_its_line() {
+    let mut body = demo();
+    body["items"] = json!([body["items"][0], { "sku": "a b", "title": 1, "quantity": 1, "unitPrice": true }]);
+    assert_eq!(
+        violations(&body),
+        [
+            ("/items/1/sku".to_owned(), "invalid"),
+            ("/items/1/title".to_owned(), "wrong_type"),
+            ("/items/1/unitPrice".to_owned(), "wrong_type"),
+        ]
+    );
+}
+
+#[test]
+fn a_payment_token_is_kept_as_it_was_given() {
+    let mut body = demo();
+    body["paymentToken"] = json!("tok_visa-4242");
+    let content = PostedOrder::parse(body.to_string().as_bytes()).unwrap().content;
+    assert_eq!(content.payment_token, Some(PaymentToken::parse("tok_visa-4242").unwrap()));
+    assert_eq!(serde_json::to_value(&content).unwrap()["paymentToken"], "tok_visa-4242");
+    body["paymentToken"] = json!("tok visa");
+    assert_eq!(violations(&body), [("/paymentToken".to_owned(), "invalid")]);
+}
+
+#[test]
+fn an_address_that_no_mail_could_go_to_is_refused() {
+    let mut body = demo();
+    body["customerEmail"] = json!("ann@exa_mple.com");
+    assert_eq!(violations(&body), [("/customerEmail".to_owned(), "invalid")]);
+}
+
+#[test]
 fn amounts_may_be_texts_and_what_is_optional_may_be_null() {
     let mut body = demo();
     body["totalAmount"] = json!("129.99");
