@@ -119,14 +119,6 @@ impl NotificationAnswer {
             })
         }
     }
-
-    /// The mail that the answer is about.
-    pub fn notification_id(&self) -> Uuid {
-        match self {
-            Self::Sent(sent) => sent.notification_id,
-            Self::Failed(failed) => failed.notification_id,
-        }
-    }
 }
 
 impl Contract for NotificationRequested {
@@ -157,5 +149,4 @@ impl Contract for NotificationFailed {
 }
 
 #[cfg(test)]
-#[path = "contract/tests.rs"]
 mod tests;

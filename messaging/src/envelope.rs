@@ -230,5 +230,4 @@ fn optional_text(attributes: &Attributes<'_>, name: &'static str) -> Result<Opti
 }
 
 #[cfg(test)]
-#[path = "envelope/tests.rs"]
 mod tests;
