@@ -19,14 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
-use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::failure::{SqsError, answered};
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
 use acknowledge::Acknowledger;
@@ -116,11 +115,17 @@ impl Consumer {
         lanes.close();
         if tokio::time::timeout(work.settings.shutdown_grace, lanes.wait()).await.is_err() {
             work.abandon.cancel();
-            bounded(lanes.wait(), "lanes").await;
         }
         let queue = work.queue.name.clone();
         drop(work);
-        bounded(deleting, "deletions").await;
+        let finished = async {
+            lanes.wait().await;
+            // It ends with the last lane.
+            let _ = deleting.await;
+        };
+        if tokio::time::timeout(SHUTDOWN_BOUND, finished).await.is_err() {
+            tracing::warn!(queue, "not finished at shutdown; the messages come again after their visibility timeout");
+        }
         tracing::info!(queue, "consumer stopped");
     }
 }
@@ -183,7 +188,7 @@ impl<H: Handler> Work<H> {
         Some(reserved)
     }
 
-    async fn receive(&self, most: usize) -> Result<Vec<Received>, ReceiveError> {
+    async fn receive(&self, most: usize) -> Result<Vec<Received>, SqsError> {
         let ConsumerSettings { wait_seconds, visibility_timeout, max_attempts, .. } = self.settings;
         let request = self
             .client
@@ -195,8 +200,7 @@ impl<H: Handler> Work<H> {
             .message_attribute_names("All")
             .set_message_system_attribute_names(Some(received::SYSTEM_ATTRIBUTES.to_vec()));
         let bound = Duration::from_secs(u64::from(wait_seconds)) + ANSWER_BOUND;
-        let answer = tokio::time::timeout(bound, request.send()).await.map_err(|_| ReceiveError::TimedOut)?;
-        let answer = answer.map_err(|source| ReceiveError::Sqs { source: Box::new(source) })?;
+        let answer = answered(bound, request.send()).await?;
         Ok(answer.messages.unwrap_or_default().into_iter().map(|it| Received::from_sqs(it, max_attempts)).collect())
     }
 
@@ -212,33 +216,20 @@ impl<H: Handler> Work<H> {
         }
     }
 
-    fn receiving_fails(&self, error: &ReceiveError) {
+    fn receiving_fails(&self, error: &SqsError) {
         if !self.failing.swap(true, Ordering::Relaxed) {
-            let error = DisplayErrorContext(error);
             tracing::warn!(queue = self.queue.name, %error, "receiving fails, trying again until it works");
         }
     }
 }
 
-/// How much longer than its wait a long poll may take before the connection counts as dead.
-const ANSWER_BOUND: Duration = Duration::from_secs(15);
+/// How long SQS may take to answer a call, the SDK's own retries included, and a long poll beyond its wait. Then the connection
+/// counts as dead.
+const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
-/// How long handing back, and deleting, may take at shutdown when SQS does not answer.
+/// How long handing back and deleting together may take at shutdown when SQS does not answer. With the grace before it, it
+/// stays below the ten seconds that the process has.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(3);
-
-#[derive(Debug, thiserror::Error)]
-enum ReceiveError {
-    #[error("SQS refused or was not reached")]
-    Sqs { source: Box<SdkError<ReceiveMessageError>> },
-    #[error("the long poll was not answered in time")]
-    TimedOut,
-}
-
-async fn bounded(work: impl Future, what: &'static str) {
-    if tokio::time::timeout(SHUTDOWN_BOUND, work).await.is_err() {
-        tracing::warn!(what, "not finished at shutdown; the messages come again after their visibility timeout");
-    }
-}
 
 /// SQS counts visibility in whole seconds: rounded up, so that nothing comes back too early.
 fn whole_seconds(duration: Duration) -> i32 {

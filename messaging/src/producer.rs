@@ -7,15 +7,16 @@ mod joined;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::SdkError;
-use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchError, SendMessageBatchOutput};
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
+use crate::failure::{SqsError, answered};
 use crate::settings::{Checks, InvalidSettings};
 
 pub use joined::JoinedProducer;
@@ -78,12 +79,14 @@ pub struct ProducerSettings {
     pub batch_bytes: usize,
     /// How many batches travel at once.
     pub concurrency: usize,
+    /// How long SQS may take to answer for one batch, the SDK's own retries included, 1 s to 60 s.
+    pub timeout: Duration,
 }
 
 impl Default for ProducerSettings {
     fn default() -> Self {
         // What every SQS server takes; AWS itself takes four times as much.
-        Self { batch_bytes: 256 * 1024, concurrency: 4 }
+        Self { batch_bytes: 256 * 1024, concurrency: 4, timeout: Duration::from_secs(10) }
     }
 }
 
@@ -93,6 +96,7 @@ impl ProducerSettings {
         let mut checks = Checks::default();
         checks.within("batch_bytes", self.batch_bytes, 1024..=1024 * 1024);
         checks.within("concurrency", self.concurrency, 1..=64);
+        checks.within("timeout", self.timeout, Duration::from_secs(1)..=Duration::from_secs(60));
         checks.done()
     }
 }
@@ -122,7 +126,13 @@ pub enum SendError {
     #[error("the batch could not be sent")]
     Batch {
         /// What went wrong.
-        source: Arc<SdkError<SendMessageBatchError>>,
+        source: SqsError,
+    },
+    /// SQS did not answer for the batch in time. It may have arrived all the same.
+    #[error("SQS did not answer for the batch within {timeout:?}")]
+    TimedOut {
+        /// How long it was waited for: `timeout` of the settings.
+        timeout: Duration,
     },
     /// The batch can't be put as SQS wants it.
     #[error("the message can't be put in a batch")]
@@ -183,10 +193,11 @@ impl Producer {
                 return all(&numbers, &SendError::Build { source: Arc::new(source) });
             }
         };
-        let sent = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries)).send().await;
-        match sent {
+        let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+        match answered(self.settings.timeout, request.send()).await {
             Ok(answer) => one_by_one(&numbers, &answer),
-            Err(source) => all(&numbers, &SendError::Batch { source: Arc::new(source) }),
+            Err(SqsError::TimedOut { bound }) => all(&numbers, &SendError::TimedOut { timeout: bound }),
+            Err(source) => all(&numbers, &SendError::Batch { source }),
         }
     }
 }
@@ -273,4 +284,19 @@ fn one_by_one(numbers: &[usize], answer: &SendMessageBatchOutput) -> Vec<(usize,
 
 fn all(numbers: &[usize], error: &SendError) -> Vec<(usize, Result<(), SendError>)> {
     numbers.iter().map(|&nth| (nth, Err(error.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_out_of_bounds_is_named() {
+        assert_eq!(ProducerSettings::default().validate(), Ok(()));
+        for seconds in [0, 61] {
+            let settings = ProducerSettings { timeout: Duration::from_secs(seconds), ..ProducerSettings::default() };
+            let mistakes = settings.validate().unwrap_err().0;
+            assert_eq!(mistakes.iter().map(|it| it.setting).collect::<Vec<_>>(), ["timeout"]);
+        }
+    }
 }

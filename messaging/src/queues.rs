@@ -9,11 +9,9 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::create_queue::CreateQueueError;
-use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
-use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
-use aws_sdk_sqs::operation::set_queue_attributes::SetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
+use crate::failure::SqsError;
 use crate::settings::{Checks, InvalidSettings};
 
 /// Where each kind of message goes.
@@ -120,7 +118,7 @@ pub enum QueueError {
         /// Which queue.
         name: String,
         /// What SQS said.
-        source: Box<SdkError<CreateQueueError>>,
+        source: SqsError,
     },
     /// A queue's address could not be found.
     #[error("queue `{name}` could not be found")]
@@ -128,7 +126,7 @@ pub enum QueueError {
         /// Which queue.
         name: String,
         /// What SQS said.
-        source: Box<SdkError<GetQueueUrlError>>,
+        source: SqsError,
     },
     /// A queue exists with other attributes, and could not be given the right ones.
     #[error("queue `{name}` exists with other attributes, which could not be changed")]
@@ -136,7 +134,7 @@ pub enum QueueError {
         /// Which queue.
         name: String,
         /// What SQS said.
-        source: Box<SdkError<SetQueueAttributesError>>,
+        source: SqsError,
     },
     /// A queue's attributes could not be read.
     #[error("the attributes of queue `{name}` could not be read")]
@@ -144,7 +142,7 @@ pub enum QueueError {
         /// Which queue.
         name: String,
         /// What SQS said.
-        source: Box<SdkError<GetQueueAttributesError>>,
+        source: SqsError,
     },
     /// SQS answered without what was asked for.
     #[error("SQS answered without the {what} of queue `{name}`")]
@@ -206,14 +204,11 @@ async fn ensure_one(
         Err(error) if exists_otherwise(&error) => {
             let url = find_one(client, name).await?;
             let adjusted = client.set_queue_attributes().queue_url(&url).set_attributes(Some(attributes.clone()));
-            adjusted
-                .send()
-                .await
-                .map_err(|source| QueueError::Adjust { name: name.into(), source: Box::new(source) })?;
+            adjusted.send().await.map_err(|source| QueueError::Adjust { name: name.into(), source: source.into() })?;
             tracing::info!(queue = name, "queue attributes changed to the settings");
             Ok(url)
         }
-        Err(source) => Err(QueueError::Create { name: name.into(), source: Box::new(source) }),
+        Err(source) => Err(QueueError::Create { name: name.into(), source: source.into() }),
     }
 }
 
@@ -225,13 +220,13 @@ fn exists_otherwise(error: &SdkError<CreateQueueError>) -> bool {
 
 async fn find_one(client: &Client, name: &str) -> Result<String, QueueError> {
     let found = client.get_queue_url().queue_name(name).send().await;
-    let found = found.map_err(|source| QueueError::Find { name: name.into(), source: Box::new(source) })?;
+    let found = found.map_err(|source| QueueError::Find { name: name.into(), source: source.into() })?;
     found.queue_url.ok_or_else(|| incomplete(name, "address"))
 }
 
 async fn arn(client: &Client, name: &str, url: &str) -> Result<String, QueueError> {
     let described = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn).send().await;
-    let described = described.map_err(|source| QueueError::Describe { name: name.into(), source: Box::new(source) })?;
+    let described = described.map_err(|source| QueueError::Describe { name: name.into(), source: source.into() })?;
     let arn = described.attributes.and_then(|mut attributes| attributes.remove(&Attribute::QueueArn));
     arn.ok_or_else(|| incomplete(name, "ARN"))
 }

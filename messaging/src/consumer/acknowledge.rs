@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::ANSWER_BOUND;
+use crate::failure::answered;
 use crate::queues::Queue;
 
 /// SQS deletes no more messages in one call.
@@ -84,7 +85,8 @@ async fn delete_once(client: &Client, queue: &Queue, receipts: Vec<String>) -> V
     };
     let entries: Result<Vec<_>, _> = receipts.iter().enumerate().map(entry).collect();
     let Ok(entries) = entries else { return Vec::new() };
-    match client.delete_message_batch().queue_url(&queue.url).set_entries(Some(entries)).send().await {
+    let request = client.delete_message_batch().queue_url(&queue.url).set_entries(Some(entries));
+    match answered(ANSWER_BOUND, request.send()).await {
         Ok(answer) => {
             let mut again = Vec::new();
             for failure in answer.failed() {
@@ -98,7 +100,6 @@ async fn delete_once(client: &Client, queue: &Queue, receipts: Vec<String>) -> V
             again
         }
         Err(error) => {
-            let error = DisplayErrorContext(&error);
             tracing::debug!(queue = queue.name, %error, "deleting a batch failed");
             receipts
         }

@@ -1,10 +1,10 @@
 //! Puts a message that can't be done where people look at it, with the reason.
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::SdkError;
-use aws_sdk_sqs::operation::send_message::SendMessageError;
 
+use super::ANSWER_BOUND;
 use super::received::Received;
+use crate::failure::{SqsError, answered};
 use crate::producer::text_attribute;
 use crate::queues::Queue;
 
@@ -32,7 +32,7 @@ pub(super) async fn bury(client: &Client, queue: &Queue, message: &Received, rea
     }
     let reason = text_attribute(bounded_text(reason)).map_err(|source| BuryError::Build { source })?;
     request = request.message_attributes(ERROR_ATTRIBUTE, reason);
-    request.send().await.map_err(|source| BuryError::Send { source: Box::new(source) })?;
+    answered(ANSWER_BOUND, request.send()).await.map_err(|source| BuryError::Send { source })?;
     Ok(())
 }
 
@@ -42,7 +42,7 @@ pub(super) enum BuryError {
     #[error("the dead letter could not be built")]
     Build { source: aws_sdk_sqs::error::BuildError },
     #[error("the dead letter could not be sent")]
-    Send { source: Box<SdkError<SendMessageError>> },
+    Send { source: SqsError },
 }
 
 /// Bounded, never empty, and without the characters that SQS refuses.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
 
 use super::received::Received;
-use super::{Handler, HandlerError, Work, dead_letter, whole_seconds};
+use super::{ANSWER_BOUND, Handler, HandlerError, Work, dead_letter, whole_seconds};
+use crate::failure::{answered, chain};
 use crate::queues::Queue;
 
 /// Some messages of one group, oldest first.
@@ -148,8 +148,8 @@ async fn change_visibility(client: &Client, queue: &Queue, messages: impl Iterat
     };
     let entries: Result<Vec<_>, _> = messages.enumerate().map(entry).collect();
     let Ok(entries) = entries else { return };
-    let request = client.change_message_visibility_batch().queue_url(&queue.url);
-    match request.set_entries(Some(entries)).send().await {
+    let request = client.change_message_visibility_batch().queue_url(&queue.url).set_entries(Some(entries));
+    match answered(ANSWER_BOUND, request.send()).await {
         Ok(answer) => {
             for failure in answer.failed() {
                 let message = failure.message().unwrap_or_default();
@@ -157,7 +157,6 @@ async fn change_visibility(client: &Client, queue: &Queue, messages: impl Iterat
             }
         }
         Err(error) => {
-            let error = DisplayErrorContext(&error);
             tracing::warn!(queue = queue.name, %error, "visibility not changed");
         }
     }
@@ -205,7 +204,7 @@ impl Failure<'_> {
             message_id = message.message_id,
             group_id = message.group_id,
             reason,
-            error = %DisplayErrorContext(error),
+            error = chain(error),
             "message not moved to the dead-letter queue, will be tried again"
         );
     }

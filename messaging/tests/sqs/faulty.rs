@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use messaging::{Producer, ProducerSettings, Queue, Received, SendError};
+use messaging::{ConsumerSettings, Producer, ProducerSettings, Queue, Received, SendError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,7 +69,7 @@ async fn when_receiving_fails_the_consumer_backs_off_and_stays() {
     })
     .await;
     let script = Script::new(|_: &Received| Act::Done);
-    let settings = messaging::ConsumerSettings { pollers: 1, ..quick() };
+    let settings = ConsumerSettings { pollers: 1, ..quick() };
 
     let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script);
     script.saw(1).await;
@@ -116,6 +116,57 @@ async fn a_message_stays_when_the_dead_letter_queue_does_not_take_it() {
     assert!(sqs.calls("DeleteMessageBatch").is_empty());
 }
 
+#[tokio::test]
+async fn a_send_that_is_never_answered_fails_when_its_time_is_over() {
+    let sqs = FaultySqs::start(|_, _| Answer::Never).await;
+    let settings = ProducerSettings { timeout: Duration::from_secs(1), ..ProducerSettings::default() };
+    let producer = Producer::new(testkit::sqs_client(&sqs.url), sqs.queue().url, settings);
+    let began = Instant::now();
+
+    let sent = producer.send(vec![outgoing("o-1", "0"), outgoing("o-2", "1")]).await;
+
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(sent.len(), 2);
+    let timed_out =
+        |it: &Result<(), SendError>| matches!(it, Err(SendError::TimedOut { timeout }) if timeout.as_secs() == 1);
+    assert!(sent.iter().all(timed_out), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_never_answered_is_tried_again() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["a"])),
+        ("DeleteMessageBatch", 1) => Answer::Never,
+        ("DeleteMessageBatch", _) => Answer::Json(json!({"Successful": [{"Id": "0"}], "Failed": []})),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|_| Act::Done);
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("DeleteMessageBatch").len() == 2)).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_is_not_held_up_by_an_sqs_that_answers_nothing() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["done", "endless"])),
+        _ => Answer::Never,
+    })
+    .await;
+    let script = Script::new(|it| if it.body == "0" { Act::Done } else { Act::DoneAfter(Duration::from_secs(600)) });
+    let settings = ConsumerSettings { shutdown_grace: Duration::ZERO, ..quick() };
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script);
+    testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("DeleteMessageBatch").len() == 1)).await;
+    let began = Instant::now();
+    consumer.stop().await;
+
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(sqs.calls("ChangeMessageVisibilityBatch").len(), 1, "it was tried to hand the message back");
+}
+
 /// One message per group, numbered.
 fn messages(groups: &[&str]) -> Value {
     let message = |(nth, group): (usize, &&str)| {
@@ -135,6 +186,8 @@ enum Answer {
     Broken,
     /// An answer that says nothing; a receive waits a little first.
     Nothing,
+    /// None, while the connection stays open.
+    Never,
 }
 
 /// Decides by the call's name and its number among calls of that name, from 1.
@@ -186,6 +239,7 @@ async fn serve(connection: TcpStream, plan: Plan, calls: Arc<Mutex<Vec<(String, 
                 }
                 ("200 OK", json!({}))
             }
+            Answer::Never => std::future::pending().await,
         };
         let body = body.to_string();
         let answer = format!(

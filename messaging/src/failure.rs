@@ -1,0 +1,142 @@
+//! Errors in an operator's words, each said once.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+
+/// What SQS, or the way to it, made of a call that did not succeed. All of it: there is no cause behind it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SqsError {
+    /// SQS answered, and not with success.
+    #[error("SQS answered {code}: {message}")]
+    Answered {
+        /// SQS's error code, or the HTTP status if it gave none.
+        code: String,
+        /// SQS's words.
+        message: String,
+    },
+    /// No answer, after the SDK's own retries.
+    #[error("SQS was not reached: {reason}")]
+    NotReached {
+        /// What was in the way.
+        reason: String,
+    },
+    /// No answer within the bound on the whole call, the SDK's own retries included.
+    #[error("SQS did not answer within {bound:?}")]
+    TimedOut {
+        /// How long it was waited for.
+        bound: Duration,
+    },
+}
+
+impl<E> From<SdkError<E>> for SqsError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        match (error.code(), error.raw_response()) {
+            (Some(code), _) => {
+                Self::Answered { code: code.to_owned(), message: error.message().unwrap_or("no message").to_owned() }
+            }
+            (None, Some(answer)) => {
+                Self::Answered { code: format!("HTTP {}", answer.status().as_u16()), message: chain(&error) }
+            }
+            (None, None) => Self::NotReached { reason: chain(&error) },
+        }
+    }
+}
+
+/// The answer to a call, if it comes within the bound.
+pub(crate) async fn answered<T, E>(
+    bound: Duration,
+    call: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, SqsError>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    match tokio::time::timeout(bound, call).await {
+        Ok(answer) => answer.map_err(SqsError::from),
+        Err(_) => Err(SqsError::TimedOut { bound }),
+    }
+}
+
+/// The error and all its causes on one line. A cause that the words before it end with already is not repeated: some errors
+/// show what they are made of and give it as their cause as well.
+pub fn chain(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !words.ends_with(&said) {
+            words = format!("{words}: {said}");
+        }
+        cause = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use aws_sdk_sqs::config::http::HttpResponse;
+    use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchError;
+    use aws_sdk_sqs::types::error::QueueDoesNotExist;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    fn layers(words: &[&'static str]) -> Option<Box<Layer>> {
+        let (first, rest) = words.split_first()?;
+        Some(Box::new(Layer(first, layers(rest))))
+    }
+
+    #[test]
+    fn every_cause_is_named_once() {
+        let said = |words: &[&'static str]| chain(&layers(words).unwrap());
+
+        assert_eq!(said(&["not sent"]), "not sent");
+        assert_eq!(said(&["not sent", "no route", "cable cut"]), "not sent: no route: cable cut");
+        assert_eq!(said(&["not sent", "no route", "no route", "cable cut"]), "not sent: no route: cable cut");
+        assert_eq!(said(&["not sent: no route", "no route"]), "not sent: no route");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_never_answered_ends_at_its_bound() {
+        let bound = Duration::from_millis(20);
+
+        let answer = answered(bound, pending::<Result<(), SdkError<SendMessageBatchError>>>()).await;
+
+        assert_eq!(answer, Err(SqsError::TimedOut { bound }));
+        assert_eq!(answer.unwrap_err().to_string(), "SQS did not answer within 20ms");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_did_not_get_out_says_why_once() {
+        let error: SdkError<SendMessageBatchError> = SdkError::timeout_error(layers(&["slow", "slow"]).unwrap());
+
+        let error = answered(Duration::from_secs(1), ready(Err::<(), _>(error))).await.unwrap_err();
+
+        assert_eq!(error.to_string(), "SQS was not reached: request has timed out: slow");
+    }
+
+    #[test]
+    fn an_answer_without_a_code_is_known_by_its_status() {
+        let proxy = HttpResponse::new(502.try_into().unwrap(), "<html>".into());
+        let error = SdkError::<SendMessageBatchError>::response_error("no JSON", proxy);
+
+        assert_eq!(SqsError::from(error).to_string(), "SQS answered HTTP 502: response error: no JSON");
+    }
+
+    #[test]
+    fn the_sdks_own_words_are_said_once() {
+        let gone = QueueDoesNotExist::builder().message("no such queue").build();
+        let error = SendMessageBatchError::QueueDoesNotExist(gone);
+
+        assert_eq!(chain(&error), "QueueDoesNotExist: no such queue");
+    }
+}
