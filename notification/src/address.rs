@@ -78,35 +78,25 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
-    #[test]
-    fn usual_addresses_are_addresses() {
-        for text in ["ada@example.com", "ada.lovelace+orders@mail.example.co.uk", "root@localhost", "o'neil@x-y.org"] {
-            assert_eq!(EmailAddress::parse(text).unwrap().as_str(), text);
-        }
+    #[derive(Deserialize)]
+    struct Golden {
+        good: Vec<String>,
+        bad: Vec<String>,
     }
 
+    /// The domain's own list: what an order may name, a mail can be sent to.
     #[test]
-    fn what_could_break_out_of_a_header_is_no_address() {
-        let long = format!("{}@example.com", "a".repeat(250));
-        for text in [
-            "",
-            "ada",
-            "@example.com",
-            "ada@",
-            "ada@example..com",
-            "ada@exa mple.com",
-            "ada@example.com\r\nBcc: eve@example.com",
-            "ada@example.com\n",
-            "ada@example.com,eve@example.com",
-            "Ada <ada@example.com>",
-            "ada@b@example.com",
-            "ädä@example.com",
-            "ada\0@example.com",
-            &long,
-        ] {
-            assert!(EmailAddress::parse(text).is_err(), "{text:?}");
+    fn good_addresses_are_addresses_and_what_could_break_out_of_a_header_is_none_as_in_the_golden_list() {
+        let golden: Golden = serde_json::from_str(include_str!("../../domain/golden/addresses.json")).unwrap();
+        for text in golden.good {
+            assert_eq!(EmailAddress::parse(&text).unwrap().as_str(), text);
+        }
+        for text in golden.bad {
+            assert!(EmailAddress::parse(&text).is_err(), "{text:?}");
         }
     }
 

@@ -3,10 +3,13 @@
 //! # One mail per notification id
 //! Requests come at least once, and so may come twice. A mail is handed over inside a database transaction that began by
 //! inserting its delivery record; a copy of the request waits for that transaction, finds the outcome and only answers it
-//! again. One window remains: SES has accepted the mail, and the process dies (or has to stop before SES answers), or SES's
-//! answer is lost, before the record is committed. SES has no way to ask whether it has a mail, and no idempotency key, so the
-//! mail is then sent again.
-//! Every mail bears its notification id in the header [`NOTIFICATION_ID_HEADER`]: such doubles can be told and counted.
+//! again. One window remains, between SES accepting the mail and the record being committed. The mail is sent again if in it
+//! - the process dies, or has to stop before it is through,
+//! - SES's answer is lost, or comes later than `send_timeout`,
+//! - the database is away for longer than the record is tried for: the commit, and five more tries after waits of 0.1, 0.2, 0.3,
+//!   0.4 and 0.5 s, each of which waits for a connection as long as the pool allows.
+//!
+//! SES has no way to ask whether it has a mail, and no idempotency key. Every mail bears its notification id in the header [`NOTIFICATION_ID_HEADER`]: such doubles can be told and counted.
 //!
 //! # What happens when SES does not take a mail
 //! | SES | here |

@@ -56,7 +56,35 @@ impl Mail {
     }
 }
 
-/// The text on one line, at most `most` characters: nothing in a request may look like a line of the mail's own.
+/// The text on one line, at most `most` characters: nothing in a request may look like a line of the mail's own, or turn
+/// around what stands beside it.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+    text.chars().map(|c| if c.is_control() || breaks_or_turns(c) { ' ' } else { c }).take(most).collect()
+}
+
+/// Unicode's line and paragraph separators, and what overrides or isolates the direction of the text that follows.
+fn breaks_or_turns(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_a_line_or_turns_the_text_around_becomes_a_space() {
+        let breaking = ['\0', '\t', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+        for c in breaking.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            assert_eq!(one_line(&format!("Mug{c}Total: 0"), 100), "Mug Total: 0", "{c:?}");
+        }
+    }
+
+    #[test]
+    fn text_of_any_script_stays_as_it_is() {
+        for text in ["Kopfhörer – „Größe L“", "כוס קפה", "قهوة", "コーヒー", "👩\u{200d}🍳"]
+        {
+            assert_eq!(one_line(text, 100), text);
+        }
+        assert_eq!(one_line("äöü", 2), "äö");
+    }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::Config;
 use aws_sdk_sesv2::config::retry::RetryConfig;
-use aws_sdk_sesv2::error::{BuildError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag};
+use messaging::failure::chain;
 use uuid::Uuid;
 
 use crate::mail::{Mail, one_line};
@@ -87,7 +88,7 @@ fn reason(error: &SdkError<SendEmailError>) -> String {
     let words = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("SES answered {code}: {message}"),
         (Some(code), None) => format!("SES answered {code}"),
-        (None, _) => DisplayErrorContext(error).to_string(),
+        (None, _) => chain(error),
     };
     one_line(&words, 500)
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_sdk_sesv2::Client;
 use chrono::Utc;
+use messaging::failure::chain;
 use messaging::{
     CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
     NotificationSent, Outgoing, Received,
@@ -141,15 +142,4 @@ fn retry(error: &dyn Error) -> HandlerError {
 
 fn dead(error: &dyn Error) -> HandlerError {
     HandlerError::dead(chain(error))
-}
-
-/// The error and all its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -67,5 +67,4 @@ impl From<&NotificationRequested> for ConfirmedOrder {
 const MOST: usize = 500;
 
 #[cfg(test)]
-#[path = "order_confirmed/tests.rs"]
 mod tests;
