@@ -1,8 +1,9 @@
 //! What a client is told when a request did not succeed: RFC 9457 problem details.
 //!
 //! A handler returns `Result<_, Problem>` and says only what went wrong. [`layer`], put around the whole router once, adds what only
-//! it knows (`instance`, `traceId`), logs hidden causes with the same trace id, and makes sure that every refusal leaves in this
-//! shape: unknown paths, wrong methods, rejected extractors and panics included.
+//! it knows (`instance`, `traceId`), logs hidden causes with the same trace id, and brings every refusal that comes by it into this
+//! shape: unknown paths, wrong methods, rejected extractors and panics included. What the HTTP server refuses before it has a
+//! request (headers that cannot be read, or are too long: 400, 414, 431) never comes by, and leaves without a body.
 
 mod layer;
 mod trace;
@@ -41,29 +42,12 @@ pub struct FieldError {
     pub message: String,
 }
 
-impl FieldError {
-    /// The violation of rule `code` at `pointer`.
-    pub fn new(pointer: impl Into<String>, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code: code.into(), message: message.into() }
-    }
-}
-
 type Text = Cow<'static, str>;
 
 impl Problem {
     /// 400: the request cannot be read at all.
     pub fn malformed(detail: impl Into<Text>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
-    }
-
-    /// 401: the request carries no credentials, or wrong ones.
-    pub fn unauthorized(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Valid credentials are needed").detail(detail)
-    }
-
-    /// 403: the credentials are valid and do not allow this.
-    pub fn forbidden(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "This is not allowed").detail(detail)
     }
 
     /// 404: there is no such thing.
@@ -79,11 +63,6 @@ impl Problem {
     /// 409: what is asked for contradicts what is already there. `code` tells the conflicts apart.
     pub fn conflict(code: impl Into<Text>, detail: impl Into<Text>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "The request conflicts with the present state").detail(detail)
-    }
-
-    /// 412: the version named in `If-Match` is not the present one.
-    pub fn precondition_failed(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "A precondition does not hold").detail(detail)
     }
 
     /// 413: the body is longer than allowed.
@@ -110,18 +89,12 @@ impl Problem {
         problem
     }
 
-    /// 429: too many requests from this client; `retry_after` says when it may come again.
-    pub fn too_many_requests(detail: impl Into<Text>, retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")
-            .detail(detail)
-            .retry_after(retry_after)
-    }
-
-    /// 503: not now; the same request may succeed after `retry_after`. Nothing was changed.
+    /// 503: not now; the same request may succeed after `retry_after`, which leaves in whole seconds, rounded up.
     pub fn unavailable(code: impl Into<Text>, detail: impl Into<Text>, retry_after: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available at the moment")
-            .detail(detail)
-            .retry_after(retry_after)
+        let mut problem =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available at the moment").detail(detail);
+        problem.0.retry_after = Some(retry_after);
+        problem
     }
 
     /// 500: our fault. The cause is logged with the trace id and never sent.
@@ -150,24 +123,10 @@ impl Problem {
         self
     }
 
-    /// Replaces the general code of a constructor by a more telling one.
-    #[must_use]
-    pub fn code(mut self, code: impl Into<Text>) -> Self {
-        self.0.code = code.into();
-        self
-    }
-
     /// Adds an extension member, such as `currentVersion`.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// Says when to come again, in whole seconds, rounded up.
-    #[must_use]
-    pub fn retry_after(mut self, after: Duration) -> Self {
-        self.0.retry_after = Some(after);
         self
     }
 
@@ -196,7 +155,6 @@ impl Problem {
             StatusCode::BAD_REQUEST => Self::malformed("").without_detail(),
             StatusCode::NOT_FOUND => Self::not_found("").without_detail(),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
-            StatusCode::PRECONDITION_FAILED => Self::precondition_failed("").without_detail(),
             StatusCode::PAYLOAD_TOO_LARGE => Self::payload_too_large("").without_detail(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type("").without_detail(),
             StatusCode::UNPROCESSABLE_ENTITY => Self::invalid(Vec::new()),

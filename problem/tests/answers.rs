@@ -149,8 +149,8 @@ fn router() -> Router {
             "/invalid",
             get(|| async {
                 Problem::invalid(vec![
-                    FieldError::new("/items/0/quantity", "out-of-range", "must be 1 to 1000000"),
-                    FieldError::new("/currency", "unknown-currency", "XXX is not a currency"),
+                    violation("/items/0/quantity", "out-of-range", "must be 1 to 1000000"),
+                    violation("/currency", "unknown-currency", "XXX is not a currency"),
                 ])
             }),
         )
@@ -165,6 +165,10 @@ fn router() -> Router {
         .route("/not-ready", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"ready": false}))) }))
         .route("/trace", get(|trace: Trace| async move { axum::Json(trace.traceparent().to_owned()) }))
         .layer(problem::layer())
+}
+
+fn violation(pointer: &str, code: &'static str, message: &str) -> FieldError {
+    FieldError { pointer: pointer.to_owned(), code: code.into(), message: message.to_owned() }
 }
 
 async fn panics() {
