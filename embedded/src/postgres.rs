@@ -56,16 +56,7 @@ impl Postgres {
     /// # Errors
     /// Each [`PostgresError`] says what to do about it.
     pub async fn start(options: Options) -> Result<Self, PostgresError> {
-        run(Durability::Synced, move || prepare(&options, Durability::Synced)).await
-    }
-
-    /// Like [`Postgres::start`] without fsync: several times faster to write to, and a power cut may destroy the cluster. For
-    /// data that nobody will miss.
-    ///
-    /// # Errors
-    /// As [`Postgres::start`].
-    pub async fn start_unsynced(options: Options) -> Result<Self, PostgresError> {
-        run(Durability::Unsynced, move || prepare(&options, Durability::Unsynced)).await
+        run(Durability::Synced, move || prepare(&options)).await
     }
 
     /// Starts an ephemeral server without fsync on a copy of the cluster in `data_dir`, which nobody may be running. Much quicker
@@ -109,6 +100,19 @@ impl Postgres {
         &self.cluster.directory
     }
 
+    /// The server's log; `None` for an ephemeral one, whose log goes when it ends.
+    #[must_use]
+    pub fn log(&self) -> Option<&Path> {
+        self.cluster.ephemeral.is_none().then_some(self.cluster.log.as_path())
+    }
+
+    /// Waits until the server has ended by itself, as one that crashed or was killed has.
+    pub async fn ended(&mut self) {
+        while self.watchdog.is_running() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Stops the server: connections end at once, what is committed is flushed. After 10 s without success it is stopped without
     /// flushing (the next start recovers from the log of changes), so this returns within half a minute.
     pub async fn stop(mut self) {
@@ -148,12 +152,12 @@ async fn run(
 }
 
 /// Who runs it, which binaries, a complete cluster, nobody else on it.
-fn prepare(options: &Options, durability: Durability) -> Result<Prepared, PostgresError> {
+fn prepare(options: &Options) -> Result<Prepared, PostgresError> {
     let Options { data_dir, ephemeral } = options;
     if *ephemeral {
         let account = account::unprivileged()?;
         let binaries = Binaries::find(data_dir, account.as_ref(), None)?;
-        let cluster = Cluster::create_ephemeral(&binaries, account, durability)?;
+        let cluster = Cluster::create_ephemeral(&binaries, account)?;
         return Ok(Prepared { binaries, cluster, lock: None });
     }
     let lock = lock::take(data_dir)?;
@@ -166,7 +170,7 @@ fn prepare(options: &Options, durability: Durability) -> Result<Prepared, Postgr
         None => {
             let account = account::unprivileged()?;
             let binaries = Binaries::find(data_dir, account.as_ref(), None)?;
-            let cluster = Cluster::create(data_dir, &binaries, account, durability)?;
+            let cluster = Cluster::create(data_dir, &binaries, account)?;
             (binaries, cluster)
         }
     };

@@ -106,6 +106,10 @@ async fn mails_are_listed_newest_first_until_they_are_deleted() {
     };
     assert_eq!(subjects(&get_json(&inbox, "/messages").await), ["third", "second", "first"]);
     assert_eq!(subjects(&get_json(&inbox, "/messages?limit=1").await), ["third"]);
+    let mut brief = get_json(&inbox, "/messages?brief=true&limit=1").await;
+    let (newest, receipt) = (inbox.messages()[0].clone(), brief[0].as_object_mut().unwrap().remove("receivedAt"));
+    assert_eq!(receipt, Some(json!(newest.received_at)));
+    assert_eq!(brief, json!([{ "id": newest.id, "to": ["ann@example.com"], "subject": "third" }]));
     assert_eq!(inbox.messages()[0].subject, "third");
 
     assert_eq!(request(&inbox, "DELETE", "/messages", b"").await.0, 204);

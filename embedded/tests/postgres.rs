@@ -165,6 +165,17 @@ async fn a_crashed_server_recovers_what_was_committed() {
 }
 
 #[tokio::test]
+async fn the_owner_learns_that_the_server_has_ended() {
+    let folder = folder();
+    let mut postgres = start(&folder).await.unwrap();
+    assert_eq!(postgres.log(), Some(folder.path().join("postgres.log").as_path()));
+    let early = tokio::time::timeout(Duration::from_millis(300), postgres.ended()).await;
+    assert!(early.is_err(), "it runs");
+    kill(server_pid(postgres.data_directory()));
+    tokio::time::timeout(Duration::from_secs(10), postgres.ended()).await.expect("it has ended");
+}
+
+#[tokio::test]
 async fn a_stale_note_about_someone_elses_process_harms_neither() {
     let folder = folder();
     let postgres = start(&folder).await.unwrap();

@@ -9,9 +9,9 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use http::{HeaderName, StatusCode, Uri, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -54,12 +54,34 @@ async fn send(State(mailbox): State<Mailbox>, body: Result<Bytes, BytesRejection
 #[derive(Deserialize)]
 struct Listing {
     limit: Option<usize>,
+    /// Without what was written: all that are kept are some 60 MiB with it.
+    #[serde(default)]
+    brief: bool,
+}
+
+/// Enough of a mail to know which it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Brief<'a> {
+    id: &'a str,
+    to: &'a [String],
+    subject: &'a str,
+    received_at: DateTime<Utc>,
+}
+
+impl<'a> Brief<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self { id: &message.id, to: &message.to, subject: &message.subject, received_at: message.received_at }
+    }
 }
 
 async fn list(State(mailbox): State<Mailbox>, Query(listing): Query<Listing>) -> Response {
     let messages = mailbox.newest(listing.limit.unwrap_or(usize::MAX));
-    let messages: Vec<&Message> = messages.iter().map(Arc::as_ref).collect();
-    Json(messages).into_response()
+    let messages = messages.iter().map(Arc::as_ref);
+    if listing.brief {
+        return Json(messages.map(Brief::of).collect::<Vec<_>>()).into_response();
+    }
+    Json(messages.collect::<Vec<&Message>>()).into_response()
 }
 
 async fn show(State(mailbox): State<Mailbox>, Path(id): Path<String>) -> Response {

@@ -61,7 +61,6 @@ impl Cluster {
         data_dir: &Path,
         binaries: &Binaries,
         account: Option<Account>,
-        durability: Durability,
     ) -> Result<Self, PostgresError> {
         let draft = data_dir.join("postgres.new");
         discard(&draft)?;
@@ -78,7 +77,7 @@ impl Cluster {
             _ => fs::create_dir(&draft).map_err(on("create", &draft))?,
         }
         let directory = draft.canonicalize().map_err(on("find", &draft))?;
-        initialise(&directory, &directory, binaries, account, durability)?;
+        initialise(&directory, &directory, binaries, account, Durability::Synced)?;
         let entry = data_dir.join("postgres");
         fs::rename(&draft, &entry).map_err(on("rename", &draft))?;
         File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(on("sync", data_dir))?;
@@ -91,12 +90,8 @@ impl Cluster {
     }
 
     /// Makes a cluster in a fresh folder that the server's watchdog removes.
-    pub(super) fn create_ephemeral(
-        binaries: &Binaries,
-        account: Option<Account>,
-        durability: Durability,
-    ) -> Result<Self, PostgresError> {
-        Self::in_temporary_folder(account, durability, |directory, folder| {
+    pub(super) fn create_ephemeral(binaries: &Binaries, account: Option<Account>) -> Result<Self, PostgresError> {
+        Self::in_temporary_folder(account, Durability::Synced, |directory, folder| {
             initialise(directory, folder, binaries, account, Durability::Unsynced)
         })
     }
