@@ -1,9 +1,9 @@
 //! The HTTP server: an accept loop with the limits that keep one slow or greedy client from hurting the others.
 //!
+//! How long a body may take is up to whoever reads it.
+//!
 //! HTTP/1.1 with keep-alive; TLS and HTTP/2 belong to the proxy in front. hyper is driven directly because `axum::serve` installs no
 //! timer, and without one a client that never finishes its headers holds its connection for ever.
-
-mod slow_body;
 
 use std::fmt::Display;
 use std::io;
@@ -19,7 +19,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use slow_body::SlowBody;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -31,8 +30,6 @@ use tower::{Layer, Service};
 pub struct Limits {
     /// A request's headers must be complete within this time; a connection kept alive may idle as long.
     pub headers: Duration,
-    /// A request's body must be complete this long after its headers.
-    pub body: Duration,
     /// Connections open at the same time; further ones wait in the listen queue.
     pub connections: usize,
     /// How long requests under way may take to end once the server stops.
@@ -45,8 +42,6 @@ impl Default for Limits {
             // Longer than the 60 s for which load balancers usually keep an idle connection: the side that sends must be the one
             // that closes, or a request meets a connection that is just going.
             headers: Duration::from_secs(75),
-            // 256 KiB, the largest body there is, at 9 KiB a second.
-            body: Duration::from_secs(30),
             connections: 10_000,
             // Half of the 10 s a whole shutdown may take.
             drain: Duration::from_secs(5),
@@ -116,11 +111,9 @@ pub async fn serve_within(listener: TcpListener, router: Router, stop: Cancellat
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let (service, body_limit) = (service.clone(), limits.body);
-        let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let request = request.map(|body| Body::new(SlowBody::new(body, body_limit)));
-            service.clone().call(request)
-        });
+        let service = service.clone();
+        let answer =
+            hyper::service::service_fn(move |request: Request<Incoming>| service.clone().call(request.map(Body::new)));
         let connection = graceful.watch(protocol.serve_connection(TokioIo::new(stream), answer));
         connections.spawn(async move {
             // A client that went away or was cut off: its own affair.

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::routing::{get, post};
+use axum::routing::get;
 use platform::http::{Limits, bind, serve_within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,16 +27,6 @@ async fn a_client_that_never_ends_its_headers_is_cut_off() {
     };
     tokio::time::timeout(Duration::from_secs(5), dripping).await.unwrap();
     assert!(began.elapsed() >= SHORT);
-}
-
-#[tokio::test]
-async fn a_client_that_never_ends_its_body_gets_a_refusal() {
-    let server = Server::start(Limits { body: SHORT, ..Limits::default() });
-    let mut client = server.connect().await;
-    client.write_all(b"POST /echo HTTP/1.1\r\nHost: ordo\r\nContent-Length: 10\r\n\r\nhalf").await.unwrap();
-    let answer = until_closed(&mut client).await;
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert!(answer.contains("application/problem+json"), "{answer}");
 }
 
 #[tokio::test]
@@ -113,7 +102,6 @@ impl Server {
         let stop = CancellationToken::new();
         let router = Router::new()
             .route("/quick", get(|| async { "quick" }))
-            .route("/echo", post(|body: Bytes| async { body }))
             .route("/endless", get(std::future::pending::<()>))
             .route("/slow", get(slow));
         let token = stop.clone();

@@ -105,6 +105,18 @@ async fn half_a_body_is_no_order() {
 }
 
 #[tokio::test]
+async fn a_body_that_takes_too_long_is_not_waited_for() {
+    let ordo = Ordo::up(&[]).await;
+    let mut client = TcpStream::connect(ordo.api.strip_prefix("http://").unwrap()).await.unwrap();
+    let head = "POST /orders HTTP/1.1\r\nhost: ordo\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, client.read_to_string(&mut answer)).await.expect("it is waited for").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+}
+
+#[tokio::test]
 async fn one_order_posted_many_times_at_once_is_one_order() {
     let ordo = Ordo::up(&[]).await;
     let client = ordo.client();
