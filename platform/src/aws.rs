@@ -3,35 +3,72 @@
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_sqs::config::{ConfigBag, Credentials, Intercept};
+use aws_sdk_sqs::error::BoxError;
+use aws_sdk_sqs::operation::receive_message::ReceiveMessageInput;
 use aws_smithy_http_client::{Builder, tls};
 
 use crate::settings::Aws;
 
 /// Establishing a connection takes a round trip or three; more than this is a network that drops packets.
 const CONNECT: Duration = Duration::from_secs(3);
+/// SQS answers in milliseconds; one that is silent for so long costs a second attempt.
+const SQS_ATTEMPT: Duration = Duration::from_secs(5);
+/// All attempts together: what a silent SQS costs a caller.
+const SQS_CALL: Duration = Duration::from_secs(10);
 /// A receive call waits up to 20 s for messages before it answers.
-const SQS_ATTEMPT: Duration = Duration::from_secs(30);
+const RECEIVE_ATTEMPT: Duration = Duration::from_secs(30);
+/// Room for one more attempt after a failure that came at once, not for one after silence.
+const RECEIVE_CALL: Duration = Duration::from_secs(35);
 /// Past this, whether the mail went out is unknown, and the caller must look into its record.
 const SES_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A client for SQS. Its calls may be repeated, so the SDK retries them.
 pub async fn sqs(aws: &Aws) -> aws_sdk_sqs::Client {
-    let config = config(aws, aws.sqs_endpoint.as_deref(), SQS_ATTEMPT, RetryConfig::standard()).await;
-    aws_sdk_sqs::Client::new(&config)
+    let timeouts = timeouts(SQS_ATTEMPT).operation_timeout(SQS_CALL).build();
+    let config = config(aws, aws.sqs_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
+    let config = aws_sdk_sqs::config::Builder::from(&config).interceptor(PatienceWithReceives).build();
+    aws_sdk_sqs::Client::from_conf(config)
 }
 
 /// A client for SES. It never repeats a call by itself: that would send a mail twice.
 pub async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
-    let config = config(aws, aws.ses_endpoint.as_deref(), SES_ATTEMPT, RetryConfig::disabled()).await;
+    let timeouts = timeouts(SES_ATTEMPT).build();
+    let config = config(aws, aws.ses_endpoint.as_deref(), timeouts, RetryConfig::disabled()).await;
     aws_sdk_sesv2::Client::new(&config)
 }
 
-async fn config(aws: &Aws, endpoint: Option<&str>, attempt: Duration, retries: RetryConfig) -> SdkConfig {
+fn timeouts(attempt: Duration) -> TimeoutConfigBuilder {
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt)
+}
+
+/// Gives receive calls the time that they are meant to take, and leaves the other calls to the client's own bounds.
+#[derive(Debug)]
+struct PatienceWithReceives;
+
+impl Intercept for PatienceWithReceives {
+    fn name(&self) -> &'static str {
+        "PatienceWithReceives"
+    }
+
+    fn read_before_execution(
+        &self,
+        call: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if call.input().downcast_ref::<ReceiveMessageInput>().is_some() {
+            let patient = timeouts(RECEIVE_ATTEMPT).operation_timeout(RECEIVE_CALL).build();
+            config.interceptor_state().store_put(patient);
+        }
+        Ok(())
+    }
+}
+
+async fn config(aws: &Aws, endpoint: Option<&str>, timeouts: TimeoutConfig, retries: RetryConfig) -> SdkConfig {
     let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build();
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(aws.region.clone()))
         .timeout_config(timeouts)
@@ -55,4 +92,33 @@ fn without_tls(loader: ConfigLoader) -> ConfigLoader {
     let loader = loader.http_client(Builder::new().build_http());
     let given = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| std::env::var_os(name).is_some());
     if given { loader } else { loader.credentials_provider(Credentials::new("ordo", "ordo", None, None, "emulator")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::error::SdkError;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_sqs_costs_a_call_its_bound_and_a_receive_the_time_that_receives_take() {
+        // Takes connections, as the kernel does for it, and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let aws = Aws { region: "us-east-1".to_owned(), sqs_endpoint: Some(endpoint), ses_endpoint: None };
+        let sqs = sqs(&aws).await;
+
+        let since = Instant::now();
+        let refused = sqs.get_queue_url().queue_name("orders").send().await;
+        assert!(matches!(refused, Err(SdkError::TimeoutError(_))), "{refused:?}");
+        assert!((SQS_ATTEMPT..=SQS_CALL + Duration::from_secs(1)).contains(&since.elapsed()), "{:?}", since.elapsed());
+
+        let since = Instant::now();
+        let refused = sqs.receive_message().queue_url("http://sqs/orders").send().await;
+        assert!(matches!(refused, Err(SdkError::TimeoutError(_))), "{refused:?}");
+        let bounds = RECEIVE_ATTEMPT..=RECEIVE_CALL + Duration::from_secs(1);
+        assert!(bounds.contains(&since.elapsed()), "{:?}", since.elapsed());
+    }
 }

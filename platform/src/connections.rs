@@ -13,6 +13,9 @@ use crate::settings::{DatabaseUrl, Settings};
 /// How long to wait for a connection. A request that waits longer is better answered 503.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For how long a connection that was just in use counts as alive.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// Clients, shared by all roles of the process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connections {
@@ -59,8 +62,20 @@ pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(settings.database_connections)
         .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| Box::pin(is_alive(connection, about.idle_for)))
         .after_connect(|connection, _| Box::pin(async move { connection.execute(BOUNDS).await.map(drop) }))
         .connect_lazy_with(options))
+}
+
+/// Whether a pooled connection can be used. Asking the server costs each use a round trip, and never asking fails a request for
+/// each connection that the server's restart ended. A restart takes longer than [`TRUSTED`], so only those that have been
+/// idle for that long are asked.
+async fn is_alive(connection: &mut PgConnection, idle: Duration) -> Result<bool, sqlx::Error> {
+    if idle > TRUSTED {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
@@ -68,4 +83,28 @@ fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
         .database_url
         .as_ref()
         .context("DATABASE_URL is not set; set it, or use `ordo up`, which brings a database of its own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Sources;
+
+    #[tokio::test]
+    async fn nobody_meets_a_connection_that_a_restart_ended() {
+        // Given
+        let ours = testkit::database().await;
+        let variables = [("DATABASE_URL".to_owned(), ours.url().to_owned())];
+        let settings = Settings::load(Sources::default().environment(variables)).unwrap().settings;
+        let pool = database(&settings).await.unwrap();
+        let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool).await.unwrap();
+
+        // When
+        sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(ours.pool()).await.unwrap();
+        tokio::time::sleep(TRUSTED + Duration::from_millis(100)).await;
+
+        // Then
+        let next: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool).await.unwrap();
+        assert_ne!(next, pid);
+    }
 }
