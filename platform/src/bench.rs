@@ -81,7 +81,7 @@ async fn wait_for_mails(
     args: &cli::EndToEnd,
     posted: &HashMap<String, DateTime<Utc>>,
 ) -> anyhow::Result<HashMap<String, DateTime<Utc>>> {
-    let url = format!("{}/messages", args.inbox.trim_end_matches('/'));
+    let url = format!("{}/messages?brief=true", args.inbox.trim_end_matches('/'));
     let until = Instant::now() + Duration::from_secs(args.timeout);
     loop {
         let (status, mails) = client.get(&url).await?;

@@ -14,8 +14,8 @@ use hyper_util::client::legacy::{self};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// No answer of the platform is longer.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+/// No answer of the platform is longer. The longest is the brief list of a full inbox's mails, 400 bytes each.
+const LONGEST_ANSWER: usize = embedded::inbox::MESSAGES_KEPT * 4 * 1024;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]

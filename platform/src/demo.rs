@@ -13,6 +13,9 @@ use crate::{cli, output};
 /// Short enough to show the order of things, long enough not to be the load.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// How many mails of others may come between two looks without hiding the one looked for.
+const NEWEST: usize = 50;
+
 /// Posts the demo order and follows it until its mail is in the inbox.
 pub async fn run(args: &cli::Demo) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
@@ -115,14 +118,10 @@ impl<'a> Journey<'a> {
     /// Subject and recipient of the mail about this order, once it is there.
     async fn mail(&self) -> anyhow::Result<Option<(String, String)>> {
         let inbox = self.args.inbox.trim_end_matches('/');
-        let look = self.client.get(&format!("{inbox}/messages")).await;
+        let look = self.client.get(&format!("{inbox}/messages?brief=true&limit={NEWEST}")).await;
         let (_, messages) =
             look.map_err(|error| anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox"))?;
-        let about = |message: &&Value| {
-            ["subject", "text"]
-                .iter()
-                .any(|part| message[part].as_str().is_some_and(|text| text.contains(&self.order_id)))
-        };
+        let about = |message: &&Value| message["subject"].as_str().is_some_and(|text| text.contains(&self.order_id));
         let found = messages.as_array().and_then(|messages| messages.iter().find(about));
         Ok(found.map(|message| {
             let to = message["to"].as_array().map_or(&[][..], Vec::as_slice);

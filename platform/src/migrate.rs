@@ -28,13 +28,27 @@ pub async fn schema(pool: &PgPool) -> anyhow::Result<()> {
 
 /// Whether the database has the schema that this program was built for.
 pub async fn check(pool: &PgPool) -> anyhow::Result<()> {
-    let mut connection = pool.acquire().await?;
-    let applied = connection.list_applied_migrations().await.unwrap_or_default();
-    let missing = migrations::MIGRATIONS.iter().any(|known| applied.iter().all(|done| done.version != known.version));
-    if missing {
+    if !is_up_to_date(pool).await.context("cannot look at the database's schema")? {
         bail!("the database's schema is not up to date: run `ordo migrate`");
     }
     Ok(())
+}
+
+async fn is_up_to_date(pool: &PgPool) -> anyhow::Result<bool> {
+    let mut connection = pool.acquire().await?;
+    // sqlx's own record of what it did, and what each projection writes to.
+    let read_models = projections::REGISTRY.iter().map(|projection| format!("read_model_{}", projection.name));
+    let tables: Vec<String> = ["_sqlx_migrations".to_owned()].into_iter().chain(read_models).collect();
+    let there: bool =
+        sqlx::query_scalar("select bool_and(to_regclass(name) is not null) from unnest($1::text[]) as t(name)")
+            .bind(tables)
+            .fetch_one(&mut *connection)
+            .await?;
+    if !there {
+        return Ok(false);
+    }
+    let applied = connection.list_applied_migrations().await?;
+    Ok(migrations::MIGRATIONS.iter().all(|known| applied.iter().any(|done| done.version == known.version)))
 }
 
 /// Creates the queues that are not there yet.

@@ -6,9 +6,11 @@
 
 mod another_emulator;
 mod bad_orders;
+mod full_inbox;
 mod journey;
 mod killed;
 mod mail_refused;
+mod migrating;
 mod purged;
 mod replaying;
 mod roles_apart;

@@ -72,7 +72,9 @@ async fn a_read_model_rebuilt_while_orders_come_in_misses_nothing() {
 #[tokio::test]
 async fn a_projection_that_does_not_exist_is_answered_with_those_that_do() {
     let database = testkit::database().await;
-    let refused = run(&["replay", "--projection", "order"], &[("DATABASE_URL", database.url())]).await;
+    let settings = [("DATABASE_URL", database.url())];
+    assert_eq!(run(&["migrate"], &settings).await.code, 0);
+    let refused = run(&["replay", "--projection", "order"], &settings).await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
     assert_eq!(refused.err, "ordo: there is no projection order; there are: orders\n");
 }

@@ -1,0 +1,51 @@
+//! Databases that `ordo serve` is to refuse, each for its own reason.
+
+use sqlx::{Connection, PgConnection};
+
+use crate::support::run;
+
+const NOT_UP_TO_DATE: &str = "ordo: the database's schema is not up to date: run `ordo migrate`\n";
+
+#[tokio::test]
+async fn a_database_without_the_whole_schema_is_refused_until_it_is_migrated() {
+    let database = testkit::empty_database().await;
+    assert_eq!(refusal(database.url()).await, NOT_UP_TO_DATE);
+
+    migrate(database.url()).await;
+    tell(database.url(), "drop table read_model_orders").await;
+    assert_eq!(refusal(database.url()).await, NOT_UP_TO_DATE);
+
+    migrate(database.url()).await;
+    let newest = "delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)";
+    tell(database.url(), newest).await;
+    assert_eq!(refusal(database.url()).await, NOT_UP_TO_DATE);
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_tell_its_schema_is_not_taken_for_one_that_lacks_it() {
+    let database = testkit::database().await;
+    migrate(database.url()).await;
+    tell(database.url(), "alter table _sqlx_migrations rename column version to number").await;
+    let refusal = refusal(database.url()).await;
+    assert!(refusal.starts_with("ordo: cannot look at the database's schema: "), "{refusal}");
+    assert!(refusal.contains("column \"version\" does not exist"), "{refusal}");
+}
+
+/// Why no role runs on it. Nobody minds that these databases would forget.
+async fn refusal(database: &str) -> String {
+    let settings = [("DATABASE_URL", database), ("ORDO_LOG", "off")];
+    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--unsafe-durability"], &settings).await;
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+    refused.err
+}
+
+async fn migrate(database: &str) {
+    let migrated = run(&["migrate"], &[("DATABASE_URL", database)]).await;
+    assert_eq!(migrated.code, 0, "{}", migrated.err);
+}
+
+async fn tell(database: &str, sql: &str) {
+    let mut connection = PgConnection::connect(database).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
