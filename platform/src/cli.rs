@@ -80,13 +80,16 @@ pub struct Up {
 pub struct Serve {
     /// Which roles, separated by commas [default: ORDO_ROLES, all]
     #[arg(long, value_delimiter = ',', value_parser = role_names(), value_name = "ROLES")]
-    roles: Vec<String>,
+    pub roles: Vec<String>,
     /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
+    pub listen: Option<SocketAddr>,
+    /// Say where the API is as one line of JSON
+    #[arg(long)]
+    pub json: bool,
     /// Start on a database that may lose acknowledged orders
     #[arg(long)]
-    unsafe_durability: bool,
+    pub unsafe_durability: bool,
 }
 
 /// See `ordo migrate --help`.
@@ -219,7 +222,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = sources(file).flag("ORDO_ROLES", "--roles", roles);
-            serve::run(load(listening(sources, args.listen))?.settings, args.unsafe_durability).await?;
+            serve::run(load(listening(sources, args.listen))?.settings, &args).await?;
         }
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,

@@ -26,6 +26,12 @@ pub struct RunningRoles {
 }
 
 impl RunningRoles {
+    /// The API's address, with a host that this machine can connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", http::reachable(self.api))
+    }
+
     /// Waits until every role has stopped: because it was asked to, or because one failed, which stops the others.
     pub async fn join(self) -> anyhow::Result<()> {
         self.join.await.context("a role panicked")?

@@ -3,12 +3,14 @@
 //! Everything is started in the order it is needed and stopped in reverse: the roles drain first, then the queues and the inbox
 //! end, then the database.
 
-use std::time::Duration;
+use std::pin::pin;
 
+use anyhow::anyhow;
 use embedded::inbox::Inbox;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
 use serde::Serialize;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
@@ -16,16 +18,13 @@ use crate::roles::RunningRoles;
 use crate::settings::{DatabaseUrl, Settings};
 use crate::{cli, http, migrate, output, roles, shutdown};
 
-/// What the roles leave of the 10 s that a stop may take.
-const STOP_BOUND: Duration = Duration::from_millis(3500);
-
 /// Runs the platform until a signal stops it.
 pub async fn run(mut settings: Settings, args: cli::Up) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     // Every address first: a taken one is the likeliest mistake and must not cost a database start.
     let listener = http::bind(settings.listen, "--listen")?;
-    let Some(brought) = Brought::start(&mut settings, &args, &stop).await? else { return Ok(()) };
-    let outcome = run_roles(&settings, &args, &brought, listener, stop).await;
+    let Some(mut brought) = Brought::start(&mut settings, &args, &stop).await? else { return Ok(()) };
+    let outcome = run_roles(&settings, &args, &mut brought, listener, stop).await;
     brought.stop().await;
     outcome
 }
@@ -43,20 +42,42 @@ pub async fn inbox(args: &cli::Inbox) -> anyhow::Result<()> {
 async fn run_roles(
     settings: &Settings,
     args: &cli::Up,
-    brought: &Brought,
-    listener: tokio::net::TcpListener,
+    brought: &mut Brought,
+    listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    // What a start waits for may never answer: a stop does not wait with it.
+    let starting = stop.run_until_cancelled(start_roles(settings, args, listener, stop.clone()));
+    let Some(started) = starting.await else { return Ok(()) };
+    let (connections, running) = started?;
+    announce(settings, args, brought, &running)?;
+    let mut roles = pin!(shutdown::within_bound(&stop, running.join()));
+    let outcome = tokio::select! {
+        ended = &mut roles => ended,
+        lost = brought.database_lost() => {
+            let asked = stop.is_cancelled();
+            stop.cancel();
+            let ended = roles.await;
+            // Whoever stops everything on this machine may have come to the database before us.
+            if asked { ended } else { Err(lost) }
+        }
+    };
+    shutdown::close(&connections.database).await;
+    outcome
+}
+
+async fn start_roles(
+    settings: &Settings,
+    args: &cli::Up,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<(Connections, RunningRoles)> {
     let connections = Connections::open(settings).await?;
     connections.check_durability(args.unsafe_durability).await?;
     migrate::schema(&connections.database).await?;
     migrate::queues(&connections.sqs, settings).await?;
-    let running = roles::start(settings, &connections, &settings.roles, listener, stop.clone()).await?;
-    announce(settings, args, brought, &running)?;
-    let stopped = shutdown::within_bound(&stop, running.join()).await;
-    // The database does not end while someone is connected.
-    let _ = tokio::time::timeout(Duration::from_millis(500), connections.database.close()).await;
-    stopped
+    let running = roles::start(settings, &connections, &settings.roles, listener, stop).await?;
+    Ok((connections, running))
 }
 
 /// Where everything is, once all of it is ready.
@@ -74,7 +95,7 @@ struct Addresses {
 fn announce(settings: &Settings, args: &cli::Up, brought: &Brought, running: &RunningRoles) -> anyhow::Result<()> {
     let addresses = Addresses {
         ready: true,
-        api: format!("http://{}", http::reachable(running.api)),
+        api: running.url(),
         inbox: brought.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
         database: settings.database_url.as_ref().map(ToString::to_string),
@@ -130,6 +151,16 @@ impl Brought {
         Ok(Some(brought))
     }
 
+    /// Waits until a database that was started here has ended, which nobody asked it to.
+    async fn database_lost(&mut self) -> anyhow::Error {
+        let Some(postgres) = &mut self.postgres else { return std::future::pending().await };
+        postgres.ended().await;
+        match postgres.log() {
+            Some(log) => anyhow!("the database ended by itself; its log is {}", log.display()),
+            None => anyhow!("the database ended by itself; its log went with it, as all of --ephemeral does"),
+        }
+    }
+
     async fn stop(self) {
         let stopping = async {
             if let Some(sqs) = self.sqs {
@@ -143,7 +174,7 @@ impl Brought {
             }
         };
         // What is dropped unfinished is stopped without us; the database recovers at its next start.
-        if tokio::time::timeout(STOP_BOUND, stopping).await.is_err() {
+        if tokio::time::timeout(shutdown::BROUGHT, stopping).await.is_err() {
             tracing::warn!("the database is taking long to stop and goes on without us");
         }
     }

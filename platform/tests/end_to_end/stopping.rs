@@ -5,12 +5,12 @@
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use testkit::{FaultyMailer, Response, demo_order, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Ordo, PATIENCE, folder, processes, run, settled};
+use crate::support::{Client, Ordo, PATIENCE, Silenceable, folder, processes, run, settled};
 
 /// What a stop may take.
 const STOP: Duration = Duration::from_secs(10);
@@ -35,11 +35,100 @@ async fn a_stop_in_the_middle_of_the_start_leaves_nothing_behind() {
     // While the cluster is made, while its server starts, when all is about to be ready.
     for wait in [100, 300, 600, 900, 1200] {
         let data_dir = folder();
-        let mut ordo = Ordo::starting_on(data_dir.path());
+        let mut ordo = Ordo::starting_on(data_dir.path(), &[]);
         tokio::time::sleep(Duration::from_millis(wait)).await;
         ends(&mut ordo, Signal::TERM).await;
         let again = Ordo::up_on(data_dir.path(), &[]).await;
         assert_eq!(again.client().order(&demo_order("after")).await.status, 201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_that_never_answer_do_not_keep_a_start_from_being_stopped() {
+    let (data_dir, database) = (folder(), testkit::durable_database().await);
+    assert_eq!(run(&["migrate"], &[("DATABASE_URL", database.url())]).await.code, 0);
+    for serving in [false, true] {
+        // Given
+        let sqs = Silenceable::silent().await;
+        let sqs_url = sqs.http_url();
+        let settings = [("AWS_ENDPOINT_URL_SQS", sqs_url.as_str()), ("DATABASE_URL", database.url())];
+        let mut ordo = if serving {
+            Ordo::starting_to_serve(&settings)
+        } else {
+            Ordo::starting_on(data_dir.path(), &settings[..1])
+        };
+        eventually(PATIENCE, || async { sqs.connections() > 0 }).await;
+
+        // When
+        stops(&mut ordo, Signal::TERM).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_that_fall_silent_do_not_keep_the_platform_from_stopping() {
+    // Given
+    let queues = testkit::sqs().await;
+    let sqs = Silenceable::in_front_of(&queues.url()).await;
+    let (data_dir, sqs_url) = (folder(), sqs.http_url());
+    let mut ordo = Ordo::up_on(data_dir.path(), &[("AWS_ENDPOINT_URL_SQS", sqs_url.as_str())]).await;
+    ordo.client().order(&demo_order("before")).await;
+    settled(&ordo.client(), "before").await;
+
+    // When
+    sqs.fall_silent();
+    assert_eq!(ordo.client().order(&demo_order("meanwhile")).await.status, 201);
+
+    // Then: what was under way may be cut off, and comes again.
+    let status = ends(&mut ordo, Signal::TERM).await;
+    assert!(matches!(status.code(), Some(0 | 1)), "{status:?}");
+    let ordo = Ordo::up_on(data_dir.path(), &[]).await;
+    assert_eq!(settled(&ordo.client(), "meanwhile").await["mails"][0]["status"], "sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_falls_silent_does_not_keep_the_roles_from_stopping() {
+    // Given
+    let (database, queues, inbox) = tokio::join!(testkit::durable_database(), testkit::sqs(), testkit::inbox());
+    let silenceable = Silenceable::in_front_of(database.url()).await;
+    let (database_url, sqs_url, inbox_url) = (silenceable.url_like(database.url()), queues.url(), inbox.url());
+    let settings = [
+        ("DATABASE_URL", database_url.as_str()),
+        ("AWS_ENDPOINT_URL_SQS", &sqs_url),
+        ("AWS_ENDPOINT_URL_SESV2", &inbox_url),
+    ];
+    let migrated = run(&["migrate", "--queues"], &settings).await;
+    assert_eq!(migrated.code, 0, "{}", migrated.err);
+    let mut ordo = Ordo::serve("command-api,projections,sagas,notification", &settings).await;
+    assert_eq!(ordo.client().order(&demo_order("before")).await.status, 201);
+
+    // When
+    silenceable.fall_silent();
+
+    // Then
+    let status = ends(&mut ordo, Signal::TERM).await;
+    assert!(matches!(status.code(), Some(0 | 1)), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_platform_whose_database_ends_says_so_and_ends() {
+    for signal in [Signal::QUIT, Signal::KILL] {
+        let data_dir = folder();
+        let mut ordo = Ordo::up_on(data_dir.path(), &[]).await;
+        assert_eq!(ordo.client().order(&demo_order("before")).await.status, 201);
+        let everything = processes::descendants(ordo.pid());
+        let notes = std::fs::read_to_string(data_dir.path().join("postgres/postmaster.pid")).unwrap();
+        let server = Pid::from_raw(notes.lines().next().unwrap().parse().unwrap()).unwrap();
+
+        kill_process(server, signal).unwrap();
+
+        let status = ordo.ended(STOP).await.expect("it still runs ten seconds later");
+        assert_eq!(status.code(), Some(1));
+        let log = data_dir.path().join("postgres.log");
+        let line = format!("ordo: the database ended by itself; its log is {}\n", log.display());
+        assert!(ordo.log().ends_with(&line), "{}", ordo.log());
+        assert!(processes::all_end(&everything, STOP), "something it started is left: {everything:?}");
+        let ordo = up_again(&data_dir).await;
+        assert_eq!(settled(&ordo.client(), "before").await["status"], "confirmed");
     }
 }
 

@@ -5,12 +5,14 @@ mod database;
 mod folder;
 mod ordo;
 pub(crate) mod processes;
+mod silence;
 mod watching;
 
 pub(crate) use client::{Client, NoAnswer};
 pub(crate) use database::{LogSummary, event_count, items, log_summary};
 pub(crate) use folder::folder;
 pub(crate) use ordo::{Finished, Ordo, run};
+pub(crate) use silence::Silenceable;
 pub(crate) use watching::{PATIENCE, count_by_order, mails_by_order, settled, until_mailed};
 
 /// A setting of the platform, as an environment variable.

@@ -52,41 +52,49 @@ impl Ordo {
         let mut line = up_line().to_vec();
         line.extend(arguments);
         let mut ordo = Self::start(&line, settings, Stdio::piped());
-        let out = ordo.process.stdout.take().unwrap();
-        // Read elsewhere: the start may need this test's own runtime, which its mail service can live in.
-        let mut announced = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(out).read_line(&mut line).map(|_| line)
-        });
-        let Ok(line) = tokio::time::timeout(START, &mut announced).await else { panic!("not ready within {START:?}") };
-        let addresses: Value = serde_json::from_str(&line.unwrap().unwrap())
-            .unwrap_or_else(|error| panic!("no announcement ({error}): {}", ordo.log()));
-        assert_eq!(addresses["ready"], true);
+        let addresses = ordo.announcement().await;
         let address = |name: &str| addresses[name].as_str().unwrap_or_default().to_owned();
         (ordo.api, ordo.inbox) = (address("api"), address("inbox"));
         (ordo.sqs, ordo.database) = (address("sqs"), address("database"));
         ordo
     }
 
+    /// What it says once it is ready.
+    async fn announcement(&mut self) -> Value {
+        let out = self.process.stdout.take().unwrap();
+        // Read elsewhere: the start may need this test's own runtime, which its mail service can live in.
+        let mut announced = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(out).read_line(&mut line).map(|_| line)
+        });
+        let Ok(line) = tokio::time::timeout(START, &mut announced).await else { panic!("not ready within {START:?}") };
+        let announcement: Value = serde_json::from_str(&line.unwrap().unwrap())
+            .unwrap_or_else(|error| panic!("no announcement ({error}): {}", self.log()));
+        assert_eq!(announcement["ready"], true);
+        announcement
+    }
+
     /// Some roles against the endpoints in the settings.
     pub(crate) async fn serve(roles: &str, settings: &[Setting<'_>]) -> Self {
-        let mut ordo = Self::start(&["serve", "--roles", roles, "--listen", ANY_PORT], settings, Stdio::null());
-        let until = Instant::now() + START;
-        while ordo.api.is_empty() {
-            let log = ordo.log();
-            let ended = ordo.process.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < until, "not started: {ended:?} {log}");
-            ordo.api = log.lines().find_map(started_at).unwrap_or_default();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let line = ["serve", "--json", "--roles", roles, "--listen", ANY_PORT];
+        let mut ordo = Self::start(&line, settings, Stdio::piped());
+        let announcement = ordo.announcement().await;
+        let named: Vec<_> = announcement["roles"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(named.join(","), roles);
+        ordo.api = announcement["api"].as_str().unwrap().to_owned();
         ordo
     }
 
+    /// `ordo serve` with all roles that was only just started, ready or not.
+    pub(crate) fn starting_to_serve(settings: &[Setting<'_>]) -> Self {
+        Self::start(&["serve", "--listen", ANY_PORT], settings, Stdio::null())
+    }
+
     /// `ordo up` that was only just started, ready or not.
-    pub(crate) fn starting_on(data_dir: &Path) -> Self {
+    pub(crate) fn starting_on(data_dir: &Path, settings: &[Setting<'_>]) -> Self {
         let mut line = up_line().to_vec();
         line.extend(["--data-dir", data_dir.to_str().unwrap()]);
-        Self::start(&line, &[], Stdio::null())
+        Self::start(&line, settings, Stdio::null())
     }
 
     fn start(arguments: &[&str], settings: &[Setting<'_>], out: Stdio) -> Self {
@@ -177,10 +185,4 @@ fn up_line() -> [&'static str; 8] {
 
 fn log_in(folder: &TempDir) -> PathBuf {
     folder.path().join("log")
-}
-
-/// The address in the line that says that the roles have started.
-fn started_at(line: &str) -> Option<String> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "started").then(|| format!("http://{}", line["api"].as_str().unwrap()))
 }
