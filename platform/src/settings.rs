@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use database_url::DatabaseUrl;
 pub use kinds::{LogFormat, Role};
-use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, socket_address, whole};
+use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole};
 use messaging::{Backoff, ConsumerSettings};
 use reading::Reading;
 pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
@@ -133,7 +133,7 @@ fn read(table: &mut Reading) -> Settings {
         mail_from: table.value(
             "ORDO_MAIL_FROM",
             "orders@ordo.example".to_owned(),
-            &mail_address(),
+            &sender(),
             "Whom mails come from; SES must know it as verified",
         ),
         mail_default_recipient: table.value(

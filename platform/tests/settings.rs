@@ -51,7 +51,7 @@ fn every_mistake_is_named_at_once() {
             r#"ORDO_LISTEN: "everywhere" must be an address and a port such as 127.0.0.1:3000 or 0.0.0.0:3000 (port 0: any free one)"#,
             r#"ORDO_ROLES: "sagas,saga" must be all, or a comma list of command-api, projections, sagas, notification"#,
             r#"AWS_ENDPOINT_URL: "localhost:4566" must be an http:// or https:// address such as http://127.0.0.1:4566"#,
-            r#"ORDO_MAIL_FROM: "shop\r\nBcc: everyone@shop.example" must be a mail address such as orders@shop.example"#,
+            r#"ORDO_MAIL_FROM: "shop\r\nBcc: everyone@shop.example" must be a mail address such as orders@shop.example, or `Name <orders@shop.example>`"#,
             r#"ORDO_APPEND_QUEUE: "0" must be a whole number from 1 to 1000000"#,
             r#"ORDO_NOTIFICATION_DEADLINE: "3601" must be whole seconds from 1 to 3600"#,
             r#"ORDO_NOTIFICATIONS_BATCH_SIZE: "11" must be a whole number from 1 to 10"#,
@@ -116,6 +116,20 @@ fn whatever_is_allowed_for_a_consumer_suits_it() {
         let names = names.map(|name| format!("ORDO_REPLIES_{name}"));
         let variables: Vec<_> = names.iter().map(String::as_str).zip(limits).collect();
         load(&variables, "").unwrap().settings.replies.settings().validate().unwrap();
+    }
+}
+
+#[test]
+fn mail_addresses_are_those_that_notification_takes() {
+    let named = "Ordo Shop <orders@shop.example>";
+    assert_eq!(load(&[("ORDO_MAIL_FROM", named)], "").unwrap().settings.mail_from, named);
+    for (name, wrong) in [
+        ("ORDO_MAIL_FROM", "Ordo Shop"),
+        ("ORDO_MAIL_FROM", "Ordo <orders@shop..example>"),
+        ("ORDO_MAIL_DEFAULT_RECIPIENT", "Ann <ann@shop.example>"),
+        ("ORDO_MAIL_DEFAULT_RECIPIENT", "ann@shop..example"),
+    ] {
+        assert_eq!(mistakes(&[(name, wrong)], "").len(), 1, "{name} {wrong}");
     }
 }
 

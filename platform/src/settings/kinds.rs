@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::Uri;
+use notification::NotificationSettings;
 use tracing_subscriber::EnvFilter;
 
 /// How one kind of value is read, shown, and described to someone who got it wrong.
@@ -155,12 +156,19 @@ pub(super) fn name() -> Kind<String> {
     })
 }
 
-/// Enough of a check to catch a slip and to keep line breaks out of mail headers; the mail service judges the rest.
+/// Whom mails come from, as notification takes it.
+pub(super) fn sender() -> Kind<String> {
+    let allowed = "a mail address such as orders@shop.example, or `Name <orders@shop.example>`";
+    Kind::new(allowed, String::clone, |text| {
+        let settings = NotificationSettings { from: text.to_owned(), ..NotificationSettings::default() };
+        settings.validate().is_ok().then_some(settings.from)
+    })
+}
+
+/// Whom mails go to, as notification takes it.
 pub(super) fn mail_address() -> Kind<String> {
-    Kind::new("a mail address such as orders@shop.example", String::clone, |text| {
-        let (local, domain) = text.rsplit_once('@')?;
-        let plain =
-            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic() && !"@<>,;\"".contains(c));
-        (text.len() <= 254 && plain(local) && plain(domain)).then(|| text.to_owned())
+    Kind::new("a mail address such as customer@shop.example", String::clone, |text| {
+        let settings = NotificationSettings { default_recipient: text.to_owned(), ..NotificationSettings::default() };
+        settings.validate().is_ok().then_some(settings.default_recipient)
     })
 }
