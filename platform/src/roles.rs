@@ -77,7 +77,7 @@ pub async fn start(
     let routes = Router::new()
         .nest("/v1", routes.clone())
         .merge(routes)
-        .merge(health::routes(vec![Check::database(connections.database.clone())]));
+        .merge(health::routes(vec![Check::database(connections.database.clone()), writing(store.clone())]));
     running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
@@ -113,6 +113,14 @@ impl Running {
         store.close().await;
         outcome
     }
+}
+
+/// The event store takes events. It stops doing so only when it is closed, or when its writer died.
+fn writing(store: EventStore) -> Check {
+    Check::new("event-store", move || {
+        let running = store.is_running();
+        async move { running.then_some(()).ok_or_else(|| "takes no events".to_owned()) }
+    })
 }
 
 /// How many connections the roles hold at once, at the most, when each is to get on with its work.
