@@ -249,7 +249,10 @@ async fn a_message_that_is_no_request_lies_in_the_dead_letter_queue_with_the_rea
 async fn while_the_database_is_away_no_mail_goes_out() {
     let stage = Stage::new().await;
     stage.sql("alter table notification_deliveries rename to away").await;
-    let _worker = stage.worker(quick());
+    let mut settings = quick();
+    // Without a pause the attempts would be used up before the database is back.
+    settings.consumer.retry_backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
+    let _worker = stage.worker(settings);
 
     stage.ask(&request(1)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
