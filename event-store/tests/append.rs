@@ -166,6 +166,20 @@ async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
 }
 
 #[tokio::test]
+async fn the_first_append_after_the_database_cut_its_connections_succeeds() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    store.append(vec![append("a", 0, vec![created()])]).await.unwrap();
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+    sqlx::query(cut).execute(database.pool()).await.unwrap();
+
+    store.append(vec![append("b", 0, vec![created()])]).await.unwrap();
+    assert_eq!(store.load::<Order>("b").await.unwrap().version, 1);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn events_are_never_changed() {
     let database = testkit::database().await;
     let store = store(&database).await;

@@ -90,7 +90,9 @@ fn with_tls(loader: ConfigLoader) -> ConfigLoader {
 /// first would end in a wait for a cloud's metadata service.
 fn without_tls(loader: ConfigLoader) -> ConfigLoader {
     let loader = loader.http_client(Builder::new().build_http());
-    let given = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| std::env::var_os(name).is_some());
+    let given = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if given { loader } else { loader.credentials_provider(Credentials::new("ordo", "ordo", None, None, "emulator")) }
 }
 

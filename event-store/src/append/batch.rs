@@ -11,9 +11,8 @@ use super::{AppendError, Appended, StreamAppend};
 /// What became of each command, in order.
 type Answers = Vec<Result<Appended, AppendError>>;
 
-/// Stores a batch. Only when it meets a conflict is the batch looked at command by command: it is then written twice.
+/// Stores a batch in the transaction that was begun, and ends it. Only when it meets a conflict is the batch looked at command by command: it is then written twice.
 pub(super) async fn store(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Answers, sqlx::Error> {
-    connection.execute("begin").await?;
     match copy(connection, commands).await {
         Ok(positions) => Ok(answers(commands, &positions, &[])),
         Err(error) if is_conflict(&error) => {
