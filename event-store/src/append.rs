@@ -9,13 +9,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
-use sqlx::{Executor, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::batch::StoreError;
 use crate::event::NewEvent;
 use crate::wake::Wake;
 
@@ -168,20 +169,14 @@ impl Writer {
 
     async fn store(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Appended, AppendError>>, sqlx::Error> {
         let commands: Vec<&[StreamAppend]> = batch.iter().map(|waiting| waiting.streams.as_slice()).collect();
-        batch::store(self.begin().await?, &commands).await
-    }
-
-    /// A connection with a transaction begun on it. One that was lost since the last batch, as by a restart of the
-    /// server, is replaced: nothing has been sent through it yet.
-    async fn begin(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        if let Some(mut kept) = self.connection.take() {
-            match kept.execute("begin").await {
-                Ok(_) => return Ok(self.connection.insert(kept)),
-                Err(_) => drop(kept.detach()),
+        if let Some(kept) = &mut self.connection {
+            match batch::store(kept, &commands).await {
+                // Lost since the last batch, as by a restart of the server: the batch can go through another.
+                Err(StoreError::NotBegun(_)) => drop(self.connection.take().map(PoolConnection::detach)),
+                stored => return Ok(stored?),
             }
         }
-        let mut fresh = self.pool.acquire().await?;
-        fresh.execute("begin").await?;
-        Ok(self.connection.insert(fresh))
+        let fresh = self.connection.insert(self.pool.acquire().await?);
+        Ok(batch::store(fresh, &commands).await?)
     }
 }

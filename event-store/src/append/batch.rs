@@ -4,21 +4,38 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Executor, PgConnection, Row};
+use sqlx::{Executor, PgConnection};
 
 use super::{AppendError, Appended, StreamAppend};
 
 /// What became of each command, in order.
 type Answers = Vec<Result<Appended, AppendError>>;
 
-/// Stores a batch in the transaction that was begun, and ends it. Only when it meets a conflict is the batch looked at command by command: it is then written twice.
-pub(super) async fn store(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Answers, sqlx::Error> {
+/// Why a batch was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    /// The server did not even begin: nothing was sent, and it can be tried again through another connection.
+    #[error(transparent)]
+    NotBegun(sqlx::Error),
+    /// Whether it was stored is not known.
+    #[error(transparent)]
+    Failed(#[from] sqlx::Error),
+}
+
+impl From<StoreError> for sqlx::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotBegun(error) | StoreError::Failed(error) => error,
+        }
+    }
+}
+
+/// Stores a batch. The usual case is one statement, which is its own transaction; only when it meets a conflict is the
+/// batch looked at command by command, and written a second time.
+pub(super) async fn store(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Answers, StoreError> {
     match copy(connection, commands).await {
         Ok(positions) => Ok(answers(commands, &positions, &[])),
-        Err(error) if is_conflict(&error) => {
-            connection.execute("rollback").await?;
-            store_around_conflicts(connection, commands).await
-        }
+        Err(StoreError::Failed(error)) if is_conflict(&error) => store_around_conflicts(connection, commands).await,
         Err(error) => Err(error),
     }
 }
@@ -29,12 +46,13 @@ pub(super) async fn store(connection: &mut PgConnection, commands: &[&[StreamApp
 async fn store_around_conflicts(
     connection: &mut PgConnection,
     commands: &[&[StreamAppend]],
-) -> Result<Answers, sqlx::Error> {
+) -> Result<Answers, StoreError> {
     connection.execute("begin; select events_lock()").await?;
     let conflicts = find_conflicts(connection, commands).await?;
     let free: Vec<&[StreamAppend]> =
         commands.iter().zip(&conflicts).filter(|(_, conflict)| !**conflict).map(|(command, _)| *command).collect();
     let positions = copy(connection, &free).await?;
+    connection.execute("commit").await?;
     Ok(answers(commands, &positions, &conflicts))
 }
 
@@ -75,18 +93,18 @@ async fn find_conflicts(connection: &mut PgConnection, commands: &[&[StreamAppen
     Ok(conflicts.collect())
 }
 
-/// Writes the events of all commands, in order, commits, and returns their positions, in order. Any conflict fails all.
-async fn copy(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Vec<i64>, sqlx::Error> {
+/// Writes the events of all commands, in order, and returns their positions, in order. Any conflict fails all of it.
+async fn copy(connection: &mut PgConnection, commands: &[&[StreamAppend]]) -> Result<Vec<i64>, StoreError> {
     let (rows, data) = encode(commands);
     if rows == 0 {
-        connection.execute("commit").await?;
         return Ok(Vec::new());
     }
-    let mut copy = connection.copy_in_raw(COPY).await?;
+    let mut copy = connection.copy_in_raw(COPY).await.map_err(StoreError::NotBegun)?;
     copy.send(data).await?;
     copy.finish().await?;
-    // Under the lock nobody else drew positions, so this session's last one is the last row's, and they have no gaps.
-    let last: i64 = connection.fetch_one("select currval('events_global_position'); commit").await?.try_get(0)?;
+    // Nobody else drew positions meanwhile: that takes the lock. So this session's last one is the last row's, and they
+    // have no gaps. It is the same session's as long as no proxy deals its statements out to several.
+    let last: i64 = sqlx::query_scalar("select currval('events_global_position')").fetch_one(connection).await?;
     Ok((last - rows + 1..=last).collect())
 }
 
