@@ -73,8 +73,10 @@ pub(crate) struct Progress {
 impl Progress {
     async fn reaches(&self, pool: &PgPool, projection: &str, wanted: i64) -> Result<(), Problem> {
         let mut known = self.known.subscribe();
+        let reached =
+            |positions: &HashMap<String, i64>| positions.get(projection).is_some_and(|position| *position >= wanted);
         loop {
-            if known.borrow_and_update().get(projection).is_some_and(|position| *position >= wanted) {
+            if reached(&known.borrow_and_update()) {
                 return Ok(());
             }
             tokio::select! {
@@ -82,7 +84,11 @@ impl Progress {
                 _ = known.changed() => {}
                 _asking = self.asking.lock() => {
                     let positions = checkpoints(pool).await.map_err(unavailable)?;
+                    let done = reached(&positions);
                     self.known.send_replace(positions);
+                    if done {
+                        return Ok(());
+                    }
                     tokio::time::sleep(ASK_EVERY).await;
                 }
             }

@@ -86,7 +86,10 @@ impl Runner {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let Order::Placed(order) = &stream.state else { continue };
+            let Order::Placed(order) = &stream.state else {
+                ended.push(order_id);
+                continue;
+            };
             let Some((at, step)) = next_step(order) else {
                 ended.push(order_id);
                 continue;
