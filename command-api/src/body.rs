@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use problem::Problem;
@@ -16,16 +18,18 @@ const MAX_DRAINED: usize = 2 * 1024 * 1024;
 /// How long a client may take to send its body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The body of a request that says it is JSON.
-pub(crate) async fn read_json(request: Request) -> Result<Bytes, Problem> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+/// A request that says its body is JSON, and the body.
+pub(crate) async fn read_json(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (head, body) = request.into_parts();
+    let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !content_type.is_some_and(is_json) {
         return Err(Problem::unsupported_media_type("the body must be application/json, and Content-Type must say so"));
     }
-    tokio::time::timeout(PATIENCE, read(request)).await.unwrap_or_else(|_| {
+    let body = tokio::time::timeout(PATIENCE, read(body)).await.unwrap_or_else(|_| {
         let took_too_long = format!("the body did not arrive within {} s", PATIENCE.as_secs());
         Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request Timeout").detail(took_too_long))
-    })
+    })?;
+    Ok((head, body))
 }
 
 fn is_json(content_type: &[u8]) -> bool {
@@ -33,8 +37,7 @@ fn is_json(content_type: &[u8]) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let mut frames = request.into_body();
+async fn read(mut frames: Body) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = frames.frame().await {
@@ -55,8 +58,6 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-
     use super::*;
 
     async fn read_as(content_type: Option<&str>, body: Body) -> Result<usize, u16> {
@@ -65,7 +66,7 @@ mod tests {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
         let read = read_json(request.body(body).unwrap()).await;
-        read.map(|body| body.len()).map_err(|problem| problem.status().as_u16())
+        read.map(|(_, body)| body.len()).map_err(|problem| problem.status().as_u16())
     }
 
     #[tokio::test]

@@ -4,30 +4,35 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use domain::{Order, OrderCommand, OrderId, PostedOrder, decide};
-use event_store::{EventStore, Executed, Loaded, Metadata};
+use event_store::{AppendError, Executed, Loaded, Metadata, Outcome};
 use http::{HeaderValue, StatusCode, header};
 use problem::{Problem, Trace};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{body, refusal};
+use crate::idempotency::{self, Keyed};
+use crate::{Commands, body, refusal};
 
 /// The answer to an order that is stored.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Accepted {
+struct Accepted<'a> {
     status: &'static str,
-    order_id: OrderId,
+    order_id: &'a OrderId,
     version: i64,
     position: i64,
 }
 
+/// Who asks for what, as idempotency keys are told apart. There is one kind of caller: a shop.
+const SCOPE: &str = "shop POST /orders";
+
 pub(crate) async fn create_order(
-    State(store): State<EventStore>,
+    State(commands): State<Commands>,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = body::read_json(request).await?;
+    let (head, body) = body::read_json(request).await?;
+    let keyed = commands.in_flight.begin(&head.headers, SCOPE, &body)?;
     let posted = PostedOrder::parse(&body).map_err(refusal::rejected)?;
     let order_id = match posted.order_id {
         Some(given) => given,
@@ -40,29 +45,56 @@ pub(crate) async fn create_order(
         traceparent: Some(trace.traceparent().to_owned()),
     };
     // Most orders are new: that is taken for granted, and the append says if it was wrong.
-    let executed = store
-        .execute(order_id.as_str(), Loaded::default(), &metadata, |order: &Order| {
-            decide(order, OrderCommand::CreateOrder(posted.content.clone()))
-        })
+    let executed = commands
+        .store
+        .execute_once(
+            order_id.as_str(),
+            Loaded::default(),
+            &metadata,
+            keyed.as_ref().map(Keyed::request),
+            |order: &Order| decide(order, OrderCommand::CreateOrder(posted.content.clone())),
+        )
         .await
         // Where it is not known whether the order is stored, it can be sent again under the id that was made for it.
         .map_err(|error| refusal::failed(error).with("orderId", order_id.as_str()))?;
-    // Posted again, an order gets the answer it got the first time.
-    let position = match executed {
-        Executed::Appended(appended) => appended.position,
-        Executed::Unchanged(order) => order.first_position,
-    };
-    tracing::debug!(%order_id, position, "order accepted");
-    accepted(order_id, position)
+    tracing::debug!(%order_id, "order accepted");
+    match (executed, &keyed) {
+        (Executed::Appended(appended), _) => accepted(&order_id, appended.position),
+        // Posted again, an order gets the answer it got the first time.
+        (Executed::Unchanged(order), None) => accepted(&order_id, order.first_position),
+        (Executed::Unchanged(order), Some(keyed)) => {
+            // The key is new even so: from now on it stands for this order.
+            match commands.store.record_unchanged::<Order>(keyed.request(), order_id.as_str(), FIRST_VERSION).await {
+                Ok(()) => accepted(&order_id, order.first_position),
+                Err(AppendError::Repeated(outcome)) => repeated(keyed, &outcome),
+                Err(error) => Err(refusal::not_appended(error)),
+            }
+        }
+        (Executed::Repeated(outcome), Some(keyed)) => repeated(keyed, &outcome),
+        (Executed::Repeated(outcome), None) => Err(Problem::internal(format!("a key that nobody gave: {outcome:?}"))),
+    }
 }
 
-fn accepted(order_id: OrderId, position: i64) -> Result<Response, Problem> {
+/// The version of an order that was just created.
+const FIRST_VERSION: i64 = 1;
+
+/// The answer that the request got when it was carried out.
+fn repeated(keyed: &Keyed, outcome: &Outcome) -> Result<Response, Problem> {
+    keyed.check_same(outcome)?;
+    let order_id = OrderId::parse(outcome.stream_id.as_str()).map_err(Problem::internal)?;
+    let mut response = accepted(&order_id, outcome.position)?;
+    let (name, value) = idempotency::REPLAYED;
+    response.headers_mut().insert(name, value);
+    Ok(response)
+}
+
+fn accepted(order_id: &OrderId, position: i64) -> Result<Response, Problem> {
     let location = HeaderValue::try_from(format!("/orders/{order_id}")).map_err(Problem::internal)?;
     let headers = [
         (header::LOCATION, location),
         (header::ETAG, HeaderValue::from_static("\"1\"")),
         (header::HeaderName::from_static("event-position"), HeaderValue::from(position)),
     ];
-    let body = Accepted { status: "accepted", order_id, version: 1, position };
+    let body = Accepted { status: "accepted", order_id, version: FIRST_VERSION, position };
     Ok((StatusCode::CREATED, headers, Json(body)).into_response())
 }

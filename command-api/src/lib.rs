@@ -2,13 +2,22 @@
 
 mod body;
 mod create_order;
+mod idempotency;
 mod refusal;
 
 use axum::Router;
 use axum::routing::post;
 use event_store::EventStore;
 
+/// What commands work with.
+#[derive(Clone)]
+struct Commands {
+    store: EventStore,
+    in_flight: idempotency::InFlight,
+}
+
 /// The POST routes.
 pub fn routes(store: EventStore) -> Router {
-    Router::new().route("/orders", post(create_order::create_order)).with_state(store)
+    let commands = Commands { store, in_flight: idempotency::InFlight::default() };
+    Router::new().route("/orders", post(create_order::create_order)).with_state(commands)
 }

@@ -29,23 +29,30 @@ pub(crate) fn failed(error: ExecuteError<Refusal>) -> Problem {
             Problem::conflict("order-exists", refusal.to_string())
         }
         ExecuteError::Refused(refusal @ Refusal::NoSuchOrder) => Problem::not_found(refusal.to_string()),
-        ExecuteError::Append(AppendError::Conflict) => {
-            Problem::conflict("conflict", "others changed it at the same time; look at it again and decide anew")
+        ExecuteError::Contended { current_version } => {
+            let detail = "others changed it at the same time; look at it again and decide anew";
+            Problem::conflict("conflict", detail).with("currentVersion", current_version)
         }
-        ExecuteError::Append(error @ AppendError::QueueFull) => {
-            Problem::unavailable("overloaded", error.to_string(), SOON)
-        }
-        ExecuteError::Append(AppendError::Closed) => {
-            Problem::unavailable("stopping", "this server is stopping; nothing was stored", SOON)
-        }
-        ExecuteError::Append(error @ AppendError::Unknown(_)) => {
-            let detail = "the database failed; send it again with the same orderId: it is stored once";
-            Problem::unavailable("outcome-unknown", detail, SOON).caused_by(error)
-        }
+        ExecuteError::Append(error) => not_appended(error),
         ExecuteError::Read(error) => {
             Problem::unavailable("database-unavailable", "the database failed; nothing was stored", SOON)
                 .caused_by(error)
         }
         ExecuteError::Encode(error) => Problem::internal(error),
+    }
+}
+
+/// Events that did not get into the log.
+pub(crate) fn not_appended(error: AppendError) -> Problem {
+    match error {
+        AppendError::QueueFull => Problem::unavailable("overloaded", error.to_string(), SOON),
+        AppendError::Closed => Problem::unavailable("stopping", "this server is stopping; nothing was stored", SOON),
+        AppendError::Unknown(_) => {
+            let detail =
+                "the database failed; send it again with the same orderId or Idempotency-Key: it is stored once";
+            Problem::unavailable("outcome-unknown", detail, SOON).caused_by(error)
+        }
+        // Both are answered where they can be told more of.
+        AppendError::Conflict | AppendError::Repeated(_) => Problem::internal(error),
     }
 }

@@ -7,21 +7,25 @@ mod batch;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::batch::StoreError;
+use self::batch::Answers;
 use crate::event::NewEvent;
+use crate::idempotency::{OnceOnly, Outcome, Record};
+use crate::metrics::Metrics;
 use crate::wake::Wake;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
 const MAX_BATCH: usize = 512;
+/// How often a batch is tried again when its connection breaks or it meets a conflict.
+const ATTEMPTS: u32 = 3;
 /// How long a batch may take: somewhat longer than the server lets it wait for another writer.
 const PATIENCE: Duration = Duration::from_secs(35);
 
@@ -39,6 +43,13 @@ pub struct StreamAppend {
     pub events: Vec<NewEvent>,
 }
 
+impl StreamAppend {
+    /// The stream's version once the events are stored.
+    pub(crate) fn version_after(&self) -> i64 {
+        self.expected_version + i64::try_from(self.events.len()).unwrap_or(0)
+    }
+}
+
 /// Where the last event of an append went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -54,6 +65,9 @@ pub enum AppendError {
     /// A stream is not at the expected version: nothing was stored; load, decide again.
     #[error("the stream has moved on")]
     Conflict,
+    /// The idempotency key has been used: nothing was stored; this is what it came to then.
+    #[error("the request was carried out before")]
+    Repeated(Outcome),
     /// More commands wait than the queue takes: nothing was stored; come back in a moment.
     #[error("too many commands are waiting")]
     QueueFull,
@@ -78,15 +92,39 @@ impl Default for AppendSettings {
     }
 }
 
-/// A command's events and whom to tell what became of them.
-struct Waiting {
+/// What one command stores, all of it or nothing.
+struct Command {
     streams: Vec<StreamAppend>,
+    record: Option<Record>,
+}
+
+impl Command {
+    /// How many events it stores.
+    fn rows(&self) -> i64 {
+        i64::try_from(self.streams.iter().map(|stream| stream.events.len()).sum::<usize>()).unwrap_or(0)
+    }
+
+    /// The request that it carries out, if that is to be recorded.
+    fn request(&self) -> Option<&OnceOnly> {
+        self.record.as_ref().map(|record| &record.request)
+    }
+
+    /// The version of its last stream once it is stored.
+    fn version_after(&self) -> i64 {
+        self.streams.last().map_or(0, StreamAppend::version_after)
+    }
+}
+
+/// A command and whom to tell what became of it.
+struct Waiting {
+    command: Command,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Appender {
     queue: mpsc::Sender<Waiting>,
+    metrics: Metrics,
 }
 
 impl Appender {
@@ -97,22 +135,35 @@ impl Appender {
     pub(crate) fn start(
         pool: PgPool,
         settings: AppendSettings,
+        metrics: Metrics,
         wake: Wake,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.queue);
-        tasks.spawn(Writer { pool, connection: None, wake }.run(waiting, stop));
-        Self { queue }
+        tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake }.run(waiting, stop));
+        Self { queue, metrics }
     }
 }
 
 impl crate::EventStore {
     /// Appends events to their streams, all of them or none. The answer comes after the commit.
     pub async fn append(&self, streams: Vec<StreamAppend>) -> Result<Appended, AppendError> {
+        self.enqueue(streams, None).await
+    }
+
+    pub(crate) async fn enqueue(
+        &self,
+        streams: Vec<StreamAppend>,
+        record: Option<Record>,
+    ) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
-        self.appender.queue.try_send(Waiting { streams, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::QueueFull,
+        let waiting = Waiting { command: Command { streams, record }, answer };
+        self.appender.queue.try_send(waiting).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.appender.metrics.refused.inc();
+                AppendError::QueueFull
+            }
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;
         // The writer died over it.
@@ -120,10 +171,12 @@ impl crate::EventStore {
     }
 }
 
-/// The one task that writes. Its connection is kept between batches and given up after an error.
+/// The one task that writes: the log takes one transaction at a time, so that a second one would only make batches
+/// smaller. Its connection is kept between batches and given up after an error.
 struct Writer {
     pool: PgPool,
     connection: Option<PoolConnection<Postgres>>,
+    metrics: Metrics,
     wake: Wake,
 }
 
@@ -137,46 +190,81 @@ impl Writer {
                 () = stop.cancelled(), if !waiting.is_closed() => waiting.close(),
                 count = waiting.recv_many(&mut batch, MAX_BATCH) => match count {
                     0 => return,
-                    _ => self.write(&mut batch).await,
+                    _ => {
+                        self.metrics.waiting.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
+                        self.write(&mut batch).await;
+                    }
                 },
             }
         }
     }
 
     async fn write(&mut self, batch: &mut Vec<Waiting>) {
+        let began = Instant::now();
+        let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
         // A database that says nothing must not hold up all writing until TCP gives up.
-        let stored = tokio::time::timeout(PATIENCE, self.store(batch)).await;
+        let stored = tokio::time::timeout(PATIENCE, self.store(&commands)).await;
         let answers = match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))) {
             Ok(answers) => {
                 self.wake.wake();
+                self.metrics.batch(&answers, began.elapsed());
                 answers
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, commands = batch.len(), "appending failed");
-                // It may be mid-transaction: never to be used again.
-                if let Some(connection) = self.connection.take() {
-                    drop(connection.detach());
-                }
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    commands = commands.len(),
+                    "appending failed"
+                );
+                self.give_up_connection();
                 let error = Arc::new(error);
-                batch.iter().map(|_| Err(AppendError::Unknown(Arc::clone(&error)))).collect()
+                commands.iter().map(|_| Err(AppendError::Unknown(Arc::clone(&error)))).collect()
             }
         };
-        for (command, answer) in batch.drain(..).zip(answers) {
+        for (waiting, answer) in batch.drain(..).zip(answers) {
             // Whoever asked may have gone: a dropped request changes nothing about what is stored.
-            let _ = command.answer.send(answer);
+            let _ = waiting.answer.send(answer);
         }
     }
 
-    async fn store(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Appended, AppendError>>, sqlx::Error> {
-        let commands: Vec<&[StreamAppend]> = batch.iter().map(|waiting| waiting.streams.as_slice()).collect();
-        if let Some(kept) = &mut self.connection {
-            match batch::store(kept, &commands).await {
-                // Lost since the last batch, as by a restart of the server: the batch can go through another.
-                Err(StoreError::NotBegun(_)) => drop(self.connection.take().map(PoolConnection::detach)),
-                stored => return Ok(stored?),
+    /// Stores a batch; only when it meets a conflict is it looked at command by command. A connection that breaks, as by a
+    /// restart of the server, may or may not have stored it: the next attempt, through another one, finds out.
+    async fn store(&mut self, commands: &[&Command]) -> Result<Answers, sqlx::Error> {
+        let mut stored = batch::store(self.connection().await?, commands).await;
+        for _ in 0..ATTEMPTS {
+            match stored {
+                Err(error) if batch::is_conflict(&error) => {}
+                Err(error) if is_broken(&error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "connection lost; appending once more");
+                    self.give_up_connection();
+                }
+                stored => return stored,
             }
+            stored = batch::store_around_conflicts(self.connection().await?, commands).await;
         }
-        let fresh = self.connection.insert(self.pool.acquire().await?);
-        Ok(batch::store(fresh, &commands).await?)
+        stored
+    }
+
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        let connection = match self.connection.take() {
+            Some(kept) => kept,
+            None => self.pool.acquire().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// It may be mid-transaction: never to be used again.
+    fn give_up_connection(&mut self) {
+        drop(self.connection.take().map(PoolConnection::detach));
+    }
+}
+
+/// Whether an error means that the connection, and not the statement, failed.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        // Class 57: the server is shutting down, has crashed, or is not up yet.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }

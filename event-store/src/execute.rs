@@ -7,6 +7,7 @@ use rand::Rng;
 
 use crate::append::{AppendError, StreamAppend};
 use crate::event::{Metadata, NewEvent};
+use crate::idempotency::{OnceOnly, Outcome};
 use crate::read::{Loaded, ReadError};
 use crate::{Appended, EventStore};
 
@@ -20,6 +21,8 @@ pub enum Executed<A> {
     Appended(Appended),
     /// What it asked for was already so; this is the stream.
     Unchanged(Loaded<A>),
+    /// It was carried out before, under its idempotency key; this is what it came to then.
+    Repeated(Outcome),
 }
 
 /// Why a command did nothing.
@@ -28,7 +31,13 @@ pub enum ExecuteError<R> {
     /// The rules refused it.
     #[error("the command was refused")]
     Refused(#[source] R),
-    /// The events could not be appended; [`AppendError::Conflict`] after the last attempt.
+    /// Whenever it was decided, others had changed the stream meanwhile.
+    #[error("the stream was changed by others each time; it is at version {current_version} now")]
+    Contended {
+        /// The stream's version after the last attempt.
+        current_version: i64,
+    },
+    /// The events could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
     /// The stream could not be read.
@@ -52,8 +61,21 @@ impl EventStore {
         metadata: &Metadata,
         decide: impl Fn(&A) -> Result<Vec<A::Event>, R>,
     ) -> Result<Executed<A>, ExecuteError<R>> {
+        self.execute_once(stream_id, known, metadata, None, decide).await
+    }
+
+    /// [`EventStore::execute`], with the request's key recorded in the transaction of the events. A second request under
+    /// the key comes to [`Executed::Repeated`]. A command that is refused or changes nothing leaves no record.
+    pub async fn execute_once<A: Aggregate, R>(
+        &self,
+        stream_id: &str,
+        known: Loaded<A>,
+        metadata: &Metadata,
+        request: Option<&OnceOnly>,
+        decide: impl Fn(&A) -> Result<Vec<A::Event>, R>,
+    ) -> Result<Executed<A>, ExecuteError<R>> {
         let mut stream = known;
-        for attempt in 1.. {
+        for attempt in 1..=ATTEMPTS {
             let events = decide(&stream.state).map_err(ExecuteError::Refused)?;
             if events.is_empty() {
                 return Ok(Executed::Unchanged(stream));
@@ -65,9 +87,14 @@ impl EventStore {
                 expected_version: stream.version,
                 events,
             };
-            match self.append(vec![append]).await {
+            let appended = match request {
+                Some(request) => self.append_once(vec![append], request.clone()).await,
+                None => self.append(vec![append]).await,
+            };
+            match appended {
                 Ok(appended) => return Ok(Executed::Appended(appended)),
-                Err(AppendError::Conflict) if attempt < ATTEMPTS => {
+                Err(AppendError::Repeated(outcome)) => return Ok(Executed::Repeated(outcome)),
+                Err(AppendError::Conflict) => {
                     if attempt > 1 {
                         // Those who collided do not collide again in step.
                         let millis = rand::rng().random_range(0..1 << attempt);
@@ -78,6 +105,6 @@ impl EventStore {
                 Err(error) => return Err(error.into()),
             }
         }
-        unreachable!("the last attempt returns")
+        Err(ExecuteError::Contended { current_version: stream.version })
     }
 }

@@ -11,6 +11,8 @@
 mod append;
 mod event;
 mod execute;
+mod idempotency;
+mod metrics;
 mod read;
 mod subscription;
 mod wake;
@@ -22,6 +24,8 @@ use tokio_util::task::TaskTracker;
 pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
 pub use event::{DecodeError, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
+pub use idempotency::{OnceOnly, Outcome, prune};
+pub use metrics::Metrics;
 pub use read::{Loaded, ReadError, read_after};
 pub use subscription::{
     Subscriber, SubscriberError, TookTooLong, checkpoints, lock_checkpoint, save_checkpoint, within_patience,
@@ -32,6 +36,7 @@ pub use subscription::{
 pub struct EventStore {
     pool: PgPool,
     appender: append::Appender,
+    metrics: Metrics,
     wake: wake::Wake,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -41,14 +46,22 @@ impl EventStore {
     /// Starts the writer and the listener on a database whose schema is up to date.
     pub fn start(pool: PgPool, settings: AppendSettings) -> Self {
         let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::Wake::default());
-        let appender = append::Appender::start(pool.clone(), settings, wake.clone(), &tasks, stop.clone());
+        let metrics = Metrics::default();
+        let appender =
+            append::Appender::start(pool.clone(), settings, metrics.clone(), wake.clone(), &tasks, stop.clone());
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
-        Self { pool, appender, wake, tasks, stop }
+        tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
+        Self { pool, appender, metrics, wake, tasks, stop }
     }
 
     /// The database it stands on.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Whether it takes events.

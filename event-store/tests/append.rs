@@ -8,6 +8,7 @@ use domain::{Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder, Refusal
 use event_store::{
     AppendError, AppendSettings, EventStore, ExecuteError, Executed, Loaded, Metadata, NewEvent, StreamAppend,
 };
+use sqlx::{Connection, PgConnection};
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../domain/golden/posted/demo-order.json")).unwrap().content
@@ -176,6 +177,82 @@ async fn the_first_append_after_the_database_cut_its_connections_succeeds() {
 
     store.append(vec![append("b", 0, vec![created()])]).await.unwrap();
     assert_eq!(store.load::<Order>("b").await.unwrap().version, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn events_that_are_stored_already_are_acknowledged_at_their_place() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let streams = vec![append("a", 0, vec![created(), created()]), append("b", 0, vec![created()])];
+    let first = store.append(streams.clone()).await.unwrap();
+    store.append(vec![append("c", 0, vec![created()])]).await.unwrap();
+
+    // As after a connection that broke between the commit and its answer.
+    assert_eq!(store.append(streams).await.unwrap(), first);
+
+    assert_eq!(store.load::<Order>("a").await.unwrap().version, 2);
+    assert_eq!(store.load::<Order>("b").await.unwrap().last_position, first.position);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_break_under_load_cost_no_append_and_double_none() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let appends = (0..8).map(|task| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for n in 0..100 {
+                let id = format!("{task}-{n}");
+                let appended = store.append(vec![append(&id, 0, vec![created(), created()])]).await.unwrap();
+                assert_eq!(store.load::<Order>(&id).await.unwrap().last_position, appended.position);
+            }
+        })
+    });
+    let appends: Vec<_> = appends.collect();
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and query like 'with appended%'";
+    let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    while !appends.iter().all(|task| task.is_finished()) {
+        sqlx::query(cut).execute(&mut admin).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for task in appends {
+        task.await.unwrap();
+    }
+    let stored: (i64, i64, i64) =
+        sqlx::query_as("select count(*), count(distinct event_id), max(global_position) from events")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+    assert_eq!((stored.0, stored.1), (1_600, 1_600));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_overtaken_each_time_is_told_the_version() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let faster = store.clone();
+    // Given: whenever it decides, somebody else changes the stream before it can append.
+    let overtaken = |_: &Order| {
+        let overtake = async {
+            let version = faster.load::<Order>("a").await.unwrap().version;
+            faster.append(vec![append("a", version, vec![created()])]).await.unwrap();
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(overtake));
+        Ok::<_, Refusal>(vec![OrderEvent::OrderCreated(content())])
+    };
+
+    let given_up = store.execute("a", Loaded::default(), &Metadata::default(), overtaken).await.unwrap_err();
+
+    let current = store.load::<Order>("a").await.unwrap().version;
+    assert!(
+        matches!(given_up, ExecuteError::Contended { current_version } if current_version == current),
+        "{given_up}"
+    );
+    assert_eq!(current, 5);
     store.close().await;
 }
 

@@ -12,6 +12,7 @@ pub mod connections;
 pub mod demo;
 pub mod health;
 pub mod http;
+pub mod metrics;
 pub mod migrate;
 pub mod output;
 pub mod replay;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::health::{self, Check};
 use crate::settings::{Role, Settings};
-use crate::{http, migrate};
+use crate::{http, metrics, migrate};
 
 /// Roles at work.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ pub async fn start(
         .nest("/v1", routes.clone())
         .merge(routes)
         .merge(health::routes(vec![Check::database(connections.database.clone()), writing(store.clone())]));
+    let routes = metrics::measured(routes, &store);
     running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");

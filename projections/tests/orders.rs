@@ -52,7 +52,7 @@ impl Fixture {
         let decide = |order: &Order| decide(order, command.clone());
         match self.store.execute(order_id, known, &Metadata::default(), decide).await.unwrap() {
             Executed::Appended(appended) => appended.position,
-            Executed::Unchanged(_) => panic!("{order_id}: nothing happened"),
+            Executed::Unchanged(_) | Executed::Repeated(_) => panic!("{order_id}: nothing happened"),
         }
     }
 

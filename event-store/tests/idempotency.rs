@@ -1,0 +1,128 @@
+//! A request under a key is carried out once, in the transaction that stores what comes of it.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use cqrs_es::Aggregate;
+use domain::{Order, OrderCommand, OrderEvent, PostedOrder, Refusal, decide};
+use event_store::{
+    AppendError, AppendSettings, EventStore, Executed, Loaded, Metadata, NewEvent, OnceOnly, StreamAppend, prune,
+};
+
+fn request(key: &str) -> OnceOnly {
+    OnceOnly { scope: "shop POST /orders", key: key.to_owned(), request_hash: [7; 32] }
+}
+
+fn create(order: &Order) -> Result<Vec<OrderEvent>, Refusal> {
+    let demo = include_bytes!("../../domain/golden/posted/demo-order.json");
+    decide(order, OrderCommand::CreateOrder(PostedOrder::parse(demo).unwrap().content))
+}
+
+fn append(id: &str, expected_version: i64) -> StreamAppend {
+    let event = NewEvent::new(&create(&Order::default()).unwrap()[0], &Metadata::default()).unwrap();
+    StreamAppend { stream_type: Order::TYPE, stream_id: id.to_owned(), expected_version, events: vec![event] }
+}
+
+async fn store(database: &testkit::Database) -> EventStore {
+    EventStore::start(database.pool().clone(), AppendSettings::default())
+}
+
+async fn carry_out(store: &EventStore, order_id: &str, key: &str) -> Executed<Order> {
+    let metadata = Metadata::default();
+    store.execute_once(order_id, Loaded::default(), &metadata, Some(&request(key)), create).await.unwrap()
+}
+
+async fn records(database: &testkit::Database) -> i64 {
+    sqlx::query_scalar("select count(*) from idempotency_records").fetch_one(database.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_comes_again_comes_to_what_it_came_to_the_first_time() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let Executed::Appended(first) = carry_out(&store, "a", "k").await else { panic!("not appended") };
+
+    // Under the same id, and under one that the server made anew.
+    for order_id in ["a", "b"] {
+        let Executed::Repeated(outcome) = carry_out(&store, order_id, "k").await else { panic!("not repeated") };
+        assert_eq!((outcome.stream_id.as_str(), outcome.version, outcome.position), ("a", 1, first.position));
+        assert_eq!(outcome.request_hash, [7; 32]);
+    }
+    assert_eq!(store.load::<Order>("b").await.unwrap().version, 0);
+    assert!(matches!(carry_out(&store, "b", "another key").await, Executed::Appended(_)));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn of_many_requests_under_one_key_one_is_carried_out() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    // All at once, so that they share batches, with others between them that must not suffer.
+    let requests = (0..60).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let key = if n % 2 == 0 { "fought-over".to_owned() } else { format!("own-{n}") };
+            carry_out(&store, &format!("order-{n}"), &key).await
+        })
+    });
+    let mut carried_out = 0;
+    let mut outcomes = Vec::new();
+    for request in requests.collect::<Vec<_>>() {
+        match request.await.unwrap() {
+            Executed::Appended(_) => carried_out += 1,
+            Executed::Repeated(outcome) => outcomes.push(outcome),
+            Executed::Unchanged(order) => panic!("{order:?}"),
+        }
+    }
+    assert_eq!((carried_out, outcomes.len()), (31, 29));
+    assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]), "{outcomes:?}");
+    assert_eq!(records(&database).await, 31);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_conflict_leaves_no_record() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    store.append(vec![append("a", 0)]).await.unwrap();
+
+    let conflict = store.append_once(vec![append("b", 0), append("a", 0)], request("k")).await;
+
+    assert!(matches!(conflict, Err(AppendError::Conflict)), "{conflict:?}");
+    assert_eq!((records(&database).await, store.load::<Order>("b").await.unwrap().version), (0, 0));
+    // The key is still free.
+    store.append_once(vec![append("b", 0), append("a", 1)], request("k")).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_request_that_changed_nothing_is_recorded_too() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let first = store.append(vec![append("a", 0)]).await.unwrap();
+    assert!(matches!(carry_out(&store, "a", "k").await, Executed::Unchanged(_)));
+    store.record_unchanged::<Order>(&request("k"), "a", 1).await.unwrap();
+
+    let Executed::Repeated(outcome) = carry_out(&store, "b", "k").await else { panic!("not repeated") };
+
+    assert_eq!((outcome.stream_id.as_str(), outcome.position), ("a", first.position));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn records_are_kept_for_a_day_and_then_forgotten() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    for key in ["a", "b", "c"] {
+        carry_out(&store, key, key).await;
+    }
+    let age = "update idempotency_records set recorded_at = now() - $2::interval where key = $1";
+    for (key, old) in [("a", "23 hours 59 minutes"), ("b", "24 hours 1 minute")] {
+        sqlx::query(age).bind(key).bind(old).execute(database.pool()).await.unwrap();
+    }
+
+    assert_eq!(prune(database.pool()).await.unwrap(), 1);
+
+    assert!(matches!(carry_out(&store, "a", "a").await, Executed::Repeated(_)));
+    // Forgotten: what is left is that the order is there already.
+    assert!(matches!(carry_out(&store, "b", "b").await, Executed::Unchanged(_)));
+    store.close().await;
+}

@@ -1,0 +1,177 @@
+//! `GET /metrics`: what this process counts, in the OpenMetrics text format that Prometheus scrapes.
+//!
+//! Requests are counted by route, method and status where the router knows the route; the event store counts its own
+//! work; how far subscriptions are behind is asked of the database when somebody wants to know.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use event_store::EventStore;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use pin_project_lite::pin_project;
+use problem::Problem;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use tower::{Layer, Service};
+
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counts the requests to `routes` and adds the route that shows all figures.
+pub fn measured(routes: Router, store: &EventStore) -> Router {
+    let mut registry = Registry::with_prefix("ordo");
+    store.metrics().register(&mut registry);
+    let requests = Requests::registered(&mut registry);
+    let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(registry));
+    routes.layer(requests).merge(shown)
+}
+
+async fn show(State(registry): State<Arc<Registry>>) -> Result<Response, Problem> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).map_err(Problem::internal)?;
+    Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
+}
+
+/// What is counted of requests; a layer around routes.
+#[derive(Clone)]
+struct Requests {
+    answered: Family<Answered, Counter>,
+    duration: Family<Asked, Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    method: MethodLabel,
+    route: Route,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: MethodLabel,
+    route: Route,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct MethodLabel(Method);
+
+/// As the router knows it, `/orders/{order_id}`: there are few of them, whatever clients ask for.
+#[derive(Debug, Clone)]
+struct Route(MatchedPath);
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Route {}
+
+impl std::hash::Hash for Route {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for MethodLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_str().encode(encoder)
+    }
+}
+
+impl Requests {
+    fn registered(registry: &mut Registry) -> Self {
+        // 500 µs to 8 s.
+        let histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
+        let requests = Self { answered: Family::default(), duration: Family::new_with_constructor(histogram) };
+        let registry = registry.sub_registry_with_prefix("http");
+        registry.register("requests", "Requests answered", requests.answered.clone());
+        let duration = requests.duration.clone();
+        registry.register_with_unit("request_duration", "From a request to its answer", Unit::Seconds, duration);
+        requests
+    }
+
+    fn count(&self, asked: Asked, status: StatusCode, since: Instant) {
+        self.duration.get_or_create(&asked).observe(since.elapsed().as_secs_f64());
+        let Asked { method, route } = asked;
+        self.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).inc();
+    }
+}
+
+impl<S> Layer<S> for Requests {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted { inner, requests: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+struct Counted<S> {
+    inner: S,
+    requests: Requests,
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Counted<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Counting<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // Only the fallback has no route: what nobody knows is counted by nobody.
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let method = known(request.method());
+        let asked = route.zip(method).map(|(route, method)| Asked { method: MethodLabel(method), route: Route(route) });
+        let (requests, since) = (self.requests.clone(), Instant::now());
+        Counting { answer: self.inner.call(request), asked, requests, since }
+    }
+}
+
+/// The methods of HTTP itself: a client can make up others, and each would be a label of its own for ever.
+fn known(method: &Method) -> Option<Method> {
+    [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
+        .into_iter()
+        .find(|known| known == method)
+}
+
+pin_project! {
+    struct Counting<F> {
+        #[pin]
+        answer: F,
+        asked: Option<Asked>,
+        requests: Requests,
+        since: Instant,
+    }
+}
+
+impl<F: Future<Output = Result<Response, E>>, E> Future for Counting<F> {
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let counting = self.project();
+        let answer = ready!(counting.answer.poll(context));
+        if let (Ok(response), Some(asked)) = (&answer, counting.asked.take()) {
+            counting.requests.count(asked, response.status(), *counting.since);
+        }
+        Poll::Ready(answer)
+    }
+}
