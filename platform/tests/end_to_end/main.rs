@@ -6,11 +6,15 @@
 
 mod another_emulator;
 mod bad_orders;
+mod database_crashes;
 mod full_inbox;
+mod idempotency;
 mod journey;
 mod killed;
 mod mail_refused;
+mod metrics;
 mod migrating;
+mod overloaded;
 mod purged;
 mod replaying;
 mod roles_apart;

@@ -8,7 +8,7 @@ pub(crate) mod processes;
 mod silence;
 mod watching;
 
-pub(crate) use client::{Client, NoAnswer};
+pub(crate) use client::{Answer, Client, NoAnswer};
 pub(crate) use database::{LogSummary, event_count, items, log_summary};
 pub(crate) use folder::folder;
 pub(crate) use ordo::{Finished, Ordo, run};

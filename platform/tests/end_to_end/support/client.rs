@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use http::header::CONTENT_TYPE;
+use http::request::Builder;
 use http::{HeaderMap, Method};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -50,7 +51,7 @@ impl Client {
 
     /// Asks without a body.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
-        self.send(method, path, None, Body::empty()).await.unwrap()
+        self.send(Request::builder().method(method).uri(self.uri(path)), Body::empty()).await.unwrap()
     }
 
     /// Posts an order as JSON.
@@ -60,25 +61,29 @@ impl Client {
 
     /// Posts an order to a server that may not be there.
     pub(crate) async fn try_order(&self, order: &Value) -> Result<Answer, NoAnswer> {
-        self.send(Method::POST, "/orders", Some("application/json"), Body::from(order.to_string())).await
+        self.send(self.posting("/orders", "application/json"), Body::from(order.to_string())).await
+    }
+
+    /// Posts an order as JSON, under a key.
+    pub(crate) async fn order_once(&self, order: &Value, key: &str) -> Result<Answer, NoAnswer> {
+        let request = self.posting("/orders", "application/json").header("idempotency-key", key);
+        self.send(request, Body::from(order.to_string())).await
     }
 
     /// Posts a body as it is.
     pub(crate) async fn post(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
-        self.send(Method::POST, path, Some(content_type), body.into()).await.unwrap()
+        self.send(self.posting(path, content_type), body.into()).await.unwrap()
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: Option<&str>,
-        body: Body,
-    ) -> Result<Answer, NoAnswer> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        if let Some(content_type) = content_type {
-            request = request.header(CONTENT_TYPE, content_type);
-        }
+    fn uri(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn posting(&self, path: &str, content_type: &str) -> Builder {
+        Request::post(self.uri(path)).header(CONTENT_TYPE, content_type)
+    }
+
+    async fn send(&self, request: Builder, body: Body) -> Result<Answer, NoAnswer> {
         let exchange = async {
             let response = self.http.request(request.body(body).unwrap()).await.map_err(NoAnswer::from)?;
             let (head, body) = response.into_parts();
