@@ -1,0 +1,189 @@
+//! Which partitions a copy of a subscriber holds, and for how long.
+//!
+//! A lease is a row with an owner and a time by the database's clock; nobody waits for anybody. What protects the events from
+//! two copies that both think they hold a partition is not the time but the fence: see `advance_subscription()`.
+
+mod share;
+
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, PgPool, Row};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::share::{Lease, share};
+use super::PARTITIONS;
+use crate::wake::LEASES;
+
+/// A partition in this copy's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) partition: usize,
+    pub(super) position: i64,
+    pub(super) fence: i64,
+}
+
+/// The partitions that a copy holds.
+#[derive(Debug)]
+pub(super) struct Leases {
+    pub(super) subscription: String,
+    pub(super) owner: Uuid,
+    /// By partition.
+    pub(super) held: Vec<Held>,
+    length: Duration,
+    /// When to look at the leases again.
+    due: Instant,
+}
+
+impl Leases {
+    pub(super) fn new(subscription: &str, length: Duration) -> Self {
+        let (subscription, owner) = (subscription.to_owned(), Uuid::now_v7());
+        Self { subscription, owner, held: Vec::new(), length, due: Instant::now() }
+    }
+
+    /// When to look at the leases again: well before they run out, and as soon as another copy's does.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// What is held may no longer be so, or may have moved: look before going on.
+    pub(super) fn doubt(&mut self) {
+        self.due = Instant::now();
+    }
+
+    /// Renews what is held, takes this copy's share of what is free, and of what others hold too much of.
+    pub(super) async fn settle(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let began = Instant::now();
+        let mut transaction = connection.begin().await?;
+        lock(&mut transaction, &self.subscription).await?;
+        let leases = leases(&mut transaction, &self.subscription).await?;
+        let theirs = leases.iter().filter(|lease| lease.owner != Some(self.owner)).filter_map(|lease| lease.left).min();
+        let taken = share(&leases, self.owner);
+        self.held = self.take(&mut transaction, &taken, false).await?;
+        transaction.commit().await?;
+        let next = theirs.map_or(self.length, |left| left + Duration::from_millis(5)).min(self.length / 3);
+        self.due = began + next;
+        Ok(())
+    }
+
+    /// Takes every partition from whoever holds it, for a rebuild: no copy takes a share of it while the lease runs.
+    pub(super) async fn take_all(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin().await?;
+        lock(&mut transaction, &self.subscription).await?;
+        leases(&mut transaction, &self.subscription).await?;
+        let all: Vec<usize> = (0..PARTITIONS).collect();
+        self.held = self.take(&mut transaction, &all, true).await?;
+        transaction.commit().await
+    }
+
+    /// Keeps what is held while something else is done. Ends only if some of it has been lost.
+    pub(super) async fn keep(&mut self, pool: &PgPool) {
+        loop {
+            tokio::time::sleep_until(self.due.max(Instant::now() + self.length / 10)).await;
+            match self.renew(pool).await {
+                Ok(true) => self.due = Instant::now() + self.length / 3,
+                Ok(false) => return,
+                Err(error) => {
+                    let subscription = &self.subscription;
+                    tracing::warn!(subscription, error = &error as &dyn std::error::Error, "leases were not renewed");
+                }
+            }
+        }
+    }
+
+    /// Whether all that is held still is.
+    async fn renew(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+        let mut transaction = pool.begin().await?;
+        lock(&mut transaction, &self.subscription).await?;
+        let renew =
+            "update subscription_partitions set leased_until = clock_timestamp() + $3 * interval '1 millisecond'
+                      where subscription = $1 and owner = $2";
+        let renew = sqlx::query(renew).bind(&self.subscription).bind(self.owner).bind(self.milliseconds());
+        let renewed = renew.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(renewed == self.held.len() as u64)
+    }
+
+    /// Gives everything back, and tells the others.
+    pub(super) async fn release(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        lock(connection, &self.subscription).await?;
+        let release = "with released as (
+                update subscription_partitions set owner = null, leased_until = null, exclusive = false
+                 where subscription = $1 and owner = $2 returning 1)
+             select pg_notify($3, '') from (select from released limit 1) as any_released";
+        let release = sqlx::query(release).bind(&self.subscription).bind(self.owner).bind(LEASES);
+        release.execute(connection).await?;
+        self.held.clear();
+        Ok(())
+    }
+
+    async fn take(
+        &self,
+        connection: &mut PgConnection,
+        partitions: &[usize],
+        exclusive: bool,
+    ) -> Result<Vec<Held>, sqlx::Error> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(
+            "update subscription_partitions
+                set fence = fence + (owner is distinct from $2)::int, owner = $2, exclusive = $5,
+                    leased_until = clock_timestamp() + $4 * interval '1 millisecond'
+              where subscription = $1 and partition = any($3) returning partition, position, fence",
+        )
+        .bind(&self.subscription)
+        .bind(self.owner)
+        .bind(numbers(partitions.iter().copied()))
+        .bind(self.milliseconds())
+        .bind(exclusive)
+        .fetch_all(connection)
+        .await?;
+        let held =
+            |row: &PgRow| Ok(Held { partition: partition(row)?, position: row.try_get(1)?, fence: row.try_get(2)? });
+        let mut held = rows.iter().map(held).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        held.sort_by_key(|held| held.partition);
+        Ok(held)
+    }
+
+    fn milliseconds(&self) -> i64 {
+        i64::try_from(self.length.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+pub(super) async fn lock(connection: &mut PgConnection, subscription: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("select lock_leases($1)").bind(subscription).execute(connection).await?;
+    Ok(())
+}
+
+/// Who holds what, by partition. A subscription that is new gets its rows.
+async fn leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<Lease>, sqlx::Error> {
+    let look = "select partition, owner, exclusive,
+                       extract(epoch from leased_until - clock_timestamp())::float8 as seconds_left
+                  from subscription_partitions where subscription = $1 order by partition";
+    let mut rows = sqlx::query(look).bind(subscription).fetch_all(&mut *connection).await?;
+    if rows.len() < PARTITIONS {
+        let make = "insert into subscription_partitions (subscription, partition)
+                    select $1, unnest($2::smallint[]) on conflict do nothing";
+        sqlx::query(make).bind(subscription).bind(numbers(0..PARTITIONS)).execute(&mut *connection).await?;
+        rows = sqlx::query(look).bind(subscription).fetch_all(connection).await?;
+    }
+    let lease = |row: &PgRow| {
+        let seconds_left: Option<f64> = row.try_get(3)?;
+        let left = seconds_left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Lease { partition: partition(row)?, owner: row.try_get(1)?, exclusive: row.try_get(2)?, left })
+    };
+    rows.iter().map(lease).collect()
+}
+
+/// Partitions as the database numbers them.
+pub(super) fn numbers(partitions: impl Iterator<Item = usize>) -> Vec<i16> {
+    partitions.filter_map(|partition| i16::try_from(partition).ok()).collect()
+}
+
+/// The partition in a row's first column.
+pub(super) fn partition(row: &PgRow) -> Result<usize, sqlx::Error> {
+    let number: i16 = row.try_get(0)?;
+    usize::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))
+}
