@@ -19,5 +19,6 @@ pub mod roles;
 pub mod serve;
 pub mod settings;
 pub mod shutdown;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod up;

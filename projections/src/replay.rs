@@ -1,6 +1,6 @@
 //! Rebuilds a read model from nothing, beside the live one, while it runs.
 
-use event_store::{Takeover, read_after};
+use event_store::{SubscriptionSettings, Takeover, read_after};
 use read_models::Table;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
@@ -97,7 +97,7 @@ async fn rebuild(
     }
 
     // The live one stands still from here on: what its copies are in the middle of will not commit.
-    let mut takeover = Takeover::begin(&mut connection, projection.name).await?;
+    let mut takeover = Takeover::begin(&mut connection, projection.name, SubscriptionSettings::default()).await?;
     let swapped = takeover.hold(pool, rebuild.take_the_place(&mut connection)).await;
     match swapped.unwrap_or_else(|| Err(ReplayError::Overtaken(projection.name.to_owned()))) {
         Ok(mut swap) => {

@@ -11,8 +11,12 @@ pub struct Takeover(Leases);
 
 impl Takeover {
     /// Takes the partitions, from now on and for everyone to see: not in a transaction.
-    pub async fn begin(connection: &mut PgConnection, subscription: &str) -> Result<Self, sqlx::Error> {
-        let mut leases = Leases::new(subscription, SubscriptionSettings::default().lease);
+    pub async fn begin(
+        connection: &mut PgConnection,
+        subscription: &str,
+        settings: SubscriptionSettings,
+    ) -> Result<Self, sqlx::Error> {
+        let mut leases = Leases::new(subscription, settings.lease);
         leases.take_all(connection).await?;
         Ok(Self(leases))
     }
