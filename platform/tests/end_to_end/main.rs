@@ -11,6 +11,7 @@ mod journey;
 mod killed;
 mod mail_refused;
 mod migrating;
+mod parked;
 mod purged;
 mod replaying;
 mod roles_apart;
