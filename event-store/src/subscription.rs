@@ -172,9 +172,10 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         }
     }
 
-    /// What a failed batch leaves behind is not known.
+    /// What a failed batch leaves behind is not known. The connection is not used again: while this copy holds partitions,
+    /// whoever takes them over may end its session.
     fn recover(&mut self) {
-        self.connection = None;
+        drop(self.connection.take().map(PoolConnection::detach));
         self.leases.doubt();
     }
 
@@ -226,10 +227,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     async fn read(&mut self) -> Result<Option<Batch>, StepError> {
         if let Some(kept) = &mut self.connection {
             match Batch::read(kept, &self.leases, self.limit).await {
-                Err(sqlx::Error::Io(_)) => self.connection = None,
+                Err(sqlx::Error::Io(_)) => self.recover(),
                 read => return Ok(read?),
             }
         }
+        // The leases have to know it.
+        self.settle().await?;
         let fresh = connection(&mut self.connection, self.store).await?;
         Ok(Batch::read(fresh, &self.leases, self.limit).await?)
     }
@@ -266,9 +269,8 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     async fn leave(mut self) {
         self.known.publish(&[]);
         let give_back = async {
-            let mut transaction = connection(&mut self.connection, self.store).await?.begin().await?;
-            self.leases.release(&mut transaction).await?;
-            transaction.commit().await
+            let connection = connection(&mut self.connection, self.store).await?;
+            self.leases.release(connection).await
         };
         let gave_back = tokio::time::timeout(RELEASE_PATIENCE, give_back).await;
         if !matches!(gave_back, Ok(Ok(()))) {

@@ -1,20 +1,20 @@
 //! Which partitions a copy of a subscriber holds, and for how long.
 //!
 //! A lease is a row with an owner and a time by the database's clock; nobody waits for anybody. What protects the events from
-//! two copies that both think they hold a partition is not the time but the fence: see `advance_subscription()`.
+//! two copies that both think they hold a partition is not the time but the fence: see `advance_subscription()`. Whatever changes
+//! leases is one statement: a copy that freezes is never in the middle of it.
 
 mod share;
 
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
-use sqlx::{Connection, PgConnection, PgPool, Row};
+use sqlx::{PgConnection, PgPool, Row};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::share::{Lease, share};
 use super::PARTITIONS;
-use crate::wake::LEASES;
 
 /// A partition in this copy's hands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,26 +55,24 @@ impl Leases {
     /// Renews what is held, takes this copy's share of what is free, and of what others hold too much of.
     pub(super) async fn settle(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let began = Instant::now();
-        let mut transaction = connection.begin().await?;
-        lock(&mut transaction, &self.subscription).await?;
-        let leases = leases(&mut transaction, &self.subscription).await?;
+        let leases = leases(connection, &self.subscription).await?;
+        let wanted = share(&leases, self.owner);
+        self.held = self.take(connection, &wanted, false).await?;
         let theirs = leases.iter().filter(|lease| lease.owner != Some(self.owner)).filter_map(|lease| lease.left).min();
-        let taken = share(&leases, self.owner);
-        self.held = self.take(&mut transaction, &taken, false).await?;
-        transaction.commit().await?;
         let next = theirs.map_or(self.length, |left| left + Duration::from_millis(5)).min(self.length / 3);
-        self.due = began + next;
+        // Less than wanted: someone else was faster.
+        self.due = if self.held.len() == wanted.len() { began + next } else { began };
         Ok(())
     }
 
     /// Takes every partition from whoever holds it, for a rebuild: no copy takes a share of it while the lease runs.
     pub(super) async fn take_all(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let mut transaction = connection.begin().await?;
-        lock(&mut transaction, &self.subscription).await?;
-        leases(&mut transaction, &self.subscription).await?;
-        let all: Vec<usize> = (0..PARTITIONS).collect();
-        self.held = self.take(&mut transaction, &all, true).await?;
-        transaction.commit().await
+        while self.held.len() < PARTITIONS {
+            let all = leases(connection, &self.subscription).await?;
+            self.held = self.take(connection, &all.iter().collect::<Vec<_>>(), true).await?;
+        }
+        self.due = Instant::now() + self.length / 3;
+        Ok(())
     }
 
     /// Keeps what is held while something else is done. Ends only if some of it has been lost.
@@ -94,25 +92,14 @@ impl Leases {
 
     /// Whether all that is held still is.
     async fn renew(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
-        let mut transaction = pool.begin().await?;
-        lock(&mut transaction, &self.subscription).await?;
-        let renew =
-            "update subscription_partitions set leased_until = clock_timestamp() + $3 * interval '1 millisecond'
-                      where subscription = $1 and owner = $2";
-        let renew = sqlx::query(renew).bind(&self.subscription).bind(self.owner).bind(self.milliseconds());
-        let renewed = renew.execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(renewed == self.held.len() as u64)
+        let renew = sqlx::query_scalar("select renew_partitions($1, $2, $3)").bind(&self.subscription);
+        let renewed: i64 = renew.bind(self.owner).bind(self.milliseconds()).fetch_one(pool).await?;
+        Ok(usize::try_from(renewed) == Ok(self.held.len()))
     }
 
     /// Gives everything back, and tells the others.
     pub(super) async fn release(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        lock(connection, &self.subscription).await?;
-        let release = "with released as (
-                update subscription_partitions set owner = null, leased_until = null, exclusive = false
-                 where subscription = $1 and owner = $2 returning 1)
-             select pg_notify($3, '') from (select from released limit 1) as any_released";
-        let release = sqlx::query(release).bind(&self.subscription).bind(self.owner).bind(LEASES);
+        let release = sqlx::query("select release_partitions($1, $2)").bind(&self.subscription).bind(self.owner);
         release.execute(connection).await?;
         self.held.clear();
         Ok(())
@@ -121,30 +108,24 @@ impl Leases {
     async fn take(
         &self,
         connection: &mut PgConnection,
-        partitions: &[usize],
-        exclusive: bool,
+        wanted: &[&Lease],
+        alone: bool,
     ) -> Result<Vec<Held>, sqlx::Error> {
-        if partitions.is_empty() {
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(
-            "update subscription_partitions
-                set fence = fence + (owner is distinct from $2)::int, owner = $2, exclusive = $5,
-                    leased_until = clock_timestamp() + $4 * interval '1 millisecond'
-              where subscription = $1 and partition = any($3) returning partition, position, fence",
-        )
-        .bind(&self.subscription)
-        .bind(self.owner)
-        .bind(numbers(partitions.iter().copied()))
-        .bind(self.milliseconds())
-        .bind(exclusive)
-        .fetch_all(connection)
-        .await?;
-        let held =
-            |row: &PgRow| Ok(Held { partition: partition(row)?, position: row.try_get(1)?, fence: row.try_get(2)? });
-        let mut held = rows.iter().map(held).collect::<Result<Vec<_>, sqlx::Error>>()?;
-        held.sort_by_key(|held| held.partition);
-        Ok(held)
+        let rows =
+            sqlx::query("select partition, position, fence from take_partitions($1, $2, $3, $4, $5, $6) order by 1")
+                .bind(&self.subscription)
+                .bind(self.owner)
+                .bind(numbers(wanted.iter().map(|lease| lease.partition)))
+                .bind(wanted.iter().map(|lease| lease.fence).collect::<Vec<_>>())
+                .bind(self.milliseconds())
+                .bind(alone)
+                .fetch_all(connection)
+                .await?;
+        let held = |row| Ok(Held { partition: partition(row)?, position: row.try_get(1)?, fence: row.try_get(2)? });
+        rows.iter().map(held).collect()
     }
 
     fn milliseconds(&self) -> i64 {
@@ -152,14 +133,9 @@ impl Leases {
     }
 }
 
-pub(super) async fn lock(connection: &mut PgConnection, subscription: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("select lock_leases($1)").bind(subscription).execute(connection).await?;
-    Ok(())
-}
-
 /// Who holds what, by partition. A subscription that is new gets its rows.
 async fn leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<Lease>, sqlx::Error> {
-    let look = "select partition, owner, exclusive,
+    let look = "select partition, owner, fence, exclusive,
                        extract(epoch from leased_until - clock_timestamp())::float8 as seconds_left
                   from subscription_partitions where subscription = $1 order by partition";
     let mut rows = sqlx::query(look).bind(subscription).fetch_all(&mut *connection).await?;
@@ -170,9 +146,10 @@ async fn leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec
         rows = sqlx::query(look).bind(subscription).fetch_all(connection).await?;
     }
     let lease = |row: &PgRow| {
-        let seconds_left: Option<f64> = row.try_get(3)?;
+        let seconds_left: Option<f64> = row.try_get(4)?;
         let left = seconds_left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Lease { partition: partition(row)?, owner: row.try_get(1)?, exclusive: row.try_get(2)?, left })
+        let (owner, fence, exclusive) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        Ok(Lease { partition: partition(row)?, owner, fence, exclusive, left })
     };
     rows.iter().map(lease).collect()
 }

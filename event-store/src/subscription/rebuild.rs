@@ -6,7 +6,7 @@ use super::SubscriptionSettings;
 use super::leases::Leases;
 
 /// All partitions of a subscription, held alone. Its copies are fenced out: what they are in the middle of does not commit. If
-/// whoever holds this dies, the copies go on when its lease has run out.
+/// whoever holds this dies, the copies go on when its lease has run out; the session that began it is ended then.
 pub struct Takeover(Leases);
 
 impl Takeover {
@@ -41,16 +41,14 @@ impl Takeover {
 
     /// Gives the subscription back as it was.
     pub async fn give_up(mut self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let mut transaction = pool.begin().await?;
-        self.0.release(&mut transaction).await?;
-        transaction.commit().await
+        self.0.release(&mut *pool.acquire().await?).await
     }
 }
 
 impl Leases {
     async fn release_at(&mut self, transaction: &mut PgConnection, position: i64) -> Result<(), sqlx::Error> {
-        // Before the shared lock of the next statement: two who held that and wanted more would wait for each other.
-        super::leases::lock(transaction, &self.subscription).await?;
+        // Before the next statement shares it: two who shared it and wanted it alone would wait for each other.
+        sqlx::query("select lock_leases($1)").bind(&self.subscription).execute(&mut *transaction).await?;
         self.advance(transaction, position).await?;
         self.release(transaction).await
     }

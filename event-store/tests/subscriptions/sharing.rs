@@ -143,9 +143,10 @@ impl Frozen {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_that_freezes_loses_its_share_and_what_it_wrote_when_it_wakes_up() {
-    // Given: a copy that is alone, in the middle of a batch.
+    // Given: a copy that is alone, in the middle of a batch, with a row written that the next to write it has to wait for.
     let database = database().await;
     let pool = database.pool();
+    sqlx::query("create unique index on handled (position)").execute(pool).await.unwrap();
     let writer = store(pool, LONG);
     let frozen = Frozen::start(database.url(), SHORT);
     append(&writer, "a", 0).await;

@@ -10,6 +10,7 @@ use event_store::{
     EventStore, Metadata, NewEvent, PARTITIONS, StoreSettings, StoredEvent, StreamAppend, Subscriber, SubscriberError,
     SubscriptionSettings, holders, parked,
 };
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgConnection, PgPool};
 use testkit::Database;
 use tokio::task::JoinHandle;
@@ -129,7 +130,7 @@ pub(crate) async fn append_unknown(pool: &PgPool, stream: &str) {
     sqlx::query(insert).bind(stream).execute(pool).await.unwrap();
 }
 
-/// A copy as a process of its own would be: with its own store.
+/// A copy as a process of its own would be: with its own store and connections.
 pub(crate) struct Copy {
     store: EventStore,
     stop: CancellationToken,
@@ -146,7 +147,8 @@ impl Copy {
     }
 
     pub(crate) fn of(pool: &PgPool, recorder: Recorder, lease: Duration) -> Self {
-        let (store, stop) = (store(pool, lease), CancellationToken::new());
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with((*pool.connect_options()).clone());
+        let (store, stop) = (store(&pool, lease), CancellationToken::new());
         let running = tokio::spawn({
             let (store, stop) = (store.clone(), stop.clone());
             async move { store.subscribe(recorder, stop).await }
