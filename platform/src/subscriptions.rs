@@ -66,7 +66,6 @@ async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result
 async fn ask(pool: &PgPool, name: &str, stream: &str, request: ParkedRequest) -> anyhow::Result<()> {
     event_store::request(pool, name, stream, request).await?;
     let (asked, what) = (tokio::time::Instant::now(), request.as_str());
-    tracing::info!(subscription = name, stream_id = stream, "{what} was asked for");
     loop {
         let parked = event_store::parked(pool, Some(name)).await?;
         let parked: Vec<_> = parked.iter().filter(|event| event.stream_id == stream).collect();

@@ -135,9 +135,12 @@ impl Leases {
 
 /// Who holds what, by partition. A subscription that is new gets its rows.
 async fn leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<Lease>, sqlx::Error> {
-    let look = "select partition, owner, fence, exclusive,
-                       extract(epoch from leased_until - clock_timestamp())::float8 as seconds_left
-                  from subscription_partitions where subscription = $1 order by partition";
+    // A lease also ends with the session of its owner. When sessions of other roles began is not for everyone to see.
+    let look = "select p.partition, p.owner, p.fence, p.exclusive,
+                       case when a.pid is not null then extract(epoch from p.leased_until - clock_timestamp())::float8 end
+                  from subscription_partitions p
+                  left join pg_stat_activity a on a.pid = p.session and coalesce(a.backend_start = p.session_from, true)
+                 where p.subscription = $1 order by p.partition";
     let mut rows = sqlx::query(look).bind(subscription).fetch_all(&mut *connection).await?;
     if rows.len() < PARTITIONS {
         let make = "insert into subscription_partitions (subscription, partition)

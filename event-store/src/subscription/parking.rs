@@ -86,6 +86,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let partition = partition_of(&stream_id);
             if self.leases.held.iter().any(|held| held.partition == partition) {
+                tracing::info!(
+                    subscription = self.subscriber.name(),
+                    stream_id,
+                    request,
+                    "an operator has a stream tried again"
+                );
                 self.retry(&stream_type, &stream_id, request == "skip").await?;
             }
         }

@@ -84,13 +84,31 @@ async fn a_copy_that_stops_hands_its_share_over_at_once() {
 }
 
 #[tokio::test]
-async fn the_share_of_a_copy_that_dies_moves_when_its_lease_has_run_out() {
+async fn a_copy_that_is_started_again_after_a_crash_does_not_wait_for_the_lease_of_the_one_before() {
+    let database = database().await;
+    let pool = database.pool();
+    let writer = store(pool, LONG);
+    let crashes = Copy::start(pool, "crashes", LONG);
+    append(&writer, "a", 0).await;
+    eventually_handled(pool, "a", &[1]).await;
+
+    crashes.crash().await;
+    append(&writer, "a", 1).await;
+    let again = Copy::start(pool, "again", LONG);
+
+    eventually_handled(pool, "a", &[1, 2]).await;
+    again.stop().await;
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn the_share_of_a_copy_that_is_not_heard_of_moves_when_its_lease_has_run_out() {
     let database = database().await;
     let pool = database.pool();
     let (one, other) = (Copy::start(pool, "one", SHORT), Copy::start(pool, "other", SHORT));
     eventually_shared(pool, &[8, 8]).await;
 
-    one.kill().await;
+    one.fall_silent().await;
     let died = Instant::now();
     eventually_shared(pool, &[16]).await;
 
@@ -224,7 +242,11 @@ async fn each_stream_stays_in_order_while_copies_come_stop_and_die() {
         copies.push(Copy::start(pool, name, SHORT));
         tokio::time::sleep(Duration::from_millis(300)).await;
         let leaves = copies.remove(0);
-        if nth % 2 == 0 { leaves.kill().await } else { leaves.stop().await }
+        match nth % 3 {
+            0 => leaves.crash().await,
+            1 => leaves.stop().await,
+            _ => leaves.fall_silent().await,
+        }
     }
     writing.await.unwrap();
     let events = STREAMS * usize::try_from(VERSIONS).unwrap();

@@ -135,6 +135,7 @@ pub(crate) struct Copy {
     store: EventStore,
     stop: CancellationToken,
     running: JoinHandle<()>,
+    pool: PgPool,
 }
 
 impl Copy {
@@ -153,7 +154,7 @@ impl Copy {
             let (store, stop) = (store.clone(), stop.clone());
             async move { store.subscribe(recorder, stop).await }
         });
-        Self { store, stop, running }
+        Self { store, stop, running, pool }
     }
 
     /// Ends it as it should.
@@ -163,8 +164,15 @@ impl Copy {
         self.store.close().await;
     }
 
-    /// Ends it as a crash does: it gives nothing back.
-    pub(crate) async fn kill(self) {
+    /// Ends it as a crash does, after which the server finds its connections closed.
+    pub(crate) async fn crash(self) {
+        let pool = self.pool.clone();
+        self.fall_silent().await;
+        pool.close().await;
+    }
+
+    /// Ends it as when its machine is cut off: it gives nothing back, and its connections seem to be there.
+    pub(crate) async fn fall_silent(self) {
         self.running.abort();
         let _ = self.running.await;
         self.store.close().await;
