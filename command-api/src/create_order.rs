@@ -1,5 +1,7 @@
 //! `POST /orders`: an order is taken, stored, and only then acknowledged.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -27,7 +29,7 @@ struct Accepted<'a> {
 const SCOPE: &str = "shop POST /orders";
 
 pub(crate) async fn create_order(
-    State(commands): State<Commands>,
+    State(commands): State<Arc<Commands>>,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {

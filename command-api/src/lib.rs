@@ -5,12 +5,13 @@ mod create_order;
 mod idempotency;
 mod refusal;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::post;
 use event_store::EventStore;
 
 /// What commands work with.
-#[derive(Clone)]
 struct Commands {
     store: EventStore,
     in_flight: idempotency::InFlight,
@@ -19,5 +20,6 @@ struct Commands {
 /// The POST routes.
 pub fn routes(store: EventStore) -> Router {
     let commands = Commands { store, in_flight: idempotency::InFlight::default() };
-    Router::new().route("/orders", post(create_order::create_order)).with_state(commands)
+    // Each request clones it.
+    Router::new().route("/orders", post(create_order::create_order)).with_state(Arc::new(commands))
 }

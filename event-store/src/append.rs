@@ -26,6 +26,8 @@ use crate::wake::Wake;
 const MAX_BATCH: usize = 512;
 /// How often a batch is tried again when its connection breaks or it meets a conflict.
 const ATTEMPTS: u32 = 3;
+/// How long the writer waits for a connection while it stops.
+const ONCE_STOPPED: Duration = Duration::from_millis(500);
 /// How long a batch may take: somewhat longer than the server lets it wait for another writer.
 const PATIENCE: Duration = Duration::from_secs(35);
 
@@ -141,7 +143,7 @@ impl Appender {
         stop: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.queue);
-        tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake }.run(waiting, stop));
+        tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake, stop }.run(waiting));
         Self { queue, metrics }
     }
 }
@@ -178,16 +180,17 @@ struct Writer {
     connection: Option<PoolConnection<Postgres>>,
     metrics: Metrics,
     wake: Wake,
+    stop: CancellationToken,
 }
 
 impl Writer {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
             tokio::select! {
                 biased;
                 // After closing, recv_many still hands out what was queued before, then 0.
-                () = stop.cancelled(), if !waiting.is_closed() => waiting.close(),
+                () = self.stop.cancelled(), if !waiting.is_closed() => waiting.close(),
                 count = waiting.recv_many(&mut batch, MAX_BATCH) => match count {
                     0 => return,
                     _ => {
@@ -246,9 +249,17 @@ impl Writer {
     }
 
     async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        let connection = match self.connection.take() {
-            Some(kept) => kept,
-            None => self.pool.acquire().await?,
+        if let Some(kept) = self.connection.take() {
+            return Ok(self.connection.insert(kept));
+        }
+        // A database that is away holds up neither the stop nor those who wait for it.
+        let late = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(ONCE_STOPPED).await;
+        };
+        let connection = tokio::select! {
+            connection = self.pool.acquire() => connection?,
+            () = late => return Err(sqlx::Error::PoolTimedOut),
         };
         Ok(self.connection.insert(connection))
     }

@@ -3,7 +3,8 @@
 //! - [`EventStore::append`] writes events with optimistic concurrency, many commands in one transaction.
 //! - [`EventStore::execute`] decides a command on a stream and appends what comes of it.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log.
-//! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with a durable checkpoint.
+//! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
+//! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
 //!
 //! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
 //! reader that has seen a position has seen all before it.
@@ -27,9 +28,28 @@ pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
 pub use read::{Loaded, ReadError, read_after};
-pub use subscription::{
-    Subscriber, SubscriberError, TookTooLong, checkpoints, lock_checkpoint, save_checkpoint, within_patience,
+pub use subscription::operating::{
+    Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
+    holders, lag, parked, request, tail_holder,
 };
+pub use subscription::{
+    PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, Takeover, TookTooLong, partition_of, within_patience,
+};
+
+/// How a store works.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreSettings {
+    /// How appends are queued.
+    pub append: AppendSettings,
+    /// How subscriptions share their work.
+    pub subscriptions: SubscriptionSettings,
+}
+
+impl From<AppendSettings> for StoreSettings {
+    fn from(append: AppendSettings) -> Self {
+        Self { append, ..Self::default() }
+    }
+}
 
 /// A handle to the event store; clones share its writer and its wake-ups.
 #[derive(Clone)]
@@ -38,20 +58,23 @@ pub struct EventStore {
     appender: append::Appender,
     metrics: Metrics,
     wake: wake::Wake,
+    subscriptions: SubscriptionSettings,
+    progress: subscription::progress::Progress,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl EventStore {
     /// Starts the writer and the listener on a database whose schema is up to date.
-    pub fn start(pool: PgPool, settings: AppendSettings) -> Self {
+    pub fn start(pool: PgPool, settings: impl Into<StoreSettings>) -> Self {
+        let StoreSettings { append, subscriptions } = settings.into();
         let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::Wake::default());
         let metrics = Metrics::default();
         let appender =
-            append::Appender::start(pool.clone(), settings, metrics.clone(), wake.clone(), &tasks, stop.clone());
+            append::Appender::start(pool.clone(), append, metrics.clone(), wake.clone(), &tasks, stop.clone());
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
-        Self { pool, appender, metrics, wake, tasks, stop }
+        Self { pool, appender, metrics, wake, subscriptions, progress: Default::default(), tasks, stop }
     }
 
     /// The database it stands on.

@@ -1,52 +1,67 @@
-//! Subscriptions: the log, batch by batch, with a durable checkpoint.
+//! Subscriptions: the log, batch by batch, shared among copies, with durable checkpoints.
 //!
-//! The checkpoint row is locked for as long as a batch is handled. So copies of a subscriber take turns, one that dies
-//! frees the row with its connection, and what the subscriber writes in the same transaction happens exactly once.
+//! A copy of a subscriber holds some partitions of its streams by leases (`leases`). It reads the log once for all of them,
+//! hands on what is in them, and moves their positions in the transaction in which the subscriber wrote; that commits only while
+//! the copy still holds them. So what a subscriber writes there happens exactly once, whoever dies, freezes or wakes up again.
+//! Events that can't be handled are parked with their streams (`parking`); everything else goes on.
 
-use std::collections::HashMap;
+mod batch;
+mod error;
+mod leases;
+pub(crate) mod operating;
+mod parking;
+mod partitions;
+pub(crate) mod progress;
+mod rebuild;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, Postgres};
 use tokio_util::sync::CancellationToken;
 
+use self::batch::Batch;
+pub use self::error::SubscriberError;
+use self::leases::Leases;
+pub use self::partitions::{PARTITIONS, partition_of};
+use self::progress::Known;
+pub use self::rebuild::Takeover;
+use crate::EventStore;
 use crate::event::StoredEvent;
-use crate::{EventStore, read_after};
+use crate::wake::Ear;
 
 /// The most events in one batch: enough to pay for its commit, few enough to be seen soon.
 const BATCH: i64 = 500;
 /// How long a failing subscriber waits before it tries again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long giving partitions back may take; otherwise their leases run out.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whatever went wrong in a subscriber.
-pub type SubscriberError = Box<dyn std::error::Error + Send + Sync>;
+/// How subscriptions share their work.
+#[derive(Debug, Clone, Copy)]
+pub struct SubscriptionSettings {
+    /// For how long partitions stay with a copy that gives no sign of life. It gives one three times as often.
+    pub lease: Duration,
+}
+
+impl Default for SubscriptionSettings {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(10) }
+    }
+}
 
 /// Someone who follows the log.
 #[async_trait]
 pub trait Subscriber: Send {
-    /// Its name, under which its checkpoint is kept.
+    /// Its name, under which its checkpoints are kept. Copies have the same.
     fn name(&self) -> &str;
 
-    /// Takes the next events, in order. What it writes through the transaction commits together with the checkpoint;
-    /// any other effect may happen again after a crash. After an error the same events come again.
+    /// Takes the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What
+    /// it writes through the transaction commits together with the checkpoint; any other effect may happen again after a
+    /// crash or an error. The error says what becomes of the events.
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError>;
-}
-
-/// What a look at the log came to.
-enum Step {
-    Handled,
-    NothingNew,
-    HeldByACopy,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    #[error("the subscriber failed on events {from} to {to}")]
-    Subscriber { from: i64, to: i64, source: SubscriberError },
-    #[error(transparent)]
-    TookTooLong(#[from] TookTooLong),
 }
 
 /// Work in a transaction took too long and was given up; it is as if it had never begun.
@@ -72,81 +87,216 @@ pub async fn within_patience<T>(stop: &CancellationToken, work: impl Future<Outp
 }
 
 impl EventStore {
-    /// Hands the log to a subscriber until told to stop. A failing subscriber is loud and tries again; it holds up no
-    /// one else.
-    pub async fn subscribe(&self, mut subscriber: impl Subscriber, stop: CancellationToken) {
-        let mut ear = self.wake.ear();
+    /// Hands a copy of a subscriber its share of the log until told to stop, and then gives the share back. A failing
+    /// subscriber is loud and tries again; it holds up no one else.
+    pub async fn subscribe(&self, subscriber: impl Subscriber, stop: CancellationToken) {
+        let mut copy = SubscriberCopy {
+            leases: Leases::new(subscriber.name(), self.subscriptions.lease),
+            known: self.progress.of(subscriber.name()),
+            store: self,
+            subscriber,
+            connection: None,
+            limit: BATCH,
+        };
+        copy.follow(&stop).await;
+        copy.leave().await;
+    }
+}
+
+/// One of the copies of a subscriber.
+struct SubscriberCopy<'a, S> {
+    store: &'a EventStore,
+    subscriber: S,
+    leases: Leases,
+    /// What those who wait for this subscription are told.
+    known: Arc<Known>,
+    /// Kept between batches, and given up after an error.
+    connection: Option<PoolConnection<Postgres>>,
+    /// How many events to read at once.
+    limit: i64,
+}
+
+/// What a look at the log came to.
+enum Step {
+    Handled,
+    NothingNew,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    #[error("partitions have changed hands")]
+    FencedOut,
+    #[error("the subscriber failed on events {from} to {to}")]
+    Subscriber { from: i64, to: i64, source: SubscriberError },
+    #[error(transparent)]
+    TookTooLong(#[from] TookTooLong),
+}
+
+impl<S: Subscriber> SubscriberCopy<'_, S> {
+    async fn follow(&mut self, stop: &CancellationToken) {
+        let mut ear = self.store.wake.ear();
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
             ear.clear();
-            let step = within_patience(&stop, self.step(&mut subscriber)).await;
-            let pause = match step.unwrap_or_else(|error| Err(error.into())) {
+            let step = within_patience(stop, self.step(&mut ear)).await;
+            let wait = match step.unwrap_or_else(|error| Err(error.into())) {
                 Ok(Step::Handled) => {
                     backoff = BACKOFF.0;
                     continue;
                 }
-                Ok(Step::NothingNew | Step::HeldByACopy) => None,
+                Ok(Step::NothingNew) => None,
                 Err(error) => {
-                    let subscription = subscriber.name();
+                    self.recover();
+                    if self.goes_on_at_once_after(&error) {
+                        continue;
+                    }
+                    let subscription = self.subscriber.name();
                     tracing::error!(subscription, error = &error as &dyn std::error::Error, "subscription is stopped");
                     let pause = backoff;
                     backoff = (backoff * 2).min(BACKOFF.1);
                     Some(pause)
                 }
             };
-            let wait = async {
-                match pause {
+            let until_there_may_be_more = async {
+                match wait {
                     Some(pause) => tokio::time::sleep(pause).await,
-                    None => ear.hear().await,
+                    None => tokio::select! {
+                        () = ear.hear() => {}
+                        () = tokio::time::sleep_until(self.leases.due()) => {}
+                    },
                 }
             };
-            let _ = stop.run_until_cancelled(wait).await;
+            let _ = stop.run_until_cancelled(until_there_may_be_more).await;
         }
     }
 
-    async fn step(&self, subscriber: &mut impl Subscriber) -> Result<Step, StepError> {
-        let mut connection = self.pool.acquire().await?;
-        let mut transaction = connection.begin().await?;
-        let Some(position) = lock_checkpoint(&mut transaction, subscriber.name()).await? else {
-            return Ok(Step::HeldByACopy);
-        };
-        let events = read_after(&mut transaction, position, BATCH).await?;
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
-            // A commit would wait for the disk, for nothing.
-            transaction.rollback().await?;
+    /// What a failed batch leaves behind is not known. The connection is not used again: while this copy holds partitions,
+    /// whoever takes them over may end its session.
+    fn recover(&mut self) {
+        drop(self.connection.take().map(PoolConnection::detach));
+        self.leases.doubt();
+    }
+
+    /// Some failures call for another try, not for a pause.
+    fn goes_on_at_once_after(&mut self, error: &StepError) -> bool {
+        match error {
+            StepError::FencedOut => {
+                tracing::info!(subscription = self.subscriber.name(), "another copy has taken over some of the work");
+                true
+            }
+            // Everything before the event that is not known is done, by halving the batch until nothing is left before it.
+            StepError::Subscriber { source: SubscriberError::Unknown(_), .. } if self.limit > 1 => {
+                self.limit /= 2;
+                true
+            }
+            StepError::Subscriber { .. } | StepError::Database(_) | StepError::TookTooLong(_) => false,
+        }
+    }
+
+    async fn step(&mut self, ear: &mut Ear) -> Result<Step, StepError> {
+        let asked = ear.leases_changed();
+        if asked || self.leases.due() <= tokio::time::Instant::now() {
+            self.settle().await?;
+        }
+        if self.leases.held.is_empty() {
             return Ok(Step::NothingNew);
-        };
-        subscriber.handle(&events, &mut transaction).await.map_err(|source| StepError::Subscriber {
-            from: first.position,
-            to: last.position,
-            source,
-        })?;
-        save_checkpoint(&mut transaction, subscriber.name(), last.position).await?;
-        transaction.commit().await?;
+        }
+        let Some(batch) = self.read().await? else { return Ok(Step::NothingNew) };
+        let end = batch.end;
+        match self.handle(&batch).await {
+            Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => self.handle_apart(batch).await?,
+            handled => handled?,
+        }
+        self.moved_to(end);
+        self.limit = (self.limit * 2).min(BATCH);
         Ok(Step::Handled)
     }
-}
 
-/// How far each subscription has come; one that has not begun is missing.
-pub async fn checkpoints(pool: &PgPool) -> Result<HashMap<String, i64>, sqlx::Error> {
-    let positions = sqlx::query_as("select name, position from subscriptions").fetch_all(pool).await?;
-    Ok(positions.into_iter().collect())
-}
-
-/// Takes a subscription's checkpoint for the rest of the transaction; `None` while a copy has it.
-pub async fn lock_checkpoint(connection: &mut PgConnection, name: &str) -> Result<Option<i64>, sqlx::Error> {
-    let lock = "select position from subscriptions where name = $1 for update skip locked";
-    if let Some(position) = sqlx::query_scalar(lock).bind(name).fetch_optional(&mut *connection).await? {
-        return Ok(Some(position));
+    /// Looks after the leases, and after what operators asked for.
+    async fn settle(&mut self) -> Result<(), StepError> {
+        let connection = connection(&mut self.connection, self.store).await?;
+        self.leases.settle(connection).await?;
+        self.known.publish(&self.leases.held);
+        self.retry_requested().await
     }
-    // Either a copy has it, or it is new; then it is made, by the one of several copies that is first.
-    let make = "insert into subscriptions (name) values ($1) on conflict do nothing returning position";
-    sqlx::query_scalar(make).bind(name).fetch_optional(connection).await
+
+    /// The events from the lowest position of the held partitions on; `None`: there are none. Nothing was begun, so a
+    /// connection that was lost in the meantime costs no more than another try.
+    async fn read(&mut self) -> Result<Option<Batch>, StepError> {
+        if let Some(kept) = &mut self.connection {
+            match Batch::read(kept, &self.leases, self.limit).await {
+                Err(sqlx::Error::Io(_)) => self.recover(),
+                read => return Ok(read?),
+            }
+        }
+        // The leases have to know it.
+        self.settle().await?;
+        let fresh = connection(&mut self.connection, self.store).await?;
+        Ok(Batch::read(fresh, &self.leases, self.limit).await?)
+    }
+
+    /// The usual way: all events at once.
+    async fn handle(&mut self, batch: &Batch) -> Result<(), StepError> {
+        let connection = connection(&mut self.connection, self.store).await?;
+        let mut transaction = connection.begin().await?;
+        if !batch.events.is_empty() {
+            let handled = parking::attempt(&mut self.subscriber, &batch.events, &mut transaction);
+            let source = tokio::select! {
+                biased;
+                handled = handled => handled.err(),
+                () = self.leases.keep(&self.store.pool) => return Err(StepError::FencedOut),
+            };
+            if let Some(source) = source {
+                let (from, to) = batch.range();
+                return Err(StepError::Subscriber { from, to, source });
+            }
+        }
+        parking::park_behind(&mut transaction, self.subscriber.name(), &batch.parked).await?;
+        self.leases.advance(&mut transaction, batch.end).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    fn moved_to(&mut self, end: i64) {
+        for held in &mut self.leases.held {
+            held.position = held.position.max(end);
+        }
+        self.known.publish(&self.leases.held);
+    }
+
+    /// Gives the share back, so that another copy can take it at once.
+    async fn leave(mut self) {
+        self.known.publish(&[]);
+        let give_back = async {
+            let connection = connection(&mut self.connection, self.store).await?;
+            self.leases.release(connection).await
+        };
+        let gave_back = tokio::time::timeout(RELEASE_PATIENCE, give_back).await;
+        if !matches!(gave_back, Ok(Ok(()))) {
+            tracing::warn!(
+                subscription = self.subscriber.name(),
+                "partitions were not given back; their leases run out"
+            );
+        }
+    }
 }
 
-/// Moves a subscription's checkpoint, which the transaction must have locked.
-pub async fn save_checkpoint(connection: &mut PgConnection, name: &str, position: i64) -> Result<(), sqlx::Error> {
-    let save = "update subscriptions set position = $2, updated_at = now() where name = $1";
-    sqlx::query(save).bind(name).bind(position).execute(connection).await?;
-    Ok(())
+/// The connection that is kept, or another.
+async fn connection<'a>(
+    kept: &'a mut Option<PoolConnection<Postgres>>,
+    store: &EventStore,
+) -> Result<&'a mut PgConnection, sqlx::Error> {
+    if kept.is_none() {
+        *kept = Some(store.pool.acquire().await?);
+    }
+    kept.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+}
+
+impl From<sqlx::Error> for StepError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // What advance_subscription() raises.
+        if code.as_deref() == Some("OR001") { Self::FencedOut } else { Self::Database(error) }
+    }
 }

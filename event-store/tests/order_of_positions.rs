@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +9,8 @@ use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use domain::{Order, OrderConfirmed, OrderEvent};
 use event_store::{
-    AppendSettings, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend, Subscriber, SubscriberError,
+    AppendSettings, EventStore, Metadata, NewEvent, PARTITIONS, StoredEvent, StreamAppend, Subscriber, SubscriberError,
+    partition_of,
 };
 use postgres_es::PostgresEventRepository;
 use rand::rngs::StdRng;
@@ -21,10 +21,8 @@ use tokio_util::sync::CancellationToken;
 /// Far longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Seen = Arc<Mutex<Vec<(i64, String, i64)>>>;
-
-/// Notes what it is given, where the test can see it.
-struct Notes(Seen);
+/// Notes what it is given in a table, in the order in which it is given it.
+struct Notes;
 
 #[async_trait]
 impl Subscriber for Notes {
@@ -32,11 +30,21 @@ impl Subscriber for Notes {
         "notes"
     }
 
-    async fn handle(&mut self, events: &[StoredEvent], _: &mut PgConnection) -> Result<(), SubscriberError> {
-        let mut seen = self.0.lock().unwrap();
-        seen.extend(events.iter().map(|event| (event.position, event.stream_id.clone(), event.version)));
+    async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
+        sqlx::query(
+            "insert into seen (position, stream, version) select * from unnest($1::bigint[], $2::text[], $3::bigint[])",
+        )
+        .bind(events.iter().map(|event| event.position).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.stream_id.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.version).collect::<Vec<_>>())
+        .execute(transaction)
+        .await?;
         Ok(())
     }
+}
+
+async fn seen(pool: &PgPool) -> Vec<(i64, String, i64)> {
+    sqlx::query_as("select position, stream, version from seen order by nth").fetch_all(pool).await.unwrap()
 }
 
 fn confirmed() -> NewEvent {
@@ -115,13 +123,16 @@ async fn nothing_is_skipped_nothing_comes_twice_and_each_stream_is_in_order() {
     let mut open = open.begin().await.unwrap();
     sqlx::query("create table held_open (n int)").execute(&mut *open).await.unwrap();
 
-    let seen = Seen::default();
+    sqlx::query("create table seen (nth bigserial, position bigint, stream text, version bigint)")
+        .execute(database.pool())
+        .await
+        .unwrap();
     let stop = CancellationToken::new();
-    // Two copies of the subscriber, which take turns.
+    // Two copies of the subscriber, which share the work.
     let subscribers: Vec<_> = (0..2)
         .map(|_| {
-            let (store, seen, stop) = (store.clone(), Arc::clone(&seen), stop.clone());
-            tokio::spawn(async move { store.subscribe(Notes(seen), stop).await })
+            let (store, stop) = (store.clone(), stop.clone());
+            tokio::spawn(async move { store.subscribe(Notes, stop).await })
         })
         .collect();
 
@@ -139,16 +150,20 @@ async fn nothing_is_skipped_nothing_comes_twice_and_each_stream_is_in_order() {
         written += writer.await.unwrap();
     }
 
-    let all = Arc::clone(&seen);
-    testkit::eventually(PATIENCE, || async { all.lock().unwrap().len() >= written }).await;
+    testkit::eventually(PATIENCE, || async { seen(database.pool()).await.len() >= written }).await;
     stop.cancel();
     for subscriber in subscribers {
         subscriber.await.unwrap();
     }
-    let seen = seen.lock().unwrap().clone();
+    let seen = seen(database.pool()).await;
     assert_eq!(seen.len(), written);
     assert_eq!(seen.iter().map(|(position, _, _)| *position).collect::<HashSet<_>>().len(), written, "twice");
-    assert!(seen.is_sorted_by_key(|(position, _, _)| *position), "out of order");
+    let mut positions: [i64; PARTITIONS] = [0; PARTITIONS];
+    for (position, stream, _) in &seen {
+        let last = &mut positions[partition_of(stream)];
+        assert!(position > last, "{stream} at {position}: out of order");
+        *last = *position;
+    }
     let mut versions: HashMap<&str, i64> = HashMap::new();
     for (position, stream, version) in &seen {
         let last = versions.entry(stream).or_default();

@@ -33,7 +33,7 @@ impl Subscriber for Counter {
         }
         if self.failures_left > 0 {
             self.failures_left -= 1;
-            return Err("failing as asked".into());
+            return Err(SubscriberError::unavailable("failing as asked"));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
-use crate::{bench, client, config, demo, http, migrate, replay, serve, telemetry, up};
+use crate::{bench, client, config, demo, http, migrate, replay, serve, subscriptions, telemetry, up};
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ enum Command {
     Demo(Demo),
     /// Rebuild a read model from the events
     Replay(Replay),
+    /// Show how far subscriptions are and what they have parked, and repair it
+    #[command(subcommand)]
+    Subscriptions(Subscriptions),
     /// Measure a running platform
     #[command(subcommand)]
     Bench(Bench),
@@ -126,6 +129,39 @@ pub struct Replay {
     /// Which read model
     #[arg(long, value_name = "NAME")]
     pub projection: String,
+}
+
+/// See `ordo subscriptions --help`.
+#[derive(Debug, Subcommand)]
+pub enum Subscriptions {
+    /// How far each is behind the log, who works on it, and who holds the log's tail, if someone does
+    List {
+        /// Say it as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The events that could not be handled, and those that wait behind them
+    Parked {
+        /// Only those of this subscription
+        name: Option<String>,
+        /// Say it as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the parked events of a stream handled again
+    Retry {
+        /// The subscription
+        name: String,
+        /// The stream's id, such as the order's
+        stream: String,
+    },
+    /// Forget the first parked event of a stream, which is never handled then, and have the others handled
+    Skip {
+        /// The subscription
+        name: String,
+        /// The stream's id, such as the order's
+        stream: String,
+    },
 }
 
 /// See `ordo bench --help`.
@@ -227,6 +263,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,
         Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
+        Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Bench(Bench::EndToEnd(args)) => bench::end_to_end(&args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,

@@ -55,7 +55,10 @@ const BOUNDS: &str = "set idle_in_transaction_session_timeout = '60s'; set lock_
 pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     let url = named(settings)?;
     let wrong = || format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?");
-    let options: PgConnectOptions = url.expose().parse().with_context(wrong)?;
+    let mut options: PgConnectOptions = url.expose().parse().with_context(wrong)?;
+    if options.get_application_name().is_none() {
+        options = options.application_name("ordo");
+    }
     // The pool would try again until its time is up, and then know nothing but that.
     let first = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
     first.context("no answer").and_then(|connected| Ok(connected?)).with_context(wrong)?.close().await?;

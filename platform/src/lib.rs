@@ -20,5 +20,6 @@ pub mod roles;
 pub mod serve;
 pub mod settings;
 pub mod shutdown;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod up;

@@ -5,13 +5,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use chrono::Utc;
 use event_store::EventStore;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
@@ -20,25 +22,94 @@ use problem::Problem;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use sqlx::PgPool;
 use tower::{Layer, Service};
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How long the database may take to say how far subscriptions are; below the time-outs of usual scrapers.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts the requests to `routes` and adds the route that shows all figures.
 pub fn measured(routes: Router, store: &EventStore) -> Router {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
     let requests = Requests::registered(&mut registry);
-    let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(registry));
+    let figures = Figures { log: LogFigures::registered(&mut registry), registry, pool: store.pool().clone() };
+    let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
     routes.layer(requests).merge(shown)
 }
 
-async fn show(State(registry): State<Arc<Registry>>) -> Result<Response, Problem> {
+async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> {
+    let asked = tokio::time::timeout(PATIENCE, figures.log.ask(&figures.pool)).await;
+    // What this process counts is worth showing above all when the database is away.
+    if let Ok(Err(error)) = &asked {
+        tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions is not known");
+    }
+    figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).map_err(Problem::internal)?;
+    prometheus_client::encoding::text::encode(&mut text, &figures.registry).map_err(Problem::internal)?;
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
+}
+
+struct Figures {
+    registry: Registry,
+    log: LogFigures,
+    pool: PgPool,
+}
+
+/// How far subscriptions are behind the log, and for how long one transaction has been holding the log's tail. Asked of the
+/// database, so that every process shows the same.
+struct LogFigures {
+    lag_known: Gauge,
+    lag_events: Family<OfSubscription, Gauge>,
+    lag_seconds: Family<OfSubscription, Gauge<f64, AtomicU64>>,
+    parked: Family<OfSubscription, Gauge>,
+    tail_held: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSubscription {
+    subscription: String,
+}
+
+impl LogFigures {
+    fn registered(registry: &mut Registry) -> Self {
+        let figures = Self {
+            lag_known: Gauge::default(),
+            lag_events: Family::default(),
+            lag_seconds: Family::default(),
+            parked: Family::default(),
+            tail_held: Gauge::default(),
+        };
+        let Self { lag_known, lag_events, lag_seconds, parked, tail_held } = &figures;
+        let subscriptions = registry.sub_registry_with_prefix("subscription");
+        subscriptions.register("lag_known", "1: the lags are current; 0: the database did not say", lag_known.clone());
+        subscriptions.register("lag_events", "Events it has yet to come to", lag_events.clone());
+        let waiting = "For how long the first of them has been there";
+        subscriptions.register_with_unit("lag", waiting, Unit::Seconds, lag_seconds.clone());
+        subscriptions.register("parked_events", "Events set aside because they can't be handled", parked.clone());
+        let held = "For how long the transaction that is appending has been at it; 0: none is";
+        registry.register_with_unit("log_tail_held", held, Unit::Seconds, tail_held.clone());
+        figures
+    }
+
+    async fn ask(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        for lag in event_store::lag(pool).await? {
+            let whose = OfSubscription { subscription: lag.name };
+            self.lag_events.get_or_create(&whose).set(lag.lag_events);
+            self.lag_seconds.get_or_create(&whose).set(lag.lag_seconds);
+            self.parked.get_or_create(&whose).set(lag.parked);
+        }
+        let holder = event_store::tail_holder(pool).await?;
+        let held = holder.map(|holder| Utc::now().signed_duration_since(holder.since));
+        let seconds = held.and_then(|held| held.to_std().ok()).unwrap_or_default().as_secs_f64();
+        self.tail_held.set(seconds);
+        Ok(())
+    }
 }
 
 /// What is counted of requests; a layer around routes.

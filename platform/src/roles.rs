@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use event_store::{AppendSettings, EventStore};
+use event_store::{AppendSettings, EventStore, StoreSettings, SubscriptionSettings};
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use sagas::Sagas;
@@ -48,7 +48,7 @@ pub async fn start(
 ) -> anyhow::Result<RunningRoles> {
     let api = listener.local_addr().context("the HTTP listener has no address")?;
     check_connections(settings, roles)?;
-    let store = EventStore::start(connections.database.clone(), AppendSettings { queue: settings.append_queue });
+    let store = EventStore::start(connections.database.clone(), store_settings(settings));
     let mut running = Running { tasks: JoinSet::new(), stop };
     let mut routes = Router::new();
     for role in roles {
@@ -83,6 +83,13 @@ pub async fn start(
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
     Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })
+}
+
+fn store_settings(settings: &Settings) -> StoreSettings {
+    StoreSettings {
+        append: AppendSettings { queue: settings.append_queue },
+        subscriptions: SubscriptionSettings { lease: settings.lease },
+    }
 }
 
 /// The tasks of the roles. When one ends, all do.
@@ -130,10 +137,10 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
     const STORE: u32 = 2;
     let needs = |role: &Role| match role {
         Role::CommandApi => 1,
-        // A batch each, and a few reads beside them.
-        Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 2,
-        // A batch and what is due, each reading streams meanwhile, and an answer.
-        Role::Sagas => 5,
+        // A batch each, and beside them a lease that is renewed and a few reads.
+        Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
+        // A batch and what is due, each reading streams meanwhile, an answer, and a lease that is renewed.
+        Role::Sagas => 6,
         // A mail in work holds one.
         Role::Notification => u32::try_from(settings.notifications.concurrency).unwrap_or(u32::MAX),
     };

@@ -41,6 +41,8 @@ pub struct Settings {
     pub mail_default_recipient: String,
     /// How many commands may wait for the event store before it answers 503.
     pub append_queue: usize,
+    /// For how long a copy's share of the events stays its own when it gives no sign of life.
+    pub lease: Duration,
     /// How long the saga waits for notification's answer before it asks again.
     pub notification_deadline: Duration,
     /// The consumer of requests for mails.
@@ -147,6 +149,12 @@ fn read(table: &mut Reading) -> Settings {
             4096,
             &whole(1..=1_000_000),
             "Commands that may wait for the event store; more are answered 503",
+        ),
+        lease: table.value(
+            "ORDO_LEASE",
+            Duration::from_secs(10),
+            &seconds(1..=300),
+            "How long a copy that gives no sign of life keeps its share of the events; then others take it over",
         ),
         notification_deadline: table.value(
             "ORDO_NOTIFICATION_DEADLINE",

@@ -5,14 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 use axum::Router;
 use chrono::{DateTime, Utc};
 use domain::{Order, OrderEvent};
-use event_store::{DecodeError, StoredEvent};
+use event_store::{DecodeError, StoredEvent, SubscriberError};
 use read_models::{Item, Key, Table};
 
 use crate::reads::Reads;
 
 /// A read model: how events become its items, and where they are read.
+///
+/// Copies fold different streams at the same time: an item belongs to one stream, and only its events change it.
 pub struct Projection {
-    /// Its name, and its checkpoint's.
+    /// Its name, and its subscription's.
     pub name: &'static str,
     /// The keys of the items that folding this event needs to see.
     pub(crate) needs: fn(&Fact) -> Vec<Key>,
@@ -38,7 +40,7 @@ pub(crate) struct Items {
     changed: BTreeSet<Key>,
 }
 
-/// Why events could not be folded. The subscription stops there and says so.
+/// Why events could not be folded. The subscription stops before an event that is not known; it parks the stream of any other.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
     /// An event is not known.
@@ -92,6 +94,17 @@ pub enum ProjectError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+}
+
+/// What becomes of the events.
+impl From<ProjectError> for SubscriberError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Fold(FoldError::Decode(error)) => error.into(),
+            ProjectError::Fold(error @ (FoldError::Item(_) | FoldError::Missing { .. })) => Self::poison(error),
+            ProjectError::Database(error) => error.into(),
+        }
+    }
 }
 
 impl From<DecodeError> for ProjectError {

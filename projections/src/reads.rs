@@ -1,32 +1,25 @@
 //! What all reads share: their state, waiting for a position, their errors.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use domain::OrderId;
-use event_store::{EventStore, checkpoints};
+use event_store::EventStore;
 use http::HeaderMap;
 use problem::{FieldError, Problem};
 use read_models::QueryError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
-use tokio::sync::{Mutex, watch};
 
 /// How long a read waits for its view to reach the asked position.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often the database is asked how far the projections are, while reads wait.
-const ASK_EVERY: Duration = Duration::from_millis(2);
 
 /// What a read needs.
 #[derive(Clone)]
 pub(crate) struct Reads {
     pub(crate) store: EventStore,
-    progress: Arc<Progress>,
 }
 
 /// `?minPosition=`: the view must have passed this position of the log.
@@ -38,7 +31,7 @@ pub(crate) struct ReadQuery {
 
 impl Reads {
     pub(crate) fn new(store: EventStore) -> Self {
-        Self { store, progress: Arc::default() }
+        Self { store }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -55,44 +48,12 @@ impl Reads {
         let Some(wanted) = min_position.map_or_else(|| from_header(headers), |wanted| Ok(Some(wanted)))? else {
             return Ok(());
         };
-        let reached = tokio::time::timeout(PATIENCE, self.progress.reaches(self.pool(), projection, wanted)).await;
-        reached.map_err(|_| {
+        let passed = tokio::time::timeout(PATIENCE, self.store.until_passed(projection, wanted)).await;
+        let lagging = |_| {
             let detail = format!("the view has not reached position {wanted} yet");
             Problem::unavailable("projection-lagging", detail, Duration::from_secs(1))
-        })?
-    }
-}
-
-/// How far the projections are, as far as this process knows. Many reads may wait: one of them asks for all.
-#[derive(Default)]
-pub(crate) struct Progress {
-    known: watch::Sender<HashMap<String, i64>>,
-    asking: Mutex<()>,
-}
-
-impl Progress {
-    async fn reaches(&self, pool: &PgPool, projection: &str, wanted: i64) -> Result<(), Problem> {
-        let mut known = self.known.subscribe();
-        let reached =
-            |positions: &HashMap<String, i64>| positions.get(projection).is_some_and(|position| *position >= wanted);
-        loop {
-            if reached(&known.borrow_and_update()) {
-                return Ok(());
-            }
-            tokio::select! {
-                // The sender is this very struct's.
-                _ = known.changed() => {}
-                _asking = self.asking.lock() => {
-                    let positions = checkpoints(pool).await.map_err(unavailable)?;
-                    let done = reached(&positions);
-                    self.known.send_replace(positions);
-                    if done {
-                        return Ok(());
-                    }
-                    tokio::time::sleep(ASK_EVERY).await;
-                }
-            }
-        }
+        };
+        passed.map_err(lagging)?.map_err(unavailable)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Rebuilds a read model from nothing, beside the live one, while it runs.
 
-use event_store::{read_after, save_checkpoint};
+use event_store::{SubscriptionSettings, Takeover, read_after};
 use read_models::Table;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::REGISTRY;
 use crate::projection::{ProjectError, Projection};
@@ -44,6 +44,9 @@ pub enum ReplayError {
     /// Someone else is rebuilding it.
     #[error("{0} is being rebuilt already")]
     AlreadyRunning(String),
+    /// The rebuild stood still for so long that the live one's copies went on.
+    #[error("{0} was taken back before its rebuild was done; try again")]
+    Overtaken(String),
     /// The events could not be projected.
     #[error("the events could not be projected")]
     Project(#[from] ProjectError),
@@ -53,7 +56,8 @@ pub enum ReplayError {
 }
 
 /// Rebuilds the read model of this name: folds the whole log into a new table, catches up with the live one, and takes
-/// its place in one transaction. Readers see the old items until then and the new ones from then on.
+/// its place in one transaction. Readers see the old items until then and the new ones from then on. What the live one had
+/// parked is folded too, so nothing is parked any more.
 pub async fn replay(pool: &PgPool, name: &str, report: impl FnMut(Progress)) -> Result<Replayed, ReplayError> {
     let projection = find(name)?;
     let next = Table::named(format!("{}_next", projection.table().name()));
@@ -92,15 +96,21 @@ async fn rebuild(
         report(Progress { events: rebuild.done.events, position: rebuild.done.position, total });
     }
 
-    // With its checkpoint taken the live one stands still; the little that is missing is folded, then they change places.
-    let mut swap = connection.begin().await?;
-    let take = "insert into subscriptions (name) values ($1) on conflict (name) do update set updated_at = now()";
-    sqlx::query(take).bind(projection.name).execute(&mut *swap).await?;
-    while rebuild.batch(&mut swap).await? {}
-    rebuild.next.replace(&mut swap, &projection.table()).await?;
-    save_checkpoint(&mut swap, projection.name, rebuild.done.position).await?;
-    swap.commit().await?;
-    Ok(rebuild.done)
+    // The live one stands still from here on: what its copies are in the middle of will not commit.
+    let mut takeover = Takeover::begin(&mut connection, projection.name, SubscriptionSettings::default()).await?;
+    let swapped = takeover.hold(pool, rebuild.take_the_place(&mut connection)).await;
+    match swapped.unwrap_or_else(|| Err(ReplayError::Overtaken(projection.name.to_owned()))) {
+        Ok(mut swap) => {
+            takeover.finish(&mut swap, rebuild.done.position).await?;
+            swap.commit().await?;
+            Ok(rebuild.done)
+        }
+        Err(error) => {
+            // Otherwise its copies go on when the lease has run out.
+            let _ = takeover.give_up(pool).await;
+            Err(error)
+        }
+    }
 }
 
 fn find(name: &str) -> Result<&'static Projection, ReplayError> {
@@ -126,5 +136,16 @@ impl Rebuild {
         self.done.position = last.position;
         self.done.events += u64::try_from(events.len()).unwrap_or(0);
         Ok(true)
+    }
+
+    /// Folds the little that is missing, and changes places with the live table, in a transaction that is still to be committed.
+    async fn take_the_place<'c>(
+        &mut self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Transaction<'c, Postgres>, ReplayError> {
+        let mut swap = connection.begin().await?;
+        while self.batch(&mut swap).await? {}
+        self.next.clone().replace(&mut swap, &self.projection.table()).await?;
+        Ok(swap)
     }
 }

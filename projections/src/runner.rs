@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use crate::projection::Projection;
 
-/// Writes what a projection makes of each batch in the transaction that moves its checkpoint.
+/// Writes what a projection makes of each batch in the transaction that moves its checkpoints.
 pub(crate) struct Runner {
     projection: &'static Projection,
     table: Table,

@@ -38,7 +38,7 @@ impl Runner {
                 Err(error) => {
                     tracing::error!(
                         saga = NAME,
-                        error = &*error as &dyn std::error::Error,
+                        error = &error as &dyn std::error::Error,
                         "looking for due orders failed"
                     );
                     AFTER_ERROR

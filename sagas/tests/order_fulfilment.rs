@@ -194,7 +194,7 @@ async fn everything_done_twice_changes_nothing_the_second_time() {
 
     // As after a crash between every effect and its record: the log is read from the start again.
     saga.stop_saga().await;
-    sqlx::query("delete from subscriptions").execute(saga.database.pool()).await.unwrap();
+    sqlx::query("delete from subscription_partitions").execute(saga.database.pool()).await.unwrap();
     sqlx::query("delete from saga_work").execute(saga.database.pool()).await.unwrap();
     (saga.stop, saga.saga) = run(&saga.store, &saga.client, &saga.queues, NEVER);
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;

@@ -15,6 +15,7 @@ mod mail_refused;
 mod metrics;
 mod migrating;
 mod overloaded;
+mod parked;
 mod purged;
 mod replaying;
 mod roles_apart;

@@ -32,6 +32,11 @@ async fn requests_and_appends_are_counted_where_prometheus_finds_them() {
     assert_eq!(value("ordo_append_conflicts_total") as u32, 1);
     assert!(value("ordo_append_commands_total") >= 3.0, "{text}");
     assert_eq!(value("ordo_append_refused_total") as u32, 0);
+    assert_eq!(value("ordo_subscription_lag_known") as u32, 1);
+    assert!(value(r#"ordo_subscription_lag_events{subscription="orders"}"#) >= 0.0, "{text}");
+    assert!(value(r#"ordo_subscription_lag_seconds{subscription="order_fulfilment"}"#) >= 0.0, "{text}");
+    assert_eq!(value(r#"ordo_subscription_parked_events{subscription="orders"}"#) as u32, 0);
+    assert!(value("ordo_log_tail_held_seconds") >= 0.0, "{text}");
     assert!(!text.contains("nowhere"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
 }

@@ -1,0 +1,68 @@
+//! A part of the log, and what a copy does with it.
+
+use sqlx::{PgConnection, Row};
+
+use super::leases::{Leases, numbers};
+use super::{PARTITIONS, partition_of};
+use crate::event::{COLUMNS, StoredEvent};
+
+/// What was read in one go.
+pub(super) struct Batch {
+    /// The events of the copy's own partitions that these have not passed, in order.
+    pub(super) events: Vec<StoredEvent>,
+    /// Those among them whose streams are parked.
+    pub(super) parked: Vec<StoredEvent>,
+    /// The position of the last event that was read, whoever's it is.
+    pub(super) end: i64,
+}
+
+impl Batch {
+    /// Reads on from the lowest position of what is held. `None`: there is nothing new. Whether a stream is parked is asked in
+    /// the same statement; only whoever holds its partition changes that.
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        leases: &Leases,
+        limit: i64,
+    ) -> Result<Option<Self>, sqlx::Error> {
+        let mut passed: [Option<i64>; PARTITIONS] = [None; PARTITIONS];
+        leases.held.iter().for_each(|held| passed[held.partition] = Some(held.position));
+        let Some(from) = passed.iter().flatten().min() else { return Ok(None) };
+
+        let query = format!(
+            "select {COLUMNS},
+                    exists (select from parked_events p where p.subscription = $3
+                               and p.stream_type = e.aggregate_type and p.stream_id = e.aggregate_id)
+               from events e where global_position > $1 order by global_position limit $2"
+        );
+        let rows = sqlx::query(&query).bind(from).bind(limit).bind(&leases.subscription).fetch_all(connection).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        let mut batch = Self { events: Vec::with_capacity(rows.len()), parked: Vec::new(), end: last.try_get(0)? };
+        for row in &rows {
+            let position: i64 = row.try_get(0)?;
+            let is_new = |passed: i64| position > passed;
+            if passed[partition_of(row.try_get(2)?)].is_some_and(is_new) {
+                let event = StoredEvent::from_row(row)?;
+                if row.try_get(10)? { batch.parked.push(event) } else { batch.events.push(event) }
+            }
+        }
+        Ok(Some(batch))
+    }
+
+    /// From where to where its events reach.
+    pub(super) fn range(&self) -> (i64, i64) {
+        let position = |event: Option<&StoredEvent>| event.map_or(self.end, |event| event.position);
+        (position(self.events.first()), position(self.events.last()))
+    }
+}
+
+impl Leases {
+    /// Moves all that is held to where it has come: the last statement of the transaction. Fails if some of it is no longer held.
+    pub(super) async fn advance(&self, transaction: &mut PgConnection, to: i64) -> Result<(), sqlx::Error> {
+        let advance = sqlx::query("select advance_subscription($1, $2, $3, $4, $5)");
+        let advance = advance.bind(&self.subscription).bind(self.owner);
+        let advance = advance.bind(numbers(self.held.iter().map(|held| held.partition)));
+        let advance = advance.bind(self.held.iter().map(|held| held.fence).collect::<Vec<_>>()).bind(to);
+        advance.execute(transaction).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! What kind of failure a subscriber met: it decides what becomes of the events.
+
+use std::any::Any;
+use std::error::Error;
+
+use super::TookTooLong;
+use crate::event::DecodeError;
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a subscriber could not handle events.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriberError {
+    /// The world around it failed, such as the database or a queue. The same events come again, for as long as it takes.
+    #[error("something the subscriber needs failed")]
+    Unavailable(#[source] Cause),
+    /// An event is not known to this build. The subscriber stops before it, until a build runs that knows it.
+    #[error("the subscriber stops at an event that this build does not know")]
+    Unknown(#[from] DecodeError),
+    /// It is the events themselves. Those of the stream are parked, all others go on.
+    #[error("the subscriber can't handle the events")]
+    Poison(#[source] Cause),
+}
+
+impl SubscriberError {
+    /// The world around failed.
+    pub fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    /// The events can't be handled.
+    pub fn poison(cause: impl Into<Cause>) -> Self {
+        Self::Poison(cause.into())
+    }
+
+    /// A handler panicked: that says nothing about the world, and would happen again.
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::poison(format!("the handler panicked: {}", said.unwrap_or("without a message")))
+    }
+}
+
+impl From<TookTooLong> for SubscriberError {
+    fn from(error: TookTooLong) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+/// A statement that the database refuses for what is in it is refused every time; any other failure is the database's.
+impl From<sqlx::Error> for SubscriberError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_about_the_data(&error) { Self::poison(error) } else { Self::unavailable(error) }
+    }
+}
+
+fn is_about_the_data(error: &sqlx::Error) -> bool {
+    // Cardinality, data exception, integrity constraint, check option, program limit.
+    const CLASSES: [&str; 5] = ["21", "22", "23", "44", "54"];
+    if let sqlx::Error::Database(answer) = error {
+        return answer.code().is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)));
+    }
+    matches!(error, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
+}
+
+/// An error with all its causes, as an operator wants to read it.
+pub(super) fn whole(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

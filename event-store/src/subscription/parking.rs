@@ -1,0 +1,231 @@
+//! Events that can't be handled are set aside with their streams, so that everything else goes on.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use sqlx::{Connection, PgConnection, Row};
+
+use super::batch::Batch;
+use super::error::whole;
+use super::{StepError, Subscriber, SubscriberCopy, SubscriberError, connection, partition_of};
+use crate::event::{COLUMNS, StoredEvent};
+
+/// Has events handled; a panic is an error like others.
+pub(super) async fn attempt(
+    subscriber: &mut impl Subscriber,
+    events: &[StoredEvent],
+    transaction: &mut PgConnection,
+) -> Result<(), SubscriberError> {
+    let handled = AssertUnwindSafe(subscriber.handle(events, transaction)).catch_unwind().await;
+    handled.unwrap_or_else(|panic| Err(SubscriberError::panicked(&*panic)))
+}
+
+/// Has events handled so that nothing of them stays if they can't be: `Ok(Some(…))` says why.
+async fn attempt_apart(
+    subscriber: &mut impl Subscriber,
+    events: &[StoredEvent],
+    transaction: &mut PgConnection,
+) -> Result<Option<String>, StepError> {
+    let mut savepoint = transaction.begin().await?;
+    match attempt(subscriber, events, &mut savepoint).await {
+        Ok(()) => {
+            savepoint.commit().await?;
+            Ok(None)
+        }
+        Err(SubscriberError::Poison(cause)) => {
+            savepoint.rollback().await?;
+            Ok(Some(whole(&*cause)))
+        }
+        Err(source) => {
+            let position = |event: Option<&StoredEvent>| event.map_or(0, |event| event.position);
+            Err(StepError::Subscriber { from: position(events.first()), to: position(events.last()), source })
+        }
+    }
+}
+
+impl<S: Subscriber> SubscriberCopy<'_, S> {
+    /// After all events together could not be handled: stream by stream, each with what it wrote or parked.
+    pub(super) async fn handle_apart(&mut self, batch: Batch) -> Result<(), StepError> {
+        let Self { subscriber, leases, connection: kept, store, .. } = self;
+        let mut transaction = connection(kept, store).await?.begin().await?;
+        let work = async {
+            for stream in by_stream(batch.events) {
+                let Some((at, error)) = first_poison(subscriber, &stream, &mut transaction).await? else { continue };
+                let (subscription, stream_id, position) =
+                    (subscriber.name(), &stream[at].stream_id, stream[at].position);
+                tracing::error!(
+                    subscription,
+                    stream_id,
+                    position,
+                    error,
+                    "event can't be handled: its stream is parked"
+                );
+                park(&mut transaction, subscription, &stream[at..], Some(&error)).await?;
+            }
+            Ok::<_, StepError>(())
+        };
+        tokio::select! {
+            biased;
+            done = work => done?,
+            () = leases.keep(&store.pool) => return Err(StepError::FencedOut),
+        }
+        park(&mut transaction, subscriber.name(), &batch.parked, None).await?;
+        leases.advance(&mut transaction, batch.end).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Does what operators asked for with the parked streams that this copy has in its hands.
+    pub(super) async fn retry_requested(&mut self) -> Result<(), StepError> {
+        let requested = "select stream_type, stream_id, request from parked_events
+                          where subscription = $1 and request is not null order by position";
+        let connection = connection(&mut self.connection, self.store).await?;
+        let rows = sqlx::query(requested).bind(self.subscriber.name()).fetch_all(connection).await?;
+        for row in rows {
+            let (stream_type, stream_id, request): (String, String, String) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let partition = partition_of(&stream_id);
+            if self.leases.held.iter().any(|held| held.partition == partition) {
+                tracing::info!(
+                    subscription = self.subscriber.name(),
+                    stream_id,
+                    request,
+                    "an operator has a stream tried again"
+                );
+                self.retry(&stream_type, &stream_id, request == "skip").await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles the parked events of a stream one by one, up to one that still can't be; what was handled is parked no more.
+    async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<(), StepError> {
+        let Self { subscriber, leases, connection: kept, store, .. } = self;
+        let mut transaction = connection(kept, store).await?.begin().await?;
+        let of_stream = "subscription = $1 and stream_type = $2 and stream_id = $3";
+        let parked = format!(
+            "select {COLUMNS} from events
+              where global_position in (select position from parked_events where {of_stream}) order by global_position"
+        );
+        let parked = sqlx::query(&parked).bind(subscriber.name()).bind(stream_type).bind(stream_id);
+        let rows = parked.fetch_all(&mut *transaction).await?;
+        let events = rows.iter().map(StoredEvent::from_row).collect::<Result<Vec<_>, _>>()?;
+
+        let skipped = usize::from(skip).min(events.len());
+        let work = async {
+            for (at, event) in events.iter().enumerate().skip(skipped) {
+                let tried = attempt_apart(subscriber, std::slice::from_ref(event), &mut transaction).await;
+                match tried {
+                    Ok(None) => {}
+                    Ok(Some(error)) => return Ok((at, Some(error))),
+                    // It stays parked, and the subscriber goes on.
+                    Err(StepError::Subscriber { source: SubscriberError::Unknown(error), .. }) => {
+                        return Ok((at, Some(whole(&error))));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok::<_, StepError>((events.len(), None))
+        };
+        let (done, error) = tokio::select! {
+            biased;
+            done = work => done?,
+            () = leases.keep(&store.pool) => return Err(StepError::FencedOut),
+        };
+
+        let subscription = subscriber.name();
+        let forget = format!("delete from parked_events where {of_stream} and position = any($4)");
+        let forget = sqlx::query(&forget).bind(subscription).bind(stream_type).bind(stream_id);
+        let handled: Vec<i64> = events[..done].iter().map(|event| event.position).collect();
+        forget.bind(handled).execute(&mut *transaction).await?;
+        if let Some(error) = &error {
+            let note = format!(
+                "update parked_events set error = $5, attempts = attempts + 1, request = null
+                  where {of_stream} and position = $4"
+            );
+            let note = sqlx::query(&note).bind(subscription).bind(stream_type).bind(stream_id);
+            note.bind(events[done].position).bind(error).execute(&mut *transaction).await?;
+        }
+        // Nothing moves, but only whoever holds the stream may do this.
+        leases.advance(&mut transaction, 0).await?;
+        transaction.commit().await?;
+        for event in &events[..skipped] {
+            tracing::warn!(
+                subscription,
+                stream_id,
+                position = event.position,
+                "parked event skipped, as was asked for"
+            );
+        }
+        match error {
+            None => tracing::info!(subscription, stream_id, handled = done - skipped, "stream is parked no more"),
+            Some(error) => tracing::error!(subscription, stream_id, error, "stream stays parked"),
+        }
+        Ok(())
+    }
+}
+
+/// The first event of a stream that can't be handled, and why. Those before it are handled then.
+async fn first_poison(
+    subscriber: &mut impl Subscriber,
+    stream: &[StoredEvent],
+    transaction: &mut PgConnection,
+) -> Result<Option<(usize, String)>, StepError> {
+    match attempt_apart(subscriber, stream, transaction).await? {
+        Some(error) if stream.len() == 1 => return Ok(Some((0, error))),
+        Some(_) => {}
+        None => return Ok(None),
+    }
+    for (at, event) in stream.iter().enumerate() {
+        if let Some(error) = attempt_apart(subscriber, std::slice::from_ref(event), transaction).await? {
+            return Ok(Some((at, error)));
+        }
+    }
+    Ok(None)
+}
+
+/// Streams in the order of their first events, each with its events in order.
+fn by_stream(events: Vec<StoredEvent>) -> Vec<Vec<StoredEvent>> {
+    let mut places: HashMap<(String, String), usize> = HashMap::new();
+    let mut streams: Vec<Vec<StoredEvent>> = Vec::new();
+    for event in events {
+        let place = *places.entry((event.stream_type.clone(), event.stream_id.clone())).or_insert(streams.len());
+        match streams.get_mut(place) {
+            Some(stream) => stream.push(event),
+            None => streams.push(vec![event]),
+        }
+    }
+    streams
+}
+
+/// Sets events aside that come after parked ones of their streams.
+pub(super) async fn park_behind(
+    transaction: &mut PgConnection,
+    subscription: &str,
+    events: &[StoredEvent],
+) -> Result<(), sqlx::Error> {
+    park(transaction, subscription, events, None).await
+}
+
+/// Sets events aside: the first because of an error, if there was one, the others behind it.
+async fn park(
+    transaction: &mut PgConnection,
+    subscription: &str,
+    events: &[StoredEvent],
+    error: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let Some(first) = events.first() else { return Ok(()) };
+    sqlx::query(
+        "insert into parked_events (subscription, stream_type, stream_id, position, version, event_type, error, attempts)
+         select $1, aggregate_type, aggregate_id, global_position, sequence, event_type,
+                case when global_position = $3 then $4 end, (global_position = $3 and $4 is not null)::int
+           from events where global_position = any($2)",
+    )
+    .bind(subscription)
+    .bind(events.iter().map(|event| event.position).collect::<Vec<_>>())
+    .bind(first.position)
+    .bind(error)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! `ordo subscriptions`: how far they are, who works on them, and what they have parked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::bail;
+use chrono::{DateTime, SecondsFormat, Utc};
+use event_store::{Holder, ParkedEvent, ParkedRequest, SubscriptionLag, TailHolder};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::settings::Settings;
+use crate::{cli, connections, migrate, output};
+
+/// How long a request is waited for. A copy that runs does it at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Does what was asked for, on the database in the settings.
+pub async fn run(settings: &Settings, args: &cli::Subscriptions) -> anyhow::Result<()> {
+    let pool = connections::database(settings).await?;
+    migrate::check(&pool).await?;
+    match args {
+        cli::Subscriptions::List { json } => list(&pool, *json).await,
+        cli::Subscriptions::Parked { name, json } => parked(&pool, name.as_deref(), *json).await,
+        cli::Subscriptions::Retry { name, stream } => ask(&pool, name, stream, ParkedRequest::Retry).await,
+        cli::Subscriptions::Skip { name, stream } => ask(&pool, name, stream, ParkedRequest::Skip).await,
+    }
+}
+
+async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
+    let (subscriptions, holders) = (event_store::lag(pool).await?, event_store::holders(pool).await?);
+    let tail = event_store::tail_holder(pool).await?;
+    let of = |name: &str| holders.iter().filter(|holder| holder.subscription == name).collect::<Vec<_>>();
+    if json {
+        let subscriptions: Vec<_> = subscriptions.iter().map(|lag| lag_json(lag, &of(&lag.name))).collect();
+        let answer = json!({ "subscriptions": subscriptions, "tail": tail.as_ref().map(tail_json) });
+        return Ok(output::line(&answer.to_string())?);
+    }
+    for lag in &subscriptions {
+        output::line(&lag_text(lag))?;
+        for holder in of(&lag.name) {
+            output::line(&format!("  {}", holder_text(holder)))?;
+        }
+    }
+    if let Some(tail) = &tail {
+        output::line(&tail_text(tail))?;
+    }
+    Ok(())
+}
+
+async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result<()> {
+    if let Some(name) = name {
+        event_store::find_subscription(pool, name).await?;
+    }
+    let parked = event_store::parked(pool, name).await?;
+    if json {
+        let events: Vec<_> = parked.iter().map(parked_json).collect();
+        return Ok(output::line(&json!({ "parked": events }).to_string())?);
+    }
+    for event in &parked {
+        output::line(&parked_text(event))?;
+    }
+    Ok(())
+}
+
+async fn ask(pool: &PgPool, name: &str, stream: &str, request: ParkedRequest) -> anyhow::Result<()> {
+    event_store::request(pool, name, stream, request).await?;
+    let (asked, what) = (tokio::time::Instant::now(), request.as_str());
+    loop {
+        let parked = event_store::parked(pool, Some(name)).await?;
+        let parked: Vec<_> = parked.iter().filter(|event| event.stream_id == stream).collect();
+        let Some(first) = parked.first() else {
+            return Ok(output::line(&format!("{stream} goes on: {name} has nothing of it parked any more"))?);
+        };
+        if parked.iter().all(|event| event.request.is_none()) {
+            let why = first.error.as_deref().unwrap_or("something later in the stream failed");
+            bail!("{stream} stays parked at position {}, {}: {why}", first.position, first.event_type);
+        }
+        if asked.elapsed() > PATIENCE {
+            let later = format!("{what} is noted; no copy of {name} has done it yet: it is done once one runs");
+            return Ok(output::line(&later)?);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn lag_text(lag: &SubscriptionLag) -> String {
+    let SubscriptionLag { name, position, head, lag_events, lag_seconds, parked } = lag;
+    format!("{name}  at {position} of {head}, {lag_events} events and {lag_seconds:.1} s behind, {parked} parked")
+}
+
+fn lag_json(lag: &SubscriptionLag, holders: &[&Holder]) -> Value {
+    json!({
+        "name": lag.name,
+        "position": lag.position,
+        "head": lag.head,
+        "lagEvents": lag.lag_events,
+        "lagSeconds": lag.lag_seconds,
+        "parked": lag.parked,
+        "owners": holders.iter().map(|holder| json!({
+            "owner": holder.owner,
+            "alive": holder.alive,
+            "rebuild": holder.exclusive,
+            "partitions": holder.partitions,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn holder_text(holder: &Holder) -> String {
+    let partitions = ranges(&holder.partitions);
+    match holder.owner {
+        None => format!("nobody has partitions {partitions}"),
+        Some(owner) if !holder.alive => format!("copy {owner} had partitions {partitions} until its lease ran out"),
+        Some(owner) if holder.exclusive => format!("rebuild {owner} has partitions {partitions}"),
+        Some(owner) => format!("copy {owner} has partitions {partitions}"),
+    }
+}
+
+/// `0-3,7`
+fn ranges(partitions: &[i16]) -> String {
+    let all: BTreeSet<i16> = partitions.iter().copied().collect();
+    let mut ranges: Vec<(i16, i16)> = Vec::new();
+    for partition in all {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == partition => *last = partition,
+            Some(_) | None => ranges.push((partition, partition)),
+        }
+    }
+    let text = |(first, last): &(i16, i16)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    ranges.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+fn tail_text(tail: &TailHolder) -> String {
+    let TailHolder { pid, application, state, since, query } = tail;
+    format!("the log's tail is held by process {pid} ({application}), {state} since {}: {query}", instant(*since))
+}
+
+fn tail_json(tail: &TailHolder) -> Value {
+    json!({
+        "pid": tail.pid,
+        "application": tail.application,
+        "state": tail.state,
+        "since": instant(tail.since),
+        "query": tail.query,
+    })
+}
+
+fn parked_text(event: &ParkedEvent) -> String {
+    let ParkedEvent { subscription, stream_id, position, version, event_type, attempts, .. } = event;
+    let why = event.error.as_ref().map_or_else(
+        || "waits behind it".to_owned(),
+        |error| format!("tried {attempts} times since {}: {error}", instant(event.parked_at)),
+    );
+    let asked = event.request.as_ref().map_or_else(String::new, |request| format!(" ({request} is asked for)"));
+    format!("{subscription}  {stream_id}  {event_type}, version {version} at position {position}, {why}{asked}")
+}
+
+fn parked_json(event: &ParkedEvent) -> Value {
+    json!({
+        "subscription": event.subscription,
+        "streamType": event.stream_type,
+        "streamId": event.stream_id,
+        "position": event.position,
+        "version": event.version,
+        "eventType": event.event_type,
+        "error": event.error,
+        "attempts": event.attempts,
+        "parkedAt": instant(event.parked_at),
+        "request": event.request,
+    })
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_shown_as_ranges() {
+        assert_eq!(ranges(&[0, 1, 2, 7, 9, 10]), "0-2,7,9-10");
+        assert_eq!(ranges(&[]), "");
+    }
+}

@@ -1,0 +1,171 @@
+//! Rebuilding the orders read model beside several copies of the projection, and what it does to parked streams.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::{Order, OrderCommand, PostedOrder, decide};
+use event_store::{
+    EventStore, Executed, Loaded, Metadata, StoreSettings, SubscriptionSettings, Takeover, checkpoints, holders, parked,
+};
+use sqlx::PgPool;
+use testkit::Database;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A copy of the projections, as a process of its own would run it.
+struct Copy {
+    store: EventStore,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Copy {
+    fn start(pool: &PgPool) -> Self {
+        let (store, stop) = (EventStore::start(pool.clone(), StoreSettings::default()), CancellationToken::new());
+        let running = tokio::spawn(projections::run(store.clone(), stop.clone()));
+        Self { store, stop, running }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.store.close().await;
+    }
+}
+
+async fn database() -> Database {
+    let database = testkit::database().await;
+    projections::create_tables(database.pool()).await.unwrap();
+    database
+}
+
+async fn does(store: &EventStore, order_id: &str, command: OrderCommand) -> i64 {
+    let known: Loaded<Order> = store.load(order_id).await.unwrap();
+    let decide = |order: &Order| decide(order, command.clone());
+    match store.execute(order_id, known, &Metadata::default(), decide).await.unwrap() {
+        Executed::Appended(appended) => appended.position,
+        Executed::Unchanged(_) | Executed::Repeated(_) => panic!("{order_id}: nothing happened"),
+    }
+}
+
+async fn create(store: &EventStore, order_id: &str) -> i64 {
+    let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
+    does(store, order_id, OrderCommand::CreateOrder(content)).await
+}
+
+/// Every row of the read model, in order.
+async fn rows(pool: &PgPool) -> Vec<String> {
+    let rows = sqlx::query_scalar("select row_to_json(t)::text from read_model_orders t order by pk, sk");
+    rows.fetch_all(pool).await.unwrap()
+}
+
+async fn eventually_shared_by_two(pool: &PgPool) {
+    testkit::eventually(PATIENCE, || async {
+        let holders = holders(pool).await.unwrap();
+        holders.len() == 2 && holders.iter().all(|holder| holder.alive && holder.partitions.len() == 8)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
+    // Given
+    let database = database().await;
+    let pool = database.pool();
+    let (one, other) = (Copy::start(pool), Copy::start(pool));
+    eventually_shared_by_two(pool).await;
+
+    // When: it is rebuilt again and again while orders come in.
+    let over = AtomicBool::new(false);
+    let coming_in = async {
+        let mut orders = 0;
+        let mut position = 0;
+        while !over.load(Ordering::SeqCst) {
+            let order_id = format!("o-{orders}");
+            create(&one.store, &order_id).await;
+            position = does(&one.store, &order_id, OrderCommand::ConfirmOrder).await;
+            orders += 1;
+        }
+        (orders, position)
+    };
+    let rebuilding = async {
+        for _ in 0..5 {
+            projections::replay(pool, "orders", |_| ()).await.unwrap();
+        }
+        over.store(true, Ordering::SeqCst);
+    };
+    let ((orders, position), ()) = tokio::join!(coming_in, rebuilding);
+
+    // Then
+    tokio::time::timeout(PATIENCE, other.store.until_passed("orders", position)).await.unwrap().unwrap();
+    let live = rows(pool).await;
+    // The order and its line.
+    assert_eq!(live.len(), 2 * orders);
+    assert!(live.iter().filter(|row| row.contains("#META")).all(|row| row.contains("confirmed")));
+    eventually_shared_by_two(pool).await;
+    one.stop().await;
+    other.stop().await;
+    projections::replay(pool, "orders", |_| ()).await.unwrap();
+    assert_eq!(rows(pool).await, live);
+}
+
+#[tokio::test]
+async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
+    // Given: an item that can't be read, so that what happens to its order is parked.
+    let database = database().await;
+    let pool = database.pool();
+    let copy = Copy::start(pool);
+    create(&copy.store, "spoilt").await;
+    let position = create(&copy.store, "sound").await;
+    copy.store.until_passed("orders", position).await.unwrap();
+    let spoil = "update read_model_orders set item = '{}' where pk = 'ORDER#spoilt'";
+    sqlx::query(spoil).execute(pool).await.unwrap();
+    does(&copy.store, "spoilt", OrderCommand::ConfirmOrder).await;
+    let position = does(&copy.store, "sound", OrderCommand::ConfirmOrder).await;
+    copy.store.until_passed("orders", position).await.unwrap();
+    let parked_streams = || async {
+        parked(pool, Some("orders")).await.unwrap().into_iter().map(|event| event.stream_id).collect::<Vec<_>>()
+    };
+    assert_eq!(parked_streams().await, ["spoilt"]);
+
+    // When
+    projections::replay(pool, "orders", |_| ()).await.unwrap();
+
+    // Then
+    assert!(parked_streams().await.is_empty());
+    let view = rows(pool).await;
+    assert_eq!(view.iter().filter(|row| row.contains("confirmed")).count(), 2, "{view:?}");
+    assert_eq!(checkpoints(pool).await.unwrap()["orders"], position);
+    // It goes on from there.
+    let position = create(&copy.store, "next").await;
+    copy.store.until_passed("orders", position).await.unwrap();
+    assert_eq!(rows(pool).await.len(), view.len() + 2);
+    copy.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
+    let database = database().await;
+    let pool = database.pool();
+    let copy = Copy::start(pool);
+    let position = create(&copy.store, "a").await;
+    copy.store.until_passed("orders", position).await.unwrap();
+    let settings = SubscriptionSettings { lease: Duration::from_secs(1) };
+    let mut connection = pool.acquire().await.unwrap();
+    let frozen = Takeover::begin(&mut connection, "orders", settings).await.unwrap();
+
+    // Nothing renews it, and the copy goes on.
+    let position = create(&copy.store, "b").await;
+    copy.store.until_passed("orders", position).await.unwrap();
+
+    let mut transaction = pool.begin().await.unwrap();
+    let finished = frozen.finish(&mut transaction, position + 100).await.unwrap_err();
+    assert!(finished.to_string().contains("has changed hands"), "{finished}");
+    transaction.rollback().await.unwrap();
+    assert_eq!(checkpoints(pool).await.unwrap()["orders"], position);
+    copy.stop().await;
+}
