@@ -2,6 +2,8 @@
 //!
 //! - [`EventStore::append`] writes events with optimistic concurrency, many commands in one transaction.
 //! - [`EventStore::execute`] decides a command on a stream and appends what comes of it.
+//! - [`EventStore::execute_once`] does so once for an idempotency key.
+//! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
 //! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
@@ -15,6 +17,7 @@ mod execute;
 mod idempotency;
 mod metrics;
 mod read;
+mod repository;
 mod subscription;
 mod wake;
 

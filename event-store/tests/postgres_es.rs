@@ -1,9 +1,11 @@
 //! A stock cqrs-es on postgres-es reads what this store wrote, and this store reads what that wrote.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
-use cqrs_es::persist::PersistedEventStore;
-use cqrs_es::{CqrsFramework, EventStore as _};
+use async_trait::async_trait;
+use cqrs_es::persist::{PersistedEventStore, QueryReplay};
+use cqrs_es::{AggregateError, CqrsFramework, EventEnvelope, EventStore as _, Query};
 use domain::{Order, OrderCommand, OrderStatus, PostedOrder, decide};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata};
 use postgres_es::PostgresEventRepository;
@@ -38,4 +40,85 @@ async fn each_reads_what_the_other_wrote() {
     let b: Loaded<Order> = ours.load("b").await.unwrap();
     assert!(b.first_position > a.last_position);
     ours.close().await;
+}
+
+/// What a query was told, in order.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<(String, usize)>>>);
+
+#[async_trait]
+impl Query<Order> for Told {
+    async fn dispatch(&self, aggregate_id: &str, events: &[EventEnvelope<Order>]) {
+        let told = events.iter().map(|event| (aggregate_id.to_owned(), event.sequence));
+        self.0.lock().unwrap().extend(told);
+    }
+}
+
+fn demo(id: &str) -> OrderCommand {
+    OrderCommand::CreateOrder(PostedOrder::parse(testkit::demo_order(id).to_string().as_bytes()).unwrap().content)
+}
+
+#[tokio::test]
+async fn our_store_serves_the_framework_beside_a_stock_one_and_each_sees_the_others_events() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let told = Told::default();
+    let on_ours = PersistedEventStore::<_, Order>::new_event_store(store.clone());
+    let ours = CqrsFramework::new(on_ours, vec![Box::new(told.clone())], ());
+    let on_stock = PostgresEventRepository::new(database.pool().clone());
+    let stock = CqrsFramework::new(PersistedEventStore::<_, Order>::new_event_store(on_stock), vec![], ());
+
+    ours.execute("a", demo("a")).await.unwrap();
+    stock.execute("a", OrderCommand::ConfirmOrder).await.unwrap();
+    stock.execute("b", demo("b")).await.unwrap();
+    ours.execute("b", OrderCommand::ConfirmOrder).await.unwrap();
+
+    assert_eq!(*told.0.lock().unwrap(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    for id in ["a", "b"] {
+        let loaded: Loaded<Order> = store.load(id).await.unwrap();
+        let Order::Placed(order) = loaded.state else { panic!("no order") };
+        assert_eq!((loaded.version, order.status), (2, OrderStatus::Confirmed), "{id}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_stale_aggregate_conflicts_on_our_store_as_on_a_stock_one() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let on_ours = || PersistedEventStore::<_, Order>::new_event_store(store.clone());
+    let stale = on_ours().load_aggregate("a").await.unwrap();
+    CqrsFramework::new(on_ours(), vec![], ()).execute("a", demo("a")).await.unwrap();
+
+    let Ok(events) = decide(&Order::default(), demo("a")) else { panic!("refused") };
+    let refused = on_ours().commit(events, stale, HashMap::new()).await;
+
+    assert!(matches!(refused, Err(AggregateError::AggregateConflict)));
+    assert_eq!(store.load::<Order>("a").await.unwrap().version, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_query_replay_on_our_store_sees_every_event_in_the_order_of_the_commits() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let framework = CqrsFramework::new(PersistedEventStore::<_, Order>::new_event_store(store.clone()), vec![], ());
+    let ids: Vec<String> = (0..250).map(|n| format!("order-{n}")).collect();
+    for id in &ids {
+        framework.execute(id, demo(id)).await.unwrap();
+    }
+    framework.execute("order-7", OrderCommand::ConfirmOrder).await.unwrap();
+
+    let (one, all) = (Told::default(), Told::default());
+    QueryReplay::new(store.clone(), one.clone()).replay("order-7").await.unwrap();
+    let mut replay_all = QueryReplay::new(store.clone(), all.clone());
+    // Without a handler, an error would look like the end.
+    replay_all.use_error_handler(Box::new(|error| panic!("{error}")));
+    replay_all.replay_all().await.unwrap();
+
+    assert_eq!(*one.0.lock().unwrap(), [("order-7".to_owned(), 1), ("order-7".to_owned(), 2)]);
+    let mut expected: Vec<_> = ids.into_iter().map(|id| (id, 1)).collect();
+    expected.push(("order-7".to_owned(), 2));
+    assert_eq!(*all.0.lock().unwrap(), expected);
+    store.close().await;
 }

@@ -15,7 +15,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
+use sqlx::{Connection, Encode, PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::{AppendError, Appended, Command, StreamAppend};
@@ -157,8 +161,8 @@ async fn insert(connection: &mut PgConnection, commands: &[&Command]) -> Result<
         events.versions.push(version);
         events.event_types.push(&event.event_type);
         events.event_versions.push(&event.event_version);
-        events.payloads.push(&event.payload);
-        events.metadata.push(&event.metadata);
+        events.payloads.push(JsonText(&event.payload));
+        events.metadata.push(JsonText(&event.metadata));
         events.event_ids.push(event.event_id);
     }
     let records: Vec<&Record> = commands.iter().filter_map(|command| command.record.as_ref()).collect();
@@ -195,18 +199,41 @@ struct Events<'a> {
     versions: Vec<i64>,
     event_types: Vec<&'a str>,
     event_versions: Vec<&'a str>,
-    payloads: Vec<&'a str>,
-    metadata: Vec<&'a str>,
+    payloads: Vec<JsonText<'a>>,
+    metadata: Vec<JsonText<'a>>,
     event_ids: Vec<Uuid>,
 }
 
+/// JSON text, as it is.
+struct JsonText<'a>(&'a str);
+
+impl sqlx::Type<Postgres> for JsonText<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(114))
+    }
+}
+
+impl PgHasArrayType for JsonText<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(199))
+    }
+}
+
+impl Encode<'_, Postgres> for JsonText<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+}
+
+/// In the select list, `unnest`s go on together row by row; in `from` each would first copy all it has. Likewise a text would be
+/// copied twice more to become JSON: together a fifth of what the statement costs.
 macro_rules! insert_events {
     () => {
         "with appended as (
             insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, event_id)
-            select t, i, s, et, ev, p::json, m::json, e
-              from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[])
-                   as row(t, i, s, et, ev, p, m, e)
+            select unnest($1::text[]), unnest($2::text[]), unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]),
+                   unnest($6::json[]), unnest($7::json[]), unnest($8::uuid[])
             returning global_position
         )"
     };
@@ -216,6 +243,7 @@ const INSERT_BOTH: &str = concat!(
     insert_events!(),
     ", recorded as (
         insert into idempotency_records (scope, key, request_hash, stream_type, stream_id, version)
-        select * from unnest($9::text[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::bigint[])
+        select unnest($9::text[]), unnest($10::text[]), unnest($11::bytea[]), unnest($12::text[]), unnest($13::text[]),
+               unnest($14::bigint[])
     ) select max(global_position) from appended"
 );

@@ -1,0 +1,139 @@
+//! The event store as cqrs-es knows one: what runs on `PersistedEventStore`, `CqrsFramework` and `QueryReplay` runs on this
+//! store, with its group commit and its log.
+//!
+//! Snapshots are not kept: an order's stream is short, and cqrs-es 0.5 applies events twice in its snapshot modes.
+
+use cqrs_es::Aggregate;
+use cqrs_es::persist::{
+    PersistedEventRepository, PersistenceError, ReplayFeed, ReplayStream, SerializedEvent, SerializedSnapshot,
+};
+use serde_json::Value;
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::append::AppendError;
+use crate::event::{COLUMNS, NewEvent, StoredEvent};
+use crate::{EventStore, StreamAppend};
+
+/// How many events are read ahead of whoever takes them.
+const AHEAD: usize = 200;
+
+impl PersistedEventRepository for EventStore {
+    async fn get_events<A: Aggregate>(&self, aggregate_id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        self.get_last_events::<A>(aggregate_id, 0).await
+    }
+
+    async fn get_last_events<A: Aggregate>(
+        &self,
+        aggregate_id: &str,
+        last_sequence: usize,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        let events = self.read_stream::<A>(aggregate_id).await.map_err(away)?;
+        events.into_iter().map(serialized).filter(|event| !is_up_to(event, last_sequence)).collect()
+    }
+
+    /// There is none.
+    async fn get_snapshot<A: Aggregate>(&self, _: &str) -> Result<Option<SerializedSnapshot>, PersistenceError> {
+        Ok(None)
+    }
+
+    async fn persist<A: Aggregate>(
+        &self,
+        events: &[SerializedEvent],
+        snapshot_update: Option<(String, Value, usize)>,
+    ) -> Result<(), PersistenceError> {
+        if snapshot_update.is_some() {
+            return Err(PersistenceError::UnknownError("this event store keeps no snapshots".into()));
+        }
+        let Some(first) = events.first() else { return Ok(()) };
+        let append = StreamAppend {
+            stream_type: A::TYPE,
+            stream_id: first.aggregate_id.clone(),
+            expected_version: i64::try_from(first.sequence).unwrap_or(i64::MAX) - 1,
+            events: events.iter().map(NewEvent::from).collect(),
+        };
+        match self.append(vec![append]).await {
+            Ok(_) => Ok(()),
+            Err(AppendError::Conflict) => Err(PersistenceError::OptimisticLockError),
+            Err(error) => Err(PersistenceError::ConnectionError(error.into())),
+        }
+    }
+
+    async fn stream_events<A: Aggregate>(&self, aggregate_id: &str) -> Result<ReplayStream, PersistenceError> {
+        let (mut feed, stream) = ReplayStream::new(AHEAD);
+        let events = self.get_events::<A>(aggregate_id).await?;
+        tokio::spawn(async move {
+            for event in events {
+                if feed.push(Ok(event)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(stream)
+    }
+
+    /// In the order of their commits. A database that fails ends it with the error, never as if that had been all.
+    async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
+        let (mut feed, stream) = ReplayStream::new(AHEAD);
+        let store = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.feed_all::<A>(&mut feed).await {
+                // Whoever took the events may have gone.
+                let _ = feed.push(Err(error)).await;
+            }
+        });
+        Ok(stream)
+    }
+}
+
+impl EventStore {
+    async fn feed_all<A: Aggregate>(&self, feed: &mut ReplayFeed) -> Result<(), PersistenceError> {
+        let page = format!(
+            "select {COLUMNS} from events where aggregate_type = $1 and global_position > $2
+              order by global_position limit $3"
+        );
+        let mut position: i64 = 0;
+        loop {
+            let rows = sqlx::query(&page).bind(A::TYPE).bind(position).bind(i64::try_from(AHEAD).unwrap_or(i64::MAX));
+            let rows = rows.fetch_all(self.pool()).await.map_err(away)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            position = last.try_get(0).map_err(away)?;
+            for row in &rows {
+                feed.push(serialized(StoredEvent::from_row(row).map_err(away)?)).await?;
+            }
+        }
+    }
+}
+
+fn away(error: sqlx::Error) -> PersistenceError {
+    PersistenceError::ConnectionError(error.into())
+}
+
+fn serialized(event: StoredEvent) -> Result<SerializedEvent, PersistenceError> {
+    Ok(SerializedEvent {
+        payload: serde_json::from_str(event.payload.get())?,
+        metadata: serde_json::from_str(event.metadata.get())?,
+        sequence: usize::try_from(event.version).unwrap_or(usize::MAX),
+        aggregate_id: event.stream_id,
+        aggregate_type: event.stream_type,
+        event_type: event.event_type,
+        event_version: event.event_version,
+    })
+}
+
+/// What can't be read is passed on, for whoever asked to know of it.
+fn is_up_to(event: &Result<SerializedEvent, PersistenceError>, sequence: usize) -> bool {
+    event.as_ref().is_ok_and(|event| event.sequence <= sequence)
+}
+
+impl From<&SerializedEvent> for NewEvent {
+    fn from(event: &SerializedEvent) -> Self {
+        Self {
+            event_id: Uuid::now_v7(),
+            event_type: event.event_type.clone(),
+            event_version: event.event_version.clone(),
+            payload: event.payload.to_string(),
+            metadata: event.metadata.to_string(),
+        }
+    }
+}
