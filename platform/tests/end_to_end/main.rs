@@ -6,6 +6,7 @@
 
 mod another_emulator;
 mod bad_orders;
+mod bench;
 mod full_inbox;
 mod journey;
 mod killed;
