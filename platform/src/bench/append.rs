@@ -14,6 +14,7 @@ use embedded::postgres::{Options, Postgres};
 use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use sqlx::PgPool;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -89,7 +90,8 @@ pub(super) async fn run(args: &Append) -> anyhow::Result<()> {
     let ours = Database::at(&postgres.url()).await?;
     migrate::schema(&ours.pool).await?;
     event_store::check_durability(&ours.pool).await?;
-    let store = EventStore::start(ours.pool.clone(), AppendSettings::default());
+    // It keeps one connection to write and one to listen.
+    let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
     let stock = Arc::new(baseline::stock(stock_pool(&ours.stock("stock").await?.url).await?));
     let appenders = [(OURS, Appender::Ours(store.clone())), (STOCK, Appender::Stock(stock))];
     let mut pgbench = Pgbench::find(&ours).await?;

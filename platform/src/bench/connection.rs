@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nEvent-Position: 17\r\n\
-                             content-length: 20\r\n\r\n{\"status\":\"accepted\"}";
+                             content-length: 21\r\n\r\n{\"status\":\"accepted\"}";
 
     /// A connection, and the server's end of it.
     fn connected() -> (Connection<DuplexStream>, DuplexStream) {

@@ -16,7 +16,7 @@ pub(super) struct Orders {
     key_digits: Option<usize>,
 }
 
-/// Enough for 31 years at ten orders a second less than 10,000.
+/// More orders than any run has.
 const ORDER_DIGITS: usize = 12;
 const CUSTOMER_DIGITS: usize = 3;
 
@@ -97,7 +97,7 @@ fn body(order_id: &str, customer: &str, bytes: Option<usize>) -> String {
         let total = UNIT_PRICE_CENTS * (1 + more_lines);
         let line = format!(
             r#",{{"sku":"sku-124","title":"{}","quantity":1,"unitPrice":129.99}}"#,
-            "Headphones ".repeat(40).trim_end()
+            "Headphones ".repeat(45).trim_end()
         );
         format!(
             r#"{{"orderId":"{order_id}","customerId":"{customer}","totalAmount":{}.{:02},"currency":"USD","items":[{{"sku":"sku-123","title":"Wireless Headphones","quantity":1,"unitPrice":129.99}}{}],"notes":"{}{}","metadata":{{"channel":"rest-client","requestedAt":"1759035874964"}}}}"#,

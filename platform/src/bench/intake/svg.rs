@@ -10,9 +10,12 @@ use super::sweep::Step;
 const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 480.0;
 /// The plot within it: left, right, top, bottom.
-const PLOT: (f64, f64, f64, f64) = (70.0, 800.0, 60.0, 410.0);
-/// Each contender's colour.
-const COLOURS: [&str; 3] = ["#0b6e99", "#c2571a", "#5b5b5b"];
+const PLOT: (f64, f64, f64, f64) = (84.0, 800.0, 60.0, 410.0);
+/// Each contender's colour, and how far down its two lines of the legend begin.
+const COLOURS: [(&str, f64); 2] = [("#0b6e99", 16.0), ("#c2571a", 52.0)];
+/// The lines of a contender: what they show, how they are dashed, and how far down the legend they are.
+const LINES: [(&str, &str, f64, fn(&Step) -> f64); 2] =
+    [("p99", "", 0.0, |step| step.p99_ms), ("p50", "6 4", 18.0, |step| step.p50_ms)];
 
 /// p50 and p99 of each contender, on a logarithmic scale, against what was asked of it.
 pub(super) fn draw(steps: &[Step]) -> String {
@@ -30,20 +33,15 @@ pub(super) fn draw(steps: &[Step]) -> String {
     axes(&scale, &mut add);
     let mut names: Vec<&str> = steps.iter().map(|step| step.contender).collect();
     names.dedup();
-    for ((nth, name), colour) in names.iter().enumerate().zip(COLOURS) {
+    for (name, (colour, down)) in names.iter().zip(COLOURS) {
         let own: Vec<&Step> = steps.iter().filter(|step| step.contender == *name).collect();
-        let y = PLOT.2 + 16.0 + 18.0 * (if nth == 0 { 0.0 } else { 2.0 });
-        for (below, (label, dash, of)) in
-            [("p99", "", (|step| step.p99_ms) as fn(&Step) -> f64), ("p50", "6 4", |step| step.p50_ms)]
-                .into_iter()
-                .enumerate()
-        {
+        for (label, dash, further, of) in LINES {
             let points = own.iter().map(|step| scale.point(step.offered_per_second, of(step)));
             add(&line(points.clone(), colour, dash));
             for (x, y) in points {
                 add(&format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{colour}"/>"#));
             }
-            let y = if below == 0 { y } else { y + 18.0 };
+            let y = PLOT.2 + down + further;
             add(&line([(PLOT.0 + 12.0, y - 4.0), (PLOT.0 + 42.0, y - 4.0)], colour, dash));
             add(&text((PLOT.0 + 50.0, y), "start", "", &format!("{name}, {label}")));
         }
