@@ -11,11 +11,21 @@ const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 480.0;
 /// The plot within it: left, right, top, bottom.
 const PLOT: (f64, f64, f64, f64) = (84.0, 800.0, 60.0, 410.0);
-/// Each contender's colour, and how far down its two lines of the legend begin.
-const COLOURS: [(&str, f64); 2] = [("#0b6e99", 16.0), ("#c2571a", 52.0)];
-/// The lines of a contender: what they show, how they are dashed, and how far down the legend they are.
-const LINES: [(&str, &str, f64, fn(&Step) -> f64); 2] =
-    [("p99", "", 0.0, |step| step.p99_ms), ("p50", "6 4", 18.0, |step| step.p50_ms)];
+/// Each contender's colour, and how far to the right its part of the legend begins.
+const COLOURS: [(&str, f64); 2] = [("#0b6e99", 0.0), ("#c2571a", 360.0)];
+/// A line of each contender: what it shows, and how.
+struct Curve {
+    label: &'static str,
+    of: fn(&Step) -> f64,
+    dash: &'static str,
+    /// How far to the right it is in the contender's part of the legend.
+    right: f64,
+}
+
+const CURVES: [Curve; 2] = [
+    Curve { label: "p99", of: |step| step.p99_ms, dash: "", right: 0.0 },
+    Curve { label: "p50", of: |step| step.p50_ms, dash: "6 4", right: 180.0 },
+];
 
 /// p50 and p99 of each contender, on a logarithmic scale, against what was asked of it.
 pub(super) fn draw(steps: &[Step]) -> String {
@@ -33,17 +43,17 @@ pub(super) fn draw(steps: &[Step]) -> String {
     axes(&scale, &mut add);
     let mut names: Vec<&str> = steps.iter().map(|step| step.contender).collect();
     names.dedup();
-    for (name, (colour, down)) in names.iter().zip(COLOURS) {
+    for (name, (colour, legend)) in names.iter().zip(COLOURS) {
         let own: Vec<&Step> = steps.iter().filter(|step| step.contender == *name).collect();
-        for (label, dash, further, of) in LINES {
+        for Curve { label, of, dash, right } in CURVES {
             let points = own.iter().map(|step| scale.point(step.offered_per_second, of(step)));
             add(&line(points.clone(), colour, dash));
             for (x, y) in points {
                 add(&format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{colour}"/>"#));
             }
-            let y = PLOT.2 + down + further;
-            add(&line([(PLOT.0 + 12.0, y - 4.0), (PLOT.0 + 42.0, y - 4.0)], colour, dash));
-            add(&text((PLOT.0 + 50.0, y), "start", "", &format!("{name}, {label}")));
+            let (x, y) = (PLOT.0 + legend + right, PLOT.2 - 14.0);
+            add(&line([(x, y - 4.0), (x + 30.0, y - 4.0)], colour, dash));
+            add(&text((x + 36.0, y), "start", "", &format!("{name}, {label}")));
         }
     }
     add("</svg>");

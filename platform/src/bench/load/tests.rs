@@ -89,7 +89,7 @@ async fn refusals_are_no_errors_and_everything_else_is_told_apart() {
         }
     })
     .await;
-    let tally = load(address, 1, Some(100.0)).start().await.unwrap().tally().await.unwrap();
+    let tally = load(address, 4, Some(100.0)).start().await.unwrap().tally().await.unwrap();
     assert_eq!(tally.offered, 40);
     assert_eq!((tally.accepted_in_all, tally.refusals.len(), tally.failed), (10, 10, 10));
     assert_eq!(tally.other, [(422, 10)].into());
