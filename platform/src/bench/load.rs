@@ -138,8 +138,9 @@ struct Worker {
 impl Worker {
     async fn run(mut self) {
         while let Some(turn) = self.turns.next().await {
+            let sent = Instant::now();
             let answer = self.post(turn.nth).await;
-            lock(&self.tally).note(turn, &answer, Instant::now());
+            lock(&self.tally).note(turn, sent, &answer, Instant::now());
             match answer {
                 Ok(Answer { closes: false, .. }) => {}
                 Ok(_) => self.connection = None,
@@ -171,7 +172,7 @@ pub(super) struct Tally {
     until: Instant,
     /// Of the orders that were due while it was measured and were accepted, in microseconds.
     pub(super) latencies: Histogram<u64>,
-    /// Of those that were refused because the server was busy.
+    /// Of those that were refused because the server was busy, from when they were sent: how fast it says so.
     pub(super) refusals: Histogram<u64>,
     /// Orders accepted while it was measured.
     pub(super) accepted: u64,
@@ -208,7 +209,7 @@ impl Tally {
         }
     }
 
-    fn note(&mut self, turn: Turn, answer: &io::Result<Answer>, done: Instant) {
+    fn note(&mut self, turn: Turn, sent: Instant, answer: &io::Result<Answer>, done: Instant) {
         let was_due = turn.due >= self.from && turn.due < self.until;
         let was_done = done >= self.from && done < self.until;
         self.offered += u64::from(was_due);
@@ -221,7 +222,9 @@ impl Tally {
                     self.latencies.saturating_record(latency);
                 }
             }
-            Ok(Answer { status: 503, .. }) if was_due => self.refusals.saturating_record(latency),
+            Ok(Answer { status: 503, .. }) if was_due => {
+                self.refusals.saturating_record(micros(done.saturating_duration_since(sent)));
+            }
             Ok(Answer { status: 503, .. }) => {}
             Ok(Answer { status, .. }) => *self.other.entry(*status).or_default() += 1,
             Err(error) => {

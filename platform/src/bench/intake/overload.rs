@@ -27,7 +27,7 @@ pub(super) struct Overload {
     /// Of the peak.
     pub(super) accepted_percent: f64,
     pub(super) refused: u64,
-    /// How fast refusals were answered, from when the orders were due.
+    /// How fast refusals were answered, from when the orders were sent.
     pub(super) refusals: Latencies,
     pub(super) latencies: Latencies,
     /// Orders that no connection was free for.
