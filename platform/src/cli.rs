@@ -40,9 +40,9 @@ enum Command {
     /// Show how far subscriptions are and what they have parked, and repair it
     #[command(subcommand)]
     Subscriptions(Subscriptions),
-    /// Measure a running platform
+    /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::Bench),
     /// Check or explain the settings
     #[command(subcommand)]
     Config(Config),
@@ -76,6 +76,9 @@ pub struct Up {
     /// Start on a database that may lose acknowledged orders
     #[arg(long)]
     pub unsafe_durability: bool,
+    /// Stop when standard input ends
+    #[arg(long, hide = true)]
+    pub leashed: bool,
 }
 
 /// See `ordo serve --help`.
@@ -93,6 +96,9 @@ pub struct Serve {
     /// Start on a database that may lose acknowledged orders
     #[arg(long)]
     pub unsafe_durability: bool,
+    /// Stop when standard input ends
+    #[arg(long, hide = true)]
+    pub leashed: bool,
 }
 
 /// See `ordo migrate --help`.
@@ -164,48 +170,6 @@ pub enum Subscriptions {
     },
 }
 
-/// See `ordo bench --help`.
-#[derive(Debug, Subcommand)]
-enum Bench {
-    /// Time orders from POST to mail; the platform and its inbox must be on this machine
-    EndToEnd(EndToEnd),
-}
-
-/// See `ordo bench end-to-end --help`.
-#[derive(Debug, Clone, Args)]
-pub struct EndToEnd {
-    /// How many orders
-    #[arg(long, value_name = "N", default_value = "100", value_parser = orders)]
-    pub orders: usize,
-    /// How many a second
-    #[arg(long, value_name = "N", default_value = "20", value_parser = rate)]
-    pub per_second: f64,
-    /// The API of the platform
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
-    pub api: String,
-    /// The inbox the mails arrive in
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8005")]
-    pub inbox: String,
-    /// How long to wait for the last mail
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u64,
-    /// Say it as one line of JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The inbox keeps no more mails, and all of them must be seen.
-fn orders(text: &str) -> Result<usize, String> {
-    let most = embedded::inbox::MESSAGES_KEPT;
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| format!("must be a whole number from 1 to {most}"))
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.1..=100_000.0).contains(number));
-    number.ok_or_else(|| "must be a number from 0.1 to 100000".to_owned())
-}
-
 #[derive(Debug, Subcommand)]
 enum Config {
     /// Say everything that is wrong with the settings, or which hold and why
@@ -264,7 +228,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args).await?,
         Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
-        Command::Bench(Bench::EndToEnd(args)) => bench::end_to_end(&args).await?,
+        Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,
         Command::Health(args) => health(file, args).await?,

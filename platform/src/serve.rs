@@ -12,6 +12,9 @@ use crate::{cli, http, migrate, output, roles, shutdown};
 /// Runs the roles in the settings until a signal stops them.
 pub async fn run(settings: Settings, args: &cli::Serve) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
+    if args.leashed {
+        shutdown::when_input_ends(&stop);
+    }
     // First, because it is the mistake that costs least to find.
     let listener = http::bind(settings.listen, "--listen")?;
     // What a start waits for may never answer: a stop does not wait with it.

@@ -33,6 +33,17 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// Cancels the token when standard input ends: for a process that is not to outlive the one that holds the other end.
+pub fn when_input_ends(stop: &CancellationToken) {
+    let stop = stop.clone();
+    // Not tokio's: a read that waits for ever would keep its runtime from ending.
+    std::thread::spawn(move || {
+        // An error is an end, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        stop.cancel();
+    });
+}
+
 /// Waits for the roles' `work`; once `stop` is cancelled, for [`ROLES`] at most.
 pub async fn within_bound(
     stop: &CancellationToken,

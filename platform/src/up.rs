@@ -21,6 +21,9 @@ use crate::{cli, http, migrate, output, roles, shutdown};
 /// Runs the platform until a signal stops it.
 pub async fn run(mut settings: Settings, args: cli::Up) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
+    if args.leashed {
+        shutdown::when_input_ends(&stop);
+    }
     // Every address first: a taken one is the likeliest mistake and must not cost a database start.
     let listener = http::bind(settings.listen, "--listen")?;
     let Some(mut brought) = Brought::start(&mut settings, &args, &stop).await? else { return Ok(()) };

@@ -1,0 +1,78 @@
+//! What `ordo bench` counts is what happened. How fast it was is no concern of a test.
+
+use serde_json::Value;
+
+use crate::support::{Ordo, log_summary, run};
+
+#[tokio::test]
+async fn intake_counts_the_orders_that_are_stored_and_compares_the_platform_with_the_others() {
+    let line = ["bench", "intake", "--duration", "1", "--warm-up", "0", "--runs", "1", "--connections", "4", "--json"];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+
+    let rows = figures["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["contender"].as_str().unwrap()).collect();
+    assert_eq!(names, ["platform", "stock postgres-es", "nothing stored"]);
+    for row in rows {
+        let measured = &row["runs"][0];
+        assert_eq!((&row["connections"], &measured["errors"]), (&4.into(), &0.into()), "{row}");
+        let accepted = measured["acceptedInAll"].as_u64().unwrap();
+        assert!(accepted > 0, "{row}");
+        match row["contender"].as_str().unwrap() {
+            "nothing stored" => assert!(measured["storedInAll"].is_null()),
+            _ => assert_eq!(measured["storedInAll"].as_u64(), Some(accepted), "{row}"),
+        }
+    }
+    let compared: Vec<&str> =
+        figures["ratios"].as_array().unwrap().iter().map(|ratio| ratio["to"].as_str().unwrap()).collect();
+    assert!(compared.starts_with(&["stock postgres-es", "nothing stored"]), "{compared:?}");
+    let pgbench = if figures["pgbench"].is_null() { &figures["leftOut"][0] } else { &figures["ratios"][2]["to"] };
+    assert_eq!(pgbench, "pgbench");
+}
+
+#[tokio::test]
+async fn a_platform_that_runs_already_is_asked_at_its_address() {
+    let ordo = Ordo::up(&[]).await;
+    let shared = ["--runs", "1", "--warm-up", "0", "--duration", "0.5", "--json", "--api", &ordo.api];
+
+    let line =
+        [&["bench", "intake", "--connections", "2", "--idempotency-keys", "--payload", "5000"][..], &shared].concat();
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let accepted = figures["rows"][0]["runs"][0]["acceptedInAll"].as_u64().unwrap();
+    assert_eq!(figures["orderBytes"], 5_000);
+    // The sagas add more events to the orders.
+    assert!(log_summary(&ordo.database).await.events >= i64::try_from(accepted).unwrap());
+
+    let line = [&["bench", "visible", "--rate", "50"][..], &shared].concat();
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(figures["runs"][0]["errors"], 0, "{figures}");
+    let (orders, missed) = (&figures["runs"][0]["orders"], &figures["runs"][0]["missed"]);
+    assert_eq!(orders.as_u64().unwrap() + missed.as_u64().unwrap(), 25, "{figures}");
+}
+
+#[tokio::test]
+async fn the_event_store_is_measured_without_http() {
+    let line = ["bench", "append", "--duration", "0.5", "--warm-up", "0", "--runs", "1", "--tasks", "4", "--json"];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    for row in figures["rows"].as_array().unwrap() {
+        assert_eq!(row["runs"][0]["errors"], 0, "{row}");
+        assert!(row["runs"][0]["eventsPerSecond"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert_eq!(figures["ratios"][0]["to"], "stock postgres-es");
+}
+
+#[tokio::test]
+async fn a_platform_that_is_not_there_is_one_line_that_names_it() {
+    let ended = run(&["bench", "intake", "--api", "http://127.0.0.1:1", "--connections", "1"], &[]).await;
+    assert_eq!(
+        (ended.code, ended.err.as_str()),
+        (1, "ordo: cannot connect to 127.0.0.1:1: Connection refused (os error 111)\n")
+    );
+}
