@@ -1,6 +1,9 @@
 //! What operators see, and what they are told when they ask for something that is not there.
 
-use event_store::{ParkedRequest, lag, request, tail_holder};
+use std::collections::HashMap;
+
+use event_store::{PARTITIONS, ParkedRequest, checkpoints, holders, lag, request, tail_holder};
+use sqlx::migrate::Migrator;
 
 use crate::support::{Copy, LONG, NAME, append, database, eventually_handled, store};
 
@@ -25,6 +28,26 @@ async fn the_lag_is_how_many_events_wait_and_how_long_the_first_has() {
     assert_eq!((behind.position, behind.head, behind.lag_events), (first, last, 2));
     assert!(behind.lag_seconds > 0.0 && behind.lag_seconds < 60.0, "{behind:?}");
     writer.close().await;
+}
+
+#[tokio::test]
+async fn a_database_of_an_earlier_version_goes_on_from_its_checkpoints() {
+    // Given
+    let database = testkit::empty_database().await;
+    let pool = database.pool();
+    let all = &migrations::MIGRATIONS;
+    let before = all.iter().filter(|migration| migration.version < 5).cloned().collect::<Vec<_>>();
+    Migrator { migrations: before.into(), ..Migrator::DEFAULT }.run(pool).await.unwrap();
+    sqlx::query("insert into subscriptions (name, position) values ('orders', 7)").execute(pool).await.unwrap();
+
+    // When
+    all.run(pool).await.unwrap();
+
+    // Then
+    assert_eq!(checkpoints(pool).await.unwrap(), HashMap::from([("orders".to_owned(), 7)]));
+    let holders = holders(pool).await.unwrap();
+    assert_eq!(holders.len(), 1);
+    assert_eq!((holders[0].owner, holders[0].partitions.len()), (None, PARTITIONS));
 }
 
 #[tokio::test]
