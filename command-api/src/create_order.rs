@@ -34,6 +34,8 @@ pub(crate) async fn create_order(
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = body::read_json(request).await?;
+    // Reading an order that has to be refused would take time from those that were taken.
+    commands.store.check_room().map_err(refusal::not_appended)?;
     let keyed = commands.in_flight.begin(&head.headers, SCOPE, &body)?;
     let posted = PostedOrder::parse(&body).map_err(refusal::rejected)?;
     let order_id = match posted.order_id {

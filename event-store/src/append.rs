@@ -90,7 +90,8 @@ pub struct AppendSettings {
 
 impl Default for AppendSettings {
     fn default() -> Self {
-        Self { queue: 4_096 }
+        // At 30,000 a second the last one waits for 30 ms.
+        Self { queue: 1_024 }
     }
 }
 
@@ -149,6 +150,15 @@ impl Appender {
 }
 
 impl crate::EventStore {
+    /// Refuses while the queue is full, before anybody takes the trouble to decide on what could not be queued.
+    pub fn check_room(&self) -> Result<(), AppendError> {
+        if self.appender.queue.capacity() > 0 || self.appender.queue.is_closed() {
+            return Ok(());
+        }
+        self.appender.metrics.refused.inc();
+        Err(AppendError::QueueFull)
+    }
+
     /// Appends events to their streams, all of them or none. The answer comes after the commit.
     pub async fn append(&self, streams: Vec<StreamAppend>) -> Result<Appended, AppendError> {
         self.enqueue(streams, None).await

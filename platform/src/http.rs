@@ -42,7 +42,8 @@ impl Default for Limits {
             // Longer than the 60 s for which load balancers usually keep an idle connection: the side that sends must be the one
             // that closes, or a request meets a connection that is just going.
             headers: Duration::from_secs(75),
-            connections: 10_000,
+            // Each takes some 35 KiB while its request is under way.
+            connections: 5_000,
             // Half of the 10 s a whole shutdown may take.
             drain: Duration::from_secs(5),
         }

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use database_url::DatabaseUrl;
+use event_store::AppendSettings;
 pub use kinds::{LogFormat, Role};
 use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole};
 use messaging::{Backoff, ConsumerSettings};
@@ -146,7 +147,7 @@ fn read(table: &mut Reading) -> Settings {
         ),
         append_queue: table.value(
             "ORDO_APPEND_QUEUE",
-            4096,
+            AppendSettings::default().queue,
             &whole(1..=1_000_000),
             "Commands that may wait for the event store; more are answered 503",
         ),

@@ -6,6 +6,7 @@
 
 mod another_emulator;
 mod bad_orders;
+mod bad_settings;
 mod bench;
 mod database_crashes;
 mod full_inbox;
