@@ -92,14 +92,14 @@ mod tests {
         let settings = json["settings"].as_array().unwrap();
         let queue = settings.iter().find(|entry| entry["name"] == "ORDO_APPEND_QUEUE").unwrap();
         assert_eq!(queue["value"], "8");
-        assert_eq!(queue["default"], "4096");
+        assert_eq!(queue["default"], "1024");
         assert_eq!(queue["source"], "environment");
     }
 
     #[test]
     fn the_list_has_every_setting_with_its_default_and_bounds() {
         let list = markdown(&entries(&[]));
-        assert!(list.contains("| `ORDO_APPEND_QUEUE` | `4096` |"), "{list}");
+        assert!(list.contains("| `ORDO_APPEND_QUEUE` | `1024` |"), "{list}");
         assert!(list.contains("whole seconds from 1 to 43200"), "{list}");
         assert!(list.contains("| `DATABASE_URL` | – |"), "{list}");
     }
