@@ -5,10 +5,12 @@
 
 mod batch;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 use sqlx::{PgConnection, PgPool};
@@ -282,10 +284,8 @@ impl Writer {
 
 /// Whether an error means that the connection, and not the statement, failed.
 fn is_broken(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        // Class 57: the server is shutting down, has crashed, or is not up yet.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
-        _ => false,
-    }
+    // Class 57: the server is shutting down, has crashed, or is not up yet.
+    let ended = |code: Option<Cow<'_, str>>| code.is_some_and(|code| code.starts_with("57P"));
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+        || ended(error.as_database_error().and_then(DatabaseError::code))
 }
