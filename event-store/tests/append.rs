@@ -214,7 +214,7 @@ async fn connections_that_break_under_load_cost_no_append_and_double_none() {
     let cut = "select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = current_database() and query like 'with appended%'";
     let mut admin = PgConnection::connect(database.url()).await.unwrap();
-    while !appends.iter().all(|task| task.is_finished()) {
+    while !appends.iter().all(tokio::task::JoinHandle::is_finished) {
         sqlx::query(cut).execute(&mut admin).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

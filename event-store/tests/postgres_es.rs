@@ -1,4 +1,5 @@
 //! A stock cqrs-es on postgres-es reads what this store wrote, and this store reads what that wrote.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
