@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{Refusal, Rejection};
-use event_store::{AppendError, ExecuteError};
+use event_store::{AppendError, ExecuteError, ReadError};
 use problem::{FieldError, Problem};
 
 /// When it is worth coming back.
@@ -34,7 +34,9 @@ pub(crate) fn failed(error: ExecuteError<Refusal>) -> Problem {
             Problem::conflict("conflict", detail).with("currentVersion", current_version)
         }
         ExecuteError::Append(error) => not_appended(error),
-        ExecuteError::Read(error) => {
+        // An event of a newer version, most likely: another try finds it again.
+        ExecuteError::Read(error @ ReadError::Decode(_)) => Problem::internal(error),
+        ExecuteError::Read(error @ ReadError::Database(_)) => {
             Problem::unavailable("database-unavailable", "the database failed; nothing was stored", SOON)
                 .caused_by(error)
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +28,9 @@ use crate::wake::Wake;
 const MAX_BATCH: usize = 512;
 /// How often a batch is tried again when its connection breaks or it meets a conflict.
 const ATTEMPTS: u32 = 3;
+/// How long the writer looks for a connection that answers, and how long it waits between two.
+const RECONNECT: Duration = Duration::from_secs(5);
+const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
 /// How long the writer waits for a connection while it stops.
 const ONCE_STOPPED: Duration = Duration::from_millis(500);
 /// How long a batch may take: somewhat longer than the server lets it wait for another writer.
@@ -137,6 +140,11 @@ impl Appender {
         !self.queue.is_closed()
     }
 
+    /// How many commands wait for the next batch.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     pub(crate) fn start(
         pool: PgPool,
         settings: AppendSettings,
@@ -205,10 +213,7 @@ impl Writer {
                 () = self.stop.cancelled(), if !waiting.is_closed() => waiting.close(),
                 count = waiting.recv_many(&mut batch, MAX_BATCH) => match count {
                     0 => return,
-                    _ => {
-                        self.metrics.waiting.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
-                        self.write(&mut batch).await;
-                    }
+                    _ => self.write(&mut batch).await,
                 },
             }
         }
@@ -253,6 +258,7 @@ impl Writer {
                     tracing::warn!(error = &error as &dyn std::error::Error, "connection lost; appending once more");
                     self.give_up_connection();
                 }
+                Err(error) if commands.len() > 1 && is_unfit(&error) => return self.store_apart(commands).await,
                 stored => return stored,
             }
             stored = batch::store_around_conflicts(self.connection().await?, commands).await;
@@ -270,16 +276,57 @@ impl Writer {
             tokio::time::sleep(ONCE_STOPPED).await;
         };
         let connection = tokio::select! {
-            connection = self.pool.acquire() => connection?,
+            answering = tokio::time::timeout(RECONNECT, answering(&self.pool)) => {
+                answering.unwrap_or(Err(sqlx::Error::PoolTimedOut))?
+            }
             () = late => return Err(sqlx::Error::PoolTimedOut),
         };
         Ok(self.connection.insert(connection))
+    }
+
+    /// Stores commands of which one can't be stored each by itself, so that it fails alone.
+    async fn store_apart(&mut self, commands: &[&Command]) -> Result<Answers, sqlx::Error> {
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            match batch::store_around_conflicts(self.connection().await?, &[command]).await {
+                Ok(stored) => answers.extend(stored),
+                Err(error) if is_unfit(&error) => answers.push(Err(AppendError::Unknown(Arc::new(error)))),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answers)
     }
 
     /// It may be mid-transaction: never to be used again.
     fn give_up_connection(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
     }
+}
+
+/// A connection that answers: after a restart of the server those in the pool may all be dead, and new ones fail for a while.
+async fn answering(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    loop {
+        let error = match pool.acquire().await {
+            Ok(mut connection) => match connection.ping().await {
+                Ok(()) => return Ok(connection),
+                Err(error) => {
+                    drop(connection.detach());
+                    error
+                }
+            },
+            Err(error) => error,
+        };
+        if !is_broken(&error) {
+            return Err(error);
+        }
+        tokio::time::sleep(BETWEEN_CONNECTIONS).await;
+    }
+}
+
+/// Whether the database says that the data itself can't be stored: classes 22, data exception, and 23, constraint violation.
+fn is_unfit(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    !batch::is_conflict(error) && code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 /// Whether an error means that the connection, and not the statement, failed.

@@ -65,7 +65,9 @@ impl EventStore {
     }
 
     /// [`EventStore::execute`], with the request's key recorded in the transaction of the events. A second request under
-    /// the key comes to [`Executed::Repeated`]. A command that is refused or changes nothing leaves no record.
+    /// the key comes to [`Executed::Repeated`] if it would append; the key is looked up by the append alone. Where the first
+    /// one's events make a second one unchanged or refused, as on a stream that was loaded, it is the caller who has to look
+    /// it up: [`EventStore::record_unchanged`] says so. A command that is refused or changes nothing leaves no record.
     pub async fn execute_once<A: Aggregate, R>(
         &self,
         stream_id: &str,

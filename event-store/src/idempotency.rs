@@ -40,7 +40,7 @@ pub struct Outcome {
     pub stream_id: String,
     /// The stream's version in the answer.
     pub version: i64,
-    /// The position of that version's event.
+    /// The position of that version's event; 0: the stream had none.
     pub position: i64,
 }
 
@@ -88,10 +88,10 @@ pub(crate) async fn recorded<'a>(
         return Ok(HashMap::new());
     }
     let found: Vec<(i64, Vec<u8>, String, i64, i64)> = sqlx::query_as(
-        "select k.ordinal, r.request_hash, r.stream_id, r.version, e.global_position
+        "select k.ordinal, r.request_hash, r.stream_id, r.version, coalesce(e.global_position, 0)
            from unnest($1::text[], $2::text[]) with ordinality as k(scope, key, ordinal)
            join idempotency_records r using (scope, key)
-           join events e on (e.aggregate_type, e.aggregate_id, e.sequence) = (r.stream_type, r.stream_id, r.version)",
+           left join events e on (e.aggregate_type, e.aggregate_id, e.sequence) = (r.stream_type, r.stream_id, r.version)",
     )
     .bind(requests.iter().map(|request| request.scope).collect::<Vec<_>>())
     .bind(requests.iter().map(|request| request.key.as_str()).collect::<Vec<_>>())

@@ -85,8 +85,9 @@ impl EventStore {
         &self.pool
     }
 
-    /// What it counts.
+    /// What it counts, as of now.
     pub fn metrics(&self) -> &Metrics {
+        self.metrics.waiting.set(i64::try_from(self.appender.waiting()).unwrap_or(i64::MAX));
         &self.metrics
     }
 

@@ -196,6 +196,44 @@ async fn events_that_are_stored_already_are_acknowledged_at_their_place() {
     store.close().await;
 }
 
+#[tokio::test]
+async fn a_command_that_can_not_be_stored_fails_alone() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    // Given: commands that gather behind one that has to wait, and so share a batch.
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query("select events_lock()").execute(&mut *holder).await.unwrap();
+    let twice = || append("twice", 0, vec![created()]);
+    let commands = [
+        vec![append("first", 0, vec![created()])],
+        vec![append("a", 0, vec![created()])],
+        // Postgres keeps no NUL in a text.
+        vec![append("nul \0", 0, vec![created()])],
+        // In its own way.
+        vec![twice(), twice()],
+        vec![append("b", 0, vec![created()])],
+    ];
+    let mut answers = Vec::new();
+    for command in commands {
+        let store = store.clone();
+        answers.push(tokio::spawn(async move { store.append(command).await }));
+        tokio::task::yield_now().await;
+    }
+
+    holder.rollback().await.unwrap();
+
+    let mut stored = Vec::new();
+    for answer in answers {
+        stored.push(answer.await.unwrap());
+    }
+    assert!(stored[0].is_ok() && stored[1].is_ok() && stored[4].is_ok(), "{stored:?}");
+    assert!(matches!(stored[2], Err(AppendError::Unknown(_))), "{stored:?}");
+    assert!(matches!(stored[3], Err(AppendError::Conflict)), "{stored:?}");
+    assert_eq!(store.load::<Order>("twice").await.unwrap().version, 0);
+    assert_eq!(store.load::<Order>("b").await.unwrap().version, 1);
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_under_load_cost_no_append_and_double_none() {
     let database = testkit::database().await;

@@ -11,7 +11,7 @@ create table subscription_partitions (
     exclusive    boolean     not null default false, -- held by a rebuild, from which no copy takes a share
     session      integer,                            -- the server's process that the owner writes through, and when that began:
     session_from timestamptz,                        -- it is ended when the owner is given up for dead
-    updated_at   timestamptz not null default now(), -- when the position last moved
+    updated_at   timestamptz not null default now(), -- when a batch last ended
     primary key (subscription, partition)
 ) with (fillfactor = 50); -- a batch changes every row of its copy: with room on the page no index entry has to be made
 
@@ -28,7 +28,8 @@ $$;
 
 -- Takes partitions that still have the given fences, or renews them if they are the owner's; returns those it got. One statement,
 -- so that nobody stands still in the middle of it. A copy that froze in the middle of a batch may hold rows that whoever takes
--- over will write, and the locks of this very function: its session is ended first.
+-- over will write, and the locks of this very function: once its lease has run out its session is ended first. Whoever comes
+-- before that does not wait for those locks for longer than a third of a lease, and comes again.
 create function take_partitions(
     of_subscription text, by_owner uuid, of_partitions smallint[], with_fences bigint[], milliseconds bigint, alone boolean
 ) returns setof subscription_partitions language plpgsql as $$
@@ -38,6 +39,7 @@ begin
               where subscription = of_subscription and partition = any(of_partitions)
                 and owner <> by_owner and leased_until < clock_timestamp()) as dead
        join pg_stat_activity a on a.pid = dead.session and a.backend_start = dead.session_from;
+    perform set_config('lock_timeout', greatest(milliseconds / 3, 1)::text, true);
     perform lock_leases(of_subscription);
     return query
         update subscription_partitions p
@@ -56,6 +58,7 @@ create function renew_partitions(of_subscription text, by_owner uuid, millisecon
 declare
     renewed bigint;
 begin
+    perform set_config('lock_timeout', greatest(milliseconds / 3, 1)::text, true);
     perform lock_leases(of_subscription);
     update subscription_partitions set leased_until = clock_timestamp() + milliseconds * interval '1 millisecond'
      where subscription = of_subscription and owner = by_owner;

@@ -13,7 +13,6 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chrono::Utc;
 use event_store::EventStore;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
@@ -38,17 +37,18 @@ pub fn measured(routes: Router, store: &EventStore) -> Router {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
     let requests = Requests::registered(&mut registry);
-    let figures = Figures { log: LogFigures::registered(&mut registry), registry, pool: store.pool().clone() };
+    let figures = Figures { log: LogFigures::registered(&mut registry), registry, store: store.clone() };
     let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
     routes.layer(requests).merge(shown)
 }
 
 async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> {
-    let asked = tokio::time::timeout(PATIENCE, figures.log.ask(&figures.pool)).await;
+    let asked = tokio::time::timeout(PATIENCE, figures.log.ask(figures.store.pool())).await;
     // What this process counts is worth showing above all when the database is away.
     if let Ok(Err(error)) = &asked {
         tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions is not known");
     }
+    figures.store.metrics();
     figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &figures.registry).map_err(Problem::internal)?;
@@ -58,7 +58,7 @@ async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> 
 struct Figures {
     registry: Registry,
     log: LogFigures,
-    pool: PgPool,
+    store: EventStore,
 }
 
 /// How far subscriptions are behind the log, and for how long one transaction has been holding the log's tail. Asked of the
@@ -105,9 +105,7 @@ impl LogFigures {
             self.parked.get_or_create(&whose).set(lag.parked);
         }
         let holder = event_store::tail_holder(pool).await?;
-        let held = holder.map(|holder| Utc::now().signed_duration_since(holder.since));
-        let seconds = held.and_then(|held| held.to_std().ok()).unwrap_or_default().as_secs_f64();
-        self.tail_held.set(seconds);
+        self.tail_held.set(holder.map_or(0.0, |holder| holder.held_seconds));
         Ok(())
     }
 }

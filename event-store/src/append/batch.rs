@@ -140,10 +140,11 @@ impl<'a> Claimed<'a> {
     fn claim(&mut self, command: &'a Command) -> bool {
         let stream = |stream: &'a StreamAppend| (stream.stream_type, stream.stream_id.as_str());
         let key = command.request().map(key_of);
-        let free = !command.streams.iter().map(stream).any(|stream| self.streams.contains(&stream))
+        let mut free = !command.streams.iter().map(stream).any(|stream| self.streams.contains(&stream))
             && !key.is_some_and(|key| self.keys.contains(&key));
         if free {
-            self.streams.extend(command.streams.iter().map(stream));
+            // A command that names a stream twice is in its own way.
+            free = command.streams.iter().all(|it| self.streams.insert(stream(it)));
             self.keys.extend(key);
         }
         free

@@ -82,6 +82,8 @@ pub struct TailHolder {
     pub state: String,
     /// When its transaction began.
     pub since: DateTime<Utc>,
+    /// For how long that is, by the database's clock.
+    pub held_seconds: f64,
     /// Its current or last statement.
     pub query: String,
 }
@@ -91,7 +93,9 @@ pub async fn tail_holder(pool: &PgPool) -> Result<Option<TailHolder>, sqlx::Erro
     // The key of events_lock().
     sqlx::query_as(
         "select a.pid, coalesce(a.application_name, '') as application, coalesce(a.state, '') as state,
-                coalesce(a.xact_start, clock_timestamp()) as since, coalesce(a.query, '') as query
+                coalesce(a.xact_start, clock_timestamp()) as since,
+                coalesce(greatest(extract(epoch from clock_timestamp() - a.xact_start), 0), 0)::float8 as held_seconds,
+                coalesce(a.query, '') as query
            from pg_locks l join pg_stat_activity a using (pid)
           where l.locktype = 'advisory' and l.granted and l.objsubid = 1
             and l.database = (select oid from pg_database where datname = current_database())

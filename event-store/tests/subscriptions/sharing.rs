@@ -6,8 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use event_store::{PARTITIONS, SubscriptionSettings, Takeover, checkpoints, holders, partition_of};
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::support::{
     Copy, Handled, LONG, NAME, PATIENCE, Recorder, SHORT, append, database, eventually_handled, eventually_shared,
@@ -157,6 +158,35 @@ impl Frozen {
         });
         Self { is_frozen, thaw, stop, thread }
     }
+}
+
+#[tokio::test]
+async fn a_copy_that_freezes_just_before_its_commit_holds_the_others_up_for_its_lease_only() {
+    // Given: somebody who holds everything, has moved on in a transaction, and says nothing more.
+    let database = database().await;
+    let pool = database.pool();
+    let mut frozen = PgConnection::connect(database.url()).await.unwrap();
+    let partitions = "insert into subscription_partitions (subscription, partition) select $1, generate_series(0, 15)";
+    sqlx::query(partitions).bind(NAME).execute(&mut frozen).await.unwrap();
+    let (owner, all, fences) = (Uuid::now_v7(), Vec::from_iter(0_i16..16), vec![0_i64; 16]);
+    let take = "select count(*) from take_partitions($1, $2, $3, $4, $5, false)";
+    let take = sqlx::query(take).bind(NAME).bind(owner).bind(&all).bind(&fences).bind(1_000_i64);
+    take.execute(&mut frozen).await.unwrap();
+    let mut transaction = frozen.begin().await.unwrap();
+    let advance = sqlx::query("select advance_subscription($1, $2, $3, $4, 0)").bind(NAME).bind(owner).bind(&all);
+    advance.bind(vec![1_i64; 16]).execute(&mut *transaction).await.unwrap();
+    let froze = Instant::now();
+
+    // When
+    let writer = store(pool, LONG);
+    append(&writer, "a", 0).await;
+    let other = Copy::start(pool, "other", SHORT);
+
+    // Then: far sooner than the server's own bounds, half a minute and more.
+    eventually_handled(pool, "a", &[1]).await;
+    assert!(froze.elapsed() < SHORT + Duration::from_secs(15), "{:?}", froze.elapsed());
+    other.stop().await;
+    writer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
