@@ -131,8 +131,11 @@ fn ranges(partitions: &[i16]) -> String {
 }
 
 fn tail_text(tail: &TailHolder) -> String {
-    let TailHolder { pid, application, state, since, query } = tail;
-    format!("the log's tail is held by process {pid} ({application}), {state} since {}: {query}", instant(*since))
+    let TailHolder { pid, application, state, since, held_seconds, query } = tail;
+    let since = instant(*since);
+    format!(
+        "the log's tail is held by process {pid} ({application}), {state} since {since}, {held_seconds:.1} s: {query}"
+    )
 }
 
 fn tail_json(tail: &TailHolder) -> Value {
@@ -141,6 +144,7 @@ fn tail_json(tail: &TailHolder) -> Value {
         "application": tail.application,
         "state": tail.state,
         "since": instant(tail.since),
+        "heldSeconds": tail.held_seconds,
         "query": tail.query,
     })
 }
