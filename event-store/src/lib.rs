@@ -85,10 +85,14 @@ impl EventStore {
         &self.pool
     }
 
-    /// What it counts, as of now.
+    /// What it counts.
     pub fn metrics(&self) -> &Metrics {
-        self.metrics.waiting.set(i64::try_from(self.appender.waiting()).unwrap_or(i64::MAX));
         &self.metrics
+    }
+
+    /// Enters how many commands are waiting now: they come and go too often to be counted each time.
+    pub fn measure_queue(&self) {
+        self.metrics.waiting.set(i64::try_from(self.appender.waiting()).unwrap_or(i64::MAX));
     }
 
     /// Whether it takes events.

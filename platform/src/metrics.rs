@@ -48,7 +48,7 @@ async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> 
     if let Ok(Err(error)) = &asked {
         tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions is not known");
     }
-    figures.store.metrics();
+    figures.store.measure_queue();
     figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &figures.registry).map_err(Problem::internal)?;
