@@ -92,6 +92,30 @@ id! {
     PaymentToken
 }
 
+id! {
+    /// One shipment of an order.
+    ShipmentId
+}
+id! {
+    /// One return of an order.
+    ReturnId
+}
+id! {
+    /// One refund of an order. That of a return bears the return's id.
+    RefundId
+}
+id! {
+    /// One note on an order.
+    NoteId
+}
+
+impl RefundId {
+    /// That of what a return is worth.
+    pub fn of_return(return_id: &ReturnId) -> Self {
+        Self(return_id.0.clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,11 +11,16 @@ mod money;
 mod order;
 
 pub use email::{EmailAddress, InvalidEmail};
-pub use ids::{CustomerId, InvalidId, OrderId, PaymentToken, Sku};
+pub use ids::{CustomerId, InvalidId, NoteId, OrderId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku};
 pub use json_text::{InvalidJsonText, JsonText};
 pub use money::{AmountError, Currency, Money, UnknownCurrency};
 pub use order::{
-    MailOutcome, MailTemplate, Malformed, NotificationFailed, NotificationSent, Order, OrderCommand, OrderConfirmed,
-    OrderCreated, OrderEvent, OrderLine, OrderStatus, PlacedOrder, PostedOrder, Refusal, Rejection, Violation, decide,
-    evolve,
+    CancellationRequested, FulfilmentStatus, LineQuantity, Mail, MailOutcome, MailTemplate, Malformed, NoteAdded,
+    NotificationFailed, NotificationSent, OperatorIntervened, Order, OrderAction, OrderCancelled, OrderCommand,
+    OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderLine, OrderRejected, OrderShipped, OrderStatus,
+    Payment, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentState,
+    PaymentStatus, PaymentVoided, PlacedOrder, PostedOrder, Refund, RefundDemand, RefundRequested, Refusal, Rejection,
+    RejectionReason, ReservedUnits, Return, ReturnReceived, ReturnRequested, ReturnsStatus, SagaStep, Shipment,
+    ShipmentDemand, Shortage, Stage, StockReleased, StockReservationFailed, StockReserved, StockState, TRANSITIONS,
+    UndoReason, Verb, Violation, allowed_at, decide, evolve,
 };

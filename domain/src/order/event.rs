@@ -1,143 +1,96 @@
 //! What can happen to an order. Each event has a golden file in `domain/golden/` and decodes for ever.
 
+mod content;
+mod fulfilment;
+mod money;
+mod people;
+
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, PaymentToken, Sku};
+pub use content::{OrderCreated, OrderLine};
+pub use fulfilment::{
+    LineQuantity, OrderDelivered, OrderShipped, ReservedUnits, ReturnReceived, ReturnRequested, Shortage,
+    StockReleased, StockReservationFailed, StockReserved,
+};
+pub use money::{
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
+    RefundRequested,
+};
+pub use people::{
+    CancellationRequested, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
+    OrderCancelled, OrderConfirmed, OrderRejected, RejectionReason, SagaStep, Verb,
+};
 
-/// Something that happened to an order. Who did it, when and why is the event's metadata, not its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum OrderEvent {
+macro_rules! order_events {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Something that happened to an order. Who did it, when and why is the event's metadata, not its content.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub enum OrderEvent {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl OrderEvent {
+            /// The names of all events, as stored.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// The event's name, as stored.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+order_events! {
     /// A customer ordered.
-    OrderCreated(OrderCreated),
+    OrderCreated,
+    /// All units of it were set aside, as far as their SKUs are tracked.
+    StockReserved,
+    /// There were not enough units; none was set aside.
+    StockReservationFailed,
+    /// What had been set aside went back.
+    StockReleased,
+    /// The provider holds the amount for us.
+    PaymentAuthorized,
+    /// The provider will not.
+    PaymentDeclined,
+    /// The provider did not answer: it may hold the amount or not.
+    PaymentOutcomeUnknown,
+    /// Nothing is held any more, and nothing will be.
+    PaymentVoided,
+    /// The amount of a shipment was taken.
+    PaymentCaptured,
+    /// Money was promised back.
+    RefundRequested,
+    /// Money went back.
+    PaymentRefunded,
     /// The order was promised to the customer.
-    OrderConfirmed(OrderConfirmed),
-    /// The mail service took a mail to the customer.
-    NotificationSent(NotificationSent),
-    /// A mail to the customer was given up.
-    NotificationFailed(NotificationFailed),
-}
-
-/// What the customer ordered. Amounts are minor units of `currency`; lines add up to `total_minor`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OrderCreated {
-    /// Who ordered.
-    pub customer_id: CustomerId,
-    /// The one currency of all its amounts.
-    pub currency: Currency,
-    /// What the customer owes.
-    pub total_minor: i64,
-    /// What was ordered, in the customer's order; never empty.
-    pub lines: Vec<OrderLine>,
-    /// Where its mails go; without it to the shop's own recipient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_email: Option<EmailAddress>,
-    /// What the payment provider knows the customer's means of payment by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payment_token: Option<PaymentToken>,
-    /// The customer's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notes: Option<String>,
-    /// The shop's own data, kept to the letter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<JsonText>,
-}
-
-/// One line of an order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OrderLine {
-    /// What.
-    pub sku: Sku,
-    /// What people call it.
-    pub title: String,
-    /// How many, at least one.
-    pub quantity: u32,
-    /// What one of it costs.
-    pub unit_price_minor: i64,
-    /// The shop's own data, kept to the letter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<JsonText>,
-}
-
-/// The order was promised to the customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderConfirmed {}
-
-/// The mail service took a mail to the customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NotificationSent {
-    /// The mail: the same in every attempt to send it.
-    pub notification_id: Uuid,
-    /// What it says.
-    pub template: MailTemplate,
-    /// Where it went.
-    pub recipient: String,
-    /// The mail service's own id of it.
-    pub provider_message_id: String,
-}
-
-/// A mail to the customer was given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NotificationFailed {
-    /// The mail: the same in every attempt to send it.
-    pub notification_id: Uuid,
-    /// What it would have said.
-    pub template: MailTemplate,
-    /// Why, in the mail service's words.
-    pub reason: String,
-}
-
-/// The mails a customer can get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailTemplate {
-    /// Your order is confirmed.
     OrderConfirmed,
-}
-
-impl MailTemplate {
-    /// Its name on the wire and in the read model.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OrderConfirmed => "order-confirmed",
-        }
-    }
-}
-
-impl OrderCreated {
-    /// What the customer owes.
-    pub fn total(&self) -> Money {
-        Money::from_minor(self.total_minor, self.currency)
-    }
-}
-
-impl OrderLine {
-    /// What one of it costs.
-    pub fn unit_price(&self, currency: Currency) -> Money {
-        Money::from_minor(self.unit_price_minor, currency)
-    }
-
-    /// What the line costs. Parsing made sure that it fits.
-    pub fn total(&self, currency: Currency) -> Money {
-        Money::from_minor(self.unit_price_minor.saturating_mul(i64::from(self.quantity)), currency)
-    }
-}
-
-impl OrderEvent {
-    /// The event's name, as stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::OrderCreated(_) => "OrderCreated",
-            Self::OrderConfirmed(_) => "OrderConfirmed",
-            Self::NotificationSent(_) => "NotificationSent",
-            Self::NotificationFailed(_) => "NotificationFailed",
-        }
-    }
+    /// The order could not be promised; all that was done for it is undone.
+    OrderRejected,
+    /// Somebody wants it cancelled. From here on it is only undone.
+    CancellationRequested,
+    /// It was cancelled; all that was done for it is undone.
+    OrderCancelled,
+    /// Some of it, or all, was sent.
+    OrderShipped,
+    /// All of it arrived.
+    OrderDelivered,
+    /// The customer will send some of it back.
+    ReturnRequested,
+    /// What was to come back came back.
+    ReturnReceived,
+    /// The mail service took a mail to the customer.
+    NotificationSent,
+    /// A mail to the customer was given up.
+    NotificationFailed,
+    /// Somebody wrote something down.
+    NoteAdded,
+    /// An operator decided what its saga could not.
+    OperatorIntervened,
 }
 
 impl DomainEvent for OrderEvent {
@@ -145,12 +98,8 @@ impl DomainEvent for OrderEvent {
         self.name().to_owned()
     }
 
+    // All are in their first version.
     fn event_version(&self) -> String {
-        match self {
-            Self::OrderCreated(_)
-            | Self::OrderConfirmed(_)
-            | Self::NotificationSent(_)
-            | Self::NotificationFailed(_) => "1.0".to_owned(),
-        }
+        "1.0".to_owned()
     }
 }

@@ -1,0 +1,72 @@
+//! What was ordered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, PaymentToken, Sku};
+
+/// What the customer ordered. Amounts are minor units of `currency`; lines add up to `total_minor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCreated {
+    /// Who ordered.
+    pub customer_id: CustomerId,
+    /// The one currency of all its amounts.
+    pub currency: Currency,
+    /// What the customer owes.
+    pub total_minor: i64,
+    /// What was ordered, in the customer's order; never empty.
+    pub lines: Vec<OrderLine>,
+    /// Where its mails go; without it to the shop's own recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_email: Option<EmailAddress>,
+    /// What the payment provider knows the customer's means of payment by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_token: Option<PaymentToken>,
+    /// The customer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// The shop's own data, kept to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonText>,
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderLine {
+    /// What.
+    pub sku: Sku,
+    /// What people call it.
+    pub title: String,
+    /// How many, at least one.
+    pub quantity: u32,
+    /// What one of it costs.
+    pub unit_price_minor: i64,
+    /// The shop's own data, kept to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonText>,
+}
+
+impl OrderCreated {
+    /// What the customer owes.
+    pub fn total(&self) -> Money {
+        Money::from_minor(self.total_minor, self.currency)
+    }
+}
+
+impl OrderLine {
+    /// What one of it costs.
+    pub fn unit_price(&self, currency: Currency) -> Money {
+        Money::from_minor(self.unit_price_minor, currency)
+    }
+
+    /// What the line costs. Parsing made sure that it fits.
+    pub fn total(&self, currency: Currency) -> Money {
+        Money::from_minor(self.worth_minor(self.quantity), currency)
+    }
+
+    /// What so many of the line cost, in minor units.
+    pub fn worth_minor(&self, quantity: u32) -> i64 {
+        self.unit_price_minor.saturating_mul(i64::from(quantity))
+    }
+}

@@ -1,0 +1,238 @@
+//! What people are told, and what people decide.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Shortage;
+use crate::{NoteId, PaymentToken};
+
+/// The order was promised to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderConfirmed {}
+
+/// The order could not be promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRejected {
+    /// Why.
+    pub reason: RejectionReason,
+}
+
+/// Why an order could not be promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RejectionReason {
+    /// There were not enough units.
+    OutOfStock {
+        /// Of what; never empty.
+        shortages: Vec<Shortage>,
+    },
+    /// The payment was declined.
+    PaymentDeclined {
+        /// In the provider's words.
+        message: String,
+    },
+    /// It could not be paid before its reservation ran out.
+    NotPaidInTime,
+    /// An operator gave it up.
+    GivenUp {
+        /// In the operator's words.
+        reason: String,
+    },
+}
+
+impl RejectionReason {
+    /// As the customer is told.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::OutOfStock { shortages } => {
+                let short =
+                    |it: &Shortage| format!("{} ({} ordered, {} left)", it.sku, it.requested, it.available.max(0));
+                let short: Vec<String> = shortages.iter().map(short).collect();
+                format!("not enough in stock: {}", short.join(", "))
+            }
+            Self::PaymentDeclined { message } => format!("the payment was declined: {message}"),
+            Self::NotPaidInTime => "the payment could not be completed in time".to_owned(),
+            Self::GivenUp { reason } => reason.clone(),
+        }
+    }
+}
+
+/// Somebody wants the order cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancellationRequested {
+    /// Why, as the customer is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The order was cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// Why, as the customer is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The mail service took a mail to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSent {
+    /// The mail: the same in every attempt to send it.
+    pub notification_id: Uuid,
+    /// What it says.
+    pub template: MailTemplate,
+    /// Where it went.
+    pub recipient: String,
+    /// The mail service's own id of it.
+    pub provider_message_id: String,
+}
+
+/// A mail to the customer was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationFailed {
+    /// The mail: the same in every attempt to send it.
+    pub notification_id: Uuid,
+    /// What it would have said.
+    pub template: MailTemplate,
+    /// Why, in the mail service's words.
+    pub reason: String,
+}
+
+/// The mails a customer can get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailTemplate {
+    /// Your order is confirmed.
+    OrderConfirmed,
+    /// Your order could not be accepted.
+    OrderRejected,
+    /// Your order was cancelled.
+    OrderCancelled,
+    /// Your order, or some of it, is on its way.
+    OrderShipped,
+    /// Your money is on its way back.
+    OrderRefunded,
+}
+
+impl MailTemplate {
+    /// Its name on the wire and in the read model.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrderConfirmed => "order-confirmed",
+            Self::OrderRejected => "order-rejected",
+            Self::OrderCancelled => "order-cancelled",
+            Self::OrderShipped => "order-shipped",
+            Self::OrderRefunded => "order-refunded",
+        }
+    }
+}
+
+/// Somebody wrote something down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoteAdded {
+    /// Names the note.
+    pub note_id: NoteId,
+    /// What.
+    pub text: String,
+    /// Who, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+}
+
+/// An operator decided what the order's saga could not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorIntervened {
+    /// What is to be done.
+    pub verb: Verb,
+    /// The step that was stuck.
+    pub step: SagaStep,
+    /// Who decided.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an operator can have done about a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verb {
+    /// Try it again, perhaps with another means of payment.
+    Retry {
+        /// The other means of payment.
+        #[serde(default, rename = "paymentToken", skip_serializing_if = "Option::is_none")]
+        payment_token: Option<PaymentToken>,
+    },
+    /// Go on without it.
+    Skip,
+    /// Undo what was done.
+    Compensate,
+    /// It was done: the provider says so under this reference.
+    MarkSucceeded {
+        /// The provider's id of what was done.
+        reference: String,
+    },
+    /// It was not done, and will not be.
+    MarkFailed,
+}
+
+/// The steps of an order's sagas, and their undoings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SagaStep {
+    /// Set the units aside.
+    ReserveStock,
+    /// Put them back.
+    ReleaseStock,
+    /// Have the amount held.
+    AuthorizePayment,
+    /// Let go of it.
+    VoidPayment,
+    /// Promise the order.
+    ConfirmOrder,
+    /// Take the money for what was shipped.
+    CapturePayment,
+    /// Give money back.
+    RefundPayment,
+    /// Say that all is undone.
+    CloseOrder,
+    /// Tell the customer.
+    NotifyCustomer,
+}
+
+impl SagaStep {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::ReserveStock,
+        Self::ReleaseStock,
+        Self::AuthorizePayment,
+        Self::VoidPayment,
+        Self::ConfirmOrder,
+        Self::CapturePayment,
+        Self::RefundPayment,
+        Self::CloseOrder,
+        Self::NotifyCustomer,
+    ];
+
+    /// Its name, as stored and as operators give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReserveStock => "reserve_stock",
+            Self::ReleaseStock => "release_stock",
+            Self::AuthorizePayment => "authorize_payment",
+            Self::VoidPayment => "void_payment",
+            Self::ConfirmOrder => "confirm_order",
+            Self::CapturePayment => "capture_payment",
+            Self::RefundPayment => "refund_payment",
+            Self::CloseOrder => "close_order",
+            Self::NotifyCustomer => "notify_customer",
+        }
+    }
+
+    /// The step of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.name() == name)
+    }
+}

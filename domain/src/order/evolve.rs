@@ -1,0 +1,180 @@
+//! The order after an event.
+
+use super::event::{OperatorIntervened, OrderEvent, SagaStep, Verb};
+use super::state::{
+    Mail, MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
+};
+use super::{MailTemplate, RejectionReason};
+use crate::RefundId;
+
+/// The order after an event. An event of an order that was never created has no effect: [`super::decide`] makes none.
+pub fn evolve(order: &mut Order, event: OrderEvent) {
+    match (order, event) {
+        (order, OrderEvent::OrderCreated(content)) => *order = Order::Placed(Box::new(PlacedOrder::new(content))),
+        (Order::Placed(placed), event) => placed.apply(event),
+        (Order::Absent, _) => {}
+    }
+}
+
+impl PlacedOrder {
+    fn apply(&mut self, event: OrderEvent) {
+        match event {
+            OrderEvent::OrderCreated(_) => {}
+            OrderEvent::StockReserved(reserved) => self.stock = StockState::Reserved(reserved),
+            OrderEvent::StockReservationFailed(failed) => {
+                self.stock = StockState::Short;
+                self.reject(RejectionReason::OutOfStock { shortages: failed.shortages });
+            }
+            OrderEvent::StockReleased(released) => {
+                self.stock = StockState::Released;
+                if released.expired {
+                    self.reject(RejectionReason::NotPaidInTime);
+                }
+            }
+            OrderEvent::PaymentAuthorized(authorized) => {
+                self.payment.state =
+                    PaymentState::Authorized { reference: authorized.reference, amount_minor: authorized.amount_minor };
+            }
+            OrderEvent::PaymentDeclined(declined) => {
+                self.payment.state = PaymentState::Declined;
+                self.reject(RejectionReason::PaymentDeclined { message: declined.message });
+            }
+            OrderEvent::PaymentOutcomeUnknown(_) => self.payment.state = PaymentState::Unknown,
+            OrderEvent::PaymentVoided(_) => self.payment.state = PaymentState::Voided,
+            OrderEvent::PaymentCaptured(captured) => {
+                self.payment.captured_minor += captured.amount_minor;
+                self.settle_shipment(|shipment| shipment.id == captured.shipment_id);
+            }
+            OrderEvent::RefundRequested(requested) => self.refunds.push(Refund {
+                id: requested.refund_id,
+                amount_minor: requested.amount_minor,
+                reason: requested.reason,
+                settled: false,
+            }),
+            OrderEvent::PaymentRefunded(refunded) => {
+                self.payment.refunded_minor += refunded.amount_minor;
+                self.settle_refund(|refund| refund.id == refunded.refund_id);
+            }
+            OrderEvent::OrderConfirmed(_) => self.status = OrderStatus::Confirmed,
+            OrderEvent::OrderRejected(_) => self.status = OrderStatus::Rejected,
+            OrderEvent::CancellationRequested(requested) => {
+                self.undoing = Some(UndoReason::Cancelled(requested.reason));
+            }
+            OrderEvent::OrderCancelled(_) => self.status = OrderStatus::Cancelled,
+            OrderEvent::OrderShipped(shipped) => self.shipments.push(Shipment {
+                id: shipped.shipment_id,
+                lines: shipped.lines,
+                carrier: shipped.carrier,
+                tracking: shipped.tracking,
+                settled: false,
+            }),
+            OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
+            OrderEvent::ReturnRequested(requested) => self.returns.push(Return {
+                id: requested.return_id,
+                lines: requested.lines,
+                reason: requested.reason,
+                received: false,
+            }),
+            OrderEvent::ReturnReceived(received) => {
+                for back in self.returns.iter_mut().filter(|back| back.id == received.return_id) {
+                    back.received = true;
+                }
+                if received.refund_minor > 0 {
+                    self.refunds.push(Refund {
+                        id: RefundId::of_return(&received.return_id),
+                        amount_minor: received.refund_minor,
+                        reason: None,
+                        settled: false,
+                    });
+                }
+            }
+            OrderEvent::NotificationSent(sent) => self.mailed(sent.template, sent.notification_id, MailOutcome::Sent),
+            OrderEvent::NotificationFailed(failed) => {
+                self.mailed(failed.template, failed.notification_id, MailOutcome::Failed);
+            }
+            OrderEvent::NoteAdded(note) => {
+                self.notes.insert(note.note_id.clone(), note);
+            }
+            OrderEvent::OperatorIntervened(intervened) => self.intervened(intervened),
+        }
+    }
+
+    /// The first reason stands.
+    fn reject(&mut self, reason: RejectionReason) {
+        self.undoing.get_or_insert(UndoReason::Rejected(reason));
+    }
+
+    fn settle_shipment(&mut self, which: impl Fn(&Shipment) -> bool) {
+        if let Some(shipment) = self.shipments.iter_mut().find(|shipment| !shipment.settled && which(shipment)) {
+            shipment.settled = true;
+        }
+    }
+
+    fn settle_refund(&mut self, which: impl Fn(&Refund) -> bool) {
+        if let Some(refund) = self.refunds.iter_mut().find(|refund| !refund.settled && which(refund)) {
+            refund.settled = true;
+        }
+    }
+
+    fn mailed(&mut self, template: MailTemplate, notification_id: uuid::Uuid, outcome: MailOutcome) {
+        let mails = self.mails.entry(template).or_default();
+        let mail = Mail { notification_id, outcome, again: false };
+        let known = mails.iter().position(|known| known.notification_id == notification_id);
+        match known.or_else(|| mails.iter().position(|known| known.again)) {
+            Some(at) => mails[at] = mail,
+            None => mails.push(mail),
+        }
+    }
+
+    fn intervened(&mut self, OperatorIntervened { verb, step, reason, .. }: OperatorIntervened) {
+        match verb {
+            Verb::Retry { payment_token: Some(token) } => {
+                self.payment.token = Some(token);
+                self.payment.replaced += 1;
+            }
+            Verb::Retry { payment_token: None } => {
+                if step == SagaStep::NotifyCustomer {
+                    for mail in self.mails.values_mut().flatten() {
+                        mail.again = mail.outcome == MailOutcome::Failed;
+                    }
+                }
+            }
+            Verb::Skip => self.skip(step),
+            Verb::Compensate => {
+                let undo = match self.status {
+                    OrderStatus::Pending => UndoReason::Rejected(RejectionReason::GivenUp { reason }),
+                    OrderStatus::Confirmed
+                    | OrderStatus::Completed
+                    | OrderStatus::Rejected
+                    | OrderStatus::Cancelled => UndoReason::Cancelled(Some(reason)),
+                };
+                self.undoing.get_or_insert(undo);
+            }
+            // What it comes to is an event of its own.
+            Verb::MarkSucceeded { .. } | Verb::MarkFailed => {}
+        }
+    }
+
+    fn skip(&mut self, step: SagaStep) {
+        match step {
+            SagaStep::ReserveStock => self.stock = StockState::NotNeeded,
+            SagaStep::ReleaseStock => self.stock = StockState::Released,
+            SagaStep::AuthorizePayment => self.payment.state = PaymentState::NotNeeded,
+            SagaStep::VoidPayment => self.payment.state = PaymentState::Voided,
+            SagaStep::CapturePayment => self.settle_shipment(|_| true),
+            SagaStep::RefundPayment => {
+                // Nobody is told of money that does not come.
+                if let Some(at) = self.refunds.iter().position(|refund| !refund.settled) {
+                    self.refunds.remove(at);
+                }
+            }
+            SagaStep::NotifyCustomer => {
+                if let Some((template, nth)) = self.owed_mail() {
+                    let nobody = uuid::Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
+                    self.mailed(template, nobody, MailOutcome::Failed);
+                }
+            }
+            SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What operators may decide about a step, and what it comes to.
+
+use super::decide::Refusal;
+use super::event::{
+    OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded,
+    PaymentVoided, SagaStep, Verb,
+};
+use super::state::{PaymentState, PlacedOrder, StockState};
+use super::transitions::Stage;
+
+/// The intervention, and the outcome that an operator knows of.
+pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -> Result<Vec<OrderEvent>, Refusal> {
+    let step = intervention.step;
+    if !is_open(order, step) && intervention.verb != Verb::Compensate {
+        return refused(format!("{} is not what the order waits for", step.name()));
+    }
+    let outcome = match &intervention.verb {
+        Verb::Retry { payment_token: None } => None,
+        Verb::Retry { payment_token: Some(_) } => {
+            if step != SagaStep::AuthorizePayment {
+                return refused(format!("{} takes no other means of payment", step.name()));
+            }
+            if order.payment.state == PaymentState::Unknown {
+                return refused(UNKNOWN.to_owned());
+            }
+            None
+        }
+        Verb::Skip => {
+            match step {
+                SagaStep::ConfirmOrder | SagaStep::CloseOrder => {
+                    return refused(format!("{} can't be skipped", step.name()));
+                }
+                SagaStep::AuthorizePayment if order.payment.state == PaymentState::Unknown => {
+                    return refused(UNKNOWN.to_owned());
+                }
+                SagaStep::AuthorizePayment
+                | SagaStep::ReserveStock
+                | SagaStep::ReleaseStock
+                | SagaStep::VoidPayment
+                | SagaStep::CapturePayment
+                | SagaStep::RefundPayment
+                | SagaStep::NotifyCustomer => {}
+            }
+            None
+        }
+        Verb::Compensate => match order.stage() {
+            Stage::Pending | Stage::Confirmed => None,
+            Stage::Undoing => return Ok(vec![]),
+            stage @ (Stage::PartiallyShipped
+            | Stage::Shipped
+            | Stage::Completed
+            | Stage::Rejected
+            | Stage::Cancelled) => {
+                return refused(format!("the order is {stage}: there is nothing that could be undone"));
+            }
+        },
+        Verb::MarkSucceeded { reference } => Some(succeeded(order, step, reference)?),
+        Verb::MarkFailed => {
+            if step != SagaStep::AuthorizePayment {
+                return refused(format!("{} can't fail for good: retry or skip it", step.name()));
+            }
+            let message = intervention.reason.clone();
+            Some(OrderEvent::PaymentDeclined(PaymentDeclined { code: "operator".to_owned(), message }))
+        }
+    };
+    Ok([Some(OrderEvent::OperatorIntervened(intervention)), outcome].into_iter().flatten().collect())
+}
+
+const UNKNOWN: &str =
+    "it is not known whether the payment is held: ask the provider, then mark it as succeeded or failed";
+
+fn refused<T>(why: String) -> Result<T, Refusal> {
+    Err(Refusal::CannotIntervene(why))
+}
+
+/// Whether the step has something to do, so that there is something to decide about it.
+fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
+    let pending = order.stage() == Stage::Pending;
+    let undoing = order.stage() == Stage::Undoing;
+    match step {
+        SagaStep::ReserveStock => pending && order.stock == StockState::None,
+        SagaStep::AuthorizePayment => pending && order.is_stocked() && !order.is_paid_for(),
+        SagaStep::ConfirmOrder => pending && order.is_stocked() && order.is_paid_for(),
+        SagaStep::ReleaseStock => undoing && order.holds_units(),
+        SagaStep::VoidPayment => undoing && order.may_hold_money(),
+        SagaStep::CloseOrder => undoing && !order.holds_units() && !order.may_hold_money(),
+        SagaStep::CapturePayment => order.unsettled_shipment().is_some(),
+        SagaStep::RefundPayment => order.unsettled_refund().is_some(),
+        SagaStep::NotifyCustomer => order.owed_mail().is_some() || order.has_failed_mail(),
+    }
+}
+
+fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<OrderEvent, Refusal> {
+    let reference = reference.to_owned();
+    let event = match step {
+        SagaStep::AuthorizePayment => {
+            let amount_minor = order.content.total_minor;
+            Some(OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor }))
+        }
+        SagaStep::VoidPayment => Some(OrderEvent::PaymentVoided(PaymentVoided {})),
+        SagaStep::CapturePayment => order.unsettled_shipment().map(|shipment| {
+            OrderEvent::PaymentCaptured(PaymentCaptured {
+                shipment_id: shipment.id.clone(),
+                amount_minor: order.worth_minor(&shipment.lines),
+                reference,
+            })
+        }),
+        SagaStep::RefundPayment => order.unsettled_refund().map(|refund| {
+            OrderEvent::PaymentRefunded(PaymentRefunded {
+                refund_id: refund.id.clone(),
+                amount_minor: refund.amount_minor,
+                reference,
+            })
+        }),
+        SagaStep::ReserveStock
+        | SagaStep::ReleaseStock
+        | SagaStep::ConfirmOrder
+        | SagaStep::CloseOrder
+        | SagaStep::NotifyCustomer => None,
+    };
+    event.ok_or_else(|| {
+        Refusal::CannotIntervene(format!("{} is not done by anybody else: retry or skip it", step.name()))
+    })
+}

@@ -1,0 +1,407 @@
+//! What an order is, and what can be asked of that.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, RejectionReason, StockReserved};
+use crate::{NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
+
+/// An order, folded from its events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum Order {
+    /// Nothing was posted under this id.
+    #[default]
+    Absent,
+    /// It was posted, and this became of it.
+    Placed(Box<PlacedOrder>),
+}
+
+/// An order that was posted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlacedOrder {
+    /// What was posted.
+    pub content: OrderCreated,
+    /// How far it is.
+    pub status: OrderStatus,
+    /// Why what was done for it is being undone, or was; `None`: it goes forward.
+    pub undoing: Option<UndoReason>,
+    /// Its units.
+    pub stock: StockState,
+    /// Its money.
+    pub payment: Payment,
+    /// What was sent, in order.
+    pub shipments: Vec<Shipment>,
+    /// What came back or is to, in order.
+    pub returns: Vec<Return>,
+    /// What was given back or is to be, in order.
+    pub refunds: Vec<Refund>,
+    /// What became of each mail that was asked for, in order.
+    pub mails: BTreeMap<MailTemplate, Vec<Mail>>,
+    /// What people wrote down.
+    pub notes: BTreeMap<NoteId, NoteAdded>,
+}
+
+/// How far an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderStatus {
+    /// Accepted and stored; nothing is promised to the customer yet.
+    Pending,
+    /// Promised to the customer.
+    Confirmed,
+    /// All of it arrived.
+    Completed,
+    /// It could not be promised.
+    Rejected,
+    /// It was called off.
+    Cancelled,
+}
+
+/// Why an order is undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UndoReason {
+    /// It can't be promised.
+    Rejected(RejectionReason),
+    /// Somebody called it off; why, as the customer is told.
+    Cancelled(Option<String>),
+}
+
+/// The units of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StockState {
+    /// Not asked for yet.
+    None,
+    /// There were not enough.
+    Short,
+    /// Set aside.
+    Reserved(StockReserved),
+    /// An operator goes on without.
+    NotNeeded,
+    /// Put back.
+    Released,
+}
+
+/// The money of an order, in minor units of its currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// How the authorization stands.
+    pub state: PaymentState,
+    /// The means of payment: the customer's, or one that an operator gave instead.
+    pub token: Option<PaymentToken>,
+    /// How many means of payment were tried before this one. Each is asked for under a key of its own.
+    pub replaced: u32,
+    /// How much was taken.
+    pub captured_minor: i64,
+    /// How much of that was given back.
+    pub refunded_minor: i64,
+}
+
+/// How an authorization stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PaymentState {
+    /// No answer is recorded. It may have been asked for all the same.
+    None,
+    /// It was asked for, and the answer never came.
+    Unknown,
+    /// Refused for good.
+    Declined,
+    /// Held.
+    Authorized {
+        /// The provider's id of it.
+        reference: String,
+        /// How much.
+        amount_minor: i64,
+    },
+    /// An operator goes on without.
+    NotNeeded,
+    /// Let go of.
+    Voided,
+}
+
+/// A part of the order that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipment {
+    /// Its name.
+    pub id: ShipmentId,
+    /// What was sent.
+    pub lines: Vec<LineQuantity>,
+    /// Who brings it.
+    pub carrier: Option<String>,
+    /// What the carrier knows it by.
+    pub tracking: Option<String>,
+    /// Whether its money was taken, or an operator does without.
+    pub settled: bool,
+}
+
+/// A part of the order that comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// Its name.
+    pub id: ReturnId,
+    /// What comes back.
+    pub lines: Vec<LineQuantity>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether it is here.
+    pub received: bool,
+}
+
+/// Money that goes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Its name.
+    pub id: RefundId,
+    /// How much.
+    pub amount_minor: i64,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether the provider gave it back, or an operator does without.
+    pub settled: bool,
+}
+
+/// A mail that was asked for and decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// The mail.
+    pub notification_id: Uuid,
+    /// What became of it.
+    pub outcome: MailOutcome,
+    /// Whether an operator wants it sent again.
+    pub again: bool,
+}
+
+/// What became of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailOutcome {
+    /// The mail service took it.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+/// How the payment stands, as people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PaymentStatus {
+    /// Nothing is held.
+    None,
+    /// The provider did not answer.
+    Unknown,
+    /// Refused for good.
+    Declined,
+    /// Held.
+    Authorized,
+    /// Taken, for what was sent so far.
+    Captured,
+    /// Some of it was given back.
+    PartiallyRefunded,
+    /// All that was taken was given back.
+    Refunded,
+    /// Let go of.
+    Voided,
+}
+
+/// How far the goods are, as people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FulfilmentStatus {
+    /// Nothing is set aside.
+    None,
+    /// Set aside.
+    Reserved,
+    /// Some was sent.
+    PartiallyShipped,
+    /// All was sent.
+    Shipped,
+    /// All arrived.
+    Delivered,
+}
+
+/// What comes back, as people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReturnsStatus {
+    /// Nothing.
+    None,
+    /// Something is to.
+    Requested,
+    /// Something did.
+    PartiallyReturned,
+    /// Everything did.
+    Returned,
+}
+
+impl PlacedOrder {
+    /// An order that was just posted.
+    pub(super) fn new(content: OrderCreated) -> Self {
+        let token = content.payment_token.clone();
+        Self {
+            content,
+            status: OrderStatus::Pending,
+            undoing: None,
+            stock: StockState::None,
+            payment: Payment { state: PaymentState::None, token, replaced: 0, captured_minor: 0, refunded_minor: 0 },
+            shipments: vec![],
+            returns: vec![],
+            refunds: vec![],
+            mails: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        }
+    }
+
+    /// Whether units are set aside for it.
+    pub fn holds_units(&self) -> bool {
+        matches!(self.stock, StockState::Reserved(_))
+    }
+
+    /// Whether the provider may hold money for it: an authorization may have been asked for and arrived although nobody
+    /// recorded its answer. It is asked for once the units are settled, never before.
+    pub fn may_hold_money(&self) -> bool {
+        match self.payment.state {
+            PaymentState::None => {
+                self.content.total_minor > 0
+                    && self.status == OrderStatus::Pending
+                    && !matches!(self.stock, StockState::None | StockState::Short)
+            }
+            PaymentState::Unknown | PaymentState::Authorized { .. } => self.payment.captured_minor == 0,
+            PaymentState::Declined | PaymentState::NotNeeded | PaymentState::Voided => false,
+        }
+    }
+
+    /// Whether its payment is settled as far as a promise needs it.
+    pub fn is_paid_for(&self) -> bool {
+        match self.payment.state {
+            PaymentState::Authorized { .. } | PaymentState::NotNeeded => true,
+            PaymentState::None => self.content.total_minor == 0,
+            PaymentState::Unknown | PaymentState::Declined | PaymentState::Voided => false,
+        }
+    }
+
+    /// Whether its units are settled as far as a promise needs it.
+    pub fn is_stocked(&self) -> bool {
+        matches!(self.stock, StockState::Reserved(_) | StockState::NotNeeded)
+    }
+
+    /// How many of a line were sent.
+    pub fn shipped(&self, line_number: u32) -> u32 {
+        quantity_of(self.shipments.iter().flat_map(|shipment| &shipment.lines), line_number)
+    }
+
+    /// How many of a line came back or are to.
+    pub fn returned(&self, line_number: u32) -> u32 {
+        quantity_of(self.returns.iter().flat_map(|back| &back.lines), line_number)
+    }
+
+    /// The lines with their numbers, from 1.
+    pub fn numbered_lines(&self) -> impl Iterator<Item = (u32, &super::OrderLine)> {
+        (1..).zip(&self.content.lines)
+    }
+
+    /// What has not been sent.
+    pub fn unshipped(&self) -> Vec<LineQuantity> {
+        let left = |(line_number, line): (u32, &super::OrderLine)| {
+            let quantity = line.quantity.saturating_sub(self.shipped(line_number));
+            (quantity > 0).then_some(LineQuantity { line_number, quantity })
+        };
+        self.numbered_lines().filter_map(left).collect()
+    }
+
+    /// What so many of its lines cost, in minor units.
+    pub fn worth_minor(&self, lines: &[LineQuantity]) -> i64 {
+        let worth = |it: &LineQuantity| {
+            let line = usize::try_from(it.line_number).ok().and_then(|n| self.content.lines.get(n.checked_sub(1)?));
+            line.map_or(0, |line| line.worth_minor(it.quantity))
+        };
+        lines.iter().map(worth).fold(0, i64::saturating_add)
+    }
+
+    /// The first shipment whose money has not been taken.
+    pub fn unsettled_shipment(&self) -> Option<&Shipment> {
+        self.shipments.iter().find(|shipment| !shipment.settled)
+    }
+
+    /// The first refund that has not been paid.
+    pub fn unsettled_refund(&self) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| !refund.settled)
+    }
+
+    /// How much more can be promised back: what was taken, less what went back or was promised back.
+    pub fn refundable_minor(&self) -> i64 {
+        let open: i64 = self.refunds.iter().filter(|it| !it.settled).map(|it| it.amount_minor).sum();
+        self.payment.captured_minor - self.payment.refunded_minor - open
+    }
+
+    /// The mail that the customer is owed next: which of its kind, from 0.
+    pub fn owed_mail(&self) -> Option<(MailTemplate, usize)> {
+        let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
+        [
+            (MailTemplate::OrderConfirmed, usize::from(stands)),
+            (MailTemplate::OrderRejected, usize::from(self.status == OrderStatus::Rejected)),
+            (MailTemplate::OrderCancelled, usize::from(self.status == OrderStatus::Cancelled)),
+            (MailTemplate::OrderShipped, self.shipments.len()),
+            (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
+        ]
+        .into_iter()
+        .find_map(|(template, owed)| {
+            let mails = self.mails.get(&template).map_or(&[][..], Vec::as_slice);
+            let next = mails.iter().position(|mail| mail.again).unwrap_or(mails.len());
+            (next < owed.max(mails.len())).then_some((template, next))
+        })
+    }
+
+    /// Whether a mail was given up.
+    pub fn has_failed_mail(&self) -> bool {
+        self.mails.values().flatten().any(|mail| mail.outcome == MailOutcome::Failed)
+    }
+
+    /// How the payment stands, as people are told.
+    pub fn payment_status(&self) -> PaymentStatus {
+        let Payment { captured_minor, refunded_minor, .. } = self.payment;
+        match self.payment.state {
+            PaymentState::None | PaymentState::NotNeeded => PaymentStatus::None,
+            PaymentState::Unknown => PaymentStatus::Unknown,
+            PaymentState::Declined => PaymentStatus::Declined,
+            PaymentState::Voided => PaymentStatus::Voided,
+            PaymentState::Authorized { .. } if captured_minor == 0 => PaymentStatus::Authorized,
+            PaymentState::Authorized { .. } if refunded_minor == 0 => PaymentStatus::Captured,
+            PaymentState::Authorized { .. } if refunded_minor < captured_minor => PaymentStatus::PartiallyRefunded,
+            PaymentState::Authorized { .. } => PaymentStatus::Refunded,
+        }
+    }
+
+    /// How far the goods are, as people are told.
+    pub fn fulfilment_status(&self) -> FulfilmentStatus {
+        if self.status == OrderStatus::Completed {
+            FulfilmentStatus::Delivered
+        } else if self.shipments.is_empty() {
+            if self.holds_units() { FulfilmentStatus::Reserved } else { FulfilmentStatus::None }
+        } else if self.unshipped().is_empty() {
+            FulfilmentStatus::Shipped
+        } else {
+            FulfilmentStatus::PartiallyShipped
+        }
+    }
+
+    /// What comes back, as people are told.
+    pub fn returns_status(&self) -> ReturnsStatus {
+        if self.returns.is_empty() {
+            return ReturnsStatus::None;
+        }
+        let received = self.returns.iter().filter(|back| back.received).flat_map(|back| &back.lines);
+        let everything = self.numbered_lines().all(|(n, line)| quantity_of(received.clone(), n) == line.quantity);
+        if everything {
+            ReturnsStatus::Returned
+        } else if self.returns.iter().any(|back| back.received) {
+            ReturnsStatus::PartiallyReturned
+        } else {
+            ReturnsStatus::Requested
+        }
+    }
+}
+
+fn quantity_of<'a>(lines: impl Iterator<Item = &'a LineQuantity>, line_number: u32) -> u32 {
+    lines.filter(|line| line.line_number == line_number).map(|line| line.quantity).sum()
+}

@@ -1,0 +1,175 @@
+//! What holds whatever an order is asked to do, in whatever order.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::PaymentToken;
+
+const REFERENCE: &str = "pay-1";
+
+fn id<T>(parse: impl Fn(String) -> Result<T, crate::InvalidId>, n: u8) -> T {
+    parse(format!("id-{n}")).unwrap()
+}
+
+fn lines() -> impl Strategy<Value = Vec<LineQuantity>> {
+    let line = (1..=3_u32, 1..=3_u32).prop_map(|(line_number, quantity)| LineQuantity { line_number, quantity });
+    prop::collection::vec(line, 1..3)
+}
+
+fn people() -> impl Strategy<Value = OrderCommand> {
+    prop_oneof![
+        Just(OrderCommand::CancelOrder(CancellationRequested { reason: None })),
+        (0..3_u8, prop::option::of(lines())).prop_map(|(n, lines)| OrderCommand::ShipOrder(ShipmentDemand {
+            shipment_id: id(ShipmentId::parse, n),
+            lines,
+            carrier: None,
+            tracking: None
+        })),
+        Just(OrderCommand::DeliverOrder),
+        (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::RequestReturn(ReturnRequested {
+            return_id: id(ReturnId::parse, n),
+            lines,
+            reason: None
+        })),
+        (0..3_u8).prop_map(|n| OrderCommand::ReceiveReturn(id(ReturnId::parse, n))),
+        (0..3_u8, prop::option::of(-5..8_000_i64)).prop_map(|(n, amount_minor)| OrderCommand::RequestRefund(
+            RefundDemand { refund_id: id(RefundId::parse, n), amount_minor, reason: None }
+        )),
+        (0..3_u8).prop_map(|n| OrderCommand::AddNote(NoteAdded {
+            note_id: id(NoteId::parse, n),
+            text: "x".into(),
+            author: None
+        })),
+    ]
+}
+
+fn reports() -> impl Strategy<Value = OrderCommand> {
+    let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let shortage = Shortage { sku: Sku::parse("sku-1").unwrap(), requested: 2, available: 1 };
+    prop_oneof![
+        3 => Just(OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })),
+        1 => Just(OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages: vec![shortage] })),
+        1 => any::<bool>().prop_map(|expired| OrderCommand::RecordStockReleased(StockReleased { expired })),
+        3 => Just(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+            reference: REFERENCE.into(),
+            amount_minor: TOTAL
+        })),
+        1 => Just(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code: "no".into(), message: "no".into() })),
+        1 => Just(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "late".into() })),
+        1 => Just(OrderCommand::RecordPaymentVoided),
+        3 => Just(OrderCommand::ConfirmOrder),
+        3 => (0..3_u8, prop::sample::select(vec![1_000, 2_000, 3_000, 4_000, TOTAL])).prop_map(|(n, amount_minor)| {
+            let shipment_id = id(ShipmentId::parse, n);
+            OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "c".into() })
+        }),
+        2 => (0..3_u8, 1..8_000_i64).prop_map(|(n, amount_minor)| {
+            let refund_id = id(RefundId::parse, n);
+            OrderCommand::RecordPaymentRefunded(PaymentRefunded { refund_id, amount_minor, reference: "r".into() })
+        }),
+        1 => Just(OrderCommand::CloseOrder),
+        1 => Just(OrderCommand::RecordNotificationSent(sent())),
+        1 => Just(OrderCommand::RecordNotificationFailed(failed())),
+    ]
+}
+
+fn operators() -> impl Strategy<Value = OrderCommand> {
+    let verbs = prop::sample::select(vec![
+        Verb::Retry { payment_token: None },
+        Verb::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) },
+        Verb::Skip,
+        Verb::Compensate,
+        Verb::MarkSucceeded { reference: REFERENCE.into() },
+        Verb::MarkFailed,
+    ]);
+    (verbs, prop::sample::select(SagaStep::ALL.to_vec())).prop_map(|(verb, step)| {
+        OrderCommand::Intervene(OperatorIntervened { verb, step, actor: "ann".into(), reason: "because".into() })
+    })
+}
+
+fn any_command() -> impl Strategy<Value = OrderCommand> {
+    prop_oneof![6 => people(), 8 => reports(), 1 => operators()]
+}
+
+/// Two lines: three at 10.00 and two at 20.00.
+const TOTAL: i64 = 7_000;
+
+fn two_lines() -> OrderCreated {
+    let mut content = content();
+    let line = OrderLine { quantity: 3, unit_price_minor: 1_000, ..content.lines[0].clone() };
+    content.lines = vec![line.clone(), OrderLine { quantity: 2, unit_price_minor: 2_000, ..line }];
+    content.total_minor = TOTAL;
+    content
+}
+
+fn check(order: &PlacedOrder) {
+    let Payment { captured_minor, refunded_minor, .. } = order.payment;
+    // What an operator waved through was never authorized.
+    let authorized = match order.payment.state {
+        PaymentState::Authorized { amount_minor, .. } => amount_minor,
+        PaymentState::NotNeeded
+        | PaymentState::None
+        | PaymentState::Unknown
+        | PaymentState::Declined
+        | PaymentState::Voided => 0,
+    };
+    assert!(0 <= refunded_minor && refunded_minor <= captured_minor, "{order:?}");
+    assert!(captured_minor <= authorized.max(if order.shipments.is_empty() { 0 } else { TOTAL }), "{order:?}");
+    assert!(order.refundable_minor() >= -order.worth_of_unsettled_shipments(), "{order:?}");
+    for (number, line) in order.numbered_lines() {
+        assert!(order.returned(number) <= order.shipped(number), "{order:?}");
+        assert!(order.shipped(number) <= line.quantity, "{order:?}");
+    }
+    if matches!(order.status, OrderStatus::Rejected | OrderStatus::Cancelled) {
+        assert!(captured_minor == 0 && !order.holds_units() && !order.may_hold_money(), "{order:?}");
+        assert!(order.shipments.is_empty(), "{order:?}");
+    }
+}
+
+impl PlacedOrder {
+    fn worth_of_unsettled_shipments(&self) -> i64 {
+        self.shipments.iter().filter(|it| !it.settled).map(|it| self.worth_minor(&it.lines)).sum()
+    }
+}
+
+/// Whether it is a note, a mail, or an operator who wants one sent again.
+fn is_afterword(event: &OrderEvent) -> bool {
+    matches!(
+        event,
+        OrderEvent::NoteAdded(_)
+            | OrderEvent::NotificationSent(_)
+            | OrderEvent::NotificationFailed(_)
+            | OrderEvent::OperatorIntervened(_)
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn money_goods_and_ends_are_right_after_any_commands(commands in prop::collection::vec(any_command(), 1..40)) {
+        let mut order = given([OrderEvent::OrderCreated(two_lines())]);
+        for command in commands {
+            let ended = matches!(order.stage(), Some(Stage::Rejected | Stage::Cancelled));
+            let Ok(events) = decide(&order, command) else { continue };
+            prop_assert!(!ended || events.iter().all(is_afterword), "{events:?}");
+            events.into_iter().for_each(|event| evolve(&mut order, event));
+            let Order::Placed(placed) = &order else { panic!("it is gone") };
+            check(placed);
+        }
+    }
+
+    #[test]
+    fn a_command_given_twice_changes_nothing_the_second_time(
+        commands in prop::collection::vec(prop_oneof![people(), reports()], 1..40),
+    ) {
+        let mut order = given([OrderEvent::OrderCreated(two_lines())]);
+        for command in commands {
+            if let Ok(events) = decide(&order, command.clone()) {
+                events.into_iter().for_each(|event| evolve(&mut order, event));
+                let again = decide(&order, command.clone());
+                // What is left to ship or to refund is another amount then, and the id says that it is the same demand.
+                prop_assert_eq!(again, Ok(vec![]), "{:?}", command);
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The rest of an order's life: cancelled, shipped, delivered, brought back, refunded.
+
+use super::*;
+
+fn cancel() -> OrderCommand {
+    OrderCommand::CancelOrder(CancellationRequested { reason: None })
+}
+
+fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
+    let shipment_id = ShipmentId::parse(id).unwrap();
+    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, carrier: None, tracking: None })
+}
+
+fn captured(id: &str, amount_minor: i64) -> OrderCommand {
+    let shipment_id = ShipmentId::parse(id).unwrap();
+    OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "cap".into() })
+}
+
+fn bring_back(id: &str, lines: Vec<LineQuantity>) -> OrderCommand {
+    let return_id = ReturnId::parse(id).unwrap();
+    OrderCommand::RequestReturn(ReturnRequested { return_id, lines, reason: None })
+}
+
+fn refund(id: &str, amount_minor: Option<i64>) -> OrderCommand {
+    let refund_id = RefundId::parse(id).unwrap();
+    OrderCommand::RequestRefund(RefundDemand { refund_id, amount_minor, reason: None })
+}
+
+/// Three of one line at 10.00.
+fn three() -> Vec<OrderEvent> {
+    let mut content = content();
+    content.lines[0].quantity = 3;
+    content.lines[0].unit_price_minor = 1_000;
+    content.total_minor = 3_000;
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 3_000 });
+    vec![OrderEvent::OrderCreated(content), reserved(), held, confirmed()]
+}
+
+/// The order after commands that are all taken.
+fn after(events: Vec<OrderEvent>, commands: impl IntoIterator<Item = OrderCommand>) -> Order {
+    let mut order = given(events);
+    for command in commands {
+        let events = decide(&order, command.clone()).unwrap_or_else(|refusal| panic!("{command:?}: {refusal}"));
+        events.into_iter().for_each(|event| evolve(&mut order, event));
+    }
+    order
+}
+
+fn placed(order: &Order) -> &PlacedOrder {
+    match order {
+        Order::Placed(placed) => placed,
+        Order::Absent => panic!("never placed"),
+    }
+}
+
+#[test]
+fn what_people_may_ask_for_is_what_the_table_says() {
+    let stages = [
+        (vec![created()], Stage::Pending),
+        (vec![created(), OrderEvent::CancellationRequested(CancellationRequested { reason: None })], Stage::Undoing),
+        (three(), Stage::Confirmed),
+    ];
+    let mut at: Vec<(Order, Stage)> = stages.into_iter().map(|(events, stage)| (given(events), stage)).collect();
+    at.push((after(three(), [ship("s", Some(line(1)))]), Stage::PartiallyShipped));
+    at.push((after(three(), [ship("s", None), captured("s", 3_000), bring_back("back", line(1))]), Stage::Shipped));
+    at.push((after(three(), [ship("s", None), captured("s", 3_000), OrderCommand::DeliverOrder]), Stage::Completed));
+    let rejected = OrderRejected { reason: RejectionReason::NotPaidInTime };
+    at.push((given([created(), OrderEvent::OrderRejected(rejected)]), Stage::Rejected));
+    at.push((given([created(), OrderEvent::OrderCancelled(OrderCancelled { reason: None })]), Stage::Cancelled));
+    assert_eq!(at.iter().map(|(_, stage)| *stage).collect::<Vec<_>>(), Stage::ALL);
+
+    for (order, stage) in &at {
+        assert_eq!(order.stage(), Some(*stage));
+        for (action, stages) in &TRANSITIONS {
+            let command = match action {
+                OrderAction::Cancel => cancel(),
+                OrderAction::Ship => ship("new", None),
+                OrderAction::Deliver => OrderCommand::DeliverOrder,
+                OrderAction::RequestReturn => bring_back("new", line(1)),
+                OrderAction::ReceiveReturn => OrderCommand::ReceiveReturn(ReturnId::parse("back").unwrap()),
+                OrderAction::Refund => refund("new", Some(1)),
+                OrderAction::AddNote => OrderCommand::AddNote(NoteAdded {
+                    note_id: NoteId::parse("new").unwrap(),
+                    text: "x".into(),
+                    author: None,
+                }),
+            };
+            let not_allowed = Refusal::NotAllowed { action: *action, stage: *stage, allowed: allowed_at(*stage) };
+            let decided = decide(order, command);
+            if stages.contains(stage) {
+                assert_ne!(decided, Err(not_allowed), "{action} when {stage}");
+            } else {
+                // What is so already is no refusal.
+                assert!(decided == Err(not_allowed) || decided == Ok(vec![]), "{action} when {stage}: {decided:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_what_is_possible_instead() {
+    let refusal = decide(&given(three()), OrderCommand::DeliverOrder).unwrap_err();
+    assert_eq!(refusal.to_string(), "the order is confirmed: deliver is not possible; possible: cancel, ship, notes");
+}
+
+#[test]
+fn an_order_is_cancelled_once_everything_is_undone() {
+    let order = after(three(), [cancel()]);
+    assert_eq!(decide(&order, cancel()), Ok(vec![]));
+    assert_eq!(decide(&order, OrderCommand::CloseOrder), Err(Refusal::Overtaken));
+    let order = after(
+        three(),
+        [cancel(), OrderCommand::RecordPaymentVoided, OrderCommand::RecordStockReleased(StockReleased::default())],
+    );
+    let closed = decide(&order, OrderCommand::CloseOrder).unwrap();
+    assert_eq!(closed, [OrderEvent::OrderCancelled(OrderCancelled { reason: None })]);
+}
+
+#[test]
+fn a_cancelled_order_is_not_confirmed() {
+    let order = after(vec![created(), reserved(), authorized()], [cancel()]);
+    assert_eq!(decide(&order, OrderCommand::ConfirmOrder), Err(Refusal::Overtaken));
+}
+
+#[test]
+fn an_authorization_that_may_have_arrived_has_to_be_let_go_of() {
+    // Units are reserved, so that the payment may have been asked for; nothing was recorded of it.
+    let order = after(vec![created(), reserved()], [cancel()]);
+    assert!(placed(&order).may_hold_money());
+    let order = after(vec![created()], [cancel()]);
+    assert!(!placed(&order).may_hold_money(), "it is never asked for before the units are settled");
+}
+
+#[test]
+fn each_shipment_takes_what_it_is_worth() {
+    let order = after(three(), [ship("s-1", Some(line(1))), captured("s-1", 1_000)]);
+    assert_eq!(placed(&order).payment_status(), PaymentStatus::Captured);
+    assert_eq!(placed(&order).fulfilment_status(), FulfilmentStatus::PartiallyShipped);
+    let too_many = decide(&order, ship("s-2", Some(line(3))));
+    assert_eq!(too_many, Err(Refusal::TooMany { line_number: 1, left: 2 }));
+    let order = after(three(), [ship("s-1", Some(line(1))), ship("s-2", None)]);
+    assert_eq!(placed(&order).shipments[1].lines, line(2));
+    assert_eq!(decide(&order, captured("s-2", 2_001)), Err(Refusal::Overtaken), "more than it is worth");
+}
+
+#[test]
+fn lines_that_are_not_there_or_named_twice_are_refused() {
+    let order = given(three());
+    let two = |a, b| {
+        let line = |line_number| LineQuantity { line_number, quantity: 1 };
+        Some(vec![line(a), line(b)])
+    };
+    assert_eq!(decide(&order, ship("s", two(1, 2))), Err(Refusal::NoSuchLine { line_number: 2 }));
+    assert_eq!(decide(&order, ship("s", two(0, 1))), Err(Refusal::NoSuchLine { line_number: 0 }));
+    assert_eq!(decide(&order, ship("s", two(1, 1))), Err(Refusal::LineTwice { line_number: 1 }));
+}
+
+#[test]
+fn an_id_that_is_used_again_for_something_else_is_refused() {
+    let order = after(three(), [ship("x", Some(line(1))), captured("x", 1_000), bring_back("x", line(1))]);
+    assert_eq!(decide(&order, ship("x", Some(line(1)))), Ok(vec![]));
+    assert_eq!(decide(&order, ship("x", Some(line(2)))), Err(Refusal::IdTaken { what: "shipment" }));
+    assert_eq!(decide(&order, bring_back("x", line(2))), Err(Refusal::IdTaken { what: "return" }));
+    // A return's worth goes back under the return's name.
+    assert_eq!(decide(&order, refund("x", Some(1))), Err(Refusal::IdTaken { what: "return" }));
+}
+
+#[test]
+fn what_came_back_is_refunded_as_far_as_it_was_not_before() {
+    let shipped = [ship("s", None), captured("s", 3_000), refund("f", Some(2_500)), bring_back("r", line(1))];
+    let order = after(three(), shipped);
+    let received = decide(&order, OrderCommand::ReceiveReturn(ReturnId::parse("r").unwrap())).unwrap();
+    let return_id = ReturnId::parse("r").unwrap();
+    assert_eq!(received, [OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor: 500 })]);
+    assert_eq!(decide(&order, refund("g", Some(501))), Err(Refusal::MoreThanCaptured { left_minor: 500 }));
+    let missing = ReturnId::parse("other").unwrap();
+    let refused = decide(&order, OrderCommand::ReceiveReturn(missing.clone()));
+    assert_eq!(refused, Err(Refusal::NoSuchReturn(missing)));
+}
+
+#[test]
+fn a_mail_is_owed_for_each_thing_that_happened() {
+    assert_eq!(placed(&given([created()])).owed_mail(), None);
+    assert_eq!(placed(&given(three())).owed_mail(), Some((MailTemplate::OrderConfirmed, 0)));
+    let told = after(three(), [OrderCommand::RecordNotificationSent(sent())]);
+    assert_eq!(placed(&told).owed_mail(), None);
+    let told = OrderCommand::RecordNotificationSent(sent());
+    let shipped = after(three(), [told, ship("s-1", Some(line(1))), ship("s-2", None)]);
+    assert_eq!(placed(&shipped).owed_mail(), Some((MailTemplate::OrderShipped, 0)));
+}
