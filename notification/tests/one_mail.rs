@@ -305,6 +305,9 @@ fn request(attempt: u32) -> NotificationRequested {
             line_total: "129.99".into(),
         }],
         omitted_lines: 0,
+        reason: None,
+        shipment: None,
+        refund_amount: None,
     }
 }
 

@@ -55,5 +55,9 @@ fn command(answer: NotificationAnswer) -> OrderCommand {
 fn template(template: Template) -> MailTemplate {
     match template {
         Template::OrderConfirmed => MailTemplate::OrderConfirmed,
+        Template::OrderRejected => MailTemplate::OrderRejected,
+        Template::OrderCancelled => MailTemplate::OrderCancelled,
+        Template::OrderShipped => MailTemplate::OrderShipped,
+        Template::OrderRefunded => MailTemplate::OrderRefunded,
     }
 }

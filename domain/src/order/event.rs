@@ -98,6 +98,14 @@ pub struct NotificationFailed {
 pub enum MailTemplate {
     /// Your order is confirmed.
     OrderConfirmed,
+    /// Your order could not be accepted.
+    OrderRejected,
+    /// Your order was cancelled.
+    OrderCancelled,
+    /// Your order, or a part of it, is on its way.
+    OrderShipped,
+    /// You get money back.
+    OrderRefunded,
 }
 
 impl MailTemplate {
@@ -105,6 +113,10 @@ impl MailTemplate {
     pub fn name(self) -> &'static str {
         match self {
             Self::OrderConfirmed => "order-confirmed",
+            Self::OrderRejected => "order-rejected",
+            Self::OrderCancelled => "order-cancelled",
+            Self::OrderShipped => "order-shipped",
+            Self::OrderRefunded => "order-refunded",
         }
     }
 }

@@ -101,6 +101,10 @@ fn requested(notification_id: Uuid, attempt: u32, order_id: &str, order: &Placed
         attempt,
         template: match TEMPLATE {
             MailTemplate::OrderConfirmed => Template::OrderConfirmed,
+            MailTemplate::OrderRejected => Template::OrderRejected,
+            MailTemplate::OrderCancelled => Template::OrderCancelled,
+            MailTemplate::OrderShipped => Template::OrderShipped,
+            MailTemplate::OrderRefunded => Template::OrderRefunded,
         },
         recipient: content.customer_email.as_ref().map(ToString::to_string),
         order_id: order_id.to_owned(),
@@ -109,6 +113,9 @@ fn requested(notification_id: Uuid, attempt: u32, order_id: &str, order: &Placed
         total_amount: content.total().to_string(),
         omitted_lines: u32::try_from(content.lines.len() - lines.len()).unwrap_or(u32::MAX),
         lines,
+        reason: None,
+        shipment: None,
+        refund_amount: None,
     }
 }
 
