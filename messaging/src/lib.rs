@@ -18,7 +18,9 @@ pub mod queues;
 pub mod settings;
 
 pub use consumer::{Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Received};
-pub use contract::{Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Template};
+pub use contract::{
+    Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Shipment, Template,
+};
 pub use envelope::{CloudEvent, Contract, EnvelopeError};
 pub use failure::SqsError;
 pub use producer::{JoinedProducer, Outgoing, Producer, ProducerSettings, SendError};

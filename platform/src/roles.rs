@@ -141,16 +141,12 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch and what is due, each reading streams meanwhile, an answer, and a lease that is renewed.
         Role::Sagas => 6,
-        // A mail in work holds one.
-        Role::Notification => u32::try_from(settings.notifications.concurrency).unwrap_or(u32::MAX),
+        Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
     let needed: u32 = STORE + roles.iter().map(needs).sum::<u32>();
     let given = settings.database_connections;
     if given < needed {
-        bail!(
-            "ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it, or lower \
-             ORDO_NOTIFICATIONS_CONCURRENCY"
-        );
+        bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");
     }
     Ok(())
 }

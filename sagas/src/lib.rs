@@ -6,12 +6,13 @@
 //!
 //! - [`order_fulfilment`], [`order_refunds`]: the step tables. A new step is one row there and one file beside the others.
 //! - `saga`: what a step table is, and what is next in it.
-//! - `case`: an order in work: what was decided on it and not yet stored, and how that is stored, with its units.
-//! - `runner` does what is due: after an event, and when `work` says to look again. `answers` takes what comes back over SQS.
+//! - `case`: an order in work, and what was decided on it; `shelf` stores that, with the units that it is about.
+//! - `drive` carries orders on; `runner` says which: after an event, and when `work` says to look again. `answers` takes what comes back over SQS.
 //! - [`operate`] is for those who look after sagas that are stuck.
 
 mod answers;
 mod case;
+mod drive;
 mod notify_customer;
 pub mod operate;
 pub mod order_fulfilment;
@@ -93,7 +94,7 @@ pub async fn run(sagas: Sagas, stop: CancellationToken) {
     let Sagas { store, stock, payments, notifications, answers, settings } = sagas;
     // What was decided is waited for, however many commands of customers are queued.
     let store = store.patient();
-    let payments = payment::Payments::new(payments, store.clone());
+    let payments = payment::Payments::new(payments);
     let context = Context { store: store.clone(), stock, payments, notifications, settings };
     let runner = runner::Runner::new(context);
     let handler = answers::Answers::new(store.clone());

@@ -44,7 +44,7 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
     async move {
         let (mut results, mut asking, mut requests) = (Vec::with_capacity(cases.len()), Vec::new(), Vec::new());
         // Nobody is told what is not stored.
-        for (mut case, saved) in shelf::save(context, cases).await {
+        for (mut case, saved) in shelf::save(&context.store, &context.stock, cases).await {
             let asked = saved.and_then(|()| Mail::owed(&case)).and_then(|mail| {
                 if case.sent >= MAX_REQUESTS {
                     case.take(mail.given_up(case.sent)).map_err(|refusal| StepError::new(&refusal))?;

@@ -76,7 +76,7 @@ pub(crate) async fn ask(
     let until = Instant::now() + TOGETHER;
     let mut results = Vec::with_capacity(cases.len());
     let mut asked = Vec::with_capacity(cases.len());
-    for (case, saved) in shelf::save(context, cases).await {
+    for (case, saved) in shelf::save(&context.store, &context.stock, cases).await {
         match saved {
             Err(error) => results.push((case, Err(error))),
             Ok(()) => match what(&case) {
@@ -135,7 +135,7 @@ async fn record(
     for command in commands {
         case.take(command).map_err(|refusal| StepError::new(&refusal))?;
     }
-    shelf::save(context, vec![case]).await.into_iter().try_for_each(|(_, saved)| saved)
+    shelf::save(&context.store, &context.stock, vec![case]).await.into_iter().try_for_each(|(_, saved)| saved)
 }
 
 /// How a payment error that is not an answer is gone on from.

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::stock::{self, ReservationMade, Stock, StockCommand};
 use domain::{Order, OrderEvent, OrderId, PlacedOrder, SagaStep, Sku, Verb};
-use event_store::{AppendError, Metadata, NewEvent, StreamAppend, Turn};
+use event_store::{AppendError, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
 use futures_util::future::join_all;
 
-use crate::Context;
 use crate::case::Case;
 use crate::saga::StepError;
 
@@ -68,18 +67,22 @@ impl Shelf<'_> {
 }
 
 /// Stores what was decided on each of the orders.
-pub(crate) async fn save(context: &Context, cases: Vec<Case>) -> Vec<Saved> {
+pub(crate) async fn save(
+    store: &EventStore,
+    stock: &SingleWriter<Stock>,
+    cases: Vec<Case>,
+) -> Vec<Saved> {
     let touches_units = |case: &Case| case.unsaved().iter().any(moves_units);
     let (with_units, without): (Vec<_>, Vec<_>) = cases.into_iter().partition(touches_units);
-    let mut saved = join_all(without.into_iter().map(|case| save_one(context, case))).await;
+    let mut saved = join_all(without.into_iter().map(|case| save_one(store, case))).await;
     if !with_units.is_empty() {
-        saved.extend(save_with_units(context, with_units, |_, _| Ok(())).await);
+        saved.extend(save_with_units(store, stock, with_units, |_, _| Ok(())).await);
     }
     saved
 }
 
 /// Stores what was decided on an order and does not touch units.
-async fn save_one(context: &Context, mut case: Case) -> Saved {
+async fn save_one(store: &EventStore, mut case: Case) -> Saved {
     for _ in 0..ATTEMPTS {
         if case.unsaved().is_empty() {
             return (case, Ok(()));
@@ -88,14 +91,14 @@ async fn save_one(context: &Context, mut case: Case) -> Saved {
             Ok(append) => append,
             Err(error) => return (case, Err(error)),
         };
-        match context.store.append(vec![append]).await {
+        match store.append(vec![append]).await {
             Ok(_) => {
                 case.saved(happened);
                 return (case, Ok(()));
             }
             Err(AppendError::Conflict) => {
                 let order_id = case.order_id.clone();
-                let reopened = match context.store.read_stream::<Order>(&order_id).await {
+                let reopened = match store.read_stream::<Order>(&order_id).await {
                     Ok(events) => case.reopened(&events),
                     Err(error) => Err((case, StepError::new(&error))),
                 };
@@ -117,13 +120,14 @@ fn overtaken() -> StepError {
 /// Decides on orders by what is on the shelf, and stores all of it in one append. After a conflict, which a change of a single
 /// order is enough for, it is decided anew; when that does not help, for each order by itself.
 pub(crate) async fn save_with_units(
-    context: &Context,
+    store: &EventStore,
+    stock: &SingleWriter<Stock>,
     cases: Vec<Case>,
     plan: impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError> + Send + Sync,
 ) -> Vec<Saved> {
     let (mut saved, mut left) = (Vec::with_capacity(cases.len()), cases);
     for _ in 0..2 {
-        left = attempt(context, left, &plan, &mut saved).await;
+        left = attempt(store, stock, left, &plan, &mut saved).await;
         if left.is_empty() {
             return saved;
         }
@@ -131,7 +135,7 @@ pub(crate) async fn save_with_units(
     for case in left {
         let mut one = vec![case];
         for _ in 0..ATTEMPTS {
-            one = attempt(context, one, &plan, &mut saved).await;
+            one = attempt(store, stock, one, &plan, &mut saved).await;
             if one.is_empty() {
                 break;
             }
@@ -143,14 +147,15 @@ pub(crate) async fn save_with_units(
 
 /// Tries it once. What is saved or failed goes to `saved`; what met a conflict comes back as others have left it.
 async fn attempt(
-    context: &Context,
+    store: &EventStore,
+    stock: &SingleWriter<Stock>,
     cases: Vec<Case>,
     plan: &(impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError> + Send + Sync),
     saved: &mut Vec<Saved>,
 ) -> Vec<Case> {
     let skus: BTreeSet<String> =
         cases.iter().flat_map(|case| &case.order.content.lines).map(|line| line.sku.to_string()).collect();
-    let turn = match context.stock.turn(skus).await {
+    let turn = match stock.turn(skus).await {
         Ok(turn) => turn,
         Err(error) => {
             saved.extend(cases.into_iter().map(|case| (case, Err(StepError::new(&error)))));
@@ -178,7 +183,7 @@ async fn attempt(
             }));
             vec![]
         }
-        Err(AppendError::Conflict) => reopen(context, decided.into_iter().map(|(case, _)| case).collect(), saved).await,
+        Err(AppendError::Conflict) => reopen(store, decided.into_iter().map(|(case, _)| case).collect(), saved).await,
         Err(error) => {
             saved.extend(decided.into_iter().map(|(case, _)| (case, Err(StepError::new(&error)))));
             vec![]
@@ -203,9 +208,9 @@ fn decide(
     case.to_append()
 }
 
-async fn reopen(context: &Context, cases: Vec<Case>, saved: &mut Vec<Saved>) -> Vec<Case> {
+async fn reopen(store: &EventStore, cases: Vec<Case>, saved: &mut Vec<Saved>) -> Vec<Case> {
     let ids: Vec<String> = cases.iter().map(|case| case.order_id.clone()).collect();
-    let streams = match context.store.read_streams::<Order>(&ids).await {
+    let streams = match store.read_streams::<Order>(&ids).await {
         Ok(streams) => streams,
         Err(error) => {
             saved.extend(cases.into_iter().map(|case| (case, Err(StepError::new(&error)))));

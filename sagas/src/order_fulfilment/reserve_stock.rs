@@ -45,7 +45,7 @@ fn reserve<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec
         };
         case.take_for_now(command).map_err(|refusal| StepError::new(&refusal))
     };
-    async move { outcomes(save_with_units(context, cases, plan).await) }.boxed()
+    async move { outcomes(save_with_units(&context.store, &context.stock, cases, plan).await) }.boxed()
 }
 
 /// What an order needs of each SKU.
@@ -75,7 +75,7 @@ fn put_back<'a>(
         let released = OrderCommand::RecordStockReleased(StockReleased { expired });
         case.take_for_now(released).map_err(|refusal| StepError::new(&refusal))
     };
-    async move { outcomes(save_with_units(context, cases, plan).await) }.boxed()
+    async move { outcomes(save_with_units(&context.store, &context.stock, cases, plan).await) }.boxed()
 }
 
 fn outcomes(saved: Vec<Saved>) -> Vec<(Case, Outcome)> {
