@@ -90,8 +90,7 @@ struct Mail {
 
 impl Mail {
     fn owed(case: &Case) -> Result<Self, StepError> {
-        let (template, nth) =
-            case.order.owed_mail().ok_or_else(|| StepError::Failed("no mail is owed".to_owned()))?;
+        let (template, nth) = case.order.owed_mail().ok_or_else(|| StepError::Failed("no mail is owed".to_owned()))?;
         let causes = case.happened.iter().filter(|it| it.what == What::Tell(template));
         let cause = causes.map(|it| it.event_id).nth(nth);
         let cause = cause.ok_or_else(|| StepError::Failed("what the mail is about did not happen".to_owned()))?;
@@ -108,8 +107,7 @@ impl Mail {
     fn request(&self, case: &Case) -> Result<Outgoing, StepError> {
         let attempt = case.sent + 1;
         let data = self.data(&case.order_id, &case.order, attempt);
-        let event =
-            CloudEvent::new(&case.order_id, when(self.cause), data).traced(case.metadata.traceparent.clone());
+        let event = CloudEvent::new(&case.order_id, when(self.cause), data).traced(case.metadata.traceparent.clone());
         Outgoing::event(&event, attempt).map_err(|error| StepError::new(&error))
     }
 

@@ -67,11 +67,7 @@ impl Shelf<'_> {
 }
 
 /// Stores what was decided on each of the orders.
-pub(crate) async fn save(
-    store: &EventStore,
-    stock: &SingleWriter<Stock>,
-    cases: Vec<Case>,
-) -> Vec<Saved> {
+pub(crate) async fn save(store: &EventStore, stock: &SingleWriter<Stock>, cases: Vec<Case>) -> Vec<Saved> {
     let touches_units = |case: &Case| case.unsaved().iter().any(moves_units);
     let (with_units, without): (Vec<_>, Vec<_>) = cases.into_iter().partition(touches_units);
     let mut saved = join_all(without.into_iter().map(|case| save_one(store, case))).await;

@@ -132,7 +132,9 @@ pub(crate) async fn forget(transaction: &mut PgConnection, mut keys: Vec<Key>) -
 }
 
 /// Takes the rows that are due and that no copy has, for the rest of the transaction.
-pub(crate) async fn take_due(transaction: &mut PgConnection) -> Result<HashMap<(String, String), Waiting>, sqlx::Error> {
+pub(crate) async fn take_due(
+    transaction: &mut PgConnection,
+) -> Result<HashMap<(String, String), Waiting>, sqlx::Error> {
     let rows = sqlx::query(
         "select saga, order_id, step, sent, failures, since from saga_work where due_at <= now()
           order by due_at limit $1 for update skip locked",

@@ -66,11 +66,7 @@ pub(crate) fn expire<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFutu
     put_back(context, cases, true)
 }
 
-fn put_back<'a>(
-    context: &'a Arc<Context>,
-    cases: Vec<Case>,
-    expired: bool,
-) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
+fn put_back<'a>(context: &'a Arc<Context>, cases: Vec<Case>, expired: bool) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
     let plan = move |case: &mut Case, _: &Shelf<'_>| {
         let released = OrderCommand::RecordStockReleased(StockReleased { expired });
         case.take_for_now(released).map_err(|refusal| StepError::new(&refusal))
