@@ -154,10 +154,17 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
 async fn sagas(settings: &Settings, connections: &Connections, store: EventStore) -> anyhow::Result<Sagas> {
     let Queues { notifications, replies } = migrate::find_queues(&connections.sqs, settings).await?;
     Ok(Sagas {
+        stock: stock.clone(),
         store,
+        payments,
         notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
         answers: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
-        answer_deadline: settings.notification_deadline,
+        settings: SagaSettings {
+            answer_deadline: settings.notification_deadline,
+            reservation_hold: settings.reservation_hold,
+            step_deadline: settings.saga_deadline,
+            payment_patience: settings.payment.timeout + PAYMENT_MARGIN,
+        },
     })
 }
 

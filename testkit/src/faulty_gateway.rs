@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use payments::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded};
+use payments::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 
 /// What a provider is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,7 +180,15 @@ impl PaymentGateway for FaultyGateway {
         .await
     }
 
-    async fn void(&self, request: &Authorization, _reference: Option<&str>) -> Result<(), PaymentError> {
+    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+        self.call(PaymentCall::Void, |state| {
+            state.payment(&request.reference)?.voided = true;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
         self.call(PaymentCall::Void, |state| {
             state.payments.entry(request.key.clone()).or_default().voided = true;
             Ok(())

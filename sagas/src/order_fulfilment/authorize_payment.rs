@@ -7,7 +7,7 @@ use domain::{
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use payments::{Authorization, PaymentError};
+use payments::{Authorization, PaymentError, Void};
 
 use crate::Context;
 use crate::case::Case;
@@ -84,7 +84,11 @@ fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(C
         };
         Ask::Provider(
             async move {
-                match gateway.void(&request, reference.as_deref()).await {
+                let let_go = match reference {
+                    Some(reference) => gateway.void(&Void { key: format!("{}:void", request.key), reference }).await,
+                    None => gateway.abandon(&request).await,
+                };
+                match let_go {
                     Ok(()) => Answer::moved(OrderCommand::RecordPaymentVoided),
                     Err(error) => Answer::failed(failure(&error)),
                 }
