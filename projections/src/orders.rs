@@ -10,7 +10,7 @@ mod routes;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
-    Currency, EmailAddress, JsonText, MailOutcome, Money, NotificationFailed, NotificationSent, OrderConfirmed,
+    Currency, EmailAddress, JsonText, MailOutcome, Money, NotificationFailed, NotificationSent, Order, OrderConfirmed,
     OrderCreated, OrderEvent, OrderStatus,
 };
 use read_models::{Item, Key};
@@ -18,9 +18,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
-use crate::projection::{Fact, FoldError, Items, Projection};
+use crate::projection::{Fold, FoldError, Follows, Items, Projection};
 
-pub(crate) const PROJECTION: Projection = Projection { name: "orders", needs, fold, routes: routes::routes };
+pub(crate) const PROJECTION: Projection =
+    Projection { name: "orders", follows: Follows::Orders(Fold { needs, fold }), routes: routes::routes };
+
+type Fact = crate::projection::Fact<Order>;
 
 const META: &str = "#META";
 
@@ -105,7 +108,7 @@ fn needs(fact: &Fact) -> Vec<Key> {
     match fact.event {
         OrderEvent::OrderCreated(_) => vec![],
         OrderEvent::OrderConfirmed(_) | OrderEvent::NotificationSent(_) | OrderEvent::NotificationFailed(_) => {
-            vec![meta_key(&fact.order_id)]
+            vec![meta_key(&fact.stream_id)]
         }
     }
 }
@@ -129,7 +132,7 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
 
 fn create(items: &mut Items, fact: &Fact, content: &OrderCreated) -> Result<(), FoldError> {
     let order = OrderItem {
-        order_id: fact.order_id.clone(),
+        order_id: fact.stream_id.clone(),
         customer_id: content.customer_id.to_string(),
         status: OrderStatus::Pending,
         version: fact.version,
@@ -158,7 +161,7 @@ fn create(items: &mut Items, fact: &Fact, content: &OrderCreated) -> Result<(), 
 
 /// Changes the order's own item, which every event moves to its version.
 fn change(items: &mut Items, fact: &Fact, change: impl FnOnce(&mut OrderItem)) -> Result<(), FoldError> {
-    let key = meta_key(&fact.order_id);
+    let key = meta_key(&fact.stream_id);
     let Some(item) = items.get(&key) else {
         return Err(FoldError::Missing { position: fact.position, key });
     };
@@ -181,7 +184,7 @@ fn put_mail(items: &mut Items, fact: &Fact, mail: &MailItem) -> Result<(), FoldE
 
 fn put(items: &mut Items, fact: &Fact, sk: String, gsi1: Option<Key>, body: &impl Serialize) -> Result<(), FoldError> {
     items.put(Item {
-        key: Key::new(collection(&fact.order_id), sk),
+        key: Key::new(collection(&fact.stream_id), sk),
         index_keys: [gsi1, None, None],
         version: fact.position,
         body: to_raw_value(body)?,
