@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::Origin;
+use super::{DeadLetter, Origin};
 use crate::contract::{NotificationAnswer, NotificationRequested};
 use crate::envelope::{CloudEvent, EnvelopeError};
 
@@ -63,23 +63,7 @@ pub enum EditError {
     },
 }
 
-/// The body with all values set. A value is read as JSON; what is no JSON is text, and so is a number in a place that holds text
-/// now (amounts are text).
-pub(super) fn assign(body: &str, assignments: &[Assignment]) -> Result<String, EditError> {
-    let mut event: Value = serde_json::from_str(body).map_err(|source| EditError::NotJson { source })?;
-    for Assignment { pointer, value } in assignments {
-        let place = place(&mut event, pointer).ok_or_else(|| EditError::NoSuchPlace { pointer: pointer.clone() })?;
-        let text = Value::from(value.as_str());
-        *place = match serde_json::from_str::<Value>(value) {
-            Ok(Value::Number(_) | Value::Bool(_)) if place.is_string() => text,
-            Ok(json) => json,
-            Err(_) => text,
-        };
-    }
-    Ok(event.to_string())
-}
-
-impl super::DeadLetter {
+impl DeadLetter {
     /// Its body with all values set, which may or may not be one that its queue can hold ([`Origin::check`]).
     ///
     /// # Errors
@@ -106,6 +90,22 @@ impl Origin {
         }
         Ok(())
     }
+}
+
+/// The body with all values set. A value is read as JSON; what is no JSON is text, and so is a number in a place that holds text
+/// now (amounts are text).
+fn assign(body: &str, assignments: &[Assignment]) -> Result<String, EditError> {
+    let mut event: Value = serde_json::from_str(body).map_err(|source| EditError::NotJson { source })?;
+    for Assignment { pointer, value } in assignments {
+        let place = place(&mut event, pointer).ok_or_else(|| EditError::NoSuchPlace { pointer: pointer.clone() })?;
+        let text = Value::from(value.as_str());
+        *place = match serde_json::from_str::<Value>(value) {
+            Ok(Value::Number(_) | Value::Bool(_)) if place.is_string() => text,
+            Ok(json) => json,
+            Err(_) => text,
+        };
+    }
+    Ok(event.to_string())
 }
 
 /// The place that the pointer names: one that is there, or a new one in an object.

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use messaging::dead_letters::Assignment;
 use messaging::{DeadLetter, Origin};
 
+use super::words;
+
 /// See `ordo dlq --help`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Dlq {
@@ -93,7 +95,7 @@ impl Which {
     pub(super) fn holds(&self, letter: &DeadLetter) -> bool {
         let Self { queue: _, id, error, order, kind } = self;
         id.as_ref().is_none_or(|id| letter.is_called(id))
-            && error.as_ref().is_none_or(|text| letter.error.as_ref().is_some_and(|error| error.contains(text)))
+            && error.as_ref().is_none_or(|text| words::error(letter).contains(text))
             && order.as_ref().is_none_or(|order| letter.order_id == *order)
             && kind.as_ref().is_none_or(|kind| letter.kind.as_ref() == Some(kind))
     }

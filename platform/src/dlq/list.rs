@@ -34,7 +34,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &List) -> anyhow::Result<(
         output::line(&words::line(origin, letter))?;
     }
     for (error, count) in &errors {
-        output::line(&format!("{count} × {error}"))?;
+        output::line(&words::harmless(&format!("{count} × {error}")))?;
     }
     for Found { origin, letters, unseen } in &found {
         let there = words::letters(u64::try_from(letters.len()).unwrap_or(u64::MAX));
@@ -54,7 +54,7 @@ async fn look(letters: &DeadLetters, limit: usize) -> Result<Found, DeadLetterEr
     let unseen = sweep.unseen().await;
     sweep.release().await;
     let mut found = Found { origin: letters.origin(), letters: looked?, unseen: unseen? };
-    found.letters.sort_by(|one, other| one.since.cmp(&other.since));
+    found.letters.sort_by_key(|letter| letter.since);
     Ok(found)
 }
 

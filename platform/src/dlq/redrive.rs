@@ -1,16 +1,19 @@
 //! `ordo dlq redrive`: dead letters back to the queues they were meant for, some or all.
 
+mod pace;
+mod progress;
+
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
 use messaging::failure::chain;
 use messaging::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use pace::Pace;
+use progress::Progress;
 
 use super::{Redrive, words};
 use crate::{output, shutdown};
@@ -18,8 +21,8 @@ use crate::{output, shutdown};
 /// As many as SQS takes and gives in one call.
 const BATCH: u32 = 10;
 
-/// How often it is said how far it is, where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// After so many failures it is not the messages that are at fault.
+const MOST_FAILURES: usize = 20;
 
 pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
@@ -30,7 +33,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Resul
     let mut run = Run {
         args,
         name: Uuid::now_v7().to_string(),
-        pace: Pace::new(args.rate),
+        pace: Pace::new(args.rate.filter(|_| !args.dry_run)),
         progress: Progress::start(there, args)?,
         stop,
         tally: Tally::default(),
@@ -85,7 +88,7 @@ impl Run<'_> {
     /// Sends what is asked for until there is no more of it, or until told to stop.
     async fn through(&mut self, sweep: &mut Sweep) -> Result<(), DeadLetterError> {
         let most = self.args.rate.map_or(BATCH, |rate| rate.get().min(BATCH));
-        while self.left() > 0 && !self.stop.is_cancelled() {
+        while self.left() > 0 && self.tally.failures.len() < MOST_FAILURES && !self.stop.is_cancelled() {
             let some = sweep.next(usize::try_from(most).unwrap_or(1)).await?;
             if some.is_empty() {
                 break;
@@ -163,7 +166,7 @@ impl Run<'_> {
             return Ok(());
         }
         for (count, what) in [
-            (*others, "left as they are".to_owned()),
+            (*others, "left alone".to_owned()),
             (*back, "sent again and dead once more: `ordo dlq list` says why".to_owned()),
             (*unseen, format!("not looked at: --limit or a signal came first, or they {}", words::UNSEEN)),
         ] {
@@ -193,86 +196,5 @@ impl Tally {
     fn looked_at(&self) -> u64 {
         let handled = self.sent + self.failures.len();
         u64::try_from(handled).unwrap_or(u64::MAX) + self.others + self.back
-    }
-}
-
-/// Lets so many through in a second.
-struct Pace {
-    rate: Option<NonZeroU32>,
-    next: Instant,
-}
-
-impl Pace {
-    fn new(rate: Option<NonZeroU32>) -> Self {
-        Self { rate, next: Instant::now() }
-    }
-
-    /// Waits until so many may go; false: it was told to stop before that.
-    async fn wait(&mut self, count: usize, stop: &CancellationToken) -> bool {
-        let Some(rate) = self.rate else { return true };
-        let turn = tokio::time::sleep_until(self.next);
-        if stop.run_until_cancelled(turn).await.is_none() {
-            return false;
-        }
-        let taken = Duration::from_secs(1) / rate.get() * u32::try_from(count).unwrap_or(u32::MAX);
-        self.next = self.next.max(Instant::now()) + taken;
-        true
-    }
-}
-
-/// A bar on a terminal, lines elsewhere, and nothing but the answer where that is JSON.
-struct Progress {
-    bar: ProgressBar,
-    lines: bool,
-    next_line: Instant,
-}
-
-impl Progress {
-    fn start(there: u64, args: &Redrive) -> anyhow::Result<Self> {
-        let style =
-            ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} dead letters  {per_sec}  {eta} left")?;
-        let bar = ProgressBar::new(there).with_style(style);
-        Ok(Self { lines: bar.is_hidden() && !args.json, bar, next_line: Instant::now() + LINE_EVERY })
-    }
-
-    fn at(&mut self, looked_at: u64) {
-        let there = self.bar.length().unwrap_or(0).max(looked_at);
-        self.bar.set_length(there);
-        self.bar.set_position(looked_at);
-        if self.lines && Instant::now() >= self.next_line {
-            self.next_line = Instant::now() + LINE_EVERY;
-            // The answer at the end will meet the same trouble, and say so.
-            let _ = output::line(&format!("{looked_at} of {there} dead letters"));
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn no_more_go_in_a_second_than_may() {
-        let (mut pace, stop, began) = (Pace::new(NonZeroU32::new(20)), CancellationToken::new(), Instant::now());
-
-        for _ in 0..7 {
-            assert!(pace.wait(10, &stop).await);
-        }
-
-        // The first ten go at once, and ten more every half second.
-        assert_eq!(began.elapsed().as_secs(), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_when_it_is_told_to_stop() {
-        let (mut pace, stop) = (Pace::new(NonZeroU32::new(1)), CancellationToken::new());
-        assert!(pace.wait(10, &stop).await);
-        stop.cancel();
-
-        assert!(!pace.wait(1, &stop).await);
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn page(origin: Origin, letter: &DeadLetter) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let rows = [
         ("id", letter.id.clone()),
-        ("was", or_none(letter.original_id.as_deref())),
+        ("original", or_none(letter.original_id.as_deref())),
         ("queue", origin.to_string()),
         ("order", letter.order_id.clone()),
         ("group", letter.group_id.clone()),
@@ -80,7 +80,7 @@ pub(super) fn letters(count: u64) -> String {
 pub(super) const UNSEEN: &str = "wait behind earlier ones of their orders, or are in someone else's hands";
 
 /// Anyone can have put anything into a message: nothing of it is to reach a terminal as a command.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 

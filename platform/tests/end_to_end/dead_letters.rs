@@ -75,7 +75,7 @@ async fn those_that_are_asked_for_are_sent_again_and_the_others_stay() {
 
     // When it is only asked what would be sent, then nothing is.
     let asked = ask(&ordo, &["redrive", "--type", "ordo.notification.requested.v1", "--dry-run"]).await.out;
-    let expected = "\n1 dead letter would be sent again\n1 dead letter left as they are\n";
+    let expected = "\n1 dead letter would be sent again\n1 dead letter left alone\n";
     assert!(asked.contains("attempt 1, since") && asked.ends_with(expected), "{asked}");
     assert_eq!(dead_letters(&ordo, 2).await, letters);
 
