@@ -1,14 +1,16 @@
-//! The rules of an order, pure: no IO, no clock, no randomness.
+//! The rules of orders and stock, pure: no IO, no clock, no randomness.
 //!
 //! [`PostedOrder::parse`] turns what a client sent into types that can be trusted, [`decide`] turns a command into
-//! events or a [`Refusal`], [`evolve`] turns events into the [`Order`]. Everything else in the platform stores, moves
-//! or shows what these three say.
+//! events or a [`Refusal`], [`evolve`] turns events into the [`Order`]. [`stock`] has the same for what there is of a [`Sku`].
+//! Everything else in the platform stores, moves or shows what these say.
 
 mod email;
+mod fields;
 mod ids;
 mod json_text;
 mod money;
 mod order;
+pub mod stock;
 
 pub use email::{EmailAddress, InvalidEmail};
 pub use ids::{CustomerId, InvalidId, NoteId, OrderId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku};

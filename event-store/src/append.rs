@@ -133,6 +133,8 @@ struct Waiting {
 pub(crate) struct Appender {
     queue: mpsc::Sender<Waiting>,
     metrics: Metrics,
+    /// Whether a full queue is waited for.
+    patient: bool,
 }
 
 impl Appender {
@@ -155,14 +157,21 @@ impl Appender {
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.queue);
         tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake, stop }.run(waiting));
-        Self { queue, metrics }
+        Self { queue, metrics, patient: false }
     }
 }
 
 impl crate::EventStore {
+    /// The same store for work that has nobody to be refused to: while the queue is full its appends wait for room.
+    pub fn patient(&self) -> Self {
+        let mut store = self.clone();
+        store.appender.patient = true;
+        store
+    }
+
     /// Refuses while the queue is full, before anybody takes the trouble to decide on what could not be queued.
     pub fn check_room(&self) -> Result<(), AppendError> {
-        if self.appender.queue.capacity() > 0 || self.appender.queue.is_closed() {
+        if self.appender.patient || self.appender.queue.capacity() > 0 || self.appender.queue.is_closed() {
             return Ok(());
         }
         self.appender.metrics.refused.inc();
@@ -181,13 +190,17 @@ impl crate::EventStore {
     ) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { command: Command { streams, record }, answer };
-        self.appender.queue.try_send(waiting).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                self.appender.metrics.refused.inc();
-                AppendError::QueueFull
-            }
-            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
-        })?;
+        if self.appender.patient {
+            self.appender.queue.send(waiting).await.map_err(|_| AppendError::Closed)?;
+        } else {
+            self.appender.queue.try_send(waiting).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.appender.metrics.refused.inc();
+                    AppendError::QueueFull
+                }
+                mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+            })?;
+        }
         // The writer died over it.
         answered.await.unwrap_or_else(|_| Err(AppendError::Unknown(Arc::new(sqlx::Error::WorkerCrashed))))
     }

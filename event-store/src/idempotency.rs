@@ -66,6 +66,13 @@ impl EventStore {
         self.enqueue(streams, record).await
     }
 
+    /// What a request came to, if it was carried out and is not forgotten. For one that would be refused now because it was
+    /// carried out before.
+    pub async fn outcome_of(&self, request: &OnceOnly) -> Result<Option<Outcome>, sqlx::Error> {
+        let found = recorded(&mut *self.pool().acquire().await?, &[request]).await?;
+        Ok(found.into_values().next())
+    }
+
     /// Records a request that changed nothing, with the version of the stream that its answer tells of.
     pub async fn record_unchanged<A: Aggregate>(
         &self,

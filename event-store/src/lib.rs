@@ -3,6 +3,7 @@
 //! - [`EventStore::append`] writes events with optimistic concurrency, many commands in one transaction.
 //! - [`EventStore::execute`] decides a command on a stream and appends what comes of it.
 //! - [`EventStore::execute_once`] does so once for an idempotency key.
+//! - [`SingleWriter`] has those who decide on a hot stream take turns instead of colliding.
 //! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
@@ -18,6 +19,7 @@ mod idempotency;
 mod metrics;
 mod read;
 mod repository;
+mod single_writer;
 mod subscription;
 mod wake;
 
@@ -31,6 +33,7 @@ pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
 pub use read::{Loaded, ReadError, read_after};
+pub use single_writer::{SingleWriter, Turn};
 pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
     holders, lag, parked, request, tail_holder,

@@ -33,14 +33,19 @@ impl<A: Aggregate> Loaded<A> {
     pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
         let mut stream = Self::default();
         for event in events {
-            stream.state.apply(event.decode::<A>()?);
-        }
-        if let (Some(first), Some(last)) = (events.first(), events.last()) {
-            stream.version = last.version;
-            stream.first_position = first.position;
-            stream.last_position = last.position;
+            stream.apply(event.decode::<A>()?, event.version, event.position);
         }
         Ok(stream)
+    }
+
+    /// The stream after its next event.
+    pub(crate) fn apply(&mut self, event: A::Event, version: i64, position: i64) {
+        self.state.apply(event);
+        if self.version == 0 {
+            self.first_position = position;
+        }
+        self.version = version;
+        self.last_position = position;
     }
 }
 

@@ -1,12 +1,11 @@
 //! A posted order: from a client's bytes to types that can be trusted, with every violation in one answer.
 
-mod fields;
 #[cfg(test)]
 mod tests;
 
 use serde_json::value::RawValue;
 
-use self::fields::{Fields, Found, Reader};
+use crate::fields::{Fields, Found, Reader, read_body};
 use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, OrderCreated, OrderId, OrderLine, PaymentToken, Sku};
 
 /// How many lines an order may have.
@@ -25,7 +24,7 @@ pub struct PostedOrder {
     pub content: OrderCreated,
 }
 
-/// One thing that is wrong with a posted order.
+/// One thing that is wrong with a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Where: a JSON pointer (RFC 6901) into the body.
@@ -36,7 +35,7 @@ pub struct Violation {
     pub message: String,
 }
 
-/// Why a body is no order.
+/// Why a body is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// It can't be read at all.
@@ -55,14 +54,7 @@ pub struct Malformed(pub String);
 impl PostedOrder {
     /// Reads a body. Numbers are read from their text and never pass through a float.
     pub fn parse(body: &[u8]) -> Result<Self, Rejection> {
-        let body = std::str::from_utf8(body).map_err(|error| Malformed(format!("it is not UTF-8 ({error})")))?;
-        let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| Malformed(error.to_string()))?;
-        let mut reader = Reader::default();
-        let order = read_order(&mut reader, fields);
-        match (order, reader.into_violations()) {
-            (Some(order), violations) if violations.is_empty() => Ok(order),
-            (_, violations) => Err(Rejection::Invalid(violations)),
-        }
+        read_body(body, read_order)
     }
 }
 

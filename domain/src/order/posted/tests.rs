@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::fields::MAX_VIOLATIONS;
 use super::*;
+use crate::fields::MAX_VIOLATIONS;
 
 const DEMO: &str = include_str!("../../../golden/posted/demo-order.json");
 /// One rejected body a line, with the status it gets and the pointer its violations must name.

@@ -5,32 +5,48 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Violation;
+use crate::{Malformed, Rejection, Violation};
+
+/// Reads a body that is a JSON object; one answer names everything that is wrong with it. Numbers are read from their text and
+/// never pass through a float.
+pub(crate) fn read_body<T>(
+    body: &[u8],
+    read: impl FnOnce(&mut Reader, Fields<'_>) -> Option<T>,
+) -> Result<T, Rejection> {
+    let body = std::str::from_utf8(body).map_err(|error| Malformed(format!("it is not UTF-8 ({error})")))?;
+    let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| Malformed(error.to_string()))?;
+    let mut reader = Reader::default();
+    let value = read(&mut reader, fields);
+    match (value, reader.into_violations()) {
+        (Some(value), violations) if violations.is_empty() => Ok(value),
+        (_, violations) => Err(Rejection::Invalid(violations)),
+    }
+}
 
 /// A body can hold many thousand mistakes; an answer lists this many and says that there are more.
-pub(super) const MAX_VIOLATIONS: usize = 1_000;
+pub(crate) const MAX_VIOLATIONS: usize = 1_000;
 
 /// The members of a JSON object, as they stand in it.
-pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A field of the object being read: its name, and what was given there.
-pub(super) struct Found<'a> {
+pub(crate) struct Found<'a> {
     name: &'static str,
     value: Option<&'a RawValue>,
 }
 
 /// Collects what is wrong while a body is read.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     path: String,
     violations: Vec<Violation>,
 }
 
 impl Reader {
-    pub(super) fn into_violations(mut self) -> Vec<Violation> {
+    pub(crate) fn into_violations(mut self) -> Vec<Violation> {
         if self.violations.len() > MAX_VIOLATIONS {
             self.violations.truncate(MAX_VIOLATIONS);
             self.violations.push(Violation {
@@ -42,11 +58,11 @@ impl Reader {
         self.violations
     }
 
-    pub(super) fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.violations.is_empty()
     }
 
-    pub(super) fn note(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
+    pub(crate) fn note(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
         // One past the bound is kept, as the sign that there are more.
         if self.violations.len() <= MAX_VIOLATIONS {
             self.violations.push(Violation { pointer: pointer.into(), code, message: message.into() });
@@ -54,12 +70,12 @@ impl Reader {
     }
 
     /// Notes what is wrong with a field of the object being read. Only here is its pointer put together: most orders are sound.
-    pub(super) fn note_at(&mut self, found: &Found<'_>, code: &'static str, message: impl Into<String>) {
+    pub(crate) fn note_at(&mut self, found: &Found<'_>, code: &'static str, message: impl Into<String>) {
         self.note(format!("{}/{}", self.path, found.name), code, message);
     }
 
     /// Reads what stands at `items/index`, with pointers that say so.
-    pub(super) fn within<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn within<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.path.len();
         // Writing to a String can't fail.
         let _ = write!(self.path, "/items/{index}");
@@ -69,7 +85,7 @@ impl Reader {
     }
 
     /// The members of an object.
-    pub(super) fn fields<'a>(&mut self, value: &'a RawValue) -> Option<Fields<'a>> {
+    pub(crate) fn fields<'a>(&mut self, value: &'a RawValue) -> Option<Fields<'a>> {
         match serde_json::from_str(value.get()) {
             Ok(fields) => Some(fields),
             Err(_) => {
@@ -80,7 +96,7 @@ impl Reader {
     }
 
     /// The named fields of an object; any other is noted as unknown, one given twice as a duplicate.
-    pub(super) fn object<'a, const N: usize>(
+    pub(crate) fn object<'a, const N: usize>(
         &mut self,
         fields: Fields<'a>,
         names: [&'static str; N],
@@ -92,7 +108,7 @@ impl Reader {
                 Some(at) => found[at].value = Some(value),
                 None => {
                     let pointer = format!("{}/{}", self.path, name.replace('~', "~0").replace('/', "~1"));
-                    self.note(pointer, "unknown_field", "is not a field of an order");
+                    self.note(pointer, "unknown_field", "is not a field that is known here");
                 }
             }
         }
@@ -100,7 +116,7 @@ impl Reader {
     }
 
     /// A field that must be there.
-    pub(super) fn required<'a, T>(
+    pub(crate) fn required<'a, T>(
         &mut self,
         found: &Found<'a>,
         read: impl FnOnce(&mut Self, &Found<'a>) -> Option<T>,
@@ -114,7 +130,7 @@ impl Reader {
 
     /// A field that may be missing or null: `Some(None)` then.
     #[expect(clippy::option_option, reason = "outer: was it sound; inner: was it given")]
-    pub(super) fn optional<'a, T>(
+    pub(crate) fn optional<'a, T>(
         &mut self,
         found: &Found<'a>,
         read: impl FnOnce(&mut Self, &Found<'a>) -> Option<T>,
@@ -127,7 +143,7 @@ impl Reader {
     }
 
     /// A text that parses as something.
-    pub(super) fn text<T, E: fmt::Display>(
+    pub(crate) fn text<T, E: fmt::Display>(
         &mut self,
         found: &Found<'_>,
         parse: impl FnOnce(String) -> Result<T, E>,
@@ -137,7 +153,7 @@ impl Reader {
     }
 
     /// Free text of so many characters at most.
-    pub(super) fn text_up_to(&mut self, found: &Found<'_>, max_chars: usize) -> Option<String> {
+    pub(crate) fn text_up_to(&mut self, found: &Found<'_>, max_chars: usize) -> Option<String> {
         let text = self.string(found)?;
         if text.contains('\0') {
             self.note_at(found, "invalid", "must not contain NUL");
@@ -152,7 +168,7 @@ impl Reader {
     }
 
     /// Any JSON that parses as something.
-    pub(super) fn parsed<'a, T, E: fmt::Display>(
+    pub(crate) fn parsed<'a, T, E: fmt::Display>(
         &mut self,
         found: &Found<'a>,
         parse: impl FnOnce(&'a RawValue) -> Result<T, E>,
@@ -162,8 +178,12 @@ impl Reader {
     }
 
     /// A whole number within a range.
-    pub(super) fn integer(&mut self, found: &Found<'_>, range: RangeInclusive<u32>) -> Option<u32> {
-        match serde_json::from_str::<u32>(found.text()) {
+    pub(crate) fn integer<N: DeserializeOwned + PartialOrd + fmt::Display>(
+        &mut self,
+        found: &Found<'_>,
+        range: RangeInclusive<N>,
+    ) -> Option<N> {
+        match serde_json::from_str::<N>(found.text()) {
             Ok(number) if range.contains(&number) => Some(number),
             Ok(_) | Err(_) => {
                 let message = format!("must be a whole number from {} to {}", range.start(), range.end());
@@ -174,7 +194,7 @@ impl Reader {
     }
 
     /// An array with so many elements.
-    pub(super) fn array<'a>(&mut self, found: &Found<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
+    pub(crate) fn array<'a>(&mut self, found: &Found<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
         let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(found.text()) else {
             self.note_at(found, "wrong_type", "must be an array");
             return None;
@@ -188,7 +208,7 @@ impl Reader {
     }
 
     /// The digits of a number, or of a text that holds one.
-    pub(super) fn number_text<'a>(&mut self, found: &Found<'a>) -> Option<Cow<'a, str>> {
+    pub(crate) fn number_text<'a>(&mut self, found: &Found<'a>) -> Option<Cow<'a, str>> {
         match found.text().as_bytes().first() {
             Some(b'"') => self.string(found),
             Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(found.text())),

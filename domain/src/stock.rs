@@ -1,0 +1,276 @@
+//! What there is of a SKU: its state, the commands it takes, the events that come of them.
+//!
+//! A SKU that nobody registered is untracked: it is always available, and nothing is noted of it. The first receipt makes it
+//! tracked, and from then on it never sells more than there is.
+
+mod event;
+mod posted;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use cqrs_es::event_sink::EventSink;
+use serde::{Deserialize, Serialize};
+
+pub use event::{ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived};
+pub use posted::{parse_adjustment, parse_receipt};
+
+use crate::OrderId;
+
+/// The most that one receipt brings or one adjustment changes.
+pub const MAX_CHANGE: u32 = 1_000_000_000;
+/// The most there can be of a SKU: it stays exact in every JSON reader, and sums of it fit.
+pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
+
+/// What can be done with the stock of a SKU.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StockCommand {
+    /// Add what came in. Tracks the SKU from then on.
+    Receive(StockReceived),
+    /// Put the count right.
+    Adjust(StockAdjusted),
+    /// Set units aside for an order. An order has one reservation of a SKU; what it has stays as it is.
+    Reserve(ReservationMade),
+    /// Give back what is set aside for an order and has not shipped.
+    Release {
+        /// Whose reservation.
+        order_id: OrderId,
+    },
+    /// Take what shipped out of an order's reservation and off the shelf.
+    Commit {
+        /// Whose reservation.
+        order_id: OrderId,
+        /// How many have shipped to this order so far, in all: given twice, the second time changes nothing.
+        shipped: u32,
+    },
+}
+
+/// Why a command was refused. Each states the fact that stands against it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StockRefusal {
+    /// Fewer can be had than were asked for.
+    #[error("only {available} are available")]
+    NotEnough {
+        /// How many can be had.
+        available: i64,
+    },
+    /// The count would fall below what is promised to orders.
+    #[error("{reserved} are reserved for orders: the count can't be lower")]
+    BelowReserved {
+        /// How many are set aside.
+        reserved: i64,
+    },
+    /// There is no count to put right.
+    #[error("this SKU is not tracked: receive it first")]
+    NotTracked,
+    /// An adjustment of nothing.
+    #[error("an adjustment must change the count")]
+    ChangesNothing,
+    /// A receipt of nothing, or a number beyond [`MAX_CHANGE`].
+    #[error("one change is 1 to {MAX_CHANGE} units")]
+    OutOfBounds,
+    /// There would be more than [`MAX_ON_HAND`].
+    #[error("there can be at most {MAX_ON_HAND} of a SKU")]
+    TooMany,
+    /// More is said to have shipped than was set aside.
+    #[error("only {reserved} are still reserved for this order")]
+    MoreThanReserved {
+        /// How many of the order's are still set aside.
+        reserved: u32,
+    },
+}
+
+/// What there is of a SKU, folded from its events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum Stock {
+    /// Nobody registered it: always available.
+    #[default]
+    Untracked,
+    /// It is counted.
+    Tracked(TrackedStock),
+}
+
+/// A SKU that is counted. Its size is that of its open reservations.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrackedStock {
+    /// How many lie on the shelf, those that are set aside too.
+    pub on_hand: i64,
+    /// How many of them are set aside: the sum of the reservations.
+    pub reserved: i64,
+    /// How many have shipped since it is tracked.
+    pub sold: i64,
+    /// What is set aside for whom. A reservation of which nothing is left is gone.
+    pub reservations: BTreeMap<OrderId, Reservation>,
+}
+
+/// What is set aside for an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// How many are still set aside, at least one.
+    pub quantity: u32,
+    /// How many have shipped.
+    pub shipped: u32,
+    /// Until when. Nothing happens by itself then: whoever made it releases it.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl TrackedStock {
+    /// How many can be reserved.
+    pub fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+}
+
+/// What a command changes: the events that come of it, none when what it asks for is already so.
+///
+/// What is asked for an order can thus be given twice; the second time changes nothing. On an untracked SKU nothing is noted
+/// for orders; what was sold of it before it was tracked never comes off its count.
+pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockRefusal> {
+    match (stock, command) {
+        (_, StockCommand::Receive(receipt)) => receive(stock, receipt),
+        (Stock::Untracked, StockCommand::Adjust(_)) => Err(StockRefusal::NotTracked),
+        (Stock::Untracked, StockCommand::Reserve(_) | StockCommand::Release { .. } | StockCommand::Commit { .. }) => {
+            Ok(vec![])
+        }
+        (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
+        (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
+        (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release(tracked, order_id)),
+        (Stock::Tracked(tracked), StockCommand::Commit { order_id, shipped }) => commit(tracked, order_id, shipped),
+    }
+}
+
+fn receive(stock: &Stock, receipt: StockReceived) -> Result<Vec<StockEvent>, StockRefusal> {
+    let on_hand = match stock {
+        Stock::Untracked => 0,
+        Stock::Tracked(tracked) => tracked.on_hand,
+    };
+    if !(1..=MAX_CHANGE).contains(&receipt.quantity) {
+        return Err(StockRefusal::OutOfBounds);
+    }
+    if on_hand.saturating_add(receipt.quantity.into()) > MAX_ON_HAND {
+        return Err(StockRefusal::TooMany);
+    }
+    Ok(vec![StockEvent::StockReceived(receipt)])
+}
+
+fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<StockEvent>, StockRefusal> {
+    let delta = adjustment.delta;
+    if delta == 0 {
+        return Err(StockRefusal::ChangesNothing);
+    }
+    if delta.unsigned_abs() > MAX_CHANGE.into() {
+        return Err(StockRefusal::OutOfBounds);
+    }
+    let on_hand = tracked.on_hand.saturating_add(delta);
+    if on_hand < tracked.reserved {
+        return Err(StockRefusal::BelowReserved { reserved: tracked.reserved });
+    }
+    if on_hand > MAX_ON_HAND {
+        return Err(StockRefusal::TooMany);
+    }
+    Ok(vec![StockEvent::StockAdjusted(adjustment)])
+}
+
+fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockEvent>, StockRefusal> {
+    if wanted.quantity == 0 || tracked.reservations.contains_key(&wanted.order_id) {
+        return Ok(vec![]);
+    }
+    if i64::from(wanted.quantity) > tracked.available() {
+        return Err(StockRefusal::NotEnough { available: tracked.available() });
+    }
+    Ok(vec![StockEvent::ReservationMade(wanted)])
+}
+
+fn release(tracked: &TrackedStock, order_id: OrderId) -> Vec<StockEvent> {
+    let open = tracked.reservations.get(&order_id).map(|reservation| reservation.quantity);
+    let released = open.map(|quantity| StockEvent::ReservationReleased(ReservationReleased { order_id, quantity }));
+    released.into_iter().collect()
+}
+
+fn commit(tracked: &TrackedStock, order_id: OrderId, shipped: u32) -> Result<Vec<StockEvent>, StockRefusal> {
+    let Some(reservation) = tracked.reservations.get(&order_id) else { return Ok(vec![]) };
+    let quantity = shipped.saturating_sub(reservation.shipped);
+    if quantity > reservation.quantity {
+        return Err(StockRefusal::MoreThanReserved { reserved: reservation.quantity });
+    }
+    Ok(match quantity {
+        0 => vec![],
+        quantity => vec![StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity })],
+    })
+}
+
+/// The stock after an event. An event that [`decide`] would not have made there changes as much as there is to change.
+pub fn evolve(stock: &mut Stock, event: StockEvent) {
+    if let (Stock::Untracked, StockEvent::StockReceived(_)) = (&*stock, &event) {
+        *stock = Stock::Tracked(TrackedStock::default());
+    }
+    match (stock, event) {
+        (Stock::Tracked(tracked), StockEvent::StockReceived(StockReceived { quantity })) => {
+            tracked.on_hand = tracked.on_hand.saturating_add(quantity.into());
+        }
+        (Stock::Tracked(tracked), StockEvent::StockAdjusted(StockAdjusted { delta, reason: _ })) => {
+            tracked.on_hand = tracked.on_hand.saturating_add(delta);
+        }
+        (Stock::Tracked(tracked), StockEvent::ReservationMade(ReservationMade { order_id, quantity, expires_at })) => {
+            let made = Reservation { quantity, shipped: 0, expires_at };
+            let before = tracked.reservations.insert(order_id, made);
+            tracked.reserved += i64::from(quantity) - before.map_or(0, |before| before.quantity.into());
+        }
+        (Stock::Tracked(tracked), StockEvent::ReservationReleased(ReservationReleased { order_id, quantity })) => {
+            tracked.take(&order_id, quantity);
+        }
+        (Stock::Tracked(tracked), StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity })) => {
+            let taken = tracked.take(&order_id, quantity);
+            if let Some(reservation) = tracked.reservations.get_mut(&order_id) {
+                reservation.shipped += taken;
+            }
+            tracked.on_hand -= i64::from(taken);
+            tracked.sold += i64::from(taken);
+        }
+        (
+            Stock::Untracked,
+            StockEvent::StockReceived(_)
+            | StockEvent::StockAdjusted(_)
+            | StockEvent::ReservationMade(_)
+            | StockEvent::ReservationReleased(_)
+            | StockEvent::ReservationCommitted(_),
+        ) => {}
+    }
+}
+
+impl TrackedStock {
+    /// Takes up to so many out of a reservation, and says how many those were.
+    fn take(&mut self, order_id: &OrderId, quantity: u32) -> u32 {
+        let Some(reservation) = self.reservations.get_mut(order_id) else { return 0 };
+        let taken = quantity.min(reservation.quantity);
+        reservation.quantity -= taken;
+        self.reserved -= i64::from(taken);
+        if reservation.quantity == 0 {
+            self.reservations.remove(order_id);
+        }
+        taken
+    }
+}
+
+/// The stock as cqrs-es sees it: a shell that passes on to [`decide`] and [`evolve`].
+impl cqrs_es::Aggregate for Stock {
+    const TYPE: &'static str = "stock";
+    type Command = StockCommand;
+    type Event = StockEvent;
+    type Error = StockRefusal;
+    type Services = ();
+
+    async fn handle(&mut self, command: StockCommand, (): &(), sink: &EventSink<Self>) -> Result<(), StockRefusal> {
+        for event in decide(self, command)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: StockEvent) {
+        evolve(self, event);
+    }
+}
+
+#[cfg(test)]
+mod tests;
