@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use domain::{Order, OrderCommand, OrderId, PostedOrder, decide};
-use event_store::{AppendError, Executed, Loaded, Metadata, Outcome};
+use event_store::{AppendError, Executed, Loaded, Outcome};
 use http::{HeaderValue, StatusCode, header};
 use problem::{Problem, Trace};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::idempotency::{self, Keyed};
-use crate::{Commands, body, refusal};
+use crate::{Commands, body, metadata, refusal};
 
 /// The answer to an order that is stored.
 #[derive(Serialize)]
@@ -42,12 +42,7 @@ pub(crate) async fn create_order(
         Some(given) => given,
         None => OrderId::parse(Uuid::now_v7().to_string()).map_err(Problem::internal)?,
     };
-    let metadata = Metadata {
-        actor: Some("shop".to_owned()),
-        correlation_id: Some(trace.trace_id().to_owned()),
-        causation_id: None,
-        traceparent: Some(trace.traceparent().to_owned()),
-    };
+    let metadata = metadata(&trace);
     // Most orders are new: that is taken for granted, and the append says if it was wrong.
     let executed = commands
         .store

@@ -1,15 +1,26 @@
 //! The write side: one file per command, each from the request to the stored event and its answer.
 
+mod add_note;
 mod body;
+mod cancel_order;
 mod create_order;
+mod deliver_order;
 mod idempotency;
+mod order_command;
+mod precondition;
+mod receive_return;
 mod refusal;
+mod refused_order;
+mod request_refund;
+mod request_return;
+mod ship_order;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use event_store::EventStore;
+use event_store::{EventStore, Metadata};
+use problem::Trace;
 
 /// What commands work with.
 struct Commands {
@@ -20,6 +31,25 @@ struct Commands {
 /// The POST routes.
 pub fn routes(store: EventStore) -> Router {
     let commands = Commands { store, in_flight: idempotency::InFlight::default() };
-    // Each request clones it.
-    Router::new().route("/orders", post(create_order::create_order)).with_state(Arc::new(commands))
+    Router::new()
+        .route("/orders", post(create_order::create_order))
+        .route("/orders/{order_id}/cancel", post(cancel_order::cancel_order))
+        .route("/orders/{order_id}/ship", post(ship_order::ship_order))
+        .route("/orders/{order_id}/deliver", post(deliver_order::deliver_order))
+        .route("/orders/{order_id}/returns", post(request_return::request_return))
+        .route("/orders/{order_id}/returns/{return_id}/receive", post(receive_return::receive_return))
+        .route("/orders/{order_id}/refunds", post(request_refund::request_refund))
+        .route("/orders/{order_id}/notes", post(add_note::add_note))
+        // Each request clones it.
+        .with_state(Arc::new(commands))
+}
+
+/// Who asks and why, for the events that come of a request.
+fn metadata(trace: &Trace) -> Metadata {
+    Metadata {
+        actor: Some("shop".to_owned()),
+        correlation_id: Some(trace.trace_id().to_owned()),
+        causation_id: None,
+        traceparent: Some(trace.traceparent().to_owned()),
+    }
 }

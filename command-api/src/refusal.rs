@@ -6,10 +6,12 @@ use domain::{Refusal, Rejection};
 use event_store::{AppendError, ExecuteError, ReadError};
 use problem::{FieldError, Problem};
 
-/// When it is worth coming back.
-const SOON: Duration = Duration::from_secs(1);
+use crate::refused_order;
 
-/// A body that is no order.
+/// When it is worth coming back.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// A body that is not what it should be.
 pub(crate) fn rejected(rejection: Rejection) -> Problem {
     match rejection {
         Rejection::Malformed(error) => Problem::malformed(error.to_string()),
@@ -25,22 +27,29 @@ pub(crate) fn rejected(rejection: Rejection) -> Problem {
 /// A command that came to nothing.
 pub(crate) fn failed(error: ExecuteError<Refusal>) -> Problem {
     match error {
-        ExecuteError::Refused(refusal @ Refusal::ExistsWithOtherContent) => {
-            Problem::conflict("order-exists", refusal.to_string())
-        }
-        ExecuteError::Refused(refusal @ Refusal::NoSuchOrder) => Problem::not_found(refusal.to_string()),
-        ExecuteError::Contended { current_version } => {
-            let detail = "others changed it at the same time; look at it again and decide anew";
-            Problem::conflict("conflict", detail).with("currentVersion", current_version)
-        }
+        ExecuteError::Refused(refusal) => refused_order::problem(&refusal, &[], None),
+        ExecuteError::Contended { current_version } => contended(current_version),
         ExecuteError::Append(error) => not_appended(error),
+        ExecuteError::Read(error) => not_read(error),
+        ExecuteError::Encode(error) => Problem::internal(error),
+    }
+}
+
+/// A stream that others changed each time it was tried.
+pub(crate) fn contended(current_version: i64) -> Problem {
+    let detail = "others changed it at the same time; look at it again and decide anew";
+    Problem::conflict("conflict", detail).with("currentVersion", current_version)
+}
+
+/// A stream that could not be read, so that nothing was decided on it.
+pub(crate) fn not_read(error: ReadError) -> Problem {
+    match error {
         // An event of a newer version, most likely: another try finds it again.
-        ExecuteError::Read(error @ ReadError::Decode(_)) => Problem::internal(error),
-        ExecuteError::Read(error @ ReadError::Database(_)) => {
+        ReadError::Decode(_) => Problem::internal(error),
+        ReadError::Database(_) => {
             Problem::unavailable("database-unavailable", "the database failed; nothing was stored", SOON)
                 .caused_by(error)
         }
-        ExecuteError::Encode(error) => Problem::internal(error),
     }
 }
 
