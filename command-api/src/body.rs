@@ -21,15 +21,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A request that says its body is JSON, and the body.
 pub(crate) async fn read_json(request: Request) -> Result<(Parts, Bytes), Problem> {
     let (head, body) = request.into_parts();
-    let content_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    if !content_type.is_some_and(is_json) {
-        return Err(Problem::unsupported_media_type("the body must be application/json, and Content-Type must say so"));
+    if !says_json(&head) {
+        return Err(not_json());
     }
-    let body = tokio::time::timeout(PATIENCE, read(body)).await.unwrap_or_else(|_| {
+    Ok((head, read_in_time(body).await?))
+}
+
+/// A request that may leave its body out: `{}` then.
+pub(crate) async fn read_optional_json(request: Request) -> Result<(Parts, Bytes), Problem> {
+    let (head, body) = request.into_parts();
+    // Some clients give a type even to nothing.
+    let body = read_in_time(body).await?;
+    match body.is_empty() {
+        true => Ok((head, Bytes::from_static(b"{}"))),
+        false if says_json(&head) => Ok((head, body)),
+        false => Err(not_json()),
+    }
+}
+
+fn not_json() -> Problem {
+    Problem::unsupported_media_type("the body must be application/json, and Content-Type must say so")
+}
+
+fn says_json(head: &Parts) -> bool {
+    head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).is_some_and(is_json)
+}
+
+async fn read_in_time(body: Body) -> Result<Bytes, Problem> {
+    tokio::time::timeout(PATIENCE, read(body)).await.unwrap_or_else(|_| {
         let took_too_long = format!("the body did not arrive within {} s", PATIENCE.as_secs());
         Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request Timeout").detail(took_too_long))
-    })?;
-    Ok((head, body))
+    })
 }
 
 fn is_json(content_type: &[u8]) -> bool {
@@ -79,6 +101,24 @@ mod tests {
         {
             assert_eq!(read_as(other, Body::from("{}")).await, Err(415), "{other:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_may_be_left_out_is_an_empty_object_then() {
+        let read = async |content_type: Option<&str>, body: &'static str| {
+            let mut request = Request::post("/orders/a/cancel");
+            if let Some(content_type) = content_type {
+                request = request.header(header::CONTENT_TYPE, content_type);
+            }
+            let read = read_optional_json(request.body(Body::from(body)).unwrap()).await;
+            read.map(|(_, body)| body).map_err(|problem| problem.status().as_u16())
+        };
+        for nothing in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
+            assert_eq!(read(nothing, "").await, Ok(Bytes::from("{}")), "{nothing:?}");
+        }
+        assert_eq!(read(Some("application/json"), "{ }").await, Ok(Bytes::from("{ }")));
+        assert_eq!(read(None, "{}").await, Err(415));
+        assert_eq!(read(Some("text/plain"), "{}").await, Err(415));
     }
 
     #[tokio::test]

@@ -19,8 +19,6 @@ use crate::idempotency::{self, Keyed};
 use crate::precondition::Precondition;
 use crate::{Commands, body, metadata, refusal};
 
-/// How many folded SKUs are remembered: those that change at the same time.
-pub(crate) const REMEMBERED: usize = 1_024;
 /// How often a change is decided anew because somebody wrote without waiting for a turn.
 const ATTEMPTS: u32 = 5;
 

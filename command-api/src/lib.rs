@@ -1,11 +1,20 @@
 //! The write side: one file per command, each from the request to the stored event and its answer.
 
+mod add_note;
 mod body;
+mod cancel_order;
 mod change_stock;
 mod create_order;
+mod deliver_order;
 mod idempotency;
+mod order_command;
 mod precondition;
+mod receive_return;
 mod refusal;
+mod refused_order;
+mod request_refund;
+mod request_return;
+mod ship_order;
 
 use std::sync::Arc;
 
@@ -22,14 +31,20 @@ struct Commands {
     in_flight: idempotency::InFlight,
 }
 
-/// The POST routes.
-pub fn routes(store: EventStore) -> Router {
-    let stock = SingleWriter::new(store.clone(), change_stock::REMEMBERED);
+/// The POST routes. `stock` is best the one that others in this process decide about units with.
+pub fn routes(store: EventStore, stock: SingleWriter<Stock>) -> Router {
     let commands = Commands { store, stock, in_flight: idempotency::InFlight::default() };
     Router::new()
         .route("/orders", post(create_order::create_order))
         .route("/stock/{sku}/receive", post(change_stock::receive_stock))
         .route("/stock/{sku}/adjust", post(change_stock::adjust_stock))
+        .route("/orders/{order_id}/cancel", post(cancel_order::cancel_order))
+        .route("/orders/{order_id}/ship", post(ship_order::ship_order))
+        .route("/orders/{order_id}/deliver", post(deliver_order::deliver_order))
+        .route("/orders/{order_id}/returns", post(request_return::request_return))
+        .route("/orders/{order_id}/returns/{return_id}/receive", post(receive_return::receive_return))
+        .route("/orders/{order_id}/refunds", post(request_refund::request_refund))
+        .route("/orders/{order_id}/notes", post(add_note::add_note))
         // Each request clones it.
         .with_state(Arc::new(commands))
 }

@@ -6,6 +6,8 @@ use domain::{Refusal, Rejection};
 use event_store::{AppendError, ExecuteError, ReadError};
 use problem::{FieldError, Problem};
 
+use crate::refused_order;
+
 /// When it is worth coming back.
 pub(crate) const SOON: Duration = Duration::from_secs(1);
 
@@ -25,10 +27,7 @@ pub(crate) fn rejected(rejection: Rejection) -> Problem {
 /// A command that came to nothing.
 pub(crate) fn failed(error: ExecuteError<Refusal>) -> Problem {
     match error {
-        ExecuteError::Refused(refusal @ Refusal::ExistsWithOtherContent) => {
-            Problem::conflict("order-exists", refusal.to_string())
-        }
-        ExecuteError::Refused(refusal @ Refusal::NoSuchOrder) => Problem::not_found(refusal.to_string()),
+        ExecuteError::Refused(refusal) => refused_order::problem(&refusal, &[], None),
         ExecuteError::Contended { current_version } => contended(current_version),
         ExecuteError::Append(error) => not_appended(error),
         ExecuteError::Read(error) => not_read(error),

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use domain::stock::{ReservationMade, Stock, StockEvent};
 use domain::{OrderId, stock};
-use event_store::{AppendSettings, EventStore, Loaded, Metadata};
+use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ impl Shop {
     async fn new() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let routes = command_api::routes(store.clone()).layer(problem::layer());
+        let routes = command_api::routes(store.clone(), SingleWriter::new(store.clone(), 100)).layer(problem::layer());
         Self { _database: database, store, routes }
     }
 

@@ -74,11 +74,11 @@ impl Reader {
         self.note(format!("{}/{}", self.path, found.name), code, message);
     }
 
-    /// Reads what stands at `items/index`, with pointers that say so.
-    pub(crate) fn within<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+    /// Reads one element of an array, with pointers that say so.
+    pub(crate) fn within<T>(&mut self, array: &Found<'_>, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.path.len();
         // Writing to a String can't fail.
-        let _ = write!(self.path, "/items/{index}");
+        let _ = write!(self.path, "/{}/{index}", array.name);
         let value = read(self);
         self.path.truncate(outer);
         value

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Ids are 1 to 128 characters of `A-Z a-z 0-9 . _ : -`: they stand in URLs, message attributes and mail subjects as
 /// they are.
@@ -50,6 +51,13 @@ macro_rules! id {
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        /// An id that was made for something that came without one.
+        impl From<Uuid> for $name {
+            fn from(made: Uuid) -> Self {
+                Self(made.to_string())
             }
         }
 

@@ -24,5 +24,6 @@ pub use order::{
     PaymentStatus, PaymentVoided, PlacedOrder, PostedOrder, Refund, RefundDemand, RefundRequested, Refusal, Rejection,
     RejectionReason, ReservedUnits, Return, ReturnReceived, ReturnRequested, ReturnsStatus, SagaStep, Shipment,
     ShipmentDemand, Shortage, Stage, StockReleased, StockReservationFailed, StockReserved, StockState, TRANSITIONS,
-    UndoReason, Verb, Violation, allowed_at, decide, evolve,
+    UndoReason, Verb, Violation, allowed_at, decide, evolve, parse_cancellation, parse_note, parse_nothing,
+    parse_refund, parse_return, parse_shipment,
 };

@@ -4,8 +4,9 @@
 //! - `state`: what it is, folded from that by [`evolve`].
 //! - `decide`: what each command comes to; `intervene` has the operators' part of it.
 //! - `transitions`: what people may ask for, and when, as one table.
-//! - `posted`: how a client's bytes become an order.
+//! - `posted`: how a client's bytes become an order; `asked`: how they become what is asked of one.
 
+mod asked;
 mod decide;
 mod event;
 mod evolve;
@@ -16,6 +17,7 @@ mod transitions;
 
 use cqrs_es::event_sink::EventSink;
 
+pub use asked::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
 pub use decide::{OrderCommand, RefundDemand, Refusal, ShipmentDemand, decide};
 pub use event::{
     CancellationRequested, LineQuantity, MailTemplate, NoteAdded, NotificationFailed, NotificationSent,

@@ -1,23 +1,27 @@
-//! One order with its lines and mails, and a customer's orders, newest first.
+//! One order with all that hangs on it, and a customer's orders, newest first.
 //!
 //! | item | pk | sk | gsi1 |
 //! |---|---|---|---|
 //! | the order | `ORDER#id` | `#META` | `CUSTOMER#customer` / `created-at#id` |
 //! | a line | `ORDER#id` | `LINE#001` | |
+//! | a shipment, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
+//!
+//! How far an order is follows from rules that are the domain's: the order's item keeps the folded order, without texts, and
+//! every event goes through [`domain::evolve`].
 
+mod items;
 mod routes;
+mod view;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::{
-    Currency, EmailAddress, JsonText, MailOutcome, Money, NotificationFailed, NotificationSent, Order, OrderConfirmed,
-    OrderCreated, OrderEvent, OrderStatus,
-};
+use domain::{Order, OrderCreated, OrderEvent, RefundId};
 use read_models::{Item, Key};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
-use uuid::Uuid;
 
+use self::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
 use crate::projection::{Fold, FoldError, Follows, Items, Projection};
 
 pub(crate) const PROJECTION: Projection =
@@ -27,76 +31,16 @@ type Fact = crate::projection::Fact<Order>;
 
 const META: &str = "#META";
 
-/// The order itself, without what its other items hold.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OrderItem {
-    order_id: String,
-    customer_id: String,
-    status: OrderStatus,
-    version: i64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    total: Amount,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    customer_email: Option<EmailAddress>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    notes: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    metadata: Option<JsonText>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LineItem {
-    line_number: usize,
-    sku: String,
-    title: String,
-    quantity: u32,
-    unit_price: Amount,
-    line_total: Amount,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    metadata: Option<JsonText>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MailItem {
-    notification_id: Uuid,
-    template: String,
-    status: MailOutcome,
-    at: DateTime<Utc>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recipient: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider_message_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-/// An amount as answers have it: a decimal text with its currency.
-#[derive(Debug, Serialize, Deserialize)]
-struct Amount {
-    amount: String,
-    currency: Currency,
-}
-
-impl From<Money> for Amount {
-    fn from(money: Money) -> Self {
-        Self { amount: money.to_string(), currency: money.currency() }
-    }
-}
-
 fn collection(order_id: &str) -> String {
     format!("ORDER#{order_id}")
 }
 
-fn meta_key(order_id: &str) -> Key {
-    Key::new(collection(order_id), META)
-}
-
 fn customer(customer_id: &str) -> String {
     format!("CUSTOMER#{customer_id}")
+}
+
+fn key(fact: &Fact, sk: impl Into<String>) -> Key {
+    Key::new(collection(&fact.stream_id), sk)
 }
 
 /// Sorts as the time does: always the same number of digits.
@@ -104,116 +48,141 @@ fn sortable(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// Every event changes the order's own item; these change another one that is there, too.
 fn needs(fact: &Fact) -> Vec<Key> {
-    match fact.event {
-        OrderEvent::OrderCreated(_) => vec![],
-        OrderEvent::OrderConfirmed(_) | OrderEvent::NotificationSent(_) | OrderEvent::NotificationFailed(_) => {
-            vec![meta_key(&fact.stream_id)]
-        }
-    }
+    let part = match &fact.event {
+        OrderEvent::OrderCreated(_) => return vec![],
+        OrderEvent::ReturnReceived(received) => Some(format!("RETURN#{}", received.return_id)),
+        OrderEvent::PaymentRefunded(refunded) => Some(format!("REFUND#{}", refunded.refund_id)),
+        OrderEvent::StockReserved(_)
+        | OrderEvent::StockReservationFailed(_)
+        | OrderEvent::StockReleased(_)
+        | OrderEvent::PaymentAuthorized(_)
+        | OrderEvent::PaymentDeclined(_)
+        | OrderEvent::PaymentOutcomeUnknown(_)
+        | OrderEvent::PaymentVoided(_)
+        | OrderEvent::PaymentCaptured(_)
+        | OrderEvent::RefundRequested(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancellationRequested(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderShipped(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::ReturnRequested(_)
+        | OrderEvent::NotificationSent(_)
+        | OrderEvent::NotificationFailed(_)
+        | OrderEvent::NoteAdded(_)
+        | OrderEvent::OperatorIntervened(_) => None,
+    };
+    [META.to_owned()].into_iter().chain(part).map(|sk| key(fact, sk)).collect()
 }
 
 fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
+    if let OrderEvent::OrderCreated(content) = &fact.event {
+        return create(items, fact, content);
+    }
+    let mut order: OrderItem = get(items, fact, META)?;
+    let currency = order.currency();
+    if !order.apply(fact) {
+        // An earlier build folded it, and kept less than this takes: it has to be rebuilt.
+        return Err(FoldError::Missing { position: fact.position, key: key(fact, "#META, with the folded order") });
+    }
+    put_order(items, fact, &order)?;
     match &fact.event {
-        OrderEvent::OrderCreated(content) => create(items, fact, content),
-        OrderEvent::OrderConfirmed(OrderConfirmed {}) => {
-            change(items, fact, |order| order.status = OrderStatus::Confirmed)
+        OrderEvent::OrderShipped(shipped) => {
+            put(items, fact, format!("SHIPMENT#{}", shipped.shipment_id), &ShipmentItem::new(fact, shipped))
         }
+        OrderEvent::ReturnRequested(requested) => {
+            put(items, fact, format!("RETURN#{}", requested.return_id), &ReturnItem::new(fact, requested))
+        }
+        OrderEvent::ReturnReceived(received) => {
+            let sk = format!("RETURN#{}", received.return_id);
+            let mut back: ReturnItem = get(items, fact, &sk)?;
+            back.received_at = Some(fact.recorded_at);
+            put(items, fact, sk, &back)?;
+            if received.refund_minor == 0 {
+                return Ok(());
+            }
+            let refund_id = RefundId::of_return(&received.return_id);
+            let refund = RefundItem::new(fact, &refund_id, received.refund_minor, currency, None);
+            put(items, fact, format!("REFUND#{refund_id}"), &refund)
+        }
+        OrderEvent::RefundRequested(requested) => {
+            let refund_id = &requested.refund_id;
+            let refund = RefundItem::new(fact, refund_id, requested.amount_minor, currency, requested.reason.clone());
+            put(items, fact, format!("REFUND#{refund_id}"), &refund)
+        }
+        OrderEvent::PaymentRefunded(refunded) => {
+            let sk = format!("REFUND#{}", refunded.refund_id);
+            let mut refund: RefundItem = get(items, fact, &sk)?;
+            refund.refunded_at = Some(fact.recorded_at);
+            put(items, fact, sk, &refund)
+        }
+        OrderEvent::NoteAdded(note) => put(items, fact, format!("NOTE#{}", note.note_id), &NoteItem::new(fact, note)),
         OrderEvent::NotificationSent(sent) => {
-            put_mail(items, fact, &MailItem::sent(fact, sent))?;
-            change(items, fact, |_| {})
+            put(items, fact, format!("MAIL#{}", sent.notification_id), &MailItem::sent(fact, sent))
         }
         OrderEvent::NotificationFailed(failed) => {
-            put_mail(items, fact, &MailItem::failed(fact, failed))?;
-            change(items, fact, |_| {})
+            put(items, fact, format!("MAIL#{}", failed.notification_id), &MailItem::failed(fact, failed))
         }
+        OrderEvent::OrderCreated(_)
+        | OrderEvent::StockReserved(_)
+        | OrderEvent::StockReservationFailed(_)
+        | OrderEvent::StockReleased(_)
+        | OrderEvent::PaymentAuthorized(_)
+        | OrderEvent::PaymentDeclined(_)
+        | OrderEvent::PaymentOutcomeUnknown(_)
+        | OrderEvent::PaymentVoided(_)
+        | OrderEvent::PaymentCaptured(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancellationRequested(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::OperatorIntervened(_) => Ok(()),
     }
 }
 
 fn create(items: &mut Items, fact: &Fact, content: &OrderCreated) -> Result<(), FoldError> {
-    let order = OrderItem {
-        order_id: fact.stream_id.clone(),
-        customer_id: content.customer_id.to_string(),
-        status: OrderStatus::Pending,
-        version: fact.version,
-        created_at: fact.recorded_at,
-        updated_at: fact.recorded_at,
-        total: content.total().into(),
-        customer_email: content.customer_email.clone(),
-        notes: content.notes.clone(),
-        metadata: content.metadata.clone(),
-    };
-    put_order(items, fact, &order)?;
+    put_order(items, fact, &OrderItem::new(fact, content))?;
     for (line_number, line) in (1..).zip(&content.lines) {
-        let item = LineItem {
-            line_number,
-            sku: line.sku.to_string(),
-            title: line.title.clone(),
-            quantity: line.quantity,
-            unit_price: line.unit_price(content.currency).into(),
-            line_total: line.total(content.currency).into(),
-            metadata: line.metadata.clone(),
-        };
-        put(items, fact, format!("LINE#{line_number:03}"), None, &item)?;
+        put(items, fact, format!("LINE#{line_number:03}"), &LineItem::new(line_number, line, content.currency))?;
     }
     Ok(())
 }
 
-/// Changes the order's own item, which every event moves to its version.
-fn change(items: &mut Items, fact: &Fact, change: impl FnOnce(&mut OrderItem)) -> Result<(), FoldError> {
-    let key = meta_key(&fact.stream_id);
-    let Some(item) = items.get(&key) else {
-        return Err(FoldError::Missing { position: fact.position, key });
-    };
-    let mut order: OrderItem = item.read()?;
-    change(&mut order);
-    order.version = fact.version;
-    order.updated_at = fact.recorded_at;
-    put_order(items, fact, &order)
+/// An item that an earlier event of the order wrote.
+fn get<T: DeserializeOwned>(items: &Items, fact: &Fact, sk: &str) -> Result<T, FoldError> {
+    let key = key(fact, sk);
+    match items.get(&key) {
+        Some(item) => Ok(item.read()?),
+        None => Err(FoldError::Missing { position: fact.position, key }),
+    }
 }
 
 fn put_order(items: &mut Items, fact: &Fact, order: &OrderItem) -> Result<(), FoldError> {
     let by_customer =
         Key::new(customer(&order.customer_id), format!("{}#{}", sortable(order.created_at), order.order_id));
-    put(items, fact, META.to_owned(), Some(by_customer), order)
+    put_indexed(items, fact, META.to_owned(), Some(by_customer), order)
 }
 
-fn put_mail(items: &mut Items, fact: &Fact, mail: &MailItem) -> Result<(), FoldError> {
-    put(items, fact, format!("MAIL#{}", mail.notification_id), None, mail)
+fn put(items: &mut Items, fact: &Fact, sk: String, body: &impl Serialize) -> Result<(), FoldError> {
+    put_indexed(items, fact, sk, None, body)
 }
 
-fn put(items: &mut Items, fact: &Fact, sk: String, gsi1: Option<Key>, body: &impl Serialize) -> Result<(), FoldError> {
+fn put_indexed(
+    items: &mut Items,
+    fact: &Fact,
+    sk: String,
+    gsi1: Option<Key>,
+    body: &impl Serialize,
+) -> Result<(), FoldError> {
     items.put(Item {
-        key: Key::new(collection(&fact.stream_id), sk),
+        key: key(fact, sk),
         index_keys: [gsi1, None, None],
         version: fact.position,
         body: to_raw_value(body)?,
     });
     Ok(())
-}
-
-impl MailItem {
-    fn sent(fact: &Fact, sent: &NotificationSent) -> Self {
-        Self {
-            notification_id: sent.notification_id,
-            template: sent.template.name().to_owned(),
-            status: MailOutcome::Sent,
-            at: fact.recorded_at,
-            recipient: Some(sent.recipient.clone()),
-            provider_message_id: Some(sent.provider_message_id.clone()),
-            reason: None,
-        }
-    }
-
-    fn failed(fact: &Fact, failed: &NotificationFailed) -> Self {
-        Self {
-            notification_id: failed.notification_id,
-            template: failed.template.name().to_owned(),
-            status: MailOutcome::Failed,
-            at: fact.recorded_at,
-            recipient: None,
-            provider_message_id: None,
-            reason: Some(failed.reason.clone()),
-        }
-    }
 }

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use domain::{Order, OrderEvent};
+use domain::{Order, OrderEvent, Verb};
 use event_store::StoredEvent;
 use problem::Problem;
 use serde::Serialize;
@@ -63,6 +63,12 @@ impl TryFrom<StoredEvent> for Entry {
             Ok(OrderEvent::OrderCreated(mut content)) => {
                 content.payment_token = None;
                 to_raw_value(&content)?
+            }
+            Ok(OrderEvent::OperatorIntervened(mut intervened)) => {
+                if let Verb::Retry { payment_token } = &mut intervened.verb {
+                    *payment_token = None;
+                }
+                to_raw_value(&intervened)?
             }
             // An event that is not known here is shown as it is stored.
             Ok(_) | Err(_) => content(&event)?,

@@ -9,9 +9,9 @@ use crate::fields::{Fields, Found, Reader, read_body};
 use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, OrderCreated, OrderId, OrderLine, PaymentToken, Sku};
 
 /// How many lines an order may have.
-const MAX_ITEMS: usize = 500;
+pub(super) const MAX_ITEMS: usize = 500;
 /// How many of one line.
-const MAX_QUANTITY: u32 = 1_000_000;
+pub(super) const MAX_QUANTITY: u32 = 1_000_000;
 const MAX_TITLE_CHARS: usize = 500;
 const MAX_NOTES_CHARS: usize = 4_000;
 
@@ -117,7 +117,9 @@ fn read_items(
     let mut lines = Vec::with_capacity(items.len());
     let mut sum = currency.map(|currency| Money::from_minor(0, currency));
     for (index, item) in items.into_iter().enumerate() {
-        let Some((line, total)) = reader.within(index, |reader| read_line(reader, item, currency)) else { continue };
+        let Some((line, total)) = reader.within(found, index, |reader| read_line(reader, item, currency)) else {
+            continue;
+        };
         sum = sum.zip(total).and_then(|(sum, total)| sum.checked_add(total));
         lines.push(line);
     }

@@ -9,11 +9,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::{Index, Table};
+use read_models::{Index, Item, Table};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::{LineItem, META, MailItem, OrderItem, PROJECTION, collection, customer};
+use super::items::OrderItem;
+use super::view::OrderView;
+use super::{PROJECTION, collection, customer};
 use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query, unavailable};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
@@ -28,19 +29,10 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/customers/{customer_id}/orders", get(customers_orders))
 }
 
-/// An order with everything that hangs on it.
-#[derive(Serialize)]
-struct OrderView {
-    #[serde(flatten)]
-    order: OrderItem,
-    lines: Vec<LineItem>,
-    mails: Vec<MailItem>,
-}
-
-/// A page of orders, each without its lines and mails.
+/// A page of orders, each without what hangs on it.
 #[derive(Serialize)]
 struct OrdersPage {
-    items: Vec<Box<RawValue>>,
+    items: Vec<OrderItem>,
     cursor: Option<String>,
 }
 
@@ -62,18 +54,11 @@ async fn order(
     let order_id = order_id(path)?;
     reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
     let items = TABLE.collection(reads.pool(), &collection(order_id.as_str())).await.map_err(unavailable)?;
-    let (mut order, mut lines, mut mails) = (None, Vec::new(), Vec::new());
-    for item in &items {
-        match item.key.sk.split('#').next() {
-            _ if item.key.sk == META => order = Some(item.read::<OrderItem>().map_err(Problem::internal)?),
-            Some("LINE") => lines.push(item.read().map_err(Problem::internal)?),
-            Some("MAIL") => mails.push(item.read().map_err(Problem::internal)?),
-            Some(_) | None => {}
-        }
-    }
-    let Some(order) = order else { return Err(Problem::not_found(format!("there is no order {order_id}"))) };
-    let etag = format!("\"{}\"", order.version);
-    Ok(([(header::ETAG, etag)], Json(OrderView { order, lines, mails })).into_response())
+    let Some(view) = OrderView::of(&items)? else {
+        return Err(Problem::not_found(format!("there is no order {order_id}")));
+    };
+    let etag = format!("\"{}\"", view.order.version);
+    Ok(([(header::ETAG, etag)], Json(view)).into_response())
 }
 
 async fn orders(
@@ -119,5 +104,12 @@ async fn page(
         .query_newest_first(reads.pool(), Index::Gsi1, &customer(customer_id), limit, asked.cursor.as_deref())
         .await
         .map_err(page_problem)?;
-    Ok(Json(OrdersPage { items: page.items.into_iter().map(|item| item.body).collect(), cursor: page.cursor }))
+    let items = page.items.iter().map(shown).collect::<Result<_, _>>().map_err(Problem::internal)?;
+    Ok(Json(OrdersPage { items, cursor: page.cursor }))
+}
+
+fn shown(item: &Item) -> Result<OrderItem, serde_json::Error> {
+    let mut order: OrderItem = item.read()?;
+    order.folded = None;
+    Ok(order)
 }

@@ -1,0 +1,31 @@
+//! `POST /orders/{id}/notes`: somebody writes something down.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use domain::{OrderCommand, PlacedOrder, Rejection, parse_note};
+use http::StatusCode;
+use problem::{Problem, Trace};
+use uuid::Uuid;
+
+use crate::order_command::{Asked, Route, carry_out, order_id};
+use crate::{Commands, body};
+
+const ROUTE: Route = Route { scope: "shop POST /orders/notes", success: StatusCode::CREATED };
+
+pub(crate) async fn add_note(
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<String>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let order_id = order_id(path)?;
+    carry_out(commands, ROUTE, order_id, trace, body::read_json(request).await?, ask).await
+}
+
+fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+    let note = parse_note(body, made)?;
+    Ok(Asked { names: Some(("noteId", note.note_id.to_string())), lines: vec![], command: OrderCommand::AddNote(note) })
+}

@@ -1,0 +1,30 @@
+//! `POST /orders/{id}/cancel`: somebody wants the order called off.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use domain::{OrderCommand, PlacedOrder, Rejection, parse_cancellation};
+use http::StatusCode;
+use problem::{Problem, Trace};
+use uuid::Uuid;
+
+use crate::order_command::{Asked, Route, carry_out, order_id};
+use crate::{Commands, body};
+
+const ROUTE: Route = Route { scope: "shop POST /orders/cancel", success: StatusCode::ACCEPTED };
+
+pub(crate) async fn cancel_order(
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<String>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let order_id = order_id(path)?;
+    carry_out(commands, ROUTE, order_id, trace, body::read_optional_json(request).await?, ask).await
+}
+
+fn ask(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<Asked, Rejection> {
+    Ok(Asked::for_order(OrderCommand::CancelOrder(parse_cancellation(body)?)))
+}

@@ -1,0 +1,31 @@
+//! `POST /orders/{id}/deliver`: all of the order arrived.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use domain::{OrderCommand, PlacedOrder, Rejection, parse_nothing};
+use http::StatusCode;
+use problem::{Problem, Trace};
+use uuid::Uuid;
+
+use crate::order_command::{Asked, Route, carry_out, order_id};
+use crate::{Commands, body};
+
+const ROUTE: Route = Route { scope: "shop POST /orders/deliver", success: StatusCode::OK };
+
+pub(crate) async fn deliver_order(
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<String>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let order_id = order_id(path)?;
+    carry_out(commands, ROUTE, order_id, trace, body::read_optional_json(request).await?, ask).await
+}
+
+fn ask(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<Asked, Rejection> {
+    parse_nothing(body)?;
+    Ok(Asked::for_order(OrderCommand::DeliverOrder))
+}

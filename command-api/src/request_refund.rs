@@ -1,0 +1,35 @@
+//! `POST /orders/{id}/refunds`: the customer gets money back.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use domain::{OrderCommand, PlacedOrder, Rejection, parse_refund};
+use http::StatusCode;
+use problem::{Problem, Trace};
+use uuid::Uuid;
+
+use crate::order_command::{Asked, Route, carry_out, order_id};
+use crate::{Commands, body};
+
+const ROUTE: Route = Route { scope: "shop POST /orders/refunds", success: StatusCode::ACCEPTED };
+
+pub(crate) async fn request_refund(
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<String>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let order_id = order_id(path)?;
+    carry_out(commands, ROUTE, order_id, trace, body::read_json(request).await?, ask).await
+}
+
+fn ask(body: &[u8], order: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+    let demand = parse_refund(body, made, order.content.currency)?;
+    Ok(Asked {
+        names: Some(("refundId", demand.refund_id.to_string())),
+        lines: vec![],
+        command: OrderCommand::RequestRefund(demand),
+    })
+}

@@ -1,0 +1,35 @@
+//! `POST /orders/{id}/ship`: some of the order is sent, or all that is left of it.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use domain::{OrderCommand, PlacedOrder, Rejection, parse_shipment};
+use http::StatusCode;
+use problem::{Problem, Trace};
+use uuid::Uuid;
+
+use crate::order_command::{Asked, Route, carry_out, order_id};
+use crate::{Commands, body};
+
+const ROUTE: Route = Route { scope: "shop POST /orders/ship", success: StatusCode::ACCEPTED };
+
+pub(crate) async fn ship_order(
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<String>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let order_id = order_id(path)?;
+    carry_out(commands, ROUTE, order_id, trace, body::read_json(request).await?, ask).await
+}
+
+fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+    let demand = parse_shipment(body, made)?;
+    Ok(Asked {
+        names: Some(("shipmentId", demand.shipment_id.to_string())),
+        lines: demand.lines.clone().unwrap_or_default(),
+        command: OrderCommand::ShipOrder(demand),
+    })
+}

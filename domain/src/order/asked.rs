@@ -1,0 +1,137 @@
+//! What is asked of an order that is there: from a client's bytes to a command, with every violation in one answer.
+//!
+//! Whatever gets a name of its own may be named by the client. `made` is the id for what comes without one.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::decide::{RefundDemand, ShipmentDemand};
+use super::event::{CancellationRequested, LineQuantity, NoteAdded, ReturnRequested};
+use super::posted::{MAX_ITEMS, MAX_QUANTITY, Rejection};
+use crate::fields::{Found, Reader, read_body};
+use crate::{Currency, InvalidId, Money, NoteId, RefundId, ReturnId, ShipmentId};
+
+const MAX_REASON_CHARS: usize = 500;
+const MAX_CARRIER_CHARS: usize = 100;
+const MAX_TRACKING_CHARS: usize = 200;
+const MAX_NOTE_CHARS: usize = 4_000;
+const MAX_AUTHOR_CHARS: usize = 100;
+
+/// Reads `{}` or `{"reason": "…"}`.
+pub fn parse_cancellation(body: &[u8]) -> Result<CancellationRequested, Rejection> {
+    read_body(body, |reader, fields| {
+        let [reason] = reader.object(fields, ["reason"]);
+        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS))?;
+        Some(CancellationRequested { reason })
+    })
+}
+
+/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "carrier"?, "tracking"?}`.
+pub fn parse_shipment(body: &[u8], made: Uuid) -> Result<ShipmentDemand, Rejection> {
+    read_body(body, |reader, fields| {
+        let [id, lines, carrier, tracking] = reader.object(fields, ["shipmentId", "lines", "carrier", "tracking"]);
+        let shipment_id = read_id(reader, &id, ShipmentId::parse, made);
+        let lines = reader.optional(&lines, read_lines);
+        let carrier = reader.optional(&carrier, |r, found| r.text_up_to(found, MAX_CARRIER_CHARS));
+        let tracking = reader.optional(&tracking, |r, found| r.text_up_to(found, MAX_TRACKING_CHARS));
+        Some(ShipmentDemand { shipment_id: shipment_id?, lines: lines?, carrier: carrier?, tracking: tracking? })
+    })
+}
+
+/// Reads `{"returnId"?, "lines": [{"lineNumber": 1, "quantity": 1}], "reason"?}`.
+pub fn parse_return(body: &[u8], made: Uuid) -> Result<ReturnRequested, Rejection> {
+    read_body(body, |reader, fields| {
+        let [id, lines, reason] = reader.object(fields, ["returnId", "lines", "reason"]);
+        let return_id = read_id(reader, &id, ReturnId::parse, made);
+        let lines = reader.required(&lines, read_lines);
+        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
+        Some(ReturnRequested { return_id: return_id?, lines: lines?, reason: reason? })
+    })
+}
+
+/// Reads `{"refundId"?, "amount"?: "12.50", "reason"?}`, with the amount in the order's currency.
+pub fn parse_refund(body: &[u8], made: Uuid, currency: Currency) -> Result<RefundDemand, Rejection> {
+    read_body(body, |reader, fields| {
+        let [id, amount, reason] = reader.object(fields, ["refundId", "amount", "reason"]);
+        let refund_id = read_id(reader, &id, RefundId::parse, made);
+        let amount = reader.optional(&amount, |r, found| read_amount(r, found, currency));
+        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
+        Some(RefundDemand { refund_id: refund_id?, amount_minor: amount?.map(Money::minor), reason: reason? })
+    })
+}
+
+/// Reads `{"noteId"?, "text": "…", "author"?}`.
+pub fn parse_note(body: &[u8], made: Uuid) -> Result<NoteAdded, Rejection> {
+    read_body(body, |reader, fields| {
+        let [id, text, author] = reader.object(fields, ["noteId", "text", "author"]);
+        let note_id = read_id(reader, &id, NoteId::parse, made);
+        let text = reader.required(&text, read_words);
+        let author = reader.optional(&author, |r, found| r.text_up_to(found, MAX_AUTHOR_CHARS));
+        Some(NoteAdded { note_id: note_id?, text: text?, author: author? })
+    })
+}
+
+/// Reads `{}`: all has been said by the path.
+pub fn parse_nothing(body: &[u8]) -> Result<(), Rejection> {
+    read_body(body, |reader, fields| {
+        let [] = reader.object(fields, []);
+        Some(())
+    })
+}
+
+/// The client's own id for something, else the one that was made for it.
+fn read_id<T: From<Uuid>>(
+    reader: &mut Reader,
+    found: &Found<'_>,
+    parse: fn(String) -> Result<T, InvalidId>,
+    made: Uuid,
+) -> Option<T> {
+    let given = reader.optional(found, |r, found| r.text(found, parse))?;
+    Some(given.unwrap_or_else(|| made.into()))
+}
+
+/// Lines of the order with quantities, at least one. Whether the order has them is for [`super::decide`] to say.
+fn read_lines(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<LineQuantity>> {
+    let elements = reader.array(found, 1..=MAX_ITEMS)?;
+    let mut lines = Vec::with_capacity(elements.len());
+    for (index, element) in elements.into_iter().enumerate() {
+        lines.extend(reader.within(found, index, |reader| read_line(reader, element)));
+    }
+    Some(lines)
+}
+
+fn read_line(reader: &mut Reader, element: &RawValue) -> Option<LineQuantity> {
+    let fields = reader.fields(element)?;
+    let [line_number, quantity] = reader.object(fields, ["lineNumber", "quantity"]);
+    let line_number = reader.required(&line_number, |r, found| r.integer(found, 1..=u32::MAX));
+    let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
+    Some(LineQuantity { line_number: line_number?, quantity: quantity? })
+}
+
+/// An amount above zero.
+fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Currency) -> Option<Money> {
+    let text = reader.number_text(found)?;
+    match Money::parse(&text, currency) {
+        Ok(amount) if amount.minor() > 0 => Some(amount),
+        Ok(_) => {
+            reader.note_at(found, "out_of_range", "must be more than 0");
+            None
+        }
+        Err(error) => {
+            reader.note_at(found, "invalid", error.to_string());
+            None
+        }
+    }
+}
+
+fn read_words(reader: &mut Reader, found: &Found<'_>) -> Option<String> {
+    let text = reader.text_up_to(found, MAX_NOTE_CHARS)?;
+    if text.trim().is_empty() {
+        reader.note_at(found, "invalid", "must say something");
+        return None;
+    }
+    Some(text)
+}

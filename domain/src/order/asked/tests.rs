@@ -1,0 +1,112 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+const MADE: Uuid = Uuid::from_u128(7);
+
+fn usd() -> Currency {
+    Currency::parse("USD").unwrap()
+}
+
+fn bytes(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+fn wrong<T: std::fmt::Debug>(parsed: Result<T, Rejection>) -> Vec<(String, &'static str)> {
+    match parsed {
+        Err(Rejection::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
+        other => panic!("expected violations, got {other:?}"),
+    }
+}
+
+fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
+    (pointer.to_owned(), code)
+}
+
+#[test]
+fn what_is_left_out_is_made_or_left_open() {
+    assert_eq!(parse_cancellation(b"{}"), Ok(CancellationRequested { reason: None }));
+    let shipment = ShipmentDemand { shipment_id: ShipmentId::from(MADE), lines: None, carrier: None, tracking: None };
+    assert_eq!(parse_shipment(b"{}", MADE), Ok(shipment.clone()));
+    assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, MADE), Ok(shipment));
+    let refund = RefundDemand { refund_id: RefundId::from(MADE), amount_minor: None, reason: None };
+    assert_eq!(parse_refund(b"{}", MADE, usd()), Ok(refund));
+    assert_eq!(parse_nothing(b" {} "), Ok(()));
+}
+
+#[test]
+fn what_is_given_is_taken() {
+    let lines = vec![LineQuantity { line_number: 2, quantity: 3 }];
+    let body = json!({ "shipmentId": "s-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "carrier": "DHL", "tracking": "J" });
+    let shipment = ShipmentDemand {
+        shipment_id: ShipmentId::parse("s-1").unwrap(),
+        lines: Some(lines.clone()),
+        carrier: Some("DHL".into()),
+        tracking: Some("J".into()),
+    };
+    assert_eq!(parse_shipment(&bytes(&body), MADE), Ok(shipment));
+    let body = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "too small" });
+    let asked = ReturnRequested { return_id: ReturnId::parse("r-1").unwrap(), lines, reason: Some("too small".into()) };
+    assert_eq!(parse_return(&bytes(&body), MADE), Ok(asked));
+    let note = NoteAdded { note_id: NoteId::from(MADE), text: "gift wrap".into(), author: Some("Ann".into()) };
+    assert_eq!(parse_note(br#"{"text": "gift wrap", "author": "Ann"}"#, MADE), Ok(note));
+}
+
+#[test]
+fn every_violation_is_in_one_answer() {
+    let body = json!({ "shipmentId": "a b", "lines": [{ "lineNumber": 0, "quantity": 0, "sku": "x" }, 7, {}],
+                       "carrier": "x".repeat(101), "tracking": "\0", "when": "now" });
+    assert_eq!(
+        wrong(parse_shipment(&bytes(&body), MADE)),
+        [
+            at("/when", "unknown_field"),
+            at("/shipmentId", "invalid"),
+            at("/lines/0/sku", "unknown_field"),
+            at("/lines/0/lineNumber", "out_of_range"),
+            at("/lines/0/quantity", "out_of_range"),
+            at("/lines/1", "wrong_type"),
+            at("/lines/2/lineNumber", "required"),
+            at("/lines/2/quantity", "required"),
+            at("/carrier", "too_long"),
+            at("/tracking", "invalid"),
+        ]
+    );
+    assert_eq!(wrong(parse_return(br#"{"lines": []}"#, MADE)), [at("/lines", "out_of_range")]);
+    assert_eq!(wrong(parse_return(b"{}", MADE)), [at("/lines", "required")]);
+    assert_eq!(wrong(parse_note(br#"{"text": " "}"#, MADE)), [at("/text", "invalid")]);
+    assert_eq!(wrong(parse_nothing(br#"{"reason": "x"}"#)), [at("/reason", "unknown_field")]);
+}
+
+#[test]
+fn an_amount_has_the_decimals_of_the_orders_currency_and_is_more_than_nothing() {
+    let refund = |amount: Value, code: &str| {
+        parse_refund(&bytes(&json!({ "amount": amount })), MADE, Currency::parse(code).unwrap())
+            .map(|refund| refund.amount_minor)
+    };
+    assert_eq!(refund(json!("12.50"), "USD"), Ok(Some(1_250)));
+    assert_eq!(refund(json!(12.5), "USD"), Ok(Some(1_250)));
+    assert_eq!(refund(json!(500), "JPY"), Ok(Some(500)));
+    assert_eq!(wrong(refund(json!("12.505"), "USD")), [at("/amount", "invalid")]);
+    assert_eq!(wrong(refund(json!("0.5"), "JPY")), [at("/amount", "invalid")]);
+    assert_eq!(wrong(refund(json!("-1"), "USD")), [at("/amount", "invalid")]);
+    assert_eq!(wrong(refund(json!(0), "USD")), [at("/amount", "out_of_range")]);
+    assert_eq!(wrong(refund(json!(true), "USD")), [at("/amount", "wrong_type")]);
+}
+
+#[test]
+fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
+    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })));
+    assert!(reason(500).is_ok());
+    assert_eq!(wrong(reason(501)), [at("/reason", "too_long")]);
+    let note = |chars: usize| parse_note(&bytes(&json!({ "text": "ä".repeat(chars) })), MADE);
+    assert!(note(4_000).is_ok());
+    assert_eq!(wrong(note(4_001)), [at("/text", "too_long")]);
+}
+
+#[test]
+fn what_is_no_json_object_is_malformed() {
+    for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
+        assert!(matches!(parse_nothing(body), Err(Rejection::Malformed(_))), "{body:?}");
+        assert!(matches!(parse_cancellation(body), Err(Rejection::Malformed(_))), "{body:?}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The README says when what can be asked of an order.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::fmt::Write as _;
+
+use domain::{Stage, TRANSITIONS};
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn its_table_of_what_can_be_asked_is_the_one_that_decides() {
+    let mut table = "| asked for by | of an order that is |\n|---|---|\n".to_owned();
+    for (action, stages) in &TRANSITIONS {
+        let stages: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
+        let stages = if stages.len() == Stage::ALL.len() { "anything".to_owned() } else { stages.join(", ") };
+        writeln!(table, "| `POST /orders/{{id}}/{action}` | {stages} |").unwrap();
+    }
+    assert!(README.contains(&table), "put this into README.md:\n{table}");
+}

@@ -1,0 +1,132 @@
+//! An order as it is answered: its items put together.
+
+use domain::{Order, PlacedOrder};
+use problem::Problem;
+use read_models::Item;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::META;
+use super::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
+
+/// An order with everything that hangs on it, each kind in the order in which it came.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderView {
+    #[serde(flatten)]
+    pub(super) order: OrderItem,
+    lines: Vec<LineView>,
+    shipments: Vec<ShipmentView>,
+    returns: Vec<ReturnItem>,
+    refunds: Vec<RefundView>,
+    added_notes: Vec<NoteItem>,
+    mails: Vec<MailItem>,
+}
+
+#[derive(Serialize)]
+struct LineView {
+    #[serde(flatten)]
+    line: LineItem,
+    /// How many were sent.
+    shipped: u32,
+    /// How many of those came back.
+    returned: u32,
+}
+
+#[derive(Serialize)]
+struct ShipmentView {
+    #[serde(flatten)]
+    shipment: ShipmentItem,
+    /// Whether its money was taken, or an operator does without.
+    settled: bool,
+}
+
+#[derive(Serialize)]
+struct RefundView {
+    #[serde(flatten)]
+    refund: RefundItem,
+    status: RefundStatus,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum RefundStatus {
+    /// It will be paid.
+    Requested,
+    /// It was paid.
+    Refunded,
+    /// An operator does without.
+    Skipped,
+}
+
+impl OrderView {
+    /// The order of a collection's items; `None`: there is none.
+    pub(super) fn of(items: &[Item]) -> Result<Option<Self>, Problem> {
+        let Some(meta) = items.iter().find(|item| item.key.sk == META) else { return Ok(None) };
+        let mut order: OrderItem = read(meta)?;
+        let placed = match order.folded.take() {
+            Some(Order::Placed(placed)) => Some(placed),
+            Some(Order::Absent) | None => None,
+        };
+        let placed = placed.as_deref();
+        let mut shipments: Vec<ShipmentItem> = kind(items, "SHIPMENT#")?;
+        shipments.sort_by_key(|shipment| shipment.shipped_at);
+        let mut returns: Vec<ReturnItem> = kind(items, "RETURN#")?;
+        returns.sort_by_key(|back| back.requested_at);
+        let mut refunds: Vec<RefundItem> = kind(items, "REFUND#")?;
+        refunds.sort_by_key(|refund| refund.requested_at);
+        let mut added_notes: Vec<NoteItem> = kind(items, "NOTE#")?;
+        added_notes.sort_by_key(|note| note.at);
+        let mut mails: Vec<MailItem> = kind(items, "MAIL#")?;
+        mails.sort_by_key(|mail| mail.at);
+        Ok(Some(Self {
+            order,
+            lines: kind(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
+            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
+            returns,
+            refunds: refunds.into_iter().map(|refund| RefundView::of(refund, placed)).collect(),
+            added_notes,
+            mails,
+        }))
+    }
+}
+
+impl LineView {
+    fn of(line: LineItem, placed: Option<&PlacedOrder>) -> Self {
+        let number = line.line_number;
+        let returned = placed.map_or(0, |placed| {
+            let received = placed.returns.iter().filter(|back| back.received).flat_map(|back| &back.lines);
+            received.filter(|line| line.line_number == number).map(|line| line.quantity).sum()
+        });
+        Self { line, shipped: placed.map_or(0, |placed| placed.shipped(number)), returned }
+    }
+}
+
+impl ShipmentView {
+    fn of(shipment: ShipmentItem, placed: Option<&PlacedOrder>) -> Self {
+        let known = placed.and_then(|it| it.shipments.iter().find(|it| it.id.as_str() == shipment.shipment_id));
+        Self { settled: known.is_some_and(|known| known.settled), shipment }
+    }
+}
+
+impl RefundView {
+    fn of(refund: RefundItem, placed: Option<&PlacedOrder>) -> Self {
+        let known = placed.and_then(|it| it.refunds.iter().find(|it| it.id.as_str() == refund.refund_id));
+        let status = match known {
+            Some(known) if known.settled => RefundStatus::Refunded,
+            Some(_) => RefundStatus::Requested,
+            // It is not owed any more.
+            None => RefundStatus::Skipped,
+        };
+        Self { refund, status }
+    }
+}
+
+/// The items of a kind.
+fn kind<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, Problem> {
+    items.iter().filter(|item| item.key.sk.starts_with(prefix)).map(read).collect()
+}
+
+fn read<T: DeserializeOwned>(item: &Item) -> Result<T, Problem> {
+    item.read().map_err(Problem::internal)
+}
