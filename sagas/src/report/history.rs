@@ -145,9 +145,10 @@ fn whose(before: &Order, step: SagaStep) -> &'static str {
         SagaStep::RefundPayment => order_refunds::SAGA.name,
         SagaStep::NotifyCustomer => {
             let Order::Placed(order) = before else { return order_fulfilment::SAGA.name };
-            let failed = order.mails.iter().find(|(_, mails)| {
-                mails.iter().any(|mail| mail.outcome == domain::MailOutcome::Failed)
-            });
+            let failed = order
+                .mails
+                .iter()
+                .find(|(_, mails)| mails.iter().any(|mail| mail.outcome == domain::MailOutcome::Failed));
             let template = order.owed_mail().map(|(template, _)| template).or(failed.map(|(template, _)| *template));
             template.map_or(order_fulfilment::SAGA.name, who_tells)
         }

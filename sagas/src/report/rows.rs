@@ -72,7 +72,8 @@ pub struct EndedOrder {
     pub at: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "saga, order_id, step, sent + failures, failures, since, nullif(due_at, 'infinity'), stuck, last_error";
+const COLUMNS: &str =
+    "saga, order_id, step, sent + failures, failures, since, nullif(due_at, 'infinity'), stuck, last_error";
 const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or strpos(last_error, $2) > 0)
      and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4)";
 
@@ -96,7 +97,15 @@ pub async fn waiting(
     rows.fetch_all(pool).await?.iter().map(row).collect()
 }
 
-/// How many wait for which reason, the commonest first.
+/// How many wait: those that are not stuck, and those that are.
+pub async fn count(pool: &PgPool, filter: Filter<'_>) -> Result<(i64, i64), sqlx::Error> {
+    let query =
+        format!("select count(*) filter (where not stuck), count(*) filter (where stuck) from saga_work where {WHERE}");
+    let row = bound(sqlx::query(&query), filter).fetch_one(pool).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+/// How many wait for which reason, the commonest first, a hundred at most.
 pub async fn groups(pool: &PgPool, filter: Filter<'_>) -> Result<Vec<Group>, sqlx::Error> {
     let query = format!(
         "select step, stuck, last_error, count(*) from saga_work where {WHERE}
