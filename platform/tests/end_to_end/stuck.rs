@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{Client, Finished, Ordo, PATIENCE, run};
 
-const ERROR: &str = "Stripe answered 400, resource_missing, No such PaymentMethod";
+const ERROR: &str = "refused: Stripe answered 400, resource_missing, No such PaymentMethod";
 const ORDERS: [&str; 8] = ["other", "skipped", "marked", "failed", "undone", "hopeless", "bulk-1", "bulk-2"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
