@@ -47,14 +47,15 @@ pub(crate) enum What {
 
 impl Case {
     /// The order of a stream, from all its events; `None`: there is none.
-    pub(crate) fn open(events: &[StoredEvent]) -> Result<Option<Self>, DecodeError> {
-        let (mut order, mut happened) = (Order::Absent, Vec::new());
+    pub(crate) fn open<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Option<Self>, DecodeError> {
+        let (mut order, mut happened, mut last) = (Order::Absent, Vec::new(), None);
         for stored in events {
+            last = Some(stored);
             let event = stored.decode::<Order>()?;
             happened.extend(Happened::of(stored.event_id, &event));
             domain::evolve(&mut order, event);
         }
-        let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
+        let (Order::Placed(order), Some(last)) = (order, last) else { return Ok(None) };
         Ok(Some(Self {
             order_id: last.stream_id.clone(),
             order: *order,

@@ -143,8 +143,7 @@ impl Subscriber for Runner {
         let read = if ids.is_empty() { HashMap::new() } else { self.context.store.read_streams::<Order>(&ids).await? };
         let mut cases = Vec::with_capacity(whole.len() + read.len());
         for (_, events) in whole {
-            let events: Vec<StoredEvent> = events.into_iter().cloned().collect();
-            cases.extend(Case::open(&events)?);
+            cases.extend(Case::open(events)?);
         }
         for events in read.values() {
             cases.extend(Case::open(events)?);

@@ -67,7 +67,7 @@ fn authorize<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, V
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::AuthorizePayment, cases, what).boxed()
 }
 
 /// What is not known to be held is let go of as well: by its key, so that a call that is still on its way finds it used.
@@ -96,5 +96,5 @@ fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(C
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::VoidPayment, cases, what).boxed()
 }
