@@ -6,6 +6,7 @@
 
 mod database_url;
 mod kinds;
+mod payment;
 mod reading;
 mod sources;
 
@@ -15,8 +16,11 @@ use std::time::Duration;
 pub use database_url::DatabaseUrl;
 use event_store::AppendSettings;
 pub use kinds::{LogFormat, Role};
-use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole};
+use kinds::{
+    database_url, endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole,
+};
 use messaging::{Backoff, ConsumerSettings};
+pub use payment::{Payment, PaymentProvider, StripeKey};
 use reading::Reading;
 pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
 pub use sources::Sources;
@@ -50,6 +54,8 @@ pub struct Settings {
     pub notifications: Consumer,
     /// The consumer of the answers to the saga.
     pub replies: Consumer,
+    /// Who takes the customers' money.
+    pub payment: Payment,
     /// Which log lines are written, as tracing's filter directives.
     pub log: String,
     /// How they look.
@@ -116,6 +122,7 @@ fn read(table: &mut Reading) -> Settings {
     Settings {
         database_url: table.secret(
             "DATABASE_URL",
+            &database_url(),
             "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
         ),
         database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 32, &whole(4..=500), "Connections in the pool"),
@@ -185,6 +192,7 @@ fn read(table: &mut Reading) -> Settings {
                 "ORDO_REPLIES_MAX_ATTEMPTS",
             ],
         ),
+        payment: payment::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(
             "ORDO_LOG_FORMAT",
