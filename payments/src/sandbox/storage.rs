@@ -16,22 +16,26 @@ pub(super) async fn carry_out(pool: &PgPool, operations: &[Operation]) -> Result
     if operations.is_empty() {
         return Ok(Vec::new());
     }
-    let mut transaction = pool.begin().await.map_err(undone)?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(TURN).execute(&mut *transaction).await.map_err(undone)?;
-    let mut book = load(&mut transaction, operations).await.map_err(undone)?;
+    let mut transaction = pool.begin().await.map_err(|error| undone(&error))?;
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(TURN)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| undone(&error))?;
+    let mut book = load(&mut transaction, operations).await.map_err(|error| undone(&error))?;
     let replies = operations.iter().map(|operation| book.carry_out(operation)).collect();
-    save(&mut transaction, &book).await.map_err(undone)?;
-    transaction.commit().await.map_err(unknown)?;
+    save(&mut transaction, &book).await.map_err(|error| undone(&error))?;
+    transaction.commit().await.map_err(|error| unknown(&error))?;
     Ok(replies)
 }
 
 /// Without a commit there is nothing.
-fn undone(error: sqlx::Error) -> PaymentError {
+fn undone(error: &sqlx::Error) -> PaymentError {
     tracing::warn!(error = %error, "the sandbox could not reach its books");
     PaymentError::unavailable(format!("the sandbox's database: {error}"))
 }
 
-fn unknown(error: sqlx::Error) -> PaymentError {
+fn unknown(error: &sqlx::Error) -> PaymentError {
     tracing::warn!(error = %error, "the sandbox does not know whether its books were written");
     PaymentError::unknown(format!("the sandbox's database: {error}"))
 }
