@@ -3,6 +3,7 @@
 mod add_note;
 mod body;
 mod cancel_order;
+mod change_stock;
 mod create_order;
 mod deliver_order;
 mod idempotency;
@@ -19,20 +20,24 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use event_store::{EventStore, Metadata};
+use domain::stock::Stock;
+use event_store::{EventStore, Metadata, SingleWriter};
 use problem::Trace;
 
 /// What commands work with.
 struct Commands {
     store: EventStore,
+    stock: SingleWriter<Stock>,
     in_flight: idempotency::InFlight,
 }
 
-/// The POST routes.
-pub fn routes(store: EventStore) -> Router {
-    let commands = Commands { store, in_flight: idempotency::InFlight::default() };
+/// The POST routes. `stock` is best the one that others in this process decide about units with.
+pub fn routes(store: EventStore, stock: SingleWriter<Stock>) -> Router {
+    let commands = Commands { store, stock, in_flight: idempotency::InFlight::default() };
     Router::new()
         .route("/orders", post(create_order::create_order))
+        .route("/stock/{sku}/receive", post(change_stock::receive_stock))
+        .route("/stock/{sku}/adjust", post(change_stock::adjust_stock))
         .route("/orders/{order_id}/cancel", post(cancel_order::cancel_order))
         .route("/orders/{order_id}/ship", post(ship_order::ship_order))
         .route("/orders/{order_id}/deliver", post(deliver_order::deliver_order))

@@ -63,6 +63,13 @@ impl NewEvent {
     }
 }
 
+impl NewEvent {
+    /// The id under which it will be stored.
+    pub fn event_id(&self) -> Uuid {
+        self.event_id
+    }
+}
+
 /// An event as the log has it.
 #[derive(Debug, Clone)]
 pub struct StoredEvent {

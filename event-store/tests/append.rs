@@ -132,6 +132,27 @@ async fn a_command_on_a_stream_that_moved_on_is_decided_again() {
 }
 
 #[tokio::test]
+async fn those_who_are_patient_wait_for_room_in_the_queue() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1 });
+    let mut blocker = database.pool().begin().await.unwrap();
+    sqlx::query("select events_lock()").execute(&mut *blocker).await.unwrap();
+    let waiting = (0..5).map(|n| {
+        let store = store.patient();
+        tokio::spawn(async move { store.append(vec![append(&format!("a{n}"), 0, vec![created()])]).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    testkit::eventually(Duration::from_secs(10), || async { store.check_room().is_err() }).await;
+    assert!(matches!(store.append(vec![append("b", 0, vec![created()])]).await, Err(AppendError::QueueFull)));
+
+    blocker.rollback().await.unwrap();
+    for asked in waiting {
+        asked.await.unwrap().unwrap();
+    }
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 2 });

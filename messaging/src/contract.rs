@@ -1,7 +1,8 @@
 //! What the fulfilment saga and notification say to each other.
 //!
 //! The saga sends [`NotificationRequested`] to `ordo-notifications.fifo`; notification answers each with [`NotificationSent`] or
-//! [`NotificationFailed`] on `ordo-replies.fifo`. Field names are camelCase on the wire; every contract has a golden file.
+//! [`NotificationFailed`] on `ordo-replies.fifo`. Field names are camelCase on the wire; every contract has a golden file,
+//! a request one for each mail.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -29,11 +30,32 @@ pub struct NotificationRequested {
     pub currency: String,
     /// The order's total, as a decimal with the currency's own number of decimals.
     pub total_amount: String,
-    /// What was ordered, as many lines as a message can hold.
+    /// What was ordered, or is on its way, as many lines as a message can hold.
     pub lines: Vec<Line>,
-    /// How many more lines the order has.
+    /// How many more lines there are.
     #[serde(default)]
     pub omitted_lines: u32,
+    /// Why the order was rejected or cancelled, or money given back, in words for the customer; without it the mail gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How it travels, of an order that has shipped; `lines` are then what is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipment: Option<Shipment>,
+    /// What the customer gets back, as a decimal: of a refund, and of a cancelled order that had been charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_amount: Option<String>,
+}
+
+/// What a customer can follow a shipment by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shipment {
+    /// Who brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// The carrier's number for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
 }
 
 /// One line of an order, as the mail shows it.
@@ -58,13 +80,29 @@ pub struct Line {
 pub enum Template {
     /// The order is confirmed.
     OrderConfirmed,
+    /// The order could not be accepted.
+    OrderRejected,
+    /// The order was cancelled.
+    OrderCancelled,
+    /// The order, or a part of it, is on its way.
+    OrderShipped,
+    /// Money is given back.
+    OrderRefunded,
 }
 
 impl Template {
+    /// All there are.
+    pub const ALL: [Self; 5] =
+        [Self::OrderConfirmed, Self::OrderRejected, Self::OrderCancelled, Self::OrderShipped, Self::OrderRefunded];
+
     /// Its name on the wire and in records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OrderConfirmed => "order-confirmed",
+            Self::OrderRejected => "order-rejected",
+            Self::OrderCancelled => "order-cancelled",
+            Self::OrderShipped => "order-shipped",
+            Self::OrderRefunded => "order-refunded",
         }
     }
 }

@@ -5,12 +5,14 @@
 //! - [`queues`]: which queues there are, and their attributes.
 //! - [`producer`]: sends in batches, and says what became of each message.
 //! - [`consumer`]: receives, renews, retries, and ends in the dead-letter queue what cannot be done.
+//! - [`dead_letters`]: what became of those, in the hands of operators.
 //! - [`failure`]: what SQS did not do, in words.
 //!
 //! Nothing here knows the rules of orders, and nothing rests on the queue alone: messages may be lost, doubled or late.
 
 pub mod consumer;
 pub mod contract;
+pub mod dead_letters;
 pub mod envelope;
 pub mod failure;
 pub mod producer;
@@ -18,7 +20,10 @@ pub mod queues;
 pub mod settings;
 
 pub use consumer::{Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Received};
-pub use contract::{Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Template};
+pub use contract::{
+    Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Shipment, Template,
+};
+pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
 pub use envelope::{CloudEvent, Contract, EnvelopeError};
 pub use failure::SqsError;
 pub use producer::{JoinedProducer, Outgoing, Producer, ProducerSettings, SendError};

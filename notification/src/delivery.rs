@@ -1,10 +1,24 @@
-//! The delivery record: at most one decision per notification id, made under its lock.
+//! The delivery record: at most one decision per notification id.
+//!
+//! A mail is claimed before it is handed over ([`claims`]), and what came of it is recorded before the claim is let go
+//! ([`records`]). Both are done for many mails at once.
 
+mod claims;
+mod records;
+
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use messaging::Template;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
+
+use claims::{Claims, Found, Held};
+use records::Records;
+
+pub(crate) use records::COMMITS;
 
 /// What was decided about a mail, for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +35,15 @@ pub(crate) enum Claim {
     Open(Delivery),
 }
 
-/// An undecided delivery, locked by its uncommitted row. Dropping it leaves no trace.
+/// An undecided delivery that is this process's alone. Dropping it leaves no trace.
 pub(crate) struct Delivery {
-    transaction: Transaction<'static, Postgres>,
-    pool: PgPool,
+    held: Held,
+    records: Records,
     record: Record,
 }
 
 /// The record's fixed part.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) notification_id: Uuid,
     pub(crate) order_id: String,
@@ -41,136 +55,86 @@ pub(crate) struct Record {
 }
 
 /// Why a delivery could not be claimed or recorded.
-#[derive(Debug, thiserror::Error)]
-#[error("the delivery record could not be {doing}")]
-pub(crate) struct DeliveryError {
-    doing: &'static str,
-    source: sqlx::Error,
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum DeliveryError {
+    #[error("the mail could not be claimed")]
+    Claim { source: Arc<sqlx::Error> },
+    #[error("the mail is in work elsewhere")]
+    Taken,
+    #[error("the delivery record could not be written")]
+    Write { source: Arc<sqlx::Error> },
+    #[error("this process is about to end")]
+    Ending,
 }
 
-/// How long it may take beyond the hand-over itself.
+/// How long a mail may be in work beyond the hand-over itself.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How often an outcome is tried to be recorded outside its lost transaction, after waits of 0.1 s, 0.2 s and so on.
-const RECORD_TRIES: u32 = 5;
+/// How often a mail that is in work elsewhere is looked at. That is rare: two copies of a request, handled at the same time.
+const LOOK: Duration = Duration::from_millis(100);
 
-impl Delivery {
-    /// Locks the notification id, waiting for whoever has it. `send_timeout` is how long they may need.
-    pub(crate) async fn claim(pool: &PgPool, record: Record, send_timeout: Duration) -> Result<Claim, DeliveryError> {
-        let failed = |source| DeliveryError { doing: "locked", source };
-        let mut transaction = pool.begin_with(begin(send_timeout)).await.map_err(failed)?;
-        // The outcome is provisional: the row is not seen by anyone before the real one is in it.
-        let inserted = sqlx::query(
-            "insert into notification_deliveries (notification_id, order_id, template, recipient, outcome, reason, attempts)
-             values ($1, $2, $3, $4, 'failed', 'undecided', $5)
-             on conflict (notification_id) do nothing",
-        )
-        .bind(record.notification_id)
-        .bind(&record.order_id)
-        .bind(record.template.as_str())
-        .bind(&record.recipient)
-        .bind(attempts(&record))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if inserted.rows_affected() == 1 {
-            return Ok(Claim::Open(Self { transaction, pool: pool.clone(), record }));
-        }
-        let decided: Row = sqlx::query_as(
-            "select recipient, outcome, provider_message_id, reason from notification_deliveries where notification_id = $1",
-        )
-        .bind(record.notification_id)
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        Ok(Claim::Decided(decided.into()))
+/// All deliveries of this process.
+pub(crate) struct Deliveries {
+    claims: Claims,
+    records: Records,
+    patience: Duration,
+}
+
+impl Deliveries {
+    /// `send_timeout` is how long a hand-over may take. The task ends, with every claim let go, once the deliveries and this are
+    /// dropped.
+    pub(crate) fn start(pool: PgPool, send_timeout: Duration) -> (Self, JoinHandle<()>) {
+        let patience = send_timeout + MARGIN;
+        let (claims, claiming) = Claims::start(pool.clone(), patience);
+        let records = Records::start(pool, patience);
+        (Self { claims, records, patience }, claiming)
     }
 
-    /// Records that SES accepted the mail. Should the transaction be lost, that is recorded without it: the mail is out, and
-    /// forgetting that sends it again. It is forgotten only if the database stays away through all [`RECORD_TRIES`].
-    pub(crate) async fn sent(self, recipient: &str, provider_message_id: &str) -> Result<Outcome, DeliveryError> {
-        let outcome = Outcome::Sent { recipient: recipient.into(), provider_message_id: provider_message_id.into() };
-        let Self { transaction, pool, record } = self;
-        let Err(mut error) = commit(transaction, &record, &outcome).await else { return Ok(outcome) };
-        for nth in 1..=RECORD_TRIES {
-            let notification_id = record.notification_id;
-            tracing::warn!(%notification_id, %error, "the mail was sent and not recorded, recording it again");
-            tokio::time::sleep(nth * Duration::from_millis(100)).await;
-            match record_alone(&pool, &record, &outcome).await {
-                Ok(()) => return Ok(outcome),
-                Err(again) => error = again,
+    /// Claims the mail, waiting for whoever has it for as long as they may need.
+    pub(crate) async fn claim(&self, record: &Record) -> Result<Claim, DeliveryError> {
+        let waiting = async {
+            loop {
+                match self.claims.claim(record.notification_id).await? {
+                    Found::Decided(outcome) => return Ok(Claim::Decided(outcome)),
+                    Found::Free(held) => {
+                        let (records, record) = (self.records.clone(), record.clone());
+                        return Ok(Claim::Open(Delivery { held, records, record }));
+                    }
+                    Found::Elsewhere => tokio::time::sleep(LOOK).await,
+                }
             }
-        }
-        Err(not_written(error))
+        };
+        tokio::time::timeout(self.patience, waiting).await.unwrap_or(Err(DeliveryError::Taken))
+    }
+}
+
+impl Delivery {
+    /// Records that SES accepted the mail.
+    pub(crate) async fn sent(self, recipient: &str, provider_message_id: String) -> Result<Outcome, DeliveryError> {
+        self.decided(Outcome::Sent { recipient: recipient.into(), provider_message_id }).await
     }
 
     /// Records that the mail never will be sent.
     pub(crate) async fn failed(self, reason: String) -> Result<Outcome, DeliveryError> {
-        let outcome = Outcome::Failed { reason };
-        commit(self.transaction, &self.record, &outcome).await.map_err(not_written)?;
+        self.decided(Outcome::Failed { reason }).await
+    }
+
+    /// The claim goes along: it is let go when the outcome is recorded, also if nobody waits for that any more.
+    async fn decided(self, outcome: Outcome) -> Result<Outcome, DeliveryError> {
+        self.records.write(self.record, outcome.clone(), self.held).await?;
         Ok(outcome)
     }
 }
 
-async fn commit(
-    mut transaction: Transaction<'static, Postgres>,
-    record: &Record,
-    outcome: &Outcome,
-) -> Result<(), sqlx::Error> {
-    write(&mut transaction, record, outcome).await?;
-    transaction.commit().await
-}
-
-async fn record_alone(pool: &PgPool, record: &Record, outcome: &Outcome) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    write(&mut connection, record, outcome).await
-}
-
-fn not_written(source: sqlx::Error) -> DeliveryError {
-    DeliveryError { doing: "written", source }
-}
-
-/// `begin`, with bounds on every wait, in one round trip.
-fn begin(send_timeout: Duration) -> String {
-    let bound = (send_timeout + MARGIN).as_millis();
-    format!(
-        "begin; set local lock_timeout = {bound}; set local statement_timeout = {bound}; \
-         set local idle_in_transaction_session_timeout = {bound}"
-    )
-}
-
-/// Writes the outcome over the provisional row; without one, as a new row.
-async fn write(connection: &mut sqlx::PgConnection, record: &Record, outcome: &Outcome) -> Result<(), sqlx::Error> {
-    let (name, provider_message_id, reason) = match outcome {
-        Outcome::Sent { provider_message_id, .. } => ("sent", Some(provider_message_id), None),
-        Outcome::Failed { reason } => ("failed", None, Some(reason)),
-    };
-    sqlx::query(
-        "insert into notification_deliveries
-             (notification_id, order_id, template, recipient, outcome, provider_message_id, reason, attempts)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
-         on conflict (notification_id) do update
-             set outcome = excluded.outcome, provider_message_id = excluded.provider_message_id, reason = excluded.reason",
-    )
-    .bind(record.notification_id)
-    .bind(&record.order_id)
-    .bind(record.template.as_str())
-    .bind(&record.recipient)
-    .bind(name)
-    .bind(provider_message_id)
-    .bind(reason)
-    .bind(attempts(record))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn attempts(record: &Record) -> i32 {
-    i32::try_from(record.attempts).unwrap_or(i32::MAX)
+/// What the server answers, if it does so in time.
+async fn within<T>(bound: Duration, asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {bound:?}")));
+    tokio::time::timeout(bound, asking).await.map_err(silent)?
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    notification_id: Uuid,
     recipient: Option<String>,
     outcome: String,
     provider_message_id: Option<String>,

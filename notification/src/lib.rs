@@ -1,13 +1,16 @@
 //! Tells customers by mail: requests come over SQS, mails go out over SES, and each request is answered.
 //!
 //! # One mail per notification id
-//! Requests come at least once, and so may come twice. A mail is handed over inside a database transaction that began by
-//! inserting its delivery record; a copy of the request waits for that transaction, finds the outcome and only answers it
-//! again. One window remains, between SES accepting the mail and the record being committed. The mail is sent again if in it
+//! Requests come at least once, and so may come twice. A mail is claimed before it is handed over, and its outcome is recorded
+//! before the claim is let go; a copy of the request waits for that, finds the outcome and only answers it again. Claims are locks
+//! of one session of the database, which end with it: when the process dies they are gone at once, when it freezes or is cut off
+//! after `send_timeout` and 5 s. One window remains, between SES accepting the mail and the record being committed. The mail is
+//! sent again if in it
 //! - the process dies, or has to stop before it is through,
 //! - SES's answer is lost, or comes later than `send_timeout`,
-//! - the database is away for longer than the record is tried for: the commit, and five more tries after waits of 0.1, 0.2, 0.3,
-//!   0.4 and 0.5 s, each of which waits for a connection as long as the pool allows.
+//! - the database is away for longer than the record is tried for: once with others, and five more times alone after waits of 0.1,
+//!   0.2, 0.3, 0.4 and 0.5 s, each of which waits for a connection as long as the pool allows,
+//! - the session of the claims ends, and another copy of the request comes to another process before the claims are taken anew.
 //!
 //! SES has no way to ask whether it has a mail, and no idempotency key. Every mail bears its notification id in the header [`NOTIFICATION_ID_HEADER`]: such doubles can be told and counted.
 //!
@@ -32,14 +35,21 @@ use messaging::{Consumer, InvalidSettings, JoinedProducer, Producer, Queues};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use delivery::Deliveries;
+use ses::Ses;
+use worker::Worker;
+
 pub use ses::NOTIFICATION_ID_HEADER;
 pub use settings::NotificationSettings;
+
+/// How many database connections it uses at once: one for all claims, the others for records.
+pub const CONNECTIONS: usize = 1 + delivery::COMMITS;
 
 /// What notification works with.
 #[derive(Debug, Clone)]
 pub struct NotificationDeps {
-    /// The database of the delivery records. Each mail in work holds one connection: it needs as many as the consumer's
-    /// `concurrency`.
+    /// The database of the delivery records. [`CONNECTIONS`] of its connections are in use at the most, by session: what is between
+    /// here and the server must not share them out by transaction.
     pub pool: PgPool,
     /// For both queues.
     pub sqs: SqsClient,
@@ -59,7 +69,11 @@ pub async fn run(
     let addresses = settings.addresses()?;
     let NotificationDeps { pool, sqs, queues, ses } = deps;
     let consumer = Consumer::new(sqs.clone(), queues.notifications, settings.consumer)?;
+    let (deliveries, letting_go) = Deliveries::start(pool, settings.send_timeout);
+    let ses = Ses::new(&ses, settings.send_timeout);
     let answers = JoinedProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
-    consumer.run(worker::Worker::new(pool, ses, answers, addresses, &settings), cancel).await;
+    consumer.run(Worker::new(deliveries, ses, answers, addresses, &settings), cancel).await;
+    // Nobody has to wait for a claim of ours any more. It fails only if the runtime is going down.
+    let _ = letting_go.await;
     Ok(())
 }

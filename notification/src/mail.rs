@@ -1,11 +1,17 @@
 //! Mails, made from requests by templates.
 
 mod money;
+mod order;
+mod order_cancelled;
 mod order_confirmed;
+mod order_refunded;
+mod order_rejected;
+mod order_shipped;
 
 use messaging::{NotificationRequested, Template};
 
 use crate::address::{AddressError, EmailAddress, Sender};
+use order::Order;
 
 /// A mail that can be handed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +55,18 @@ impl Mail {
             Some(recipient) => EmailAddress::parse(recipient)?,
             None => default_recipient.clone(),
         };
-        let content = match request.template {
-            Template::OrderConfirmed => order_confirmed::content(request)?,
-        };
-        Ok(Self { from: from.clone(), to, content })
+        Ok(Self { from: from.clone(), to, content: content(request)? })
+    }
+}
+
+fn content(request: &NotificationRequested) -> Result<Content, askama::Error> {
+    let order = Order::from(request);
+    match request.template {
+        Template::OrderConfirmed => order_confirmed::content(&order),
+        Template::OrderRejected => order_rejected::content(&order),
+        Template::OrderCancelled => order_cancelled::content(&order),
+        Template::OrderShipped => order_shipped::content(&order),
+        Template::OrderRefunded => order_refunded::content(&order),
     }
 }
 
@@ -68,23 +82,4 @@ fn breaks_or_turns(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_breaks_a_line_or_turns_the_text_around_becomes_a_space() {
-        let breaking = ['\0', '\t', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
-        for c in breaking.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
-            assert_eq!(one_line(&format!("Mug{c}Total: 0"), 100), "Mug Total: 0", "{c:?}");
-        }
-    }
-
-    #[test]
-    fn text_of_any_script_stays_as_it_is() {
-        for text in ["Kopfhörer – „Größe L“", "כוס קפה", "قهوة", "コーヒー", "👩\u{200d}🍳"]
-        {
-            assert_eq!(one_line(text, 100), text);
-        }
-        assert_eq!(one_line("äöü", 2), "äö");
-    }
-}
+mod tests;

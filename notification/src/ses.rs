@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::config::Config;
+use aws_sdk_sesv2::config::StalledStreamProtectionConfig;
 use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
@@ -32,32 +32,44 @@ pub(crate) enum NotSent {
     Failed { reason: String },
 }
 
-/// SES's id for the mail, if it accepted.
-pub(crate) async fn send(
-    client: &Client,
-    mail: &Mail,
-    notification_id: Uuid,
+/// The way to SES.
+#[derive(Debug, Clone)]
+pub(crate) struct Ses {
+    client: Client,
     timeout: Duration,
-) -> Result<String, NotSent> {
-    let message = message(mail, notification_id).map_err(|error| NotSent::Refused { reason: error.to_string() })?;
-    let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
-    let tag = tag.map_err(|error| NotSent::Refused { reason: error.to_string() })?;
-    let request = client
-        .send_email()
-        .from_email_address(mail.from.as_str())
-        .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
-        .content(EmailContent::builder().simple(message).build())
-        .email_tags(tag)
-        .customize()
-        // SendEmail has no idempotency key: the SDK's retries would send the mail again.
-        .config_override(Config::builder().retry_config(RetryConfig::disabled()));
-    match tokio::time::timeout(timeout, request.send()).await {
-        Ok(Ok(accepted)) => accepted
-            .message_id
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| NotSent::Failed { reason: "SES answered without a message id".into() }),
-        Ok(Err(error)) => Err(classify(&error)),
-        Err(_) => Err(NotSent::Failed { reason: format!("SES did not answer within {timeout:?}") }),
+}
+
+impl Ses {
+    /// The client, but for its retries: SendEmail has no idempotency key, so they would send a mail again. `timeout` is how long one
+    /// call may take.
+    pub(crate) fn new(client: &Client, timeout: Duration) -> Self {
+        let once = client.config().to_builder().retry_config(RetryConfig::disabled());
+        // Nothing here is streamed, and each call as a whole has its bound.
+        let once = once.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        Self { client: Client::from_conf(once.build()), timeout }
+    }
+
+    /// SES's id for the mail, if it accepted.
+    pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, NotSent> {
+        let refused = |error: BuildError| NotSent::Refused { reason: error.to_string() };
+        let message = message(mail, notification_id).map_err(refused)?;
+        let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
+        let request = self
+            .client
+            .send_email()
+            .from_email_address(mail.from.as_str())
+            .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
+            .content(EmailContent::builder().simple(message).build())
+            .email_tags(tag.map_err(refused)?);
+        let timeout = self.timeout;
+        match tokio::time::timeout(timeout, request.send()).await {
+            Ok(Ok(accepted)) => accepted
+                .message_id
+                .filter(|id| !id.is_empty())
+                .ok_or_else(|| NotSent::Failed { reason: "SES answered without a message id".into() }),
+            Ok(Err(error)) => Err(classify(&error)),
+            Err(_) => Err(NotSent::Failed { reason: format!("SES did not answer within {timeout:?}") }),
+        }
     }
 }
 

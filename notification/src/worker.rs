@@ -2,44 +2,40 @@
 
 use std::error::Error;
 
-use aws_sdk_sesv2::Client;
+use crate::address::{EmailAddress, Sender};
+use crate::delivery::{Claim, Deliveries, Outcome, Record};
+use crate::mail::Mail;
+use crate::pace::Pace;
+use crate::ses::{NotSent, Ses};
+use crate::settings::NotificationSettings;
 use chrono::Utc;
 use messaging::failure::chain;
 use messaging::{
     CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
     NotificationSent, Outgoing, Received,
 };
-use sqlx::PgPool;
-
-use crate::address::{EmailAddress, Sender};
-use crate::delivery::{Claim, Delivery, Outcome, Record};
-use crate::mail::Mail;
-use crate::pace::Pace;
-use crate::ses::{self, NotSent};
-use crate::settings::NotificationSettings;
 
 /// Handles requests for mails.
 pub(crate) struct Worker {
-    pool: PgPool,
-    ses: Client,
+    deliveries: Deliveries,
+    ses: Ses,
     answers: JoinedProducer,
     from: Sender,
     default_recipient: EmailAddress,
-    send_timeout: std::time::Duration,
     pace: Pace,
 }
 
 impl Worker {
     /// The addresses are those of the settings.
     pub(crate) fn new(
-        pool: PgPool,
-        ses: Client,
+        deliveries: Deliveries,
+        ses: Ses,
         answers: JoinedProducer,
         (from, default_recipient): (Sender, EmailAddress),
         settings: &NotificationSettings,
     ) -> Self {
         let pace = Pace::new(settings.throttle_backoff, settings.paused_wait);
-        Self { pool, ses, answers, from, default_recipient, send_timeout: settings.send_timeout, pace }
+        Self { deliveries, ses, answers, from, default_recipient, pace }
     }
 }
 
@@ -70,19 +66,18 @@ impl Worker {
             attempts: message.receive_count,
         };
         loop {
-            // Waiting for the turn holds no lock and no connection.
+            // Waiting for the turn holds no claim.
             let turn = self.pace.turn().await;
-            let claim = Delivery::claim(&self.pool, record.clone(), self.send_timeout).await;
-            let delivery = match claim.map_err(|error| retry(&error))? {
+            let delivery = match self.deliveries.claim(&record).await.map_err(|error| retry(&error))? {
                 Claim::Decided(outcome) => return Ok(outcome),
                 Claim::Open(delivery) => delivery,
             };
             let decided = match &mail {
                 Err(unmailable) => delivery.failed(chain(unmailable)).await,
-                Ok(mail) => match ses::send(&self.ses, mail, request.notification_id, self.send_timeout).await {
+                Ok(mail) => match self.ses.send(mail, request.notification_id).await {
                     Ok(provider_message_id) => {
                         self.pace.accepted();
-                        delivery.sent(mail.to.as_str(), &provider_message_id).await
+                        delivery.sent(mail.to.as_str(), provider_message_id).await
                     }
                     Err(NotSent::Throttled) => {
                         self.pace.throttled(turn);

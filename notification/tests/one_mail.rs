@@ -264,23 +264,80 @@ async fn while_the_database_is_away_no_mail_goes_out() {
 }
 
 #[tokio::test]
-async fn a_mail_that_went_out_is_recorded_even_if_its_transaction_was_lost() {
+async fn a_mail_that_went_out_is_recorded_even_if_its_claim_was_lost() {
     let stage = Stage::new().await;
     stage.ses.next(1, Response::AcceptAfter(Duration::from_millis(500)));
     let _worker = stage.worker(quick());
 
     stage.ask(&request(1)).await;
     testkit::eventually(PATIENCE, || std::future::ready(stage.ses.requests() == 1)).await;
-    stage
-        .sql(
-            "select pg_terminate_backend(pid) from pg_stat_activity
-              where state = 'idle in transaction' and datname = current_database()",
-        )
-        .await;
+    stage.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1").await;
 
     stage.answers(1).await;
     assert_eq!(stage.ses.accepted(), 1);
     assert_eq!(stage.record().await.0, "sent");
+}
+
+#[tokio::test]
+async fn a_mail_that_is_claimed_elsewhere_goes_out_once_that_claim_has_ended_with_its_session() {
+    let stage = Stage::new().await;
+    let mut elsewhere = stage.database.pool().acquire().await.unwrap().detach();
+    let claimed = sqlx::query("select pg_advisory_lock($1)").bind(NOTIFICATION.as_u64_pair().0.cast_signed());
+    claimed.execute(&mut elsewhere).await.unwrap();
+    let _worker = stage.worker(quick());
+
+    // Behind it in another group, so that it is through when the first has been looked at.
+    let other = NotificationRequested { notification_id: Uuid::from_u128(7), ..request(1) };
+    stage.ask_in_group("claimed", &request(1)).await;
+    stage.ask_in_group("free", &other).await;
+    stage.answers(1).await;
+    assert_eq!(stage.ses.requests(), 1);
+    drop(elsewhere);
+
+    stage.answers(1).await;
+    assert_eq!(stage.ses.accepted(), 2);
+    assert_eq!(stage.record().await.0, "sent");
+}
+
+#[tokio::test]
+async fn many_requests_at_once_each_of_them_doubled_are_one_mail_each_and_answered_twice() {
+    const MAILS: usize = 60;
+    let stage = Stage::new().await;
+    let _workers = [stage.worker(quick()), stage.worker(quick())];
+
+    for nth in 0..MAILS {
+        let notification_id = Uuid::from_u128(1 + nth as u128);
+        for attempt in [1, 2] {
+            let request = NotificationRequested { notification_id, ..request(attempt) };
+            stage.ask_in_group(&format!("{nth}-{attempt}"), &request).await;
+        }
+    }
+    let answers = stage.answers(2 * MAILS).await;
+
+    assert_eq!(stage.ses.requests(), MAILS as u64);
+    let mut answered = std::collections::BTreeMap::new();
+    for answer in answers {
+        *answered.entry(answer.id).or_insert(0) += 1;
+    }
+    assert!(answered.len() == MAILS && answered.values().all(|times| *times == 2), "{answered:?}");
+}
+
+#[tokio::test]
+async fn a_stopped_worker_leaves_no_session_behind() {
+    let stage = Stage::new().await;
+    let worker = stage.worker(quick());
+    stage.ask(&request(1)).await;
+    stage.answers(1).await;
+
+    worker.stop().await;
+
+    let claims = "select count(*) from pg_locks where locktype = 'advisory' and objsubid = 1
+                   and database = (select oid from pg_database where datname = current_database())";
+    testkit::eventually(PATIENCE, || async {
+        let left: i64 = sqlx::query_scalar(claims).fetch_one(stage.database.pool()).await.unwrap();
+        left == 0
+    })
+    .await;
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -305,6 +362,9 @@ fn request(attempt: u32) -> NotificationRequested {
             line_total: "129.99".into(),
         }],
         omitted_lines: 0,
+        reason: None,
+        shipment: None,
+        refund_amount: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_sqs::config::interceptors::BeforeSerializationInterceptorContextRef;
@@ -72,6 +73,8 @@ async fn config(aws: &Aws, endpoint: Option<&str>, timeouts: TimeoutConfig, retr
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(aws.region.clone()))
         .timeout_config(timeouts)
+        // Nothing is streamed, and every call as a whole has its bound.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(retries);
     let loader = match endpoint {
         Some(endpoint) => loader.endpoint_url(endpoint),

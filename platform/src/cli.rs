@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
-use crate::{bench, client, config, demo, http, migrate, replay, serve, subscriptions, telemetry, up};
+use crate::{bench, client, config, demo, dlq, http, migrate, replay, serve, subscriptions, telemetry, up};
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -40,6 +40,9 @@ enum Command {
     /// Show how far subscriptions are and what they have parked, and repair it
     #[command(subcommand)]
     Subscriptions(Subscriptions),
+    /// Show the messages that could not be handled, change them, send them again
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
     /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -228,6 +231,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args).await?,
         Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
+        Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
         Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,

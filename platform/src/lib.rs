@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod connections;
 pub mod demo;
+pub mod dlq;
 pub mod health;
 pub mod http;
 pub mod metrics;

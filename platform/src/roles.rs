@@ -141,16 +141,12 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch and what is due, each reading streams meanwhile, an answer, and a lease that is renewed.
         Role::Sagas => 6,
-        // A mail in work holds one.
-        Role::Notification => u32::try_from(settings.notifications.concurrency).unwrap_or(u32::MAX),
+        Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
     let needed: u32 = STORE + roles.iter().map(needs).sum::<u32>();
     let given = settings.database_connections;
     if given < needed {
-        bail!(
-            "ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it, or lower \
-             ORDO_NOTIFICATIONS_CONCURRENCY"
-        );
+        bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");
     }
     Ok(())
 }
@@ -158,10 +154,17 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
 async fn sagas(settings: &Settings, connections: &Connections, store: EventStore) -> anyhow::Result<Sagas> {
     let Queues { notifications, replies } = migrate::find_queues(&connections.sqs, settings).await?;
     Ok(Sagas {
+        stock: stock.clone(),
         store,
+        payments,
         notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
         answers: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
-        answer_deadline: settings.notification_deadline,
+        settings: SagaSettings {
+            answer_deadline: settings.notification_deadline,
+            reservation_hold: settings.reservation_hold,
+            step_deadline: settings.saga_deadline,
+            payment_patience: settings.payment.timeout + PAYMENT_MARGIN,
+        },
     })
 }
 

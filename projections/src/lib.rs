@@ -9,6 +9,7 @@ mod projection;
 mod reads;
 mod replay;
 mod runner;
+mod stock;
 mod timeline;
 
 use axum::Router;
@@ -21,7 +22,7 @@ pub use projection::Projection;
 pub use replay::{Progress, ReplayError, Replayed, replay};
 
 /// Every projection there is.
-pub static REGISTRY: &[Projection] = &[orders::PROJECTION];
+pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];
 
 /// Makes the tables of read models that have none yet.
 pub async fn create_tables(pool: &PgPool) -> Result<(), sqlx::Error> {

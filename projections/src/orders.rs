@@ -15,16 +15,19 @@ mod routes;
 mod view;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::{OrderCreated, OrderEvent, RefundId};
+use domain::{Order, OrderCreated, OrderEvent, RefundId};
 use read_models::{Item, Key};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 use self::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
-use crate::projection::{Fact, FoldError, Items, Projection};
+use crate::projection::{Fold, FoldError, Follows, Items, Projection};
 
-pub(crate) const PROJECTION: Projection = Projection { name: "orders", needs, fold, routes: routes::routes };
+pub(crate) const PROJECTION: Projection =
+    Projection { name: "orders", follows: Follows::Orders(Fold { needs, fold }), routes: routes::routes };
+
+type Fact = crate::projection::Fact<Order>;
 
 const META: &str = "#META";
 
@@ -37,7 +40,7 @@ fn customer(customer_id: &str) -> String {
 }
 
 fn key(fact: &Fact, sk: impl Into<String>) -> Key {
-    Key::new(collection(&fact.order_id), sk)
+    Key::new(collection(&fact.stream_id), sk)
 }
 
 /// Sorts as the time does: always the same number of digits.

@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use domain::{Order, OrderEvent};
+use cqrs_es::Aggregate;
+use domain::Order;
+use domain::stock::Stock;
 use event_store::{DecodeError, StoredEvent, SubscriberError};
 use read_models::{Item, Key, Table};
+use sqlx::PgConnection;
 
 use crate::reads::Reads;
 
@@ -16,21 +19,35 @@ use crate::reads::Reads;
 pub struct Projection {
     /// Its name, and its subscription's.
     pub name: &'static str,
-    /// The keys of the items that folding this event needs to see.
-    pub(crate) needs: fn(&Fact) -> Vec<Key>,
-    /// Changes the items by an event.
-    pub(crate) fold: fn(&mut Items, &Fact) -> Result<(), FoldError>,
+    /// What becomes of whose events.
+    pub(crate) follows: Follows,
     /// Its GET routes.
     pub(crate) routes: fn() -> Router<Reads>,
 }
 
-/// Something that happened to an order, as projections see it.
-pub(crate) struct Fact {
-    pub(crate) order_id: String,
+/// Whose events a projection folds. Streams of other kinds do not concern it.
+pub(crate) enum Follows {
+    /// Orders.
+    Orders(Fold<Order>),
+    /// What there is of SKUs.
+    Stock(Fold<Stock>),
+}
+
+/// How the events of an aggregate become items.
+pub(crate) struct Fold<A: Aggregate> {
+    /// The keys of the items that folding this event needs to see.
+    pub(crate) needs: fn(&Fact<A>) -> Vec<Key>,
+    /// Changes the items by an event.
+    pub(crate) fold: fn(&mut Items, &Fact<A>) -> Result<(), FoldError>,
+}
+
+/// Something that happened to an aggregate, as projections see it.
+pub(crate) struct Fact<A: Aggregate> {
+    pub(crate) stream_id: String,
     pub(crate) version: i64,
     pub(crate) position: i64,
     pub(crate) recorded_at: DateTime<Utc>,
-    pub(crate) event: OrderEvent,
+    pub(crate) event: A::Event,
 }
 
 /// The items that a fold works on, and which of them it changed.
@@ -64,14 +81,28 @@ impl Projection {
         Table::named(format!("read_model_{}", self.name))
     }
 
-    /// Folds events over what the table has, and returns the items they changed.
+    /// Folds events over what the table has, and returns the items they changed, each once.
     pub(crate) async fn fold_over(
         &self,
         table: &Table,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut PgConnection,
         events: &[StoredEvent],
     ) -> Result<Vec<Item>, ProjectError> {
-        let facts = facts(events)?;
+        match &self.follows {
+            Follows::Orders(fold) => fold.over(table, connection, events).await,
+            Follows::Stock(fold) => fold.over(table, connection, events).await,
+        }
+    }
+}
+
+impl<A: Aggregate> Fold<A> {
+    async fn over(
+        &self,
+        table: &Table,
+        connection: &mut PgConnection,
+        events: &[StoredEvent],
+    ) -> Result<Vec<Item>, ProjectError> {
+        let facts = facts::<A>(events)?;
         let needed: BTreeSet<Key> = facts.iter().flat_map(|fact| (self.needs)(fact)).collect();
         let needed: Vec<Key> = needed.into_iter().collect();
         let mut items = Items::default();
@@ -113,18 +144,18 @@ impl From<DecodeError> for ProjectError {
     }
 }
 
-/// The events of orders. Streams of other kinds are not this platform's orders and do not concern its read models.
-fn facts(events: &[StoredEvent]) -> Result<Vec<Fact>, DecodeError> {
+/// The events of the aggregate.
+fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
     let fact = |event: &StoredEvent| {
         Ok(Fact {
-            order_id: event.stream_id.clone(),
+            stream_id: event.stream_id.clone(),
             version: event.version,
             position: event.position,
             recorded_at: event.recorded_at,
-            event: event.decode::<Order>()?,
+            event: event.decode::<A>()?,
         })
     };
-    events.iter().filter(|event| event.is_of::<Order>()).map(fact).collect()
+    events.iter().filter(|event| event.is_of::<A>()).map(fact).collect()
 }
 
 impl Items {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use domain::OrderId;
+use domain::{OrderId, Sku};
 use event_store::EventStore;
 use http::HeaderMap;
 use problem::{FieldError, Problem};
@@ -76,6 +76,11 @@ pub(crate) fn query<T: DeserializeOwned>(query: Result<axum::extract::Query<T>, 
 /// The order a path names. What is no id names no order.
 pub(crate) fn order_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, Problem> {
     path.ok().and_then(|Path(id)| OrderId::parse(id).ok()).ok_or_else(|| Problem::not_found("there is no such order"))
+}
+
+/// The SKU a path names. What is no id names none.
+pub(crate) fn sku(path: Result<Path<String>, PathRejection>) -> Result<Sku, Problem> {
+    path.ok().and_then(|Path(sku)| Sku::parse(sku).ok()).ok_or_else(|| Problem::not_found("there is no such SKU"))
 }
 
 /// A parameter that was given and is wrong.

@@ -28,7 +28,7 @@ impl Handler for Answers {
             self.store.execute(&order_id, stream, &metadata, |order: &Order| decide(order, command.clone())).await;
         match recorded {
             Ok(_) => Ok(()),
-            Err(ExecuteError::Refused(Refusal::NoSuchOrder | Refusal::ExistsWithOtherContent)) => {
+            Err(ExecuteError::Refused(Refusal::NoSuchOrder)) => {
                 Err(HandlerError::dead(format!("there is no order {order_id}")))
             }
             Err(error) => Err(retry(&error)),
@@ -55,5 +55,9 @@ fn command(answer: NotificationAnswer) -> OrderCommand {
 fn template(template: Template) -> MailTemplate {
     match template {
         Template::OrderConfirmed => MailTemplate::OrderConfirmed,
+        Template::OrderRejected => MailTemplate::OrderRejected,
+        Template::OrderCancelled => MailTemplate::OrderCancelled,
+        Template::OrderShipped => MailTemplate::OrderShipped,
+        Template::OrderRefunded => MailTemplate::OrderRefunded,
     }
 }

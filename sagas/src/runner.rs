@@ -1,22 +1,28 @@
 //! Does what is due: for orders that something happened to, and for those that were waiting long enough.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use domain::Order;
-use event_store::{Loaded, StoredEvent, Subscriber, SubscriberError, within_patience};
+use event_store::{DecodeError, StoredEvent, Subscriber, SubscriberError, within_patience};
 use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use crate::Context;
-use crate::order_fulfilment::{Done, Due, NAME, STEPS, StepError, next_step};
-use crate::work::{self, Later, Waiting};
+use crate::case::Case;
+use crate::drive::{Notes, drive};
+use crate::work::{self, Key, Later, Waiting};
+use crate::{Context, SAGAS};
 
+/// The name of the sagas' subscription, which is that of the first of them.
+const SUBSCRIPTION: &str = "order_fulfilment";
 /// How often due orders are looked for. Deadlines are seconds at least.
 const POLL: Duration = Duration::from_millis(250);
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// The name of what operators decided.
+const INTERVENED: &str = "OperatorIntervened";
 
 #[derive(Clone)]
 pub(crate) struct Runner {
@@ -36,11 +42,7 @@ impl Runner {
                 Ok(0) => POLL,
                 Ok(_) => continue,
                 Err(error) => {
-                    tracing::error!(
-                        saga = NAME,
-                        error = &error as &dyn std::error::Error,
-                        "looking for due orders failed"
-                    );
+                    tracing::error!(error = &error as &dyn std::error::Error, "looking for due orders failed");
                     AFTER_ERROR
                 }
             };
@@ -53,89 +55,112 @@ impl Runner {
         let mut connection = self.context.store.pool().acquire().await?;
         let mut transaction = connection.begin().await?;
         let waiting = work::take_due(&mut transaction).await?;
-        if !waiting.is_empty() {
-            let ids: Vec<String> = waiting.keys().cloned().collect();
+        let due = waiting.len();
+        if due > 0 {
+            let waiting: HashMap<Key, Waiting> = waiting
+                .into_iter()
+                .filter_map(|((saga, order_id), row)| {
+                    let saga = SAGAS.iter().find(|known| known.name == saga)?;
+                    Some(((saga.name, order_id), row))
+                })
+                .collect();
+            let ids: HashSet<&String> = waiting.keys().map(|(_, order_id)| order_id).collect();
+            let ids: Vec<String> = ids.into_iter().cloned().collect();
             let streams = self.context.store.read_streams::<Order>(&ids).await?;
-            let gone: Vec<String> = ids.into_iter().filter(|id| !streams.contains_key(id)).collect();
-            work::forget(&mut transaction, &gone).await?;
-            self.advance(streams, &waiting, &mut transaction).await?;
+            let mut notes = Notes::default();
+            let mut cases = Vec::with_capacity(ids.len());
+            for order_id in ids {
+                match streams.get(&order_id).map_or(Ok(None), |events| Case::open(events)) {
+                    Ok(Some(case)) => cases.push(case),
+                    Ok(None) => notes.ended.extend(SAGAS.iter().map(|saga| (saga.name, order_id.clone()))),
+                    // One order that can't be read must not keep the deadlines of the others from being met.
+                    Err(error) => notes.later.extend(unreadable(&waiting, &order_id, &error)),
+                }
+            }
+            let now = work::now(&mut transaction).await?;
+            self.advance(cases, &waiting, now, notes, &mut transaction).await?;
         }
         transaction.commit().await?;
-        Ok(waiting.len())
+        Ok(due)
     }
 
-    /// Does the next step of each of these orders, or forgets it when there is none. What has to be looked at again is
+    /// Does what is due for each of the orders, until each waits for something or nothing. What has to be looked at again is
     /// noted in the transaction.
     async fn advance(
         &self,
-        streams: HashMap<String, Vec<StoredEvent>>,
-        waiting: &HashMap<String, Waiting>,
+        mut cases: Vec<Case>,
+        waiting: &HashMap<Key, Waiting>,
+        now: DateTime<Utc>,
+        mut notes: Notes,
         transaction: &mut PgConnection,
     ) -> Result<(), SubscriberError> {
-        let mut ended = Vec::new();
-        let mut later = Vec::new();
-        let mut due: BTreeMap<usize, Vec<Due>> = BTreeMap::new();
-        for (order_id, events) in streams {
-            let stream = match Loaded::<Order>::fold(&events) {
-                Ok(stream) => stream,
-                // One order that can't be read must not keep the deadlines of the others from being met.
-                Err(error) if let Some(tried) = waiting.get(&order_id) => {
-                    tracing::error!(order_id, error = &error as &dyn std::error::Error, "order can't be read");
-                    later.push(Later::retry(order_id, tried.clone(), StepError::new(&error)));
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let Order::Placed(order) = &stream.state else {
-                ended.push(order_id);
-                continue;
-            };
-            let Some((at, step)) = next_step(order) else {
-                ended.push(order_id);
-                continue;
-            };
-            // Requests of an earlier step do not count against this one.
-            let sent = waiting.get(&order_id).filter(|waiting| waiting.step == step.name).map_or(0, |row| row.sent);
-            due.entry(at).or_default().push(Due { order: (**order).clone(), order_id, stream, events, sent });
+        for saga in SAGAS {
+            cases = drive(&self.context, saga, cases, waiting, now, &mut notes).await;
         }
-        for (at, orders) in due {
-            let step = &STEPS[at];
-            let results = (step.run)(&self.context, &orders).await;
-            for (due, result) in orders.into_iter().zip(results) {
-                match result {
-                    // The event that it left is reacted to.
-                    Ok(Done::Recorded) => ended.push(due.order_id),
-                    Ok(Done::Asked) => later.push(Later::answer(due, step.name, self.context.answer_deadline)),
-                    Err(error) => {
-                        tracing::warn!(order_id = due.order_id, step = step.name, %error, "step could not be tried");
-                        let failures = waiting.get(&due.order_id).map_or(0, |row| row.failures);
-                        let tried = Waiting { step: step.name.to_owned(), sent: due.sent, failures };
-                        later.push(Later::retry(due.order_id, tried, error));
-                    }
-                }
-            }
-        }
-        work::note(transaction, &later).await?;
-        work::forget(transaction, &ended).await?;
+        work::note(transaction, notes.later).await?;
+        work::forget(transaction, notes.ended).await?;
         Ok(())
     }
+}
+
+fn unreadable(waiting: &HashMap<Key, Waiting>, order_id: &str, error: &DecodeError) -> Vec<Later> {
+    tracing::error!(order_id, error = error as &dyn std::error::Error, "order can't be read");
+    let rows = SAGAS.iter().filter_map(|saga| {
+        let key = (saga.name, order_id.to_owned());
+        let tried = waiting.get(&key)?;
+        let step = domain::SagaStep::parse(&tried.step)?;
+        Some(Later::retry(key, step, Some(tried), crate::saga::StepError::new(error).to_string()))
+    });
+    rows.collect()
 }
 
 #[async_trait]
 impl Subscriber for Runner {
     fn name(&self) -> &str {
-        NAME
+        SUBSCRIPTION
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
-        let mut newest: HashMap<&str, i64> = HashMap::new();
+        let mut streams: BTreeMap<&str, Vec<&StoredEvent>> = BTreeMap::new();
         for event in events.iter().filter(|event| event.is_of::<Order>()) {
-            newest.insert(&event.stream_id, event.version);
+            streams.entry(&event.stream_id).or_default().push(event);
         }
-        let ids: Vec<String> = newest.keys().map(|id| (*id).to_owned()).collect();
-        let mut streams = self.context.store.read_streams::<Order>(&ids).await?;
-        // Where more has happened since, that is still to come and is reacted to then: once for each event.
-        streams.retain(|id, events| events.last().map(|last| last.version) == newest.get(id.as_str()).copied());
-        self.advance(streams, &HashMap::new(), transaction).await
+        // What a saga itself recorded it has gone on from already.
+        streams.retain(|_, events| !events.iter().all(|event| is_own(event)));
+        if streams.is_empty() {
+            return Ok(());
+        }
+        let mut notes = Notes::default();
+        for (order_id, events) in &streams {
+            if events.iter().any(|event| event.event_type == INTERVENED) {
+                // What an operator decided about is begun afresh.
+                notes.afresh.extend(SAGAS.iter().map(|saga| (saga.name, (*order_id).to_owned())));
+            }
+        }
+        work::forget(transaction, std::mem::take(&mut notes.afresh)).await?;
+        let (whole, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_whole(events));
+        let ids: Vec<String> = partial.into_iter().map(|(order_id, _)| order_id.to_owned()).collect();
+        let read = if ids.is_empty() { HashMap::new() } else { self.context.store.read_streams::<Order>(&ids).await? };
+        let mut cases = Vec::with_capacity(whole.len() + read.len());
+        for (_, events) in whole {
+            let events: Vec<StoredEvent> = events.into_iter().cloned().collect();
+            cases.extend(Case::open(&events)?);
+        }
+        for events in read.values() {
+            cases.extend(Case::open(events)?);
+        }
+        let now = work::now(transaction).await?;
+        self.advance(cases, &HashMap::new(), now, notes, transaction).await
     }
+}
+
+/// Whether a saga recorded it in the course of carrying the order on.
+fn is_own(event: &StoredEvent) -> bool {
+    event.metadata().actor.is_some_and(|actor| SAGAS.iter().any(|saga| saga.name == actor))
+}
+
+/// Whether these are all events of a stream up to the last of them. Should more have happened since, storing what was decided
+/// on them finds out.
+fn is_whole(events: &[&StoredEvent]) -> bool {
+    (1..).zip(events).all(|(version, event)| event.version == version)
 }

@@ -3,47 +3,79 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use domain::SagaStep;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use crate::order_fulfilment::{Due, NAME, StepError};
-
-/// The most orders looked at in one transaction.
+/// The most rows looked at in one transaction.
 const BATCH: i64 = 100;
 /// The longest wait for an answer, and between tries of what fails.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// What is known of an order that waits.
+/// Which saga of which order.
+pub(crate) type Key = (&'static str, String);
+
+/// What is known of a saga that waits.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     pub(crate) step: String,
     pub(crate) sent: u32,
     pub(crate) failures: u32,
+    /// Since when it has been at this step.
+    pub(crate) since: DateTime<Utc>,
 }
 
-/// A row to write: look at this order again then.
+/// A row to write.
+#[derive(Debug)]
 pub(crate) struct Later {
+    saga: &'static str,
     order_id: String,
-    step: String,
+    step: &'static str,
     sent: u32,
     failures: u32,
-    wait: Duration,
+    /// Look again after that; `None`: not before an operator or another event says so.
+    wait: Option<Duration>,
+    stuck: bool,
     last_error: Option<String>,
 }
 
 impl Later {
     /// The step's request went out; by then an answer should have come.
-    pub(crate) fn answer(due: Due, step: &'static str, deadline: Duration) -> Self {
-        let wait = doubled(deadline, due.sent).min(MAX_WAIT.max(deadline));
-        Self { order_id: due.order_id, step: step.to_owned(), sent: due.sent + 1, failures: 0, wait, last_error: None }
+    pub(crate) fn answer(key: Key, step: SagaStep, sent: u32, deadline: Duration) -> Self {
+        let wait = doubled(deadline, sent).min(MAX_WAIT.max(deadline));
+        Self { sent: sent + 1, wait: Some(wait), ..Self::new(key, step) }
     }
 
-    /// The step could not be tried, again or for the first time.
-    pub(crate) fn retry(order_id: String, tried: Waiting, error: StepError) -> Self {
-        let Waiting { step, sent, failures } = tried;
+    /// The step is being done, and should be by then.
+    pub(crate) fn under_way(key: Key, step: SagaStep, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..Self::new(key, step) }
+    }
+
+    /// The step could not be done, again or for the first time.
+    pub(crate) fn retry(key: Key, step: SagaStep, tried: Option<&Waiting>, error: String) -> Self {
+        let (sent, failures) = tried.map_or((0, 0), |tried| (tried.sent, tried.failures));
         let wait = doubled(Duration::from_secs(1), failures).min(MAX_BACKOFF);
-        Self { order_id, step, sent, failures: failures + 1, wait, last_error: Some(error.0) }
+        Self { sent, failures: failures + 1, wait: Some(wait), last_error: Some(error), ..Self::new(key, step) }
+    }
+
+    /// The step is not tried again by itself.
+    pub(crate) fn stuck(key: Key, step: SagaStep, tried: Option<&Waiting>, error: String) -> Self {
+        let failures = tried.map_or(0, |tried| tried.failures);
+        Self { failures: failures + 1, wait: None, stuck: true, last_error: Some(error), ..Self::new(key, step) }
+    }
+
+    /// Not later than then.
+    pub(crate) fn at_the_latest(mut self, latest: Option<Duration>) -> Self {
+        if let Some(latest) = latest {
+            self.wait = Some(self.wait.map_or(latest, |wait| wait.min(latest)));
+        }
+        self
+    }
+
+    fn new((saga, order_id): Key, step: SagaStep) -> Self {
+        Self { saga, order_id, step: step.name(), sent: 0, failures: 0, wait: None, stuck: false, last_error: None }
     }
 }
 
@@ -51,55 +83,79 @@ fn doubled(base: Duration, times: u32) -> Duration {
     base.saturating_mul(1_u32.checked_shl(times.min(16)).unwrap_or(u32::MAX))
 }
 
-/// Writes rows.
-pub(crate) async fn note(transaction: &mut PgConnection, rows: &[Later]) -> Result<(), sqlx::Error> {
+/// Writes rows. A row that is at the same step still stands there since it came to it, whoever looked at it.
+pub(crate) async fn note(transaction: &mut PgConnection, mut rows: Vec<Later>) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }
+    // All who write several lock them in one order.
+    rows.sort_by(|one, other| (one.saga, &one.order_id).cmp(&(other.saga, &other.order_id)));
+    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     sqlx::query(
-        "insert into saga_work (saga, order_id, step, sent, failures, due_at, last_error)
-         select $1, order_id, step, sent, failures, now() + wait * interval '1 millisecond', last_error
-           from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::bigint[], $7::text[])
-                as row(order_id, step, sent, failures, wait, last_error)
-         on conflict (saga, order_id) do update set (step, sent, failures, due_at, last_error) =
-            (excluded.step, excluded.sent, excluded.failures, excluded.due_at, excluded.last_error)",
+        "insert into saga_work (saga, order_id, step, sent, failures, due_at, stuck, last_error)
+         select saga, order_id, step, sent, failures,
+                coalesce(now() + wait * interval '1 millisecond', 'infinity'), stuck, last_error
+           from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::bigint[], $7::bool[], $8::text[])
+                as row(saga, order_id, step, sent, failures, wait, stuck, last_error)
+         on conflict (saga, order_id) do update set (step, sent, failures, due_at, stuck, last_error, since) =
+            (excluded.step, excluded.sent, excluded.failures, excluded.due_at, excluded.stuck, excluded.last_error,
+             case when saga_work.step = excluded.step then saga_work.since else excluded.since end)",
     )
-    .bind(NAME)
+    .bind(rows.iter().map(|row| row.saga).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.order_id.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.step.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.step).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| i32::try_from(row.sent).unwrap_or(i32::MAX)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| i32::try_from(row.failures).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| i64::try_from(row.wait.as_millis()).unwrap_or(i64::MAX)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.wait.map(millis)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.stuck).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.last_error.as_deref()).collect::<Vec<_>>())
     .execute(transaction)
     .await?;
     Ok(())
 }
 
-/// Removes the rows of orders that wait for nothing.
-pub(crate) async fn forget(transaction: &mut PgConnection, order_ids: &[String]) -> Result<(), sqlx::Error> {
-    if order_ids.is_empty() {
+/// Removes the rows of sagas that wait for nothing.
+pub(crate) async fn forget(transaction: &mut PgConnection, mut keys: Vec<Key>) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
         return Ok(());
     }
-    let forget = sqlx::query("delete from saga_work where saga = $1 and order_id = any($2)");
-    forget.bind(NAME).bind(order_ids).execute(transaction).await?;
+    keys.sort();
+    sqlx::query(
+        "delete from saga_work using unnest($1::text[], $2::text[]) as gone(saga, order_id)
+          where saga_work.saga = gone.saga and saga_work.order_id = gone.order_id",
+    )
+    .bind(keys.iter().map(|key| key.0).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.1.as_str()).collect::<Vec<_>>())
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 
-/// Takes the rows that are due and that no copy has, for the rest of the transaction, by order.
-pub(crate) async fn take_due(transaction: &mut PgConnection) -> Result<HashMap<String, Waiting>, sqlx::Error> {
+/// Takes the rows that are due and that no copy has, for the rest of the transaction.
+pub(crate) async fn take_due(
+    transaction: &mut PgConnection,
+) -> Result<HashMap<(String, String), Waiting>, sqlx::Error> {
     let rows = sqlx::query(
-        "select order_id, step, sent, failures from saga_work where saga = $1 and due_at <= now()
-          order by due_at limit $2 for update skip locked",
+        "select saga, order_id, step, sent, failures, since from saga_work where due_at <= now()
+          order by due_at limit $1 for update skip locked",
     )
-    .bind(NAME)
     .bind(BATCH)
     .fetch_all(transaction)
     .await?;
     let waiting = |row: &PgRow| {
-        let (sent, failures): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
-        let waiting = Waiting { step: row.try_get(1)?, sent: sent.unsigned_abs(), failures: failures.unsigned_abs() };
-        Ok((row.try_get(0)?, waiting))
+        let (sent, failures): (i32, i32) = (row.try_get(3)?, row.try_get(4)?);
+        let waiting = Waiting {
+            step: row.try_get(2)?,
+            sent: sent.unsigned_abs(),
+            failures: failures.unsigned_abs(),
+            since: row.try_get(5)?,
+        };
+        Ok(((row.try_get(0)?, row.try_get(1)?), waiting))
     };
     rows.iter().map(waiting).collect()
+}
+
+/// What time it is, by the database's clock.
+pub(crate) async fn now(transaction: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar("select clock_timestamp()").fetch_one(transaction).await
 }

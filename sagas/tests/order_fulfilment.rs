@@ -8,13 +8,13 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use chrono::{TimeZone, Utc};
 use domain::{Order, OrderCommand, OrderEvent, PostedOrder, decide};
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Loaded, Metadata};
+use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
     Outgoing, Producer, ProducerSettings, QueueSettings, Queues, queues,
 };
-use sagas::Sagas;
-use testkit::Database;
+use sagas::{SagaSettings, Sagas};
+use testkit::{Database, FaultyGateway};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -110,9 +110,11 @@ fn run(
     let stop = CancellationToken::new();
     let saga = Sagas {
         store: store.clone(),
+        stock: SingleWriter::new(store.clone(), 100),
+        payments: std::sync::Arc::new(FaultyGateway::default()),
         notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
         answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
-        answer_deadline,
+        settings: SagaSettings { answer_deadline, ..SagaSettings::default() },
     };
     (stop.clone(), tokio::spawn(sagas::run(saga, stop)))
 }
@@ -148,11 +150,15 @@ async fn an_order_is_confirmed_its_mail_asked_for_and_the_answer_recorded() {
     let request = saga.request().await;
     assert_eq!((request.subject.as_str(), request.data.attempt), ("a", 1));
     assert_eq!((request.data.total_amount.as_str(), request.data.lines.len()), ("129.99", 1));
-    assert_eq!(saga.events("a").await, ["OrderCreated", "OrderConfirmed"]);
+    assert_eq!(saga.events("a").await, ["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]);
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
 
     saga.answer("a", sent(&request.data)).await;
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
+    saga.eventually_has(
+        "a",
+        &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationSent"],
+    )
+    .await;
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 0 }).await;
     assert_eq!(saga.requests_waiting().await, 0);
     saga.end().await;
@@ -165,9 +171,24 @@ async fn a_mail_that_failed_for_good_is_on_the_order_and_so_is_its_late_success(
     let request = saga.request().await;
 
     saga.answer("a", failed(&request.data)).await;
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationFailed"]).await;
+    saga.eventually_has(
+        "a",
+        &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationFailed"],
+    )
+    .await;
     saga.answer("a", sent(&request.data)).await;
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationFailed", "NotificationSent"]).await;
+    saga.eventually_has(
+        "a",
+        &[
+            "OrderCreated",
+            "StockReserved",
+            "PaymentAuthorized",
+            "OrderConfirmed",
+            "NotificationFailed",
+            "NotificationSent",
+        ],
+    )
+    .await;
     saga.end().await;
 }
 
@@ -182,7 +203,11 @@ async fn a_request_that_got_lost_is_sent_again_as_the_same_mail() {
     assert_eq!((first.data.attempt, second.data.attempt), (1, 2));
     assert_eq!(first.data.notification_id, second.data.notification_id);
     saga.answer("a", sent(&second.data)).await;
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
+    saga.eventually_has(
+        "a",
+        &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationSent"],
+    )
+    .await;
     saga.end().await;
 }
 
@@ -198,15 +223,19 @@ async fn everything_done_twice_changes_nothing_the_second_time() {
     sqlx::query("delete from saga_work").execute(saga.database.pool()).await.unwrap();
     (saga.stop, saga.saga) = run(&saga.store, &saga.client, &saga.queues, NEVER);
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
-    assert_eq!(saga.events("a").await, ["OrderCreated", "OrderConfirmed"]);
+    assert_eq!(saga.events("a").await, ["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]);
     // The request went out again under the same deduplication id, which the queue drops.
     assert_eq!(saga.requests_waiting().await, 0);
 
     saga.answer("a", sent(&request.data)).await;
     saga.answer("a", sent(&request.data)).await;
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationSent"]).await;
+    saga.eventually_has(
+        "a",
+        &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationSent"],
+    )
+    .await;
     testkit::eventually(PATIENCE, || async { messages_in(&saga.client, &saga.queues.replies.url).await == 0 }).await;
-    assert_eq!(saga.events("a").await.len(), 3);
+    assert_eq!(saga.events("a").await.len(), 5);
     saga.end().await;
 }
 
@@ -218,7 +247,7 @@ async fn while_the_queue_is_away_orders_are_confirmed_and_their_mails_asked_for_
     sqs.stop().await;
     saga.take("a").await;
 
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed"]).await;
+    saga.eventually_has("a", &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]).await;
     let reason = "select last_error from saga_work where order_id = 'a' and failures > 0";
     testkit::eventually(PATIENCE, || async {
         sqlx::query_scalar::<_, String>(reason).fetch_optional(saga.database.pool()).await.unwrap().is_some()
@@ -241,9 +270,13 @@ async fn a_mail_that_nobody_ever_answers_is_given_up_and_says_so() {
 
     // As if an hour and a half of requests had passed.
     sqlx::query("update saga_work set sent = 14, due_at = now()").execute(saga.database.pool()).await.unwrap();
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed", "NotificationFailed"]).await;
+    saga.eventually_has(
+        "a",
+        &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationFailed"],
+    )
+    .await;
     let events = saga.store.read_stream::<Order>("a").await.unwrap();
-    let OrderEvent::NotificationFailed(failed) = events[2].decode::<Order>().unwrap() else { panic!("not failed") };
+    let OrderEvent::NotificationFailed(failed) = events[4].decode::<Order>().unwrap() else { panic!("not failed") };
     assert_eq!(failed.reason, "no answer to 14 requests");
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 0 }).await;
     saga.end().await;
@@ -294,10 +327,10 @@ async fn a_queue_that_says_nothing_does_not_hold_up_orders() {
     let client = testkit::sqs_client(&format!("http://{address}"));
     (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, NEVER);
     saga.take("a").await;
-    saga.eventually_has("a", &["OrderCreated", "OrderConfirmed"]).await;
+    saga.eventually_has("a", &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]).await;
     saga.take("b").await;
 
-    saga.eventually_has("b", &["OrderCreated", "OrderConfirmed"]).await;
+    saga.eventually_has("b", &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]).await;
     let noted = "select count(*) from saga_work where failures > 0 and last_error is not null";
     testkit::eventually(PATIENCE, || async {
         sqlx::query_scalar::<_, i64>(noted).fetch_one(saga.database.pool()).await.unwrap() == 2
@@ -324,7 +357,7 @@ async fn one_order_that_cannot_be_read_does_not_hold_up_the_deadlines_of_others(
     .unwrap();
     sqlx::query(
         "insert into saga_work (saga, order_id, step, due_at)
-         select 'order_fulfilment', id, 'notify', now() - interval '1 day' from unnest(array['strange', 'gone']) as id",
+         select 'order_fulfilment', id, 'notify_customer', now() - interval '1 day' from unnest(array['strange', 'gone']) as id",
     )
     .execute(pool)
     .await

@@ -7,6 +7,7 @@
 mod database;
 mod endpoints;
 mod eventually;
+mod faulty_gateway;
 mod faulty_mailer;
 mod orders;
 mod seed;
@@ -14,5 +15,6 @@ mod seed;
 pub use database::{Database, database, durable_database, empty_database};
 pub use endpoints::{inbox, ses_client, sqs, sqs_client};
 pub use eventually::eventually;
+pub use faulty_gateway::{FaultyGateway, Payment, PaymentCall, PaymentFault};
 pub use faulty_mailer::{FaultyMailer, Response};
 pub use orders::demo_order;

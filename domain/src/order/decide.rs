@@ -158,7 +158,7 @@ pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, R
     match (order, command) {
         (Order::Absent, OrderCommand::CreateOrder(content)) => Ok(vec![OrderEvent::OrderCreated(content)]),
         (Order::Absent, _) => Err(Refusal::NoSuchOrder),
-        (Order::Placed(placed), command) => Ok(placed.decide(command)?.into_iter().collect()),
+        (Order::Placed(placed), command) => placed.decide(command),
     }
 }
 
@@ -173,7 +173,8 @@ fn one(event: OrderEvent) -> Decision {
 }
 
 impl PlacedOrder {
-    fn decide(&self, command: OrderCommand) -> Decision {
+    /// What a command changes, as [`decide`] has it.
+    pub fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
         match command {
             OrderCommand::CreateOrder(content) if self.content == content => UNCHANGED,
             OrderCommand::CreateOrder(_) => Err(Refusal::ExistsWithOtherContent),

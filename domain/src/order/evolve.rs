@@ -17,7 +17,8 @@ pub fn evolve(order: &mut Order, event: OrderEvent) {
 }
 
 impl PlacedOrder {
-    fn apply(&mut self, event: OrderEvent) {
+    /// Changes it by an event, as [`evolve`] has it.
+    pub fn apply(&mut self, event: OrderEvent) {
         match event {
             OrderEvent::OrderCreated(_) => {}
             OrderEvent::StockReserved(reserved) => self.stock = StockState::Reserved(reserved),

@@ -17,7 +17,7 @@ const BATCH: usize = 10;
 
 /// How long a finished message waits for others to be deleted with: short beside any handler, long enough to fill a batch
 /// under load. Its group gets no further message meanwhile.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(10);
 
 /// How many batches are deleted at once.
 const CONCURRENCY: usize = 4;

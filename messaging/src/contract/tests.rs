@@ -15,6 +15,29 @@ fn a_request_is_the_golden_bytes_and_reads_back() {
 }
 
 #[test]
+fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
+    for (golden, data) in [
+        (include_str!("../../golden/ordo.notification.requested.v1.order-rejected.json"), rejected()),
+        (include_str!("../../golden/ordo.notification.requested.v1.order-cancelled.json"), cancelled()),
+        (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.json"), shipped()),
+        (include_str!("../../golden/ordo.notification.requested.v1.order-refunded.json"), refunded()),
+    ] {
+        let event = CloudEvent::new("demo-1759035874968", noon(), data);
+
+        assert_eq!(event.to_json().unwrap(), golden.trim_end());
+        assert_eq!(CloudEvent::parse(golden).unwrap(), event);
+    }
+}
+
+#[test]
+fn a_shipment_may_lack_all_there_is_to_follow_it_by() {
+    let shipment: Shipment = serde_json::from_str("{}").unwrap();
+
+    assert_eq!(shipment, Shipment::default());
+    assert_eq!(serde_json::to_string(&shipment).unwrap(), "{}");
+}
+
+#[test]
 fn an_answer_that_the_mail_was_sent_is_the_golden_bytes_and_reads_back() {
     let event = CloudEvent::new("demo-1759035874968", noon(), sent());
 
@@ -49,9 +72,9 @@ fn both_answers_to_a_request_have_ids_of_their_own_and_always_the_same() {
 
 #[test]
 fn a_template_reads_and_writes_under_the_name_in_records() {
-    let json = serde_json::to_string(&Template::OrderConfirmed).unwrap();
-
-    assert_eq!(json, format!("\"{}\"", Template::OrderConfirmed.as_str()));
+    for template in Template::ALL {
+        assert_eq!(serde_json::to_string(&template).unwrap(), format!("\"{}\"", template.as_str()));
+    }
 }
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -82,7 +105,30 @@ fn requested() -> NotificationRequested {
             line_total: "129.99".into(),
         }],
         omitted_lines: 0,
+        reason: None,
+        shipment: None,
+        refund_amount: None,
     }
+}
+
+fn rejected() -> NotificationRequested {
+    let reason = Some("sku-123 is out of stock".into());
+    NotificationRequested { template: Template::OrderRejected, reason, ..requested() }
+}
+
+fn cancelled() -> NotificationRequested {
+    let reason = Some("cancelled at your request".into());
+    NotificationRequested { template: Template::OrderCancelled, reason, ..requested() }
+}
+
+fn shipped() -> NotificationRequested {
+    let shipment = Some(Shipment { carrier: Some("DHL".into()), tracking: Some("00340434161094042557".into()) });
+    NotificationRequested { template: Template::OrderShipped, shipment, ..requested() }
+}
+
+fn refunded() -> NotificationRequested {
+    let refund_amount = Some("29.99".into());
+    NotificationRequested { template: Template::OrderRefunded, refund_amount, ..requested() }
 }
 
 fn sent() -> NotificationSent {

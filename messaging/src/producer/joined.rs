@@ -1,15 +1,18 @@
 //! Lets many who each send one message share batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{BATCH_MESSAGES, Outgoing, Producer, SendError};
 
-/// How many batches travel at once. While they do, messages gather for the next one, so batches grow with the load and
-/// nobody waits for one to fill.
-const CONCURRENCY: usize = 2;
+/// How many batches travel at once.
+const CONCURRENCY: usize = 4;
+
+/// How long a message waits for others to travel with: short beside what a call takes, long enough to fill a batch under load.
+const LINGER: Duration = Duration::from_millis(4);
 
 /// Sends single messages of many callers in common batches. Clones share the batches. Two messages of one group keep their
 /// order if the second is sent after the first was answered.
@@ -30,9 +33,8 @@ impl JoinedProducer {
         tokio::spawn(async move {
             let producer = Arc::new(producer);
             let batches = stream::unfold(waiting, |mut waiting| async {
-                let mut batch = Vec::with_capacity(BATCH_MESSAGES);
-                let some = waiting.recv_many(&mut batch, BATCH_MESSAGES).await > 0;
-                some.then_some((batch, waiting))
+                let batch = next_batch(&mut waiting).await?;
+                Some((batch, waiting))
             });
             batches.for_each_concurrent(CONCURRENCY, |batch| send(Arc::clone(&producer), batch)).await;
         });
@@ -46,6 +48,21 @@ impl JoinedProducer {
         self.messages.send(Waiting { message, answer }).await.map_err(|_| SendError::Unanswered)?;
         answered.await.unwrap_or(Err(SendError::Unanswered))
     }
+}
+
+/// Waits for one message, and a moment for more.
+async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting>> {
+    let mut batch = vec![waiting.recv().await?];
+    let filled = async {
+        while batch.len() < BATCH_MESSAGES {
+            let most = BATCH_MESSAGES - batch.len();
+            if waiting.recv_many(&mut batch, most).await == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, filled).await;
+    Some(batch)
 }
 
 async fn send(producer: Arc<Producer>, batch: Vec<Waiting>) {

@@ -168,7 +168,7 @@ async fn a_stop_is_not_held_up_by_an_sqs_that_answers_nothing() {
 }
 
 /// One message per group, numbered.
-fn messages(groups: &[&str]) -> Value {
+pub(crate) fn messages(groups: &[&str]) -> Value {
     let message = |(nth, group): (usize, &&str)| {
         json!({
             "MessageId": format!("message-{nth}"),
@@ -180,7 +180,7 @@ fn messages(groups: &[&str]) -> Value {
     json!({"Messages": groups.iter().enumerate().map(message).collect::<Vec<_>>()})
 }
 
-enum Answer {
+pub(crate) enum Answer {
     Json(Value),
     /// An internal error.
     Broken,
@@ -191,15 +191,15 @@ enum Answer {
 }
 
 /// Decides by the call's name and its number among calls of that name, from 1.
-type Plan = fn(&str, usize) -> Answer;
+pub(crate) type Plan = fn(&str, usize) -> Answer;
 
-struct FaultySqs {
-    url: String,
+pub(crate) struct FaultySqs {
+    pub(crate) url: String,
     calls: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl FaultySqs {
-    async fn start(plan: Plan) -> Self {
+    pub(crate) async fn start(plan: Plan) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
@@ -212,12 +212,12 @@ impl FaultySqs {
         Self { url, calls }
     }
 
-    fn queue(&self) -> Queue {
+    pub(crate) fn queue(&self) -> Queue {
         let url = |name: &str| format!("{}/000000000000/{name}", self.url);
         Queue { name: "q.fifo".into(), url: url("q.fifo"), dead_letter_url: url("q-dlq.fifo") }
     }
 
-    fn calls(&self, name: &str) -> VecDeque<Value> {
+    pub(crate) fn calls(&self, name: &str) -> VecDeque<Value> {
         self.calls.lock().unwrap().iter().filter(|(it, _)| it == name).map(|(_, input)| input.clone()).collect()
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that lacks its surroundings can only fail")]
 
 mod consumer;
+mod dead_letters;
 mod faulty;
 mod producer;
 mod queues;

@@ -125,5 +125,8 @@ fn request() -> NotificationRequested {
         total_amount: "0".into(),
         lines: vec![],
         omitted_lines: 0,
+        reason: None,
+        shipment: None,
+        refund_amount: None,
     }
 }

@@ -9,6 +9,7 @@ mod bad_orders;
 mod bad_settings;
 mod bench;
 mod database_crashes;
+mod dead_letters;
 mod full_inbox;
 mod idempotency;
 mod journey;

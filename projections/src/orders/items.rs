@@ -9,7 +9,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::projection::Fact;
+use super::Fact;
 
 /// The order itself, without what its other items hold.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ fn none_returned() -> ReturnsStatus {
 impl OrderItem {
     pub(super) fn new(fact: &Fact, content: &OrderCreated) -> Self {
         let mut item = Self {
-            order_id: fact.order_id.clone(),
+            order_id: fact.stream_id.clone(),
             customer_id: content.customer_id.to_string(),
             status: OrderStatus::Pending,
             payment_status: none_paid(),

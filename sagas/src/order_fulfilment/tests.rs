@@ -1,65 +1,120 @@
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    MailTemplate, NotificationFailed, NotificationSent, Order, OrderConfirmed, OrderEvent, PostedOrder, evolve,
+    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OrderCommand, OrderEvent,
+    PaymentAuthorized, PlacedOrder, PostedOrder, SagaStep, StockReleased, StockReserved,
 };
 use uuid::Uuid;
 
-use super::*;
+use crate::saga::{Kind, Undo};
+use crate::{SAGAS, order_fulfilment::SAGA};
 
-fn after(events: impl IntoIterator<Item = OrderEvent>) -> PlacedOrder {
-    let posted = PostedOrder::parse(include_bytes!("../../../domain/golden/posted/demo-order.json")).unwrap();
-    let mut order = Order::default();
-    evolve(&mut order, OrderEvent::OrderCreated(posted.content));
-    events.into_iter().for_each(|event| evolve(&mut order, event));
-    let Order::Placed(placed) = order else { panic!("not placed") };
-    *placed
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 
-fn confirmed() -> OrderEvent {
-    OrderEvent::OrderConfirmed(OrderConfirmed {})
+fn after(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
+    let posted = PostedOrder::parse(include_bytes!("../../../domain/golden/posted/demo-order.json")).unwrap();
+    let mut order = domain::Order::Absent;
+    domain::evolve(&mut order, OrderEvent::OrderCreated(posted.content));
+    let domain::Order::Placed(mut order) = order else { panic!("not placed") };
+    for command in commands {
+        for event in order.decide(command).unwrap() {
+            order.apply(event);
+        }
+    }
+    *order
+}
+
+fn reserved() -> OrderCommand {
+    let expires_at = now() + TimeDelta::minutes(30);
+    OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })
+}
+
+fn authorized() -> OrderCommand {
+    OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 })
+}
+
+fn cancelled() -> OrderCommand {
+    OrderCommand::CancelOrder(CancellationRequested { reason: None })
 }
 
 fn next(order: &PlacedOrder) -> Option<&'static str> {
-    next_step(order).map(|(_, step)| step.name)
+    SAGA.next(order, now()).step().map(SagaStep::name)
 }
 
 #[test]
-fn a_new_order_is_confirmed_then_its_customer_told_then_nothing() {
-    let sent = OrderEvent::NotificationSent(NotificationSent {
+fn an_order_goes_through_the_steps_and_its_customer_is_told_last() {
+    let sent = OrderCommand::RecordNotificationSent(NotificationSent {
         notification_id: Uuid::nil(),
         template: MailTemplate::OrderConfirmed,
         recipient: "a@example.com".into(),
         provider_message_id: "m".into(),
     });
-    assert_eq!(next(&after([])), Some("confirm"));
-    assert_eq!(next(&after([confirmed()])), Some("notify"));
-    assert_eq!(next(&after([confirmed(), sent])), None);
+    assert_eq!(next(&after([])), Some("reserve_stock"));
+    assert_eq!(next(&after([reserved()])), Some("authorize_payment"));
+    assert_eq!(next(&after([reserved(), authorized()])), Some("confirm_order"));
+    assert_eq!(next(&after([reserved(), authorized(), OrderCommand::ConfirmOrder])), Some("notify_customer"));
+    assert_eq!(next(&after([reserved(), authorized(), OrderCommand::ConfirmOrder, sent])), None);
+}
+
+#[test]
+fn what_was_done_is_undone_from_the_last_step_to_the_first() {
+    let released = OrderCommand::RecordStockReleased(StockReleased::default());
+    assert_eq!(next(&after([cancelled()])), Some("close_order"));
+    assert_eq!(next(&after([reserved(), authorized(), cancelled()])), Some("void_payment"));
+    let voided = [reserved(), authorized(), cancelled(), OrderCommand::RecordPaymentVoided];
+    assert_eq!(next(&after(voided.clone())), Some("release_stock"));
+    assert_eq!(next(&after(voided.into_iter().chain([released]))), Some("close_order"));
+}
+
+#[test]
+fn a_payment_that_may_have_been_asked_for_is_let_go_of() {
+    assert_eq!(next(&after([reserved(), cancelled()])), Some("void_payment"));
+}
+
+#[test]
+fn units_go_back_when_the_order_is_not_promised_in_time() {
+    let order = after([reserved()]);
+    let late = now() + TimeDelta::minutes(30);
+    assert_eq!(SAGA.next(&order, late).step(), Some(SagaStep::ReleaseStock));
+    // A promise has no end.
+    let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder]);
+    assert_eq!(SAGA.next(&order, late).step(), Some(SagaStep::NotifyCustomer));
 }
 
 #[test]
 fn a_mail_that_was_given_up_ends_the_saga_and_the_order_stands() {
-    let failed = OrderEvent::NotificationFailed(NotificationFailed {
+    let failed = OrderCommand::RecordNotificationFailed(NotificationFailed {
         notification_id: Uuid::nil(),
         template: MailTemplate::OrderConfirmed,
         reason: "no such mailbox".into(),
     });
-    let order = after([confirmed(), failed]);
+    let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder, failed]);
     assert_eq!(next(&order), None);
     assert_eq!(order.status, domain::OrderStatus::Confirmed);
 }
 
 #[test]
 fn no_customer_is_told_anything_before_the_pivot() {
-    let pivot = STEPS.iter().position(|step| step.kind == Kind::Pivot).unwrap();
-    let notify = STEPS.iter().position(|step| step.name == "notify").unwrap();
+    let pivot = SAGA.steps.iter().position(|step| step.kind == Kind::Pivot).unwrap();
+    let notify = SAGA.steps.iter().position(|step| step.name == SagaStep::NotifyCustomer).unwrap();
     assert!(pivot < notify);
-    assert!(STEPS[pivot + 1..].iter().all(|step| step.kind == Kind::ForwardOnly));
+    assert!(SAGA.steps[pivot + 1..].iter().all(|step| step.kind == Kind::ForwardOnly));
+    assert!(SAGA.steps[..pivot].iter().all(|step| step.kind == Kind::Compensable));
 }
 
 #[test]
-fn every_step_says_how_it_is_undone_or_why_it_is_not() {
-    for step in &STEPS {
-        match step.undo {
-            Undo::Nothing { because } => assert!(!because.is_empty(), "{}", step.name),
+fn every_step_that_can_be_undone_says_how_and_every_other_why_not() {
+    for step in SAGAS.iter().flat_map(|saga| saga.steps) {
+        match &step.undo {
+            Undo::By(undo) => {
+                assert_eq!(step.kind, Kind::Compensable, "{:?}", step.name);
+                assert_ne!(undo.name, step.name);
+            }
+            Undo::Nothing { because } => {
+                assert_ne!(step.kind, Kind::Compensable, "{:?}", step.name);
+                assert!(!because.is_empty(), "{:?}", step.name);
+            }
         }
     }
 }

@@ -1,0 +1,149 @@
+//! What a dead letter is sent again as.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::DeadLetter;
+use crate::consumer::ERROR_ATTRIBUTE;
+use crate::contract::NotificationRequested;
+use crate::envelope::{BODY_CONTENT_TYPE, Contract};
+use crate::producer::Outgoing;
+
+/// The attribute of a message that says how often it has been sent again.
+pub const REDRIVEN_ATTRIBUTE: &str = "ordo-redriven";
+
+/// The attribute of a message that says who sent it again last: a redrive that meets it once more leaves it alone.
+pub const RUN_ATTRIBUTE: &str = "ordo-redriven-by";
+
+/// With both of ours no more than the ten that SQS takes.
+const OTHER_ATTRIBUTES: usize = 8;
+
+impl DeadLetter {
+    /// The same message, to be really tried again. The same dead letter sent twice within five minutes arrives once.
+    pub fn again(&self, run: &str) -> Outgoing {
+        // Not the id it had: SQS may still remember that, and would drop this silently.
+        let dedup_id = format!("redriven-{}", self.id);
+        self.outgoing(dedup_id, retrying(&self.body), self.attributes.clone().into_iter().collect(), run)
+    }
+
+    /// Another body in its place, one that [`Origin::check`](super::Origin::check) has passed.
+    pub fn edited(&self, body: &str, run: &str) -> Outgoing {
+        let event: Value = serde_json::from_str(body).unwrap_or_default();
+        let ours = [
+            ("content-type", Some(BODY_CONTENT_TYPE)),
+            ("ce-type", event["type"].as_str()),
+            ("ce-id", event["id"].as_str()),
+        ];
+        let mut attributes = self.attributes.clone();
+        for (name, value) in ours {
+            if let Some(value) = value {
+                attributes.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        // A fresh one: should the dead letter have been sent as it was a moment ago, this must not be taken for it.
+        let dedup_id = format!("edited-{}", Uuid::now_v7());
+        self.outgoing(dedup_id, retrying(body), attributes.into_iter().collect(), run)
+    }
+
+    fn outgoing(&self, dedup_id: String, body: String, mut attributes: Vec<(String, String)>, run: &str) -> Outgoing {
+        attributes.retain(|(name, _)| ![ERROR_ATTRIBUTE, REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE].contains(&name.as_str()));
+        attributes.truncate(OTHER_ATTRIBUTES);
+        attributes.push((REDRIVEN_ATTRIBUTE.to_owned(), self.redriven.saturating_add(1).to_string()));
+        attributes.push((RUN_ATTRIBUTE.to_owned(), run.to_owned()));
+        Outgoing { group_id: self.group_id.clone(), dedup_id, body, attributes }
+    }
+}
+
+/// A request for a mail that failed for good is answered from its record, without another attempt, unless it says that the
+/// failure is to be forgotten. Its attempt is a new one, so that the answer is not taken for the earlier one. Anything else
+/// stays as it is, to the letter.
+fn retrying(body: &str) -> String {
+    let Ok(mut event) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
+    if event["type"] != NotificationRequested::TYPE {
+        return body.to_owned();
+    }
+    let Some(data) = event.get_mut("data").and_then(Value::as_object_mut) else { return body.to_owned() };
+    data.insert("retryFailed".to_owned(), Value::Bool(true));
+    let attempt = data.get("attempt").and_then(Value::as_u64).and_then(|attempt| u32::try_from(attempt).ok());
+    if let Some(next) = attempt.and_then(|attempt| attempt.checked_add(1)) {
+        data.insert("attempt".to_owned(), next.into());
+    }
+    event.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::envelope::CloudEvent;
+
+    const REQUESTED: &str = include_str!("../../golden/ordo.notification.requested.v1.json");
+    const FAILED: &str = include_str!("../../golden/ordo.notification.failed.v1.json");
+
+    #[test]
+    fn a_request_asks_once_more_and_says_that_its_failure_is_to_be_forgotten() {
+        let before = CloudEvent::<NotificationRequested>::parse(REQUESTED).unwrap();
+
+        let body = retrying(REQUESTED);
+
+        let after = CloudEvent::<NotificationRequested>::parse(&body).unwrap();
+        assert_eq!((after.id, after.subject, after.time), (before.id, before.subject, before.time));
+        assert_eq!(after.data.attempt, before.data.attempt + 1);
+        let data = serde_json::from_str::<Value>(&body).unwrap()["data"].clone();
+        assert_eq!(data["retryFailed"], true);
+    }
+
+    #[test]
+    fn what_is_no_request_stays_as_it_is_to_the_letter() {
+        for body in [FAILED, "not JSON", "[1, 2]", r#"{"type": "ordo.notification.requested.v1", "data": 3}"#] {
+            assert_eq!(retrying(body), body);
+        }
+    }
+
+    #[test]
+    fn its_error_stays_behind_and_how_often_it_was_sent_is_counted() {
+        let names = ["ce-type", "ordo-error", "ordo-redriven", "ordo-redriven-by", "a", "b", "c", "d", "e", "f"];
+        let letter = letter(REQUESTED, &names.map(|name| (name, "1")));
+
+        let again = letter.again("this run");
+
+        let attribute =
+            |name: &str| again.attributes.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str());
+        assert_eq!((attribute("ce-type"), attribute("ordo-error")), (Some("1"), None));
+        assert_eq!((attribute("ordo-redriven"), attribute("ordo-redriven-by")), (Some("2"), Some("this run")));
+        assert_eq!((again.group_id.as_str(), again.dedup_id.as_str()), ("o-1", "redriven-m-1"));
+        assert!(again.attributes.len() <= 10);
+    }
+
+    #[test]
+    fn an_edited_one_bears_the_attributes_of_its_new_body() {
+        let again = letter("poison", &[("ce-type", "nonsense"), ("traceparent", "t")]).edited(FAILED, "this run");
+
+        let attribute =
+            |name: &str| again.attributes.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str());
+        assert_eq!(attribute("ce-type"), Some("ordo.notification.failed.v1"));
+        assert_eq!((attribute("content-type"), attribute("traceparent")), (Some(BODY_CONTENT_TYPE), Some("t")));
+        assert_eq!(again.body, FAILED);
+    }
+
+    fn letter(body: &str, attributes: &[(&str, &str)]) -> DeadLetter {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        DeadLetter {
+            id: "m-1".into(),
+            original_id: Some("m-0".into()),
+            group_id: "o-1".into(),
+            order_id: "o-1".into(),
+            kind: None,
+            attempt: Some(1),
+            redriven: 1,
+            error: None,
+            since: DateTime::UNIX_EPOCH,
+            body: body.into(),
+            attributes: attributes.collect::<BTreeMap<_, _>>(),
+            receipt_handle: "r".into(),
+        }
+    }
+}

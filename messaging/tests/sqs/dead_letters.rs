@@ -1,0 +1,222 @@
+//! Dead letters are looked at without being lost, and go back where they belong.
+
+use messaging::{
+    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetters, Origin, Outgoing, Producer, ProducerSettings, Queues,
+    Sweep,
+};
+use serde_json::json;
+
+use crate::faulty::{Answer, FaultySqs, messages};
+use crate::stage::{Act, Script, Stage, outgoing, quick, receive};
+
+#[tokio::test]
+async fn a_look_at_dead_letters_leaves_them_where_they_are() {
+    let stage = Stage::new().await;
+    bury(&stage, &[("o-1", "first"), ("o-1", "second"), ("o-2", "other")]).await;
+
+    for _ in 0..2 {
+        let mut sweep = letters(&stage).sweep();
+        let seen = all(&mut sweep).await;
+        let unseen = sweep.unseen().await.unwrap();
+        sweep.release().await;
+
+        // Servers that hand out one message of a group at a time show "second" to nobody.
+        assert_eq!(seen.len() + usize::try_from(unseen).unwrap(), 3);
+        let of_order = |order: &str| seen.iter().find(|it| it.order_id == order).unwrap().body.clone();
+        assert_eq!((of_order("o-1").as_str(), of_order("o-2").as_str()), ("first", "other"));
+    }
+
+    let mut bodies: Vec<_> = stage.dead_letters().await.iter().map(|it| it.body().unwrap().to_owned()).collect();
+    bodies.sort();
+    assert_eq!(bodies.first().map(String::as_str), Some("first"));
+    assert_eq!(letters(&stage).count().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_found_by_the_id_that_it_had_and_says_what_is_known() {
+    let stage = Stage::new().await;
+    let event = r#"{"type": "test.v2", "subject": "order-7", "data": {"attempt": 3}}"#;
+    stage.send(&[("o-1", "poison"), ("o-2", event)]).await;
+    let script = Script::new(|_| Act::Die("can't be read"));
+    let consumer = stage.consume(quick(), &script);
+    script.saw(2).await;
+    consumer.stop().await;
+    let had = script.seen().into_iter().find(|it| it.body == event).unwrap().message_id;
+
+    let mut sweep = letters(&stage).sweep();
+    let event = sweep.find(&had).await.unwrap().unwrap();
+    sweep.release().await;
+    let mut sweep = letters(&stage).sweep();
+    let same = sweep.find(&event.id).await.unwrap().unwrap();
+    sweep.release().await;
+    let mut sweep = letters(&stage).sweep();
+    let nobody = sweep.find("nobody").await.unwrap();
+    sweep.release().await;
+    let mut sweep = letters(&stage).sweep();
+    let poison = all(&mut sweep).await.into_iter().find(|it| it.group_id == "o-1").unwrap();
+    sweep.release().await;
+
+    assert_eq!((same.original_id.as_ref(), nobody), (Some(&had), None));
+    assert_eq!((event.order_id.as_str(), event.group_id.as_str()), ("order-7", "o-2"));
+    assert_eq!((event.kind.as_deref(), event.attempt), (Some("test.v2"), Some(3)));
+    assert_eq!((event.error.as_deref(), event.redriven), (Some("can't be read"), 0));
+    assert!(event.since.timestamp() > 1_600_000_000, "{:?}", event.since);
+    // Of nonsense only what stands beside it is known.
+    assert_eq!((poison.order_id.as_str(), poison.kind.as_deref(), poison.attempt), ("o-1", Some("test.v1"), None));
+}
+
+#[tokio::test]
+async fn the_dead_letters_of_an_order_go_back_one_after_the_other_and_in_order() {
+    let stage = Stage::new().await;
+    bury(&stage, &[("o-1", "first"), ("o-1", "second"), ("o-2", "other"), ("o-1", "third")]).await;
+
+    let mut sweep = letters(&stage).sweep();
+    let mut sent = 0;
+    loop {
+        let some = sweep.next(10).await.unwrap();
+        if some.is_empty() {
+            break;
+        }
+        sent += some.len();
+        let results = sweep.send_again(some.iter().map(|it| (it, it.again("run"))).collect()).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    }
+    let unseen = sweep.unseen().await.unwrap();
+    sweep.release().await;
+
+    assert_eq!((sent, unseen, letters(&stage).count().await.unwrap()), (4, 0, 0));
+    let script = Script::new(|_| Act::Done);
+    let consumer = stage.consume(quick(), &script);
+    script.saw(4).await;
+    consumer.stop().await;
+    let of_order: Vec<_> = script.seen().into_iter().filter(|it| it.group_id == "o-1").map(|it| it.body).collect();
+    assert_eq!(of_order, ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn one_that_was_sent_before_a_crash_kept_it_from_being_deleted_arrives_once() {
+    let stage = Stage::new().await;
+    bury(&stage, &[("o-1", "hello")]).await;
+    let mut sweep = letters(&stage).sweep();
+    let letter = sweep.next(10).await.unwrap().remove(0);
+    send(&stage, &stage.queue.url, vec![letter.again("crashed")]).await;
+
+    let sent = sweep.send_again(vec![(&letter, letter.again("run"))]).await;
+    sweep.release().await;
+
+    assert!(sent[0].is_ok(), "{sent:?}");
+    assert_eq!(receive(&stage.client, &stage.queue.url).await.len(), 1);
+    assert!(receive(&stage.client, &stage.queue.url).await.is_empty());
+    assert_eq!(letters(&stage).count().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn one_that_dies_again_is_known_by_who_sent_it() {
+    let stage = Stage::new().await;
+    bury(&stage, &[("o-1", "hello")]).await;
+    let mut sweep = letters(&stage).sweep();
+    let letter = sweep.next(10).await.unwrap().remove(0);
+    let sent = sweep.send_again(vec![(&letter, letter.again("run"))]).await;
+    assert!(sent[0].is_ok(), "{sent:?}");
+    let script = Script::new(|_| Act::Die("still can't be read"));
+    let consumer = stage.consume(ConsumerSettings { max_attempts: 1, ..quick() }, &script);
+    script.saw(1).await;
+    consumer.stop().await;
+
+    let back = sweep.next(10).await.unwrap().remove(0);
+    sweep.release().await;
+
+    assert!(back.is_back_from("run") && !letter.is_back_from("run"));
+    assert_eq!((back.error.as_deref(), back.redriven), (Some("still can't be read"), 1));
+}
+
+#[tokio::test]
+async fn a_discarded_one_is_gone_and_the_next_of_its_order_can_be_seen() {
+    let stage = Stage::new().await;
+    bury(&stage, &[("o-1", "first"), ("o-1", "second")]).await;
+
+    let mut sweep = letters(&stage).sweep();
+    let first = sweep.next(1).await.unwrap().remove(0);
+    sweep.discard(&first).await.unwrap();
+    sweep.release().await;
+
+    let left = stage.dead_letters().await;
+    assert_eq!(left.iter().map(|it| it.body().unwrap()).collect::<Vec<_>>(), ["second"]);
+}
+
+#[tokio::test]
+async fn one_that_was_sent_and_could_not_be_deleted_is_said_to_be_in_both() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["a", "b", "c"])),
+        ("SendMessageBatch", _) => Answer::Json(json!({
+            "Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "0"}, {"Id": "2", "MessageId": "n", "MD5OfMessageBody": "0"}],
+            "Failed": [{"Id": "1", "Code": "InternalError", "Message": "sorry", "SenderFault": false}],
+        })),
+        ("DeleteMessageBatch", _) => Answer::Json(json!({
+            "Successful": [{"Id": "0"}],
+            "Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": false}],
+        })),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
+    let letters = DeadLetters::of(testkit::sqs_client(&sqs.url), Origin::Notifications, &queues);
+
+    let mut sweep = letters.sweep();
+    let some = all(&mut sweep).await;
+    let sent = sweep.send_again(some.iter().map(|it| (it, it.again("run"))).collect()).await;
+    sweep.release().await;
+
+    assert!(sent[0].is_ok(), "{sent:?}");
+    assert!(matches!(&sent[1], Err(DeadLetterError::Send { id, .. }) if id == "message-1"), "{sent:?}");
+    assert!(matches!(&sent[2], Err(DeadLetterError::SentOnly { id, .. }) if id == "message-2"), "{sent:?}");
+    // What is still there is handed back, and nothing else.
+    let entries = sqs.calls("ChangeMessageVisibilityBatch")[0]["Entries"].as_array().unwrap().clone();
+    let mut handed_back: Vec<_> = entries.iter().map(|it| it["ReceiptHandle"].as_str().unwrap()).collect();
+    handed_back.sort_unstable();
+    assert_eq!(handed_back, ["receipt-1", "receipt-2"]);
+}
+
+#[tokio::test]
+async fn one_that_comes_a_second_time_in_a_sweep_is_handed_out_once() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["a"])),
+        ("ReceiveMessage", 2) => Answer::Json(messages(&["a", "b"])),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
+
+    let mut sweep = DeadLetters::of(testkit::sqs_client(&sqs.url), Origin::Replies, &queues).sweep();
+    let ids: Vec<_> = all(&mut sweep).await.into_iter().map(|it| it.id).collect();
+    sweep.release().await;
+
+    assert_eq!(ids, ["message-0", "message-1"]);
+}
+
+fn letters(stage: &Stage) -> DeadLetters {
+    let queues = Queues { notifications: stage.queue.clone(), replies: stage.queue.clone() };
+    DeadLetters::of(stage.client.clone(), Origin::Notifications, &queues)
+}
+
+/// Puts messages where dead letters are.
+async fn bury(stage: &Stage, messages: &[(&str, &str)]) {
+    let messages = messages.iter().map(|(group, body)| outgoing(group, body)).collect();
+    send(stage, &stage.queue.dead_letter_url, messages).await;
+}
+
+async fn send(stage: &Stage, url: &str, messages: Vec<Outgoing>) {
+    let sent = Producer::new(stage.client.clone(), url, ProducerSettings::default()).send(messages).await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+}
+
+async fn all(sweep: &mut Sweep) -> Vec<DeadLetter> {
+    let mut all = Vec::new();
+    loop {
+        let some = sweep.next(10).await.unwrap();
+        if some.is_empty() {
+            return all;
+        }
+        all.extend(some);
+    }
+}

@@ -1,0 +1,145 @@
+//! Records outcomes, those of many mails in one statement and so with one commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use sqlx::PgPool;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::claims::Held;
+use super::{DeliveryError, Outcome, Record, within};
+
+/// The most outcomes of one statement.
+const MOST: usize = 256;
+
+/// How many commits are under way at once. Meanwhile outcomes gather for the next one, so that batches grow with the load and nobody
+/// waits for one to fill.
+pub(crate) const COMMITS: usize = 2;
+
+/// How often an outcome is tried to be recorded alone, after its batch failed and waits of 0.1 s, 0.2 s and so on.
+const TRIES: u32 = 5;
+
+/// Records outcomes; clones share batches.
+#[derive(Debug, Clone)]
+pub(super) struct Records {
+    decisions: UnboundedSender<Decision>,
+}
+
+#[derive(Debug)]
+struct Decision {
+    record: Record,
+    outcome: Outcome,
+    /// Let go after the record is there, or was given up.
+    _held: Held,
+    written: oneshot::Sender<Result<(), DeliveryError>>,
+}
+
+impl Records {
+    /// `bound` is how long one try may take. The task ends with the last clone.
+    pub(super) fn start(pool: PgPool, bound: Duration) -> Self {
+        let (decisions, decided) = unbounded_channel();
+        tokio::spawn(async move {
+            let batches = stream::unfold(decided, |mut decided| async {
+                let mut batch = Vec::new();
+                let some = decided.recv_many(&mut batch, MOST).await > 0;
+                some.then_some((batch, decided))
+            });
+            batches.for_each_concurrent(COMMITS, |batch| write(&pool, bound, batch)).await;
+        });
+        Self { decisions }
+    }
+
+    /// `Ok`: the outcome is committed. A mail that was sent and not recorded would be sent again, so it is forgotten only if the
+    /// database stays away through all [`TRIES`].
+    pub(super) async fn write(&self, record: Record, outcome: Outcome, held: Held) -> Result<(), DeliveryError> {
+        let (written, answered) = oneshot::channel();
+        let decision = Decision { record, outcome, _held: held, written };
+        self.decisions.send(decision).map_err(|_| DeliveryError::Ending)?;
+        answered.await.unwrap_or(Err(DeliveryError::Ending))
+    }
+}
+
+async fn write(pool: &PgPool, bound: Duration, mut batch: Vec<Decision>) {
+    // In one order, so that two batches never wait for each other in a circle.
+    batch.sort_unstable_by_key(|decision| decision.record.notification_id);
+    match insert(pool, bound, &batch).await {
+        Ok(()) => batch.into_iter().for_each(|decision| _ = decision.written.send(Ok(()))),
+        Err(error) => {
+            let error = Arc::new(error);
+            tracing::warn!(mails = batch.len(), %error, "mails were decided and not recorded, recording each again");
+            join_all(batch.into_iter().map(|decision| write_alone(pool, bound, decision, Arc::clone(&error)))).await;
+        }
+    }
+}
+
+async fn write_alone(pool: &PgPool, bound: Duration, decision: Decision, mut source: Arc<sqlx::Error>) {
+    for nth in 1..=TRIES {
+        tokio::time::sleep(nth * Duration::from_millis(100)).await;
+        match insert(pool, bound, std::slice::from_ref(&decision)).await {
+            Ok(()) => {
+                let _ = decision.written.send(Ok(()));
+                return;
+            }
+            Err(error) => source = Arc::new(error),
+        }
+    }
+    let _ = decision.written.send(Err(DeliveryError::Write { source }));
+}
+
+/// A mail that was sent stays so. A row is there already if the statement was committed and its answer lost, or if the claim was.
+async fn insert(pool: &PgPool, bound: Duration, batch: &[Decision]) -> Result<(), sqlx::Error> {
+    let mut columns = Columns::default();
+    batch.iter().for_each(|decision| columns.push(decision));
+    let inserting = sqlx::query(
+        "insert into notification_deliveries
+             (notification_id, order_id, template, recipient, outcome, provider_message_id, reason, attempts)
+         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[])
+         on conflict (notification_id) do update
+             set recipient = excluded.recipient, outcome = excluded.outcome,
+                 provider_message_id = excluded.provider_message_id, reason = excluded.reason
+             where notification_deliveries.outcome <> 'sent'",
+    )
+    .bind(columns.ids)
+    .bind(columns.orders)
+    .bind(columns.templates)
+    .bind(columns.recipients)
+    .bind(columns.outcomes)
+    .bind(columns.provider_ids)
+    .bind(columns.reasons)
+    .bind(columns.attempts)
+    .execute(pool);
+    within(bound, inserting).await.map(drop)
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    orders: Vec<&'a str>,
+    templates: Vec<&'a str>,
+    recipients: Vec<Option<&'a str>>,
+    outcomes: Vec<&'a str>,
+    provider_ids: Vec<Option<&'a str>>,
+    reasons: Vec<Option<&'a str>>,
+    attempts: Vec<i32>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, Decision { record, outcome, .. }: &'a Decision) {
+        let (name, provider_id, reason) = match outcome {
+            Outcome::Sent { provider_message_id, .. } => ("sent", Some(provider_message_id.as_str()), None),
+            Outcome::Failed { reason } => ("failed", None, Some(reason.as_str())),
+        };
+        self.ids.push(record.notification_id);
+        self.orders.push(&record.order_id);
+        self.templates.push(record.template.as_str());
+        self.recipients.push(record.recipient.as_deref());
+        self.outcomes.push(name);
+        self.provider_ids.push(provider_id);
+        self.reasons.push(reason);
+        self.attempts.push(i32::try_from(record.attempts).unwrap_or(i32::MAX));
+    }
+}

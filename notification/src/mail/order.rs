@@ -1,0 +1,61 @@
+//! What a request says about an order, as a mail shows it.
+
+use messaging::NotificationRequested;
+
+use super::money::amount;
+use super::one_line;
+
+/// Every value on one line and readable; the templates escape them.
+pub(super) struct Order {
+    pub(super) id: String,
+    pub(super) total: String,
+    pub(super) lines: Vec<Line>,
+    pub(super) omitted_lines: u32,
+    pub(super) reason: Option<String>,
+    pub(super) carrier: Option<String>,
+    pub(super) tracking: Option<String>,
+    pub(super) refund: Option<String>,
+}
+
+pub(super) struct Line {
+    pub(super) sku: String,
+    pub(super) title: String,
+    pub(super) quantity: u32,
+    pub(super) unit_price: String,
+    pub(super) line_total: String,
+}
+
+impl From<&NotificationRequested> for Order {
+    fn from(request: &NotificationRequested) -> Self {
+        let currency = one_line(&request.currency, MOST);
+        let price = |decimal: &str| amount(&one_line(decimal, MOST), &currency);
+        let line = |line: &messaging::Line| Line {
+            sku: one_line(&line.sku, MOST),
+            title: one_line(&line.title, MOST),
+            quantity: line.quantity,
+            unit_price: price(&line.unit_price),
+            line_total: price(&line.line_total),
+        };
+        let shipment = request.shipment.as_ref();
+        Self {
+            id: one_line(&request.order_id, MOST),
+            total: price(&request.total_amount),
+            lines: request.lines.iter().map(line).collect(),
+            omitted_lines: request.omitted_lines,
+            reason: said(request.reason.as_deref()),
+            carrier: said(shipment.and_then(|it| it.carrier.as_deref())),
+            tracking: said(shipment.and_then(|it| it.tracking.as_deref())),
+            refund: said(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
+        }
+    }
+}
+
+/// What was given, unless it is blank: a mail has no line for what it does not know.
+fn said(text: Option<&str>) -> Option<String> {
+    let text = one_line(text?, MOST);
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The longest value shown, in characters: what the longest title may have.
+const MOST: usize = 500;

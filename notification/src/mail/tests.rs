@@ -1,0 +1,190 @@
+use messaging::{Line, Shipment};
+use uuid::Uuid;
+
+use super::*;
+
+#[test]
+fn each_mail_is_the_golden_mail() {
+    let reason = || Some("Standing Desk, Oak is out of stock".to_owned());
+    let shipment = Some(Shipment { carrier: Some("DHL".into()), tracking: Some("00340434161094042557".into()) });
+    let refund_amount = || Some("1250.00".to_owned());
+    for (name, subject, request) in [
+        ("order_confirmed", "Order demo-1759035874968 confirmed", request(Template::OrderConfirmed)),
+        (
+            "order_rejected",
+            "Order demo-1759035874968 could not be accepted",
+            NotificationRequested { reason: reason(), ..request(Template::OrderRejected) },
+        ),
+        (
+            "order_cancelled",
+            "Order demo-1759035874968 was cancelled",
+            NotificationRequested {
+                reason: Some("cancelled at your request".into()),
+                refund_amount: refund_amount(),
+                ..request(Template::OrderCancelled)
+            },
+        ),
+        (
+            "order_shipped",
+            "Order demo-1759035874968 has shipped",
+            NotificationRequested { shipment, ..request(Template::OrderShipped) },
+        ),
+        (
+            "order_refunded",
+            "Refund for order demo-1759035874968",
+            NotificationRequested {
+                refund_amount: refund_amount(),
+                reason: reason(),
+                ..request(Template::OrderRefunded)
+            },
+        ),
+    ] {
+        let content = content(&request).unwrap();
+
+        assert_eq!(content.subject, subject);
+        golden(&format!("{name}.txt"), &content.text);
+        golden(&format!("{name}.html"), &content.html);
+    }
+}
+
+#[test]
+fn a_mail_says_nothing_of_what_it_was_not_told() {
+    for template in Template::ALL {
+        let bare = content(&request(template)).unwrap();
+        let blank = NotificationRequested {
+            reason: Some(" ".into()),
+            shipment: Some(Shipment { carrier: Some(String::new()), tracking: Some("\n".into()) }),
+            refund_amount: Some(String::new()),
+            ..request(template)
+        };
+
+        golden(&format!("{}_bare.txt", template.as_str().replace('-', "_")), &bare.text);
+        assert_eq!(content(&blank).unwrap(), bare);
+        for unsaid in ["Reason:", "Carrier:", "Tracking", "None", "\n\n\n"] {
+            assert!(!bare.text.contains(unsaid) && !bare.html.contains(unsaid), "{unsaid}: {}", bare.text);
+        }
+    }
+}
+
+#[test]
+fn a_tracking_number_is_shown_without_its_carrier_and_the_other_way_round() {
+    let shown = |carrier: Option<&str>, tracking: Option<&str>| {
+        let shipment = Shipment { carrier: carrier.map(Into::into), tracking: tracking.map(Into::into) };
+        let request = NotificationRequested { shipment: Some(shipment), ..request(Template::OrderShipped) };
+        let text = content(&request).unwrap().text;
+        text.lines().filter(|line| line.contains(": ") && !line.starts_with("Order")).map(str::to_owned).collect()
+    };
+    let lines: [Vec<String>; 3] = [shown(Some("DHL"), Some("7")), shown(Some("DHL"), None), shown(None, Some("7"))];
+
+    assert_eq!(lines, [vec!["Carrier: DHL", "Tracking number: 7"], vec!["Carrier: DHL"], vec!["Tracking number: 7"]]);
+}
+
+#[test]
+fn a_shipment_without_lines_is_the_whole_order() {
+    let request = NotificationRequested { lines: vec![], ..request(Template::OrderShipped) };
+
+    let content = content(&request).unwrap();
+
+    assert_eq!(content.text, "Your order demo-1759035874968 has shipped.\n\nOrder number: demo-1759035874968");
+    assert!(content.html.contains("is on its way.") && !content.html.contains("<th"), "{}", content.html);
+}
+
+#[test]
+fn lines_that_were_left_out_are_counted() {
+    for template in
+        [Template::OrderConfirmed, Template::OrderRejected, Template::OrderCancelled, Template::OrderShipped]
+    {
+        let content = content(&NotificationRequested { omitted_lines: 7, ..request(template) }).unwrap();
+
+        assert!(content.text.contains("  and 7 more lines") && content.html.contains("and 7 more lines"));
+    }
+}
+
+#[test]
+fn what_looks_like_markup_is_shown_and_not_run() {
+    for template in Template::ALL {
+        let content = content(&everything_is(template, "<script>alert('x')</script> & \"Co\"")).unwrap();
+
+        assert!(!content.html.contains("<script>"));
+        assert!(content.html.contains("&#60;script&#62;"), "{}", content.html);
+        assert!(content.text.contains("<script>alert('x')</script> & \"Co\""), "text is text");
+    }
+}
+
+#[test]
+fn no_value_can_start_a_line_of_its_own() {
+    for template in Template::ALL {
+        let content = content(&everything_is(template, "o-1\r\nBcc: eve@example.com")).unwrap();
+
+        assert!(content.subject.contains("o-1  Bcc: eve@example.com"), "{}", content.subject);
+        assert!(!content.subject.contains(char::is_control), "{}", content.subject);
+        for body in [&content.text, &content.html] {
+            assert!(!body.lines().any(|line| line.starts_with("Bcc")), "{body}");
+        }
+    }
+}
+
+#[test]
+fn what_breaks_a_line_or_turns_the_text_around_becomes_a_space() {
+    let breaking = ['\0', '\t', '\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+    for c in breaking.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+        assert_eq!(one_line(&format!("Mug{c}Total: 0"), 100), "Mug Total: 0", "{c:?}");
+    }
+}
+
+#[test]
+fn text_of_any_script_stays_as_it_is() {
+    for text in ["Kopfhörer – „Größe L“", "כוס קפה", "قهوة", "コーヒー", "👩\u{200d}🍳"] {
+        assert_eq!(one_line(text, 100), text);
+    }
+    assert_eq!(one_line("äöü", 2), "äö");
+}
+
+fn everything_is(template: Template, text: &str) -> NotificationRequested {
+    let line = Line { sku: text.into(), title: text.into(), ..request(template).lines.remove(0) };
+    NotificationRequested {
+        order_id: text.into(),
+        lines: vec![line],
+        reason: Some(text.into()),
+        shipment: Some(Shipment { carrier: Some(text.into()), tracking: Some(text.into()) }),
+        refund_amount: Some(text.into()),
+        ..request(template)
+    }
+}
+
+fn request(template: Template) -> NotificationRequested {
+    let line = |sku: &str, title: &str, quantity, unit_price: &str, line_total: &str| Line {
+        sku: sku.into(),
+        title: title.into(),
+        quantity,
+        unit_price: unit_price.into(),
+        line_total: line_total.into(),
+    };
+    NotificationRequested {
+        notification_id: Uuid::from_u128(1),
+        attempt: 1,
+        template,
+        recipient: None,
+        order_id: "demo-1759035874968".into(),
+        customer_id: "customer-42".into(),
+        currency: "USD".into(),
+        total_amount: "2629.99".into(),
+        lines: vec![
+            line("sku-123", "Wireless Headphones", 1, "129.99", "129.99"),
+            line("sku-7", "Standing Desk, Oak", 2, "1250.00", "2500.00"),
+        ],
+        omitted_lines: 0,
+        reason: None,
+        shipment: None,
+        refund_amount: None,
+    }
+}
+
+/// Compares with the golden file; `UPDATE_GOLDEN=1` writes it instead.
+fn golden(name: &str, rendered: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, rendered).unwrap();
+    }
+    assert_eq!(rendered, std::fs::read_to_string(&path).unwrap(), "{name}");
+}

@@ -1,0 +1,116 @@
+//! What stands before every provider: a bound on how long a call may take, and a circuit breaker.
+
+mod breaker;
+mod metrics;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use breaker::{Breaker, Health};
+pub use breaker::{BreakerSettings, BreakerState};
+pub use metrics::Metrics;
+use tokio::time::Instant;
+
+use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+
+/// A gateway that answers in time. A call that takes too long is [`PaymentError::Unknown`]; while the provider is failing, calls
+/// are [`PaymentError::Unavailable`] at once and don't reach it.
+pub struct Guarded {
+    gateway: Arc<dyn PaymentGateway>,
+    timeout: Duration,
+    breaker: Breaker,
+    metrics: Metrics,
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").field("timeout", &self.timeout).field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+impl Guarded {
+    /// Guards this gateway.
+    #[must_use]
+    pub fn new(gateway: Arc<dyn PaymentGateway>, timeout: Duration, breaker: BreakerSettings) -> Self {
+        Self { gateway, timeout, breaker: Breaker::new(breaker), metrics: Metrics::default() }
+    }
+
+    /// Whether calls reach the provider.
+    #[must_use]
+    pub fn state(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// What is counted of the calls.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, PaymentError>> + Send,
+    ) -> Result<T, PaymentError> {
+        let pass = match self.breaker.enter() {
+            Ok(pass) => pass,
+            Err(wait) => {
+                self.metrics.not_tried(operation);
+                self.metrics.breaker(self.state());
+                // Rounded up: too early is of no use.
+                let seconds = wait.as_millis().div_ceil(1000).max(1);
+                let reason = format!("the payment provider is failing; calls go again in {seconds} s");
+                return Err(PaymentError::unavailable(reason));
+            }
+        };
+        self.metrics.breaker(self.state());
+        let began = Instant::now();
+        let answered = tokio::time::timeout(self.timeout, call).await;
+        let outcome = answered.unwrap_or_else(|_| {
+            Err(PaymentError::unknown(format!("no answer within {} s", self.timeout.as_secs_f64())))
+        });
+        pass.answered(health(&outcome));
+        self.metrics.called(operation, &outcome, began.elapsed());
+        self.metrics.breaker(self.state());
+        outcome
+    }
+}
+
+/// A provider that says no is well.
+fn health<T>(outcome: &Result<T, PaymentError>) -> Health {
+    match outcome {
+        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => Health::Well,
+        Err(PaymentError::Unknown { .. } | PaymentError::Unavailable { .. }) => Health::Failing,
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Guarded {
+    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+        self.call("authorize", self.gateway.authorize(request)).await
+    }
+
+    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+        self.call("find", self.gateway.find(request)).await
+    }
+
+    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
+        self.call("capture", self.gateway.capture(request)).await
+    }
+
+    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+        self.call("void", self.gateway.void(request)).await
+    }
+
+    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+        self.call("abandon", self.gateway.abandon(request)).await
+    }
+
+    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
+        self.call("refund", self.gateway.refund(request)).await
+    }
+}

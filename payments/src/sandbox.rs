@@ -1,0 +1,131 @@
+//! A payment provider of our own that needs no account. Its books are in Postgres: they outlive a crash and can be added up.
+//!
+//! What the customer pays with chooses what happens:
+//!
+//! | token | what happens |
+//! |---|---|
+//! | none, `tok_ok`, any other | it is paid |
+//! | `tok_declined` | the provider says no |
+//! | `tok_timeout_then_ok` | the amount is reserved, but the answer to the first request never comes |
+//! | `tok_timeout_then_declined` | the provider says no, but the first time nobody hears it |
+//! | `tok_slow` | every call is answered after 2 s |
+//! | `tok_flaky` | the first two calls under each key fail and do nothing, whatever they ask for |
+//!
+//! It holds callers to a real provider's rules: no more is captured than was authorized, no more refunded than captured, nothing
+//! captured once the rest was let go, all in one currency.
+
+mod book;
+mod ledger;
+mod storage;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use book::{Operation, Pace, Reply, Standing, movement_reference, payment_reference};
+pub use ledger::{LedgerRow, ledger};
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+
+/// Calls in one transaction. A batch grows with the load; more would only make its statements long.
+const BATCH: usize = 256;
+/// What `tok_slow` takes.
+const SLOW: Duration = Duration::from_secs(2);
+/// When a caller of `tok_timeout_…` would be told at last. Nobody waits for so long.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// See the [module](self). Clones share the same batches.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    calls: mpsc::Sender<Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    operation: Operation,
+    answer: oneshot::Sender<Reply>,
+}
+
+impl Sandbox {
+    /// Starts the task that keeps the books in this database; it ends with the last clone.
+    ///
+    /// Whatever is queued goes as one transaction, one after the other, over one connection. So a question about a call
+    /// comes after that call, even if its caller gave up on it.
+    #[must_use]
+    pub fn start(pool: PgPool) -> Self {
+        let (calls, mut waiting) = mpsc::channel(4 * BATCH);
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while waiting.recv_many(&mut batch, BATCH).await > 0 {
+                handle(&pool, batch.drain(..)).await;
+            }
+        });
+        Self { calls }
+    }
+
+    async fn call(&self, operation: Operation) -> Result<Standing, PaymentError> {
+        operation.check()?;
+        let (answer, answered) = oneshot::channel();
+        // Neither fails unless the runtime is going down.
+        let stopped = || PaymentError::unavailable("the sandbox has stopped");
+        self.calls.send(Call { operation, answer }).await.map_err(|_| stopped())?;
+        let Reply { outcome, pace } = answered.await.map_err(|_| PaymentError::unknown("the sandbox has stopped"))?;
+        match pace {
+            Pace::AtOnce => outcome,
+            Pace::Slow => {
+                tokio::time::sleep(SLOW).await;
+                outcome
+            }
+            Pace::Never => {
+                tokio::time::sleep(NEVER).await;
+                Err(PaymentError::unknown("the sandbox did not answer, as its token says"))
+            }
+        }
+    }
+}
+
+async fn handle(pool: &PgPool, calls: impl Iterator<Item = Call>) {
+    // Whoever gave up before it began never made the call.
+    let (operations, answers): (Vec<_>, Vec<_>) =
+        calls.filter(|call| !call.answer.is_closed()).map(|call| (call.operation, call.answer)).unzip();
+    let replies = match storage::carry_out(pool, &operations).await {
+        Ok(replies) => replies,
+        Err(error) => vec![Reply { outcome: Err(error), pace: Pace::AtOnce }; operations.len()],
+    };
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        // Whoever stopped waiting does not need to know.
+        let _ = answer.send(reply);
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for Sandbox {
+    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+        self.call(Operation::Authorize(request.clone())).await?;
+        Ok(Authorized { reference: payment_reference(&request.key) })
+    }
+
+    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+        let found = self.call(Operation::Find(request.clone())).await?;
+        Ok((found == Standing::Done).then(|| Authorized { reference: payment_reference(&request.key) }))
+    }
+
+    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
+        self.call(Operation::Capture(request.clone())).await?;
+        Ok(Captured { reference: movement_reference(&request.key) })
+    }
+
+    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+        self.call(Operation::Void(request.clone())).await.map(drop)
+    }
+
+    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+        self.call(Operation::Abandon(request.clone())).await.map(drop)
+    }
+
+    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
+        self.call(Operation::Refund(request.clone())).await?;
+        Ok(Refunded { reference: movement_reference(&request.key) })
+    }
+}

@@ -1,0 +1,307 @@
+//! The sandbox's rules: what comes of a call, given what is in the books. No database in here.
+
+mod operation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+pub(super) use operation::{Operation, movement_reference, payment_reference};
+
+use crate::{Authorization, Capture, PaymentError, Refund, Void};
+
+/// How often `tok_flaky` fails a key.
+const FLAKY_FAILURES: i16 = 2;
+
+/// What comes of a call, and when its caller hears of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) outcome: Result<Standing, PaymentError>,
+    pub(super) pace: Pace,
+}
+
+/// How things stand after a call, or were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Done,
+    /// Looked for, and never seen.
+    Absent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    AtOnce,
+    Slow,
+    Never,
+}
+
+/// What the books hold about a batch of calls, and then what has to be written.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// By their reference.
+    pub(super) payments: HashMap<String, Payment>,
+    /// By their reference.
+    pub(super) movements: HashMap<String, Movement>,
+    /// How often a key was failed on purpose.
+    pub(super) failures: HashMap<String, Failures>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Payment {
+    pub(super) key: String,
+    pub(super) order_id: String,
+    pub(super) currency: String,
+    pub(super) amount: i64,
+    pub(super) token: Option<String>,
+    pub(super) declined: Option<String>,
+    pub(super) captured: i64,
+    pub(super) refunded: i64,
+    /// The rest was let go.
+    pub(super) closed: bool,
+    pub(super) state: Row,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Movement {
+    pub(super) key: String,
+    pub(super) payment: String,
+    pub(super) kind: Kind,
+    pub(super) amount: i64,
+    pub(super) state: Row,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Failures {
+    pub(super) count: i16,
+    pub(super) state: Row,
+}
+
+/// What has to be done about a row.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Row {
+    #[default]
+    AsStored,
+    New,
+    Changed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Capture,
+    Refund,
+}
+
+impl Book {
+    /// Carries out one call in the books.
+    pub(super) fn carry_out(&mut self, operation: &Operation) -> Reply {
+        let token = self.token(operation).map(str::to_owned);
+        let (outcome, first) = match operation {
+            Operation::Find(request) => return Reply { outcome: self.find(request), pace: Pace::AtOnce },
+            Operation::Authorize(request) => {
+                let first = !self.payments.contains_key(&operation.payment());
+                (self.authorize(request), first)
+            }
+            Operation::Abandon(request) => (self.abandon(request), false),
+            Operation::Capture(request) => (self.capture(request), false),
+            Operation::Void(request) => (self.void(request), false),
+            Operation::Refund(request) => (self.refund(request), false),
+        };
+        let pace = match token.as_deref() {
+            Some("tok_timeout_then_ok" | "tok_timeout_then_declined") if first => Pace::Never,
+            Some("tok_slow") => Pace::Slow,
+            Some(_) | None => Pace::AtOnce,
+        };
+        Reply { outcome, pace }
+    }
+
+    fn find(&self, request: &Authorization) -> Result<Standing, PaymentError> {
+        match self.payments.get(&payment_reference(&request.key)) {
+            Some(payment) => payment.answer(request),
+            None => Ok(Standing::Absent),
+        }
+    }
+
+    fn authorize(&mut self, request: &Authorization) -> Result<Standing, PaymentError> {
+        let reference = payment_reference(&request.key);
+        if let Some(payment) = self.payments.get(&reference) {
+            return payment.answer(request);
+        }
+        positive(request.amount_minor)?;
+        self.fail_on_purpose(&request.key, request.token.as_deref())?;
+        let payment = Payment::new(request);
+        let answer = payment.answer(request);
+        self.payments.insert(reference, payment);
+        answer
+    }
+
+    fn capture(&mut self, request: &Capture) -> Result<Standing, PaymentError> {
+        if self.moved(&request.key, &request.reference, Kind::Capture, request.amount_minor)? {
+            return Ok(Standing::Done);
+        }
+        let payment = self.authorized(&request.reference)?;
+        payment.in_currency(&request.currency)?;
+        if payment.closed {
+            return Err(PaymentError::refused("the rest of the payment was let go"));
+        }
+        let left = payment.amount - payment.captured;
+        within(request.amount_minor, left, "authorized and not captured")?;
+        let token = payment.token.clone();
+        self.fail_on_purpose(&request.key, token.as_deref())?;
+
+        let payment = self.authorized(&request.reference)?;
+        payment.captured += request.amount_minor;
+        payment.closed = request.last;
+        payment.changed();
+        self.record(&request.key, &request.reference, Kind::Capture, request.amount_minor);
+        Ok(Standing::Done)
+    }
+
+    fn void(&mut self, request: &Void) -> Result<Standing, PaymentError> {
+        let payment = self.payment(&request.reference)?;
+        // What was declined holds nothing.
+        if payment.closed || payment.declined.is_some() {
+            return Ok(Standing::Done);
+        }
+        let token = payment.token.clone();
+        self.fail_on_purpose(&request.key, token.as_deref())?;
+        let payment = self.payment(&request.reference)?;
+        payment.closed = true;
+        payment.changed();
+        Ok(Standing::Done)
+    }
+
+    /// What was never seen is entered as let go of, so that the request finds its key used when it arrives.
+    fn abandon(&mut self, request: &Authorization) -> Result<Standing, PaymentError> {
+        let payment = self.payments.entry(payment_reference(&request.key)).or_insert_with(|| Payment::new(request));
+        if !payment.closed {
+            payment.closed = true;
+            payment.changed();
+        }
+        Ok(Standing::Done)
+    }
+
+    fn refund(&mut self, request: &Refund) -> Result<Standing, PaymentError> {
+        if self.moved(&request.key, &request.reference, Kind::Refund, request.amount_minor)? {
+            return Ok(Standing::Done);
+        }
+        let payment = self.authorized(&request.reference)?;
+        payment.in_currency(&request.currency)?;
+        within(request.amount_minor, payment.captured - payment.refunded, "captured and not refunded")?;
+        let token = payment.token.clone();
+        self.fail_on_purpose(&request.key, token.as_deref())?;
+
+        let payment = self.authorized(&request.reference)?;
+        payment.refunded += request.amount_minor;
+        payment.changed();
+        self.record(&request.key, &request.reference, Kind::Refund, request.amount_minor);
+        Ok(Standing::Done)
+    }
+
+    /// Whether this very movement was made before.
+    fn moved(&self, key: &str, payment: &str, kind: Kind, amount: i64) -> Result<bool, PaymentError> {
+        let Some(made) = self.movements.get(&movement_reference(key)) else { return Ok(false) };
+        let same = made.payment == payment && made.kind == kind && made.amount == amount;
+        if same { Ok(true) } else { Err(used_key(key)) }
+    }
+
+    fn record(&mut self, key: &str, payment: &str, kind: Kind, amount: i64) {
+        let movement = Movement { key: key.to_owned(), payment: payment.to_owned(), kind, amount, state: Row::New };
+        self.movements.insert(movement_reference(key), movement);
+    }
+
+    fn fail_on_purpose(&mut self, key: &str, token: Option<&str>) -> Result<(), PaymentError> {
+        if token != Some("tok_flaky") {
+            return Ok(());
+        }
+        let failures = self.failures.entry(key.to_owned()).or_default();
+        if failures.count >= FLAKY_FAILURES {
+            return Ok(());
+        }
+        *failures = Failures { count: failures.count + 1, state: Row::Changed };
+        Err(PaymentError::unknown("the sandbox failed, as its token says"))
+    }
+
+    fn payment(&mut self, reference: &str) -> Result<&mut Payment, PaymentError> {
+        let missing = || PaymentError::refused(format!("there is no payment {reference}"));
+        self.payments.get_mut(reference).ok_or_else(missing)
+    }
+
+    fn authorized(&mut self, reference: &str) -> Result<&mut Payment, PaymentError> {
+        let payment = self.payment(reference)?;
+        if payment.declined.is_some() { Err(PaymentError::refused("the payment was declined")) } else { Ok(payment) }
+    }
+
+    /// The token of the payment that a call is about.
+    fn token<'a>(&'a self, operation: &'a Operation) -> Option<&'a str> {
+        match operation {
+            Operation::Authorize(request) | Operation::Find(request) | Operation::Abandon(request) => {
+                request.token.as_deref()
+            }
+            Operation::Capture(_) | Operation::Void(_) | Operation::Refund(_) => {
+                self.payments.get(&operation.payment())?.token.as_deref()
+            }
+        }
+    }
+}
+
+impl Payment {
+    fn new(request: &Authorization) -> Self {
+        let declined = match request.token.as_deref() {
+            Some("tok_declined" | "tok_timeout_then_declined") => Some("card_declined".to_owned()),
+            Some(_) | None => None,
+        };
+        Self {
+            key: request.key.clone(),
+            order_id: request.order_id.clone(),
+            currency: request.currency.clone(),
+            amount: request.amount_minor,
+            token: request.token.clone(),
+            declined,
+            captured: 0,
+            refunded: 0,
+            closed: false,
+            state: Row::New,
+        }
+    }
+
+    /// What the request for this payment is told, however often it comes.
+    fn answer(&self, request: &Authorization) -> Result<Standing, PaymentError> {
+        let same = self.order_id == request.order_id
+            && self.currency == request.currency
+            && self.amount == request.amount_minor
+            && self.token == request.token;
+        if !same {
+            return Err(used_key(&request.key));
+        }
+        match &self.declined {
+            Some(code) => Err(PaymentError::declined(code, "the sandbox declined it, as its token says")),
+            None => Ok(Standing::Done),
+        }
+    }
+
+    fn in_currency(&self, currency: &str) -> Result<(), PaymentError> {
+        if self.currency == currency {
+            return Ok(());
+        }
+        Err(PaymentError::refused(format!("the payment is in {}, not {currency}", self.currency)))
+    }
+
+    fn changed(&mut self) {
+        if self.state == Row::AsStored {
+            self.state = Row::Changed;
+        }
+    }
+}
+
+fn positive(amount: i64) -> Result<(), PaymentError> {
+    if amount > 0 { Ok(()) } else { Err(PaymentError::refused("the amount must be at least 1")) }
+}
+
+fn within(amount: i64, left: i64, what: &str) -> Result<(), PaymentError> {
+    positive(amount)?;
+    if amount <= left { Ok(()) } else { Err(PaymentError::refused(format!("{amount} is more than the {left} {what}"))) }
+}
+
+fn used_key(key: &str) -> PaymentError {
+    PaymentError::refused(format!("the key {key} was used for another request"))
+}

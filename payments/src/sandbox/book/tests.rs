@@ -1,0 +1,168 @@
+use super::*;
+
+const AMOUNT: i64 = 1_000;
+
+fn authorization(token: Option<&str>) -> Authorization {
+    Authorization {
+        key: "order-1:authorize".to_owned(),
+        order_id: "order-1".to_owned(),
+        amount_minor: AMOUNT,
+        currency: "EUR".to_owned(),
+        token: token.map(str::to_owned),
+    }
+}
+
+fn capture(key: &str, amount_minor: i64, last: bool) -> Operation {
+    let reference = payment_reference("order-1:authorize");
+    Operation::Capture(Capture { key: key.to_owned(), reference, amount_minor, currency: "EUR".to_owned(), last })
+}
+
+fn refund(key: &str, amount_minor: i64) -> Operation {
+    let reference = payment_reference("order-1:authorize");
+    Operation::Refund(Refund { key: key.to_owned(), reference, amount_minor, currency: "EUR".to_owned() })
+}
+
+fn void() -> Operation {
+    Operation::Void(Void { key: "order-1:void".to_owned(), reference: payment_reference("order-1:authorize") })
+}
+
+fn authorized(token: Option<&str>) -> Book {
+    let mut book = Book::default();
+    assert_eq!(book.carry_out(&Operation::Authorize(authorization(token))).outcome, Ok(Standing::Done));
+    book
+}
+
+fn is_refused(reply: &Reply) -> bool {
+    matches!(reply.outcome, Err(PaymentError::Refused { .. }))
+}
+
+#[test]
+fn no_more_is_captured_than_was_authorized() {
+    let mut book = authorized(None);
+    assert_eq!(book.carry_out(&capture("first", 400, false)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.carry_out(&capture("too much", 601, false))));
+    assert_eq!(book.carry_out(&capture("rest", 600, false)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.carry_out(&capture("more", 1, false))));
+}
+
+#[test]
+fn no_more_is_refunded_than_was_captured() {
+    let mut book = authorized(None);
+    assert!(is_refused(&book.carry_out(&refund("early", 1))));
+    book.carry_out(&capture("part", 400, true)).outcome.unwrap();
+    assert_eq!(book.carry_out(&refund("first", 300)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.carry_out(&refund("too much", 101))));
+    assert_eq!(book.carry_out(&refund("rest", 100)).outcome, Ok(Standing::Done));
+}
+
+#[test]
+fn nothing_is_captured_once_the_rest_was_let_go() {
+    let mut voided = authorized(None);
+    assert_eq!(voided.carry_out(&void()).outcome, Ok(Standing::Done));
+    assert!(is_refused(&voided.carry_out(&capture("late", 1, false))));
+    assert_eq!(voided.carry_out(&void()).outcome, Ok(Standing::Done));
+
+    let mut done = authorized(None);
+    done.carry_out(&capture("last", 400, true)).outcome.unwrap();
+    assert!(is_refused(&done.carry_out(&capture("late", 1, false))));
+    assert_eq!(done.carry_out(&void()).outcome, Ok(Standing::Done));
+}
+
+#[test]
+fn a_call_under_the_same_key_has_one_effect_and_the_same_answer() {
+    let mut book = authorized(None);
+    for _ in 0..3 {
+        assert_eq!(book.carry_out(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
+        assert_eq!(book.carry_out(&capture("last", 600, true)).outcome, Ok(Standing::Done));
+        assert_eq!(book.carry_out(&refund("back", 600)).outcome, Ok(Standing::Done));
+    }
+    assert_eq!((book.payments.len(), book.movements.len()), (1, 2));
+}
+
+#[test]
+fn a_key_is_good_for_one_request_only() {
+    let mut book = authorized(None);
+    let other = Authorization { amount_minor: AMOUNT + 1, ..authorization(None) };
+    assert!(is_refused(&book.carry_out(&Operation::Authorize(other.clone()))));
+    assert!(is_refused(&book.carry_out(&Operation::Find(other))));
+    book.carry_out(&capture("part", 400, false)).outcome.unwrap();
+    assert!(is_refused(&book.carry_out(&capture("part", 401, false))));
+    assert!(is_refused(&book.carry_out(&refund("part", 400))));
+}
+
+#[test]
+fn amounts_are_in_the_payments_currency_and_more_than_nothing() {
+    let mut book = authorized(None);
+    let reference = payment_reference("order-1:authorize");
+    let dollars =
+        Capture { key: "dollars".to_owned(), reference, amount_minor: 1, currency: "USD".to_owned(), last: false };
+    assert!(is_refused(&book.carry_out(&Operation::Capture(dollars))));
+    assert!(is_refused(&book.carry_out(&capture("nothing", 0, true))));
+    let nothing = Authorization { key: "nothing".to_owned(), amount_minor: 0, ..authorization(None) };
+    assert!(is_refused(&book.carry_out(&Operation::Authorize(nothing))));
+}
+
+#[test]
+fn a_payment_that_nobody_authorized_is_refused() {
+    let mut book = Book::default();
+    assert!(is_refused(&book.carry_out(&capture("capture", 1, true))));
+    assert!(is_refused(&book.carry_out(&void())));
+    assert!(is_refused(&book.carry_out(&refund("refund", 1))));
+    assert_eq!(book.carry_out(&Operation::Find(authorization(None))).outcome, Ok(Standing::Absent));
+}
+
+#[test]
+fn a_declined_payment_stays_declined_and_holds_nothing() {
+    let mut book = Book::default();
+    let request = authorization(Some("tok_declined"));
+    for operation in
+        [Operation::Authorize(request.clone()), Operation::Authorize(request.clone()), Operation::Find(request)]
+    {
+        let reply = book.carry_out(&operation);
+        assert!(
+            matches!(&reply.outcome, Err(PaymentError::Declined { code, .. }) if code == "card_declined"),
+            "{reply:?}"
+        );
+    }
+    assert!(is_refused(&book.carry_out(&capture("capture", 1, true))));
+    assert_eq!(book.carry_out(&void()).outcome, Ok(Standing::Done));
+}
+
+#[test]
+fn only_the_first_answer_of_a_timeout_never_comes() {
+    for (token, paid) in [("tok_timeout_then_ok", true), ("tok_timeout_then_declined", false)] {
+        let mut book = Book::default();
+        let request = authorization(Some(token));
+        assert_eq!(book.carry_out(&Operation::Authorize(request.clone())).pace, Pace::Never);
+        for operation in [Operation::Find(request.clone()), Operation::Authorize(request)] {
+            let reply = book.carry_out(&operation);
+            assert_eq!((reply.pace, reply.outcome.is_ok()), (Pace::AtOnce, paid), "{token}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_payment_is_slow_in_all_that_it_does() {
+    let mut book = Book::default();
+    let request = authorization(Some("tok_slow"));
+    for operation in [Operation::Authorize(request), capture("capture", 1, false), refund("refund", 1), void()] {
+        let reply = book.carry_out(&operation);
+        assert_eq!(reply, Reply { outcome: Ok(Standing::Done), pace: Pace::Slow });
+    }
+}
+
+#[test]
+fn a_flaky_payment_fails_twice_under_each_key_without_effect() {
+    let mut book = Book::default();
+    let request = authorization(Some("tok_flaky"));
+    let calls = [Operation::Authorize(request.clone()), capture("capture", 10, false), refund("refund", 10), void()];
+    for operation in calls {
+        for _ in 0..2 {
+            let before = format!("{:?}", (&book.payments, &book.movements));
+            assert!(matches!(book.carry_out(&operation).outcome, Err(PaymentError::Unknown { .. })));
+            assert_eq!(format!("{:?}", (&book.payments, &book.movements)), before);
+        }
+        assert_eq!(book.carry_out(&operation).outcome, Ok(Standing::Done), "{operation:?}");
+        assert_eq!(book.carry_out(&operation).outcome, Ok(Standing::Done), "{operation:?}");
+    }
+}

@@ -1,0 +1,45 @@
+//! The sandbox's books, for whoever adds them up against the orders.
+
+use sqlx::PgPool;
+
+/// One payment that the sandbox authorized. Amounts are minor units; what is still held is
+/// `authorized - captured - voided`.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LedgerRow {
+    /// The order that it pays for.
+    pub order_id: String,
+    /// The sandbox's id of the payment.
+    pub reference: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// What was reserved.
+    pub authorized: i64,
+    /// What was taken of it.
+    pub captured: i64,
+    /// What was given back of that.
+    pub refunded: i64,
+    /// What was let go, by a void or the last capture.
+    pub voided: i64,
+    /// How many payments were authorized for the same order: more than one is one too many.
+    pub authorizations: i64,
+}
+
+/// The payments by order, `limit` of them after that row; declined ones left out.
+pub async fn ledger(pool: &PgPool, after: Option<&LedgerRow>, limit: u32) -> Result<Vec<LedgerRow>, sqlx::Error> {
+    let (order_id, reference) = after.map_or(("", ""), |row| (&row.order_id, &row.reference));
+    sqlx::query_as(
+        "select order_id, reference, currency, amount as authorized, captured, refunded,
+                case when closed_at is null then 0 else amount - captured end as voided,
+                (select count(*) from sandbox_payments other
+                  where other.order_id = payment.order_id and other.declined is null) as authorizations
+           from sandbox_payments payment
+          where (order_id, reference) > ($1, $2) and declined is null
+          order by order_id, reference
+          limit $3",
+    )
+    .bind(order_id)
+    .bind(reference)
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+}

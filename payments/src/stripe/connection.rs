@@ -1,0 +1,94 @@
+//! Requests to Stripe and their answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
+use serde::de::DeserializeOwned;
+use url::form_urlencoded;
+
+use super::{StripeError, StripeSettings, failure};
+use crate::PaymentError;
+
+/// No answer of Stripe's that is asked for here is anywhere near as long.
+const LONGEST_ANSWER: usize = 1024 * 1024;
+
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Arc<str>,
+    authorization: HeaderValue,
+}
+
+impl Connection {
+    pub(super) fn new(settings: &StripeSettings) -> Result<Self, StripeError> {
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {}", settings.secret_key)).map_err(|_| StripeError::SecretKey)?;
+        authorization.set_sensitive(true);
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(settings.connect_timeout));
+        let https = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(ring::default_provider())
+            .map_err(StripeError::Roots)?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new()).build(https);
+        Ok(Self { client, url: settings.url.as_str().into(), authorization })
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, PaymentError> {
+        self.send(Method::GET, path, None, &[]).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        form: &[(&str, &str)],
+    ) -> Result<T, PaymentError> {
+        self.send(Method::POST, path, Some(key), form).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        form: &[(&str, &str)],
+    ) -> Result<T, PaymentError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| PaymentError::refused(format!("the request can't be written: {error}")))?;
+
+        let response = self.client.request(request).await.map_err(|error| failure::of_sending(&error))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+        // Whatever the status promised: without the body nobody knows.
+        let body =
+            body.map_err(|error| PaymentError::unknown(format!("Stripe's answer broke off: {error}")))?.to_bytes();
+        if !head.status.is_success() {
+            return Err(failure::of_answer(&head, &body));
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| PaymentError::unknown(format!("Stripe's answer can't be read: {error}")))
+    }
+}

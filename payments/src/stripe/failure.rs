@@ -1,0 +1,71 @@
+//! What a failed request to Stripe means.
+
+use std::error::Error;
+
+use http::StatusCode;
+use http::response::Parts;
+use hyper_util::client::legacy;
+use serde::Deserialize;
+
+use crate::PaymentError;
+
+/// A request that got no answer. Without a connection nothing was sent.
+pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
+    let mut innermost: &dyn Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    if error.is_connect() {
+        PaymentError::unavailable(format!("no connection to Stripe: {innermost}"))
+    } else {
+        PaymentError::unknown(format!("no answer from Stripe: {innermost}"))
+    }
+}
+
+/// A request that was answered with an error.
+pub(super) fn of_answer(head: &Parts, body: &[u8]) -> PaymentError {
+    let Problem { code, decline_code, message, param } =
+        serde_json::from_slice::<Answer>(body).map(|answer| answer.error).unwrap_or_default();
+    let code = decline_code.or(code);
+    let status = head.status;
+    let reason = || {
+        let mut reason = format!("Stripe answered {}", status.as_u16());
+        for detail in [code.as_deref(), message.as_deref()].into_iter().flatten() {
+            reason.push_str(&format!(", {detail}"));
+        }
+        // Stripe's people ask for it.
+        if let Some(id) = head.headers.get("request-id").and_then(|id| id.to_str().ok()) {
+            reason.push_str(&format!(" ({id})"));
+        }
+        reason
+    };
+    match status {
+        StatusCode::PAYMENT_REQUIRED => {
+            let message = message.clone().unwrap_or_else(|| "the payment was declined".to_owned());
+            PaymentError::declined(code.clone().unwrap_or_else(|| "declined".to_owned()), message)
+        }
+        // The first request under this key is still at work, or another one holds the payment.
+        StatusCode::CONFLICT => PaymentError::unknown(reason()),
+        StatusCode::TOO_MANY_REQUESTS => PaymentError::unavailable(reason()),
+        // What the customer gave to pay with is none: theirs to mend, not an operator's.
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND if param.as_deref() == Some("payment_method") => {
+            let message = message.clone().unwrap_or_else(|| "there is no such payment method".to_owned());
+            PaymentError::declined(code.clone().unwrap_or_else(|| "payment_method_invalid".to_owned()), message)
+        }
+        status if status.is_client_error() => PaymentError::refused(reason()),
+        _ => PaymentError::unknown(reason()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    error: Problem,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Problem {
+    code: Option<String>,
+    decline_code: Option<String>,
+    message: Option<String>,
+    param: Option<String>,
+}

@@ -1,0 +1,200 @@
+//! `ordo dlq redrive`: dead letters back to the queues they were meant for, some or all.
+
+mod pace;
+mod progress;
+
+use std::num::NonZeroU32;
+
+use anyhow::bail;
+use messaging::failure::chain;
+use messaging::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use pace::Pace;
+use progress::Progress;
+
+use super::{Redrive, words};
+use crate::{output, shutdown};
+
+/// As many as SQS takes and gives in one call.
+const BATCH: u32 = 10;
+
+/// After so many failures it is not the messages that are at fault.
+const MOST_FAILURES: usize = 20;
+
+pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let mut there = 0;
+    for letters in queues {
+        there += letters.count().await?;
+    }
+    let mut run = Run {
+        args,
+        name: Uuid::now_v7().to_string(),
+        pace: Pace::new(args.rate.filter(|_| !args.dry_run)),
+        progress: Progress::start(there, args)?,
+        stop,
+        tally: Tally::default(),
+    };
+    let mut failed = None;
+    for letters in queues {
+        let mut sweep = letters.sweep();
+        let went = run.through(&mut sweep).await;
+        let unseen = if went.is_ok() { sweep.unseen().await } else { Ok(0) };
+        sweep.release().await;
+        match went.and(unseen) {
+            Ok(unseen) => run.tally.unseen += unseen,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    run.progress.end();
+    // What was done is said even if the rest could not be.
+    run.report()?;
+    failed.map_or(Ok(()), Err)?;
+    run.verdict()
+}
+
+/// One redrive.
+struct Run<'a> {
+    args: &'a Redrive,
+    name: String,
+    pace: Pace,
+    progress: Progress,
+    stop: CancellationToken,
+    tally: Tally,
+}
+
+/// What became of what was looked at.
+#[derive(Default)]
+struct Tally {
+    sent: usize,
+    /// Those, where the answer lists them.
+    listed: Vec<(Origin, DeadLetter)>,
+    failures: Vec<DeadLetterError>,
+    /// Those that were not asked for, or are beyond the limit.
+    others: u64,
+    /// Those that were sent and are dead once more.
+    back: u64,
+    /// Those that nobody can look at, or that were not got to.
+    unseen: u64,
+}
+
+impl Run<'_> {
+    /// Sends what is asked for until there is no more of it, or until told to stop.
+    async fn through(&mut self, sweep: &mut Sweep) -> Result<(), DeadLetterError> {
+        let most = self.args.rate.map_or(BATCH, |rate| rate.get().min(BATCH));
+        while self.left() > 0 && self.tally.failures.len() < MOST_FAILURES && !self.stop.is_cancelled() {
+            let some = sweep.next(usize::try_from(most).unwrap_or(1)).await?;
+            if some.is_empty() {
+                break;
+            }
+            let (mut wanted, mut passed) = (Vec::new(), 0);
+            for letter in some {
+                if letter.is_back_from(&self.name) {
+                    self.tally.back += 1;
+                } else if self.args.which.holds(&letter) && wanted.len() < self.left() {
+                    wanted.push(letter);
+                } else {
+                    passed += 1;
+                }
+            }
+            if !wanted.is_empty() && !self.pace.wait(wanted.len(), &self.stop).await {
+                break;
+            }
+            self.tally.others += passed;
+            self.send(sweep, wanted).await;
+            self.progress.at(self.tally.looked_at());
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, sweep: &mut Sweep, letters: Vec<DeadLetter>) {
+        let origin = sweep.letters().origin();
+        let results = if self.args.dry_run {
+            letters.iter().map(|_| Ok(())).collect()
+        } else {
+            sweep.send_again(letters.iter().map(|letter| (letter, letter.again(&self.name))).collect()).await
+        };
+        for (letter, result) in letters.into_iter().zip(results) {
+            match result {
+                Ok(()) => {
+                    self.tally.sent += 1;
+                    if self.args.json || self.args.dry_run {
+                        self.tally.listed.push((origin, letter));
+                    }
+                }
+                Err(error) => self.tally.failures.push(error),
+            }
+        }
+    }
+
+    fn left(&self) -> usize {
+        // There is one of an id.
+        let limit = if self.args.which.id.is_some() { NonZeroU32::new(1) } else { self.args.limit };
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit.get()).unwrap_or(usize::MAX));
+        limit.saturating_sub(self.tally.sent)
+    }
+
+    fn report(&self) -> anyhow::Result<()> {
+        let Self { args, stop, tally, .. } = self;
+        let Tally { sent, listed, failures, others, back, unseen } = tally;
+        if args.json {
+            let letters: Vec<Value> = listed.iter().map(|(origin, letter)| words::summary(*origin, letter)).collect();
+            let failures: Vec<String> = failures.iter().map(|error| chain(error)).collect();
+            let answer = json!({
+                "dryRun": args.dry_run, "sent": sent, "deadLetters": letters, "failures": failures, "others": others,
+                "back": back, "unseen": unseen, "stopped": stop.is_cancelled(),
+            });
+            return Ok(output::line(&answer.to_string())?);
+        }
+        if args.dry_run {
+            for (origin, letter) in listed {
+                output::line(&words::line(*origin, letter))?;
+            }
+        }
+        for error in failures {
+            output::line(&chain(error))?;
+        }
+        let verb = if args.dry_run { "would be sent again" } else { "sent again" };
+        output::line(&format!("{} {verb}", words::letters(u64::try_from(*sent)?)))?;
+        if args.which.id.is_some() {
+            return Ok(());
+        }
+        for (count, what) in [
+            (*others, "left alone".to_owned()),
+            (*back, "sent again and dead once more: `ordo dlq list` says why".to_owned()),
+            (*unseen, format!("not looked at: --limit or a signal came first, or they {}", words::UNSEEN)),
+        ] {
+            if count > 0 {
+                output::line(&format!("{} {what}", words::letters(count)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn verdict(&self) -> anyhow::Result<()> {
+        let Tally { sent, failures, .. } = &self.tally;
+        if !failures.is_empty() {
+            bail!("{} could not be sent again; run it once more", words::letters(u64::try_from(failures.len())?));
+        }
+        if self.stop.is_cancelled() {
+            bail!("stopped before the end; run it once more for the rest");
+        }
+        match &self.args.which.id {
+            Some(id) if *sent == 0 => bail!("no dead letter {id} can be seen; `ordo dlq list` shows which there are"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Tally {
+    fn looked_at(&self) -> u64 {
+        let handled = self.sent + self.failures.len();
+        u64::try_from(handled).unwrap_or(u64::MAX) + self.others + self.back
+    }
+}

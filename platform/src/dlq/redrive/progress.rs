@@ -1,0 +1,43 @@
+//! How far a redrive is, for whoever waits.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::dlq::Redrive;
+use crate::output;
+
+/// How often it is said how far it is, where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// A bar on a terminal, lines elsewhere, and nothing but the answer where that is JSON.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    lines: bool,
+    next_line: Instant,
+}
+
+impl Progress {
+    pub(super) fn start(there: u64, args: &Redrive) -> anyhow::Result<Self> {
+        let style =
+            ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} dead letters  {per_sec}  {eta} left")?;
+        let bar = ProgressBar::new(there).with_style(style);
+        Ok(Self { lines: bar.is_hidden() && !args.json, bar, next_line: Instant::now() + LINE_EVERY })
+    }
+
+    pub(super) fn at(&mut self, looked_at: u64) {
+        let there = self.bar.length().unwrap_or(0).max(looked_at);
+        self.bar.set_length(there);
+        self.bar.set_position(looked_at);
+        if self.lines && Instant::now() >= self.next_line {
+            self.next_line = Instant::now() + LINE_EVERY;
+            // The answer at the end will meet the same trouble, and say so.
+            let _ = output::line(&format!("{looked_at} of {there} dead letters"));
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

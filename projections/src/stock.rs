@@ -1,0 +1,133 @@
+//! What there is of a SKU: `GET /stock/{sku}`.
+//!
+//! | item | pk | sk |
+//! |---|---|---|
+//! | the SKU | `STOCK#sku` | `#META` |
+
+use std::sync::LazyLock;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use domain::stock::{Stock, StockEvent};
+use http::{HeaderMap, header};
+use problem::Problem;
+use read_models::{Item, Key, Table};
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+
+use crate::projection::{Fold, FoldError, Follows, Items, Projection};
+use crate::reads::{ReadQuery, Reads, query, sku, unavailable};
+
+pub(crate) const PROJECTION: Projection =
+    Projection { name: "stock", follows: Follows::Stock(Fold { needs, fold }), routes };
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
+
+type Fact = crate::projection::Fact<Stock>;
+
+/// A SKU that is counted.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StockItem {
+    sku: String,
+    on_hand: i64,
+    reserved: i64,
+    sold: i64,
+    version: i64,
+    updated_at: DateTime<Utc>,
+}
+
+/// A SKU as answers have it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StockView {
+    #[serde(flatten)]
+    item: StockItem,
+    tracked: bool,
+    available: i64,
+}
+
+/// A SKU that nobody registered: always available.
+#[derive(Serialize)]
+struct UntrackedView<'a> {
+    sku: &'a str,
+    tracked: bool,
+}
+
+fn key(sku: &str) -> Key {
+    Key::new(format!("STOCK#{sku}"), "#META")
+}
+
+fn needs(fact: &Fact) -> Vec<Key> {
+    vec![key(&fact.stream_id)]
+}
+
+fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
+    let key = key(&fact.stream_id);
+    let mut stock = match (items.get(&key), &fact.event) {
+        (Some(item), _) => item.read()?,
+        (None, StockEvent::StockReceived(_)) => StockItem::nothing_yet(fact),
+        (
+            None,
+            StockEvent::StockAdjusted(_)
+            | StockEvent::ReservationMade(_)
+            | StockEvent::ReservationReleased(_)
+            | StockEvent::ReservationCommitted(_),
+        ) => return Err(FoldError::Missing { position: fact.position, key }),
+    };
+    stock.change(&fact.event);
+    stock.version = fact.version;
+    stock.updated_at = fact.recorded_at;
+    items.put(Item { key, index_keys: [None, None, None], version: fact.position, body: to_raw_value(&stock)? });
+    Ok(())
+}
+
+impl StockItem {
+    fn nothing_yet(fact: &Fact) -> Self {
+        let sku = fact.stream_id.clone();
+        Self { sku, on_hand: 0, reserved: 0, sold: 0, version: fact.version, updated_at: fact.recorded_at }
+    }
+
+    fn change(&mut self, event: &StockEvent) {
+        match event {
+            StockEvent::StockReceived(received) => self.on_hand += i64::from(received.quantity),
+            StockEvent::StockAdjusted(adjusted) => self.on_hand += adjusted.delta,
+            StockEvent::ReservationMade(made) => self.reserved += i64::from(made.quantity),
+            StockEvent::ReservationReleased(released) => self.reserved -= i64::from(released.quantity),
+            StockEvent::ReservationCommitted(committed) => {
+                let quantity = i64::from(committed.quantity);
+                self.reserved -= quantity;
+                self.on_hand -= quantity;
+                self.sold += quantity;
+            }
+        }
+    }
+}
+
+fn routes() -> Router<Reads> {
+    Router::new().route("/stock/{sku}", get(stock))
+}
+
+async fn stock(
+    State(reads): State<Reads>,
+    path: Result<Path<String>, PathRejection>,
+    asked: Result<Query<ReadQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let sku = sku(path)?;
+    reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
+    let mut connection = reads.pool().acquire().await.map_err(unavailable)?;
+    let found = TABLE.get(&mut connection, &[key(sku.as_str())]).await.map_err(unavailable)?;
+    let Some(item) = found.first() else {
+        let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
+        return Ok(([(header::ETAG, "\"0\"")], Json(untracked)).into_response());
+    };
+    let item: StockItem = item.read().map_err(Problem::internal)?;
+    let etag = format!("\"{}\"", item.version);
+    let view = StockView { tracked: true, available: item.on_hand - item.reserved, item };
+    Ok(([(header::ETAG, etag)], Json(view)).into_response())
+}

@@ -1,0 +1,144 @@
+//! The stock read model: what GETs answer, and that it is what the events add up to.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use axum::Router;
+use axum::body::Body;
+use chrono::DateTime;
+use cqrs_es::Aggregate;
+use domain::OrderId;
+use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
+use event_store::{AppendSettings, EventStore, Loaded, Metadata, NewEvent, StreamAppend};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+struct Fixture {
+    database: testkit::Database,
+    store: EventStore,
+    routes: Router,
+    stop: CancellationToken,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let database = testkit::database().await;
+        projections::create_tables(database.pool()).await.unwrap();
+        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let routes = projections::routes(store.clone());
+        Self { database, store, routes, stop: CancellationToken::new() }
+    }
+
+    async fn running() -> Self {
+        let fixture = Self::new().await;
+        tokio::spawn(projections::run(fixture.store.clone(), fixture.stop.clone()));
+        fixture
+    }
+
+    /// Has all of it happen in one append, and says at which position it ends.
+    async fn does(&self, sku: &str, commands: Vec<StockCommand>) -> i64 {
+        let mut stream: Loaded<Stock> = self.store.load(sku).await.unwrap();
+        let mut events = Vec::new();
+        for command in commands {
+            for event in decide(&stream.state, command).unwrap() {
+                events.push(NewEvent::new(&event, &Metadata::default()).unwrap());
+                evolve(&mut stream.state, event);
+            }
+        }
+        let (stream_id, expected_version) = (sku.to_owned(), stream.version);
+        let append = StreamAppend { stream_type: Stock::TYPE, stream_id, expected_version, events };
+        self.store.append(vec![append]).await.unwrap().position
+    }
+
+    async fn get(&self, uri: &str) -> (StatusCode, HeaderMap, Value) {
+        let answer = self.routes.clone().oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();
+        let (head, body) = answer.into_parts();
+        (head.status, head.headers, serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap())
+    }
+
+    /// The SKU once its view has passed a position, without the time of its last change.
+    async fn shown(&self, sku: &str, position: i64) -> Value {
+        let (status, headers, mut shown) = self.get(&format!("/stock/{sku}?minPosition={position}")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers["etag"], format!("\"{}\"", shown["version"]));
+        assert!(shown.as_object_mut().unwrap().remove("updatedAt").unwrap().is_string());
+        shown
+    }
+}
+
+fn order(n: usize) -> OrderId {
+    OrderId::parse(format!("order-{n}")).unwrap()
+}
+
+fn receive(quantity: u32) -> StockCommand {
+    StockCommand::Receive(StockReceived { quantity })
+}
+
+fn reserve(n: usize, quantity: u32) -> StockCommand {
+    StockCommand::Reserve(ReservationMade { order_id: order(n), quantity, expires_at: DateTime::UNIX_EPOCH })
+}
+
+#[tokio::test]
+async fn a_sku_that_nobody_registered_is_not_tracked() {
+    let fixture = Fixture::running().await;
+    let (status, headers, body) = fixture.get("/stock/sku-1").await;
+    assert_eq!((status, headers["etag"].to_str().unwrap()), (StatusCode::OK, "\"0\""));
+    assert_eq!(body, json!({ "sku": "sku-1", "tracked": false }));
+    for path in ["/stock/a%20b", "/stock/%00", "/stock/%ff"] {
+        assert_eq!(fixture.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_sku_is_shown_as_its_events_add_up() {
+    let fixture = Fixture::running().await;
+    fixture.does("sku-2", vec![receive(7)]).await;
+    let mut commands = vec![receive(10), reserve(1, 4), reserve(2, 3)];
+    let counted = StockAdjusted { delta: -1, reason: "counted".into() };
+    commands.push(StockCommand::Adjust(counted));
+    let position = fixture.does("sku-1", commands).await;
+    assert_eq!(
+        fixture.shown("sku-1", position).await,
+        json!({ "sku": "sku-1", "tracked": true, "onHand": 9, "reserved": 7, "available": 2, "sold": 0, "version": 4 })
+    );
+
+    let shipped = StockCommand::Commit { order_id: order(1), shipped: 3 };
+    let position = fixture.does("sku-1", vec![shipped, StockCommand::Release { order_id: order(2) }]).await;
+    assert_eq!(
+        fixture.shown("sku-1", position).await,
+        json!({ "sku": "sku-1", "tracked": true, "onHand": 6, "reserved": 1, "available": 5, "sold": 3, "version": 6 })
+    );
+    assert_eq!(fixture.shown("sku-2", position).await["onHand"], 7);
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_rebuild_comes_to_the_same_and_hundreds_of_events_of_a_sku_write_it_once() {
+    let fixture = Fixture::new().await;
+    let mut commands = vec![receive(500)];
+    commands.extend((0..500).map(|n| reserve(n, 1)));
+    fixture.does("sku-1", commands).await;
+    // Every write of an item leaves its mark here, those that are overwritten in the same transaction too.
+    sqlx::raw_sql(
+        "create table written (sku text);
+         create function note() returns trigger language plpgsql as $$
+            begin insert into written values (new.pk); return new; end $$;
+         create trigger note before insert or update on read_model_stock for each row execute function note();",
+    )
+    .execute(fixture.database.pool())
+    .await
+    .unwrap();
+    tokio::spawn(projections::run(fixture.store.clone(), fixture.stop.clone()));
+    let live = fixture.shown("sku-1", 501).await;
+    assert_eq!((&live["reserved"], &live["available"]), (&json!(500), &json!(0)));
+    let written: i64 =
+        sqlx::query_scalar("select count(*) from written").fetch_one(fixture.database.pool()).await.unwrap();
+    // A batch may end in between.
+    assert!(written <= 3, "{written}");
+
+    projections::replay(fixture.database.pool(), "stock", |_| {}).await.unwrap();
+    assert_eq!(fixture.shown("sku-1", 501).await, live);
+    fixture.stop.cancel();
+}

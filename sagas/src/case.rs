@@ -1,0 +1,172 @@
+//! An order in work.
+//!
+//! Steps decide on the order as it is known, one after the other. What they decided is stored before anybody outside hears of
+//! it, and at the end. Should others have changed the order meanwhile, it is decided once more on what it is then.
+
+use chrono::{DateTime, Utc};
+use domain::{MailTemplate, Order, OrderCommand, OrderEvent, PlacedOrder, Refusal, SagaStep, Verb};
+use event_store::{DecodeError, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend};
+use uuid::Uuid;
+
+use crate::saga::StepError;
+
+/// An order in work.
+pub(crate) struct Case {
+    pub(crate) order_id: String,
+    /// As it will be once everything is stored.
+    pub(crate) order: PlacedOrder,
+    /// The version that is stored.
+    pub(crate) version: i64,
+    /// What mails may be about, of what is stored.
+    pub(crate) happened: Vec<Happened>,
+    /// How often this step's request has gone out already.
+    pub(crate) sent: u32,
+    /// Who does this, and because of what.
+    pub(crate) metadata: Metadata,
+    /// What time it is, by the database's clock.
+    pub(crate) now: DateTime<Utc>,
+    commands: Vec<OrderCommand>,
+    events: Vec<OrderEvent>,
+}
+
+/// An event that a mail may be about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Happened {
+    pub(crate) event_id: Uuid,
+    pub(crate) what: What,
+}
+
+/// What a mail may be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The customer is to hear of it.
+    Tell(MailTemplate),
+    /// A mail that was given up is to go out after all.
+    TellAgain,
+}
+
+impl Case {
+    /// The order of a stream, from all its events; `None`: there is none.
+    pub(crate) fn open(events: &[StoredEvent]) -> Result<Option<Self>, DecodeError> {
+        let (mut order, mut happened) = (Order::Absent, Vec::new());
+        for stored in events {
+            let event = stored.decode::<Order>()?;
+            happened.extend(Happened::of(stored.event_id, &event));
+            domain::evolve(&mut order, event);
+        }
+        let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
+        Ok(Some(Self {
+            order_id: last.stream_id.clone(),
+            order: *order,
+            version: last.version,
+            happened,
+            sent: 0,
+            metadata: Metadata::caused_by(last, crate::SAGAS[0].name),
+            now: last.recorded_at,
+            commands: Vec::new(),
+            events: Vec::new(),
+        }))
+    }
+
+    /// Reads an order.
+    pub(crate) async fn read(store: &EventStore, order_id: &str) -> Result<Option<Self>, StepError> {
+        let events = store.read_stream::<Order>(order_id).await.map_err(|error| StepError::new(&error))?;
+        Self::open(&events).map_err(|error| StepError::new(&error))
+    }
+
+    /// Decides on the order as it is known. After a conflict it is decided once more.
+    pub(crate) fn take(&mut self, command: OrderCommand) -> Result<(), Refusal> {
+        self.take_for_now(command.clone())?;
+        self.commands.push(command);
+        Ok(())
+    }
+
+    /// Decides on the order as it is known. After a conflict it is forgotten.
+    pub(crate) fn take_for_now(&mut self, command: OrderCommand) -> Result<(), Refusal> {
+        for event in self.order.decide(command)? {
+            self.order.apply(event.clone());
+            self.events.push(event);
+        }
+        Ok(())
+    }
+
+    /// What was decided and is not stored.
+    pub(crate) fn unsaved(&self) -> &[OrderEvent] {
+        &self.events
+    }
+
+    /// What has to be appended, and what of it mails may be about.
+    pub(crate) fn to_append(&self) -> Result<(StreamAppend, Vec<Happened>), StepError> {
+        let mut events = Vec::with_capacity(self.events.len());
+        let mut happened = Vec::new();
+        for event in &self.events {
+            let new = NewEvent::new(event, &self.metadata).map_err(|error| StepError::new(&error))?;
+            happened.extend(Happened::of(new.event_id(), event));
+            events.push(new);
+        }
+        let append = StreamAppend {
+            stream_type: <Order as cqrs_es::Aggregate>::TYPE,
+            stream_id: self.order_id.clone(),
+            expected_version: self.version,
+            events,
+        };
+        Ok((append, happened))
+    }
+
+    /// What was to be appended is.
+    pub(crate) fn saved(&mut self, happened: Vec<Happened>) {
+        self.version += i64::try_from(self.events.len()).unwrap_or(0);
+        self.happened.extend(happened);
+        self.commands.clear();
+        self.events.clear();
+    }
+
+    /// Looks at what others have made of the order, and decides once more on that. What is refused now has been overtaken.
+    pub(crate) fn reopened(self, events: &[StoredEvent]) -> Result<Self, (Self, StepError)> {
+        match Self::open(events) {
+            Ok(Some(mut case)) => {
+                (case.sent, case.metadata, case.now) = (self.sent, self.metadata, self.now);
+                for command in self.commands {
+                    let _ = case.take(command);
+                }
+                Ok(case)
+            }
+            Ok(None) => Err((self, StepError::Failed("the order is not there any more".to_owned()))),
+            Err(error) => Err((self, StepError::new(&error))),
+        }
+    }
+}
+
+impl Happened {
+    fn of(event_id: Uuid, event: &OrderEvent) -> Option<Self> {
+        let tell = |template| Some(Self { event_id, what: What::Tell(template) });
+        match event {
+            OrderEvent::OrderConfirmed(_) => tell(MailTemplate::OrderConfirmed),
+            OrderEvent::OrderRejected(_) => tell(MailTemplate::OrderRejected),
+            OrderEvent::OrderCancelled(_) => tell(MailTemplate::OrderCancelled),
+            OrderEvent::OrderShipped(_) => tell(MailTemplate::OrderShipped),
+            OrderEvent::PaymentRefunded(_) => tell(MailTemplate::OrderRefunded),
+            OrderEvent::OperatorIntervened(it) => {
+                let again = it.step == SagaStep::NotifyCustomer && it.verb == Verb::Retry { payment_token: None };
+                again.then_some(Self { event_id, what: What::TellAgain })
+            }
+            OrderEvent::OrderCreated(_)
+            | OrderEvent::StockReserved(_)
+            | OrderEvent::StockReservationFailed(_)
+            | OrderEvent::StockReleased(_)
+            | OrderEvent::PaymentAuthorized(_)
+            | OrderEvent::PaymentDeclined(_)
+            | OrderEvent::PaymentOutcomeUnknown(_)
+            | OrderEvent::PaymentVoided(_)
+            | OrderEvent::PaymentCaptured(_)
+            | OrderEvent::RefundRequested(_)
+            | OrderEvent::CancellationRequested(_)
+            | OrderEvent::OrderDelivered(_)
+            | OrderEvent::ReturnRequested(_)
+            | OrderEvent::ReturnReceived(_)
+            | OrderEvent::NotificationSent(_)
+            | OrderEvent::NotificationFailed(_)
+            | OrderEvent::NoteAdded(_) => None,
+        }
+    }
+}

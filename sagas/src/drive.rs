@@ -1,0 +1,166 @@
+//! Carries orders on through a saga until each has to wait or has come to its end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::SagaStep;
+
+use crate::Context;
+use crate::case::Case;
+use crate::order_fulfilment::{close, expire};
+use crate::saga::{Done, Next, Outcome, Run, Saga, StepError, expires_at};
+use crate::shelf;
+use crate::work::{Key, Later, Waiting};
+
+/// An order has fewer steps than this; one that comes to more goes round in a circle, and waits.
+const ROUNDS: usize = 32;
+
+/// What has to be noted of sagas once their orders are carried on.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// Those that have to be looked at again.
+    pub(crate) later: Vec<Later>,
+    /// Those that wait for nothing.
+    pub(crate) ended: Vec<Key>,
+    /// Those that begin anew.
+    pub(crate) afresh: Vec<Key>,
+}
+
+/// Carries the orders on, all that are at the same step together.
+pub(crate) async fn drive(
+    context: &Arc<Context>,
+    saga: &'static Saga,
+    cases: Vec<Case>,
+    waiting: &HashMap<Key, Waiting>,
+    now: DateTime<Utc>,
+    notes: &mut Notes,
+) -> Vec<Case> {
+    let (mut active, mut resting) = (cases, Vec::new());
+    let waits = Waits { context, saga, waiting, now };
+    for case in &mut active {
+        case.metadata.actor = Some(saga.name.to_owned());
+        case.now = now;
+    }
+    for _ in 0..ROUNDS {
+        if active.is_empty() {
+            break;
+        }
+        let mut due: BTreeMap<SagaStep, (Run, Vec<Case>)> = BTreeMap::new();
+        for case in active.drain(..) {
+            match what_to_run(saga.next(&case.order, now)) {
+                Some((step, run)) => due.entry(step).or_insert_with(|| (run, Vec::new())).1.push(case),
+                None => resting.push((case, None)),
+            }
+        }
+        for (step, (run, mut cases)) in due {
+            for case in &mut cases {
+                case.sent = waits.sent(case, step);
+            }
+            for (case, outcome) in run(context, cases).await {
+                match outcome {
+                    Ok(Done::Moved) => active.push(case),
+                    outcome => {
+                        let row = waits.row(&case, step, outcome);
+                        resting.push((case, row));
+                    }
+                }
+            }
+        }
+    }
+    resting.extend(active.into_iter().map(|case| {
+        let step = saga.next(&case.order, now).step().unwrap_or(SagaStep::CloseOrder);
+        let circle = StepError::Failed(format!("it does not come to an end; stopped before {}", step.name()));
+        let row = waits.row(&case, step, Err(circle));
+        (case, row)
+    }));
+    waits.rest(resting, notes).await
+}
+
+fn what_to_run(next: Next) -> Option<(SagaStep, Run)> {
+    let step = next.step()?;
+    Some(match next {
+        Next::Do(todo) => (step, todo.run),
+        Next::Undo(undo) => (step, undo.run),
+        Next::Close => (step, close as Run),
+        Next::Expire => (step, expire as Run),
+        Next::Nothing => return None,
+    })
+}
+
+/// What there is to know of how long orders have to wait.
+struct Waits<'a> {
+    context: &'a Arc<Context>,
+    saga: &'static Saga,
+    waiting: &'a HashMap<Key, Waiting>,
+    now: DateTime<Utc>,
+}
+
+impl Waits<'_> {
+    fn key(&self, case: &Case) -> Key {
+        (self.saga.name, case.order_id.clone())
+    }
+
+    /// What is known of the step; requests and failures of another do not count against it.
+    fn tried(&self, case: &Case, step: SagaStep) -> Option<&Waiting> {
+        self.waiting.get(&self.key(case)).filter(|waiting| waiting.step == step.name())
+    }
+
+    fn sent(&self, case: &Case, step: SagaStep) -> u32 {
+        self.tried(case, step).map_or(0, |tried| tried.sent)
+    }
+
+    fn row(&self, case: &Case, step: SagaStep, outcome: Outcome) -> Option<Later> {
+        let (key, tried, settings) = (self.key(case), self.tried(case, step), &self.context.settings);
+        let row = match outcome {
+            Ok(Done::Moved) => return None,
+            Ok(Done::Asked) => Later::answer(key, step, case.sent, settings.answer_deadline),
+            Ok(Done::UnderWay(wait)) => Later::under_way(key, step, wait),
+            Err(error) => {
+                let waited = tried.map(|tried| self.now - tried.since).and_then(|waited| waited.to_std().ok());
+                let is_over = waited.is_some_and(|waited| waited >= settings.step_deadline);
+                let text = error.to_string();
+                match error {
+                    StepError::Failed(_) if !is_over => {
+                        tracing::warn!(order_id = case.order_id, step = step.name(), error = text, "step failed");
+                        Later::retry(key, step, tried, text)
+                    }
+                    StepError::Failed(_) | StepError::Stuck(_) => {
+                        tracing::error!(order_id = case.order_id, step = step.name(), error = text, "saga is stuck");
+                        Later::stuck(key, step, tried, text)
+                    }
+                }
+            }
+        };
+        let until_expiry = expires_at(&case.order).map(|at| (at - self.now).to_std().unwrap_or(Duration::ZERO));
+        Some(row.at_the_latest(until_expiry))
+    }
+
+    /// Stores what is not yet stored, and notes what each waits for.
+    async fn rest(&self, resting: Vec<(Case, Option<Later>)>, notes: &mut Notes) -> Vec<Case> {
+        let mut rows: HashMap<String, Later> = HashMap::new();
+        let mut cases = Vec::with_capacity(resting.len());
+        for (case, row) in resting {
+            rows.extend(row.map(|row| (case.order_id.clone(), row)));
+            cases.push(case);
+        }
+        let mut carried_on = Vec::with_capacity(cases.len());
+        for (case, saved) in shelf::save(&self.context.store, &self.context.stock, cases).await {
+            let row = match saved {
+                Ok(()) => rows.remove(&case.order_id),
+                Err(error) => {
+                    let step = self.saga.next(&case.order, self.now).step().unwrap_or(SagaStep::CloseOrder);
+                    self.row(&case, step, Err(error))
+                }
+            };
+            match row {
+                Some(row) => notes.later.push(row),
+                None if (self.saga.concerns)(&case.order) => notes.ended.push(self.key(&case)),
+                None => {}
+            }
+            carried_on.push(case);
+        }
+        carried_on
+    }
+}

@@ -1,0 +1,222 @@
+//! Tells the customer what became of the order: a request over SQS, answered over SQS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{
+    LineQuantity, MailTemplate, Money, NotificationFailed, OrderCommand, OrderLine, PlacedOrder, SagaStep, UndoReason,
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Shipment, Template};
+use uuid::Uuid;
+
+use crate::case::{Case, What};
+use crate::saga::{Done, Kind, Outcome, Step, StepError, Undo};
+use crate::{Context, shelf};
+
+/// Tells of everything but refunds.
+pub(crate) const OF_FULFILMENT: Step = Step { is_due: |order| owed(order, false).is_some(), ..OF_REFUNDS };
+
+/// Tells of refunds.
+pub(crate) const OF_REFUNDS: Step = Step {
+    name: SagaStep::NotifyCustomer,
+    kind: Kind::ForwardOnly,
+    is_due: |order| owed(order, true).is_some(),
+    run: notify,
+    undo: Undo::Nothing { because: "what the customer was told was true" },
+};
+
+/// The mail that is owed, if it is one of these; of each order one at a time.
+fn owed(order: &PlacedOrder, of_refunds: bool) -> Option<(MailTemplate, usize)> {
+    order.owed_mail().filter(|(template, _)| (*template == MailTemplate::OrderRefunded) == of_refunds)
+}
+
+/// How often a mail is asked for before it is given up. With the wait doubled each time up to ten minutes, that takes
+/// about an hour and a half: longer than notification is down without anyone noticing.
+const MAX_REQUESTS: u32 = 14;
+/// How long the queue may take for all requests of a batch.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most bytes of lines in a request: with the rest of it well below the 256 KiB that every SQS takes.
+const MAX_LINE_BYTES: usize = 192 * 1024;
+
+fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
+    async move {
+        let (mut results, mut asking, mut requests) = (Vec::with_capacity(cases.len()), Vec::new(), Vec::new());
+        // Nobody is told what is not stored.
+        for (mut case, saved) in shelf::save(&context.store, &context.stock, cases).await {
+            let asked = saved.and_then(|()| Mail::owed(&case)).and_then(|mail| {
+                if case.sent >= MAX_REQUESTS {
+                    case.take(mail.given_up(case.sent)).map_err(|refusal| StepError::new(&refusal))?;
+                    return Ok(None);
+                }
+                mail.request(&case).map(Some)
+            });
+            match asked {
+                Ok(Some(request)) => {
+                    requests.push(request);
+                    asking.push(case);
+                }
+                Ok(None) => results.push((case, Ok(Done::Moved))),
+                Err(error) => results.push((case, Err(error))),
+            }
+        }
+        // A queue that says nothing must not hold the transaction open until the server ends it: then nothing would be
+        // noted. What did go out goes out again under the same id, which the queue drops.
+        let sent = tokio::time::timeout(PATIENCE, context.notifications.send(requests)).await;
+        let mut sent = sent.unwrap_or_default().into_iter();
+        results.extend(asking.into_iter().map(|case| {
+            let outcome = match sent.next() {
+                Some(Ok(())) => Ok(Done::Asked),
+                Some(Err(error)) => Err(StepError::new(&error)),
+                None => Err(StepError::Failed(format!("the queue did not take it within {} s", PATIENCE.as_secs()))),
+            };
+            (case, outcome)
+        }));
+        results
+    }
+    .boxed()
+}
+
+/// A mail that is owed.
+struct Mail {
+    template: MailTemplate,
+    /// Which of its kind, from 0.
+    nth: usize,
+    notification_id: Uuid,
+    /// What the customer is told of.
+    cause: Uuid,
+}
+
+impl Mail {
+    fn owed(case: &Case) -> Result<Self, StepError> {
+        let (template, nth) = case.order.owed_mail().ok_or_else(|| StepError::Failed("no mail is owed".to_owned()))?;
+        let causes = case.happened.iter().filter(|it| it.what == What::Tell(template));
+        let cause = causes.map(|it| it.event_id).nth(nth);
+        let cause = cause.ok_or_else(|| StepError::Failed("what the mail is about did not happen".to_owned()))?;
+        // One mail for what happened, whoever asks for it and how often. Only when an operator wants one that was given up sent
+        // after all it is another.
+        let again = case.order.mails.get(&template).and_then(|mails| mails.get(nth)).is_some_and(|mail| mail.again);
+        let last_wish = case.happened.iter().rfind(|it| it.what == What::TellAgain).filter(|_| again);
+        let named_by = last_wish.map_or(cause, |wish| wish.event_id);
+        let name = format!("{}{}", template.name(), if again { nth.to_string() } else { String::new() });
+        Ok(Self { template, nth, notification_id: Uuid::new_v5(&named_by, name.as_bytes()), cause })
+    }
+
+    /// The message that asks for it: the same to the letter each time, but for the attempt.
+    fn request(&self, case: &Case) -> Result<Outgoing, StepError> {
+        let attempt = case.sent + 1;
+        let data = self.data(&case.order_id, &case.order, attempt);
+        let event = CloudEvent::new(&case.order_id, when(self.cause), data).traced(case.metadata.traceparent.clone());
+        Outgoing::event(&event, attempt).map_err(|error| StepError::new(&error))
+    }
+
+    /// Nobody answered. Should it go out after all, that is recorded then.
+    fn given_up(&self, requests: u32) -> OrderCommand {
+        OrderCommand::RecordNotificationFailed(NotificationFailed {
+            notification_id: self.notification_id,
+            template: self.template,
+            reason: format!("no answer to {requests} requests"),
+        })
+    }
+
+    fn data(&self, order_id: &str, order: &PlacedOrder, attempt: u32) -> NotificationRequested {
+        let content = &order.content;
+        let currency = content.currency;
+        let shipment = match self.template {
+            MailTemplate::OrderShipped => order.shipments.get(self.nth),
+            MailTemplate::OrderConfirmed
+            | MailTemplate::OrderRejected
+            | MailTemplate::OrderCancelled
+            | MailTemplate::OrderRefunded => None,
+        };
+        let (lines, omitted_lines) = lines(order, shipment.map(|shipment| &shipment.lines[..]));
+        let refund = match self.template {
+            MailTemplate::OrderRefunded => order.refunds.iter().filter(|refund| refund.settled).nth(self.nth),
+            MailTemplate::OrderConfirmed
+            | MailTemplate::OrderRejected
+            | MailTemplate::OrderCancelled
+            | MailTemplate::OrderShipped => None,
+        };
+        let reason = match (&order.undoing, refund) {
+            (_, Some(refund)) => refund.reason.clone(),
+            (Some(UndoReason::Rejected(reason)), None) => Some(reason.in_words()),
+            (Some(UndoReason::Cancelled(reason)), None) => reason.clone(),
+            (None, None) => None,
+        };
+        NotificationRequested {
+            notification_id: self.notification_id,
+            attempt,
+            template: on_the_wire(self.template),
+            recipient: content.customer_email.as_ref().map(ToString::to_string),
+            order_id: order_id.to_owned(),
+            customer_id: content.customer_id.to_string(),
+            currency: currency.code().to_owned(),
+            total_amount: content.total().to_string(),
+            omitted_lines,
+            lines,
+            reason,
+            shipment: shipment.map(|it| Shipment { carrier: it.carrier.clone(), tracking: it.tracking.clone() }),
+            refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
+        }
+    }
+}
+
+/// The name of a mail between the saga and notification.
+pub(crate) fn on_the_wire(template: MailTemplate) -> Template {
+    match template {
+        MailTemplate::OrderConfirmed => Template::OrderConfirmed,
+        MailTemplate::OrderRejected => Template::OrderRejected,
+        MailTemplate::OrderCancelled => Template::OrderCancelled,
+        MailTemplate::OrderShipped => Template::OrderShipped,
+        MailTemplate::OrderRefunded => Template::OrderRefunded,
+    }
+}
+
+/// When an event was made, by its id.
+fn when(event_id: Uuid) -> chrono::DateTime<chrono::Utc> {
+    let at = event_id.get_timestamp().and_then(|at| {
+        let (seconds, nanos) = at.to_unix();
+        chrono::DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    });
+    at.unwrap_or_default()
+}
+
+/// The lines that the mail shows, as many as a message holds, and how many more there are.
+fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<Line>, u32) {
+    let currency = order.content.currency;
+    let all: Vec<(u32, &OrderLine)> = match only {
+        None => order.content.lines.iter().map(|line| (line.quantity, line)).collect(),
+        Some(only) => {
+            let line = |it: &LineQuantity| {
+                let (_, line) = order.numbered_lines().find(|(number, _)| *number == it.line_number)?;
+                Some((it.quantity, line))
+            };
+            only.iter().filter_map(line).collect()
+        }
+    };
+    let mut bytes = 0;
+    let shown = all.iter().map(|(quantity, line)| Line {
+        sku: line.sku.to_string(),
+        title: line.title.clone(),
+        quantity: *quantity,
+        unit_price: line.unit_price(currency).to_string(),
+        line_total: Money::from_minor(line.worth_minor(*quantity), currency).to_string(),
+    });
+    // Quotes and control characters are longer in JSON than here, six times at the most.
+    let fits = |line: &Line| {
+        bytes += 200 + line.sku.len() + line.title.chars().map(json_bytes).sum::<usize>();
+        bytes <= MAX_LINE_BYTES
+    };
+    let shown: Vec<Line> = shown.take_while(fits).collect();
+    let omitted = u32::try_from(all.len() - shown.len()).unwrap_or(u32::MAX);
+    (shown, omitted)
+}
+
+fn json_bytes(character: char) -> usize {
+    match character {
+        '"' | '\\' => 2,
+        '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    }
+}

@@ -1,0 +1,100 @@
+//! Has the provider hold what the order costs; lets go of it.
+
+use std::sync::Arc;
+
+use domain::{
+    OrderCommand, PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown, PaymentState, PlacedOrder, SagaStep, Stage,
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use payments::{Authorization, PaymentError, Void};
+
+use crate::Context;
+use crate::case::Case;
+use crate::payment::{Answer, Ask, ask, failure};
+use crate::saga::{Kind, Outcome, Step, Undo, UndoStep};
+
+pub(super) const STEP: Step = Step {
+    name: SagaStep::AuthorizePayment,
+    kind: Kind::Compensable,
+    is_due: |order| order.stage() == Stage::Pending && order.is_stocked() && !order.is_paid_for(),
+    run: authorize,
+    undo: Undo::By(UndoStep { name: SagaStep::VoidPayment, is_due: PlacedOrder::may_hold_money, run: void }),
+};
+
+/// The same for every try with one means of payment.
+fn authorization(case: &Case) -> Authorization {
+    let (order, payment) = (&case.order, &case.order.payment);
+    Authorization {
+        key: format!("{}:authorize:{}", case.order_id, payment.replaced),
+        order_id: case.order_id.clone(),
+        amount_minor: order.content.total_minor,
+        currency: order.content.currency.code().to_owned(),
+        token: payment.token.as_ref().map(ToString::to_string),
+    }
+}
+
+fn authorize<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
+    let what = |case: &Case| {
+        let (gateway, request) = (context.payments.gateway(), authorization(case));
+        let is_unknown = case.order.payment.state == PaymentState::Unknown;
+        Ask::Provider(
+            async move {
+                // An outcome that is not known is asked about before anything else happens.
+                let found = if is_unknown { gateway.find(&request).await } else { Ok(None) };
+                let authorized = match found {
+                    Ok(Some(authorized)) => Ok(authorized),
+                    Ok(None) => gateway.authorize(&request).await,
+                    Err(error) => Err(error),
+                };
+                match authorized {
+                    Ok(authorized) => Answer::moved(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+                        reference: authorized.reference,
+                        amount_minor: request.amount_minor,
+                    })),
+                    Err(PaymentError::Declined { code, message }) => {
+                        Answer::moved(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
+                    }
+                    Err(error @ PaymentError::Unknown { .. }) if !is_unknown => Answer {
+                        commands: vec![OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown {
+                            reason: error.to_string(),
+                        })],
+                        outcome: Err(failure(&error)),
+                    },
+                    Err(error) => Answer::failed(failure(&error)),
+                }
+            }
+            .boxed(),
+        )
+    };
+    ask(context, cases, what).boxed()
+}
+
+/// What is not known to be held is let go of as well: by its key, so that a call that is still on its way finds it used.
+fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
+    let what = |case: &Case| {
+        let (gateway, request) = (context.payments.gateway(), authorization(case));
+        let reference = match &case.order.payment.state {
+            PaymentState::Authorized { reference, .. } => Some(reference.clone()),
+            PaymentState::None
+            | PaymentState::Unknown
+            | PaymentState::Declined
+            | PaymentState::NotNeeded
+            | PaymentState::Voided => None,
+        };
+        Ask::Provider(
+            async move {
+                let let_go = match reference {
+                    Some(reference) => gateway.void(&Void { key: format!("{}:void", request.key), reference }).await,
+                    None => gateway.abandon(&request).await,
+                };
+                match let_go {
+                    Ok(()) => Answer::moved(OrderCommand::RecordPaymentVoided),
+                    Err(error) => Answer::failed(failure(&error)),
+                }
+            }
+            .boxed(),
+        )
+    };
+    ask(context, cases, what).boxed()
+}

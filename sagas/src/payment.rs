@@ -1,0 +1,151 @@
+//! Asking the payment provider, for many orders at once.
+//!
+//! A provider can take seconds, and orders that it has answered for do not wait for the others: a call that is not answered soon
+//! goes on by itself and records what comes of it, which carries the saga on. Should the process die over it, the order's row
+//! in `saga_work` has it asked again, under the same key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::OrderCommand;
+use event_store::Metadata;
+use futures_util::future::{BoxFuture, join_all};
+use payments::PaymentGateway;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::case::Case;
+use crate::saga::{Done, Outcome, StepError};
+use crate::{Context, shelf};
+
+/// How long the orders of a batch wait for each other.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// How many calls are under way at once.
+const CALLS: usize = 512;
+/// Who records an answer that came by itself: not the saga, which therefore looks at the order again.
+const ACTOR: &str = "payments";
+
+/// The payment provider, and how many ask it.
+pub(crate) struct Payments {
+    gateway: Arc<dyn PaymentGateway>,
+    calls: Arc<Semaphore>,
+}
+
+/// What a call came to: what is to be recorded of it, and how the step goes on.
+pub(crate) struct Answer {
+    pub(crate) commands: Vec<OrderCommand>,
+    pub(crate) outcome: Outcome,
+}
+
+/// What there is to ask for an order.
+pub(crate) enum Ask {
+    /// Nothing: this is known without.
+    Nothing(Answer),
+    /// This.
+    Provider(BoxFuture<'static, Answer>),
+}
+
+impl Payments {
+    pub(crate) fn new(gateway: Arc<dyn PaymentGateway>) -> Self {
+        Self { gateway, calls: Arc::new(Semaphore::new(CALLS)) }
+    }
+
+    pub(crate) fn gateway(&self) -> Arc<dyn PaymentGateway> {
+        Arc::clone(&self.gateway)
+    }
+}
+
+impl Answer {
+    /// The order moves on by this.
+    pub(crate) fn moved(command: OrderCommand) -> Self {
+        Self { commands: vec![command], outcome: Ok(Done::Moved) }
+    }
+
+    /// Nothing came of it.
+    pub(crate) fn failed(error: StepError) -> Self {
+        Self { commands: vec![], outcome: Err(error) }
+    }
+}
+
+/// Asks for each of the orders what there is to ask. What was decided before is stored first.
+pub(crate) async fn ask(
+    context: &Arc<Context>,
+    cases: Vec<Case>,
+    what: impl Fn(&Case) -> Ask + Send,
+) -> Vec<(Case, Outcome)> {
+    let until = Instant::now() + TOGETHER;
+    let mut results = Vec::with_capacity(cases.len());
+    let mut asked = Vec::with_capacity(cases.len());
+    for (case, saved) in shelf::save(&context.store, &context.stock, cases).await {
+        match saved {
+            Err(error) => results.push((case, Err(error))),
+            Ok(()) => match what(&case) {
+                Ask::Nothing(answer) => results.push(taken(case, answer)),
+                Ask::Provider(call) => asked.push((start(context, &case, call), case)),
+            },
+        }
+    }
+    let answered = asked.into_iter().map(|(answer, case)| async move {
+        match timeout_at(until, answer).await {
+            Ok(Ok(answer)) => taken(case, answer),
+            // It goes on by itself; or it panicked, and is asked again.
+            Ok(Err(_)) | Err(_) => (case, Ok(Done::UnderWay(context.settings.payment_patience))),
+        }
+    });
+    results.extend(join_all(answered).await);
+    results
+}
+
+fn taken(mut case: Case, answer: Answer) -> (Case, Outcome) {
+    for command in answer.commands {
+        if let Err(refusal) = case.take(command) {
+            return (case, Err(StepError::new(&refusal)));
+        }
+    }
+    (case, answer.outcome)
+}
+
+/// Has a call made that answers whoever still waits for it, and else records its answer.
+fn start(context: &Arc<Context>, case: &Case, call: BoxFuture<'static, Answer>) -> oneshot::Receiver<Answer> {
+    let (answers, answered) = oneshot::channel();
+    let (context, order_id) = (Arc::clone(context), case.order_id.clone());
+    let metadata = Metadata { actor: Some(ACTOR.to_owned()), ..case.metadata.clone() };
+    tokio::spawn(async move {
+        // It is never closed.
+        let Ok(_one_of_many) = Arc::clone(&context.payments.calls).acquire_owned().await else { return };
+        let Err(late) = answers.send(call.await) else { return };
+        if late.commands.is_empty() {
+            return;
+        }
+        if let Err(error) = record(&context, &order_id, metadata, late.commands).await {
+            tracing::warn!(order_id, %error, "what the payment provider answered is not recorded; it is asked again");
+        }
+    });
+    answered
+}
+
+async fn record(
+    context: &Context,
+    order_id: &str,
+    metadata: Metadata,
+    commands: Vec<OrderCommand>,
+) -> Result<(), StepError> {
+    let Some(mut case) = Case::read(&context.store, order_id).await? else { return Ok(()) };
+    case.metadata = metadata;
+    for command in commands {
+        case.take(command).map_err(|refusal| StepError::new(&refusal))?;
+    }
+    shelf::save(&context.store, &context.stock, vec![case]).await.into_iter().try_for_each(|(_, saved)| saved)
+}
+
+/// How a payment error that is not an answer is gone on from.
+pub(crate) fn failure(error: &payments::PaymentError) -> StepError {
+    match error {
+        payments::PaymentError::Unknown { .. } | payments::PaymentError::Unavailable { .. } => {
+            StepError::Failed(error.to_string())
+        }
+        payments::PaymentError::Declined { .. } | payments::PaymentError::Refused { .. } => {
+            StepError::Stuck(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Storing what was decided on orders, together with what it means for units: in one append, all or nothing. So there is no
+//! moment in which units are set aside for an order that does not know of it, or the other way round.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::stock::{self, ReservationMade, Stock, StockCommand};
+use domain::{Order, OrderEvent, OrderId, PlacedOrder, SagaStep, Sku, Verb};
+use event_store::{AppendError, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
+use futures_util::future::join_all;
+
+use crate::case::Case;
+use crate::saga::StepError;
+
+/// How often it is decided anew because an order has moved on.
+const ATTEMPTS: usize = 5;
+
+/// An order, and whether what was decided on it is stored.
+pub(crate) type Saved = (Case, Result<(), StepError>);
+
+/// The SKUs of some orders while it is our turn: what is decided on them adds up.
+pub(crate) struct Shelf<'a> {
+    turn: Turn<'a, Stock>,
+    /// As they will be once everything is stored; only those that changed.
+    changed: HashMap<String, Stock>,
+    events: BTreeMap<String, Vec<NewEvent>>,
+}
+
+impl Shelf<'_> {
+    /// How many units can be had; `None`: nobody keeps count.
+    pub(crate) fn available(&self, sku: &Sku) -> Option<i64> {
+        match self.stock(sku.as_str()) {
+            Stock::Untracked => None,
+            Stock::Tracked(tracked) => Some(tracked.available()),
+        }
+    }
+
+    fn stock(&self, sku: &str) -> &Stock {
+        self.changed.get(sku).unwrap_or_else(|| &self.turn.stream(sku).state)
+    }
+
+    fn decide(&mut self, sku: &Sku, command: StockCommand, metadata: &Metadata) -> Result<(), StepError> {
+        let events = stock::decide(self.stock(sku.as_str()), command).map_err(|refusal| StepError::new(&refusal))?;
+        for event in events {
+            let new = NewEvent::new(&event, metadata).map_err(|error| StepError::new(&error))?;
+            self.events.entry(sku.to_string()).or_default().push(new);
+            let turn = &self.turn;
+            let stock = self.changed.entry(sku.to_string()).or_insert_with(|| turn.stream(sku.as_str()).state.clone());
+            stock::evolve(stock, event);
+        }
+        Ok(())
+    }
+
+    /// Stores the orders with the units.
+    async fn append(self, orders: Vec<StreamAppend>) -> Result<(), AppendError> {
+        let units = self.events.into_iter().map(|(sku, events)| StreamAppend {
+            stream_type: <Stock as cqrs_es::Aggregate>::TYPE,
+            expected_version: self.turn.stream(&sku).version,
+            stream_id: sku,
+            events,
+        });
+        let streams: Vec<StreamAppend> = units.chain(orders).collect();
+        if streams.is_empty() {
+            return Ok(());
+        }
+        self.turn.append(streams).await.map(|_| ())
+    }
+}
+
+/// Stores what was decided on each of the orders.
+pub(crate) async fn save(store: &EventStore, stock: &SingleWriter<Stock>, cases: Vec<Case>) -> Vec<Saved> {
+    let touches_units = |case: &Case| case.unsaved().iter().any(moves_units);
+    let (with_units, without): (Vec<_>, Vec<_>) = cases.into_iter().partition(touches_units);
+    let mut saved = join_all(without.into_iter().map(|case| save_one(store, case))).await;
+    if !with_units.is_empty() {
+        saved.extend(save_with_units(store, stock, with_units, |_, _| Ok(())).await);
+    }
+    saved
+}
+
+/// Stores what was decided on an order and does not touch units.
+async fn save_one(store: &EventStore, mut case: Case) -> Saved {
+    for _ in 0..ATTEMPTS {
+        if case.unsaved().is_empty() {
+            return (case, Ok(()));
+        }
+        let (append, happened) = match case.to_append() {
+            Ok(append) => append,
+            Err(error) => return (case, Err(error)),
+        };
+        match store.append(vec![append]).await {
+            Ok(_) => {
+                case.saved(happened);
+                return (case, Ok(()));
+            }
+            Err(AppendError::Conflict) => {
+                let order_id = case.order_id.clone();
+                let reopened = match store.read_stream::<Order>(&order_id).await {
+                    Ok(events) => case.reopened(&events),
+                    Err(error) => Err((case, StepError::new(&error))),
+                };
+                match reopened {
+                    Ok(reopened) => case = reopened,
+                    Err((case, error)) => return (case, Err(error)),
+                }
+            }
+            Err(error) => return (case, Err(StepError::new(&error))),
+        }
+    }
+    (case, Err(overtaken()))
+}
+
+fn overtaken() -> StepError {
+    StepError::Failed("others changed the order each time".to_owned())
+}
+
+/// Decides on orders by what is on the shelf, and stores all of it in one append. After a conflict, which a change of a single
+/// order is enough for, it is decided anew; when that does not help, for each order by itself.
+pub(crate) async fn save_with_units(
+    store: &EventStore,
+    stock: &SingleWriter<Stock>,
+    cases: Vec<Case>,
+    plan: impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError> + Send + Sync,
+) -> Vec<Saved> {
+    let (mut saved, mut left) = (Vec::with_capacity(cases.len()), cases);
+    for _ in 0..2 {
+        left = attempt(store, stock, left, &plan, &mut saved).await;
+        if left.is_empty() {
+            return saved;
+        }
+    }
+    for case in left {
+        let mut one = vec![case];
+        for _ in 0..ATTEMPTS {
+            one = attempt(store, stock, one, &plan, &mut saved).await;
+            if one.is_empty() {
+                break;
+            }
+        }
+        saved.extend(one.into_iter().map(|case| (case, Err(overtaken()))));
+    }
+    saved
+}
+
+/// Tries it once. What is saved or failed goes to `saved`; what met a conflict comes back as others have left it.
+async fn attempt(
+    store: &EventStore,
+    stock: &SingleWriter<Stock>,
+    cases: Vec<Case>,
+    plan: &(impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError> + Send + Sync),
+    saved: &mut Vec<Saved>,
+) -> Vec<Case> {
+    let skus: BTreeSet<String> =
+        cases.iter().flat_map(|case| &case.order.content.lines).map(|line| line.sku.to_string()).collect();
+    let turn = match stock.turn(skus).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            saved.extend(cases.into_iter().map(|case| (case, Err(StepError::new(&error)))));
+            return vec![];
+        }
+    };
+    let mut shelf = Shelf { turn, changed: HashMap::new(), events: BTreeMap::new() };
+    let (mut decided, mut appends) = (Vec::with_capacity(cases.len()), Vec::with_capacity(cases.len()));
+    for mut case in cases {
+        match decide(&mut case, &mut shelf, plan) {
+            Ok((append, happened)) => {
+                if !append.events.is_empty() {
+                    appends.push(append);
+                }
+                decided.push((case, happened));
+            }
+            Err(error) => saved.push((case, Err(error))),
+        }
+    }
+    match shelf.append(appends).await {
+        Ok(()) => {
+            saved.extend(decided.into_iter().map(|(mut case, happened)| {
+                case.saved(happened);
+                (case, Ok(()))
+            }));
+            vec![]
+        }
+        Err(AppendError::Conflict) => reopen(store, decided.into_iter().map(|(case, _)| case).collect(), saved).await,
+        Err(error) => {
+            saved.extend(decided.into_iter().map(|(case, _)| (case, Err(StepError::new(&error)))));
+            vec![]
+        }
+    }
+}
+
+/// Decides on one order, and on its units for good: nothing of it stays on the shelf when it is refused, because a plan looks
+/// first.
+fn decide(
+    case: &mut Case,
+    shelf: &mut Shelf<'_>,
+    plan: &impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError>,
+) -> Result<(StreamAppend, Vec<crate::case::Happened>), StepError> {
+    plan(case, shelf)?;
+    let order_id = OrderId::parse(case.order_id.as_str()).map_err(|error| StepError::new(&error))?;
+    for event in case.unsaved() {
+        for (sku, command) in moves(&order_id, &case.order, event) {
+            shelf.decide(&sku, command, &case.metadata)?;
+        }
+    }
+    case.to_append()
+}
+
+async fn reopen(store: &EventStore, cases: Vec<Case>, saved: &mut Vec<Saved>) -> Vec<Case> {
+    let ids: Vec<String> = cases.iter().map(|case| case.order_id.clone()).collect();
+    let streams = match store.read_streams::<Order>(&ids).await {
+        Ok(streams) => streams,
+        Err(error) => {
+            saved.extend(cases.into_iter().map(|case| (case, Err(StepError::new(&error)))));
+            return vec![];
+        }
+    };
+    let mut left = Vec::with_capacity(cases.len());
+    for case in cases {
+        let events = streams.get(&case.order_id).map_or(&[][..], Vec::as_slice);
+        match case.reopened(events) {
+            Ok(case) => left.push(case),
+            Err((case, error)) => saved.push((case, Err(error))),
+        }
+    }
+    left
+}
+
+fn moves_units(event: &OrderEvent) -> bool {
+    match event {
+        OrderEvent::StockReserved(reserved) => !reserved.units.is_empty(),
+        OrderEvent::StockReleased(_) | OrderEvent::PaymentCaptured(_) => true,
+        OrderEvent::OperatorIntervened(it) => it.verb == Verb::Skip && it.step == SagaStep::CapturePayment,
+        OrderEvent::OrderCreated(_)
+        | OrderEvent::StockReservationFailed(_)
+        | OrderEvent::PaymentAuthorized(_)
+        | OrderEvent::PaymentDeclined(_)
+        | OrderEvent::PaymentOutcomeUnknown(_)
+        | OrderEvent::PaymentVoided(_)
+        | OrderEvent::RefundRequested(_)
+        | OrderEvent::PaymentRefunded(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancellationRequested(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderShipped(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::ReturnRequested(_)
+        | OrderEvent::ReturnReceived(_)
+        | OrderEvent::NotificationSent(_)
+        | OrderEvent::NotificationFailed(_)
+        | OrderEvent::NoteAdded(_) => false,
+    }
+}
+
+/// What an event of an order means for its units. `order` is as the event left it.
+fn moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sku, StockCommand)> {
+    if let OrderEvent::StockReserved(reserved) = event {
+        let reserve = |units: &domain::ReservedUnits| {
+            let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
+            let made = ReservationMade { order_id, quantity: units.quantity, expires_at };
+            (units.sku.clone(), StockCommand::Reserve(made))
+        };
+        return reserved.units.iter().map(reserve).collect();
+    }
+    if !moves_units(event) {
+        return vec![];
+    }
+    let skus: BTreeSet<&Sku> = order.content.lines.iter().map(|line| &line.sku).collect();
+    let command = |sku: &Sku| {
+        let order_id = order_id.clone();
+        if let OrderEvent::StockReleased(_) = event {
+            StockCommand::Release { order_id }
+        } else {
+            StockCommand::Commit { order_id, shipped: sent(order, sku) }
+        }
+    };
+    skus.into_iter().map(|sku| (sku.clone(), command(sku))).collect()
+}
+
+/// How many of a SKU were sent in shipments that are settled.
+fn sent(order: &PlacedOrder, sku: &Sku) -> u32 {
+    let settled = order.shipments.iter().filter(|shipment| shipment.settled).flat_map(|shipment| &shipment.lines);
+    let of_sku = |line: &&domain::LineQuantity| {
+        order.numbered_lines().any(|(number, ordered)| number == line.line_number && ordered.sku == *sku)
+    };
+    settled.filter(of_sku).map(|line| line.quantity).sum()
+}
