@@ -7,7 +7,7 @@ use chrono::DateTime;
 use domain::{
     Order, OrderCommand, OrderEvent, PaymentAuthorized, PaymentCaptured, PostedOrder, ShipmentId, StockReserved, decide,
 };
-use event_store::{EventStore, Loaded, Metadata, StoreSettings};
+use event_store::{EventStore, Loaded, Metadata, SingleWriter, StoreSettings};
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 use testkit::Database;
@@ -30,7 +30,8 @@ impl Shop {
     async fn open() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        Self { routes: command_api::routes(store.clone()), _database: database, store }
+        let routes = command_api::routes(store.clone(), SingleWriter::new(store.clone(), 16));
+        Self { routes, _database: database, store }
     }
 
     /// A shop with an order `a`: two headphones at 10.00 and a cable at 5.50, confirmed.
