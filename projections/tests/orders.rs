@@ -275,7 +275,7 @@ async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
     let reads = Fixture::new().await;
     let pool = reads.database.pool();
     let unknown = projections::replay(pool, "odrers", |_| ()).await.unwrap_err().to_string();
-    assert_eq!(unknown, "there is no projection odrers; there are: orders");
+    assert_eq!(unknown, "there is no projection odrers; there are: orders, stock");
 
     for n in 0..3 {
         reads.create(&format!("o-{n}")).await;
