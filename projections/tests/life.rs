@@ -278,6 +278,7 @@ async fn a_cancelled_order_says_why() {
     let events = [created(), reserved(), authorized(), confirmed(), OrderEvent::CancellationRequested(requested)];
     let view = reads.after_all(events).await;
     assert_eq!((&view["status"], &view["reason"]), (&json!("confirmed"), &json!("changed my mind")));
+    assert_eq!(view["undoing"], true);
 
     let undone = [
         OrderEvent::PaymentVoided(PaymentVoided {}),
@@ -287,6 +288,7 @@ async fn a_cancelled_order_says_why() {
     let view = reads.after_all(undone).await;
     assert_eq!(statuses(&view), ["cancelled", "voided", "none", "none"]);
     assert_eq!(view["reason"], "changed my mind");
+    assert!(view["undoing"].is_null());
     reads.end().await;
 }
 
