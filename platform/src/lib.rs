@@ -16,6 +16,7 @@ pub mod http;
 pub mod metrics;
 pub mod migrate;
 pub mod output;
+pub mod payment;
 pub mod replay;
 pub mod roles;
 pub mod serve;

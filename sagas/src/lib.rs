@@ -37,9 +37,6 @@ pub use saga::{Kind, Next, Saga, Step, Undo};
 /// The sagas of an order, in the order in which they are asked what is to be done.
 pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
 
-/// How many SKUs are remembered folded.
-pub const SKUS_REMEMBERED: usize = 10_000;
-
 /// What the sagas work with.
 pub struct Sagas {
     /// The log, and where steps record what they did.
