@@ -34,6 +34,9 @@ pub struct NotificationRequested {
     /// How many more lines the order has.
     #[serde(default)]
     pub omitted_lines: u32,
+    /// Whether it is to be tried although it was recorded as failed for good: an operator has asked for it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_failed: bool,
 }
 
 /// One line of an order, as the mail shows it.

@@ -38,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) recipient: Option<String>,
     /// How often the request has been received.
     pub(crate) attempts: u32,
+    /// Whether a failure that was recorded is to be forgotten. A mail that was sent never is sent again.
+    pub(crate) retry_failed: bool,
 }
 
 /// Why a delivery could not be claimed or recorded.
@@ -76,14 +78,21 @@ impl Delivery {
         if inserted.rows_affected() == 1 {
             return Ok(Claim::Open(Self { transaction, pool: pool.clone(), record }));
         }
+        // Locked whatever it says: of two that would try it again, one finds what the other decided.
         let decided: Row = sqlx::query_as(
-            "select recipient, outcome, provider_message_id, reason from notification_deliveries where notification_id = $1",
+            "select recipient, outcome, provider_message_id, reason from notification_deliveries
+             where notification_id = $1 for update",
         )
         .bind(record.notification_id)
         .fetch_one(&mut *transaction)
         .await
         .map_err(failed)?;
-        Ok(Claim::Decided(decided.into()))
+        match Outcome::from(decided) {
+            Outcome::Failed { .. } if record.retry_failed => {
+                Ok(Claim::Open(Self { transaction, pool: pool.clone(), record }))
+            }
+            decided @ (Outcome::Sent { .. } | Outcome::Failed { .. }) => Ok(Claim::Decided(decided)),
+        }
     }
 
     /// Records that SES accepted the mail. Should the transaction be lost, that is recorded without it: the mail is out, and
@@ -150,7 +159,7 @@ async fn write(connection: &mut sqlx::PgConnection, record: &Record, outcome: &O
              (notification_id, order_id, template, recipient, outcome, provider_message_id, reason, attempts)
          values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict (notification_id) do update
-             set outcome = excluded.outcome, provider_message_id = excluded.provider_message_id, reason = excluded.reason",
+             set recipient = excluded.recipient, outcome = excluded.outcome, provider_message_id = excluded.provider_message_id, reason = excluded.reason",
     )
     .bind(record.notification_id)
     .bind(&record.order_id)

@@ -82,6 +82,7 @@ fn requested() -> NotificationRequested {
             line_total: "129.99".into(),
         }],
         omitted_lines: 0,
+        retry_failed: false,
     }
 }
 

@@ -125,5 +125,6 @@ fn request() -> NotificationRequested {
         total_amount: "0".into(),
         lines: vec![],
         omitted_lines: 0,
+        retry_failed: false,
     }
 }

@@ -108,6 +108,7 @@ fn requested(notification_id: Uuid, attempt: u32, order_id: &str, order: &Placed
         currency: currency.code().to_owned(),
         total_amount: content.total().to_string(),
         omitted_lines: u32::try_from(content.lines.len() - lines.len()).unwrap_or(u32::MAX),
+        retry_failed: false,
         lines,
     }
 }

@@ -58,6 +58,7 @@ fn request() -> NotificationRequested {
             line("sku-7", "Standing Desk, Oak", 2, "1250.00", "2500.00"),
         ],
         omitted_lines: 0,
+        retry_failed: false,
     }
 }
 
