@@ -52,6 +52,8 @@ pub(crate) struct Record {
     pub(crate) recipient: Option<String>,
     /// How often the request has been received.
     pub(crate) attempts: u32,
+    /// Whether a failure that was recorded is to be forgotten. A mail that was sent never is sent again.
+    pub(crate) retry_failed: bool,
 }
 
 /// Why a delivery could not be claimed or recorded.
@@ -95,8 +97,9 @@ impl Deliveries {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
-                    Found::Decided(outcome) => return Ok(Claim::Decided(outcome)),
-                    Found::Free(held) => {
+                    Found::Decided(outcome @ Outcome::Sent { .. }, _) => return Ok(Claim::Decided(outcome)),
+                    Found::Decided(outcome, _) if !record.retry_failed => return Ok(Claim::Decided(outcome)),
+                    Found::Decided(_, held) | Found::Free(held) => {
                         let (records, record) = (self.records.clone(), record.clone());
                         return Ok(Claim::Open(Delivery { held, records, record }));
                     }
@@ -207,6 +210,7 @@ mod tests {
             template: Template::OrderConfirmed,
             recipient: Some("ada@example.com".into()),
             attempts: 1,
+            retry_failed: false,
         }
     }
 }

@@ -33,8 +33,8 @@ pub(super) struct Claims {
 pub(super) enum Found {
     /// It is nobody's and undecided: it is the caller's now.
     Free(Held),
-    /// It is decided.
-    Decided(Outcome),
+    /// It is decided. It is the caller's all the same, should that be decided anew.
+    Decided(Outcome, Held),
     /// Another process is at work on it.
     Elsewhere,
 }
@@ -143,10 +143,7 @@ impl Desk {
         let held = || self.asks.upgrade().map(|asks| Held { id, asks }).ok_or(DeliveryError::Ending);
         let _ = match found {
             Locked::Undecided => answer.send(held().map(Found::Free)),
-            Locked::Decided(outcome) => {
-                drop(held());
-                answer.send(Ok(Found::Decided(outcome)))
-            }
+            Locked::Decided(outcome) => answer.send(held().map(|held| Found::Decided(outcome, held))),
             Locked::Elsewhere => {
                 for waiting in self.claimed.remove(&id).unwrap_or_default() {
                     let _ = waiting.send(Ok(Found::Elsewhere));
