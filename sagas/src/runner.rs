@@ -120,6 +120,10 @@ impl Subscriber for Runner {
         SUBSCRIPTION
     }
 
+    fn follows(&self) -> Option<&'static str> {
+        Some(<Order as cqrs_es::Aggregate>::TYPE)
+    }
+
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         let mut streams: BTreeMap<&str, Vec<&StoredEvent>> = BTreeMap::new();
         for event in events.iter().filter(|event| event.is_of::<Order>()) {
