@@ -61,6 +61,7 @@ pub async fn start(
     // Whoever decides about units in this process takes turns on the same SKUs, and remembers them together.
     let stock = SingleWriter::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
+    let figures = sagas::Metrics::default();
     let mut running = Running { tasks: JoinSet::new(), stop };
     let mut routes = Router::new();
     for role in roles {
@@ -68,12 +69,12 @@ pub async fn start(
         match role {
             Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
-                routes = routes.merge(projections::routes(store.clone()));
+                routes = routes.merge(projections::routes(store.clone())).merge(sagas::routes(store.clone()));
                 running.spawn("projections", projections::run(store.clone(), stop));
             }
             Role::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
-                running.spawn("sagas", sagas::run(sagas, stop));
+                running.spawn("sagas", sagas::run_measured(sagas, figures.clone(), stop));
             }
             Role::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;
@@ -90,7 +91,7 @@ pub async fn start(
         .nest("/v1", routes.clone())
         .merge(routes)
         .merge(health::routes(vec![Check::database(connections.database.clone()), writing(store.clone())]));
-    let routes = metrics::measured(routes, &store);
+    let routes = metrics::measured(routes, &store, &figures, payments.metrics());
     running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use domain::SagaStep;
@@ -58,7 +58,11 @@ pub(crate) async fn drive(
             for case in &mut cases {
                 case.sent = waits.sent(case, step);
             }
-            for (case, outcome) in run(context, cases).await {
+            let began = Instant::now();
+            let came_to = run(context, cases).await;
+            context.metrics.took(saga, step, began.elapsed());
+            for (case, outcome) in came_to {
+                context.metrics.came_to(saga, step, &outcome);
                 match outcome {
                     Ok(Done::Moved) => active.push(case),
                     outcome => {

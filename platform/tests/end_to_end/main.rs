@@ -24,4 +24,5 @@ mod purged;
 mod replaying;
 mod roles_apart;
 mod stopping;
+mod stuck;
 mod support;
