@@ -108,7 +108,7 @@ fn taken(mut case: Case, answer: Answer) -> (Case, Outcome) {
 /// Has a call made that answers whoever still waits for it, and else records its answer.
 fn start(context: &Arc<Context>, case: &Case, call: BoxFuture<'static, Answer>) -> oneshot::Receiver<Answer> {
     let (answers, answered) = oneshot::channel();
-    let (context, order_id) = (Arc::clone(context), case.order_id.clone());
+    let (context, order_id, replaced) = (Arc::clone(context), case.order_id.clone(), case.replaced.len());
     let metadata = Metadata { actor: Some(ACTOR.to_owned()), ..case.metadata.clone() };
     tokio::spawn(async move {
         // It is never closed.
@@ -117,7 +117,7 @@ fn start(context: &Arc<Context>, case: &Case, call: BoxFuture<'static, Answer>) 
         if late.commands.is_empty() {
             return;
         }
-        if let Err(error) = record(&context, &order_id, metadata, late.commands).await {
+        if let Err(error) = record(&context, &order_id, replaced, metadata, late.commands).await {
             tracing::warn!(order_id, %error, "what the payment provider answered is not recorded; it is asked again");
         }
     });
@@ -127,10 +127,14 @@ fn start(context: &Arc<Context>, case: &Case, call: BoxFuture<'static, Answer>) 
 async fn record(
     context: &Context,
     order_id: &str,
+    replaced: usize,
     metadata: Metadata,
     commands: Vec<OrderCommand>,
 ) -> Result<(), StepError> {
     let Some(mut case) = Case::read(&context.store, order_id).await? else { return Ok(()) };
+    if case.replaced.len() != replaced {
+        return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));
+    }
     case.metadata = metadata;
     for command in commands {
         case.take(command).map_err(|refusal| StepError::new(&refusal))?;
