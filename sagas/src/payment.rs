@@ -126,14 +126,14 @@ fn start(
     turn: OwnedSemaphorePermit,
 ) -> oneshot::Receiver<Answer> {
     let (answers, answered) = oneshot::channel();
-    let (context, order_id) = (Arc::clone(context), case.order_id.clone());
+    let (context, order_id, replaced) = (Arc::clone(context), case.order_id.clone(), case.replaced.len());
     let metadata = Metadata { actor: Some(ACTOR.to_owned()), ..case.metadata.clone() };
     tokio::spawn(async move {
         let _turn = turn;
         let Err(late) = answers.send(call.await) else { return };
         let recorded = match late.outcome {
             Err(error) if late.commands.is_empty() => note(&context, &order_id, step, &error).await,
-            Ok(_) | Err(_) => record(&context, &order_id, metadata, late.commands).await,
+            Ok(_) | Err(_) => record(&context, &order_id, replaced, metadata, late.commands).await,
         };
         if let Err(error) = recorded {
             tracing::warn!(order_id, %error, "what the payment provider answered is not recorded; it is asked again");
@@ -157,10 +157,14 @@ async fn note(context: &Context, order_id: &str, step: SagaStep, error: &StepErr
 async fn record(
     context: &Context,
     order_id: &str,
+    replaced: usize,
     metadata: Metadata,
     commands: Vec<OrderCommand>,
 ) -> Result<(), StepError> {
     let Some(mut case) = Case::read(&context.store, order_id).await? else { return Ok(()) };
+    if case.replaced.len() != replaced {
+        return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));
+    }
     case.metadata = metadata;
     for command in commands {
         case.take(command).map_err(|refusal| StepError::new(&refusal))?;
