@@ -149,7 +149,8 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
     let needs = |role: &Role| match role {
-        Role::CommandApi => 1,
+        // Orders need none of their own; two turns on SKUs and a look at what is known.
+        Role::CommandApi => 3,
         // A batch each, and beside them a lease that is renewed and a few reads.
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch and what is due, each reading streams or on its turn with a SKU meanwhile, an answer, a lease that is renewed,

@@ -120,6 +120,10 @@ impl Subscriber for Runner {
         SUBSCRIPTION
     }
 
+    fn follows(&self) -> Option<&'static str> {
+        Some(<Order as cqrs_es::Aggregate>::TYPE)
+    }
+
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         let mut streams: BTreeMap<&str, Vec<&StoredEvent>> = BTreeMap::new();
         for event in events.iter().filter(|event| event.is_of::<Order>()) {
@@ -143,8 +147,7 @@ impl Subscriber for Runner {
         let read = if ids.is_empty() { HashMap::new() } else { self.context.store.read_streams::<Order>(&ids).await? };
         let mut cases = Vec::with_capacity(whole.len() + read.len());
         for (_, events) in whole {
-            let events: Vec<StoredEvent> = events.into_iter().cloned().collect();
-            cases.extend(Case::open(&events)?);
+            cases.extend(Case::open(events)?);
         }
         for events in read.values() {
             cases.extend(Case::open(events)?);

@@ -14,6 +14,7 @@ mod full_inbox;
 mod idempotency;
 mod journey;
 mod killed;
+mod life;
 mod mail_refused;
 mod metrics;
 mod migrating;
