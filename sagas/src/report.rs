@@ -138,7 +138,7 @@ pub struct Waiting {
     pub attempts: u32,
     /// Since when it has been at this step.
     pub since: DateTime<Utc>,
-    /// When it is looked at again; `None`: not by itself.
+    /// When it is looked at again; `None`: not by itself. Of what is stuck: when the units that are set aside go back.
     pub next_try_at: Option<DateTime<Utc>>,
     /// Why it was not done the last time.
     pub last_error: Option<String>,
