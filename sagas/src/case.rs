@@ -131,33 +131,16 @@ impl Case {
     }
 
     /// Looks at what others have made of the order, and decides once more on that. What is refused now has been overtaken.
-    pub(crate) fn reopened(self, events: &[StoredEvent]) -> Result<Self, (Self, StepError)> {
-        match Self::open(events) {
-            Ok(Some(mut case)) => {
-                (case.sent, case.metadata, case.now) = (self.sent, self.metadata, self.now);
-                // What was said of means of payment that were replaced meanwhile is not said of those that are used now.
-                let is_outdated = case.replaced.len() != self.replaced.len();
-                for command in self.commands {
-                    if !(is_outdated && is_of_means(&command)) {
-                        let _ = case.take(command);
-                    }
-                }
-                Ok(case)
-            }
-            Ok(None) => Err((self, StepError::Failed("the order is not there any more".to_owned()))),
-            Err(error) => Err((self, StepError::new(&error))),
+    pub(crate) fn reopen(&mut self, events: &[StoredEvent]) -> Result<(), StepError> {
+        let found = Self::open(events).map_err(|error| StepError::new(&error))?;
+        let mut case = found.ok_or_else(|| StepError::Failed("the order is not there any more".to_owned()))?;
+        (case.sent, case.metadata, case.now) = (self.sent, std::mem::take(&mut self.metadata), self.now);
+        for command in std::mem::take(&mut self.commands) {
+            let _ = case.take(command);
         }
+        *self = case;
+        Ok(())
     }
-}
-
-/// Whether it says what became of an authorization.
-fn is_of_means(command: &OrderCommand) -> bool {
-    matches!(
-        command,
-        OrderCommand::RecordPaymentAuthorized(_)
-            | OrderCommand::RecordPaymentDeclined(_)
-            | OrderCommand::RecordPaymentOutcomeUnknown(_)
-    )
 }
 
 impl Happened {

@@ -49,7 +49,7 @@ pub(crate) async fn drive(
         }
         let mut due: BTreeMap<SagaStep, (Run, Vec<Case>)> = BTreeMap::new();
         for case in active.drain(..) {
-            match what_to_run(saga.next(&case.order, now)) {
+            match what_to_run(&saga.next(&case.order, now)) {
                 Some((step, run)) => due.entry(step).or_insert_with(|| (run, Vec::new())).1.push(case),
                 None => resting.push((case, None)),
             }
@@ -82,7 +82,7 @@ pub(crate) async fn drive(
     waits.rest(resting, notes).await
 }
 
-fn what_to_run(next: Next) -> Option<(SagaStep, Run)> {
+fn what_to_run(next: &Next) -> Option<(SagaStep, Run)> {
     let step = next.step()?;
     Some(match next {
         Next::Do(todo) => (step, todo.run),
