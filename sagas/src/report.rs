@@ -138,7 +138,7 @@ pub struct Waiting {
     pub attempts: u32,
     /// Since when it has been at this step.
     pub since: DateTime<Utc>,
-    /// When it is looked at again; `None`: not by itself.
+    /// When it is looked at again; `None`: not by itself. Of what is stuck: when the units that are set aside go back.
     pub next_try_at: Option<DateTime<Utc>>,
     /// Why it was not done the last time.
     pub last_error: Option<String>,
@@ -263,17 +263,22 @@ impl OrderReport {
     }
 }
 
-fn remedies(order: &PlacedOrder, mut steps: Vec<SagaStep>) -> Vec<Remedy> {
+fn remedies(order: &PlacedOrder, next: Vec<SagaStep>) -> Vec<Remedy> {
+    let mut steps = next.clone();
     if order.has_failed_mail() {
         steps.push(SagaStep::NotifyCustomer);
     }
-    if steps.is_empty() && order.stage() == Stage::Confirmed {
+    if next.is_empty() && order.stage() == Stage::Confirmed {
         steps.push(SagaStep::ConfirmOrder);
     }
     steps.sort();
     steps.dedup();
     let remedies = steps.into_iter().map(|step| {
         let allowed = |verb: Verb| {
+            // A mail that was given up is over: there is nothing to go on without.
+            if verb == Verb::Skip && !next.contains(&step) {
+                return false;
+            }
             let (actor, reason) = (String::new(), String::new());
             let decided = order.decide(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason }));
             decided.is_ok_and(|events| !events.is_empty())
