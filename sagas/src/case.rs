@@ -151,6 +151,16 @@ impl Case {
     }
 }
 
+/// Whether it says what became of an authorization.
+fn is_of_means(command: &OrderCommand) -> bool {
+    matches!(
+        command,
+        OrderCommand::RecordPaymentAuthorized(_)
+            | OrderCommand::RecordPaymentDeclined(_)
+            | OrderCommand::RecordPaymentOutcomeUnknown(_)
+    )
+}
+
 impl Happened {
     fn of(event_id: Uuid, event: &OrderEvent) -> Option<Self> {
         let tell = |template| Some(Self { event_id, what: What::Tell(template) });
