@@ -77,6 +77,22 @@ async fn a_void_cancels_the_intent_and_is_done_if_nothing_is_held_any_more() {
 }
 
 #[tokio::test]
+async fn an_authorization_that_nobody_knows_of_is_asked_for_under_its_key_and_cancelled() {
+    let fake = Fake::start(&[(200, INTENT), (200, INTENT)]).await;
+    fake.stripe.abandon(&authorization()).await.unwrap();
+    let [asked, cancelled] = fake.asked().try_into().unwrap();
+    assert_eq!(
+        (asked.line.as_str(), &asked.headers["idempotency-key"]),
+        ("POST /v1/payment_intents", &"order-1:authorize".parse().unwrap())
+    );
+    assert_eq!(cancelled.line, "POST /v1/payment_intents/pi_1/cancel");
+
+    let declining = Fake::start(&[(402, r#"{"error": {"type": "card_error", "code": "card_declined"}}"#)]).await;
+    declining.stripe.abandon(&authorization()).await.unwrap();
+    assert_eq!(declining.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_refund_that_failed_is_declined_and_one_that_is_pending_is_made() {
     let answers = [
         (200, r#"{"id": "re_1", "status": "pending"}"#),

@@ -70,7 +70,7 @@ impl Runner {
             let mut notes = Notes::default();
             let mut cases = Vec::with_capacity(ids.len());
             for order_id in ids {
-                match streams.get(&order_id).map_or(Ok(None), |events| Case::open(events)) {
+                match streams.get(&order_id).map_or(Ok(None), Case::open) {
                     Ok(Some(case)) => cases.push(case),
                     Ok(None) => notes.ended.extend(SAGAS.iter().map(|saga| (saga.name, order_id.clone()))),
                     // One order that can't be read must not keep the deadlines of the others from being met.
