@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cqrs_es::Aggregate;
-use domain::{Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder, Refusal, decide};
+use domain::{CancellationRequested, Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder, Refusal, decide};
 use event_store::{
     AppendError, AppendSettings, EventStore, ExecuteError, Executed, Loaded, Metadata, NewEvent, StreamAppend,
 };
@@ -102,21 +102,22 @@ async fn a_command_on_a_stream_that_moved_on_is_decided_again() {
     let database = testkit::database().await;
     let store = store(&database).await;
     let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content()));
-    let confirm = |order: &Order| decide(order, OrderCommand::ConfirmOrder);
+    let cancel = CancellationRequested { reason: None };
+    let cancel = |order: &Order| decide(order, OrderCommand::CancelOrder(cancel.clone()));
     let metadata = Metadata::default();
 
     let first = store.execute("a", Loaded::default(), &metadata, create).await.unwrap();
     let Executed::Appended(first) = first else { panic!("{first:?}") };
     // Thirty who all believe that the order is new; the append tells them that it is not.
-    let confirms = (0..30).map(|_| {
+    let cancels = (0..30).map(|_| {
         store.execute("a", Loaded::default(), &metadata, |order: &Order| match order {
             Order::Absent => decide(order, OrderCommand::CreateOrder(content())),
-            Order::Placed(_) => confirm(order),
+            Order::Placed(_) => cancel(order),
         })
     });
     let mut changed = 0;
-    for confirm in confirms.collect::<Vec<_>>() {
-        changed += usize::from(matches!(confirm.await.unwrap(), Executed::Appended(_)));
+    for cancel in cancels.collect::<Vec<_>>() {
+        changed += usize::from(matches!(cancel.await.unwrap(), Executed::Appended(_)));
     }
     assert_eq!(changed, 1);
 

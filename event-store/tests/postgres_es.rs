@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cqrs_es::persist::{PersistedEventStore, QueryReplay};
 use cqrs_es::{AggregateError, CqrsFramework, EventEnvelope, EventStore as _, Query};
-use domain::{Order, OrderCommand, OrderStatus, PostedOrder, decide};
+use domain::{CancellationRequested, Order, OrderCommand, PostedOrder, Stage, decide};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata};
 use postgres_es::PostgresEventRepository;
 
@@ -30,12 +30,12 @@ async fn each_reads_what_the_other_wrote() {
 
     let framework = CqrsFramework::new(stock(), vec![], ());
     let theirs = HashMap::from([("actor".to_owned(), "stock".to_owned())]);
-    framework.execute_with_metadata("a", OrderCommand::ConfirmOrder, theirs).await.unwrap();
+    framework.execute_with_metadata("a", cancel(), theirs).await.unwrap();
     framework.execute("b", OrderCommand::CreateOrder(content.clone())).await.unwrap();
 
     let a: Loaded<Order> = ours.load("a").await.unwrap();
     let Order::Placed(order) = a.state else { panic!("no order") };
-    assert_eq!((a.version, order.status), (2, OrderStatus::Confirmed));
+    assert_eq!((a.version, order.stage()), (2, Stage::Undoing));
     let events = ours.read_stream::<Order>("a").await.unwrap();
     assert_eq!(events[1].metadata().actor.as_deref(), Some("stock"));
     let b: Loaded<Order> = ours.load("b").await.unwrap();
@@ -55,6 +55,10 @@ impl Query<Order> for Told {
     }
 }
 
+fn cancel() -> OrderCommand {
+    OrderCommand::CancelOrder(CancellationRequested { reason: None })
+}
+
 fn demo(id: &str) -> OrderCommand {
     OrderCommand::CreateOrder(PostedOrder::parse(testkit::demo_order(id).to_string().as_bytes()).unwrap().content)
 }
@@ -70,15 +74,15 @@ async fn our_store_serves_the_framework_beside_a_stock_one_and_each_sees_the_oth
     let stock = CqrsFramework::new(PersistedEventStore::<_, Order>::new_event_store(on_stock), vec![], ());
 
     ours.execute("a", demo("a")).await.unwrap();
-    stock.execute("a", OrderCommand::ConfirmOrder).await.unwrap();
+    stock.execute("a", cancel()).await.unwrap();
     stock.execute("b", demo("b")).await.unwrap();
-    ours.execute("b", OrderCommand::ConfirmOrder).await.unwrap();
+    ours.execute("b", cancel()).await.unwrap();
 
     assert_eq!(*told.0.lock().unwrap(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
     for id in ["a", "b"] {
         let loaded: Loaded<Order> = store.load(id).await.unwrap();
         let Order::Placed(order) = loaded.state else { panic!("no order") };
-        assert_eq!((loaded.version, order.status), (2, OrderStatus::Confirmed), "{id}");
+        assert_eq!((loaded.version, order.stage()), (2, Stage::Undoing), "{id}");
     }
     store.close().await;
 }
@@ -108,7 +112,7 @@ async fn a_query_replay_on_our_store_sees_every_event_in_the_order_of_the_commit
     for id in &ids {
         framework.execute(id, demo(id)).await.unwrap();
     }
-    framework.execute("order-7", OrderCommand::ConfirmOrder).await.unwrap();
+    framework.execute("order-7", cancel()).await.unwrap();
 
     let (one, all) = (Told::default(), Told::default());
     QueryReplay::new(store.clone(), one.clone()).replay("order-7").await.unwrap();

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use domain::{OrderCommand, SagaStep};
 use event_store::Metadata;
 use futures_util::future::{BoxFuture, join_all};
@@ -15,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::case::Case;
-use crate::saga::{Done, Outcome, StepError};
+use crate::saga::{Done, Outcome, StepError, expires_at};
 use crate::{Context, shelf, work};
 
 /// How long the orders of a batch wait for each other.
@@ -127,12 +128,13 @@ fn start(
 ) -> oneshot::Receiver<Answer> {
     let (answers, answered) = oneshot::channel();
     let (context, order_id, replaced) = (Arc::clone(context), case.order_id.clone(), case.replaced.len());
+    let expires_at = expires_at(&case.order);
     let metadata = Metadata { actor: Some(ACTOR.to_owned()), ..case.metadata.clone() };
     tokio::spawn(async move {
         let _turn = turn;
         let Err(late) = answers.send(call.await) else { return };
         let recorded = match late.outcome {
-            Err(error) if late.commands.is_empty() => note(&context, &order_id, step, &error).await,
+            Err(error) if late.commands.is_empty() => note(&context, &order_id, step, &error, expires_at).await,
             Ok(_) | Err(_) => record(&context, &order_id, replaced, metadata, late.commands).await,
         };
         if let Err(error) = recorded {
@@ -143,9 +145,15 @@ fn start(
 }
 
 /// Notes why a call that went on by itself came to nothing.
-async fn note(context: &Context, order_id: &str, step: SagaStep, error: &StepError) -> Result<(), StepError> {
+async fn note(
+    context: &Context,
+    order_id: &str,
+    step: SagaStep,
+    error: &StepError,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(), StepError> {
     for _ in 0..NOTES {
-        let noted = work::note_failure(context.store.pool(), order_id, step, error).await;
+        let noted = work::note_failure(context.store.pool(), order_id, step, error, expires_at).await;
         if noted.map_err(|error| StepError::new(&error))? {
             break;
         }

@@ -118,13 +118,14 @@ pub(crate) async fn note(transaction: &mut PgConnection, mut rows: Vec<Later>) -
     Ok(())
 }
 
-/// Notes that a step whose call went on by itself failed; `false`: there is no such row. It is due when it was, or, if it stays so,
-/// not before an operator says so.
+/// Notes that a step whose call went on by itself failed; `false`: there is no such row. It is due when it was; if it stays so,
+/// not before an operator says so or its units have to go back.
 pub(crate) async fn note_failure(
     pool: &PgPool,
     order_id: &str,
     step: SagaStep,
     error: &StepError,
+    expires_at: Option<DateTime<Utc>>,
 ) -> Result<bool, sqlx::Error> {
     let stuck = match error {
         StepError::Failed(_) => false,
@@ -132,13 +133,14 @@ pub(crate) async fn note_failure(
     };
     let noted = sqlx::query(
         "update saga_work
-            set failures = failures + 1, last_error = $3, stuck = $4, due_at = case when $4 then 'infinity' else due_at end
+            set failures = failures + 1, last_error = $3, stuck = $4, due_at = case when $4 then coalesce($5, 'infinity') else due_at end
           where order_id = $1 and step = $2",
     )
     .bind(order_id)
     .bind(step.name())
     .bind(error.to_string())
     .bind(stuck)
+    .bind(expires_at)
     .execute(pool)
     .await?;
     Ok(noted.rows_affected() > 0)

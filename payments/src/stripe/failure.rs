@@ -46,7 +46,10 @@ pub(super) fn of_answer(head: &Parts, body: &[u8]) -> PaymentError {
         }
         // The first request under this key is still at work, or another one holds the payment.
         StatusCode::CONFLICT => PaymentError::unknown(reason()),
-        StatusCode::TOO_MANY_REQUESTS => PaymentError::unavailable(reason()),
+        // Also when it does not take our key: that says nothing of what was asked before with another.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            PaymentError::unavailable(reason())
+        }
         // What the customer gave to pay with is none: theirs to mend, not an operator's.
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND if param.as_deref() == Some("payment_method") => {
             let message = message.clone().unwrap_or_else(|| "there is no such payment method".to_owned());

@@ -62,7 +62,7 @@ async fn a_body_may_have_256_kib_and_no_byte_more() {
         }
     }
     until_mailed(&ordo.database, 1).await;
-    assert_eq!(event_count(&ordo.database).await, 3);
+    assert_eq!(event_count(&ordo.database).await, 5);
 }
 
 #[tokio::test]
@@ -125,8 +125,8 @@ async fn one_order_posted_many_times_at_once_is_one_order() {
     for answer in &answers {
         assert_eq!((answer.status, &answer.body), (201, &answers[0].body), "{}", answer.text());
     }
-    assert_eq!(settled(&client, "popular").await["version"], 3);
-    assert_eq!(log_summary(&ordo.database).await, LogSummary { orders: 1, complete: 1, events: 3 });
+    assert_eq!(settled(&client, "popular").await["version"], 5);
+    assert_eq!(log_summary(&ordo.database).await, LogSummary { orders: 1, complete: 1, events: 5 });
     assert_eq!(mails(&ordo).await, 1);
 }
 
@@ -152,7 +152,7 @@ async fn of_several_orders_under_one_id_exactly_one_is_taken() {
 
     let order = settled(&client, "disputed").await;
     assert_eq!(order["total"]["amount"], format!("{}.00", taken[0]));
-    assert_eq!(log_summary(&ordo.database).await, LogSummary { orders: 1, complete: 1, events: 3 });
+    assert_eq!(log_summary(&ordo.database).await, LogSummary { orders: 1, complete: 1, events: 5 });
     assert_eq!(mails(&ordo).await, 1);
 }
 

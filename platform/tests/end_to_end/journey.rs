@@ -29,7 +29,7 @@ async fn the_demo_order_is_accepted_confirmed_and_told_of_by_mail() {
     assert_eq!(read.header("etag"), format!("\"{}\"", read.json()["version"]));
 
     let order = settled(&client, DEMO_ID).await;
-    assert_eq!((&order["status"], &order["version"]), (&json!("confirmed"), &json!(3)));
+    assert_eq!((&order["status"], &order["version"]), (&json!("confirmed"), &json!(5)));
     assert_eq!(order["customerId"], "customer-42");
     assert_eq!(order["total"], json!({"amount": "129.99", "currency": "USD"}));
     assert_eq!(order["lines"][0]["title"], "Wireless Headphones");
@@ -38,7 +38,7 @@ async fn the_demo_order_is_accepted_confirmed_and_told_of_by_mail() {
 
     let timeline = client.get(&format!("/orders/{DEMO_ID}/events")).await.json();
     let events: Vec<_> = timeline["items"].as_array().unwrap().iter().map(|event| &event["type"]).collect();
-    assert_eq!(events, ["OrderCreated", "OrderConfirmed", "NotificationSent"]);
+    assert_eq!(events, ["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationSent"]);
 
     let mails = mails(&ordo).await;
     let [mail] = mails.as_slice() else { panic!("not one mail: {mails:?}") };

@@ -73,11 +73,11 @@ async fn kill_and_look(seed: u64) {
     until_mailed(&ordo.database, i64::try_from(ORDERS).unwrap()).await;
     let summary = log_summary(&ordo.database).await;
     let orders = i64::try_from(ORDERS).unwrap();
-    assert_eq!(summary, LogSummary { orders, complete: orders, events: 3 * orders });
+    assert_eq!(summary, LogSummary { orders, complete: orders, events: 5 * orders });
     let client = ordo.client();
     for nth in 0..ORDERS {
         let order = settled(&client, &order_id(nth)).await;
-        assert_eq!((order["status"].as_str(), order["version"].as_i64()), (Some("confirmed"), Some(3)), "{order}");
+        assert_eq!((order["status"].as_str(), order["version"].as_i64()), (Some("confirmed"), Some(5)), "{order}");
     }
 
     let mails = inbox.messages();

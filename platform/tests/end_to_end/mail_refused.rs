@@ -20,12 +20,12 @@ async fn an_order_whose_mail_is_refused_for_good_stands_and_says_so() {
 
     // Then
     let order = settled(&client, "refused").await;
-    assert_eq!((order["status"].as_str(), order["version"].as_i64()), (Some("confirmed"), Some(3)));
+    assert_eq!((order["status"].as_str(), order["version"].as_i64()), (Some("confirmed"), Some(5)));
     let mail = &order["mails"][0];
     assert_eq!((mail["status"].as_str(), mail["reason"].as_str()), (Some("failed"), Some(REASON)), "{order}");
     let timeline = client.get("/orders/refused/events").await.json();
-    assert_eq!(timeline["items"][2]["type"], "NotificationFailed");
-    assert_eq!(timeline["items"][2]["data"]["reason"], REASON);
+    assert_eq!(timeline["items"][4]["type"], "NotificationFailed");
+    assert_eq!(timeline["items"][4]["data"]["reason"], REASON);
 
     let letter = dead_letter(&ordo.sqs).await;
     assert!(letter.body().unwrap().contains(r#""orderId":"refused""#), "{letter:?}");

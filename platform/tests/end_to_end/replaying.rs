@@ -51,14 +51,14 @@ async fn a_read_model_rebuilt_while_orders_come_in_misses_nothing() {
     let orders = posted.load(Ordering::Relaxed);
     until_mailed(&ordo.database, i64::try_from(orders + 1).unwrap()).await;
     for nth in 0..orders {
-        assert_eq!(settled(&client, &format!("more-{nth}")).await["version"], 3);
+        assert_eq!(settled(&client, &format!("more-{nth}")).await["version"], 5);
     }
     let followed = items(&ordo.database).await;
     // The order, its line and its mail.
-    assert_eq!(followed.len(), 3 * (orders + 1));
+    assert_eq!(followed.len(), 5 * (orders + 1));
     let replayed = replay(&ordo, "orders").await;
     assert!(
-        replayed.out.starts_with(&format!("orders is rebuilt from {} events", 3 * (orders + 1))),
+        replayed.out.starts_with(&format!("orders is rebuilt from {} events", 5 * (orders + 1))),
         "{}",
         replayed.out
     );
@@ -76,7 +76,7 @@ async fn a_projection_that_does_not_exist_is_answered_with_those_that_do() {
     assert_eq!(run(&["migrate"], &settings).await.code, 0);
     let refused = run(&["replay", "--projection", "order"], &settings).await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
-    assert_eq!(refused.err, "ordo: there is no projection order; there are: orders\n");
+    assert_eq!(refused.err, "ordo: there is no projection order; there are: orders, stock\n");
 }
 
 #[tokio::test]

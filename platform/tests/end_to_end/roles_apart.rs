@@ -55,7 +55,7 @@ async fn two_copies_of_each_role_do_everything_once() {
     for (nth, writer) in (0..ORDERS).map(|nth| (nth, &writers[(nth + 1) % 2])) {
         assert_eq!(writer.order(&demo_order(&order_id(nth))).await.status, 201);
     }
-    assert_eq!(log_summary(database.url()).await, LogSummary { orders, complete: orders, events: 3 * orders });
+    assert_eq!(log_summary(database.url()).await, LogSummary { orders, complete: orders, events: 5 * orders });
     assert_eq!(inbox.accepted(), ORDERS as u64);
 
     // A process answers for its own roles only.

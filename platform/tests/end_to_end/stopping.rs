@@ -201,7 +201,7 @@ async fn a_killed_platform_takes_its_database_along_and_comes_back_with_all_orde
     // Nor does it need the time that takes.
     ordo.kill().await;
     let ordo = up_again(&data_dir).await;
-    assert_eq!(settled(&ordo.client(), "before").await["version"], 3);
+    assert_eq!(settled(&ordo.client(), "before").await["version"], 5);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(crate) async fn event_count(database: &str) -> i64 {
 pub(crate) async fn log_summary(database: &str) -> LogSummary {
     let mut connection = PgConnection::connect(database).await.unwrap();
     let summary = sqlx::query(
-        "select count(*), count(*) filter (where story = '{OrderCreated,OrderConfirmed,NotificationSent}'),
+        "select count(*), count(*) filter (where story = '{OrderCreated,StockReserved,PaymentAuthorized,OrderConfirmed,NotificationSent}'),
                 coalesce(sum(cardinality(story)), 0)::bigint
            from (select array_agg(event_type order by sequence) as story from events group by aggregate_id) as streams",
     )
