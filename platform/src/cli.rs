@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
-use crate::{bench, client, config, demo, dlq, http, migrate, replay, serve, subscriptions, telemetry, up};
+use crate::{bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up};
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -43,6 +43,9 @@ enum Command {
     /// Show the messages that could not be handled, change them, send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Show how far the sagas of orders are and where they are stuck, and repair it
+    #[command(subcommand)]
+    Saga(saga::Saga),
     /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -232,6 +235,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
+        Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,
         Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,

@@ -1,13 +1,17 @@
 //! Starts the roles this process was told to run, and says when they have stopped.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use event_store::{AppendSettings, EventStore, StoreSettings, SubscriptionSettings};
+use domain::stock::Stock;
+use event_store::{AppendSettings, EventStore, SingleWriter, StoreSettings, SubscriptionSettings};
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
-use sagas::Sagas;
+use payments::Guarded;
+use sagas::{SagaSettings, Sagas};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::health::{self, Check};
 use crate::settings::{Role, Settings};
-use crate::{http, metrics, migrate};
+use crate::{http, metrics, migrate, payment};
+
+/// How many SKUs are remembered folded.
+const SKUS_REMEMBERED: usize = 10_000;
+/// What a payment call may take beyond its time-out before its answer is asked for.
+const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 
 /// Roles at work.
 #[derive(Debug)]
@@ -49,19 +58,23 @@ pub async fn start(
     let api = listener.local_addr().context("the HTTP listener has no address")?;
     check_connections(settings, roles)?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
+    // Whoever decides about units in this process takes turns on the same SKUs, and remembers them together.
+    let stock = SingleWriter::new(store.clone(), SKUS_REMEMBERED);
+    let payments = payment::gateway(settings, connections)?;
+    let figures = sagas::Metrics::default();
     let mut running = Running { tasks: JoinSet::new(), stop };
     let mut routes = Router::new();
     for role in roles {
         let stop = running.stop.clone();
         match role {
-            Role::CommandApi => routes = routes.merge(command_api::routes(store.clone())),
+            Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
-                routes = routes.merge(projections::routes(store.clone()));
+                routes = routes.merge(projections::routes(store.clone())).merge(sagas::routes(store.clone()));
                 running.spawn("projections", projections::run(store.clone(), stop));
             }
             Role::Sagas => {
-                let sagas = sagas(settings, connections, store.clone()).await?;
-                running.spawn("sagas", sagas::run(sagas, stop));
+                let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
+                running.spawn("sagas", sagas::run_measured(sagas, figures.clone(), stop));
             }
             Role::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;
@@ -78,7 +91,7 @@ pub async fn start(
         .nest("/v1", routes.clone())
         .merge(routes)
         .merge(health::routes(vec![Check::database(connections.database.clone()), writing(store.clone())]));
-    let routes = metrics::measured(routes, &store);
+    let routes = metrics::measured(routes, &store, &figures, payments.metrics());
     running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
@@ -136,11 +149,13 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
     let needs = |role: &Role| match role {
-        Role::CommandApi => 1,
+        // Orders need none of their own; two turns on SKUs and a look at what is known.
+        Role::CommandApi => 3,
         // A batch each, and beside them a lease that is renewed and a few reads.
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
-        // A batch and what is due, each reading streams meanwhile, an answer, and a lease that is renewed.
-        Role::Sagas => 6,
+        // A batch and what is due, each reading streams or on its turn with a SKU meanwhile, an answer, a lease that is renewed,
+        // and the books of the sandbox.
+        Role::Sagas => 9,
         Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
     let needed: u32 = STORE + roles.iter().map(needs).sum::<u32>();
@@ -151,12 +166,18 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn sagas(settings: &Settings, connections: &Connections, store: EventStore) -> anyhow::Result<Sagas> {
+async fn sagas(
+    settings: &Settings,
+    connections: &Connections,
+    store: EventStore,
+    stock: SingleWriter<Stock>,
+    payments: &Arc<Guarded>,
+) -> anyhow::Result<Sagas> {
     let Queues { notifications, replies } = migrate::find_queues(&connections.sqs, settings).await?;
     Ok(Sagas {
-        stock: stock.clone(),
+        stock,
         store,
-        payments,
+        payments: Arc::clone(payments) as Arc<dyn payments::PaymentGateway>,
         notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
         answers: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
         settings: SagaSettings {

@@ -6,6 +6,7 @@
 
 mod database_url;
 mod kinds;
+mod payment;
 mod reading;
 mod sources;
 
@@ -15,8 +16,11 @@ use std::time::Duration;
 pub use database_url::DatabaseUrl;
 use event_store::AppendSettings;
 pub use kinds::{LogFormat, Role};
-use kinds::{endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole};
+use kinds::{
+    database_url, endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole,
+};
 use messaging::{Backoff, ConsumerSettings};
+pub use payment::{Payment, PaymentProvider, StripeKey};
 use reading::Reading;
 pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
 pub use sources::Sources;
@@ -44,12 +48,18 @@ pub struct Settings {
     pub append_queue: usize,
     /// For how long a copy's share of the events stays its own when it gives no sign of life.
     pub lease: Duration,
+    /// How long units stay set aside for an order that is not confirmed.
+    pub reservation_hold: Duration,
+    /// How long a step of a saga is tried before it is stuck.
+    pub saga_deadline: Duration,
     /// How long the saga waits for notification's answer before it asks again.
     pub notification_deadline: Duration,
     /// The consumer of requests for mails.
     pub notifications: Consumer,
     /// The consumer of the answers to the saga.
     pub replies: Consumer,
+    /// Who takes the customers' money.
+    pub payment: Payment,
     /// Which log lines are written, as tracing's filter directives.
     pub log: String,
     /// How they look.
@@ -116,6 +126,7 @@ fn read(table: &mut Reading) -> Settings {
     Settings {
         database_url: table.secret(
             "DATABASE_URL",
+            &database_url(),
             "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
         ),
         database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 32, &whole(4..=500), "Connections in the pool"),
@@ -157,6 +168,18 @@ fn read(table: &mut Reading) -> Settings {
             &seconds(1..=300),
             "How long a copy that gives no sign of life keeps its share of the events; then others take it over",
         ),
+        reservation_hold: table.value(
+            "ORDO_RESERVATION_HOLD",
+            Duration::from_secs(1_800),
+            &seconds(1..=86_400),
+            "How long units stay set aside for an order that is not confirmed; then they go back and the order is rejected",
+        ),
+        saga_deadline: table.value(
+            "ORDO_SAGA_DEADLINE",
+            Duration::from_secs(600),
+            &seconds(1..=86_400),
+            "How long a step of a saga is tried before it is stuck and waits for an operator",
+        ),
         notification_deadline: table.value(
             "ORDO_NOTIFICATION_DEADLINE",
             Duration::from_secs(15),
@@ -173,6 +196,8 @@ fn read(table: &mut Reading) -> Settings {
                 "ORDO_NOTIFICATIONS_CONCURRENCY",
                 "ORDO_NOTIFICATIONS_MAX_ATTEMPTS",
             ],
+            // A mail is mostly waited for: for its claim, SES, its record and the queue. A crash doubles so many at the most.
+            64,
         ),
         replies: consumer(
             table,
@@ -184,7 +209,9 @@ fn read(table: &mut Reading) -> Settings {
                 "ORDO_REPLIES_CONCURRENCY",
                 "ORDO_REPLIES_MAX_ATTEMPTS",
             ],
+            16,
         ),
+        payment: payment::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(
             "ORDO_LOG_FORMAT",
@@ -196,7 +223,7 @@ fn read(table: &mut Reading) -> Settings {
 }
 
 /// What can be set for each queue, under that queue's names.
-fn consumer(table: &mut Reading, names: [&'static str; 6]) -> Consumer {
+fn consumer(table: &mut Reading, names: [&'static str; 6], at_once: usize) -> Consumer {
     let [batch_size, wait_seconds, visibility_timeout, error_backoff, concurrency, max_attempts] = names;
     let (half_a_minute, twelve_hours) = (Duration::from_secs(30), 43_200);
     Consumer {
@@ -214,7 +241,7 @@ fn consumer(table: &mut Reading, names: [&'static str; 6]) -> Consumer {
             &seconds(1..=300),
             "The longest wait between receive calls while they fail",
         ),
-        concurrency: table.value(concurrency, 16, &whole(1..=1000), "Messages handled at the same time"),
+        concurrency: table.value(concurrency, at_once, &whole(1..=1000), "Messages handled at the same time"),
         max_attempts: table.value(
             max_attempts,
             5,

@@ -174,6 +174,34 @@ fn a_secret_can_be_a_file() {
 }
 
 #[test]
+fn stripe_needs_a_key_which_is_never_repeated() {
+    let stripe = ("ORDO_PAYMENT_PROVIDER", "stripe");
+    assert_eq!(
+        mistakes(&[stripe], ""),
+        [
+            "ORDO_STRIPE_SECRET_KEY: is needed, since ORDO_PAYMENT_PROVIDER is stripe: a secret key of Stripe's, sk_… or rk_…"
+        ]
+    );
+    assert_eq!(
+        mistakes(&[stripe, ("ORDO_STRIPE_SECRET_KEY", "pk_test_s3cret")], ""),
+        ["ORDO_STRIPE_SECRET_KEY: must be a secret key of Stripe's, sk_… or rk_… (not shown: it is a secret)"]
+    );
+    let in_file = mistakes(&[], "payment_provider = 'stripe'\nstripe_secret_key = 'sk_test s3cret'");
+    assert_eq!(in_file.len(), 1, "{in_file:?}");
+    let loaded = load(&[stripe, ("ORDO_STRIPE_SECRET_KEY", "sk_test_s3cret")], "").unwrap();
+    assert!(!format!("{loaded:?}").contains("s3cret"), "{loaded:?}");
+    assert_eq!(loaded.settings.payment.stripe_secret_key.unwrap().expose(), "sk_test_s3cret");
+}
+
+#[test]
+fn the_payment_breaker_decides_by_half_of_its_window() {
+    let breaker = load(&[], "").unwrap().settings.payment.breaker;
+    assert_eq!((breaker.window, breaker.at_least), (20, 10));
+    let breaker = load(&[("ORDO_PAYMENT_BREAKER_WINDOW", "5")], "").unwrap().settings.payment.breaker;
+    assert_eq!((breaker.window, breaker.at_least), (5, 3));
+}
+
+#[test]
 fn an_empty_variable_counts_as_not_set() {
     assert_eq!(load(&[("AWS_ENDPOINT_URL", ""), ("ORDO_LISTEN", "")], "").unwrap().settings.listen.port(), 3000);
 }

@@ -51,9 +51,10 @@ pub(crate) enum What {
 
 impl Case {
     /// The order of a stream, from all its events; `None`: there is none.
-    pub(crate) fn open(events: &[StoredEvent]) -> Result<Option<Self>, DecodeError> {
-        let (mut order, mut happened, mut replaced) = (Order::Absent, Vec::new(), Vec::new());
+    pub(crate) fn open<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Option<Self>, DecodeError> {
+        let (mut order, mut happened, mut replaced, mut last) = (Order::Absent, Vec::new(), Vec::new(), None);
         for stored in events {
+            last = Some(stored);
             let event = stored.decode::<Order>()?;
             happened.extend(Happened::of(stored.event_id, &event));
             if let (Order::Placed(order), OrderEvent::OperatorIntervened(it)) = (&order, &event)
@@ -63,7 +64,7 @@ impl Case {
             }
             domain::evolve(&mut order, event);
         }
-        let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
+        let (Order::Placed(order), Some(last)) = (order, last) else { return Ok(None) };
         Ok(Some(Self {
             order_id: last.stream_id.clone(),
             order: *order,
@@ -133,23 +134,20 @@ impl Case {
     }
 
     /// Looks at what others have made of the order, and decides once more on that. What is refused now has been overtaken.
-    pub(crate) fn reopened(self, events: &[StoredEvent]) -> Result<Self, (Self, StepError)> {
-        match Self::open(events) {
-            Ok(Some(mut case)) => {
-                (case.sent, case.unsaved_since) = (self.sent, self.unsaved_since);
-                (case.metadata, case.now) = (self.metadata, self.now);
-                // What was said of means of payment that were replaced meanwhile is not said of those that are used now.
-                let is_outdated = case.replaced.len() != self.replaced.len();
-                for command in self.commands {
-                    if !(is_outdated && is_of_means(&command)) {
-                        let _ = case.take(command);
-                    }
-                }
-                Ok(case)
+    pub(crate) fn reopen(&mut self, events: &[StoredEvent]) -> Result<(), StepError> {
+        let found = Self::open(events).map_err(|error| StepError::new(&error))?;
+        let mut case = found.ok_or_else(|| StepError::Failed("the order is not there any more".to_owned()))?;
+        (case.sent, case.unsaved_since) = (self.sent, self.unsaved_since);
+        (case.metadata, case.now) = (std::mem::take(&mut self.metadata), self.now);
+        // What was said of means of payment that were replaced meanwhile is not said of those that are used now.
+        let is_outdated = case.replaced.len() != self.replaced.len();
+        for command in std::mem::take(&mut self.commands) {
+            if !(is_outdated && is_of_means(&command)) {
+                let _ = case.take(command);
             }
-            Ok(None) => Err((self, StepError::Failed("the order is not there any more".to_owned()))),
-            Err(error) => Err((self, StepError::new(&error))),
         }
+        *self = case;
+        Ok(())
     }
 }
 

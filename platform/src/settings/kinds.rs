@@ -9,6 +9,8 @@ use http::Uri;
 use notification::NotificationSettings;
 use tracing_subscriber::EnvFilter;
 
+use super::{DatabaseUrl, PaymentProvider, StripeKey};
+
 /// How one kind of value is read, shown, and described to someone who got it wrong.
 pub(super) struct Kind<T> {
     /// Completes "must be …".
@@ -90,6 +92,25 @@ pub(super) fn log_filter() -> Kind<String> {
     Kind::new(allowed, String::clone, |text| {
         (!text.trim().is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
     })
+}
+
+/// Where the database is; shown without its password.
+pub(super) fn database_url() -> Kind<DatabaseUrl> {
+    Kind::new(DatabaseUrl::ALLOWED, DatabaseUrl::to_string, DatabaseUrl::parse)
+}
+
+pub(super) fn payment_provider() -> Kind<PaymentProvider> {
+    let show = |provider: &PaymentProvider| format!("{provider:?}").to_lowercase();
+    Kind::new("sandbox or stripe", show, |text| match text {
+        "sandbox" => Some(PaymentProvider::Sandbox),
+        "stripe" => Some(PaymentProvider::Stripe),
+        _ => None,
+    })
+}
+
+/// Never shown.
+pub(super) fn stripe_key() -> Kind<StripeKey> {
+    Kind::new("a secret key of Stripe's, sk_… or rk_…", StripeKey::to_string, StripeKey::parse)
 }
 
 /// A comma list, or `all`.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::kinds::Kind;
 use super::sources::file_key;
-use super::{DatabaseUrl, Settings, Sources};
+use super::{Settings, Sources};
 
 /// The settings, and where each came from.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Reading {
     }
 
     /// A secret: given itself or by the file `…_FILE` names, and never shown, right or wrong.
-    pub(super) fn secret(&mut self, name: &'static str, meaning: &'static str) -> Option<DatabaseUrl> {
+    pub(super) fn secret<T>(&mut self, name: &'static str, kind: &Kind<T>, meaning: &'static str) -> Option<T> {
         let itself = self.sources.take(name);
         let by_file = self.sources.take(&format!("{name}_FILE"));
         let given = match (itself, by_file) {
@@ -145,19 +145,28 @@ impl Reading {
             (Some((_, Source::File)) | None, Some((path, source))) => self.contents(name, &path, source),
             (itself, _) => itself,
         };
-        let parsed = given.as_ref().and_then(|(text, _)| DatabaseUrl::parse(text));
+        let parsed = given.as_ref().and_then(|(text, _)| (kind.parse)(text));
         if let (None, Some((_, source))) = (&parsed, &given) {
-            self.mistake(name, *source, format!("must be {} (not shown: it is a secret)", DatabaseUrl::ALLOWED));
+            self.mistake(name, *source, format!("must be {} (not shown: it is a secret)", kind.allowed));
         }
         self.entries.push(Entry {
             name,
             meaning,
-            allowed: DatabaseUrl::ALLOWED.to_owned(),
+            allowed: kind.allowed.clone(),
             default: None,
-            value: parsed.as_ref().map(ToString::to_string),
+            value: parsed.as_ref().map(kind.show),
             source: given.map_or(Source::Default, |(_, source)| source),
         });
         parsed
+    }
+
+    /// A setting that is needed because of another one, and was not given. What is wrong with one that was given is said already.
+    pub(super) fn needed<T>(&mut self, name: &str, kind: &Kind<T>, because: &str) {
+        let said = |mistake: &Mistake| mistake.setting.contains(name) || mistake.setting.contains(&file_key(name));
+        if !self.mistakes.iter().any(said) {
+            let problem = format!("is needed, since {because}: {}", kind.allowed);
+            self.mistake(name, Source::Default, problem);
+        }
     }
 
     /// The secret in the file at `path`, without the line break that editors leave at its end.

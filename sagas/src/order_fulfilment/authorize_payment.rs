@@ -44,12 +44,11 @@ fn with_means(case: &Case, nth: usize, token: Option<&PaymentToken>) -> Authoriz
     }
 }
 
-/// Lets go of what was asked for with replaced means of payment: a call that nobody has an answer to may still have been carried
-/// out, or will be.
+/// Lets go of what nobody knows to be held: a call without an answer may still have been carried out, or will be.
 async fn abandon(gateway: &dyn PaymentGateway, replaced: &[Authorization]) -> Result<(), PaymentError> {
     for request in replaced {
         match gateway.abandon(request).await {
-            // What the provider does not understand it does not hold; mostly that is why it was replaced.
+            // What the provider does not understand it does not hold.
             Ok(()) | Err(PaymentError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -93,7 +92,7 @@ fn authorize<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, V
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::AuthorizePayment, cases, what).boxed()
 }
 
 /// What is not known to be held is let go of as well: by its key, so that a call that is still on its way finds it used.
@@ -115,7 +114,7 @@ fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(C
                 }
                 let let_go = match reference {
                     Some(reference) => gateway.void(&Void { key: format!("{}:void", request.key), reference }).await,
-                    None => gateway.abandon(&request).await,
+                    None => abandon(&*gateway, &[request]).await,
                 };
                 match let_go {
                     Ok(()) => Answer::moved(OrderCommand::RecordPaymentVoided),
@@ -125,5 +124,5 @@ fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(C
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::VoidPayment, cases, what).boxed()
 }

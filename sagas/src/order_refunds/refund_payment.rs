@@ -64,7 +64,7 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::RefundPayment, cases, what).boxed()
 }
 
 /// An operator did without the money, which was not to be known when it was promised back.
