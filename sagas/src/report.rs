@@ -138,7 +138,7 @@ pub struct Waiting {
     pub attempts: u32,
     /// Since when it has been at this step.
     pub since: DateTime<Utc>,
-    /// When it is looked at again; `None`: not by itself.
+    /// When it is looked at again; `None`: not by itself. Of what is stuck: when the units that are set aside go back.
     pub next_try_at: Option<DateTime<Utc>>,
     /// Why it was not done the last time.
     pub last_error: Option<String>,
@@ -194,7 +194,7 @@ pub fn report(
         state: sagas.iter().map(|saga| saga.state).max().unwrap_or(SagaState::Completed),
         stage: order.stage().name(),
         waits_for: stuck.or(next.first().copied()),
-        remedies: remedies(&order, next),
+        remedies: remedies(&order, &next),
         sagas,
     }))
 }
@@ -263,11 +263,12 @@ impl OrderReport {
     }
 }
 
-fn remedies(order: &PlacedOrder, mut steps: Vec<SagaStep>) -> Vec<Remedy> {
+fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
+    let mut steps = next.to_vec();
     if order.has_failed_mail() {
         steps.push(SagaStep::NotifyCustomer);
     }
-    if steps.is_empty() && order.stage() == Stage::Confirmed {
+    if next.is_empty() && order.stage() == Stage::Confirmed {
         steps.push(SagaStep::ConfirmOrder);
     }
     steps.sort();

@@ -147,7 +147,7 @@ async fn what_is_stuck_is_listed_counted_by_reason_and_goes_on_when_it_is_retrie
 async fn an_undoing_that_is_stuck_can_be_skipped_and_the_order_ends() {
     let fixture = Fixture::start().await;
     fixture.payments.always(PaymentCall::Authorize, Some(PaymentFault::Refused));
-    fixture.payments.always(PaymentCall::Void, Some(PaymentFault::Refused));
+    fixture.payments.always(PaymentCall::Void, Some(PaymentFault::Declined));
     fixture.take("a").await;
     fixture.eventually_at("a", SagaStep::AuthorizePayment, StepState::Stuck).await;
 

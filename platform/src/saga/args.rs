@@ -110,16 +110,16 @@ pub struct Retry {
     #[arg(long)]
     pub stuck: bool,
     /// Of those that are stuck, the ones whose error contains this
-    #[arg(long, value_name = "TEXT", requires = "stuck")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "order")]
     pub error: Option<String>,
     /// The most to retry in a second [default: as fast as it goes]
-    #[arg(long, value_name = "N", requires = "stuck")]
+    #[arg(long, value_name = "N", conflicts_with = "order")]
     pub rate: Option<NonZeroU32>,
     /// Show which would be retried, and change nothing
-    #[arg(long, requires = "stuck")]
+    #[arg(long, conflicts_with = "order")]
     pub dry_run: bool,
     /// Say it as one line of JSON
-    #[arg(long, requires = "stuck")]
+    #[arg(long, conflicts_with = "order")]
     pub json: bool,
     /// Who decides, and why.
     #[command(flatten)]
@@ -183,7 +183,7 @@ mod tests {
         for (line, kind) in [
             ("saga retry --reason x", ErrorKind::MissingRequiredArgument),
             ("saga retry o-1 --stuck --reason x", ErrorKind::ArgumentConflict),
-            ("saga retry o-1 --rate 5 --reason x", ErrorKind::MissingRequiredArgument),
+            ("saga retry o-1 --rate 5 --reason x", ErrorKind::ArgumentConflict),
             ("saga retry o-1 --input amount=1 --reason x", ErrorKind::ValueValidation),
             ("saga retry o-1", ErrorKind::MissingRequiredArgument),
             ("saga skip o-1", ErrorKind::MissingRequiredArgument),

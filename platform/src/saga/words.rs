@@ -12,7 +12,7 @@ pub(super) fn line(row: &WorkRow) -> String {
     let WorkRow { saga, order_id, step, since, .. } = row;
     let error = row.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     let how = how(row.stuck, row.failures);
-    let next = if row.stuck { String::new() } else { next_try(row.next_try_at) };
+    let next = next_look(row.stuck, row.next_try_at);
     let tried = tried(row.attempts);
     harmless(&format!("{order_id}  {saga}  {step}  {how}{tried} since {}{next}{error}", instant(*since)))
 }
@@ -52,7 +52,7 @@ pub(super) fn progressed(progress: &Progress) -> String {
     let Some(waiting) = &progress.waiting else {
         return progress.at.map_or_else(|| state.to_owned(), |at| format!("{state} {}", instant(at)));
     };
-    let next = if progress.state == StepState::Stuck { String::new() } else { next_try(waiting.next_try_at) };
+    let next = next_look(progress.state == StepState::Stuck, waiting.next_try_at);
     let error = waiting.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     format!("{state}{} since {}{next}{error}", tried(waiting.attempts), instant(waiting.since))
 }
@@ -82,6 +82,8 @@ fn tried(attempts: u32) -> String {
     }
 }
 
-fn next_try(at: Option<DateTime<Utc>>) -> String {
-    at.map_or_else(String::new, |at| format!(", again {}", instant(at)))
+/// What is stuck is looked at only to put units back that were set aside for too long.
+fn next_look(stuck: bool, at: Option<DateTime<Utc>>) -> String {
+    let what = if stuck { "its units go back" } else { "again" };
+    at.map_or_else(String::new, |at| format!(", {what} {}", instant(at)))
 }

@@ -20,7 +20,7 @@ pub struct WorkRow {
     pub failures: u32,
     /// Since when it has been at this step.
     pub since: DateTime<Utc>,
-    /// When it is looked at again; `None`: not by itself.
+    /// When it is looked at again; `None`: not by itself. Of what is stuck: when the units that are set aside go back.
     pub next_try_at: Option<DateTime<Utc>>,
     /// It is not tried again by itself.
     pub stuck: bool,
