@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{SagaStep, Stage, Verb};
-use messaging::Template;
+use messaging::{NotificationFailed, Template};
 use sagas::{Kind, SAGAS, SagaSettings, Undo};
 use testkit::{PaymentCall, PaymentFault};
 
@@ -19,14 +19,14 @@ fn impatient() -> SagaSettings {
 async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
     let world = World::with(impatient()).await;
     world.receive("s", 10).await;
-    for step in SAGAS.iter().flat_map(|saga| saga.steps) {
+    for (saga, step) in SAGAS.iter().flat_map(|saga| saga.steps.iter().map(move |step| (saga, step))) {
         match step.name {
             SagaStep::ReserveStock => a_shortage(&world).await,
             SagaStep::AuthorizePayment => a_refusal_to_pay(&world).await,
             SagaStep::ConfirmOrder => a_promise_that_is_not_stored(&world).await,
             SagaStep::CapturePayment => money_that_is_not_taken(&world).await,
             SagaStep::RefundPayment => money_that_does_not_go_back(&world).await,
-            SagaStep::NotifyCustomer => {}
+            SagaStep::NotifyCustomer => a_mail_that_is_given_up(&world, saga.name).await,
             undo @ (SagaStep::ReleaseStock | SagaStep::VoidPayment | SagaStep::CloseOrder) => {
                 panic!("{} is no step", undo.name())
             }
@@ -101,6 +101,28 @@ async fn money_that_does_not_go_back(world: &World) {
     assert_eq!(world.mail().await.template, Template::OrderRefunded);
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 2 * PRICE));
+}
+
+/// The order stands, and an operator can have its customer told after all.
+async fn a_mail_that_is_given_up(world: &World, order_id: &str) {
+    world.post(order_id, &[("untracked", 1)]).await;
+    assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+    world.eventually_nothing_waits().await;
+    world.ask(order_id, ship("s-1", None)).await.unwrap();
+    let mail = world.unanswered_mail().await;
+    let reason = "no such mailbox".to_owned();
+    let (id, shipped) = (mail.notification_id, mail.template);
+    world.answer(order_id, NotificationFailed { notification_id: id, template: shipped, reason }).await;
+    world.eventually_has(order_id, "NotificationFailed").await;
+    world.eventually_nothing_waits().await;
+    assert_eq!(world.order(order_id).await.stage(), Stage::Shipped);
+    assert_eq!(money(world, order_id), (false, PRICE, 0));
+
+    world.intervene(order_id, SagaStep::NotifyCustomer, Verb::Retry { payment_token: None }).await;
+    let again = world.mail().await;
+    assert_eq!(again.template, Template::OrderShipped);
+    assert_ne!(again.notification_id, id, "it is another mail");
+    world.eventually_nothing_waits().await;
 }
 
 /// An undo is tried until it is stuck, and is then one operator's word away from the end.

@@ -15,9 +15,10 @@ use domain::{
 };
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, ExecuteError, Metadata, SingleWriter};
+use futures_util::future::join_all;
 use messaging::{
-    CloudEvent, NotificationRequested, NotificationSent, Outgoing, Producer, ProducerSettings, QueueSettings, Queues,
-    Template, queues,
+    CloudEvent, Contract, NotificationRequested, NotificationSent, Outgoing, Producer, ProducerSettings, QueueSettings,
+    Queues, Template, queues,
 };
 use sagas::SagaSettings;
 use serde_json::json;
@@ -264,8 +265,9 @@ impl World {
         error().await.unwrap_or_default()
     }
 
+    /// Waits until the sagas have heard and seen everything and wait for nothing.
     pub(crate) async fn eventually_nothing_waits(&self) {
-        self.hurried(|| async { self.count("select count(*) from saga_work").await == 0 }).await;
+        self.hurried(|| self.is_at_rest()).await;
     }
 
     pub(crate) async fn books(&self) -> Books {
@@ -275,10 +277,7 @@ impl World {
     }
 
     pub(crate) async fn requests_waiting(&self) -> u32 {
-        let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let url = &self.queues.notifications.url;
-        let asked = self.client.get_queue_attributes().queue_url(url).attribute_names(name.clone());
-        asked.send().await.unwrap().attributes().unwrap()[&name].parse().unwrap()
+        messages_in(&self.client, &self.queues.notifications.url).await
     }
 
     /// Waits until the sagas have seen all that happened.
@@ -316,12 +315,14 @@ impl World {
         }
     }
 
-    /// Whether the sagas have seen everything and wait for nothing, and nothing is on its way to them.
+    /// Whether all answers are recorded, and the sagas have seen everything and wait for nothing.
     async fn is_at_rest(&self) -> bool {
         let busy = "select (select count(*) from saga_work)
                          + (select 16 - count(*) from subscription_partitions
-                             where subscription = 'order_fulfilment' and position >= (select max(global_position) from events))";
-        self.count(busy).await == 0 && self.requests_waiting().await == 0
+                             where subscription = 'order_fulfilment'
+                               and position >= (select max(global_position) from events))";
+        // What comes of an answer is there when it is gone.
+        messages_in(&self.client, &self.queues.replies.url).await == 0 && self.count(busy).await == 0
     }
 
     /// So many of them, once they have been asked for.
@@ -332,30 +333,50 @@ impl World {
 
     /// The same for so many, each of which is another mail.
     pub(crate) async fn mails(&self, count: usize) -> Vec<NotificationRequested> {
-        let url = &self.queues.notifications.url;
-        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
         let (mut mails, mut known) = (Vec::new(), BTreeSet::new());
         while mails.len() < count {
-            let receive = self.client.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(20);
-            let received = tokio::time::timeout(PATIENCE, receive.send()).await.unwrap().unwrap();
-            assert!(!received.messages().is_empty(), "{} of {count} requests came", mails.len());
-            for message in received.messages() {
-                let receipt = message.receipt_handle().unwrap();
-                self.client.delete_message().queue_url(url).receipt_handle(receipt).send().await.unwrap();
-                let request: CloudEvent<NotificationRequested> = CloudEvent::parse(message.body().unwrap()).unwrap();
+            let requests = self.requests().await;
+            join_all(requests.iter().map(|request| {
                 let sent = NotificationSent {
-                    notification_id: request.data.notification_id,
-                    template: request.data.template,
+                    notification_id: request.notification_id,
+                    template: request.template,
                     recipient: "customer@example.com".into(),
                     provider_message_id: "m".into(),
                 };
-                let event = CloudEvent::new(&request.subject, Utc.timestamp_opt(0, 0).unwrap(), sent);
-                replies.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
-                assert!(known.insert(request.data.notification_id), "a mail was asked for twice");
-                mails.push(request.data);
-            }
+                self.answer(&request.order_id, sent)
+            }))
+            .await;
+            assert!(requests.iter().all(|mail| known.insert(mail.notification_id)), "a mail was asked for twice");
+            mails.extend(requests);
         }
         mails
+    }
+
+    /// Takes the next request for a mail.
+    pub(crate) async fn unanswered_mail(&self) -> NotificationRequested {
+        self.requests().await.remove(0)
+    }
+
+    /// Takes some requests, at least one.
+    async fn requests(&self) -> Vec<NotificationRequested> {
+        let url = &self.queues.notifications.url;
+        let receive = self.client.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(20);
+        let received = tokio::time::timeout(PATIENCE, receive.send()).await.unwrap().unwrap();
+        assert!(!received.messages().is_empty(), "no request came");
+        join_all(received.messages().iter().map(|message| async {
+            let receipt = message.receipt_handle().unwrap();
+            self.client.delete_message().queue_url(url).receipt_handle(receipt).send().await.unwrap();
+            let request: CloudEvent<NotificationRequested> = CloudEvent::parse(message.body().unwrap()).unwrap();
+            request.data
+        }))
+        .await
+    }
+
+    /// Reports what became of a mail.
+    pub(crate) async fn answer<T: Contract>(&self, order_id: &str, answer: T) {
+        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), answer);
+        replies.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
 
     // What must hold at the end.
@@ -390,4 +411,13 @@ impl World {
         self.store.close().await;
         self.sqs.stop().await;
     }
+}
+
+/// How many messages a queue has, those included that somebody is at work on.
+async fn messages_in(client: &Client, url: &str) -> u32 {
+    let (ready, taken) =
+        (QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
+    let asked = client.get_queue_attributes().queue_url(url).attribute_names(ready).attribute_names(taken);
+    let counted = asked.send().await.unwrap();
+    counted.attributes().unwrap().values().map(|count| count.parse::<u32>().unwrap()).sum()
 }

@@ -180,32 +180,28 @@ fn violated(left: Left, bug: Bug) -> Vec<&'static str> {
 fn until_it_is_promised_or_undone_two_crashes_two_duplicates_and_a_cancellation_leave_nothing_half_done() {
     let left = Left { crashes: 2, duplicates: 2, faults: 1, cancels: 1, ..NOTHING };
     let states = check(&[2, 1], left);
-    println!("{states} states");
-    assert!(states > 1_000, "{states} states");
+    assert!(states > 10_000, "{states} states");
 }
 
 #[test]
 fn an_operator_and_the_clock_leave_nothing_half_done_either() {
     let left = Left { crashes: 1, duplicates: 1, faults: 1, operators: 1, expiries: 1, ..NOTHING };
     let states = check(&[2], left);
-    println!("{states} states");
-    assert!(states > 1_000, "{states} states");
+    assert!(states > 10_000, "{states} states");
 }
 
 #[test]
 fn what_is_shipped_is_paid_once_and_what_comes_back_is_refunded_once() {
     let left = Left { crashes: 1, duplicates: 1, faults: 1, ships: 1, returns: 1, ..NOTHING };
     let states = check(&[2], left);
-    println!("{states} states");
-    assert!(states > 1_000, "{states} states");
+    assert!(states > 10_000, "{states} states");
 }
 
 #[test]
 fn partial_shipments_and_refunds_by_the_way_are_each_paid_once() {
     let left = Left { crashes: 1, faults: 1, ships: 2, refunds: 1, ..NOTHING };
     let states = check(&[2], left);
-    println!("{states} states");
-    assert!(states > 1_000, "{states} states");
+    assert!(states > 10_000, "{states} states");
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
     match luck {
         Luck::Good => {
             let answered = world.provider.take(&call);
-            for command in answer(&order, &call, answered) {
+            for command in answer(&order, &call, &answered) {
                 if visit.take(command).is_err() {
                     return Some(false);
                 }
@@ -186,7 +186,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
             if !world.provider.decline(key) {
                 return None;
             }
-            for command in answer(&order, &call, Err(Refused)) {
+            for command in answer(&order, &call, &Err(Refused)) {
                 let _ = visit.take(command);
             }
             Some(true)
@@ -243,7 +243,7 @@ fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) ->
 }
 
 /// What is recorded of an answer.
-pub(crate) fn answer(order: &PlacedOrder, call: &Call, answered: Result<(), Refused>) -> Vec<OrderCommand> {
+pub(crate) fn answer(order: &PlacedOrder, call: &Call, answered: &Result<(), Refused>) -> Vec<OrderCommand> {
     let is_done = answered.is_ok();
     match call {
         Call::Authorize { key, amount_minor } if is_done => {

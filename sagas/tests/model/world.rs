@@ -184,7 +184,7 @@ impl World {
                 let answered = world.provider.take(&call);
                 // As `payment::record` does: on the order as it is now, and not if it has gone another way.
                 if !is_orphan && world.order.order.payment.replaced == replaced {
-                    for command in visit::answer(&world.order.order, &call, answered) {
+                    for command in visit::answer(&world.order.order, &call, &answered) {
                         let _ = world.record(command);
                     }
                 }
