@@ -50,6 +50,12 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
     Ok(if findings.count() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What is wrong with a database, in words: the first findings. For whoever has just put load on it.
+pub(crate) async fn findings(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    let (_, findings) = verify(pool).await?;
+    Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
+}
+
 async fn verify(pool: &PgPool) -> Result<(Totals, Findings), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
@@ -126,4 +132,3 @@ fn as_json(totals: &Totals, findings: &Findings) -> serde_json::Value {
         "findingsInAll": findings.count(),
     })
 }
-
