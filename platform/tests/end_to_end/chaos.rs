@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use testkit::eventually;
 use tokio::sync::watch;
 
 use crate::support::{Client, NoAnswer, Ordo, Stage, TOKENS, at_rest, order_of};
@@ -17,9 +18,9 @@ use crate::support::{Client, NoAnswer, Ordo, Stage, TOKENS, at_rest, order_of};
 const ORDERS: usize = 200;
 const KILLS: usize = 10;
 const SEED: usize = 11;
-const CLIENTS: usize = 8;
-/// How long a role lives.
-const LIFE_MS: std::ops::Range<u64> = 50..600;
+const CLIENTS: usize = 16;
+/// How long after an order's turn a role dies.
+const LATER_MS: std::ops::Range<u64> = 0..300;
 /// How long it may take after the last kill until nothing is under way.
 const BOUND: Duration = Duration::from_secs(60);
 const ROLES: [&str; 3] = ["command-api,projections", "sagas", "notification"];
@@ -40,7 +41,7 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     let mut roles = join_all(ROLES.map(|role| stage.serve(role))).await;
     for (sku, units) in SKUS {
         if let Some(units) = units {
-            roles[0].client().receive(sku, units).await;
+            roles[0].client().receive(sku, (units * orders).div_ceil(100)).await;
         }
     }
 
@@ -49,8 +50,11 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     let shop = Arc::new(Shop { api: address, next: AtomicUsize::new(0), orders });
     let lives = (0..CLIENTS).map(|nth| tokio::spawn(Arc::clone(&shop).run(seed + 1 + nth as u64)));
     let lives: Vec<_> = lives.collect();
-    for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(random.random_range(LIFE_MS))).await;
+    for kill in 1..=kills {
+        // Spread over the orders, the last one when all are there.
+        let posted = || async { shop.next.load(Ordering::Relaxed) >= orders * kill / kills };
+        eventually(Duration::from_secs(600), posted).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(LATER_MS))).await;
         let nth = random.random_range(0..ROLES.len());
         roles[nth].kill().await;
         roles[nth] = stage.serve(ROLES[nth]).await;
@@ -100,7 +104,24 @@ impl Shop {
                 lines.push((SKUS[1].0, 1));
             }
             assert_eq!(self.ask("/orders", &order_of(&id, token, &lines)).await, 201);
+            if random.random_bool(0.7) {
+                self.wait_for(&id).await;
+            }
             self.look_after(&id, &mut random).await;
+        }
+    }
+
+    /// Waits until the order is decided, but not for long.
+    async fn wait_for(&self, id: &str) {
+        for _ in 0..20 {
+            let client = Client::new(&self.api.borrow());
+            if let Ok(answer) = client.try_get(&format!("/orders/{id}")).await
+                && answer.status == 200
+                && answer.json()["status"] != "pending"
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

@@ -78,7 +78,7 @@ async fn orders_wait_while_the_payment_provider_is_away_and_nobody_pays_twice() 
 
     // When it is back, but does what it is asked and says nothing, then answers.
     let stripe = Stripe::start(nowhere).await;
-    eventually(PATIENCE, || async { stripe.payments().len() >= ORDERS / 4 }).await;
+    eventually(PATIENCE, || async { !stripe.payments().is_empty() }).await;
     stripe.is_well();
 
     // Then each is confirmed, and authorized once.

@@ -202,6 +202,7 @@ async fn whatever_does_not_agree_is_found() {
 async fn it_says_in_words_what_is_wrong_and_fails() {
     let database = testkit::durable_database().await;
     let settings = [("DATABASE_URL", database.url())];
+    assert_eq!(run(&["migrate"], &settings).await.code, 0);
     let fine = run(&["verify"], &settings).await;
     assert_eq!((fine.code, fine.err.as_str()), (0, ""));
     assert!(fine.out.ends_with("\nok: everything agrees\n"), "{}", fine.out);

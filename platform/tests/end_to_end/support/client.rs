@@ -49,6 +49,11 @@ impl Client {
         self.ask(Method::GET, path).await
     }
 
+    /// Asks a server that may not be there.
+    pub(crate) async fn try_get(&self, path: &str) -> Result<Answer, NoAnswer> {
+        self.send(Request::get(self.uri(path)), Body::empty()).await
+    }
+
     /// Asks without a body.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
         self.send(Request::builder().method(method).uri(self.uri(path)), Body::empty()).await.unwrap()
