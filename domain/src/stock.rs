@@ -6,10 +6,9 @@
 mod event;
 mod posted;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 pub use event::{ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived};
@@ -99,8 +98,9 @@ pub struct TrackedStock {
     pub reserved: i64,
     /// How many have shipped since it is tracked.
     pub sold: i64,
-    /// What is set aside for whom. A reservation of which nothing is left is gone.
-    pub reservations: BTreeMap<OrderId, Reservation>,
+    /// What is set aside for whom. A reservation of which nothing is left is gone. Clones share what they have in common: whoever
+    /// decides many commands at once works on a copy.
+    pub reservations: OrdMap<OrderId, Reservation>,
 }
 
 /// What is set aside for an order.

@@ -1,5 +1,4 @@
 //! The README says when what can be asked of an order.
-#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::fmt::Write as _;
 

@@ -112,6 +112,11 @@ async fn mails_are_listed_newest_first_until_they_are_deleted() {
     assert_eq!(brief, json!([{ "id": newest.id, "to": ["ann@example.com"], "subject": "third" }]));
     assert_eq!(inbox.messages()[0].subject, "third");
 
+    assert_eq!(subjects(&get_json(&inbox, "/messages?after=1").await), ["second", "third"]);
+    let next = get_json(&inbox, "/messages?brief=true&after=1&limit=1").await;
+    assert_eq!((&next[0]["number"], &next[0]["subject"]), (&json!(2), &json!("second")));
+    assert_eq!(get_json(&inbox, "/messages?brief=true&after=3").await, json!([]));
+
     assert_eq!(request(&inbox, "DELETE", "/messages", b"").await.0, 204);
     assert_eq!(get_json(&inbox, "/messages").await, json!([]));
     assert_eq!(get_json(&inbox, "/health").await, json!({ "status": "ok", "accepted": 3, "kept": 0 }));

@@ -58,6 +58,11 @@ pub trait Subscriber: Send {
     /// Its name, under which its checkpoints are kept. Copies have the same.
     fn name(&self) -> &str;
 
+    /// The kind of streams it follows; `None`: all. It passes the others without being handed their events.
+    fn follows(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Takes the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What
     /// it writes through the transaction commits together with the checkpoint; any other effect may happen again after a
     /// crash or an error. The error says what becomes of the events.
@@ -225,8 +230,9 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// The events from the lowest position of the held partitions on; `None`: there are none. Nothing was begun, so a
     /// connection that was lost in the meantime costs no more than another try.
     async fn read(&mut self) -> Result<Option<Batch>, StepError> {
+        let follows = self.subscriber.follows();
         if let Some(kept) = &mut self.connection {
-            match Batch::read(kept, &self.leases, self.limit).await {
+            match Batch::read(kept, &self.leases, follows, self.limit).await {
                 Err(sqlx::Error::Io(_)) => self.recover(),
                 read => return Ok(read?),
             }
@@ -234,7 +240,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         // The leases have to know it.
         self.settle().await?;
         let fresh = connection(&mut self.connection, self.store).await?;
-        Ok(Batch::read(fresh, &self.leases, self.limit).await?)
+        Ok(Batch::read(fresh, &self.leases, follows, self.limit).await?)
     }
 
     /// The usual way: all events at once.

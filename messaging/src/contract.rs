@@ -44,6 +44,9 @@ pub struct NotificationRequested {
     /// What the customer gets back, as a decimal: of a refund, and of a cancelled order that had been charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_amount: Option<String>,
+    /// Whether it is to be tried although it was recorded as failed for good: an operator has asked for it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_failed: bool,
 }
 
 /// What a customer can follow a shipment by.

@@ -52,6 +52,8 @@ pub(crate) struct Record {
     pub(crate) recipient: Option<String>,
     /// How often the request has been received.
     pub(crate) attempts: u32,
+    /// Whether a failure that was recorded is to be forgotten. A mail that was sent never is sent again.
+    pub(crate) retry_failed: bool,
 }
 
 /// Why a delivery could not be claimed or recorded.
@@ -95,8 +97,9 @@ impl Deliveries {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
-                    Found::Decided(outcome) => return Ok(Claim::Decided(outcome)),
-                    Found::Free(held) => {
+                    Found::Decided(outcome @ Outcome::Sent { .. }, _) => return Ok(Claim::Decided(outcome)),
+                    Found::Decided(outcome, _) if !record.retry_failed => return Ok(Claim::Decided(outcome)),
+                    Found::Decided(_, held) | Found::Free(held) => {
                         let (records, record) = (self.records.clone(), record.clone());
                         return Ok(Claim::Open(Delivery { held, records, record }));
                     }
@@ -151,6 +154,63 @@ impl From<Row> for Outcome {
             }
         } else {
             Self::Failed { reason: row.reason.unwrap_or_default() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_outcome_that_cannot_be_recorded_keeps_no_other_from_it() {
+        let database = testkit::database().await;
+        let (deliveries, _claiming) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
+        let [one, other, third] = [1, 2, 3].map(record);
+        let (one, other) = (open(&deliveries, &one).await, open(&deliveries, &other).await);
+
+        // Postgres has no text with a NUL in it.
+        let (bad, good) = tokio::join!(one.failed("\0".into()), other.sent("ada@example.com", "m-1".into()));
+
+        assert!(matches!(bad, Err(DeliveryError::Write { .. })), "{bad:?}");
+        assert!(matches!(good, Ok(Outcome::Sent { .. })), "{good:?}");
+        open(&deliveries, &record(1)).await.failed("undecided until now".into()).await.unwrap();
+        open(&deliveries, &third).await.failed("after it".into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_stays_sent_whatever_is_recorded_later() {
+        let database = testkit::database().await;
+        let (ours, _) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
+        let (theirs, _) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
+        let ours_open = open(&ours, &record(1)).await;
+        // The claim is lost, and another process has it.
+        let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1";
+        sqlx::query(ending).execute(database.pool()).await.unwrap();
+        open(&theirs, &record(1)).await.sent("ada@example.com", "m-1".into()).await.unwrap();
+
+        ours_open.failed("refused".into()).await.unwrap();
+
+        let Claim::Decided(outcome) = ours.claim(&record(1)).await.unwrap() else { panic!("it is decided") };
+        let sent = Outcome::Sent { recipient: "ada@example.com".into(), provider_message_id: "m-1".into() };
+        assert_eq!(outcome, sent);
+    }
+
+    async fn open(deliveries: &Deliveries, record: &Record) -> Delivery {
+        match deliveries.claim(record).await.unwrap() {
+            Claim::Open(delivery) => delivery,
+            Claim::Decided(outcome) => panic!("it is decided: {outcome:?}"),
+        }
+    }
+
+    fn record(nth: u128) -> Record {
+        Record {
+            notification_id: Uuid::from_u128(nth << 64),
+            order_id: "o-1".into(),
+            template: Template::OrderConfirmed,
+            recipient: Some("ada@example.com".into()),
+            attempts: 1,
+            retry_failed: false,
         }
     }
 }

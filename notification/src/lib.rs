@@ -30,6 +30,8 @@ mod ses;
 mod settings;
 mod worker;
 
+use std::time::Duration;
+
 use aws_sdk_sqs::Client as SqsClient;
 use messaging::{Consumer, InvalidSettings, JoinedProducer, Producer, Queues};
 use sqlx::PgPool;
@@ -44,6 +46,9 @@ pub use settings::NotificationSettings;
 
 /// How many database connections it uses at once: one for all claims, the others for records.
 pub const CONNECTIONS: usize = 1 + delivery::COMMITS;
+
+/// How long the last claims may take to be let go at the end.
+const LAST_CLAIMS: Duration = Duration::from_secs(1);
 
 /// What notification works with.
 #[derive(Debug, Clone)]
@@ -73,7 +78,7 @@ pub async fn run(
     let ses = Ses::new(&ses, settings.send_timeout);
     let answers = JoinedProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
     consumer.run(Worker::new(deliveries, ses, answers, addresses, &settings), cancel).await;
-    // Nobody has to wait for a claim of ours any more. It fails only if the runtime is going down.
-    let _ = letting_go.await;
+    // So that nobody has to wait for a claim of ours. If an outcome is still being recorded, its claim goes with the process.
+    let _ = tokio::time::timeout(LAST_CLAIMS, letting_go).await;
     Ok(())
 }

@@ -64,6 +64,7 @@ impl Worker {
             template: request.template,
             recipient: mail.as_ref().ok().map(|mail| mail.to.as_str().to_owned()),
             attempts: message.receive_count,
+            retry_failed: request.retry_failed,
         };
         loop {
             // Waiting for the turn holds no claim.

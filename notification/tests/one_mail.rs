@@ -146,6 +146,30 @@ async fn a_mail_that_failed_is_not_tried_again_when_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_mail_that_failed_is_tried_again_when_an_operator_asks_for_it_and_one_that_was_sent_never() {
+    let stage = Stage::new().await;
+    stage.ses.next(1, Response::Reject);
+    let _worker = stage.worker(quick());
+    let once_more = |attempt| NotificationRequested {
+        retry_failed: true,
+        recipient: Some("bob@example.com".into()),
+        ..request(attempt)
+    };
+
+    stage.ask(&request(1)).await;
+    stage.answers(1).await;
+    stage.ask(&once_more(2)).await;
+    let again = stage.answers(1).await.remove(0);
+    stage.ask(&once_more(3)).await;
+    let never = stage.answers(1).await.remove(0);
+
+    assert!(matches!(again.data, NotificationAnswer::Sent(_)), "{again:?}");
+    assert_eq!(never.data, again.data);
+    assert_eq!((stage.ses.requests(), stage.ses.accepted()), (2, 1));
+    assert_eq!(stage.record().await, ("sent".into(), Some("bob@example.com".into()), None, 1));
+}
+
+#[tokio::test]
 async fn a_broken_mail_service_is_asked_once_per_attempt_and_again_later() {
     let stage = Stage::new().await;
     stage.ses.next(2, Response::Break);
@@ -365,6 +389,7 @@ fn request(attempt: u32) -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        retry_failed: false,
     }
 }
 

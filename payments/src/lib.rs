@@ -7,8 +7,8 @@
 
 mod gateway;
 mod guarded;
-mod sandbox;
-mod stripe;
+pub mod sandbox;
+pub mod stripe;
 
 pub use gateway::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 pub use guarded::{BreakerSettings, BreakerState, Guarded, Metrics};

@@ -95,7 +95,7 @@ impl PaymentGateway for Stripe {
             form.push(("final_capture", "false"));
         }
         let answer: Intent = self.connection.post(&path, &request.key, &form).await?;
-        Ok(Captured { reference: answer.latest_charge.unwrap_or(answer.id) })
+        Ok(Captured { reference: answer.latest_charge.map_or(answer.id, Expandable::into_id) })
     }
 
     async fn void(&self, request: &Void) -> Result<(), PaymentError> {
@@ -150,8 +150,24 @@ fn intent(reference: &str) -> Result<String, PaymentError> {
 struct Intent {
     id: String,
     status: String,
-    latest_charge: Option<String>,
+    latest_charge: Option<Expandable>,
     last_payment_error: Option<LastError>,
+}
+
+/// Stripe names other objects by id, or shows them whole.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Expandable {
+    Id(String),
+    Whole { id: String },
+}
+
+impl Expandable {
+    fn into_id(self) -> String {
+        match self {
+            Self::Id(id) | Self::Whole { id } => id,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -58,7 +58,7 @@ async fn localstripe_lets_go_once_and_captures_nothing_after_that() {
 #[ignore = "needs localstripe, and its address in ORDO_TEST_STRIPE: http://127.0.0.1:8420"]
 async fn localstripe_declines_and_refuses() {
     let stripe = stripe();
-    let declined = stripe.authorize(&authorization("order-3", "pm_card_visa_chargeDeclined")).await.unwrap_err();
+    let declined = stripe.authorize(&authorization("order-3", "pm_card_chargeCustomerFail")).await.unwrap_err();
     assert!(matches!(&declined, PaymentError::Declined { code, .. } if code == "card_declined"), "{declined:?}");
     let payment = stripe.authorize(&authorization("order-4", "pm_card_visa")).await.unwrap().reference;
     let too_much = stripe.capture(&capture(&payment, 13_000)).await.unwrap_err();

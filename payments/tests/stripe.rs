@@ -77,6 +77,22 @@ async fn a_void_cancels_the_intent_and_is_done_if_nothing_is_held_any_more() {
 }
 
 #[tokio::test]
+async fn an_authorization_that_nobody_knows_of_is_asked_for_under_its_key_and_cancelled() {
+    let fake = Fake::start(&[(200, INTENT), (200, INTENT)]).await;
+    fake.stripe.abandon(&authorization()).await.unwrap();
+    let [asked, cancelled] = fake.asked().try_into().unwrap();
+    assert_eq!(
+        (asked.line.as_str(), &asked.headers["idempotency-key"]),
+        ("POST /v1/payment_intents", &"order-1:authorize".parse().unwrap())
+    );
+    assert_eq!(cancelled.line, "POST /v1/payment_intents/pi_1/cancel");
+
+    let declining = Fake::start(&[(402, r#"{"error": {"type": "card_error", "code": "card_declined"}}"#)]).await;
+    declining.stripe.abandon(&authorization()).await.unwrap();
+    assert_eq!(declining.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_refund_that_failed_is_declined_and_one_that_is_pending_is_made() {
     let answers = [
         (200, r#"{"id": "re_1", "status": "pending"}"#),
@@ -127,9 +143,8 @@ async fn every_answer_says_what_may_be_done_about_it() {
 #[tokio::test]
 async fn a_decline_is_named_as_precisely_as_stripe_does_and_a_refusal_tells_all() {
     let card = r#"{"error": {"code": "card_declined", "decline_code": "insufficient_funds", "message": "No funds."}}"#;
-    let fake =
-        Fake::start(&[(402, card), (400, r#"{"error": {"code": "amount_too_small", "message": "Too small."}}"#)]);
-    let fake = fake.await;
+    let too_small = r#"{"error": {"code": "amount_too_small", "message": "Too small."}}"#;
+    let fake = Fake::start(&[(402, card), (400, too_small)]).await;
     let declined = PaymentError::Declined { code: "insufficient_funds".to_owned(), message: "No funds.".to_owned() };
     assert_eq!(fake.stripe.authorize(&authorization()).await, Err(declined));
     let reason = "Stripe answered 400, amount_too_small, Too small. (req_1)".to_owned();
@@ -148,7 +163,8 @@ async fn without_a_connection_nothing_happened() {
 async fn a_connection_that_breaks_after_the_request_leaves_its_outcome_unknown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stripe = stripe_at(&format!("http://{}", listener.local_addr().unwrap()));
-    let (answer, ()) = tokio::join!(stripe.authorize(&authorization_with("pm_card_visa")), async {
+    let request = authorization();
+    let (answer, ()) = tokio::join!(stripe.authorize(&request), async {
         let (mut connection, _) = listener.accept().await.unwrap();
         let read = connection.read(&mut [0; 16]).await.unwrap();
         assert!(read > 0);
@@ -182,16 +198,12 @@ fn kind_of(error: &PaymentError) -> &'static str {
 }
 
 fn authorization() -> Authorization {
-    authorization_with("pm_card_visa")
-}
-
-fn authorization_with(token: &str) -> Authorization {
     Authorization {
         key: "order-1:authorize".to_owned(),
         order_id: "order-1".to_owned(),
         amount_minor: 12_999,
         currency: "USD".to_owned(),
-        token: Some(token.to_owned()),
+        token: Some("pm_card_visa".to_owned()),
     }
 }
 

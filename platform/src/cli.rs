@@ -12,7 +12,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
-use crate::{bench, client, config, demo, dlq, http, migrate, replay, serve, subscriptions, telemetry, up, verify};
+use crate::{
+    bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up, verify,
+};
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -43,6 +45,9 @@ enum Command {
     /// Show the messages that could not be handled, change them, send them again
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Show how far the sagas of orders are and where they are stuck, and repair it
+    #[command(subcommand)]
+    Saga(saga::Saga),
     /// Check that events, stock, money, sagas and mails agree; exit code 1 if they do not
     Verify(Verify),
     /// Measure how fast the platform is, side by side with others
@@ -242,6 +247,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
+        Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,
         Command::Verify(args) => return verify::run(&load(sources(file))?.settings, &args).await,
         Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),

@@ -11,6 +11,8 @@ use messaging::{DeadLetters, Origin};
 use crate::settings::Settings;
 use crate::{aws, migrate};
 
+pub(crate) use words::harmless;
+
 pub use args::{Changes, Dlq, Edit, List, Redrive, Which};
 
 /// Does what was asked for, on the queues in the settings. Needs no database.

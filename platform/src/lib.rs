@@ -19,6 +19,7 @@ pub mod output;
 pub mod payment;
 pub mod replay;
 pub mod roles;
+pub mod saga;
 pub mod serve;
 pub mod settings;
 pub mod shutdown;

@@ -1,7 +1,8 @@
 //! `GET /metrics`: what this process counts, in the OpenMetrics text format that Prometheus scrapes.
 //!
-//! Requests are counted by route, method and status where the router knows the route; the event store counts its own
-//! work; how far subscriptions are behind is asked of the database when somebody wants to know.
+//! Requests are counted by route, method and status where the router knows the route; the event store, the sagas and the guard
+//! before the payment provider count their own work; how far subscriptions are behind and how many sagas wait is asked of the
+//! database when somebody wants to know.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,24 +30,29 @@ use tower::{Layer, Service};
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long the database may take to say how far subscriptions are; below the time-outs of usual scrapers.
+/// How long the database may take to say how far subscriptions are and what waits; below the time-outs of usual scrapers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts the requests to `routes` and adds the route that shows all figures.
-pub fn measured(routes: Router, store: &EventStore) -> Router {
+pub fn measured(routes: Router, store: &EventStore, sagas: &sagas::Metrics, payments: &payments::Metrics) -> Router {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
+    sagas.register(&mut registry);
+    payments.register(&mut registry);
     let requests = Requests::registered(&mut registry);
-    let figures = Figures { log: LogFigures::registered(&mut registry), registry, store: store.clone() };
+    let figures =
+        Figures { log: LogFigures::registered(&mut registry), registry, store: store.clone(), sagas: sagas.clone() };
     let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
     routes.layer(requests).merge(shown)
 }
 
 async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> {
-    let asked = tokio::time::timeout(PATIENCE, figures.log.ask(figures.store.pool())).await;
+    let pool = figures.store.pool();
+    let asked = async { figures.log.ask(pool).await.and(figures.sagas.ask(pool).await) };
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
     // What this process counts is worth showing above all when the database is away.
     if let Ok(Err(error)) = &asked {
-        tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions is not known");
+        tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions and what waits is not known");
     }
     figures.store.measure_queue();
     figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
@@ -59,6 +65,7 @@ struct Figures {
     registry: Registry,
     log: LogFigures,
     store: EventStore,
+    sagas: sagas::Metrics,
 }
 
 /// How far subscriptions are behind the log, and for how long one transaction has been holding the log's tail. Asked of the
@@ -87,7 +94,11 @@ impl LogFigures {
         };
         let Self { lag_known, lag_events, lag_seconds, parked, tail_held } = &figures;
         let subscriptions = registry.sub_registry_with_prefix("subscription");
-        subscriptions.register("lag_known", "1: the lags are current; 0: the database did not say", lag_known.clone());
+        subscriptions.register(
+            "lag_known",
+            "1: the lags and what waits are current; 0: the database did not say",
+            lag_known.clone(),
+        );
         subscriptions.register("lag_events", "Events it has yet to come to", lag_events.clone());
         let waiting = "For how long the first of them has been there";
         subscriptions.register_with_unit("lag", waiting, Unit::Seconds, lag_seconds.clone());

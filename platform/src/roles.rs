@@ -61,6 +61,7 @@ pub async fn start(
     // Whoever decides about units in this process takes turns on the same SKUs, and remembers them together.
     let stock = SingleWriter::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
+    let figures = sagas::Metrics::default();
     let mut running = Running { tasks: JoinSet::new(), stop };
     let mut routes = Router::new();
     for role in roles {
@@ -68,12 +69,12 @@ pub async fn start(
         match role {
             Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
-                routes = routes.merge(projections::routes(store.clone()));
+                routes = routes.merge(projections::routes(store.clone())).merge(sagas::routes(store.clone()));
                 running.spawn("projections", projections::run(store.clone(), stop));
             }
             Role::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
-                running.spawn("sagas", sagas::run(sagas, stop));
+                running.spawn("sagas", sagas::run_measured(sagas, figures.clone(), stop));
             }
             Role::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;
@@ -90,7 +91,7 @@ pub async fn start(
         .nest("/v1", routes.clone())
         .merge(routes)
         .merge(health::routes(vec![Check::database(connections.database.clone()), writing(store.clone())]));
-    let routes = metrics::measured(routes, &store);
+    let routes = metrics::measured(routes, &store, &figures, payments.metrics());
     running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
@@ -148,7 +149,8 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
     let needs = |role: &Role| match role {
-        Role::CommandApi => 1,
+        // Orders need none of their own; two turns on SKUs and a look at what is known.
+        Role::CommandApi => 3,
         // A batch each, and beside them a lease that is renewed and a few reads.
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch and what is due, each reading streams or on its turn with a SKU meanwhile, an answer, a lease that is renewed,

@@ -196,6 +196,8 @@ fn read(table: &mut Reading) -> Settings {
                 "ORDO_NOTIFICATIONS_CONCURRENCY",
                 "ORDO_NOTIFICATIONS_MAX_ATTEMPTS",
             ],
+            // A mail is mostly waited for: for its claim, SES, its record and the queue. A crash doubles so many at the most.
+            64,
         ),
         replies: consumer(
             table,
@@ -207,6 +209,7 @@ fn read(table: &mut Reading) -> Settings {
                 "ORDO_REPLIES_CONCURRENCY",
                 "ORDO_REPLIES_MAX_ATTEMPTS",
             ],
+            16,
         ),
         payment: payment::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
@@ -220,7 +223,7 @@ fn read(table: &mut Reading) -> Settings {
 }
 
 /// What can be set for each queue, under that queue's names.
-fn consumer(table: &mut Reading, names: [&'static str; 6]) -> Consumer {
+fn consumer(table: &mut Reading, names: [&'static str; 6], at_once: usize) -> Consumer {
     let [batch_size, wait_seconds, visibility_timeout, error_backoff, concurrency, max_attempts] = names;
     let (half_a_minute, twelve_hours) = (Duration::from_secs(30), 43_200);
     Consumer {
@@ -238,7 +241,7 @@ fn consumer(table: &mut Reading, names: [&'static str; 6]) -> Consumer {
             &seconds(1..=300),
             "The longest wait between receive calls while they fail",
         ),
-        concurrency: table.value(concurrency, 16, &whole(1..=1000), "Messages handled at the same time"),
+        concurrency: table.value(concurrency, at_once, &whole(1..=1000), "Messages handled at the same time"),
         max_attempts: table.value(
             max_attempts,
             5,

@@ -95,6 +95,16 @@ impl Projection {
     }
 }
 
+impl Follows {
+    /// The kind of their streams.
+    pub(crate) fn stream_type(&self) -> &'static str {
+        match self {
+            Self::Orders(_) => Order::TYPE,
+            Self::Stock(_) => Stock::TYPE,
+        }
+    }
+}
+
 impl<A: Aggregate> Fold<A> {
     async fn over(
         &self,

@@ -25,6 +25,10 @@ impl Subscriber for Runner {
         self.projection.name
     }
 
+    fn follows(&self) -> Option<&'static str> {
+        Some(self.projection.follows.stream_type())
+    }
+
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         let changed = self.projection.fold_over(&self.table, transaction, events).await?;
         self.table.put(transaction, &changed).await?;

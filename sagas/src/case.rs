@@ -4,7 +4,7 @@
 //! it, and at the end. Should others have changed the order meanwhile, it is decided once more on what it is then.
 
 use chrono::{DateTime, Utc};
-use domain::{MailTemplate, Order, OrderCommand, OrderEvent, PlacedOrder, Refusal, SagaStep, Verb};
+use domain::{MailTemplate, Order, OrderCommand, OrderEvent, PaymentToken, PlacedOrder, Refusal, SagaStep, Verb};
 use event_store::{DecodeError, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend};
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) version: i64,
     /// What mails may be about, of what is stored.
     pub(crate) happened: Vec<Happened>,
+    /// The means of payment that operators have replaced by others, in order, by what is stored.
+    pub(crate) replaced: Vec<Option<PaymentToken>>,
     /// How often this step's request has gone out already.
     pub(crate) sent: u32,
     /// Who does this, and because of what.
@@ -47,19 +49,26 @@ pub(crate) enum What {
 
 impl Case {
     /// The order of a stream, from all its events; `None`: there is none.
-    pub(crate) fn open(events: &[StoredEvent]) -> Result<Option<Self>, DecodeError> {
-        let (mut order, mut happened) = (Order::Absent, Vec::new());
+    pub(crate) fn open<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Option<Self>, DecodeError> {
+        let (mut order, mut happened, mut replaced, mut last) = (Order::Absent, Vec::new(), Vec::new(), None);
         for stored in events {
+            last = Some(stored);
             let event = stored.decode::<Order>()?;
             happened.extend(Happened::of(stored.event_id, &event));
+            if let (Order::Placed(order), OrderEvent::OperatorIntervened(it)) = (&order, &event)
+                && let Verb::Retry { payment_token: Some(_) } = it.verb
+            {
+                replaced.push(order.payment.token.clone());
+            }
             domain::evolve(&mut order, event);
         }
-        let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
+        let (Order::Placed(order), Some(last)) = (order, last) else { return Ok(None) };
         Ok(Some(Self {
             order_id: last.stream_id.clone(),
             order: *order,
             version: last.version,
             happened,
+            replaced,
             sent: 0,
             metadata: Metadata::caused_by(last, crate::SAGAS[0].name),
             now: last.recorded_at,
@@ -122,18 +131,15 @@ impl Case {
     }
 
     /// Looks at what others have made of the order, and decides once more on that. What is refused now has been overtaken.
-    pub(crate) fn reopened(self, events: &[StoredEvent]) -> Result<Self, (Self, StepError)> {
-        match Self::open(events) {
-            Ok(Some(mut case)) => {
-                (case.sent, case.metadata, case.now) = (self.sent, self.metadata, self.now);
-                for command in self.commands {
-                    let _ = case.take(command);
-                }
-                Ok(case)
-            }
-            Ok(None) => Err((self, StepError::Failed("the order is not there any more".to_owned()))),
-            Err(error) => Err((self, StepError::new(&error))),
+    pub(crate) fn reopen(&mut self, events: &[StoredEvent]) -> Result<(), StepError> {
+        let found = Self::open(events).map_err(|error| StepError::new(&error))?;
+        let mut case = found.ok_or_else(|| StepError::Failed("the order is not there any more".to_owned()))?;
+        (case.sent, case.metadata, case.now) = (self.sent, std::mem::take(&mut self.metadata), self.now);
+        for command in std::mem::take(&mut self.commands) {
+            let _ = case.take(command);
         }
+        *self = case;
+        Ok(())
     }
 }
 

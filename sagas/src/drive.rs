@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use domain::SagaStep;
@@ -49,7 +49,7 @@ pub(crate) async fn drive(
         }
         let mut due: BTreeMap<SagaStep, (Run, Vec<Case>)> = BTreeMap::new();
         for case in active.drain(..) {
-            match what_to_run(saga.next(&case.order, now)) {
+            match what_to_run(&saga.next(&case.order, now)) {
                 Some((step, run)) => due.entry(step).or_insert_with(|| (run, Vec::new())).1.push(case),
                 None => resting.push((case, None)),
             }
@@ -58,7 +58,11 @@ pub(crate) async fn drive(
             for case in &mut cases {
                 case.sent = waits.sent(case, step);
             }
-            for (case, outcome) in run(context, cases).await {
+            let began = Instant::now();
+            let came_to = run(context, cases).await;
+            context.metrics.took(saga, step, began.elapsed());
+            for (case, outcome) in came_to {
+                context.metrics.came_to(saga, step, &outcome);
                 match outcome {
                     Ok(Done::Moved) => active.push(case),
                     outcome => {
@@ -78,7 +82,7 @@ pub(crate) async fn drive(
     waits.rest(resting, notes).await
 }
 
-fn what_to_run(next: Next) -> Option<(SagaStep, Run)> {
+fn what_to_run(next: &Next) -> Option<(SagaStep, Run)> {
     let step = next.step()?;
     Some(match next {
         Next::Do(todo) => (step, todo.run),
@@ -107,6 +111,12 @@ impl Waits<'_> {
         self.waiting.get(&self.key(case)).filter(|waiting| waiting.step == step.name())
     }
 
+    /// Whether the step has been tried for long enough.
+    fn is_over(&self, tried: Option<&Waiting>) -> bool {
+        let waited = tried.and_then(|tried| (self.now - tried.since).to_std().ok());
+        waited.is_some_and(|waited| waited >= self.context.settings.step_deadline)
+    }
+
     fn sent(&self, case: &Case, step: SagaStep) -> u32 {
         self.tried(case, step).map_or(0, |tried| tried.sent)
     }
@@ -116,10 +126,13 @@ impl Waits<'_> {
         let row = match outcome {
             Ok(Done::Moved) => return None,
             Ok(Done::Asked) => Later::answer(key, step, case.sent, settings.answer_deadline),
-            Ok(Done::UnderWay(wait)) => Later::under_way(key, step, wait),
+            Ok(Done::UnderWay(_)) if self.is_over(tried) => {
+                tracing::error!(order_id = case.order_id, step = step.name(), "saga is stuck without an answer");
+                Later::stuck(key, step, tried, "there is no answer".to_owned())
+            }
+            Ok(Done::UnderWay(wait)) => Later::under_way(key, step, tried, wait),
             Err(error) => {
-                let waited = tried.map(|tried| self.now - tried.since).and_then(|waited| waited.to_std().ok());
-                let is_over = waited.is_some_and(|waited| waited >= settings.step_deadline);
+                let is_over = self.is_over(tried);
                 let text = error.to_string();
                 match error {
                     StepError::Failed(_) if !is_over => {
@@ -147,12 +160,13 @@ impl Waits<'_> {
         }
         let mut carried_on = Vec::with_capacity(cases.len());
         for (case, saved) in shelf::save(&self.context.store, &self.context.stock, cases).await {
-            let row = match saved {
-                Ok(()) => rows.remove(&case.order_id),
-                Err(error) => {
-                    let step = self.saga.next(&case.order, self.now).step().unwrap_or(SagaStep::CloseOrder);
-                    self.row(&case, step, Err(error))
-                }
+            let next = self.saga.next(&case.order, self.now).step();
+            let row = match (saved, rows.remove(&case.order_id), next) {
+                (Err(error), _, next) => self.row(&case, next.unwrap_or(SagaStep::CloseOrder), Err(error)),
+                (Ok(()), Some(row), _) => Some(row),
+                // Others changed it while it was stored.
+                (Ok(()), None, Some(next)) => Some(Later::under_way(self.key(&case), next, None, Duration::ZERO)),
+                (Ok(()), None, None) => None,
             };
             match row {
                 Some(row) => notes.later.push(row),

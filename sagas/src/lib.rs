@@ -8,16 +8,20 @@
 //! - `saga`: what a step table is, and what is next in it.
 //! - `case`: an order in work, and what was decided on it; `shelf` stores that, with the units that it is about.
 //! - `drive` carries orders on; `runner` says which: after an event, and when `work` says to look again. `answers` takes what comes back over SQS.
-//! - [`operate`] is for those who look after sagas that are stuck.
+//! - [`report`] says how far an order's sagas are, [`operate`] is for those who look after sagas that are stuck, and [`Metrics`]
+//!   tells them that there are some.
 
 mod answers;
 mod case;
 mod drive;
+mod metrics;
 mod notify_customer;
 pub mod operate;
 pub mod order_fulfilment;
 pub mod order_refunds;
 mod payment;
+pub mod report;
+mod routes;
 mod runner;
 mod saga;
 mod shelf;
@@ -32,6 +36,8 @@ use messaging::{Consumer, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
+pub use metrics::Metrics;
+pub use routes::routes;
 pub use saga::{Kind, Next, Saga, Step, Undo};
 
 /// The sagas of an order, in the order in which they are asked what is to be done.
@@ -84,15 +90,21 @@ pub(crate) struct Context {
     pub(crate) payments: payment::Payments,
     pub(crate) notifications: Producer,
     pub(crate) settings: SagaSettings,
+    pub(crate) metrics: Metrics,
 }
 
 /// Runs the sagas until told to stop.
 pub async fn run(sagas: Sagas, stop: CancellationToken) {
+    run_measured(sagas, Metrics::default(), stop).await;
+}
+
+/// [`run`], counting what happens.
+pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
     let Sagas { store, stock, payments, notifications, answers, settings } = sagas;
     // What was decided is waited for, however many commands of customers are queued.
     let store = store.patient();
     let payments = payment::Payments::new(payments);
-    let context = Context { store: store.clone(), stock, payments, notifications, settings };
+    let context = Context { store: store.clone(), stock, payments, notifications, settings, metrics };
     let runner = runner::Runner::new(context);
     let handler = answers::Answers::new(store.clone());
     tokio::join!(

@@ -157,6 +157,7 @@ impl Mail {
             lines,
             reason,
             shipment: shipment.map(|it| Shipment { carrier: it.carrier.clone(), tracking: it.tracking.clone() }),
+            retry_failed: false,
             refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
         }
     }

@@ -7,21 +7,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::OrderCommand;
+use domain::{OrderCommand, SagaStep};
 use event_store::Metadata;
 use futures_util::future::{BoxFuture, join_all};
 use payments::PaymentGateway;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::case::Case;
 use crate::saga::{Done, Outcome, StepError};
-use crate::{Context, shelf};
+use crate::{Context, shelf, work};
 
 /// How long the orders of a batch wait for each other.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// How many calls are under way at once.
+/// How many calls are under way at once. Whose turn has not come asks again soon.
 const CALLS: usize = 512;
+const SOON: Duration = Duration::from_secs(1);
+/// How often what came of a late call is tried to be noted: the row may only be on its way.
+const NOTES: usize = 5;
 /// Who records an answer that came by itself: not the saga, which therefore looks at the order again.
 const ACTOR: &str = "payments";
 
@@ -50,6 +53,11 @@ impl Payments {
         Self { gateway, calls: Arc::new(Semaphore::new(CALLS)) }
     }
 
+    /// `None`: none has come by then.
+    async fn turn(&self, until: Instant) -> Option<OwnedSemaphorePermit> {
+        timeout_at(until, Arc::clone(&self.calls).acquire_owned()).await.ok()?.ok()
+    }
+
     pub(crate) fn gateway(&self) -> Arc<dyn PaymentGateway> {
         Arc::clone(&self.gateway)
     }
@@ -70,6 +78,7 @@ impl Answer {
 /// Asks for each of the orders what there is to ask. What was decided before is stored first.
 pub(crate) async fn ask(
     context: &Arc<Context>,
+    step: SagaStep,
     cases: Vec<Case>,
     what: impl Fn(&Case) -> Ask + Send,
 ) -> Vec<(Case, Outcome)> {
@@ -81,7 +90,10 @@ pub(crate) async fn ask(
             Err(error) => results.push((case, Err(error))),
             Ok(()) => match what(&case) {
                 Ask::Nothing(answer) => results.push(taken(case, answer)),
-                Ask::Provider(call) => asked.push((start(context, &case, call), case)),
+                Ask::Provider(call) => match context.payments.turn(until).await {
+                    Some(turn) => asked.push((start(context, step, &case, call, turn), case)),
+                    None => results.push((case, Ok(Done::UnderWay(SOON)))),
+                },
             },
         }
     }
@@ -106,31 +118,53 @@ fn taken(mut case: Case, answer: Answer) -> (Case, Outcome) {
 }
 
 /// Has a call made that answers whoever still waits for it, and else records its answer.
-fn start(context: &Arc<Context>, case: &Case, call: BoxFuture<'static, Answer>) -> oneshot::Receiver<Answer> {
+fn start(
+    context: &Arc<Context>,
+    step: SagaStep,
+    case: &Case,
+    call: BoxFuture<'static, Answer>,
+    turn: OwnedSemaphorePermit,
+) -> oneshot::Receiver<Answer> {
     let (answers, answered) = oneshot::channel();
-    let (context, order_id) = (Arc::clone(context), case.order_id.clone());
+    let (context, order_id, replaced) = (Arc::clone(context), case.order_id.clone(), case.replaced.len());
     let metadata = Metadata { actor: Some(ACTOR.to_owned()), ..case.metadata.clone() };
     tokio::spawn(async move {
-        // It is never closed.
-        let Ok(_one_of_many) = Arc::clone(&context.payments.calls).acquire_owned().await else { return };
+        let _turn = turn;
         let Err(late) = answers.send(call.await) else { return };
-        if late.commands.is_empty() {
-            return;
-        }
-        if let Err(error) = record(&context, &order_id, metadata, late.commands).await {
+        let recorded = match late.outcome {
+            Err(error) if late.commands.is_empty() => note(&context, &order_id, step, &error).await,
+            Ok(_) | Err(_) => record(&context, &order_id, replaced, metadata, late.commands).await,
+        };
+        if let Err(error) = recorded {
             tracing::warn!(order_id, %error, "what the payment provider answered is not recorded; it is asked again");
         }
     });
     answered
 }
 
+/// Notes why a call that went on by itself came to nothing.
+async fn note(context: &Context, order_id: &str, step: SagaStep, error: &StepError) -> Result<(), StepError> {
+    for _ in 0..NOTES {
+        let noted = work::note_failure(context.store.pool(), order_id, step, error).await;
+        if noted.map_err(|error| StepError::new(&error))? {
+            break;
+        }
+        tokio::time::sleep(SOON).await;
+    }
+    Ok(())
+}
+
 async fn record(
     context: &Context,
     order_id: &str,
+    replaced: usize,
     metadata: Metadata,
     commands: Vec<OrderCommand>,
 ) -> Result<(), StepError> {
     let Some(mut case) = Case::read(&context.store, order_id).await? else { return Ok(()) };
+    if case.replaced.len() != replaced {
+        return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));
+    }
     case.metadata = metadata;
     for command in commands {
         case.take(command).map_err(|refusal| StepError::new(&refusal))?;

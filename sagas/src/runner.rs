@@ -70,7 +70,7 @@ impl Runner {
             let mut notes = Notes::default();
             let mut cases = Vec::with_capacity(ids.len());
             for order_id in ids {
-                match streams.get(&order_id).map_or(Ok(None), |events| Case::open(events)) {
+                match streams.get(&order_id).map_or(Ok(None), Case::open) {
                     Ok(Some(case)) => cases.push(case),
                     Ok(None) => notes.ended.extend(SAGAS.iter().map(|saga| (saga.name, order_id.clone()))),
                     // One order that can't be read must not keep the deadlines of the others from being met.
@@ -120,6 +120,10 @@ impl Subscriber for Runner {
         SUBSCRIPTION
     }
 
+    fn follows(&self) -> Option<&'static str> {
+        Some(<Order as cqrs_es::Aggregate>::TYPE)
+    }
+
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         let mut streams: BTreeMap<&str, Vec<&StoredEvent>> = BTreeMap::new();
         for event in events.iter().filter(|event| event.is_of::<Order>()) {
@@ -143,8 +147,7 @@ impl Subscriber for Runner {
         let read = if ids.is_empty() { HashMap::new() } else { self.context.store.read_streams::<Order>(&ids).await? };
         let mut cases = Vec::with_capacity(whole.len() + read.len());
         for (_, events) in whole {
-            let events: Vec<StoredEvent> = events.into_iter().cloned().collect();
-            cases.extend(Case::open(&events)?);
+            cases.extend(Case::open(events)?);
         }
         for events in read.values() {
             cases.extend(Case::open(events)?);

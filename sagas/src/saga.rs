@@ -143,7 +143,7 @@ impl Saga {
         if !(self.concerns)(order) {
             return Next::Nothing;
         }
-        if order.stage() == Stage::Undoing && self.steps.iter().any(|step| step.kind == Kind::Pivot) {
+        if order.stage() == Stage::Undoing && self.has_pivot() {
             let undos = self.steps.iter().rev().filter_map(|step| match &step.undo {
                 Undo::By(undo) => Some(undo),
                 Undo::Nothing { .. } => None,
@@ -154,6 +154,11 @@ impl Saga {
             return Next::Expire;
         }
         self.steps.iter().find(|step| (step.is_due)(order)).map_or(Next::Nothing, Next::Do)
+    }
+
+    /// Whether it is the one that undoes orders.
+    pub(crate) fn has_pivot(&self) -> bool {
+        self.steps.iter().any(|step| step.kind == Kind::Pivot)
     }
 }
 

@@ -93,14 +93,12 @@ async fn save_one(store: &EventStore, mut case: Case) -> Saved {
                 return (case, Ok(()));
             }
             Err(AppendError::Conflict) => {
-                let order_id = case.order_id.clone();
-                let reopened = match store.read_stream::<Order>(&order_id).await {
-                    Ok(events) => case.reopened(&events),
-                    Err(error) => Err((case, StepError::new(&error))),
+                let reopened = match store.read_stream::<Order>(&case.order_id).await {
+                    Ok(events) => case.reopen(&events),
+                    Err(error) => Err(StepError::new(&error)),
                 };
-                match reopened {
-                    Ok(reopened) => case = reopened,
-                    Err((case, error)) => return (case, Err(error)),
+                if let Err(error) = reopened {
+                    return (case, Err(error));
                 }
             }
             Err(error) => return (case, Err(StepError::new(&error))),
@@ -214,11 +212,11 @@ async fn reopen(store: &EventStore, cases: Vec<Case>, saved: &mut Vec<Saved>) ->
         }
     };
     let mut left = Vec::with_capacity(cases.len());
-    for case in cases {
+    for mut case in cases {
         let events = streams.get(&case.order_id).map_or(&[][..], Vec::as_slice);
-        match case.reopened(events) {
-            Ok(case) => left.push(case),
-            Err((case, error)) => saved.push((case, Err(error))),
+        match case.reopen(events) {
+            Ok(()) => left.push(case),
+            Err(error) => saved.push((case, Err(error))),
         }
     }
     left

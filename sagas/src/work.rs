@@ -6,7 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::SagaStep;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, PgPool, Row};
+
+use crate::saga::StepError;
 
 /// The most rows looked at in one transaction.
 const BATCH: i64 = 100;
@@ -49,8 +51,9 @@ impl Later {
     }
 
     /// The step is being done, and should be by then.
-    pub(crate) fn under_way(key: Key, step: SagaStep, wait: Duration) -> Self {
-        Self { wait: Some(wait), ..Self::new(key, step) }
+    pub(crate) fn under_way(key: Key, step: SagaStep, tried: Option<&Waiting>, wait: Duration) -> Self {
+        let failures = tried.map_or(0, |tried| tried.failures);
+        Self { wait: Some(wait), failures, ..Self::new(key, step) }
     }
 
     /// The step could not be done, again or for the first time.
@@ -98,7 +101,8 @@ pub(crate) async fn note(transaction: &mut PgConnection, mut rows: Vec<Later>) -
            from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::bigint[], $7::bool[], $8::text[])
                 as row(saga, order_id, step, sent, failures, wait, stuck, last_error)
          on conflict (saga, order_id) do update set (step, sent, failures, due_at, stuck, last_error, since) =
-            (excluded.step, excluded.sent, excluded.failures, excluded.due_at, excluded.stuck, excluded.last_error,
+            (excluded.step, excluded.sent, excluded.failures, excluded.due_at, excluded.stuck,
+             coalesce(excluded.last_error, case when saga_work.step = excluded.step then saga_work.last_error end),
              case when saga_work.step = excluded.step then saga_work.since else excluded.since end)",
     )
     .bind(rows.iter().map(|row| row.saga).collect::<Vec<_>>())
@@ -112,6 +116,32 @@ pub(crate) async fn note(transaction: &mut PgConnection, mut rows: Vec<Later>) -
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+/// Notes that a step whose call went on by itself failed; `false`: there is no such row. It is due when it was, or, if it stays so,
+/// not before an operator says so.
+pub(crate) async fn note_failure(
+    pool: &PgPool,
+    order_id: &str,
+    step: SagaStep,
+    error: &StepError,
+) -> Result<bool, sqlx::Error> {
+    let stuck = match error {
+        StepError::Failed(_) => false,
+        StepError::Stuck(_) => true,
+    };
+    let noted = sqlx::query(
+        "update saga_work
+            set failures = failures + 1, last_error = $3, stuck = $4, due_at = case when $4 then 'infinity' else due_at end
+          where order_id = $1 and step = $2",
+    )
+    .bind(order_id)
+    .bind(step.name())
+    .bind(error.to_string())
+    .bind(stuck)
+    .execute(pool)
+    .await?;
+    Ok(noted.rows_affected() > 0)
 }
 
 /// Removes the rows of sagas that wait for nothing.

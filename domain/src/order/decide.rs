@@ -186,10 +186,10 @@ impl PlacedOrder {
             OrderCommand::RequestRefund(demand) => self.request_refund(demand),
             OrderCommand::AddNote(note) => self.add_note(note),
             OrderCommand::RecordStockReserved(reserved) => {
-                self.settle_stock(StockState::Reserved(reserved.clone()), OrderEvent::StockReserved(reserved))
+                self.settle_stock(&StockState::Reserved(reserved.clone()), OrderEvent::StockReserved(reserved))
             }
             OrderCommand::RecordStockReservationFailed(failed) => {
-                self.settle_stock(StockState::Short, OrderEvent::StockReservationFailed(failed))
+                self.settle_stock(&StockState::Short, OrderEvent::StockReservationFailed(failed))
             }
             OrderCommand::RecordStockReleased(released) => self.release_stock(released),
             OrderCommand::RecordPaymentAuthorized(authorized) => self.authorized(authorized),
@@ -318,10 +318,10 @@ impl PlacedOrder {
         Ok(())
     }
 
-    fn settle_stock(&self, to: StockState, event: OrderEvent) -> Decision {
+    fn settle_stock(&self, to: &StockState, event: OrderEvent) -> Decision {
         match &self.stock {
             StockState::None if self.stage() == Stage::Pending => one(event),
-            stock if std::mem::discriminant(stock) == std::mem::discriminant(&to) => UNCHANGED,
+            stock if std::mem::discriminant(stock) == std::mem::discriminant(to) => UNCHANGED,
             StockState::None
             | StockState::Short
             | StockState::Reserved(_)

@@ -78,6 +78,18 @@ impl Mailbox {
         self.lock().messages.iter().rev().take(limit).cloned().collect()
     }
 
+    /// The mails that came after the first `number` of all that were ever accepted, as far as they are kept: oldest first, each with
+    /// its own number, as many as asked for at most.
+    #[must_use]
+    pub fn after(&self, number: u64, limit: usize) -> Vec<(u64, Arc<Message>)> {
+        let kept = self.lock();
+        // Mails are numbered in the order they are kept in, and the newest is the last accepted.
+        let gone = kept.accepted - u64::try_from(kept.messages.len()).unwrap_or(0);
+        let skip = usize::try_from(number.saturating_sub(gone)).unwrap_or(usize::MAX);
+        let numbered = (gone + 1..).zip(&kept.messages);
+        numbered.skip(skip).take(limit).map(|(number, message)| (number, Arc::clone(message))).collect()
+    }
+
     /// The mail with that id, if it is kept.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Arc<Message>> {
@@ -153,6 +165,21 @@ mod tests {
         assert!(mailbox.find("2").is_none());
         assert!(mailbox.find("3").is_some());
         assert_eq!(mailbox.newest(2)[0].id, (MESSAGES_KEPT + 2).to_string());
+    }
+
+    #[test]
+    fn whoever_comes_back_gets_what_came_since_and_sees_what_was_missed() {
+        let mailbox = Mailbox::default();
+        let after = |number, limit| mailbox.after(number, limit).iter().map(|(nth, _)| *nth).collect::<Vec<_>>();
+        for id in 1..=5 {
+            mailbox.add(message(id, ""));
+        }
+        assert_eq!(mailbox.after(3, 9).iter().map(|(_, mail)| mail.id.as_str()).collect::<Vec<_>>(), ["4", "5"]);
+        assert_eq!((after(0, 2), after(2, 2), after(5, 2), after(9, 2)), (vec![1, 2], vec![3, 4], vec![], vec![]));
+
+        mailbox.clear();
+        mailbox.add(message(6, ""));
+        assert_eq!(after(3, 9), [6], "4 and 5 are gone");
     }
 
     #[test]

@@ -57,12 +57,16 @@ struct Listing {
     /// Without what was written: all that are kept are some 60 MiB with it.
     #[serde(default)]
     brief: bool,
+    /// Only what came after so many mails, oldest first; brief ones say which number they have.
+    after: Option<u64>,
 }
 
 /// Enough of a mail to know which it is.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Brief<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
     id: &'a str,
     to: &'a [String],
     subject: &'a str,
@@ -70,18 +74,22 @@ struct Brief<'a> {
 }
 
 impl<'a> Brief<'a> {
-    fn of(message: &'a Message) -> Self {
-        Self { id: &message.id, to: &message.to, subject: &message.subject, received_at: message.received_at }
+    fn of(number: Option<u64>, message: &'a Message) -> Self {
+        Self { number, id: &message.id, to: &message.to, subject: &message.subject, received_at: message.received_at }
     }
 }
 
 async fn list(State(mailbox): State<Mailbox>, Query(listing): Query<Listing>) -> Response {
-    let messages = mailbox.newest(listing.limit.unwrap_or(usize::MAX));
-    let messages = messages.iter().map(Arc::as_ref);
+    let limit = listing.limit.unwrap_or(usize::MAX);
+    let messages: Vec<(Option<u64>, Arc<Message>)> = match listing.after {
+        Some(after) => mailbox.after(after, limit).into_iter().map(|(number, mail)| (Some(number), mail)).collect(),
+        None => mailbox.newest(limit).into_iter().map(|mail| (None, mail)).collect(),
+    };
     if listing.brief {
-        return Json(messages.map(Brief::of).collect::<Vec<_>>()).into_response();
+        let brief = messages.iter().map(|(number, message)| Brief::of(*number, message));
+        return Json(brief.collect::<Vec<_>>()).into_response();
     }
-    Json(messages.collect::<Vec<&Message>>()).into_response()
+    Json(messages.iter().map(|(_, message)| &**message).collect::<Vec<&Message>>()).into_response()
 }
 
 async fn show(State(mailbox): State<Mailbox>, Path(id): Path<String>) -> Response {

@@ -18,10 +18,12 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Reads on from the lowest position of what is held. `None`: there is nothing new. Whether a stream is parked is asked in
-    /// the same statement; only whoever holds its partition changes that.
+    /// the same statement; only whoever holds its partition changes that. Of streams of a kind that is not followed only the
+    /// position is read.
     pub(super) async fn read(
         connection: &mut PgConnection,
         leases: &Leases,
+        follows: Option<&str>,
         limit: i64,
     ) -> Result<Option<Self>, sqlx::Error> {
         let mut passed: [Option<i64>; PARTITIONS] = [None; PARTITIONS];
@@ -32,14 +34,24 @@ impl Batch {
             "select {COLUMNS},
                     exists (select from parked_events p where p.subscription = $3
                                and p.stream_type = e.aggregate_type and p.stream_id = e.aggregate_id)
-               from events e where global_position > $1 order by global_position limit $2"
+               from (select global_position, aggregate_type, aggregate_id, sequence, event_type, event_version, event_id,
+                            recorded_at, case when followed then payload end as payload,
+                            case when followed then metadata end as metadata
+                       from events, lateral (select coalesce(aggregate_type = $4, true) as followed) as kind
+                      where global_position > $1 order by global_position limit $2) as e
+              order by global_position"
         );
-        let rows = sqlx::query(&query).bind(from).bind(limit).bind(&leases.subscription).fetch_all(connection).await?;
+        let query = sqlx::query(&query).bind(from).bind(limit).bind(&leases.subscription).bind(follows);
+        let rows = query.fetch_all(connection).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let mut batch = Self { events: Vec::with_capacity(rows.len()), parked: Vec::new(), end: last.try_get(0)? };
         for row in &rows {
             let position: i64 = row.try_get(0)?;
             let is_new = |passed: i64| position > passed;
+            let kind: &str = row.try_get(1)?;
+            if follows.is_some_and(|follows| follows != kind) {
+                continue;
+            }
             if passed[partition_of(row.try_get(2)?)].is_some_and(is_new) {
                 let event = StoredEvent::from_row(row)?;
                 if row.try_get(10)? { batch.parked.push(event) } else { batch.events.push(event) }

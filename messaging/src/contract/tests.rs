@@ -108,6 +108,7 @@ fn requested() -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        retry_failed: false,
     }
 }
 

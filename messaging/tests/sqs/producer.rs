@@ -128,5 +128,6 @@ fn request() -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        retry_failed: false,
     }
 }

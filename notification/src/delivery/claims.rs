@@ -33,8 +33,8 @@ pub(super) struct Claims {
 pub(super) enum Found {
     /// It is nobody's and undecided: it is the caller's now.
     Free(Held),
-    /// It is decided.
-    Decided(Outcome),
+    /// It is decided. It is the caller's all the same, should that be decided anew.
+    Decided(Outcome, Held),
     /// Another process is at work on it.
     Elsewhere,
 }
@@ -143,10 +143,7 @@ impl Desk {
         let held = || self.asks.upgrade().map(|asks| Held { id, asks }).ok_or(DeliveryError::Ending);
         let _ = match found {
             Locked::Undecided => answer.send(held().map(Found::Free)),
-            Locked::Decided(outcome) => {
-                drop(held());
-                answer.send(Ok(Found::Decided(outcome)))
-            }
+            Locked::Decided(outcome) => answer.send(held().map(|held| Found::Decided(outcome, held))),
             Locked::Elsewhere => {
                 for waiting in self.claimed.remove(&id).unwrap_or_default() {
                     let _ = waiting.send(Ok(Found::Elsewhere));
@@ -257,4 +254,65 @@ async fn exchange(session: &mut PgConnection, released: &[Uuid], wanted: &[Uuid]
 fn key(id: &Uuid) -> i64 {
     let (high, _) = id.as_u64_pair();
     high.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(15);
+
+    #[tokio::test]
+    async fn a_claim_is_taken_anew_when_its_session_is_lost() {
+        let database = testkit::database().await;
+        let (ours, _) = Claims::start(database.pool().clone(), BOUND);
+        let (theirs, _) = Claims::start(database.pool().clone(), BOUND);
+        let Found::Free(held) = ours.claim(id(1)).await.unwrap() else { panic!("it is nobody's") };
+        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Found::Elsewhere));
+
+        let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1";
+        sqlx::query(ending).execute(database.pool()).await.unwrap();
+        assert!(matches!(ours.claim(id(2)).await.unwrap(), Found::Free(_)), "a new session is made for it");
+
+        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Found::Elsewhere));
+        drop(held);
+        testkit::eventually(BOUND, || async { matches!(theirs.claim(id(1)).await.unwrap(), Found::Free(_)) }).await;
+    }
+
+    #[tokio::test]
+    async fn those_who_want_the_same_mail_here_get_it_one_after_the_other() {
+        let database = testkit::database().await;
+        let (claims, _) = Claims::start(database.pool().clone(), BOUND);
+        let first = claims.claim(id(1)).await.unwrap();
+        let [second, third] =
+            [claims.clone(), claims.clone()].map(|it| tokio::spawn(async move { it.claim(id(1)).await }));
+        // Asked for later, and answered: the others have been looked at by then, and wait.
+        assert!(matches!(claims.claim(id(2)).await.unwrap(), Found::Free(_)));
+        assert!(!second.is_finished() && !third.is_finished());
+
+        drop(first);
+
+        for waiting in [second, third] {
+            assert!(matches!(waiting.await.unwrap().unwrap(), Found::Free(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_session_ends_with_the_last_claim() {
+        let database = testkit::database().await;
+        let (claims, serving) = Claims::start(database.pool().clone(), BOUND);
+        let held = claims.claim(id(1)).await.unwrap();
+        drop(claims);
+        assert!(!serving.is_finished());
+
+        drop(held);
+
+        testkit::eventually(BOUND, || ready(serving.is_finished())).await;
+    }
+
+    fn id(nth: u128) -> Uuid {
+        Uuid::from_u128(nth << 64)
+    }
 }

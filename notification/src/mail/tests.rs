@@ -177,6 +177,7 @@ fn request(template: Template) -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        retry_failed: false,
     }
 }
 

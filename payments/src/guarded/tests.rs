@@ -51,6 +51,10 @@ impl PaymentGateway for Scripted {
         Err(PaymentError::refused("not in this test"))
     }
 
+    async fn abandon(&self, _: &Authorization) -> Result<(), PaymentError> {
+        Err(PaymentError::refused("not in this test"))
+    }
+
     async fn refund(&self, _: &Refund) -> Result<Refunded, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }

@@ -5,44 +5,48 @@ use sqlx::postgres::{PgConnection, PgPool};
 use super::book::{Book, Failures, Kind, Movement, Operation, Payment, Reply, Row};
 use crate::PaymentError;
 
-/// How often a batch is handled again because another process got in between. Each time someone got further.
-const ATTEMPTS: usize = 10;
+/// What all batches of all processes take turns by: the letters of "ordo pay".
+const TURN: i64 = i64::from_be_bytes(*b"ordo pay");
 
 /// What becomes of each call. After an error, none of them took effect if it is `Unavailable`; else nobody knows.
+///
+/// Batches of all processes take turns. So whoever asks about a call that another process has made is told what came of it, not
+/// that it was never seen; and no two of them meet at a row.
 pub(super) async fn carry_out(pool: &PgPool, operations: &[Operation]) -> Result<Vec<Reply>, PaymentError> {
     if operations.is_empty() {
         return Ok(Vec::new());
     }
-    for _ in 0..ATTEMPTS {
-        let mut transaction = pool.begin().await.map_err(not_begun)?;
-        let mut book = load(&mut transaction, operations).await.map_err(unknown)?;
-        let replies = operations.iter().map(|operation| book.carry_out(operation)).collect();
-        if save(&mut transaction, &book).await.map_err(unknown)? {
-            transaction.commit().await.map_err(unknown)?;
-            return Ok(replies);
-        }
-        transaction.rollback().await.map_err(unknown)?;
-    }
-    Err(PaymentError::unavailable("others keep using the same keys"))
+    let mut transaction = pool.begin().await.map_err(|error| undone(&error))?;
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(TURN)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| undone(&error))?;
+    let mut book = load(&mut transaction, operations).await.map_err(|error| undone(&error))?;
+    let replies = operations.iter().map(|operation| book.carry_out(operation)).collect();
+    save(&mut transaction, &book).await.map_err(|error| undone(&error))?;
+    transaction.commit().await.map_err(|error| unknown(&error))?;
+    Ok(replies)
 }
 
-fn not_begun(error: sqlx::Error) -> PaymentError {
-    tracing::warn!(error = %error, "the sandbox's database does not answer");
+/// Without a commit there is nothing.
+fn undone(error: &sqlx::Error) -> PaymentError {
+    tracing::warn!(error = %error, "the sandbox could not reach its books");
     PaymentError::unavailable(format!("the sandbox's database: {error}"))
 }
 
-fn unknown(error: sqlx::Error) -> PaymentError {
-    tracing::warn!(error = %error, "the sandbox's database failed in the middle of a batch");
+fn unknown(error: &sqlx::Error) -> PaymentError {
+    tracing::warn!(error = %error, "the sandbox does not know whether its books were written");
     PaymentError::unknown(format!("the sandbox's database: {error}"))
 }
 
-/// Reads what the calls are about. Payments stay locked until the end, always in the same order: no two batches can deadlock.
+/// Reads what the calls are about.
 async fn load(connection: &mut PgConnection, operations: &[Operation]) -> Result<Book, sqlx::Error> {
     let mut book = Book::default();
     let payments: Vec<String> = operations.iter().map(Operation::payment).collect();
     let rows: Vec<PaymentRow> = sqlx::query_as(
         "select reference, key, order_id, currency, amount, token, declined, captured, refunded, closed_at is not null as closed
-           from sandbox_payments where reference = any($1) order by reference for update",
+           from sandbox_payments where reference = any($1)",
     )
     .bind(payments)
     .fetch_all(&mut *connection)
@@ -72,30 +76,27 @@ async fn load(connection: &mut PgConnection, operations: &[Operation]) -> Result
     Ok(book)
 }
 
-/// Writes what changed. `false`: another process has used one of the keys since they were read.
-async fn save(connection: &mut PgConnection, book: &Book) -> Result<bool, sqlx::Error> {
-    let complete = add_payments(connection, book).await?
-        && change_payments(connection, book).await?
-        && add_movements(connection, book).await?;
-    count_failures(connection, book).await?;
-    Ok(complete)
+/// Writes what changed.
+async fn save(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
+    add_payments(connection, book).await?;
+    change_payments(connection, book).await?;
+    add_movements(connection, book).await?;
+    count_failures(connection, book).await
 }
 
-async fn add_payments(connection: &mut PgConnection, book: &Book) -> Result<bool, sqlx::Error> {
-    let mut new: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == Row::New).collect();
+async fn add_payments(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
+    let new: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == Row::New).collect();
     if new.is_empty() {
-        return Ok(true);
+        return Ok(());
     }
-    new.sort_unstable_by_key(|(reference, _)| *reference);
     // A payment may have been captured or voided in the batch that authorized it.
-    let added = sqlx::query(
+    sqlx::query(
         "insert into sandbox_payments (reference, key, order_id, currency, amount, token, declined, captured, refunded, closed_at)
          select reference, key, order_id, currency, amount, token, declined, captured, refunded,
                 case when closed then clock_timestamp() end
            from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[],
                        $9::bigint[], $10::bool[])
-             as new (reference, key, order_id, currency, amount, token, declined, captured, refunded, closed)
-         on conflict (reference) do nothing",
+             as new (reference, key, order_id, currency, amount, token, declined, captured, refunded, closed)",
     )
     .bind(new.iter().map(|(reference, _)| reference.as_str()).collect::<Vec<_>>())
     .bind(new.iter().map(|(_, payment)| payment.key.as_str()).collect::<Vec<_>>())
@@ -109,15 +110,15 @@ async fn add_payments(connection: &mut PgConnection, book: &Book) -> Result<bool
     .bind(new.iter().map(|(_, payment)| payment.closed).collect::<Vec<_>>())
     .execute(connection)
     .await?;
-    Ok(complete(added.rows_affected(), new.len()))
+    Ok(())
 }
 
-async fn change_payments(connection: &mut PgConnection, book: &Book) -> Result<bool, sqlx::Error> {
+async fn change_payments(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
     let changed: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == Row::Changed).collect();
     if changed.is_empty() {
-        return Ok(true);
+        return Ok(());
     }
-    let written = sqlx::query(
+    sqlx::query(
         "update sandbox_payments
             set captured = new.captured, refunded = new.refunded,
                 closed_at = case when new.closed then coalesce(closed_at, clock_timestamp()) end
@@ -130,19 +131,17 @@ async fn change_payments(connection: &mut PgConnection, book: &Book) -> Result<b
     .bind(changed.iter().map(|(_, payment)| payment.closed).collect::<Vec<_>>())
     .execute(connection)
     .await?;
-    Ok(complete(written.rows_affected(), changed.len()))
+    Ok(())
 }
 
-async fn add_movements(connection: &mut PgConnection, book: &Book) -> Result<bool, sqlx::Error> {
-    let mut new: Vec<_> = book.movements.iter().filter(|(_, movement)| movement.state == Row::New).collect();
+async fn add_movements(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
+    let new: Vec<_> = book.movements.iter().filter(|(_, movement)| movement.state == Row::New).collect();
     if new.is_empty() {
-        return Ok(true);
+        return Ok(());
     }
-    new.sort_unstable_by_key(|(reference, _)| *reference);
-    let added = sqlx::query(
+    sqlx::query(
         "insert into sandbox_movements (reference, key, payment, kind, amount)
-         select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
-         on conflict (reference) do nothing",
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])",
     )
     .bind(new.iter().map(|(reference, _)| reference.as_str()).collect::<Vec<_>>())
     .bind(new.iter().map(|(_, movement)| movement.key.as_str()).collect::<Vec<_>>())
@@ -151,28 +150,23 @@ async fn add_movements(connection: &mut PgConnection, book: &Book) -> Result<boo
     .bind(new.iter().map(|(_, movement)| movement.amount).collect::<Vec<_>>())
     .execute(connection)
     .await?;
-    Ok(complete(added.rows_affected(), new.len()))
+    Ok(())
 }
 
 async fn count_failures(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
-    let mut counted: Vec<_> = book.failures.iter().filter(|(_, failures)| failures.state != Row::AsStored).collect();
+    let counted: Vec<_> = book.failures.iter().filter(|(_, failures)| failures.state != Row::AsStored).collect();
     if counted.is_empty() {
         return Ok(());
     }
-    counted.sort_unstable_by_key(|(key, _)| *key);
     sqlx::query(
         "insert into sandbox_failures (key, failures) select * from unnest($1::text[], $2::smallint[])
-         on conflict (key) do update set failures = greatest(sandbox_failures.failures, excluded.failures)",
+         on conflict (key) do update set failures = excluded.failures",
     )
     .bind(counted.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>())
     .bind(counted.iter().map(|(_, failures)| failures.count).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn complete(written: u64, expected: usize) -> bool {
-    usize::try_from(written) == Ok(expected)
 }
 
 #[derive(sqlx::FromRow)]

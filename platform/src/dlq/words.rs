@@ -80,7 +80,7 @@ pub(super) fn letters(count: u64) -> String {
 pub(super) const UNSEEN: &str = "wait behind earlier ones of their orders, or are in someone else's hands";
 
 /// Anyone can have put anything into a message: nothing of it is to reach a terminal as a command.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 

@@ -115,7 +115,6 @@ async fn those_that_are_asked_for_are_sent_again_and_the_others_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "notification does not look at retryFailed yet"]
 async fn a_mail_that_failed_for_good_is_really_tried_again() {
     // Given
     let mailer = FaultyMailer::start().await;

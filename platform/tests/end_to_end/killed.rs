@@ -24,7 +24,7 @@ const CLIENTS: usize = 8;
 const LIFE: Range<u64> = 20..900;
 const PACE: Range<u64> = 0..160;
 /// How many mails the notification role has in work at once, at the most.
-const MAILS_IN_FLIGHT: usize = 16;
+const MAILS_IN_FLIGHT: usize = 64;
 /// How long a mail is in work after the mail service has taken it: a commit, on a machine that does much else.
 const IN_WORK: Duration = Duration::from_secs(2);
 /// Far above what it takes: a test that hangs is to fail.

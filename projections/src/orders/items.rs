@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, MailOutcome, Money, NoteAdded,
     NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, PaymentStatus,
-    PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, StockState, UndoReason, evolve,
+    PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Stage, StockState, UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,6 +24,9 @@ pub(super) struct OrderItem {
     fulfilment_status: FulfilmentStatus,
     #[serde(default = "none_returned")]
     returns_status: ReturnsStatus,
+    /// Whether what was done for it is being undone right now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    undoing: bool,
     /// Why it is being undone, or was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -69,6 +72,7 @@ impl OrderItem {
             payment_status: none_paid(),
             fulfilment_status: none_sent(),
             returns_status: none_returned(),
+            undoing: false,
             reason: None,
             version: fact.version,
             created_at: fact.recorded_at,
@@ -108,6 +112,7 @@ impl OrderItem {
         self.returns_status = placed.returns_status();
         self.captured = money(placed.payment.captured_minor);
         self.refunded = money(placed.payment.refunded_minor);
+        self.undoing = placed.stage() == Stage::Undoing;
         self.reason = match &placed.undoing {
             None => None,
             Some(UndoReason::Rejected(reason)) => Some(reason.in_words()),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use domain::{
-    OrderCommand, PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown, PaymentState, PlacedOrder, SagaStep, Stage,
+    OrderCommand, PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown, PaymentState, PaymentToken, PlacedOrder,
+    SagaStep, Stage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use payments::{Authorization, PaymentError, Void};
+use payments::{Authorization, PaymentError, PaymentGateway, Void};
 
 use crate::Context;
 use crate::case::Case;
@@ -24,22 +25,46 @@ pub(super) const STEP: Step = Step {
 
 /// The same for every try with one means of payment.
 fn authorization(case: &Case) -> Authorization {
-    let (order, payment) = (&case.order, &case.order.payment);
+    with_means(case, case.replaced.len(), case.order.payment.token.as_ref())
+}
+
+/// What was asked for with means of payment that an operator has replaced since.
+fn replaced(case: &Case) -> Vec<Authorization> {
+    case.replaced.iter().enumerate().map(|(nth, token)| with_means(case, nth, token.as_ref())).collect()
+}
+
+fn with_means(case: &Case, nth: usize, token: Option<&PaymentToken>) -> Authorization {
+    let content = &case.order.content;
     Authorization {
-        key: format!("{}:authorize:{}", case.order_id, payment.replaced),
+        key: format!("{}:authorize:{nth}", case.order_id),
         order_id: case.order_id.clone(),
-        amount_minor: order.content.total_minor,
-        currency: order.content.currency.code().to_owned(),
-        token: payment.token.as_ref().map(ToString::to_string),
+        amount_minor: content.total_minor,
+        currency: content.currency.code().to_owned(),
+        token: token.map(ToString::to_string),
     }
+}
+
+/// Lets go of what nobody knows to be held: a call without an answer may still have been carried out, or will be.
+async fn abandon(gateway: &dyn PaymentGateway, replaced: &[Authorization]) -> Result<(), PaymentError> {
+    for request in replaced {
+        match gateway.abandon(request).await {
+            // What the provider does not understand it does not hold.
+            Ok(()) | Err(PaymentError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn authorize<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
     let what = |case: &Case| {
-        let (gateway, request) = (context.payments.gateway(), authorization(case));
+        let (gateway, request, replaced) = (context.payments.gateway(), authorization(case), replaced(case));
         let is_unknown = case.order.payment.state == PaymentState::Unknown;
         Ask::Provider(
             async move {
+                if let Err(error) = abandon(&*gateway, &replaced).await {
+                    return Answer::failed(failure(&error));
+                }
                 // An outcome that is not known is asked about before anything else happens.
                 let found = if is_unknown { gateway.find(&request).await } else { Ok(None) };
                 let authorized = match found {
@@ -67,13 +92,13 @@ fn authorize<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, V
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::AuthorizePayment, cases, what).boxed()
 }
 
 /// What is not known to be held is let go of as well: by its key, so that a call that is still on its way finds it used.
 fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
     let what = |case: &Case| {
-        let (gateway, request) = (context.payments.gateway(), authorization(case));
+        let (gateway, request, replaced) = (context.payments.gateway(), authorization(case), replaced(case));
         let reference = match &case.order.payment.state {
             PaymentState::Authorized { reference, .. } => Some(reference.clone()),
             PaymentState::None
@@ -84,9 +109,12 @@ fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(C
         };
         Ask::Provider(
             async move {
+                if let Err(error) = abandon(&*gateway, &replaced).await {
+                    return Answer::failed(failure(&error));
+                }
                 let let_go = match reference {
                     Some(reference) => gateway.void(&Void { key: format!("{}:void", request.key), reference }).await,
-                    None => gateway.abandon(&request).await,
+                    None => abandon(&*gateway, &[request]).await,
                 };
                 match let_go {
                     Ok(()) => Answer::moved(OrderCommand::RecordPaymentVoided),
@@ -96,5 +124,5 @@ fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(C
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::VoidPayment, cases, what).boxed()
 }

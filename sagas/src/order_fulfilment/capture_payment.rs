@@ -42,7 +42,7 @@ fn capture<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::CapturePayment, cases, what).boxed()
 }
 
 /// `None`: nothing is held for the order, or what was sent costs nothing.

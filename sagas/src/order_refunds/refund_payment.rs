@@ -56,5 +56,5 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
             .boxed(),
         )
     };
-    ask(context, cases, what).boxed()
+    ask(context, SagaStep::RefundPayment, cases, what).boxed()
 }

@@ -166,3 +166,18 @@ fn a_flaky_payment_fails_twice_under_each_key_without_effect() {
         assert_eq!(book.carry_out(&operation).outcome, Ok(Standing::Done), "{operation:?}");
     }
 }
+
+#[test]
+fn what_was_abandoned_before_it_came_holds_nothing_when_it_comes() {
+    let mut book = Book::default();
+    let abandon = Operation::Abandon(authorization(None));
+    assert_eq!(book.carry_out(&abandon).outcome, Ok(Standing::Done));
+    assert_eq!(book.carry_out(&abandon).outcome, Ok(Standing::Done));
+    // It is answered as it would have been; nothing can be taken of it.
+    assert_eq!(book.carry_out(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.carry_out(&capture("late", 1, false))));
+
+    let mut held = authorized(None);
+    assert_eq!(held.carry_out(&abandon).outcome, Ok(Standing::Done));
+    assert!(is_refused(&held.carry_out(&capture("late", 1, false))));
+}

@@ -1,0 +1,70 @@
+//! `ordo saga`: how far the sagas of orders are, where they are stuck, and what an operator decides about it.
+//!
+//! A decision is an event on the order, with who and why. The sagas carry it out wherever they run; this needs the database alone.
+
+mod args;
+mod decide;
+mod list;
+mod retry_stuck;
+mod show;
+mod words;
+
+use domain::stock::Stock;
+use domain::{OperatorIntervened, SagaStep, Verb};
+use event_store::{AppendSettings, EventStore, SingleWriter};
+use sagas::operate::{InterventionError, intervene};
+
+use crate::settings::Settings;
+use crate::{connections, migrate};
+
+pub use args::{About, Input, List, Retry, Saga, Why};
+
+/// How many SKUs are remembered folded: a decision touches those of an order.
+const SKUS_REMEMBERED: usize = 1_000;
+
+/// Does what was asked for, on the database in the settings.
+pub async fn run(settings: &Settings, args: Saga) -> anyhow::Result<()> {
+    let pool = connections::database(settings).await?;
+    migrate::check(&pool).await?;
+    let store = EventStore::start(pool, AppendSettings::default());
+    let desk = Desk { stock: SingleWriter::new(store.clone(), SKUS_REMEMBERED), store };
+    let done = answer(&desk, args).await;
+    desk.store.close().await;
+    done
+}
+
+async fn answer(desk: &Desk, args: Saga) -> anyhow::Result<()> {
+    match args {
+        Saga::List(args) => list::run(desk.store.pool(), &args).await,
+        Saga::Show { order, json } => show::run(&desk.store, &order, json).await,
+        Saga::Retry(Retry { order: Some(order), input, step, why, .. }) => {
+            let verb = Verb::Retry { payment_token: input.map(|input| input.payment_token) };
+            decide::run(desk, verb, About { order, step, why }).await
+        }
+        Saga::Retry(args) => retry_stuck::run(desk, &args).await,
+        Saga::Skip(about) => decide::run(desk, Verb::Skip, about).await,
+        Saga::Compensate(about) => decide::run(desk, Verb::Compensate, about).await,
+        Saga::MarkSucceeded { reference, about } => decide::run(desk, Verb::MarkSucceeded { reference }, about).await,
+        Saga::MarkFailed(about) => decide::run(desk, Verb::MarkFailed, about).await,
+    }
+}
+
+/// Where decisions are made.
+struct Desk {
+    store: EventStore,
+    stock: SingleWriter<Stock>,
+}
+
+impl Desk {
+    /// Has a decision recorded, and says which events came of it.
+    async fn decide(
+        &self,
+        order: &str,
+        step: SagaStep,
+        verb: Verb,
+        why: &Why,
+    ) -> Result<Vec<&'static str>, InterventionError> {
+        let (actor, reason) = (why.actor(), why.reason.clone());
+        intervene(&self.store, &self.stock, order, OperatorIntervened { verb, step, actor, reason }).await
+    }
+}

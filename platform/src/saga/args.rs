@@ -1,0 +1,203 @@
+//! What can be asked of `ordo saga`.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use domain::{PaymentToken, SagaStep};
+use sagas::report::SagaState;
+
+/// See `ordo saga --help`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Saga {
+    /// The sagas that wait or are stuck, and how many for which reason
+    List(List),
+    /// Everything about the sagas of an order: its steps, what happened about each, and what can be decided
+    Show {
+        /// The order's id
+        order: String,
+        /// Say it as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try the step that an order waits for again, now; or, with --stuck, all that are stuck
+    Retry(Retry),
+    /// Go on without the step
+    Skip(About),
+    /// Undo what was done for the order, and end it
+    Compensate(About),
+    /// The step was done: the provider says so
+    MarkSucceeded {
+        /// What the provider knows it by
+        #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+        reference: String,
+        /// Of what.
+        #[command(flatten)]
+        about: About,
+    },
+    /// The step was not done, and will not be: the provider says so
+    MarkFailed(About),
+}
+
+/// See `ordo saga list --help`.
+#[derive(Debug, Clone, Args)]
+pub struct List {
+    /// Only those that are so [default: running and stuck, which is all that waits]
+    #[arg(long, value_name = "STATE", value_parser = states())]
+    pub state: Option<SagaState>,
+    /// Only those whose last error contains this
+    #[arg(long, value_name = "TEXT")]
+    pub error: Option<String>,
+    /// Only those at this step
+    #[arg(long, value_name = "STEP", value_parser = steps())]
+    pub step: Option<SagaStep>,
+    /// The most to list; all are counted
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub limit: NonZeroU32,
+    /// Say it as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of which order and step a decision is, and who makes it.
+#[derive(Debug, Clone, Args)]
+pub struct About {
+    /// The order's id
+    pub order: String,
+    /// The step [default: the one that the order waits for]
+    #[arg(long, value_name = "STEP", value_parser = steps())]
+    pub step: Option<SagaStep>,
+    /// Who decides, and why.
+    #[command(flatten)]
+    pub why: Why,
+}
+
+/// Who decides, and why: both stay on the order.
+#[derive(Debug, Clone, Args)]
+pub struct Why {
+    /// Why
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Who decides [default: who runs this, or else operator]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    actor: Option<String>,
+}
+
+impl Why {
+    /// Who decides.
+    pub(super) fn actor(&self) -> String {
+        // Whoever became root to do this has another name.
+        let of_process = ["SUDO_USER", "USER"].iter().filter_map(|name| std::env::var(name).ok());
+        let named = self.actor.iter().cloned().chain(of_process).find(|name| !name.is_empty());
+        named.unwrap_or_else(|| "operator".to_owned())
+    }
+}
+
+/// See `ordo saga retry --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Retry {
+    /// The order's id
+    #[arg(required_unless_present = "stuck", conflicts_with = "stuck")]
+    pub order: Option<String>,
+    /// Another means of payment: paymentToken=TOKEN
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "stuck")]
+    pub input: Option<Input>,
+    /// The step [default: the one that the order waits for; with --stuck, any]
+    #[arg(long, value_name = "STEP", value_parser = steps())]
+    pub step: Option<SagaStep>,
+    /// All that are stuck
+    #[arg(long)]
+    pub stuck: bool,
+    /// Of those that are stuck, the ones whose error contains this
+    #[arg(long, value_name = "TEXT", conflicts_with = "order")]
+    pub error: Option<String>,
+    /// The most to retry in a second [default: as fast as it goes]
+    #[arg(long, value_name = "N", conflicts_with = "order")]
+    pub rate: Option<NonZeroU32>,
+    /// Show which would be retried, and change nothing
+    #[arg(long, conflicts_with = "order")]
+    pub dry_run: bool,
+    /// Say it as one line of JSON
+    #[arg(long, conflicts_with = "order")]
+    pub json: bool,
+    /// Who decides, and why.
+    #[command(flatten)]
+    pub why: Why,
+}
+
+/// What a retry is given anew.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Another means of payment.
+    pub payment_token: PaymentToken,
+}
+
+impl FromStr for Input {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let token = text.strip_prefix("paymentToken=").ok_or("it has to be paymentToken=TOKEN")?;
+        PaymentToken::parse(token).map(|payment_token| Self { payment_token }).map_err(|error| error.to_string())
+    }
+}
+
+fn states() -> impl TypedValueParser<Value = SagaState> {
+    let state = |name: String| SagaState::ALL.into_iter().find(|state| state.name() == name).ok_or("no such state");
+    PossibleValuesParser::new(SagaState::ALL.map(SagaState::name)).try_map(state)
+}
+
+fn steps() -> impl TypedValueParser<Value = SagaStep> {
+    let step = |name: String| SagaStep::parse(&name).ok_or("no such step");
+    PossibleValuesParser::new(SagaStep::ALL.map(SagaStep::name)).try_map(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        saga: Saga,
+    }
+
+    #[test]
+    fn a_retry_is_of_one_order_or_of_all_that_are_stuck() {
+        let Saga::Retry(one) = parse("saga retry o-1 --input paymentToken=tok_ok --reason mended").unwrap() else {
+            panic!("not retry")
+        };
+        assert_eq!((one.order.as_deref(), one.stuck), (Some("o-1"), false));
+        assert_eq!(one.input.unwrap().payment_token.to_string(), "tok_ok");
+        let Saga::Retry(all) = parse("saga retry --stuck --step void_payment --rate 5 --reason mended").unwrap() else {
+            panic!("not retry")
+        };
+        assert_eq!((all.order, all.step), (None, Some(SagaStep::VoidPayment)));
+    }
+
+    #[test]
+    fn every_decision_says_why_and_what_makes_no_sense_is_refused() {
+        for (line, kind) in [
+            ("saga retry --reason x", ErrorKind::MissingRequiredArgument),
+            ("saga retry o-1 --stuck --reason x", ErrorKind::ArgumentConflict),
+            ("saga retry o-1 --rate 5 --reason x", ErrorKind::ArgumentConflict),
+            ("saga retry o-1 --input amount=1 --reason x", ErrorKind::ValueValidation),
+            ("saga retry o-1", ErrorKind::MissingRequiredArgument),
+            ("saga skip o-1", ErrorKind::MissingRequiredArgument),
+            ("saga skip o-1 --reason=", ErrorKind::InvalidValue),
+            ("saga compensate o-1 --actor ada", ErrorKind::MissingRequiredArgument),
+            ("saga mark-succeeded o-1 --reason x", ErrorKind::MissingRequiredArgument),
+            ("saga mark-failed o-1 --step pay --reason x", ErrorKind::InvalidValue),
+            ("saga list --state lost", ErrorKind::InvalidValue),
+        ] {
+            assert_eq!(parse(line).map(drop).unwrap_err().kind(), kind, "{line}");
+        }
+    }
+
+    fn parse(line: &str) -> Result<Saga, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.saga)
+    }
+}

@@ -1,0 +1,92 @@
+//! `ordo saga retry`, `skip`, `compensate`, `mark-succeeded`, `mark-failed`: what is decided about one order.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use domain::{SagaStep, Verb};
+use sagas::operate::InterventionError;
+use sagas::report::{self, OrderReport, SagaState, StepState};
+use tokio::time::Instant;
+
+use super::words::{self, harmless};
+use super::{About, Desk};
+use crate::output;
+
+/// How long the sagas are waited for. They do it at once, but a payment provider may take its time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(desk: &Desk, verb: Verb, about: About) -> anyhow::Result<()> {
+    let About { order, step, why } = about;
+    let before = find(desk, &order).await?;
+    let step = step.or_else(|| step_of(&before, &verb));
+    let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };
+    match desk.decide(&order, step, verb, &why).await {
+        Ok(events) if events.is_empty() => Ok(output::line(&format!("{order} is being undone already"))?),
+        Ok(_) => follow(desk, &before).await,
+        Err(refused @ (InterventionError::Refused(_) | InterventionError::Overtaken(_))) => {
+            let now = find(desk, &order).await?;
+            bail!("{}", harmless(&format!("{refused}; {}", words::state(&now))))
+        }
+        Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),
+    }
+}
+
+async fn find(desk: &Desk, order: &str) -> anyhow::Result<OrderReport> {
+    report::read(&desk.store, order).await?.with_context(|| format!("there is no order {order}"))
+}
+
+fn step_of(report: &OrderReport, verb: &Verb) -> Option<SagaStep> {
+    let whole_order = || report.remedies.iter().find(|remedy| remedy.verbs.contains(&"compensate"));
+    match verb {
+        Verb::Compensate => report.waits_for.or_else(|| whole_order().map(|remedy| remedy.step)),
+        Verb::Retry { .. } | Verb::Skip | Verb::MarkSucceeded { .. } | Verb::MarkFailed => report.waits_for,
+    }
+}
+
+fn nothing_waits(report: &OrderReport) -> String {
+    let has_failed_mail = report.remedies.iter().any(|remedy| remedy.step == SagaStep::NotifyCustomer);
+    let mail = if has_failed_mail { "; a mail was given up: retry --step notify_customer sends it" } else { "" };
+    format!("{} is {}: it waits for nothing{mail}", report.order_id, report.state.name())
+}
+
+/// Says what came of it, once the sagas have carried it out.
+async fn follow(desk: &Desk, before: &OrderReport) -> anyhow::Result<()> {
+    let (asked, waited) = (Instant::now(), waits(before));
+    loop {
+        let now = find(desk, &before.order_id).await?;
+        let carried_out = is_carried_out(&now, &waited);
+        if carried_out && now.state == SagaState::Stuck {
+            bail!("{}", harmless(&words::state(&now)));
+        }
+        if carried_out && !is_under_way(&now) {
+            return Ok(output::line(&harmless(&words::state(&now)))?);
+        }
+        if asked.elapsed() > PATIENCE {
+            let how = if carried_out {
+                "it is under way"
+            } else {
+                "no saga has carried it out yet: it is done once one runs"
+            };
+            return Ok(output::line(&harmless(&format!("noted; {how}; {}", words::state(&now))))?);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The steps that wait, and since when: a decision has each begin anew.
+fn waits(report: &OrderReport) -> Vec<(SagaStep, DateTime<Utc>)> {
+    let all = SagaStep::ALL.into_iter();
+    all.filter_map(|step| Some((step, report.progress(step)?.waiting.as_ref()?.since))).collect()
+}
+
+fn is_carried_out(now: &OrderReport, waited: &[(SagaStep, DateTime<Utc>)]) -> bool {
+    let waits = waits(now);
+    !waits.iter().any(|wait| waited.contains(wait)) && (now.state != SagaState::Running || !waits.is_empty())
+}
+
+/// A provider was asked and has not answered. Mails are answered for later.
+fn is_under_way(report: &OrderReport) -> bool {
+    let progress = report.waits_for.filter(|step| *step != SagaStep::NotifyCustomer).and_then(|it| report.progress(it));
+    progress.is_some_and(|progress| matches!(progress.state, StepState::Waiting | StepState::Due))
+}

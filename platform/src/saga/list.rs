@@ -1,0 +1,70 @@
+//! `ordo saga list`.
+
+use anyhow::ensure;
+use sagas::report::{self, Ended, Filter, Group, SagaState};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::{List, words};
+use crate::output;
+
+pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
+    match args.state {
+        None => waiting(pool, args, None).await,
+        Some(SagaState::Running) => waiting(pool, args, Some(false)).await,
+        Some(SagaState::Stuck) => waiting(pool, args, Some(true)).await,
+        Some(state @ SagaState::Completed) => ended(pool, args, state, Ended::Completed).await,
+        Some(state @ SagaState::Compensated) => ended(pool, args, state, Ended::Compensated).await,
+    }
+}
+
+async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Result<()> {
+    let filter = Filter { stuck, error: args.error.as_deref(), step: args.step, until: None };
+    let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
+    let groups = report::groups(pool, filter).await?;
+    let (running, stuck) = report::count(pool, filter).await?;
+    if args.json {
+        let sagas: Vec<Value> = rows.iter().map(words::summary).collect();
+        let groups: Vec<Value> = groups.iter().map(group_json).collect();
+        let answer = json!({ "sagas": sagas, "groups": groups, "running": running, "stuck": stuck });
+        return Ok(output::line(&answer.to_string())?);
+    }
+    for row in &rows {
+        output::line(&words::line(row))?;
+    }
+    for group in &groups {
+        output::line(&words::harmless(&group_text(group)))?;
+    }
+    let left = running + stuck - i64::try_from(rows.len())?;
+    let more = if left > 0 { format!(", {left} of them not listed: --limit") } else { String::new() };
+    Ok(output::line(&format!("{} running, {stuck} stuck{more}", words::sagas(running)))?)
+}
+
+async fn ended(pool: &PgPool, args: &List, state: SagaState, how: Ended) -> anyhow::Result<()> {
+    let waits = args.error.is_none() && args.step.is_none();
+    ensure!(waits, "what is {} waits at no step and has no error: leave --step and --error out", state.name());
+    let orders = report::ended(pool, how, args.limit.get().into()).await?;
+    if args.json {
+        let orders: Vec<Value> = orders
+            .iter()
+            .map(|it| json!({ "orderId": it.order_id, "state": state.name(), "at": words::instant(it.at) }))
+            .collect();
+        return Ok(output::line(&json!({ "orders": orders }).to_string())?);
+    }
+    for order in &orders {
+        output::line(&words::harmless(&format!("{}  {}  {}", order.order_id, state.name(), words::instant(order.at))))?;
+    }
+    Ok(())
+}
+
+fn group_text(group: &Group) -> String {
+    let Group { step, stuck, error, count } = group;
+    let state = if *stuck { "stuck" } else { "running" };
+    let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    format!("{count} × {step}, {state}{error}")
+}
+
+fn group_json(group: &Group) -> Value {
+    let Group { step, stuck, error, count } = group;
+    json!({ "step": step, "state": if *stuck { "stuck" } else { "running" }, "error": error, "count": count })
+}

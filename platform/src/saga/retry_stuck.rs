@@ -1,0 +1,141 @@
+//! `ordo saga retry --stuck`: everything that is stuck, or some of it, tried again.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use chrono::{DateTime, Utc};
+use domain::{SagaStep, Verb};
+use futures_util::{StreamExt, stream};
+use sagas::operate::InterventionError;
+use sagas::report::{self, Filter, WorkRow};
+use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
+
+use super::{Desk, Retry, words};
+use crate::{output, shutdown};
+
+/// How many are read at once.
+const PAGE: i64 = 500;
+/// How many are decided at once, when nothing bounds the rate.
+const AT_ONCE: usize = 32;
+/// After so many failures it is not the orders that are at fault.
+const MOST_FAILURES: usize = 20;
+
+/// What became of those that were stuck.
+#[derive(Default)]
+struct Tally {
+    retried: usize,
+    /// Those, where the answer lists them.
+    listed: Vec<WorkRow>,
+    /// Those that had moved on by then.
+    moved_on: usize,
+    failures: Vec<String>,
+}
+
+pub(super) async fn run(desk: &Desk, args: &Retry) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let pool = desk.store.pool();
+    // What is stuck again because of this is left alone by it.
+    let until: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
+    let filter = Filter { stuck: Some(true), error: args.error.as_deref(), step: args.step, until: Some(until) };
+    let mut pace = Pace::new(args.rate.filter(|_| !args.dry_run));
+    let (mut tally, mut last) = (Tally::default(), None);
+    while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
+        let page = report::waiting(pool, filter, last.as_ref(), PAGE).await?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        for some in page.chunks(pace.at_once()) {
+            if stop.run_until_cancelled(pace.wait()).await.is_none() || tally.failures.len() >= MOST_FAILURES {
+                break;
+            }
+            let decided = some.iter().map(|row| async move { (row.clone(), retry(desk, args, row).await) });
+            let decided: Vec<_> = stream::iter(decided).buffered(AT_ONCE).collect().await;
+            for (row, result) in decided {
+                tally.note(row, result, args);
+            }
+        }
+    }
+    tally.report(args, stop.is_cancelled())?;
+    match tally.failures.len() {
+        0 if stop.is_cancelled() => bail!("stopped before the end; run it once more for the rest"),
+        0 => Ok(()),
+        failed => bail!("{} could not be retried; run it once more", words::sagas(i64::try_from(failed)?)),
+    }
+}
+
+/// `false`: it does not wait for that any more.
+async fn retry(desk: &Desk, args: &Retry, row: &WorkRow) -> anyhow::Result<bool> {
+    if args.dry_run {
+        return Ok(true);
+    }
+    let step = SagaStep::parse(&row.step).ok_or_else(|| anyhow!("this build knows no step {}", row.step))?;
+    match desk.decide(&row.order_id, step, Verb::Retry { payment_token: None }, &args.why).await {
+        Ok(_) => Ok(true),
+        Err(InterventionError::Refused(_) | InterventionError::Overtaken(_)) => Ok(false),
+        Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),
+    }
+}
+
+impl Tally {
+    fn note(&mut self, row: WorkRow, result: anyhow::Result<bool>, args: &Retry) {
+        match result {
+            Ok(true) => {
+                self.retried += 1;
+                if args.json || args.dry_run {
+                    self.listed.push(row);
+                }
+            }
+            Ok(false) => self.moved_on += 1,
+            Err(error) => self.failures.push(format!("{}: {error:#}", row.order_id)),
+        }
+    }
+
+    fn report(&self, args: &Retry, stopped: bool) -> anyhow::Result<()> {
+        let Self { retried, listed, moved_on, failures } = self;
+        if args.json {
+            let sagas: Vec<Value> = listed.iter().map(words::summary).collect();
+            let answer = json!({
+                "dryRun": args.dry_run, "retried": retried, "sagas": sagas, "movedOn": moved_on, "failures": failures,
+                "stopped": stopped,
+            });
+            return Ok(output::line(&answer.to_string())?);
+        }
+        for row in listed {
+            output::line(&words::line(row))?;
+        }
+        for failure in failures {
+            output::line(&words::harmless(failure))?;
+        }
+        let verb = if args.dry_run { "would be retried" } else { "retried" };
+        output::line(&format!("{} {verb}", words::sagas(i64::try_from(*retried)?)))?;
+        if *moved_on > 0 {
+            output::line(&format!("{} had moved on", words::sagas(i64::try_from(*moved_on)?)))?;
+        }
+        Ok(())
+    }
+}
+
+/// At most so many a second, one after the other; or as fast as it goes.
+struct Pace(Option<tokio::time::Interval>);
+
+impl Pace {
+    fn new(rate: Option<NonZeroU32>) -> Self {
+        Self(rate.map(|rate| {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.get());
+            // A pause is not made up for.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        }))
+    }
+
+    fn at_once(&self) -> usize {
+        if self.0.is_some() { 1 } else { AT_ONCE }
+    }
+
+    async fn wait(&mut self) {
+        if let Some(ticks) = &mut self.0 {
+            ticks.tick().await;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! How sagas are put.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::SagaStep;
+use sagas::report::{OrderReport, Progress, StepState, WorkRow};
+use serde_json::{Value, json};
+
+pub(super) use crate::dlq::harmless;
+
+/// One line of a list.
+pub(super) fn line(row: &WorkRow) -> String {
+    let WorkRow { saga, order_id, step, since, .. } = row;
+    let error = row.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    let how = how(row.stuck, row.failures);
+    let next = next_look(row.stuck, row.next_try_at);
+    let tried = tried(row.attempts);
+    harmless(&format!("{order_id}  {saga}  {step}  {how}{tried} since {}{next}{error}", instant(*since)))
+}
+
+/// What a list says of it, as JSON.
+pub(super) fn summary(row: &WorkRow) -> Value {
+    json!({
+        "saga": row.saga,
+        "orderId": row.order_id,
+        "step": row.step,
+        "state": if row.stuck { "stuck" } else { "running" },
+        "attempts": row.attempts,
+        "since": instant(row.since),
+        "nextTryAt": row.next_try_at.map(instant),
+        "lastError": row.last_error,
+    })
+}
+
+/// How an order is, and what it waits for.
+pub(super) fn state(report: &OrderReport) -> String {
+    let OrderReport { order_id, .. } = report;
+    match report.waits_for {
+        None => format!("{order_id} is {}", report.state.name()),
+        Some(step) => format!("{order_id} waits for {}", waits_for(report, step)),
+    }
+}
+
+/// A step and how it is.
+pub(super) fn waits_for(report: &OrderReport, step: SagaStep) -> String {
+    let how = report.progress(step).map_or_else(String::new, |progress| format!(", {}", progressed(progress)));
+    format!("{}{how}", step.name())
+}
+
+/// How a step is.
+pub(super) fn progressed(progress: &Progress) -> String {
+    let state = progress.state.name();
+    let Some(waiting) = &progress.waiting else {
+        return progress.at.map_or_else(|| state.to_owned(), |at| format!("{state} {}", instant(at)));
+    };
+    let next = next_look(progress.state == StepState::Stuck, waiting.next_try_at);
+    let error = waiting.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    format!("{state}{} since {}{next}{error}", tried(waiting.attempts), instant(waiting.since))
+}
+
+/// `1 saga`, `2 sagas`.
+pub(super) fn sagas(count: i64) -> String {
+    if count == 1 { "1 saga".to_owned() } else { format!("{count} sagas") }
+}
+
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn how(stuck: bool, failures: u32) -> &'static str {
+    match (stuck, failures) {
+        (true, _) => "stuck",
+        (false, 0) => "waiting",
+        (false, _) => "retrying",
+    }
+}
+
+fn tried(attempts: u32) -> String {
+    match attempts {
+        0 => String::new(),
+        1 => ", tried once".to_owned(),
+        attempts => format!(", tried {attempts} times"),
+    }
+}
+
+/// What is stuck is looked at only to put units back that were set aside for too long.
+fn next_look(stuck: bool, at: Option<DateTime<Utc>>) -> String {
+    let what = if stuck { "its units go back" } else { "again" };
+    at.map_or_else(String::new, |at| format!(", {what} {}", instant(at)))
+}

@@ -1,0 +1,110 @@
+//! An order's life after its confirmation, asked for over HTTP: sent, brought back, refunded, called off.
+
+use serde_json::{Value, json};
+use testkit::{demo_order, eventually};
+
+use crate::support::{Answer, Client, Ordo, PATIENCE, settled};
+
+const JSON: &str = "application/json";
+
+async fn ask(client: &Client, path: &str, body: Value) -> Answer {
+    client.post(path, JSON, body.to_string()).await
+}
+
+/// The order, once what is asked of its view holds.
+async fn shown(client: &Client, order_id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("/orders/{order_id}");
+    eventually(PATIENCE, || async {
+        let answer = client.get(&path).await;
+        answer.status == 200 && holds(&answer.json())
+    })
+    .await;
+    client.get(&path).await.json()
+}
+
+/// How many mails of a template were sent about it.
+fn mails(order: &Value, template: &str) -> usize {
+    let mails = order["mails"].as_array().unwrap().iter();
+    mails.filter(|mail| mail["template"] == template && mail["status"] == "sent").count()
+}
+
+/// The demo order twice over: two of its one line.
+fn two_of_a_kind(order_id: &str) -> Value {
+    let mut order = demo_order(order_id);
+    order["totalAmount"] = json!("259.98");
+    order["items"][0]["quantity"] = json!(2);
+    order
+}
+
+#[tokio::test]
+async fn an_order_is_sent_in_parts_and_some_of_it_comes_back() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    client.order(&two_of_a_kind("a")).await;
+    settled(&client, "a").await;
+    let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
+
+    let sent = ask(&client, "/orders/a/ship", json!({ "shipmentId": "s-1", "lines": one, "carrier": "DHL" })).await;
+    assert_eq!(sent.status, 202, "{}", sent.text());
+    let order = shown(&client, "a", |order| order["captured"]["amount"] == "129.99").await;
+    assert_eq!(order["fulfilmentStatus"], "partiallyShipped");
+
+    ask(&client, "/orders/a/ship", json!({ "shipmentId": "s-2" })).await;
+    shown(&client, "a", |order| order["captured"]["amount"] == "259.98").await;
+    assert_eq!(ask(&client, "/orders/a/deliver", json!({})).await.status, 200);
+    let back = ask(&client, "/orders/a/returns", json!({ "returnId": "r-1", "lines": one, "reason": "loud" })).await;
+    assert_eq!(back.status, 201, "{}", back.text());
+    assert_eq!(ask(&client, "/orders/a/returns/r-1/receive", json!({})).await.status, 202);
+
+    let paid = |order: &Value| order["refunded"]["amount"] == "129.99" && mails(order, "order-refunded") == 1;
+    let order = shown(&client, "a", paid).await;
+    assert_eq!(order["status"], "completed");
+    assert_eq!(order["paymentStatus"], "partiallyRefunded");
+    assert_eq!(
+        (&order["fulfilmentStatus"], &order["returnsStatus"]),
+        (&json!("delivered"), &json!("partiallyReturned"))
+    );
+    assert_eq!((&order["lines"][0]["shipped"], &order["lines"][0]["returned"]), (&json!(2), &json!(1)));
+    assert_eq!((mails(&order, "order-confirmed"), mails(&order, "order-shipped")), (1, 2));
+
+    let rest = ask(&client, "/orders/a/refunds", json!({ "refundId": "f-1", "reason": "goodwill" })).await;
+    assert_eq!(rest.status, 202, "{}", rest.text());
+    let order = shown(&client, "a", |order| order["paymentStatus"] == "refunded").await;
+    assert_eq!(order["refunded"], order["captured"]);
+}
+
+#[tokio::test]
+async fn a_confirmed_order_that_is_called_off_holds_nothing_and_says_why() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    client.order(&demo_order("a")).await;
+    settled(&client, "a").await;
+
+    let asked = ask(&client, "/orders/a/cancel", json!({ "reason": "changed my mind" })).await;
+    assert_eq!(asked.status, 202, "{}", asked.text());
+
+    let order = shown(&client, "a", |order| mails(order, "order-cancelled") == 1).await;
+    assert_eq!((&order["status"], &order["reason"]), (&json!("cancelled"), &json!("changed my mind")));
+    assert_eq!((&order["paymentStatus"], &order["fulfilmentStatus"]), (&json!("voided"), &json!("none")));
+    let problem = ask(&client, "/orders/a/ship", json!({})).await.problem(409);
+    assert_eq!((&problem["code"], &problem["allowed"]), (&json!("not-allowed"), &json!(["notes"])));
+}
+
+#[tokio::test]
+async fn an_order_that_is_called_off_at_once_has_one_end() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    for nth in 0..20 {
+        let id = format!("o-{nth}");
+        client.order(&demo_order(&id)).await;
+        assert_eq!(ask(&client, &format!("/orders/{id}/cancel"), json!({})).await.status, 202);
+    }
+    for nth in 0..20 {
+        let order = shown(&client, &format!("o-{nth}"), |order| mails(order, "order-cancelled") == 1).await;
+        assert_eq!(order["status"], "cancelled", "{order}");
+        // No authorization was asked for before it was called off, or it was let go of.
+        assert!(["none", "voided"].iter().any(|status| order["paymentStatus"] == *status), "{order}");
+        assert_eq!(order["fulfilmentStatus"], "none", "{order}");
+        assert_eq!(order["captured"]["amount"], "0.00", "{order}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What is counted of the sagas.
+
+use std::time::Duration;
+
+use domain::SagaStep;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use sqlx::{PgPool, Row};
+
+use crate::SAGAS;
+use crate::saga::{Done, Outcome, Saga, StepError, Undo};
+
+/// Figures of the sagas; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    steps: Family<CameTo, Counter>,
+    duration: Family<At, Histogram>,
+    waiting: Family<At, Gauge>,
+    stuck: Family<At, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CameTo {
+    saga: &'static str,
+    step: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct At {
+    saga: &'static str,
+    step: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            steps: Family::default(),
+            // 1 ms to 16 s.
+            duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15))),
+            waiting: Family::default(),
+            stuck: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Enters them into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("saga");
+        registry.register("steps", "What steps came to, order by order", self.steps.clone());
+        let duration = "How long a step took for all orders that were at it together";
+        registry.register_with_unit("step_duration", duration, Unit::Seconds, self.duration.clone());
+        let waiting = "Orders that wait at a step: for an answer, or to be tried again";
+        registry.register("waiting", waiting, self.waiting.clone());
+        let stuck = "Orders that are stuck at a step until an operator decides";
+        registry.register("stuck", stuck, self.stuck.clone());
+    }
+
+    /// Asks the database how many orders wait, so that every process shows the same.
+    pub async fn ask(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let rows = sqlx::query(
+            "select saga, step, count(*) filter (where not stuck), count(*) filter (where stuck)
+               from saga_work group by saga, step",
+        );
+        let rows = rows.fetch_all(pool).await?;
+        let mut counts = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (saga, step): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            counts.push((saga, step, row.try_get::<i64, _>(2)?, row.try_get::<i64, _>(3)?));
+        }
+        // Each step there is, so that where nothing is stuck it says so.
+        for at in everywhere() {
+            let count = counts.iter().find(|(saga, step, ..)| saga == at.saga && step == at.step);
+            let (waiting, stuck) = count.map_or((0, 0), |(.., waiting, stuck)| (*waiting, *stuck));
+            self.waiting.get_or_create(&at).set(waiting);
+            self.stuck.get_or_create(&at).set(stuck);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn came_to(&self, saga: &Saga, step: SagaStep, outcome: &Outcome) {
+        let outcome = match outcome {
+            Ok(Done::Moved) => "done",
+            Ok(Done::Asked) => "asked",
+            Ok(Done::UnderWay(_)) => "under_way",
+            Err(StepError::Failed(_)) => "failed",
+            Err(StepError::Stuck(_)) => "stuck",
+        };
+        self.steps.get_or_create(&CameTo { saga: saga.name, step: step.name(), outcome }).inc();
+    }
+
+    pub(crate) fn took(&self, saga: &Saga, step: SagaStep, time: Duration) {
+        self.duration.get_or_create(&At { saga: saga.name, step: step.name() }).observe(time.as_secs_f64());
+    }
+}
+
+fn everywhere() -> Vec<At> {
+    let mut all = Vec::new();
+    for saga in SAGAS {
+        let mut at = |step: SagaStep| all.push(At { saga: saga.name, step: step.name() });
+        for step in saga.steps {
+            at(step.name);
+            if let Undo::By(undo) = &step.undo {
+                at(undo.name);
+            }
+        }
+        if saga.has_pivot() {
+            at(SagaStep::CloseOrder);
+        }
+    }
+    all
+}

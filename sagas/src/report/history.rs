@@ -1,0 +1,175 @@
+//! What happened about each step, from the events.
+
+use domain::{MailTemplate, Order, OrderEvent, RejectionReason, SagaStep, Verb};
+use event_store::StoredEvent;
+
+use super::{Message, StepState};
+use crate::{order_fulfilment, order_refunds};
+
+/// What happened about the steps of all sagas, oldest first.
+#[derive(Default)]
+pub(super) struct History(Vec<Entry>);
+
+struct Entry {
+    saga: &'static str,
+    step: SagaStep,
+    became: Option<StepState>,
+    message: Message,
+}
+
+/// What an event says about a step.
+struct About {
+    saga: &'static str,
+    step: SagaStep,
+    /// What the step came to; `None`: to nothing yet.
+    became: Option<StepState>,
+    text: Option<String>,
+}
+
+impl History {
+    /// Takes note of an event. `before` is the order that it happened to.
+    pub(super) fn note(&mut self, before: &Order, stored: &StoredEvent, event: &OrderEvent) {
+        let Some(About { saga, step, became, text }) = about(before, event) else { return };
+        let actor = stored.metadata().actor;
+        let message = Message { version: stored.version, at: stored.recorded_at, event: event.name(), actor, text };
+        self.0.push(Entry { saga, step, became, message });
+    }
+
+    /// What happened about a step.
+    pub(super) fn of(&self, saga: &str, step: SagaStep) -> Vec<Message> {
+        self.entries(saga, step).map(|entry| entry.message.clone()).collect()
+    }
+
+    /// What a step last came to, and when.
+    pub(super) fn outcome(&self, saga: &str, step: SagaStep) -> Option<(StepState, &Message)> {
+        self.entries(saga, step).filter_map(|entry| Some((entry.became?, &entry.message))).last()
+    }
+
+    fn entries(&self, saga: &str, step: SagaStep) -> impl Iterator<Item = &Entry> {
+        self.0.iter().filter(move |entry| entry.saga == saga && entry.step == step)
+    }
+}
+
+fn about(before: &Order, event: &OrderEvent) -> Option<About> {
+    use StepState::{Done, Failed, Skipped};
+    let fulfilment = order_fulfilment::SAGA.name;
+    let (step, became, text) = match event {
+        OrderEvent::StockReserved(reserved) => {
+            let units: Vec<_> = reserved.units.iter().map(|it| format!("{} × {}", it.quantity, it.sku)).collect();
+            (SagaStep::ReserveStock, Some(Done), (!units.is_empty()).then(|| units.join(", ")))
+        }
+        OrderEvent::StockReservationFailed(failed) => {
+            let reason = RejectionReason::OutOfStock { shortages: failed.shortages.clone() };
+            (SagaStep::ReserveStock, Some(Failed), Some(reason.in_words()))
+        }
+        OrderEvent::StockReleased(released) => {
+            let text = released.expired.then(|| "the reservation had run out".to_owned());
+            (SagaStep::ReleaseStock, Some(Done), text)
+        }
+        OrderEvent::PaymentAuthorized(authorized) => {
+            (SagaStep::AuthorizePayment, Some(Done), Some(authorized.reference.clone()))
+        }
+        OrderEvent::PaymentDeclined(declined) => {
+            let text = format!("{} ({})", declined.message, declined.code);
+            (SagaStep::AuthorizePayment, Some(Failed), Some(text))
+        }
+        OrderEvent::PaymentOutcomeUnknown(unknown) => (SagaStep::AuthorizePayment, None, Some(unknown.reason.clone())),
+        OrderEvent::PaymentVoided(_) => (SagaStep::VoidPayment, Some(Done), None),
+        OrderEvent::OrderConfirmed(_) => (SagaStep::ConfirmOrder, Some(Done), None),
+        OrderEvent::OrderRejected(rejected) => (SagaStep::CloseOrder, Some(Done), Some(rejected.reason.in_words())),
+        OrderEvent::CancellationRequested(requested) => (SagaStep::CloseOrder, None, requested.reason.clone()),
+        OrderEvent::OrderCancelled(cancelled) => (SagaStep::CloseOrder, Some(Done), cancelled.reason.clone()),
+        OrderEvent::OrderShipped(shipped) => {
+            (SagaStep::CapturePayment, None, Some(format!("shipment {}", shipped.shipment_id)))
+        }
+        OrderEvent::PaymentCaptured(captured) => {
+            let text = format!("shipment {}, {}", captured.shipment_id, captured.reference);
+            (SagaStep::CapturePayment, Some(Done), Some(text))
+        }
+        OrderEvent::RefundRequested(requested) => {
+            return refund(None, Some(format!("refund {}", requested.refund_id)));
+        }
+        OrderEvent::ReturnReceived(received) if received.refund_minor > 0 => {
+            return refund(None, Some(format!("return {}", received.return_id)));
+        }
+        OrderEvent::PaymentRefunded(refunded) => {
+            let text = format!("refund {}, {}", refunded.refund_id, refunded.reference);
+            return refund(Some(Done), Some(text));
+        }
+        OrderEvent::NotificationSent(sent) => {
+            let text = format!("{} to {}", sent.template.name(), sent.recipient);
+            return Some(mail(sent.template, Done, text));
+        }
+        OrderEvent::NotificationFailed(failed) => {
+            let text = format!("{}: {}", failed.template.name(), failed.reason);
+            return Some(mail(failed.template, Failed, text));
+        }
+        OrderEvent::OperatorIntervened(it) => {
+            let became = match it.verb {
+                Verb::Skip => Some(Skipped),
+                Verb::Retry { .. } | Verb::Compensate | Verb::MarkSucceeded { .. } | Verb::MarkFailed => None,
+            };
+            let text = Some(format!("{}: {}", in_words(&it.verb), it.reason));
+            return Some(About { saga: whose(before, it.step), step: it.step, became, text });
+        }
+        OrderEvent::OrderCreated(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::ReturnRequested(_)
+        | OrderEvent::ReturnReceived(_)
+        | OrderEvent::NoteAdded(_) => return None,
+    };
+    Some(About { saga: fulfilment, step, became, text })
+}
+
+fn refund(became: Option<StepState>, text: Option<String>) -> Option<About> {
+    Some(About { saga: order_refunds::SAGA.name, step: SagaStep::RefundPayment, became, text })
+}
+
+fn mail(template: MailTemplate, became: StepState, text: String) -> About {
+    About { saga: who_tells(template), step: SagaStep::NotifyCustomer, became: Some(became), text: Some(text) }
+}
+
+fn who_tells(template: MailTemplate) -> &'static str {
+    match template {
+        MailTemplate::OrderRefunded => order_refunds::SAGA.name,
+        MailTemplate::OrderConfirmed
+        | MailTemplate::OrderRejected
+        | MailTemplate::OrderCancelled
+        | MailTemplate::OrderShipped => order_fulfilment::SAGA.name,
+    }
+}
+
+/// The saga that a step is of. Both tell the customer: then it is the one whose mail is owed, or else was given up.
+fn whose(before: &Order, step: SagaStep) -> &'static str {
+    match step {
+        SagaStep::RefundPayment => order_refunds::SAGA.name,
+        SagaStep::NotifyCustomer => {
+            let Order::Placed(order) = before else { return order_fulfilment::SAGA.name };
+            let failed = order
+                .mails
+                .iter()
+                .find(|(_, mails)| mails.iter().any(|mail| mail.outcome == domain::MailOutcome::Failed));
+            let template = order.owed_mail().map(|(template, _)| template).or(failed.map(|(template, _)| *template));
+            template.map_or(order_fulfilment::SAGA.name, who_tells)
+        }
+        SagaStep::ReserveStock
+        | SagaStep::ReleaseStock
+        | SagaStep::AuthorizePayment
+        | SagaStep::VoidPayment
+        | SagaStep::ConfirmOrder
+        | SagaStep::CapturePayment
+        | SagaStep::CloseOrder => order_fulfilment::SAGA.name,
+    }
+}
+
+/// What pays for an order is nobody's business but the payment provider's.
+fn in_words(verb: &Verb) -> String {
+    match verb {
+        Verb::Retry { payment_token: None } => "retry".to_owned(),
+        Verb::Retry { payment_token: Some(_) } => "retry with another means of payment".to_owned(),
+        Verb::Skip => "skip".to_owned(),
+        Verb::Compensate => "compensate".to_owned(),
+        Verb::MarkSucceeded { reference } => format!("mark-succeeded under {reference}"),
+        Verb::MarkFailed => "mark-failed".to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! How each step of a saga is.
+
+use chrono::{DateTime, Utc};
+use domain::{PlacedOrder, SagaStep, Stage};
+
+use super::history::History;
+use super::{Progress, SagaReport, SagaState, StepReport, StepState, UndoReport, Waiting, WorkRow};
+use crate::order_fulfilment;
+use crate::saga::{Kind, Saga, Step, Undo};
+
+pub(super) fn saga(
+    saga: &'static Saga,
+    order: &PlacedOrder,
+    rows: &[WorkRow],
+    history: &History,
+    now: DateTime<Utc>,
+) -> SagaReport {
+    let next = saga.next(order, now).step();
+    // A row about another step is one that its saga has not come round to yet.
+    let row = rows.iter().find(|row| row.saga == saga.name && next.is_some_and(|next| row.step == next.name()));
+    let view = View { saga: saga.name, order, next, row, history };
+    let mut steps: Vec<StepReport> = saga.steps.iter().map(|step| view.step(step)).collect();
+    steps.extend(view.closing());
+    SagaReport { saga: saga.name, state: view.state(), steps }
+}
+
+struct View<'a> {
+    saga: &'static str,
+    order: &'a PlacedOrder,
+    next: Option<SagaStep>,
+    /// Of what is next.
+    row: Option<&'a WorkRow>,
+    history: &'a History,
+}
+
+impl View<'_> {
+    fn state(&self) -> SagaState {
+        let of_fulfilment = self.saga == order_fulfilment::SAGA.name;
+        match (self.next, self.row) {
+            (Some(_), Some(row)) if row.stuck => SagaState::Stuck,
+            (Some(_), _) => SagaState::Running,
+            (None, _) if of_fulfilment && is_closed(self.order) => SagaState::Compensated,
+            // What came back before it was paid for is refunded once it is.
+            (None, _) if !of_fulfilment && self.order.unsettled_refund().is_some() => SagaState::Running,
+            (None, _) => SagaState::Completed,
+        }
+    }
+
+    fn step(&self, step: &Step) -> StepReport {
+        let mut progress = self.progress(step.name, (step.is_due)(self.order), self.otherwise(step));
+        let undo = match &step.undo {
+            Undo::By(undo) => {
+                let is_due = self.order.stage() == Stage::Undoing && (undo.is_due)(self.order);
+                Some(UndoReport { step: undo.name, progress: self.progress(undo.name, is_due, StepState::NotNeeded) })
+            }
+            Undo::Nothing { .. } => None,
+        };
+        if undo.as_ref().is_some_and(|undo| undo.progress.state == StepState::Done) {
+            progress.state = StepState::Undone;
+        }
+        let kind = match step.kind {
+            Kind::Compensable => "compensable",
+            Kind::Pivot => "pivot",
+            Kind::ForwardOnly => "forwardOnly",
+        };
+        StepReport { step: step.name, kind, progress, undo }
+    }
+
+    /// What ends an order that is undone.
+    fn closing(&self) -> Option<StepReport> {
+        let ends = self.order.stage() == Stage::Undoing || is_closed(self.order);
+        let progress = || self.progress(SagaStep::CloseOrder, false, StepState::NotYet);
+        let step = || StepReport { step: SagaStep::CloseOrder, kind: "closing", progress: progress(), undo: None };
+        (self.saga == order_fulfilment::SAGA.name && ends).then(step)
+    }
+
+    fn progress(&self, step: SagaStep, is_due: bool, otherwise: StepState) -> Progress {
+        let outcome = self.history.outcome(self.saga, step);
+        let row = self.row.filter(|_| self.next == Some(step));
+        let state = match (row, outcome) {
+            (Some(row), _) if row.stuck => StepState::Stuck,
+            (Some(row), _) if row.failures > 0 => StepState::Retrying,
+            (Some(_), _) => StepState::Waiting,
+            (None, _) if is_due || self.next == Some(step) => StepState::Due,
+            (None, Some((state, _))) => state,
+            (None, None) => otherwise,
+        };
+        let has_ended = row.is_none() && state != StepState::Due;
+        Progress {
+            state,
+            at: outcome.filter(|_| has_ended).map(|(_, message)| message.at),
+            waiting: row.map(|row| Waiting {
+                attempts: row.attempts,
+                since: row.since,
+                next_try_at: row.next_try_at,
+                last_error: row.last_error.clone(),
+            }),
+            messages: self.history.of(self.saga, step),
+        }
+    }
+
+    /// How a step is that is not due and came to nothing.
+    fn otherwise(&self, step: &Step) -> StepState {
+        let is_free = step.name == SagaStep::AuthorizePayment && self.order.content.total_minor == 0;
+        match (self.order.stage(), step.kind) {
+            (Stage::Pending, _) if is_free => StepState::NotNeeded,
+            (Stage::Pending, _) => StepState::NotYet,
+            (Stage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
+            (Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed, Kind::ForwardOnly) => {
+                StepState::NotYet
+            }
+            (
+                Stage::Undoing
+                | Stage::Confirmed
+                | Stage::PartiallyShipped
+                | Stage::Shipped
+                | Stage::Completed
+                | Stage::Rejected
+                | Stage::Cancelled,
+                _,
+            ) => StepState::NotNeeded,
+        }
+    }
+}
+
+fn is_closed(order: &PlacedOrder) -> bool {
+    matches!(order.stage(), Stage::Rejected | Stage::Cancelled)
+}

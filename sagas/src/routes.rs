@@ -1,0 +1,34 @@
+//! `GET /orders/{id}/saga`: how far an order's sagas are, as the log and `saga_work` have it.
+
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use domain::OrderId;
+use event_store::{EventStore, ReadError};
+use problem::Problem;
+
+use crate::report::{self, OrderReport};
+
+/// The route. It needs no running saga.
+pub fn routes(store: EventStore) -> Router {
+    Router::new().route("/orders/{order_id}/saga", get(saga)).with_state(store)
+}
+
+async fn saga(
+    State(store): State<EventStore>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<OrderReport>, Problem> {
+    // What is no id names no order.
+    let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
+    let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;
+    let report = report::read(&store, order_id.as_str()).await.map_err(|error| match error {
+        ReadError::Database(_) => {
+            Problem::unavailable("database-unavailable", "the database failed", Duration::from_secs(1)).caused_by(error)
+        }
+        ReadError::Decode(_) => Problem::internal(error),
+    })?;
+    report.map(Json).ok_or_else(|| Problem::not_found(format!("there is no order {order_id}")))
+}

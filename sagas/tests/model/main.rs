@@ -1,0 +1,228 @@
+//! A model check of the sagas: every order in which steps, crashes, duplicates, lost answers, cancellations and the other wishes of
+//! people can meet, up to the bounds that each test names.
+//!
+//! What is checked is the product's own code: `PlacedOrder::decide` and `apply`, `Saga::next` and the rules of stock. Only the
+//! provider, and how a copy of the saga goes about its work, are modelled.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a model has its own selection of events")]
+
+mod order;
+mod provider;
+mod visit;
+mod world;
+
+use domain::{MailTemplate, OrderStatus, PaymentState, Stage};
+use stateright::{Checker, Model, Property};
+
+use crate::world::{Action, Left, Luck, World};
+
+/// What is done wrong on purpose, to see that it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// An authorization whose answer nobody recorded is not let go of.
+    LetsGoOnlyOfWhatIsRecorded,
+    /// Each try is another payment for the provider.
+    DrawsANewKeyForEachTry,
+    /// What was asked with other means of payment before is not let go of.
+    ForgetsReplacedMeans,
+}
+
+/// What there is at first, and how much may happen.
+struct Fulfilment {
+    on_hand: Vec<u32>,
+    left: Left,
+    bug: Option<Bug>,
+}
+
+const NOTHING: Left = Left {
+    crashes: 0,
+    duplicates: 0,
+    faults: 0,
+    cancels: 0,
+    operators: 0,
+    expiries: 0,
+    ships: 0,
+    returns: 0,
+    refunds: 0,
+};
+
+impl Model for Fulfilment {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        self.on_hand.iter().map(|on_hand| World::new(*on_hand, self.left)).collect()
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        actions.extend(world.actions());
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        world.after(&action, self.bug)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(
+                "no more goes back than was taken, and no more is taken than was held",
+                |_, world: &World| {
+                    let recorded = &world.order.order.payment;
+                    recorded.refunded_minor <= recorded.captured_minor
+                        && world
+                            .provider
+                            .accounts
+                            .values()
+                            .all(|it| 0 <= it.refunded && it.refunded <= it.captured && it.captured <= it.authorized)
+                },
+            ),
+            Property::always("money is held once at most", |_, world: &World| {
+                world.provider.accounts.values().filter(|account| account.is_held()).count() <= 1
+            }),
+            Property::always("nothing is left of an order that was rejected or cancelled", |_, world: &World| {
+                is_standing(world) || (world.shelf.reserved() == 0 && has_no_money(world))
+            }),
+            Property::always("an order is promised only with its units and its money", |_, world: &World| {
+                let order = &world.order.order;
+                order.stage() != Stage::Confirmed || (world.shelf.reserved() == world.owed_units() && is_held(world))
+            }),
+            Property::always("no more is sold than there is", |_, world: &World| world.shelf.available() >= 0),
+            Property::always("what is quiet has come to its end", |_, world: &World| {
+                !world.is_quiet() || has_ended(world)
+            }),
+            Property::always("left alone it comes to its end", |model: &Self, world: &World| {
+                // A visit under way ends, too, and is then among these.
+                !world.visits.is_empty() || settled(world, model.bug).is_some_and(|world| has_ended(&world))
+            }),
+        ]
+    }
+}
+
+fn is_standing(world: &World) -> bool {
+    !matches!(world.order.order.status, OrderStatus::Rejected | OrderStatus::Cancelled)
+}
+
+fn has_no_money(world: &World) -> bool {
+    world.provider.accounts.values().all(|account| !account.is_held() && account.captured == account.refunded)
+}
+
+fn is_held(world: &World) -> bool {
+    let order = &world.order.order;
+    match &order.payment.state {
+        PaymentState::Authorized { reference, .. } => reference.parse().is_ok_and(|key| {
+            world
+                .provider
+                .accounts
+                .get(&key)
+                .is_some_and(|it| it.is_held() && it.authorized == order.content.total_minor)
+        }),
+        _ => false,
+    }
+}
+
+/// Whether nothing is left to be done: the order stands and the books agree, or everything is undone; and the customer knows.
+fn has_ended(world: &World) -> bool {
+    let order = &world.order.order;
+    let told = |template| order.mails.get(&template).is_some_and(|mails| mails.len() == 1);
+    let taken: i64 = world.provider.accounts.values().map(|account| account.captured).sum();
+    let back: i64 = world.provider.accounts.values().map(|account| account.refunded).sum();
+    let is_told = match order.stage() {
+        Stage::Pending | Stage::Undoing => false,
+        Stage::Rejected => told(MailTemplate::OrderRejected),
+        Stage::Cancelled => told(MailTemplate::OrderCancelled),
+        Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed => {
+            told(MailTemplate::OrderConfirmed)
+        }
+    };
+    is_told
+        && (is_standing(world) || has_no_money(world))
+        && (taken, back) == (order.payment.captured_minor, order.payment.refunded_minor)
+        && world.shelf.reserved() == world.owed_units()
+        && order.unsettled_shipment().is_none()
+        && order.unsettled_refund().is_none()
+}
+
+/// What comes of it if nothing more goes wrong and nobody wants anything; `None`: it goes on for ever.
+fn settled(world: &World, bug: Option<Bug>) -> Option<World> {
+    let mut world = world.clone();
+    for _ in 0..100 {
+        let actions = world.actions();
+        let rank = |action: &Action| match action {
+            Action::Arrive(_) => 0,
+            Action::Go(_, Luck::Good) => 1,
+            Action::Save(_) => 2,
+            Action::Answer(_) => 3,
+            Action::Look if world.visits.is_empty() => 4,
+            _ => 5,
+        };
+        let next = actions.iter().min_by_key(|action| rank(action)).filter(|action| rank(action) < 5);
+        let Some(action) = next else { return Some(world) };
+        world = world.after(action, bug)?;
+    }
+    None
+}
+
+/// Checks all there is to check, and says how many states that were.
+fn check(on_hand: &[u32], left: Left) -> usize {
+    let checker = Fulfilment { on_hand: on_hand.to_vec(), left, bug: None }.checker().threads(2).spawn_bfs().join();
+    checker.assert_properties();
+    assert!(checker.is_done());
+    checker.unique_state_count()
+}
+
+/// Which properties do not hold.
+fn violated(left: Left, bug: Bug) -> Vec<&'static str> {
+    let checker = Fulfilment { on_hand: vec![2], left, bug: Some(bug) }.checker().threads(2).spawn_bfs().join();
+    checker.discoveries().into_keys().collect()
+}
+
+#[test]
+fn until_it_is_promised_or_undone_two_crashes_two_duplicates_and_a_cancellation_leave_nothing_half_done() {
+    let left = Left { crashes: 2, duplicates: 2, faults: 1, cancels: 1, ..NOTHING };
+    let states = check(&[2, 1], left);
+    println!("{states} states");
+    assert!(states > 1_000, "{states} states");
+}
+
+#[test]
+fn an_operator_and_the_clock_leave_nothing_half_done_either() {
+    let left = Left { crashes: 1, duplicates: 1, faults: 1, operators: 1, expiries: 1, ..NOTHING };
+    let states = check(&[2], left);
+    println!("{states} states");
+    assert!(states > 1_000, "{states} states");
+}
+
+#[test]
+fn what_is_shipped_is_paid_once_and_what_comes_back_is_refunded_once() {
+    let left = Left { crashes: 1, duplicates: 1, faults: 1, ships: 1, returns: 1, ..NOTHING };
+    let states = check(&[2], left);
+    println!("{states} states");
+    assert!(states > 1_000, "{states} states");
+}
+
+#[test]
+fn partial_shipments_and_refunds_by_the_way_are_each_paid_once() {
+    let left = Left { crashes: 1, faults: 1, ships: 2, refunds: 1, ..NOTHING };
+    let states = check(&[2], left);
+    println!("{states} states");
+    assert!(states > 1_000, "{states} states");
+}
+
+#[test]
+fn an_authorization_that_nobody_recorded_and_nobody_lets_go_of_is_found() {
+    let left = Left { crashes: 1, cancels: 1, ..NOTHING };
+    let violated = violated(left, Bug::LetsGoOnlyOfWhatIsRecorded);
+    assert!(violated.contains(&"nothing is left of an order that was rejected or cancelled"), "{violated:?}");
+}
+
+#[test]
+fn a_new_key_for_each_try_is_found() {
+    let violated = violated(Left { crashes: 1, ..NOTHING }, Bug::DrawsANewKeyForEachTry);
+    assert!(violated.contains(&"money is held once at most"), "{violated:?}");
+}
+
+#[test]
+fn means_of_payment_that_were_replaced_and_stay_charged_are_found() {
+    let violated = violated(Left { faults: 1, operators: 1, ..NOTHING }, Bug::ForgetsReplacedMeans);
+    assert!(violated.contains(&"money is held once at most"), "{violated:?}");
+}

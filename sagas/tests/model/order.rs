@@ -1,0 +1,138 @@
+//! The order and its SKU in the model: the product's own, with what the checker needs beside.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::stock::{self, ReservationMade, Stock, StockCommand, StockReceived};
+use domain::{Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder, Refusal};
+
+/// What is ordered of the one SKU, in two shipments, and what one costs.
+pub(crate) const ORDERED: u32 = 2;
+pub(crate) const PRICE: i64 = 1_000;
+
+/// An order as its events left it. The product's order has no hash; it is that of its fields' text, taken once.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) order: Arc<PlacedOrder>,
+    pub(crate) version: u32,
+    digest: u64,
+}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Known {
+    /// An order that was just posted.
+    pub(crate) fn placed() -> Self {
+        let total = PRICE * i64::from(ORDERED);
+        let posted = format!(
+            r#"{{"orderId":"o","customerId":"c","totalAmount":{total},"currency":"JPY",
+                 "items":[{{"sku":"s","title":"t","quantity":{ORDERED},"unitPrice":{PRICE}}}]}}"#
+        );
+        let mut order = Order::Absent;
+        let content = PostedOrder::parse(posted.as_bytes()).unwrap().content;
+        domain::evolve(&mut order, OrderEvent::OrderCreated(content));
+        let Order::Placed(order) = order else { panic!("it was not placed") };
+        Self::new(*order, 1)
+    }
+
+    fn new(order: PlacedOrder, version: u32) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let PlacedOrder { content: _, status, undoing, stock, payment, shipments, returns, refunds, mails, notes: _ } =
+            &order;
+        let text = serde_json::to_string(&(status, undoing, stock, payment, shipments, returns, refunds, mails));
+        (text.unwrap(), version).hash(&mut hasher);
+        Self { order: Arc::new(order), version, digest: hasher.finish() }
+    }
+
+    /// Decides on it, as the product does, and applies what comes of it. Says which events those are.
+    pub(crate) fn decide(&mut self, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
+        let events = self.order.decide(command)?;
+        if !events.is_empty() {
+            let mut order = PlacedOrder::clone(&self.order);
+            events.iter().for_each(|event| order.apply(event.clone()));
+            *self = Self::new(order, self.version + u32::try_from(events.len()).unwrap());
+        }
+        Ok(events)
+    }
+}
+
+/// The SKU: the product's own rules.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shelf(pub(crate) Stock);
+
+impl Hash for Shelf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Stock::Tracked(tracked) = &self.0 {
+            (tracked.on_hand, tracked.reserved, tracked.sold).hash(state);
+        }
+    }
+}
+
+impl Shelf {
+    pub(crate) fn with(quantity: u32) -> Self {
+        let mut shelf = Self(Stock::Untracked);
+        shelf.decide(StockCommand::Receive(StockReceived { quantity }));
+        shelf
+    }
+
+    pub(crate) fn available(&self) -> i64 {
+        match &self.0 {
+            Stock::Untracked => 0,
+            Stock::Tracked(tracked) => tracked.available(),
+        }
+    }
+
+    pub(crate) fn reserved(&self) -> i64 {
+        match &self.0 {
+            Stock::Untracked => 0,
+            Stock::Tracked(tracked) => tracked.reserved,
+        }
+    }
+
+    /// What an event of the order means for its units, as the product has it.
+    pub(crate) fn follow(&mut self, order: &PlacedOrder, event: &OrderEvent) {
+        let order_id = || OrderId::parse("o").unwrap();
+        match event {
+            OrderEvent::StockReserved(reserved) => {
+                for units in &reserved.units {
+                    let (quantity, expires_at) = (units.quantity, reserved.expires_at);
+                    self.decide(StockCommand::Reserve(ReservationMade { order_id: order_id(), quantity, expires_at }));
+                }
+            }
+            OrderEvent::StockReleased(_) => self.decide(StockCommand::Release { order_id: order_id() }),
+            OrderEvent::PaymentCaptured(_) => {
+                let settled = order.shipments.iter().filter(|it| it.settled).flat_map(|it| &it.lines);
+                let shipped = settled.map(|line| line.quantity).sum();
+                self.decide(StockCommand::Commit { order_id: order_id(), shipped });
+            }
+            _ => {}
+        }
+    }
+
+    fn decide(&mut self, command: StockCommand) {
+        for event in stock::decide(&self.0, command).unwrap() {
+            stock::evolve(&mut self.0, event);
+        }
+    }
+}
+
+/// What time it is before and after the reservation has run out.
+pub(crate) fn clock(is_late: bool) -> DateTime<Utc> {
+    let begin = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    if is_late { begin + TimeDelta::hours(1) } else { begin }
+}
+
+pub(crate) fn expires_at() -> DateTime<Utc> {
+    clock(false) + TimeDelta::minutes(30)
+}

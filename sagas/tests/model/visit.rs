@@ -1,0 +1,277 @@
+//! A copy of the saga at work: the product's own choice of what is next, its steps' effects on the model's provider and shelf, and
+//! how what was decided is stored.
+
+use std::hash::{Hash, Hasher};
+
+use domain::{
+    OrderCommand, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
+    PaymentState, PlacedOrder, ReservedUnits, SagaStep, Shortage, Sku, StockReleased, StockReservationFailed,
+    StockReserved,
+};
+use sagas::{Next, SAGAS};
+
+use crate::Bug;
+use crate::order::{Known, ORDERED, expires_at};
+use crate::provider::{Call, Refused};
+use crate::world::{Flying, Luck, World, hash_of_text};
+
+/// A copy of the saga at work on the order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Visit {
+    /// The order as it will be once everything is stored.
+    known: Known,
+    /// The version that is stored, as far as the visit knows.
+    stored: u32,
+    /// What was decided and is not stored.
+    pub(crate) unsaved: Vec<Decided>,
+}
+
+/// A decision, compared by its text: commands can't be compared.
+#[derive(Debug, Clone)]
+pub(crate) struct Decided(OrderCommand);
+
+impl PartialEq for Decided {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl Hash for Visit {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.known, self.stored).hash(state);
+        hash_of_text(&self.unsaved, state);
+    }
+}
+
+/// What is next with an order, by the product's sagas; that a mail is being waited for is no step.
+pub(crate) fn next(order: &PlacedOrder, world: &World) -> Option<(SagaStep, bool)> {
+    SAGAS.iter().find_map(|saga| {
+        let next = saga.next(order, world.now());
+        let step = next.step()?;
+        let waits =
+            step == SagaStep::NotifyCustomer && order.owed_mail().is_some_and(|mail| world.asked.contains(&mail));
+        (!waits).then_some((step, matches!(next, Next::Expire)))
+    })
+}
+
+impl Visit {
+    pub(crate) fn begin(order: &Known) -> Self {
+        Self { known: order.clone(), stored: order.version, unsaved: vec![] }
+    }
+
+    /// Whether it can go on before it stores what it decided: nobody outside hears of what is not stored.
+    pub(crate) fn can_go(&self, world: &World) -> bool {
+        match next(&self.known.order, world) {
+            Some((SagaStep::ConfirmOrder | SagaStep::CloseOrder, _)) => true,
+            Some(_) | None => self.unsaved.is_empty(),
+        }
+    }
+
+    pub(crate) fn asks_the_provider(&self, world: &World) -> bool {
+        match next(&self.known.order, world) {
+            Some((SagaStep::AuthorizePayment | SagaStep::VoidPayment, _)) => true,
+            Some((SagaStep::CapturePayment | SagaStep::RefundPayment, _)) => true,
+            Some(_) | None => false,
+        }
+    }
+
+    fn take(&mut self, command: OrderCommand) -> Result<(), domain::Refusal> {
+        self.known.decide(command.clone())?;
+        self.unsaved.push(Decided(command));
+        Ok(())
+    }
+
+    /// Stores what was decided; if the order was changed meanwhile, what it comes to on the order as it is.
+    pub(crate) fn save(&mut self, world: &mut World) {
+        let is_stale = self.stored != world.order.version;
+        // As `Case::reopened` has it.
+        let is_outdated = self.known.order.payment.replaced != world.order.order.payment.replaced;
+        for Decided(command) in std::mem::take(&mut self.unsaved) {
+            if is_outdated && is_of_means(&command) {
+                continue;
+            }
+            let saved = world.record(command);
+            // What was decided on the very same order is not refused.
+            assert!(is_stale || saved.is_ok(), "{saved:?}");
+        }
+        (self.known, self.stored) = (world.order.clone(), world.order.version);
+    }
+}
+
+fn is_of_means(command: &OrderCommand) -> bool {
+    matches!(
+        command,
+        OrderCommand::RecordPaymentAuthorized(_)
+            | OrderCommand::RecordPaymentDeclined(_)
+            | OrderCommand::RecordPaymentOutcomeUnknown(_)
+    )
+}
+
+/// Has a visit do its next step, or end. `None`: that would change nothing.
+pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> Option<()> {
+    let mut visit = world.visits.remove(at);
+    let Some((step, is_expiry)) = next(&visit.known.order, world) else { return Some(()) };
+    match step {
+        SagaStep::ConfirmOrder => visit.take(OrderCommand::ConfirmOrder).ok()?,
+        SagaStep::CloseOrder => visit.take(OrderCommand::CloseOrder).ok()?,
+        SagaStep::ReserveStock | SagaStep::ReleaseStock => {
+            // Decided with the shelf in hand, on the order as it is: anything older meets a conflict.
+            visit.save(world);
+            let command = match step {
+                SagaStep::ReserveStock => reserve(world),
+                _ => OrderCommand::RecordStockReleased(StockReleased { expired: is_expiry }),
+            };
+            let done = world.record(command);
+            visit.save(world);
+            if done.is_err() {
+                return Some(());
+            }
+        }
+        SagaStep::NotifyCustomer => {
+            world.asked.insert(visit.known.order.owed_mail()?);
+            return Some(());
+        }
+        SagaStep::AuthorizePayment | SagaStep::VoidPayment | SagaStep::CapturePayment | SagaStep::RefundPayment => {
+            if !ask(world, &mut visit, step, luck, bug)? {
+                return Some(());
+            }
+        }
+    }
+    world.visits.insert(at, visit);
+    Some(())
+}
+
+fn reserve(world: &World) -> OrderCommand {
+    let (sku, available) = (Sku::parse("s").unwrap(), world.shelf.available());
+    if available >= i64::from(ORDERED) {
+        let units = vec![ReservedUnits { sku, quantity: ORDERED }];
+        return OrderCommand::RecordStockReserved(StockReserved { units, expires_at: expires_at() });
+    }
+    let shortages = vec![Shortage { sku, requested: ORDERED, available }];
+    OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages })
+}
+
+/// Asks the provider. Says whether the visit goes on.
+fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Option<Bug>) -> Option<bool> {
+    let order = visit.known.order.clone();
+    if bug == Some(Bug::LetsGoOnlyOfWhatIsRecorded)
+        && step == SagaStep::VoidPayment
+        && order.payment.state == PaymentState::None
+    {
+        visit.take(OrderCommand::RecordPaymentVoided).ok()?;
+        return Some(true);
+    }
+    // Means of payment that were given up for another are let go of before anything else happens.
+    if bug != Some(Bug::ForgetsReplacedMeans) && matches!(step, SagaStep::AuthorizePayment | SagaStep::VoidPayment) {
+        for key in 0..order.payment.replaced {
+            let _ = world.provider.take(&Call::Void { key });
+        }
+    }
+    let call = call(&order, step, world, bug)?;
+    let replaced = order.payment.replaced;
+    let is_authorization = step == SagaStep::AuthorizePayment;
+    let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "?".into() });
+    match luck {
+        Luck::Good => {
+            let answered = world.provider.take(&call);
+            for command in answer(&order, &call, answered) {
+                if visit.take(command).is_err() {
+                    return Some(false);
+                }
+            }
+            Some(true)
+        }
+        Luck::Declined => {
+            let Call::Authorize { key, .. } = call else { return None };
+            if !world.provider.decline(key) {
+                return None;
+            }
+            for command in answer(&order, &call, Err(Refused)) {
+                let _ = visit.take(command);
+            }
+            Some(true)
+        }
+        Luck::AnswerLost | Luck::Lost => {
+            if luck == Luck::AnswerLost {
+                let _ = world.provider.take(&call);
+            }
+            if is_authorization && order.payment.state != PaymentState::Unknown {
+                // The step failed; what it learned is stored at its end.
+                let _ = visit.take(unknown);
+                visit.save(world);
+            }
+            Some(false)
+        }
+        Luck::Late => {
+            world.flying.push(Flying { call, replaced, is_orphan: false });
+            Some(false)
+        }
+        Luck::Unavailable => Some(false),
+    }
+}
+
+/// What a step asks for.
+fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) -> Option<Call> {
+    let key = order.payment.replaced;
+    let held_under = |order: &PlacedOrder| match &order.payment.state {
+        PaymentState::Authorized { reference, .. } => reference.parse().ok(),
+        _ => None,
+    };
+    Some(match step {
+        SagaStep::AuthorizePayment => {
+            let fresh = u32::try_from(world.provider.accounts.len()).ok()?;
+            let key = if bug == Some(Bug::DrawsANewKeyForEachTry) { fresh } else { key };
+            Call::Authorize { key, amount_minor: order.content.total_minor }
+        }
+        SagaStep::VoidPayment => Call::Void { key: held_under(order).unwrap_or(key) },
+        SagaStep::CapturePayment => {
+            let shipment = order.unsettled_shipment()?;
+            let open = order.shipments.iter().filter(|it| !it.settled).count();
+            Call::Capture {
+                key: held_under(order)?,
+                done: shipment.id.to_string(),
+                amount_minor: order.worth_minor(&shipment.lines),
+                last: order.unshipped().is_empty() && open == 1,
+            }
+        }
+        _ => {
+            let refund = order.unsettled_refund()?;
+            let (key, amount_minor) = (held_under(order)?, refund.amount_minor);
+            Call::Refund { key, done: refund.id.to_string(), amount_minor }
+        }
+    })
+}
+
+/// What is recorded of an answer.
+pub(crate) fn answer(order: &PlacedOrder, call: &Call, answered: Result<(), Refused>) -> Vec<OrderCommand> {
+    let is_done = answered.is_ok();
+    match call {
+        Call::Authorize { key, amount_minor } if is_done => {
+            let (reference, amount_minor) = (key.to_string(), *amount_minor);
+            vec![OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference, amount_minor })]
+        }
+        Call::Authorize { .. } => {
+            vec![OrderCommand::RecordPaymentDeclined(PaymentDeclined { code: "no".into(), message: "no".into() })]
+        }
+        Call::Void { .. } if is_done => vec![OrderCommand::RecordPaymentVoided],
+        Call::Capture { done, amount_minor, .. } if is_done => {
+            let shipment = order.shipments.iter().find(|it| it.id.as_str() == done);
+            let captured = shipment.map(|it| PaymentCaptured {
+                shipment_id: it.id.clone(),
+                amount_minor: *amount_minor,
+                reference: "c".into(),
+            });
+            captured.map(OrderCommand::RecordPaymentCaptured).into_iter().collect()
+        }
+        Call::Refund { done, amount_minor, .. } if is_done => {
+            let refund = order.refunds.iter().find(|it| it.id.as_str() == done);
+            let refunded = refund.map(|it| PaymentRefunded {
+                refund_id: it.id.clone(),
+                amount_minor: *amount_minor,
+                reference: "r".into(),
+            });
+            refunded.map(OrderCommand::RecordPaymentRefunded).into_iter().collect()
+        }
+        Call::Void { .. } | Call::Capture { .. } | Call::Refund { .. } => vec![],
+    }
+}
