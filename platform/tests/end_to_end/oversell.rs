@@ -11,16 +11,16 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Ordo, PATIENCE, Stage, at_rest, order_of};
+use crate::support::{Client, Ordo, Stage, at_rest, order_of};
 
 /// `ordo bench flash-sale --units 100 --orders 2000 --runs 20` does the same with more.
 const UNITS: usize = 20;
-const ORDERS: usize = 400;
+const ORDERS: usize = 300;
 const CLIENTS: usize = 64;
 const SKU: &str = "last-ones";
 const KILLS: usize = 5;
-/// Far above what it takes: each kill costs a start of the process.
-const BOUND: Duration = Duration::from_secs(60);
+/// Far above what it takes, on a machine that does much else.
+const BOUND: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_are_sold_as_there_are_and_everybody_else_is_told_why_not() {
@@ -30,7 +30,7 @@ async fn as_many_are_sold_as_there_are_and_everybody_else_is_told_why_not() {
 
     post_all(&client).await;
 
-    let told = at_rest(&ordo.database, ORDERS, PATIENCE).await;
+    let told = at_rest(&ordo.database, ORDERS, BOUND).await;
     assert_sold_out(&told, &client).await;
     let inbox = Client::new(&ordo.inbox).get("/messages?limit=10000").await.json();
     let mails: Vec<(String, String)> = inbox

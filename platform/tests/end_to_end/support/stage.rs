@@ -1,11 +1,11 @@
 //! What roles need that run as processes of their own, and whether all they did agrees.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use embedded::inbox::Inbox;
 use embedded::sqs::Sqs;
 use serde_json::Value;
-use testkit::{Database, eventually};
+use testkit::Database;
 
 use super::{Ordo, Setting, run};
 
@@ -61,15 +61,16 @@ pub(crate) async fn verify(database: &str) -> Value {
 
 /// Waits until so many orders are there and none of them is under way, all of which agrees, and says what `ordo verify` does.
 pub(crate) async fn at_rest(database: &str, orders: usize, patience: Duration) -> Value {
-    let last = std::sync::Mutex::new(Value::Null);
-    let rests = || async {
+    let until = Instant::now() + patience;
+    loop {
         let told = verify(database).await;
         assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
         let under_way = |what: &str| told["sagas"][what].as_u64().unwrap();
-        let rests = told["orders"] == orders && under_way("waiting") + under_way("justBeginning") == 0;
-        *last.lock().unwrap() = told;
-        rests
-    };
-    eventually(patience, rests).await;
-    last.into_inner().unwrap()
+        if told["orders"] == orders && under_way("waiting") + under_way("justBeginning") == 0 {
+            return told;
+        }
+        assert!(Instant::now() < until, "still under way after {patience:?}: {told}");
+        // Asking costs a process each time.
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
