@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) replaced: Vec<Option<PaymentToken>>,
     /// How often this step's request has gone out already.
     pub(crate) sent: u32,
+    /// The step that decided first of what is not stored.
+    pub(crate) unsaved_since: Option<SagaStep>,
     /// Who does this, and because of what.
     pub(crate) metadata: Metadata,
     /// What time it is, by the database's clock.
@@ -70,6 +72,7 @@ impl Case {
             happened,
             replaced,
             sent: 0,
+            unsaved_since: None,
             metadata: Metadata::caused_by(last, crate::SAGAS[0].name),
             now: last.recorded_at,
             commands: Vec::new(),
@@ -134,13 +137,28 @@ impl Case {
     pub(crate) fn reopen(&mut self, events: &[StoredEvent]) -> Result<(), StepError> {
         let found = Self::open(events).map_err(|error| StepError::new(&error))?;
         let mut case = found.ok_or_else(|| StepError::Failed("the order is not there any more".to_owned()))?;
-        (case.sent, case.metadata, case.now) = (self.sent, std::mem::take(&mut self.metadata), self.now);
+        (case.sent, case.unsaved_since) = (self.sent, self.unsaved_since);
+        (case.metadata, case.now) = (std::mem::take(&mut self.metadata), self.now);
+        // What was said of means of payment that were replaced meanwhile is not said of those that are used now.
+        let is_outdated = case.replaced.len() != self.replaced.len();
         for command in std::mem::take(&mut self.commands) {
-            let _ = case.take(command);
+            if !(is_outdated && is_of_means(&command)) {
+                let _ = case.take(command);
+            }
         }
         *self = case;
         Ok(())
     }
+}
+
+/// Whether it says what became of an authorization.
+fn is_of_means(command: &OrderCommand) -> bool {
+    matches!(
+        command,
+        OrderCommand::RecordPaymentAuthorized(_)
+            | OrderCommand::RecordPaymentDeclined(_)
+            | OrderCommand::RecordPaymentOutcomeUnknown(_)
+    )
 }
 
 impl Happened {

@@ -57,6 +57,9 @@ pub(crate) async fn drive(
         for (step, (run, mut cases)) in due {
             for case in &mut cases {
                 case.sent = waits.sent(case, step);
+                if case.unsaved().is_empty() {
+                    case.unsaved_since = Some(step);
+                }
             }
             let began = Instant::now();
             let came_to = run(context, cases).await;
@@ -122,6 +125,8 @@ impl Waits<'_> {
     }
 
     fn row(&self, case: &Case, step: SagaStep, outcome: Outcome) -> Option<Later> {
+        // What is not stored did not happen: the saga is where it was before that.
+        let step = case.unsaved_since.filter(|_| outcome.is_err() && !case.unsaved().is_empty()).unwrap_or(step);
         let (key, tried, settings) = (self.key(case), self.tried(case, step), &self.context.settings);
         let row = match outcome {
             Ok(Done::Moved) => return None,
@@ -168,9 +173,11 @@ impl Waits<'_> {
                 (Ok(()), None, Some(next)) => Some(Later::under_way(self.key(&case), next, None, Duration::ZERO)),
                 (Ok(()), None, None) => None,
             };
-            match row {
+            // An order that the saga has nothing to do with is noted by the one that has; and nothing stays noted of it.
+            let (key, is_concerned) = (self.key(&case), (self.saga.concerns)(&case.order));
+            match row.filter(|_| is_concerned) {
                 Some(row) => notes.later.push(row),
-                None if (self.saga.concerns)(&case.order) => notes.ended.push(self.key(&case)),
+                None if is_concerned || self.waiting.contains_key(&key) => notes.ended.push(key),
                 None => {}
             }
             carried_on.push(case);

@@ -194,7 +194,7 @@ pub fn report(
         state: sagas.iter().map(|saga| saga.state).max().unwrap_or(SagaState::Completed),
         stage: order.stage().name(),
         waits_for: stuck.or(next.first().copied()),
-        remedies: remedies(&order, next),
+        remedies: remedies(&order, &next),
         sagas,
     }))
 }
@@ -263,8 +263,8 @@ impl OrderReport {
     }
 }
 
-fn remedies(order: &PlacedOrder, next: Vec<SagaStep>) -> Vec<Remedy> {
-    let mut steps = next.clone();
+fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
+    let mut steps = next.to_vec();
     if order.has_failed_mail() {
         steps.push(SagaStep::NotifyCustomer);
     }
@@ -275,10 +275,6 @@ fn remedies(order: &PlacedOrder, next: Vec<SagaStep>) -> Vec<Remedy> {
     steps.dedup();
     let remedies = steps.into_iter().map(|step| {
         let allowed = |verb: Verb| {
-            // A mail that was given up is over: there is nothing to go on without.
-            if verb == Verb::Skip && !next.contains(&step) {
-                return false;
-            }
             let (actor, reason) = (String::new(), String::new());
             let decided = order.decide(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason }));
             decided.is_ok_and(|events| !events.is_empty())

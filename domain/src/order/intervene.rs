@@ -33,6 +33,9 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 SagaStep::AuthorizePayment if order.payment.state == PaymentState::Unknown => {
                     return refused(UNKNOWN.to_owned());
                 }
+                SagaStep::NotifyCustomer if order.owed_mail().is_none() => {
+                    return refused("the mail was given up already: retry it to have it sent".to_owned());
+                }
                 SagaStep::AuthorizePayment
                 | SagaStep::ReserveStock
                 | SagaStep::ReleaseStock

@@ -57,10 +57,8 @@ async fn an_operator_sees_which_orders_are_stuck_and_gets_each_to_its_end() {
         ends(&client, order, state, event).await;
     }
 
-    // What can't be undone either is stuck once more, until the operator does without.
-    let undoing = decide(&ordo, &["compensate", "hopeless"]).await;
-    assert!(undoing.code == 1 && undoing.err.contains("hopeless waits for void_payment, stuck"), "{undoing:?}");
-    assert_eq!(decide(&ordo, &["skip", "hopeless"]).await.code, 0);
+    // What the provider does not understand it does not hold: there is nothing that keeps the order from being undone.
+    assert_eq!(decide(&ordo, &["compensate", "hopeless"]).await.code, 0);
     ends(&client, "hopeless", "compensated", "OrderRejected").await;
 
     // When the provider is mended, then what was begun there is undone, and all others are retried at once.
@@ -98,14 +96,12 @@ async fn it_is_told_what_is_stuck_and_why(ordo: &Ordo, client: &Client) {
     assert_eq!((&list["stuck"], &list["running"]), (&json!(8), &json!(0)));
     let group = json!([{ "step": "authorize_payment", "state": "stuck", "error": ERROR, "count": 8 }]);
     assert_eq!(list["groups"], group);
-    assert_eq!(list["sagas"][0]["orderId"], "other");
+    let sagas = list["sagas"].as_array().unwrap();
+    assert!(sagas.len() == 8 && sagas.iter().any(|saga| saga["orderId"] == "other"), "{list}");
     let list = ask(ordo, &["list", "--limit", "1", "--error", "No such"]).await.out;
     let said =
         format!("\n8 × authorize_payment, stuck: {ERROR}\n0 sagas running, 8 stuck, 7 of them not listed: --limit\n");
-    assert!(
-        list.starts_with("other  order_fulfilment  authorize_payment  stuck, tried") && list.ends_with(&said),
-        "{list}"
-    );
+    assert!(list.contains("  order_fulfilment  authorize_payment  stuck, tried ") && list.ends_with(&said), "{list}");
 
     let saga = saga(client, "other").await;
     assert_eq!((&saga["waitsFor"], &saga["stage"]), (&json!("authorize_payment"), &json!("pending")));

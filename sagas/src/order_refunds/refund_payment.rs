@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{OrderCommand, PaymentRefunded, PaymentState, SagaStep};
+use domain::{OrderCommand, PaymentRefunded, PaymentState, PlacedOrder, SagaStep};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use payments::Refund;
@@ -10,19 +10,24 @@ use payments::Refund;
 use crate::Context;
 use crate::case::Case;
 use crate::payment::{Answer, Ask, ask, failure};
-use crate::saga::{Done, Kind, Outcome, Step, StepError, Undo};
+use crate::saga::{Kind, Outcome, Step, StepError, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::RefundPayment,
     kind: Kind::ForwardOnly,
-    // What came back before it was paid for is refunded once it is.
+    // What came back before it was paid for is refunded once it is. If it never is, that has to be seen.
     is_due: |order| {
-        let left = order.payment.captured_minor - order.payment.refunded_minor;
-        order.unsettled_refund().is_some_and(|refund| refund.amount_minor <= left)
+        let is_payable = |refund: &domain::Refund| refund.amount_minor <= left_minor(order);
+        order.unsettled_refund().is_some_and(|refund| is_payable(refund) || order.unsettled_shipment().is_none())
     },
     run: refund,
     undo: Undo::Nothing { because: "money that went back stays there" },
 };
+
+/// How much was taken and not given back.
+fn left_minor(order: &PlacedOrder) -> i64 {
+    order.payment.captured_minor - order.payment.refunded_minor
+}
 
 fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
     let what = |case: &Case| {
@@ -30,8 +35,11 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         let (Some(refund), PaymentState::Authorized { reference, .. }) =
             (order.unsettled_refund(), &order.payment.state)
         else {
-            return Ask::Nothing(Answer { commands: vec![], outcome: Ok(Done::Moved) });
+            return Ask::Nothing(never_taken());
         };
+        if refund.amount_minor > left_minor(order) {
+            return Ask::Nothing(never_taken());
+        }
         let (gateway, refund_id) = (context.payments.gateway(), refund.id.clone());
         let request = Refund {
             key: format!("{}:refund:{refund_id}", case.order_id),
@@ -57,4 +65,9 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         )
     };
     ask(context, SagaStep::RefundPayment, cases, what).boxed()
+}
+
+/// An operator did without the money, which was not to be known when it was promised back.
+fn never_taken() -> Answer {
+    Answer::failed(StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned()))
 }

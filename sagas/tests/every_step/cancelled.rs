@@ -1,0 +1,161 @@
+//! An order is cancelled at every point of its life. There is one winner: it is sent and paid, or nothing is left of it.
+
+use std::sync::Arc;
+
+use domain::Stage;
+use futures_util::future::join_all;
+use messaging::Template;
+use testkit::PaymentCall;
+
+use crate::copy::Copy;
+use crate::gate::{GatedGateway, Held};
+use crate::life::{money, ship};
+use crate::world::{PRICE, World};
+
+const REASON: &str = "changed my mind";
+
+#[tokio::test]
+async fn before_each_event_that_would_have_come_next_it_is_undone() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    for event in ["StockReserved", "PaymentAuthorized", "OrderConfirmed"] {
+        let order_id = format!("before-{event}");
+        // Its effect is there already; that it is not recorded must not matter.
+        world.refuse(event).await;
+        world.post(&order_id, &[("s", 2)]).await;
+        world.eventually_fails(&order_id).await;
+        world.cancel(&order_id).await.unwrap();
+        world.is_undone(&order_id, Template::OrderCancelled, REASON).await;
+        assert_eq!(world.stock("s").await.available(), 10, "{event}");
+        world.clear_the_way().await;
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn after_its_promise_and_after_its_mail_it_is_undone_as_well() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    world.post("told", &[("s", 2)]).await;
+    world.mail().await;
+    world.eventually_nothing_waits().await;
+    world.cancel("told").await.unwrap();
+    assert_eq!(world.cancel("told").await, Ok(()), "it is so already");
+    world.is_undone("told", Template::OrderCancelled, REASON).await;
+
+    world.post("promised", &[("s", 2)]).await;
+    testkit::eventually(crate::world::PATIENCE, || async { world.requests_waiting().await == 1 }).await;
+    world.cancel("promised").await.unwrap();
+    world.eventually_at("promised", Stage::Cancelled).await;
+    // What it was told when it was true stands.
+    let mails: Vec<Template> = world.mails(2).await.into_iter().map(|mail| mail.template).collect();
+    assert_eq!(mails, [Template::OrderConfirmed, Template::OrderCancelled]);
+    world.eventually_nothing_waits().await;
+    world.holds_nothing("promised").await;
+    assert_eq!(world.stock("s").await.available(), 10);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn while_the_provider_is_being_asked_nothing_stays_held_whenever_the_call_arrives() {
+    let mut world = World::start().await;
+    world.stop_copies().await;
+    let gateway = Arc::new(GatedGateway::new(world.gateway.clone()));
+    world.copies.push(Copy::start(&world, gateway.clone()));
+    world.receive("s", 10).await;
+    for (order_id, held) in [("on-its-way", Held::Call), ("answered-late", Held::Answer)] {
+        let asked = world.gateway.calls(PaymentCall::Authorize);
+        let mut gate = gateway.hold(held, PaymentCall::Authorize);
+        world.post(order_id, &[("s", 2)]).await;
+        gate.reached().await;
+        world.cancel(order_id).await.unwrap();
+        world.is_undone(order_id, Template::OrderCancelled, REASON).await;
+        gate.open();
+        testkit::eventually(crate::world::PATIENCE, || async {
+            world.gateway.calls(PaymentCall::Authorize) == asked + 1
+        })
+        .await;
+        world.holds_nothing(order_id).await;
+    }
+    world.deliver_everything_again().await;
+    world.holds_nothing("on-its-way").await;
+    world.holds_nothing("answered-late").await;
+    assert_eq!(world.stock("s").await.available(), 10);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_by_itself_carries_the_order_on() {
+    let mut world = World::start().await;
+    world.stop_copies().await;
+    let gateway = Arc::new(GatedGateway::new(world.gateway.clone()));
+    world.copies.push(Copy::start(&world, gateway.clone()));
+    let mut gate = gateway.hold(Held::Answer, PaymentCall::Authorize);
+    world.post("slow", &[("s", 1)]).await;
+    gate.reached().await;
+    // Others do not wait for it.
+    world.post("quick", &[("s", 1)]).await;
+    assert_eq!(world.mail().await.order_id, "quick");
+    gate.open();
+    assert_eq!(world.mail().await.order_id, "slow");
+    assert_eq!(world.gateway.calls(PaymentCall::Authorize), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn racing_the_promise_it_is_never_promised_after_it_was_cancelled() {
+    let mut world = World::start().await;
+    world.start_copy();
+    world.receive("s", 100).await;
+    let ids: Vec<String> = (0..30).map(|n| format!("o-{n}")).collect();
+    let world_ref = &world;
+    join_all(ids.iter().enumerate().map(|(n, id)| async move {
+        world_ref.post(id, &[("s", 2)]).await;
+        if n % 3 > 0 {
+            world_ref.eventually_has(id, ["StockReserved", "PaymentAuthorized"][n % 2]).await;
+        }
+        world_ref.cancel(id).await.unwrap();
+    }))
+    .await;
+    let mails = world.mails_to_the_end().await;
+    for id in &ids {
+        let events = world.events(id).await;
+        let at = |name| events.iter().position(|event| *event == name);
+        assert!(at("OrderConfirmed") < at("CancellationRequested"), "{events:?}");
+        let told = |template| mails.iter().filter(|it| it.order_id == *id && it.template == template).count();
+        assert_eq!(told(Template::OrderCancelled), 1, "{events:?}");
+        assert!(told(Template::OrderConfirmed) <= 1, "{events:?}");
+        world.holds_nothing(id).await;
+    }
+    assert_eq!(world.stock("s").await.available(), 100);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn racing_its_shipment_one_of_the_two_wins() {
+    let world = World::start().await;
+    world.receive("s", 100).await;
+    let ids: Vec<String> = (0..10).map(|n| format!("o-{n}")).collect();
+    for id in &ids {
+        world.post(id, &[("s", 1)]).await;
+    }
+    world.mails(ids.len()).await;
+    let world_ref = &world;
+    let shipped = join_all(ids.iter().map(|id| async move {
+        let (cancelled, shipped) = tokio::join!(world_ref.cancel(id), world_ref.ask(id, ship("s-1", None)));
+        assert_ne!(cancelled.is_ok(), shipped.is_ok());
+        shipped.is_ok()
+    }))
+    .await;
+    world.mails_to_the_end().await;
+    for (id, shipped) in ids.iter().zip(&shipped) {
+        if *shipped {
+            assert_eq!(money(&world, id), (false, PRICE, 0));
+        } else {
+            world.holds_nothing(id).await;
+        }
+    }
+    let sent = i64::try_from(shipped.iter().filter(|shipped| **shipped).count()).unwrap();
+    assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (100 - sent, 0));
+    world.end().await;
+}

@@ -1,0 +1,173 @@
+//! Each step fails for good, in the way its table says, and what was done before it is undone.
+
+use std::time::Duration;
+
+use domain::{SagaStep, Stage, Verb};
+use messaging::Template;
+use sagas::{Kind, SAGAS, SagaSettings, Undo};
+use testkit::{PaymentCall, PaymentFault};
+
+use crate::life::{money, refund, ship};
+use crate::world::{NEVER, PRICE, World};
+
+/// Patient with answers, and with nothing else: what fails twice is stuck.
+fn impatient() -> SagaSettings {
+    SagaSettings { answer_deadline: NEVER, step_deadline: Duration::ZERO, ..SagaSettings::default() }
+}
+
+#[tokio::test]
+async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
+    let world = World::with(impatient()).await;
+    world.receive("s", 10).await;
+    for step in SAGAS.iter().flat_map(|saga| saga.steps) {
+        match step.name {
+            SagaStep::ReserveStock => a_shortage(&world).await,
+            SagaStep::AuthorizePayment => a_refusal_to_pay(&world).await,
+            SagaStep::ConfirmOrder => a_promise_that_is_not_stored(&world).await,
+            SagaStep::CapturePayment => money_that_is_not_taken(&world).await,
+            SagaStep::RefundPayment => money_that_does_not_go_back(&world).await,
+            SagaStep::NotifyCustomer => {}
+            undo @ (SagaStep::ReleaseStock | SagaStep::VoidPayment | SagaStep::CloseOrder) => {
+                panic!("{} is no step", undo.name())
+            }
+        }
+        if let Undo::By(undo) = &step.undo {
+            assert_eq!(step.kind, Kind::Compensable);
+            let event = match undo.name {
+                SagaStep::VoidPayment => "PaymentVoided",
+                SagaStep::ReleaseStock => "StockReleased",
+                step @ (SagaStep::ReserveStock
+                | SagaStep::AuthorizePayment
+                | SagaStep::ConfirmOrder
+                | SagaStep::CapturePayment
+                | SagaStep::RefundPayment
+                | SagaStep::CloseOrder
+                | SagaStep::NotifyCustomer) => panic!("{} undoes nothing", step.name()),
+            };
+            an_undo_that_is_not_stored(&world, undo.name.name(), event).await;
+        }
+        let shelf = world.stock("s").await;
+        assert_eq!(shelf.reserved, 0, "after {}: {shelf:?}", step.name.name());
+    }
+    an_undo_that_is_not_stored(&world, SagaStep::CloseOrder.name(), "OrderCancelled").await;
+    world.end().await;
+}
+
+async fn a_shortage(world: &World) {
+    world.receive("plenty", 5).await;
+    world.post("short", &[("plenty", 1), ("s", 11)]).await;
+    world.is_undone("short", Template::OrderRejected, "s (11 ordered, 10 left)").await;
+    assert_eq!(world.stock("plenty").await.available(), 5, "all lines or none");
+    assert_eq!(world.gateway.calls(PaymentCall::Authorize), 0);
+}
+
+async fn a_refusal_to_pay(world: &World) {
+    world.gateway.next(PaymentCall::Authorize, PaymentFault::Declined);
+    world.post("poor", &[("s", 2)]).await;
+    world.is_undone("poor", Template::OrderRejected, "no funds").await;
+    assert_eq!(world.stock("s").await.available(), 10);
+}
+
+/// The pivot is tried until an operator decides: here, to give the order up.
+async fn a_promise_that_is_not_stored(world: &World) {
+    world.refuse("OrderConfirmed").await;
+    world.post("unpromised", &[("s", 2)]).await;
+    assert!(!world.eventually_stuck_anywhere("unpromised").await.is_empty());
+    world.clear_the_way().await;
+    world.intervene("unpromised", SagaStep::ConfirmOrder, Verb::Compensate).await;
+    world.is_undone("unpromised", Template::OrderRejected, "because").await;
+}
+
+/// After the pivot nothing is undone: the shipment waits for its money, and everybody can see that.
+async fn money_that_is_not_taken(world: &World) {
+    world.promise("unpaid", 2).await;
+    world.gateway.next(PaymentCall::Capture, PaymentFault::Declined);
+    world.ask("unpaid", ship("s-1", None)).await.unwrap();
+    let why = world.eventually_stuck("unpaid", SagaStep::CapturePayment).await;
+    assert!(why.contains("no funds"), "{why}");
+    assert_eq!(world.order("unpaid").await.stage(), Stage::Shipped);
+    world.intervene("unpaid", SagaStep::CapturePayment, Verb::Retry { payment_token: None }).await;
+    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    world.eventually_nothing_waits().await;
+    assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 0));
+}
+
+async fn money_that_does_not_go_back(world: &World) {
+    world.gateway.next(PaymentCall::Refund, PaymentFault::Declined);
+    world.ask("unpaid", refund("f", None)).await.unwrap();
+    let why = world.eventually_stuck("unpaid", SagaStep::RefundPayment).await;
+    assert!(why.contains("no funds"), "{why}");
+    world.intervene("unpaid", SagaStep::RefundPayment, Verb::Retry { payment_token: None }).await;
+    assert_eq!(world.mail().await.template, Template::OrderRefunded);
+    world.eventually_nothing_waits().await;
+    assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 2 * PRICE));
+}
+
+/// An undo is tried until it is stuck, and is then one operator's word away from the end.
+async fn an_undo_that_is_not_stored(world: &World, order_id: &str, event: &str) {
+    world.promise(order_id, 2).await;
+    world.refuse(event).await;
+    world.cancel(order_id).await.unwrap();
+    let why = world.eventually_stuck_anywhere(order_id).await;
+    world.clear_the_way().await;
+    // What is recorded decides what the operator is asked about.
+    let order = world.order(order_id).await;
+    let open = if order.may_hold_money() {
+        SagaStep::VoidPayment
+    } else if order.holds_units() {
+        SagaStep::ReleaseStock
+    } else {
+        SagaStep::CloseOrder
+    };
+    assert!(why.contains("database"), "{why}");
+    world.intervene(order_id, open, Verb::Retry { payment_token: None }).await;
+    world.is_undone(order_id, Template::OrderCancelled, "changed my mind").await;
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_is_asked_until_it_is_back_and_nothing_is_charged_twice() {
+    let world = World::start().await;
+    world.receive("s", 100).await;
+    let down = |fault| {
+        for call in [PaymentCall::Authorize, PaymentCall::Find, PaymentCall::Capture, PaymentCall::Void] {
+            world.gateway.always(call, fault);
+        }
+    };
+    let ids: Vec<String> = (0..10).map(|n| format!("o-{n}")).collect();
+    down(Some(PaymentFault::Unavailable));
+    for id in &ids {
+        world.post(id, &[("s", 1)]).await;
+    }
+    world.hurried(|| async { world.gateway.calls(PaymentCall::Authorize) > 20 }).await;
+    // One wants out meanwhile: it can't be closed before the provider has let go.
+    world.cancel("o-0").await.unwrap();
+    world.hurried(|| async { world.gateway.calls(PaymentCall::Void) > 1 }).await;
+    assert!(!world.events("o-0").await.contains(&"OrderCancelled"));
+
+    down(None);
+    let mails = world.hurried_mails(10).await;
+    assert_eq!(mails.iter().filter(|mail| mail.template == Template::OrderConfirmed).count(), 9);
+    world.eventually_nothing_waits().await;
+    world.holds_nothing("o-0").await;
+    let held = world.gateway.payments().values().filter(|payment| payment.is_held()).count();
+    assert_eq!((held, world.stock("s").await.reserved), (9, 9));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn units_go_back_when_an_order_is_not_paid_in_time() {
+    let settings = SagaSettings {
+        answer_deadline: NEVER,
+        reservation_hold: Duration::from_millis(500),
+        ..SagaSettings::default()
+    };
+    let world = World::with(settings).await;
+    world.receive("s", 5).await;
+    // It holds the money, and nobody hears of it.
+    world.gateway.always(PaymentCall::Authorize, Some(PaymentFault::AnswerLost));
+    world.gateway.always(PaymentCall::Find, Some(PaymentFault::Unavailable));
+    world.post("a", &[("s", 5)]).await;
+    world.is_undone("a", Template::OrderRejected, "could not be completed in time").await;
+    assert_eq!(world.stock("s").await.available(), 5);
+    world.end().await;
+}

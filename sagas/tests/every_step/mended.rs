@@ -1,0 +1,166 @@
+//! A saga that is stuck can be seen with its reason, and every verb that applies to the step ends it.
+
+use domain::{PaymentStatus, PaymentToken, SagaStep, Stage, Verb};
+use messaging::Template;
+use payments::{Authorization, PaymentGateway};
+use testkit::{PaymentCall, PaymentFault};
+
+use crate::life::{money, receive_return, refund, request_return, ship, units};
+use crate::world::{PRICE, World};
+
+fn retry() -> Verb {
+    Verb::Retry { payment_token: None }
+}
+
+fn other_means() -> Verb {
+    Verb::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) }
+}
+
+fn it_was_done(reference: &str) -> Verb {
+    Verb::MarkSucceeded { reference: reference.to_owned() }
+}
+
+#[tokio::test]
+async fn an_authorization_that_the_provider_does_not_understand() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    let request = Authorization {
+        key: "it-was-done:authorize:0".into(),
+        order_id: "it-was-done".into(),
+        amount_minor: PRICE,
+        currency: "USD".into(),
+        token: None,
+    };
+    let verbs = [
+        ("retry", retry(), None),
+        ("other-means", other_means(), None),
+        ("skip", Verb::Skip, None),
+        ("it-was-done", it_was_done(&request.key), None),
+        ("failed", Verb::MarkFailed, Some("because")),
+        ("given-up", Verb::Compensate, Some("because")),
+    ];
+    for (order_id, verb, undone) in verbs {
+        world.gateway.next(PaymentCall::Authorize, PaymentFault::Refused);
+        world.post(order_id, &[("s", 1)]).await;
+        let why = world.eventually_stuck(order_id, SagaStep::AuthorizePayment).await;
+        assert!(why.contains("no such token"), "{why}");
+        if order_id == "it-was-done" {
+            world.gateway.authorize(&request).await.unwrap();
+        }
+        world.intervene(order_id, SagaStep::AuthorizePayment, verb).await;
+        if let Some(why) = undone {
+            world.is_undone(order_id, Template::OrderRejected, why).await;
+            continue;
+        }
+        assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+        world.eventually_nothing_waits().await;
+        assert_eq!(money(&world, order_id), (order_id != "skip", 0, 0), "{order_id}");
+    }
+    assert_eq!(world.stock("s").await.reserved, 4);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn means_of_payment_that_were_replaced_hold_nothing_whenever_their_answer_comes() {
+    let world = World::start().await;
+    for (order_id, cancels) in [("goes-on", false), ("cancelled", true)] {
+        let asked = world.gateway.calls(PaymentCall::Authorize);
+        // The money is held, and the answer never comes.
+        world.gateway.next(PaymentCall::Authorize, PaymentFault::NoAnswer);
+        world.post(order_id, &[("s", 1)]).await;
+        testkit::eventually(crate::world::PATIENCE, || async {
+            world.gateway.calls(PaymentCall::Authorize) == asked + 1
+        })
+        .await;
+        assert_eq!(money(&world, order_id), (true, 0, 0));
+        world.intervene(order_id, SagaStep::AuthorizePayment, other_means()).await;
+        if cancels {
+            world.cancel(order_id).await.unwrap();
+            world.eventually_at(order_id, Stage::Cancelled).await;
+            world.mails_to_the_end().await;
+            world.holds_nothing(order_id).await;
+            continue;
+        }
+        assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+        let payments = world.gateway.payments();
+        assert!(!payments["goes-on:authorize:0"].is_held(), "{payments:?}");
+        assert!(payments["goes-on:authorize:1"].is_held(), "{payments:?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn money_that_the_provider_does_not_let_go_of() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    for (order_id, verb) in [("retry", retry()), ("skip", Verb::Skip), ("it-was-done", it_was_done("v-1"))] {
+        world.promise(order_id, 1).await;
+        world.gateway.next(PaymentCall::Void, PaymentFault::Refused);
+        world.cancel(order_id).await.unwrap();
+        world.eventually_stuck(order_id, SagaStep::VoidPayment).await;
+        assert_eq!(world.order(order_id).await.stage(), Stage::Undoing);
+        world.intervene(order_id, SagaStep::VoidPayment, verb).await;
+        assert_eq!(world.mail().await.template, Template::OrderCancelled);
+        world.eventually_nothing_waits().await;
+        assert_eq!(world.order(order_id).await.payment_status(), PaymentStatus::Voided);
+        assert_eq!(world.stock("s").await.available(), 10);
+    }
+    world.holds_nothing("retry").await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn money_that_the_provider_does_not_take_or_give_back() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    let verbs = [("retry", retry(), PRICE), ("skip", Verb::Skip, 0), ("it-was-done", it_was_done("c-1"), PRICE)];
+    for (order_id, verb, recorded) in verbs.clone() {
+        world.promise(order_id, 1).await;
+        world.gateway.next(PaymentCall::Capture, PaymentFault::Refused);
+        world.ask(order_id, ship("s-1", None)).await.unwrap();
+        world.eventually_stuck(order_id, SagaStep::CapturePayment).await;
+        world.intervene(order_id, SagaStep::CapturePayment, verb).await;
+        assert_eq!(world.mail().await.template, Template::OrderShipped);
+        world.eventually_nothing_waits().await;
+        assert_eq!(world.order(order_id).await.payment.captured_minor, recorded, "{order_id}");
+    }
+    assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (7, 0));
+
+    for (order_id, verb, recorded) in verbs {
+        let order_id = format!("refund-{order_id}");
+        world.promise(&order_id, 1).await;
+        world.ask(&order_id, ship("s-1", None)).await.unwrap();
+        world.mail().await;
+        world.eventually_nothing_waits().await;
+        world.gateway.next(PaymentCall::Refund, PaymentFault::Refused);
+        world.ask(&order_id, refund("f", None)).await.unwrap();
+        world.eventually_stuck(&order_id, SagaStep::RefundPayment).await;
+        world.intervene(&order_id, SagaStep::RefundPayment, verb).await;
+        if recorded > 0 {
+            assert_eq!(world.mail().await.template, Template::OrderRefunded);
+        }
+        world.eventually_nothing_waits().await;
+        assert_eq!(world.order(&order_id).await.payment.refunded_minor, recorded, "{order_id}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_refund_of_money_that_was_never_taken_is_not_stuck_in_silence() {
+    let world = World::start().await;
+    world.promise("a", 2).await;
+    world.gateway.always(PaymentCall::Capture, Some(PaymentFault::Refused));
+    world.ask("a", ship("s-1", None)).await.unwrap();
+    world.eventually_stuck("a", SagaStep::CapturePayment).await;
+    // It comes back before it is paid; then an operator does without the money.
+    world.ask("a", request_return("r", units(1))).await.unwrap();
+    world.ask("a", receive_return("r")).await.unwrap();
+    world.eventually_stuck("a", SagaStep::CapturePayment).await;
+    world.intervene("a", SagaStep::CapturePayment, Verb::Skip).await;
+    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    let why = world.eventually_stuck("a", SagaStep::RefundPayment).await;
+    assert!(why.contains("was taken"), "{why}");
+    world.intervene("a", SagaStep::RefundPayment, Verb::Skip).await;
+    world.eventually_nothing_waits().await;
+    world.end().await;
+}
