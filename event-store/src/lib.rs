@@ -5,7 +5,7 @@
 //! - [`EventStore::execute_once`] does so once for an idempotency key.
 //! - [`SingleWriter`] has those who decide on a hot stream take turns instead of colliding.
 //! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
-//! - [`EventStore::load`] folds a stream; [`read_after`] reads the log.
+//! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
 //! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
 //!
@@ -32,7 +32,7 @@ pub use event::{DecodeError, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
-pub use read::{Loaded, ReadError, read_after};
+pub use read::{Loaded, ReadError, read_after, read_by_stream};
 pub use single_writer::{SingleWriter, Turn};
 pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,

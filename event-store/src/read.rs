@@ -103,3 +103,19 @@ pub async fn read_after(
     let rows = sqlx::query(&query).bind(position).bind(limit).fetch_all(connection).await?;
     rows.iter().map(StoredEvent::from_row).collect()
 }
+
+/// The events stream by stream, each oldest first, at most so many. `after` is the last one that was read, as the kind of its
+/// stream, its stream and its version; empty and 0 to begin with. None: there are no more.
+pub async fn read_by_stream(
+    connection: &mut PgConnection,
+    after: (&str, &str, i64),
+    limit: i64,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let (stream_type, stream_id, version) = after;
+    let query = format!(
+        "select {COLUMNS} from events where (aggregate_type, aggregate_id, sequence) > ($1, $2, $3)
+          order by aggregate_type, aggregate_id, sequence limit $4"
+    );
+    let query = sqlx::query(&query).bind(stream_type).bind(stream_id).bind(version).bind(limit);
+    query.fetch_all(connection).await?.iter().map(StoredEvent::from_row).collect()
+}

@@ -12,5 +12,5 @@ pub mod stripe;
 
 pub use gateway::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 pub use guarded::{BreakerSettings, BreakerState, Guarded, Metrics};
-pub use sandbox::{LedgerRow, Sandbox, ledger};
+pub use sandbox::{LedgerRow, Sandbox, is_sandbox_payment, ledger, ledger_of};
 pub use stripe::{Stripe, StripeError, StripeSettings};

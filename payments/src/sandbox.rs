@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use book::{Operation, Pace, Reply, Standing, movement_reference, payment_reference};
-pub use ledger::{LedgerRow, ledger};
+pub use ledger::{LedgerRow, is_sandbox_payment, ledger, ledger_of};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 

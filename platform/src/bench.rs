@@ -3,6 +3,7 @@
 //! - `intake`: orders posted over HTTP, beside stock postgres-es, a server that stores nothing, and pgbench.
 //! - `visible`: from the answer to a POST until the order can be read.
 //! - `end-to-end`: from the POST to the mail.
+//! - `flash_sale`: from the POST to the confirmation, all for one SKU; and that no more is sold than there is.
 //! - `append`: the event store alone, beside stock postgres-es and pgbench.
 //!
 //! Unless told of a platform that runs already, each starts one of its own, keeps nothing of it, and takes it down however it
@@ -16,6 +17,7 @@ mod contender;
 mod databases;
 mod end_to_end;
 mod figures;
+mod flash_sale;
 mod intake;
 mod load;
 mod orders;
@@ -54,6 +56,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Intake(args) => intake::run(args).await,
         Bench::Visible(args) => visible::run(args).await,
         Bench::EndToEnd(args) => end_to_end::run(args).await,
+        Bench::FlashSale(args) => flash_sale::run(args).await,
         Bench::Append(args) => append::run(args).await,
         Bench::Baseline(args) => baseline::run(args).await,
     }

@@ -12,7 +12,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
-use crate::{bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up};
+use crate::{
+    bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up, verify,
+};
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -46,6 +48,8 @@ enum Command {
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
     Saga(saga::Saga),
+    /// Check that events, stock, money, sagas and mails agree; exit code 1 if they do not
+    Verify(Verify),
     /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -143,6 +147,14 @@ pub struct Replay {
     pub projection: String,
 }
 
+/// See `ordo verify --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Say it as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// See `ordo subscriptions --help`.
 #[derive(Debug, Subcommand)]
 pub enum Subscriptions {
@@ -236,6 +248,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
         Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,
+        Command::Verify(args) => return verify::run(&load(sources(file))?.settings, &args).await,
         Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,

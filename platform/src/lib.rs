@@ -26,3 +26,4 @@ pub mod shutdown;
 pub mod subscriptions;
 pub mod telemetry;
 pub mod up;
+pub mod verify;

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-pub(super) use operation::{Operation, movement_reference, payment_reference};
+pub(super) use operation::{Operation, PAYMENT_PREFIX, movement_reference, payment_reference};
 
 use crate::{Authorization, Capture, PaymentError, Refund, Void};
 

@@ -1,6 +1,6 @@
 //! The sandbox's books, for whoever adds them up against the orders.
 
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 /// One payment that the sandbox authorized. Amounts are minor units; what is still held is
 /// `authorized - captured - voided`.
@@ -42,4 +42,24 @@ pub async fn ledger(pool: &PgPool, after: Option<&LedgerRow>, limit: u32) -> Res
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await
+}
+
+/// The payments of these orders, by order; declined ones left out.
+pub async fn ledger_of(executor: impl PgExecutor<'_>, order_ids: &[String]) -> Result<Vec<LedgerRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select order_id, reference, currency, amount as authorized, captured, refunded,
+                case when closed_at is null then 0 else amount - captured end as voided,
+                count(*) over (partition by order_id) as authorizations
+           from sandbox_payments
+          where order_id = any($1) and declined is null
+          order by order_id, reference",
+    )
+    .bind(order_ids)
+    .fetch_all(executor)
+    .await
+}
+
+/// Whether a reference is one that the sandbox gives its payments, so that its books have to have it.
+pub fn is_sandbox_payment(reference: &str) -> bool {
+    reference.starts_with(super::book::PAYMENT_PREFIX)
 }

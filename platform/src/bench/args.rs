@@ -20,6 +20,8 @@ pub enum Bench {
     EndToEnd(EndToEnd),
     /// How many events a second the event store appends, without HTTP; beside stock postgres-es and pgbench
     Append(Append),
+    /// How many orders a second for one SKU reach their confirmation; fails if more is sold than there is
+    FlashSale(FlashSale),
     /// A server that the platform is compared with
     #[command(hide = true)]
     Baseline(Baseline),
@@ -140,6 +142,32 @@ pub struct Append {
     pub tasks: Vec<usize>,
 }
 
+/// See `ordo bench flash-sale --help`.
+#[derive(Debug, Clone, Args)]
+pub struct FlashSale {
+    /// How many orders in each run, of one unit each
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = between::<u64, 1, 1_000_000>)]
+    pub orders: u64,
+    /// How many units there are
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = between::<u64, 1, 1_000_000_000>)]
+    pub units: u64,
+    /// How many connections post at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = between::<usize, 1, 5_000>)]
+    pub connections: usize,
+    /// How many times to sell, each time another SKU; the median is shown, with the least and the most
+    #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
+    pub runs: usize,
+    /// The roles of its own platform, or all
+    #[arg(long, value_name = "ROLES", default_value = "all", value_parser = selling_roles)]
+    pub roles: String,
+    /// How long to wait for the last order to be decided, and then for the last mail
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = duration)]
+    pub timeout: Duration,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What a [`Bench::Baseline`] does with an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Stores {
@@ -187,6 +215,10 @@ fn intake_roles(text: &str) -> Result<String, String> {
 
 fn visible_roles(text: &str) -> Result<String, String> {
     roles(text, &[Role::CommandApi, Role::Projections])
+}
+
+fn selling_roles(text: &str) -> Result<String, String> {
+    roles(text, &[Role::CommandApi, Role::Sagas])
 }
 
 /// A list of roles with these among them.
@@ -278,6 +310,8 @@ mod tests {
             ("end-to-end --orders 0", "a whole number from 1 to"),
             ("end-to-end --orders 5 --duration 5", "cannot be used with"),
             ("end-to-end --api http://127.0.0.1:1", "--inbox <URL>"),
+            ("flash-sale --roles command-api", "roles with command-api and sagas"),
+            ("flash-sale --units 0", "a whole number from 1 to 1000000000"),
             ("append --tasks 4097", "a whole number from 1 to 4096"),
         ] {
             let error = parse(line).unwrap_err();

@@ -23,14 +23,20 @@ const CUSTOMER_DIGITS: usize = 3;
 /// As much as the API takes for `notes`.
 const LONGEST_NOTES: usize = 4_000;
 const UNIT_PRICE_CENTS: usize = 12_999;
+const SKU: &str = "sku-123";
 
 impl Orders {
     /// Orders for the API at `host`, with ids that no other orders have.
     pub(super) fn new(host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
+        Self::of_sku(SKU, host, payload, idempotency_keys)
+    }
+
+    /// The same for one unit of this SKU.
+    pub(super) fn of_sku(sku: &str, host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
         let prefix = format!("bench-{}-", Uuid::now_v7().simple());
         let order_id = format!("{prefix}{}", "0".repeat(ORDER_DIGITS));
         let customer = format!("customer-{}", "0".repeat(CUSTOMER_DIGITS));
-        let body = body(&order_id, &customer, payload);
+        let body = body(&order_id, &customer, sku, payload);
         let key = idempotency_keys.then(|| Uuid::now_v7().to_string());
         let mut head = format!("POST /orders HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
         let key_digits = key.map(|key| {
@@ -92,7 +98,7 @@ impl Orders {
 }
 
 /// The demo order; with `bytes`, of that size: longer notes, and more lines where those do not suffice.
-fn body(order_id: &str, customer: &str, bytes: Option<usize>) -> String {
+fn body(order_id: &str, customer: &str, sku: &str, bytes: Option<usize>) -> String {
     let of = |more_lines: usize, notes: usize| {
         let total = UNIT_PRICE_CENTS * (1 + more_lines);
         let line = format!(
@@ -100,7 +106,7 @@ fn body(order_id: &str, customer: &str, bytes: Option<usize>) -> String {
             "Headphones ".repeat(45).trim_end()
         );
         format!(
-            r#"{{"orderId":"{order_id}","customerId":"{customer}","totalAmount":{}.{:02},"currency":"USD","items":[{{"sku":"sku-123","title":"Wireless Headphones","quantity":1,"unitPrice":129.99}}{}],"notes":"{}{}","metadata":{{"channel":"rest-client","requestedAt":"1759035874964"}}}}"#,
+            r#"{{"orderId":"{order_id}","customerId":"{customer}","totalAmount":{}.{:02},"currency":"USD","items":[{{"sku":"{sku}","title":"Wireless Headphones","quantity":1,"unitPrice":129.99}}{}],"notes":"{}{}","metadata":{{"channel":"rest-client","requestedAt":"1759035874964"}}}}"#,
             total / 100,
             total % 100,
             line.repeat(more_lines),

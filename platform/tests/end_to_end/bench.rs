@@ -69,6 +69,22 @@ async fn the_event_store_is_measured_without_http() {
 }
 
 #[tokio::test]
+async fn a_flash_sale_sells_what_there_is_and_no_more() {
+    let line =
+        ["bench", "flash-sale", "--orders", "60", "--units", "10", "--connections", "8", "--runs", "2", "--json"];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    for sold in figures["runs"].as_array().unwrap() {
+        assert_eq!((&sold["confirmed"], &sold["rejected"]), (&10.into(), &50.into()), "{figures}");
+        for rate in ["acceptedPerSecond", "confirmedPerSecond", "decidedPerSecond", "toldPerSecond"] {
+            assert!(sold[rate].as_f64().unwrap() > 0.0, "{rate}: {figures}");
+        }
+    }
+    assert_eq!(figures["runs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_platform_that_is_not_there_is_one_line_that_names_it() {
     let ended = run(&["bench", "intake", "--api", "http://127.0.0.1:1", "--connections", "1"], &[]).await;
     assert_eq!(

@@ -11,6 +11,8 @@ use crate::support::{Client, Finished, Ordo, PATIENCE, folder, run, settled};
 /// A request for a mail to ada@example.com about [`ORDER`].
 const REQUEST: &str = include_str!("../../../messaging/golden/ordo.notification.requested.v1.json");
 const ORDER: &str = "demo-1759035874968";
+/// How many messages the poison is among.
+const OTHERS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poison_message_is_found_and_mended_while_the_others_are_done() {
@@ -18,10 +20,11 @@ async fn a_poison_message_is_found_and_mended_while_the_others_are_done() {
     let ordo = Ordo::up(&[]).await;
     let client = ordo.client();
     send(&ordo, &[(ORDER, "poison\u{1b}[2J")]).await;
-    for order in [ORDER, "other-1", "other-2", "other-3"] {
+    let orders: Vec<String> = (1..OTHERS).map(|nth| format!("other-{nth}")).chain([ORDER.to_owned()]).collect();
+    for order in &orders {
         client.order(&demo_order(order)).await;
     }
-    for order in [ORDER, "other-1", "other-2", "other-3"] {
+    for order in &orders {
         assert_eq!(settled(&client, order).await["mails"][0]["status"], "sent");
     }
 

@@ -7,6 +7,9 @@ use crate::{Authorization, Capture, PaymentError, Refund, Void};
 /// Ids derive from keys: the same key gets the same id, in whichever process it is handled.
 const IDS: Uuid = uuid!("5a0cf1b5-6f0a-4d2e-9a54-0d5f4a1c7e11");
 
+/// What the ids of payments begin with.
+pub(in crate::sandbox) const PAYMENT_PREFIX: &str = "sbx_pay_";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::sandbox) enum Operation {
     Authorize(Authorization),
@@ -64,7 +67,7 @@ impl Operation {
 
 /// The id of the payment that is authorized under this key.
 pub(in crate::sandbox) fn payment_reference(key: &str) -> String {
-    format!("sbx_pay_{}", Uuid::new_v5(&IDS, key.as_bytes()).simple())
+    format!("{PAYMENT_PREFIX}{}", Uuid::new_v5(&IDS, key.as_bytes()).simple())
 }
 
 /// The id of the capture or refund that is made under this key.

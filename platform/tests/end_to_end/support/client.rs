@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// No answer takes longer, a read that waits for its position included.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +49,11 @@ impl Client {
         self.ask(Method::GET, path).await
     }
 
+    /// Asks a server that may not be there.
+    pub(crate) async fn try_get(&self, path: &str) -> Result<Answer, NoAnswer> {
+        self.send(Request::get(self.uri(path)), Body::empty()).await
+    }
+
     /// Asks without a body.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
         self.send(Request::builder().method(method).uri(self.uri(path)), Body::empty()).await.unwrap()
@@ -62,6 +67,17 @@ impl Client {
     /// Posts an order to a server that may not be there.
     pub(crate) async fn try_order(&self, order: &Value) -> Result<Answer, NoAnswer> {
         self.send(self.posting("/orders", "application/json"), Body::from(order.to_string())).await
+    }
+
+    /// Posts JSON to a server that may not be there.
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
+        self.send(self.posting(path, "application/json"), Body::from(body.to_string())).await
+    }
+
+    /// Has units of a SKU come in.
+    pub(crate) async fn receive(&self, sku: &str, quantity: usize) {
+        let received = self.try_post(&format!("/stock/{sku}/receive"), &json!({ "quantity": quantity })).await.unwrap();
+        assert!(matches!(received.status, 200 | 201), "{}", received.text());
     }
 
     /// Posts an order as JSON, under a key.

@@ -1,0 +1,134 @@
+//! `ordo verify`: whether events, stock, money, sagas and mails agree with each other, over the whole database.
+//!
+//! It only reads, all of it as of one moment, so it can run beside a platform at work. Streams are read one after the other, each
+//! folded, checked and forgotten; what is kept until the end is who has how many of which SKU set aside or sent to them. What
+//! is still under way is not held against anybody: the provider may know of a payment a moment before the order does.
+//!
+//! - `streams`: every event in order, every stream without gaps; hands on what they fold to.
+//! - `order`: an order by itself: quantities, amounts, what it may be told.
+//! - `units`: what SKUs hold for orders, and what orders say they hold.
+//! - `books`: the sandbox's books, and what orders say was paid.
+//! - `progress`: no saga is half done in silence.
+//! - `mails`: each customer was told once, and only what is so.
+
+mod books;
+mod findings;
+mod mails;
+mod order;
+mod progress;
+mod streams;
+mod units;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use domain::{Currency, Money};
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+
+use self::findings::Findings;
+use self::order::Sums;
+use self::streams::Totals;
+use crate::settings::Settings;
+use crate::{cli, connections, migrate, output};
+
+/// How many findings are shown.
+const SHOWN: usize = 100;
+
+/// Checks the database in the settings, and says what is wrong with it. Fails if anything is.
+pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<ExitCode> {
+    let pool = connections::database(settings).await?;
+    migrate::check(&pool).await?;
+    let (totals, findings) = verify(&pool).await.context("the database could not be checked")?;
+    if args.json {
+        output::line(&as_json(&totals, &findings).to_string())?;
+    } else {
+        for line in as_text(&totals, &findings) {
+            output::line(&line)?;
+        }
+    }
+    Ok(if findings.count() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is wrong with a database, in words: the first findings. For whoever has just put load on it.
+pub(crate) async fn findings(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    let (_, findings) = verify(pool).await?;
+    Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
+}
+
+async fn verify(pool: &PgPool) -> Result<(Totals, Findings), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
+    let mut findings = Findings::new(SHOWN);
+    let totals = check(&mut transaction, &mut findings).await?;
+    transaction.rollback().await?;
+    Ok((totals, findings))
+}
+
+async fn check(connection: &mut PgConnection, findings: &mut Findings) -> Result<Totals, sqlx::Error> {
+    let totals = streams::check(connection, findings).await?;
+    books::check_strays(connection, findings).await?;
+    progress::check_strays(connection, findings).await?;
+    mails::check_strays(connection, findings).await?;
+    Ok(totals)
+}
+
+fn as_text(totals: &Totals, findings: &Findings) -> Vec<String> {
+    let Totals { events, orders, skus, position, sagas, money, .. } = totals;
+    let mut lines = vec![
+        format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
+        format!(
+            "sagas: {} completed, {} compensated, {} waiting, {} stuck, {} just beginning",
+            sagas.completed,
+            sagas.compensated,
+            sagas.waiting,
+            sagas.stuck(),
+            sagas.in_flight
+        ),
+    ];
+    let stuck = sagas.reasons.iter().map(|((step, why), orders)| format!("  stuck: {orders} × {step}: {why}"));
+    lines.extend(stuck);
+    lines.extend(money.iter().map(|(code, (currency, sums))| {
+        let [held, captured, refunded] =
+            [sums.held, sums.captured, sums.refunded].map(|minor| Money::from_minor(minor, *currency));
+        format!("{code}: {held} held, {captured} captured, {refunded} refunded")
+    }));
+    lines.extend(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)));
+    let hidden = findings.count() - findings.shown().count();
+    lines.extend((hidden > 0).then(|| format!("and {hidden} more")));
+    lines.push(match findings.count() {
+        0 => "ok: everything agrees".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    });
+    lines
+}
+
+fn as_json(totals: &Totals, findings: &Findings) -> serde_json::Value {
+    let Totals { events, orders, skus, position, sagas, money, .. } = totals;
+    let reasons = sagas.reasons.iter();
+    let sums = |(code, (_, sums)): (&String, &(Currency, Sums))| {
+        let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
+        (code.clone(), sums)
+    };
+    json!({
+        "ok": findings.count() == 0,
+        "events": events,
+        "orders": orders,
+        "skus": skus,
+        "position": position,
+        "sagas": {
+            "completed": sagas.completed,
+            "compensated": sagas.compensated,
+            "waiting": sagas.waiting,
+            "stuck": sagas.stuck(),
+            "justBeginning": sagas.in_flight,
+        },
+        "stuck": reasons
+            .map(|((step, why), orders)| json!({ "step": step, "reason": why, "orders": orders }))
+            .collect::<Vec<_>>(),
+        "money": money.iter().map(sums).collect::<serde_json::Map<_, _>>(),
+        "findings": findings.shown().map(|it| json!({ "about": it.about, "what": it.what })).collect::<Vec<_>>(),
+        "findingsInAll": findings.count(),
+    })
+}

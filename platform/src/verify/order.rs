@@ -1,0 +1,185 @@
+//! An order by itself: what its events fold to, and what they tell beyond that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    MailTemplate, NotificationSent, Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder, SagaStep, Verb,
+};
+use sagas::SAGAS;
+
+use super::findings::Findings;
+
+/// An order whose events have all been read.
+#[derive(Debug)]
+pub(super) struct OneOrder {
+    pub(super) id: String,
+    pub(super) placed: PlacedOrder,
+    /// Of its last event.
+    pub(super) last_position: i64,
+    /// How many mails of a kind the customer may have got, by what happened.
+    pub(super) owed: BTreeMap<MailTemplate, usize>,
+    /// The mails that the order says were sent.
+    pub(super) sent: Vec<NotificationSent>,
+    /// The steps that an operator decided about: what the books say of them is the operator's word.
+    pub(super) by_hand: BTreeSet<SagaStep>,
+}
+
+/// An order whose events are being read.
+pub(super) struct Story {
+    id: String,
+    order: Order,
+    last_position: i64,
+    owed: BTreeMap<MailTemplate, usize>,
+    sent: Vec<NotificationSent>,
+    by_hand: BTreeSet<SagaStep>,
+}
+
+/// Amounts of many orders, in minor units.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Sums {
+    pub(super) held: i64,
+    pub(super) captured: i64,
+    pub(super) refunded: i64,
+}
+
+impl Story {
+    pub(super) fn of(order_id: &str) -> Self {
+        Self {
+            id: order_id.to_owned(),
+            order: Order::Absent,
+            last_position: 0,
+            owed: BTreeMap::new(),
+            sent: Vec::new(),
+            by_hand: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64) {
+        self.last_position = position;
+        let mut owe = |template| *self.owed.entry(template).or_default() += 1;
+        match &event {
+            OrderEvent::OrderConfirmed(_) => owe(MailTemplate::OrderConfirmed),
+            OrderEvent::OrderRejected(_) => owe(MailTemplate::OrderRejected),
+            OrderEvent::OrderCancelled(_) => owe(MailTemplate::OrderCancelled),
+            OrderEvent::OrderShipped(_) => owe(MailTemplate::OrderShipped),
+            OrderEvent::PaymentRefunded(_) => owe(MailTemplate::OrderRefunded),
+            OrderEvent::NotificationSent(sent) => self.sent.push(sent.clone()),
+            OrderEvent::OperatorIntervened(it) => match it.verb {
+                Verb::Skip | Verb::MarkSucceeded { .. } | Verb::MarkFailed => {
+                    self.by_hand.insert(it.step);
+                }
+                Verb::Retry { .. } | Verb::Compensate => {}
+            },
+            OrderEvent::OrderCreated(_)
+            | OrderEvent::StockReserved(_)
+            | OrderEvent::StockReservationFailed(_)
+            | OrderEvent::StockReleased(_)
+            | OrderEvent::PaymentAuthorized(_)
+            | OrderEvent::PaymentDeclined(_)
+            | OrderEvent::PaymentOutcomeUnknown(_)
+            | OrderEvent::PaymentVoided(_)
+            | OrderEvent::PaymentCaptured(_)
+            | OrderEvent::RefundRequested(_)
+            | OrderEvent::CancellationRequested(_)
+            | OrderEvent::OrderDelivered(_)
+            | OrderEvent::ReturnRequested(_)
+            | OrderEvent::ReturnReceived(_)
+            | OrderEvent::NotificationFailed(_)
+            | OrderEvent::NoteAdded(_) => {}
+        }
+        domain::evolve(&mut self.order, event);
+    }
+
+    /// The order; `None`: it was never posted.
+    pub(super) fn end(self, findings: &mut Findings) -> Option<OneOrder> {
+        let Self { id, order, last_position, owed, sent, by_hand } = self;
+        match order {
+            Order::Placed(placed) => Some(OneOrder { id, placed: *placed, last_position, owed, sent, by_hand }),
+            Order::Absent => {
+                findings.add(format!("order {id}"), "it has events, but was never created");
+                None
+            }
+        }
+    }
+}
+
+impl OneOrder {
+    pub(super) fn about(&self) -> String {
+        format!("order {}", self.id)
+    }
+
+    /// Whether it could not be promised, or was called off, for good.
+    pub(super) fn is_undone(&self) -> bool {
+        match self.placed.status {
+            OrderStatus::Rejected | OrderStatus::Cancelled => true,
+            OrderStatus::Pending | OrderStatus::Confirmed | OrderStatus::Completed => false,
+        }
+    }
+
+    /// Whether an operator decided about its money.
+    pub(super) fn money_is_by_hand(&self) -> bool {
+        [SagaStep::AuthorizePayment, SagaStep::VoidPayment, SagaStep::CapturePayment, SagaStep::RefundPayment]
+            .iter()
+            .any(|step| self.by_hand.contains(step))
+    }
+
+    /// Whether nothing is due for it but to tell the customer, so that neither units nor money are on the move.
+    pub(super) fn is_at_rest(&self, now: DateTime<Utc>) -> bool {
+        let due = SAGAS.iter().filter_map(|saga| saga.next(&self.placed, now).step());
+        due.into_iter().all(|step| step == SagaStep::NotifyCustomer)
+    }
+
+    /// Checks what its own events must agree in, at any time.
+    pub(super) fn check(&self, findings: &mut Findings) {
+        let (placed, payment) = (&self.placed, &self.placed.payment);
+        let mut wrong = |what: String| findings.add(self.about(), what);
+        for (number, line) in placed.numbered_lines() {
+            let (shipped, returned) = (placed.shipped(number), placed.returned(number));
+            if shipped > line.quantity || returned > shipped {
+                let ordered = line.quantity;
+                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned"));
+            }
+        }
+        let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);
+        if refunded > captured {
+            wrong(format!("{refunded} were refunded of {captured} captured"));
+        }
+        if self.money_is_by_hand() {
+            return;
+        }
+        let (authorized, is_held) = match &payment.state {
+            PaymentState::Authorized { amount_minor, .. } => (*amount_minor, true),
+            PaymentState::None
+            | PaymentState::Unknown
+            | PaymentState::Declined
+            | PaymentState::NotNeeded
+            | PaymentState::Voided => (0, false),
+        };
+        if captured > authorized {
+            wrong(format!("{captured} were captured of {authorized} authorized"));
+        }
+        let settled = placed.shipments.iter().filter(|shipment| shipment.settled);
+        let shipped: i64 = settled.map(|shipment| placed.worth_minor(&shipment.lines)).sum();
+        if is_held && captured != shipped {
+            wrong(format!("what was shipped and settled is worth {shipped}, and {captured} were captured"));
+        }
+        let paid_back: i64 = placed.refunds.iter().filter(|it| it.settled).map(|it| it.amount_minor).sum();
+        if refunded != paid_back {
+            wrong(format!("its refunds come to {paid_back}, and {refunded} were refunded"));
+        }
+    }
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, placed: &PlacedOrder) {
+        let payment = &placed.payment;
+        if let PaymentState::Authorized { amount_minor, .. } = payment.state
+            && !placed.unshipped().is_empty()
+        {
+            self.held += amount_minor - payment.captured_minor;
+        }
+        self.captured += payment.captured_minor;
+        self.refunded += payment.refunded_minor;
+    }
+}

@@ -1,0 +1,163 @@
+//! No saga is half done in silence: it has ended, or a row says what it waits for, or its events have yet to be come to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use domain::Stage;
+use event_store::{PARTITIONS, partition_of};
+use sagas::SAGAS;
+use sqlx::PgConnection;
+
+use super::findings::Findings;
+use super::order::OneOrder;
+
+/// How far the sagas are, in orders.
+#[derive(Debug, Default)]
+pub(super) struct Sagas {
+    /// Nothing is left to do, and the order stands.
+    pub(super) completed: u64,
+    /// Nothing is left to do, and the order was rejected or cancelled.
+    pub(super) compensated: u64,
+    /// Something is due, and will be done or tried again by itself.
+    pub(super) waiting: u64,
+    /// Events have yet to be come to.
+    pub(super) in_flight: u64,
+    /// An operator has to decide: the step and why, and how many orders.
+    pub(super) reasons: BTreeMap<(String, String), u64>,
+}
+
+impl Sagas {
+    /// How many orders an operator has to decide about.
+    pub(super) fn stuck(&self) -> u64 {
+        self.reasons.values().sum()
+    }
+}
+
+/// How far the sagas have read.
+pub(super) struct Progress {
+    positions: [i64; PARTITIONS],
+    now: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    order_id: String,
+    saga: String,
+    step: String,
+    stuck: bool,
+    last_error: Option<String>,
+}
+
+/// What becomes of an order, the worst last.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Ended,
+    InFlight,
+    Waiting,
+    Stuck { step: String, why: String },
+    Silent { step: &'static str },
+}
+
+impl Progress {
+    pub(super) async fn read(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Self, sqlx::Error> {
+        let mut positions = [0; PARTITIONS];
+        let rows: Vec<(i16, i64)> =
+            sqlx::query_as("select partition, position from subscription_partitions where subscription = $1")
+                .bind(subscription())
+                .fetch_all(connection)
+                .await?;
+        for (partition, position) in rows {
+            if let Some(known) = usize::try_from(partition).ok().and_then(|partition| positions.get_mut(partition)) {
+                *known = position;
+            }
+        }
+        Ok(Self { positions, now })
+    }
+
+    /// Where the sagas of these orders are.
+    pub(super) async fn check(
+        &self,
+        connection: &mut PgConnection,
+        ids: &[String],
+        orders: &[OneOrder],
+        sagas: &mut Sagas,
+        findings: &mut Findings,
+    ) -> Result<(), sqlx::Error> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "select order_id, saga, step, stuck, last_error from saga_work where saga = any($1) and order_id = any($2)",
+        )
+        .bind(SAGAS.map(|saga| saga.name).to_vec())
+        .bind(ids)
+        .fetch_all(&mut *connection)
+        .await?;
+        let rows: HashMap<(&str, &str), &Row> =
+            rows.iter().map(|row| ((row.order_id.as_str(), row.saga.as_str()), row)).collect();
+        let parked: Vec<(String, Option<String>)> = sqlx::query_as(
+            "select distinct on (stream_id) stream_id, error from parked_events
+              where subscription = $1 and stream_type = 'order' and stream_id = any($2) order by stream_id, position",
+        )
+        .bind(subscription())
+        .bind(ids)
+        .fetch_all(connection)
+        .await?;
+        let parked: HashMap<String, Option<String>> = parked.into_iter().collect();
+        for order in orders {
+            match self.state(order, &rows, &parked) {
+                State::Ended if order.placed.stage() == Stage::Pending => {
+                    findings.add(order.about(), "it is pending, and nothing is due that could end it");
+                }
+                State::Ended if order.is_undone() => sagas.compensated += 1,
+                State::Ended => sagas.completed += 1,
+                State::InFlight => sagas.in_flight += 1,
+                State::Waiting => sagas.waiting += 1,
+                State::Stuck { step, why } => *sagas.reasons.entry((step, why)).or_default() += 1,
+                State::Silent { step } => {
+                    findings.add(order.about(), format!("{step} is due, and nobody will look: half done in silence"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn state(
+        &self,
+        order: &OneOrder,
+        rows: &HashMap<(&str, &str), &Row>,
+        parked: &HashMap<String, Option<String>>,
+    ) -> State {
+        let passed = self.positions.get(partition_of(&order.id)).copied().unwrap_or_default();
+        let of_saga = |saga: &&'static sagas::Saga| {
+            let Some(step) = saga.next(&order.placed, self.now).step() else { return State::Ended };
+            if let Some(row) = rows.get(&(order.id.as_str(), saga.name)) {
+                let why = || row.last_error.clone().unwrap_or_default();
+                return if row.stuck { State::Stuck { step: row.step.clone(), why: why() } } else { State::Waiting };
+            }
+            if let Some(error) = parked.get(&order.id) {
+                let why = format!("its events are parked: {}", error.as_deref().unwrap_or("by another"));
+                return State::Stuck { step: step.name().to_owned(), why };
+            }
+            if order.last_position > passed { State::InFlight } else { State::Silent { step: step.name() } }
+        };
+        SAGAS.iter().map(of_saga).max().unwrap_or(State::Ended)
+    }
+}
+
+/// The sagas follow the log under the name of the first of them.
+fn subscription() -> &'static str {
+    SAGAS[0].name
+}
+
+/// Nobody waits for an order that there is not.
+pub(super) async fn check_strays(connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
+    let strays: Vec<(String, String)> = sqlx::query_as(
+        "select w.order_id, w.saga from saga_work w
+          where not exists (select from events e where e.aggregate_type = 'order' and e.aggregate_id = w.order_id)
+          order by 1, 2",
+    )
+    .fetch_all(connection)
+    .await?;
+    for (order_id, saga) in strays {
+        findings.add(format!("order {order_id}"), format!("{saga} waits for it, and there is no such order"));
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! Every event, stream by stream: in order, without gaps, readable. What a stream folds to is handed on.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use domain::stock::Stock;
+use domain::{Currency, Order};
+use event_store::{StoredEvent, read_by_stream};
+use sqlx::PgConnection;
+
+use super::findings::Findings;
+use super::order::{OneOrder, Story, Sums};
+use super::progress::{Progress, Sagas};
+use super::units::{Shelf, Units};
+use super::{books, mails};
+
+/// Events read at once.
+const EVENTS: i64 = 5_000;
+/// Orders whose money, sagas and mails are looked up at once.
+const ORDERS: usize = 1_000;
+
+/// What was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) events: u64,
+    pub(super) orders: u64,
+    pub(super) skus: u64,
+    /// Of the last event.
+    pub(super) position: i64,
+    pub(super) sagas: Sagas,
+    /// By the currency's code.
+    pub(super) money: BTreeMap<String, (Currency, Sums)>,
+}
+
+/// The stream that is being read.
+enum Stream {
+    Order(Story),
+    Sku(Shelf),
+    /// Nothing more can be said of it.
+    Unreadable,
+}
+
+/// The event before.
+struct Before {
+    stream_type: String,
+    stream_id: String,
+    version: i64,
+    position: i64,
+}
+
+/// Checks every stream, and everything that hangs on them.
+pub(super) async fn check(connection: &mut PgConnection, findings: &mut Findings) -> Result<Totals, sqlx::Error> {
+    let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
+    let progress = Progress::read(connection, now).await?;
+    let mut pass = Pass { totals: Totals::default(), units: Units::default(), orders: Vec::new(), progress };
+    let (mut before, mut stream) = (None::<Before>, Stream::Unreadable);
+    loop {
+        let after = before.as_ref().map_or(("", "", 0), |it| (&it.stream_type, &it.stream_id, it.version));
+        let events = read_by_stream(connection, after, EVENTS).await?;
+        for event in &events {
+            let known =
+                before.take().filter(|it| (&it.stream_type, &it.stream_id) == (&event.stream_type, &event.stream_id));
+            if known.is_none() {
+                pass.close(std::mem::replace(&mut stream, Stream::of(event, findings)), findings);
+            }
+            check_place(event, known.as_ref(), findings);
+            stream = stream.after(event, findings);
+            pass.totals.events += 1;
+            pass.totals.position = pass.totals.position.max(event.position);
+            let StoredEvent { stream_type, stream_id, version, position, .. } = event;
+            before = Some(Before {
+                stream_type: stream_type.clone(),
+                stream_id: stream_id.clone(),
+                version: *version,
+                position: *position,
+            });
+            if pass.orders.len() >= ORDERS {
+                pass.look_up(connection, findings).await?;
+            }
+        }
+        if events.is_empty() {
+            break;
+        }
+    }
+    pass.close(stream, findings);
+    pass.look_up(connection, findings).await?;
+    pass.units.check(findings);
+    Ok(pass.totals)
+}
+
+/// An event comes right after the one before it in its stream, and later in the log.
+fn check_place(event: &StoredEvent, before: Option<&Before>, findings: &mut Findings) {
+    let StoredEvent { stream_id, version, position, .. } = event;
+    let (last, last_position) = before.map_or((0, 0), |it| (it.version, it.position));
+    let about = || format!("{} {stream_id}", event.stream_type);
+    if *version != last + 1 {
+        findings.add(about(), format!("version {version} comes after version {last}"));
+    }
+    if *position <= last_position {
+        findings.add(
+            about(),
+            format!("version {version} is at position {position} of the log, version {last} at {last_position}"),
+        );
+    }
+}
+
+impl Stream {
+    fn of(first: &StoredEvent, findings: &mut Findings) -> Self {
+        if first.is_of::<Order>() {
+            Self::Order(Story::of(&first.stream_id))
+        } else if first.is_of::<Stock>() {
+            Self::Sku(Shelf::of(&first.stream_id))
+        } else {
+            findings.add(format!("{} {}", first.stream_type, first.stream_id), "this kind of stream is not known");
+            Self::Unreadable
+        }
+    }
+
+    fn after(self, event: &StoredEvent, findings: &mut Findings) -> Self {
+        let about = format!("{} {}", event.stream_type, event.stream_id);
+        let unreadable = |error: &event_store::DecodeError| {
+            let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+            findings.add(about, format!("{error}{cause}"));
+            Self::Unreadable
+        };
+        match self {
+            Self::Order(mut story) => match event.decode::<Order>() {
+                Ok(happened) => {
+                    story.goes_on(happened, event.position);
+                    Self::Order(story)
+                }
+                Err(error) => unreadable(&error),
+            },
+            Self::Sku(mut shelf) => match event.decode::<Stock>() {
+                Ok(happened) => {
+                    shelf.changes(happened, event.position, findings);
+                    Self::Sku(shelf)
+                }
+                Err(error) => unreadable(&error),
+            },
+            Self::Unreadable => Self::Unreadable,
+        }
+    }
+}
+
+/// One reading of the whole log.
+struct Pass {
+    totals: Totals,
+    units: Units,
+    /// Read, and not looked up yet.
+    orders: Vec<OneOrder>,
+    progress: Progress,
+}
+
+impl Pass {
+    /// A stream has been read to its end.
+    fn close(&mut self, stream: Stream, findings: &mut Findings) {
+        match stream {
+            Stream::Order(story) => {
+                self.totals.orders += 1;
+                if let Some(order) = story.end(findings) {
+                    order.check(findings);
+                    self.units.say(&order);
+                    let currency = order.placed.content.currency;
+                    let money = self.totals.money.entry(currency.code().to_owned());
+                    money.or_insert_with(|| (currency, Sums::default())).1.add(&order.placed);
+                    self.orders.push(order);
+                }
+            }
+            Stream::Sku(shelf) => {
+                self.totals.skus += 1;
+                self.units.found(shelf, findings);
+            }
+            Stream::Unreadable => {}
+        }
+    }
+
+    async fn look_up(&mut self, connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
+        let orders = std::mem::take(&mut self.orders);
+        let ids: Vec<String> = orders.iter().map(|order| order.id.clone()).collect();
+        books::check(connection, &ids, &orders, findings).await?;
+        self.progress.check(connection, &ids, &orders, &mut self.totals.sagas, findings).await?;
+        mails::check(connection, &ids, &orders, findings).await
+    }
+}

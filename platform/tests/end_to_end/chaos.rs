@@ -1,0 +1,164 @@
+//! Orders that are paid for in every way, cancelled, shipped and returned at any moment, while every role is killed again and again.
+//! Nothing may be left half done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use testkit::eventually;
+use tokio::sync::watch;
+
+use crate::support::{Client, NoAnswer, Ordo, Stage, TOKENS, at_rest, order_of};
+
+/// `ORDO_CHAOS_ORDERS=1000 ORDO_CHAOS_KILLS=50` takes some minutes; another seed makes other moments.
+const ORDERS: usize = 200;
+const KILLS: usize = 10;
+const SEED: usize = 11;
+const CLIENTS: usize = 16;
+/// How long after an order's turn a role dies.
+const LATER_MS: std::ops::Range<u64> = 0..300;
+/// How long it may take after the last kill until nothing is under way.
+const BOUND: Duration = Duration::from_secs(60);
+const ROLES: [&str; 3] = ["command-api,projections", "sagas", "notification"];
+/// How many there are of each; of the last one nobody keeps count.
+const SKUS: [(&str, Option<usize>); 4] =
+    [("plenty", Some(10_000)), ("some", Some(60)), ("few", Some(10)), ("any", None)];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
+    let given = |name: &str, usual| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
+    let (orders, kills) = (given("ORDO_CHAOS_ORDERS", ORDERS), given("ORDO_CHAOS_KILLS", KILLS));
+    let seed = u64::try_from(given("ORDO_TEST_SEED", SEED)).unwrap();
+    println!("{orders} orders, {kills} kills, seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+
+    // Given
+    let stage = Stage::new(&[("ORDO_PAYMENT_TIMEOUT", "3"), ("ORDO_PAYMENT_BREAKER_PAUSE", "1")]).await;
+    let mut roles = join_all(ROLES.map(|role| stage.serve(role))).await;
+    for (sku, units) in SKUS {
+        if let Some(units) = units {
+            roles[0].client().receive(sku, (units * orders).div_ceil(100)).await;
+        }
+    }
+
+    // When orders come in and go through their lives, and roles die meanwhile.
+    let (api, address) = watch::channel(roles[0].api.clone());
+    let shop = Arc::new(Shop { api: address, next: AtomicUsize::new(0), orders });
+    let lives = (0..CLIENTS).map(|nth| tokio::spawn(Arc::clone(&shop).run(seed + 1 + nth as u64)));
+    let lives: Vec<_> = lives.collect();
+    for kill in 1..=kills {
+        // Spread over the orders, the last one when all are there.
+        let posted = || async { shop.next.load(Ordering::Relaxed) >= orders * kill / kills };
+        eventually(Duration::from_secs(600), posted).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(LATER_MS))).await;
+        let nth = random.random_range(0..ROLES.len());
+        roles[nth].kill().await;
+        roles[nth] = stage.serve(ROLES[nth]).await;
+        if nth == 0 {
+            api.send_replace(roles[0].api.clone());
+        }
+    }
+    let killed = std::time::Instant::now();
+    join_all(lives).await.into_iter().for_each(Result::unwrap);
+
+    // Then
+    let told = at_rest(stage.database.url(), orders, BOUND).await;
+    println!("at rest {:.1} s after the last kill: {told}", killed.elapsed().as_secs_f64());
+    let sagas = &told["sagas"];
+    let ended: u64 = ["completed", "compensated", "stuck"].iter().map(|it| sagas[*it].as_u64().unwrap()).sum();
+    assert_eq!(ended, orders as u64, "{told}");
+    for stuck in told["stuck"].as_array().unwrap() {
+        assert_ne!(stuck["reason"], "", "{told}");
+    }
+    drop::<Vec<Ordo>>(roles);
+}
+
+/// Those who order, and look after their orders.
+struct Shop {
+    api: watch::Receiver<String>,
+    next: AtomicUsize,
+    orders: usize,
+}
+
+impl Shop {
+    async fn run(self: Arc<Self>, seed: u64) {
+        let mut random = StdRng::seed_from_u64(seed);
+        loop {
+            let nth = self.next.fetch_add(1, Ordering::Relaxed);
+            if nth >= self.orders {
+                return;
+            }
+            let id = format!("chaos-{nth}");
+            let token = [None, Some(TOKENS[random.random_range(0..TOKENS.len())].0)][random.random_range(0..2)];
+            let mut lines: Vec<(&str, u32)> = Vec::new();
+            for (sku, _) in SKUS {
+                if random.random_bool(0.4) {
+                    lines.push((sku, random.random_range(1..4)));
+                }
+            }
+            if lines.is_empty() {
+                lines.push((SKUS[1].0, 1));
+            }
+            assert_eq!(self.ask("/orders", &order_of(&id, token, &lines)).await, 201);
+            if random.random_bool(0.7) {
+                self.wait_for(&id).await;
+            }
+            self.look_after(&id, &mut random).await;
+        }
+    }
+
+    /// Waits until the order is decided, but not for long.
+    async fn wait_for(&self, id: &str) {
+        for _ in 0..20 {
+            let client = Client::new(&self.api.borrow());
+            if let Ok(answer) = client.try_get(&format!("/orders/{id}")).await
+                && answer.status == 200
+                && answer.json()["status"] != "pending"
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Asks for things that an order may or may not be ready for; each is an answer that it can get.
+    async fn look_after(&self, id: &str, random: &mut StdRng) {
+        for (what, odds) in [("cancel", 0.15), ("ship", 0.6), ("cancel", 0.1), ("ship", 0.5), ("deliver", 0.5)] {
+            if random.random_bool(odds) {
+                tokio::time::sleep(Duration::from_millis(random.random_range(0..80))).await;
+                let body = match what {
+                    "ship" if random.random_bool(0.5) => json!({ "lines": [{ "lineNumber": 1, "quantity": 1 }] }),
+                    _ => json!({}),
+                };
+                self.ask(&format!("/orders/{id}/{what}"), &body).await;
+            }
+        }
+        if random.random_bool(0.3) {
+            let back = json!({ "returnId": "back", "lines": [{ "lineNumber": 1, "quantity": 1 }] });
+            self.ask(&format!("/orders/{id}/returns"), &back).await;
+            self.ask(&format!("/orders/{id}/returns/back/receive"), &json!({})).await;
+            self.ask(&format!("/orders/{id}/refunds"), &json!({ "refundId": "more", "amount": "1.00" })).await;
+        }
+    }
+
+    /// Posts until there is an answer, and says which. What comes twice is done once, or twice if it has no name: both are fine.
+    async fn ask(&self, path: &str, body: &Value) -> u16 {
+        let mut api = self.api.clone();
+        loop {
+            let client = Client::new(&api.borrow_and_update());
+            match client.try_post(path, body).await {
+                Ok(answer) if answer.status == 503 => {}
+                Ok(answer) => {
+                    assert!(matches!(answer.status, 200..=202 | 409 | 422), "{path}: {}", answer.text());
+                    return answer.status;
+                }
+                Err(NoAnswer::NotSent | NoAnswer::Unknown(_)) => {}
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(100), api.changed()).await;
+        }
+    }
+}
