@@ -12,8 +12,8 @@ use super::{Ordo, Setting, run};
 /// A database, queues and an inbox that outlive every role.
 pub(crate) struct Stage {
     pub(crate) database: Database,
-    _sqs: Sqs,
     pub(crate) inbox: Inbox,
+    _sqs: Sqs,
     settings: Vec<(String, String)>,
 }
 
@@ -35,7 +35,7 @@ impl Stage {
         ];
         let given = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let settings = places.into_iter().chain(given).map(|(name, value)| (name.to_owned(), value)).collect();
-        let stage = Self { database, _sqs: sqs, inbox, settings };
+        let stage = Self { database, inbox, _sqs: sqs, settings };
         let migrated = run(&["migrate", "--queues"], &stage.settings()).await;
         assert_eq!(migrated.code, 0, "{}", migrated.err);
         stage
