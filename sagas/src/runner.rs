@@ -66,6 +66,7 @@ impl Runner {
                 .collect();
             let ids: HashSet<&String> = waiting.keys().map(|(_, order_id)| order_id).collect();
             let ids: Vec<String> = ids.into_iter().cloned().collect();
+            let not_due = work::not_due(&mut transaction, &ids).await?;
             let streams = self.context.store.read_streams::<Order>(&ids).await?;
             let mut notes = Notes::default();
             let mut cases = Vec::with_capacity(ids.len());
@@ -78,7 +79,7 @@ impl Runner {
                 }
             }
             let now = work::now(&mut transaction).await?;
-            self.advance(cases, &waiting, now, notes, &mut transaction).await?;
+            self.advance(cases, &waiting, &not_due, now, notes, &mut transaction).await?;
         }
         transaction.commit().await?;
         Ok(due)
@@ -90,12 +91,17 @@ impl Runner {
         &self,
         mut cases: Vec<Case>,
         waiting: &HashMap<Key, Waiting>,
+        not_due: &HashSet<(String, String)>,
         now: DateTime<Utc>,
         mut notes: Notes,
         transaction: &mut PgConnection,
     ) -> Result<(), SubscriberError> {
         for saga in SAGAS {
-            cases = drive(&self.context, saga, cases, waiting, now, &mut notes).await;
+            // What one saga waits for is not asked for again because another is due.
+            let (mut later, due): (Vec<_>, Vec<_>) =
+                cases.into_iter().partition(|case| not_due.contains(&(saga.name.to_owned(), case.order_id.clone())));
+            later.extend(drive(&self.context, saga, due, waiting, now, &mut notes).await);
+            cases = later;
         }
         work::note(transaction, notes.later).await?;
         work::forget(transaction, notes.ended).await?;
@@ -153,7 +159,7 @@ impl Subscriber for Runner {
             cases.extend(Case::open(events)?);
         }
         let now = work::now(transaction).await?;
-        self.advance(cases, &HashMap::new(), now, notes, transaction).await
+        self.advance(cases, &HashMap::new(), &HashSet::new(), now, notes, transaction).await
     }
 }
 

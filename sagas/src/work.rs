@@ -1,6 +1,6 @@
 //! When to look again: deadlines and retries, as rows with a due time by the database's clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -185,6 +185,16 @@ pub(crate) async fn take_due(
         Ok(((row.try_get(0)?, row.try_get(1)?), waiting))
     };
     rows.iter().map(waiting).collect()
+}
+
+/// Those sagas of the orders that are not due yet.
+pub(crate) async fn not_due(
+    transaction: &mut PgConnection,
+    order_ids: &[String],
+) -> Result<HashSet<(String, String)>, sqlx::Error> {
+    let query = "select saga, order_id from saga_work where order_id = any($1) and due_at > now()";
+    let rows: Vec<(String, String)> = sqlx::query_as(query).bind(order_ids).fetch_all(transaction).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// What time it is, by the database's clock.

@@ -75,7 +75,7 @@ async fn an_order_posted_again_gets_its_first_answer_and_one_with_other_content_
     client.order(&demo_order("afterwards")).await;
     settled(&client, "afterwards").await;
     assert_eq!(client.get(&format!("/orders/{DEMO_ID}")).await.json(), before);
-    assert_eq!(log_summary(&ordo.database).await.events, 6);
+    assert_eq!(log_summary(&ordo.database).await.events, 10);
     let mails = mails(&ordo).await;
     let subjects = mails.iter().map(|mail| mail["subject"].as_str().unwrap());
     assert_eq!(count_by_order(subjects), [("afterwards".into(), 1), (DEMO_ID.into(), 1)].into());
