@@ -33,7 +33,11 @@ use crate::event::StoredEvent;
 use crate::wake::Ear;
 
 /// The most events in one batch: enough to pay for its commit, few enough to be seen soon.
-const BATCH: i64 = 500;
+const BATCH: usize = 500;
+/// Batches of so many events mean that they come thick and fast: then the next one is given a moment to grow, because what a batch
+/// costs hardly depends on its size. At lower rates nothing waits.
+const BUSY: usize = 32;
+const GATHER: Duration = Duration::from_millis(5);
 /// How long a failing subscriber waits before it tries again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long giving partitions back may take; otherwise their leases run out.
@@ -118,12 +122,13 @@ struct SubscriberCopy<'a, S> {
     /// Kept between batches, and given up after an error.
     connection: Option<PoolConnection<Postgres>>,
     /// How many events to read at once.
-    limit: i64,
+    limit: usize,
 }
 
 /// What a look at the log came to.
 enum Step {
-    Handled,
+    /// So many events were read.
+    Handled(usize),
     NothingNew,
 }
 
@@ -147,8 +152,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             ear.clear();
             let step = within_patience(stop, self.step(&mut ear)).await;
             let wait = match step.unwrap_or_else(|error| Err(error.into())) {
-                Ok(Step::Handled) => {
+                Ok(Step::Handled(events)) => {
                     backoff = BACKOFF.0;
+                    // A full batch has as many behind it.
+                    if (BUSY..BATCH).contains(&events) {
+                        let _ = stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+                    }
                     continue;
                 }
                 Ok(Step::NothingNew) => None,
@@ -209,14 +218,14 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             return Ok(Step::NothingNew);
         }
         let Some(batch) = self.read().await? else { return Ok(Step::NothingNew) };
-        let end = batch.end;
+        let (end, read) = (batch.end, batch.read);
         match self.handle(&batch).await {
             Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => self.handle_apart(batch).await?,
             handled => handled?,
         }
         self.moved_to(end);
         self.limit = (self.limit * 2).min(BATCH);
-        Ok(Step::Handled)
+        Ok(Step::Handled(read))
     }
 
     /// Looks after the leases, and after what operators asked for.

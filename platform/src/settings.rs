@@ -209,7 +209,8 @@ fn read(table: &mut Reading) -> Settings {
                 "ORDO_REPLIES_CONCURRENCY",
                 "ORDO_REPLIES_MAX_ATTEMPTS",
             ],
-            16,
+            // Those that come together are recorded together.
+            64,
         ),
         payment: payment::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),

@@ -104,9 +104,9 @@ pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToke
     // What was decided is waited for, however many commands of customers are queued.
     let store = store.patient();
     let payments = payment::Payments::new(payments);
+    let handler = answers::Answers::start(store.clone(), stock.clone());
     let context = Context { store: store.clone(), stock, payments, notifications, settings, metrics };
     let runner = runner::Runner::new(context);
-    let handler = answers::Answers::new(store.clone());
     tokio::join!(
         store.subscribe(runner.clone(), stop.clone()),
         runner.look_again(stop.clone()),

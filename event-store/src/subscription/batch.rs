@@ -14,6 +14,8 @@ pub(super) struct Batch {
     pub(super) parked: Vec<StoredEvent>,
     /// The position of the last event that was read, whoever's it is.
     pub(super) end: i64,
+    /// How many were read, whoever's they are.
+    pub(super) read: usize,
 }
 
 impl Batch {
@@ -24,7 +26,7 @@ impl Batch {
         connection: &mut PgConnection,
         leases: &Leases,
         follows: Option<&str>,
-        limit: i64,
+        limit: usize,
     ) -> Result<Option<Self>, sqlx::Error> {
         let mut passed: [Option<i64>; PARTITIONS] = [None; PARTITIONS];
         leases.held.iter().for_each(|held| passed[held.partition] = Some(held.position));
@@ -41,10 +43,19 @@ impl Batch {
                       where global_position > $1 order by global_position limit $2) as e
               order by global_position"
         );
-        let query = sqlx::query(&query).bind(from).bind(limit).bind(&leases.subscription).bind(follows);
+        let query = sqlx::query(&query)
+            .bind(from)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(&leases.subscription)
+            .bind(follows);
         let rows = query.fetch_all(connection).await?;
         let Some(last) = rows.last() else { return Ok(None) };
-        let mut batch = Self { events: Vec::with_capacity(rows.len()), parked: Vec::new(), end: last.try_get(0)? };
+        let mut batch = Self {
+            events: Vec::with_capacity(rows.len()),
+            parked: Vec::new(),
+            end: last.try_get(0)?,
+            read: rows.len(),
+        };
         for row in &rows {
             let position: i64 = row.try_get(0)?;
             let is_new = |passed: i64| position > passed;
