@@ -77,7 +77,8 @@ fn tracked(stream: Loaded<Stock>) -> TrackedStock {
 }
 
 async fn locks(database: &testkit::Database) -> i64 {
-    let held = "select count(*) from pg_locks where locktype = 'advisory' and granted and objsubid = 2";
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and granted and objsubid = 2
+                 and database = (select oid from pg_database where datname = current_database())";
     sqlx::query_scalar(held).fetch_one(database.pool()).await.unwrap()
 }
 
@@ -208,7 +209,8 @@ async fn a_turn_that_can_not_be_had_is_done_without() {
     // Somebody holds every lock there is, in a session that does not end.
     let turn = writer.turn(ids(&[SKU])).await.unwrap();
     let [namespace, partition]: [i64; 2] = sqlx::query_as::<_, (i64, i64)>(
-        "select classid::bigint, objid::bigint from pg_locks where locktype = 'advisory' and objsubid = 2",
+        "select classid::bigint, objid::bigint from pg_locks where locktype = 'advisory' and objsubid = 2
+            and database = (select oid from pg_database where datname = current_database())",
     )
     .fetch_one(database.pool())
     .await

@@ -185,7 +185,8 @@ mod tests {
         let (theirs, _) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
         let ours_open = open(&ours, &record(1)).await;
         // The claim is lost, and another process has it.
-        let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1";
+        let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
+                      and database = (select oid from pg_database where datname = current_database())";
         sqlx::query(ending).execute(database.pool()).await.unwrap();
         open(&theirs, &record(1)).await.sent("ada@example.com", "m-1".into()).await.unwrap();
 

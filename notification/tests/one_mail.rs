@@ -295,7 +295,9 @@ async fn a_mail_that_went_out_is_recorded_even_if_its_claim_was_lost() {
 
     stage.ask(&request(1)).await;
     testkit::eventually(PATIENCE, || std::future::ready(stage.ses.requests() == 1)).await;
-    stage.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1").await;
+    let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
+                   and database = (select oid from pg_database where datname = current_database())";
+    stage.sql(ending).await;
 
     stage.answers(1).await;
     assert_eq!(stage.ses.accepted(), 1);

@@ -272,7 +272,8 @@ mod tests {
         let Found::Free(held) = ours.claim(id(1)).await.unwrap() else { panic!("it is nobody's") };
         assert!(matches!(theirs.claim(id(1)).await.unwrap(), Found::Elsewhere));
 
-        let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1";
+        let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
+                      and database = (select oid from pg_database where datname = current_database())";
         sqlx::query(ending).execute(database.pool()).await.unwrap();
         assert!(matches!(ours.claim(id(2)).await.unwrap(), Found::Free(_)), "a new session is made for it");
 

@@ -134,7 +134,8 @@ async fn a_crash_before_anything_of_a_whole_life_is_noted_changes_nothing() {
     world.crash().await;
     world
         .execute(
-            "select pg_terminate_backend(pid) from pg_locks where relation = 'saga_work'::regclass and not granted",
+            "select pg_terminate_backend(pid) from pg_locks where relation = 'saga_work'::regclass and not granted
+                and database = (select oid from pg_database where datname = current_database())",
         )
         .await;
     nobody_notes.rollback().await.unwrap();

@@ -132,15 +132,18 @@ impl World {
     }
 
     pub(crate) async fn eventually_hangs(&self) {
-        let hung =
-            format!("select count(*) from pg_locks where locktype = 'advisory' and objid = {OBSTACLE} and not granted");
+        let hung = format!(
+            "select count(*) from pg_locks where locktype = 'advisory' and objid = {OBSTACLE} and not granted
+                and database = (select oid from pg_database where datname = current_database())"
+        );
         testkit::eventually(PATIENCE, || async { self.count(&hung).await > 0 }).await;
     }
 
     async fn end_hung_appends(&self) {
         self.execute(&format!(
             "select pg_terminate_backend(pid) from pg_locks
-              where locktype = 'advisory' and objid = {OBSTACLE} and not granted"
+              where locktype = 'advisory' and objid = {OBSTACLE} and not granted
+                and database = (select oid from pg_database where datname = current_database())"
         ))
         .await;
     }
