@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// Far longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Counts events in a table, and fails the first time it is given anything, after it has counted.
+/// Counts events of orders in a table, and fails the first time it is given anything, after it has counted.
 struct Counter {
     failures_left: u32,
 }
@@ -24,6 +24,10 @@ struct Counter {
 impl Subscriber for Counter {
     fn name(&self) -> &str {
         "counter"
+    }
+
+    fn follows(&self) -> Option<&'static str> {
+        Some(Order::TYPE)
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
@@ -141,6 +145,32 @@ async fn an_unknown_event_stops_its_subscriber_and_is_not_skipped() {
     assert!(error.contains("OrderTeleported"), "{error}");
     let at = checkpoints(database.pool()).await.unwrap().get("counter").copied().unwrap_or(0);
     assert!(at == 0 || at == first, "skipped: {at}");
+    stop.cancel();
+    running.await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn streams_of_a_kind_that_is_not_followed_are_passed_without_being_handed_over() {
+    let (database, store) = set_up().await;
+    let first = append(&store, "a").await;
+    // Whatever it says: it could not be decoded as an order's event.
+    let other = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                 values ('parcel', 'a', 1, 'ParcelWeighed', '1.0', '{\"ParcelWeighed\":{}}', '{}') returning global_position";
+    let passed: i64 = sqlx::query_scalar(other).fetch_one(database.pool()).await.unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let (store, stop) = (store.clone(), stop.clone());
+        async move { store.subscribe(Counter { failures_left: 0 }, stop).await }
+    });
+
+    testkit::eventually(PATIENCE, || async {
+        checkpoints(database.pool()).await.unwrap().get("counter") == Some(&passed)
+    })
+    .await;
+    assert_eq!(counted(database.pool()).await, [first]);
+    let last = append(&store, "b").await;
+    testkit::eventually(PATIENCE, || async { counted(database.pool()).await == [first, last] }).await;
     stop.cancel();
     running.await.unwrap();
     store.close().await;
