@@ -17,7 +17,10 @@ const CONNECT: Duration = Duration::from_secs(2);
 pub fn gateway(settings: &Settings, connections: &Connections) -> anyhow::Result<Arc<Guarded>> {
     let payment = &settings.payment;
     let provider: Arc<dyn PaymentGateway> = match payment.provider {
-        PaymentProvider::Sandbox => Arc::new(Sandbox::start(connections.database.clone())),
+        PaymentProvider::Sandbox => {
+            tracing::info!("payments go to the sandbox: no money moves (ORDO_PAYMENT_PROVIDER)");
+            Arc::new(Sandbox::start(connections.database.clone()))
+        }
         PaymentProvider::Stripe => {
             let key = payment.stripe_secret_key.as_ref().context("ORDO_STRIPE_SECRET_KEY is not set")?;
             let stripe = StripeSettings {
