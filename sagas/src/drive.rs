@@ -24,8 +24,6 @@ pub(crate) struct Notes {
     pub(crate) later: Vec<Later>,
     /// Those that wait for nothing.
     pub(crate) ended: Vec<Key>,
-    /// Those that begin anew.
-    pub(crate) afresh: Vec<Key>,
 }
 
 /// Carries the orders on, all that are at the same step together.

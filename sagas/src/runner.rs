@@ -91,15 +91,15 @@ impl Runner {
         &self,
         mut cases: Vec<Case>,
         waiting: &HashMap<Key, Waiting>,
-        not_due: &HashSet<(String, String)>,
+        not_due: &HashMap<String, HashSet<String>>,
         now: DateTime<Utc>,
         mut notes: Notes,
         transaction: &mut PgConnection,
     ) -> Result<(), SubscriberError> {
         for saga in SAGAS {
             // What one saga waits for is not asked for again because another is due.
-            let (mut later, due): (Vec<_>, Vec<_>) =
-                cases.into_iter().partition(|case| not_due.contains(&(saga.name.to_owned(), case.order_id.clone())));
+            let waits = |case: &Case| not_due.get(saga.name).is_some_and(|orders| orders.contains(&case.order_id));
+            let (mut later, due): (Vec<_>, Vec<_>) = cases.into_iter().partition(waits);
             later.extend(drive(&self.context, saga, due, waiting, now, &mut notes).await);
             cases = later;
         }
@@ -140,14 +140,10 @@ impl Subscriber for Runner {
         if streams.is_empty() {
             return Ok(());
         }
-        let mut notes = Notes::default();
-        for (order_id, events) in &streams {
-            if events.iter().any(|event| event.event_type == INTERVENED) {
-                // What an operator decided about is begun afresh.
-                notes.afresh.extend(SAGAS.iter().map(|saga| (saga.name, (*order_id).to_owned())));
-            }
-        }
-        work::forget(transaction, std::mem::take(&mut notes.afresh)).await?;
+        // What an operator decided about is begun afresh.
+        let intervened = streams.iter().filter(|(_, events)| events.iter().any(|event| event.event_type == INTERVENED));
+        let afresh = intervened.flat_map(|(order_id, _)| SAGAS.map(|saga| (saga.name, (*order_id).to_owned())));
+        work::forget(transaction, afresh.collect()).await?;
         let (whole, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_whole(events));
         let ids: Vec<String> = partial.into_iter().map(|(order_id, _)| order_id.to_owned()).collect();
         let read = if ids.is_empty() { HashMap::new() } else { self.context.store.read_streams::<Order>(&ids).await? };
@@ -159,7 +155,7 @@ impl Subscriber for Runner {
             cases.extend(Case::open(events)?);
         }
         let now = work::now(transaction).await?;
-        self.advance(cases, &HashMap::new(), &HashSet::new(), now, notes, transaction).await
+        self.advance(cases, &HashMap::new(), &HashMap::new(), now, Notes::default(), transaction).await
     }
 }
 

@@ -187,14 +187,18 @@ pub(crate) async fn take_due(
     rows.iter().map(waiting).collect()
 }
 
-/// Those sagas of the orders that are not due yet.
+/// By saga, those of the orders whose row is not due yet.
 pub(crate) async fn not_due(
     transaction: &mut PgConnection,
     order_ids: &[String],
-) -> Result<HashSet<(String, String)>, sqlx::Error> {
+) -> Result<HashMap<String, HashSet<String>>, sqlx::Error> {
     let query = "select saga, order_id from saga_work where order_id = any($1) and due_at > now()";
     let rows: Vec<(String, String)> = sqlx::query_as(query).bind(order_ids).fetch_all(transaction).await?;
-    Ok(rows.into_iter().collect())
+    let mut not_due: HashMap<String, HashSet<String>> = HashMap::new();
+    for (saga, order_id) in rows {
+        not_due.entry(saga).or_default().insert(order_id);
+    }
+    Ok(not_due)
 }
 
 /// What time it is, by the database's clock.
