@@ -116,7 +116,26 @@ impl Shelf {
                 let shipped = settled.map(|line| line.quantity).sum();
                 self.decide(StockCommand::Commit { order_id: order_id(), shipped });
             }
-            _ => {}
+            OrderEvent::OrderCreated(_)
+            | OrderEvent::StockReservationFailed(_)
+            | OrderEvent::PaymentAuthorized(_)
+            | OrderEvent::PaymentDeclined(_)
+            | OrderEvent::PaymentOutcomeUnknown(_)
+            | OrderEvent::PaymentVoided(_)
+            | OrderEvent::RefundRequested(_)
+            | OrderEvent::PaymentRefunded(_)
+            | OrderEvent::OrderConfirmed(_)
+            | OrderEvent::OrderRejected(_)
+            | OrderEvent::CancellationRequested(_)
+            | OrderEvent::OrderCancelled(_)
+            | OrderEvent::OrderShipped(_)
+            | OrderEvent::OrderDelivered(_)
+            | OrderEvent::ReturnRequested(_)
+            | OrderEvent::ReturnReceived(_)
+            | OrderEvent::NotificationSent(_)
+            | OrderEvent::NotificationFailed(_)
+            | OrderEvent::NoteAdded(_)
+            | OrderEvent::OperatorIntervened(_) => {}
         }
     }
 
