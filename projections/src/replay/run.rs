@@ -25,6 +25,11 @@ impl Replay {
         &self.state
     }
 
+    /// Leaves it for now; at once somebody else may go on with it.
+    pub async fn close(self) {
+        release(self.session).await;
+    }
+
     /// Works on it until it is over, or `stop`. Whatever ends it early, it goes on from there when it is opened again, unless it
     /// was cancelled. `report` is told how far it is, now and then.
     pub async fn run(
