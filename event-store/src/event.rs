@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
+use event_versions::Versioned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::Row;
@@ -103,7 +104,29 @@ pub struct DecodeError {
     stream_id: String,
     event_type: String,
     event_version: String,
-    source: serde_json::Error,
+    source: event_versions::DecodeError,
+}
+
+impl DecodeError {
+    /// The event's place in the log.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Its stream.
+    pub fn stream_id(&self) -> &str {
+        &self.stream_id
+    }
+
+    /// Its name.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+
+    /// The version of its payload's shape.
+    pub fn event_version(&self) -> &str {
+        &self.event_version
+    }
 }
 
 /// The columns of [`StoredEvent`], in the order [`StoredEvent::from_row`] takes them.
@@ -116,9 +139,11 @@ impl StoredEvent {
         self.stream_type == A::TYPE
     }
 
-    /// The event, decoded. An event that is not known is an error, never skipped.
-    pub fn decode<A: Aggregate>(&self) -> Result<A::Event, DecodeError> {
-        serde_json::from_str(self.payload.get()).map_err(|source| DecodeError {
+    /// The event, decoded; one of an earlier version as what it means today. An event, or a version of one, that is not known is
+    /// an error, never skipped.
+    pub fn decode<A: Versioned>(&self) -> Result<A::Event, DecodeError> {
+        let decoded = event_versions::decode::<A>(&self.event_type, &self.event_version, self.payload.get());
+        decoded.map_err(|source| DecodeError {
             position: self.position,
             stream_id: self.stream_id.clone(),
             event_type: self.event_type.clone(),

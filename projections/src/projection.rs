@@ -8,6 +8,7 @@ use cqrs_es::Aggregate;
 use domain::Order;
 use domain::stock::Stock;
 use event_store::{DecodeError, StoredEvent, SubscriberError};
+use event_versions::Versioned;
 use read_models::{Item, Key, Table};
 use sqlx::PgConnection;
 
@@ -105,7 +106,7 @@ impl Follows {
     }
 }
 
-impl<A: Aggregate> Fold<A> {
+impl<A: Versioned> Fold<A> {
     async fn over(
         &self,
         table: &Table,
@@ -155,7 +156,7 @@ impl From<DecodeError> for ProjectError {
 }
 
 /// The events of the aggregate.
-fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
+fn facts<A: Versioned>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
     let fact = |event: &StoredEvent| {
         Ok(Fact {
             stream_id: event.stream_id.clone(),
