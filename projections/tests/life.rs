@@ -6,10 +6,10 @@ use axum::body::Body;
 use chrono::DateTime;
 use domain::{
     CancellationRequested, LineQuantity, NoteAdded, NoteId, OperatorIntervened, Order, OrderCancelled, OrderConfirmed,
-    OrderDelivered, OrderEvent, OrderRejected, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder, RefundId, RefundRequested,
-    Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested, SagaStep, ShipmentId, Shortage,
-    Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
+    OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured,
+    PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder, RefundId,
+    RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested, SagaStep,
+    ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
 };
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{Request, StatusCode};
@@ -109,8 +109,10 @@ fn shipped(id: &str, sent: &[(u32, u32)]) -> OrderEvent {
     OrderEvent::OrderShipped(OrderShipped {
         shipment_id: ShipmentId::parse(id).unwrap(),
         lines: lines(sent),
-        carrier: Some("DHL".into()),
-        tracking: Some(format!("J-{id}")),
+        parcels: vec![
+            Parcel { carrier: Some("DHL".into()), tracking: Some(format!("J-{id}")) },
+            Parcel { carrier: None, tracking: Some(format!("K-{id}")) },
+        ],
     })
 }
 
@@ -217,6 +219,7 @@ async fn what_was_sent_came_back_and_was_paid_is_listed() {
     assert_eq!(first["shipmentId"], "s-1");
     assert_eq!(second["lines"], json!([{ "lineNumber": 1, "quantity": 1 }, { "lineNumber": 2, "quantity": 1 }]));
     assert_eq!((&second["carrier"], &second["tracking"]), (&json!("DHL"), &json!("J-s-2")));
+    assert_eq!(second["parcels"], json!([{ "carrier": "DHL", "tracking": "J-s-2" }, { "tracking": "K-s-2" }]));
     assert!(first["settled"] == true && second["settled"] == true);
     assert_eq!(view["returns"][0]["reason"], "too loud");
     assert!(view["returns"][0]["requestedAt"].is_string() && view["returns"][0]["receivedAt"].is_null());
