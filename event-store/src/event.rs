@@ -1,5 +1,7 @@
 //! Events on their way into the log and out of it.
 
+mod borrowed;
+
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use event_versions::Versioned;
@@ -9,6 +11,8 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
+
+pub use borrowed::EventRef;
 
 /// Who and why: stored with every event as a flat object of strings, which is what cqrs-es takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,14 +146,7 @@ impl StoredEvent {
     /// The event, decoded; one of an earlier version as what it means today. An event, or a version of one, that is not known is
     /// an error, never skipped.
     pub fn decode<A: Versioned>(&self) -> Result<A::Event, DecodeError> {
-        let decoded = event_versions::decode::<A>(&self.event_type, &self.event_version, self.payload.get());
-        decoded.map_err(|source| DecodeError {
-            position: self.position,
-            stream_id: self.stream_id.clone(),
-            event_type: self.event_type.clone(),
-            event_version: self.event_version.clone(),
-            source,
-        })
+        self.borrowed().decode::<A>()
     }
 
     /// Who and why. What another writer put there in another shape is left out.
