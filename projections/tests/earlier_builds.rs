@@ -68,7 +68,8 @@ async fn a_timeline_has_events_of_earlier_versions_as_they_are_today() {
     insert(database.pool(), &log).await;
     let store = EventStore::start(database.pool().clone(), StoreSettings::default());
 
-    let timeline = get(&projections::routes(store.clone()), "/orders/sent-and-returned/events").await;
+    let routes = projections::routes(store.clone(), &*testkit::read_models(database.pool()));
+    let timeline = get(&routes, "/orders/sent-and-returned/events").await;
 
     let entries = timeline["items"].as_array().unwrap().iter();
     let shipments: Vec<_> =
@@ -81,11 +82,12 @@ async fn a_timeline_has_events_of_earlier_versions_as_they_are_today() {
 
 /// Every stream as the rules fold it, and as it is answered.
 async fn folded_and_shown(pool: &PgPool, log: &[Line]) -> Value {
-    projections::create_tables(pool).await.unwrap();
+    let read_models = testkit::read_models(pool);
+    projections::create_tables(&*read_models).await.unwrap();
     let store = EventStore::start(pool.clone(), StoreSettings::default());
     let stop = CancellationToken::new();
-    let running = tokio::spawn(projections::run(store.clone(), stop.clone()));
-    let routes = projections::routes(store.clone());
+    let running = tokio::spawn(projections::run(store.clone(), read_models.clone(), stop.clone()));
+    let routes = projections::routes(store.clone(), &*read_models);
 
     let last = log.last().unwrap().position;
     let streams: BTreeSet<_> = log.iter().map(|line| (line.stream_type.as_str(), line.stream_id.as_str())).collect();

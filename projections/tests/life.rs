@@ -382,6 +382,25 @@ async fn an_order_that_an_earlier_build_folded_can_be_read_and_is_whole_after_a_
 }
 
 #[tokio::test]
+async fn a_shipment_that_a_build_stored_that_knew_of_one_parcel_can_be_read_and_folded_on() {
+    let reads = Reads::running().await;
+    reads.after_all([created(), confirmed(), shipped("s-1", &[(1, 2), (2, 1)])]).await;
+    for earlier in [
+        "update read_model_orders set item = (item::jsonb - 'parcels')::json where sk = 'SHIPMENT#s-1'",
+        "update read_model_orders set item = (item::jsonb #- '{folded,Placed,shipments,0,parcels}')::json where sk = '#META'",
+    ] {
+        let changed = sqlx::query(earlier).execute(reads.database.pool()).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1, "{earlier}");
+    }
+
+    let view = reads.after(captured("s-1", 2_550)).await;
+
+    assert_eq!(view["shipments"][0]["parcels"], json!([{ "carrier": "DHL", "tracking": "J-s-1" }]));
+    assert_eq!((&view["captured"], &view["shipments"][0]["settled"]), (&usd("25.50"), &json!(true)));
+    reads.end().await;
+}
+
+#[tokio::test]
 async fn a_rebuilt_view_of_a_whole_life_is_the_live_one() {
     let reads = Reads::running().await;
     reads.after_all(good_life()).await;
