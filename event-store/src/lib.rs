@@ -8,7 +8,7 @@
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
 //! - [`copy_out`] reads the log in bulk, [`copy_in`] fills an empty one.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
-//! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
+//! - [`lag`], [`stops`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
 //!
 //! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
 //! reader that has seen a position has seen all before it.
@@ -45,6 +45,7 @@ pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
     holders, lag, parked, request, tail_holder,
 };
+pub use subscription::stops::{Stop, stops};
 pub use subscription::{
     PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, Takeover, TookTooLong, partition_of, within_patience,
 };

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
 use domain::{Order, OrderEvent, Verb};
 use event_store::StoredEvent;
 use problem::Problem;
@@ -70,8 +71,10 @@ impl TryFrom<StoredEvent> for Entry {
                 }
                 to_raw_value(&intervened)?
             }
+            // Whoever reads a timeline need not know what an event looked like once.
+            Ok(now) if now.event_version() != event.event_version => content(&event.event_type, &to_raw_value(&now)?)?,
             // An event that is not known here is shown as it is stored.
-            Ok(_) | Err(_) => content(&event)?,
+            Ok(_) | Err(_) => content(&event.event_type, &event.payload)?,
         };
         Ok(Self {
             version: event.version,
@@ -86,7 +89,7 @@ impl TryFrom<StoredEvent> for Entry {
 }
 
 /// What happened, without the name that is shown beside it: the payload is `{"OrderConfirmed": {…}}`.
-fn content(event: &StoredEvent) -> Result<Box<RawValue>, serde_json::Error> {
-    let mut payload: BTreeMap<String, Box<RawValue>> = serde_json::from_str(event.payload.get())?;
-    Ok(payload.remove(&event.event_type).unwrap_or_else(|| event.payload.clone()))
+fn content(event_type: &str, payload: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut named: BTreeMap<String, Box<RawValue>> = serde_json::from_str(payload.get())?;
+    Ok(named.remove(event_type).unwrap_or_else(|| payload.to_owned()))
 }

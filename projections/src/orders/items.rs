@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use domain::{
     Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, MailOutcome, Money, NoteAdded,
-    NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, PaymentStatus,
-    PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Stage, StockState, UndoReason, evolve,
+    NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, Parcel,
+    PaymentStatus, PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Stage, StockState, UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -140,7 +140,7 @@ fn forget_texts(placed: &mut PlacedOrder) {
         reserved.units.clear();
     }
     for shipment in &mut placed.shipments {
-        (shipment.carrier, shipment.tracking) = (None, None);
+        shipment.parcels.clear();
     }
     placed.returns.iter_mut().for_each(|back| back.reason = None);
     placed.refunds.iter_mut().for_each(|refund| refund.reason = None);
@@ -179,10 +179,12 @@ impl LineItem {
 pub(super) struct ShipmentItem {
     pub(super) shipment_id: String,
     lines: Vec<LineQuantity>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    carrier: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tracking: Option<String>,
+    /// What its parcel is followed by; of several, the first.
+    #[serde(flatten)]
+    first: Parcel,
+    /// Missing where an earlier build wrote the item: it knew of one parcel at most.
+    #[serde(default)]
+    parcels: Vec<Parcel>,
     pub(super) shipped_at: DateTime<Utc>,
 }
 
@@ -191,10 +193,18 @@ impl ShipmentItem {
         Self {
             shipment_id: shipped.shipment_id.to_string(),
             lines: shipped.lines.clone(),
-            carrier: shipped.carrier.clone(),
-            tracking: shipped.tracking.clone(),
+            first: shipped.parcels.first().cloned().unwrap_or_default(),
+            parcels: shipped.parcels.clone(),
             shipped_at: fact.recorded_at,
         }
+    }
+
+    /// As it would be if this build had written it.
+    pub(super) fn brought_up(mut self) -> Self {
+        if self.parcels.is_empty() && self.first != Parcel::default() {
+            self.parcels.push(self.first.clone());
+        }
+        self
     }
 }
 
