@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::EventStore;
 use crate::event::{COLUMNS, DecodeError, StoredEvent};
@@ -86,11 +86,20 @@ impl EventStore {
 
     /// The events of a stream, oldest first.
     pub async fn read_stream<A: Aggregate>(&self, stream_id: &str) -> Result<Vec<StoredEvent>, sqlx::Error> {
-        let query =
-            format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
-        let rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch_all(&self.pool).await?;
-        rows.iter().map(StoredEvent::from_row).collect()
+        read_stream(&self.pool, A::TYPE, stream_id).await
     }
+}
+
+/// The events of a stream, oldest first.
+pub async fn read_stream(
+    executor: impl PgExecutor<'_>,
+    stream_type: &str,
+    stream_id: &str,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let query =
+        format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
+    let rows = sqlx::query(&query).bind(stream_type).bind(stream_id).fetch_all(executor).await?;
+    rows.iter().map(StoredEvent::from_row).collect()
 }
 
 /// The events after a position, in order, at most so many. None: there are none yet.

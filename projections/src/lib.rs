@@ -10,6 +10,7 @@ mod reads;
 mod replay;
 mod runner;
 mod stock;
+mod time_travel;
 mod timeline;
 
 use axum::Router;
@@ -18,8 +19,9 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use projection::Projection;
+pub use projection::{FoldError, Projection};
 pub use replay::{Progress, ReplayError, Replayed, replay};
+pub use time_travel::{History, InvalidMoment, Moment, OrderThen, TimeTravelError};
 
 /// Every projection there is.
 pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];

@@ -16,13 +16,16 @@ mod view;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{Order, OrderCreated, OrderEvent, RefundId};
+use event_store::StoredEvent;
 use read_models::{Item, Key};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
 
 use self::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
-use crate::projection::{Fold, FoldError, Follows, Items, Projection};
+use crate::projection::{Fold, FoldError, Follows, Items, Projection, facts};
+
+pub(crate) use self::view::OrderView;
 
 pub(crate) const PROJECTION: Projection =
     Projection { name: "orders", follows: Follows::Orders(Fold { needs, fold }), routes: routes::routes };
@@ -142,6 +145,15 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::OperatorIntervened(_) => Ok(()),
     }
+}
+
+/// The items of an order whose events these are, from its first on.
+pub(crate) fn fold_alone(events: &[StoredEvent]) -> Result<Vec<Item>, FoldError> {
+    let mut items = Items::default();
+    for fact in facts(events)? {
+        fold(&mut items, &fact)?;
+    }
+    Ok(items.into_changed())
 }
 
 fn create(items: &mut Items, fact: &Fact, content: &OrderCreated) -> Result<(), FoldError> {

@@ -155,7 +155,7 @@ impl From<DecodeError> for ProjectError {
 }
 
 /// The events of the aggregate.
-fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
+pub(crate) fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
     let fact = |event: &StoredEvent| {
         Ok(Fact {
             stream_id: event.stream_id.clone(),
@@ -179,7 +179,7 @@ impl Items {
     }
 
     /// In the order of their keys, so that all writers of a table lock its rows in one order.
-    fn into_changed(mut self) -> Vec<Item> {
+    pub(crate) fn into_changed(mut self) -> Vec<Item> {
         self.changed.iter().filter_map(|key| self.known.remove(key)).collect()
     }
 }
