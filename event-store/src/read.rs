@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgExecutor};
 
 use crate::EventStore;
 use crate::event::{COLUMNS, DecodeError, StoredEvent};
+use crate::selection::Selection;
 
 /// A stream, folded.
 #[derive(Debug, Clone)]
@@ -111,6 +112,24 @@ pub async fn read_after(
     let query = format!("select {COLUMNS} from events where global_position > $1 order by global_position limit $2");
     let rows = sqlx::query(&query).bind(position).bind(limit).fetch_all(connection).await?;
     rows.iter().map(StoredEvent::from_row).collect()
+}
+
+/// The events of a selection, in the order of the log, at most so many.
+pub async fn read_selected(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let condition = selection.condition();
+    let query = format!("select {COLUMNS} from events where {condition} order by global_position limit $1");
+    // Not kept among the prepared ones: what is asked for is part of it.
+    let rows = sqlx::query(&query).bind(limit).persistent(false).fetch_all(connection).await?;
+    rows.iter().map(StoredEvent::from_row).collect()
+}
+
+/// The position of the last event; 0: there is none.
+pub async fn read_end(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("select coalesce(max(global_position), 0) from events").fetch_one(executor).await
 }
 
 /// The events stream by stream, each oldest first, at most so many. `after` is the last one that was read, as the kind of its

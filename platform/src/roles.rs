@@ -11,6 +11,7 @@ use event_store::{AppendSettings, EventStore, SingleWriter, StoreSettings, Subsc
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
+use projections::LiveSettings;
 use sagas::{SagaSettings, Sagas};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -70,6 +71,7 @@ pub async fn start(
             Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
                 routes = routes.merge(projections::routes(store.clone())).merge(sagas::routes(store.clone()));
+                routes = routes.merge(projections::live_routes(store.clone(), LiveSettings::default(), stop.clone()));
                 running.spawn("projections", projections::run(store.clone(), stop));
             }
             Role::Sagas => {

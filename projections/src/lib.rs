@@ -4,6 +4,7 @@
 //! checkpoint, its table, its rebuild and its place in the API. A fold is pure: it sees items and an event, and changes
 //! items. It cannot reach a queue, a mailer or a payment gateway, live or in a rebuild.
 
+mod live;
 mod orders;
 mod projection;
 mod reads;
@@ -19,6 +20,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use live::{LiveSettings, live_routes};
 pub use projection::{FoldError, Projection};
 pub use replay::{Progress, ReplayError, Replayed, replay};
 pub use time_travel::{History, InvalidMoment, Moment, OrderThen, TimeTravelError};
