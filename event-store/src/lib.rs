@@ -38,7 +38,7 @@ pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
-pub use read::{Loaded, ReadError, read_after, read_by_stream};
+pub use read::{Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream};
 pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
 pub use subscription::operating::{
@@ -49,6 +49,8 @@ pub use subscription::stops::{Stop, stops};
 pub use subscription::{
     PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, Takeover, TookTooLong, partition_of, within_patience,
 };
+
+pub use wake::News;
 
 /// How a store works.
 #[derive(Debug, Clone, Copy, Default)]

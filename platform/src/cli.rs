@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{Loaded, Role, Settings, Sources};
 use crate::{
-    bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up, verify,
+    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, telemetry, up,
+    verify,
 };
 
 /// An event-sourced order platform.
@@ -37,6 +38,12 @@ enum Command {
     Migrate(Migrate),
     /// Post the demo order and show its journey until the mail is there
     Demo(Demo),
+    /// Show an order as it is or was, and what changed in it
+    #[command(subcommand)]
+    Order(order::Order),
+    /// Write the log to a file, and such a file into an empty store
+    #[command(subcommand)]
+    Events(events::Events),
     /// Rebuild read models from the events, beside the live ones, and go back to the ones before
     Replay(replay::Args),
     /// Show how far subscriptions are and what they have parked, and repair it
@@ -236,6 +243,8 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,
+        Command::Order(args) => order::run(&load(sources(file))?.settings, &args).await?,
+        Command::Events(args) => events::run(&load(sources(file))?.settings, &args).await?,
         Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,

@@ -5,12 +5,14 @@
 //! items. It cannot reach a queue, a mailer or a payment gateway, live or in a rebuild.
 
 mod items;
+mod live;
 mod orders;
 mod projection;
 mod reads;
 mod replay;
 mod runner;
 mod stock;
+mod time_travel;
 mod timeline;
 
 use std::sync::Arc;
@@ -21,10 +23,12 @@ use read_models::{Generation, ReadModels, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use live::{LiveSettings, live_routes};
 pub use projection::{FoldError, ProjectError, Projection};
 pub use replay::{
     Estimate, Phase, Progress, Replay, ReplayError, ReplayRoutes, ReplayState, Replayed, Replays, Wanted,
 };
+pub use time_travel::{History, InvalidMoment, Moment, OrderThen, TimeTravelError};
 
 /// Every projection there is.
 pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];

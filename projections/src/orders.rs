@@ -26,6 +26,8 @@ use self::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnIte
 use crate::items::Items;
 use crate::projection::{Fold, FoldError, Follows, Projection};
 
+pub(crate) use self::view::OrderView;
+
 pub(crate) const PROJECTION: Projection =
     Projection { name: "orders", follows: Follows::Orders(Fold { head, needs, fold }), routes: routes::routes };
 

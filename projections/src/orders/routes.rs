@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::items::OrderItem;
 use super::view::OrderView;
-use super::{PROJECTION, collection, customer};
-use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query, store_problem};
+use super::{PROJECTION, collection, customer, sortable};
+use crate::reads::{Reads, invalid, order_id, page_problem, query, store_problem, unavailable};
+use crate::time_travel::{History, Moment, TimeTravelError};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -41,20 +42,52 @@ struct OrdersQuery {
     min_position: Option<i64>,
 }
 
+/// Which order, and as of when.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OrderQuery {
+    as_of: Option<String>,
+    min_position: Option<i64>,
+}
+
 async fn order(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<extract::Query<ReadQuery>, QueryRejection>,
+    asked: Result<extract::Query<OrderQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let order_id = order_id(path)?;
-    reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
+    let (order_id, asked) = (order_id(path)?, query(asked)?);
+    if let Some(as_of) = &asked.as_of {
+        return order_then(&reads, order_id.as_str(), as_of).await;
+    }
+    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
-    let Some(view) = OrderView::of(&items)? else {
+    let Some(view) = OrderView::of(&items).map_err(Problem::internal)? else {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     };
     let etag = format!("\"{}\"", view.order.version);
     Ok(([(header::ETAG, etag)], Json(view)).into_response())
+}
+
+/// The order as it was. No view is read for it, so there is none to wait for: the log has every position that was ever told.
+async fn order_then(reads: &Reads, order_id: &str, as_of: &str) -> Result<Response, Problem> {
+    let moment: Moment = as_of.parse().map_err(|error| invalid("asOf", error))?;
+    let then = History::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
+    Ok(([(header::ETAG, format!("\"{}\"", then.version))], Json(then.view)).into_response())
+}
+
+impl From<TimeTravelError> for Problem {
+    fn from(error: TimeTravelError) -> Self {
+        match error {
+            TimeTravelError::NoOrder(_) => Self::not_found(error.to_string()),
+            TimeTravelError::NoVersion { last, .. } => Self::not_found(error.to_string()).with("currentVersion", last),
+            TimeTravelError::NotYet { created_at, .. } => {
+                Self::not_found(error.to_string()).with("createdAt", sortable(created_at))
+            }
+            TimeTravelError::Database(error) => unavailable(error),
+            TimeTravelError::Fold(_) | TimeTravelError::Shown(_) => Self::internal(error),
+        }
+    }
 }
 
 async fn orders(
