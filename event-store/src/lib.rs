@@ -7,6 +7,7 @@
 //! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
+//! - [`seal_regularly`] notes what the log is by a hash chain over it, and [`check_chain`] finds what was changed since.
 //! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
 //!
 //! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
@@ -19,6 +20,7 @@ mod idempotency;
 mod metrics;
 mod read;
 mod repository;
+mod seal;
 mod single_writer;
 mod subscription;
 mod wake;
@@ -33,6 +35,7 @@ pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
 pub use read::{Loaded, ReadError, read_after, read_by_stream};
+pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
 pub use single_writer::{SingleWriter, Turn};
 pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
