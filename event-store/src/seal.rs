@@ -79,7 +79,7 @@ pub async fn seal_all(connection: &mut PgConnection) -> Result<u64, sqlx::Error>
 /// A connection that has the right to seal for as long as it lives; `None`: another has it.
 async fn alone(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    // The number is any. The session of a process that froze ends, and another goes on.
+    // The numbers are any. The session of a process that froze ends, and another goes on.
     let lock = "select pg_try_advisory_lock(7311, 5), set_config('idle_session_timeout', '60s', false)";
     connection.close_on_drop();
     let (locked, _): (bool, String) = sqlx::query_as(lock).fetch_one(&mut *connection).await?;
@@ -108,8 +108,10 @@ fn pause(sealed: u64, took: Duration, settings: SealSettings) -> Duration {
 /// Seals the next events, at most [`EVENTS`], and says how many.
 async fn seal_some(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    // A seal that is lost in a crash is made again, and never without its events: they were committed before it.
-    sqlx::query("set local synchronous_commit = off").execute(&mut *transaction).await?;
+    // A seal that is lost in a crash is made again, and never without its events: they were committed before it. Whoever seals at
+    // the same time waits, and goes on from here.
+    let begin = "select set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(7311, 6)";
+    sqlx::query(begin).execute(&mut *transaction).await?;
     let mut draft = Draft::begin(&mut transaction).await?;
     let mut rows = Rows::after(&mut transaction, draft.after, EVENTS).await?;
     while let Some(row) = rows.next().await? {

@@ -26,6 +26,8 @@ pub struct Checked {
     pub sealed_up_to: i64,
     /// How many events are not sealed yet.
     pub not_sealed: u64,
+    /// Whether it is what the head says, up to there; `None`: there was none to compare it with.
+    pub as_head_says: Option<bool>,
     /// What is wrong: the events first, by position, then the seals, then the head. Only the first events are looked at closely,
     /// and listed.
     pub faults: Vec<Fault>,
@@ -164,6 +166,7 @@ impl Check {
         let mut faults = self.suspects.faults();
         let (mut in_all, up_to_head) = self.suspects.counts();
         let mut others = self.seal_faults;
+        let as_head_says = self.against.as_ref().map(|against| against.log == against.head);
         if let Some(against) = self.against {
             let position = against.head.position;
             if against.log != against.head {
@@ -182,6 +185,7 @@ impl Check {
             events: self.events,
             sealed_up_to: self.seals.position,
             not_sealed: self.not_sealed,
+            as_head_says,
             faults,
             faults_in_all: in_all,
         }

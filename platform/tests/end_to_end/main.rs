@@ -30,4 +30,5 @@ mod roles_apart;
 mod stopping;
 mod stuck;
 mod support;
+mod tampering;
 mod verify;
