@@ -6,6 +6,7 @@
 //! - [`SingleWriter`] has those who decide on a hot stream take turns instead of colliding.
 //! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
+//! - [`copy_out`] reads the log in bulk, [`copy_in`] fills an empty one.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
 //! - [`seal_regularly`] notes what the log is by a hash chain over it, and [`check_chain`] finds what was changed since.
 //! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
@@ -14,6 +15,7 @@
 //! reader that has seen a position has seen all before it.
 
 mod append;
+mod copy;
 mod event;
 mod execute;
 mod idempotency;
@@ -21,6 +23,7 @@ mod metrics;
 mod read;
 mod repository;
 mod seal;
+mod selection;
 mod single_writer;
 mod subscription;
 mod wake;
@@ -30,12 +33,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
-pub use event::{DecodeError, Metadata, NewEvent, StoredEvent};
+pub use copy::{
+    CopiedEvent, CopiedIn, CopyInError, CopyOrder, EventSource, EventsOut, MalformedRow, copy_in, copy_out,
+};
+pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
 pub use read::{Loaded, ReadError, read_after, read_by_stream};
 pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
+pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
 pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,

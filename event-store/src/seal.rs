@@ -8,7 +8,7 @@
 //! Sealing notes each event's digest in `event_seals`, so that [`check_chain`] can also say which event was changed. It happens
 //! beside the appends and after them, in pieces, in a share of the time that is set: under load it falls behind, and catches up.
 //!
-//! - `rows`: the log's rows as they are hashed.
+//! - `row`: a row of the log as it is hashed.
 //! - `chain`: digests, hashes, heads.
 //! - `seals`: what is kept of the events.
 //! - `check`: the log compared with its seals and with a head; `fault`: what is wrong then.
@@ -16,7 +16,7 @@
 mod chain;
 mod check;
 mod fault;
-mod rows;
+mod row;
 mod seals;
 
 use std::time::{Duration, Instant};
@@ -28,8 +28,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::chain::{Head, MalformedHead};
 pub use self::check::{Checked, check_chain};
 pub use self::fault::{Fault, SealsSay};
-use self::rows::Rows;
+use self::row::Row;
 use self::seals::{Draft, Entry};
+use crate::copy::{CopyOrder, copy_out};
+use crate::selection::Selection;
 
 /// Events sealed together: a few milliseconds of work, so that whoever appends is not held up for longer.
 const EVENTS: i64 = 1_024;
@@ -113,11 +115,19 @@ async fn seal_some(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let begin = "select set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(7311, 6)";
     sqlx::query(begin).execute(&mut *transaction).await?;
     let mut draft = Draft::begin(&mut transaction).await?;
-    let mut rows = Rows::after(&mut transaction, draft.after, EVENTS).await?;
-    while let Some(row) = rows.next().await? {
-        draft.add(&Entry::of(&row));
+    let next = "select max(global_position) from (
+                    select global_position from events where global_position > $1 order by 1 limit $2) as next";
+    let next = sqlx::query_scalar(next).bind(draft.after).bind(EVENTS).fetch_one(&mut *transaction).await?;
+    let Some(up_to) = next else {
+        transaction.rollback().await?;
+        return Ok(0);
+    };
+    let selection = Selection { up_to: Some(up_to), ..Selection::after(draft.after) };
+    let mut events = copy_out(&mut transaction, &selection, CopyOrder::ByPosition).await?;
+    while let Some(event) = events.next().await? {
+        draft.add(&Entry::of(&Row::parse(event.row())?));
     }
-    drop(rows);
+    drop(events);
     let sealed = draft.store(&mut transaction).await?;
     transaction.commit().await?;
     Ok(sealed)

@@ -24,7 +24,7 @@ pub async fn run(settings: &Settings, args: &cli::Replay) -> anyhow::Result<()> 
             let _ = output::line(&format!("{} of {} events", progress.events, progress.total));
         }
     };
-    let replayed = projections::replay(&pool, &args.projection, report).await?;
+    let replayed = projections::replay(&pool, &*connections::read_models(&pool), &args.projection, report).await?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     output::line(&format!(

@@ -69,8 +69,11 @@ pub async fn start(
         match role {
             Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
-                routes = routes.merge(projections::routes(store.clone())).merge(sagas::routes(store.clone()));
-                running.spawn("projections", projections::run(store.clone(), stop));
+                routes = routes
+                    .merge(projections::routes(store.clone(), &*connections.read_models))
+                    .merge(sagas::routes(store.clone()));
+                running
+                    .spawn("projections", projections::run(store.clone(), Arc::clone(&connections.read_models), stop));
             }
             Role::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;

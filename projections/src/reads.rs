@@ -1,5 +1,7 @@
 //! What all reads share: their state, waiting for a position, their errors.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
@@ -8,10 +10,11 @@ use domain::{OrderId, Sku};
 use event_store::EventStore;
 use http::HeaderMap;
 use problem::{FieldError, Problem};
-use read_models::QueryError;
+use read_models::{Generation, QueryError, ReadModels, StoreError, Table};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sqlx::PgPool;
+
+use crate::{Projection, REGISTRY};
 
 /// How long a read waits for its view to reach the asked position.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Reads {
     pub(crate) store: EventStore,
+    tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
 }
 
 /// `?minPosition=`: the view must have passed this position of the log.
@@ -30,12 +34,14 @@ pub(crate) struct ReadQuery {
 }
 
 impl Reads {
-    pub(crate) fn new(store: EventStore) -> Self {
-        Self { store }
+    pub(crate) fn new(store: EventStore, read_models: &dyn ReadModels) -> Self {
+        let live = |projection: &Projection| (projection.name, read_models.table(projection.name, Generation::Live));
+        Self { store, tables: Arc::new(REGISTRY.iter().map(live).collect()) }
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
-        self.store.pool()
+    /// The live items of a projection, which is in the registry.
+    pub(crate) fn table(&self, projection: &str) -> &dyn Table {
+        &*self.tables[projection]
     }
 
     /// Waits until a projection has passed the position that the query or the header `Event-Position-Min` names.
@@ -96,7 +102,17 @@ pub(crate) fn invalid(parameter: &str, message: impl std::fmt::Display) -> Probl
 pub(crate) fn page_problem(error: QueryError) -> Problem {
     match error {
         QueryError::Cursor(error) => invalid("cursor", error),
-        QueryError::Database(error) => unavailable(error),
-        QueryError::Encode(_) => Problem::internal(error),
+        QueryError::Store(error) => store_problem(error),
+    }
+}
+
+/// Items that could not be read.
+pub(crate) fn store_problem(error: StoreError) -> Problem {
+    match error {
+        StoreError::Database(error) => unavailable(error),
+        error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)) => {
+            let detail = "the store of read models failed";
+            Problem::unavailable("read-models-unavailable", detail, Duration::from_secs(1)).caused_by(error)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Rebuilds a read model from nothing, beside the live one, while it runs.
 
 use event_store::{SubscriptionSettings, Takeover, read_after};
-use read_models::Table;
+use read_models::{Generation, ReadModels, StoreError};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::REGISTRY;
@@ -50,6 +50,9 @@ pub enum ReplayError {
     /// The events could not be projected.
     #[error("the events could not be projected")]
     Project(#[from] ProjectError),
+    /// The read model could not be written.
+    #[error("the read model could not be written")]
+    Store(#[from] StoreError),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -58,22 +61,26 @@ pub enum ReplayError {
 /// Rebuilds the read model of this name: folds the whole log into a new table, catches up with the live one, and takes
 /// its place in one transaction. Readers see the old items until then and the new ones from then on. What the live one had
 /// parked is folded too, so nothing is parked any more.
-pub async fn replay(pool: &PgPool, name: &str, report: impl FnMut(Progress)) -> Result<Replayed, ReplayError> {
+pub async fn replay(
+    pool: &PgPool,
+    read_models: &dyn ReadModels,
+    name: &str,
+    report: impl FnMut(Progress),
+) -> Result<Replayed, ReplayError> {
     let projection = find(name)?;
-    let next = Table::named(format!("{}_next", projection.table().name()));
 
     // Held by this transaction until the rebuild is over, however it ends.
     let mut guard = pool.begin().await?;
     sqlx::query("set local idle_in_transaction_session_timeout = 0").execute(&mut *guard).await?;
     let lock = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))";
-    if !sqlx::query_scalar(lock).bind(next.name()).fetch_one(&mut *guard).await? {
+    if !sqlx::query_scalar(lock).bind(format!("replay of {name}")).fetch_one(&mut *guard).await? {
         return Err(ReplayError::AlreadyRunning(name.to_owned()));
     }
 
-    let rebuilt = rebuild(pool, projection, next.clone(), report).await;
+    let rebuilt = rebuild(pool, read_models, projection, report).await;
     if rebuilt.is_err() {
         // Half a table is of no use to anyone; if it can't be removed now, the next rebuild does.
-        let _ = next.drop(&mut *pool.acquire().await?).await;
+        let _ = read_models.discard(name, Generation::Next, &mut *pool.acquire().await?).await;
     }
     guard.rollback().await?;
     rebuilt
@@ -81,14 +88,13 @@ pub async fn replay(pool: &PgPool, name: &str, report: impl FnMut(Progress)) -> 
 
 async fn rebuild(
     pool: &PgPool,
+    read_models: &dyn ReadModels,
     projection: &'static Projection,
-    next: Table,
     mut report: impl FnMut(Progress),
 ) -> Result<Replayed, ReplayError> {
     let mut connection = pool.acquire().await?;
-    next.clone().drop(&mut connection).await?;
-    next.create(&mut connection).await?;
-    let mut rebuild = Rebuild { projection, next, done: Replayed { events: 0, position: 0 } };
+    read_models.begin(projection.name, &mut connection).await?.finish(&mut connection).await?;
+    let mut rebuild = Rebuild { projection, read_models, done: Replayed { events: 0, position: 0 } };
     // Counted along the index, in a fraction of the time that the rebuild takes.
     let total: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&mut *connection).await?;
     let total = u64::try_from(total).unwrap_or(0);
@@ -120,19 +126,20 @@ fn find(name: &str) -> Result<&'static Projection, ReplayError> {
     })
 }
 
-struct Rebuild {
+struct Rebuild<'a> {
     projection: &'static Projection,
-    next: Table,
+    read_models: &'a dyn ReadModels,
     done: Replayed,
 }
 
-impl Rebuild {
+impl Rebuild<'_> {
     /// Folds the next events; false: there are none.
     async fn batch(&mut self, connection: &mut PgConnection) -> Result<bool, ReplayError> {
         let events = read_after(connection, self.done.position, BATCH).await?;
         let Some(last) = events.last() else { return Ok(false) };
-        let changed = self.projection.fold_over(&self.next, connection, &events).await?;
-        self.next.put(connection, &changed).await?;
+        let next = self.read_models.table(self.projection.name, Generation::Next);
+        let changed = self.projection.fold_over(&*next, connection, &events).await?;
+        next.write(connection, &changed).await?;
         self.done.position = last.position;
         self.done.events += u64::try_from(events.len()).unwrap_or(0);
         Ok(true)
@@ -145,7 +152,7 @@ impl Rebuild {
     ) -> Result<Transaction<'c, Postgres>, ReplayError> {
         let mut swap = connection.begin().await?;
         while self.batch(&mut swap).await? {}
-        self.next.clone().replace(&mut swap, &self.projection.table()).await?;
+        self.read_models.advance(self.projection.name, &mut swap).await?;
         Ok(swap)
     }
 }

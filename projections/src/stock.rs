@@ -4,8 +4,6 @@
 //! |---|---|---|
 //! | the SKU | `STOCK#sku` | `#META` |
 
-use std::sync::LazyLock;
-
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -15,17 +13,15 @@ use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::{Item, Key, Table};
+use read_models::Key;
 use serde::{Deserialize, Serialize};
-use serde_json::value::to_raw_value;
 
-use crate::projection::{Fold, FoldError, Follows, Items, Projection};
-use crate::reads::{ReadQuery, Reads, query, sku, unavailable};
+use crate::items::Items;
+use crate::projection::{Fold, FoldError, Follows, Projection};
+use crate::reads::{ReadQuery, Reads, query, sku, store_problem};
 
 pub(crate) const PROJECTION: Projection =
-    Projection { name: "stock", follows: Follows::Stock(Fold { needs, fold }), routes };
-
-static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
+    Projection { name: "stock", follows: Follows::Stock(Fold { head: key, needs, fold }), routes };
 
 type Fact = crate::projection::Fact<Stock>;
 
@@ -62,14 +58,15 @@ fn key(sku: &str) -> Key {
     Key::new(format!("STOCK#{sku}"), "#META")
 }
 
-fn needs(fact: &Fact) -> Vec<Key> {
-    vec![key(&fact.stream_id)]
+/// There is one item only.
+fn needs(_fact: &Fact) -> Vec<Key> {
+    vec![]
 }
 
 fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     let key = key(&fact.stream_id);
-    let mut stock = match (items.get(&key), &fact.event) {
-        (Some(item), _) => item.read()?,
+    let mut stock = match (items.take::<StockItem>(&key)?, &fact.event) {
+        (Some(stock), _) => stock,
         (None, StockEvent::StockReceived(_)) => StockItem::nothing_yet(fact),
         (
             None,
@@ -82,7 +79,7 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     stock.change(&fact.event);
     stock.version = fact.version;
     stock.updated_at = fact.recorded_at;
-    items.put(Item { key, index_keys: [None, None, None], version: fact.position, body: to_raw_value(&stock)? });
+    items.put(key, [None, None, None], fact.position, stock);
     Ok(())
 }
 
@@ -120,8 +117,7 @@ async fn stock(
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
     reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
-    let mut connection = reads.pool().acquire().await.map_err(unavailable)?;
-    let found = TABLE.get(&mut connection, &[key(sku.as_str())]).await.map_err(unavailable)?;
+    let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
     let Some(item) = found.first() else {
         let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
         return Ok(([(header::ETAG, "\"0\"")], Json(untracked)).into_response());

@@ -32,11 +32,17 @@ struct Reads {
 impl Reads {
     async fn running() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(database.pool()).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
-        let running = tokio::spawn(projections::run(store.clone(), stop.clone()));
-        Self { routes: projections::routes(store.clone()), database, store, stop, running }
+        let running = tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
+        Self {
+            routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())),
+            database,
+            store,
+            stop,
+            running,
+        }
     }
 
     /// Puts an event into the log of order `a`, whatever the rules say to it, and returns the view of it.
@@ -367,7 +373,7 @@ async fn an_order_that_an_earlier_build_folded_can_be_read_and_is_whole_after_a_
     // What happens to it meanwhile is parked.
     reads.after(shipped("s-1", &[(1, 2), (2, 1)])).await;
     assert_eq!(event_store::parked(pool, Some("orders")).await.unwrap().len(), 1);
-    projections::replay(pool, "orders", |_| ()).await.unwrap();
+    projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
     assert_eq!(reads.get("/orders/a").await["fulfilmentStatus"], "shipped");
     reads.end().await;
 }
@@ -381,7 +387,9 @@ async fn a_rebuilt_view_of_a_whole_life_is_the_live_one() {
     // The order, two lines, two shipments, the return, its refund and another.
     assert_eq!(live.len(), 8);
     reads.stop.cancel();
-    projections::replay(reads.database.pool(), "orders", |_| ()).await.unwrap();
+    projections::replay(reads.database.pool(), &*testkit::read_models(reads.database.pool()), "orders", |_| ())
+        .await
+        .unwrap();
     assert_eq!(reads.rows().await, live);
     reads.end().await;
 }

@@ -33,9 +33,9 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(database.pool()).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let routes = projections::routes(store.clone());
+        let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { database, store, routes, stop: CancellationToken::new(), running: None }
     }
 
@@ -46,7 +46,11 @@ impl Fixture {
     }
 
     fn run(&mut self) {
-        self.running = Some(tokio::spawn(projections::run(self.store.clone(), self.stop.clone())));
+        self.running = Some(tokio::spawn(projections::run(
+            self.store.clone(),
+            testkit::read_models(self.store.pool()),
+            self.stop.clone(),
+        )));
     }
 
     async fn happens(&self, order_id: &str, event: OrderEvent) -> i64 {
@@ -257,7 +261,8 @@ async fn a_read_model_rebuilt_from_nothing_while_orders_come_in_is_the_same() {
         }
         position
     };
-    let (position, replayed) = tokio::join!(coming_in, projections::replay(&pool, "orders", |_| ()));
+    let read_models = testkit::read_models(&pool);
+    let (position, replayed) = tokio::join!(coming_in, projections::replay(&pool, &*read_models, "orders", |_| ()));
     let replayed = replayed.unwrap();
     assert!(replayed.events >= 100);
     reads.eventually_at(position).await;
@@ -265,7 +270,7 @@ async fn a_read_model_rebuilt_from_nothing_while_orders_come_in_is_the_same() {
     assert_eq!(live.len(), 200);
 
     reads.stop.cancel();
-    projections::replay(&pool, "orders", |_| ()).await.unwrap();
+    projections::replay(&pool, &*testkit::read_models(&pool), "orders", |_| ()).await.unwrap();
     assert_eq!(reads.rows().await, live);
     reads.end().await;
 }
@@ -274,7 +279,8 @@ async fn a_read_model_rebuilt_from_nothing_while_orders_come_in_is_the_same() {
 async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
     let reads = Fixture::new().await;
     let pool = reads.database.pool();
-    let unknown = projections::replay(pool, "odrers", |_| ()).await.unwrap_err().to_string();
+    let unknown =
+        projections::replay(pool, &*testkit::read_models(pool), "odrers", |_| ()).await.unwrap_err().to_string();
     assert_eq!(unknown, "there is no projection odrers; there are: orders, stock");
 
     for n in 0..3 {
@@ -285,7 +291,7 @@ async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
     sqlx::query("select * from read_model_orders").execute(&mut *holder).await.unwrap();
     let first = tokio::spawn({
         let pool = pool.clone();
-        async move { projections::replay(&pool, "orders", |_| ()).await }
+        async move { projections::replay(&pool, &*testkit::read_models(&pool), "orders", |_| ()).await }
     });
     testkit::eventually(PATIENCE, || async {
         let held = "select count(*) from pg_locks where locktype = 'advisory' and granted
@@ -293,7 +299,7 @@ async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
         sqlx::query_scalar::<_, i64>(held).fetch_one(pool).await.unwrap() == 1
     })
     .await;
-    let second = projections::replay(pool, "orders", |_| ()).await;
+    let second = projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await;
     assert!(matches!(second, Err(projections::ReplayError::AlreadyRunning(_))), "{second:?}");
     holder.rollback().await.unwrap();
     first.await.unwrap().unwrap();

@@ -26,7 +26,7 @@ struct Copy {
 impl Copy {
     fn start(pool: &PgPool) -> Self {
         let (store, stop) = (EventStore::start(pool.clone(), StoreSettings::default()), CancellationToken::new());
-        let running = tokio::spawn(projections::run(store.clone(), stop.clone()));
+        let running = tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
         Self { store, stop, running }
     }
 
@@ -39,7 +39,7 @@ impl Copy {
 
 async fn database() -> Database {
     let database = testkit::database().await;
-    projections::create_tables(database.pool()).await.unwrap();
+    projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
     database
 }
 
@@ -95,7 +95,7 @@ async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
     };
     let rebuilding = async {
         for _ in 0..5 {
-            projections::replay(pool, "orders", |_| ()).await.unwrap();
+            projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
         }
         over.store(true, Ordering::SeqCst);
     };
@@ -110,7 +110,7 @@ async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
     eventually_shared_by_two(pool).await;
     one.stop().await;
     other.stop().await;
-    projections::replay(pool, "orders", |_| ()).await.unwrap();
+    projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
     assert_eq!(rows(pool).await, live);
 }
 
@@ -134,7 +134,7 @@ async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
     assert_eq!(parked_streams().await, ["spoilt"]);
 
     // When
-    projections::replay(pool, "orders", |_| ()).await.unwrap();
+    projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
 
     // Then
     assert!(parked_streams().await.is_empty());

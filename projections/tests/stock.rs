@@ -24,15 +24,19 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(database.pool()).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let routes = projections::routes(store.clone());
+        let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { database, store, routes, stop: CancellationToken::new() }
     }
 
     async fn running() -> Self {
         let fixture = Self::new().await;
-        tokio::spawn(projections::run(fixture.store.clone(), fixture.stop.clone()));
+        tokio::spawn(projections::run(
+            fixture.store.clone(),
+            testkit::read_models(fixture.store.pool()),
+            fixture.stop.clone(),
+        ));
         fixture
     }
 
@@ -130,7 +134,11 @@ async fn a_rebuild_comes_to_the_same_and_hundreds_of_events_of_a_sku_write_it_on
     .execute(fixture.database.pool())
     .await
     .unwrap();
-    tokio::spawn(projections::run(fixture.store.clone(), fixture.stop.clone()));
+    tokio::spawn(projections::run(
+        fixture.store.clone(),
+        testkit::read_models(fixture.store.pool()),
+        fixture.stop.clone(),
+    ));
     let live = fixture.shown("sku-1", 501).await;
     assert_eq!((&live["reserved"], &live["available"]), (&json!(500), &json!(0)));
     let written: i64 =
@@ -138,7 +146,9 @@ async fn a_rebuild_comes_to_the_same_and_hundreds_of_events_of_a_sku_write_it_on
     // A batch may end in between.
     assert!(written <= 3, "{written}");
 
-    projections::replay(fixture.database.pool(), "stock", |_| {}).await.unwrap();
+    projections::replay(fixture.database.pool(), &*testkit::read_models(fixture.database.pool()), "stock", |_| {})
+        .await
+        .unwrap();
     assert_eq!(fixture.shown("sku-1", 501).await, live);
     fixture.stop.cancel();
 }

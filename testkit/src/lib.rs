@@ -12,7 +12,7 @@ mod faulty_mailer;
 mod orders;
 mod seed;
 
-pub use database::{Database, database, durable_database, empty_database};
+pub use database::{Database, database, durable_database, empty_database, read_models};
 pub use endpoints::{inbox, ses_client, sqs, sqs_client};
 pub use eventually::eventually;
 pub use faulty_gateway::{FaultyGateway, Payment, PaymentCall, PaymentFault};

@@ -4,13 +4,15 @@ mod suspects;
 
 use std::collections::VecDeque;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use self::suspects::Suspects;
 use super::chain::{Chain, Head, digest};
 use super::fault::{Fault, SealsSay};
-use super::rows::{Row, Rows};
+use super::row::Row;
 use super::seals::{Entry, Seal};
+use crate::copy::{CopyOrder, copy_out};
+use crate::selection::Selection;
 
 /// Seals read at once: of the usual size they are two megabytes.
 const SEALS: i64 = 32;
@@ -39,24 +41,28 @@ pub struct Checked {
 /// that sees one moment: then what is appended meanwhile does not matter.
 pub async fn check_chain(connection: &mut PgConnection, head: Option<Head>) -> Result<Checked, sqlx::Error> {
     let mut check = Check::new(head);
-    // The first seals are those of the first events, whatever their positions.
-    let (mut read_from, mut seals_from) = (None, i64::MIN);
+    // What reading in bulk sets is set back with it.
+    let mut reading = connection.begin().await?;
+    // What an attacker inserted may be anywhere, before the first event too.
+    let mut after = -i64::MAX;
     loop {
-        let seals = Seal::read(connection, seals_from, SEALS).await?;
-        let Some(last) = seals.last() else { break };
-        seals_from = last.up_to;
+        let seals = Seal::read(&mut reading, after, SEALS).await?;
         seals.iter().for_each(|seal| check.seal(seal));
-        let mut rows = Rows::between(connection, read_from, Some(seals_from)).await?;
-        while let Some(row) = rows.next().await? {
-            check.row(&row);
+        // What follows on the last seal is not sealed yet.
+        let up_to = seals.last().map(|last| last.up_to);
+        let selection = Selection { up_to, ..Selection::after(after) };
+        let mut events = copy_out(&mut reading, &selection, CopyOrder::ByPosition).await?;
+        while let Some(event) = events.next().await? {
+            check.row(&Row::parse(event.row())?);
         }
         check.expect_no_more();
-        read_from = Some(seals_from);
+        drop(events);
+        match up_to {
+            Some(up_to) => after = up_to,
+            None => break,
+        }
     }
-    let mut rows = Rows::between(connection, read_from, None).await?;
-    while let Some(row) = rows.next().await? {
-        check.row(&row);
-    }
+    reading.rollback().await?;
     Ok(check.end())
 }
 

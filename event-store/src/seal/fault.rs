@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::rows::COLUMNS;
+use super::row::COLUMNS;
 
 /// Something that is not as it was sealed, or as a head says.
 #[derive(Debug, Clone, PartialEq, Eq)]

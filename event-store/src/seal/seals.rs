@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::chain::{Chain, Hash, digest};
-use super::rows::{COLUMNS, Row};
+use super::row::{COLUMNS, Row};
 
 /// Of each column so much that a change to it shows. Only the digest is to be relied on.
 pub(super) type Checks = [u16; COLUMNS.len()];

@@ -84,7 +84,7 @@ async fn seals_that_are_missing_or_make_no_sense_are_told_and_say_nothing_of_the
         (format!("update event_seals set events = 7 where up_to = {second}"), Fault::SealChanged { up_to: second }),
         (format!("update event_seals set hash = '\\x00' where up_to = {second}"), Fault::SealChanged { up_to: second }),
     ] {
-        let checked = after(&database, &[statement.clone()], Some(head)).await;
+        let checked = after(&database, std::slice::from_ref(&statement), Some(head)).await;
         assert_eq!(checked.faults.first(), Some(&fault), "{statement}");
         assert_eq!(checked.head, head, "{statement}");
     }

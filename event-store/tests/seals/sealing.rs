@@ -21,7 +21,7 @@ async fn copy(database: &Database) -> (JoinHandle<()>, CancellationToken, PgPool
 }
 
 async fn all_is_sealed(database: &Database, events: u64) -> bool {
-    let checked = check(&mut *database.pool().acquire().await.unwrap(), None).await;
+    let checked = check(&mut database.pool().acquire().await.unwrap(), None).await;
     assert_eq!(checked.faults, []);
     checked.events == events && checked.not_sealed == 0
 }
@@ -68,7 +68,7 @@ async fn of_two_copies_one_seals_and_the_other_goes_on_when_that_ends() {
 async fn what_two_seal_at_once_is_sealed_once() {
     let database = testkit::database().await;
     write(database.pool(), 5_000).await;
-    let seal = || async { event_store::seal_all(&mut *database.pool().acquire().await.unwrap()).await };
+    let seal = || async { event_store::seal_all(&mut database.pool().acquire().await.unwrap()).await };
     let (one, other) = tokio::join!(seal(), seal());
     assert_eq!(one.unwrap() + other.unwrap(), 5_000);
     assert!(all_is_sealed(&database, 5_000).await);

@@ -1,23 +1,19 @@
 //! `GET /orders/{id}`, `GET /orders?customerId=`, `GET /customers/{id}/orders`.
 
-use std::sync::LazyLock;
-
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{self, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::{Index, Item, Table};
+use read_models::{Index, Item, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
 use super::items::OrderItem;
 use super::view::OrderView;
 use super::{PROJECTION, collection, customer};
-use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query, unavailable};
-
-static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
+use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query, store_problem};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -48,12 +44,12 @@ struct OrdersQuery {
 async fn order(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<ReadQuery>, QueryRejection>,
+    asked: Result<extract::Query<ReadQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let order_id = order_id(path)?;
     reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
-    let items = TABLE.collection(reads.pool(), &collection(order_id.as_str())).await.map_err(unavailable)?;
+    let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
     let Some(view) = OrderView::of(&items)? else {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     };
@@ -63,7 +59,7 @@ async fn order(
 
 async fn orders(
     State(reads): State<Reads>,
-    asked: Result<Query<OrdersQuery>, QueryRejection>,
+    asked: Result<extract::Query<OrdersQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     let asked = query(asked)?;
@@ -74,7 +70,7 @@ async fn orders(
 async fn customers_orders(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<OrdersQuery>, QueryRejection>,
+    asked: Result<extract::Query<OrdersQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     let asked = query(asked)?;
@@ -100,10 +96,17 @@ async fn page(
         return Ok(Json(OrdersPage { items: vec![], cursor: None }));
     }
     reads.wait_for(PROJECTION.name, asked.min_position, headers).await?;
-    let page = TABLE
-        .query_newest_first(reads.pool(), Index::Gsi1, &customer(customer_id), limit, asked.cursor.as_deref())
-        .await
-        .map_err(page_problem)?;
+    let partition = customer(customer_id);
+    let query = Query {
+        name: &partition,
+        within: Within::Index(Index::Gsi1, std::slice::from_ref(&partition)),
+        from: None,
+        until: None,
+        order: Order::Descending,
+        limit,
+        cursor: asked.cursor.as_deref(),
+    };
+    let page = reads.table(PROJECTION.name).query(&query).await.map_err(page_problem)?;
     let items = page.items.iter().map(shown).collect::<Result<_, _>>().map_err(Problem::internal)?;
     Ok(Json(OrdersPage { items, cursor: page.cursor }))
 }

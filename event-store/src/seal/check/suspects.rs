@@ -2,7 +2,7 @@
 
 use super::super::chain::digest;
 use super::super::fault::Fault;
-use super::super::rows::{COLUMNS, Row};
+use super::super::row::{COLUMNS, Row};
 use super::super::seals::{Checks, Entry, checks};
 
 /// How many are looked at closely, and what their rows may take.
