@@ -6,6 +6,7 @@
 //! - `flash_sale`: from the POST to the confirmation, all for one SKU; and that no more is sold than there is.
 //! - `replay`: read models rebuilt from the events.
 //! - `append`: the event store alone, beside stock postgres-es and pgbench.
+//! - `sealing`: the event store alone, with and without the log's seals.
 //!
 //! Unless told of a platform that runs already, each starts one of its own, keeps nothing of it, and takes it down however it
 //! ends. How figures come about and how to read them is in BENCHMARKS.md.
@@ -27,6 +28,7 @@ mod pgbench;
 mod processes;
 mod progress;
 mod replay;
+mod sealing;
 mod server;
 mod table;
 mod visible;
@@ -61,6 +63,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::FlashSale(args) => flash_sale::run(args).await,
         Bench::Append(args) => append::run(args).await,
         Bench::Replay(args) => replay::run(args).await,
+        Bench::Sealing(args) => sealing::run(args).await,
         Bench::Baseline(args) => baseline::run(args).await,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use event_store::Head;
 
 use crate::settings::{Loaded, Role, Settings, Sources};
 use crate::{
@@ -55,7 +56,7 @@ enum Command {
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
     Saga(saga::Saga),
-    /// Check that events, stock, money, sagas and mails agree; exit code 1 if they do not
+    /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(Verify),
     /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
@@ -149,6 +150,12 @@ pub struct Demo {
 /// See `ordo verify --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
+    /// Check the log against this, which an earlier `ordo verify` printed: whatever was changed up to there is found
+    #[arg(long, value_name = "POSITION:HASH")]
+    pub head: Option<Head>,
+    /// First seal what is not sealed yet, so that a later change to it can be told by its position
+    #[arg(long)]
+    pub seal: bool,
     /// Say it as one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -336,7 +343,14 @@ mod tests {
 
     #[test]
     fn wrong_usage_has_an_exit_code_of_its_own() {
-        for line in ["ordo", "ordo fly", "ordo up --listen nowhere", "ordo replay", "ordo demo --timeout soon"] {
+        for line in [
+            "ordo",
+            "ordo fly",
+            "ordo up --listen nowhere",
+            "ordo replay",
+            "ordo demo --timeout soon",
+            "ordo verify --head 7:abc",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
         assert_eq!(parse("ordo up --help").unwrap_err().exit_code(), 0);

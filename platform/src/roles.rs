@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use axum::Router;
 use domain::stock::Stock;
-use event_store::{AppendSettings, EventStore, SingleWriter, StoreSettings, SubscriptionSettings};
+use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
@@ -96,6 +96,10 @@ pub async fn start(
             }
         }
     }
+    if let Some(sealing) = sealing(settings) {
+        let (pool, stop) = (connections.database.clone(), running.stop.clone());
+        running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
+    }
     let routes = Router::new()
         .nest("/v1", routes.clone())
         .merge(routes)
@@ -112,6 +116,11 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         append: AppendSettings { queue: settings.append_queue },
         subscriptions: SubscriptionSettings { lease: settings.lease },
     }
+}
+
+/// How the log is sealed, if it is.
+fn sealing(settings: &Settings) -> Option<SealSettings> {
+    (settings.sealing_percent > 0).then_some(SealSettings { percent: settings.sealing_percent })
 }
 
 /// The tasks of the roles. When one ends, all do.
@@ -167,7 +176,8 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
         Role::Sagas => 9,
         Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
-    let needed: u32 = STORE + roles.iter().map(needs).sum::<u32>();
+    let sealing = u32::from(sealing(settings).is_some());
+    let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();
     let given = settings.database_connections;
     if given < needed {
         bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");

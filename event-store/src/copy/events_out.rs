@@ -76,6 +76,11 @@ impl EventsOut<'_> {
 }
 
 impl CopiedEvent {
+    /// The row as it came: the number of its columns, then each behind its length.
+    pub(crate) fn row(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The event. This looks for where its fields begin, and no further.
     pub fn read(&self) -> Result<EventRef<'_>, MalformedRow> {
         row::read(&self.0)

@@ -20,6 +20,8 @@ pub enum Bench {
     EndToEnd(EndToEnd),
     /// How many events a second the event store appends, without HTTP; beside stock postgres-es and pgbench
     Append(Append),
+    /// What sealing the log costs those who append to it, without HTTP
+    Sealing(Sealing),
     /// How many orders a second for one SKU reach their confirmation; fails if more is sold than there is
     FlashSale(FlashSale),
     /// How many events a second read models are rebuilt from, in how much memory, and what that costs orders that are posted
@@ -143,6 +145,22 @@ pub struct Append {
     /// How many tasks append at once; one row each
     #[arg(long, value_name = "N,…", default_value = "1,16,64,256", value_delimiter = ',', value_parser = between::<usize, 1, 4_096>)]
     pub tasks: Vec<usize>,
+}
+
+/// See `ordo bench sealing --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Sealing {
+    #[command(flatten)]
+    pub measuring: Measuring,
+    /// How long each run measures
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = duration)]
+    pub duration: Duration,
+    /// How many tasks append at once; two rows each
+    #[arg(long, value_name = "N,…", default_value = "16,256", value_delimiter = ',', value_parser = between::<usize, 1, 4_096>)]
+    pub tasks: Vec<usize>,
+    /// How much of the time goes to sealing, as ORDO_SEALING_PERCENT says it
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = between::<u32, 1, 100>)]
+    pub percent: u32,
 }
 
 /// See `ordo bench flash-sale --help`.

@@ -69,6 +69,19 @@ async fn the_event_store_is_measured_without_http() {
 }
 
 #[tokio::test]
+async fn what_sealing_costs_is_measured_in_turns() {
+    let line = ["bench", "sealing", "--duration", "1.5", "--warm-up", "0", "--runs", "2", "--tasks", "4", "--json"];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let [without, with] = figures["rows"].as_array().unwrap().as_slice() else { panic!("{figures}") };
+    assert_eq!((&without["sealed"], &with["sealed"]), (&false.into(), &true.into()));
+    assert_eq!(without["sealedPerSecond"]["max"], 0.0, "{figures}");
+    assert!(with["sealedPerSecond"]["min"].as_f64().unwrap() > 0.0, "{figures}");
+    assert!(figures["costs"][0]["ofMedians"].as_f64().unwrap() > 0.0, "{figures}");
+}
+
+#[tokio::test]
 async fn a_flash_sale_sells_what_there_is_and_no_more() {
     let line =
         ["bench", "flash-sale", "--orders", "60", "--units", "10", "--connections", "8", "--runs", "2", "--json"];
