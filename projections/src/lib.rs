@@ -5,11 +5,14 @@
 //! items. It cannot reach a queue, a mailer or a payment gateway, live or in a rebuild.
 
 mod items;
+mod keys;
 mod orders;
+mod parameters;
 mod projection;
 mod reads;
 mod replay;
 mod runner;
+mod sales;
 mod stock;
 mod timeline;
 
@@ -25,7 +28,7 @@ pub use projection::{FoldError, ProjectError, Projection};
 pub use replay::{Progress, ReplayError, Replayed, replay};
 
 /// Every projection there is.
-pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];
+pub static REGISTRY: &[Projection] = &[orders::PROJECTION, sales::PROJECTION, stock::PROJECTION];
 
 /// Makes the tables of read models that have none yet.
 pub async fn create_tables(read_models: &dyn ReadModels) -> Result<(), StoreError> {
