@@ -144,3 +144,27 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         | OrderEvent::OperatorIntervened(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::evolve;
+
+    use super::*;
+
+    #[test]
+    fn a_status_changes_by_the_events_that_change_it_in_the_domain() {
+        let golden = |name: &str| -> OrderEvent {
+            let file = format!("{}/../domain/golden/events/{name}-1.0.json", env!("CARGO_MANIFEST_DIR"));
+            serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+        };
+        for name in OrderEvent::NAMES {
+            let mut order = Order::Absent;
+            evolve(&mut order, golden("OrderCreated"));
+            let event = golden(name);
+            let expected = status_after(&event).unwrap_or(OrderStatus::Pending);
+            evolve(&mut order, event);
+            let Order::Placed(placed) = order else { panic!("it was created") };
+            assert_eq!(placed.status, expected, "{name}");
+        }
+    }
+}

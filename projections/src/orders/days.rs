@@ -17,11 +17,13 @@ pub(super) struct LogDays {
 impl LogDays {
     /// Those that the log has events of; `None`: it has none.
     pub(super) async fn read(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
-        // Events that came from elsewhere may bear times that this clock has not reached.
+        // Events that came from elsewhere may bear times that this clock has not reached, and a clock that was put right may have
+        // given the second event an earlier time than the first.
         let ends = "select (select recorded_at from events order by global_position limit 1),
                            greatest(now(), (select recorded_at from events order by global_position desc limit 1))";
         let (first, last): (Option<DateTime<Utc>>, DateTime<Utc>) = sqlx::query_as(ends).fetch_one(pool).await?;
-        Ok(first.map(|first| Self { first: first.date_naive(), last: last.date_naive() }))
+        let first = first.map(|first| first.date_naive());
+        Ok(first.map(|first| Self { first: first.pred_opt().unwrap_or(first), last: last.date_naive() }))
     }
 
     /// Those that lie between two instants, the second of them left out.
