@@ -94,9 +94,9 @@ impl Items {
 
     /// Adds to a tally by the event at this position.
     pub(crate) fn add(&mut self, key: Key, version: i64, numbers: &[(&str, i64)]) {
-        let empty = || Tally { key: key.clone(), version, add: BTreeMap::new() };
         let add = numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
-        self.tallies.entry(key.clone()).or_insert_with(empty).add(&Tally { key: key.clone(), version, add });
+        let tally = Tally { key: key.clone(), version, add };
+        self.tallies.entry(key).and_modify(|sum| sum.add(&tally)).or_insert(tally);
     }
 
     /// What was changed; `None`: nothing.

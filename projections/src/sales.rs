@@ -62,20 +62,15 @@ fn needs(_fact: &Fact) -> Vec<Key> {
 
 fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     let key = head(&fact.stream_id);
-    let sale = match &fact.event {
-        OrderEvent::OrderCreated(content) => Sale {
-            created_at: fact.recorded_at,
-            currency: content.currency,
-            total_minor: content.total_minor,
-            status: OrderStatus::Pending,
-        },
-        event => {
-            let Some(status) = status_after(event) else { return Ok(()) };
-            let missing = || FoldError::Missing { position: fact.position, key: key.clone() };
-            let before: Sale = items.take(&key)?.ok_or_else(missing)?;
-            before.count(items, fact, -1);
-            Sale { status, ..before }
-        }
+    let sale = if let OrderEvent::OrderCreated(content) = &fact.event {
+        let (currency, total_minor) = (content.currency, content.total_minor);
+        Sale { created_at: fact.recorded_at, currency, total_minor, status: OrderStatus::Pending }
+    } else {
+        let Some(status) = status_after(&fact.event) else { return Ok(()) };
+        let missing = || FoldError::Missing { position: fact.position, key: key.clone() };
+        let before: Sale = items.take(&key)?.ok_or_else(missing)?;
+        before.count(items, fact, -1);
+        Sale { status, ..before }
     };
     sale.count(items, fact, 1);
     items.put(key, [None, None, None], fact.position, sale);
