@@ -5,12 +5,15 @@
 //! items. It cannot reach a queue, a mailer or a payment gateway, live or in a rebuild.
 
 mod items;
+mod keys;
 mod live;
 mod orders;
+mod parameters;
 mod projection;
 mod reads;
 mod replay;
 mod runner;
+mod sales;
 mod stock;
 mod time_travel;
 mod timeline;
@@ -31,7 +34,7 @@ pub use replay::{
 pub use time_travel::{History, InvalidMoment, Moment, OrderThen, TimeTravelError};
 
 /// Every projection there is.
-pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];
+pub static REGISTRY: &[Projection] = &[orders::PROJECTION, sales::PROJECTION, stock::PROJECTION];
 
 /// Makes the tables of read models that have none yet.
 pub async fn create_tables(read_models: &dyn ReadModels) -> Result<(), StoreError> {

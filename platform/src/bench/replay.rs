@@ -165,7 +165,7 @@ async fn meanwhile(args: &Replay, rate: f64, database: &Database, progress: &Pro
     let server = Server::roles(&args.roles, &database.url).await?;
     let load = |duration| Load {
         address: server.address,
-        orders: Orders::new(&server.address.to_string(), None, false),
+        requests: Orders::new(&server.address.to_string(), None, false),
         connections: CONNECTIONS,
         per_second: Some(rate),
         warm_up: Duration::from_secs(2),

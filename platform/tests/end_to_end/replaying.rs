@@ -88,7 +88,7 @@ async fn a_projection_that_does_not_exist_is_answered_with_those_that_do() {
     assert_eq!(run(&["migrate"], &settings).await.code, 0);
     let refused = run(&["replay", "--projection", "order"], &settings).await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
-    assert_eq!(refused.err, "ordo: there is no projection order; there are: orders, stock\n");
+    assert_eq!(refused.err, "ordo: there is no projection order; there are: orders, sales, stock\n");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, MailOutcome, Money, NoteAdded,
     NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, Parcel,
-    PaymentStatus, PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Stage, StockState, UndoReason, evolve,
+    PaymentStatus, PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Sku, Stage, StockState, UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,7 +17,10 @@ use super::Fact;
 pub(super) struct OrderItem {
     pub(super) order_id: String,
     pub(super) customer_id: String,
-    status: OrderStatus,
+    pub(super) status: OrderStatus,
+    /// Since when it has this status; `None`: an earlier build folded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status_since: Option<DateTime<Utc>>,
     #[serde(default = "none_paid")]
     payment_status: PaymentStatus,
     #[serde(default = "none_sent")]
@@ -69,6 +72,7 @@ impl OrderItem {
             order_id: fact.stream_id.clone(),
             customer_id: content.customer_id.to_string(),
             status: OrderStatus::Pending,
+            status_since: Some(fact.recorded_at),
             payment_status: none_paid(),
             fulfilment_status: none_sent(),
             returns_status: none_returned(),
@@ -92,12 +96,16 @@ impl OrderItem {
     /// The order after an event. False: what it has to be folded into was not kept.
     pub(super) fn apply(&mut self, fact: &Fact) -> bool {
         let Some(mut order) = self.folded.take() else { return false };
+        let before = self.status;
         evolve(&mut order, fact.event.clone());
         if let Order::Placed(placed) = &mut order {
             self.tell(placed);
             forget_texts(placed);
         }
         self.folded = Some(order);
+        if self.status != before {
+            self.status_since = Some(fact.recorded_at);
+        }
         self.version = fact.version;
         self.updated_at = fact.recorded_at;
         true
@@ -122,6 +130,14 @@ impl OrderItem {
 
     pub(super) fn currency(&self) -> Currency {
         self.total.currency
+    }
+
+    /// Whether one of its lines is of this SKU.
+    pub(super) fn has(&self, sku: &Sku) -> bool {
+        match &self.folded {
+            Some(Order::Placed(placed)) => placed.content.lines.iter().any(|line| line.sku == *sku),
+            Some(Order::Absent) | None => false,
+        }
     }
 }
 

@@ -1,23 +1,26 @@
-//! `GET /orders/{id}`, `GET /orders?customerId=`, `GET /customers/{id}/orders`.
+//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{self, Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use domain::CustomerId;
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::{Index, Item, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
+use super::asked::{Asked, OrdersQuery};
+use super::days::LogDays;
 use super::items::OrderItem;
+use super::question::Way;
+use super::search::{Found, Search};
 use super::view::OrderView;
-use super::{PROJECTION, collection, customer, sortable};
-use crate::reads::{Reads, invalid, order_id, page_problem, query, store_problem, unavailable};
+use super::{PROJECTION, collection};
+use crate::keys::sortable;
+use crate::parameters::invalid;
+use crate::reads::{Reads, order_id, query, store_problem, unavailable};
 use crate::time_travel::{History, Moment, TimeTravelError};
-
-const DEFAULT_LIMIT: u16 = 50;
-const MAX_LIMIT: u16 = 200;
 
 pub(super) fn routes() -> Router<Reads> {
     Router::new()
@@ -26,20 +29,11 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/customers/{customer_id}/orders", get(customers_orders))
 }
 
-/// A page of orders, each without what hangs on it.
+/// Some orders, each without what hangs on it. As long as there is a cursor there may be more.
 #[derive(Serialize)]
 struct OrdersPage {
     items: Vec<OrderItem>,
     cursor: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OrdersQuery {
-    customer_id: Option<String>,
-    limit: Option<u16>,
-    cursor: Option<String>,
-    min_position: Option<i64>,
 }
 
 /// Which order, and as of when.
@@ -53,7 +47,7 @@ struct OrderQuery {
 async fn order(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<extract::Query<OrderQuery>, QueryRejection>,
+    asked: Result<Query<OrderQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, asked) = (order_id(path)?, query(asked)?);
@@ -92,60 +86,40 @@ impl From<TimeTravelError> for Problem {
 
 async fn orders(
     State(reads): State<Reads>,
-    asked: Result<extract::Query<OrdersQuery>, QueryRejection>,
+    asked: Result<Query<OrdersQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    let asked = query(asked)?;
-    let Some(customer_id) = asked.customer_id.clone() else { return Err(invalid("customerId", "is required")) };
-    page(&reads, &customer_id, &asked, &headers).await
+    page(&reads, query(asked)?, &headers).await
 }
 
 async fn customers_orders(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<extract::Query<OrdersQuery>, QueryRejection>,
+    asked: Result<Query<OrdersQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    let asked = query(asked)?;
+    let mut asked = query(asked)?;
     if asked.customer_id.is_some() {
         return Err(invalid("customerId", "is given by the path already"));
     }
-    let Ok(Path(customer_id)) = path else { return Ok(Json(OrdersPage { items: vec![], cursor: None })) };
-    page(&reads, &customer_id, &asked, &headers).await
-}
-
-async fn page(
-    reads: &Reads,
-    customer_id: &str,
-    asked: &OrdersQuery,
-    headers: &HeaderMap,
-) -> Result<Json<OrdersPage>, Problem> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")));
-    }
-    // No such id can have orders; and Postgres takes no NUL.
-    if domain::CustomerId::parse(customer_id).is_err() {
+    // What is no id is no customer's, and has no orders.
+    let Some(customer_id) = path.ok().and_then(|Path(id)| CustomerId::parse(id).ok()) else {
+        asked.parse()?;
         return Ok(Json(OrdersPage { items: vec![], cursor: None }));
-    }
-    reads.wait_for(PROJECTION.name, asked.min_position, headers).await?;
-    let partition = customer(customer_id);
-    let query = Query {
-        name: &partition,
-        within: Within::Index(Index::Gsi1, std::slice::from_ref(&partition)),
-        from: None,
-        until: None,
-        order: Order::Descending,
-        limit,
-        cursor: asked.cursor.as_deref(),
     };
-    let page = reads.table(PROJECTION.name).query(&query).await.map_err(page_problem)?;
-    let items = page.items.iter().map(shown).collect::<Result<_, _>>().map_err(Problem::internal)?;
-    Ok(Json(OrdersPage { items, cursor: page.cursor }))
+    asked.customer_id = Some(customer_id.into());
+    page(&reads, asked, &headers).await
 }
 
-fn shown(item: &Item) -> Result<OrderItem, serde_json::Error> {
-    let mut order: OrderItem = item.read()?;
-    order.folded = None;
-    Ok(order)
+async fn page(reads: &Reads, asked: OrdersQuery, headers: &HeaderMap) -> Result<Json<OrdersPage>, Problem> {
+    let min_position = asked.min_position;
+    let Asked { question, limit, cursor } = asked.parse()?;
+    reads.wait_for(PROJECTION.name, min_position, headers).await?;
+    let days = match question.way() {
+        Way::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
+        Way::Along { .. } => None,
+    };
+    let search = Search::new(reads.table(PROJECTION.name), &question, limit);
+    let Found { orders, cursor } = search.page(days, cursor.as_deref()).await?;
+    Ok(Json(OrdersPage { items: orders, cursor }))
 }
