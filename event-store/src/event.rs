@@ -1,5 +1,7 @@
 //! Events on their way into the log and out of it.
 
+mod borrowed;
+
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
+
+pub use borrowed::EventRef;
 
 /// Who and why: stored with every event as a flat object of strings, which is what cqrs-es takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,13 +122,7 @@ impl StoredEvent {
 
     /// The event, decoded. An event that is not known is an error, never skipped.
     pub fn decode<A: Aggregate>(&self) -> Result<A::Event, DecodeError> {
-        serde_json::from_str(self.payload.get()).map_err(|source| DecodeError {
-            position: self.position,
-            stream_id: self.stream_id.clone(),
-            event_type: self.event_type.clone(),
-            event_version: self.event_version.clone(),
-            source,
-        })
+        self.borrowed().decode::<A>()
     }
 
     /// Who and why. What another writer put there in another shape is left out.

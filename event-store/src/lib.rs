@@ -6,6 +6,7 @@
 //! - [`SingleWriter`] has those who decide on a hot stream take turns instead of colliding.
 //! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
+//! - [`copy_out`] reads the log in bulk, [`copy_in`] fills an empty one.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
 //! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
 //!
@@ -13,12 +14,14 @@
 //! reader that has seen a position has seen all before it.
 
 mod append;
+mod copy;
 mod event;
 mod execute;
 mod idempotency;
 mod metrics;
 mod read;
 mod repository;
+mod selection;
 mod single_writer;
 mod subscription;
 mod wake;
@@ -28,11 +31,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
-pub use event::{DecodeError, Metadata, NewEvent, StoredEvent};
+pub use copy::{
+    CopiedEvent, CopiedIn, CopyInError, CopyOrder, EventSource, EventsOut, MalformedRow, copy_in, copy_out,
+};
+pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
 pub use read::{Loaded, ReadError, read_after, read_by_stream};
+pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
 pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,

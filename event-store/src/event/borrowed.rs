@@ -1,0 +1,85 @@
+//! An event that somebody else's memory holds.
+
+use chrono::{DateTime, Utc};
+use cqrs_es::Aggregate;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{DecodeError, StoredEvent};
+
+/// An event as the log has it, like [`StoredEvent`], in memory that is borrowed: nothing is copied or parsed to make one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRef<'a> {
+    /// Its place in the log.
+    pub position: i64,
+    /// The kind of its stream.
+    pub stream_type: &'a str,
+    /// The stream.
+    pub stream_id: &'a str,
+    /// The stream's version after it, from 1.
+    pub version: i64,
+    /// Its name.
+    pub event_type: &'a str,
+    /// The version of its payload's shape.
+    pub event_version: &'a str,
+    /// What happened, as stored: JSON.
+    pub payload: &'a str,
+    /// Who and why, as stored: JSON.
+    pub metadata: &'a str,
+    /// Its id.
+    pub event_id: Uuid,
+    /// When it was recorded, by the database's clock.
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl EventRef<'_> {
+    /// Whether it belongs to a stream of this aggregate.
+    pub fn is_of<A: Aggregate>(&self) -> bool {
+        self.stream_type == A::TYPE
+    }
+
+    /// The event, decoded. An event that is not known is an error, never skipped.
+    pub fn decode<A: Aggregate>(&self) -> Result<A::Event, DecodeError> {
+        serde_json::from_str(self.payload).map_err(|source| DecodeError {
+            position: self.position,
+            stream_id: self.stream_id.to_owned(),
+            event_type: self.event_type.to_owned(),
+            event_version: self.event_version.to_owned(),
+            source,
+        })
+    }
+
+    /// The event in memory of its own. Its JSON is read for that: an error says that it is none.
+    pub fn to_stored(&self) -> Result<StoredEvent, serde_json::Error> {
+        Ok(StoredEvent {
+            position: self.position,
+            stream_type: self.stream_type.to_owned(),
+            stream_id: self.stream_id.to_owned(),
+            version: self.version,
+            event_type: self.event_type.to_owned(),
+            event_version: self.event_version.to_owned(),
+            payload: RawValue::from_string(self.payload.to_owned())?,
+            metadata: RawValue::from_string(self.metadata.to_owned())?,
+            event_id: self.event_id,
+            recorded_at: self.recorded_at,
+        })
+    }
+}
+
+impl StoredEvent {
+    /// The event, borrowed.
+    pub fn borrowed(&self) -> EventRef<'_> {
+        EventRef {
+            position: self.position,
+            stream_type: &self.stream_type,
+            stream_id: &self.stream_id,
+            version: self.version,
+            event_type: &self.event_type,
+            event_version: &self.event_version,
+            payload: self.payload.get(),
+            metadata: self.metadata.get(),
+            event_id: self.event_id,
+            recorded_at: self.recorded_at,
+        }
+    }
+}
