@@ -60,23 +60,23 @@ impl ReadModels for Postgres {
         Ok(Box::new(CopyIn::new(read_model, next)))
     }
 
-    async fn resume(&self, read_model: &str, _connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
+    async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
+        needed(read_model, Generation::Next, connection).await?;
         Ok(Box::new(CopyIn::new(read_model, name(read_model, Generation::Next))))
     }
 
     async fn advance(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+        needed(read_model, Generation::Next, transaction).await?;
         self.discard(read_model, Generation::Previous, transaction).await?;
-        rename(read_model, Generation::Live, Generation::Previous, transaction).await?;
-        rename(read_model, Generation::Next, Generation::Live, transaction).await
+        if is_there(read_model, Generation::Live, transaction).await? {
+            rename(read_model, Generation::Live, Generation::Previous, transaction).await?;
+        }
+        rename(read_model, Generation::Next, Generation::Live, transaction).await?;
+        leave_elsewhere(read_model, transaction).await
     }
 
     async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
-        if !self.exists(read_model, Generation::Previous).await? {
-            return Err(StoreError::NoGeneration {
-                read_model: read_model.to_owned(),
-                generation: Generation::Previous,
-            });
-        }
+        needed(read_model, Generation::Previous, transaction).await?;
         rename_to(&name(read_model, Generation::Live), &format!("read_model_{read_model}_aside"), transaction).await?;
         rename(read_model, Generation::Previous, Generation::Live, transaction).await?;
         rename_to(&format!("read_model_{read_model}_aside"), &name(read_model, Generation::Previous), transaction).await
@@ -96,6 +96,27 @@ impl ReadModels for Postgres {
         }
         Ok(())
     }
+}
+
+async fn is_there(read_model: &str, generation: Generation, connection: &mut PgConnection) -> Result<bool, StoreError> {
+    let there = sqlx::query_scalar("select to_regclass($1) is not null").bind(name(read_model, generation));
+    Ok(there.fetch_one(connection).await?)
+}
+
+async fn needed(read_model: &str, generation: Generation, connection: &mut PgConnection) -> Result<(), StoreError> {
+    if is_there(read_model, generation, connection).await? {
+        return Ok(());
+    }
+    Err(StoreError::NoGeneration { read_model: read_model.to_owned(), generation })
+}
+
+/// Where this read model was kept elsewhere before, what is there is of no use from now on.
+async fn leave_elsewhere(read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    let leave = "update read_model_generations
+                    set dropped = dropped || array_remove(array[live, previous], null), live = null, previous = null
+                  where read_model = $1";
+    sqlx::query(leave).bind(read_model).execute(transaction).await?;
+    Ok(())
 }
 
 async fn rename(

@@ -1,11 +1,17 @@
 //! A table of items in Postgres.
 
+mod selection;
+
+use std::collections::HashSet;
+
 use async_trait::async_trait;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
-use crate::{Change, Item, Key, Order, Page, Query, QueryError, Scanned, StoreError, Table, Tally, Within};
+use self::selection::Selection;
+use crate::sound::{distinct, is_sound};
+use crate::{Change, Item, Key, Page, Query, QueryError, Scanned, StoreError, Table, Tally};
 
 /// The items of one generation, in the table of its name.
 #[derive(Debug)]
@@ -36,7 +42,7 @@ impl PostgresTable {
                  on conflict (pk, sk) do update set (gsi1pk, gsi1sk, gsi2pk, gsi2sk, gsi3pk, gsi3sk, version, item) =
                     (excluded.gsi1pk, excluded.gsi1sk, excluded.gsi2pk, excluded.gsi2sk, excluded.gsi3pk,
                      excluded.gsi3sk, excluded.version, excluded.item)
-                 where t.version < excluded.version"
+                 where t.version < excluded.version returning pk, sk"
             ),
             add: format!(
                 "insert into {name} as t (pk, sk, version, item)
@@ -51,8 +57,7 @@ impl PostgresTable {
         }
     }
 
-    /// The checkpoint moves in the same transaction: nothing comes twice, and what a change counts is counted once.
-    async fn add(&self, connection: &mut PgConnection, tallies: &[&Tally]) -> Result<(), StoreError> {
+    async fn add(&self, connection: &mut PgConnection, tallies: &[Tally]) -> Result<(), StoreError> {
         let bodies: Vec<Json<_>> = tallies.iter().map(|tally| Json(&tally.add)).collect();
         sqlx::query(&self.add)
             .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
@@ -64,7 +69,8 @@ impl PostgresTable {
         Ok(())
     }
 
-    async fn put(&self, connection: &mut PgConnection, items: &[&Item]) -> Result<(), StoreError> {
+    /// Returns the keys of those that were news.
+    fn put<'q>(&'q self, items: &'q [&'q Item]) -> sqlx::query::Query<'q, sqlx::Postgres, PgArguments> {
         let mut query = sqlx::query(&self.put);
         query = query.bind(items.iter().map(|item| item.key.pk.as_str()).collect::<Vec<_>>());
         query = query.bind(items.iter().map(|item| item.key.sk.as_str()).collect::<Vec<_>>());
@@ -74,15 +80,14 @@ impl PostgresTable {
             query = query.bind(keys().map(|key| key.map(|key| key.sk.as_str())).collect::<Vec<_>>());
         }
         query = query.bind(items.iter().map(|item| item.version).collect::<Vec<_>>());
-        query = query.bind(items.iter().map(|item| Json(&*item.body)).collect::<Vec<_>>());
-        query.execute(connection).await?;
-        Ok(())
+        query.bind(items.iter().map(|item| Json(&*item.body)).collect::<Vec<_>>())
     }
 }
 
 #[async_trait]
 impl Table for PostgresTable {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let keys = distinct(keys);
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -92,15 +97,27 @@ impl Table for PostgresTable {
     }
 
     async fn write(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            change.items().try_for_each(Item::check)?;
+            change.tallies.iter().try_for_each(|tally| tally.key.check())?;
+        }
         // In the order of their keys, so that all writers of a table lock its rows in one order.
         let mut items: Vec<&Item> = changes.iter().flat_map(Change::items).collect();
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        if !items.is_empty() {
-            self.put(transaction, &items).await?;
+        if items.is_empty() {
+            return Ok(());
         }
-        let tallies = Tally::summed(changes.iter().flat_map(|change| &change.tallies));
+        if changes.iter().all(|change| change.tallies.is_empty()) {
+            return self.put(&items).execute(transaction).await.map(drop).map_err(StoreError::from);
+        }
+        // Whose head was there already was counted then.
+        let rows = self.put(&items).fetch_all(&mut *transaction).await?;
+        let news = rows.iter().map(|row| Ok(Key { pk: row.try_get(0)?, sk: row.try_get(1)? }));
+        let news = news.collect::<Result<HashSet<Key>, sqlx::Error>>()?;
+        let counting = changes.iter().filter(|change| news.contains(&change.head.key));
+        let tallies = Tally::summed(counting.flat_map(|change| &change.tallies));
         if !tallies.is_empty() {
-            self.add(transaction, &tallies.iter().collect::<Vec<_>>()).await?;
+            self.add(transaction, &tallies).await?;
         }
         Ok(())
     }
@@ -113,52 +130,18 @@ impl Table for PostgresTable {
     }
 
     async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+        if !is_sound(pk) {
+            return Ok(Vec::new());
+        }
         items(&sqlx::query(&self.collection).bind(pk).fetch_all(&self.pool).await?)
     }
 
     async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError> {
         let after = query.after()?;
-        let collection;
-        let (partition, sort, partitions) = match query.within {
-            Within::Collection(pk) => {
-                collection = [pk.to_owned()];
-                ("pk".to_owned(), "sk".to_owned(), &collection[..])
-            }
-            Within::Index(index, partitions) => {
-                let gsi = index.name();
-                (format!("{gsi}pk"), format!("{gsi}sk"), partitions)
-            }
-        };
-        let (direction, beyond) = match query.order {
-            Order::Ascending => ("asc", ">"),
-            Order::Descending => ("desc", "<"),
-        };
-        let mut conditions = Conditions::default();
-        if let Some(from) = query.from {
-            conditions.and(|n| format!("{sort} >= ${n}"), [from]);
-        }
-        if let Some(until) = query.until {
-            conditions.and(|n| format!("{sort} < ${n}"), [until]);
-        }
-        if let Some(after) = &after {
-            let text = |n| format!("({sort}, pk, sk) {beyond} (${n}, ${}, ${})", n + 1, n + 2);
-            conditions.and(text, [after.sort.as_str(), &after.pk, &after.sk]);
-        }
-        let Conditions { text: conditions, values } = conditions;
-        // A few of each partition, along the index, then the first of them all.
-        let table = &self.name;
-        let order =
-            |of: &str| format!("order by {of}{sort} {direction}, {of}pk {direction}, {of}sk {direction} limit $2");
-        let statement = format!(
-            "select {COLUMNS} from unnest($1::text[]) as p(name) cross join lateral (
-                select * from {table} where {partition} = p.name {conditions} {}
-             ) as t {}",
-            order(""),
-            order("t.")
-        );
+        let selection = Selection::of(&self.name, query, after.as_ref());
         // One more than asked for tells whether there is a next page.
-        let mut found = sqlx::query(&statement).bind(partitions).bind(i64::from(query.limit) + 1);
-        for value in values {
+        let mut found = sqlx::query(&selection.statement).bind(query.partitions()).bind(i64::from(query.limit) + 1);
+        for value in selection.values {
             found = found.bind(value);
         }
         let rows = found.fetch_all(&self.pool).await.map_err(StoreError::from)?;
@@ -171,23 +154,6 @@ impl Table for PostgresTable {
         let items = items(&rows)?;
         let after = items.last().filter(|_| items.len() == usize::from(limit)).map(|last| last.key.clone());
         Ok(Scanned { items, after })
-    }
-}
-
-/// What a query asks of the sort key, and the values that it is about.
-#[derive(Default)]
-struct Conditions<'a> {
-    text: String,
-    values: Vec<&'a str>,
-}
-
-impl<'a> Conditions<'a> {
-    /// `text` is told the number of the first of its values.
-    fn and<const N: usize>(&mut self, text: impl FnOnce(usize) -> String, values: [&'a str; N]) {
-        // After the partitions and the limit.
-        self.text.push_str(" and ");
-        self.text.push_str(&text(self.values.len() + 3));
-        self.values.extend(values);
     }
 }
 
