@@ -39,12 +39,16 @@ fn name(read_model: &str, generation: Generation) -> String {
 #[async_trait]
 impl ReadModels for Postgres {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
-        Arc::new(PostgresTable::new(self.pool.clone(), &name(read_model, generation)))
+        Arc::new(PostgresTable::new(self.pool.clone(), read_model, generation))
     }
 
     async fn create(&self, read_model: &str) -> Result<(), StoreError> {
-        let create = sqlx::query("select create_read_model($1)").bind(name(read_model, Generation::Live));
-        create.execute(&self.pool).await?;
+        let (live, mut transaction) = (name(read_model, Generation::Live), self.pool.begin().await?);
+        // Two who make a table at once would be told by the catalogue that there is one.
+        let alone = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+        sqlx::query(alone).bind(&live).execute(&mut *transaction).await?;
+        sqlx::query("select create_read_model($1)").bind(live).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 

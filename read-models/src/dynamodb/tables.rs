@@ -180,13 +180,13 @@ impl Physical {
             let answer = asked.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
             let answer = answer.map_err(|error| self.failed(error))?;
             let items = answer.items.unwrap_or_default().into_iter().map(item).collect::<Result<Vec<_>, _>>()?;
-            // By what was found, not by DynamoDB's own mark: items that have moved meanwhile are no matter then.
-            match items.last() {
-                Some(last) => range.go_on_after(last),
-                None => break,
-            }
             let more = answer.last_evaluated_key.is_some_and(|key| !key.is_empty());
+            let Some(last) = items.last() else { break };
+            // By what was found, not by DynamoDB's own mark: items that have moved meanwhile are no matter then.
+            let mut rest = range.clone();
+            rest.go_on_after(last);
             found.extend(items.into_iter().filter(|item| !range.leaves_out(item)));
+            range = rest;
             if !more || found.len() >= wanted {
                 break;
             }

@@ -5,7 +5,7 @@ use sqlx::Connection;
 
 use crate::world::{THINGS, World, all, change, item, key, numbers, part, tally};
 
-pub async fn a_generation_is_filled_and_then_written_to(world: &World) {
+pub(crate) async fn a_generation_is_filled_and_then_written_to(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     let mut bulk = world.read_models.begin(THINGS, &mut connection).await.unwrap();
     for part_of_it in 0..3 {
@@ -39,7 +39,7 @@ pub async fn a_generation_is_filled_and_then_written_to(world: &World) {
     assert_eq!(world.live().collection("THING#1").await.unwrap().len(), 1);
 }
 
-pub async fn a_generation_is_filled_after_a_pause(world: &World) {
+pub(crate) async fn a_generation_is_filled_after_a_pause(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     let mut bulk = world.read_models.begin(THINGS, &mut connection).await.unwrap();
     bulk.add(&mut connection, &[item("a", "1", 1, "before")], &[tally("h", 1, &[("n", 1)])]).await.unwrap();
@@ -55,7 +55,7 @@ pub async fn a_generation_is_filled_after_a_pause(world: &World) {
     assert_eq!((sum.version, sum.read().unwrap()), (2, numbers(&[("n", 2)])));
 }
 
-pub async fn tallies_of_parts_are_summed_when_it_is_finished(world: &World) {
+pub(crate) async fn tallies_of_parts_are_summed_when_it_is_finished(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     let mut bulk = world.read_models.begin(THINGS, &mut connection).await.unwrap();
     let parts = [
@@ -82,7 +82,7 @@ pub async fn tallies_of_parts_are_summed_when_it_is_finished(world: &World) {
     assert!(world.table(Generation::Next).scan(None, 10).await.unwrap().items.is_empty());
 }
 
-pub async fn a_part_that_was_not_committed_comes_again(world: &World) {
+pub(crate) async fn a_part_that_was_not_committed_comes_again(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     let mut bulk = world.read_models.begin(THINGS, &mut connection).await.unwrap();
     let items: Vec<Item> = (0..60).map(|n| item(&format!("{n}"), "1", 1, "x")).collect();

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::world::{World, item, key, part};
 
-pub async fn a_collection_comes_by_its_sort_keys(world: &World) {
+pub(crate) async fn a_collection_comes_by_its_sort_keys(world: &World) {
     let parts = ["LINE#002", "LINE#001", "#META", "LINE#010", "é", "Z", "a", "~"];
     world.put(&parts.map(|sk| part("a", sk, 1, sk))).await;
     world.put(&[part("ab", "#META", 1, "another")]).await;
@@ -16,7 +16,7 @@ pub async fn a_collection_comes_by_its_sort_keys(world: &World) {
     assert_eq!(sks, ["#META", "LINE#001", "LINE#002", "LINE#010", "Z", "a", "~", "é"]);
 }
 
-pub async fn items_are_found_by_their_keys_however_many_and_however_often_asked_for(world: &World) {
+pub(crate) async fn items_are_found_by_their_keys_however_many_and_however_often_asked_for(world: &World) {
     let items: Vec<Item> = (0..260).map(|n| item(&format!("{n}"), "1", 1, "x")).collect();
     world.put(&items).await;
     let mut keys: Vec<Key> = (0..300).map(|n| key(&format!("{n}"))).collect();
@@ -27,7 +27,7 @@ pub async fn items_are_found_by_their_keys_however_many_and_however_often_asked_
     assert_eq!(distinct.len(), 260);
 }
 
-pub async fn what_is_not_there_is_not_found(world: &World) {
+pub(crate) async fn what_is_not_there_is_not_found(world: &World) {
     assert!(world.live().find(&[]).await.unwrap().is_empty());
     assert!(world.live().find(&[key("nobody")]).await.unwrap().is_empty());
     assert!(world.live().collection("THING#nobody").await.unwrap().is_empty());
@@ -35,7 +35,7 @@ pub async fn what_is_not_there_is_not_found(world: &World) {
     assert!(world.live().scan(None, 10).await.unwrap().items.is_empty());
 }
 
-pub async fn a_scan_meets_every_item_once(world: &World) {
+pub(crate) async fn a_scan_meets_every_item_once(world: &World) {
     let items: Vec<Item> = (0..57).map(|n| item(&format!("{n}"), "1", 1, "x")).collect();
     world.put(&items).await;
     for limit in [1, 7, 57, 1_000] {
@@ -57,7 +57,7 @@ pub async fn a_scan_meets_every_item_once(world: &World) {
 }
 
 /// To the letter, whatever it is.
-pub async fn what_is_found_is_what_was_written(world: &World) {
+pub(crate) async fn what_is_found_is_what_was_written(world: &World) {
     let bodies = [r#"{"b":1.50,"a" : [null, "ü \u00fc \\ \u0001"],"b":2}"#, "0", "\"\"", "[]", "{ }", "1e400", "null"];
     let index_keys = [Some(Key::new("A", "1")), None, Some(Key::new("C ü", "3#\""))];
     for (nth, body) in bodies.into_iter().enumerate() {

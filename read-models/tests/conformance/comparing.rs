@@ -15,7 +15,7 @@ async fn compared(world: &World, up_to: i64) -> Comparison {
     compare(&*world.live(), &*world.table(Generation::Next), up_to, 2).await.unwrap()
 }
 
-pub async fn generations_that_are_alike_have_no_differences(world: &World) {
+pub(crate) async fn generations_that_are_alike_have_no_differences(world: &World) {
     let items: Vec<Item> = (0..40).map(|n| item(&format!("{n}"), "1", n, "x")).collect();
     world.put(&items).await;
     build(world, &items, &[]).await;
@@ -24,7 +24,7 @@ pub async fn generations_that_are_alike_have_no_differences(world: &World) {
     assert_eq!(comparison, Comparison { alike: 40, ..Comparison::default() });
 }
 
-pub async fn differences_are_counted_and_shown(world: &World) {
+pub(crate) async fn differences_are_counted_and_shown(world: &World) {
     world.put(&[item("same", "1", 1, "x"), item("old", "1", 1, "o"), item("body", "1", 1, "o")]).await;
     world.put(&[item("place", "1", 1, "x"), item("version", "1", 1, "x")]).await;
     let new = [
@@ -47,14 +47,14 @@ pub async fn differences_are_counted_and_shown(world: &World) {
     assert_eq!((gone.old.as_deref(), gone.new.as_deref()), (Some(json("o").get()), None));
 }
 
-pub async fn what_is_on_the_move_is_left_out(world: &World) {
+pub(crate) async fn what_is_on_the_move_is_left_out(world: &World) {
     world.put(&[item("same", "1", 5, "x"), item("a", "1", 11, "later"), item("b", "1", 12, "only here yet")]).await;
     build(world, &[item("same", "1", 5, "x"), item("a", "1", 3, "x"), item("c", "1", 13, "only there yet")], &[]).await;
     let comparison = compared(world, 10).await;
     assert_eq!(comparison, Comparison { alike: 1, on_the_move: 3, ..Comparison::default() });
 }
 
-pub async fn a_tally_that_was_counted_live_is_like_one_that_was_summed(world: &World) {
+pub(crate) async fn a_tally_that_was_counted_live_is_like_one_that_was_summed(world: &World) {
     for (id, version) in [("a", 1), ("b", 2)] {
         let tallies = vec![tally("h", version, &[("z", 1), ("a", -2)])];
         world.write(&[Change { tallies, ..change(item(id, "1", version, "x"), None) }]).await.unwrap();

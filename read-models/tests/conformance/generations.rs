@@ -30,7 +30,7 @@ async fn body_in(world: &World, generation: Generation) -> String {
     world.table(generation).find(&[key("a")]).await.unwrap().pop().unwrap().body.get().to_owned()
 }
 
-pub async fn a_new_read_model_has_a_live_generation_and_no_other(world: &World) {
+pub(crate) async fn a_new_read_model_has_a_live_generation_and_no_other(world: &World) {
     assert_eq!(there(world).await, [true, false, false]);
     // Made again, it is the same.
     world.put(&[item("a", "1", 1, "kept")]).await;
@@ -42,7 +42,7 @@ pub async fn a_new_read_model_has_a_live_generation_and_no_other(world: &World) 
     assert!(world.read_models.table("others", Generation::Live).find(&[key("a")]).await.unwrap().is_empty());
 }
 
-pub async fn a_next_generation_takes_the_place_of_the_live_one_again_and_again(world: &World) {
+pub(crate) async fn a_next_generation_takes_the_place_of_the_live_one_again_and_again(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     world.put(&[item("a", "1", 1, "round 1")]).await;
     let live = world.live();
@@ -60,7 +60,7 @@ pub async fn a_next_generation_takes_the_place_of_the_live_one_again_and_again(w
     }
 }
 
-pub async fn a_roll_back_brings_the_previous_one_back_and_another_undoes_it(world: &World) {
+pub(crate) async fn a_roll_back_brings_the_previous_one_back_and_another_undoes_it(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     world.put(&[item("a", "1", 1, "old")]).await;
     build(world, &mut connection, 2, "new").await;
@@ -79,7 +79,7 @@ pub async fn a_roll_back_brings_the_previous_one_back_and_another_undoes_it(worl
     assert_eq!(body_in(world, Generation::Previous).await, json("old").get());
 }
 
-pub async fn a_swap_that_is_rolled_back_never_was(world: &World) {
+pub(crate) async fn a_swap_that_is_rolled_back_never_was(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     world.put(&[item("a", "1", 1, "first")]).await;
     build(world, &mut connection, 2, "second").await;
@@ -98,7 +98,7 @@ pub async fn a_swap_that_is_rolled_back_never_was(world: &World) {
     assert_eq!(body_in(world, Generation::Live).await, json("third").get());
 }
 
-pub async fn a_generation_that_is_not_there_is_named(world: &World) {
+pub(crate) async fn a_generation_that_is_not_there_is_named(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let missing = |refused: Result<(), StoreError>, wanted: Generation| {
@@ -118,7 +118,7 @@ pub async fn a_generation_that_is_not_there_is_named(world: &World) {
     }
 }
 
-pub async fn a_discarded_generation_is_gone_and_another_can_begin(world: &World) {
+pub(crate) async fn a_discarded_generation_is_gone_and_another_can_begin(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     for _ in 0..2 {
         build(world, &mut connection, 2, "half").await;
@@ -138,7 +138,7 @@ pub async fn a_discarded_generation_is_gone_and_another_can_begin(world: &World)
 }
 
 /// A reader that knows of the swap, by whatever way, reads the new generation.
-pub async fn what_is_read_follows_a_swap_at_once(world: &World) {
+pub(crate) async fn what_is_read_follows_a_swap_at_once(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     world.put(&[item("a", "1", 1, "0")]).await;
     let live = world.live();

@@ -4,7 +4,7 @@ use read_models::{Index, Item, Key, Order, Query, QueryError, Within};
 
 use crate::world::{World, all, change, item, names, part};
 
-pub async fn pages_neither_skip_nor_repeat_while_items_come_in(world: &World) {
+pub(crate) async fn pages_neither_skip_nor_repeat_while_items_come_in(world: &World) {
     let items: Vec<Item> = (0..10).map(|n| item(&format!("{n}"), &format!("{}", n / 3), 1, "x")).collect();
     world.put(&items).await;
     let partitions = ["ALL".to_owned()];
@@ -30,7 +30,7 @@ pub async fn pages_neither_skip_nor_repeat_while_items_come_in(world: &World) {
     }
 }
 
-pub async fn items_with_the_same_sort_key_come_in_the_order_of_their_own(world: &World) {
+pub(crate) async fn items_with_the_same_sort_key_come_in_the_order_of_their_own(world: &World) {
     let ids = ["b", "a", "ab", "a-", "c", "B"];
     world.put(&ids.map(|id| item(id, "same", 1, "x"))).await;
     let partitions = ["ALL".to_owned()];
@@ -42,7 +42,7 @@ pub async fn items_with_the_same_sort_key_come_in_the_order_of_their_own(world: 
     }
 }
 
-pub async fn a_range_has_its_first_key_and_not_its_last(world: &World) {
+pub(crate) async fn a_range_has_its_first_key_and_not_its_last(world: &World) {
     let sorts = ["1", "10", "11", "2", "20", "3"];
     world.put(&sorts.map(|sort| item(sort, sort, 1, "x"))).await;
     let partitions = ["ALL".to_owned()];
@@ -69,7 +69,7 @@ pub async fn a_range_has_its_first_key_and_not_its_last(world: &World) {
     }
 }
 
-pub async fn several_partitions_are_merged(world: &World) {
+pub(crate) async fn several_partitions_are_merged(world: &World) {
     let shard = |n: i32| format!("S#{}", n % 3);
     let sharded = |n: i32| Item {
         index_keys: [None, Some(Key::new(shard(n), format!("{:02}", n / 2))), None],
@@ -95,7 +95,7 @@ pub async fn several_partitions_are_merged(world: &World) {
     assert!(world.walk(&nowhere).await.is_empty());
 }
 
-pub async fn a_collection_is_read_in_pages(world: &World) {
+pub(crate) async fn a_collection_is_read_in_pages(world: &World) {
     let sks = ["#META", "LINE#1", "LINE#10", "LINE#2", "MAIL#1"];
     world.put(&sks.map(|sk| part("a", sk, 1, "x"))).await;
     let base = Query { name: "parts", within: Within::Collection("THING#a"), ..all(&[], Order::Ascending, 2) };
@@ -128,7 +128,7 @@ pub async fn a_collection_is_read_in_pages(world: &World) {
     }
 }
 
-pub async fn a_page_begins_after_an_item_that_has_moved(world: &World) {
+pub(crate) async fn a_page_begins_after_an_item_that_has_moved(world: &World) {
     world.put(&[item("a", "1", 1, "x"), item("b", "2", 1, "x"), item("c", "3", 1, "x"), item("d", "4", 1, "x")]).await;
     let partitions = ["ALL".to_owned()];
     for (order, version, last, left) in
@@ -144,7 +144,7 @@ pub async fn a_page_begins_after_an_item_that_has_moved(world: &World) {
     }
 }
 
-pub async fn an_item_leaves_the_index_that_it_has_no_key_of_any_more(world: &World) {
+pub(crate) async fn an_item_leaves_the_index_that_it_has_no_key_of_any_more(world: &World) {
     world.put(&[item("a", "1", 1, "x"), item("b", "2", 1, "x")]).await;
     let gone = Item { index_keys: [None, None, None], ..item("a", "", 2, "x") };
     world.write(&[change(gone, Some(1))]).await.unwrap();
@@ -153,7 +153,7 @@ pub async fn an_item_leaves_the_index_that_it_has_no_key_of_any_more(world: &Wor
     assert_eq!(world.stored(&crate::world::key("a")).await.unwrap().index_keys, [None, None, None]);
 }
 
-pub async fn a_cursor_is_good_for_its_own_query_only(world: &World) {
+pub(crate) async fn a_cursor_is_good_for_its_own_query_only(world: &World) {
     world.put(&[item("a", "1", 1, "x"), item("b", "1", 1, "x"), item("c", "1", 1, "x")]).await;
     let partitions = ["ALL".to_owned()];
     let query = all(&partitions, Order::Descending, 1);
@@ -182,14 +182,22 @@ pub async fn a_cursor_is_good_for_its_own_query_only(world: &World) {
 }
 
 /// DynamoDB answers with a megabyte at the most.
-pub async fn a_page_of_big_items_is_full(world: &World) {
+pub(crate) async fn a_page_of_big_items_is_full(world: &World) {
     let big = "b".repeat(300_000);
-    world.put(&(0..9).map(|n| item(&format!("{n}"), "1", 1, &big)).collect::<Vec<_>>()).await;
     world.put(&(0..9).map(|n| part("big", &format!("P#{n}"), 1, &big)).collect::<Vec<_>>()).await;
+    assert_eq!(world.live().collection("THING#big").await.unwrap().len(), 9);
+    let parts = Query { within: Within::Collection("THING#big"), ..all(&[], Order::Descending, 8) };
+    let page = world.live().query(&parts).await.unwrap();
+    assert_eq!((page.items.len(), page.cursor.is_some()), (8, true));
+
+    // The emulator in this process looks for an index's items in the table's first megabyte only.
+    if !world.has_whole_indexes {
+        return;
+    }
+    world.put(&(0..9).map(|n| item(&format!("{n}"), "1", 1, &big)).collect::<Vec<_>>()).await;
     let partitions = ["ALL".to_owned()];
     let page = world.live().query(&all(&partitions, Order::Ascending, 8)).await.unwrap();
     assert_eq!((page.items.len(), page.cursor.is_some()), (8, true));
-    assert_eq!(world.live().collection("THING#big").await.unwrap().len(), 9);
     let page = world.live().query(&all(&partitions, Order::Descending, 9)).await.unwrap();
     assert_eq!((page.items.len(), page.cursor), (9, None));
 }

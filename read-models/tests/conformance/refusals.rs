@@ -15,7 +15,7 @@ fn refused_keys() -> Vec<Key> {
         .into()
 }
 
-pub async fn keys_that_no_store_takes_are_refused_and_nothing_is_written(world: &World) {
+pub(crate) async fn keys_that_no_store_takes_are_refused_and_nothing_is_written(world: &World) {
     let good = || change(item("good", "1", 1, "x"), None);
     for key in refused_keys() {
         let as_head = change(at(key.clone(), None), None);
@@ -35,7 +35,7 @@ pub async fn keys_that_no_store_takes_are_refused_and_nothing_is_written(world: 
     assert!(world.live().scan(None, 10).await.unwrap().items.is_empty());
 }
 
-pub async fn keys_up_to_the_bound_are_kept(world: &World) {
+pub(crate) async fn keys_up_to_the_bound_are_kept(world: &World) {
     let longest = Key::new("p".repeat(500), "s".repeat(500));
     let short = Key::new("a", "b");
     let index = Key::new("g".repeat(1_000), "s".repeat(998));
@@ -47,7 +47,7 @@ pub async fn keys_up_to_the_bound_are_kept(world: &World) {
     assert_eq!(page.items[0].key, short);
 }
 
-pub async fn big_items_are_kept_or_refused_by_name(world: &World) {
+pub(crate) async fn big_items_are_kept_or_refused_by_name(world: &World) {
     let body = |bytes: usize| "b".repeat(bytes);
     world.put(&[item("big", "1", 1, &body(400_000))]).await;
     assert_eq!(world.stored(&key("big")).await.unwrap().body.get().len(), 400_002);
@@ -67,7 +67,7 @@ pub async fn big_items_are_kept_or_refused_by_name(world: &World) {
     assert_eq!(world.live().collection("THING#much").await.unwrap().len(), 21);
 }
 
-pub async fn what_cannot_be_a_key_is_not_found(world: &World) {
+pub(crate) async fn what_cannot_be_a_key_is_not_found(world: &World) {
     world.put(&[item("a", "1", 1, "x")]).await;
     let mut keys = refused_keys();
     keys.push(key("a"));

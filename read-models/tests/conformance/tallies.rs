@@ -8,7 +8,7 @@ fn counted(id: &str, version: i64, base: Option<i64>, sk: &str, add: &[(&str, i6
     Change { tallies: vec![tally(sk, version, add)], ..change(item(id, "1", version, "x"), base) }
 }
 
-pub async fn what_is_counted_is_counted_once(world: &World) {
+pub(crate) async fn what_is_counted_is_counted_once(world: &World) {
     for _ in 0..3 {
         world.write(&[counted("a", 2, None, "h", &[("orders", 1), ("amount", 1_050)])]).await.unwrap();
         world.write(&[counted("b", 5, None, "h", &[("orders", 1), ("amount", 70)])]).await.unwrap();
@@ -16,7 +16,7 @@ pub async fn what_is_counted_is_counted_once(world: &World) {
     assert_eq!(world.tally("h").await.unwrap(), (5, numbers(&[("orders", 2), ("amount", 1_120)])));
 }
 
-pub async fn many_changes_of_one_batch_add_up(world: &World) {
+pub(crate) async fn many_changes_of_one_batch_add_up(world: &World) {
     let batch = |version: i64, base: Option<i64>| -> Vec<Change> {
         let one =
             |n: i64| counted(&format!("{n}"), version + n, base.map(|b| b + n), &format!("{}", n % 7), &[("n", n)]);
@@ -33,7 +33,7 @@ pub async fn many_changes_of_one_batch_add_up(world: &World) {
     }
 }
 
-pub async fn numbers_go_down_too_and_new_ones_start_at_nothing(world: &World) {
+pub(crate) async fn numbers_go_down_too_and_new_ones_start_at_nothing(world: &World) {
     world.write(&[counted("a", 1, None, "h", &[("new", 1)])]).await.unwrap();
     world
         .write(&[counted("a", 2, Some(1), "h", &[("new", -1), ("paid", 1), ("odd name: \"#:", i64::MAX)])])
@@ -43,7 +43,7 @@ pub async fn numbers_go_down_too_and_new_ones_start_at_nothing(world: &World) {
     assert_eq!(world.tally("h").await.unwrap(), (2, expected));
 }
 
-pub async fn a_tallys_version_is_the_newest_of_those_that_changed_it(world: &World) {
+pub(crate) async fn a_tallys_version_is_the_newest_of_those_that_changed_it(world: &World) {
     // Copies fold different streams at the same time, each in its own order.
     for (id, version) in [("a", 5), ("b", 3), ("c", 9), ("d", 7)] {
         world.write(&[counted(id, version, None, "h", &[("orders", 1)])]).await.unwrap();
@@ -51,7 +51,7 @@ pub async fn a_tallys_version_is_the_newest_of_those_that_changed_it(world: &Wor
     assert_eq!(world.tally("h").await.unwrap(), (9, numbers(&[("orders", 4)])));
 }
 
-pub async fn a_batch_in_which_some_is_done_already_counts_the_rest(world: &World) {
+pub(crate) async fn a_batch_in_which_some_is_done_already_counts_the_rest(world: &World) {
     world.write(&[counted("b", 2, None, "h", &[("orders", 1)])]).await.unwrap();
     let batch = [
         counted("a", 1, None, "h", &[("orders", 1)]),
@@ -64,7 +64,7 @@ pub async fn a_batch_in_which_some_is_done_already_counts_the_rest(world: &World
     assert!(world.stored(&crate::world::key("d")).await.is_some());
 }
 
-pub async fn changes_that_count_and_have_other_items_come_whole(world: &World) {
+pub(crate) async fn changes_that_count_and_have_other_items_come_whole(world: &World) {
     let batch = || -> Vec<Change> {
         let one = |n: i64| {
             let id = format!("{n}");

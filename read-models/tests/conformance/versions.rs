@@ -4,7 +4,7 @@ use read_models::{Change, Key};
 
 use crate::world::{World, change, item, json, key, part, tally};
 
-pub async fn an_older_version_never_replaces_a_newer_one(world: &World) {
+pub(crate) async fn an_older_version_never_replaces_a_newer_one(world: &World) {
     world.write(&[change(item("a", "1", 5, "five"), None)]).await.unwrap();
     world.write(&[change(item("a", "1", 4, "four"), None), change(item("b", "1", 4, "new"), None)]).await.unwrap();
     world.write(&[change(item("a", "1", 5, "five again"), Some(4))]).await.unwrap();
@@ -15,7 +15,7 @@ pub async fn an_older_version_never_replaces_a_newer_one(world: &World) {
     assert_eq!((stored.version, stored.body.get()), (6, json("six").get()));
 }
 
-pub async fn a_change_that_comes_again_changes_nothing(world: &World) {
+pub(crate) async fn a_change_that_comes_again_changes_nothing(world: &World) {
     let first = || Change {
         others: vec![part("a", "LINE#1", 3, "as ordered")],
         tallies: vec![tally("all", 3, &[("things", 1)])],
@@ -36,7 +36,7 @@ pub async fn a_change_that_comes_again_changes_nothing(world: &World) {
     assert_eq!((version, counted), (7, crate::world::numbers(&[("things", 1), ("returns", 1)])));
 }
 
-pub async fn a_change_with_other_items_comes_whole(world: &World) {
+pub(crate) async fn a_change_with_other_items_comes_whole(world: &World) {
     let ordered = |n: i64| Change {
         others: (1..=20).map(|line| part("a", &format!("LINE#{line:03}"), n, &format!("{n}"))).collect(),
         ..change(item("a", "1", n, &format!("{n}")), (n > 1).then(|| n - 1))
@@ -49,7 +49,7 @@ pub async fn a_change_with_other_items_comes_whole(world: &World) {
     assert!(items.iter().all(|item| item.version == 3 && item.body.get() == json("3").get()), "{items:?}");
 }
 
-pub async fn a_change_of_hundreds_of_items_is_kept(world: &World) {
+pub(crate) async fn a_change_of_hundreds_of_items_is_kept(world: &World) {
     let lines = |n: i64| (1..=250).map(|line| part("a", &format!("LINE#{line:03}"), n, "x")).collect();
     let tallies = |n: i64| vec![tally("all", n, &[("things", 1)])];
     let big = |n: i64, base| Change { others: lines(n), tallies: tallies(n), ..change(item("a", "1", n, "x"), base) };
@@ -62,7 +62,7 @@ pub async fn a_change_of_hundreds_of_items_is_kept(world: &World) {
     assert_eq!(world.tally("all").await.unwrap(), (9, crate::world::numbers(&[("things", 2)])));
 }
 
-pub async fn hundreds_of_changes_at_once_are_all_kept(world: &World) {
+pub(crate) async fn hundreds_of_changes_at_once_are_all_kept(world: &World) {
     let changes = |version: i64, base| -> Vec<Change> {
         let head = |n: i64| item(&format!("{n}"), "1", version + n, &format!("{n}"));
         let others = |n: i64| (0..n % 3).map(|m| part(&format!("{n}"), &format!("P#{m}"), version + n, "p")).collect();
