@@ -219,6 +219,7 @@ impl From<ProjectError> for SubscriberError {
                 Self::poison(error)
             }
             ProjectError::Store(StoreError::Database(error)) | ProjectError::Database(error) => error.into(),
+            ProjectError::Store(error @ StoreError::Refused { .. }) => Self::poison(error),
             ProjectError::Store(
                 error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)),
             ) => Self::unavailable(error),

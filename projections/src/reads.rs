@@ -106,5 +106,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
             let detail = "the store of read models failed";
             Problem::unavailable("read-models-unavailable", detail, Duration::from_secs(1)).caused_by(error)
         }
+        // Only what is written can be.
+        error @ StoreError::Refused { .. } => Problem::internal(error),
     }
 }
