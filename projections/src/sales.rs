@@ -150,7 +150,7 @@ mod tests {
     fn a_status_changes_by_the_events_that_change_it_in_the_domain() {
         let golden = |name: &str| -> OrderEvent {
             let file = format!("{}/../domain/golden/events/{name}-1.0.json", env!("CARGO_MANIFEST_DIR"));
-            serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+            event_versions::decode::<Order>(name, "1.0", &std::fs::read_to_string(file).unwrap()).unwrap()
         };
         for name in OrderEvent::NAMES {
             let mut order = Order::Absent;
