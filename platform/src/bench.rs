@@ -4,6 +4,7 @@
 //! - `visible`: from the answer to a POST until the order can be read.
 //! - `end-to-end`: from the POST to the mail.
 //! - `flash_sale`: from the POST to the confirmation, all for one SKU; and that no more is sold than there is.
+//! - `replay`: read models rebuilt from the events.
 //! - `append`: the event store alone, beside stock postgres-es and pgbench.
 //!
 //! Unless told of a platform that runs already, each starts one of its own, keeps nothing of it, and takes it down however it
@@ -25,6 +26,7 @@ mod pace;
 mod pgbench;
 mod processes;
 mod progress;
+mod replay;
 mod server;
 mod table;
 mod visible;
@@ -58,6 +60,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::EndToEnd(args) => end_to_end::run(args).await,
         Bench::FlashSale(args) => flash_sale::run(args).await,
         Bench::Append(args) => append::run(args).await,
+        Bench::Replay(args) => replay::run(args).await,
         Bench::Baseline(args) => baseline::run(args).await,
     }
 }

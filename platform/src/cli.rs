@@ -37,8 +37,8 @@ enum Command {
     Migrate(Migrate),
     /// Post the demo order and show its journey until the mail is there
     Demo(Demo),
-    /// Rebuild a read model from the events
-    Replay(Replay),
+    /// Rebuild read models from the events, beside the live ones, and go back to the ones before
+    Replay(replay::Args),
     /// Show how far subscriptions are and what they have parked, and repair it
     #[command(subcommand)]
     Subscriptions(Subscriptions),
@@ -139,14 +139,6 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// See `ordo replay --help`.
-#[derive(Debug, Clone, Args)]
-pub struct Replay {
-    /// Which read model
-    #[arg(long, value_name = "NAME")]
-    pub projection: String,
-}
-
 /// See `ordo verify --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
@@ -244,7 +236,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,
-        Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
+        Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
         Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,

@@ -11,6 +11,7 @@ use event_store::{AppendSettings, EventStore, SingleWriter, StoreSettings, Subsc
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
+use projections::{ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -69,11 +70,15 @@ pub async fn start(
         match role {
             Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
+                let read_models = &connections.read_models;
+                let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
+                let replays = ReplayRoutes::new(replays, stop.clone());
                 routes = routes
-                    .merge(projections::routes(store.clone(), &*connections.read_models))
-                    .merge(sagas::routes(store.clone()));
-                running
-                    .spawn("projections", projections::run(store.clone(), Arc::clone(&connections.read_models), stop));
+                    .merge(projections::routes(store.clone(), &**read_models))
+                    .merge(sagas::routes(store.clone()))
+                    .merge(replays.routes());
+                running.spawn("replays", replays.stopped());
+                running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             Role::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;

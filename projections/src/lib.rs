@@ -22,7 +22,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use projection::{FoldError, ProjectError, Projection};
-pub use replay::{Progress, ReplayError, Replayed, replay};
+pub use replay::{
+    Estimate, Phase, Progress, Replay, ReplayError, ReplayRoutes, ReplayState, Replayed, Replays, Wanted,
+};
 
 /// Every projection there is.
 pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];

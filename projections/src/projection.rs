@@ -1,13 +1,14 @@
 //! What a projection is: a pure fold of events into items.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use axum::Router;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::Order;
 use domain::stock::Stock;
-use event_store::{DecodeError, StoredEvent, SubscriberError};
+use event_store::{DecodeError, EventRef, StoredEvent, SubscriberError};
 use event_versions::Versioned;
 use read_models::{Change, Item, Key, StoreError, Table};
 use sqlx::PgConnection;
@@ -102,6 +103,12 @@ impl Projection {
     }
 }
 
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Projection").field(&self.name).finish()
+    }
+}
+
 impl Follows {
     /// The kind of their streams.
     pub(crate) fn stream_type(&self) -> &'static str {
@@ -126,7 +133,7 @@ impl<A: Versioned> Fold<A> {
             if place == streams.len() {
                 streams.push(Stream { head: (self.head)(&event.stream_id), needed: Vec::new(), facts: Vec::new() });
             }
-            let (fact, stream) = (Fact::of(event)?, &mut streams[place]);
+            let (fact, stream) = (Fact::of(&event.borrowed())?, &mut streams[place]);
             stream.needed.extend((self.needs)(&fact));
             stream.facts.push(fact);
         }
@@ -173,9 +180,9 @@ impl<A: Aggregate> Stream<A> {
 }
 
 impl<A: Versioned> Fact<A> {
-    fn of(event: &StoredEvent) -> Result<Self, DecodeError> {
+    pub(crate) fn of(event: &EventRef<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
-            stream_id: event.stream_id.clone(),
+            stream_id: event.stream_id.to_owned(),
             version: event.version,
             position: event.position,
             recorded_at: event.recorded_at,
@@ -186,7 +193,7 @@ impl<A: Versioned> Fact<A> {
 
 /// The events of a stream of the aggregate, decoded.
 pub(crate) fn facts<A: Versioned>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
-    events.iter().map(Fact::of).collect()
+    events.iter().map(|event| Fact::of(&event.borrowed())).collect()
 }
 
 /// Why a batch could not be projected.

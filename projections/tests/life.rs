@@ -14,7 +14,9 @@ use domain::{
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use projections::{ReplayError, Replayed, Replays, Wanted};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use testkit::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -376,7 +378,7 @@ async fn an_order_that_an_earlier_build_folded_can_be_read_and_is_whole_after_a_
     // What happens to it meanwhile is parked.
     reads.after(shipped("s-1", &[(1, 2), (2, 1)])).await;
     assert_eq!(event_store::parked(pool, Some("orders")).await.unwrap().len(), 1);
-    projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
+    replay(pool, "orders").await.unwrap();
     assert_eq!(reads.get("/orders/a").await["fulfilmentStatus"], "shipped");
     reads.end().await;
 }
@@ -409,9 +411,14 @@ async fn a_rebuilt_view_of_a_whole_life_is_the_live_one() {
     // The order, two lines, two shipments, the return, its refund and another.
     assert_eq!(live.len(), 8);
     reads.stop.cancel();
-    projections::replay(reads.database.pool(), &*testkit::read_models(reads.database.pool()), "orders", |_| ())
-        .await
-        .unwrap();
+    replay(reads.database.pool(), "orders").await.unwrap();
     assert_eq!(reads.rows().await, live);
     reads.end().await;
+}
+
+/// A whole replay of one projection.
+async fn replay(pool: &PgPool, projection: &str) -> Result<Replayed, ReplayError> {
+    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
+    let replay = replays.open(&Wanted { projections: vec![projection.to_owned()], compare: false }).await?;
+    replay.run(&CancellationToken::new(), |_| ()).await
 }

@@ -8,6 +8,7 @@ use domain::{Order, OrderConfirmed, OrderEvent, PostedOrder, Refusal};
 use event_store::{
     EventStore, Executed, Loaded, Metadata, StoreSettings, SubscriptionSettings, Takeover, checkpoints, holders, parked,
 };
+use projections::{ReplayError, Replayed, Replays, Wanted};
 use sqlx::PgPool;
 use testkit::Database;
 use tokio::task::JoinHandle;
@@ -95,7 +96,7 @@ async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
     };
     let rebuilding = async {
         for _ in 0..5 {
-            projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
+            replay(pool, "orders").await.unwrap();
         }
         over.store(true, Ordering::SeqCst);
     };
@@ -110,7 +111,7 @@ async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
     eventually_shared_by_two(pool).await;
     one.stop().await;
     other.stop().await;
-    projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
+    replay(pool, "orders").await.unwrap();
     assert_eq!(rows(pool).await, live);
 }
 
@@ -134,7 +135,7 @@ async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
     assert_eq!(parked_streams().await, ["spoilt"]);
 
     // When
-    projections::replay(pool, &*testkit::read_models(pool), "orders", |_| ()).await.unwrap();
+    replay(pool, "orders").await.unwrap();
 
     // Then
     assert!(parked_streams().await.is_empty());
@@ -169,4 +170,11 @@ async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
     transaction.rollback().await.unwrap();
     assert_eq!(checkpoints(pool).await.unwrap()["orders"], position);
     copy.stop().await;
+}
+
+/// A whole replay of one projection.
+async fn replay(pool: &PgPool, projection: &str) -> Result<Replayed, ReplayError> {
+    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
+    let replay = replays.open(&Wanted { projections: vec![projection.to_owned()], compare: false }).await?;
+    replay.run(&CancellationToken::new(), |_| ()).await
 }

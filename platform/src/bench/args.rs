@@ -22,6 +22,9 @@ pub enum Bench {
     Append(Append),
     /// How many orders a second for one SKU reach their confirmation; fails if more is sold than there is
     FlashSale(FlashSale),
+    /// How many events a second read models are rebuilt from, in how much memory, and what that costs orders that are posted
+    /// meanwhile
+    Replay(Replay),
     /// A server that the platform is compared with
     #[command(hide = true)]
     Baseline(Baseline),
@@ -163,6 +166,35 @@ pub struct FlashSale {
     /// How long to wait for the last order to be decided, and then for the last mail
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = duration)]
     pub timeout: Duration,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `ordo bench replay --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// How many events the log has
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = between::<u64, 1_000, 1_000_000_000>)]
+    pub events: u64,
+    /// The size of an order as it was posted, of which the first of its five events takes the most
+    #[arg(long, value_name = "BYTES", default_value = "1500", value_parser = between::<usize, 512, 262_144>)]
+    pub order_bytes: usize,
+    /// Which read models are rebuilt, each alone; then all of them in one pass
+    #[arg(long, value_name = "NAME,…", default_value = "orders", value_delimiter = ',')]
+    pub projections: Vec<String>,
+    /// How many times to measure; the median is shown, with the least and the most
+    #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
+    pub runs: usize,
+    /// Afterwards post so many orders a second, without and with replays
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long to post, each time
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = duration, requires = "rate")]
+    pub duration: Duration,
+    /// The roles that take the orders, or all
+    #[arg(long, value_name = "ROLES", default_value = "command-api,projections", requires = "rate", value_parser = visible_roles)]
+    pub roles: String,
     /// Say it as JSON
     #[arg(long)]
     pub json: bool,

@@ -5,6 +5,8 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
+use super::json_text::JsonText;
+use super::tallies::bodies;
 use crate::{Change, Item, Key, Order, Page, Query, QueryError, Scanned, StoreError, Table, Tally, Within};
 
 /// The items of one generation, in the table of its name.
@@ -53,12 +55,12 @@ impl PostgresTable {
 
     /// The checkpoint moves in the same transaction: nothing comes twice, and what a change counts is counted once.
     async fn add(&self, connection: &mut PgConnection, tallies: &[&Tally]) -> Result<(), StoreError> {
-        let bodies: Vec<Json<_>> = tallies.iter().map(|tally| Json(&tally.add)).collect();
+        let bodies = bodies(tallies.iter().copied())?;
         sqlx::query(&self.add)
             .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
             .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
             .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-            .bind(bodies)
+            .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
             .execute(connection)
             .await?;
         Ok(())
@@ -74,7 +76,7 @@ impl PostgresTable {
             query = query.bind(keys().map(|key| key.map(|key| key.sk.as_str())).collect::<Vec<_>>());
         }
         query = query.bind(items.iter().map(|item| item.version).collect::<Vec<_>>());
-        query = query.bind(items.iter().map(|item| Json(&*item.body)).collect::<Vec<_>>());
+        query = query.bind(items.iter().map(|item| JsonText(item.body.get())).collect::<Vec<_>>());
         query.execute(connection).await?;
         Ok(())
     }
