@@ -106,6 +106,10 @@ fn known_here(event: &EventRef<'_>) -> anyhow::Result<()> {
     };
     let name = decoded.map_err(|error: DecodeError| {
         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
+        // Without the list of all events there are, and without a line that is not the file's.
+        let why = [", expected one of", " at line "]
+            .iter()
+            .fold(why.as_str(), |why, end| why.split(end).next().unwrap_or(why));
         anyhow::anyhow!("{} {} is not an event that this version knows{why}", event.event_type, event.event_version)
     })?;
     ensure!(name == event.event_type, "the payload is of {name}, not of {}", event.event_type);

@@ -116,7 +116,7 @@ async fn what_can_not_be_imported_as_a_whole_is_not_imported_at_all() {
     for (text, says) in [
         (lines[3..].join("\n"), "line 1: stream order/a has version 2 where 1 has to come"),
         ([&lines[..5], &[cut]].concat().join("\n"), "line 6: EOF while parsing"),
-        (all.replace("NoteAdded", "NoteSung"), "line 4: NoteAdded 1.0 is not an event that this version knows"),
+        (all.replace("NoteAdded", "NoteSung"), "line 4: NoteSung 1.0 is not an event that this version knows"),
     ] {
         fs::write(&file, text).unwrap();
         // When
