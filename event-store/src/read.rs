@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
+use event_versions::Versioned;
 use sqlx::{PgConnection, PgExecutor};
 
 use crate::EventStore;
@@ -29,7 +30,7 @@ impl<A: Default> Default for Loaded<A> {
     }
 }
 
-impl<A: Aggregate> Loaded<A> {
+impl<A: Versioned> Loaded<A> {
     /// A stream from its events, which are all of it, in order.
     pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
         let mut stream = Self::default();
@@ -63,7 +64,7 @@ pub enum ReadError {
 
 impl EventStore {
     /// A stream, folded from all its events.
-    pub async fn load<A: Aggregate>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
+    pub async fn load<A: Versioned>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
         Ok(Loaded::fold(&self.read_stream::<A>(stream_id).await?)?)
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use event_store::Head;
 
 use crate::settings::{Loaded, Role, Settings, Sources};
 use crate::{
@@ -46,8 +47,8 @@ enum Command {
     /// Write the log to a file, and such a file into an empty store
     #[command(subcommand)]
     Events(events::Events),
-    /// Rebuild a read model from the events
-    Replay(Replay),
+    /// Rebuild read models from the events, beside the live ones, and go back to the ones before
+    Replay(replay::Args),
     /// Show how far subscriptions are and what they have parked, and repair it
     #[command(subcommand)]
     Subscriptions(Subscriptions),
@@ -57,7 +58,7 @@ enum Command {
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
     Saga(saga::Saga),
-    /// Check that events, stock, money, sagas and mails agree; exit code 1 if they do not
+    /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(Verify),
     /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
@@ -148,17 +149,15 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// See `ordo replay --help`.
-#[derive(Debug, Clone, Args)]
-pub struct Replay {
-    /// Which read model
-    #[arg(long, value_name = "NAME")]
-    pub projection: String,
-}
-
 /// See `ordo verify --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
+    /// Check the log against this, which an earlier `ordo verify` printed: whatever was changed up to there is found
+    #[arg(long, value_name = "POSITION:HASH")]
+    pub head: Option<Head>,
+    /// First seal what is not sealed yet, so that a later change to it can be told by its position
+    #[arg(long)]
+    pub seal: bool,
     /// Say it as one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -255,7 +254,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args).await?,
         Command::Order(args) => order::run(&load(sources(file))?.settings, &args).await?,
         Command::Events(args) => events::run(&load(sources(file))?.settings, &args).await?,
-        Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
+        Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
         Command::Tail(args) => tail::run(&args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
@@ -347,7 +346,14 @@ mod tests {
 
     #[test]
     fn wrong_usage_has_an_exit_code_of_its_own() {
-        for line in ["ordo", "ordo fly", "ordo up --listen nowhere", "ordo replay", "ordo demo --timeout soon"] {
+        for line in [
+            "ordo",
+            "ordo fly",
+            "ordo up --listen nowhere",
+            "ordo replay",
+            "ordo demo --timeout soon",
+            "ordo verify --head 7:abc",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
         assert_eq!(parse("ordo up --help").unwrap_err().exit_code(), 0);

@@ -1,9 +1,11 @@
 //! What every role talks to: the database, SQS, SES.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use event_store::DurabilityError;
+use read_models::ReadModels;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
@@ -25,13 +27,16 @@ pub struct Connections {
     pub sqs: aws_sdk_sqs::Client,
     /// The mail service.
     pub ses: aws_sdk_sesv2::Client,
+    /// Where the read models are kept.
+    pub read_models: Arc<dyn ReadModels>,
 }
 
 impl Connections {
     /// Connects to what the settings name. The database must answer; SQS and SES are asked when they are first needed.
     pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
-        Ok(Self { database: database?, sqs, ses })
+        let database = database?;
+        Ok(Self { read_models: read_models(&database), database, sqs, ses })
     }
 
     /// Refuses a database that could forget what it acknowledged, unless that was asked for.
@@ -79,6 +84,11 @@ async fn is_alive(connection: &mut PgConnection, idle: Duration) -> Result<bool,
         connection.ping().await?;
     }
     Ok(true)
+}
+
+/// Where the read models are kept.
+pub fn read_models(database: &PgPool) -> Arc<dyn ReadModels> {
+    Arc::new(read_models::postgres::Postgres::new(database.clone()))
 }
 
 fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {

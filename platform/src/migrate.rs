@@ -23,7 +23,7 @@ pub async fn run(settings: &Settings, args: &cli::Migrate) -> anyhow::Result<()>
 /// Applies the migrations that the database has not seen, and makes the tables of new read models.
 pub async fn schema(pool: &PgPool) -> anyhow::Result<()> {
     migrations::MIGRATIONS.run(pool).await.context("the schema cannot be brought up to date")?;
-    projections::create_tables(pool).await.context("the read models' tables cannot be made")
+    projections::create_tables(&*connections::read_models(pool)).await.context("the read models' tables cannot be made")
 }
 
 /// Whether the database has the schema that this program was built for.

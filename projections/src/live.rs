@@ -33,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 use self::feed::Feed;
 use self::follower::Follower;
 use self::frame::Frame;
-use crate::reads::{invalid, query, unavailable};
+use crate::parameters::invalid;
+use crate::reads::{query, unavailable};
 
 /// The most clients of a process that follow at the same time: each holds a connection for as long as it likes.
 const CLIENTS: usize = 1_000;

@@ -1,21 +1,25 @@
 //! What a projection is: a pure fold of events into items.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::fmt;
 
 use axum::Router;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::Order;
 use domain::stock::Stock;
-use event_store::{DecodeError, StoredEvent, SubscriberError};
-use read_models::{Item, Key, Table};
+use event_store::{DecodeError, EventRef, StoredEvent, SubscriberError};
+use event_versions::Versioned;
+use read_models::{Change, Item, Key, StoreError, Table};
 use sqlx::PgConnection;
 
+use crate::items::Items;
 use crate::reads::Reads;
 
 /// A read model: how events become its items, and where they are read.
 ///
-/// Copies fold different streams at the same time: an item belongs to one stream, and only its events change it.
+/// Copies fold different streams at the same time: an item belongs to one stream, and only its events change it. What adds up
+/// over many streams is a tally.
 pub struct Projection {
     /// Its name, and its subscription's.
     pub name: &'static str,
@@ -35,7 +39,9 @@ pub(crate) enum Follows {
 
 /// How the events of an aggregate become items.
 pub(crate) struct Fold<A: Aggregate> {
-    /// The keys of the items that folding this event needs to see.
+    /// The first item of a stream, which is changed by every event that changes anything: it tells how far the stream is folded.
+    pub(crate) head: fn(stream_id: &str) -> Key,
+    /// The keys of the other items that folding this event needs to see.
     pub(crate) needs: fn(&Fact<A>) -> Vec<Key>,
     /// Changes the items by an event.
     pub(crate) fold: fn(&mut Items, &Fact<A>) -> Result<(), FoldError>,
@@ -48,13 +54,6 @@ pub(crate) struct Fact<A: Aggregate> {
     pub(crate) position: i64,
     pub(crate) recorded_at: DateTime<Utc>,
     pub(crate) event: A::Event,
-}
-
-/// The items that a fold works on, and which of them it changed.
-#[derive(Default)]
-pub(crate) struct Items {
-    known: HashMap<Key, Item>,
-    changed: BTreeSet<Key>,
 }
 
 /// Why events could not be folded. The subscription stops before an event that is not known; it parks the stream of any other.
@@ -74,24 +73,39 @@ pub enum FoldError {
         /// What should be there.
         key: Key,
     },
+    /// The projection changed something and left the stream's first item as it was.
+    #[error("the projection did not change {0:?}, which tells how far the stream is folded")]
+    Headless(Key),
 }
 
 impl Projection {
-    pub(crate) fn table(&self) -> Table {
-        Table::named(format!("read_model_{}", self.name))
+    /// What a stream's events add up to, from the first on; `None`: nothing. They are of one stream, and in order.
+    pub fn fold_alone(&self, events: &[StoredEvent]) -> Result<Option<Change>, FoldError> {
+        let Some(first) = events.first() else { return Ok(None) };
+        match &self.follows {
+            Follows::Orders(fold) if first.is_of::<Order>() => fold.alone(&facts(events)?),
+            Follows::Stock(fold) if first.is_of::<Stock>() => fold.alone(&facts(events)?),
+            Follows::Orders(_) | Follows::Stock(_) => Ok(None),
+        }
     }
 
-    /// Folds events over what the table has, and returns the items they changed, each once.
+    /// Folds events over what the table has, and returns what they changed.
     pub(crate) async fn fold_over(
         &self,
-        table: &Table,
+        table: &dyn Table,
         connection: &mut PgConnection,
         events: &[StoredEvent],
-    ) -> Result<Vec<Item>, ProjectError> {
+    ) -> Result<Vec<Change>, ProjectError> {
         match &self.follows {
             Follows::Orders(fold) => fold.over(table, connection, events).await,
             Follows::Stock(fold) => fold.over(table, connection, events).await,
         }
+    }
+}
+
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Projection").field(&self.name).finish()
     }
 }
 
@@ -105,25 +119,81 @@ impl Follows {
     }
 }
 
-impl<A: Aggregate> Fold<A> {
+impl<A: Versioned> Fold<A> {
     async fn over(
         &self,
-        table: &Table,
+        table: &dyn Table,
         connection: &mut PgConnection,
         events: &[StoredEvent],
-    ) -> Result<Vec<Item>, ProjectError> {
-        let facts = facts::<A>(events)?;
-        let needed: BTreeSet<Key> = facts.iter().flat_map(|fact| (self.needs)(fact)).collect();
-        let needed: Vec<Key> = needed.into_iter().collect();
-        let mut items = Items::default();
-        for item in table.get(connection, &needed).await? {
-            items.known.insert(item.key.clone(), item);
+    ) -> Result<Vec<Change>, ProjectError> {
+        let mut streams: Vec<Stream<A>> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for event in events.iter().filter(|event| event.is_of::<A>()) {
+            let place = *places.entry(&event.stream_id).or_insert(streams.len());
+            if place == streams.len() {
+                streams.push(Stream { head: (self.head)(&event.stream_id), needed: Vec::new(), facts: Vec::new() });
+            }
+            let (fact, stream) = (Fact::of(&event.borrowed())?, &mut streams[place]);
+            stream.needed.extend((self.needs)(&fact));
+            stream.facts.push(fact);
         }
-        for fact in &facts {
+        let mut keys: Vec<Key> = streams.iter().flat_map(Stream::keys).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let found = table.get(connection, &keys).await?;
+        let mut found: HashMap<Key, Item> = found.into_iter().map(|item| (item.key.clone(), item)).collect();
+        let mut changes = Vec::with_capacity(streams.len());
+        for stream in streams {
+            let known = Items::of(stream.keys().filter_map(|key| found.remove(key)));
+            changes.extend(self.stream(known, stream.head, &stream.facts)?);
+        }
+        Ok(changes)
+    }
+
+    /// What all facts of a stream add up to.
+    pub(crate) fn alone(&self, facts: &[Fact<A>]) -> Result<Option<Change>, FoldError> {
+        let Some(first) = facts.first() else { return Ok(None) };
+        self.stream(Items::default(), (self.head)(&first.stream_id), facts)
+    }
+
+    /// Folds what the stream's head has not passed: facts may come again.
+    fn stream(&self, mut items: Items, head: Key, facts: &[Fact<A>]) -> Result<Option<Change>, FoldError> {
+        let base = items.version(&head);
+        for fact in facts.iter().filter(|fact| base.is_none_or(|passed| fact.position > passed)) {
             (self.fold)(&mut items, fact)?;
         }
-        Ok(items.into_changed())
+        items.into_change(head, base)
     }
+}
+
+/// A stream's part of a batch.
+struct Stream<A: Aggregate> {
+    head: Key,
+    needed: Vec<Key>,
+    facts: Vec<Fact<A>>,
+}
+
+impl<A: Aggregate> Stream<A> {
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        [&self.head].into_iter().chain(&self.needed)
+    }
+}
+
+impl<A: Versioned> Fact<A> {
+    pub(crate) fn of(event: &EventRef<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            stream_id: event.stream_id.to_owned(),
+            version: event.version,
+            position: event.position,
+            recorded_at: event.recorded_at,
+            event: event.decode::<A>()?,
+        })
+    }
+}
+
+/// The events of a stream of the aggregate, decoded.
+pub(crate) fn facts<A: Versioned>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
+    events.iter().map(|event| Fact::of(&event.borrowed())).collect()
 }
 
 /// Why a batch could not be projected.
@@ -132,6 +202,9 @@ pub enum ProjectError {
     /// The fold failed.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// The read model could not be read or written.
+    #[error("the read model can't be read or written")]
+    Store(#[from] StoreError),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -142,8 +215,14 @@ impl From<ProjectError> for SubscriberError {
     fn from(error: ProjectError) -> Self {
         match error {
             ProjectError::Fold(FoldError::Decode(error)) => error.into(),
-            ProjectError::Fold(error @ (FoldError::Item(_) | FoldError::Missing { .. })) => Self::poison(error),
-            ProjectError::Database(error) => error.into(),
+            ProjectError::Fold(error @ (FoldError::Item(_) | FoldError::Missing { .. } | FoldError::Headless(_))) => {
+                Self::poison(error)
+            }
+            ProjectError::Store(StoreError::Database(error)) | ProjectError::Database(error) => error.into(),
+            ProjectError::Store(error @ StoreError::Refused { .. }) => Self::poison(error),
+            ProjectError::Store(
+                error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)),
+            ) => Self::unavailable(error),
         }
     }
 }
@@ -151,35 +230,5 @@ impl From<ProjectError> for SubscriberError {
 impl From<DecodeError> for ProjectError {
     fn from(error: DecodeError) -> Self {
         Self::Fold(error.into())
-    }
-}
-
-/// The events of the aggregate.
-pub(crate) fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
-    let fact = |event: &StoredEvent| {
-        Ok(Fact {
-            stream_id: event.stream_id.clone(),
-            version: event.version,
-            position: event.position,
-            recorded_at: event.recorded_at,
-            event: event.decode::<A>()?,
-        })
-    };
-    events.iter().filter(|event| event.is_of::<A>()).map(fact).collect()
-}
-
-impl Items {
-    pub(crate) fn get(&self, key: &Key) -> Option<&Item> {
-        self.known.get(key)
-    }
-
-    pub(crate) fn put(&mut self, item: Item) {
-        self.changed.insert(item.key.clone());
-        self.known.insert(item.key.clone(), item);
-    }
-
-    /// In the order of their keys, so that all writers of a table lock its rows in one order.
-    pub(crate) fn into_changed(mut self) -> Vec<Item> {
-        self.changed.iter().filter_map(|key| self.known.remove(key)).collect()
     }
 }

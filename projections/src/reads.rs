@@ -1,5 +1,7 @@
 //! What all reads share: their state, waiting for a position, their errors.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
@@ -7,11 +9,13 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use domain::{OrderId, Sku};
 use event_store::EventStore;
 use http::HeaderMap;
-use problem::{FieldError, Problem};
-use read_models::QueryError;
+use problem::Problem;
+use read_models::{Generation, QueryError, ReadModels, StoreError, Table};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sqlx::PgPool;
+
+use crate::parameters::invalid;
+use crate::{Projection, REGISTRY};
 
 /// How long a read waits for its view to reach the asked position.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Reads {
     pub(crate) store: EventStore,
+    tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
 }
 
 /// `?minPosition=`: the view must have passed this position of the log.
@@ -30,12 +35,14 @@ pub(crate) struct ReadQuery {
 }
 
 impl Reads {
-    pub(crate) fn new(store: EventStore) -> Self {
-        Self { store }
+    pub(crate) fn new(store: EventStore, read_models: &dyn ReadModels) -> Self {
+        let live = |projection: &Projection| (projection.name, read_models.table(projection.name, Generation::Live));
+        Self { store, tables: Arc::new(REGISTRY.iter().map(live).collect()) }
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
-        self.store.pool()
+    /// The live items of a projection, which is in the registry.
+    pub(crate) fn table(&self, projection: &str) -> &dyn Table {
+        &*self.tables[projection]
     }
 
     /// Waits until a projection has passed the position that the query or the header `Event-Position-Min` names.
@@ -83,20 +90,23 @@ pub(crate) fn sku(path: Result<Path<String>, PathRejection>) -> Result<Sku, Prob
     path.ok().and_then(|Path(sku)| Sku::parse(sku).ok()).ok_or_else(|| Problem::not_found("there is no such SKU"))
 }
 
-/// A parameter that was given and is wrong.
-pub(crate) fn invalid(parameter: &str, message: impl std::fmt::Display) -> Problem {
-    Problem::invalid(vec![FieldError {
-        pointer: format!("?{parameter}"),
-        code: "invalid".into(),
-        message: message.to_string(),
-    }])
-}
-
 /// A page that could not be read.
 pub(crate) fn page_problem(error: QueryError) -> Problem {
     match error {
         QueryError::Cursor(error) => invalid("cursor", error),
-        QueryError::Database(error) => unavailable(error),
-        QueryError::Encode(_) => Problem::internal(error),
+        QueryError::Store(error) => store_problem(error),
+    }
+}
+
+/// Items that could not be read.
+pub(crate) fn store_problem(error: StoreError) -> Problem {
+    match error {
+        StoreError::Database(error) => unavailable(error),
+        error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)) => {
+            let detail = "the store of read models failed";
+            Problem::unavailable("read-models-unavailable", detail, Duration::from_secs(1)).caused_by(error)
+        }
+        // Only what is written can be.
+        error @ StoreError::Refused { .. } => Problem::internal(error),
     }
 }

@@ -1,13 +1,11 @@
-//! What there is of a SKU: `GET /stock/{sku}`.
+//! What there is of a SKU, and which SKUs are counted: `GET /stock/{sku}`, `GET /stock`.
 //!
-//! | item | pk | sk |
-//! |---|---|---|
-//! | the SKU | `STOCK#sku` | `#META` |
-
-use std::sync::LazyLock;
+//! | item | pk | sk | gsi1 |
+//! |---|---|---|---|
+//! | the SKU | `STOCK#sku` | `#META` | `STOCK#shard` / `sku` |
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query as UrlQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,17 +13,17 @@ use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::{Item, Key, Table};
+use read_models::{Index, Key, Order, Query, Within};
 use serde::{Deserialize, Serialize};
-use serde_json::value::to_raw_value;
 
-use crate::projection::{Fold, FoldError, Follows, Items, Projection};
-use crate::reads::{ReadQuery, Reads, query, sku, unavailable};
+use crate::items::Items;
+use crate::keys::{sharded, shards};
+use crate::parameters::Wrong;
+use crate::projection::{Fold, FoldError, Follows, Projection};
+use crate::reads::{ReadQuery, Reads, page_problem, query, sku, store_problem};
 
 pub(crate) const PROJECTION: Projection =
-    Projection { name: "stock", follows: Follows::Stock(Fold { needs, fold }), routes };
-
-static TABLE: LazyLock<Table> = LazyLock::new(|| PROJECTION.table());
+    Projection { name: "stock", follows: Follows::Stock(Fold { head: key, needs, fold }), routes };
 
 type Fact = crate::projection::Fact<Stock>;
 
@@ -58,18 +56,22 @@ struct UntrackedView<'a> {
     tracked: bool,
 }
 
+/// What the partitions are called that all SKUs are in.
+const ALL: &str = "STOCK";
+
 fn key(sku: &str) -> Key {
     Key::new(format!("STOCK#{sku}"), "#META")
 }
 
-fn needs(fact: &Fact) -> Vec<Key> {
-    vec![key(&fact.stream_id)]
+/// There is one item only.
+fn needs(_fact: &Fact) -> Vec<Key> {
+    vec![]
 }
 
 fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     let key = key(&fact.stream_id);
-    let mut stock = match (items.get(&key), &fact.event) {
-        (Some(item), _) => item.read()?,
+    let mut stock = match (items.take::<StockItem>(&key)?, &fact.event) {
+        (Some(stock), _) => stock,
         (None, StockEvent::StockReceived(_)) => StockItem::nothing_yet(fact),
         (
             None,
@@ -82,7 +84,8 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     stock.change(&fact.event);
     stock.version = fact.version;
     stock.updated_at = fact.recorded_at;
-    items.put(Item { key, index_keys: [None, None, None], version: fact.position, body: to_raw_value(&stock)? });
+    let by_sku = Key::new(sharded(ALL, &fact.stream_id), &fact.stream_id);
+    items.put(key, [Some(by_sku), None, None], fact.position, stock);
     Ok(())
 }
 
@@ -109,25 +112,68 @@ impl StockItem {
 }
 
 fn routes() -> Router<Reads> {
-    Router::new().route("/stock/{sku}", get(stock))
+    Router::new().route("/stock/{sku}", get(stock)).route("/stock", get(all))
+}
+
+/// Some SKUs. As long as there is a cursor there may be more.
+#[derive(Serialize)]
+struct StockPage {
+    items: Vec<StockView>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StockQuery {
+    limit: Option<u16>,
+    cursor: Option<String>,
+    min_position: Option<i64>,
 }
 
 async fn stock(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<ReadQuery>, QueryRejection>,
+    asked: Result<UrlQuery<ReadQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
     reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
-    let mut connection = reads.pool().acquire().await.map_err(unavailable)?;
-    let found = TABLE.get(&mut connection, &[key(sku.as_str())]).await.map_err(unavailable)?;
+    let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
     let Some(item) = found.first() else {
         let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
         return Ok(([(header::ETAG, "\"0\"")], Json(untracked)).into_response());
     };
     let item: StockItem = item.read().map_err(Problem::internal)?;
     let etag = format!("\"{}\"", item.version);
-    let view = StockView { tracked: true, available: item.on_hand - item.reserved, item };
-    Ok(([(header::ETAG, etag)], Json(view)).into_response())
+    Ok(([(header::ETAG, etag)], Json(StockView::of(item))).into_response())
+}
+
+async fn all(
+    State(reads): State<Reads>,
+    asked: Result<UrlQuery<StockQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<StockPage>, Problem> {
+    let asked = query(asked)?;
+    let mut wrong = Wrong::default();
+    let limit = wrong.page_limit(asked.limit);
+    wrong.none()?;
+    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
+    let query = Query {
+        name: ALL,
+        within: Within::Index(Index::Gsi1, &shards(ALL)),
+        from: None,
+        until: None,
+        order: Order::Ascending,
+        limit,
+        cursor: asked.cursor.as_deref(),
+    };
+    let page = reads.table(PROJECTION.name).query(&query).await.map_err(page_problem)?;
+    let items = page.items.iter().map(|item| item.read().map(StockView::of));
+    Ok(Json(StockPage { items: items.collect::<Result<_, _>>().map_err(Problem::internal)?, cursor: page.cursor }))
+}
+
+impl StockView {
+    fn of(item: StockItem) -> Self {
+        Self { tracked: true, available: item.on_hand - item.reserved, item }
+    }
 }

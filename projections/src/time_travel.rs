@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use cqrs_es::Aggregate;
 use domain::Order;
 use event_store::{StoredEvent, read_stream};
+use read_models::{Change, Item};
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgExecutor;
 
@@ -97,7 +98,8 @@ impl History {
     /// The order as it was at a moment; at an instant that is still to come, as it is now.
     pub fn at(&self, moment: Moment) -> Result<OrderThen, TimeTravelError> {
         let until = self.until(moment)?;
-        let items = orders::fold_alone(until)?;
+        let mut items: Vec<Item> = orders::PROJECTION.fold_alone(until)?.map_or_else(Vec::new, Change::into_items);
+        items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         let view = OrderView::of(&items)?;
         match (view, until.last()) {
             (Some(view), Some(last)) => {

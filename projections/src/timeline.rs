@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
 use domain::{Order, OrderEvent, Verb};
 use event_store::StoredEvent;
 use problem::Problem;
@@ -72,9 +73,13 @@ impl TryFrom<StoredEvent> for Entry {
                 }
                 to_raw_value(&intervened)?
             }
-            Some(Ok(_)) | None => content(&event),
+            // Whoever reads a timeline need not know what an event looked like once.
+            Some(Ok(now)) if now.event_version() != event.event_version => {
+                content(&event.event_type, &to_raw_value(&now)?)
+            }
+            Some(Ok(_)) | None => content(&event.event_type, &event.payload),
             // An event that is not known here is shown as it is stored, but for that.
-            Some(Err(_)) => without_tokens(&content(&event)),
+            Some(Err(_)) => without_tokens(&content(&event.event_type, &event.payload)),
         };
         Ok(Self {
             version: event.version,
@@ -89,9 +94,9 @@ impl TryFrom<StoredEvent> for Entry {
 }
 
 /// What happened, without the name that is shown beside it: the payload is `{"OrderConfirmed": {…}}`.
-fn content(event: &StoredEvent) -> Box<RawValue> {
-    let payload: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(event.payload.get()).ok();
-    payload.and_then(|mut payload| payload.remove(&event.event_type)).unwrap_or_else(|| event.payload.clone())
+fn content(event_type: &str, payload: &RawValue) -> Box<RawValue> {
+    let named: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(payload.get()).ok();
+    named.and_then(|mut named| named.remove(event_type)).unwrap_or_else(|| payload.to_owned())
 }
 
 /// What can't be looked through is not shown.

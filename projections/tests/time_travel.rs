@@ -35,9 +35,9 @@ struct Answer {
 impl Reads {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(database.pool()).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        Self { routes: projections::routes(store.clone()), database, store }
+        Self { routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())), database, store }
     }
 
     /// Puts an event into the log of order `a`, whatever the rules say to it; its position.
@@ -110,7 +110,8 @@ fn story() -> Vec<OrderEvent> {
 async fn every_version_of_an_order_is_shown_as_it_was_shown_then() {
     let reads = Reads::new().await;
     let stop = CancellationToken::new();
-    let running = tokio::spawn(projections::run(reads.store.clone(), stop.clone()));
+    let running =
+        tokio::spawn(projections::run(reads.store.clone(), testkit::read_models(reads.store.pool()), stop.clone()));
     let mut shown = Vec::new();
     for event in story() {
         let position = reads.happens(event).await;

@@ -2,11 +2,15 @@
 
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use embedded::postgres::{Options, Postgres};
+use read_models::ReadModels;
 use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -191,4 +195,9 @@ mod tests {
             });
         }
     }
+}
+
+/// The read models of a database.
+pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
+    Arc::new(read_models::postgres::Postgres::new(pool.clone()))
 }

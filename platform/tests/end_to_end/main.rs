@@ -32,5 +32,7 @@ mod roles_apart;
 mod stopping;
 mod stuck;
 mod support;
+mod tampering;
 mod time_travel;
+mod unknown_event;
 mod verify;

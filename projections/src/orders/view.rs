@@ -81,7 +81,7 @@ impl OrderView {
         Ok(Some(Self {
             order,
             lines: kind(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
-            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
+            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment.brought_up(), placed)).collect(),
             returns,
             refunds: refunds.into_iter().map(|refund| RefundView::of(refund, placed)).collect(),
             added_notes,

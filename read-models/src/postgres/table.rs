@@ -1,0 +1,206 @@
+//! A table of items in Postgres.
+
+mod selection;
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Row};
+
+use self::selection::Selection;
+use super::json_text::JsonText;
+use super::name as table_of;
+use super::tallies::bodies;
+use crate::sound::{distinct, is_sound};
+use crate::{Change, Generation, Item, Key, Page, Query, QueryError, Scanned, StoreError, Table, Tally};
+
+/// The items of one generation, in the table of its name.
+#[derive(Debug)]
+pub(super) struct PostgresTable {
+    pool: PgPool,
+    read_model: String,
+    generation: Generation,
+    name: String,
+    get: String,
+    put: String,
+    put_returning: String,
+    add: String,
+    collection: String,
+    scan: String,
+}
+
+const COLUMNS: &str = "t.pk, t.sk, t.gsi1pk, t.gsi1sk, t.gsi2pk, t.gsi2sk, t.gsi3pk, t.gsi3sk, t.version, t.item";
+
+/// What Postgres says where there is no such table.
+const UNDEFINED_TABLE: &str = "42P01";
+
+impl PostgresTable {
+    /// Names come from the program, never from a client.
+    pub(super) fn new(pool: PgPool, read_model: &str, generation: Generation) -> Self {
+        let name = table_of(read_model, generation);
+        // A rebuilt or redelivered older version is no news.
+        let put = format!(
+            "insert into {name} as t
+             select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                                  $8::text[], $9::bigint[], $10::text[]::json[])
+             on conflict (pk, sk) do update set (gsi1pk, gsi1sk, gsi2pk, gsi2sk, gsi3pk, gsi3sk, version, item) =
+                (excluded.gsi1pk, excluded.gsi1sk, excluded.gsi2pk, excluded.gsi2sk, excluded.gsi3pk,
+                 excluded.gsi3sk, excluded.version, excluded.item)
+             where t.version < excluded.version"
+        );
+        Self {
+            read_model: read_model.to_owned(),
+            generation,
+            put_returning: format!("{put} returning pk, sk"),
+            put,
+            get: format!(
+                "select {COLUMNS} from unnest($1::text[], $2::text[]) as k(pk, sk) join {name} t using (pk, sk)"
+            ),
+            add: format!(
+                "insert into {name} as t (pk, sk, version, item)
+                 select * from unnest($1::text[], $2::text[], $3::bigint[], $4::json[])
+                 on conflict (pk, sk) do update set (version, item) =
+                    (greatest(t.version, excluded.version), add_tallies(t.item, excluded.item))"
+            ),
+            collection: format!("select {COLUMNS} from {name} t where pk = $1 order by sk"),
+            scan: format!("select {COLUMNS} from {name} t where (pk, sk) > ($1, $2) order by pk, sk limit $3"),
+            name,
+            pool,
+        }
+    }
+
+    async fn add(&self, connection: &mut PgConnection, tallies: &[Tally]) -> Result<(), sqlx::Error> {
+        if tallies.is_empty() {
+            return Ok(());
+        }
+        let bodies = bodies(tallies)?;
+        sqlx::query(&self.add)
+            .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
+            .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
+            .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
+            .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        if code.as_deref() != Some(UNDEFINED_TABLE) {
+            return error.into();
+        }
+        StoreError::NoGeneration { read_model: self.read_model.clone(), generation: self.generation }
+    }
+
+    async fn write_all(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
+        // In the order of their keys, so that all writers of a table lock its rows in one order.
+        let mut items: Vec<&Item> = changes.iter().flat_map(Change::items).collect();
+        items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        if changes.iter().all(|change| change.tallies.is_empty()) {
+            put(&self.put, &items).execute(transaction).await?;
+            return Ok(());
+        }
+        // Whose head was there already was counted then.
+        let rows = put(&self.put_returning, &items).fetch_all(&mut *transaction).await?;
+        let news = rows.iter().map(|row| Ok(Key { pk: row.try_get(0)?, sk: row.try_get(1)? }));
+        let news = news.collect::<Result<HashSet<Key>, sqlx::Error>>()?;
+        let counting = changes.iter().filter(|change| news.contains(&change.head.key));
+        let tallies = Tally::summed(counting.flat_map(|change| &change.tallies));
+        self.add(transaction, &tallies).await
+    }
+}
+
+#[async_trait]
+impl Table for PostgresTable {
+    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let keys = distinct(keys);
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (pks, sks): (Vec<&str>, Vec<&str>) = keys.iter().map(|key| (key.pk.as_str(), key.sk.as_str())).unzip();
+        let rows = sqlx::query(&self.get).bind(pks).bind(sks).fetch_all(connection).await;
+        let rows = rows.map_err(|error| self.failed(error))?;
+        items(&rows)
+    }
+
+    async fn write(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            change.items().try_for_each(Item::check)?;
+            change.tallies.iter().try_for_each(|tally| tally.key.check())?;
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.write_all(transaction, changes).await.map_err(|error| self.failed(error))
+    }
+
+    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.get(&mut *self.pool.acquire().await?, keys).await
+    }
+
+    async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+        if !is_sound(pk) {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(&self.collection).bind(pk).fetch_all(&self.pool).await;
+        items(&rows.map_err(|error| self.failed(error))?)
+    }
+
+    async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError> {
+        let after = query.after()?;
+        let selection = Selection::of(&self.name, query, after.as_ref());
+        // One more than asked for tells whether there is a next page.
+        let mut found = sqlx::query(&selection.statement).bind(query.partitions()).bind(i64::from(query.limit) + 1);
+        for value in selection.values {
+            found = found.bind(value);
+        }
+        let rows = found.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
+        Ok(query.page(items(&rows)?))
+    }
+
+    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<Scanned, StoreError> {
+        let (pk, sk) = after.map_or(("", ""), |key| (&key.pk, &key.sk));
+        let rows = sqlx::query(&self.scan).bind(pk).bind(sk).bind(i64::from(limit)).fetch_all(&self.pool).await;
+        let rows = rows.map_err(|error| self.failed(error))?;
+        let items = items(&rows)?;
+        let after = items.last().filter(|_| items.len() == usize::from(limit)).map(|last| last.key.clone());
+        Ok(Scanned { items, after })
+    }
+}
+
+fn put<'q>(statement: &'q str, items: &[&'q Item]) -> sqlx::query::Query<'q, sqlx::Postgres, PgArguments> {
+    let mut query = sqlx::query(statement);
+    query = query.bind(items.iter().map(|item| item.key.pk.as_str()).collect::<Vec<_>>());
+    query = query.bind(items.iter().map(|item| item.key.sk.as_str()).collect::<Vec<_>>());
+    for index in 0..3 {
+        let keys = || items.iter().map(move |item| item.index_keys[index].as_ref());
+        query = query.bind(keys().map(|key| key.map(|key| key.pk.as_str())).collect::<Vec<_>>());
+        query = query.bind(keys().map(|key| key.map(|key| key.sk.as_str())).collect::<Vec<_>>());
+    }
+    query = query.bind(items.iter().map(|item| item.version).collect::<Vec<_>>());
+    // As text: sqlx would have it as jsonb, which does not keep it to the letter.
+    query.bind(items.iter().map(|item| item.body.get()).collect::<Vec<_>>())
+}
+
+fn items(rows: &[PgRow]) -> Result<Vec<Item>, StoreError> {
+    rows.iter().map(item).collect::<Result<_, _>>().map_err(StoreError::from)
+}
+
+fn item(row: &PgRow) -> Result<Item, sqlx::Error> {
+    let index_key = |at: usize| -> Result<Option<Key>, sqlx::Error> {
+        let (pk, sk): (Option<String>, Option<String>) = (row.try_get(at)?, row.try_get(at + 1)?);
+        Ok(pk.zip(sk).map(|(pk, sk)| Key { pk, sk }))
+    };
+    Ok(Item {
+        key: Key { pk: row.try_get(0)?, sk: row.try_get(1)? },
+        index_keys: [index_key(2)?, index_key(4)?, index_key(6)?],
+        version: row.try_get(8)?,
+        body: row.try_get::<Json<Box<_>>, _>(9)?.0,
+    })
+}

@@ -1,0 +1,88 @@
+//! What a generation that is being filled still has to add up, kept in Postgres whatever its items are kept in.
+
+use std::collections::BTreeMap;
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+
+use super::json_text::JsonText;
+use crate::{Key, StoreError, Tally};
+
+/// Keeps tallies of a part of the log, with the transaction that notes that it was folded.
+pub async fn keep_tallies(
+    read_model: &str,
+    transaction: &mut PgConnection,
+    tallies: &[Tally],
+) -> Result<(), StoreError> {
+    if tallies.is_empty() {
+        return Ok(());
+    }
+    let bodies = bodies(tallies)?;
+    sqlx::query(
+        "insert into read_model_tallies (read_model, pk, sk, version, add)
+         select $1, * from unnest($2::text[], $3::text[], $4::bigint[], $5::json[])",
+    )
+    .bind(read_model)
+    .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
+    .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
+    .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
+    .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// The numbers of tallies as the items that they are in Postgres.
+pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Result<Vec<String>, sqlx::Error> {
+    let body = |tally: &Tally| serde_json::to_string(&tally.add);
+    let bodies = tallies.into_iter().map(body).collect::<Result<_, _>>();
+    bodies.map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// Everything that was kept, added up.
+pub async fn summed_tallies(read_model: &str, connection: &mut PgConnection) -> Result<Vec<Tally>, StoreError> {
+    let rows = sqlx::query(
+        "select pk, sk, max(version), json_object_agg(name, total) from (
+            select pk, sk, max(version) as version, a.key as name, sum(a.value::bigint)::bigint as total
+              from read_model_tallies, json_each_text(add) as a where read_model = $1 group by pk, sk, a.key) as summed
+          group by pk, sk",
+    )
+    .bind(read_model)
+    .fetch_all(connection)
+    .await?;
+    let tally = |row: &sqlx::postgres::PgRow| {
+        let Json(add) = row.try_get(3)?;
+        Ok(Tally { key: Key { pk: row.try_get(0)?, sk: row.try_get(1)? }, version: row.try_get(2)?, add })
+    };
+    rows.iter().map(tally).collect::<Result<_, sqlx::Error>>().map_err(StoreError::from)
+}
+
+/// Forgets what was kept.
+pub async fn forget_tallies(read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("delete from read_model_tallies where read_model = $1").bind(read_model).execute(connection).await?;
+    Ok(())
+}
+
+impl Tally {
+    /// Added up key by key, in the order of the keys.
+    pub fn summed<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
+        let mut sums: BTreeMap<&Key, Self> = BTreeMap::new();
+        for tally in tallies {
+            match sums.get_mut(&tally.key) {
+                Some(sum) => sum.add(tally),
+                None => {
+                    sums.insert(&tally.key, tally.clone());
+                }
+            }
+        }
+        sums.into_values().collect()
+    }
+
+    /// Adds what another of the same key adds.
+    pub fn add(&mut self, other: &Self) {
+        self.version = self.version.max(other.version);
+        for (name, number) in &other.add {
+            *self.add.entry(name.clone()).or_default() += number;
+        }
+    }
+}
