@@ -12,6 +12,7 @@ mod replay;
 mod runner;
 mod stock;
 mod timeline;
+mod verify;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use projection::{FoldError, ProjectError, Projection};
 pub use replay::{
     Estimate, Phase, Progress, Replay, ReplayError, ReplayRoutes, ReplayState, Replayed, Replays, Wanted,
 };
+pub use verify::{Discrepancy, Verification, Verified};
 
 /// Every projection there is.
 pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];
