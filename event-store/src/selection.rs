@@ -11,6 +11,8 @@ pub struct Selection {
     pub after: i64,
     /// Those up to this position, with it.
     pub up_to: Option<i64>,
+    /// Those of streams behind this one, by its kind and its id.
+    pub after_stream: Option<(String, String)>,
     /// Those of streams of this kind.
     pub stream_type: Option<String>,
     /// Those of streams with this id.
@@ -45,6 +47,9 @@ impl Selection {
         };
         if let Some(position) = self.up_to {
             and(format!("global_position <= {position}"));
+        }
+        if let Some((kind, id)) = &self.after_stream {
+            and(format!("(aggregate_type, aggregate_id) > ({}, {})", literal(kind), literal(id)));
         }
         if let Some(kind) = &self.stream_type {
             and(format!("aggregate_type = {}", literal(kind)));

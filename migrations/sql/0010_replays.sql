@@ -52,9 +52,9 @@ begin
 end
 $$;
 
--- Two objects of whole numbers, added number by number.
+-- Two objects of whole numbers, added number by number; written as the program writes them, so that equal is equal.
 create function add_tallies(one json, other json) returns json language sql immutable as $$
-    select json_object_agg(name, total order by name)
+    select ('{' || string_agg(to_json(name) || ':' || total, ',' order by name collate "C") || '}')::json
       from (select key as name, sum(value::bigint)::bigint as total
               from (select * from json_each_text(one) union all select * from json_each_text(other)) as both_of_them
              group by key) as totals
@@ -69,6 +69,13 @@ create table read_model_tallies (
     add        json   not null              -- what it adds: an object of whole numbers
 );
 create index read_model_tallies_of on read_model_tallies (read_model);
+
+-- The generations that were replaced last, and are kept to go back to.
+create table read_model_previous (
+    read_model text        primary key,
+    position   bigint      not null,               -- everything up to here is in it
+    since      timestamptz not null default now()  -- when it was replaced
+);
 
 -- Replays that are not over, so that they go on after a crash, and the last of those that are.
 create table replays (

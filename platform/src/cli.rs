@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use event_store::Head;
 
 use crate::settings::{Loaded, Role, Settings, Sources};
 use crate::{
-    bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up, verify,
+    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, telemetry, up,
+    verify,
 };
 
 /// An event-sourced order platform.
@@ -37,8 +39,14 @@ enum Command {
     Migrate(Migrate),
     /// Post the demo order and show its journey until the mail is there
     Demo(Demo),
-    /// Rebuild a read model from the events
-    Replay(Replay),
+    /// Show an order as it is or was, and what changed in it
+    #[command(subcommand)]
+    Order(order::Order),
+    /// Write the log to a file, and such a file into an empty store
+    #[command(subcommand)]
+    Events(events::Events),
+    /// Rebuild read models from the events, beside the live ones, and go back to the ones before
+    Replay(replay::Args),
     /// Show how far subscriptions are and what they have parked, and repair it
     #[command(subcommand)]
     Subscriptions(Subscriptions),
@@ -48,7 +56,7 @@ enum Command {
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
     Saga(saga::Saga),
-    /// Check that events, stock, money, sagas and mails agree; exit code 1 if they do not
+    /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(Verify),
     /// Measure how fast the platform is, side by side with others
     #[command(subcommand)]
@@ -139,17 +147,15 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// See `ordo replay --help`.
-#[derive(Debug, Clone, Args)]
-pub struct Replay {
-    /// Which read model
-    #[arg(long, value_name = "NAME")]
-    pub projection: String,
-}
-
 /// See `ordo verify --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
+    /// Check the log against this, which an earlier `ordo verify` printed: whatever was changed up to there is found
+    #[arg(long, value_name = "POSITION:HASH")]
+    pub head: Option<Head>,
+    /// First seal what is not sealed yet, so that a later change to it can be told by its position
+    #[arg(long)]
+    pub seal: bool,
     /// Say it as one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -244,7 +250,9 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,
-        Command::Replay(args) => replay::run(&load(sources(file))?.settings, &args).await?,
+        Command::Order(args) => order::run(&load(sources(file))?.settings, &args).await?,
+        Command::Events(args) => events::run(&load(sources(file))?.settings, &args).await?,
+        Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
         Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,
@@ -335,7 +343,14 @@ mod tests {
 
     #[test]
     fn wrong_usage_has_an_exit_code_of_its_own() {
-        for line in ["ordo", "ordo fly", "ordo up --listen nowhere", "ordo replay", "ordo demo --timeout soon"] {
+        for line in [
+            "ordo",
+            "ordo fly",
+            "ordo up --listen nowhere",
+            "ordo replay",
+            "ordo demo --timeout soon",
+            "ordo verify --head 7:abc",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
         assert_eq!(parse("ordo up --help").unwrap_err().exit_code(), 0);

@@ -1,37 +1,132 @@
-//! `ordo replay`: a read model rebuilt from the events.
+//! `ordo replay`: read models rebuilt from the events, compared, taken back.
 
+mod args;
+mod words;
+
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use projections::Progress;
+use projections::{Phase, Progress, REGISTRY, ReplayError, Replays, Wanted};
+use serde_json::json;
 
+pub use self::args::Args;
 use crate::settings::Settings;
-use crate::{cli, connections, migrate, output};
+use crate::{connections, migrate, output, shutdown};
 
-/// Rebuilds one projection, with a bar on a terminal and a line every few seconds elsewhere.
-pub async fn run(settings: &Settings, args: &cli::Replay) -> anyhow::Result<()> {
+/// How often a line says how far it is, where there is no terminal to draw on.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Does what the arguments say, with a bar on a terminal and a line every few seconds elsewhere.
+pub async fn run(settings: &Settings, args: Args) -> anyhow::Result<ExitCode> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    let started = Instant::now();
-    let bar = ProgressBar::no_length()
-        .with_style(ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left")?);
-    let mut next_line = started + LINE_EVERY;
+    let replays = Replays::new(pool.clone(), connections::read_models(&pool));
+    let projections = match args.all {
+        true => REGISTRY.iter().map(|projection| projection.name.to_owned()).collect(),
+        false => args.projections.clone(),
+    };
+    if args.dry_run {
+        return dry_run(&replays, &projections, args.json).await;
+    }
+    if args.cancel {
+        return cancel(&replays, &projections, args.all, args.json).await;
+    }
+    if args.rollback {
+        return roll_back(&replays, &projections, args.json).await;
+    }
+    rebuild(&replays, Wanted { projections, compare: args.compare }, args.json).await
+}
+
+async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Result<ExitCode> {
+    let replay = replays.open(&wanted).await?;
+    let state = replay.state().clone();
+    if !as_json && state.events > 0 {
+        output::line(&format!("going on after {} of {} events", state.events, state.total))?;
+    }
+    // The bar is for people; what a program reads is lines.
+    let bar = if as_json { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let template = "{msg:11} {bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
+    let bar = bar.with_style(ProgressStyle::with_template(template)?);
+    bar.set_position(state.events);
+    bar.reset_eta();
+    let began = Instant::now();
+    let mut next_line = began + LINE_EVERY;
+    let mut lately = (began, state.events);
     let report = |progress: Progress| {
+        bar.set_message(words::phase(progress.phase));
         bar.set_length(progress.total.max(progress.events));
         bar.set_position(progress.events);
         if bar.is_hidden() && Instant::now() >= next_line {
             next_line = Instant::now() + LINE_EVERY;
-            let _ = output::line(&format!("{} of {} events", progress.events, progress.total));
+            let rate = words::rate(progress.events.saturating_sub(lately.1), lately.0.elapsed());
+            lately = (Instant::now(), progress.events);
+            let line = if as_json {
+                words::progress_json(progress, rate).to_string()
+            } else {
+                words::progress(progress, rate)
+            };
+            // A reader that has gone does not end the work.
+            let _ = output::line(&line);
         }
     };
-    let replayed = projections::replay(&pool, &*connections::read_models(&pool), &args.projection, report).await?;
+    let stop = shutdown::on_signal()?;
+    let ended = replay.run(&stop, report).await;
     bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
-    output::line(&format!(
-        "{} is rebuilt from {} events, up to position {}, in {seconds:.1} s",
-        args.projection, replayed.events, replayed.position
-    ))?;
-    Ok(())
+    let replayed = ended?;
+    if as_json {
+        output::line(&words::replayed_json(&state, &replayed, began.elapsed()).to_string())?;
+    } else {
+        for line in words::replayed(&wanted.projections, &state, &replayed, began.elapsed()) {
+            output::line(&line)?;
+        }
+    }
+    Ok(if replayed.swapped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-const LINE_EVERY: Duration = Duration::from_secs(5);
+async fn dry_run(replays: &Replays, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
+    let estimate = replays.estimate(projections).await?;
+    if as_json {
+        output::line(&words::estimate_json(&estimate).to_string())?;
+    } else {
+        for line in words::estimate(&estimate) {
+            output::line(&line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn cancel(replays: &Replays, projections: &[String], all: bool, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut cancelled = Vec::new();
+    for projection in projections {
+        match replays.cancel(projection).await {
+            Ok(()) => cancelled.push(projection),
+            // One replay may be of several.
+            Err(ReplayError::NothingToCancel(_)) if all || !cancelled.is_empty() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if cancelled.is_empty() {
+        return Err(ReplayError::NothingToCancel("any projection".to_owned()).into());
+    }
+    let text = "the replay is cancelled; nothing is left of it, and the live read models are as they were";
+    output::line(&if as_json { json!({ "cancelled": cancelled }).to_string() } else { text.to_owned() })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn roll_back(replays: &Replays, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
+    for projection in projections {
+        let position = replays.roll_back(projection).await?;
+        output::line(&if as_json {
+            json!({ "rolledBack": projection, "position": position }).to_string()
+        } else {
+            format!("{projection} is the one before again, up to position {position}; the other one is kept instead")
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What it is doing has a length that is known.
+fn is_counted(phase: Phase) -> bool {
+    matches!(phase, Phase::Folding | Phase::CatchingUp)
+}

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use axum::Router;
 use domain::stock::Stock;
-use event_store::{AppendSettings, EventStore, SingleWriter, StoreSettings, SubscriptionSettings};
+use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
+use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -69,11 +70,16 @@ pub async fn start(
         match role {
             Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
             Role::Projections => {
+                let read_models = &connections.read_models;
+                let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
+                let replays = ReplayRoutes::new(replays, stop.clone());
                 routes = routes
-                    .merge(projections::routes(store.clone(), &*connections.read_models))
-                    .merge(sagas::routes(store.clone()));
-                running
-                    .spawn("projections", projections::run(store.clone(), Arc::clone(&connections.read_models), stop));
+                    .merge(projections::routes(store.clone(), &**read_models))
+                    .merge(sagas::routes(store.clone()))
+                    .merge(projections::live_routes(store.clone(), LiveSettings::default(), stop.clone()))
+                    .merge(replays.routes());
+                running.spawn("replays", replays.stopped());
+                running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             Role::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
@@ -89,6 +95,10 @@ pub async fn start(
                 });
             }
         }
+    }
+    if let Some(sealing) = sealing(settings) {
+        let (pool, stop) = (connections.database.clone(), running.stop.clone());
+        running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
     }
     let routes = Router::new()
         .nest("/v1", routes.clone())
@@ -106,6 +116,11 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         append: AppendSettings { queue: settings.append_queue },
         subscriptions: SubscriptionSettings { lease: settings.lease },
     }
+}
+
+/// How the log is sealed, if it is.
+fn sealing(settings: &Settings) -> Option<SealSettings> {
+    (settings.sealing_percent > 0).then_some(SealSettings { percent: settings.sealing_percent })
 }
 
 /// The tasks of the roles. When one ends, all do.
@@ -161,7 +176,8 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
         Role::Sagas => 9,
         Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
-    let needed: u32 = STORE + roles.iter().map(needs).sum::<u32>();
+    let sealing = u32::from(sealing(settings).is_some());
+    let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();
     let given = settings.database_connections;
     if given < needed {
         bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");

@@ -46,6 +46,8 @@ pub struct Settings {
     pub mail_default_recipient: String,
     /// How many commands may wait for the event store before it answers 503.
     pub append_queue: usize,
+    /// How much of its time sealing the log may take, in percent; 0: it is not sealed.
+    pub sealing_percent: u32,
     /// For how long a copy's share of the events stays its own when it gives no sign of life.
     pub lease: Duration,
     /// How long units stay set aside for an order that is not confirmed.
@@ -161,6 +163,12 @@ fn read(table: &mut Reading) -> Settings {
             AppendSettings::default().queue,
             &whole(1..=1_000_000),
             "Commands that may wait for the event store; more are answered 503",
+        ),
+        sealing_percent: table.value(
+            "ORDO_SEALING_PERCENT",
+            5,
+            &whole(0..=100),
+            "How much of its time the one process that seals the log may spend on it, in percent; 0: this process never does",
         ),
         lease: table.value(
             "ORDO_LEASE",

@@ -1,9 +1,11 @@
-//! `ordo verify`: whether events, stock, money, sagas and mails agree with each other, over the whole database.
+//! `ordo verify`: whether the log is what it was, and events, stock, money, sagas and mails agree with each other, over the whole
+//! database.
 //!
-//! It only reads, all of it as of one moment, so it can run beside a platform at work. Streams are read one after the other, each
+//! It only reads, unless it is to seal, and all of it as of one moment, so it can run beside a platform at work. Streams are read one after the other, each
 //! folded, checked and forgotten; what is kept until the end is who has how many of which SKU set aside or sent to them. What
 //! is still under way is not held against anybody: the provider may know of a payment a moment before the order does.
 //!
+//! - `chain`: no event was changed since it was sealed, or since a head was written down.
 //! - `streams`: every event in order, every stream without gaps; hands on what they fold to.
 //! - `order`: an order by itself: quantities, amounts, what it may be told.
 //! - `units`: what SKUs hold for orders, and what orders say they hold.
@@ -12,6 +14,7 @@
 //! - `mails`: each customer was told once, and only what is so.
 
 mod books;
+mod chain;
 mod findings;
 mod mails;
 mod order;
@@ -23,6 +26,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use domain::{Currency, Money};
+use event_store::{Checked, Head, seal_all};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
@@ -39,11 +43,14 @@ const SHOWN: usize = 100;
 pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<ExitCode> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    let (totals, findings) = verify(&pool).await.context("the database could not be checked")?;
+    if args.seal {
+        seal_all(&mut *pool.acquire().await?).await.context("the log could not be sealed")?;
+    }
+    let (totals, log, findings) = verify(&pool, args.head).await.context("the database could not be checked")?;
     if args.json {
-        output::line(&as_json(&totals, &findings).to_string())?;
+        output::line(&as_json(&totals, &log, &findings).to_string())?;
     } else {
-        for line in as_text(&totals, &findings) {
+        for line in as_text(&totals, &log, &findings) {
             output::line(&line)?;
         }
     }
@@ -52,17 +59,18 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
 
 /// What is wrong with a database, in words: the first findings. For whoever has just put load on it.
 pub(crate) async fn findings(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
-    let (_, findings) = verify(pool).await?;
+    let (_, _, findings) = verify(pool, None).await?;
     Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
 }
 
-async fn verify(pool: &PgPool) -> Result<(Totals, Findings), sqlx::Error> {
+async fn verify(pool: &PgPool, head: Option<Head>) -> Result<(Totals, Checked, Findings), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let mut findings = Findings::new(SHOWN);
+    let log = chain::check(&mut transaction, head, &mut findings).await?;
     let totals = check(&mut transaction, &mut findings).await?;
     transaction.rollback().await?;
-    Ok((totals, findings))
+    Ok((totals, log, findings))
 }
 
 async fn check(connection: &mut PgConnection, findings: &mut Findings) -> Result<Totals, sqlx::Error> {
@@ -73,7 +81,7 @@ async fn check(connection: &mut PgConnection, findings: &mut Findings) -> Result
     Ok(totals)
 }
 
-fn as_text(totals: &Totals, findings: &Findings) -> Vec<String> {
+fn as_text(totals: &Totals, log: &Checked, findings: &Findings) -> Vec<String> {
     let Totals { events, orders, skus, position, sagas, money, .. } = totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
@@ -86,6 +94,7 @@ fn as_text(totals: &Totals, findings: &Findings) -> Vec<String> {
             sagas.in_flight
         ),
     ];
+    lines.splice(1..1, chain::as_text(log));
     let stuck = sagas.reasons.iter().map(|((step, why), orders)| format!("  stuck: {orders} × {step}: {why}"));
     lines.extend(stuck);
     lines.extend(money.iter().map(|(code, (currency, sums))| {
@@ -104,7 +113,7 @@ fn as_text(totals: &Totals, findings: &Findings) -> Vec<String> {
     lines
 }
 
-fn as_json(totals: &Totals, findings: &Findings) -> serde_json::Value {
+fn as_json(totals: &Totals, log: &Checked, findings: &Findings) -> serde_json::Value {
     let Totals { events, orders, skus, position, sagas, money, .. } = totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, Sums))| {
@@ -117,6 +126,7 @@ fn as_json(totals: &Totals, findings: &Findings) -> serde_json::Value {
         "orders": orders,
         "skus": skus,
         "position": position,
+        "log": chain::as_json(log),
         "sagas": {
             "completed": sagas.completed,
             "compensated": sagas.compensated,

@@ -1,13 +1,15 @@
 //! What a projection is: a pure fold of events into items.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use axum::Router;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::Order;
 use domain::stock::Stock;
-use event_store::{DecodeError, StoredEvent, SubscriberError};
+use event_store::{DecodeError, EventRef, StoredEvent, SubscriberError};
+use event_versions::Versioned;
 use read_models::{Change, Item, Key, StoreError, Table};
 use sqlx::PgConnection;
 
@@ -101,6 +103,12 @@ impl Projection {
     }
 }
 
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Projection").field(&self.name).finish()
+    }
+}
+
 impl Follows {
     /// The kind of their streams.
     pub(crate) fn stream_type(&self) -> &'static str {
@@ -111,7 +119,7 @@ impl Follows {
     }
 }
 
-impl<A: Aggregate> Fold<A> {
+impl<A: Versioned> Fold<A> {
     async fn over(
         &self,
         table: &dyn Table,
@@ -125,7 +133,7 @@ impl<A: Aggregate> Fold<A> {
             if place == streams.len() {
                 streams.push(Stream { head: (self.head)(&event.stream_id), needed: Vec::new(), facts: Vec::new() });
             }
-            let (fact, stream) = (Fact::of(event)?, &mut streams[place]);
+            let (fact, stream) = (Fact::of(&event.borrowed())?, &mut streams[place]);
             stream.needed.extend((self.needs)(&fact));
             stream.facts.push(fact);
         }
@@ -171,10 +179,10 @@ impl<A: Aggregate> Stream<A> {
     }
 }
 
-impl<A: Aggregate> Fact<A> {
-    fn of(event: &StoredEvent) -> Result<Self, DecodeError> {
+impl<A: Versioned> Fact<A> {
+    pub(crate) fn of(event: &EventRef<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
-            stream_id: event.stream_id.clone(),
+            stream_id: event.stream_id.to_owned(),
             version: event.version,
             position: event.position,
             recorded_at: event.recorded_at,
@@ -184,8 +192,8 @@ impl<A: Aggregate> Fact<A> {
 }
 
 /// The events of a stream of the aggregate, decoded.
-pub(crate) fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
-    events.iter().map(Fact::of).collect()
+pub(crate) fn facts<A: Versioned>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
+    events.iter().map(|event| Fact::of(&event.borrowed())).collect()
 }
 
 /// Why a batch could not be projected.
@@ -211,6 +219,7 @@ impl From<ProjectError> for SubscriberError {
                 Self::poison(error)
             }
             ProjectError::Store(StoreError::Database(error)) | ProjectError::Database(error) => error.into(),
+            ProjectError::Store(error @ StoreError::Refused { .. }) => Self::poison(error),
             ProjectError::Store(
                 error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)),
             ) => Self::unavailable(error),

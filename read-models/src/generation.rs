@@ -45,6 +45,13 @@ pub trait ReadModels: fmt::Debug + Send + Sync {
     /// Begins an empty next generation, to be written in bulk first: what was left of another is dropped.
     async fn begin(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError>;
 
+    /// Begins one that goes again with the transaction, to try out how long it takes; `None`: none can be kept so.
+    async fn rehearse(
+        &self,
+        read_model: &str,
+        transaction: &mut PgConnection,
+    ) -> Result<Option<Box<dyn Bulk>>, StoreError>;
+
     /// Goes on with the next generation that was begun.
     async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError>;
 

@@ -1,6 +1,7 @@
 //! Read models in Postgres: a table each, and its generations beside it, which change places by their names.
 
 mod bulk;
+mod json_text;
 mod table;
 mod tallies;
 
@@ -62,6 +63,14 @@ impl ReadModels for Postgres {
         let next = name(read_model, Generation::Next);
         sqlx::query("select create_read_model_items($1)").bind(&next).execute(connection).await?;
         Ok(Box::new(CopyIn::new(read_model, next)))
+    }
+
+    async fn rehearse(
+        &self,
+        read_model: &str,
+        transaction: &mut PgConnection,
+    ) -> Result<Option<Box<dyn Bulk>>, StoreError> {
+        Ok(Some(self.begin(read_model, transaction).await?))
     }
 
     async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 
 use super::row::{self, HEADER, MalformedRow, TRAILER};
 use crate::event::{COLUMNS, EventRef};
@@ -32,13 +33,11 @@ pub struct CopiedEvent(Bytes);
 /// Reads events in bulk, all as of now.
 ///
 /// Best in a transaction: what is set for the statement then ends with it.
-pub async fn copy_out<'c>(
+pub fn copy_out<'c>(
     connection: &'c mut PgConnection,
     selection: &Selection,
     order: CopyOrder,
-) -> Result<EventsOut<'c>, sqlx::Error> {
-    // Both orders are those of an index. A planner that does not know yet how the rows lie would rather sort the whole log.
-    sqlx::raw_sql("set local enable_sort = off; set local jit = off").execute(&mut *connection).await?;
+) -> BoxFuture<'c, Result<EventsOut<'c>, sqlx::Error>> {
     let order = match order {
         CopyOrder::ByPosition => "global_position",
         CopyOrder::ByStream => "aggregate_type, aggregate_id, sequence",
@@ -47,7 +46,12 @@ pub async fn copy_out<'c>(
     let copy = format!(
         "copy (select {COLUMNS} from events where {condition} order by {order}) to stdout with (format binary)"
     );
-    Ok(EventsOut { rows: connection.copy_out_raw(&copy).await?, begun: false })
+    // Boxed: only so can a task of its own wait for it, as far as the compiler can tell.
+    Box::pin(async move {
+        // Both orders are those of an index. A planner that does not know yet how the rows lie would rather sort the whole log.
+        connection.execute("set local enable_sort = off; set local jit = off").await?;
+        Ok(EventsOut { rows: connection.copy_out_raw(&copy).await?, begun: false })
+    })
 }
 
 impl EventsOut<'_> {
@@ -72,6 +76,11 @@ impl EventsOut<'_> {
 }
 
 impl CopiedEvent {
+    /// The row as it came: the number of its columns, then each behind its length.
+    pub(crate) fn row(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The event. This looks for where its fields begin, and no further.
     pub fn read(&self) -> Result<EventRef<'_>, MalformedRow> {
         row::read(&self.0)

@@ -21,6 +21,11 @@ impl Takeover {
         Ok(Self(leases))
     }
 
+    /// Everything up to here was done when the partitions were taken.
+    pub fn position(&self) -> i64 {
+        self.0.held.iter().map(|held| held.position).min().unwrap_or(0)
+    }
+
     /// Does something while the lease is renewed; `None`: it was lost in the meantime.
     pub async fn hold<T>(&mut self, pool: &PgPool, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {

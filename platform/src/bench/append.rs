@@ -58,12 +58,12 @@ struct Row {
 /// Processor times are microseconds for each event.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Run {
-    events_per_second: f64,
-    latencies: Latencies,
-    errors: u64,
-    client_micros: Option<f64>,
-    database_micros: Option<f64>,
+pub(super) struct Run {
+    pub(super) events_per_second: f64,
+    pub(super) latencies: Latencies,
+    pub(super) errors: u64,
+    pub(super) client_micros: Option<f64>,
+    pub(super) database_micros: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,7 +76,7 @@ struct Ratio {
 
 /// Who appends.
 #[derive(Clone)]
-enum Appender {
+pub(super) enum Appender {
     Ours(EventStore),
     Stock(Arc<Stock>),
 }
@@ -169,7 +169,12 @@ fn say(args: &Append, figures: &Figures) -> anyhow::Result<()> {
 }
 
 /// A closed loop: each task appends its next event after the answer.
-async fn measure(args: &Append, appender: &Appender, tasks: usize, order: &OrderCreated) -> anyhow::Result<Run> {
+pub(super) async fn measure(
+    args: &Append,
+    appender: &Appender,
+    tasks: usize,
+    order: &OrderCreated,
+) -> anyhow::Result<Run> {
     let us = std::process::id();
     let from = Instant::now() + args.measuring.warm_up;
     let until = from + args.duration;

@@ -30,6 +30,11 @@ impl Findings {
         }
     }
 
+    /// There are so many more, of which nothing else is known.
+    pub(super) fn add_unseen(&mut self, more: u64) {
+        self.count += usize::try_from(more).unwrap_or(usize::MAX);
+    }
+
     pub(super) fn count(&self) -> usize {
         self.count
     }

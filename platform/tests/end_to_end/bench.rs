@@ -69,6 +69,19 @@ async fn the_event_store_is_measured_without_http() {
 }
 
 #[tokio::test]
+async fn what_sealing_costs_is_measured_in_turns() {
+    let line = ["bench", "sealing", "--duration", "1.5", "--warm-up", "0", "--runs", "2", "--tasks", "4", "--json"];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let [without, with] = figures["rows"].as_array().unwrap().as_slice() else { panic!("{figures}") };
+    assert_eq!((&without["sealed"], &with["sealed"]), (&false.into(), &true.into()));
+    assert_eq!(without["sealedPerSecond"]["max"], 0.0, "{figures}");
+    assert!(with["sealedPerSecond"]["min"].as_f64().unwrap() > 0.0, "{figures}");
+    assert!(figures["costs"][0]["ofMedians"].as_f64().unwrap() > 0.0, "{figures}");
+}
+
+#[tokio::test]
 async fn a_flash_sale_sells_what_there_is_and_no_more() {
     let line =
         ["bench", "flash-sale", "--orders", "60", "--units", "10", "--connections", "8", "--runs", "2", "--json"];
@@ -82,6 +95,31 @@ async fn a_flash_sale_sells_what_there_is_and_no_more() {
         }
     }
     assert_eq!(figures["runs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn every_order_that_is_there_can_be_read_and_pages_have_an_end() {
+    let line = [
+        "bench",
+        "reads",
+        "--orders",
+        "170",
+        "--connections",
+        "4",
+        "--duration",
+        "0.5",
+        "--warm-up",
+        "0",
+        "--runs",
+        "1",
+        "--json",
+    ];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let measured = &figures["runs"][0];
+    assert_eq!((&figures["page"], &measured["errors"]), (&3.into(), &0.into()), "{figures}");
+    assert!(measured["readsPerSecond"].as_f64().unwrap() > 0.0, "{figures}");
 }
 
 #[tokio::test]

@@ -30,4 +30,6 @@ mod roles_apart;
 mod stopping;
 mod stuck;
 mod support;
+mod tampering;
+mod unknown_event;
 mod verify;

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::tallies::{forget_tallies, keep_tallies, summed_tallies};
+use super::json_text::JsonText;
+use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
 use crate::{Bulk, Item, StoreError, Tally};
 
 /// A table that is being filled.
@@ -61,7 +62,7 @@ impl Bulk for CopyIn {
     async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let tallies = summed_tallies(&self.read_model, connection).await?;
         let mut transaction = sqlx::Connection::begin(connection).await?;
-        let bodies: Vec<_> = tallies.iter().map(|tally| sqlx::types::Json(&tally.add)).collect();
+        let bodies = bodies(&tallies)?;
         sqlx::query(&format!(
             "insert into {} (pk, sk, version, item) select * from unnest($1::text[], $2::text[], $3::bigint[], $4::json[])",
             self.table
@@ -69,7 +70,7 @@ impl Bulk for CopyIn {
         .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
         .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
         .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-        .bind(bodies)
+        .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
         .execute(&mut *transaction)
         .await?;
         forget_tallies(&self.read_model, &mut transaction).await?;

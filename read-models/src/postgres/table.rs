@@ -11,7 +11,9 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
 use self::selection::Selection;
+use super::json_text::JsonText;
 use super::name as table_of;
+use super::tallies::bodies;
 use crate::sound::{distinct, is_sound};
 use crate::{Change, Generation, Item, Key, Page, Query, QueryError, Scanned, StoreError, Table, Tally};
 
@@ -74,12 +76,12 @@ impl PostgresTable {
         if tallies.is_empty() {
             return Ok(());
         }
-        let bodies: Vec<Json<_>> = tallies.iter().map(|tally| Json(&tally.add)).collect();
+        let bodies = bodies(tallies)?;
         sqlx::query(&self.add)
             .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
             .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
             .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-            .bind(bodies)
+            .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
             .execute(connection)
             .await?;
         Ok(())

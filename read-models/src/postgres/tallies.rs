@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
+use super::json_text::JsonText;
 use crate::{Key, StoreError, Tally};
 
 /// Keeps tallies of a part of the log, with the transaction that notes that it was folded.
@@ -16,6 +17,7 @@ pub async fn keep_tallies(
     if tallies.is_empty() {
         return Ok(());
     }
+    let bodies = bodies(tallies)?;
     sqlx::query(
         "insert into read_model_tallies (read_model, pk, sk, version, add)
          select $1, * from unnest($2::text[], $3::text[], $4::bigint[], $5::json[])",
@@ -24,10 +26,17 @@ pub async fn keep_tallies(
     .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
     .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
     .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-    .bind(tallies.iter().map(|tally| Json(&tally.add)).collect::<Vec<_>>())
+    .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+/// The numbers of tallies as the items that they are in Postgres.
+pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Result<Vec<String>, sqlx::Error> {
+    let body = |tally: &Tally| serde_json::to_string(&tally.add);
+    let bodies = tallies.into_iter().map(body).collect::<Result<_, _>>();
+    bodies.map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Everything that was kept, added up.

@@ -1,0 +1,93 @@
+//! Following the log from where the replay began, and looking at what came of it.
+
+use event_store::{StoredEvent, checkpoints, read_after};
+use read_models::{Comparison, Generation, compare};
+use serde_json::json;
+use sqlx::Connection;
+
+use super::{Progress, Replay, ReplayError};
+
+/// The most events folded at once.
+const BATCH: i64 = 2_000;
+/// Fewer than these, and the rest is done when the places are changed.
+const ALMOST: usize = 200;
+/// How many differences of each kind are kept.
+const EXAMPLES: usize = 5;
+
+impl Replay {
+    /// Folds what came since, until little is missing.
+    pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
+        loop {
+            let began = std::time::Instant::now();
+            let mut transaction = self.session.begin().await?;
+            let events = read_after(&mut transaction, self.state.position, BATCH).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            for projection in
+                self.projections.iter().filter(|it| !self.state.swapped.iter().any(|name| name == it.name))
+            {
+                let next = self.replays.read_models.table(projection.name, Generation::Next);
+                let changes = projection.fold_over(&*next, &mut transaction, &events).await?;
+                next.write(&mut transaction, &changes).await?;
+            }
+            let note = "update replays set events = events + $2, position = $3, updated_at = now(),
+                               working = working + make_interval(secs => $4)
+                         where id = $1 returning cancelling";
+            let cancelling: Option<bool> = sqlx::query_scalar(note)
+                .bind(self.state.id)
+                .bind(followed(&self.projections, &events))
+                .bind(last.position)
+                .bind(began.elapsed().as_secs_f64())
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if cancelling != Some(false) {
+                return Err(ReplayError::Cancelled);
+            }
+            transaction.commit().await?;
+            self.state.position = last.position;
+            self.state.events += u64::try_from(followed(&self.projections, &events)).unwrap_or(0);
+            report(self.progress());
+            if events.len() < ALMOST {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks for differences between what is live and what is to take its place.
+    pub(super) async fn compare(&mut self) -> Result<Vec<(String, Comparison)>, ReplayError> {
+        let live = checkpoints(&self.replays.pool).await?;
+        let mut comparisons = Vec::new();
+        for projection in self.to_do() {
+            let name = projection.name;
+            let up_to = self.state.position.min(live.get(name).copied().unwrap_or(0));
+            let table = |generation| self.replays.read_models.table(name, generation);
+            let found = compare(&*table(Generation::Live), &*table(Generation::Next), up_to, EXAMPLES).await?;
+            comparisons.push((name.to_owned(), found));
+        }
+        let all: serde_json::Map<_, _> = comparisons.iter().map(|(name, it)| (name.clone(), as_json(it))).collect();
+        let note = sqlx::query("update replays set comparison = $2, updated_at = now() where id = $1");
+        note.bind(self.state.id).bind(serde_json::Value::Object(all)).execute(&mut self.session).await?;
+        Ok(comparisons)
+    }
+}
+
+/// How many of the events concern these projections.
+fn followed(projections: &[&'static crate::Projection], events: &[StoredEvent]) -> i64 {
+    let kinds = super::begin::kinds(projections);
+    let concerned = events.iter().filter(|event| kinds.iter().any(|kind| *kind == event.stream_type)).count();
+    i64::try_from(concerned).unwrap_or(i64::MAX)
+}
+
+/// A comparison as it is written down and shown.
+fn as_json(comparison: &Comparison) -> serde_json::Value {
+    let Comparison { alike, only_in_old, only_in_new, different, on_the_move, examples } = comparison;
+    let example =
+        |it: &read_models::Difference| json!({ "pk": it.key.pk, "sk": it.key.sk, "old": it.old, "new": it.new });
+    json!({
+        "alike": alike,
+        "onlyInOld": only_in_old,
+        "onlyInNew": only_in_new,
+        "different": different,
+        "onTheMove": on_the_move,
+        "examples": examples.iter().map(example).collect::<Vec<_>>(),
+    })
+}

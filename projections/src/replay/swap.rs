@@ -1,0 +1,87 @@
+//! Changing places: each read model in one transaction, while its copies stand still.
+
+use event_store::{SubscriptionSettings, Takeover, read_after};
+use read_models::Generation;
+use sqlx::{Connection, PgConnection};
+
+use super::record::Phase;
+use super::{Replay, ReplayError, Replays};
+use crate::projection::Projection;
+
+const BATCH: i64 = 2_000;
+
+impl Replay {
+    /// Every next generation takes its live one's place.
+    pub(super) async fn change_places(&mut self) -> Result<(), ReplayError> {
+        for projection in self.to_do() {
+            let name = projection.name;
+            let takeover = Takeover::begin(&mut self.session, name, SubscriptionSettings::default()).await?;
+            let (replays, session, from) = (&self.replays, &mut self.session, self.state.position);
+            let id = self.state.id;
+            let end = replays
+                .swap(takeover, projection, Generation::Next, from, session, async |transaction: &mut PgConnection| {
+                    replays.read_models.advance(name, transaction).await?;
+                    let note = "update replays set swapped = swapped || $2, updated_at = now() where id = $1";
+                    sqlx::query(note).bind(id).bind(name).execute(transaction).await?;
+                    Ok(())
+                })
+                .await?;
+            self.state.swapped.push(name.to_owned());
+            if self.to_do().is_empty() {
+                self.state.position = end;
+            }
+        }
+        let over = "update replays set phase = 'done', position = $2, error = null, updated_at = now() where id = $1";
+        sqlx::query(over).bind(self.state.id).bind(self.state.position).execute(&mut self.session).await?;
+        self.state.phase = Phase::Done;
+        Ok(())
+    }
+}
+
+impl Replays {
+    /// Folds what is missing behind `from` into a generation, and has it take the live one's place by `change`, all in one
+    /// transaction, during which no copy writes. Returns up to where it is folded then. What was parked is folded, too.
+    pub(super) async fn swap(
+        &self,
+        mut takeover: Takeover,
+        projection: &'static Projection,
+        generation: Generation,
+        from: i64,
+        session: &mut PgConnection,
+        change: impl AsyncFnOnce(&mut PgConnection) -> Result<(), ReplayError>,
+    ) -> Result<i64, ReplayError> {
+        let name = projection.name;
+        // The live one was folded up to here: what is kept of it is to be gone on with from there.
+        let left_at = takeover.position();
+        let swap = async {
+            let mut transaction = session.begin().await?;
+            let table = self.read_models.table(name, generation);
+            let mut end = from;
+            loop {
+                let events = read_after(&mut transaction, end, BATCH).await?;
+                let Some(last) = events.last() else { break };
+                let changes = projection.fold_over(&*table, &mut transaction, &events).await?;
+                table.write(&mut transaction, &changes).await?;
+                end = last.position;
+            }
+            change(&mut transaction).await?;
+            let keep = "insert into read_model_previous (read_model, position) values ($1, $2)
+                        on conflict (read_model) do update set position = $2, since = now()";
+            sqlx::query(keep).bind(name).bind(left_at).execute(&mut *transaction).await?;
+            Ok::<_, ReplayError>((transaction, end))
+        };
+        let swapped = takeover.hold(&self.pool, swap).await;
+        match swapped.unwrap_or_else(|| Err(ReplayError::Overtaken(name.to_owned()))) {
+            Ok((mut transaction, end)) => {
+                takeover.finish(&mut transaction, end).await?;
+                transaction.commit().await?;
+                Ok(end)
+            }
+            Err(error) => {
+                // Otherwise its copies go on when the lease has run out.
+                let _ = takeover.give_up(&self.pool).await;
+                Err(error)
+            }
+        }
+    }
+}
