@@ -124,10 +124,10 @@ async fn begin(State(here): Here, posted: Result<Json<Posted>, JsonRejection>) -
     here.running.spawn(async move {
         match replay.run(&stop, |_| ()).await {
             Ok(replayed) => {
-                tracing::info!(replay = %id, events = replayed.events, swapped = replayed.swapped, "replayed")
+                tracing::info!(replay = %id, events = replayed.events, swapped = replayed.swapped, "replayed");
             }
             Err(error @ (ReplayError::Stopped | ReplayError::Cancelled)) => {
-                tracing::info!(replay = %id, %error, "replay")
+                tracing::info!(replay = %id, %error, "replay");
             }
             Err(error) => {
                 tracing::error!(replay = %id, error = &error as &dyn std::error::Error, "the replay failed");
