@@ -5,7 +5,10 @@
 //! Everything else in the platform stores, moves or shows what these say.
 
 mod email;
+mod events;
 mod fields;
+#[cfg(test)]
+mod golden;
 mod ids;
 mod json_text;
 mod money;
@@ -20,10 +23,10 @@ pub use order::{
     CancellationRequested, FulfilmentStatus, LineQuantity, Mail, MailOutcome, MailTemplate, Malformed, NoteAdded,
     NotificationFailed, NotificationSent, OperatorIntervened, Order, OrderAction, OrderCancelled, OrderCommand,
     OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderLine, OrderRejected, OrderShipped, OrderStatus,
-    Payment, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentState,
-    PaymentStatus, PaymentVoided, PlacedOrder, PostedOrder, Refund, RefundDemand, RefundRequested, Refusal, Rejection,
-    RejectionReason, ReservedUnits, Return, ReturnReceived, ReturnRequested, ReturnsStatus, SagaStep, Shipment,
-    ShipmentDemand, Shortage, Stage, StockReleased, StockReservationFailed, StockReserved, StockState, TRANSITIONS,
-    UndoReason, Verb, Violation, allowed_at, decide, evolve, parse_cancellation, parse_note, parse_nothing,
-    parse_refund, parse_return, parse_shipment,
+    Parcel, Payment, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
+    PaymentState, PaymentStatus, PaymentVoided, PlacedOrder, PostedOrder, Refund, RefundDemand, RefundRequested,
+    Refusal, Rejection, RejectionReason, ReservedUnits, Return, ReturnReceived, ReturnRequested, ReturnsStatus,
+    SagaStep, Shipment, ShipmentDemand, Shortage, Stage, StockReleased, StockReservationFailed, StockReserved,
+    StockState, TRANSITIONS, UndoReason, Verb, Violation, allowed_at, decide, evolve, parse_cancellation, parse_note,
+    parse_nothing, parse_refund, parse_return, parse_shipment,
 };

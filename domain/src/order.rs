@@ -16,13 +16,14 @@ mod state;
 mod transitions;
 
 use cqrs_es::event_sink::EventSink;
+use event_versions::{Upcast, Versioned};
 
 pub use asked::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
 pub use decide::{OrderCommand, RefundDemand, Refusal, ShipmentDemand, decide};
 pub use event::{
     CancellationRequested, LineQuantity, MailTemplate, NoteAdded, NotificationFailed, NotificationSent,
     OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderLine,
-    OrderRejected, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
+    OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
     PaymentRefunded, PaymentVoided, RefundRequested, RejectionReason, ReservedUnits, ReturnReceived, ReturnRequested,
     SagaStep, Shortage, StockReleased, StockReservationFailed, StockReserved, Verb,
 };
@@ -52,6 +53,10 @@ impl cqrs_es::Aggregate for Order {
     fn apply(&mut self, event: OrderEvent) {
         evolve(self, event);
     }
+}
+
+impl Versioned for Order {
+    const UPCASTS: &'static [Upcast] = event::UPCASTS;
 }
 
 #[cfg(test)]

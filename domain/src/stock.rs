@@ -8,6 +8,7 @@ mod posted;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
+use event_versions::{Upcast, Versioned};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
@@ -270,6 +271,10 @@ impl cqrs_es::Aggregate for Stock {
     fn apply(&mut self, event: StockEvent) {
         evolve(self, event);
     }
+}
+
+impl Versioned for Stock {
+    const UPCASTS: &'static [Upcast] = event::UPCASTS;
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod borrowed;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
+use event_versions::Versioned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::Row;
@@ -107,7 +108,29 @@ pub struct DecodeError {
     stream_id: String,
     event_type: String,
     event_version: String,
-    source: serde_json::Error,
+    source: event_versions::DecodeError,
+}
+
+impl DecodeError {
+    /// The event's place in the log.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Its stream.
+    pub fn stream_id(&self) -> &str {
+        &self.stream_id
+    }
+
+    /// Its name.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+
+    /// The version of its payload's shape.
+    pub fn event_version(&self) -> &str {
+        &self.event_version
+    }
 }
 
 /// The columns of [`StoredEvent`], in the order [`StoredEvent::from_row`] takes them.
@@ -120,8 +143,9 @@ impl StoredEvent {
         self.stream_type == A::TYPE
     }
 
-    /// The event, decoded. An event that is not known is an error, never skipped.
-    pub fn decode<A: Aggregate>(&self) -> Result<A::Event, DecodeError> {
+    /// The event, decoded; one of an earlier version as what it means today. An event, or a version of one, that is not known is
+    /// an error, never skipped.
+    pub fn decode<A: Versioned>(&self) -> Result<A::Event, DecodeError> {
         self.borrowed().decode::<A>()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cqrs_es::Aggregate;
+use event_versions::Versioned;
 use rand::Rng;
 
 use crate::append::{AppendError, StreamAppend};
@@ -54,7 +54,7 @@ impl EventStore {
     ///
     /// `known` is what the caller takes the stream to be: `Loaded::default()` for one that should be new saves reading
     /// it. Nothing rests on it: the append fails where it is out of date.
-    pub async fn execute<A: Aggregate, R>(
+    pub async fn execute<A: Versioned, R>(
         &self,
         stream_id: &str,
         known: Loaded<A>,
@@ -68,7 +68,7 @@ impl EventStore {
     /// the key comes to [`Executed::Repeated`] if it would append; the key is looked up by the append alone. Where the first
     /// one's events make a second one unchanged or refused, as on a stream that was loaded, it is the caller who has to look
     /// it up: [`EventStore::record_unchanged`] says so. A command that is refused or changes nothing leaves no record.
-    pub async fn execute_once<A: Aggregate, R>(
+    pub async fn execute_once<A: Versioned, R>(
         &self,
         stream_id: &str,
         known: Loaded<A>,

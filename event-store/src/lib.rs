@@ -9,7 +9,7 @@
 //! - [`copy_out`] reads the log in bulk, [`copy_in`] fills an empty one.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
 //! - [`seal_regularly`] notes what the log is by a hash chain over it, and [`check_chain`] finds what was changed since.
-//! - [`lag`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
+//! - [`lag`], [`stops`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
 //!
 //! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
 //! reader that has seen a position has seen all before it.
@@ -40,7 +40,7 @@ pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
-pub use read::{Loaded, ReadError, read_after, read_by_stream};
+pub use read::{Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream};
 pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
 pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
@@ -48,9 +48,12 @@ pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
     holders, lag, parked, request, tail_holder,
 };
+pub use subscription::stops::{Stop, stops};
 pub use subscription::{
     PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, Takeover, TookTooLong, partition_of, within_patience,
 };
+
+pub use wake::News;
 
 /// How a store works.
 #[derive(Debug, Clone, Copy, Default)]

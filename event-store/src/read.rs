@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use cqrs_es::Aggregate;
-use sqlx::PgConnection;
+use event_versions::Versioned;
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::EventStore;
 use crate::event::{COLUMNS, DecodeError, StoredEvent};
+use crate::selection::Selection;
 
 /// A stream, folded.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ impl<A: Default> Default for Loaded<A> {
     }
 }
 
-impl<A: Aggregate> Loaded<A> {
+impl<A: Versioned> Loaded<A> {
     /// A stream from its events, which are all of it, in order.
     pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
         let mut stream = Self::default();
@@ -62,7 +64,7 @@ pub enum ReadError {
 
 impl EventStore {
     /// A stream, folded from all its events.
-    pub async fn load<A: Aggregate>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
+    pub async fn load<A: Versioned>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
         Ok(Loaded::fold(&self.read_stream::<A>(stream_id).await?)?)
     }
 
@@ -86,11 +88,20 @@ impl EventStore {
 
     /// The events of a stream, oldest first.
     pub async fn read_stream<A: Aggregate>(&self, stream_id: &str) -> Result<Vec<StoredEvent>, sqlx::Error> {
-        let query =
-            format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
-        let rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch_all(&self.pool).await?;
-        rows.iter().map(StoredEvent::from_row).collect()
+        read_stream(&self.pool, A::TYPE, stream_id).await
     }
+}
+
+/// The events of a stream, oldest first.
+pub async fn read_stream(
+    executor: impl PgExecutor<'_>,
+    stream_type: &str,
+    stream_id: &str,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let query =
+        format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
+    let rows = sqlx::query(&query).bind(stream_type).bind(stream_id).fetch_all(executor).await?;
+    rows.iter().map(StoredEvent::from_row).collect()
 }
 
 /// The events after a position, in order, at most so many. None: there are none yet.
@@ -102,6 +113,24 @@ pub async fn read_after(
     let query = format!("select {COLUMNS} from events where global_position > $1 order by global_position limit $2");
     let rows = sqlx::query(&query).bind(position).bind(limit).fetch_all(connection).await?;
     rows.iter().map(StoredEvent::from_row).collect()
+}
+
+/// The events of a selection, in the order of the log, at most so many.
+pub async fn read_selected(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let condition = selection.condition();
+    let query = format!("select {COLUMNS} from events where {condition} order by global_position limit $1");
+    // Not kept among the prepared ones: what is asked for is part of it.
+    let rows = sqlx::query(&query).bind(limit).persistent(false).fetch_all(connection).await?;
+    rows.iter().map(StoredEvent::from_row).collect()
+}
+
+/// The position of the last event; 0: there is none.
+pub async fn read_end(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("select coalesce(max(global_position), 0) from events").fetch_one(executor).await
 }
 
 /// The events stream by stream, each oldest first, at most so many. `after` is the last one that was read, as the kind of its

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cqrs_es::Aggregate;
+use event_versions::Versioned;
 use lru::LruCache;
 
 use self::turns::{Everywhere, Here, Turns};
@@ -44,7 +44,7 @@ pub struct Turn<'a, A> {
     _everywhere: Option<Everywhere>,
 }
 
-impl<A: Aggregate + Clone> SingleWriter<A> {
+impl<A: Versioned + Clone> SingleWriter<A> {
     /// Remembers up to `capacity` folded streams, at least one.
     pub fn new(store: EventStore, capacity: usize) -> Self {
         let known = LruCache::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
@@ -96,7 +96,7 @@ impl<A: Aggregate + Clone> SingleWriter<A> {
     }
 }
 
-impl<A: Aggregate + Clone> Turn<'_, A> {
+impl<A: Versioned + Clone> Turn<'_, A> {
     /// A stream of this turn as it is now; one without events: the default, at version 0.
     pub fn stream(&self, id: &str) -> &Loaded<A> {
         self.streams.get(id).map_or(&self.absent, |stream| &**stream)

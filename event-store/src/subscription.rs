@@ -13,6 +13,7 @@ mod parking;
 mod partitions;
 pub(crate) mod progress;
 mod rebuild;
+pub(crate) mod stops;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub use self::partitions::{PARTITIONS, partition_of};
 use self::progress::Known;
 pub use self::rebuild::Takeover;
 use crate::EventStore;
-use crate::event::StoredEvent;
+use crate::event::{DecodeError, StoredEvent};
 use crate::wake::Ear;
 
 /// The most events in one batch: enough to pay for its commit, few enough to be seen soon.
@@ -140,6 +141,9 @@ enum StepError {
     FencedOut,
     #[error("the subscriber failed on events {from} to {to}")]
     Subscriber { from: i64, to: i64, source: SubscriberError },
+    /// All before this event is done.
+    #[error("the subscriber is stopped before event {}", .before.position)]
+    Stopped { before: Box<StoredEvent>, source: DecodeError },
     #[error(transparent)]
     TookTooLong(#[from] TookTooLong),
 }
@@ -166,8 +170,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                     if self.goes_on_at_once_after(&error) {
                         continue;
                     }
-                    let subscription = self.subscriber.name();
-                    tracing::error!(subscription, error = &error as &dyn std::error::Error, "subscription is stopped");
+                    self.tell(&error).await;
                     let pause = backoff;
                     backoff = (backoff * 2).min(BACKOFF.1);
                     Some(pause)
@@ -183,6 +186,22 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 }
             };
             let _ = stop.run_until_cancelled(until_there_may_be_more).await;
+        }
+    }
+
+    /// Says why it does not go on for now.
+    async fn tell(&self, error: &StepError) {
+        let subscription = self.subscriber.name();
+        match error {
+            StepError::Stopped { before, source } => {
+                stops::stopped(&self.store.pool, subscription, before, source).await;
+            }
+            StepError::Database(_)
+            | StepError::FencedOut
+            | StepError::Subscriber { .. }
+            | StepError::TookTooLong(_) => {
+                tracing::error!(subscription, error = error as &dyn std::error::Error, "subscription is stopped");
+            }
         }
     }
 
@@ -205,7 +224,10 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 self.limit /= 2;
                 true
             }
-            StepError::Subscriber { .. } | StepError::Database(_) | StepError::TookTooLong(_) => false,
+            StepError::Subscriber { .. }
+            | StepError::Stopped { .. }
+            | StepError::Database(_)
+            | StepError::TookTooLong(_) => false,
         }
     }
 
@@ -263,9 +285,15 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 handled = handled => handled.err(),
                 () = self.leases.keep(&self.store.pool) => return Err(StepError::FencedOut),
             };
-            if let Some(source) = source {
-                let (from, to) = batch.range();
-                return Err(StepError::Subscriber { from, to, source });
+            match (source, &batch.events[..]) {
+                (None, _) => {}
+                (Some(SubscriberError::Unknown(source)), [only]) if self.limit == 1 => {
+                    return Err(StepError::Stopped { before: Box::new(only.clone()), source });
+                }
+                (Some(source), _) => {
+                    let (from, to) = batch.range();
+                    return Err(StepError::Subscriber { from, to, source });
+                }
             }
         }
         parking::park_behind(&mut transaction, self.subscriber.name(), &batch.parked).await?;

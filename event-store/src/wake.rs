@@ -7,6 +7,8 @@ use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::EventStore;
+
 /// The channel that the events table's trigger notifies.
 const EVENTS: &str = "ordo_events";
 /// The channel for what concerns subscriptions alone: partitions that were given back, an operator's request.
@@ -30,6 +32,27 @@ impl Default for Wake {
 pub(crate) struct Ear {
     events: watch::Receiver<()>,
     leases: watch::Receiver<()>,
+}
+
+/// Tells whoever reads the log by itself that it may have grown. Create it before reading, so that what comes while reading is
+/// not missed.
+#[derive(Clone)]
+pub struct News(watch::Receiver<()>);
+
+impl News {
+    /// Until events may have come since it was created or last waited for. True: there was a sign of some; false: a second has
+    /// passed, and a sign may have been lost.
+    pub async fn wait(&mut self) -> bool {
+        // An error means that the store is gone: then there will be none.
+        matches!(tokio::time::timeout(POLL, self.0.changed()).await, Ok(Ok(())))
+    }
+}
+
+impl EventStore {
+    /// News of the log from now on, from whichever process.
+    pub fn news(&self) -> News {
+        News(self.wake.events.subscribe())
+    }
 }
 
 impl Wake {

@@ -53,12 +53,37 @@ pub struct NotificationRequested {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shipment {
+    /// What a shipment of one parcel is followed by; of several, the first of them, for readers that know of no more.
+    #[serde(flatten)]
+    pub first: Parcel,
+    /// All parcels, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parcels: Vec<Parcel>,
+}
+
+/// What a customer can follow a parcel by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parcel {
     /// Who brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
     /// The carrier's number for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
+}
+
+impl Shipment {
+    /// A shipment in these parcels.
+    pub fn of(parcels: Vec<Parcel>) -> Self {
+        let first = parcels.first().cloned().unwrap_or_default();
+        Self { first, parcels: if parcels.len() > 1 { parcels } else { vec![] } }
+    }
+
+    /// Its parcels, however many there are.
+    pub fn parcels(&self) -> &[Parcel] {
+        if self.parcels.is_empty() { std::slice::from_ref(&self.first) } else { &self.parcels }
+    }
 }
 
 /// One line of an order, as the mail shows it.

@@ -21,7 +21,7 @@ pub mod settings;
 
 pub use consumer::{Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Received};
 pub use contract::{
-    Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Shipment, Template,
+    Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Parcel, Shipment, Template,
 };
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
 pub use envelope::{CloudEvent, Contract, EnvelopeError};

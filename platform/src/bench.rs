@@ -4,6 +4,8 @@
 //! - `visible`: from the answer to a POST until the order can be read.
 //! - `end-to-end`: from the POST to the mail.
 //! - `flash_sale`: from the POST to the confirmation, all for one SKU; and that no more is sold than there is.
+//! - `replay`: read models rebuilt from the events.
+//! - `reads`: orders and pages of them read over HTTP.
 //! - `append`: the event store alone, beside stock postgres-es and pgbench.
 //! - `sealing`: the event store alone, with and without the log's seals.
 //!
@@ -26,6 +28,8 @@ mod pace;
 mod pgbench;
 mod processes;
 mod progress;
+mod reads;
+mod replay;
 mod sealing;
 mod server;
 mod table;
@@ -60,7 +64,9 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::EndToEnd(args) => end_to_end::run(args).await,
         Bench::FlashSale(args) => flash_sale::run(args).await,
         Bench::Append(args) => append::run(args).await,
+        Bench::Replay(args) => replay::run(args).await,
         Bench::Sealing(args) => sealing::run(args).await,
+        Bench::Reads(args) => reads::run(args).await,
         Bench::Baseline(args) => baseline::run(args).await,
     }
 }

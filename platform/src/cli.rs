@@ -14,7 +14,8 @@ use event_store::Head;
 
 use crate::settings::{Loaded, Role, Settings, Sources};
 use crate::{
-    bench, client, config, demo, dlq, http, migrate, replay, saga, serve, subscriptions, telemetry, up, verify,
+    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, tail,
+    telemetry, up, verify,
 };
 
 /// An event-sourced order platform.
@@ -38,6 +39,14 @@ enum Command {
     Migrate(Migrate),
     /// Post the demo order and show its journey until the mail is there
     Demo(Demo),
+    /// Show an order as it is or was, and what changed in it
+    #[command(subcommand)]
+    Order(order::Order),
+    /// Print events as they come
+    Tail(tail::Tail),
+    /// Write the log to a file, and such a file into an empty store
+    #[command(subcommand)]
+    Events(events::Events),
     /// Rebuild read models from the events, beside the live ones, and go back to the ones before
     Replay(replay::Args),
     /// Show how far subscriptions are and what they have parked, and repair it
@@ -243,7 +252,10 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
         Command::Demo(args) => demo::run(&args).await?,
+        Command::Order(args) => order::run(&load(sources(file))?.settings, &args).await?,
+        Command::Events(args) => events::run(&load(sources(file))?.settings, &args).await?,
         Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
+        Command::Tail(args) => tail::run(&args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
         Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,

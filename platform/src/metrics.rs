@@ -75,6 +75,7 @@ struct LogFigures {
     lag_events: Family<OfSubscription, Gauge>,
     lag_seconds: Family<OfSubscription, Gauge<f64, AtomicU64>>,
     parked: Family<OfSubscription, Gauge>,
+    stopped: Family<OfSubscription, Gauge>,
     tail_held: Gauge<f64, AtomicU64>,
 }
 
@@ -90,9 +91,10 @@ impl LogFigures {
             lag_events: Family::default(),
             lag_seconds: Family::default(),
             parked: Family::default(),
+            stopped: Family::default(),
             tail_held: Gauge::default(),
         };
-        let Self { lag_known, lag_events, lag_seconds, parked, tail_held } = &figures;
+        let Self { lag_known, lag_events, lag_seconds, parked, stopped, tail_held } = &figures;
         let subscriptions = registry.sub_registry_with_prefix("subscription");
         subscriptions.register(
             "lag_known",
@@ -103,17 +105,22 @@ impl LogFigures {
         let waiting = "For how long the first of them has been there";
         subscriptions.register_with_unit("lag", waiting, Unit::Seconds, lag_seconds.clone());
         subscriptions.register("parked_events", "Events set aside because they can't be handled", parked.clone());
+        let unknown = "Partitions that stand still at an event that the build which has them does not know";
+        subscriptions.register("stopped_partitions", unknown, stopped.clone());
         let held = "For how long the transaction that is appending has been at it; 0: none is";
         registry.register_with_unit("log_tail_held", held, Unit::Seconds, tail_held.clone());
         figures
     }
 
     async fn ask(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let stops = event_store::stops(pool).await?;
         for lag in event_store::lag(pool).await? {
+            let stopped = stops.iter().filter(|stop| stop.subscription == lag.name).count();
             let whose = OfSubscription { subscription: lag.name };
             self.lag_events.get_or_create(&whose).set(lag.lag_events);
             self.lag_seconds.get_or_create(&whose).set(lag.lag_seconds);
             self.parked.get_or_create(&whose).set(lag.parked);
+            self.stopped.get_or_create(&whose).set(i64::try_from(stopped).unwrap_or(i64::MAX));
         }
         let holder = event_store::tail_holder(pool).await?;
         self.tail_held.set(holder.map_or(0.0, |holder| holder.held_seconds));

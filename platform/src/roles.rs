@@ -11,7 +11,7 @@ use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreS
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
-use projections::{ReplayRoutes, Replays};
+use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -76,6 +76,7 @@ pub async fn start(
                 routes = routes
                     .merge(projections::routes(store.clone(), &**read_models))
                     .merge(sagas::routes(store.clone()))
+                    .merge(projections::live_routes(store.clone(), LiveSettings::default(), stop.clone()))
                     .merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
-use event_store::{Holder, ParkedEvent, ParkedRequest, SubscriptionLag, TailHolder};
+use event_store::{Holder, ParkedEvent, ParkedRequest, Stop, SubscriptionLag, TailHolder};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -29,15 +29,20 @@ pub async fn run(settings: &Settings, args: &cli::Subscriptions) -> anyhow::Resu
 
 async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
     let (subscriptions, holders) = (event_store::lag(pool).await?, event_store::holders(pool).await?);
-    let tail = event_store::tail_holder(pool).await?;
+    let (stops, tail) = (event_store::stops(pool).await?, event_store::tail_holder(pool).await?);
+    let stops_of = |name: &str| stops.iter().filter(|stop| stop.subscription == name).collect::<Vec<_>>();
     let of = |name: &str| holders.iter().filter(|holder| holder.subscription == name).collect::<Vec<_>>();
     if json {
-        let subscriptions: Vec<_> = subscriptions.iter().map(|lag| lag_json(lag, &of(&lag.name))).collect();
+        let subscriptions: Vec<_> =
+            subscriptions.iter().map(|lag| lag_json(lag, &of(&lag.name), &stops_of(&lag.name))).collect();
         let answer = json!({ "subscriptions": subscriptions, "tail": tail.as_ref().map(tail_json) });
         return Ok(output::line(&answer.to_string())?);
     }
     for lag in &subscriptions {
         output::line(&lag_text(lag))?;
+        for stop in stops_of(&lag.name) {
+            output::line(&format!("  {}", stop_text(stop)))?;
+        }
         for holder in of(&lag.name) {
             output::line(&format!("  {}", holder_text(holder)))?;
         }
@@ -89,7 +94,7 @@ fn lag_text(lag: &SubscriptionLag) -> String {
     format!("{name}  at {position} of {head}, {lag_events} events and {lag_seconds:.1} s behind, {parked} parked")
 }
 
-fn lag_json(lag: &SubscriptionLag, holders: &[&Holder]) -> Value {
+fn lag_json(lag: &SubscriptionLag, holders: &[&Holder], stops: &[&Stop]) -> Value {
     json!({
         "name": lag.name,
         "position": lag.position,
@@ -97,12 +102,33 @@ fn lag_json(lag: &SubscriptionLag, holders: &[&Holder]) -> Value {
         "lagEvents": lag.lag_events,
         "lagSeconds": lag.lag_seconds,
         "parked": lag.parked,
+        "stops": stops.iter().map(|stop| stop_json(stop)).collect::<Vec<_>>(),
         "owners": holders.iter().map(|holder| json!({
             "owner": holder.owner,
             "alive": holder.alive,
             "rebuild": holder.exclusive,
             "partitions": holder.partitions,
         })).collect::<Vec<_>>(),
+    })
+}
+
+fn stop_text(stop: &Stop) -> String {
+    let Stop { waits_from, error, since, .. } = stop;
+    let since = instant(*since);
+    format!("stopped before position {waits_from} since {since}, until a build runs that knows the event: {error}")
+}
+
+fn stop_json(stop: &Stop) -> Value {
+    json!({
+        "partition": stop.partition,
+        "waitsFrom": stop.waits_from,
+        "position": stop.position,
+        "streamId": stop.stream_id,
+        "eventType": stop.event_type,
+        "eventVersion": stop.event_version,
+        "error": stop.error,
+        "since": instant(stop.since),
+        "triedAt": instant(stop.tried_at),
     })
 }
 

@@ -83,12 +83,20 @@ impl Items {
         self.known.insert(key, entry);
     }
 
+    /// Puts an item that was taken back where it was, as the event at this position left it: it is found as before.
+    pub(crate) fn put_back<T>(&mut self, key: Key, version: i64, body: T)
+    where
+        T: Serialize + Any + Send,
+    {
+        let index_keys = self.known.get_mut(&key).map(|entry| std::mem::take(&mut entry.index_keys));
+        self.put(key, index_keys.unwrap_or_default(), version, body);
+    }
+
     /// Adds to a tally by the event at this position.
-    #[expect(dead_code, reason = "no projection counts yet")]
     pub(crate) fn add(&mut self, key: Key, version: i64, numbers: &[(&str, i64)]) {
-        let empty = || Tally { key: key.clone(), version, add: BTreeMap::new() };
         let add = numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
-        self.tallies.entry(key.clone()).or_insert_with(empty).add(&Tally { key: key.clone(), version, add });
+        let tally = Tally { key: key.clone(), version, add };
+        self.tallies.entry(key).and_modify(|sum| sum.add(&tally)).or_insert(tally);
     }
 
     /// What was changed; `None`: nothing.

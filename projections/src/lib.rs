@@ -5,12 +5,17 @@
 //! items. It cannot reach a queue, a mailer or a payment gateway, live or in a rebuild.
 
 mod items;
+mod keys;
+mod live;
 mod orders;
+mod parameters;
 mod projection;
 mod reads;
 mod replay;
 mod runner;
+mod sales;
 mod stock;
+mod time_travel;
 mod timeline;
 mod verify;
 
@@ -22,14 +27,16 @@ use read_models::{Generation, ReadModels, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use live::{LiveSettings, live_routes};
 pub use projection::{FoldError, ProjectError, Projection};
 pub use replay::{
     Estimate, Phase, Progress, Replay, ReplayError, ReplayRoutes, ReplayState, Replayed, Replays, Wanted,
 };
+pub use time_travel::{History, InvalidMoment, Moment, OrderThen, TimeTravelError};
 pub use verify::{Discrepancy, Verification, Verified};
 
 /// Every projection there is.
-pub static REGISTRY: &[Projection] = &[orders::PROJECTION, stock::PROJECTION];
+pub static REGISTRY: &[Projection] = &[orders::PROJECTION, sales::PROJECTION, stock::PROJECTION];
 
 /// Makes the tables of read models that have none yet.
 pub async fn create_tables(read_models: &dyn ReadModels) -> Result<(), StoreError> {

@@ -1,30 +1,42 @@
-//! One order with all that hangs on it, and a customer's orders, newest first.
+//! One order with all that hangs on it; orders by customer, SKU, status and day.
 //!
-//! | item | pk | sk | gsi1 |
+//! | item | pk | sk | found by |
 //! |---|---|---|---|
-//! | the order | `ORDER#id` | `#META` | `CUSTOMER#customer` / `created-at#id` |
-//! | a line | `ORDER#id` | `LINE#001` | |
+//! | the order | `ORDER#id` | `#META` | gsi1 `CUSTOMER#customer` / `created-at#id` |
+//! | | | | gsi2 `STATUS#status#shard` / `since-when-it-has-it#id` |
+//! | | | | gsi3 `DAY#2026-11-20#shard` / `created-at#id` |
+//! | a line | `ORDER#id` | `LINE#001` | gsi1 `SKU#sku` / `created-at#id`, the first line of its SKU |
 //! | a shipment, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
+//!
+//! Most events change nothing that an order is found by, so that they move no index entry.
 //!
 //! How far an order is follows from rules that are the domain's: the order's item keeps the folded order, without texts, and
 //! every event goes through [`domain::evolve`].
 
+mod asked;
+mod days;
 mod items;
+mod question;
 mod routes;
+mod search;
 mod view;
 
 use std::any::Any;
+use std::collections::HashSet;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use domain::{Order, OrderCreated, OrderEvent, RefundId};
+use chrono::NaiveDate;
+use domain::{Order, OrderCreated, OrderEvent, OrderStatus, RefundId};
 use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
 use crate::items::Items;
+use crate::keys::{sharded, sortable, status_name};
 use crate::projection::{Fold, FoldError, Follows, Projection};
+
+pub(crate) use self::view::OrderView;
 
 pub(crate) const PROJECTION: Projection =
     Projection { name: "orders", follows: Follows::Orders(Fold { head, needs, fold }), routes: routes::routes };
@@ -41,13 +53,20 @@ fn customer(customer_id: &str) -> String {
     format!("CUSTOMER#{customer_id}")
 }
 
-fn key(fact: &Fact, sk: impl Into<String>) -> Key {
-    Key::new(collection(&fact.stream_id), sk)
+fn with_sku(sku: &str) -> String {
+    format!("SKU#{sku}")
 }
 
-/// Sorts as the time does: always the same number of digits.
-fn sortable(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+fn of_status(status: OrderStatus) -> String {
+    format!("STATUS#{}", status_name(status))
+}
+
+fn of_day(day: NaiveDate) -> String {
+    format!("DAY#{day}")
+}
+
+fn key(fact: &Fact, sk: impl Into<String>) -> Key {
+    Key::new(collection(&fact.stream_id), sk)
 }
 
 /// Every event changes the order's own item.
@@ -91,12 +110,16 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
         return Ok(());
     }
     let mut order: OrderItem = take(items, fact, META)?;
-    let currency = order.currency();
+    let (currency, status) = (order.currency(), order.status);
     if !order.apply(fact) {
         // An earlier build folded it, and kept less than this takes: it has to be rebuilt.
         return Err(FoldError::Missing { position: fact.position, key: key(fact, "#META, with the folded order") });
     }
-    put_order(items, fact, order);
+    if order.status == status {
+        items.put_back(key(fact, META), fact.position, order);
+    } else {
+        put_order(items, fact, order);
+    }
     match &fact.event {
         OrderEvent::OrderShipped(shipped) => {
             put(items, fact, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentItem::new(fact, shipped));
@@ -155,8 +178,13 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
 
 fn create(items: &mut Items, fact: &Fact, content: &OrderCreated) {
     put_order(items, fact, OrderItem::new(fact, content));
+    let created = format!("{}#{}", sortable(fact.recorded_at), fact.stream_id);
+    let mut skus = HashSet::new();
     for (line_number, line) in (1..).zip(&content.lines) {
-        put(items, fact, format!("LINE#{line_number:03}"), LineItem::new(line_number, line, content.currency));
+        // An order is listed once under a SKU, however many of its lines have it.
+        let by_sku = skus.insert(&line.sku).then(|| Key::new(with_sku(line.sku.as_str()), created.clone()));
+        let item = LineItem::new(line_number, line, content.currency);
+        items.put(key(fact, format!("LINE#{line_number:03}")), [by_sku, None, None], fact.position, item);
     }
 }
 
@@ -166,10 +194,17 @@ fn take<T: DeserializeOwned + Any>(items: &mut Items, fact: &Fact, sk: &str) -> 
     items.take(&key)?.ok_or(FoldError::Missing { position: fact.position, key })
 }
 
+/// Puts the order where it is found by what it is now.
 fn put_order(items: &mut Items, fact: &Fact, order: OrderItem) {
-    let by_customer =
-        Key::new(customer(&order.customer_id), format!("{}#{}", sortable(order.created_at), order.order_id));
-    items.put(key(fact, META), [Some(by_customer), None, None], fact.position, order);
+    let order_id = &order.order_id;
+    let created = format!("{}#{order_id}", sortable(order.created_at));
+    let since = format!("{}#{order_id}", sortable(order.status_since.unwrap_or(order.created_at)));
+    let found_by = [
+        Key::new(customer(&order.customer_id), created.clone()),
+        Key::new(sharded(&of_status(order.status), order_id), since),
+        Key::new(sharded(&of_day(order.created_at.date_naive()), order_id), created),
+    ];
+    items.put(key(fact, META), found_by.map(Some), fact.position, order);
 }
 
 fn put(items: &mut Items, fact: &Fact, sk: String, body: impl Serialize + Any + Send) {

@@ -9,6 +9,7 @@ use cqrs_es::Aggregate;
 use domain::Order;
 use domain::stock::Stock;
 use event_store::{DecodeError, EventRef, StoredEvent, SubscriberError};
+use event_versions::Versioned;
 use read_models::{Change, Item, Key, StoreError, Table};
 use sqlx::PgConnection;
 
@@ -118,7 +119,7 @@ impl Follows {
     }
 }
 
-impl<A: Aggregate> Fold<A> {
+impl<A: Versioned> Fold<A> {
     async fn over(
         &self,
         table: &dyn Table,
@@ -178,7 +179,7 @@ impl<A: Aggregate> Stream<A> {
     }
 }
 
-impl<A: Aggregate> Fact<A> {
+impl<A: Versioned> Fact<A> {
     pub(crate) fn of(event: &EventRef<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             stream_id: event.stream_id.to_owned(),
@@ -191,7 +192,7 @@ impl<A: Aggregate> Fact<A> {
 }
 
 /// The events of a stream of the aggregate, decoded.
-pub(crate) fn facts<A: Aggregate>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
+pub(crate) fn facts<A: Versioned>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
     events.iter().map(|event| Fact::of(&event.borrowed())).collect()
 }
 
@@ -218,6 +219,7 @@ impl From<ProjectError> for SubscriberError {
                 Self::poison(error)
             }
             ProjectError::Store(StoreError::Database(error)) | ProjectError::Database(error) => error.into(),
+            ProjectError::Store(error @ StoreError::Refused { .. }) => Self::poison(error),
             ProjectError::Store(
                 error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)),
             ) => Self::unavailable(error),

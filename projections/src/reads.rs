@@ -9,11 +9,12 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use domain::{OrderId, Sku};
 use event_store::EventStore;
 use http::HeaderMap;
-use problem::{FieldError, Problem};
+use problem::Problem;
 use read_models::{Generation, QueryError, ReadModels, StoreError, Table};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::parameters::invalid;
 use crate::{Projection, REGISTRY};
 
 /// How long a read waits for its view to reach the asked position.
@@ -89,15 +90,6 @@ pub(crate) fn sku(path: Result<Path<String>, PathRejection>) -> Result<Sku, Prob
     path.ok().and_then(|Path(sku)| Sku::parse(sku).ok()).ok_or_else(|| Problem::not_found("there is no such SKU"))
 }
 
-/// A parameter that was given and is wrong.
-pub(crate) fn invalid(parameter: &str, message: impl std::fmt::Display) -> Problem {
-    Problem::invalid(vec![FieldError {
-        pointer: format!("?{parameter}"),
-        code: "invalid".into(),
-        message: message.to_string(),
-    }])
-}
-
 /// A page that could not be read.
 pub(crate) fn page_problem(error: QueryError) -> Problem {
     match error {
@@ -114,5 +106,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
             let detail = "the store of read models failed";
             Problem::unavailable("read-models-unavailable", detail, Duration::from_secs(1)).caused_by(error)
         }
+        // Only what is written can be.
+        error @ StoreError::Refused { .. } => Problem::internal(error),
     }
 }

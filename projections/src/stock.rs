@@ -1,11 +1,11 @@
-//! What there is of a SKU: `GET /stock/{sku}`.
+//! What there is of a SKU, and which SKUs are counted: `GET /stock/{sku}`, `GET /stock`.
 //!
-//! | item | pk | sk |
-//! |---|---|---|
-//! | the SKU | `STOCK#sku` | `#META` |
+//! | item | pk | sk | gsi1 |
+//! |---|---|---|---|
+//! | the SKU | `STOCK#sku` | `#META` | `STOCK#shard` / `sku` |
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query as UrlQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,12 +13,14 @@ use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::Key;
+use read_models::{Index, Key, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
 use crate::items::Items;
+use crate::keys::{sharded, shards};
+use crate::parameters::Wrong;
 use crate::projection::{Fold, FoldError, Follows, Projection};
-use crate::reads::{ReadQuery, Reads, query, sku, store_problem};
+use crate::reads::{ReadQuery, Reads, page_problem, query, sku, store_problem};
 
 pub(crate) const PROJECTION: Projection =
     Projection { name: "stock", follows: Follows::Stock(Fold { head: key, needs, fold }), routes };
@@ -54,6 +56,9 @@ struct UntrackedView<'a> {
     tracked: bool,
 }
 
+/// What the partitions are called that all SKUs are in.
+const ALL: &str = "STOCK";
+
 fn key(sku: &str) -> Key {
     Key::new(format!("STOCK#{sku}"), "#META")
 }
@@ -79,7 +84,8 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     stock.change(&fact.event);
     stock.version = fact.version;
     stock.updated_at = fact.recorded_at;
-    items.put(key, [None, None, None], fact.position, stock);
+    let by_sku = Key::new(sharded(ALL, &fact.stream_id), &fact.stream_id);
+    items.put(key, [Some(by_sku), None, None], fact.position, stock);
     Ok(())
 }
 
@@ -106,13 +112,28 @@ impl StockItem {
 }
 
 fn routes() -> Router<Reads> {
-    Router::new().route("/stock/{sku}", get(stock))
+    Router::new().route("/stock/{sku}", get(stock)).route("/stock", get(all))
+}
+
+/// Some SKUs. As long as there is a cursor there may be more.
+#[derive(Serialize)]
+struct StockPage {
+    items: Vec<StockView>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StockQuery {
+    limit: Option<u16>,
+    cursor: Option<String>,
+    min_position: Option<i64>,
 }
 
 async fn stock(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<ReadQuery>, QueryRejection>,
+    asked: Result<UrlQuery<ReadQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
@@ -124,6 +145,35 @@ async fn stock(
     };
     let item: StockItem = item.read().map_err(Problem::internal)?;
     let etag = format!("\"{}\"", item.version);
-    let view = StockView { tracked: true, available: item.on_hand - item.reserved, item };
-    Ok(([(header::ETAG, etag)], Json(view)).into_response())
+    Ok(([(header::ETAG, etag)], Json(StockView::of(item))).into_response())
+}
+
+async fn all(
+    State(reads): State<Reads>,
+    asked: Result<UrlQuery<StockQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<StockPage>, Problem> {
+    let asked = query(asked)?;
+    let mut wrong = Wrong::default();
+    let limit = wrong.page_limit(asked.limit);
+    wrong.none()?;
+    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
+    let query = Query {
+        name: ALL,
+        within: Within::Index(Index::Gsi1, &shards(ALL)),
+        from: None,
+        until: None,
+        order: Order::Ascending,
+        limit,
+        cursor: asked.cursor.as_deref(),
+    };
+    let page = reads.table(PROJECTION.name).query(&query).await.map_err(page_problem)?;
+    let items = page.items.iter().map(|item| item.read().map(StockView::of));
+    Ok(Json(StockPage { items: items.collect::<Result<_, _>>().map_err(Problem::internal)?, cursor: page.cursor }))
+}
+
+impl StockView {
+    fn of(item: StockItem) -> Self {
+        Self { tracked: true, available: item.on_hand - item.reserved, item }
+    }
 }

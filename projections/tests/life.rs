@@ -6,10 +6,10 @@ use axum::body::Body;
 use chrono::DateTime;
 use domain::{
     CancellationRequested, LineQuantity, NoteAdded, NoteId, OperatorIntervened, Order, OrderCancelled, OrderConfirmed,
-    OrderDelivered, OrderEvent, OrderRejected, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder, RefundId, RefundRequested,
-    Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested, SagaStep, ShipmentId, Shortage,
-    Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
+    OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured,
+    PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder, RefundId,
+    RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested, SagaStep,
+    ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
 };
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{Request, StatusCode};
@@ -117,8 +117,10 @@ fn shipped(id: &str, sent: &[(u32, u32)]) -> OrderEvent {
     OrderEvent::OrderShipped(OrderShipped {
         shipment_id: ShipmentId::parse(id).unwrap(),
         lines: lines(sent),
-        carrier: Some("DHL".into()),
-        tracking: Some(format!("J-{id}")),
+        parcels: vec![
+            Parcel { carrier: Some("DHL".into()), tracking: Some(format!("J-{id}")) },
+            Parcel { carrier: None, tracking: Some(format!("K-{id}")) },
+        ],
     })
 }
 
@@ -225,6 +227,7 @@ async fn what_was_sent_came_back_and_was_paid_is_listed() {
     assert_eq!(first["shipmentId"], "s-1");
     assert_eq!(second["lines"], json!([{ "lineNumber": 1, "quantity": 1 }, { "lineNumber": 2, "quantity": 1 }]));
     assert_eq!((&second["carrier"], &second["tracking"]), (&json!("DHL"), &json!("J-s-2")));
+    assert_eq!(second["parcels"], json!([{ "carrier": "DHL", "tracking": "J-s-2" }, { "tracking": "K-s-2" }]));
     assert!(first["settled"] == true && second["settled"] == true);
     assert_eq!(view["returns"][0]["reason"], "too loud");
     assert!(view["returns"][0]["requestedAt"].is_string() && view["returns"][0]["receivedAt"].is_null());
@@ -377,6 +380,25 @@ async fn an_order_that_an_earlier_build_folded_can_be_read_and_is_whole_after_a_
     assert_eq!(event_store::parked(pool, Some("orders")).await.unwrap().len(), 1);
     replay(pool, "orders").await.unwrap();
     assert_eq!(reads.get("/orders/a").await["fulfilmentStatus"], "shipped");
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn a_shipment_that_a_build_stored_that_knew_of_one_parcel_can_be_read_and_folded_on() {
+    let reads = Reads::running().await;
+    reads.after_all([created(), confirmed(), shipped("s-1", &[(1, 2), (2, 1)])]).await;
+    for earlier in [
+        "update read_model_orders set item = (item::jsonb - 'parcels')::json where sk = 'SHIPMENT#s-1'",
+        "update read_model_orders set item = (item::jsonb #- '{folded,Placed,shipments,0,parcels}')::json where sk = '#META'",
+    ] {
+        let changed = sqlx::query(earlier).execute(reads.database.pool()).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1, "{earlier}");
+    }
+
+    let view = reads.after(captured("s-1", 2_550)).await;
+
+    assert_eq!(view["shipments"][0]["parcels"], json!([{ "carrier": "DHL", "tracking": "J-s-1" }]));
+    assert_eq!((&view["captured"], &view["shipments"][0]["settled"]), (&usd("25.50"), &json!(true)));
     reads.end().await;
 }
 

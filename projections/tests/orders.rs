@@ -210,7 +210,6 @@ async fn what_is_asked_wrongly_gets_an_answer_that_says_so() {
     let (_, page) = reads.get("/customers/customer-42/orders?limit=1").await;
     let cursor = page["cursor"].as_str().unwrap();
     for (uri, status, names) in [
-        ("/orders".to_owned(), 422, "customerId"),
         ("/orders?customerId=customer-42&limit=0".to_owned(), 422, "limit"),
         ("/orders?customerId=customer-42&limit=201".to_owned(), 422, "limit"),
         ("/orders?customerId=customer-42&limit=x".to_owned(), 400, "limit"),
@@ -281,7 +280,7 @@ async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
     let reads = Fixture::new().await;
     let pool = reads.database.pool();
     let unknown = replay(pool, "odrers").await.unwrap_err().to_string();
-    assert_eq!(unknown, "there is no projection odrers; there are: orders, stock");
+    assert_eq!(unknown, "there is no projection odrers; there are: orders, sales, stock");
 
     for n in 0..3 {
         reads.create(&format!("o-{n}")).await;

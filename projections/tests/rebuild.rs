@@ -10,6 +10,7 @@ use event_store::{
 };
 use projections::{ReplayError, Replayed, Replays, Wanted};
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 use testkit::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,10 @@ struct Copy {
 }
 
 impl Copy {
-    fn start(pool: &PgPool) -> Self {
-        let (store, stop) = (EventStore::start(pool.clone(), StoreSettings::default()), CancellationToken::new());
+    /// With connections of its own, as a process has them.
+    fn start(database: &Database) -> Self {
+        let pool = PgPoolOptions::new().max_connections(10).connect_lazy(database.url()).unwrap();
+        let (store, stop) = (EventStore::start(pool, StoreSettings::default()), CancellationToken::new());
         let running = tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
         Self { store, stop, running }
     }
@@ -78,7 +81,7 @@ async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
     // Given
     let database = database().await;
     let pool = database.pool();
-    let (one, other) = (Copy::start(pool), Copy::start(pool));
+    let (one, other) = (Copy::start(&database), Copy::start(&database));
     eventually_shared_by_two(pool).await;
 
     // When: it is rebuilt again and again while orders come in.
@@ -120,7 +123,7 @@ async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
     // Given: an item that can't be read, so that what happens to its order is parked.
     let database = database().await;
     let pool = database.pool();
-    let copy = Copy::start(pool);
+    let copy = Copy::start(&database);
     create(&copy.store, "spoilt").await;
     let position = create(&copy.store, "sound").await;
     copy.store.until_passed("orders", position).await.unwrap();
@@ -153,7 +156,7 @@ async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
 async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
     let database = database().await;
     let pool = database.pool();
-    let copy = Copy::start(pool);
+    let copy = Copy::start(&database);
     let position = create(&copy.store, "a").await;
     copy.store.until_passed("orders", position).await.unwrap();
     let settings = SubscriptionSettings { lease: Duration::from_secs(1) };

@@ -121,6 +121,29 @@ async fn a_sku_is_shown_as_its_events_add_up() {
 }
 
 #[tokio::test]
+async fn all_skus_are_listed_by_name_page_by_page() {
+    let fixture = Fixture::running().await;
+    let mut position = 0;
+    for sku in ["e", "b", "d", "a", "c", "B"] {
+        position = fixture.does(sku, vec![receive(3), reserve(1, 1)]).await;
+    }
+    let (mut skus, mut uri) = (Vec::new(), format!("/stock?limit=4&minPosition={position}"));
+    loop {
+        let (status, _, page) = fixture.get(&uri).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        for item in page["items"].as_array().unwrap() {
+            assert_eq!((&item["onHand"], &item["available"], &item["tracked"]), (&3.into(), &2.into(), &true.into()));
+            skus.push(item["sku"].as_str().unwrap().to_owned());
+        }
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        uri = format!("/stock?limit=4&cursor={cursor}");
+    }
+    // By their bytes.
+    assert_eq!(skus, ["B", "a", "b", "c", "d", "e"]);
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
 async fn a_rebuild_comes_to_the_same_and_hundreds_of_events_of_a_sku_write_it_once() {
     let fixture = Fixture::new().await;
     let mut commands = vec![receive(500)];

@@ -36,4 +36,11 @@ impl Change {
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.others.iter().chain([&self.head])
     }
+
+    /// All items, the head last.
+    pub fn into_items(self) -> Vec<Item> {
+        let mut items = self.others;
+        items.push(self.head);
+        items
+    }
 }

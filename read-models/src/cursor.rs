@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::Key;
+use crate::sound::is_sound;
 
 /// A cursor that this query did not make.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +34,8 @@ impl Cursor {
     pub(crate) fn decode(text: &str, query: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
-        // Postgres takes no NUL in a text, and no key has one.
-        let sound =
-            cursor.query == query && ![&cursor.sort, &cursor.pk, &cursor.sk].iter().any(|key| key.contains('\0'));
-        if sound { Ok(cursor) } else { Err(InvalidCursor) }
+        // Made by hand, it could be what no store takes as a key.
+        let fits = Key::new(&*cursor.pk, &*cursor.sk).is_sound() && is_sound(&cursor.sort);
+        if cursor.query == query && fits { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }

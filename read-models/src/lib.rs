@@ -7,9 +7,12 @@
 mod change;
 mod compare;
 mod cursor;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 mod generation;
 pub mod postgres;
 mod query;
+mod sound;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -87,6 +90,14 @@ pub enum StoreError {
     /// Another writer was faster. What is stored has to be read again.
     #[error("another writer changed {0:?} meanwhile")]
     Conflict(Key),
+    /// The store does not keep such an item, however often it is asked to.
+    #[error("the item {key:?} can't be kept: {reason}")]
+    Refused {
+        /// Which.
+        key: Key,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The generation is not there.
     #[error("there is no {generation} generation of {read_model}")]
     NoGeneration {

@@ -40,12 +40,16 @@ fn name(read_model: &str, generation: Generation) -> String {
 #[async_trait]
 impl ReadModels for Postgres {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
-        Arc::new(PostgresTable::new(self.pool.clone(), &name(read_model, generation)))
+        Arc::new(PostgresTable::new(self.pool.clone(), read_model, generation))
     }
 
     async fn create(&self, read_model: &str) -> Result<(), StoreError> {
-        let create = sqlx::query("select create_read_model($1)").bind(name(read_model, Generation::Live));
-        create.execute(&self.pool).await?;
+        let (live, mut transaction) = (name(read_model, Generation::Live), self.pool.begin().await?);
+        // Two who make a table at once would be told by the catalogue that there is one.
+        let alone = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+        sqlx::query(alone).bind(&live).execute(&mut *transaction).await?;
+        sqlx::query("select create_read_model($1)").bind(live).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -69,23 +73,23 @@ impl ReadModels for Postgres {
         Ok(Some(self.begin(read_model, transaction).await?))
     }
 
-    async fn resume(&self, read_model: &str, _connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
+    async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
+        needed(read_model, Generation::Next, connection).await?;
         Ok(Box::new(CopyIn::new(read_model, name(read_model, Generation::Next))))
     }
 
     async fn advance(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+        needed(read_model, Generation::Next, transaction).await?;
         self.discard(read_model, Generation::Previous, transaction).await?;
-        rename(read_model, Generation::Live, Generation::Previous, transaction).await?;
-        rename(read_model, Generation::Next, Generation::Live, transaction).await
+        if is_there(read_model, Generation::Live, transaction).await? {
+            rename(read_model, Generation::Live, Generation::Previous, transaction).await?;
+        }
+        rename(read_model, Generation::Next, Generation::Live, transaction).await?;
+        leave_elsewhere(read_model, transaction).await
     }
 
     async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
-        if !self.exists(read_model, Generation::Previous).await? {
-            return Err(StoreError::NoGeneration {
-                read_model: read_model.to_owned(),
-                generation: Generation::Previous,
-            });
-        }
+        needed(read_model, Generation::Previous, transaction).await?;
         rename_to(&name(read_model, Generation::Live), &format!("read_model_{read_model}_aside"), transaction).await?;
         rename(read_model, Generation::Previous, Generation::Live, transaction).await?;
         rename_to(&format!("read_model_{read_model}_aside"), &name(read_model, Generation::Previous), transaction).await
@@ -105,6 +109,27 @@ impl ReadModels for Postgres {
         }
         Ok(())
     }
+}
+
+async fn is_there(read_model: &str, generation: Generation, connection: &mut PgConnection) -> Result<bool, StoreError> {
+    let there = sqlx::query_scalar("select to_regclass($1) is not null").bind(name(read_model, generation));
+    Ok(there.fetch_one(connection).await?)
+}
+
+async fn needed(read_model: &str, generation: Generation, connection: &mut PgConnection) -> Result<(), StoreError> {
+    if is_there(read_model, generation, connection).await? {
+        return Ok(());
+    }
+    Err(StoreError::NoGeneration { read_model: read_model.to_owned(), generation })
+}
+
+/// Where this read model was kept elsewhere before, what is there is of no use from now on.
+async fn leave_elsewhere(read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    let leave = "update read_model_generations
+                    set dropped = dropped || array_remove(array[live, previous], null), live = null, previous = null
+                  where read_model = $1";
+    sqlx::query(leave).bind(read_model).execute(transaction).await?;
+    Ok(())
 }
 
 async fn rename(

@@ -1,6 +1,7 @@
 //! Questions to a table, and the pages of the answer.
 
 use crate::cursor::Cursor;
+use crate::sound::is_sound;
 use crate::{Index, InvalidCursor, Item, Key, StoreError};
 
 /// A question to a table: items of one or several partitions together, by their sort keys.
@@ -75,6 +76,27 @@ impl Query<'_> {
         self.cursor.map(|text| Cursor::decode(text, self.name)).transpose()
     }
 
+    /// The partitions that there can be, each once.
+    pub(crate) fn partitions(&self) -> Vec<&str> {
+        let mut partitions: Vec<&str> = match self.within {
+            Within::Collection(pk) => vec![pk],
+            Within::Index(_, partitions) => partitions.iter().map(String::as_str).collect(),
+        };
+        partitions.retain(|partition| is_sound(partition));
+        partitions.sort_unstable();
+        partitions.dedup();
+        partitions
+    }
+
+    /// Where an item is among the others that the query finds.
+    pub(crate) fn place<'i>(&self, item: &'i Item) -> (&'i str, &'i Key) {
+        let sort = match self.within {
+            Within::Collection(_) => &item.key.sk,
+            Within::Index(index, _) => item.index_keys[index as usize].as_ref().map_or(&item.key.sk, |key| &key.sk),
+        };
+        (sort, &item.key)
+    }
+
     /// The page of these items, of which one more than the limit was asked for.
     pub(crate) fn page(&self, mut items: Vec<Item>) -> Page {
         let more = items.len() > usize::from(self.limit);
@@ -85,12 +107,7 @@ impl Query<'_> {
 
     /// The cursor of a page that ends with this item: for whoever leaves out items of a page, or ends it early.
     pub fn cursor_at(&self, item: &Item) -> String {
-        let sort = match self.within {
-            Within::Collection(_) => item.key.sk.clone(),
-            Within::Index(index, _) => {
-                item.index_keys[index as usize].as_ref().map_or_else(String::new, |key| key.sk.clone())
-            }
-        };
-        Cursor::after(self.name, sort, &item.key).encode()
+        let (sort, key) = self.place(item);
+        Cursor::after(self.name, sort.to_owned(), key).encode()
     }
 }

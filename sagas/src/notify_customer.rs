@@ -8,7 +8,7 @@ use domain::{
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Shipment, Template};
+use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Parcel, Shipment, Template};
 use uuid::Uuid;
 
 use crate::case::{Case, What};
@@ -156,11 +156,15 @@ impl Mail {
             omitted_lines,
             lines,
             reason,
-            shipment: shipment.map(|it| Shipment { carrier: it.carrier.clone(), tracking: it.tracking.clone() }),
+            shipment: shipment.map(|it| Shipment::of(it.parcels.iter().map(parcel).collect())),
             retry_failed: false,
             refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
         }
     }
+}
+
+fn parcel(parcel: &domain::Parcel) -> Parcel {
+    Parcel { carrier: parcel.carrier.clone(), tracking: parcel.tracking.clone() }
 }
 
 /// The name of a mail between the saga and notification.

@@ -14,7 +14,7 @@ use domain::{OperatorIntervened, Order, OrderCommand, PlacedOrder, SagaStep, Sta
 use event_store::{DecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
 
-pub use rows::{Ended, EndedOrder, Filter, Group, WorkRow, count, ended, groups, waiting};
+pub use rows::{After, Ended, EndedOrder, Filter, Group, WorkRow, count, ended, groups, waiting};
 
 use crate::SAGAS;
 use history::History;

@@ -1,4 +1,6 @@
-//! `GET /orders/{id}/saga`: how far an order's sagas are, as the log and `saga_work` have it.
+//! `GET /orders/{id}/saga`: how far an order's sagas are, as the log and `saga_work` have it. `GET /sagas`: those that wait.
+
+mod list;
 
 use std::time::Duration;
 
@@ -12,9 +14,9 @@ use problem::Problem;
 
 use crate::report::{self, OrderReport};
 
-/// The route. It needs no running saga.
+/// The routes. They need no running saga.
 pub fn routes(store: EventStore) -> Router {
-    Router::new().route("/orders/{order_id}/saga", get(saga)).with_state(store)
+    Router::new().route("/orders/{order_id}/saga", get(saga)).route("/sagas", get(list::waiting)).with_state(store)
 }
 
 async fn saga(
@@ -25,10 +27,13 @@ async fn saga(
     let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
     let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;
     let report = report::read(&store, order_id.as_str()).await.map_err(|error| match error {
-        ReadError::Database(_) => {
-            Problem::unavailable("database-unavailable", "the database failed", Duration::from_secs(1)).caused_by(error)
-        }
+        ReadError::Database(error) => unavailable(error),
         ReadError::Decode(_) => Problem::internal(error),
     })?;
     report.map(Json).ok_or_else(|| Problem::not_found(format!("there is no order {order_id}")))
+}
+
+/// The database did not answer a read.
+fn unavailable(error: sqlx::Error) -> Problem {
+    Problem::unavailable("database-unavailable", "the database failed", Duration::from_secs(1)).caused_by(error)
 }

@@ -12,7 +12,7 @@ use messaging::{
     ProducerSettings, QueueSettings, Queues, queues,
 };
 use sagas::operate::{InterventionError, intervene};
-use sagas::report::{self, Ended, Filter, OrderReport, SagaState, StepState};
+use sagas::report::{self, After, Ended, Filter, OrderReport, SagaState, StepState};
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway, PaymentCall, PaymentFault};
 use tokio::task::JoinHandle;
@@ -126,7 +126,7 @@ async fn what_is_stuck_is_listed_counted_by_reason_and_goes_on_when_it_is_retrie
     let groups = report::groups(pool, stuck).await.unwrap();
     assert_eq!((groups.len(), groups[0].count, groups[0].step.as_str()), (1, 2, "authorize_payment"));
     let first = report::waiting(pool, stuck, None, 1).await.unwrap();
-    let second = report::waiting(pool, stuck, first.first(), 1).await.unwrap();
+    let second = report::waiting(pool, stuck, first.first().map(After::of).as_ref(), 1).await.unwrap();
     assert_eq!((first[0].order_id.as_str(), second[0].order_id.as_str()), ("a", "b"));
     assert_eq!((first[0].stuck, first[0].attempts, first[0].next_try_at.is_some()), (true, 1, true));
     let others = Filter { error: Some("something else"), ..Filter::default() };

@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, reason = "a test that lacks its surroundings can only fail")]
 
 mod database;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod endpoints;
 mod eventually;
 mod faulty_gateway;
@@ -13,6 +15,8 @@ mod orders;
 mod seed;
 
 pub use database::{Database, database, durable_database, empty_database, read_models};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::{Dynamodb, dynamodb, dynamodb_client, dynamodb_read_models};
 pub use endpoints::{inbox, ses_client, sqs, sqs_client};
 pub use eventually::eventually;
 pub use faulty_gateway::{FaultyGateway, Payment, PaymentCall, PaymentFault};

@@ -9,12 +9,14 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::decide::{RefundDemand, ShipmentDemand};
-use super::event::{CancellationRequested, LineQuantity, NoteAdded, ReturnRequested};
+use super::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
 use super::posted::{MAX_ITEMS, MAX_QUANTITY, Rejection};
 use crate::fields::{Found, Reader, read_body};
 use crate::{Currency, InvalidId, Money, NoteId, RefundId, ReturnId, ShipmentId};
 
 const MAX_REASON_CHARS: usize = 500;
+/// As many as a mail can name without growing beyond a message.
+const MAX_PARCELS: usize = 20;
 const MAX_CARRIER_CHARS: usize = 100;
 const MAX_TRACKING_CHARS: usize = 200;
 const MAX_NOTE_CHARS: usize = 4_000;
@@ -29,15 +31,22 @@ pub fn parse_cancellation(body: &[u8]) -> Result<CancellationRequested, Rejectio
     })
 }
 
-/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "carrier"?, "tracking"?}`.
+/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}]}`. For one parcel
+/// `"carrier"?, "tracking"?` do.
 pub fn parse_shipment(body: &[u8], made: Uuid) -> Result<ShipmentDemand, Rejection> {
     read_body(body, |reader, fields| {
-        let [id, lines, carrier, tracking] = reader.object(fields, ["shipmentId", "lines", "carrier", "tracking"]);
+        let [id, lines, carrier, tracking, parcels] =
+            reader.object(fields, ["shipmentId", "lines", "carrier", "tracking", "parcels"]);
         let shipment_id = read_id(reader, &id, ShipmentId::parse, made);
         let lines = reader.optional(&lines, read_lines);
-        let carrier = reader.optional(&carrier, |r, found| r.text_up_to(found, MAX_CARRIER_CHARS));
-        let tracking = reader.optional(&tracking, |r, found| r.text_up_to(found, MAX_TRACKING_CHARS));
-        Some(ShipmentDemand { shipment_id: shipment_id?, lines: lines?, carrier: carrier?, tracking: tracking? })
+        let the_only = read_parcel(reader, &carrier, &tracking);
+        let several = reader.optional(&parcels, read_parcels);
+        let (the_only, several) = (the_only?, several?);
+        if the_only.is_some() && several.is_some() {
+            reader.note_at(&parcels, "invalid", "must be all there is: give no carrier and no tracking beside it");
+        }
+        let parcels = several.unwrap_or_else(|| the_only.into_iter().collect());
+        Some(ShipmentDemand { shipment_id: shipment_id?, lines: lines?, parcels })
     })
 }
 
@@ -109,6 +118,33 @@ fn read_line(reader: &mut Reader, element: &RawValue) -> Option<LineQuantity> {
     let line_number = reader.required(&line_number, |r, found| r.integer(found, 1..=u32::MAX));
     let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
     Some(LineQuantity { line_number: line_number?, quantity: quantity? })
+}
+
+/// Parcels, at least one, each with something to follow it by.
+fn read_parcels(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<Parcel>> {
+    let elements = reader.array(found, 1..=MAX_PARCELS)?;
+    let mut parcels = Vec::with_capacity(elements.len());
+    for (index, element) in elements.into_iter().enumerate() {
+        parcels.extend(reader.within(found, index, |reader| {
+            let fields = reader.fields(element)?;
+            let [carrier, tracking] = reader.object(fields, ["carrier", "tracking"]);
+            let parcel = read_parcel(reader, &carrier, &tracking)?;
+            if parcel.is_none() {
+                reader.note_at(&tracking, "required", "is required where there is no carrier");
+            }
+            parcel
+        }));
+    }
+    Some(parcels)
+}
+
+/// `Some(None)`: neither was given.
+#[expect(clippy::option_option, reason = "outer: was it sound; inner: was it given")]
+fn read_parcel(reader: &mut Reader, carrier: &Found<'_>, tracking: &Found<'_>) -> Option<Option<Parcel>> {
+    let carrier = reader.optional(carrier, |r, found| r.text_up_to(found, MAX_CARRIER_CHARS));
+    let tracking = reader.optional(tracking, |r, found| r.text_up_to(found, MAX_TRACKING_CHARS));
+    let parcel = Parcel { carrier: carrier?, tracking: tracking? };
+    Some((parcel != Parcel::default()).then_some(parcel))
 }
 
 /// An amount above zero.

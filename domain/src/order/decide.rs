@@ -2,7 +2,7 @@
 
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped,
+    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel,
     PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
     RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
 };
@@ -67,10 +67,8 @@ pub struct ShipmentDemand {
     pub shipment_id: ShipmentId,
     /// What; `None`: all that is left.
     pub lines: Option<Vec<LineQuantity>>,
-    /// Who brings it.
-    pub carrier: Option<String>,
-    /// What the carrier knows it by.
-    pub tracking: Option<String>,
+    /// What it travels in, as far as it can be followed.
+    pub parcels: Vec<Parcel>,
 }
 
 /// What is to be given back.
@@ -223,16 +221,15 @@ impl PlacedOrder {
         one(OrderEvent::CancellationRequested(requested))
     }
 
-    fn ship(&self, ShipmentDemand { shipment_id, lines, carrier, tracking }: ShipmentDemand) -> Decision {
+    fn ship(&self, ShipmentDemand { shipment_id, lines, parcels }: ShipmentDemand) -> Decision {
         if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
-            let same = lines.is_none_or(|lines| lines == known.lines)
-                && (carrier, tracking) == (known.carrier.clone(), known.tracking.clone());
+            let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels;
             return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "shipment" }) };
         }
         self.check(OrderAction::Ship)?;
         let lines = lines.unwrap_or_else(|| self.unshipped());
         self.check_lines(&lines, |line_number, ordered| ordered - self.shipped(line_number))?;
-        one(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, carrier, tracking }))
+        one(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels }))
     }
 
     fn deliver(&self) -> Decision {

@@ -1,16 +1,14 @@
-//! What can happen to an order. Each event has a golden file in `domain/golden/` and decodes for ever.
+//! What can happen to an order. Each version of each event has a golden file in `domain/golden/` and decodes for ever.
 
 mod content;
 mod fulfilment;
 mod money;
 mod people;
-
-use cqrs_es::DomainEvent;
-use serde::{Deserialize, Serialize};
+mod upcasts;
 
 pub use content::{OrderCreated, OrderLine};
 pub use fulfilment::{
-    LineQuantity, OrderDelivered, OrderShipped, ReservedUnits, ReturnReceived, ReturnRequested, Shortage,
+    LineQuantity, OrderDelivered, OrderShipped, Parcel, ReservedUnits, ReturnReceived, ReturnRequested, Shortage,
     StockReleased, StockReservationFailed, StockReserved,
 };
 pub use money::{
@@ -21,85 +19,58 @@ pub use people::{
     CancellationRequested, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCancelled, OrderConfirmed, OrderRejected, RejectionReason, SagaStep, Verb,
 };
+pub(super) use upcasts::UPCASTS;
 
-macro_rules! order_events {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Something that happened to an order. Who did it, when and why is the event's metadata, not its content.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        pub enum OrderEvent {
-            $($(#[$doc])* $name($name),)*
-        }
+use crate::events::events;
 
-        impl OrderEvent {
-            /// The names of all events, as stored.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
-
-            /// The event's name, as stored.
-            pub fn name(&self) -> &'static str {
-                match self {
-                    $(Self::$name(_) => stringify!($name),)*
-                }
-            }
-        }
-    };
-}
-
-order_events! {
-    /// A customer ordered.
-    OrderCreated,
-    /// All units of it were set aside, as far as their SKUs are tracked.
-    StockReserved,
-    /// There were not enough units; none was set aside.
-    StockReservationFailed,
-    /// What had been set aside went back.
-    StockReleased,
-    /// The provider holds the amount for us.
-    PaymentAuthorized,
-    /// The provider will not.
-    PaymentDeclined,
-    /// The provider did not answer: it may hold the amount or not.
-    PaymentOutcomeUnknown,
-    /// Nothing is held any more, and nothing will be.
-    PaymentVoided,
-    /// The amount of a shipment was taken.
-    PaymentCaptured,
-    /// Money was promised back.
-    RefundRequested,
-    /// Money went back.
-    PaymentRefunded,
-    /// The order was promised to the customer.
-    OrderConfirmed,
-    /// The order could not be promised; all that was done for it is undone.
-    OrderRejected,
-    /// Somebody wants it cancelled. From here on it is only undone.
-    CancellationRequested,
-    /// It was cancelled; all that was done for it is undone.
-    OrderCancelled,
-    /// Some of it, or all, was sent.
-    OrderShipped,
-    /// All of it arrived.
-    OrderDelivered,
-    /// The customer will send some of it back.
-    ReturnRequested,
-    /// What was to come back came back.
-    ReturnReceived,
-    /// The mail service took a mail to the customer.
-    NotificationSent,
-    /// A mail to the customer was given up.
-    NotificationFailed,
-    /// Somebody wrote something down.
-    NoteAdded,
-    /// An operator decided what its saga could not.
-    OperatorIntervened,
-}
-
-impl DomainEvent for OrderEvent {
-    fn event_type(&self) -> String {
-        self.name().to_owned()
-    }
-
-    // All are in their first version.
-    fn event_version(&self) -> String {
-        "1.0".to_owned()
+events! {
+    /// Something that happened to an order. Who did it, when and why is the event's metadata, not its content.
+    OrderEvent, UPCASTS {
+        /// A customer ordered.
+        OrderCreated,
+        /// All units of it were set aside, as far as their SKUs are tracked.
+        StockReserved,
+        /// There were not enough units; none was set aside.
+        StockReservationFailed,
+        /// What had been set aside went back.
+        StockReleased,
+        /// The provider holds the amount for us.
+        PaymentAuthorized,
+        /// The provider will not.
+        PaymentDeclined,
+        /// The provider did not answer: it may hold the amount or not.
+        PaymentOutcomeUnknown,
+        /// Nothing is held any more, and nothing will be.
+        PaymentVoided,
+        /// The amount of a shipment was taken.
+        PaymentCaptured,
+        /// Money was promised back.
+        RefundRequested,
+        /// Money went back.
+        PaymentRefunded,
+        /// The order was promised to the customer.
+        OrderConfirmed,
+        /// The order could not be promised; all that was done for it is undone.
+        OrderRejected,
+        /// Somebody wants it cancelled. From here on it is only undone.
+        CancellationRequested,
+        /// It was cancelled; all that was done for it is undone.
+        OrderCancelled,
+        /// Some of it, or all, was sent.
+        OrderShipped,
+        /// All of it arrived.
+        OrderDelivered,
+        /// The customer will send some of it back.
+        ReturnRequested,
+        /// What was to come back came back.
+        ReturnReceived,
+        /// The mail service took a mail to the customer.
+        NotificationSent,
+        /// A mail to the customer was given up.
+        NotificationFailed,
+        /// Somebody wrote something down.
+        NoteAdded,
+        /// An operator decided what its saga could not.
+        OperatorIntervened,
     }
 }

@@ -65,8 +65,7 @@ impl PlacedOrder {
             OrderEvent::OrderShipped(shipped) => self.shipments.push(Shipment {
                 id: shipped.shipment_id,
                 lines: shipped.lines,
-                carrier: shipped.carrier,
-                tracking: shipped.tracking,
+                parcels: shipped.parcels,
                 settled: false,
             }),
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,

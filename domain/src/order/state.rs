@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, RejectionReason, StockReserved};
+use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use crate::{NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
 
 /// An order, folded from its events.
@@ -127,10 +127,9 @@ pub struct Shipment {
     pub id: ShipmentId,
     /// What was sent.
     pub lines: Vec<LineQuantity>,
-    /// Who brings it.
-    pub carrier: Option<String>,
-    /// What the carrier knows it by.
-    pub tracking: Option<String>,
+    /// What it travels in. A build that knew of one parcel only kept a folded order without it.
+    #[serde(default)]
+    pub parcels: Vec<Parcel>,
     /// Whether its money was taken, or an operator does without.
     pub settled: bool,
 }

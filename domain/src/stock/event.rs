@@ -1,24 +1,30 @@
-//! What can happen to the stock of a SKU. Each event has a golden file in `domain/golden/stock-events/` and decodes for ever.
+//! What can happen to the stock of a SKU. Each version of each event has a golden file in
+//! `domain/golden/stock-events/` and decodes for ever.
 
 use chrono::{DateTime, Utc};
-use cqrs_es::DomainEvent;
+use event_versions::Upcast;
 use serde::{Deserialize, Serialize};
 
 use crate::OrderId;
+use crate::events::events;
 
-/// Something that happened to the stock of a SKU. Which SKU is the stream's id; who did it and when is the event's metadata.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum StockEvent {
-    /// Units came in. The first makes the SKU tracked.
-    StockReceived(StockReceived),
-    /// The count was put right.
-    StockAdjusted(StockAdjusted),
-    /// Units were set aside for an order.
-    ReservationMade(ReservationMade),
-    /// Units that were set aside are for sale again.
-    ReservationReleased(ReservationReleased),
-    /// Units that were set aside have shipped.
-    ReservationCommitted(ReservationCommitted),
+/// Every change of their shapes; those of the same event oldest first. So far all are as they began.
+pub(super) const UPCASTS: &[Upcast] = &[];
+
+events! {
+    /// Something that happened to the stock of a SKU. Which SKU is the stream's id; who did it and when is the event's metadata.
+    StockEvent, UPCASTS {
+        /// Units came in. The first makes the SKU tracked.
+        StockReceived,
+        /// The count was put right.
+        StockAdjusted,
+        /// Units were set aside for an order.
+        ReservationMade,
+        /// Units that were set aside are for sale again.
+        ReservationReleased,
+        /// Units that were set aside have shipped.
+        ReservationCommitted,
+    }
 }
 
 /// Units came in.
@@ -69,33 +75,4 @@ pub struct ReservationCommitted {
     pub order_id: OrderId,
     /// How many, this time.
     pub quantity: u32,
-}
-
-impl StockEvent {
-    /// The event's name, as stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::StockReceived(_) => "StockReceived",
-            Self::StockAdjusted(_) => "StockAdjusted",
-            Self::ReservationMade(_) => "ReservationMade",
-            Self::ReservationReleased(_) => "ReservationReleased",
-            Self::ReservationCommitted(_) => "ReservationCommitted",
-        }
-    }
-}
-
-impl DomainEvent for StockEvent {
-    fn event_type(&self) -> String {
-        self.name().to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        match self {
-            Self::StockReceived(_)
-            | Self::StockAdjusted(_)
-            | Self::ReservationMade(_)
-            | Self::ReservationReleased(_)
-            | Self::ReservationCommitted(_) => "1.0".to_owned(),
-        }
-    }
 }

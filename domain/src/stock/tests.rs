@@ -1,9 +1,8 @@
-use std::collections::BTreeSet;
-
-use cqrs_es::{Aggregate, DomainEvent};
+use cqrs_es::Aggregate;
 use proptest::prelude::*;
 
 use super::*;
+use crate::golden;
 
 fn order(id: &str) -> OrderId {
     OrderId::parse(id).unwrap()
@@ -156,33 +155,27 @@ async fn cqrs_es_sees_the_same_stock() {
     assert_eq!(stock, given([received(3), made("a", 2)]));
 }
 
+const FOLDER: &str = "stock-events";
+
 #[test]
 fn every_event_version_decodes_from_its_golden_file_and_encodes_to_it() {
-    for event in [received(10), adjusted(-3), made("order-1", 2), released("order-1", 1), committed("order-1", 1)] {
-        let name = format!("{}-{}.json", event.event_type(), event.event_version());
-        let path = format!("{}/golden/stock-events/{name}", env!("CARGO_MANIFEST_DIR"));
-        let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| {
-            panic!("{path}: {error}; a new event needs one:\n{}", serde_json::to_string(&event).unwrap())
-        });
-        assert_eq!(serde_json::to_string(&event).unwrap(), golden.trim_end(), "{name}");
-        assert_eq!(serde_json::from_str::<StockEvent>(&golden).unwrap(), event, "{name}");
-        // cqrs-es's own repositories decode through a Value.
-        let value: serde_json::Value = serde_json::from_str(&golden).unwrap();
-        assert_eq!(serde_json::from_value::<StockEvent>(value).unwrap(), event, "{name} through a Value");
-    }
+    let events = every_event();
+    assert_eq!(events.each_ref().map(StockEvent::name), StockEvent::NAMES);
+    golden::check_today::<Stock>(FOLDER, events);
 }
 
 #[test]
 fn every_golden_file_still_decodes() {
-    let folder = format!("{}/golden/stock-events", env!("CARGO_MANIFEST_DIR"));
-    let files: BTreeSet<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 5);
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let event: StockEvent =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert!(file.file_name().unwrap().to_str().unwrap().starts_with(event.name()));
-    }
+    golden::check_all::<Stock>(FOLDER);
+}
+
+#[test]
+fn every_version_of_every_event_has_a_golden_file() {
+    golden::check_versions::<Stock>(FOLDER, StockEvent::NAMES);
+}
+
+fn every_event() -> [StockEvent; 5] {
+    [received(10), adjusted(-3), made("order-1", 2), released("order-1", 1), committed("order-1", 1)]
 }
 
 fn any_command() -> impl Strategy<Value = StockCommand> {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
+use event_versions::Versioned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -38,9 +39,10 @@ impl EventRef<'_> {
         self.stream_type == A::TYPE
     }
 
-    /// The event, decoded. An event that is not known is an error, never skipped.
-    pub fn decode<A: Aggregate>(&self) -> Result<A::Event, DecodeError> {
-        serde_json::from_str(self.payload).map_err(|source| DecodeError {
+    /// The event, decoded; one of an earlier version as what it means today. An event, or a version of one, that is not known is
+    /// an error, never skipped.
+    pub fn decode<A: Versioned>(&self) -> Result<A::Event, DecodeError> {
+        event_versions::decode::<A>(self.event_type, self.event_version, self.payload).map_err(|source| DecodeError {
             position: self.position,
             stream_id: self.stream_id.to_owned(),
             event_type: self.event_type.to_owned(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
+use event_versions::Versioned;
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, PgPool};
 
@@ -24,7 +25,7 @@ pub(super) async fn existing<A: Aggregate>(pool: &PgPool, ids: BTreeSet<String>)
 
 /// Folds what the streams' versions do not have yet, one event after the other as they arrive: a long stream is never in memory
 /// as a whole.
-pub(super) async fn catch_up<A: Aggregate + Clone>(
+pub(super) async fn catch_up<A: Versioned + Clone>(
     connection: &mut PgConnection,
     streams: &mut HashMap<String, Arc<Loaded<A>>>,
 ) -> Result<(), ReadError> {

@@ -1,12 +1,12 @@
 //! What an append writes to the streams of an aggregate, kept until it is known to be stored.
 
-use cqrs_es::Aggregate;
+use event_versions::Versioned;
 
 use crate::append::StreamAppend;
 use crate::read::Loaded;
 
 /// What an append writes to one stream.
-pub(super) struct Written<A: Aggregate> {
+pub(super) struct Written<A: Versioned> {
     pub(super) stream_id: String,
     pub(super) expected_version: i64,
     events: Vec<A::Event>,
@@ -14,7 +14,7 @@ pub(super) struct Written<A: Aggregate> {
     up_to_the_end: i64,
 }
 
-impl<A: Aggregate> Written<A> {
+impl<A: Versioned> Written<A> {
     /// Of those streams that are the aggregate's. One with an event that can't be read is left out: it is read again later.
     pub(super) fn of(streams: &[StreamAppend]) -> Vec<Self> {
         let mut up_to_the_end = 0;

@@ -1,11 +1,15 @@
 //! What operators see, and what they are told when they ask for something that is not there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use event_store::{PARTITIONS, ParkedRequest, checkpoints, holders, lag, request, tail_holder};
+use domain::Order;
+use event_store::{
+    PARTITIONS, ParkedRequest, StoredEvent, checkpoints, holders, lag, partition_of, request, stops, tail_holder,
+};
 use sqlx::migrate::Migrator;
 
-use crate::support::{Copy, LONG, NAME, append, database, eventually_handled, store};
+use crate::support::{Copy, LONG, NAME, PATIENCE, append, append_unknown, database, eventually_handled, store};
 
 #[tokio::test]
 async fn the_lag_is_how_many_events_wait_and_how_long_the_first_has() {
@@ -81,5 +85,43 @@ async fn what_is_asked_of_nothing_is_answered_with_what_there_is() {
     let nothing = request(pool, NAME, "a", ParkedRequest::Skip).await.unwrap_err().to_string();
     assert_eq!(nothing, "nothing of stream a is parked in recorder");
     copy.stop().await;
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn it_can_be_seen_where_a_subscriber_stands_still_and_why_until_a_build_knows_the_event() {
+    // Given
+    let database = database().await;
+    let pool = database.pool();
+    let writer = store(pool, LONG);
+    let before = append(&writer, "before", 0).await;
+    append_unknown(pool, "unknown").await;
+    append(&writer, "unknown", 1).await;
+
+    // When
+    let decodes = |event: &StoredEvent| Ok(event.decode::<Order>().map(drop)?);
+    let old = Copy::checking(pool, "old", LONG, Arc::new(decodes));
+    testkit::eventually(PATIENCE, || async { stops(pool).await.unwrap().len() == 1 }).await;
+
+    // Then
+    let stop = stops(pool).await.unwrap().remove(0);
+    assert_eq!((stop.subscription.as_str(), usize::try_from(stop.partition)), (NAME, Ok(partition_of("unknown"))));
+    assert_eq!((stop.waits_from, stop.position, stop.stream_id.as_str()), (before + 1, before + 1, "unknown"));
+    assert_eq!((stop.event_type.as_str(), stop.event_version.as_str()), ("OrderTeleported", "1.0"));
+    assert!(stop.error.contains("can't be read: unknown variant `OrderTeleported`"), "{}", stop.error);
+    // Everything before it is done and can be waited for.
+    assert_eq!(lag(pool).await.unwrap()[0].position, before);
+
+    // It says so again and again, and since when.
+    testkit::eventually(PATIENCE, || async { stops(pool).await.unwrap()[0].tried_at > stop.tried_at }).await;
+    assert_eq!(stops(pool).await.unwrap()[0].since, stop.since);
+
+    // A build that does not know it either changes nothing; one that does goes on, and nothing is stopped any more.
+    old.stop().await;
+    assert_eq!(stops(pool).await.unwrap().len(), 1);
+    let new = Copy::start(pool, "new", LONG);
+    eventually_handled(pool, "unknown", &[1, 2]).await;
+    testkit::eventually(PATIENCE, || async { stops(pool).await.unwrap().is_empty() }).await;
+    new.stop().await;
     writer.close().await;
 }

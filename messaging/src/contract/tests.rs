@@ -20,6 +20,7 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.order-rejected.json"), rejected()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-cancelled.json"), cancelled()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.json"), shipped()),
+        (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.parcels.json"), shipped_in_parcels()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-refunded.json"), refunded()),
     ] {
         let event = CloudEvent::new("demo-1759035874968", noon(), data);
@@ -123,8 +124,17 @@ fn cancelled() -> NotificationRequested {
 }
 
 fn shipped() -> NotificationRequested {
-    let shipment = Some(Shipment { carrier: Some("DHL".into()), tracking: Some("00340434161094042557".into()) });
+    let shipment = Some(Shipment::of(vec![parcel("DHL", "00340434161094042557")]));
     NotificationRequested { template: Template::OrderShipped, shipment, ..requested() }
+}
+
+fn shipped_in_parcels() -> NotificationRequested {
+    let shipment = Some(Shipment::of(vec![parcel("DHL", "00340434161094042557"), parcel("UPS", "1Z999AA10123456784")]));
+    NotificationRequested { template: Template::OrderShipped, shipment, ..requested() }
+}
+
+fn parcel(carrier: &str, tracking: &str) -> Parcel {
+    Parcel { carrier: Some(carrier.into()), tracking: Some(tracking.into()) }
 }
 
 fn refunded() -> NotificationRequested {

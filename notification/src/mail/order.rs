@@ -12,9 +12,14 @@ pub(super) struct Order {
     pub(super) lines: Vec<Line>,
     pub(super) omitted_lines: u32,
     pub(super) reason: Option<String>,
+    pub(super) parcels: Vec<Parcel>,
+    pub(super) refund: Option<String>,
+}
+
+/// At least one of both is known.
+pub(super) struct Parcel {
     pub(super) carrier: Option<String>,
     pub(super) tracking: Option<String>,
-    pub(super) refund: Option<String>,
 }
 
 pub(super) struct Line {
@@ -36,15 +41,18 @@ impl From<&NotificationRequested> for Order {
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
         };
-        let shipment = request.shipment.as_ref();
+        let parcel = |it: &messaging::Parcel| Parcel {
+            carrier: said(it.carrier.as_deref()),
+            tracking: said(it.tracking.as_deref()),
+        };
+        let parcels = request.shipment.iter().flat_map(messaging::Shipment::parcels).map(parcel);
         Self {
             id: one_line(&request.order_id, MOST),
             total: price(&request.total_amount),
             lines: request.lines.iter().map(line).collect(),
             omitted_lines: request.omitted_lines,
             reason: said(request.reason.as_deref()),
-            carrier: said(shipment.and_then(|it| it.carrier.as_deref())),
-            tracking: said(shipment.and_then(|it| it.tracking.as_deref())),
+            parcels: parcels.filter(|it| it.carrier.is_some() || it.tracking.is_some()).collect(),
             refund: said(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
         }
     }

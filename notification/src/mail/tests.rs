@@ -1,4 +1,4 @@
-use messaging::{Line, Shipment};
+use messaging::{Line, Parcel, Shipment};
 use uuid::Uuid;
 
 use super::*;
@@ -6,7 +6,8 @@ use super::*;
 #[test]
 fn each_mail_is_the_golden_mail() {
     let reason = || Some("Standing Desk, Oak is out of stock".to_owned());
-    let shipment = Some(Shipment { carrier: Some("DHL".into()), tracking: Some("00340434161094042557".into()) });
+    let dhl = || parcel(Some("DHL"), Some("00340434161094042557"));
+    let parcels = vec![dhl(), parcel(Some("UPS"), None), parcel(None, Some("1Z999AA10123456784"))];
     let refund_amount = || Some("1250.00".to_owned());
     for (name, subject, request) in [
         ("order_confirmed", "Order demo-1759035874968 confirmed", request(Template::OrderConfirmed)),
@@ -27,7 +28,12 @@ fn each_mail_is_the_golden_mail() {
         (
             "order_shipped",
             "Order demo-1759035874968 has shipped",
-            NotificationRequested { shipment, ..request(Template::OrderShipped) },
+            NotificationRequested { shipment: Some(Shipment::of(vec![dhl()])), ..request(Template::OrderShipped) },
+        ),
+        (
+            "order_shipped_parcels",
+            "Order demo-1759035874968 has shipped",
+            NotificationRequested { shipment: Some(Shipment::of(parcels)), ..request(Template::OrderShipped) },
         ),
         (
             "order_refunded",
@@ -53,7 +59,7 @@ fn a_mail_says_nothing_of_what_it_was_not_told() {
         let bare = content(&request(template)).unwrap();
         let blank = NotificationRequested {
             reason: Some(" ".into()),
-            shipment: Some(Shipment { carrier: Some(String::new()), tracking: Some("\n".into()) }),
+            shipment: Some(Shipment::of(vec![parcel(Some(""), Some("\n")), parcel(None, None)])),
             refund_amount: Some(String::new()),
             ..request(template)
         };
@@ -69,7 +75,7 @@ fn a_mail_says_nothing_of_what_it_was_not_told() {
 #[test]
 fn a_tracking_number_is_shown_without_its_carrier_and_the_other_way_round() {
     let shown = |carrier: Option<&str>, tracking: Option<&str>| {
-        let shipment = Shipment { carrier: carrier.map(Into::into), tracking: tracking.map(Into::into) };
+        let shipment = Shipment::of(vec![parcel(carrier, tracking)]);
         let request = NotificationRequested { shipment: Some(shipment), ..request(Template::OrderShipped) };
         let text = content(&request).unwrap().text;
         text.lines().filter(|line| line.contains(": ") && !line.starts_with("Order")).map(str::to_owned).collect()
@@ -146,10 +152,14 @@ fn everything_is(template: Template, text: &str) -> NotificationRequested {
         order_id: text.into(),
         lines: vec![line],
         reason: Some(text.into()),
-        shipment: Some(Shipment { carrier: Some(text.into()), tracking: Some(text.into()) }),
+        shipment: Some(Shipment::of(vec![parcel(Some(text), Some(text))])),
         refund_amount: Some(text.into()),
         ..request(template)
     }
+}
+
+fn parcel(carrier: Option<&str>, tracking: Option<&str>) -> Parcel {
+    Parcel { carrier: carrier.map(Into::into), tracking: tracking.map(Into::into) }
 }
 
 fn request(template: Template) -> NotificationRequested {

@@ -24,6 +24,11 @@ pub enum Bench {
     Sealing(Sealing),
     /// How many orders a second for one SKU reach their confirmation; fails if more is sold than there is
     FlashSale(FlashSale),
+    /// How many events a second read models are rebuilt from, in how much memory, and what that costs orders that are posted
+    /// meanwhile
+    Replay(Replay),
+    /// How many orders a second can be read, and what a page of a customer's orders costs far behind the first
+    Reads(Reads),
     /// A server that the platform is compared with
     #[command(hide = true)]
     Baseline(Baseline),
@@ -181,6 +186,65 @@ pub struct FlashSale {
     /// How long to wait for the last order to be decided, and then for the last mail
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = duration)]
     pub timeout: Duration,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `ordo bench replay --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// How many events the log has
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = between::<u64, 1_000, 1_000_000_000>)]
+    pub events: u64,
+    /// The size of an order as it was posted, of which the first of its five events takes the most
+    #[arg(long, value_name = "BYTES", default_value = "1500", value_parser = between::<usize, 512, 262_144>)]
+    pub order_bytes: usize,
+    /// Which read models are rebuilt, each alone; then all of them in one pass
+    #[arg(long, value_name = "NAME,…", default_value = "orders", value_delimiter = ',')]
+    pub projections: Vec<String>,
+    /// How many times to measure; the median is shown, with the least and the most
+    #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
+    pub runs: usize,
+    /// Afterwards post so many orders a second, without and with replays
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long to post, each time
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = duration, requires = "rate")]
+    pub duration: Duration,
+    /// The roles that take the orders, or all
+    #[arg(long, value_name = "ROLES", default_value = "command-api,projections", requires = "rate", value_parser = visible_roles)]
+    pub roles: String,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `ordo bench reads --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Reads {
+    /// How many orders there are, all of them of one customer
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = between::<u64, 50, 10_000_000>)]
+    pub orders: u64,
+    /// How many connections read at once
+    #[arg(long, value_name = "N", default_value = "64", value_parser = between::<usize, 1, 5_000>)]
+    pub connections: usize,
+    /// Read so many orders a second, whether or not a connection is free; a read's latency counts from when it was due [default:
+    /// each connection reads its next order after the answer]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long to read before anything is measured
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = warm_up)]
+    pub warm_up: Duration,
+    /// How long each run measures
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = duration)]
+    pub duration: Duration,
+    /// How many times to measure; the median is shown, with the least and the most
+    #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
+    pub runs: usize,
+    /// Which page of 50 of the customer's orders to compare with the first
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = between::<usize, 2, 100_000>)]
+    pub page: usize,
     /// Say it as JSON
     #[arg(long)]
     pub json: bool,

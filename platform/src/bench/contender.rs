@@ -70,7 +70,7 @@ impl Contender {
         let prefix = orders.prefix().to_owned();
         let load = Load {
             address: self.address,
-            orders,
+            requests: orders,
             connections: shape.connections,
             per_second: shape.per_second,
             warm_up: shape.warm_up,
@@ -109,7 +109,7 @@ impl Contender {
     }
 }
 
-fn taken(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
+pub(super) fn taken(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
     Some(after?.saturating_sub(before?))
 }
 

@@ -162,7 +162,7 @@ impl Platform {
         let before = self.processor_time();
         let load = Load {
             address,
-            orders,
+            requests: orders,
             connections: CONNECTIONS,
             per_second: Some(args.rate),
             // At least one order opens connections and fills caches.

@@ -17,7 +17,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::connection::{Answer, Connection};
-use super::orders::Orders;
 use super::pace::{Turn, Turns};
 
 /// How long to wait for answers once the time is up.
@@ -25,11 +24,20 @@ const LAST_ANSWERS: Duration = Duration::from_secs(15);
 /// Before a connection that failed is opened again.
 const RECONNECT: Duration = Duration::from_millis(20);
 
+/// What is sent. Each connection has a copy of its own.
+pub(super) trait Requests: Clone + Send + 'static {
+    /// The status that answers one that succeeded.
+    const SUCCESS: u16;
+
+    /// The bytes of the `nth`.
+    fn request(&mut self, nth: u64) -> &[u8];
+}
+
 /// What to send, how fast, for how long.
 #[derive(Debug, Clone)]
-pub(super) struct Load {
+pub(super) struct Load<R> {
     pub(super) address: SocketAddr,
-    pub(super) orders: Orders,
+    pub(super) requests: R,
     pub(super) connections: usize,
     /// `None`: a closed loop.
     pub(super) per_second: Option<f64>,
@@ -46,7 +54,7 @@ pub(super) struct Running {
     ended: oneshot::Receiver<anyhow::Result<Tally>>,
 }
 
-impl Load {
+impl<R: Requests> Load<R> {
     /// Opens all connections, then starts.
     pub(super) async fn start(self) -> anyhow::Result<Running> {
         let (tell_started, started) = oneshot::channel();
@@ -79,7 +87,7 @@ impl Load {
             let worker = Worker {
                 address: self.address,
                 connection: Some(connection),
-                orders: self.orders.clone(),
+                requests: self.requests.clone(),
                 turns: turns.clone(),
                 tally: Arc::clone(&tally),
             };
@@ -127,20 +135,20 @@ pub(super) async fn connect(address: SocketAddr) -> io::Result<Connection> {
 }
 
 /// One connection at a time.
-struct Worker {
+struct Worker<R> {
     address: SocketAddr,
     connection: Option<Connection>,
-    orders: Orders,
+    requests: R,
     turns: Turns,
     tally: Arc<Mutex<Tally>>,
 }
 
-impl Worker {
+impl<R: Requests> Worker<R> {
     async fn run(mut self) {
         while let Some(turn) = self.turns.next().await {
             let sent = Instant::now();
-            let answer = self.post(turn.nth).await;
-            lock(&self.tally).note(turn, sent, &answer, Instant::now());
+            let answer = self.send(turn.nth).await;
+            lock(&self.tally).note(turn, sent, R::SUCCESS, &answer, Instant::now());
             match answer {
                 Ok(Answer { closes: false, .. }) => {}
                 Ok(_) => self.connection = None,
@@ -152,12 +160,12 @@ impl Worker {
         }
     }
 
-    async fn post(&mut self, nth: u64) -> io::Result<Answer> {
+    async fn send(&mut self, nth: u64) -> io::Result<Answer> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => self.connection.insert(connect(self.address).await?),
         };
-        connection.exchange(self.orders.request(nth)).await
+        connection.exchange(self.requests.request(nth)).await
     }
 }
 
@@ -170,22 +178,22 @@ fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
 pub(super) struct Tally {
     from: Instant,
     until: Instant,
-    /// Of the orders that were due while it was measured and were accepted, in microseconds.
+    /// Of the requests that were due while it was measured and succeeded, in microseconds.
     pub(super) latencies: Histogram<u64>,
     /// Of those that were refused because the server was busy, from when they were sent: how fast it says so.
     pub(super) refusals: Histogram<u64>,
-    /// Orders accepted while it was measured.
+    /// Requests that succeeded while it was measured.
     pub(super) accepted: u64,
     /// Requests that were due while it was measured.
     pub(super) offered: u64,
     /// Of those, how many no connection was free for in time.
     pub(super) missed: u64,
-    /// Answers that are neither acceptance nor refusal, by status.
+    /// Answers that are neither success nor refusal, by status.
     pub(super) other: BTreeMap<u16, u64>,
     /// Requests without an answer.
     pub(super) failed: u64,
     pub(super) first_failure: Option<String>,
-    /// Orders accepted at any time, those of the warm-up included.
+    /// Those that succeeded at any time, those of the warm-up included.
     pub(super) accepted_in_all: u64,
     /// What the load generator took of a processor while it was measured.
     pub(super) processor: Duration,
@@ -209,13 +217,13 @@ impl Tally {
         }
     }
 
-    fn note(&mut self, turn: Turn, sent: Instant, answer: &io::Result<Answer>, done: Instant) {
+    fn note(&mut self, turn: Turn, sent: Instant, success: u16, answer: &io::Result<Answer>, done: Instant) {
         let was_due = turn.due >= self.from && turn.due < self.until;
         let was_done = done >= self.from && done < self.until;
         self.offered += u64::from(was_due);
         let latency = micros(done.saturating_duration_since(turn.due));
         match answer {
-            Ok(Answer { status: 201, .. }) => {
+            Ok(Answer { status, .. }) if *status == success => {
                 self.accepted_in_all += 1;
                 self.accepted += u64::from(was_done);
                 if was_due {

@@ -4,6 +4,8 @@
 
 use uuid::Uuid;
 
+use super::load::Requests;
+
 /// Whole requests. Each connection has a copy of its own.
 #[derive(Debug, Clone)]
 pub(super) struct Orders {
@@ -57,16 +59,6 @@ impl Orders {
         }
     }
 
-    /// The `nth` order's request.
-    pub(super) fn request(&mut self, nth: u64) -> &[u8] {
-        self.write(self.order_digits, ORDER_DIGITS, nth);
-        self.write(self.customer_digits, CUSTOMER_DIGITS, nth % 1_000);
-        if let Some(at) = self.key_digits {
-            self.write(at, ORDER_DIGITS, nth);
-        }
-        &self.request
-    }
-
     /// The `nth` order alone.
     pub(super) fn order(&mut self, nth: u64) -> &[u8] {
         let body = self.body;
@@ -87,13 +79,27 @@ impl Orders {
     pub(super) fn order_bytes(&self) -> usize {
         self.request.len() - self.body
     }
+}
 
-    fn write(&mut self, at: usize, digits: usize, mut number: u64) {
-        for digit in self.request.get_mut(at..at + digits).unwrap_or_default().iter_mut().rev() {
-            // The remainder is one digit.
-            *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
+impl Requests for Orders {
+    const SUCCESS: u16 = 201;
+
+    fn request(&mut self, nth: u64) -> &[u8] {
+        write_digits(&mut self.request, self.order_digits, ORDER_DIGITS, nth);
+        write_digits(&mut self.request, self.customer_digits, CUSTOMER_DIGITS, nth % 1_000);
+        if let Some(at) = self.key_digits {
+            write_digits(&mut self.request, at, ORDER_DIGITS, nth);
         }
+        &self.request
+    }
+}
+
+/// Writes a number into a request, with so many digits.
+pub(super) fn write_digits(request: &mut [u8], at: usize, digits: usize, mut number: u64) {
+    for digit in request.get_mut(at..at + digits).unwrap_or_default().iter_mut().rev() {
+        // The remainder is one digit.
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
     }
 }
 

@@ -18,7 +18,7 @@ use super::address_of;
 use super::args::Visible;
 use super::connection::{Answer, Connection};
 use super::figures::{Latencies, Spread};
-use super::load::{connect, histogram, micros};
+use super::load::{Requests, connect, histogram, micros};
 use super::orders::Orders;
 use super::pace::Turns;
 use super::progress::Progress;

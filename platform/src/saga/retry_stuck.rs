@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use domain::{SagaStep, Verb};
 use futures_util::{StreamExt, stream};
 use sagas::operate::InterventionError;
-use sagas::report::{self, Filter, WorkRow};
+use sagas::report::{self, After, Filter, WorkRow};
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
@@ -44,7 +44,7 @@ pub(super) async fn run(desk: &Desk, args: &Retry) -> anyhow::Result<()> {
     while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
         let page = report::waiting(pool, filter, last.as_ref(), PAGE).await?;
         let Some(end) = page.last() else { break };
-        last = Some(end.clone());
+        last = Some(After::of(end));
         for some in page.chunks(pace.at_once()) {
             if stop.run_until_cancelled(pace.wait()).await.is_none() || tally.failures.len() >= MOST_FAILURES {
                 break;

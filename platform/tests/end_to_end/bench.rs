@@ -98,6 +98,31 @@ async fn a_flash_sale_sells_what_there_is_and_no_more() {
 }
 
 #[tokio::test]
+async fn every_order_that_is_there_can_be_read_and_pages_have_an_end() {
+    let line = [
+        "bench",
+        "reads",
+        "--orders",
+        "170",
+        "--connections",
+        "4",
+        "--duration",
+        "0.5",
+        "--warm-up",
+        "0",
+        "--runs",
+        "1",
+        "--json",
+    ];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let measured = &figures["runs"][0];
+    assert_eq!((&figures["page"], &measured["errors"]), (&3.into(), &0.into()), "{figures}");
+    assert!(measured["readsPerSecond"].as_f64().unwrap() > 0.0, "{figures}");
+}
+
+#[tokio::test]
 async fn a_platform_that_is_not_there_is_one_line_that_names_it() {
     let ended = run(&["bench", "intake", "--api", "http://127.0.0.1:1", "--connections", "1"], &[]).await;
     assert_eq!(

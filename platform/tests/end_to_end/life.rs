@@ -49,8 +49,12 @@ async fn an_order_is_sent_in_parts_and_some_of_it_comes_back() {
     let order = shown(&client, "a", |order| order["captured"]["amount"] == "129.99").await;
     assert_eq!(order["fulfilmentStatus"], "partiallyShipped");
 
-    ask(&client, "/orders/a/ship", json!({ "shipmentId": "s-2" })).await;
-    shown(&client, "a", |order| order["captured"]["amount"] == "259.98").await;
+    let parcels = json!([{ "carrier": "UPS", "tracking": "1Z9" }, { "tracking": "0034" }]);
+    let sent = ask(&client, "/orders/a/ship", json!({ "shipmentId": "s-2", "parcels": parcels })).await;
+    assert_eq!(sent.status, 202, "{}", sent.text());
+    let order = shown(&client, "a", |order| order["captured"]["amount"] == "259.98").await;
+    assert_eq!(order["shipments"][0]["parcels"], json!([{ "carrier": "DHL" }]));
+    assert_eq!((&order["shipments"][1]["parcels"], &order["shipments"][1]["carrier"]), (&parcels, &json!("UPS")));
     assert_eq!(ask(&client, "/orders/a/deliver", json!({})).await.status, 200);
     let back = ask(&client, "/orders/a/returns", json!({ "returnId": "r-1", "lines": one, "reason": "loud" })).await;
     assert_eq!(back.status, 201, "{}", back.text());
@@ -66,6 +70,8 @@ async fn an_order_is_sent_in_parts_and_some_of_it_comes_back() {
     );
     assert_eq!((&order["lines"][0]["shipped"], &order["lines"][0]["returned"]), (&json!(2), &json!(1)));
     assert_eq!((mails(&order, "order-confirmed"), mails(&order, "order-shipped")), (1, 2));
+    let messages = Client::new(&ordo.inbox).get("/messages").await.text();
+    assert!(messages.contains("Carrier: UPS\\nTracking number: 1Z9\\n\\nTracking number: 0034\\n"), "{messages}");
 
     let rest = ask(&client, "/orders/a/refunds", json!({ "refundId": "f-1", "reason": "goodwill" })).await;
     assert_eq!(rest.status, 202, "{}", rest.text());

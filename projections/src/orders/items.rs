@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use domain::{
     Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, MailOutcome, Money, NoteAdded,
-    NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, PaymentStatus,
-    PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Stage, StockState, UndoReason, evolve,
+    NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, Parcel,
+    PaymentStatus, PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Sku, Stage, StockState, UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,7 +17,10 @@ use super::Fact;
 pub(super) struct OrderItem {
     pub(super) order_id: String,
     pub(super) customer_id: String,
-    status: OrderStatus,
+    pub(super) status: OrderStatus,
+    /// Since when it has this status; `None`: an earlier build folded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status_since: Option<DateTime<Utc>>,
     #[serde(default = "none_paid")]
     payment_status: PaymentStatus,
     #[serde(default = "none_sent")]
@@ -69,6 +72,7 @@ impl OrderItem {
             order_id: fact.stream_id.clone(),
             customer_id: content.customer_id.to_string(),
             status: OrderStatus::Pending,
+            status_since: Some(fact.recorded_at),
             payment_status: none_paid(),
             fulfilment_status: none_sent(),
             returns_status: none_returned(),
@@ -92,12 +96,16 @@ impl OrderItem {
     /// The order after an event. False: what it has to be folded into was not kept.
     pub(super) fn apply(&mut self, fact: &Fact) -> bool {
         let Some(mut order) = self.folded.take() else { return false };
+        let before = self.status;
         evolve(&mut order, fact.event.clone());
         if let Order::Placed(placed) = &mut order {
             self.tell(placed);
             forget_texts(placed);
         }
         self.folded = Some(order);
+        if self.status != before {
+            self.status_since = Some(fact.recorded_at);
+        }
         self.version = fact.version;
         self.updated_at = fact.recorded_at;
         true
@@ -123,6 +131,14 @@ impl OrderItem {
     pub(super) fn currency(&self) -> Currency {
         self.total.currency
     }
+
+    /// Whether one of its lines is of this SKU.
+    pub(super) fn has(&self, sku: &Sku) -> bool {
+        match &self.folded {
+            Some(Order::Placed(placed)) => placed.content.lines.iter().any(|line| line.sku == *sku),
+            Some(Order::Absent) | None => false,
+        }
+    }
 }
 
 /// What no status follows from is in other items, or nobody's business; an order's item does not grow with it.
@@ -140,7 +156,7 @@ fn forget_texts(placed: &mut PlacedOrder) {
         reserved.units.clear();
     }
     for shipment in &mut placed.shipments {
-        (shipment.carrier, shipment.tracking) = (None, None);
+        shipment.parcels.clear();
     }
     placed.returns.iter_mut().for_each(|back| back.reason = None);
     placed.refunds.iter_mut().for_each(|refund| refund.reason = None);
@@ -179,10 +195,12 @@ impl LineItem {
 pub(super) struct ShipmentItem {
     pub(super) shipment_id: String,
     lines: Vec<LineQuantity>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    carrier: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tracking: Option<String>,
+    /// What its parcel is followed by; of several, the first.
+    #[serde(flatten)]
+    first: Parcel,
+    /// Missing where an earlier build wrote the item: it knew of one parcel at most.
+    #[serde(default)]
+    parcels: Vec<Parcel>,
     pub(super) shipped_at: DateTime<Utc>,
 }
 
@@ -191,10 +209,18 @@ impl ShipmentItem {
         Self {
             shipment_id: shipped.shipment_id.to_string(),
             lines: shipped.lines.clone(),
-            carrier: shipped.carrier.clone(),
-            tracking: shipped.tracking.clone(),
+            first: shipped.parcels.first().cloned().unwrap_or_default(),
+            parcels: shipped.parcels.clone(),
             shipped_at: fact.recorded_at,
         }
+    }
+
+    /// As it would be if this build had written it.
+    pub(super) fn brought_up(mut self) -> Self {
+        if self.parcels.is_empty() && self.first != Parcel::default() {
+            self.parcels.push(self.first.clone());
+        }
+        self
     }
 }
 

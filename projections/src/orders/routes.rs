@@ -1,22 +1,26 @@
-//! `GET /orders/{id}`, `GET /orders?customerId=`, `GET /customers/{id}/orders`.
+//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{self, Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use domain::CustomerId;
 use http::{HeaderMap, header};
 use problem::Problem;
-use read_models::{Index, Item, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
+use super::asked::{Asked, OrdersQuery};
+use super::days::LogDays;
 use super::items::OrderItem;
+use super::question::Way;
+use super::search::{Found, Search};
 use super::view::OrderView;
-use super::{PROJECTION, collection, customer};
-use crate::reads::{ReadQuery, Reads, invalid, order_id, page_problem, query, store_problem};
-
-const DEFAULT_LIMIT: u16 = 50;
-const MAX_LIMIT: u16 = 200;
+use super::{PROJECTION, collection};
+use crate::keys::sortable;
+use crate::parameters::invalid;
+use crate::reads::{Reads, order_id, query, store_problem, unavailable};
+use crate::time_travel::{History, Moment, TimeTravelError};
 
 pub(super) fn routes() -> Router<Reads> {
     Router::new()
@@ -25,94 +29,97 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/customers/{customer_id}/orders", get(customers_orders))
 }
 
-/// A page of orders, each without what hangs on it.
+/// Some orders, each without what hangs on it. As long as there is a cursor there may be more.
 #[derive(Serialize)]
 struct OrdersPage {
     items: Vec<OrderItem>,
     cursor: Option<String>,
 }
 
+/// Which order, and as of when.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OrdersQuery {
-    customer_id: Option<String>,
-    limit: Option<u16>,
-    cursor: Option<String>,
+struct OrderQuery {
+    as_of: Option<String>,
     min_position: Option<i64>,
 }
 
 async fn order(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<extract::Query<ReadQuery>, QueryRejection>,
+    asked: Result<Query<OrderQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let order_id = order_id(path)?;
-    reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
+    let (order_id, asked) = (order_id(path)?, query(asked)?);
+    if let Some(as_of) = &asked.as_of {
+        return order_then(&reads, order_id.as_str(), as_of).await;
+    }
+    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
-    let Some(view) = OrderView::of(&items)? else {
+    let Some(view) = OrderView::of(&items).map_err(Problem::internal)? else {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     };
     let etag = format!("\"{}\"", view.order.version);
     Ok(([(header::ETAG, etag)], Json(view)).into_response())
 }
 
+/// The order as it was. No view is read for it, so there is none to wait for: the log has every position that was ever told.
+async fn order_then(reads: &Reads, order_id: &str, as_of: &str) -> Result<Response, Problem> {
+    let moment: Moment = as_of.parse().map_err(|error| invalid("asOf", error))?;
+    let then = History::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
+    Ok(([(header::ETAG, format!("\"{}\"", then.version))], Json(then.view)).into_response())
+}
+
+impl From<TimeTravelError> for Problem {
+    fn from(error: TimeTravelError) -> Self {
+        match error {
+            TimeTravelError::NoOrder(_) => Self::not_found(error.to_string()),
+            TimeTravelError::NoVersion { last, .. } => Self::not_found(error.to_string()).with("currentVersion", last),
+            TimeTravelError::NotYet { created_at, .. } => {
+                Self::not_found(error.to_string()).with("createdAt", sortable(created_at))
+            }
+            TimeTravelError::Database(error) => unavailable(error),
+            TimeTravelError::Fold(_) | TimeTravelError::Shown(_) => Self::internal(error),
+        }
+    }
+}
+
 async fn orders(
     State(reads): State<Reads>,
-    asked: Result<extract::Query<OrdersQuery>, QueryRejection>,
+    asked: Result<Query<OrdersQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    let asked = query(asked)?;
-    let Some(customer_id) = asked.customer_id.clone() else { return Err(invalid("customerId", "is required")) };
-    page(&reads, &customer_id, &asked, &headers).await
+    page(&reads, query(asked)?, &headers).await
 }
 
 async fn customers_orders(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<extract::Query<OrdersQuery>, QueryRejection>,
+    asked: Result<Query<OrdersQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    let asked = query(asked)?;
+    let mut asked = query(asked)?;
     if asked.customer_id.is_some() {
         return Err(invalid("customerId", "is given by the path already"));
     }
-    let Ok(Path(customer_id)) = path else { return Ok(Json(OrdersPage { items: vec![], cursor: None })) };
-    page(&reads, &customer_id, &asked, &headers).await
-}
-
-async fn page(
-    reads: &Reads,
-    customer_id: &str,
-    asked: &OrdersQuery,
-    headers: &HeaderMap,
-) -> Result<Json<OrdersPage>, Problem> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")));
-    }
-    // No such id can have orders; and Postgres takes no NUL.
-    if domain::CustomerId::parse(customer_id).is_err() {
+    // What is no id is no customer's, and has no orders.
+    let Some(customer_id) = path.ok().and_then(|Path(id)| CustomerId::parse(id).ok()) else {
+        asked.parse()?;
         return Ok(Json(OrdersPage { items: vec![], cursor: None }));
-    }
-    reads.wait_for(PROJECTION.name, asked.min_position, headers).await?;
-    let partition = customer(customer_id);
-    let query = Query {
-        name: &partition,
-        within: Within::Index(Index::Gsi1, std::slice::from_ref(&partition)),
-        from: None,
-        until: None,
-        order: Order::Descending,
-        limit,
-        cursor: asked.cursor.as_deref(),
     };
-    let page = reads.table(PROJECTION.name).query(&query).await.map_err(page_problem)?;
-    let items = page.items.iter().map(shown).collect::<Result<_, _>>().map_err(Problem::internal)?;
-    Ok(Json(OrdersPage { items, cursor: page.cursor }))
+    asked.customer_id = Some(customer_id.into());
+    page(&reads, asked, &headers).await
 }
 
-fn shown(item: &Item) -> Result<OrderItem, serde_json::Error> {
-    let mut order: OrderItem = item.read()?;
-    order.folded = None;
-    Ok(order)
+async fn page(reads: &Reads, asked: OrdersQuery, headers: &HeaderMap) -> Result<Json<OrdersPage>, Problem> {
+    let min_position = asked.min_position;
+    let Asked { question, limit, cursor } = asked.parse()?;
+    reads.wait_for(PROJECTION.name, min_position, headers).await?;
+    let days = match question.way() {
+        Way::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
+        Way::Along { .. } => None,
+    };
+    let search = Search::new(reads.table(PROJECTION.name), &question, limit);
+    let Found { orders, cursor } = search.page(days, cursor.as_deref()).await?;
+    Ok(Json(OrdersPage { items: orders, cursor }))
 }

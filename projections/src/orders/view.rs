@@ -1,7 +1,6 @@
 //! An order as it is answered: its items put together.
 
 use domain::{Order, PlacedOrder};
-use problem::Problem;
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +11,7 @@ use super::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnIt
 /// An order with everything that hangs on it, each kind in the order in which it came.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OrderView {
+pub(crate) struct OrderView {
     #[serde(flatten)]
     pub(super) order: OrderItem,
     lines: Vec<LineView>,
@@ -61,9 +60,9 @@ enum RefundStatus {
 
 impl OrderView {
     /// The order of a collection's items; `None`: there is none.
-    pub(super) fn of(items: &[Item]) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(items: &[Item]) -> Result<Option<Self>, serde_json::Error> {
         let Some(meta) = items.iter().find(|item| item.key.sk == META) else { return Ok(None) };
-        let mut order: OrderItem = read(meta)?;
+        let mut order: OrderItem = meta.read()?;
         let placed = match order.folded.take() {
             Some(Order::Placed(placed)) => Some(placed),
             Some(Order::Absent) | None => None,
@@ -82,7 +81,7 @@ impl OrderView {
         Ok(Some(Self {
             order,
             lines: kind(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
-            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
+            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment.brought_up(), placed)).collect(),
             returns,
             refunds: refunds.into_iter().map(|refund| RefundView::of(refund, placed)).collect(),
             added_notes,
@@ -123,10 +122,6 @@ impl RefundView {
 }
 
 /// The items of a kind.
-fn kind<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, Problem> {
-    items.iter().filter(|item| item.key.sk.starts_with(prefix)).map(read).collect()
-}
-
-fn read<T: DeserializeOwned>(item: &Item) -> Result<T, Problem> {
-    item.read().map_err(Problem::internal)
+fn kind<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, serde_json::Error> {
+    items.iter().filter(|item| item.key.sk.starts_with(prefix)).map(Item::read).collect()
 }

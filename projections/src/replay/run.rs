@@ -25,6 +25,11 @@ impl Replay {
         &self.state
     }
 
+    /// Leaves it for now; at once somebody else may go on with it.
+    pub async fn close(self) {
+        release(self.session).await;
+    }
+
     /// Works on it until it is over, or `stop`. Whatever ends it early, it goes on from there when it is opened again, unless it
     /// was cancelled. `report` is told how far it is, now and then.
     pub async fn run(
@@ -75,7 +80,7 @@ impl Replay {
         let comparisons = if self.state.compares { self.compare().await? } else { vec![] };
         let swapped = comparisons.iter().all(|(_, comparison)| comparison.is_empty());
         if swapped {
-            self.change_places().await?;
+            self.change_places(report).await?;
         } else {
             self.enter(Phase::Different).await?;
         }

@@ -37,6 +37,8 @@ impl Bulk for CopyIn {
         items: &[Item],
         tallies: &[Tally],
     ) -> Result<(), StoreError> {
+        items.iter().try_for_each(Item::check)?;
+        tallies.iter().try_for_each(|tally| tally.key.check())?;
         keep_tallies(&self.read_model, transaction, tallies).await?;
         if items.is_empty() {
             return Ok(());

@@ -33,10 +33,10 @@ pub async fn keep_tallies(
 }
 
 /// The numbers of tallies as the items that they are in Postgres.
-pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Result<Vec<String>, StoreError> {
+pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Result<Vec<String>, sqlx::Error> {
     let body = |tally: &Tally| serde_json::to_string(&tally.add);
     let bodies = tallies.into_iter().map(body).collect::<Result<_, _>>();
-    bodies.map_err(|error| sqlx::Error::Encode(error.into()).into())
+    bodies.map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Everything that was kept, added up.

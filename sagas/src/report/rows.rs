@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::SagaStep;
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
@@ -77,15 +78,36 @@ const COLUMNS: &str =
 const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or strpos(last_error, $2) > 0)
      and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4)";
 
+/// The place of one that waits among all that do, the longest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct After {
+    /// Since when it has been at its step.
+    pub since: DateTime<Utc>,
+    /// The saga.
+    pub saga: String,
+    /// The order.
+    pub order_id: String,
+}
+
+impl After {
+    /// That of a row.
+    pub fn of(row: &WorkRow) -> Self {
+        Self { since: row.since, saga: row.saga.clone(), order_id: row.order_id.clone() }
+    }
+}
+
 /// Those that wait, the longest first, at most so many. `after` is the last of those that were given before.
 pub async fn waiting(
     pool: &PgPool,
     filter: Filter<'_>,
-    after: Option<&WorkRow>,
+    after: Option<&After>,
     limit: i64,
 ) -> Result<Vec<WorkRow>, sqlx::Error> {
+    // Said in so many words, so that the index of those that are stuck is seen to serve.
+    let stuck = if filter.stuck == Some(true) { "stuck" } else { "true" };
     let query = format!(
-        "select {COLUMNS} from saga_work where {WHERE}
+        "select {COLUMNS} from saga_work where {stuck} and {WHERE}
             and ($5::timestamptz is null or (since, saga, order_id) > ($5, $6, $7))
           order by since, saga, order_id limit $8"
     );

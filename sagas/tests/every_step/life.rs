@@ -1,8 +1,8 @@
 //! A whole life of an order, step by step, as the other tests go through it.
 
 use domain::{
-    LineQuantity, OrderCommand, PaymentStatus, RefundDemand, RefundId, ReturnId, ReturnRequested, ReturnsStatus,
-    ShipmentDemand, ShipmentId, Stage,
+    LineQuantity, OrderCommand, Parcel, PaymentStatus, RefundDemand, RefundId, ReturnId, ReturnRequested,
+    ReturnsStatus, ShipmentDemand, ShipmentId, Stage,
 };
 use messaging::Template;
 
@@ -14,7 +14,8 @@ pub(crate) fn units(quantity: u32) -> Vec<LineQuantity> {
 
 pub(crate) fn ship(shipment: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(shipment).unwrap();
-    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, carrier: Some("c".into()), tracking: None })
+    let parcels = vec![Parcel { carrier: Some("c".into()), tracking: None }];
+    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, parcels })
 }
 
 pub(crate) fn refund(refund: &str, amount_minor: Option<i64>) -> OrderCommand {

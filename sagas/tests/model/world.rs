@@ -225,7 +225,7 @@ impl World {
                 left.ships -= 1;
                 let shipment_id = ShipmentId::parse(format!("s-{}", left.ships)).ok()?;
                 let lines = Some(vec![LineQuantity { line_number: 1, quantity: 1 }]);
-                let demand = ShipmentDemand { shipment_id, lines, carrier: None, tracking: None };
+                let demand = ShipmentDemand { shipment_id, lines, parcels: vec![] };
                 world.asks(OrderCommand::ShipOrder(demand))?;
             }
             Action::Return => {

@@ -26,7 +26,7 @@ fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
 #[test]
 fn what_is_left_out_is_made_or_left_open() {
     assert_eq!(parse_cancellation(b"{}"), Ok(CancellationRequested { reason: None }));
-    let shipment = ShipmentDemand { shipment_id: ShipmentId::from(MADE), lines: None, carrier: None, tracking: None };
+    let shipment = ShipmentDemand { shipment_id: ShipmentId::from(MADE), lines: None, parcels: vec![] };
     assert_eq!(parse_shipment(b"{}", MADE), Ok(shipment.clone()));
     assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, MADE), Ok(shipment));
     let refund = RefundDemand { refund_id: RefundId::from(MADE), amount_minor: None, reason: None };
@@ -41,8 +41,7 @@ fn what_is_given_is_taken() {
     let shipment = ShipmentDemand {
         shipment_id: ShipmentId::parse("s-1").unwrap(),
         lines: Some(lines.clone()),
-        carrier: Some("DHL".into()),
-        tracking: Some("J".into()),
+        parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("J".into()) }],
     };
     assert_eq!(parse_shipment(&bytes(&body), MADE), Ok(shipment));
     let body = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "too small" });
@@ -75,6 +74,35 @@ fn every_violation_is_in_one_answer() {
     assert_eq!(wrong(parse_return(b"{}", MADE)), [at("/lines", "required")]);
     assert_eq!(wrong(parse_note(br#"{"text": " "}"#, MADE)), [at("/text", "invalid")]);
     assert_eq!(wrong(parse_nothing(br#"{"reason": "x"}"#)), [at("/reason", "unknown_field")]);
+}
+
+#[test]
+fn a_shipment_travels_in_any_number_of_parcels_each_with_something_to_follow_it_by() {
+    let parcels = |body: Value| parse_shipment(&bytes(&body), MADE).map(|shipment| shipment.parcels);
+    let parcel = |carrier: Option<&str>, tracking: Option<&str>| Parcel {
+        carrier: carrier.map(Into::into),
+        tracking: tracking.map(Into::into),
+    };
+    let several =
+        json!({ "parcels": [{ "carrier": "DHL" }, { "tracking": "J" }, { "carrier": "UPS", "tracking": "1Z" }] });
+    let expected = vec![parcel(Some("DHL"), None), parcel(None, Some("J")), parcel(Some("UPS"), Some("1Z"))];
+    assert_eq!(parcels(several), Ok(expected));
+    assert_eq!(parcels(json!({ "tracking": "J" })), Ok(vec![parcel(None, Some("J"))]));
+    assert_eq!(parcels(json!({ "carrier": null, "parcels": null })), Ok(vec![]));
+    let many = |count: usize| parcels(json!({ "parcels": vec![json!({ "carrier": "DHL" }); count] }));
+    assert_eq!(many(20).map(|parcels| parcels.len()), Ok(20));
+    assert_eq!(wrong(many(21)), [at("/parcels", "out_of_range")]);
+    assert_eq!(wrong(many(0)), [at("/parcels", "out_of_range")]);
+    let both = json!({ "carrier": "DHL", "parcels": [{ "carrier": "DHL" }] });
+    assert_eq!(wrong(parcels(both)), [at("/parcels", "invalid")]);
+    let bad = json!({ "parcels": [{}, 7, { "carrier": "x".repeat(101) }, { "colour": "red", "tracking": "J" }] });
+    let expected = [
+        at("/parcels/0/tracking", "required"),
+        at("/parcels/1", "wrong_type"),
+        at("/parcels/2/carrier", "too_long"),
+        at("/parcels/3/colour", "unknown_field"),
+    ];
+    assert_eq!(wrong(parcels(bad)), expected);
 }
 
 #[test]

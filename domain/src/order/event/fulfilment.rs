@@ -71,6 +71,14 @@ pub struct OrderShipped {
     pub shipment_id: ShipmentId,
     /// What was sent; never empty, each line once.
     pub lines: Vec<LineQuantity>,
+    /// What it travels in; empty: there is nothing to follow it by.
+    pub parcels: Vec<Parcel>,
+}
+
+/// What a customer can follow a parcel by; one of both at least.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parcel {
     /// Who brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,

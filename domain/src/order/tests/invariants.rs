@@ -22,8 +22,7 @@ fn people() -> impl Strategy<Value = OrderCommand> {
         (0..3_u8, prop::option::of(lines())).prop_map(|(n, lines)| OrderCommand::ShipOrder(ShipmentDemand {
             shipment_id: id(ShipmentId::parse, n),
             lines,
-            carrier: None,
-            tracking: None
+            parcels: vec![]
         })),
         Just(OrderCommand::DeliverOrder),
         (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::RequestReturn(ReturnRequested {

@@ -8,7 +8,7 @@ fn cancel() -> OrderCommand {
 
 fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, carrier: None, tracking: None })
+    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, parcels: vec![] })
 }
 
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {

@@ -60,7 +60,7 @@ fn an_order_is_given_up_only_before_it_is_sent() {
     assert_eq!(decided(&promised(), Verb::Compensate, SagaStep::NotifyCustomer), Ok(vec!["OperatorIntervened"]));
     let mut shipped = promised();
     let shipment_id = ShipmentId::parse("s").unwrap();
-    shipped.push(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), carrier: None, tracking: None }));
+    shipped.push(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
     let refused = decided(&shipped, Verb::Compensate, SagaStep::CapturePayment);
     assert!(matches!(refused, Err(Refusal::CannotIntervene(_))));
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::super::connection::Connection;
-use super::super::load::{connect, histogram, micros};
+use super::super::load::{Requests, connect, histogram, micros};
 use super::super::orders::Orders;
 
 /// Before an order that was refused because the platform was busy is posted again.

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::bench::orders::Orders;
 
 /// A server that answers each request as `answer` says; it sees how many came before.
 async fn server<F>(answer: impl Fn(u64) -> F + Clone + Send + 'static) -> SocketAddr
@@ -34,10 +35,10 @@ where
     address
 }
 
-fn load(address: SocketAddr, connections: usize, per_second: Option<f64>) -> Load {
-    let orders = Orders::new(&address.to_string(), None, false);
+fn load(address: SocketAddr, connections: usize, per_second: Option<f64>) -> Load<Orders> {
+    let requests = Orders::new(&address.to_string(), None, false);
     let duration = Duration::from_millis(400);
-    Load { address, orders, connections, per_second, warm_up: Duration::ZERO, duration }
+    Load { address, requests, connections, per_second, warm_up: Duration::ZERO, duration }
 }
 
 #[tokio::test]

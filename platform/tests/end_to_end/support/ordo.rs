@@ -97,6 +97,11 @@ impl Ordo {
         Self::start(&line, settings, Stdio::null())
     }
 
+    /// A command that was only just started.
+    pub(crate) fn starting(arguments: &[&str], settings: &[Setting<'_>]) -> Self {
+        Self::start(arguments, settings, Stdio::null())
+    }
+
     fn start(arguments: &[&str], settings: &[Setting<'_>], out: Stdio) -> Self {
         let folder = folder();
         let log = File::create(log_in(&folder)).unwrap();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cqrs_es::Aggregate;
 use domain::Order;
 use domain::stock::Stock;
 use event_store::{CopiedEvent, EventRef};
+use event_versions::Versioned;
 use read_models::{Item, Key, Tally};
 use tokio::sync::mpsc;
 
@@ -138,7 +138,7 @@ impl Part {
 }
 
 /// Has every projection that follows such streams fold an event, which is decoded once.
-fn apply<A: Aggregate>(
+fn apply<A: Versioned>(
     projections: &[&'static Projection],
     stream: &mut Stream,
     event: &EventRef<'_>,

@@ -1,0 +1,199 @@
+//! `ordo events`: the log as a file, one event a line, and such a file as the log of an empty store.
+
+mod checked;
+mod export;
+mod import;
+mod line;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+use event_store::Selection;
+
+use crate::settings::Settings;
+use crate::{connections, migrate};
+
+/// See `ordo events --help`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Events {
+    /// Write the events of the log, or some of them, one JSON object a line, exactly as they are stored
+    Export(Export),
+    /// Put such a file into a store that has no events, with positions, ids and times as they are; all of it or nothing
+    Import(Import),
+}
+
+/// See `ordo events export --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    /// Only those of this stream, such as order/demo-1
+    #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
+    pub stream: Option<Stream>,
+    /// Only those of streams of this kind: order, stock
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
+    pub stream_type: Option<String>,
+    /// Only those with these names, separated by commas
+    #[arg(long = "type", value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub types: Vec<String>,
+    /// Only those from this position on, or recorded at this instant or later
+    #[arg(long, value_name = "POSITION|INSTANT")]
+    pub from: Option<Bound>,
+    /// Only those up to this position, with it, or recorded at this instant or earlier
+    #[arg(long, value_name = "POSITION|INSTANT")]
+    pub to: Option<Bound>,
+    /// Where to [default: standard output]; there is no such file before it is complete
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// See `ordo events import --help`.
+#[derive(Debug, Clone, Args)]
+pub struct Import {
+    /// The file; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Say what was imported as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A stream: its kind and its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    kind: String,
+    id: String,
+}
+
+/// Where a range of the log begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// At a position.
+    Position(i64),
+    /// At a time.
+    Instant(DateTime<Utc>),
+}
+
+/// Does what was asked for, on the database in the settings.
+pub async fn run(settings: &Settings, args: &Events) -> anyhow::Result<()> {
+    let pool = connections::database(settings).await?;
+    migrate::check(&pool).await?;
+    // One statement may take as long as it takes; and what fails half-way is not to go back among the others.
+    let connection = pool.acquire().await?.detach();
+    match args {
+        Events::Export(args) => export::run(connection, args).await,
+        Events::Import(args) => import::run(connection, args).await,
+    }
+}
+
+impl Export {
+    /// Which events are asked for.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        let mut selection = Selection {
+            stream_type: self.stream.as_ref().map(|stream| stream.kind.clone()).or_else(|| self.stream_type.clone()),
+            stream_id: self.stream.as_ref().map(|stream| stream.id.clone()),
+            event_types: self.types.clone(),
+            ..Selection::default()
+        };
+        match self.from {
+            Some(Bound::Position(position)) => selection.after = position - 1,
+            Some(Bound::Instant(instant)) => selection.recorded_from = Some(instant),
+            None => {}
+        }
+        match self.to {
+            Some(Bound::Position(position)) => selection.up_to = Some(position),
+            Some(Bound::Instant(instant)) => selection.recorded_until = Some(instant),
+            None => {}
+        }
+        selection
+    }
+}
+
+impl Stream {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl FromStr for Stream {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').filter(|(kind, id)| !kind.is_empty() && !id.is_empty());
+        let (kind, id) = parts.ok_or("it has to be TYPE/ID, such as order/demo-1")?;
+        Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
+    }
+}
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(position) = text.parse() {
+            return if position >= 0 { Ok(Self::Position(position)) } else { Err("no position is below 0".to_owned()) };
+        }
+        let instant = DateTime::parse_from_rfc3339(text).map(|instant| Self::Instant(instant.to_utc()));
+        instant.map_err(|_| "it has to be a position of the log, or an instant such as 2026-11-21T18:00:00Z".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        events: Events,
+    }
+
+    fn parse(line: &str) -> Result<Events, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.events)
+    }
+
+    #[test]
+    fn some_events_are_asked_for_by_stream_name_and_range() {
+        let line =
+            "events export --stream order/a --type OrderCreated,OrderShipped --from 7 --to 2026-11-21T19:00:00+01:00";
+        let Events::Export(export) = parse(line).unwrap() else { panic!("not export") };
+        let expected = Selection {
+            after: 6,
+            stream_type: Some("order".into()),
+            stream_id: Some("a".into()),
+            event_types: vec!["OrderCreated".into(), "OrderShipped".into()],
+            recorded_until: Some("2026-11-21T18:00:00Z".parse().unwrap()),
+            ..Selection::default()
+        };
+        assert_eq!(export.selection(), expected);
+        let Events::Export(all) = parse("events export").unwrap() else { panic!("not export") };
+        assert_eq!(all.selection(), Selection { after: 0, ..Selection::default() });
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (line, kind) in [
+            ("events export --stream order", ErrorKind::ValueValidation),
+            ("events export --stream order/", ErrorKind::ValueValidation),
+            ("events export --stream order/a --stream-type order", ErrorKind::ArgumentConflict),
+            ("events export --from=-1", ErrorKind::ValueValidation),
+            ("events export --to soon", ErrorKind::ValueValidation),
+            ("events export --type=", ErrorKind::InvalidValue),
+            ("events import", ErrorKind::MissingRequiredArgument),
+        ] {
+            assert_eq!(parse(line).map(drop).unwrap_err().kind(), kind, "{line}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `ordo events export`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use event_store::{CopyOrder, Selection, copy_out};
+use indicatif::{ProgressBar, ProgressStyle};
+use sqlx::{Connection, PgConnection};
+use tempfile::NamedTempFile;
+
+use super::{Export, line};
+use crate::output;
+
+/// How much is gathered for one write.
+const CHUNK: usize = 64 * 1024;
+
+/// What was written.
+#[derive(Default)]
+struct Written {
+    events: u64,
+    /// The first and the last position.
+    positions: Option<(i64, i64)>,
+}
+
+pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Result<()> {
+    let (since, selection) = (Instant::now(), args.selection());
+    let Some(path) = &args.out else {
+        return match write(connection, &selection, &mut io::stdout().lock()).await {
+            // A reader that has gone away has seen what it wanted.
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            done => done.map(drop),
+        };
+    };
+    let done = if is_to_be_made(path) {
+        let mut file = beside(path)?;
+        let done = write(connection, &selection, file.as_file_mut()).await?;
+        file.as_file().sync_all().with_context(|| cannot_write(path))?;
+        file.persist(path).with_context(|| cannot_write(path))?;
+        done
+    } else {
+        // A device or a pipe takes what comes.
+        let mut file = File::options().write(true).open(path).with_context(|| cannot_write(path))?;
+        write(connection, &selection, &mut file).await?
+    };
+    let range = done.positions.map_or_else(String::new, |(first, last)| format!(", positions {first} to {last},"));
+    let seconds = since.elapsed().as_secs_f64();
+    output::line(&format!("{} events{range} are in {}, after {seconds:.1} s", done.events, path.display()))?;
+    Ok(())
+}
+
+async fn write(mut connection: PgConnection, selection: &Selection, to: &mut impl Write) -> anyhow::Result<Written> {
+    let style = ProgressStyle::with_template("{human_pos} events  {per_sec}  {elapsed}")?;
+    let bar = ProgressBar::no_length().with_style(style);
+    let (mut done, mut text) = (Written::default(), Vec::with_capacity(2 * CHUNK));
+    let mut transaction = connection.begin().await?;
+    let mut events = copy_out(&mut transaction, selection, CopyOrder::ByPosition).await?;
+    while let Some(event) = events.next().await? {
+        let event = event.read()?;
+        line::write(&event, &mut text)?;
+        done.events += 1;
+        done.positions = Some((done.positions.map_or(event.position, |(first, _)| first), event.position));
+        if text.len() >= CHUNK {
+            to.write_all(&text)?;
+            text.clear();
+            bar.set_position(done.events);
+        }
+    }
+    to.write_all(&text)?;
+    to.flush()?;
+    bar.finish_and_clear();
+    Ok(done)
+}
+
+/// Whether there is a file to be put in the place of the path: not where there is something else than a file.
+fn is_to_be_made(path: &Path) -> bool {
+    path.metadata().map_or(true, |metadata| metadata.is_file())
+}
+
+/// A file in the same folder, which goes away unless it takes the path's place.
+fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    NamedTempFile::new_in(folder).with_context(|| cannot_write(path))
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,48 @@
+//! `ordo events import`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use event_store::{CopyInError, copy_in};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::Import;
+use super::checked::CheckedLines;
+use crate::output;
+
+pub(super) async fn run(connection: PgConnection, args: &Import) -> anyhow::Result<()> {
+    let since = Instant::now();
+    let style = ProgressStyle::with_template("{human_pos} events  {per_sec}  {elapsed}")?;
+    let bar = ProgressBar::no_length().with_style(style);
+    let mut lines = CheckedLines::of(open(&args.file)?, bar.clone());
+    let done = match copy_in(connection, &mut lines).await {
+        Ok(done) => done,
+        Err(CopyInError::Source(error)) => return Err(error.context("nothing is imported")),
+        Err(CopyInError::NotEmpty) => bail!("this store has events already; import into one that has none"),
+        Err(CopyInError::Database(error)) => return Err(error).context("nothing is imported: the database failed"),
+    };
+    bar.finish_and_clear();
+    let (events, last, streams) = (done.events, done.last_position, lines.streams());
+    if args.json {
+        let done = json!({ "events": events, "streams": streams, "lastPosition": last });
+        return Ok(output::line(&done.to_string())?);
+    }
+    let seconds = since.elapsed().as_secs_f64();
+    output::line(&format!(
+        "{events} events of {streams} streams are in the log, up to position {last}, after {seconds:.1} s"
+    ))?;
+    Ok(())
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Box::new(BufReader::with_capacity(64 * 1024, file)))
+}

@@ -1,0 +1,51 @@
+//! `ordo order`: an order as it is or was, and what changed between two of its versions, from the log.
+
+mod changes;
+mod diff;
+mod show;
+
+use clap::Subcommand;
+use projections::Moment;
+
+use crate::settings::Settings;
+use crate::{connections, migrate};
+
+/// See `ordo order --help`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Order {
+    /// An order as it is now, or was at a version or an instant
+    Show {
+        /// The order's id
+        id: String,
+        /// Its version, from 1 on, or an instant such as 2026-11-21T18:00:00Z [default: now]
+        #[arg(long, value_name = "VERSION|INSTANT")]
+        as_of: Option<Moment>,
+        /// Say it as one line of JSON: the answer of GET /orders/{id}
+        #[arg(long)]
+        json: bool,
+    },
+    /// What changed in an order between two of its versions, or two instants
+    Diff {
+        /// The order's id
+        id: String,
+        /// A version, or an instant
+        #[arg(value_name = "V1")]
+        from: Moment,
+        /// Another one
+        #[arg(value_name = "V2")]
+        to: Moment,
+        /// Say it as one line of JSON: a list of {path, old, new}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Does what was asked for, on the database in the settings.
+pub async fn run(settings: &Settings, args: &Order) -> anyhow::Result<()> {
+    let pool = connections::database(settings).await?;
+    migrate::check(&pool).await?;
+    match args {
+        Order::Show { id, as_of, json } => show::run(&pool, id, *as_of, *json).await,
+        Order::Diff { id, from, to, json } => diff::run(&pool, id, (*from, *to), *json).await,
+    }
+}

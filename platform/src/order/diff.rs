@@ -1,0 +1,47 @@
+//! `ordo order diff`.
+
+use projections::{History, Moment, OrderThen};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::changes::{Change, changes, in_words};
+use crate::dlq::harmless;
+use crate::output;
+
+pub(super) async fn run(pool: &PgPool, id: &str, moments: (Moment, Moment), json: bool) -> anyhow::Result<()> {
+    let history = History::read(pool, id).await?;
+    let (old, new) = (history.at(moments.0)?, history.at(moments.1)?);
+    let changes = changes(&view(&old)?, &view(&new)?);
+    if json {
+        return Ok(output::line(&serde_json::to_string(&changes)?)?);
+    }
+    output::line(&harmless(&format!("{id}  {}", headline(&history, &old, &new))))?;
+    for change in &changes {
+        output::line(&harmless(&format!("  {}", line(change))))?;
+    }
+    Ok(())
+}
+
+fn view(then: &OrderThen) -> serde_json::Result<Value> {
+    serde_json::from_str(then.view.get())
+}
+
+fn headline(history: &History, old: &OrderThen, new: &OrderThen) -> String {
+    let (from, to) = (old.version, new.version);
+    match from.cmp(&to) {
+        std::cmp::Ordering::Equal => format!("was at version {from} at both"),
+        std::cmp::Ordering::Less => format!("from version {from} to {to}: {}", history.between(from, to).join(", ")),
+        std::cmp::Ordering::Greater => {
+            format!("back from version {from} to {to}, without {}", history.between(to, from).join(", "))
+        }
+    }
+}
+
+fn line(change: &Change) -> String {
+    let Change { path, old, new } = change;
+    match (old, new) {
+        (Value::Null, new) => format!("+ {path}  {}", in_words(new)),
+        (old, Value::Null) => format!("- {path}  {}", in_words(old)),
+        (old, new) => format!("~ {path}  {} -> {}", in_words(old), in_words(new)),
+    }
+}

@@ -1,0 +1,79 @@
+//! Pieces of an event stream, as the HTML standard has them.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use event_store::StoredEvent;
+use serde::Serialize;
+
+use crate::timeline::Entry;
+
+/// An event, written once for all clients.
+pub(super) struct Frame {
+    pub(super) position: i64,
+    pub(super) stream_type: String,
+    pub(super) stream_id: String,
+    pub(super) event_type: String,
+    pub(super) text: Bytes,
+}
+
+/// An event as a timeline has it, and whose it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    stream_type: &'a str,
+    stream_id: &'a str,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+impl Frame {
+    pub(super) fn of(event: StoredEvent) -> Result<Self, serde_json::Error> {
+        let (stream_type, stream_id) = (event.stream_type.clone(), event.stream_id.clone());
+        let entry = Entry::try_from(event)?;
+        let data = serde_json::to_string(&Data { stream_type: &stream_type, stream_id: &stream_id, entry: &entry })?;
+        let text = block(entry.position, &entry.event_type, &data);
+        Ok(Self { position: entry.position, stream_type, stream_id, event_type: entry.event_type, text })
+    }
+}
+
+/// What comes first: how soon to come back, and from where. Clients note an id though no event comes with it.
+pub(super) fn beginning(position: i64, retry: Duration) -> Bytes {
+    format!("retry: {}\nid: {position}\n\n", retry.as_millis()).into()
+}
+
+/// A sign of life, and how far the log has been looked through.
+pub(super) fn heartbeat(position: i64) -> Bytes {
+    format!(":\nid: {position}\n\n").into()
+}
+
+fn block(position: i64, name: &str, data: &str) -> Bytes {
+    let mut text = String::with_capacity(data.len() + name.len() + 64);
+    // Writing to a string does not fail. A name of another writer's may have line ends; no name of ours has.
+    let _ = writeln!(text, "id: {position}\nevent: {}", name.replace(['\n', '\r'], " "));
+    // JSON that is stored on several lines: their ends mean nothing in it, and come back as they are sent.
+    for line in data.split(['\n', '\r']) {
+        let _ = writeln!(text, "data: {line}");
+    }
+    text.push('\n');
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_block_whatever_line_ends_are_in_it() {
+        assert_eq!(block(7, "OrderCreated", "{}"), "id: 7\nevent: OrderCreated\ndata: {}\n\n");
+        let block = block(7, "A\ndata: x", "{\r\n\n}");
+        assert_eq!(block, "id: 7\nevent: A data: x\ndata: {\ndata: \ndata: \ndata: }\n\n");
+    }
+
+    #[test]
+    fn a_beginning_and_a_heartbeat_have_an_id_and_no_data() {
+        assert_eq!(beginning(7, Duration::from_secs(1)), "retry: 1000\nid: 7\n\n");
+        assert_eq!(heartbeat(7), ":\nid: 7\n\n");
+    }
+}

@@ -1,0 +1,104 @@
+//! The days that there can be orders of, and where a walk over them stands.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, NaiveDate, Utc};
+use read_models::InvalidCursor;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+/// The first and the last day, both of them included. All days are UTC's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogDays {
+    pub(super) first: NaiveDate,
+    pub(super) last: NaiveDate,
+}
+
+impl LogDays {
+    /// Those that the log has events of; `None`: it has none.
+    pub(super) async fn read(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
+        // Events that came from elsewhere may bear times that this clock has not reached, and a clock that was put right may have
+        // given the second event an earlier time than the first.
+        let ends = "select (select recorded_at from events order by global_position limit 1),
+                           greatest(now(), (select recorded_at from events order by global_position desc limit 1))";
+        let (first, last): (Option<DateTime<Utc>>, DateTime<Utc>) = sqlx::query_as(ends).fetch_one(pool).await?;
+        let first = first.map(|first| first.date_naive());
+        Ok(first.map(|first| Self { first: first.pred_opt().unwrap_or(first), last: last.date_naive() }))
+    }
+
+    /// Those that lie between two instants, the second of them left out.
+    pub(super) fn within(self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<Self> {
+        let first = from.map_or(self.first, |from| self.first.max(from.date_naive()));
+        let last = to.map_or(self.last, |to| self.last.min(to.date_naive()));
+        (first <= last).then_some(Self { first, last })
+    }
+}
+
+/// Where a page ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DayCursor {
+    /// The day to go on with.
+    pub(super) day: NaiveDate,
+    /// Where in it, by the table's own cursor; `None`: at its end, which comes first.
+    pub(super) after: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Encoded {
+    question: String,
+    day: NaiveDate,
+    after: Option<String>,
+}
+
+impl DayCursor {
+    pub(super) fn encode(self, question: &str) -> String {
+        let encoded = Encoded { question: question.to_owned(), day: self.day, after: self.after };
+        // Texts and a date can always be written.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&encoded).unwrap_or_default())
+    }
+
+    pub(super) fn decode(text: &str, question: &str) -> Result<Self, InvalidCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+        let cursor: Encoded = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        if cursor.question != question {
+            return Err(InvalidCursor);
+        }
+        Ok(Self { day: cursor.day, after: cursor.after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn at(text: &str) -> Option<DateTime<Utc>> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn only_days_that_there_are_events_of_are_looked_at() {
+        let days = LogDays { first: day("2026-11-01"), last: day("2026-11-20") };
+        let within = |from, to| days.within(from, to).map(|days| (days.first.to_string(), days.last.to_string()));
+        let both = |first: &str, last: &str| Some((first.to_owned(), last.to_owned()));
+        assert_eq!(within(None, None), both("2026-11-01", "2026-11-20"));
+        assert_eq!(within(at("2020-01-01T00:00:00Z"), at("2030-01-01T00:00:00Z")), both("2026-11-01", "2026-11-20"));
+        assert_eq!(within(at("2026-11-05T10:00:00Z"), at("2026-11-07T00:00:01Z")), both("2026-11-05", "2026-11-07"));
+        assert_eq!(within(at("2026-11-21T00:00:00Z"), None), None);
+        assert_eq!(within(None, at("2026-10-31T00:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_cursor_is_good_for_its_own_question() {
+        let cursor = || DayCursor { day: day("2026-11-20"), after: Some("inner".to_owned()) };
+        let text = cursor().encode("orders");
+        assert_eq!(DayCursor::decode(&text, "orders"), Ok(cursor()));
+        assert_eq!(DayCursor::decode(&text, "orders to=2026"), Err(InvalidCursor));
+        for nonsense in ["", "nonsense", "e30", "\u{0}"] {
+            assert_eq!(DayCursor::decode(nonsense, "orders"), Err(InvalidCursor), "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a URL's parameters say, and everything that is wrong with them in one answer.
+
+use std::fmt::Display;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
+use domain::OrderStatus;
+use problem::{FieldError, Problem};
+
+use crate::keys::{STATUSES, status_name, status_of};
+
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 200;
+
+/// What is wrong with the parameters of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Wrong(Vec<FieldError>);
+
+impl Wrong {
+    /// A parameter's value, if it was given and is one. What is wrong with it is noted.
+    pub(crate) fn parsed<V, E: Display>(
+        &mut self,
+        parameter: &str,
+        given: Option<String>,
+        parse: impl FnOnce(String) -> Result<V, E>,
+    ) -> Option<V> {
+        match given.map(parse)? {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.note(parameter, error);
+                None
+            }
+        }
+    }
+
+    /// How many a page has.
+    pub(crate) fn page_limit(&mut self, given: Option<u16>) -> u16 {
+        let limit = given.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            self.note("limit", format!("must be a whole number from 1 to {MAX_LIMIT}"));
+        }
+        limit
+    }
+
+    pub(crate) fn note(&mut self, parameter: &str, message: impl Display) {
+        self.0.push(field_error(parameter, &message));
+    }
+
+    /// An answer that says what is wrong, unless nothing is.
+    pub(crate) fn none(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+    }
+}
+
+/// A parameter that was given and is wrong.
+pub(crate) fn invalid(parameter: &str, message: impl Display) -> Problem {
+    Problem::invalid(vec![field_error(parameter, &message)])
+}
+
+fn field_error(parameter: &str, message: &dyn Display) -> FieldError {
+    FieldError { pointer: format!("?{parameter}"), code: "invalid".into(), message: message.to_string() }
+}
+
+/// An order's status.
+#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+pub(crate) fn status(name: String) -> Result<OrderStatus, String> {
+    status_of(&name).ok_or_else(|| format!("must be one of {}", STATUSES.map(status_name).join(", ")))
+}
+
+/// An instant, or a day, which is its first instant in UTC. What is recorded has microseconds: between two of them it is the later.
+#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+pub(crate) fn instant(text: String) -> Result<DateTime<Utc>, &'static str> {
+    const WANTED: &str =
+        "must be an instant like 2026-11-20T10:00:00Z, or a day like 2026-11-20; in a URL a + is written %2B";
+    let instant = match day(text.clone()) {
+        Ok(day) => day.and_time(NaiveTime::MIN).and_utc(),
+        Err(_) => DateTime::parse_from_rfc3339(&text).map_err(|_| WANTED)?.to_utc(),
+    };
+    let beyond = i64::from(instant.timestamp_subsec_nanos() % 1_000);
+    let up = TimeDelta::nanoseconds(if beyond == 0 { 0 } else { 1_000 - beyond });
+    // Within the years that have four digits, texts sort as times do.
+    instant.checked_add_signed(up).filter(|instant| (0..=9999).contains(&instant.year())).ok_or(WANTED)
+}
+
+/// A day.
+#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+pub(crate) fn day(text: String) -> Result<NaiveDate, &'static str> {
+    let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok();
+    day.filter(|day| day.to_string() == text && (0..=9999).contains(&day.year())).ok_or("must be a day like 2026-11-20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::sortable;
+
+    #[test]
+    fn instants_and_days_are_read_in_any_zone() {
+        for (text, expected) in [
+            ("2026-11-20", "2026-11-20T00:00:00.000000Z"),
+            ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00.000000Z"),
+            ("2026-11-20T10:00:00.5+02:00", "2026-11-20T08:00:00.500000Z"),
+            ("2026-11-20T10:00:00.123456Z", "2026-11-20T10:00:00.123456Z"),
+            ("2026-11-20T10:00:00.123456001Z", "2026-11-20T10:00:00.123457Z"),
+            ("2026-12-31T23:59:59.999999999Z", "2027-01-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(instant(text.to_owned()).map(sortable).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-11-31",
+            "2026-1-2",
+            "2026-11-20T10:00",
+            "2026-11-20T10:00:00",
+            "+12345-01-01",
+            "-0001-01-01",
+            "9999-12-31T23:59:59-01:00",
+            "9999-12-31T23:59:59.9999999Z",
+            "0000-01-01T00:00:00+01:00",
+            "1763000000",
+            "\u{0}",
+        ] {
+            assert!(instant(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_status_is_told_which_there_are() {
+        let error = status("shipped".to_owned()).unwrap_err();
+        assert_eq!(error, "must be one of pending, confirmed, completed, rejected, cancelled");
+        assert!(status(String::new()).is_err());
+    }
+}

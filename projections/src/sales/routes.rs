@@ -1,0 +1,206 @@
+//! `GET /sales`.
+
+use std::collections::BTreeMap;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use domain::{Currency, OrderStatus};
+use http::HeaderMap;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+
+use super::{BILLION, BILLIONS, Counted, ORDERS, PROJECTION, REST, sales};
+use crate::keys::{status_name, status_of};
+use crate::parameters::{Wrong, day, status};
+use crate::reads::{Reads, query, store_problem};
+
+/// A quarter of a year.
+const MOST_DAYS: i64 = 92;
+
+pub(super) fn routes() -> Router<Reads> {
+    Router::new().route("/sales", get(sold))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SalesQuery {
+    day: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    currency: Option<String>,
+    status: Option<String>,
+    min_position: Option<i64>,
+}
+
+/// What was ordered in each hour of some days, and in all of them together.
+#[derive(Debug, Serialize)]
+struct Sales {
+    from: NaiveDate,
+    /// The day after the last.
+    to: NaiveDate,
+    hours: Vec<HourSales>,
+    totals: Vec<Sum>,
+}
+
+#[derive(Debug, Serialize)]
+struct HourSales {
+    hour: DateTime<Utc>,
+    status: OrderStatus,
+    #[serde(flatten)]
+    sum: Sum,
+}
+
+#[derive(Debug, Serialize)]
+struct Sum {
+    currency: Currency,
+    orders: i64,
+    total: Amount,
+}
+
+/// A decimal text with its currency.
+#[derive(Debug, Serialize)]
+struct Amount {
+    amount: String,
+    currency: Currency,
+}
+
+/// What is asked for.
+struct Asked {
+    from: NaiveDate,
+    to: NaiveDate,
+    currency: Option<Currency>,
+    status: Option<OrderStatus>,
+}
+
+async fn sold(
+    State(reads): State<Reads>,
+    asked: Result<Query<SalesQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Sales>, Problem> {
+    let asked = query(asked)?;
+    let min_position = asked.min_position;
+    let asked = asked.parse()?;
+    reads.wait_for(PROJECTION.name, min_position, &headers).await?;
+    let table = reads.table(PROJECTION.name);
+    let mut hours = Vec::new();
+    let mut totals: BTreeMap<&str, Added> = BTreeMap::new();
+    // One at a time: a day has a few thousand rows at the most.
+    for day in asked.from.iter_days().take_while(|day| *day < asked.to) {
+        let mut of_day: BTreeMap<(u32, &str, &str), Added> = BTreeMap::new();
+        for item in table.collection(&sales(day)).await.map_err(store_problem)? {
+            let Some(counted) = Counted::of_sk(&item.key.sk).filter(|counted| asked.takes(*counted)) else { continue };
+            let numbers = item.read().map_err(Problem::internal)?;
+            let Counted { hour, currency, status } = counted;
+            of_day.entry((hour, currency.code(), status_name(status))).or_default().add(&numbers);
+            totals.entry(currency.code()).or_default().add(&numbers);
+        }
+        let midnight = day.and_time(NaiveTime::MIN).and_utc();
+        hours.extend(of_day.into_iter().filter_map(|((hour, currency, status), added)| {
+            let hour = midnight + TimeDelta::hours(hour.into());
+            Some(HourSales { hour, status: status_of(status)?, sum: added.sum(currency)? })
+        }));
+    }
+    let totals = totals.into_iter().filter_map(|(currency, added)| added.sum(currency)).collect();
+    Ok(Json(Sales { from: asked.from, to: asked.to, hours, totals }))
+}
+
+impl SalesQuery {
+    fn parse(self) -> Result<Asked, Problem> {
+        let mut wrong = Wrong::default();
+        let bounds = match (self.day, self.from, self.to) {
+            (Some(only), None, None) => wrong.parsed("day", Some(only), day).map(|day| (day, day + Days::new(1))),
+            (None, from @ Some(_), to @ Some(_)) => wrong.parsed("from", from, day).zip(wrong.parsed("to", to, day)),
+            (None, None, None) => {
+                wrong.note("day", "is required, or from and to");
+                None
+            }
+            (None, None, Some(_)) => {
+                wrong.note("from", "is required with to");
+                None
+            }
+            (None, Some(_), None) => {
+                wrong.note("to", "is required with from; it is the day after the last");
+                None
+            }
+            (Some(_), _, _) => {
+                wrong.note("day", "is given, and so is from or to: leave one out");
+                None
+            }
+        };
+        if let Some((from, to)) = bounds {
+            if to < from {
+                wrong.note("to", "must not be before from");
+            } else if (to - from).num_days() > MOST_DAYS {
+                wrong.note("to", format!("must be at most {MOST_DAYS} days after from"));
+            }
+        }
+        let currency = wrong.parsed("currency", self.currency, |code| Currency::parse(&code));
+        let status = wrong.parsed("status", self.status, status);
+        wrong.none()?;
+        // Without any there would have been something wrong.
+        let (from, to) = bounds.unwrap_or_default();
+        Ok(Asked { from, to, currency, status })
+    }
+}
+
+impl Asked {
+    fn takes(&self, counted: Counted) -> bool {
+        self.currency.is_none_or(|currency| currency == counted.currency)
+            && self.status.is_none_or(|status| status == counted.status)
+    }
+}
+
+/// What parts of a sum add up to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Added {
+    orders: i64,
+    minor: i128,
+}
+
+impl Added {
+    fn add(&mut self, numbers: &BTreeMap<String, i64>) {
+        let number = |name| numbers.get(name).copied().unwrap_or(0);
+        self.orders += number(ORDERS);
+        self.minor += i128::from(number(BILLIONS)) * i128::from(BILLION) + i128::from(number(REST));
+    }
+
+    /// `None`: there is no order in it any more.
+    fn sum(self, currency: &str) -> Option<Sum> {
+        let currency = Currency::parse(currency).ok()?;
+        let amount = decimal(self.minor, currency.exponent());
+        (self.orders != 0).then_some(Sum { currency, orders: self.orders, total: Amount { amount, currency } })
+    }
+}
+
+/// An amount in minor units with so many decimals. Sums can be more than one order may be worth.
+fn decimal(minor: i128, decimals: u8) -> String {
+    let unit = 10_u128.pow(decimals.into());
+    let (sign, minor) = (if minor < 0 { "-" } else { "" }, minor.unsigned_abs());
+    match usize::from(decimals) {
+        0 => format!("{sign}{minor}"),
+        width => format!("{sign}{}.{:0width$}", minor / unit, minor % unit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Money;
+
+    use super::*;
+
+    #[test]
+    fn sums_are_written_as_amounts_are() {
+        for code in ["JPY", "USD", "KWD"] {
+            let currency = Currency::parse(code).unwrap();
+            for minor in [0, 1, 99, 100, 12_999, i64::MAX] {
+                let amount = Money::from_minor(minor, currency).to_string();
+                assert_eq!(decimal(minor.into(), currency.exponent()), amount);
+            }
+        }
+        assert_eq!(decimal(3 * i128::from(i64::MAX), 2), "276701161105643274.21");
+        assert_eq!(decimal(-5, 2), "-0.05");
+    }
+}

@@ -1,0 +1,8 @@
+//! Questions about many orders: pages, filters, sales; and what becomes of those that make no sense.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+mod combined;
+mod pages;
+mod sales;
+mod shop;
+mod wrong;

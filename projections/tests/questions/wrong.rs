@@ -1,0 +1,106 @@
+//! What makes no sense is answered with what is wrong, all of it at once.
+
+use serde_json::Value;
+
+use crate::shop::{Placed, Shop, at};
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_answered_with_the_parameter_and_what_it_may_be() {
+    let shop = Shop::open().await;
+    let huge = "x".repeat(129);
+    let long_ago = "/sales?from=2026-01-01&to=2026-12-31";
+    for (uri, status, parameter, says) in [
+        ("/orders?status=shipped", 422, "?status", "pending, confirmed, completed, rejected, cancelled"),
+        ("/orders?status=", 422, "?status", "must be one of"),
+        ("/orders?status=Pending", 422, "?status", "must be one of"),
+        ("/orders?status=pending&status=pending", 400, "", "status"),
+        ("/orders?customerId=", 422, "?customerId", "must not be empty"),
+        ("/orders?customerId=%00", 422, "?customerId", "may only contain"),
+        (&format!("/orders?sku={huge}"), 422, "?sku", "at most 128"),
+        ("/orders?sku=a%20b", 422, "?sku", "may only contain"),
+        ("/orders?from=yesterday", 422, "?from", "2026-11-20"),
+        ("/orders?to=2026-02-30", 422, "?to", "2026-11-20"),
+        ("/orders?from=2026-11-20T10:00:00+02:00", 422, "?from", "%2B"),
+        ("/orders?from=2026-11-21&to=2026-11-20", 422, "?to", "must not be before from"),
+        ("/orders?limit=0", 422, "?limit", "from 1 to 200"),
+        ("/orders?limit=201", 422, "?limit", "from 1 to 200"),
+        ("/orders?limit=70000", 400, "", "limit"),
+        ("/orders?limit=-1", 400, "", "limit"),
+        ("/orders?colour=red", 400, "", "colour"),
+        ("/orders?cursor=nonsense", 422, "?cursor", "no cursor of this query"),
+        ("/orders?cursor=", 422, "?cursor", "no cursor of this query"),
+        ("/customers/c/orders?customerId=c", 422, "?customerId", "path"),
+        ("/customers/c/orders?status=shipped", 422, "?status", "must be one of"),
+        ("/customers/%00/orders?limit=0", 422, "?limit", "from 1 to 200"),
+        ("/orders?minPosition=soon", 400, "", "minPosition"),
+        ("/stock?limit=0", 422, "?limit", "from 1 to 200"),
+        ("/stock?cursor=x", 422, "?cursor", "no cursor of this query"),
+        ("/stock?sku=x", 400, "", "sku"),
+        ("/sales", 422, "?day", "is required"),
+        ("/sales?day=today", 422, "?day", "2026-11-20"),
+        ("/sales?day=2026-11-20T00:00:00Z", 422, "?day", "2026-11-20"),
+        ("/sales?day=2026-11-20&from=2026-11-20", 422, "?day", "leave one out"),
+        ("/sales?from=2026-11-20", 422, "?to", "is required with from"),
+        ("/sales?to=2026-11-20", 422, "?from", "is required with to"),
+        ("/sales?from=2026-11-20&to=2026-11-19", 422, "?to", "must not be before from"),
+        (long_ago, 422, "?to", "at most 92 days"),
+        ("/sales?day=2026-11-20&currency=usd", 422, "?currency", "ISO 4217"),
+        ("/sales?day=2026-11-20&status=sold", 422, "?status", "must be one of"),
+        ("/sales?day=2026-11-20&hour=7", 400, "", "hour"),
+    ] {
+        let (answered, problem) = shop.get(uri).await;
+        assert_eq!(answered.as_u16(), status, "{uri}: {problem}");
+        assert!(problem.to_string().contains(says), "{uri}: {problem}");
+        if !parameter.is_empty() {
+            assert_eq!(problem["errors"][0]["pointer"], parameter, "{uri}: {problem}");
+        }
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_at_once() {
+    let shop = Shop::open().await;
+    let (_, problem) = shop.get("/orders?customerId=a%20b&status=lost&from=x&to=y&limit=0&sku=").await;
+    let wrong: Vec<&Value> = problem["errors"].as_array().unwrap().iter().map(|error| &error["pointer"]).collect();
+    assert_eq!(wrong, ["?customerId", "?sku", "?status", "?from", "?to", "?limit"]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_exactly_its_own_question() {
+    let shop = Shop::open().await;
+    let created = at("2026-11-10T10:00:00Z");
+    let orders: Vec<Placed> = (0..3).map(|nth| Placed::new(&format!("o-{nth}"), "c", created)).collect();
+    shop.reached("orders", shop.take(&orders).await).await;
+    let questions = [
+        "",
+        "from=2026-11-01",
+        "to=2026-11-20",
+        "from=2026-11-01&to=2026-11-20",
+        "from=2026-11-02&to=2026-11-20",
+        "status=pending",
+        "status=pending&from=2026-11-01",
+        "sku=headphone",
+        "sku=headphone&status=pending",
+        "customerId=c",
+        "customerId=c&sku=headphone",
+        "customerId=c&status=pending",
+    ];
+    let mut cursors = Vec::new();
+    for question in questions {
+        let page = shop.ok(&format!("/orders?{question}&limit=1")).await;
+        cursors.push(page["cursor"].as_str().unwrap_or_else(|| panic!("{question} has one page")).to_owned());
+    }
+    for (of, cursor) in questions.iter().zip(&cursors) {
+        for question in questions {
+            // Another limit is the same question.
+            let (status, answer) = shop.get(&format!("/orders?{question}&limit=2&cursor={cursor}")).await;
+            assert_eq!(status.as_u16(), if *of == question { 200 } else { 422 }, "{question}, of {of}: {answer}");
+        }
+    }
+    // As a customer's path it is the same question, too.
+    let theirs = &cursors[9];
+    assert_eq!(shop.get(&format!("/customers/c/orders?cursor={theirs}")).await.0.as_u16(), 200);
+    shop.close().await;
+}

@@ -1,0 +1,82 @@
+//! Filling a table that nobody reads yet.
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use sqlx::PgConnection;
+
+use super::attributes::{Attributes, check, of_item, of_tally};
+use super::patience::{Overloaded, Patience, is_passing};
+use super::tables::{Physical, side_by_side};
+use crate::postgres::{forget_tallies, keep_tallies, summed_tallies};
+use crate::{Bulk, Item, StoreError, Tally};
+
+/// The most items of one BatchWriteItem.
+const BATCH: usize = 25;
+
+/// A table that is being filled.
+#[derive(Debug)]
+pub(super) struct BatchPut {
+    table: Physical,
+}
+
+impl BatchPut {
+    pub(super) fn new(table: Physical) -> Self {
+        Self { table }
+    }
+
+    async fn put(&self, items: Vec<Attributes>) -> Result<(), StoreError> {
+        let batches = items.chunks(BATCH).map(|batch| self.batch(batch.to_vec())).collect();
+        side_by_side(batches).await.map(drop)
+    }
+
+    /// As many as one call takes. What it leaves undone is sent again.
+    async fn batch(&self, items: Vec<Attributes>) -> Result<(), StoreError> {
+        let table = &self.table;
+        let put = |item| PutRequest::builder().set_item(Some(item)).build();
+        let put = |item| put(item).map(|put| WriteRequest::builder().put_request(put).build());
+        let mut left: Vec<WriteRequest> = items
+            .into_iter()
+            .map(put)
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::Remote(Box::new(error)))?;
+        let mut patience = Patience::default();
+        loop {
+            match table.client.batch_write_item().request_items(&table.name, left.clone()).send().await {
+                Ok(answer) => {
+                    left = answer.unprocessed_items.unwrap_or_default().remove(&table.name).unwrap_or_default();
+                    if left.is_empty() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.code().is_some_and(is_passing) => {}
+                Err(error) => return Err(table.failed(error)),
+            }
+            if !patience.pause().await {
+                return Err(Overloaded.into());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Bulk for BatchPut {
+    async fn add(
+        &mut self,
+        transaction: &mut PgConnection,
+        items: &[Item],
+        tallies: &[Tally],
+    ) -> Result<(), StoreError> {
+        items.iter().try_for_each(check)?;
+        tallies.iter().try_for_each(|tally| tally.key.check())?;
+        keep_tallies(&self.table.read_model, transaction, tallies).await?;
+        self.put(items.iter().map(of_item).collect()).await
+    }
+
+    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let tallies = summed_tallies(&self.table.read_model, connection).await?;
+        self.put(tallies.iter().map(of_tally).collect()).await?;
+        // Not before: what was put may be put again, what was forgotten is gone.
+        forget_tallies(&self.table.read_model, connection).await
+    }
+}

@@ -1,0 +1,137 @@
+//! One transaction of DynamoDB's.
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
+
+use crate::dynamodb::attributes::{NUMBER, number, of_item, of_key, size};
+use crate::dynamodb::patience::{Overloaded, Patience, is_passing};
+use crate::dynamodb::tables::Physical;
+use crate::{Change, Item, Key, StoreError, Tally};
+
+/// The most items of a transaction.
+pub(super) const ITEMS: usize = 100;
+/// DynamoDB takes 4 MiB; what is counted here is about right.
+const BYTES: usize = 3 * 1_024 * 1_024;
+
+/// What became of a transaction.
+pub(super) enum Outcome {
+    Done,
+    /// One of the heads is not the one that its change was made from. Nothing was written.
+    Stale,
+}
+
+/// Whether these do not fit into one transaction.
+pub(super) fn is_too_much(changes: &[&Change]) -> bool {
+    let tallies: HashSet<&Key> = changes.iter().flat_map(|change| &change.tallies).map(|tally| &tally.key).collect();
+    let items: usize = changes.iter().map(|change| 1 + change.others.len()).sum();
+    let bytes: usize = changes.iter().flat_map(|change| change.items()).map(size).sum();
+    items + tallies.len() > ITEMS || bytes > BYTES
+}
+
+/// Writes the heads and the tallies of changes, and their other items if those are to be part of it.
+pub(super) async fn transact(table: &Physical, changes: &[&Change], others: bool) -> Result<Outcome, StoreError> {
+    let tallies = Tally::summed(changes.iter().flat_map(|change| &change.tallies));
+    if let ([change], true) = (changes, 1 + tallies.len() > ITEMS) {
+        let reason =
+            format!("its change adds to {} tallies, and a transaction has room for {}", tallies.len(), ITEMS - 1);
+        return Err(StoreError::Refused { key: change.head.key.clone(), reason });
+    }
+    // Of these, the version that is there is the newer one.
+    let mut newer: HashSet<usize> = HashSet::new();
+    let mut patience = Patience::default();
+    loop {
+        let mut actions = Vec::with_capacity(ITEMS);
+        for change in changes {
+            actions.push(put_head(table, change).map_err(impossible)?);
+        }
+        for (nth, tally) in tallies.iter().enumerate() {
+            actions.push(add(table, tally, newer.contains(&nth)).map_err(impossible)?);
+        }
+        if others {
+            for item in changes.iter().flat_map(|change| &change.others) {
+                actions.push(put(table, item).map_err(impossible)?);
+            }
+        }
+        let error = match table.client.transact_write_items().set_transact_items(Some(actions)).send().await {
+            Ok(_) => return Ok(Outcome::Done),
+            Err(error) => error,
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
+            _ if error.code().is_some_and(is_passing) => &[],
+            _ => return Err(table.failed(error)),
+        };
+        if reasons.iter().take(changes.len()).any(is_unmet) {
+            return Ok(Outcome::Stale);
+        }
+        let behind = reasons.iter().skip(changes.len()).take(tallies.len()).enumerate();
+        let behind: Vec<usize> = behind.filter(|(_, reason)| is_unmet(reason)).map(|(nth, _)| nth).collect();
+        let lost: bool = reasons
+            .iter()
+            .filter_map(CancellationReason::code)
+            .any(|code| !["None", CONDITION].contains(&code) && !is_passing(code));
+        if lost {
+            return Err(table.failed(error));
+        }
+        // Each once at most: a version never goes back.
+        let known = newer.len();
+        newer.extend(behind);
+        if newer.len() == known && !patience.pause().await {
+            return Err(Overloaded.into());
+        }
+    }
+}
+
+const CONDITION: &str = "ConditionalCheckFailed";
+
+fn is_unmet(reason: &CancellationReason) -> bool {
+    reason.code() == Some(CONDITION)
+}
+
+/// The head, on the condition that it is the one that the change was made from.
+fn put_head(table: &Physical, change: &Change) -> Result<TransactWriteItem, BuildError> {
+    let put = Put::builder().table_name(&table.name).set_item(Some(of_item(&change.head)));
+    let put = match change.base {
+        None => put.condition_expression("attribute_not_exists(pk)"),
+        Some(base) => put
+            .condition_expression("#version = :base")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":base", number(base)),
+    };
+    Ok(TransactWriteItem::builder().put(put.build()?).build())
+}
+
+fn put(table: &Physical, item: &Item) -> Result<TransactWriteItem, BuildError> {
+    let put = Put::builder().table_name(&table.name).set_item(Some(of_item(item))).build()?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}
+
+/// Adds to a tally. Its version becomes this one's, unless the one that is there is known to be newer.
+fn add(table: &Physical, tally: &Tally, is_newer: bool) -> Result<TransactWriteItem, BuildError> {
+    let mut update = Update::builder().table_name(&table.name).set_key(Some(of_key(&tally.key)));
+    let mut sums = Vec::with_capacity(tally.add.len());
+    for (nth, (name, amount)) in tally.add.iter().enumerate() {
+        sums.push(format!("#n{nth} :n{nth}"));
+        update = update.expression_attribute_names(format!("#n{nth}"), format!("{NUMBER}{name}"));
+        update = update.expression_attribute_values(format!(":n{nth}"), number(*amount));
+    }
+    let mut expression = String::new();
+    if !is_newer {
+        update = update.condition_expression("attribute_not_exists(pk) or #version < :version");
+        update = update.expression_attribute_names("#version", "version");
+        update = update.expression_attribute_values(":version", number(tally.version));
+        expression.push_str("set #version = :version ");
+    }
+    if !sums.is_empty() {
+        expression.push_str(&format!("add {}", sums.join(", ")));
+    }
+    Ok(TransactWriteItem::builder().update(update.update_expression(expression).build()?).build())
+}
+
+/// Something was left out of a request that is the same every time.
+fn impossible(error: BuildError) -> StoreError {
+    StoreError::Remote(Box::new(error))
+}

@@ -1,0 +1,124 @@
+//! `GET /sagas`: those that wait or are stuck, the longest first, page by page.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use domain::SagaStep;
+use event_store::EventStore;
+use problem::{FieldError, Problem};
+use serde::{Deserialize, Serialize};
+
+use super::unavailable;
+use crate::report::{self, After, Filter, SagaState, WorkRow};
+
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 200;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SagasQuery {
+    state: Option<String>,
+    step: Option<String>,
+    limit: Option<u16>,
+    cursor: Option<String>,
+}
+
+/// Some sagas.
+#[derive(Debug, Serialize)]
+pub(super) struct SagasPage {
+    items: Vec<WaitingSaga>,
+    cursor: Option<String>,
+}
+
+/// A saga of an order that waits.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WaitingSaga {
+    saga: String,
+    order_id: String,
+    step: String,
+    state: SagaState,
+    attempts: u32,
+    since: DateTime<Utc>,
+    next_try_at: Option<DateTime<Utc>>,
+    last_error: Option<String>,
+}
+
+/// Where a page ended, and of which question.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor {
+    stuck: Option<bool>,
+    step: Option<SagaStep>,
+    after: After,
+}
+
+pub(super) async fn waiting(
+    State(store): State<EventStore>,
+    asked: Result<Query<SagasQuery>, QueryRejection>,
+) -> Result<Json<SagasPage>, Problem> {
+    let Query(asked) = asked.map_err(|error| Problem::malformed(error.body_text()))?;
+    let stuck = asked.state.as_deref().map(stuck).transpose()?;
+    let step = asked.step.as_deref().map(step).transpose()?;
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")));
+    }
+    let after = asked.cursor.as_deref().map(|text| Cursor::decode(text, stuck, step)).transpose()?;
+    let filter = Filter { stuck, step, ..Filter::default() };
+    // One more than asked for tells whether there is a next page.
+    let mut rows =
+        report::waiting(store.pool(), filter, after.as_ref(), i64::from(limit) + 1).await.map_err(unavailable)?;
+    let more = rows.len() > usize::from(limit);
+    rows.truncate(usize::from(limit));
+    let last = rows.last().filter(|_| more);
+    let cursor = last.map(|row| Cursor { stuck, step, after: After::of(row) }.encode());
+    Ok(Json(SagasPage { items: rows.into_iter().map(WaitingSaga::from).collect(), cursor }))
+}
+
+impl Cursor {
+    fn encode(&self) -> String {
+        // Texts and a time can always be written.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    fn decode(text: &str, stuck: Option<bool>, step: Option<SagaStep>) -> Result<After, Problem> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let ours = cursor.filter(|cursor| cursor.stuck == stuck && cursor.step == step);
+        // Postgres takes no NUL in a text.
+        let sound = ours.filter(|cursor| !cursor.after.saga.contains('\0') && !cursor.after.order_id.contains('\0'));
+        let wrong = "is no cursor of this query; leave it out to start at the first page";
+        sound.map(|cursor| cursor.after).ok_or_else(|| invalid("cursor", wrong))
+    }
+}
+
+impl From<WorkRow> for WaitingSaga {
+    fn from(row: WorkRow) -> Self {
+        let WorkRow { saga, order_id, step, attempts, failures: _, since, next_try_at, stuck, last_error } = row;
+        let state = if stuck { SagaState::Stuck } else { SagaState::Running };
+        Self { saga, order_id, step, state, attempts, since, next_try_at, last_error }
+    }
+}
+
+fn stuck(state: &str) -> Result<bool, Problem> {
+    match SagaState::ALL.into_iter().find(|known| known.name() == state) {
+        Some(SagaState::Stuck) => Ok(true),
+        Some(SagaState::Running) => Ok(false),
+        Some(SagaState::Completed | SagaState::Compensated) | None => {
+            Err(invalid("state", "must be running or stuck; without it both are listed"))
+        }
+    }
+}
+
+fn step(name: &str) -> Result<SagaStep, Problem> {
+    let known = || format!("must be one of {}", SagaStep::ALL.map(SagaStep::name).join(", "));
+    SagaStep::parse(name).ok_or_else(|| invalid("step", known()))
+}
+
+fn invalid(parameter: &str, message: impl Into<String>) -> Problem {
+    let (pointer, message) = (format!("?{parameter}"), message.into());
+    Problem::invalid(vec![FieldError { pointer, code: "invalid".into(), message }])
+}
