@@ -22,7 +22,7 @@ mod seals;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
 use tokio_util::sync::CancellationToken;
 
 pub use self::chain::{Head, MalformedHead};
@@ -81,11 +81,15 @@ pub async fn seal_all(connection: &mut PgConnection) -> Result<u64, sqlx::Error>
 /// A connection that has the right to seal for as long as it lives; `None`: another has it.
 async fn alone(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    // The numbers are any. The session of a process that froze ends, and another goes on.
-    let lock = "select pg_try_advisory_lock(7311, 5), set_config('idle_session_timeout', '60s', false)";
+    // The numbers are any.
+    let lock = "select pg_try_advisory_lock(7311, 5)";
+    if !sqlx::query_scalar(lock).fetch_one(&mut *connection).await? {
+        return Ok(None);
+    }
     connection.close_on_drop();
-    let (locked, _): (bool, String) = sqlx::query_as(lock).fetch_one(&mut *connection).await?;
-    Ok(locked.then_some(connection))
+    // The session of a process that froze ends, and another goes on.
+    connection.execute("set idle_session_timeout = '60s'").await?;
+    Ok(Some(connection))
 }
 
 async fn keep_sealing(

@@ -73,8 +73,10 @@ impl Verification {
 
     /// The next events, stream by stream, each oldest first.
     pub async fn read(&mut self, connection: &mut PgConnection, events: &[StoredEvent]) -> Result<(), ProjectError> {
-        let stream = |event: &StoredEvent| (event.stream_type.clone(), event.stream_id.clone());
-        for events in events.chunk_by(|one, next| stream(one) == stream(next)) {
+        let same_stream = |one: &StoredEvent, next: &StoredEvent| {
+            one.stream_id == next.stream_id && one.stream_type == next.stream_type
+        };
+        for events in events.chunk_by(same_stream) {
             for view in &mut self.views {
                 view.fold(events, &mut self.found);
                 view.look_up(connection, false, &mut self.found).await?;

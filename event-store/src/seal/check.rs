@@ -16,6 +16,8 @@ use crate::selection::Selection;
 
 /// Seals read at once: of the usual size they are two megabytes.
 const SEALS: i64 = 32;
+/// How many faults of seals are listed.
+const SEAL_FAULTS: usize = 20;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,7 @@ struct Check {
     gaps: VecDeque<(i64, i64)>,
     suspects: Suspects,
     seal_faults: Vec<Fault>,
+    seal_faults_in_all: u64,
     against: Option<Against>,
 }
 
@@ -101,6 +104,7 @@ impl Check {
             gaps: VecDeque::new(),
             suspects: Suspects::new(head.map_or(0, |head| head.position)),
             seal_faults: Vec::new(),
+            seal_faults_in_all: 0,
             against: head.map(|head| Against { head, log: zero, seals: zero }),
         }
     }
@@ -110,7 +114,7 @@ impl Check {
         let Head { position: before, hash } = self.seals;
         if seal.after > before {
             self.gaps.push_back((before, seal.after));
-            self.seal_faults.push(Fault::SealsMissing { after: before, up_to: seal.after });
+            self.seal_fault(Fault::SealsMissing { after: before, up_to: seal.after });
         }
         let mut chain = Chain(hash);
         let entries = seal.entries().filter(|entries| entries.first().is_some_and(|first| first.position > before));
@@ -128,10 +132,17 @@ impl Check {
             None => self.gaps.push_back((before.max(seal.after), seal.up_to)),
         }
         if seal.after <= before && seal.end() != Some(chain) {
-            self.seal_faults.push(Fault::SealChanged { up_to: seal.up_to });
+            self.seal_fault(Fault::SealChanged { up_to: seal.up_to });
         }
         // Those that follow can only follow from what it says.
         self.seals = Head { position: seal.up_to, hash: seal.end().unwrap_or(chain).0 };
+    }
+
+    fn seal_fault(&mut self, fault: Fault) {
+        self.seal_faults_in_all += 1;
+        if self.seal_faults.len() < SEAL_FAULTS {
+            self.seal_faults.push(fault);
+        }
     }
 
     /// The next event.
@@ -171,20 +182,21 @@ impl Check {
     fn end(self) -> Checked {
         let mut faults = self.suspects.faults();
         let (mut in_all, up_to_head) = self.suspects.counts();
+        in_all += self.seal_faults_in_all;
         let mut others = self.seal_faults;
         let as_head_says = self.against.as_ref().map(|against| against.log == against.head);
         if let Some(against) = self.against {
             let position = against.head.position;
             if against.log != against.head {
                 others.push(against.fault(self.log.position, self.seals.position));
+                in_all += 1;
             } else if up_to_head > 0 {
                 // All up to there is what it was, whatever the seals say.
                 faults.retain(|fault| fault.position().is_none_or(|it| it > position));
-                in_all -= up_to_head;
+                in_all = in_all - up_to_head + 1;
                 others.push(Fault::SealsAgainstHead { position });
             }
         }
-        in_all += u64::try_from(others.len()).unwrap_or(0);
         faults.extend(others);
         Checked {
             head: self.log,

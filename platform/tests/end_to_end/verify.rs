@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use url::Url;
 
-use crate::support::{Client, Stage, at_rest, order_of, run, verify};
+use crate::support::{Client, Ordo, Stage, at_rest, order_of, run, verify};
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -218,6 +218,30 @@ async fn it_says_in_words_what_is_wrong_and_fails() {
     assert_eq!((wrong.code, wrong.err.as_str()), (1, ""));
     let first = "\norder nobody-100: order_fulfilment waits for it, and there is no such order\n";
     assert!(wrong.out.contains(first) && wrong.out.ends_with("\nand 50 more\n150 findings\n"), "{}", wrong.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_model_that_the_events_do_not_make_is_found_and_a_replay_mends_it() {
+    // Given
+    let ordo = Ordo::up(&[]).await;
+    let url = &ordo.database;
+    assert_eq!(ordo.client().order(&order_of("o-1", None, &[("sku", 1)])).await.status, 201);
+    assert_eq!(at_rest(url, 1, BOUND).await["readModels"]["wrong"], 0);
+    testkit::eventually(BOUND, || async { verify(url).await["readModels"]["leftOut"] == 0 }).await;
+
+    // When
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let spoil = "update read_model_orders set item = replace(item::text, 'USD', 'EUR')::json where sk = '#META'";
+    assert_eq!(connection.execute(spoil).await.unwrap().rows_affected(), 1);
+    connection.close().await.unwrap();
+
+    // Then
+    let told = verify(url).await;
+    let finding = json!({ "about": "read model orders, ORDER#o-1 #META", "what": "it differs in currency, folded" });
+    assert_eq!((&told["ok"], &told["findings"]), (&json!(false), &json!([finding])), "{told}");
+    let replayed = run(&["replay", "--projection", "orders"], &[("DATABASE_URL", url)]).await;
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    assert_eq!(verify(url).await["ok"], true);
 }
 
 /// One order that was shipped in part and came back, one cancelled, one rejected, and one that nobody was told of yet.
