@@ -14,8 +14,8 @@ use event_store::Head;
 
 use crate::settings::{Loaded, Role, Settings, Sources};
 use crate::{
-    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, telemetry, up,
-    verify,
+    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, tail,
+    telemetry, up, verify,
 };
 
 /// An event-sourced order platform.
@@ -42,6 +42,8 @@ enum Command {
     /// Show an order as it is or was, and what changed in it
     #[command(subcommand)]
     Order(order::Order),
+    /// Print events as they come
+    Tail(tail::Tail),
     /// Write the log to a file, and such a file into an empty store
     #[command(subcommand)]
     Events(events::Events),
@@ -253,6 +255,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Order(args) => order::run(&load(sources(file))?.settings, &args).await?,
         Command::Events(args) => events::run(&load(sources(file))?.settings, &args).await?,
         Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
+        Command::Tail(args) => tail::run(&args).await?,
         Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
         Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
         Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,

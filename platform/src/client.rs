@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use http::header::CONTENT_TYPE;
-use http::{StatusCode, Uri};
+use http::{Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self};
 use hyper_util::rt::TokioExecutor;
@@ -40,6 +40,20 @@ impl Client {
     pub async fn post(&self, url: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
         let request = Request::post(address(url)?).header(CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body.to_string()))?).await
+    }
+
+    /// An answer that may go on for ever: only its beginning has to come in time.
+    pub async fn open(&self, url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Response<Body>> {
+        let mut request = Request::get(address(url)?);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty())?;
+        let uri = request.uri().clone();
+        match tokio::time::timeout(self.patience, self.http.request(request)).await {
+            Ok(answered) => Ok(answered.map_err(|error| reason(&error, &uri))?.map(Body::new)),
+            Err(_) => bail!("{uri} did not answer within {} s", self.patience.as_secs()),
+        }
     }
 
     async fn send(&self, request: Request) -> anyhow::Result<(StatusCode, Value)> {

@@ -111,6 +111,20 @@ impl Export {
     }
 }
 
+impl Stream {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl FromStr for Stream {
     type Err = String;
 

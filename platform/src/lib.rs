@@ -26,6 +26,7 @@ pub mod serve;
 pub mod settings;
 pub mod shutdown;
 pub mod subscriptions;
+pub mod tail;
 pub mod telemetry;
 pub mod up;
 pub mod verify;

@@ -11,6 +11,7 @@
 //! - `units`: what SKUs hold for orders, and what orders say they hold.
 //! - `books`: the sandbox's books, and what orders say was paid.
 //! - `progress`: no saga is half done in silence.
+//! - `views`: every read model is what the events make of it.
 //! - `mails`: each customer was told once, and only what is so.
 
 mod books;
@@ -21,14 +22,16 @@ mod order;
 mod progress;
 mod streams;
 mod units;
+mod views;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use domain::{Currency, Money};
 use event_store::{Checked, Head, seal_all};
+use projections::{Verification, Verified};
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 use self::findings::Findings;
 use self::order::Sums;
@@ -46,11 +49,11 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
     if args.seal {
         seal_all(&mut *pool.acquire().await?).await.context("the log could not be sealed")?;
     }
-    let (totals, log, findings) = verify(&pool, args.head).await.context("the database could not be checked")?;
+    let (found, findings) = verify(&pool, args.head).await.context("the database could not be checked")?;
     if args.json {
-        output::line(&as_json(&totals, &log, &findings).to_string())?;
+        output::line(&as_json(&found, &findings).to_string())?;
     } else {
-        for line in as_text(&totals, &log, &findings) {
+        for line in as_text(&found, &findings) {
             output::line(&line)?;
         }
     }
@@ -58,31 +61,37 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
 }
 
 /// What is wrong with a database, in words: the first findings. For whoever has just put load on it.
-pub(crate) async fn findings(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
-    let (_, _, findings) = verify(pool, None).await?;
+pub(crate) async fn findings(pool: &PgPool) -> anyhow::Result<Vec<String>> {
+    let (_, findings) = verify(pool, None).await?;
     Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
 }
 
-async fn verify(pool: &PgPool, head: Option<Head>) -> Result<(Totals, Checked, Findings), sqlx::Error> {
+/// What was looked at.
+struct Found {
+    log: Checked,
+    totals: Totals,
+    views: Verified,
+}
+
+async fn verify(pool: &PgPool, head: Option<Head>) -> anyhow::Result<(Found, Findings)> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let mut findings = Findings::new(SHOWN);
     let log = chain::check(&mut transaction, head, &mut findings).await?;
-    let totals = check(&mut transaction, &mut findings).await?;
+    let read_models = connections::read_models(pool);
+    let mut views = Verification::begin(&mut transaction, &*read_models).await?;
+    let totals = streams::check(&mut transaction, &mut views, &mut findings).await?;
+    let views = views.end(&mut transaction).await?;
+    views::report(&views, &mut findings);
+    books::check_strays(&mut transaction, &mut findings).await?;
+    progress::check_strays(&mut transaction, &mut findings).await?;
+    mails::check_strays(&mut transaction, &mut findings).await?;
     transaction.rollback().await?;
-    Ok((totals, log, findings))
+    Ok((Found { log, totals, views }, findings))
 }
 
-async fn check(connection: &mut PgConnection, findings: &mut Findings) -> Result<Totals, sqlx::Error> {
-    let totals = streams::check(connection, findings).await?;
-    books::check_strays(connection, findings).await?;
-    progress::check_strays(connection, findings).await?;
-    mails::check_strays(connection, findings).await?;
-    Ok(totals)
-}
-
-fn as_text(totals: &Totals, log: &Checked, findings: &Findings) -> Vec<String> {
-    let Totals { events, orders, skus, position, sagas, money, .. } = totals;
+fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
+    let Totals { events, orders, skus, position, sagas, money, .. } = &found.totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
         format!(
@@ -94,7 +103,8 @@ fn as_text(totals: &Totals, log: &Checked, findings: &Findings) -> Vec<String> {
             sagas.in_flight
         ),
     ];
-    lines.splice(1..1, chain::as_text(log));
+    lines.splice(1..1, chain::as_text(&found.log));
+    lines.push(views::as_text(&found.views));
     let stuck = sagas.reasons.iter().map(|((step, why), orders)| format!("  stuck: {orders} × {step}: {why}"));
     lines.extend(stuck);
     lines.extend(money.iter().map(|(code, (currency, sums))| {
@@ -113,8 +123,8 @@ fn as_text(totals: &Totals, log: &Checked, findings: &Findings) -> Vec<String> {
     lines
 }
 
-fn as_json(totals: &Totals, log: &Checked, findings: &Findings) -> serde_json::Value {
-    let Totals { events, orders, skus, position, sagas, money, .. } = totals;
+fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
+    let Totals { events, orders, skus, position, sagas, money, .. } = &found.totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, Sums))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
@@ -126,7 +136,8 @@ fn as_json(totals: &Totals, log: &Checked, findings: &Findings) -> serde_json::V
         "orders": orders,
         "skus": skus,
         "position": position,
-        "log": chain::as_json(log),
+        "log": chain::as_json(&found.log),
+        "readModels": views::as_json(&found.views),
         "sagas": {
             "completed": sagas.completed,
             "compensated": sagas.compensated,

@@ -17,6 +17,7 @@ mod sales;
 mod stock;
 mod time_travel;
 mod timeline;
+mod verify;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use replay::{
     Estimate, Phase, Progress, Replay, ReplayError, ReplayRoutes, ReplayState, Replayed, Replays, Wanted,
 };
 pub use time_travel::{History, InvalidMoment, Moment, OrderThen, TimeTravelError};
+pub use verify::{Discrepancy, Verification, Verified};
 
 /// Every projection there is.
 pub static REGISTRY: &[Projection] = &[orders::PROJECTION, sales::PROJECTION, stock::PROJECTION];

@@ -157,7 +157,7 @@ impl<A: Versioned> Fold<A> {
     }
 
     /// Folds what the stream's head has not passed: facts may come again.
-    fn stream(&self, mut items: Items, head: Key, facts: &[Fact<A>]) -> Result<Option<Change>, FoldError> {
+    pub(crate) fn stream(&self, mut items: Items, head: Key, facts: &[Fact<A>]) -> Result<Option<Change>, FoldError> {
         let base = items.version(&head);
         for fact in facts.iter().filter(|fact| base.is_none_or(|passed| fact.position > passed)) {
             (self.fold)(&mut items, fact)?;

@@ -348,3 +348,28 @@ async fn an_event_that_is_not_known_stops_the_replay_and_the_live_one_stays() {
     fixture.replays.cancel("orders").await.unwrap();
     assert_eq!(fixture.traces().await, [] as [String; 0]);
 }
+
+#[tokio::test]
+async fn a_replay_that_can_t_change_places_yet_holds_up_no_reader() {
+    // Given: somebody who reads for long.
+    let fixture = Fixture::new().await;
+    let position = fixture.happens(0).await;
+    fixture.follow(position).await;
+    let mut reader = fixture.pool().begin().await.unwrap();
+    sqlx::query("select * from read_model_orders").execute(&mut *reader).await.unwrap();
+
+    // When
+    let replay = fixture.open(&["orders"], false).await.unwrap();
+    let replaying = tokio::spawn(async move { replay.run(&CancellationToken::new(), |_| ()).await });
+    let waits = "select exists (select from pg_locks where not granted and relation = 'read_model_orders'::regclass
+                    and database = (select oid from pg_database where datname = current_database()))";
+    let is_waiting = || async { sqlx::query_scalar::<_, bool>(waits).fetch_one(fixture.pool()).await.unwrap() };
+    testkit::eventually(std::time::Duration::from_secs(60), is_waiting).await;
+
+    // Then: others read while it waits, and it gets there when the long one has ended.
+    assert_eq!(fixture.rows("read_model_orders").await.len(), 2);
+    assert!(!replaying.is_finished());
+    reader.rollback().await.unwrap();
+    assert!(replaying.await.unwrap().unwrap().swapped);
+    assert!(fixture.read_models.exists("orders", read_models::Generation::Previous).await.unwrap());
+}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Read};
 
 use anyhow::{Context, bail, ensure};
-use cqrs_es::Aggregate;
+use cqrs_es::{Aggregate, DomainEvent};
 use domain::Order;
 use domain::stock::Stock;
 use event_store::{DecodeError, EventRef, EventSource};
@@ -100,14 +100,20 @@ impl Known {
 /// Whether this build can read it: what stops every subscriber is better found now.
 fn known_here(event: &EventRef<'_>) -> anyhow::Result<()> {
     let decoded = match event.stream_type {
-        Order::TYPE => event.decode::<Order>().map(drop),
-        Stock::TYPE => event.decode::<Stock>().map(drop),
+        Order::TYPE => event.decode::<Order>().map(|event| event.event_type()),
+        Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),
         other => bail!("streams of type {other:?} are not known; there are {} and {}", Order::TYPE, Stock::TYPE),
     };
-    decoded.map_err(|error: DecodeError| {
+    let name = decoded.map_err(|error: DecodeError| {
         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
+        // Without the list of all events there are, and without a line that is not the file's.
+        let why = [", expected one of", " at line "]
+            .iter()
+            .fold(why.as_str(), |why, end| why.split(end).next().unwrap_or(why));
         anyhow::anyhow!("{} {} is not an event that this version knows{why}", event.event_type, event.event_version)
-    })
+    })?;
+    ensure!(name == event.event_type, "the payload is of {name}, not of {}", event.event_type);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -154,6 +160,10 @@ mod tests {
             (
                 line(6, "b", 1).replace("OrderConfirmed", "OrderTeleported"),
                 "line 2: OrderTeleported 1.0 is not an event",
+            ),
+            (
+                line(6, "b", 1).replacen("OrderConfirmed", "NoteAdded", 1),
+                "line 2: the payload is of OrderConfirmed, not of",
             ),
             (line(6, "b", 1).replace(r#""order""#, r#""basket""#), r#"line 2: streams of type "basket" are not known"#),
             (line(6, "b", 1).replace("{}", "{"), "line 2: "),

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::stock::Stock;
 use domain::{Currency, Order};
 use event_store::{StoredEvent, read_by_stream};
+use projections::Verification;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
@@ -48,8 +49,12 @@ struct Before {
     position: i64,
 }
 
-/// Checks every stream, and everything that hangs on them.
-pub(super) async fn check(connection: &mut PgConnection, findings: &mut Findings) -> Result<Totals, sqlx::Error> {
+/// Checks every stream, and everything that hangs on them; hands each on to whoever compares them with the read models.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    views: &mut Verification,
+    findings: &mut Findings,
+) -> anyhow::Result<Totals> {
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
     let progress = Progress::read(connection, now).await?;
     let mut pass = Pass { totals: Totals::default(), units: Units::default(), orders: Vec::new(), progress };
@@ -57,6 +62,7 @@ pub(super) async fn check(connection: &mut PgConnection, findings: &mut Findings
     loop {
         let after = before.as_ref().map_or(("", "", 0), |it| (&it.stream_type, &it.stream_id, it.version));
         let events = read_by_stream(connection, after, EVENTS).await?;
+        views.read(connection, &events).await?;
         for event in &events {
             let known =
                 before.take().filter(|it| (&it.stream_type, &it.stream_id) == (&event.stream_type, &event.stream_id));

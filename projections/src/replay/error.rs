@@ -47,6 +47,9 @@ pub enum ReplayError {
     /// The rebuild stood still for so long that the live one's copies went on.
     #[error("{0} was taken back before its rebuild was done; begin it again to go on")]
     Overtaken(String),
+    /// Somebody reads the live one for long.
+    #[error("{0} is being read by somebody who does not end; try again later")]
+    InUse(String),
     /// The events could not be projected.
     #[error("the events could not be projected")]
     Project(#[from] ProjectError),

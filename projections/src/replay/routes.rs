@@ -219,7 +219,7 @@ fn refused(error: ReplayError) -> Problem {
         ReplayError::Unfinished { .. } => Problem::conflict("replay-unfinished", text),
         ReplayError::NothingToCancel(_) => Problem::conflict("nothing-to-cancel", text),
         ReplayError::NoPrevious(_) => Problem::conflict("no-previous-generation", text),
-        ReplayError::Cancelled | ReplayError::Stopped | ReplayError::Overtaken(_) => {
+        ReplayError::Cancelled | ReplayError::Stopped | ReplayError::Overtaken(_) | ReplayError::InUse(_) => {
             Problem::unavailable("replay-ended", text, Duration::from_secs(1))
         }
         ReplayError::Database(_) | ReplayError::Store(_) => {

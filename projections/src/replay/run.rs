@@ -80,7 +80,7 @@ impl Replay {
         let comparisons = if self.state.compares { self.compare().await? } else { vec![] };
         let swapped = comparisons.iter().all(|(_, comparison)| comparison.is_empty());
         if swapped {
-            self.change_places().await?;
+            self.change_places(report).await?;
         } else {
             self.enter(Phase::Different).await?;
         }

@@ -1,31 +1,52 @@
 //! Changing places: each read model in one transaction, while its copies stand still.
 
+use std::time::Duration;
+
 use event_store::{SubscriptionSettings, Takeover, read_after};
-use read_models::Generation;
-use sqlx::{Connection, PgConnection};
+use read_models::{Generation, StoreError};
+use sqlx::error::DatabaseError;
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::record::Phase;
-use super::{Replay, ReplayError, Replays};
+use super::{Progress, Replay, ReplayError, Replays};
 use crate::projection::Projection;
 
 const BATCH: i64 = 2_000;
+/// Whoever reads the live one for long, such as `ordo verify`, is not to hold up all other readers, who wait behind the one that
+/// wants to change its place.
+const PATIENCE: &str = "set local lock_timeout = '300ms'";
+/// And then it is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Postgres's code for a lock that could not be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Replay {
     /// Every next generation takes its live one's place.
-    pub(super) async fn change_places(&mut self) -> Result<(), ReplayError> {
-        for projection in self.to_do() {
+    pub(super) async fn change_places(
+        &mut self,
+        report: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<(), ReplayError> {
+        while let Some(projection) = self.to_do().first().copied() {
             let name = projection.name;
             let takeover = Takeover::begin(&mut self.session, name, SubscriptionSettings::default()).await?;
             let (replays, session, from) = (&self.replays, &mut self.session, self.state.position);
             let id = self.state.id;
-            let end = replays
+            let swapped = replays
                 .swap(takeover, projection, Generation::Next, from, session, async |transaction: &mut PgConnection| {
                     replays.read_models.advance(name, transaction).await?;
                     let note = "update replays set swapped = swapped || $2, updated_at = now() where id = $1";
                     sqlx::query(note).bind(id).bind(name).execute(transaction).await?;
                     Ok(())
                 })
-                .await?;
+                .await;
+            let end = match swapped {
+                Err(ReplayError::InUse(_)) => {
+                    tokio::time::sleep(TRY_AGAIN).await;
+                    self.catch_up(report).await?;
+                    continue;
+                }
+                swapped => swapped?,
+            };
             self.state.swapped.push(name.to_owned());
             if self.to_do().is_empty() {
                 self.state.position = end;
@@ -64,7 +85,10 @@ impl Replays {
                 table.write(&mut transaction, &changes).await?;
                 end = last.position;
             }
-            change(&mut transaction).await?;
+            transaction.execute(PATIENCE).await?;
+            change(&mut transaction)
+                .await
+                .map_err(|error| if is_in_use(&error) { ReplayError::InUse(name.to_owned()) } else { error })?;
             let keep = "insert into read_model_previous (read_model, position) values ($1, $2)
                         on conflict (read_model) do update set position = $2, since = now()";
             sqlx::query(keep).bind(name).bind(left_at).execute(&mut *transaction).await?;
@@ -84,4 +108,9 @@ impl Replays {
             }
         }
     }
+}
+
+fn is_in_use(error: &ReplayError) -> bool {
+    let ReplayError::Store(StoreError::Database(error)) = error else { return false };
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }

@@ -7,8 +7,8 @@ use read_models::{Change, Index, Item, Key, Order, Query, Within};
 
 use crate::world::{World, change, json, tally};
 
-const STREAMS: usize = 120;
-const QUESTIONS: usize = 400;
+const STREAMS: usize = 40;
+const QUESTIONS: usize = 300;
 
 /// How a page looks to whoever asked for it.
 type Seen = Vec<(Key, [Option<Key>; 3], i64, String)>;
@@ -59,7 +59,7 @@ fn history(random: &mut StdRng) -> Vec<Vec<Change>> {
     let mut heads: Vec<Option<i64>> = vec![None; STREAMS];
     let mut position = 0;
     let mut batches = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..8 {
         let mut batch = Vec::new();
         for (id, head) in heads.iter_mut().enumerate() {
             if random.random_bool(0.5) {
@@ -127,7 +127,7 @@ impl Question {
             from: random.random_bool(0.4).then(|| sort(random)),
             until: random.random_bool(0.4).then(|| sort(random)),
             order: *[Order::Ascending, Order::Descending].choose(random).unwrap(),
-            limit: random.random_range(1..30),
+            limit: random.random_range(1..40),
         }
     }
 
