@@ -1,6 +1,7 @@
 //! Read models in Postgres: a table each, and its generations beside it, which change places by their names.
 
 mod bulk;
+mod gathered;
 mod json_text;
 mod table;
 mod tallies;

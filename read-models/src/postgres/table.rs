@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
 use self::selection::Selection;
+use super::gathered::Gathered;
 use super::json_text::JsonText;
 use super::name as table_of;
 use super::tallies::bodies;
@@ -28,8 +29,9 @@ pub(super) struct PostgresTable {
     put: String,
     put_returning: String,
     add: String,
-    collection: String,
+    collections: String,
     scan: String,
+    readers: Gathered,
 }
 
 const COLUMNS: &str = "t.pk, t.sk, t.gsi1pk, t.gsi1sk, t.gsi2pk, t.gsi2sk, t.gsi3pk, t.gsi3sk, t.version, t.item";
@@ -65,7 +67,8 @@ impl PostgresTable {
                  on conflict (pk, sk) do update set (version, item) =
                     (greatest(t.version, excluded.version), add_tallies(t.item, excluded.item))"
             ),
-            collection: format!("select {COLUMNS} from {name} t where pk = $1 order by sk"),
+            collections: format!("select {COLUMNS} from unnest($1::text[]) as k(pk) join {name} t using (pk)"),
+            readers: Gathered::new(),
             scan: format!("select {COLUMNS} from {name} t where (pk, sk) > ($1, $2) order by pk, sk limit $3"),
             name,
             pool,
@@ -148,8 +151,11 @@ impl Table for PostgresTable {
         if !is_sound(pk) {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(&self.collection).bind(pk).fetch_all(&self.pool).await;
-        items(&rows.map_err(|error| self.failed(error))?)
+        let read = |pks: Vec<String>| async move {
+            let rows = sqlx::query(&self.collections).bind(pks).fetch_all(&self.pool).await;
+            items(&rows.map_err(|error| self.failed(error))?)
+        };
+        self.readers.collection(pk, read).await
     }
 
     async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError> {
