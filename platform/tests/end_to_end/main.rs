@@ -13,6 +13,8 @@ mod database_crashes;
 mod dead_letters;
 mod full_inbox;
 mod idempotency;
+#[cfg(feature = "dynamodb")]
+mod in_dynamodb;
 mod journey;
 mod killed;
 mod life;

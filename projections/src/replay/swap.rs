@@ -26,6 +26,9 @@ impl Replay {
                     Ok(())
                 })
                 .await?;
+            if let Err(error) = self.replays.read_models.tidy(name).await {
+                tracing::warn!(%error, read_model = name, "what was replaced before is deleted with the next replay");
+            }
             self.state.swapped.push(name.to_owned());
             if self.to_do().is_empty() {
                 self.state.position = end;
