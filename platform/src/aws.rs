@@ -1,4 +1,4 @@
-//! Clients for SQS and SES: AWS itself with its usual credentials, or an endpoint on this machine with none.
+//! Clients for SQS, SES and DynamoDB: AWS itself with its usual credentials, or an endpoint on this machine with none.
 
 use std::time::Duration;
 
@@ -24,6 +24,12 @@ const SQS_CALL: Duration = Duration::from_secs(10);
 const RECEIVE_ATTEMPT: Duration = Duration::from_secs(30);
 /// Room for one more attempt after a failure that came at once, not for one after silence.
 const RECEIVE_CALL: Duration = Duration::from_secs(35);
+/// DynamoDB answers in milliseconds, a transaction of a hundred items in some tens.
+#[cfg(feature = "dynamodb")]
+const DYNAMODB_ATTEMPT: Duration = Duration::from_secs(3);
+/// All attempts together.
+#[cfg(feature = "dynamodb")]
+const DYNAMODB_CALL: Duration = Duration::from_secs(10);
 /// Past this, whether the mail went out is unknown, and the caller must look into its record.
 const SES_ATTEMPT: Duration = Duration::from_secs(10);
 
@@ -40,6 +46,14 @@ pub async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
     let timeouts = timeouts(SES_ATTEMPT).build();
     let config = config(aws, aws.ses_endpoint.as_deref(), timeouts, RetryConfig::disabled()).await;
     aws_sdk_sesv2::Client::new(&config)
+}
+
+/// A client for DynamoDB. Its calls may be repeated, so the SDK retries them.
+#[cfg(feature = "dynamodb")]
+pub async fn dynamodb(aws: &Aws) -> aws_sdk_dynamodb::Client {
+    let timeouts = timeouts(DYNAMODB_ATTEMPT).operation_timeout(DYNAMODB_CALL).build();
+    let config = config(aws, aws.dynamodb_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
+    aws_sdk_dynamodb::Client::new(&config)
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfigBuilder {
@@ -112,7 +126,12 @@ mod tests {
         // Takes connections, as the kernel does for it, and says nothing.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", silent.local_addr().unwrap());
-        let aws = Aws { region: "us-east-1".to_owned(), sqs_endpoint: Some(endpoint), ses_endpoint: None };
+        let aws = Aws {
+            region: "us-east-1".to_owned(),
+            sqs_endpoint: Some(endpoint),
+            ses_endpoint: None,
+            dynamodb_endpoint: None,
+        };
         let sqs = sqs(&aws).await;
 
         let since = Instant::now();

@@ -1,4 +1,4 @@
-//! What every role talks to: the database, SQS, SES.
+//! What every role talks to: the database, SQS, SES, and where the read models are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::aws;
-use crate::settings::{DatabaseUrl, Settings};
+use crate::settings::{DatabaseUrl, KeptIn, Settings};
 
 /// How long to wait for a connection. A request that waits longer is better answered 503.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ impl Connections {
     pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
         let database = database?;
-        Ok(Self { read_models: read_models(&database), database, sqs, ses })
+        Ok(Self { read_models: read_models(settings, &database).await?, database, sqs, ses })
     }
 
     /// Refuses a database that could forget what it acknowledged, unless that was asked for.
@@ -86,9 +86,29 @@ async fn is_alive(connection: &mut PgConnection, idle: Duration) -> Result<bool,
     Ok(true)
 }
 
-/// Where the read models are kept.
-pub fn read_models(database: &PgPool) -> Arc<dyn ReadModels> {
+/// Where the settings say that the read models are kept.
+pub async fn read_models(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+    match settings.read_models {
+        KeptIn::Postgres => Ok(in_postgres(database)),
+        KeptIn::Dynamodb => in_dynamodb(settings, database).await,
+    }
+}
+
+/// Read models in the database that has the events.
+pub fn in_postgres(database: &PgPool) -> Arc<dyn ReadModels> {
     Arc::new(read_models::postgres::Postgres::new(database.clone()))
+}
+
+#[cfg(feature = "dynamodb")]
+async fn in_dynamodb(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+    let (client, prefix) = (aws::dynamodb(&settings.aws).await, settings.dynamodb_prefix.clone());
+    Ok(Arc::new(read_models::dynamodb::Dynamodb::new(client, database.clone(), prefix)))
+}
+
+/// The settings refuse it.
+#[cfg(not(feature = "dynamodb"))]
+async fn in_dynamodb(_settings: &Settings, _database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+    anyhow::bail!("this program was built without DynamoDB")
 }
 
 fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {

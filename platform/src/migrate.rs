@@ -1,7 +1,8 @@
-//! `ordo migrate`: the schema, and the queues if asked for.
+//! `ordo migrate`: the schema, the read models' tables, and the queues if asked for.
 
 use anyhow::{Context, bail};
 use messaging::queues::{self, QueueSettings, Queues};
+use read_models::{Generation, ReadModels};
 use sqlx::PgPool;
 use sqlx::migrate::Migrate;
 
@@ -11,8 +12,11 @@ use crate::{aws, cli, connections, output};
 /// Brings the schema up to date. Idempotent, and safe to run from several processes at once.
 pub async fn run(settings: &Settings, args: &cli::Migrate) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
-    schema(&pool).await?;
+    let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
     output::line("the schema is up to date")?;
+    for read_model in to_build {
+        output::line(&to_be_built(read_model))?;
+    }
     if args.queues {
         let made = queues(&aws::sqs(&settings.aws).await, settings).await?;
         output::line(&format!("the queues {} and {} are there", made.notifications.name, made.replies.name))?;
@@ -20,31 +24,66 @@ pub async fn run(settings: &Settings, args: &cli::Migrate) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Applies the migrations that the database has not seen, and makes the tables of new read models.
-pub async fn schema(pool: &PgPool) -> anyhow::Result<()> {
+/// Applies the migrations that the database has not seen, and makes the tables of new read models. Returns those that have to
+/// be built first: they were kept elsewhere, and a subscription that has moved on would leave out what they had.
+pub async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
     migrations::MIGRATIONS.run(pool).await.context("the schema cannot be brought up to date")?;
-    projections::create_tables(&*connections::read_models(pool)).await.context("the read models' tables cannot be made")
+    let to_build = left_behind(pool, read_models).await?;
+    for projection in projections::REGISTRY.iter().filter(|projection| !to_build.contains(&projection.name)) {
+        read_models.create(projection.name).await.context(NO_TABLES)?;
+    }
+    Ok(to_build)
+}
+
+/// What to do about a read model that is not where it is kept.
+pub fn to_be_built(read_model: &str) -> String {
+    format!("the read model {read_model} is not there yet: run `ordo replay --projection {read_model}`")
 }
 
 /// Whether the database has the schema that this program was built for.
 pub async fn check(pool: &PgPool) -> anyhow::Result<()> {
     if !is_up_to_date(pool).await.context("cannot look at the database's schema")? {
-        bail!("the database's schema is not up to date: run `ordo migrate`");
+        bail!(NOT_UP_TO_DATE);
     }
     Ok(())
 }
 
+/// Whether all read models are there, so that they can be read and written.
+pub async fn check_read_models(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<()> {
+    if let Some(read_model) = left_behind(pool, read_models).await?.first() {
+        bail!(to_be_built(read_model));
+    }
+    for projection in projections::REGISTRY {
+        if !read_models.exists(projection.name, Generation::Live).await.context(NO_TABLES)? {
+            bail!(NOT_UP_TO_DATE);
+        }
+    }
+    Ok(())
+}
+
+const NOT_UP_TO_DATE: &str = "the database's schema is not up to date: run `ordo migrate`";
+const NO_TABLES: &str = "the read models' tables cannot be made or found";
+
+/// Read models that are not there although their subscriptions have come some way.
+async fn left_behind(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
+    let moved = "select exists (select from subscription_partitions where subscription = $1 and position > 0)";
+    let mut left = Vec::new();
+    for projection in projections::REGISTRY {
+        let name = projection.name;
+        if sqlx::query_scalar(moved).bind(name).fetch_one(pool).await?
+            && !read_models.exists(name, Generation::Live).await.context(NO_TABLES)?
+        {
+            left.push(name);
+        }
+    }
+    Ok(left)
+}
+
 async fn is_up_to_date(pool: &PgPool) -> anyhow::Result<bool> {
     let mut connection = pool.acquire().await?;
-    // sqlx's own record of what it did, and what each projection writes to.
-    let read_models = projections::REGISTRY.iter().map(|projection| format!("read_model_{}", projection.name));
-    let tables: Vec<String> = ["_sqlx_migrations".to_owned()].into_iter().chain(read_models).collect();
-    let there: bool =
-        sqlx::query_scalar("select bool_and(to_regclass(name) is not null) from unnest($1::text[]) as t(name)")
-            .bind(tables)
-            .fetch_one(&mut *connection)
-            .await?;
-    if !there {
+    // sqlx's own record of what it did.
+    let there = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
+    if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
     }
     let applied = connection.list_applied_migrations().await?;

@@ -21,7 +21,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub async fn run(settings: &Settings, args: Args) -> anyhow::Result<ExitCode> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    let replays = Replays::new(pool.clone(), connections::read_models(&pool));
+    let replays = Replays::new(pool.clone(), connections::read_models(settings, &pool).await?);
     let projections = match args.all {
         true => REGISTRY.iter().map(|projection| projection.name.to_owned()).collect(),
         false => args.projections.clone(),

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 use crate::roles::RunningRoles;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use crate::{cli, http, migrate, output, roles, shutdown};
 
 /// Runs the roles in the settings until a signal stops them.
@@ -36,6 +36,9 @@ async fn start(
     let connections = Connections::open(settings).await?;
     connections.check_durability(args.unsafe_durability).await?;
     migrate::check(&connections.database).await?;
+    if settings.roles.contains(&Role::Projections) {
+        migrate::check_read_models(&connections.database, &*connections.read_models).await?;
+    }
     let running = roles::start(settings, &connections, &settings.roles, listener, stop).await?;
     Ok((connections, running))
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 pub use database_url::DatabaseUrl;
 use event_store::AppendSettings;
-pub use kinds::{LogFormat, Role};
+pub use kinds::{KeptIn, LogFormat, Role};
 use kinds::{
-    database_url, endpoint, log_filter, log_format, mail_address, name, roles, seconds, sender, socket_address, whole,
+    database_url, endpoint, kept_in, log_filter, log_format, mail_address, name, roles, seconds, sender,
+    socket_address, whole,
 };
 use messaging::{Backoff, ConsumerSettings};
 pub use payment::{Payment, PaymentProvider, StripeKey};
@@ -36,10 +37,14 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Which parts of the platform this process runs; at least one, each once.
     pub roles: Vec<Role>,
-    /// Where SQS and SES are.
+    /// Where SQS, SES and DynamoDB are.
     pub aws: Aws,
     /// What every queue's name begins with.
     pub queue_prefix: String,
+    /// Where the read models are kept.
+    pub read_models: KeptIn,
+    /// What the name of every table in DynamoDB begins with.
+    pub dynamodb_prefix: String,
     /// Whom mails come from.
     pub mail_from: String,
     /// Whom mails go to when an order names nobody.
@@ -68,7 +73,7 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-/// Where SQS and SES are; without an endpoint, where AWS has them in that region.
+/// Where SQS, SES and DynamoDB are; without an endpoint, where AWS has them in that region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aws {
     /// The AWS region.
@@ -77,6 +82,8 @@ pub struct Aws {
     pub sqs_endpoint: Option<String>,
     /// SES, if not AWS's own.
     pub ses_endpoint: Option<String>,
+    /// DynamoDB, if not AWS's own.
+    pub dynamodb_endpoint: Option<String>,
 }
 
 /// How one queue is consumed.
@@ -145,6 +152,13 @@ fn read(table: &mut Reading) -> Settings {
             "ordo".to_owned(),
             &name(),
             "What every queue's name begins with",
+        ),
+        read_models: read_models(table),
+        dynamodb_prefix: table.value(
+            "ORDO_DYNAMODB_PREFIX",
+            "ordo".to_owned(),
+            &name(),
+            "What the name of every table in DynamoDB begins with",
         ),
         mail_from: table.value(
             "ORDO_MAIL_FROM",
@@ -231,6 +245,19 @@ fn read(table: &mut Reading) -> Settings {
     }
 }
 
+fn read_models(table: &mut Reading) -> KeptIn {
+    const NAME: &str = "ORDO_READ_MODELS";
+    let meaning = "Where the read models are kept; after a change, `ordo replay --all` builds them there";
+    let kept_in = table.value(NAME, KeptIn::Postgres, &kept_in(), meaning);
+    if kept_in == KeptIn::Dynamodb && !cfg!(feature = "dynamodb") {
+        table.refuse(
+            NAME,
+            "dynamodb is not part of this program: build it with `--features dynamodb`, or keep postgres",
+        );
+    }
+    kept_in
+}
+
 /// What can be set for each queue, under that queue's names.
 fn consumer(table: &mut Reading, names: [&'static str; 6], at_once: usize) -> Consumer {
     let [batch_size, wait_seconds, visibility_timeout, error_backoff, concurrency, max_attempts] = names;
@@ -262,12 +289,16 @@ fn consumer(table: &mut Reading, names: [&'static str; 6], at_once: usize) -> Co
 
 /// The standard names of the AWS SDKs; the endpoint of one service goes before the one of all.
 fn aws(table: &mut Reading) -> Aws {
-    let every_service = table.optional("AWS_ENDPOINT_URL", &endpoint(), "SQS and SES, if they are not AWS's own");
+    let every_service =
+        table.optional("AWS_ENDPOINT_URL", &endpoint(), "SQS, SES and DynamoDB, if they are not AWS's own");
     let sqs = table.optional("AWS_ENDPOINT_URL_SQS", &endpoint(), "SQS alone; goes before AWS_ENDPOINT_URL");
     let ses = table.optional("AWS_ENDPOINT_URL_SESV2", &endpoint(), "SES alone; goes before AWS_ENDPOINT_URL");
+    let dynamodb =
+        table.optional("AWS_ENDPOINT_URL_DYNAMODB", &endpoint(), "DynamoDB alone; goes before AWS_ENDPOINT_URL");
     Aws {
         region: table.value("AWS_REGION", "us-east-1".to_owned(), &name(), "The AWS region"),
         sqs_endpoint: sqs.or_else(|| every_service.clone()),
-        ses_endpoint: ses.or(every_service),
+        ses_endpoint: ses.or_else(|| every_service.clone()),
+        dynamodb_endpoint: dynamodb.or(every_service),
     }
 }

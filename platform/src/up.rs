@@ -77,7 +77,9 @@ async fn start_roles(
 ) -> anyhow::Result<(Connections, RunningRoles)> {
     let connections = Connections::open(settings).await?;
     connections.check_durability(args.unsafe_durability).await?;
-    migrate::schema(&connections.database).await?;
+    for read_model in migrate::schema(&connections.database, &*connections.read_models).await? {
+        tracing::warn!("{}", migrate::to_be_built(read_model));
+    }
     migrate::queues(&connections.sqs, settings).await?;
     let running = roles::start(settings, &connections, &settings.roles, listener, stop).await?;
     Ok((connections, running))

@@ -30,6 +30,7 @@ use anyhow::Context;
 use domain::{Currency, Money};
 use event_store::{Checked, Head, seal_all};
 use projections::{Verification, Verified};
+use read_models::ReadModels;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -49,7 +50,9 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
     if args.seal {
         seal_all(&mut *pool.acquire().await?).await.context("the log could not be sealed")?;
     }
-    let (found, findings) = verify(&pool, args.head).await.context("the database could not be checked")?;
+    let read_models = connections::read_models(settings, &pool).await?;
+    let (found, findings) =
+        verify(&pool, &*read_models, args.head).await.context("the database could not be checked")?;
     if args.json {
         output::line(&as_json(&found, &findings).to_string())?;
     } else {
@@ -60,9 +63,10 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
     Ok(if findings.count() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with a database, in words: the first findings. For whoever has just put load on it.
+/// What is wrong with a database that has its read models in itself, in words: the first findings. For whoever has just put load
+/// on it.
 pub(crate) async fn findings(pool: &PgPool) -> anyhow::Result<Vec<String>> {
-    let (_, findings) = verify(pool, None).await?;
+    let (_, findings) = verify(pool, &*connections::in_postgres(pool), None).await?;
     Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
 }
 
@@ -73,13 +77,12 @@ struct Found {
     views: Verified,
 }
 
-async fn verify(pool: &PgPool, head: Option<Head>) -> anyhow::Result<(Found, Findings)> {
+async fn verify(pool: &PgPool, read_models: &dyn ReadModels, head: Option<Head>) -> anyhow::Result<(Found, Findings)> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let mut findings = Findings::new(SHOWN);
     let log = chain::check(&mut transaction, head, &mut findings).await?;
-    let read_models = connections::read_models(pool);
-    let mut views = Verification::begin(&mut transaction, &*read_models).await?;
+    let mut views = Verification::begin(&mut transaction, read_models).await?;
     let totals = streams::check(&mut transaction, &mut views, &mut findings).await?;
     let views = views.end(&mut transaction).await?;
     views::report(&views, &mut findings);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use platform::settings::{Loaded, Mistakes, Role, Settings, Source, Sources};
+use platform::settings::{KeptIn, Loaded, Mistakes, Role, Settings, Source, Sources};
 
 #[test]
 fn nothing_needs_to_be_set() {
@@ -134,11 +134,34 @@ fn mail_addresses_are_those_that_notification_takes() {
 }
 
 #[test]
-fn one_endpoint_can_stand_for_both_services() {
+fn one_endpoint_can_stand_for_all_services() {
     let variables = [("AWS_ENDPOINT_URL", "http://aws:1"), ("AWS_ENDPOINT_URL_SESV2", "http://ses:2")];
     let aws = load(&variables, "").unwrap().settings.aws;
     assert_eq!(aws.sqs_endpoint.as_deref(), Some("http://aws:1"));
     assert_eq!(aws.ses_endpoint.as_deref(), Some("http://ses:2"));
+    assert_eq!(aws.dynamodb_endpoint.as_deref(), Some("http://aws:1"));
+    let aws = load(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://db:3")], "").unwrap().settings.aws;
+    assert_eq!((aws.dynamodb_endpoint.as_deref(), aws.sqs_endpoint), (Some("http://db:3"), None));
+}
+
+#[test]
+fn read_models_are_kept_where_this_program_can_keep_them() {
+    assert_eq!(load(&[], "").unwrap().settings.read_models, KeptIn::Postgres);
+    let dynamodb = load(&[("ORDO_READ_MODELS", "dynamodb")], "");
+    if cfg!(feature = "dynamodb") {
+        assert_eq!(dynamodb.unwrap().settings.read_models, KeptIn::Dynamodb);
+    } else {
+        let mistakes = dynamodb.unwrap_err().to_string();
+        let expected = "ORDO_READ_MODELS: dynamodb is not part of this program: build it with `--features dynamodb`";
+        assert!(mistakes.starts_with(expected), "{mistakes}");
+    }
+    assert_eq!(
+        mistakes(&[("ORDO_READ_MODELS", "mongodb"), ("ORDO_DYNAMODB_PREFIX", "a b")], ""),
+        [
+            r#"ORDO_READ_MODELS: "mongodb" must be postgres or dynamodb"#,
+            r#"ORDO_DYNAMODB_PREFIX: "a b" must be 1 to 40 characters of a-z A-Z 0-9 - _"#,
+        ]
+    );
 }
 
 #[test]

@@ -103,6 +103,15 @@ impl ReadModels for Dynamodb {
         Ok(self.bulk(read_model, number))
     }
 
+    /// A table in DynamoDB does not go with a transaction.
+    async fn rehearse(
+        &self,
+        _read_model: &str,
+        _transaction: &mut PgConnection,
+    ) -> Result<Option<Box<dyn Bulk>>, StoreError> {
+        Ok(None)
+    }
+
     async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
         let number = Numbers::seen_by(read_model, connection).await?.needed(read_model, Generation::Next)?;
         Ok(self.bulk(read_model, number))
@@ -132,5 +141,9 @@ impl ReadModels for Dynamodb {
             crate::postgres::forget_tallies(read_model, connection).await?;
         }
         self.sweep(read_model, connection).await
+    }
+
+    async fn tidy(&self, read_model: &str) -> Result<(), StoreError> {
+        self.sweep(read_model, &mut *self.pool.acquire().await?).await
     }
 }

@@ -68,6 +68,11 @@ pub trait ReadModels: fmt::Debug + Send + Sync {
         generation: Generation,
         connection: &mut PgConnection,
     ) -> Result<(), StoreError>;
+
+    /// Deletes what was removed and is not in Postgres: that goes after the removal is committed, now or with the next generation.
+    async fn tidy(&self, _read_model: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A generation that is being written in bulk. Nobody reads it yet.

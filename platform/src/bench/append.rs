@@ -28,7 +28,7 @@ use super::pgbench::{Best, Pgbench};
 use super::processes;
 use super::progress::Progress;
 use super::table::{Table, known, millis, ratio, spread};
-use crate::{migrate, output};
+use crate::{connections, migrate, output};
 
 const OURS: &str = "event store";
 const STOCK: &str = "stock postgres-es";
@@ -88,7 +88,7 @@ pub(super) async fn run(args: &Append) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let postgres = Postgres::start(Options { data_dir: folder.path().to_owned(), ephemeral: true }).await?;
     let ours = Database::at(&postgres.url()).await?;
-    migrate::schema(&ours.pool).await?;
+    migrate::schema(&ours.pool, &*connections::in_postgres(&ours.pool)).await?;
     event_store::check_durability(&ours.pool).await?;
     // It keeps one connection to write and one to listen.
     let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());

@@ -6,7 +6,7 @@ use sqlx::{Executor, PgPool};
 use url::Url;
 
 use super::baseline::STOCK_TABLE;
-use crate::migrate;
+use crate::{connections, migrate};
 
 /// A database of the server that a benchmark runs on.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Database {
     /// One with the platform's schema and so many events of orders that nobody asks for.
     pub(super) async fn preloaded(&self, events: u64) -> anyhow::Result<Self> {
         let preloaded = self.beside("ordo_preloaded").await?;
-        migrate::schema(&preloaded.pool).await?;
+        migrate::schema(&preloaded.pool, &*connections::in_postgres(&preloaded.pool)).await?;
         let events = i64::try_from(events).context("that is too many events")?;
         sqlx::query(PRELOAD).bind(events).execute(&preloaded.pool).await.context("the events cannot be preloaded")?;
         // What writing them left to be done is not to be done while others are measured.

@@ -28,7 +28,7 @@ use super::processes;
 use super::progress::Progress;
 use super::server::Server;
 use super::table::{Table, known, millis, ratio, spread, thousands};
-use crate::{migrate, output};
+use crate::{connections, migrate, output};
 
 /// How many connections post orders meanwhile.
 const CONNECTIONS: usize = 64;
@@ -86,7 +86,7 @@ pub(super) async fn run(args: &Replay) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let postgres = Postgres::start(Options { data_dir: folder.path().to_owned(), ephemeral: true }).await?;
     let database = Database::at(&postgres.url()).await?;
-    migrate::schema(&database.pool).await?;
+    migrate::schema(&database.pool, &*connections::in_postgres(&database.pool)).await?;
     progress.say(&format!("making {} events", args.events));
     let mut lives = Lives::new(args.events, Some(args.order_bytes))?;
     let made = copy_in(PgConnection::connect(&database.url).await?, &mut lives).await.map_err(|error| match error {

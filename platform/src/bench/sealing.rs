@@ -18,7 +18,7 @@ use super::figures::{Latencies, Spread, count};
 use super::orders::Orders;
 use super::progress::Progress;
 use super::table::{Table, known, millis, ratio, spread};
-use crate::{migrate, output};
+use crate::{connections, migrate, output};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,7 +59,7 @@ pub(super) async fn run(args: &Sealing) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let postgres = Postgres::start(Options { data_dir: folder.path().to_owned(), ephemeral: true }).await?;
     let ours = Database::at(&postgres.url()).await?;
-    migrate::schema(&ours.pool).await?;
+    migrate::schema(&ours.pool, &*connections::in_postgres(&ours.pool)).await?;
     event_store::check_durability(&ours.pool).await?;
     let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
     let order =

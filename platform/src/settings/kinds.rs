@@ -87,6 +87,24 @@ pub(super) fn log_format() -> Kind<LogFormat> {
     })
 }
 
+/// Where read models are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptIn {
+    /// In the database that has the events.
+    Postgres,
+    /// In tables of DynamoDB's.
+    Dynamodb,
+}
+
+pub(super) fn kept_in() -> Kind<KeptIn> {
+    let show = |kept_in: &KeptIn| format!("{kept_in:?}").to_lowercase();
+    Kind::new("postgres or dynamodb", show, |text| match text {
+        "postgres" => Some(KeptIn::Postgres),
+        "dynamodb" => Some(KeptIn::Dynamodb),
+        _ => None,
+    })
+}
+
 pub(super) fn log_filter() -> Kind<String> {
     let allowed = "a level (error, warn, info, debug, trace, off) or directives such as info,ordo=debug";
     Kind::new(allowed, String::clone, |text| {

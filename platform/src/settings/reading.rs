@@ -169,6 +169,13 @@ impl Reading {
         }
     }
 
+    /// A setting whose value is one of those that there are, and not to be had all the same.
+    pub(super) fn refuse(&mut self, name: &str, problem: &str) {
+        let entry = self.entries.iter().find(|entry| entry.name == name);
+        let source = entry.map_or(Source::Default, |entry| entry.source);
+        self.mistake(name, source, problem.to_owned());
+    }
+
     /// The secret in the file at `path`, without the line break that editors leave at its end.
     fn contents(&mut self, name: &str, path: &str, source: Source) -> Option<(String, Source)> {
         match std::fs::read_to_string(path) {

@@ -14,6 +14,8 @@ mod dead_letters;
 mod events;
 mod full_inbox;
 mod idempotency;
+#[cfg(feature = "dynamodb")]
+mod in_dynamodb;
 mod journey;
 mod killed;
 mod life;

@@ -117,6 +117,9 @@ impl Replays {
         }
         sqlx::query("delete from replays where id = $1").bind(state.id).execute(&mut *transaction).await?;
         transaction.commit().await?;
+        for name in &state.projections {
+            self.read_models.tidy(name).await?;
+        }
         Ok(())
     }
 }

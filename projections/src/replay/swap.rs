@@ -47,6 +47,9 @@ impl Replay {
                 }
                 swapped => swapped?,
             };
+            if let Err(error) = self.replays.read_models.tidy(name).await {
+                tracing::warn!(%error, read_model = name, "what was replaced before is deleted with the next replay");
+            }
             self.state.swapped.push(name.to_owned());
             if self.to_do().is_empty() {
                 self.state.position = end;

@@ -7,45 +7,44 @@ use read_models::{Change, Index, Item, Key, Order, Query, Within};
 
 use crate::world::{World, change, json, tally};
 
-const STREAMS: usize = 40;
-const QUESTIONS: usize = 300;
+const STREAMS: usize = 30;
+const SEED: u64 = 1;
+const QUESTIONS: usize = 250;
 
 /// How a page looks to whoever asked for it.
 type Seen = Vec<(Key, [Option<Key>; 3], i64, String)>;
 
 #[tokio::test]
 async fn both_stores_answer_every_question_alike_page_by_page() {
-    for seed in [1, 2] {
-        let (postgres, dynamodb) = tokio::join!(World::postgres(), World::dynamodb());
-        let mut random = StdRng::seed_from_u64(seed);
-        for changes in history(&mut random) {
-            postgres.write(&changes).await.unwrap();
-            dynamodb.write(&changes).await.unwrap();
-        }
-        let mut items = 0;
-        for nth in 0..QUESTIONS {
-            let question = Question::any(&mut random);
-            let (mut ours, mut theirs) = (None::<String>, None::<String>);
-            loop {
-                let page = postgres.live().query(&question.after(ours.as_deref())).await.unwrap();
-                let other = dynamodb.live().query(&question.after(theirs.as_deref())).await.unwrap();
-                assert_eq!(seen(&page.items), seen(&other.items), "seed {seed}, question {nth}: {question:?}");
-                items += page.items.len();
-                assert_eq!(page.cursor.is_some(), other.cursor.is_some(), "seed {seed}, question {nth}: {question:?}");
-                // A cursor of one is good for the other.
-                (ours, theirs) = (other.cursor, page.cursor);
-                if ours.is_none() {
-                    break;
-                }
+    let (postgres, dynamodb) = tokio::join!(World::postgres(), World::dynamodb());
+    let mut random = StdRng::seed_from_u64(SEED);
+    for changes in history(&mut random) {
+        postgres.write(&changes).await.unwrap();
+        dynamodb.write(&changes).await.unwrap();
+    }
+    let mut items = 0;
+    for nth in 0..QUESTIONS {
+        let question = Question::any(&mut random);
+        let (mut ours, mut theirs) = (None::<String>, None::<String>);
+        loop {
+            let page = postgres.live().query(&question.after(ours.as_deref())).await.unwrap();
+            let other = dynamodb.live().query(&question.after(theirs.as_deref())).await.unwrap();
+            assert_eq!(seen(&page.items), seen(&other.items), "question {nth}: {question:?}");
+            items += page.items.len();
+            assert_eq!(page.cursor.is_some(), other.cursor.is_some(), "question {nth}: {question:?}");
+            // A cursor of one is good for the other.
+            (ours, theirs) = (other.cursor, page.cursor);
+            if ours.is_none() {
+                break;
             }
         }
-        assert!(items > 2 * QUESTIONS, "the questions find too little: {items}");
-        for id in 0..STREAMS {
-            let pk = format!("T#{id}");
-            let ours = postgres.live().collection(&pk).await.unwrap();
-            let theirs = dynamodb.live().collection(&pk).await.unwrap();
-            assert_eq!(seen(&ours), seen(&theirs));
-        }
+    }
+    assert!(items > 2 * QUESTIONS, "the questions find too little: {items}");
+    for id in 0..STREAMS {
+        let pk = format!("T#{id}");
+        let ours = postgres.live().collection(&pk).await.unwrap();
+        let theirs = dynamodb.live().collection(&pk).await.unwrap();
+        assert_eq!(seen(&ours), seen(&theirs));
     }
 }
 
