@@ -69,6 +69,11 @@ pub async fn empty_database() -> Database {
     QUICK.empty().await
 }
 
+/// The read models of a database.
+pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
+    Arc::new(read_models::postgres::Postgres::new(pool.clone()))
+}
+
 #[derive(Clone, Copy)]
 enum Commits {
     InMemory,
