@@ -154,11 +154,6 @@ async fn connect(server: &Postgres, database: &str) -> PgConnection {
     PgConnection::connect(&server.url_of(database)).await.expect("connecting to the test Postgres")
 }
 
-/// The read models of a database.
-pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
-    Arc::new(read_models::postgres::Postgres::new(pool.clone()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
