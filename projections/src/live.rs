@@ -20,6 +20,9 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use cqrs_es::Aggregate;
+use domain::stock::{Stock, StockEvent};
+use domain::{Order, OrderEvent};
 use event_store::{EventStore, Selection};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -146,6 +149,18 @@ fn selection(asked: LiveQuery) -> Result<Selection, Problem> {
         if values.iter().any(|value| value.is_empty()) {
             return Err(invalid(name, "is given without a value"));
         }
+    }
+    // Whoever waits for what never comes has most likely misspelled it.
+    let kinds = [Order::TYPE, Stock::TYPE];
+    if let Some(unknown) = asked.stream_type.as_ref().filter(|kind| !kinds.contains(&kind.as_str())) {
+        return Err(invalid(
+            "streamType",
+            format!("{unknown:?} is no kind of stream; there are {}", kinds.join(" and ")),
+        ));
+    }
+    let names = OrderEvent::NAMES.iter().chain(StockEvent::NAMES);
+    if let Some(unknown) = event_types.iter().find(|name| names.clone().all(|known| known != name)) {
+        return Err(invalid("type", format!("there is no event {unknown:?}")));
     }
     Ok(Selection { event_types, stream_type: asked.stream_type, stream_id: asked.stream_id, ..Selection::default() })
 }
