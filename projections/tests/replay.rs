@@ -279,6 +279,8 @@ async fn what_can_t_be_rebuilt_or_taken_back_is_refused_in_clear_words() {
 
     // A second one of the same projection, whatever else it is of.
     let first = fixture.open(&["orders"], false).await.unwrap();
+    let (id, running) = (first.state().id, async |id| fixture.replays.find(id).await.unwrap().running);
+    assert!(running(id).await);
     let second = said(fixture.open(&["orders"], false).await.unwrap_err());
     assert_eq!(second, "orders is being rebuilt already");
     assert_eq!(said(fixture.open(&all(), false).await.unwrap_err()), "orders is being rebuilt already");
@@ -292,6 +294,7 @@ async fn what_can_t_be_rebuilt_or_taken_back_is_refused_in_clear_words() {
 
     // Left where it was, it is in the way of others, and says so.
     first.close().await;
+    assert!(!running(id).await);
     let other = said(fixture.open(&["orders", "stock"], false).await.unwrap_err());
     assert_eq!(other, "the replay of orders that was begun is not over: go on with that one, or cancel it");
     fixture.replay(&["orders"], false).await.unwrap();

@@ -76,10 +76,10 @@ impl ReadModels for Dynamodb {
             sqlx::query(&format!("set local {bound} = 0")).execute(&mut *transaction).await?;
         }
         let known = Numbers::locked(read_model, &mut transaction).await?.live;
-        if let Some(number) = known {
-            if self.physical(read_model, Generation::Live, number).exists().await? {
-                return Ok(());
-            }
+        if let Some(number) = known
+            && self.physical(read_model, Generation::Live, number).exists().await?
+        {
+            return Ok(());
         }
         let number = numbers::next(read_model, &mut transaction).await?;
         self.physical(read_model, Generation::Live, number).create().await?;

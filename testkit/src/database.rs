@@ -69,6 +69,11 @@ pub async fn empty_database() -> Database {
     QUICK.empty().await
 }
 
+/// The read models of a database.
+pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
+    Arc::new(read_models::postgres::Postgres::new(pool.clone()))
+}
+
 #[derive(Clone, Copy)]
 enum Commits {
     InMemory,
@@ -147,11 +152,6 @@ async fn create(server: &Postgres, name: &str, template: &str) {
 
 async fn connect(server: &Postgres, database: &str) -> PgConnection {
     PgConnection::connect(&server.url_of(database)).await.expect("connecting to the test Postgres")
-}
-
-/// The read models of a database.
-pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
-    Arc::new(read_models::postgres::Postgres::new(pool.clone()))
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ mod seed;
 
 pub use database::{Database, database, durable_database, empty_database, read_models};
 #[cfg(feature = "dynamodb")]
-pub use dynamodb::{Dynamodb, dynamodb, dynamodb_client, dynamodb_read_models};
+pub use dynamodb::{
+    Dynamodb, dynamodb, dynamodb_client, dynamodb_read_models, failing_dynamodb, plain_dynamodb_client,
+};
 pub use endpoints::{inbox, ses_client, sqs, sqs_client};
 pub use eventually::eventually;
 pub use faulty_gateway::{FaultyGateway, Payment, PaymentCall, PaymentFault};

@@ -18,7 +18,8 @@ use super::{Progress, Replay, ReplayError};
 /// How many events go from the reader to the fold at once.
 const HANDFUL: usize = 512;
 /// How many handfuls, and how many parts, wait for whoever is next.
-const WAITING: usize = 2;
+const HANDFULS: usize = 4;
+const PARTS: usize = 1;
 
 impl Replay {
     /// Folds what the log had when the replay began, as far as that is still to be done.
@@ -33,8 +34,8 @@ impl Replay {
             stream_type: <[&str; 1]>::try_from(kinds).ok().map(|[kind]| kind.to_owned()),
             ..Selection::default()
         };
-        let (handfuls, to_fold) = mpsc::channel(WAITING);
-        let (parts, mut to_write) = mpsc::channel(WAITING);
+        let (handfuls, to_fold) = mpsc::channel(HANDFULS);
+        let (parts, mut to_write) = mpsc::channel(PARTS);
         let reading = tokio::spawn(read(self.replays.pool.clone(), selection, handfuls));
         let folder = Folder::new(self.projections.clone());
         let folding = tokio::task::spawn_blocking(move || folder.run(to_fold, &parts));

@@ -155,3 +155,33 @@ pub(crate) async fn what_is_read_follows_a_swap_at_once(world: &World) {
         }
     }
 }
+
+#[cfg(feature = "dynamodb")]
+#[tokio::test]
+async fn no_table_of_dynamodbs_is_left_of_what_was_discarded_or_never_committed() {
+    let world = World::dynamodb().await;
+    let client = testkit::dynamodb_client(&world.emulator.as_ref().unwrap().url());
+    let tables = async || client.list_tables().send().await.unwrap().table_names.unwrap();
+    let mut connection = world.database.pool().acquire().await.unwrap();
+    for commits in [false, true, true] {
+        let mut transaction = connection.begin().await.unwrap();
+        let mut bulk = world.read_models.begin(THINGS, &mut transaction).await.unwrap();
+        bulk.add(&mut transaction, &[item("a", "1", 1, "x")], &[]).await.unwrap();
+        if commits {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.rollback().await.unwrap();
+        }
+    }
+    // The one that never was made room for the next, which is still there: until the last was committed it was needed.
+    assert_eq!(tables().await, ["test-things-1", "test-things-2", "test-things-3"]);
+    assert_eq!(world.table(Generation::Next).scan(None, 10).await.unwrap().items.len(), 1);
+
+    let mut transaction = connection.begin().await.unwrap();
+    world.read_models.discard(THINGS, Generation::Next, &mut transaction).await.unwrap();
+    assert_eq!(tables().await.len(), 2, "it may still be undone");
+    transaction.commit().await.unwrap();
+    world.read_models.tidy(THINGS).await.unwrap();
+    assert_eq!(tables().await, ["test-things-1"]);
+    assert_eq!(there(&world).await, [true, false, false]);
+}

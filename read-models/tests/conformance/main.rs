@@ -8,6 +8,8 @@ mod alike;
 mod bulk;
 mod collections;
 mod comparing;
+#[cfg(feature = "dynamodb")]
+mod failing;
 mod generations;
 mod pages;
 mod refusals;

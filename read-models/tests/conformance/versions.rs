@@ -68,8 +68,8 @@ pub(crate) async fn hundreds_of_changes_at_once_are_all_kept(world: &World) {
         let others = |n: i64| (0..n % 3).map(|m| part(&format!("{n}"), &format!("P#{m}"), version + n, "p")).collect();
         (0..300).map(|n| Change { others: others(n), ..change(head(n), base) }).collect()
     };
-    world.write(&changes(1_000, None)).await.unwrap();
-    world.write(&changes(1_000, None)).await.unwrap();
+    world.write_at_once(&changes(1_000, None)).await;
+    world.write_at_once(&changes(1_000, None)).await;
     let keys: Vec<Key> = (0..300).map(|n| key(&format!("{n}"))).collect();
     let found = world.live().find(&keys).await.unwrap();
     assert_eq!(found.len(), 300);

@@ -17,8 +17,10 @@ pub(crate) struct World {
     pub(crate) read_models: Arc<dyn ReadModels>,
     /// Whether its indexes find what is in a table of more than a megabyte.
     pub(crate) has_whole_indexes: bool,
+    /// Whether a transaction fails while something else is written, as moto's do.
+    takes_turns: bool,
     #[cfg(feature = "dynamodb")]
-    _emulator: Option<testkit::Dynamodb>,
+    pub(crate) emulator: Option<testkit::Dynamodb>,
 }
 
 impl World {
@@ -29,17 +31,25 @@ impl World {
             database,
             read_models,
             has_whole_indexes: true,
+            takes_turns: false,
             #[cfg(feature = "dynamodb")]
-            _emulator: None,
+            emulator: None,
         };
         world.with_things().await
     }
 
     #[cfg(feature = "dynamodb")]
     pub(crate) async fn dynamodb() -> Self {
-        let (database, emulator) = tokio::join!(testkit::database(), testkit::dynamodb());
-        let read_models = testkit::dynamodb_read_models(&emulator.url(), "test", database.pool());
-        Self { database, read_models, has_whole_indexes: false, _emulator: Some(emulator) }.with_things().await
+        Self::of(testkit::dynamodb().await, testkit::dynamodb_client).await
+    }
+
+    #[cfg(feature = "dynamodb")]
+    pub(crate) async fn of(emulator: testkit::Dynamodb, client: fn(&str) -> aws_sdk_dynamodb::Client) -> Self {
+        let (client, database) = (client(&emulator.url()), testkit::database().await);
+        let read_models = Arc::new(read_models::dynamodb::Dynamodb::new(client, database.pool().clone(), "test"));
+        Self { database, read_models, has_whole_indexes: false, takes_turns: false, emulator: Some(emulator) }
+            .with_things()
+            .await
     }
 
     #[cfg(feature = "dynamodb")]
@@ -49,7 +59,7 @@ impl World {
         // It serves them all, and keeps what earlier runs left.
         let prefix = format!("test-{:032x}", rand::random::<u128>());
         let read_models = testkit::dynamodb_read_models(&moto, &prefix, database.pool());
-        Self { database, read_models, has_whole_indexes: true, _emulator: None }.with_things().await
+        Self { database, read_models, has_whole_indexes: true, takes_turns: true, emulator: None }.with_things().await
     }
 
     async fn with_things(self) -> Self {
@@ -75,6 +85,13 @@ impl World {
 
     pub(crate) async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
         self.write_to(Generation::Live, changes).await
+    }
+
+    /// Writes them together, if the store can.
+    pub(crate) async fn write_at_once(&self, changes: &[Change]) {
+        for batch in changes.chunks(if self.takes_turns { 1 } else { changes.len() }) {
+            self.write(batch).await.unwrap();
+        }
     }
 
     /// Puts items that are streams of their own.

@@ -14,9 +14,9 @@ use crate::projection::{Fact, Fold, FoldError, Follows, Projection};
 use crate::replay::ReplayError;
 
 /// A part is handed on when it holds as many events,
-const EVENTS: i64 = 10_000;
+const EVENTS: i64 = 5_000;
 /// or as many bytes of items.
-const BYTES: usize = 8 << 20;
+const BYTES: usize = 4 << 20;
 
 /// What some streams, all of their events, add up to.
 #[derive(Default)]
