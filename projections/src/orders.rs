@@ -38,8 +38,11 @@ use crate::projection::{Fold, FoldError, Follows, Projection};
 
 pub(crate) use self::view::OrderView;
 
-pub(crate) const PROJECTION: Projection =
-    Projection { name: "orders", follows: Follows::Orders(Fold { head, needs, fold }), routes: routes::routes };
+pub(crate) const PROJECTION: Projection = Projection {
+    name: "orders",
+    follows: Follows::Orders(Fold { head, concerns: |_| true, needs, fold }),
+    routes: routes::routes,
+};
 
 type Fact = crate::projection::Fact<Order>;
 

@@ -41,6 +41,8 @@ pub(crate) enum Follows {
 pub(crate) struct Fold<A: Aggregate> {
     /// The first item of a stream, which is changed by every event that changes anything: it tells how far the stream is folded.
     pub(crate) head: fn(stream_id: &str) -> Key,
+    /// Whether an event may change anything. A stream of which a batch has no other is not even looked up.
+    pub(crate) concerns: fn(&A::Event) -> bool,
     /// The keys of the other items that folding this event needs to see.
     pub(crate) needs: fn(&Fact<A>) -> Vec<Key>,
     /// Changes the items by an event.
@@ -129,11 +131,15 @@ impl<A: Versioned> Fold<A> {
         let mut streams: Vec<Stream<A>> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
         for event in events.iter().filter(|event| event.is_of::<A>()) {
+            let fact = Fact::of(&event.borrowed())?;
+            if !(self.concerns)(&fact.event) {
+                continue;
+            }
             let place = *places.entry(&event.stream_id).or_insert(streams.len());
             if place == streams.len() {
                 streams.push(Stream { head: (self.head)(&event.stream_id), needed: Vec::new(), facts: Vec::new() });
             }
-            let (fact, stream) = (Fact::of(&event.borrowed())?, &mut streams[place]);
+            let stream = &mut streams[place];
             stream.needed.extend((self.needs)(&fact));
             stream.facts.push(fact);
         }

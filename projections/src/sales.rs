@@ -21,8 +21,11 @@ use crate::items::Items;
 use crate::keys::{status_name, status_of};
 use crate::projection::{Fold, FoldError, Follows, Projection};
 
-pub(crate) const PROJECTION: Projection =
-    Projection { name: "sales", follows: Follows::Orders(Fold { head, needs, fold }), routes: routes::routes };
+pub(crate) const PROJECTION: Projection = Projection {
+    name: "sales",
+    follows: Follows::Orders(Fold { head, concerns, needs, fold }),
+    routes: routes::routes,
+};
 
 type Fact = crate::projection::Fact<Order>;
 
@@ -53,6 +56,10 @@ const BILLION: i64 = 1_000_000_000;
 
 fn head(order_id: &str) -> Key {
     Key::new(format!("ORDER#{order_id}"), "#SALE")
+}
+
+fn concerns(event: &OrderEvent) -> bool {
+    status_after(event).is_some()
 }
 
 /// Sums are added to without being looked at.

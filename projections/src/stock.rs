@@ -23,7 +23,7 @@ use crate::projection::{Fold, FoldError, Follows, Projection};
 use crate::reads::{ReadQuery, Reads, page_problem, query, sku, store_problem};
 
 pub(crate) const PROJECTION: Projection =
-    Projection { name: "stock", follows: Follows::Stock(Fold { head: key, needs, fold }), routes };
+    Projection { name: "stock", follows: Follows::Stock(Fold { head: key, concerns: |_| true, needs, fold }), routes };
 
 type Fact = crate::projection::Fact<Stock>;
 
