@@ -17,13 +17,17 @@ begin
             gsi3sk  text collate "C",
             version bigint not null,            -- the log position that wrote it
             item    json   not null             -- what readers get
-        )$ddl$, name);
+        )
+        -- What fits on a page is kept as it is: compressing an order each time it changes takes longer than anything else about it.
+        with (toast_tuple_target = 8160)$ddl$, name);
 end
 $$;
 
 -- The indexes of such a table, those that are missing.
 create function index_read_model(name text) returns void language plpgsql as $$
 begin
+    -- Enough to sort the keys of some million items in memory.
+    perform set_config('maintenance_work_mem', '128MB', true);
     if not exists (select from pg_constraint where conrelid = to_regclass(quote_ident(name)) and contype = 'p') then
         execute format('alter table %I add constraint %I primary key (pk, sk)', name, name || '_pkey');
     end if;

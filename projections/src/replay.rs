@@ -17,6 +17,7 @@ mod roll_back;
 mod routes;
 mod run;
 mod swap;
+mod traffic;
 
 use std::sync::Arc;
 

@@ -86,6 +86,9 @@ pub trait Bulk: fmt::Debug + Send + Sync {
         tallies: &[Tally],
     ) -> Result<(), StoreError>;
 
+    /// Makes the indexes now, so that each part pays for its own entries: slower in all, and no single step is long. May be done again.
+    async fn index_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
+
     /// Makes the generation ready to be written and read like any other. May be done again.
     async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
 }

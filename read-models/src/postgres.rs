@@ -62,7 +62,8 @@ impl ReadModels for Postgres {
     async fn begin(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
         self.discard(read_model, Generation::Next, connection).await?;
         let next = name(read_model, Generation::Next);
-        sqlx::query("select create_read_model_items($1)").bind(&next).execute(connection).await?;
+        sqlx::query("select create_read_model_items($1)").bind(&next).execute(&mut *connection).await?;
+        vacuumed(&next, false, connection).await?;
         Ok(Box::new(CopyIn::new(read_model, next)))
     }
 
@@ -93,7 +94,9 @@ impl ReadModels for Postgres {
         needed(read_model, Generation::Previous, transaction).await?;
         rename_to(&name(read_model, Generation::Live), &format!("read_model_{read_model}_aside"), transaction).await?;
         rename(read_model, Generation::Previous, Generation::Live, transaction).await?;
-        rename_to(&format!("read_model_{read_model}_aside"), &name(read_model, Generation::Previous), transaction).await
+        let previous = name(read_model, Generation::Previous);
+        rename_to(&format!("read_model_{read_model}_aside"), &previous, transaction).await?;
+        vacuumed(&previous, false, transaction).await
     }
 
     async fn discard(
@@ -139,7 +142,17 @@ async fn rename(
     to: Generation,
     connection: &mut PgConnection,
 ) -> Result<(), StoreError> {
-    rename_to(&name(read_model, from), &name(read_model, to), connection).await
+    let new_name = name(read_model, to);
+    rename_to(&name(read_model, from), &new_name, connection).await?;
+    vacuumed(&new_name, to == Generation::Live, connection).await
+}
+
+/// Whether autovacuum looks after a table. What only waits to be read or dropped is not worth its time, and who wants a table's place
+/// would have to wait for it.
+async fn vacuumed(table: &str, vacuumed: bool, connection: &mut PgConnection) -> Result<(), StoreError> {
+    let set = format!("alter table {table} set (autovacuum_enabled = {vacuumed})");
+    sqlx::query(&set).execute(connection).await?;
+    Ok(())
 }
 
 async fn rename_to(from: &str, to: &str, connection: &mut PgConnection) -> Result<(), StoreError> {

@@ -200,6 +200,10 @@ pub struct Replay {
     /// The size of an order as it was posted, of which the first of its five events takes the most
     #[arg(long, value_name = "BYTES", default_value = "1500", value_parser = between::<usize, 512, 262_144>)]
     pub order_bytes: usize,
+    /// Orders have ids at random, so that what happened to one lies somewhere in the log [default: ids that ascend, as the platform
+    /// makes them]
+    #[arg(long)]
+    pub scattered: bool,
     /// Which read models are rebuilt, each alone; then all of them in one pass
     #[arg(long, value_name = "NAME,…", default_value = "orders", value_delimiter = ',')]
     pub projections: Vec<String>,

@@ -88,7 +88,7 @@ pub(super) async fn run(args: &Replay) -> anyhow::Result<()> {
     let database = Database::at(&postgres.url()).await?;
     migrate::schema(&database.pool, &*connections::in_postgres(&database.pool)).await?;
     progress.say(&format!("making {} events", args.events));
-    let mut lives = Lives::new(args.events, Some(args.order_bytes))?;
+    let mut lives = Lives::new(args.events, Some(args.order_bytes), args.scattered)?;
     let made = copy_in(PgConnection::connect(&database.url).await?, &mut lives).await.map_err(|error| match error {
         CopyInError::Source(error) => error,
         CopyInError::NotEmpty => anyhow!("the log is not empty"),
@@ -171,8 +171,11 @@ async fn meanwhile(args: &Replay, rate: f64, database: &Database, progress: &Pro
         warm_up: Duration::from_secs(2),
         duration,
     };
+    // What the replays before have left to be written is not to be written now.
+    database.pool.execute("checkpoint").await?;
     let before = load(args.duration).start().await?.tally().await?;
     progress.say("posting orders while one replay follows the other");
+    database.pool.execute("checkpoint").await?;
     let running = load(args.duration).start().await?;
     tokio::time::sleep_until(running.from.into()).await;
     let mut runs = Vec::new();

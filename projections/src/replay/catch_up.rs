@@ -5,10 +5,9 @@ use read_models::{Comparison, Generation, compare};
 use serde_json::json;
 use sqlx::Connection;
 
+use super::traffic::Traffic;
 use super::{Progress, Replay, ReplayError};
 
-/// The most events folded at once.
-const BATCH: i64 = 2_000;
 /// Fewer than these, and the rest is done when the places are changed.
 const ALMOST: usize = 200;
 /// How many differences of each kind are kept.
@@ -17,10 +16,11 @@ const EXAMPLES: usize = 5;
 impl Replay {
     /// Folds what came since, until little is missing.
     pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
+        let mut traffic = Traffic::look(&mut self.session).await?;
         loop {
             let began = std::time::Instant::now();
             let mut transaction = self.session.begin().await?;
-            let events = read_after(&mut transaction, self.state.position, BATCH).await?;
+            let events = read_after(&mut transaction, self.state.position, traffic.events_at_once()).await?;
             let Some(last) = events.last() else { return Ok(()) };
             for projection in
                 self.projections.iter().filter(|it| !self.state.swapped.iter().any(|name| name == it.name))
@@ -49,6 +49,7 @@ impl Replay {
             if events.len() < ALMOST {
                 return Ok(());
             }
+            traffic.give_way(&mut self.session, began.elapsed()).await?;
         }
     }
 

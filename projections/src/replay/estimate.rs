@@ -1,5 +1,6 @@
 //! What a replay would do, without doing it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_store::{CopyOrder, Selection, copy_out};
@@ -8,6 +9,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use super::begin::kinds;
 use super::folding::Folder;
 use super::run::release;
+use super::traffic::ALONE;
 use super::{ReplayError, Replays, find, record};
 
 /// As many events are tried out.
@@ -53,7 +55,7 @@ impl Replays {
             bulks.push(self.read_models.rehearse(name, &mut transaction).await?);
         }
         let mut parts = Vec::new();
-        let mut folder = Folder::new(projections.clone());
+        let mut folder = Folder::new(projections.clone(), Arc::new(ALONE.into()));
         let one_kind = <[&str; 1]>::try_from(kinds(&projections)).ok();
         let selection = Selection { stream_type: one_kind.map(|[kind]| kind.to_owned()), ..Selection::default() };
         let mut log = copy_out(&mut reading, &selection, CopyOrder::ByStream).await?;

@@ -4,22 +4,25 @@
 
 mod fold;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use event_store::{CopiedEvent, CopyOrder, Selection, copy_out};
 use read_models::Bulk;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::mpsc;
 
 pub(super) use self::fold::{Folder, Part};
 use super::begin::kinds;
+use super::traffic::Traffic;
 use super::{Progress, Replay, ReplayError};
 
 /// How many events go from the reader to the fold at once.
 const HANDFUL: usize = 512;
 /// How many handfuls, and how many parts, wait for whoever is next.
 const HANDFULS: usize = 4;
-const PARTS: usize = 1;
+const PARTS: usize = 2;
 
 impl Replay {
     /// Folds what the log had when the replay began, as far as that is still to be done.
@@ -37,25 +40,38 @@ impl Replay {
         let (handfuls, to_fold) = mpsc::channel(HANDFULS);
         let (parts, mut to_write) = mpsc::channel(PARTS);
         let reading = tokio::spawn(read(self.replays.pool.clone(), selection, handfuls));
-        let folder = Folder::new(self.projections.clone());
+        let mut traffic = Traffic::look(&mut self.session).await?;
+        let size = Arc::new(AtomicI64::new(traffic.events_at_once()));
+        let folder = Folder::new(self.projections.clone(), Arc::clone(&size));
         let folding = tokio::task::spawn_blocking(move || folder.run(to_fold, &parts));
 
+        // What a part writes and the note of it are committed together. If a crash loses the last of them, it loses both.
+        self.session.execute("set synchronous_commit = off").await?;
         let mut bulks = Vec::with_capacity(self.projections.len());
         for projection in &self.projections {
             bulks.push(self.replays.read_models.resume(projection.name, &mut self.session).await?);
         }
+        if traffic.is_busy() {
+            for bulk in &mut bulks {
+                bulk.index_first(&mut self.session).await?;
+            }
+        }
         let mut began = Instant::now();
         let written = loop {
+            size.store(traffic.events_at_once(), Ordering::Relaxed);
             let Some(part) = to_write.recv().await else { break Ok(()) };
+            let writing = Instant::now();
             if let Err(error) = self.write(&mut bulks, &part, began).await {
                 break Err(error);
             }
             began = Instant::now();
             report(self.progress());
+            traffic.give_way(&mut self.session, writing.elapsed()).await?;
         };
         // Whoever is first to fail has the reason; the others end because their neighbour has.
         drop(to_write);
         written?;
+        self.session.execute("reset synchronous_commit").await?;
         folding.await.map_err(|_| ReplayError::FoldEnded)??;
         reading.await.map_err(|_| ReplayError::FoldEnded)?
     }

@@ -2,9 +2,10 @@
 
 use event_store::{SubscriptionSettings, Takeover, read_after};
 use read_models::Generation;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::run::release;
+use super::swap::MORE_PATIENCE;
 use super::{ReplayError, Replays, find};
 use crate::projection::Projection;
 
@@ -42,7 +43,10 @@ impl Replays {
             transaction.commit().await?;
         }
         let takeover = Takeover::begin(session, name, SubscriptionSettings::default()).await?;
-        let change = async |transaction: &mut PgConnection| Ok(self.read_models.roll_back(name, transaction).await?);
+        let change = async |transaction: &mut PgConnection| {
+            transaction.execute(MORE_PATIENCE).await?;
+            Ok(self.read_models.roll_back(name, transaction).await?)
+        };
         self.swap(takeover, projection, Generation::Previous, position, session, change).await
     }
 }

@@ -13,9 +13,13 @@ use crate::projection::Projection;
 
 const BATCH: i64 = 2_000;
 /// Whoever reads the live one for long, such as `ordo verify`, is not to hold up all other readers, who wait behind the one that
-/// wants to change its place.
+/// wants to change its place: so that one lets go soon,
 const PATIENCE: &str = "set local lock_timeout = '300ms'";
-/// And then it is tried again.
+/// but now and then waits longer than Postgres's `deadlock_timeout` of a second, after which an autovacuum of the table gives way.
+pub(super) const MORE_PATIENCE: &str = "set local lock_timeout = '1500ms'";
+/// Every third time.
+const MORE_EVERY: usize = 3;
+/// Between two tries.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Postgres's code for a lock that could not be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -26,13 +30,17 @@ impl Replay {
         &mut self,
         report: &mut (impl FnMut(Progress) + Send),
     ) -> Result<(), ReplayError> {
+        let mut tries = 0;
         while let Some(projection) = self.to_do().first().copied() {
+            tries += 1;
+            let patience = if tries % MORE_EVERY == 0 { MORE_PATIENCE } else { PATIENCE };
             let name = projection.name;
             let takeover = Takeover::begin(&mut self.session, name, SubscriptionSettings::default()).await?;
             let (replays, session, from) = (&self.replays, &mut self.session, self.state.position);
             let id = self.state.id;
             let swapped = replays
                 .swap(takeover, projection, Generation::Next, from, session, async |transaction: &mut PgConnection| {
+                    transaction.execute(patience).await?;
                     replays.read_models.advance(name, transaction).await?;
                     let note = "update replays set swapped = swapped || $2, updated_at = now() where id = $1";
                     sqlx::query(note).bind(id).bind(name).execute(transaction).await?;
@@ -50,6 +58,7 @@ impl Replay {
             if let Err(error) = self.replays.read_models.tidy(name).await {
                 tracing::warn!(%error, read_model = name, "what was replaced before is deleted with the next replay");
             }
+            tries = 0;
             self.state.swapped.push(name.to_owned());
             if self.to_do().is_empty() {
                 self.state.position = end;
@@ -88,7 +97,6 @@ impl Replays {
                 table.write(&mut transaction, &changes).await?;
                 end = last.position;
             }
-            transaction.execute(PATIENCE).await?;
             change(&mut transaction)
                 .await
                 .map_err(|error| if is_in_use(&error) { ReplayError::InUse(name.to_owned()) } else { error })?;

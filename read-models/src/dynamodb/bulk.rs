@@ -73,6 +73,11 @@ impl Bulk for BatchPut {
         self.put(items.iter().map(of_item).collect()).await
     }
 
+    /// DynamoDB's tables have theirs from the first.
+    async fn index_first(&mut self, _connection: &mut PgConnection) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let tallies = summed_tallies(&self.table.read_model, connection).await?;
         self.put(tallies.iter().map(of_tally).collect()).await?;

@@ -59,6 +59,11 @@ impl Bulk for CopyIn {
         Ok(())
     }
 
+    async fn index_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        sqlx::query("select index_read_model($1)").bind(&self.table).execute(connection).await?;
+        Ok(())
+    }
+
     async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let tallies = summed_tallies(&self.read_model, connection).await?;
         let mut transaction = sqlx::Connection::begin(connection).await?;

@@ -23,8 +23,10 @@ const BEGAN: i64 = 1_767_225_600;
 /// The namespace of ids that are made from a number.
 const IDS: Uuid = Uuid::from_u128(0x6f72_646f_0000_4000_8000_6265_6e63_6801);
 
-/// Events of orders that are confirmed and told of, five each. Ids are spread as random ones are.
+/// Events of orders that are confirmed and told of, five each.
 pub(super) struct Lives {
+    /// Ids are spread as random ones are; otherwise they ascend, as those do that the platform makes.
+    scattered: bool,
     orders: Orders,
     created: OrderCreated,
     left: u64,
@@ -55,11 +57,20 @@ struct Event {
 
 impl Lives {
     /// So many events; the orders' bodies have this size.
-    pub(super) fn new(events: u64, order_bytes: Option<usize>) -> anyhow::Result<Self> {
+    pub(super) fn new(events: u64, order_bytes: Option<usize>, scattered: bool) -> anyhow::Result<Self> {
         let mut orders = Orders::new("", order_bytes, false);
         let created = PostedOrder::parse(orders.order(0)).context("the order is invalid")?.content;
         let event = Event::default();
-        Ok(Self { orders, created, left: events, next_order: 0, under_way: VecDeque::new(), position: 0, event })
+        Ok(Self {
+            scattered,
+            orders,
+            created,
+            left: events,
+            next_order: 0,
+            under_way: VecDeque::new(),
+            position: 0,
+            event,
+        })
     }
 
     /// What happens to an order next.
@@ -90,6 +101,20 @@ impl Lives {
         })
     }
 
+    /// A UUIDv7 of the moment, or one that says nothing.
+    fn order_id(&self, nth: u64) -> String {
+        let random = id("order", nth);
+        if self.scattered {
+            return random.to_string();
+        }
+        let mut bytes = *random.as_bytes();
+        // Five events each.
+        let millis = u64::try_from(BEGAN * 1_000 + APART.num_milliseconds() * 5 * i64::try_from(nth).unwrap_or(0));
+        bytes[..6].copy_from_slice(&millis.unwrap_or(0).to_be_bytes()[2..]);
+        bytes[6] = 0x70 | (bytes[6] & 0x0f);
+        Uuid::from_bytes(bytes).to_string()
+    }
+
     fn make(&mut self) -> anyhow::Result<bool> {
         if self.left == 0 {
             return Ok(false);
@@ -117,7 +142,7 @@ impl Lives {
         };
         let apart = i32::try_from(self.position)?;
         self.event = Event {
-            stream_id: id("order", life.nth).to_string(),
+            stream_id: self.order_id(life.nth),
             version: life.version,
             event_type: happened.event_type(),
             event_version: happened.event_version(),

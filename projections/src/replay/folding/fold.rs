@@ -1,6 +1,8 @@
 //! Events in the order of their streams, folded by several projections at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use domain::Order;
 use domain::stock::Stock;
@@ -13,9 +15,7 @@ use crate::items::Items;
 use crate::projection::{Fact, Fold, FoldError, Follows, Projection};
 use crate::replay::ReplayError;
 
-/// A part is handed on when it holds as many events,
-const EVENTS: i64 = 5_000;
-/// or as many bytes of items.
+/// A part is handed on when it holds as many bytes of items, if not as many events before.
 const BYTES: usize = 4 << 20;
 
 /// What some streams, all of their events, add up to.
@@ -40,6 +40,8 @@ pub(crate) struct Folded {
 /// Folds stream after stream. A stream of any length takes as much memory as its items do.
 pub(crate) struct Folder {
     projections: Vec<&'static Projection>,
+    /// How many events a part has.
+    size: Arc<AtomicI64>,
     part: Part,
     stream: Option<Stream>,
 }
@@ -53,8 +55,8 @@ struct Stream {
 }
 
 impl Folder {
-    pub(crate) fn new(projections: Vec<&'static Projection>) -> Self {
-        Self { part: Part::of(projections.len()), projections, stream: None }
+    pub(crate) fn new(projections: Vec<&'static Projection>, size: Arc<AtomicI64>) -> Self {
+        Self { part: Part::of(projections.len()), projections, size, stream: None }
     }
 
     /// Folds what comes, until no more does, and hands on parts until nobody takes them.
@@ -83,7 +85,7 @@ impl Folder {
         let mut full = None;
         if !goes_on {
             self.end_stream()?;
-            if self.part.events >= EVENTS || self.part.bytes >= BYTES {
+            if self.part.events >= self.size.load(Ordering::Relaxed) || self.part.bytes >= BYTES {
                 full = Some(std::mem::replace(&mut self.part, Part::of(self.projections.len())));
             }
         }
