@@ -16,7 +16,7 @@ const EXAMPLES: usize = 5;
 impl Replay {
     /// Folds what came since, until little is missing.
     pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
-        let mut traffic = Traffic::look(&mut self.session).await?;
+        let mut traffic = Traffic::expected(&mut self.session).await?;
         loop {
             let began = std::time::Instant::now();
             let mut transaction = self.session.begin().await?;

@@ -35,6 +35,11 @@ impl Traffic {
         Ok(traffic)
     }
 
+    /// Takes it for granted that there is some, until it is known.
+    pub(super) async fn expected(session: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        Ok(Self { position: last_position(session).await?, seen: Instant::now(), busy: true })
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.busy
     }
