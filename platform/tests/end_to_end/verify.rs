@@ -237,7 +237,7 @@ async fn a_read_model_that_the_events_do_not_make_is_found_and_a_replay_mends_it
 
     // Then
     let told = verify(url).await;
-    let finding = json!({ "about": "read model orders, ORDER#o-1 #META", "what": "it differs in currency, folded" });
+    let finding = json!({ "about": "read model orders, ORDER#o-1 #META", "what": "it differs in captured, folded, refunded, total" });
     assert_eq!((&told["ok"], &told["findings"]), (&json!(false), &json!([finding])), "{told}");
     let replayed = run(&["replay", "--projection", "orders"], &[("DATABASE_URL", url)]).await;
     assert_eq!(replayed.code, 0, "{replayed:?}");
