@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cqrs_es::Aggregate;
 use domain::stock::{Stock, StockEvent, StockReceived};
-use domain::{Order, OrderConfirmed, OrderEvent, PostedOrder};
+use domain::{NoteAdded, NoteId, Order, OrderConfirmed, OrderEvent, PostedOrder};
 use event_store::{EventStore, Metadata, NewEvent, StoreSettings, StreamAppend};
 use projections::{Phase, REGISTRY, ReplayError, Replayed, Replays, Wanted};
 use read_models::ReadModels;
@@ -375,4 +375,67 @@ async fn a_replay_that_can_t_change_places_yet_holds_up_no_reader() {
     reader.rollback().await.unwrap();
     assert!(replaying.await.unwrap().unwrap().swapped);
     assert!(fixture.read_models.exists("orders", read_models::Generation::Previous).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_breaks_off_while_it_is_read_leaves_no_half_folded_order() {
+    // Given: orders of ten events each, more than are under way between those who read, fold and write.
+    const ORDERS: i64 = 4_000;
+    let fixture = Fixture::new().await;
+    let created = PostedOrder::parse(testkit::demo_order("o").to_string().as_bytes()).unwrap().content;
+    let created = serde_json::to_string(&OrderEvent::OrderCreated(created)).unwrap();
+    let fill = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                select 'order', 'o-' || nth, version, case version when 1 then 'OrderCreated' else 'NoteAdded' end, '1.0',
+                       case version when 1 then $2::json
+                            else json_build_object('NoteAdded', json_build_object('noteId', 'n-' || version, 'text', repeat('x', 400)))
+                       end, '{}'
+                  from generate_series(1, $1) as nth, generate_series(1, 10) as version";
+    sqlx::query(fill).bind(ORDERS).bind(&created).execute(fixture.pool()).await.unwrap();
+
+    // When: nobody writes, so that the reader waits, and then loses its connection.
+    let replay = fixture.open(&["orders"], false).await.unwrap();
+    let mut writer = fixture.pool().begin().await.unwrap();
+    sqlx::query("select * from replays for update").execute(&mut *writer).await.unwrap();
+    let replaying = tokio::spawn(async move { replay.run(&CancellationToken::new(), |_| ()).await });
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                where datname = current_database() and wait_event = 'ClientWrite' and query like 'copy (select%'";
+    let ended = || async { sqlx::query_scalar::<_, i64>(end).fetch_one(fixture.pool()).await.unwrap() == 1 };
+    testkit::eventually(std::time::Duration::from_secs(60), ended).await;
+    writer.rollback().await.unwrap();
+    let broken = replaying.await.unwrap();
+    assert!(matches!(broken, Err(ReplayError::Database(_))), "{broken:?}");
+
+    // Then: it goes on, and every order is whole.
+    let replayed = fixture.replay(&["orders"], false).await.unwrap();
+    assert_eq!(replayed.events, 40_000);
+    let whole = "select count(*) from read_model_orders where sk = '#META' and (item ->> 'version')::int = 10";
+    assert_eq!(sqlx::query_scalar::<_, i64>(whole).fetch_one(fixture.pool()).await.unwrap(), ORDERS);
+    assert_eq!(fixture.rows("read_model_orders").await.len(), 4_000 * 11);
+}
+
+#[tokio::test]
+async fn what_was_parked_when_a_generation_was_replaced_is_in_it_when_it_comes_back() {
+    // Given: an order whose item can't be read, so that what happens to it is parked, and another one after it.
+    let fixture = Fixture::new().await;
+    let position = fixture.happens(0).await;
+    fixture.follow(position).await;
+    let spoil =
+        "update read_model_orders set item = json_build_object('was', item) where pk = 'ORDER#o-0' and sk = '#META'";
+    sqlx::query(spoil).execute(fixture.pool()).await.unwrap();
+    let note = NoteAdded { note_id: NoteId::parse("n").unwrap(), text: "parked".into(), author: None };
+    let note = NewEvent::new(&OrderEvent::NoteAdded(note), &Metadata::default()).unwrap();
+    fixture.append(Order::TYPE, "o-0", 2, vec![note]).await;
+    let position = fixture.happens(1).await;
+    fixture.follow(position).await;
+    assert_eq!(event_store::parked(fixture.pool(), Some("orders")).await.unwrap().len(), 1);
+    fixture.replay(&["orders"], false).await.unwrap();
+    let rebuilt = fixture.rows("read_model_orders").await;
+
+    // When: the item is mended where it is kept, and that generation comes back.
+    let mend = "update read_model_orders_previous set item = item -> 'was' where pk = 'ORDER#o-0' and sk = '#META'";
+    sqlx::query(mend).execute(fixture.pool()).await.unwrap();
+    fixture.replays.roll_back("orders").await.unwrap();
+
+    // Then
+    assert_eq!(fixture.rows("read_model_orders").await, rebuilt);
 }

@@ -54,11 +54,13 @@ impl Replays {
             match self.session(&names).await {
                 // Whoever worked on it has stopped, and may have cleaned up.
                 Ok(mut session) => {
-                    for left in record::open(&mut session, &names).await? {
-                        self.clean_up(&mut session, &left).await?;
+                    let left = record::open(&mut session, &names).await?;
+                    if let Some(left) = left.iter().find(|left| left.id == state.id) {
+                        self.clean_up(&mut session, left).await?;
                     }
                     release(session).await;
-                    return Ok(());
+                    let ended = self.find(state.id).await;
+                    return if ended.is_ok() { Err(ReplayError::TooLate) } else { Ok(()) };
                 }
                 Err(ReplayError::AlreadyRunning(_)) => tokio::time::sleep(LOOK_AGAIN).await,
                 Err(error) => return Err(error),

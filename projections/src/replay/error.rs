@@ -38,6 +38,9 @@ pub enum ReplayError {
     /// There is nothing to go back to.
     #[error("there is no previous generation of {0}: it has not been rebuilt, or the generation was dropped")]
     NoPrevious(String),
+    /// It ended before it could be cancelled.
+    #[error("the replay was over before it could be cancelled: its read models have changed places")]
+    TooLate,
     /// Somebody asked for its end.
     #[error("the replay was cancelled")]
     Cancelled,

@@ -101,7 +101,7 @@ impl Replay {
     }
 }
 
-/// Reads the log and hands it on.
+/// Reads the log and hands it on, and says when that was all of it.
 async fn read(pool: PgPool, selection: Selection, handfuls: mpsc::Sender<Vec<CopiedEvent>>) -> Result<(), ReplayError> {
     // Its own connection: one that is left in the middle of a COPY is of no use to anyone else.
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
@@ -117,7 +117,10 @@ async fn read(pool: PgPool, selection: Selection, handfuls: mpsc::Sender<Vec<Cop
             }
         }
     }
-    // If nobody takes it, the fold has failed, and says why.
-    let _ = handfuls.send(handful).await;
+    if !handful.is_empty() && handfuls.send(handful).await.is_err() {
+        return Ok(());
+    }
+    // An empty one: these were all. If nobody takes it, the fold has failed, and says why.
+    let _ = handfuls.send(Vec::new()).await;
     Ok(())
 }

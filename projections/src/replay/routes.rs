@@ -150,7 +150,7 @@ async fn show(State(here): Here, path: Result<Path<Uuid>, PathRejection>) -> Res
 async fn cancel(State(here): Here, path: Result<Path<Uuid>, PathRejection>) -> Result<StatusCode, Problem> {
     let state = here.replays.find(id(path)?).await.map_err(refused)?;
     if state.phase == Phase::Done {
-        return Err(Problem::conflict("replay-over", "the replay is over: its read models have changed places"));
+        return Err(refused(ReplayError::TooLate));
     }
     here.replays.cancel(&state.projections[0]).await.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
@@ -218,6 +218,7 @@ fn refused(error: ReplayError) -> Problem {
         ReplayError::AlreadyRunning(_) => Problem::conflict("replay-running", text),
         ReplayError::Unfinished { .. } => Problem::conflict("replay-unfinished", text),
         ReplayError::NothingToCancel(_) => Problem::conflict("nothing-to-cancel", text),
+        ReplayError::TooLate => Problem::conflict("replay-over", text),
         ReplayError::NoPrevious(_) => Problem::conflict("no-previous-generation", text),
         ReplayError::Cancelled | ReplayError::Stopped | ReplayError::Overtaken(_) | ReplayError::InUse(_) => {
             Problem::unavailable("replay-ended", text, Duration::from_secs(1))

@@ -42,9 +42,10 @@ impl Replay {
                 .swap(takeover, projection, Generation::Next, from, session, async |transaction: &mut PgConnection| {
                     transaction.execute(patience).await?;
                     replays.read_models.advance(name, transaction).await?;
-                    let note = "update replays set swapped = swapped || $2, updated_at = now() where id = $1";
-                    sqlx::query(note).bind(id).bind(name).execute(transaction).await?;
-                    Ok(())
+                    let note = "update replays set swapped = swapped || $2, updated_at = now()
+                                 where id = $1 and not cancelling";
+                    let noted = sqlx::query(note).bind(id).bind(name).execute(transaction).await?;
+                    if noted.rows_affected() == 1 { Ok(()) } else { Err(ReplayError::Cancelled) }
                 })
                 .await;
             let end = match swapped {
@@ -84,7 +85,8 @@ impl Replays {
         change: impl AsyncFnOnce(&mut PgConnection) -> Result<(), ReplayError>,
     ) -> Result<i64, ReplayError> {
         let name = projection.name;
-        // The live one was folded up to here: what is kept of it is to be gone on with from there.
+        // What is kept of the live one is to be gone on with from where it was folded up to, and from before what was parked: that is
+        // forgotten now.
         let left_at = takeover.position();
         let swap = async {
             let mut transaction = session.begin().await?;
@@ -100,8 +102,9 @@ impl Replays {
             change(&mut transaction)
                 .await
                 .map_err(|error| if is_in_use(&error) { ReplayError::InUse(name.to_owned()) } else { error })?;
-            let keep = "insert into read_model_previous (read_model, position) values ($1, $2)
-                        on conflict (read_model) do update set position = $2, since = now()";
+            let keep = "insert into read_model_previous (read_model, position)
+                        select $1, least($2, min(position) - 1) from parked_events where subscription = $1
+                        on conflict (read_model) do update set position = excluded.position, since = now()";
             sqlx::query(keep).bind(name).bind(left_at).execute(&mut *transaction).await?;
             Ok::<_, ReplayError>((transaction, end))
         };

@@ -59,13 +59,19 @@ impl Folder {
         Self { part: Part::of(projections.len()), projections, size, stream: None }
     }
 
-    /// Folds what comes, until no more does, and hands on parts until nobody takes them.
+    /// Folds what comes, up to an empty handful, which says that this was all, and hands on parts until nobody takes them. If no more
+    /// comes without that, the reader has failed, perhaps in the middle of a stream: what is begun then is handed on to nobody.
     pub(crate) fn run(
         mut self,
         mut handfuls: mpsc::Receiver<Vec<CopiedEvent>>,
         parts: &mpsc::Sender<Part>,
     ) -> Result<(), ReplayError> {
         while let Some(handful) = handfuls.blocking_recv() {
+            if handful.is_empty() {
+                // The writer, if it has gone, says why.
+                let _ = parts.blocking_send(self.finish()?);
+                return Ok(());
+            }
             for event in &handful {
                 if let Some(part) = self.event(&event.read()?)?
                     && parts.blocking_send(part).is_err()
@@ -74,8 +80,6 @@ impl Folder {
                 }
             }
         }
-        // The writer, if it has gone, says why.
-        let _ = parts.blocking_send(self.finish()?);
         Ok(())
     }
 
