@@ -85,6 +85,7 @@ create table read_model_previous (
 create table replays (
     id           uuid        primary key,                       -- UUIDv7
     projections  text[]      not null,                          -- which read models it rebuilds
+    build        text        not null,                          -- by which code it folds: another one begins anew
     compares     boolean     not null,                          -- whether it looks for differences before it changes places
     phase        text        not null check (phase in ('folding', 'indexing', 'catching-up', 'different', 'done')),
     horizon      bigint      not null,                          -- stream by stream it folds events up to here

@@ -97,10 +97,13 @@ async fn dry_run(replays: &Replays, projections: &[String], as_json: bool) -> an
 }
 
 async fn cancel(replays: &Replays, projections: &[String], all: bool, as_json: bool) -> anyhow::Result<ExitCode> {
-    let mut cancelled = Vec::new();
+    let (mut cancelled, mut swapped) = (Vec::new(), Vec::new());
     for projection in projections {
         match replays.cancel(projection).await {
-            Ok(()) => cancelled.push(projection),
+            Ok(stayed) => {
+                cancelled.push(projection);
+                swapped.extend(stayed);
+            }
             // One replay may be of several.
             Err(ReplayError::NothingToCancel(_)) if all || !cancelled.is_empty() => {}
             Err(error) => return Err(error.into()),
@@ -109,8 +112,14 @@ async fn cancel(replays: &Replays, projections: &[String], all: bool, as_json: b
     if cancelled.is_empty() {
         return Err(ReplayError::NothingToCancel("any projection".to_owned()).into());
     }
-    let text = "the replay is cancelled; nothing is left of it, and the live read models are as they were";
-    output::line(&if as_json { json!({ "cancelled": cancelled }).to_string() } else { text.to_owned() })?;
+    let text = match swapped.as_slice() {
+        [] => "the replay is cancelled; nothing is left of it, and the live read models are as they were".to_owned(),
+        swapped => format!(
+            "the replay is cancelled; {} had changed places already (--rollback takes that back), nothing else is left of it",
+            swapped.join(", ")
+        ),
+    };
+    output::line(&if as_json { json!({ "cancelled": cancelled, "swapped": swapped }).to_string() } else { text })?;
     Ok(ExitCode::SUCCESS)
 }
 

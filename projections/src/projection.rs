@@ -216,7 +216,6 @@ pub enum ProjectError {
     Database(#[from] sqlx::Error),
 }
 
-/// What becomes of the events.
 impl From<ProjectError> for SubscriberError {
     fn from(error: ProjectError) -> Self {
         match error {

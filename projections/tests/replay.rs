@@ -414,6 +414,23 @@ async fn a_log_that_breaks_off_while_it_is_read_leaves_no_half_folded_order() {
 }
 
 #[tokio::test]
+async fn what_another_build_has_folded_is_not_gone_on_with() {
+    let fixture = Fixture::new().await;
+    let position = fixture.happens(0).await;
+    fixture.follow(position).await;
+    let left = fixture.open(&["orders"], false).await.unwrap();
+    let id = left.state().id;
+    left.close().await;
+    sqlx::query("update replays set build = 'another'").execute(fixture.pool()).await.unwrap();
+
+    let replay = fixture.open(&["orders"], true).await.unwrap();
+
+    assert_ne!(replay.state().id, id);
+    assert!(matches!(fixture.replays.find(id).await, Err(ReplayError::NoReplay(_))));
+    assert!(replay.run(&CancellationToken::new(), |_| ()).await.unwrap().swapped);
+}
+
+#[tokio::test]
 async fn what_was_parked_when_a_generation_was_replaced_is_in_it_when_it_comes_back() {
     // Given: an order whose item can't be read, so that what happens to it is parked, and another one after it.
     let fixture = Fixture::new().await;

@@ -131,7 +131,8 @@ pub(super) fn estimate(estimate: &Estimate) -> Vec<String> {
         Some(expected) => {
             format!("about {}, as the first {} of them go; nothing was changed", time(expected), estimate.sample)
         }
-        None => "nothing to do; nothing was changed".to_owned(),
+        None if estimate.events == 0 => "nothing to do; nothing was changed".to_owned(),
+        None => "how long that takes can't be said of this store of read models; nothing was changed".to_owned(),
     });
     lines
 }

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::frame::Frame;
 
 /// The most events in one read.
-const PAGE: i64 = 200;
+const PAGE: i64 = 64;
 /// How far a read goes that finds only few of the events it looks for: so no read takes long.
 const STRETCH: i64 = 100_000;
 /// How much of the end of the log is kept: events and bytes. A client that is further behind reads for itself.

@@ -24,7 +24,7 @@ pub struct Estimate {
     pub events: u64,
     /// How many were tried out to know how long that takes.
     pub sample: u64,
-    /// How long it will take, about; `None`: there is nothing to fold.
+    /// How long it will take, about; `None`: there is nothing to fold, or writing can't be tried out here.
     pub expected: Option<Duration>,
     /// There is a replay of them that was begun: it would go on after so many events.
     pub begun: Option<u64>,
@@ -86,7 +86,8 @@ impl Replays {
         release(session).await;
         let left = events.saturating_sub(begun.unwrap_or(0));
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let expected = (sample > 0).then(|| took.mul_f64(left as f64 / sample as f64));
+        let expected =
+            (sample > 0 && bulks.iter().all(Option::is_some)).then(|| took.mul_f64(left as f64 / sample as f64));
         Ok(Estimate { projections: names, events, sample, expected, begun })
     }
 }

@@ -10,6 +10,8 @@ use super::{ReplayError, Replays, find};
 use crate::projection::Projection;
 
 const BATCH: i64 = 2_000;
+/// Fewer than these, and the rest is done when the places are changed.
+const ALMOST: usize = 200;
 
 impl Replays {
     /// Has the generation that was replaced last take its place again, after it was folded up to where the log is now; the
@@ -40,7 +42,11 @@ impl Replays {
             position = last.position;
             let note = sqlx::query("update read_model_previous set position = $2 where read_model = $1");
             note.bind(name).bind(position).execute(&mut *transaction).await?;
+            let almost = events.len() < ALMOST;
             transaction.commit().await?;
+            if almost {
+                break;
+            }
         }
         let takeover = Takeover::begin(session, name, SubscriptionSettings::default()).await?;
         let change = async |transaction: &mut PgConnection| {

@@ -161,7 +161,13 @@ async fn roll_back(
     posted: Result<Json<RollBack>, JsonRejection>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let RollBack { projection } = body(posted)?;
-    let position = here.replays.roll_back(&projection).await.map_err(refused)?;
+    let (replays, name) = (here.replays.clone(), projection.clone());
+    // It goes on although the client leaves: in the middle of it the live one stands still.
+    let went_back = here.running.spawn(async move { replays.roll_back(&name).await }).await;
+    let position = went_back.map_err(Problem::internal)?.map_err(|error| match error {
+        error @ ReplayError::Unknown { .. } => invalid("/projection", error.to_string()),
+        error => refused(error),
+    })?;
     Ok(Json(json!({ "projection": projection, "position": position })))
 }
 

@@ -12,6 +12,7 @@ use super::{Progress, Replay, ReplayError, Replays};
 use crate::projection::Projection;
 
 const BATCH: i64 = 2_000;
+const FULL: usize = 2_000;
 /// Whoever reads the live one for long, such as `ordo verify`, is not to hold up all other readers, who wait behind the one that
 /// wants to change its place: so that one lets go soon,
 const PATIENCE: &str = "set local lock_timeout = '300ms'";
@@ -98,6 +99,10 @@ impl Replays {
                 let changes = projection.fold_over(&*table, &mut transaction, &events).await?;
                 table.write(&mut transaction, &changes).await?;
                 end = last.position;
+                // That was all that the live one can have seen before it stood still. Whoever goes on from here sees the rest.
+                if events.len() < FULL {
+                    break;
+                }
             }
             change(&mut transaction)
                 .await
@@ -106,6 +111,8 @@ impl Replays {
                         select $1, least($2, min(position) - 1) from parked_events where subscription = $1
                         on conflict (read_model) do update set position = excluded.position, since = now()";
             sqlx::query(keep).bind(name).bind(left_at).execute(&mut *transaction).await?;
+            // What follows waits for nobody who reads.
+            transaction.execute("set local lock_timeout = '30s'").await?;
             Ok::<_, ReplayError>((transaction, end))
         };
         let swapped = takeover.hold(&self.pool, swap).await;

@@ -40,6 +40,11 @@ impl Traffic {
         Ok(Self { position: last_position(session).await?, seen: Instant::now(), busy: true })
     }
 
+    /// The last position that was given out when it was looked at.
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.busy
     }
