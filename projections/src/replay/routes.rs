@@ -164,9 +164,9 @@ async fn roll_back(
     let (replays, name) = (here.replays.clone(), projection.clone());
     // It goes on although the client leaves: in the middle of it the live one stands still.
     let went_back = here.running.spawn(async move { replays.roll_back(&name).await }).await;
-    let position = went_back.map_err(Problem::internal)?.map_err(|error| match error {
-        error @ ReplayError::Unknown { .. } => invalid("/projection", error.to_string()),
-        error => refused(error),
+    let position = went_back.map_err(Problem::internal)?.map_err(|error| {
+        let unknown = matches!(error, ReplayError::Unknown { .. });
+        if unknown { invalid("/projection", error.to_string()) } else { refused(error) }
     })?;
     Ok(Json(json!({ "projection": projection, "position": position })))
 }
