@@ -180,7 +180,7 @@ fn read(table: &mut Reading) -> Settings {
         ),
         sealing_percent: table.value(
             "ORDO_SEALING_PERCENT",
-            5,
+            1,
             &whole(0..=100),
             "How much of its time the one process that seals the log may spend on it, in percent; 0: this process never does",
         ),

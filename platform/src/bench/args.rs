@@ -161,7 +161,7 @@ pub struct Sealing {
     #[arg(long, value_name = "N,…", default_value = "16,256", value_delimiter = ',', value_parser = between::<usize, 1, 4_096>)]
     pub tasks: Vec<usize>,
     /// How much of the time goes to sealing, as ORDO_SEALING_PERCENT says it
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = between::<u32, 1, 100>)]
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = between::<u32, 1, 100>)]
     pub percent: u32,
 }
 
