@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use serde_json::Value;
 
 use crate::{Item, Key, StoreError, Table};
@@ -9,8 +11,9 @@ use crate::{Item, Key, StoreError, Table};
 /// How many items are looked at in one go.
 const BATCH: u16 = 1_000;
 
-/// How two generations differ.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How two generations differ; as JSON what operators are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Comparison {
     /// How many items are alike.
     pub alike: u64,
@@ -27,9 +30,10 @@ pub struct Comparison {
 }
 
 /// An item that is not the same in both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Where it is.
+    #[serde(flatten)]
     pub key: Key,
     /// How the old one has it.
     pub old: Option<String>,

@@ -14,6 +14,7 @@ pub mod postgres;
 mod query;
 mod sound;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -24,7 +25,7 @@ pub use generation::{Bulk, Generation, ReadModels, Table};
 pub use query::{Order, Page, Query, QueryError, Scanned, Within};
 
 /// Where an item is: its collection and its place in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Key {
     /// The partition key: the item collection, like `ORDER#a-1`.
     pub pk: String,

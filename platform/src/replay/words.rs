@@ -1,5 +1,6 @@
 //! What `ordo replay` says, in words and as JSON.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use projections::{Estimate, Phase, Progress, ReplayState, Replayed};
@@ -96,19 +97,7 @@ pub(super) fn replayed(
 }
 
 pub(super) fn replayed_json(state: &ReplayState, replayed: &Replayed, took: Duration) -> Value {
-    let comparison = |(name, found): &(String, read_models::Comparison)| {
-        let example =
-            |it: &read_models::Difference| json!({ "pk": it.key.pk, "sk": it.key.sk, "old": it.old, "new": it.new });
-        let found = json!({
-            "alike": found.alike,
-            "onlyInOld": found.only_in_old,
-            "onlyInNew": found.only_in_new,
-            "different": found.different,
-            "onTheMove": found.on_the_move,
-            "examples": found.examples.iter().map(example).collect::<Vec<_>>(),
-        });
-        (name.clone(), found)
-    };
+    let comparison: BTreeMap<_, _> = replayed.comparisons.iter().map(|(name, found)| (name, found)).collect();
     json!({
         "phase": if replayed.swapped { Phase::Done } else { Phase::Different }.name(),
         "replay": state.id,
@@ -117,7 +106,7 @@ pub(super) fn replayed_json(state: &ReplayState, replayed: &Replayed, took: Dura
         "position": replayed.position,
         "seconds": took.as_secs_f64(),
         "eventsPerSecond": rate(replayed.events.saturating_sub(state.events), took).map(f64::round),
-        "comparison": replayed.comparisons.iter().map(comparison).collect::<serde_json::Map<_, _>>(),
+        "comparison": comparison,
     })
 }
 

@@ -1,11 +1,12 @@
 //! Following the log from where the replay began, and looking at what came of it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use event_store::{StoredEvent, checkpoints, read_after};
 use read_models::{Comparison, Generation, compare};
-use serde_json::json;
 use sqlx::Connection;
+use sqlx::types::Json;
 
 use super::traffic::Traffic;
 use super::{Progress, Replay, ReplayError};
@@ -71,9 +72,9 @@ impl Replay {
             let found = compare(&*table(Generation::Live), &*table(Generation::Next), up_to, EXAMPLES).await?;
             comparisons.push((name.to_owned(), found));
         }
-        let all: serde_json::Map<_, _> = comparisons.iter().map(|(name, it)| (name.clone(), as_json(it))).collect();
+        let all: BTreeMap<&str, &Comparison> = comparisons.iter().map(|(name, found)| (name.as_str(), found)).collect();
         let note = sqlx::query("update replays set comparison = $2, updated_at = now() where id = $1");
-        note.bind(self.state.id).bind(serde_json::Value::Object(all)).execute(&mut self.session).await?;
+        note.bind(self.state.id).bind(Json(all)).execute(&mut self.session).await?;
         Ok(comparisons)
     }
 }
@@ -83,19 +84,4 @@ fn followed(projections: &[&'static crate::Projection], events: &[StoredEvent]) 
     let kinds = super::begin::kinds(projections);
     let concerned = events.iter().filter(|event| kinds.iter().any(|kind| *kind == event.stream_type)).count();
     i64::try_from(concerned).unwrap_or(i64::MAX)
-}
-
-/// A comparison as it is written down and shown.
-fn as_json(comparison: &Comparison) -> serde_json::Value {
-    let Comparison { alike, only_in_old, only_in_new, different, on_the_move, examples } = comparison;
-    let example =
-        |it: &read_models::Difference| json!({ "pk": it.key.pk, "sk": it.key.sk, "old": it.old, "new": it.new });
-    json!({
-        "alike": alike,
-        "onlyInOld": only_in_old,
-        "onlyInNew": only_in_new,
-        "different": different,
-        "onTheMove": on_the_move,
-        "examples": examples.iter().map(example).collect::<Vec<_>>(),
-    })
 }
