@@ -7,6 +7,7 @@ mod change_stock;
 mod create_order;
 mod deliver_order;
 mod idempotency;
+mod in_line;
 mod order_command;
 mod precondition;
 mod receive_return;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
+use domain::OrderLimits;
 use domain::stock::Stock;
 use event_store::{EventStore, Metadata, SingleWriter};
 use problem::Trace;
@@ -28,12 +30,16 @@ use problem::Trace;
 struct Commands {
     store: EventStore,
     stock: SingleWriter<Stock>,
+    limits: OrderLimits,
+    lines: in_line::Lines,
     in_flight: idempotency::InFlight,
 }
 
-/// The POST routes. `stock` is best the one that others in this process decide about units with.
-pub fn routes(store: EventStore, stock: SingleWriter<Stock>) -> Router {
-    let commands = Commands { store, stock, in_flight: idempotency::InFlight::default() };
+/// The POST routes. `stock` is best the one that others in this process decide about units with; `limits` is how much may hang on
+/// one order.
+pub fn routes(store: EventStore, stock: SingleWriter<Stock>, limits: OrderLimits) -> Router {
+    let (lines, in_flight) = (in_line::Lines::default(), idempotency::InFlight::default());
+    let commands = Commands { store, stock, limits, lines, in_flight };
     Router::new()
         .route("/orders", post(create_order::create_order))
         .route("/stock/{sku}/receive", post(change_stock::receive_stock))

@@ -5,25 +5,31 @@
 mod answer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use bytes::Bytes;
 use cqrs_es::Aggregate;
-use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection, decide};
+use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection};
 use event_store::{AppendError, Loaded, Metadata, NewEvent, Outcome, StreamAppend};
 use http::StatusCode;
 use http::request::Parts;
 use problem::{Problem, Trace};
+use rand::Rng;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::idempotency::{self, Keyed};
 use crate::precondition::Precondition;
 use crate::{Commands, metadata, refusal, refused_order};
 
-/// How often a command is decided anew because its order has moved on.
-const ATTEMPTS: u32 = 5;
+/// How long a command waits for its turn on the order, and is decided anew because somebody else has changed the order meanwhile: the
+/// saga, or another process.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest pause before it is decided anew, drawn each time, so that those who met do not meet again in step.
+const LONGEST_PAUSE_MS: u64 = 64;
 
 /// What sets a command's route apart from the others.
 pub(crate) struct Route {
@@ -90,12 +96,15 @@ struct Request<F> {
 
 impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
     async fn carry_out(&self) -> Result<Response, Problem> {
-        let made = Uuid::now_v7();
-        let mut current_version = 0;
-        for _ in 0..ATTEMPTS {
+        let (made, until) = (Uuid::now_v7(), Instant::now() + PATIENCE);
+        let Some(_turn) = self.commands.lines.turn(&self.order_id, until).await else {
+            return Err(Problem::unavailable("overloaded", "too many commands wait for this order", refusal::SOON));
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let stream: Loaded<Order> =
                 self.commands.store.load(self.order_id.as_str()).await.map_err(refusal::not_read)?;
-            current_version = stream.version;
             let asked = self.asked(&stream.state, made)?;
             let events = match self.decide(&stream, &asked) {
                 Ok(events) => events,
@@ -107,14 +116,17 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
             match self.append(stream.version, events).await {
                 Ok(appended) => return self.accepted(&asked, appended.version, appended.position),
                 Err(AppendError::Repeated(outcome)) => return self.repeated(&outcome).await,
-                Err(AppendError::Conflict) => {}
+                Err(AppendError::Conflict) if Instant::now() >= until => {
+                    return Err(refusal::contended(stream.version));
+                }
+                // Whatever it asks for is decided on the order as it is then: it is in, or refused for a reason.
+                Err(AppendError::Conflict) => sleep(pause(attempt)).await,
                 Err(error @ AppendError::Unknown(_)) => return Err(unknown(error)),
                 Err(error @ (AppendError::QueueFull | AppendError::Closed)) => {
                     return Err(refusal::not_appended(error));
                 }
             }
         }
-        Err(refusal::contended(current_version))
     }
 
     /// What the body asks for of the order.
@@ -131,8 +143,8 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
             Order::Absent => None,
             Order::Placed(order) => Some(order.content.currency),
         };
-        let events = decide(&stream.state, asked.command.clone())
-            .map_err(|refusal| refused_order::problem(&refusal, &asked.lines, currency))?;
+        let decided = self.commands.limits.decide(&stream.state, asked.command.clone());
+        let events = decided.map_err(|refusal| refused_order::problem(&refusal, &asked.lines, currency))?;
         let events = events.iter().map(|event| NewEvent::new(event, &self.metadata)).collect::<Result<_, _>>();
         events.map_err(Problem::internal)
     }
@@ -190,6 +202,12 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
         tracing::debug!(order_id = %self.order_id, version, "{} carried out", self.route.scope);
         answer::accepted(self.route.success, &self.order_id, version, position, asked.names.as_ref())
     }
+}
+
+/// How long to wait before an attempt after this one, the longer the more there were.
+fn pause(attempt: u32) -> Duration {
+    let longest = 1_u64.checked_shl(attempt).unwrap_or(LONGEST_PAUSE_MS).clamp(1, LONGEST_PAUSE_MS);
+    Duration::from_millis(rand::rng().random_range(0..=longest))
 }
 
 fn unknown(error: AppendError) -> Problem {

@@ -19,6 +19,12 @@ pub(crate) fn problem(refusal: &Refusal, lines: &[LineQuantity], currency: Optio
             Problem::conflict("not-allowed", detail).with("stage", stage.name()).with("allowed", allowed)
         }
         Refusal::IdTaken { what: _ } => Problem::conflict("id-taken", detail),
+        Refusal::TooManyOf { action, limit } => {
+            Problem::conflict("limit-reached", detail).with("of", action.name()).with("limit", *limit)
+        }
+        Refusal::TooMuch { limit_bytes } => {
+            Problem::conflict("limit-reached", detail).with("of", "bytes").with("limit", *limit_bytes)
+        }
         Refusal::Overtaken => Problem::conflict("overtaken", detail),
         Refusal::CannotIntervene(_) => Problem::conflict("cannot-intervene", detail),
         Refusal::NoSuchLine { line_number } => field(line(*line_number, "lineNumber"), "no_such_line", detail),

@@ -5,7 +5,8 @@ use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
 use domain::{
-    Order, OrderCommand, OrderEvent, PaymentAuthorized, PaymentCaptured, PostedOrder, ShipmentId, StockReserved, decide,
+    Order, OrderCommand, OrderEvent, OrderLimits, PaymentAuthorized, PaymentCaptured, PostedOrder, ShipmentId,
+    StockReserved, decide,
 };
 use event_store::{EventStore, Loaded, Metadata, SingleWriter, StoreSettings};
 use http::{HeaderMap, Request};
@@ -30,7 +31,8 @@ impl Shop {
     async fn open() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        let routes = command_api::routes(store.clone(), SingleWriter::new(store.clone(), 16));
+        let stock = SingleWriter::new(store.clone(), 16);
+        let routes = command_api::routes(store.clone(), stock, OrderLimits::default());
         Self { routes, _database: database, store }
     }
 

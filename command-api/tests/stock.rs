@@ -27,7 +27,9 @@ impl Shop {
     async fn new() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let routes = command_api::routes(store.clone(), SingleWriter::new(store.clone(), 100)).layer(problem::layer());
+        let stock = SingleWriter::new(store.clone(), 100);
+        let limits = domain::OrderLimits::default();
+        let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer());
         Self { _database: database, store, routes }
     }
 

@@ -20,13 +20,13 @@ pub use ids::{CustomerId, InvalidId, NoteId, OrderId, PaymentToken, RefundId, Re
 pub use json_text::{InvalidJsonText, JsonText};
 pub use money::{AmountError, Currency, Money, UnknownCurrency};
 pub use order::{
-    CancellationRequested, FulfilmentStatus, LineQuantity, Mail, MailOutcome, MailTemplate, Malformed, NoteAdded,
-    NotificationFailed, NotificationSent, OperatorIntervened, Order, OrderAction, OrderCancelled, OrderCommand,
-    OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderLine, OrderRejected, OrderShipped, OrderStatus,
-    Parcel, Payment, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    PaymentState, PaymentStatus, PaymentVoided, PlacedOrder, PostedOrder, Refund, RefundDemand, RefundRequested,
-    Refusal, Rejection, RejectionReason, ReservedUnits, Return, ReturnReceived, ReturnRequested, ReturnsStatus,
-    SagaStep, Shipment, ShipmentDemand, Shortage, Stage, StockReleased, StockReservationFailed, StockReserved,
-    StockState, TRANSITIONS, UndoReason, Verb, Violation, allowed_at, decide, evolve, parse_cancellation, parse_note,
-    parse_nothing, parse_refund, parse_return, parse_shipment,
+    CancellationRequested, FulfilmentStatus, LineCounts, LineQuantity, Mail, MailOutcome, MailTemplate, Malformed,
+    NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened, Order, OrderAction, OrderCancelled,
+    OrderCommand, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderLimits, OrderLine, OrderRejected,
+    OrderShipped, OrderStatus, Parcel, Payment, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentRefunded, PaymentState, PaymentStatus, PaymentVoided, PlacedOrder, PostedOrder,
+    Refund, RefundDemand, RefundRequested, Refusal, Rejection, RejectionReason, ReservedUnits, Return, ReturnReceived,
+    ReturnRequested, ReturnsStatus, SagaStep, Shipment, ShipmentDemand, Shortage, Stage, StockReleased,
+    StockReservationFailed, StockReserved, StockState, TRANSITIONS, UndoReason, Verb, Violation, allowed_at, decide,
+    evolve, parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment,
 };

@@ -3,6 +3,7 @@
 //! - `event`: what can happen to it.
 //! - `state`: what it is, folded from that by [`evolve`].
 //! - `decide`: what each command comes to; `intervene` has the operators' part of it.
+//! - `lines`: what became of each line, counted; `limits`: how much may hang on an order.
 //! - `transitions`: what people may ask for, and when, as one table.
 //! - `posted`: how a client's bytes become an order; `asked`: how they become what is asked of one.
 
@@ -11,6 +12,8 @@ mod decide;
 mod event;
 mod evolve;
 mod intervene;
+mod limits;
+mod lines;
 mod posted;
 mod state;
 mod transitions;
@@ -28,6 +31,8 @@ pub use event::{
     SagaStep, Shortage, StockReleased, StockReservationFailed, StockReserved, Verb,
 };
 pub use evolve::evolve;
+pub use limits::OrderLimits;
+pub use lines::LineCounts;
 pub use posted::{Malformed, PostedOrder, Rejection, Violation};
 pub use state::{
     FulfilmentStatus, Mail, MailOutcome, Order, OrderStatus, Payment, PaymentState, PaymentStatus, PlacedOrder, Refund,

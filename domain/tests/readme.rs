@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 
-use domain::{Stage, TRANSITIONS};
+use domain::{OrderLimits, Stage, TRANSITIONS};
 
 const README: &str = include_str!("../../README.md");
 
 #[test]
 fn its_table_of_what_can_be_asked_is_the_one_that_decides() {
-    let mut table = "| asked for by | of an order that is |\n|---|---|\n".to_owned();
+    let limits = OrderLimits::default();
+    let mut table = "| asked for by | of an order that is | at the most |\n|---|---|---|\n".to_owned();
     for (action, stages) in &TRANSITIONS {
         let stages: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
         let stages = if stages.len() == Stage::ALL.len() { "anything".to_owned() } else { stages.join(", ") };
-        writeln!(table, "| `POST /orders/{{id}}/{action}` | {stages} |").unwrap();
+        let limit = limits.of(*action).map_or("–".to_owned(), |limit| limit.to_string());
+        writeln!(table, "| `POST /orders/{{id}}/{action}` | {stages} | {limit} |").unwrap();
     }
     assert!(README.contains(&table), "put this into README.md:\n{table}");
 }

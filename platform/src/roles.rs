@@ -68,7 +68,10 @@ pub async fn start(
     for role in roles {
         let stop = running.stop.clone();
         match role {
-            Role::CommandApi => routes = routes.merge(command_api::routes(store.clone(), stock.clone())),
+            Role::CommandApi => {
+                let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits);
+                routes = routes.merge(commands);
+            }
             Role::Projections => {
                 let read_models = &connections.read_models;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));

@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use database_url::DatabaseUrl;
+use domain::OrderLimits;
 use event_store::AppendSettings;
 pub use kinds::{KeptIn, LogFormat, Role};
 use kinds::{
@@ -51,6 +52,8 @@ pub struct Settings {
     pub mail_default_recipient: String,
     /// How many commands may wait for the event store before it answers 503.
     pub append_queue: usize,
+    /// How much may hang on one order.
+    pub order_limits: OrderLimits,
     /// How much of its time sealing the log may take, in percent; 0: it is not sealed.
     pub sealing_percent: u32,
     /// For how long a copy's share of the events stays its own when it gives no sign of life.
@@ -178,6 +181,7 @@ fn read(table: &mut Reading) -> Settings {
             &whole(1..=1_000_000),
             "Commands that may wait for the event store; more are answered 503",
         ),
+        order_limits: order_limits(table),
         sealing_percent: table.value(
             "ORDO_SEALING_PERCENT",
             1,
@@ -256,6 +260,33 @@ fn read_models(table: &mut Reading) -> KeptIn {
         );
     }
     kept_in
+}
+
+fn order_limits(table: &mut Reading) -> OrderLimits {
+    let OrderLimits { notes, shipments, returns, refunds, bytes } = OrderLimits::default();
+    let many = || whole(1..=1_000_000);
+    OrderLimits {
+        notes: table.value("ORDO_ORDER_NOTES", notes, &many(), "Notes that one order takes"),
+        shipments: table.value(
+            "ORDO_ORDER_SHIPMENTS",
+            shipments,
+            &many(),
+            "Shipments that one order takes; the one that leaves nothing to be sent is taken all the same",
+        ),
+        returns: table.value("ORDO_ORDER_RETURNS", returns, &many(), "Returns that one order takes"),
+        refunds: table.value(
+            "ORDO_ORDER_REFUNDS",
+            refunds,
+            &many(),
+            "Refunds that one order takes, those of returns among them; what came back is refunded all the same",
+        ),
+        bytes: table.value(
+            "ORDO_ORDER_BYTES",
+            bytes,
+            &whole(10_000..=1_000_000_000),
+            "Bytes that an order's notes, shipments, returns and refunds take together: their texts, and 40 for each and each line of it",
+        ),
+    }
 }
 
 /// What can be set for each queue, under that queue's names.

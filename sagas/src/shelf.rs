@@ -262,23 +262,13 @@ fn moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sk
     if !moves_units(event) {
         return vec![];
     }
-    let skus: BTreeSet<&Sku> = order.content.lines.iter().map(|line| &line.sku).collect();
-    let command = |sku: &Sku| {
+    let command = |shipped: u32| {
         let order_id = order_id.clone();
         if let OrderEvent::StockReleased(_) = event {
             StockCommand::Release { order_id }
         } else {
-            StockCommand::Commit { order_id, shipped: sent(order, sku) }
+            StockCommand::Commit { order_id, shipped }
         }
     };
-    skus.into_iter().map(|sku| (sku.clone(), command(sku))).collect()
-}
-
-/// How many of a SKU were sent in shipments that are settled.
-fn sent(order: &PlacedOrder, sku: &Sku) -> u32 {
-    let settled = order.shipments.iter().filter(|shipment| shipment.settled).flat_map(|shipment| &shipment.lines);
-    let of_sku = |line: &&domain::LineQuantity| {
-        order.numbered_lines().any(|(number, ordered)| number == line.line_number && ordered.sku == *sku)
-    };
-    settled.filter(of_sku).map(|line| line.quantity).sum()
+    order.settled_by_sku().into_iter().map(|(sku, shipped)| (sku.clone(), command(shipped))).collect()
 }

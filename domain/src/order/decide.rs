@@ -1,5 +1,7 @@
 //! What a command comes to: events, or a refusal that says why not.
 
+use std::collections::HashSet;
+
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel,
@@ -135,6 +137,20 @@ pub enum Refusal {
     MoreThanCaptured {
         /// In minor units.
         left_minor: i64,
+    },
+    /// Enough of this hangs on the order.
+    #[error("an order takes {limit} {action} at the most, and this one has as many")]
+    TooManyOf {
+        /// What was asked for.
+        action: OrderAction,
+        /// How many there may be.
+        limit: u32,
+    },
+    /// What hangs on the order would take too much room.
+    #[error("what hangs on an order takes {limit_bytes} bytes at the most, and this would be more")]
+    TooMuch {
+        /// How many bytes there may be.
+        limit_bytes: u64,
     },
     /// The order went another way while this was being done.
     #[error("the order has gone another way")]
@@ -299,16 +315,14 @@ impl PlacedOrder {
 
     /// Refuses lines that are not there, or of which there is less. Never empty: that is refused where it is read.
     fn check_lines(&self, lines: &[LineQuantity], left: impl Fn(u32, u32) -> u32) -> Result<(), Refusal> {
-        for (at, LineQuantity { line_number, quantity }) in lines.iter().enumerate() {
-            let line_number = *line_number;
-            let Some((_, line)) = self.numbered_lines().find(|(number, _)| *number == line_number) else {
-                return Err(Refusal::NoSuchLine { line_number });
-            };
-            if lines[..at].iter().any(|other| other.line_number == line_number) {
+        let mut named = HashSet::with_capacity(lines.len());
+        for &LineQuantity { line_number, quantity } in lines {
+            let Some(line) = self.line(line_number) else { return Err(Refusal::NoSuchLine { line_number }) };
+            if !named.insert(line_number) {
                 return Err(Refusal::LineTwice { line_number });
             }
             let left = left(line_number, line.quantity);
-            if *quantity > left {
+            if quantity > left {
                 return Err(Refusal::TooMany { line_number, left });
             }
         }

@@ -1,6 +1,7 @@
 //! The order after an event.
 
 use super::event::{OperatorIntervened, OrderEvent, SagaStep, Verb};
+use super::lines::count;
 use super::state::{
     Mail, MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
 };
@@ -62,22 +63,30 @@ impl PlacedOrder {
                 self.undoing = Some(UndoReason::Cancelled(requested.reason));
             }
             OrderEvent::OrderCancelled(_) => self.status = OrderStatus::Cancelled,
-            OrderEvent::OrderShipped(shipped) => self.shipments.push(Shipment {
-                id: shipped.shipment_id,
-                lines: shipped.lines,
-                parcels: shipped.parcels,
-                settled: false,
-            }),
+            OrderEvent::OrderShipped(shipped) => {
+                count(&mut self.counts, &shipped.lines, |it| &mut it.shipped);
+                self.shipments.push(Shipment {
+                    id: shipped.shipment_id,
+                    lines: shipped.lines,
+                    parcels: shipped.parcels,
+                    settled: false,
+                });
+            }
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
-            OrderEvent::ReturnRequested(requested) => self.returns.push(Return {
-                id: requested.return_id,
-                lines: requested.lines,
-                reason: requested.reason,
-                received: false,
-            }),
+            OrderEvent::ReturnRequested(requested) => {
+                count(&mut self.counts, &requested.lines, |it| &mut it.returned);
+                self.returns.push(Return {
+                    id: requested.return_id,
+                    lines: requested.lines,
+                    reason: requested.reason,
+                    received: false,
+                });
+            }
             OrderEvent::ReturnReceived(received) => {
-                for back in self.returns.iter_mut().filter(|back| back.id == received.return_id) {
+                let back = self.returns.iter_mut().find(|back| !back.received && back.id == received.return_id);
+                if let Some(back) = back {
                     back.received = true;
+                    count(&mut self.counts, &back.lines, |it| &mut it.received);
                 }
                 if received.refund_minor > 0 {
                     self.refunds.push(Refund {
@@ -107,6 +116,7 @@ impl PlacedOrder {
     fn settle_shipment(&mut self, which: impl Fn(&Shipment) -> bool) {
         if let Some(shipment) = self.shipments.iter_mut().find(|shipment| !shipment.settled && which(shipment)) {
             shipment.settled = true;
+            count(&mut self.counts, &shipment.lines, |it| &mut it.settled);
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
+use super::lines::LineCounts;
 use crate::{NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
 
 /// An order, folded from its events.
@@ -20,6 +21,7 @@ pub enum Order {
 
 /// An order that was posted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PlacedOrder {
     /// What was posted.
     pub content: OrderCreated,
@@ -41,6 +43,24 @@ pub struct PlacedOrder {
     pub mails: BTreeMap<MailTemplate, Vec<Mail>>,
     /// What people wrote down.
     pub notes: BTreeMap<NoteId, NoteAdded>,
+    /// What became of each line, in the order of the lines: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
+    #[serde(skip)]
+    pub counts: Vec<LineCounts>,
+}
+
+impl Serialize for PlacedOrder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived one, under the same name.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PlacedOrder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut order = Self::deserialize(deserializer)?;
+        order.recount();
+        Ok(order)
+    }
 }
 
 /// How far an order is.
@@ -237,6 +257,7 @@ impl PlacedOrder {
     /// An order that was just posted.
     pub(super) fn new(content: OrderCreated) -> Self {
         let token = content.payment_token.clone();
+        let counts = vec![LineCounts::default(); content.lines.len()];
         Self {
             content,
             status: OrderStatus::Pending,
@@ -248,6 +269,7 @@ impl PlacedOrder {
             refunds: vec![],
             mails: BTreeMap::new(),
             notes: BTreeMap::new(),
+            counts,
         }
     }
 
@@ -282,39 +304,6 @@ impl PlacedOrder {
     /// Whether its units are settled as far as a promise needs it.
     pub fn is_stocked(&self) -> bool {
         matches!(self.stock, StockState::Reserved(_) | StockState::NotNeeded)
-    }
-
-    /// How many of a line were sent.
-    pub fn shipped(&self, line_number: u32) -> u32 {
-        quantity_of(self.shipments.iter().flat_map(|shipment| &shipment.lines), line_number)
-    }
-
-    /// How many of a line came back or are to.
-    pub fn returned(&self, line_number: u32) -> u32 {
-        quantity_of(self.returns.iter().flat_map(|back| &back.lines), line_number)
-    }
-
-    /// The lines with their numbers, from 1.
-    pub fn numbered_lines(&self) -> impl Iterator<Item = (u32, &super::OrderLine)> {
-        (1..).zip(&self.content.lines)
-    }
-
-    /// What has not been sent.
-    pub fn unshipped(&self) -> Vec<LineQuantity> {
-        let left = |(line_number, line): (u32, &super::OrderLine)| {
-            let quantity = line.quantity.saturating_sub(self.shipped(line_number));
-            (quantity > 0).then_some(LineQuantity { line_number, quantity })
-        };
-        self.numbered_lines().filter_map(left).collect()
-    }
-
-    /// What so many of its lines cost, in minor units.
-    pub fn worth_minor(&self, lines: &[LineQuantity]) -> i64 {
-        let worth = |it: &LineQuantity| {
-            let line = usize::try_from(it.line_number).ok().and_then(|n| self.content.lines.get(n.checked_sub(1)?));
-            line.map_or(0, |line| line.worth_minor(it.quantity))
-        };
-        lines.iter().map(worth).fold(0, i64::saturating_add)
     }
 
     /// The first shipment whose money has not been taken.
@@ -377,7 +366,7 @@ impl PlacedOrder {
             FulfilmentStatus::Delivered
         } else if self.shipments.is_empty() {
             if self.holds_units() { FulfilmentStatus::Reserved } else { FulfilmentStatus::None }
-        } else if self.unshipped().is_empty() {
+        } else if self.is_all_shipped() {
             FulfilmentStatus::Shipped
         } else {
             FulfilmentStatus::PartiallyShipped
@@ -389,8 +378,7 @@ impl PlacedOrder {
         if self.returns.is_empty() {
             return ReturnsStatus::None;
         }
-        let received = self.returns.iter().filter(|back| back.received).flat_map(|back| &back.lines);
-        let everything = self.numbered_lines().all(|(n, line)| quantity_of(received.clone(), n) == line.quantity);
+        let everything = self.numbered_lines().all(|(number, line)| self.counts(number).received == line.quantity);
         if everything {
             ReturnsStatus::Returned
         } else if self.returns.iter().any(|back| back.received) {
@@ -399,8 +387,4 @@ impl PlacedOrder {
             ReturnsStatus::Requested
         }
     }
-}
-
-fn quantity_of<'a>(lines: impl Iterator<Item = &'a LineQuantity>, line_number: u32) -> u32 {
-    lines.filter(|line| line.line_number == line_number).map(|line| line.quantity).sum()
 }

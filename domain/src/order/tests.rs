@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 mod invariants;
 mod life;
+mod limits;
 mod operators;
 mod versions;
 

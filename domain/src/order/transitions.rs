@@ -143,7 +143,7 @@ impl PlacedOrder {
             OrderStatus::Pending => Stage::Pending,
             OrderStatus::Completed => Stage::Completed,
             OrderStatus::Confirmed if self.shipments.is_empty() => Stage::Confirmed,
-            OrderStatus::Confirmed if self.unshipped().is_empty() => Stage::Shipped,
+            OrderStatus::Confirmed if self.is_all_shipped() => Stage::Shipped,
             OrderStatus::Confirmed => Stage::PartiallyShipped,
         }
     }

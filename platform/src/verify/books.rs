@@ -79,7 +79,7 @@ fn compare(order: &OneOrder, rows: &[LedgerRow], at_rest: bool, findings: &mut F
             };
             wrong(format!("the books have {}; its events {}", words(booked), words(said)));
         }
-        let open = if order.placed.unshipped().is_empty() { 0 } else { authorized - payment.captured_minor };
+        let open = if order.placed.is_all_shipped() { 0 } else { authorized - payment.captured_minor };
         if at_rest && agree && held(row) != open {
             wrong(format!("{} are held, and {open} are still to be shipped", held(row)));
         }

@@ -175,7 +175,7 @@ impl Sums {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
         let payment = &placed.payment;
         if let PaymentState::Authorized { amount_minor, .. } = payment.state
-            && !placed.unshipped().is_empty()
+            && !placed.is_all_shipped()
         {
             self.held += amount_minor - payment.captured_minor;
         }

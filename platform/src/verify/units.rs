@@ -42,8 +42,9 @@ impl Units {
         }
         match &order.placed.stock {
             StockState::Reserved(reserved) => {
+                let settled = order.placed.settled_by_sku();
                 for units in &reserved.units {
-                    let sent = sent(order, &units.sku);
+                    let sent = i64::from(settled.get(&units.sku).copied().unwrap_or(0));
                     let open = i64::from(units.quantity) - sent;
                     self.of(units.sku.as_str(), &order.id).by_order = Has { open, sent };
                 }
@@ -78,15 +79,6 @@ impl Units {
     fn of(&mut self, sku: &str, order_id: &str) -> &mut Both {
         self.0.entry(sku.to_owned()).or_default().entry(order_id.to_owned()).or_default()
     }
-}
-
-/// How many of a SKU were sent in shipments that are settled.
-fn sent(order: &OneOrder, sku: &domain::Sku) -> i64 {
-    let settled = order.placed.shipments.iter().filter(|shipment| shipment.settled).flat_map(|it| &it.lines);
-    let of_sku = |line: &&domain::LineQuantity| {
-        order.placed.numbered_lines().any(|(number, ordered)| number == line.line_number && ordered.sku == *sku)
-    };
-    settled.filter(of_sku).map(|line| i64::from(line.quantity)).sum()
 }
 
 /// A SKU whose events are being read: its fold, and the same added up by itself.

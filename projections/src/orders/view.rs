@@ -92,12 +92,8 @@ impl OrderView {
 
 impl LineView {
     fn of(line: LineItem, placed: Option<&PlacedOrder>) -> Self {
-        let number = line.line_number;
-        let returned = placed.map_or(0, |placed| {
-            let received = placed.returns.iter().filter(|back| back.received).flat_map(|back| &back.lines);
-            received.filter(|line| line.line_number == number).map(|line| line.quantity).sum()
-        });
-        Self { line, shipped: placed.map_or(0, |placed| placed.shipped(number)), returned }
+        let counts = placed.map(|placed| placed.counts(line.line_number)).unwrap_or_default();
+        Self { line, shipped: counts.shipped, returned: counts.received }
     }
 }
 

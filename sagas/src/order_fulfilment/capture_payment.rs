@@ -56,7 +56,7 @@ fn request(case: &Case, shipment: &Shipment) -> Option<Capture> {
         reference: reference.clone(),
         amount_minor,
         currency: order.content.currency.code().to_owned(),
-        last: order.unshipped().is_empty() && others_open == 0,
+        last: order.is_all_shipped() && others_open == 0,
     })
 }
 

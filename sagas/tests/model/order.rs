@@ -48,7 +48,7 @@ impl Known {
 
     fn new(order: PlacedOrder, version: u32) -> Self {
         let mut hasher = DefaultHasher::new();
-        let PlacedOrder { content: _, status, undoing, stock, payment, shipments, returns, refunds, mails, notes: _ } =
+        let PlacedOrder { content: _, status, undoing, stock, payment, shipments, returns, refunds, mails, .. } =
             &order;
         let text = serde_json::to_string(&(status, undoing, stock, payment, shipments, returns, refunds, mails));
         (text.unwrap(), version).hash(&mut hasher);

@@ -1,0 +1,111 @@
+//! The lines of an order and what became of each, counted as it happens: nothing that is asked of an order adds up shipments.
+
+use std::collections::BTreeMap;
+
+use super::event::{LineQuantity, OrderLine};
+use super::state::PlacedOrder;
+use crate::Sku;
+
+/// What became of a line, in units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LineCounts {
+    /// Sent.
+    pub shipped: u32,
+    /// Sent in shipments that are settled.
+    pub settled: u32,
+    /// Came back or are to.
+    pub returned: u32,
+    /// Came back.
+    pub received: u32,
+}
+
+impl PlacedOrder {
+    /// What became of a line so far; of one that the order does not have, nothing.
+    pub fn counts(&self, line_number: u32) -> LineCounts {
+        index(line_number).and_then(|at| self.counts.get(at)).copied().unwrap_or_default()
+    }
+
+    /// How many of a line were sent.
+    pub fn shipped(&self, line_number: u32) -> u32 {
+        self.counts(line_number).shipped
+    }
+
+    /// How many of a line came back or are to.
+    pub fn returned(&self, line_number: u32) -> u32 {
+        self.counts(line_number).returned
+    }
+
+    /// The line of a number, from 1.
+    pub fn line(&self, line_number: u32) -> Option<&OrderLine> {
+        self.content.lines.get(index(line_number)?)
+    }
+
+    /// The lines with their numbers, from 1.
+    pub fn numbered_lines(&self) -> impl Iterator<Item = (u32, &OrderLine)> {
+        (1..).zip(&self.content.lines)
+    }
+
+    /// What can still be sent.
+    pub fn unshipped(&self) -> Vec<LineQuantity> {
+        self.left_to_ship().collect()
+    }
+
+    /// Whether nothing is left to be sent.
+    pub fn is_all_shipped(&self) -> bool {
+        self.left_to_ship().next().is_none()
+    }
+
+    fn left_to_ship(&self) -> impl Iterator<Item = LineQuantity> {
+        self.numbered_lines().filter_map(|(line_number, line)| {
+            let quantity = line.quantity.saturating_sub(self.shipped(line_number));
+            (quantity > 0).then_some(LineQuantity { line_number, quantity })
+        })
+    }
+
+    /// What so many of its lines cost, in minor units.
+    pub fn worth_minor(&self, lines: &[LineQuantity]) -> i64 {
+        let worth = |it: &LineQuantity| self.line(it.line_number).map_or(0, |line| line.worth_minor(it.quantity));
+        lines.iter().map(worth).fold(0, i64::saturating_add)
+    }
+
+    /// How many of each SKU were sent in shipments that are settled.
+    pub fn settled_by_sku(&self) -> BTreeMap<&Sku, u32> {
+        let mut settled = BTreeMap::new();
+        for (number, line) in self.numbered_lines() {
+            *settled.entry(&line.sku).or_default() += self.counts(number).settled;
+        }
+        settled
+    }
+
+    /// Counts from nothing, by what the order holds: an order that was stored has no counts with it.
+    pub(super) fn recount(&mut self) {
+        let mut counts = vec![LineCounts::default(); self.content.lines.len()];
+        for shipment in &self.shipments {
+            count(&mut counts, &shipment.lines, |it| &mut it.shipped);
+            if shipment.settled {
+                count(&mut counts, &shipment.lines, |it| &mut it.settled);
+            }
+        }
+        for back in &self.returns {
+            count(&mut counts, &back.lines, |it| &mut it.returned);
+            if back.received {
+                count(&mut counts, &back.lines, |it| &mut it.received);
+            }
+        }
+        self.counts = counts;
+    }
+}
+
+/// Counts these units of the lines as well.
+pub(super) fn count(counts: &mut [LineCounts], lines: &[LineQuantity], which: fn(&mut LineCounts) -> &mut u32) {
+    for line in lines {
+        if let Some(counts) = index(line.line_number).and_then(|at| counts.get_mut(at)) {
+            let units = which(counts);
+            *units = units.saturating_add(line.quantity);
+        }
+    }
+}
+
+fn index(line_number: u32) -> Option<usize> {
+    usize::try_from(line_number).ok()?.checked_sub(1)
+}

@@ -1,0 +1,144 @@
+//! How much may hang on one order.
+
+use super::*;
+
+const FEW: OrderLimits = OrderLimits { notes: 2, shipments: 1, returns: 1, refunds: 1, bytes: 10_000 };
+
+fn note(n: u32, text: &str) -> OrderCommand {
+    let note_id = NoteId::parse(format!("n-{n}")).unwrap();
+    OrderCommand::AddNote(NoteAdded { note_id, text: text.to_owned(), author: None })
+}
+
+fn ship(id: &str, quantity: u32) -> OrderCommand {
+    let shipment_id = ShipmentId::parse(id).unwrap();
+    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines: Some(line(quantity)), parcels: vec![] })
+}
+
+fn bring_back(id: &str) -> OrderCommand {
+    let return_id = ReturnId::parse(id).unwrap();
+    OrderCommand::RequestReturn(ReturnRequested { return_id, lines: line(1), reason: None })
+}
+
+fn refund(id: &str) -> OrderCommand {
+    let refund_id = RefundId::parse(id).unwrap();
+    OrderCommand::RequestRefund(RefundDemand { refund_id, amount_minor: Some(1), reason: None })
+}
+
+/// Five of one line at 10.00, promised.
+fn five() -> Order {
+    let mut content = content();
+    content.lines[0].quantity = 5;
+    content.lines[0].unit_price_minor = 1_000;
+    content.total_minor = 5_000;
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 5_000 });
+    given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()])
+}
+
+fn carry_out(order: &mut Order, limits: OrderLimits, command: OrderCommand) -> Result<usize, Refusal> {
+    let events = limits.decide(order, command)?;
+    let count = events.len();
+    events.into_iter().for_each(|event| evolve(order, event));
+    Ok(count)
+}
+
+#[test]
+fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
+    let mut order = five();
+    assert_eq!(carry_out(&mut order, FEW, ship("s-1", 2)), Ok(1));
+    let captured = PaymentCaptured {
+        shipment_id: ShipmentId::parse("s-1").unwrap(),
+        amount_minor: 2_000,
+        reference: "cap".into(),
+    };
+    evolve(&mut order, OrderEvent::PaymentCaptured(captured));
+    for command in [bring_back("r-1"), refund("f-1"), note(1, "x"), note(2, "x")] {
+        assert_eq!(carry_out(&mut order, FEW, command), Ok(1));
+    }
+    for (command, action, limit) in [
+        (ship("s-2", 1), OrderAction::Ship, 1),
+        (bring_back("r-2"), OrderAction::RequestReturn, 1),
+        (refund("f-2"), OrderAction::Refund, 1),
+        (note(3, "x"), OrderAction::AddNote, 2),
+    ] {
+        assert_eq!(FEW.of(action), Some(limit));
+        assert_eq!(carry_out(&mut order, FEW, command.clone()), Err(Refusal::TooManyOf { action, limit }));
+        assert_eq!(carry_out(&mut order, OrderLimits::default(), command), Ok(1), "where more is allowed");
+    }
+    // What is so already is not too much, however much there is.
+    for command in [ship("s-2", 1), bring_back("r-2"), refund("f-2"), note(3, "x")] {
+        assert_eq!(carry_out(&mut order, FEW, command), Ok(0));
+    }
+}
+
+#[test]
+fn the_shipment_that_leaves_nothing_is_taken_so_that_every_order_can_end() {
+    let mut order = five();
+    assert_eq!(carry_out(&mut order, FEW, ship("s-1", 2)), Ok(1));
+    assert_eq!(carry_out(&mut order, FEW, ship("s-2", 3)), Ok(1));
+    assert_eq!(carry_out(&mut order, FEW, OrderCommand::DeliverOrder), Ok(1));
+}
+
+#[test]
+fn bytes_count_too() {
+    let mut order = five();
+    let long = "ä".repeat(4_000);
+    assert_eq!(carry_out(&mut order, FEW, note(1, &long)), Ok(1));
+    assert_eq!(carry_out(&mut order, FEW, note(2, &long)), Err(Refusal::TooMuch { limit_bytes: 10_000 }));
+    assert_eq!(carry_out(&mut order, FEW, note(2, "short")), Ok(1));
+}
+
+#[test]
+fn a_refusal_names_the_limit() {
+    let refusal = Refusal::TooManyOf { action: OrderAction::AddNote, limit: 1_000 };
+    assert_eq!(refusal.to_string(), "an order takes 1000 notes at the most, and this one has as many");
+}
+
+#[test]
+fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
+    let mut order = five();
+    for command in [ship("s-1", 2), ship("s-2", 1), bring_back("r-1"), note(1, "x")] {
+        carry_out(&mut order, OrderLimits::default(), command).unwrap();
+    }
+    evolve(
+        &mut order,
+        OrderEvent::PaymentCaptured(PaymentCaptured {
+            shipment_id: ShipmentId::parse("s-1").unwrap(),
+            amount_minor: 2_000,
+            reference: "cap".into(),
+        }),
+    );
+    let back = OrderCommand::ReceiveReturn(ReturnId::parse("r-1").unwrap());
+    carry_out(&mut order, OrderLimits::default(), back).unwrap();
+
+    let stored = serde_json::to_string(&order).unwrap();
+    let read: Order = serde_json::from_str(&stored).unwrap();
+
+    assert_eq!(read, order);
+    assert!(!stored.contains("counts"), "{stored}");
+    let Order::Placed(placed) = read else { panic!("never placed") };
+    let counts = LineCounts { shipped: 3, settled: 2, returned: 1, received: 1 };
+    assert_eq!(
+        (placed.counts(1), placed.counts(0), placed.counts(2)),
+        (counts, Default::default(), Default::default())
+    );
+}
+
+#[test]
+fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
+    let mut content = content();
+    let line = OrderLine { quantity: 1_000, unit_price_minor: 1, ..content.lines[0].clone() };
+    content.lines = vec![line; 500];
+    content.total_minor = 500_000;
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 500_000 });
+    let mut order = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
+    let all = || (1..=500).map(|line_number| LineQuantity { line_number, quantity: 1 }).collect();
+    // At a step for each line of each shipment and command this would be 125 billion.
+    for n in 0..999 {
+        let shipment_id = ShipmentId::parse(format!("s-{n}")).unwrap();
+        let shipped = OrderShipped { shipment_id, lines: all(), parcels: vec![] };
+        evolve(&mut order, OrderEvent::OrderShipped(shipped));
+        assert_eq!(order.stage(), Some(Stage::PartiallyShipped));
+    }
+    let too_many = decide(&order, ship("s", 2));
+    assert_eq!(too_many, Err(Refusal::TooMany { line_number: 1, left: 1 }));
+}
