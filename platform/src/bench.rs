@@ -8,6 +8,7 @@
 //! - `reads`: orders and pages of them read over HTTP.
 //! - `append`: the event store alone, beside stock postgres-es and pgbench.
 //! - `sealing`: the event store alone, with and without the log's seals.
+//! - `greedy_clients`: what others notice while some clients take all they can get.
 //!
 //! Unless told of a platform that runs already, each starts one of its own, keeps nothing of it, and takes it down however it
 //! ends. How figures come about and how to read them is in BENCHMARKS.md.
@@ -21,6 +22,7 @@ mod databases;
 mod end_to_end;
 mod figures;
 mod flash_sale;
+mod greedy_clients;
 mod intake;
 mod load;
 mod orders;
@@ -67,6 +69,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Replay(args) => replay::run(args).await,
         Bench::Sealing(args) => sealing::run(args).await,
         Bench::Reads(args) => reads::run(args).await,
+        Bench::GreedyClients(args) => greedy_clients::run(args).await,
         Bench::Baseline(args) => baseline::run(args).await,
     }
 }

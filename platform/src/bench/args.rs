@@ -29,6 +29,9 @@ pub enum Bench {
     Replay(Replay),
     /// How many orders a second can be read, and what a page of a customer's orders costs far behind the first
     Reads(Reads),
+    /// What others notice while some clients take all they can get, and how much memory the process takes; fails if they are not
+    /// served
+    GreedyClients(GreedyClients),
     /// A server that the platform is compared with
     #[command(hide = true)]
     Baseline(Baseline),
@@ -249,6 +252,35 @@ pub struct Reads {
     /// Which page of 50 of the customer's orders to compare with the first
     #[arg(long, value_name = "N", default_value = "1000", value_parser = between::<usize, 2, 100_000>)]
     pub page: usize,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// See `ordo bench greedy-clients --help`.
+#[derive(Debug, Clone, Args)]
+pub struct GreedyClients {
+    /// How many connections send half a request, and then nothing
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = between::<usize, 0, 8_000>)]
+    pub silent: usize,
+    /// How many clients follow the live stream from its beginning and do not read
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = between::<usize, 0, 4_000>)]
+    pub streams: usize,
+    /// How many large orders are posted
+    #[arg(long, value_name = "N", default_value = "500", value_parser = between::<u64, 0, 100_000>)]
+    pub large_orders: u64,
+    /// The size of a large order
+    #[arg(long, value_name = "BYTES", default_value = "250000", value_parser = between::<usize, 512, 262_144>)]
+    pub order_bytes: usize,
+    /// How many notes are written on one order
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = between::<u64, 0, 1_000_000>)]
+    pub notes: u64,
+    /// How long it goes on at the least
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = duration)]
+    pub duration: Duration,
+    /// How many times to measure, each on a platform of its own
+    #[arg(long, value_name = "N", default_value = "1", value_parser = between::<usize, 1, 100>)]
+    pub runs: usize,
     /// Say it as JSON
     #[arg(long)]
     pub json: bool,

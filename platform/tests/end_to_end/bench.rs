@@ -130,3 +130,32 @@ async fn a_platform_that_is_not_there_is_one_line_that_names_it() {
         (1, "ordo: cannot connect to 127.0.0.1:1: Connection refused (os error 111)\n")
     );
 }
+
+#[tokio::test]
+async fn whoever_is_not_greedy_is_served_beside_those_who_are() {
+    let line = [
+        "bench",
+        "greedy-clients",
+        "--silent",
+        "100",
+        "--streams",
+        "20",
+        "--large-orders",
+        "10",
+        "--notes",
+        "50",
+        "--duration",
+        "2",
+        "--json",
+    ];
+    let ended = run(&line, &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let measured = &figures["runs"][0];
+    assert_eq!(measured["large"]["taken"], 10, "{figures}");
+    let notes = &measured["notes"];
+    assert_eq!(notes["taken"].as_u64().unwrap() + notes["refused"].as_u64().unwrap(), 50, "{figures}");
+    for counted in ["healthAnswers", "customerOrders", "silentOpened"] {
+        assert!(measured[counted].as_u64().unwrap() > 0, "{counted}: {figures}");
+    }
+}
