@@ -1,10 +1,13 @@
 //! An SQS endpoint in this process. Messages live in memory only: they end with it.
 
+mod as_aws;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use rustack_sqs_core::{config::SqsConfig, handler::RustackSqsHandler, provider::RustackSqs};
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
 
+use self::as_aws::AsAws;
 use crate::loopback::{self, ListenError, Server};
 
 /// The region its queues are in.
@@ -33,7 +36,7 @@ impl Sqs {
             host: address.ip().to_string(),
             port: address.port(),
         }));
-        let handler = Arc::new(RustackSqsHandler::new(Arc::clone(&queues)));
+        let handler = Arc::new(AsAws(RustackSqsHandler::new(Arc::clone(&queues))));
         let service = SqsHttpService::new(
             handler,
             SqsHttpConfig { skip_signature_validation: true, region: REGION.to_owned(), credential_provider: None },

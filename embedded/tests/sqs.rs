@@ -9,6 +9,8 @@ use aws_sdk_sqs::{
     types::QueueAttributeName,
 };
 use embedded::sqs::Sqs;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 async fn start() -> (Sqs, Client) {
     let sqs = Sqs::start(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -60,6 +62,52 @@ async fn a_stop_does_not_wait_for_long_polls() {
     sqs.stop().await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     poll.abort();
+}
+
+#[tokio::test]
+async fn an_error_is_named_as_aws_names_it() {
+    let (sqs, client) = start().await;
+    let nowhere = format!("{}/000000000000/nowhere", sqs.url());
+    let error = client.send_message().queue_url(&nowhere).message_body("hello").send().await.unwrap_err();
+    assert!(error.as_service_error().unwrap().is_queue_does_not_exist(), "{error:?}");
+
+    let answer = post(&sqs, "SendMessage", &format!(r#"{{"QueueUrl":"{nowhere}","MessageBody":"hello"}}"#)).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("x-amzn-query-error: AWS.SimpleQueueService.NonExistentQueue;Sender\r\n"), "{answer}");
+    assert!(answer.contains(r#""__type":"com.amazonaws.sqs#QueueDoesNotExist""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_knows_its_sources_and_counts_are_taken_as_text() {
+    let (_sqs, client) = start().await;
+    let dead = client.create_queue().queue_name("dead").send().await.unwrap();
+    let dead = dead.queue_url().unwrap();
+    for (name, count) in [("as-text", r#""3""#), ("as-number", "3")] {
+        let policy =
+            format!(r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":{count}}}"#);
+        let created = client.create_queue().queue_name(name).attributes(QueueAttributeName::RedrivePolicy, policy);
+        created.send().await.unwrap();
+    }
+
+    let sources = client.list_dead_letter_source_queues().queue_url(dead).send().await.unwrap();
+    let mut names: Vec<&str> = sources.queue_urls().iter().map(|url| url.rsplit('/').next().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["as-number", "as-text"]);
+}
+
+/// The whole answer to a request, as it comes.
+async fn post(sqs: &Sqs, operation: &str, body: &str) -> String {
+    let address = sqs.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nX-Amz-Target: AmazonSQS.{operation}\r\nConnection: close\r\n\
+         Content-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 #[tokio::test]
