@@ -1,7 +1,13 @@
 //! The envelope: CloudEvents 1.0, structured JSON.
+//!
+//! Whatever passes here can be stored and sent on: no text has a character that Postgres or SQS would refuse, for itself or, in one
+//! statement or batch, for its neighbours.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,8 +43,8 @@ pub struct CloudEvent<T> {
     pub id: Uuid,
     /// What it is about: the order id.
     pub subject: String,
-    /// When what it tells happened.
-    pub time: DateTime<Utc>,
+    /// When what it tells happened, if its sender said so.
+    pub time: Option<DateTime<Utc>>,
     /// W3C trace context of the work that caused it.
     pub traceparent: Option<String>,
     /// What it says.
@@ -48,7 +54,7 @@ pub struct CloudEvent<T> {
 impl<T: Contract> CloudEvent<T> {
     /// An event about `subject` (an order id).
     pub fn new(subject: impl Into<String>, time: DateTime<Utc>, data: T) -> Self {
-        Self { id: data.id(), subject: subject.into(), time, traceparent: None, data }
+        Self { id: data.id(), subject: subject.into(), time: Some(time), traceparent: None, data }
     }
 
     /// The same event, traced as part of `traceparent`.
@@ -150,9 +156,9 @@ pub(crate) struct RawEvent<'a> {
     pub(crate) kind: String,
     id: Uuid,
     subject: String,
-    time: DateTime<Utc>,
+    time: Option<DateTime<Utc>>,
     traceparent: Option<String>,
-    data: &'a RawValue,
+    data: Cow<'a, str>,
 }
 
 impl<'a> RawEvent<'a> {
@@ -164,27 +170,32 @@ impl<'a> RawEvent<'a> {
         }
         text(&attributes, "source")?;
         let content_type = optional_text(&attributes, "datacontenttype")?;
-        if content_type.is_some_and(|it| it != DATA_CONTENT_TYPE) {
+        if content_type.is_some_and(|it| !is_json(&it)) {
             return Err(EnvelopeError::Invalid { attribute: "datacontenttype", expected: "application/json" });
         }
         optional_text(&attributes, "dataschema")?;
         let id = Uuid::try_parse(&text(&attributes, "id")?)
             .map_err(|_| EnvelopeError::Invalid { attribute: "id", expected: "a UUID" })?;
-        let time = DateTime::parse_from_rfc3339(&text(&attributes, "time")?)
-            .map_err(|_| EnvelopeError::Invalid { attribute: "time", expected: "an RFC 3339 time" })?;
+        let time = optional_text(&attributes, "time")?.map(|time| DateTime::parse_from_rfc3339(&time)).transpose();
+        let time = time.map_err(|_| EnvelopeError::Invalid { attribute: "time", expected: "an RFC 3339 time" })?;
+        let subject = text(&attributes, "subject")?;
+        if !can_be_a_group(&subject) {
+            let expected = "1 to 128 characters of ASCII that can be seen";
+            return Err(EnvelopeError::Invalid { attribute: "subject", expected });
+        }
         Ok(Self {
             kind: text(&attributes, "type")?,
             id,
-            subject: text(&attributes, "subject")?,
-            time: time.to_utc(),
+            subject,
+            time: time.map(|time| time.to_utc()),
             traceparent: optional_text(&attributes, "traceparent")?,
-            data: attributes.get("data").copied().ok_or(EnvelopeError::Missing { attribute: "data" })?,
+            data: data(&attributes)?,
         })
     }
 
     pub(crate) fn typed<T: Contract>(self) -> Result<CloudEvent<T>, EnvelopeError> {
         let data: T =
-            serde_json::from_str(self.data.get()).map_err(|source| EnvelopeError::Data { kind: self.kind, source })?;
+            serde_json::from_str(&self.data).map_err(|source| EnvelopeError::Data { kind: self.kind, source })?;
         if data.id() != self.id {
             return Err(EnvelopeError::Invalid { attribute: "id", expected: "the id that its data gives" });
         }
@@ -200,7 +211,8 @@ struct Wire<'a, T> {
     kind: &'static str,
     source: &'static str,
     subject: &'a str,
-    time: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<DateTime<Utc>>,
     datacontenttype: &'static str,
     dataschema: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,14 +231,58 @@ fn text(attributes: &Attributes<'_>, name: &'static str) -> Result<String, Envel
     optional_text(attributes, name)?.ok_or(EnvelopeError::Missing { attribute: name })
 }
 
+/// An attribute that is null is one that is not there.
 fn optional_text(attributes: &Attributes<'_>, name: &'static str) -> Result<Option<String>, EnvelopeError> {
-    let Some(raw) = attributes.get(name) else {
+    let Some(raw) = attributes.get(name).filter(|raw| raw.get() != "null") else {
         return Ok(None);
     };
     match serde_json::from_str::<String>(raw.get()) {
-        Ok(text) if !text.is_empty() => Ok(Some(text)),
-        _ => Err(EnvelopeError::Invalid { attribute: name, expected: "a string that is not empty" }),
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => Ok(Some(text)),
+        _ => {
+            let expected = "a string that is not empty and has no control characters";
+            Err(EnvelopeError::Invalid { attribute: name, expected })
+        }
     }
+}
+
+/// What SQS takes for the name of a group of messages, which the subject is.
+fn can_be_a_group(subject: &str) -> bool {
+    (1..=128).contains(&subject.len()) && subject.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(DATA_CONTENT_TYPE)
+}
+
+/// The data as JSON, which can also come as Base64.
+fn data<'a>(attributes: &Attributes<'a>) -> Result<Cow<'a, str>, EnvelopeError> {
+    let (attribute, data) = match (attributes.get("data").copied(), optional_text(attributes, "data_base64")?) {
+        (Some(data), None) => ("data", Cow::Borrowed(data.get())),
+        (Some(_), Some(_)) => {
+            return Err(EnvelopeError::Invalid {
+                attribute: "data_base64",
+                expected: "left out where there is `data`",
+            });
+        }
+        (None, Some(encoded)) => {
+            let bytes = STANDARD.decode(encoded).ok();
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            let invalid = EnvelopeError::Invalid { attribute: "data_base64", expected: "JSON in Base64" };
+            ("data_base64", Cow::Owned(text.ok_or(invalid)?))
+        }
+        (None, None) => return Err(EnvelopeError::Missing { attribute: "data" }),
+    };
+    if has_nul(&data) {
+        return Err(EnvelopeError::Invalid { attribute, expected: "without the character U+0000" });
+    }
+    Ok(data)
+}
+
+/// Whether any text in a JSON text has the character U+0000, which has to be escaped there.
+fn has_nul(json: &str) -> bool {
+    let is_escaped = |at: usize| json.as_bytes()[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1;
+    json.match_indices("\\u0000").any(|(at, _)| !is_escaped(at))
 }
 
 #[cfg(test)]

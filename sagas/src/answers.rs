@@ -1,18 +1,20 @@
 //! What notification answers, recorded on the order. The event it leaves carries the saga on.
 //!
 //! Answers that come while others are being recorded are recorded together: their orders are read at once, and their events
-//! are in one transaction of the log.
+//! are in one transaction of the log. Each is taken or refused by itself: one that names no order, or a mail that its order never
+//! asked for, is a dead letter, and those beside it are none the worse.
 
 use std::collections::HashMap;
 
 use domain::stock::Stock;
-use domain::{MailTemplate, Order, OrderCommand};
+use domain::{MailTemplate, Order, OrderCommand, OrderId};
 use event_store::{EventStore, SingleWriter, StoredEvent};
+use messaging::failure::chain;
 use messaging::{Handler, HandlerError, NotificationAnswer, Received, Template};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::case::Case;
-use crate::shelf;
+use crate::{notify_customer, shelf};
 
 /// The most answers that are recorded together.
 const TOGETHER: usize = 256;
@@ -26,7 +28,7 @@ pub(crate) struct Answers {
 /// An answer, and whom to tell that it is recorded.
 struct Told {
     order_id: String,
-    command: OrderCommand,
+    answer: NotificationAnswer,
     recorded: oneshot::Sender<Result<(), HandlerError>>,
 }
 
@@ -46,11 +48,13 @@ impl Answers {
 
 impl Handler for Answers {
     async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
-        let answer = NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(error.to_string()))?;
+        let event = NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(chain(&error)))?;
+        // What is no id names no order, and is not looked for together with the ids of others.
+        OrderId::parse(&event.subject).map_err(|_| no_such_order())?;
         let (recorded, told) = oneshot::channel();
         let stopped = || HandlerError::retry("the process is stopping");
-        let (order_id, command) = (answer.subject, command(answer.data));
-        self.told.send(Told { order_id, command, recorded }).await.map_err(|_| stopped())?;
+        let (order_id, answer) = (event.subject, event.data);
+        self.told.send(Told { order_id, answer, recorded }).await.map_err(|_| stopped())?;
         told.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
@@ -70,10 +74,11 @@ async fn record(store: &EventStore, stock: &SingleWriter<Stock>, batch: Vec<Told
     };
     let (mut cases, mut waiting) = (Vec::with_capacity(ids.len()), HashMap::with_capacity(ids.len()));
     for (order_id, told) in by_order {
-        match open(streams.get(&order_id).map_or(&[][..], Vec::as_slice), &told) {
-            Ok(case) => {
+        match open(streams.get(&order_id).map_or(&[][..], Vec::as_slice)) {
+            Ok(mut case) => {
+                let taken: Vec<Told> = told.into_iter().filter_map(|told| told.taken_by(&mut case)).collect();
                 cases.push(case);
-                waiting.insert(order_id, told);
+                waiting.insert(order_id, taken);
             }
             Err(error) => told.into_iter().for_each(|told| told.tell(Err(error.clone()))),
         }
@@ -84,18 +89,39 @@ async fn record(store: &EventStore, stock: &SingleWriter<Stock>, batch: Vec<Told
     }
 }
 
-/// The order with what was told of it.
-fn open(events: &[StoredEvent], told: &[Told]) -> Result<Case, HandlerError> {
-    let case = Case::open(events).map_err(|error| HandlerError::retry(error.to_string()))?;
-    let mut case = case.ok_or_else(|| HandlerError::dead("there is no such order"))?;
+fn open(events: &[StoredEvent]) -> Result<Case, HandlerError> {
+    let case = Case::open(events).map_err(|error| HandlerError::retry(chain(&error)))?;
+    let mut case = case.ok_or_else(no_such_order)?;
     case.metadata.actor = Some(ACTOR.to_owned());
-    for told in told {
-        case.take(told.command.clone()).map_err(|refusal| HandlerError::dead(refusal.to_string()))?;
-    }
     Ok(case)
 }
 
+fn no_such_order() -> HandlerError {
+    HandlerError::dead("there is no such order")
+}
+
 impl Told {
+    /// Itself, if the order takes it; otherwise it is refused.
+    fn taken_by(self, case: &mut Case) -> Option<Self> {
+        let (template, notification_id) = match &self.answer {
+            NotificationAnswer::Sent(sent) => (template(sent.template), sent.notification_id),
+            NotificationAnswer::Failed(failed) => (template(failed.template), failed.notification_id),
+        };
+        let taken = if notify_customer::has_asked_for(case, template, notification_id) {
+            case.take(command(self.answer.clone())).map_err(|refusal| HandlerError::dead(refusal.to_string()))
+        } else {
+            let name = template.name();
+            Err(HandlerError::dead(format!("the order did not ask for a mail {name} {notification_id}")))
+        };
+        match taken {
+            Ok(()) => Some(self),
+            Err(refused) => {
+                self.tell(Err(refused));
+                None
+            }
+        }
+    }
+
     fn tell(self, recorded: Result<(), HandlerError>) {
         // Whoever stopped waiting is told again: the message comes back.
         let _ = self.recorded.send(recorded);

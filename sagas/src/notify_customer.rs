@@ -98,9 +98,11 @@ impl Mail {
         // after all it is another.
         let again = case.order.mails.get(&template).and_then(|mails| mails.get(nth)).is_some_and(|mail| mail.again);
         let last_wish = case.happened.iter().rfind(|it| it.what == What::TellAgain).filter(|_| again);
-        let named_by = last_wish.map_or(cause, |wish| wish.event_id);
-        let name = format!("{}{}", template.name(), if again { nth.to_string() } else { String::new() });
-        Ok(Self { template, nth, notification_id: Uuid::new_v5(&named_by, name.as_bytes()), cause })
+        let notification_id = match last_wish {
+            None => first_id(cause, template),
+            Some(wish) => another_id(wish.event_id, template, nth),
+        };
+        Ok(Self { template, nth, notification_id, cause })
     }
 
     /// The message that asks for it: the same to the letter each time, but for the attempt.
@@ -161,6 +163,26 @@ impl Mail {
             refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
         }
     }
+}
+
+/// The id of the mail about what happened.
+fn first_id(cause: Uuid, template: MailTemplate) -> Uuid {
+    Uuid::new_v5(&cause, template.name().as_bytes())
+}
+
+/// The id of the mail that is sent because an operator wants one that was given up sent after all, the `nth` of its kind.
+fn another_id(wish: Uuid, template: MailTemplate, nth: usize) -> Uuid {
+    Uuid::new_v5(&wish, format!("{}{nth}", template.name()).as_bytes())
+}
+
+/// Whether the order has asked for this mail, by its stored events. Mails of a kind are asked for one after the other: one is only
+/// asked for when all before it are decided.
+pub(crate) fn has_asked_for(case: &Case, template: MailTemplate, notification_id: Uuid) -> bool {
+    let decided = case.order.mails.get(&template).map_or(0, Vec::len);
+    let mut causes = case.happened.iter().filter(|it| it.what == What::Tell(template)).take(decided + 1);
+    let mut wishes = case.happened.iter().filter(|it| it.what == What::TellAgain);
+    causes.any(|cause| first_id(cause.event_id, template) == notification_id)
+        || wishes.any(|wish| (0..decided).any(|nth| another_id(wish.event_id, template, nth) == notification_id))
 }
 
 fn parcel(parcel: &domain::Parcel) -> Parcel {

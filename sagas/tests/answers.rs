@@ -1,0 +1,181 @@
+//! What comes on the queue of answers that nobody was asked for, against a real database and real queues.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::Message;
+use chrono::DateTime;
+use domain::stock::Stock;
+use domain::{Order, OrderCommand, PostedOrder, decide};
+use embedded::sqs::Sqs;
+use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
+use messaging::{
+    CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
+    Outgoing, Producer, ProducerSettings, QueueSettings, Queues, Template, queues,
+};
+use sagas::{SagaSettings, Sagas};
+use testkit::{Database, FaultyGateway};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sagas at work; the test plays notification, and whoever else can write to the queue of answers.
+struct Fixture {
+    _database: Database,
+    store: EventStore,
+    sqs: Sqs,
+    client: aws_sdk_sqs::Client,
+    queues: Queues,
+    stop: CancellationToken,
+    sagas: JoinHandle<()>,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let (database, sqs) = (testkit::database().await, testkit::sqs().await);
+        let client = testkit::sqs_client(&sqs.url());
+        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let stop = CancellationToken::new();
+        let sagas = Sagas {
+            store: store.clone(),
+            stock: SingleWriter::<Stock>::new(store.clone(), 100),
+            payments: std::sync::Arc::new(FaultyGateway::default()),
+            notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
+            answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+            settings: SagaSettings { answer_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
+        };
+        let sagas = tokio::spawn(sagas::run(sagas, stop.clone()));
+        Self { _database: database, store, sqs, client, queues, stop, sagas }
+    }
+
+    /// Takes an order, and the request for its mail from the queue.
+    async fn asked(&self, order_id: &str) -> NotificationRequested {
+        let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
+        let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
+        self.store.execute(order_id, Loaded::default(), &Metadata::default(), create).await.unwrap();
+        let mut request = Vec::new();
+        while request.is_empty() {
+            request = self.take(&self.queues.notifications.url).await;
+        }
+        CloudEvent::parse(request[0].body().unwrap()).unwrap().data
+    }
+
+    async fn take(&self, url: &str) -> Vec<Message> {
+        let receiving =
+            self.client.receive_message().queue_url(url).wait_time_seconds(2).message_attribute_names("All");
+        let taken = receiving.max_number_of_messages(10).send().await.unwrap().messages.unwrap_or_default();
+        for message in &taken {
+            let receipt = message.receipt_handle().unwrap();
+            self.client.delete_message().queue_url(url).receipt_handle(receipt).send().await.unwrap();
+        }
+        taken
+    }
+
+    /// Puts bodies on the queue of answers, each in a group of its own.
+    async fn answer(&self, bodies: Vec<String>) {
+        let outgoing = |body| {
+            let id = Uuid::now_v7().to_string();
+            Outgoing { group_id: id.clone(), dedup_id: id, body, attributes: Vec::new() }
+        };
+        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        let sent = replies.send(bodies.into_iter().map(outgoing).collect()).await;
+        assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    }
+
+    /// Why so many answers are dead letters, once they are, in alphabetical order.
+    async fn refused(&self, count: usize) -> Vec<String> {
+        let mut reasons = Vec::new();
+        while reasons.len() < count {
+            let letters = self.take(&self.queues.replies.dead_letter_url).await;
+            let reason = |it: &Message| it.message_attributes()?["ordo-error"].string_value().map(str::to_owned);
+            reasons.extend(letters.iter().filter_map(reason));
+        }
+        reasons.sort();
+        reasons
+    }
+
+    async fn events(&self, order_id: &str) -> Vec<String> {
+        let events = self.store.read_stream::<Order>(order_id).await.unwrap();
+        events.into_iter().map(|event| event.event_type).collect()
+    }
+
+    async fn eventually_told(&self, order_id: &str) {
+        testkit::eventually(PATIENCE, || async {
+            self.events(order_id).await.contains(&"NotificationSent".to_owned())
+        })
+        .await;
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.sagas.await.unwrap();
+        self.store.close().await;
+        self.sqs.stop().await;
+    }
+}
+
+fn sent(request: &NotificationRequested) -> NotificationSent {
+    NotificationSent {
+        notification_id: request.notification_id,
+        template: request.template,
+        recipient: "customer@example.com".into(),
+        provider_message_id: "m-1".into(),
+    }
+}
+
+fn failed(request: &NotificationRequested, reason: &str) -> NotificationFailed {
+    let NotificationRequested { notification_id, template, .. } = *request;
+    NotificationFailed { notification_id, template, reason: reason.into() }
+}
+
+fn body<T: Contract>(order_id: &str, data: T) -> String {
+    CloudEvent::new(order_id, DateTime::UNIX_EPOCH, data).to_json().unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_no_database_could_take_is_a_dead_letter_and_those_beside_it_are_recorded() {
+    let saga = Fixture::start().await;
+    let (a, b) = (saga.asked("a").await, saga.asked("b").await);
+
+    let no_id = body("\0", sent(&a));
+    let no_text = body("a", failed(&a, "half\0half"));
+    saga.answer(vec![no_id, no_text, body("a", sent(&a)), body("b", sent(&b))]).await;
+
+    saga.eventually_told("a").await;
+    saga.eventually_told("b").await;
+    let expected = [
+        "the attribute `data` must be without the character U+0000",
+        "the attribute `subject` must be a string that is not empty and has no control characters",
+    ];
+    assert_eq!(saga.refused(2).await, expected);
+    assert_eq!(saga.events("a").await.len(), 5);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_about_a_mail_that_the_order_never_asked_for_is_refused() {
+    let saga = Fixture::start().await;
+    let (a, b) = (saga.asked("a").await, saga.asked("b").await);
+
+    let made_up = NotificationSent { notification_id: Uuid::from_u128(7), ..sent(&a) };
+    let of_another_kind = NotificationSent { template: Template::OrderShipped, ..sent(&a) };
+    let forged = [made_up, of_another_kind, sent(&b)];
+    saga.answer(forged.into_iter().map(|answer| body("a", answer)).collect()).await;
+
+    let mut expected = [
+        format!("the order did not ask for a mail order-confirmed {}", Uuid::from_u128(7)),
+        format!("the order did not ask for a mail order-shipped {}", a.notification_id),
+        format!("the order did not ask for a mail order-confirmed {}", b.notification_id),
+    ];
+    expected.sort();
+    assert_eq!(saga.refused(3).await, expected);
+    assert_eq!(saga.events("a").await.len(), 4, "nothing is recorded");
+
+    saga.answer(vec![body("a", sent(&a))]).await;
+    saga.eventually_told("a").await;
+    saga.end().await;
+}
