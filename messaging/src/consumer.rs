@@ -4,11 +4,13 @@
 //!   renewed, so nobody else gets it; a consumer that dies lets go of it within one visibility timeout.
 //! - Messages of one group are handled one after the other, in order; a failed one holds back those behind it.
 //! - Delivery is at least once. Handlers survive being run twice.
+//! - An attempt is one that its handler failed with: what is handed back untried, at shutdown or behind a failed message, is none.
 //! - Whatever SQS does, the consumer stays: it backs off, says so once, and says when it receives again.
 
 mod acknowledge;
 mod backoff;
 mod dead_letter;
+mod failures;
 mod lane;
 mod received;
 mod settings;
@@ -33,6 +35,7 @@ use lane::Lane;
 
 pub use backoff::Backoff;
 pub use dead_letter::ERROR_ATTRIBUTE;
+pub use failures::Failures;
 pub use received::Received;
 pub use settings::ConsumerSettings;
 
@@ -90,8 +93,8 @@ impl Consumer {
     }
 
     /// Consumes until cancelled. Then it receives no more, lets the handlers at work finish within `shutdown_grace`, hands the
-    /// rest back, and returns.
-    pub async fn run<H: Handler>(self, handler: H, cancel: CancellationToken) {
+    /// rest back, and returns. What the handler fails with is counted in `failures`.
+    pub async fn run<H: Handler>(self, handler: H, failures: Failures, cancel: CancellationToken) {
         let (acknowledger, deleting) = Acknowledger::start(self.client.clone(), self.queue.clone());
         let abandon = CancellationToken::new();
         // Should this future be dropped instead of cancelled, the lanes stop as well.
@@ -101,6 +104,7 @@ impl Consumer {
             queue: self.queue,
             settings: self.settings,
             handler,
+            failures,
             acknowledger,
             failing: AtomicBool::new(false),
             cancel,
@@ -136,6 +140,7 @@ struct Work<H> {
     queue: Queue,
     settings: ConsumerSettings,
     handler: H,
+    failures: Failures,
     acknowledger: Acknowledger,
     /// Whether the last receive failed: logged when it changes.
     failing: AtomicBool,
@@ -194,7 +199,7 @@ impl<H: Handler> Work<H> {
     }
 
     async fn receive(&self, most: usize) -> Result<Vec<Received>, SqsError> {
-        let ConsumerSettings { wait_seconds, visibility_timeout, max_attempts, .. } = self.settings;
+        let ConsumerSettings { wait_seconds, visibility_timeout, .. } = self.settings;
         let request = self
             .client
             .receive_message()
@@ -206,7 +211,7 @@ impl<H: Handler> Work<H> {
             .set_message_system_attribute_names(Some(received::SYSTEM_ATTRIBUTES.to_vec()));
         let bound = Duration::from_secs(u64::from(wait_seconds)) + ANSWER_BOUND;
         let answer = answered(bound, request.send()).await?;
-        Ok(answer.messages.unwrap_or_default().into_iter().map(|it| Received::from_sqs(it, max_attempts)).collect())
+        Ok(answer.messages.unwrap_or_default().into_iter().map(Received::from_sqs).collect())
     }
 
     /// The handler's answer; a panic is a failure like any other.

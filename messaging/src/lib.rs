@@ -19,7 +19,7 @@ pub mod producer;
 pub mod queues;
 pub mod settings;
 
-pub use consumer::{Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Received};
+pub use consumer::{Backoff, Consumer, ConsumerSettings, Failures, Handler, HandlerError, Received};
 pub use contract::{
     Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Parcel, Shipment, Template,
 };

@@ -11,6 +11,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
+use crate::consumer::ConsumerSettings;
 use crate::failure::SqsError;
 use crate::settings::{Checks, InvalidSettings};
 
@@ -45,8 +46,8 @@ pub struct QueueSettings {
     pub retention: Duration,
     /// The same for the dead-letter queues.
     pub dead_letter_retention: Duration,
-    /// After so many receives SQS itself moves a message to the dead-letter queue. Consumers do so earlier and say why; this is
-    /// the net for messages that kill their consumer.
+    /// After so many receives, 1 to 1,000, SQS itself moves a message to the dead-letter queue. Consumers do so earlier and say why;
+    /// this is the net for messages that kill their consumer.
     pub max_receive_count: u32,
 }
 
@@ -58,13 +59,18 @@ impl Default for QueueSettings {
             retention: days(4),
             // SQS's maximum: people look at dead letters late, and moving a message does not restart its clock.
             dead_letter_retention: days(14),
-            // Well above what consumers allow, since handing back at shutdown counts as a receive too.
-            max_receive_count: 30,
+            max_receive_count: Self::receives_for(ConsumerSettings::default().max_attempts),
         }
     }
 }
 
 impl QueueSettings {
+    /// The receives to allow where consumers allow so many attempts: well above that, since SQS counts what is handed back untried,
+    /// and a message is handed back each time that one before it in its group fails.
+    pub fn receives_for(max_attempts: u32) -> u32 {
+        max_attempts.saturating_mul(20).clamp(100, 1000)
+    }
+
     /// Names every setting outside SQS's bounds.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
         let mut checks = Checks::default();

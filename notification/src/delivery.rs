@@ -50,7 +50,7 @@ pub(crate) struct Record {
     pub(crate) template: Template,
     /// Where the mail goes; none if it can't go anywhere.
     pub(crate) recipient: Option<String>,
-    /// How often the request has been received.
+    /// Which attempt this is, from 1.
     pub(crate) attempts: u32,
     /// Whether a failure that was recorded is to be forgotten. A mail that was sent never is sent again.
     pub(crate) retry_failed: bool,

@@ -33,7 +33,7 @@ mod worker;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client as SqsClient;
-use messaging::{Consumer, InvalidSettings, JoinedProducer, Producer, Queues};
+use messaging::{Consumer, Failures, InvalidSettings, JoinedProducer, Producer, Queues};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -44,8 +44,8 @@ use worker::Worker;
 pub use ses::NOTIFICATION_ID_HEADER;
 pub use settings::NotificationSettings;
 
-/// How many database connections it uses at once: one for all claims, the others for records.
-pub const CONNECTIONS: usize = 1 + delivery::COMMITS;
+/// How many database connections it uses at once: one for all claims, one for failures, the others for records.
+pub const CONNECTIONS: usize = 2 + delivery::COMMITS;
 
 /// How long the last claims may take to be let go at the end.
 const LAST_CLAIMS: Duration = Duration::from_secs(1);
@@ -74,10 +74,11 @@ pub async fn run(
     let addresses = settings.addresses()?;
     let NotificationDeps { pool, sqs, queues, ses } = deps;
     let consumer = Consumer::new(sqs.clone(), queues.notifications, settings.consumer)?;
+    let failures = Failures::kept_in(pool.clone());
     let (deliveries, letting_go) = Deliveries::start(pool, settings.send_timeout);
     let ses = Ses::new(&ses, settings.send_timeout);
     let answers = JoinedProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
-    consumer.run(Worker::new(deliveries, ses, answers, addresses, &settings), cancel).await;
+    consumer.run(Worker::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
     // So that nobody has to wait for a claim of ours. If an outcome is still being recorded, its claim goes with the process.
     let _ = tokio::time::timeout(LAST_CLAIMS, letting_go).await;
     Ok(())

@@ -105,7 +105,9 @@ pub async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyh
 }
 
 fn wanted(settings: &Settings) -> QueueSettings {
+    let max_attempts = settings.notifications.max_attempts.max(settings.replies.max_attempts);
     QueueSettings {
+        max_receive_count: QueueSettings::receives_for(max_attempts),
         prefix: settings.queue_prefix.clone(),
         visibility_timeout: settings.notifications.visibility_timeout,
         ..QueueSettings::default()

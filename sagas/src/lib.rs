@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use domain::stock::Stock;
 use event_store::{EventStore, SingleWriter};
-use messaging::{Consumer, Producer};
+use messaging::{Consumer, Failures, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
@@ -110,6 +110,6 @@ pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToke
     tokio::join!(
         store.subscribe(runner.clone(), stop.clone()),
         runner.look_again(stop.clone()),
-        answers.run(handler, stop.clone()),
+        answers.run(handler, Failures::kept_in(store.pool().clone()), stop.clone()),
     );
 }

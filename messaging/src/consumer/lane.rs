@@ -1,6 +1,6 @@
 //! Works through the messages of one group that came in one receive, in order.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ impl<H: Handler> Lane<H> {
 
     /// Until all are done, one has to wait, or the consumer stops. The slots are free again afterwards.
     pub(super) async fn work(mut self, _slots: OwnedSemaphorePermit) {
+        self.count_attempts().await;
         while !self.messages.is_empty() {
             if self.work.cancel.is_cancelled() {
                 return self.release(Duration::ZERO).await;
@@ -62,8 +63,23 @@ impl<H: Handler> Lane<H> {
                 return self.release(wait).await;
             }
             if let Some(done) = self.messages.pop_front() {
+                if done.attempt > 1 {
+                    self.work.failures.forget(&self.work.queue.name, &done.message_id).await;
+                }
                 self.work.acknowledger.done(done.receipt_handle).await;
             }
+        }
+    }
+
+    /// Says of each message which attempt this is. What SQS hands out for the first time nobody can have failed with.
+    async fn count_attempts(&mut self) {
+        let Work { failures, queue, settings, .. } = &*self.work;
+        let again = self.messages.iter().filter(|message| message.receive_count > 1);
+        let again: Vec<&str> = again.map(|message| message.message_id.as_str()).collect();
+        let known = if again.is_empty() { HashMap::new() } else { failures.of(&queue.name, &again).await };
+        for message in &mut self.messages {
+            let failures = known.get(&message.message_id).copied().unwrap_or(0);
+            message.counted(failures, settings.max_attempts);
         }
     }
 
@@ -75,7 +91,7 @@ impl<H: Handler> Lane<H> {
             queue = self.work.queue.name,
             message_id = message.message_id,
             group_id = message.group_id,
-            receive_count = message.receive_count,
+            attempt = message.attempt,
         );
         let renewal = renew(&self.work.client, &self.work.queue, &self.messages, &mut self.heartbeat);
         tokio::select! {
@@ -88,17 +104,18 @@ impl<H: Handler> Lane<H> {
     /// Decides what becomes of a failed message: `Ok` if it is in the dead-letter queue now, else how long it waits.
     async fn settle(&self, error: HandlerError) -> Result<(), Duration> {
         let Some(message) = self.messages.front() else { return Ok(()) };
-        let Work { client, queue, settings, .. } = &*self.work;
-        let backoff = settings.retry_backoff.delay(message.receive_count);
+        let Work { client, queue, settings, failures, .. } = &*self.work;
+        let backoff = settings.retry_backoff.delay(message.attempt);
         let log = Failure { queue, message };
         let (reason, wait) = match error {
             HandlerError::Retry { reason, after } if !message.is_last_attempt => {
                 let wait = after.unwrap_or(backoff);
                 log.retried(&reason, wait);
+                failures.note(&queue.name, &message.message_id).await;
                 return Err(wait);
             }
             HandlerError::Retry { reason, .. } => {
-                (format!("given up after {} attempts: {reason}", message.receive_count), backoff)
+                (format!("given up after {} attempts: {reason}", message.attempt), backoff)
             }
             HandlerError::Dead { reason } => (reason, backoff),
         };
@@ -178,7 +195,7 @@ impl Failure<'_> {
             queue = queue.name,
             message_id = message.message_id,
             group_id = message.group_id,
-            receive_count = message.receive_count,
+            attempt = message.attempt,
             wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             reason,
             "message failed, will be tried again"
@@ -191,7 +208,7 @@ impl Failure<'_> {
             queue = queue.name,
             message_id = message.message_id,
             group_id = message.group_id,
-            receive_count = message.receive_count,
+            attempt = message.attempt,
             reason,
             "message moved to the dead-letter queue"
         );

@@ -19,8 +19,10 @@ pub struct Received {
     pub body: String,
     /// The string attributes beside the body.
     pub attributes: BTreeMap<String, String>,
-    /// How often it has been received, this time included. Being handed back behind a failed message of its group counts too.
+    /// How often SQS has handed it out, this time included. Being handed back untried counts too.
     pub receive_count: u32,
+    /// Which attempt this is, from 1: with all before it, its handler failed.
+    pub attempt: u32,
     /// Whether a failure now is the last: a retry would end in the dead-letter queue.
     pub is_last_attempt: bool,
     pub(super) receipt_handle: String,
@@ -29,7 +31,7 @@ pub struct Received {
 }
 
 impl Received {
-    pub(super) fn from_sqs(message: Message, max_attempts: u32) -> Self {
+    pub(super) fn from_sqs(message: Message) -> Self {
         let system = message.attributes.unwrap_or_default();
         let receive_count = system.get(&SystemAttribute::ApproximateReceiveCount);
         let receive_count = receive_count.and_then(|count| count.parse().ok()).unwrap_or(1);
@@ -42,9 +44,16 @@ impl Received {
             body: message.body.unwrap_or_default(),
             attributes: raw_attributes.iter().filter_map(text).collect(),
             receive_count,
-            is_last_attempt: receive_count >= max_attempts,
+            attempt: 1,
+            is_last_attempt: false,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             raw_attributes,
         }
+    }
+
+    /// It has failed so often before.
+    pub(super) fn counted(&mut self, failures: u32, max_attempts: u32) {
+        self.attempt = failures.saturating_add(1);
+        self.is_last_attempt = self.attempt >= max_attempts;
     }
 }

@@ -18,7 +18,7 @@ pub struct ConsumerSettings {
     pub concurrency: usize,
     /// How many receives wait at once, 1 to 32: more where the way to SQS is long.
     pub pollers: usize,
-    /// After so many receives a message that still fails goes to the dead-letter queue, 1 to 1,000.
+    /// A message with which its handler has failed so often goes to the dead-letter queue, 1 to 1,000.
     pub max_attempts: u32,
     /// How long a failed message waits for its next attempt, up to 12 h.
     pub retry_backoff: Backoff,

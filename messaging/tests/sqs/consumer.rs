@@ -150,6 +150,31 @@ async fn at_shutdown_what_takes_too_long_is_handed_back_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_handed_back_at_shutdown_was_no_attempt() {
+    let stage = Stage::new().await;
+    stage.send(&[("o-1", "hello")]).await;
+    let settings = ConsumerSettings { shutdown_grace: Duration::ZERO, max_attempts: 2, ..quick() };
+    for _ in 0..3 {
+        let interrupted = Script::new(|_| Act::DoneAfter(Duration::from_secs(600)));
+        let consumer = stage.consume(settings, &interrupted);
+        interrupted.saw(1).await;
+        consumer.stop().await;
+    }
+
+    let script = Script::new(|message| if message.attempt == 1 { Act::Fail("once") } else { Act::Done });
+    let consumer = stage.consume(settings, &script);
+    testkit::eventually(PATIENCE, || stage.is_empty()).await;
+    consumer.stop().await;
+
+    let attempts: Vec<_> = script.seen().iter().map(|it| (it.attempt, it.is_last_attempt)).collect();
+    assert_eq!(attempts, [(1, false), (2, true)]);
+    assert!(stage.dead_letters().await.is_empty());
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from message_failures").fetch_one(&stage.database).await.unwrap();
+    assert_eq!(left, 0, "what is done is forgotten");
+}
+
+#[tokio::test]
 async fn no_more_messages_are_in_work_than_allowed() {
     let stage = Stage::new().await;
     let script = Script::new(|_| Act::DoneAfter(Duration::from_secs(600)));
@@ -174,7 +199,7 @@ async fn a_consumer_outlives_a_queue_that_is_not_there() {
     queue.url = stage.queue.url.replace(&stage.queue.name, &queue.name);
     let script = Script::new(|_| Act::Done);
 
-    let consumer = crate::stage::run(stage.client.clone(), queue.clone(), quick(), &script);
+    let consumer = crate::stage::run(stage.client.clone(), queue.clone(), quick(), &script, &stage.database);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(queues::ensure(&stage.client, &settings).await.unwrap().notifications.url, queue.url);
     stage.queue = queue;

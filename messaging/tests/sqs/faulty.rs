@@ -30,7 +30,7 @@ async fn a_deletion_that_failed_in_part_is_tried_again_for_that_part() {
         calls.flat_map(entries).map(|entry| entry["ReceiptHandle"].clone()).collect()
     };
 
-    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script, testkit::database().await.pool());
     testkit::eventually(PATIENCE, || std::future::ready(deleted().len() == 3)).await;
     consumer.stop().await;
 
@@ -71,7 +71,7 @@ async fn when_receiving_fails_the_consumer_backs_off_and_stays() {
     let script = Script::new(|_: &Received| Act::Done);
     let settings = ConsumerSettings { pollers: 1, ..quick() };
 
-    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script);
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script, testkit::database().await.pool());
     script.saw(1).await;
     consumer.stop().await;
 
@@ -87,7 +87,7 @@ async fn messages_of_one_group_in_one_receive_go_in_order_and_come_back_together
     .await;
     let script = Script::new(|message| if message.body == "1" { Act::Fail("later") } else { Act::Done });
 
-    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script, testkit::database().await.pool());
     let changes = || sqs.calls("ChangeMessageVisibilityBatch");
     testkit::eventually(PATIENCE, || std::future::ready(changes().len() == 1)).await;
     consumer.stop().await;
@@ -100,6 +100,31 @@ async fn messages_of_one_group_in_one_receive_go_in_order_and_come_back_together
 }
 
 #[tokio::test]
+async fn a_message_that_was_handed_out_often_and_failed_once_is_tried_again() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => {
+            let mut handed_out = messages(&["a"]);
+            handed_out["Messages"][0]["Attributes"]["ApproximateReceiveCount"] = json!("9");
+            Answer::Json(handed_out)
+        }
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|_| Act::Fail("the first time"));
+    let database = testkit::database().await;
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script, database.pool());
+    testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("ChangeMessageVisibilityBatch").len() == 1)).await;
+    consumer.stop().await;
+
+    let seen = script.seen().remove(0);
+    assert_eq!((seen.receive_count, seen.attempt, seen.is_last_attempt), (9, 1, false));
+    assert!(sqs.calls("SendMessage").is_empty(), "it is no dead letter");
+    let noted = sqlx::query_as::<_, (String, i32)>("select message_id, failures from message_failures");
+    assert_eq!(noted.fetch_all(database.pool()).await.unwrap(), [("message-0".to_owned(), 1)]);
+}
+
+#[tokio::test]
 async fn a_message_stays_when_the_dead_letter_queue_does_not_take_it() {
     let sqs = FaultySqs::start(|call, nth| match (call, nth) {
         ("ReceiveMessage", 1) => Answer::Json(messages(&["a"])),
@@ -109,7 +134,7 @@ async fn a_message_stays_when_the_dead_letter_queue_does_not_take_it() {
     .await;
     let script = Script::new(|_| Act::Die("hopeless"));
 
-    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script, testkit::database().await.pool());
     testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("ChangeMessageVisibilityBatch").len() == 1)).await;
     consumer.stop().await;
 
@@ -143,7 +168,7 @@ async fn a_deletion_that_is_never_answered_is_tried_again() {
     .await;
     let script = Script::new(|_| Act::Done);
 
-    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script);
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), quick(), &script, testkit::database().await.pool());
     testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("DeleteMessageBatch").len() == 2)).await;
     consumer.stop().await;
 }
@@ -158,7 +183,7 @@ async fn a_stop_is_not_held_up_by_an_sqs_that_answers_nothing() {
     let script = Script::new(|it| if it.body == "0" { Act::Done } else { Act::DoneAfter(Duration::from_secs(600)) });
     let settings = ConsumerSettings { shutdown_grace: Duration::ZERO, ..quick() };
 
-    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script);
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script, testkit::database().await.pool());
     testkit::eventually(PATIENCE, || std::future::ready(sqs.calls("DeleteMessageBatch").len() == 1)).await;
     let began = Instant::now();
     consumer.stop().await;

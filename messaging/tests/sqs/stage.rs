@@ -6,9 +6,10 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::Message;
 use messaging::{
-    Backoff, Consumer, ConsumerSettings, Handler, HandlerError, Outgoing, Producer, ProducerSettings, Queue,
+    Backoff, Consumer, ConsumerSettings, Failures, Handler, HandlerError, Outgoing, Producer, ProducerSettings, Queue,
     QueueSettings, Received, queues,
 };
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -18,6 +19,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) queue: Queue,
+    /// Where failures are counted.
+    pub(crate) database: PgPool,
     /// Keeps the endpoint alive.
     _endpoint: Option<embedded::sqs::Sqs>,
 }
@@ -27,7 +30,7 @@ impl Stage {
         let (client, endpoint) = client().await;
         let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
         let queue = queues::ensure(&client, &settings).await.unwrap().notifications;
-        Self { client, queue, _endpoint: endpoint }
+        Self { client, queue, database: testkit::database().await.pool().clone(), _endpoint: endpoint }
     }
 
     pub(crate) async fn send(&self, messages: &[(&str, &str)]) {
@@ -37,7 +40,7 @@ impl Stage {
     }
 
     pub(crate) fn consume(&self, settings: ConsumerSettings, script: &Arc<Script>) -> Running {
-        run(self.client.clone(), self.queue.clone(), settings, script)
+        run(self.client.clone(), self.queue.clone(), settings, script, &self.database)
     }
 
     /// Nothing is there, hidden or not.
@@ -114,10 +117,17 @@ impl Running {
     }
 }
 
-pub(crate) fn run(client: Client, queue: Queue, settings: ConsumerSettings, script: &Arc<Script>) -> Running {
+pub(crate) fn run(
+    client: Client,
+    queue: Queue,
+    settings: ConsumerSettings,
+    script: &Arc<Script>,
+    database: &PgPool,
+) -> Running {
     let cancel = CancellationToken::new();
     let consumer = Consumer::new(client, queue, settings).unwrap();
-    let task = tokio::spawn(consumer.run(Actor(Arc::clone(script)), cancel.clone()));
+    let task =
+        tokio::spawn(consumer.run(Actor(Arc::clone(script)), Failures::kept_in(database.clone()), cancel.clone()));
     Running { cancel: cancel.drop_guard(), task }
 }
 
