@@ -17,7 +17,7 @@ use sagas::operate::{InterventionError, intervene};
 use crate::settings::Settings;
 use crate::{connections, migrate};
 
-pub use args::{About, Input, List, Retry, Saga, Why};
+pub use args::{About, Ending, Input, List, Retry, Saga, Why};
 
 /// How many SKUs are remembered folded: a decision touches those of an order.
 const SKUS_REMEMBERED: usize = 1_000;
@@ -39,13 +39,19 @@ async fn answer(desk: &Desk, args: Saga) -> anyhow::Result<()> {
         Saga::Show { order, json } => show::run(&desk.store, &order, json).await,
         Saga::Retry(Retry { order: Some(order), input, step, why, .. }) => {
             let verb = Verb::Retry { payment_token: input.map(|input| input.payment_token) };
-            decide::run(desk, verb, About { order, step, why }).await
+            decide::run(desk, verb, About { order, step, why }, None).await
         }
         Saga::Retry(args) => retry_stuck::run(desk, &args).await,
-        Saga::Skip(about) => decide::run(desk, Verb::Skip, about).await,
-        Saga::Compensate(about) => decide::run(desk, Verb::Compensate, about).await,
-        Saga::MarkSucceeded { reference, about } => decide::run(desk, Verb::MarkSucceeded { reference }, about).await,
-        Saga::MarkFailed(about) => decide::run(desk, Verb::MarkFailed, about).await,
+        Saga::Skip(about) => decide::run(desk, Verb::Skip, about, None).await,
+        Saga::Compensate(Ending { about, customer_message }) => {
+            decide::run(desk, Verb::Compensate, about, customer_message).await
+        }
+        Saga::MarkSucceeded { reference, about } => {
+            decide::run(desk, Verb::MarkSucceeded { reference }, about, None).await
+        }
+        Saga::MarkFailed(Ending { about, customer_message }) => {
+            decide::run(desk, Verb::MarkFailed, about, customer_message).await
+        }
     }
 }
 
@@ -63,8 +69,10 @@ impl Desk {
         step: SagaStep,
         verb: Verb,
         why: &Why,
+        customer_message: Option<String>,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = (why.actor(), why.reason.clone());
-        intervene(&self.store, &self.stock, order, OperatorIntervened { verb, step, actor, reason }).await
+        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message };
+        intervene(&self.store, &self.stock, order, intervention).await
     }
 }

@@ -139,7 +139,13 @@ fn refund_requested(id: &str, amount_minor: i64) -> OrderEvent {
 }
 
 fn intervened(step: SagaStep, verb: Verb) -> OrderEvent {
-    OrderEvent::OperatorIntervened(OperatorIntervened { verb, step, actor: "ann".into(), reason: "asked to".into() })
+    OrderEvent::OperatorIntervened(OperatorIntervened {
+        verb,
+        step,
+        actor: "ann".into(),
+        reason: "asked to".into(),
+        customer_message: None,
+    })
 }
 
 fn usd(amount: &str) -> Value {

@@ -78,6 +78,7 @@ fn story() -> Vec<OrderEvent> {
             step: SagaStep::AuthorizePayment,
             actor: "ann".into(),
             reason: "asked to".into(),
+            customer_message: None,
         }),
         OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 }),
         OrderEvent::OrderConfirmed(OrderConfirmed {}),

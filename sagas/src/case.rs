@@ -21,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) happened: Vec<Happened>,
     /// The means of payment that operators have replaced by others, in order, by what is stored.
     pub(crate) replaced: Vec<Option<PaymentToken>>,
+    /// What somebody wrote for the customer about why it is undone, by what is stored.
+    pub(crate) customer_message: Option<String>,
     /// How often this step's request has gone out already.
     pub(crate) sent: u32,
     /// The step that decided first of what is not stored.
@@ -53,6 +55,7 @@ impl Case {
     /// The order of a stream, from all its events; `None`: there is none.
     pub(crate) fn open<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Option<Self>, DecodeError> {
         let (mut order, mut happened, mut replaced, mut last) = (Order::Absent, Vec::new(), Vec::new(), None);
+        let mut customer_message = None;
         for stored in events {
             last = Some(stored);
             let event = stored.decode::<Order>()?;
@@ -61,6 +64,11 @@ impl Case {
                 && let Verb::Retry { payment_token: Some(_) } = it.verb
             {
                 replaced.push(order.payment.token.clone());
+            }
+            if let Order::Placed(order) = &order
+                && order.undoing.is_none()
+            {
+                customer_message = message_for_customer(&event).cloned().or(customer_message);
             }
             domain::evolve(&mut order, event);
         }
@@ -71,6 +79,7 @@ impl Case {
             version: last.version,
             happened,
             replaced,
+            customer_message,
             sent: 0,
             unsaved_since: None,
             metadata: Metadata::caused_by(last, crate::SAGAS[0].name),
@@ -149,6 +158,20 @@ impl Case {
         *self = case;
         Ok(())
     }
+}
+
+/// What the shop that calls an order off, or an operator who has it undone, wants the customer to read about that.
+fn message_for_customer(event: &OrderEvent) -> Option<&String> {
+    if let OrderEvent::CancellationRequested(requested) = event {
+        return requested.reason.as_ref();
+    }
+    if let OrderEvent::OperatorIntervened(intervened) = event {
+        return match intervened.verb {
+            Verb::Compensate | Verb::MarkFailed => intervened.customer_message.as_ref(),
+            Verb::Retry { .. } | Verb::Skip | Verb::MarkSucceeded { .. } => None,
+        };
+    }
+    None
 }
 
 /// Whether it says what became of an authorization.

@@ -108,7 +108,7 @@ impl Mail {
     /// The message that asks for it: the same to the letter each time, but for the attempt.
     fn request(&self, case: &Case) -> Result<Outgoing, StepError> {
         let attempt = case.sent + 1;
-        let data = self.data(&case.order_id, &case.order, attempt);
+        let data = self.data(case, attempt);
         let event = CloudEvent::new(&case.order_id, when(self.cause), data).traced(case.metadata.traceparent.clone());
         Outgoing::event(&event, attempt).map_err(|error| StepError::new(&error))
     }
@@ -122,7 +122,8 @@ impl Mail {
         })
     }
 
-    fn data(&self, order_id: &str, order: &PlacedOrder, attempt: u32) -> NotificationRequested {
+    fn data(&self, case: &Case, attempt: u32) -> NotificationRequested {
+        let (order_id, order) = (&case.order_id, &case.order);
         let content = &order.content;
         let currency = content.currency;
         let shipment = match self.template {
@@ -140,18 +141,13 @@ impl Mail {
             | MailTemplate::OrderCancelled
             | MailTemplate::OrderShipped => None,
         };
-        let reason = match (&order.undoing, refund) {
-            (_, Some(refund)) => refund.reason.clone(),
-            (Some(UndoReason::Rejected(reason)), None) => Some(reason.in_words()),
-            (Some(UndoReason::Cancelled(reason)), None) => reason.clone(),
-            (None, None) => None,
-        };
+        let reason = refund.map_or_else(|| why_undone(case), |refund| refund.reason.clone());
         NotificationRequested {
             notification_id: self.notification_id,
             attempt,
             template: on_the_wire(self.template),
             recipient: content.customer_email.as_ref().map(ToString::to_string),
-            order_id: order_id.to_owned(),
+            order_id: order_id.clone(),
             customer_id: content.customer_id.to_string(),
             currency: currency.code().to_owned(),
             total_amount: content.total().to_string(),
@@ -163,6 +159,14 @@ impl Mail {
             refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
         }
     }
+}
+
+/// Why the order is undone, as the customer reads it: what somebody wrote for them, or else no more than the kind of reason.
+fn why_undone(case: &Case) -> Option<String> {
+    case.customer_message.clone().or_else(|| match &case.order.undoing {
+        Some(UndoReason::Rejected(reason)) => reason.for_customer(),
+        Some(UndoReason::Cancelled(_)) | None => None,
+    })
 }
 
 /// The id of the mail about what happened.
@@ -247,3 +251,6 @@ fn json_bytes(character: char) -> usize {
         other => other.len_utf8(),
     }
 }
+
+#[cfg(test)]
+mod tests;

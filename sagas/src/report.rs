@@ -7,7 +7,7 @@ mod history;
 mod rows;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
 use domain::{OperatorIntervened, Order, OrderCommand, PlacedOrder, SagaStep, Stage, Verb};
@@ -275,8 +275,9 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
     steps.dedup();
     let remedies = steps.into_iter().map(|step| {
         let allowed = |verb: Verb| {
-            let (actor, reason) = (String::new(), String::new());
-            let decided = order.decide(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason }));
+            let (actor, reason, customer_message) = (String::new(), String::new(), None);
+            let intervention = OperatorIntervened { verb, step, actor, reason, customer_message };
+            let decided = order.decide(OrderCommand::Intervene(intervention));
             decided.is_ok_and(|events| !events.is_empty())
         };
         let retry = |payment_token| Verb::Retry { payment_token };

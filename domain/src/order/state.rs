@@ -84,7 +84,7 @@ pub enum OrderStatus {
 pub enum UndoReason {
     /// It can't be promised.
     Rejected(RejectionReason),
-    /// Somebody called it off; why, as the customer is told.
+    /// Somebody called it off; why, in their words.
     Cancelled(Option<String>),
 }
 

@@ -114,6 +114,7 @@ fn every_event() -> Vec<OrderEvent> {
             step: SagaStep::AuthorizePayment,
             actor: "ann".into(),
             reason: "seen in the provider's dashboard".into(),
+            customer_message: None,
         }),
     ]
 }

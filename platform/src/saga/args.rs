@@ -26,7 +26,7 @@ pub enum Saga {
     /// Go on without the step
     Skip(About),
     /// Undo what was done for the order, and end it
-    Compensate(About),
+    Compensate(Ending),
     /// The step was done: the provider says so
     MarkSucceeded {
         /// What the provider knows it by
@@ -37,7 +37,7 @@ pub enum Saga {
         about: About,
     },
     /// The step was not done, and will not be: the provider says so
-    MarkFailed(About),
+    MarkFailed(Ending),
 }
 
 /// See `ordo saga list --help`.
@@ -73,10 +73,30 @@ pub struct About {
     pub why: Why,
 }
 
+/// A decision that ends an order, of which its customer hears.
+#[derive(Debug, Clone, Args)]
+pub struct Ending {
+    /// Of what.
+    #[command(flatten)]
+    pub about: About,
+    /// What the customer's mail gives as the reason [default: that the payment was declined, where it was; otherwise none]
+    #[arg(long, value_name = "TEXT", value_parser = customer_message)]
+    pub customer_message: Option<String>,
+}
+
+/// The most characters that a mail shows of a reason.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+fn customer_message(text: &str) -> Result<String, String> {
+    let holds = !text.trim().is_empty() && text.chars().count() <= MAX_MESSAGE_CHARS;
+    let holds = holds && !text.chars().any(char::is_control);
+    holds.then(|| text.to_owned()).ok_or_else(|| format!("must be one line of 1 to {MAX_MESSAGE_CHARS} characters"))
+}
+
 /// Who decides, and why: both stay on the order.
 #[derive(Debug, Clone, Args)]
 pub struct Why {
-    /// Why
+    /// Why, for those who look after orders: the customer does not read it
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub reason: String,
     /// Who decides [default: who runs this, or else operator]
@@ -191,6 +211,8 @@ mod tests {
             ("saga compensate o-1 --actor ada", ErrorKind::MissingRequiredArgument),
             ("saga mark-succeeded o-1 --reason x", ErrorKind::MissingRequiredArgument),
             ("saga mark-failed o-1 --step pay --reason x", ErrorKind::InvalidValue),
+            ("saga compensate o-1 --reason x --customer-message=", ErrorKind::ValueValidation),
+            ("saga skip o-1 --reason x --customer-message sorry", ErrorKind::UnknownArgument),
             ("saga list --state lost", ErrorKind::InvalidValue),
         ] {
             assert_eq!(parse(line).map(drop).unwrap_err().kind(), kind, "{line}");

@@ -16,12 +16,12 @@ use crate::output;
 /// How long the sagas are waited for. They do it at once, but a payment provider may take its time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(desk: &Desk, verb: Verb, about: About) -> anyhow::Result<()> {
+pub(super) async fn run(desk: &Desk, verb: Verb, about: About, customer_message: Option<String>) -> anyhow::Result<()> {
     let About { order, step, why } = about;
     let before = find(desk, &order).await?;
     let step = step.or_else(|| step_of(&before, &verb));
     let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };
-    match desk.decide(&order, step, verb, &why).await {
+    match desk.decide(&order, step, verb, &why, customer_message).await {
         Ok(events) if events.is_empty() => Ok(output::line(&format!("{order} is being undone already"))?),
         Ok(_) => follow(desk, &before).await,
         Err(refused @ (InterventionError::Refused(_) | InterventionError::Overtaken(_))) => {

@@ -70,7 +70,7 @@ async fn retry(desk: &Desk, args: &Retry, row: &WorkRow) -> anyhow::Result<bool>
         return Ok(true);
     }
     let step = SagaStep::parse(&row.step).ok_or_else(|| anyhow!("this build knows no step {}", row.step))?;
-    match desk.decide(&row.order_id, step, Verb::Retry { payment_token: None }, &args.why).await {
+    match desk.decide(&row.order_id, step, Verb::Retry { payment_token: None }, &args.why, None).await {
         Ok(_) => Ok(true),
         Err(InterventionError::Refused(_) | InterventionError::Overtaken(_)) => Ok(false),
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),

@@ -14,7 +14,7 @@ fn now() -> DateTime<Utc> {
 }
 
 /// The stored events of the demo order after some commands.
-fn after(commands: impl IntoIterator<Item = OrderCommand>) -> Vec<StoredEvent> {
+pub(crate) fn after(commands: impl IntoIterator<Item = OrderCommand>) -> Vec<StoredEvent> {
     let posted = PostedOrder::parse(include_bytes!("../../../domain/golden/posted/demo-order.json")).unwrap();
     let (mut order, mut events) = (Order::Absent, Vec::new());
     for command in [OrderCommand::CreateOrder(posted.content)].into_iter().chain(commands) {
@@ -59,18 +59,18 @@ fn stuck(step: &str) -> WorkRow {
     WorkRow { failures: 3, next_try_at: None, stuck: true, last_error: Some("no such card".into()), ..row(step) }
 }
 
-fn reserved() -> OrderCommand {
+pub(crate) fn reserved() -> OrderCommand {
     let expires_at = now() + TimeDelta::minutes(30);
     OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })
 }
 
-fn authorized() -> OrderCommand {
+pub(crate) fn authorized() -> OrderCommand {
     OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 })
 }
 
 fn decided(verb: Verb, step: SagaStep) -> OrderCommand {
     let (actor, reason) = ("ada".to_owned(), "she said so".to_owned());
-    OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason })
+    OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason, customer_message: None })
 }
 
 fn of(commands: impl IntoIterator<Item = OrderCommand>, rows: &[WorkRow]) -> OrderReport {

@@ -8,7 +8,7 @@ use sagas::{Kind, SAGAS, SagaSettings, Undo};
 use testkit::{PaymentCall, PaymentFault};
 
 use crate::life::{money, refund, ship};
-use crate::world::{NEVER, PRICE, World};
+use crate::world::{NEVER, PRICE, SORRY, World};
 
 /// Patient with answers, and with nothing else: what fails twice is stuck.
 fn impatient() -> SagaSettings {
@@ -56,7 +56,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
 async fn a_shortage(world: &World) {
     world.receive("plenty", 5).await;
     world.post("short", &[("plenty", 1), ("s", 11)]).await;
-    world.is_undone("short", Template::OrderRejected, "s (11 ordered, 10 left)").await;
+    world.is_undone("short", Template::OrderRejected, "not enough in stock: s").await;
     assert_eq!(world.stock("plenty").await.available(), 5, "all lines or none");
     assert_eq!(world.gateway.calls(PaymentCall::Authorize), 0);
 }
@@ -64,7 +64,7 @@ async fn a_shortage(world: &World) {
 async fn a_refusal_to_pay(world: &World) {
     world.gateway.next(PaymentCall::Authorize, PaymentFault::Declined);
     world.post("poor", &[("s", 2)]).await;
-    world.is_undone("poor", Template::OrderRejected, "no funds").await;
+    world.is_undone("poor", Template::OrderRejected, "the payment was declined").await;
     assert_eq!(world.stock("s").await.available(), 10);
 }
 
@@ -75,7 +75,7 @@ async fn a_promise_that_is_not_stored(world: &World) {
     assert!(!world.eventually_stuck_anywhere("unpromised").await.is_empty());
     world.clear_the_way().await;
     world.intervene("unpromised", SagaStep::ConfirmOrder, Verb::Compensate).await;
-    world.is_undone("unpromised", Template::OrderRejected, "because").await;
+    world.is_undone("unpromised", Template::OrderRejected, SORRY).await;
 }
 
 /// After the pivot nothing is undone: the shipment waits for its money, and everybody can see that.

@@ -6,7 +6,7 @@ use payments::{Authorization, PaymentGateway};
 use testkit::{PaymentCall, PaymentFault};
 
 use crate::life::{money, receive_return, refund, request_return, ship, units};
-use crate::world::{PRICE, World};
+use crate::world::{PRICE, SORRY, World};
 
 fn retry() -> Verb {
     Verb::Retry { payment_token: None }
@@ -36,8 +36,8 @@ async fn an_authorization_that_the_provider_does_not_understand() {
         ("other-means", other_means(), None),
         ("skip", Verb::Skip, None),
         ("it-was-done", it_was_done(&request.key), None),
-        ("failed", Verb::MarkFailed, Some("because")),
-        ("given-up", Verb::Compensate, Some("because")),
+        ("failed", Verb::MarkFailed, Some(SORRY)),
+        ("given-up", Verb::Compensate, Some(SORRY)),
     ];
     for (order_id, verb, undone) in verbs {
         world.gateway.next(PaymentCall::Authorize, PaymentFault::Refused);

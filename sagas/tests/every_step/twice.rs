@@ -58,10 +58,10 @@ async fn lives_that_end_undone() {
     let mut world = World::start().await;
     world.receive("s", 10).await;
     world.post("short", &[("s", 11)]).await;
-    world.is_undone("short", Template::OrderRejected, "11 ordered").await;
+    world.is_undone("short", Template::OrderRejected, "not enough in stock: s").await;
     world.gateway.next(PaymentCall::Authorize, PaymentFault::Declined);
     world.post("poor", &[("s", 1)]).await;
-    world.is_undone("poor", Template::OrderRejected, "no funds").await;
+    world.is_undone("poor", Template::OrderRejected, "the payment was declined").await;
     world.post("cancelled", &[("s", 1)]).await;
     world.mail().await;
     world.cancel("cancelled").await.unwrap();

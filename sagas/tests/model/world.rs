@@ -270,7 +270,7 @@ impl World {
 
     fn intervenes(&mut self, step: SagaStep, verb: Verb) -> Option<()> {
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
-        self.asks(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason }))
+        self.asks(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason, customer_message: None }))
     }
 
     /// What the order should have set aside by what is recorded of it.

@@ -41,7 +41,7 @@ pub enum RejectionReason {
 }
 
 impl RejectionReason {
-    /// As the customer is told.
+    /// As the shop and its operators are told: with all that is known.
     pub fn in_words(&self) -> String {
         match self {
             Self::OutOfStock { shortages } => {
@@ -53,6 +53,19 @@ impl RejectionReason {
             Self::PaymentDeclined { message } => format!("the payment was declined: {message}"),
             Self::NotPaidInTime => "the payment could not be completed in time".to_owned(),
             Self::GivenUp { reason } => reason.clone(),
+        }
+    }
+
+    /// As the customer is told: nothing of how many there are, of what the provider said, or of what operators wrote for each other.
+    pub fn for_customer(&self) -> Option<String> {
+        match self {
+            Self::OutOfStock { shortages } => {
+                let short: Vec<&str> = shortages.iter().map(|it| it.sku.as_str()).collect();
+                Some(format!("not enough in stock: {}", short.join(", ")))
+            }
+            Self::PaymentDeclined { message: _ } => Some("the payment was declined".to_owned()),
+            Self::NotPaidInTime => Some("the payment could not be completed in time".to_owned()),
+            Self::GivenUp { reason: _ } => None,
         }
     }
 }
@@ -68,7 +81,7 @@ pub struct CancellationRequested {
 /// The order was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
-    /// Why, as the customer is told.
+    /// Why, in the words of whoever called it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -151,8 +164,11 @@ pub struct OperatorIntervened {
     pub step: SagaStep,
     /// Who decided.
     pub actor: String,
-    /// Why.
+    /// Why, for those who look after orders: the customer does not read it.
     pub reason: String,
+    /// What the customer is told of why the order is undone, if it is because of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_message: Option<String>,
 }
 
 /// What an operator can have done about a step.

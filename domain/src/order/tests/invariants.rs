@@ -81,7 +81,13 @@ fn operators() -> impl Strategy<Value = OrderCommand> {
         Verb::MarkFailed,
     ]);
     (verbs, prop::sample::select(SagaStep::ALL.to_vec())).prop_map(|(verb, step)| {
-        OrderCommand::Intervene(OperatorIntervened { verb, step, actor: "ann".into(), reason: "because".into() })
+        OrderCommand::Intervene(OperatorIntervened {
+            verb,
+            step,
+            actor: "ann".into(),
+            reason: "because".into(),
+            customer_message: None,
+        })
     })
 }
 

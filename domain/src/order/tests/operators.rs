@@ -3,7 +3,7 @@
 use super::*;
 
 fn intervene(verb: Verb, step: SagaStep) -> OperatorIntervened {
-    OperatorIntervened { verb, step, actor: "ann".into(), reason: "asked the provider".into() }
+    OperatorIntervened { verb, step, actor: "ann".into(), reason: "asked the provider".into(), customer_message: None }
 }
 
 fn decided(events: &[OrderEvent], verb: Verb, step: SagaStep) -> Result<Vec<&'static str>, Refusal> {
@@ -27,6 +27,17 @@ fn an_operator_who_knows_the_outcome_says_so() {
     assert_eq!(succeeded, Ok(vec!["OperatorIntervened", "PaymentAuthorized"]));
     let failed = decided(&waiting, Verb::MarkFailed, SagaStep::AuthorizePayment);
     assert_eq!(failed, Ok(vec!["OperatorIntervened", "PaymentDeclined"]));
+}
+
+#[test]
+fn what_an_operator_writes_for_the_customer_is_stored_beside_the_reason() {
+    let written = r#"{"OperatorIntervened":{"verb":"compensate","step":"authorize_payment","actor":"ann","reason":"fraud","customerMessage":"we are sorry"}}"#;
+
+    let event: OrderEvent = serde_json::from_str(written).unwrap();
+
+    assert_eq!(serde_json::to_string(&event).unwrap(), written);
+    let OrderEvent::OperatorIntervened(it) = event else { panic!("not an intervention") };
+    assert_eq!((it.reason.as_str(), it.customer_message.as_deref()), ("fraud", Some("we are sorry")));
 }
 
 #[test]

@@ -1,0 +1,76 @@
+use domain::{
+    CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, Shortage, Sku, StockReleased,
+    StockReservationFailed, Verb,
+};
+
+use super::*;
+use crate::report::tests::{after, authorized, reserved};
+
+/// The reason that the mail gives which is owed after these.
+fn told<const N: usize>(commands: [OrderCommand; N]) -> Option<String> {
+    let case = Case::open(&after(commands)).unwrap().unwrap();
+    Mail::owed(&case).unwrap().data(&case, 1).reason
+}
+
+fn released(expired: bool) -> OrderCommand {
+    OrderCommand::RecordStockReleased(StockReleased { expired })
+}
+
+fn decided(verb: Verb, step: SagaStep, customer_message: Option<&str>) -> OrderCommand {
+    OrderCommand::Intervene(OperatorIntervened {
+        verb,
+        step,
+        actor: "ada".into(),
+        reason: "suspected card fraud, do not tell the customer".into(),
+        customer_message: customer_message.map(str::to_owned),
+    })
+}
+
+#[test]
+fn a_customer_is_told_what_is_short_and_not_how_many_there_are() {
+    let shortages = vec![Shortage { sku: Sku::parse("sku-123").unwrap(), requested: 2, available: 1 }];
+    let short = OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages });
+
+    assert_eq!(told([short, OrderCommand::CloseOrder]).as_deref(), Some("not enough in stock: sku-123"));
+}
+
+#[test]
+fn a_customer_is_told_that_the_payment_was_declined_and_not_what_the_provider_said() {
+    let message = "the sandbox declined it, as its token says".to_owned();
+    let declined = OrderCommand::RecordPaymentDeclined(PaymentDeclined { code: "declined".into(), message });
+    let why = told([reserved(), declined, released(false), OrderCommand::CloseOrder]);
+    assert_eq!(why.as_deref(), Some("the payment was declined"));
+
+    let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into() });
+    let marked = decided(Verb::MarkFailed, SagaStep::AuthorizePayment, None);
+    let why = told([reserved(), unknown, marked, released(false), OrderCommand::CloseOrder]);
+    assert_eq!(why.as_deref(), Some("the payment was declined"));
+
+    let voided = OrderCommand::RecordPaymentVoided;
+    let why = told([reserved(), released(true), voided, OrderCommand::CloseOrder]);
+    assert_eq!(why.as_deref(), Some("the payment could not be completed in time"));
+}
+
+#[test]
+fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_customer_is_told() {
+    for (message, expected) in [(None, None), (Some("we are sorry"), Some("we are sorry"))] {
+        let compensate = || decided(Verb::Compensate, SagaStep::AuthorizePayment, message);
+        let [voided, close] = [OrderCommand::RecordPaymentVoided, OrderCommand::CloseOrder];
+        let rejected = told([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
+        assert_eq!(rejected.as_deref(), expected);
+
+        let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder];
+        let [one, two, three] = confirmed;
+        let cancelled = told([one, two, three, compensate(), voided, released(false), close]);
+        assert_eq!(cancelled.as_deref(), expected);
+    }
+}
+
+#[test]
+fn the_reason_that_the_shop_gives_with_a_cancellation_is_told() {
+    let reason = || Some("at your request".to_owned());
+    let cancel = OrderCommand::CancelOrder(CancellationRequested { reason: reason() });
+    let [voided, close] = [OrderCommand::RecordPaymentVoided, OrderCommand::CloseOrder];
+
+    assert_eq!(told([reserved(), authorized(), cancel, voided, released(false), close]), reason());
+}
