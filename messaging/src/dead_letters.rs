@@ -38,11 +38,7 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// The dead letters of this one of the queues.
     pub fn of(client: Client, origin: Origin, queues: &Queues) -> Self {
-        let queue = match origin {
-            Origin::Notifications => &queues.notifications,
-            Origin::Replies => &queues.replies,
-        };
-        Self { client, origin, queue: queue.clone() }
+        Self { client, origin, queue: queues.of(origin).clone() }
     }
 
     /// Which queue they were meant for, and are sent to again.

@@ -30,6 +30,19 @@ pub enum SqsError {
     },
 }
 
+impl SqsError {
+    /// Whether the queue that was asked for is not there.
+    pub fn is_missing_queue(&self) -> bool {
+        match self {
+            // The name of the JSON protocol, and the one before it, which servers give, too.
+            Self::Answered { code, .. } => {
+                ["QueueDoesNotExist", "NonExistentQueue"].iter().any(|name| code.ends_with(name))
+            }
+            Self::NotReached { .. } | Self::TimedOut { .. } => false,
+        }
+    }
+}
+
 impl<E> From<SdkError<E>> for SqsError
 where
     E: Error + ProvideErrorMetadata + 'static,

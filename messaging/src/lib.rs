@@ -27,5 +27,5 @@ pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
 pub use envelope::{CloudEvent, Contract, EnvelopeError};
 pub use failure::SqsError;
 pub use producer::{JoinedProducer, Outgoing, Producer, ProducerSettings, SendError};
-pub use queues::{Queue, QueueError, QueueSettings, Queues};
+pub use queues::{Queue, QueueError, QueueSettings, QueueWatch, Queues};
 pub use settings::{InvalidSettings, SettingError};

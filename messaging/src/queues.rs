@@ -3,6 +3,8 @@
 //! `{prefix}-notifications.fifo` carries requests to notification, `{prefix}-replies.fifo` its answers; each has a dead-letter
 //! queue. A message's group is its order, so one order's messages keep their order and orders do not wait for each other.
 
+mod keeper;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -12,16 +14,29 @@ use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
 use crate::consumer::ConsumerSettings;
+use crate::dead_letters::Origin;
 use crate::failure::SqsError;
 use crate::settings::{Checks, InvalidSettings};
 
+pub use keeper::{QueueWatch, keep};
+
 /// Where each kind of message goes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queues {
     /// Requests to notification.
     pub notifications: Queue,
     /// Answers to the fulfilment saga.
     pub replies: Queue,
+}
+
+impl Queues {
+    /// The queue that dead letters of this origin were meant for.
+    pub fn of(&self, origin: Origin) -> &Queue {
+        match origin {
+            Origin::Notifications => &self.notifications,
+            Origin::Replies => &self.replies,
+        }
+    }
 }
 
 /// A queue and the one that its hopeless messages end in.
@@ -106,6 +121,18 @@ pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, Q
         notifications: find_pair(client, settings, "notifications").await?,
         replies: find_pair(client, settings, "replies").await?,
     })
+}
+
+/// The addresses of the queues; those that are not there are made, as [`ensure`] makes them. For roles that may not create any as
+/// long as all are there.
+pub async fn find_or_make(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+    match find(client, settings).await {
+        Err(QueueError::Find { name, source }) if source.is_missing_queue() => {
+            tracing::warn!(queue = name, "the queue is not there: making it");
+            ensure(client, settings).await
+        }
+        found => found,
+    }
 }
 
 /// Why the queues are not as they should be.

@@ -9,6 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::future::join_all;
 use http::StatusCode;
+use messaging::QueueWatch;
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Check {
     name: &'static str,
+    /// Whether the process can't do its work without it.
+    is_needed: bool,
     run: Arc<dyn Fn() -> Outcome + Send + Sync>,
 }
 
@@ -30,7 +33,14 @@ impl Check {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Self { name, run: Arc::new(move || Box::pin(run())) }
+        Self { name, is_needed: true, run: Arc::new(move || Box::pin(run())) }
+    }
+
+    /// The messages between the roles travel. While they don't, orders are taken all the same, and customers are told later.
+    #[must_use]
+    pub fn queues(watch: QueueWatch) -> Self {
+        let looked = Self::new("queues", move || std::future::ready(watch.amiss().map_or(Ok(()), Err)));
+        Self { is_needed: false, ..looked }
     }
 
     /// The database answers.
@@ -49,7 +59,8 @@ impl Check {
     }
 }
 
-/// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes, else 503.
+/// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes that the process
+/// can't work without, else 503; `degraded` if another one fails.
 pub fn routes(checks: Vec<Check>) -> Router {
     Router::new()
         .route("/health/live", get(|| async { Json(Live { status: "live" }) }))
@@ -73,6 +84,8 @@ struct Readiness {
 #[serde(rename_all = "camelCase")]
 struct Checked {
     name: &'static str,
+    #[serde(skip)]
+    is_needed: bool,
     ok: bool,
     duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +96,8 @@ async fn ready(State(checks): State<Arc<[Check]>>) -> (StatusCode, Json<Readines
     let checks = join_all(checks.iter().map(checked)).await;
     let (code, status) = if checks.iter().all(|check| check.ok) {
         (StatusCode::OK, "ready")
+    } else if checks.iter().all(|check| check.ok || !check.is_needed) {
+        (StatusCode::OK, "degraded")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not-ready")
     };
@@ -96,7 +111,8 @@ async fn checked(check: &Check) -> Checked {
         Ok(outcome) => outcome.err(),
         Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
     };
-    Checked { name: check.name, ok: error.is_none(), duration_ms: since.elapsed().as_secs_f64() * 1e3, error }
+    let (name, is_needed, duration_ms) = (check.name, check.is_needed, since.elapsed().as_secs_f64() * 1e3);
+    Checked { name, is_needed, ok: error.is_none(), duration_ms, error }
 }
 
 #[cfg(test)]

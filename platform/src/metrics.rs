@@ -17,6 +17,7 @@ use axum::routing::get;
 use event_store::EventStore;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
+use messaging::{Origin, QueueWatch};
 use pin_project_lite::pin_project;
 use problem::Problem;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -34,14 +35,22 @@ const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=u
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts the requests to `routes` and adds the route that shows all figures.
-pub fn measured(routes: Router, store: &EventStore, sagas: &sagas::Metrics, payments: &payments::Metrics) -> Router {
+pub fn measured(
+    routes: Router,
+    store: &EventStore,
+    sagas: &sagas::Metrics,
+    payments: &payments::Metrics,
+    queues: QueueWatch,
+) -> Router {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
     sagas.register(&mut registry);
     payments.register(&mut registry);
     let requests = Requests::registered(&mut registry);
-    let figures =
-        Figures { log: LogFigures::registered(&mut registry), registry, store: store.clone(), sagas: sagas.clone() };
+    let dead_letters = Family::default();
+    registry.register("dead_letters", "Messages that could not be handled, by their queue", dead_letters.clone());
+    let log = LogFigures::registered(&mut registry);
+    let figures = Figures { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
     let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
     routes.layer(requests).merge(shown)
 }
@@ -55,6 +64,7 @@ async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> 
         tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions and what waits is not known");
     }
     figures.store.measure_queue();
+    figures.count_dead_letters();
     figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &figures.registry).map_err(Problem::internal)?;
@@ -66,6 +76,30 @@ struct Figures {
     log: LogFigures,
     store: EventStore,
     sagas: sagas::Metrics,
+    queues: QueueWatch,
+    dead_letters: Family<OfQueue, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfQueue {
+    queue: &'static str,
+}
+
+impl Figures {
+    /// As many as there were when the queues were last looked at. What is not known is left out.
+    fn count_dead_letters(&self) {
+        for origin in Origin::ALL {
+            let queue = OfQueue { queue: origin.as_str() };
+            match self.queues.dead_letters(origin) {
+                Some(count) => {
+                    self.dead_letters.get_or_create(&queue).set(i64::try_from(count).unwrap_or(i64::MAX));
+                }
+                None => {
+                    self.dead_letters.remove(&queue);
+                }
+            }
+        }
+    }
 }
 
 /// How far subscriptions are behind the log, and for how long one transaction has been holding the log's tail. Asked of the

@@ -97,14 +97,15 @@ pub async fn queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::R
         .context("the queues cannot be created; are AWS_ENDPOINT_URL_SQS and the credentials right?")
 }
 
-/// The queues, which must be there.
+/// The queues; those that are not there are made.
 pub async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::Result<Queues> {
-    queues::find(sqs, &wanted(settings)).await.context(
+    queues::find_or_make(sqs, &wanted(settings)).await.context(
         "the queues cannot be found: run `ordo migrate --queues`, or check AWS_ENDPOINT_URL_SQS and the credentials",
     )
 }
 
-fn wanted(settings: &Settings) -> QueueSettings {
+/// How the queues are made.
+pub fn wanted(settings: &Settings) -> QueueSettings {
     let max_attempts = settings.notifications.max_attempts.max(settings.replies.max_attempts);
     QueueSettings {
         max_receive_count: QueueSettings::receives_for(max_attempts),

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use axum::Router;
 use domain::stock::Stock;
 use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
-use messaging::{Consumer, Producer, ProducerSettings, Queues};
+use messaging::{Consumer, Producer, ProducerSettings, QueueWatch, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
 use projections::{LiveSettings, ReplayRoutes, Replays};
@@ -24,6 +24,8 @@ use crate::{http, metrics, migrate, payment};
 
 /// How many SKUs are remembered folded.
 const SKUS_REMEMBERED: usize = 10_000;
+/// How often it is looked whether the queues are there, and how many dead letters they have.
+const LOOK_AT_QUEUES: Duration = Duration::from_secs(5);
 /// What a payment call may take beyond its time-out before its answer is asked for.
 const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 
@@ -64,6 +66,13 @@ pub async fn start(
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::Metrics::default();
     let mut running = Running { tasks: JoinSet::new(), stop };
+    let (queues, mut checks) = (QueueWatch::default(), Vec::new());
+    if roles.iter().any(|role| matches!(role, Role::Sagas | Role::Notification)) {
+        let found = migrate::find_queues(&connections.sqs, settings).await?;
+        let (sqs, wanted, stop) = (connections.sqs.clone(), migrate::wanted(settings), running.stop.clone());
+        running.spawn("queues", messaging::queues::keep(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
+        checks.push(Check::queues(queues.clone()));
+    }
     let mut routes = Router::new();
     for role in roles {
         let stop = running.stop.clone();
@@ -103,11 +112,9 @@ pub async fn start(
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
         running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
     }
-    let routes = Router::new()
-        .nest("/v1", routes.clone())
-        .merge(routes)
-        .merge(health::routes(vec![Check::database(connections.database.clone()), writing(store.clone())]));
-    let routes = metrics::measured(routes, &store, &figures, payments.metrics());
+    checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
+    let routes = Router::new().nest("/v1", routes.clone()).merge(routes).merge(health::routes(checks));
+    let routes = metrics::measured(routes, &store, &figures, payments.metrics(), queues);
     running.spawn("http", http::serve(listener, routes, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");

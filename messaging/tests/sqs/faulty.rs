@@ -209,6 +209,8 @@ pub(crate) enum Answer {
     Json(Value),
     /// An internal error.
     Broken,
+    /// There is no such queue.
+    NoQueue,
     /// An answer that says nothing; a receive waits a little first.
     Nothing,
     /// None, while the connection stays open.
@@ -258,6 +260,7 @@ async fn serve(connection: TcpStream, plan: Plan, calls: Arc<Mutex<Vec<(String, 
         let (status, body) = match plan(&call, nth) {
             Answer::Json(body) => ("200 OK", body),
             Answer::Broken => ("500 Internal Server Error", json!({"__type": "InternalError"})),
+            Answer::NoQueue => ("400 Bad Request", json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist"})),
             Answer::Nothing => {
                 if call == "ReceiveMessage" {
                     tokio::time::sleep(Duration::from_millis(100)).await;

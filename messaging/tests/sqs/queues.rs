@@ -1,9 +1,13 @@
 use std::time::Duration;
 
+use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
-use messaging::{QueueError, QueueSettings, queues};
+use messaging::{Origin, Producer, ProducerSettings, QueueError, QueueSettings, QueueWatch, Queues, queues};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::stage::{client, prefix};
+use crate::faulty::{Answer, FaultySqs};
+use crate::stage::{PATIENCE, client, outgoing, prefix};
 
 #[tokio::test]
 async fn queues_are_created_with_their_dead_letter_queues_and_found_again() {
@@ -61,4 +65,73 @@ async fn settings_out_of_bounds_are_named_before_anything_is_created() {
 
     let named: Vec<_> = source.0.iter().map(|mistake| mistake.setting).collect();
     assert_eq!(named, ["prefix", "max_receive_count"]);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_deleted_is_made_again_and_dead_letters_are_counted() {
+    let (client, _endpoint) = client().await;
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let made = queues::ensure(&client, &settings).await.unwrap();
+    let kept = Kept::start(&client, &settings, &made);
+    let dead = Producer::new(client.clone(), &made.replies.dead_letter_url, ProducerSettings::default());
+    dead.send(vec![outgoing("o-1", "dead")]).await.remove(0).unwrap();
+    let counted = || [Origin::Notifications, Origin::Replies].map(|origin| kept.watch.dead_letters(origin));
+    testkit::eventually(PATIENCE, || std::future::ready(counted() == [Some(0), Some(1)])).await;
+
+    client.delete_queue().queue_url(&made.notifications.url).send().await.unwrap();
+    client.delete_queue().queue_url(&made.replies.dead_letter_url).send().await.unwrap();
+
+    testkit::eventually(PATIENCE, || async { queues::find(&client, &settings).await.is_ok_and(|found| found == made) })
+        .await;
+    testkit::eventually(PATIENCE, || std::future::ready(counted() == [Some(0), Some(0)])).await;
+    assert_eq!(kept.watch.amiss(), None);
+    kept.end().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
+    let sqs = FaultySqs::start(|call, _| match call {
+        "GetQueueAttributes" => Answer::NoQueue,
+        _ => Answer::Broken,
+    })
+    .await;
+    let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
+    let kept = Kept::start(&testkit::sqs_client(&sqs.url), &QueueSettings::default(), &queues);
+
+    let says_why = "queue `ordo-notifications-dlq.fifo` could not be created: SQS answered InternalError: no message";
+    testkit::eventually(PATIENCE, || std::future::ready(kept.watch.amiss().as_deref() == Some(says_why))).await;
+    assert_eq!(kept.watch.dead_letters(Origin::Replies), None);
+    kept.end().await;
+}
+
+#[tokio::test]
+async fn queues_that_are_not_there_when_a_role_starts_are_made() {
+    let (client, _endpoint) = client().await;
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+
+    let made = queues::find_or_make(&client, &settings).await.unwrap();
+
+    assert_eq!(queues::find(&client, &settings).await.unwrap(), made);
+}
+
+/// Queues that are looked after.
+struct Kept {
+    watch: QueueWatch,
+    stop: CancellationToken,
+    keeping: JoinHandle<()>,
+}
+
+impl Kept {
+    fn start(client: &Client, settings: &QueueSettings, queues: &Queues) -> Self {
+        let (watch, stop) = (QueueWatch::default(), CancellationToken::new());
+        let (client, settings, queues) = (client.clone(), settings.clone(), queues.clone());
+        let pause = Duration::from_millis(20);
+        let keeping = tokio::spawn(queues::keep(client, settings, queues, watch.clone(), pause, stop.clone()));
+        Self { watch, stop, keeping }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.keeping.await.unwrap();
+    }
 }
