@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 /// A payment provider. Money is reserved first, taken when goods go out, and given back when they return.
 ///
-/// Every effect bears an idempotency key: a call repeated under its key has one effect and the same answer, whether the first
-/// one was answered or not. Another request under a used key is [`PaymentError::Refused`].
+/// Every effect bears an idempotency key: a call repeated under its key has one effect, whether the first one was answered or not,
+/// and however long ago it was. Another request under a used key is [`PaymentError::Refused`].
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
     /// Reserves an amount.
@@ -15,7 +15,8 @@ pub trait PaymentGateway: Send + Sync {
     /// [`PaymentError::Declined`]: it said no. Some providers can only be asked by asking for it again, and never answer `None`.
     async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError>;
 
-    /// Takes part of what was authorized, or all of it; as often as there is something left.
+    /// Takes part of what was authorized, or all of it; as often as there is something left. What was taken under the key before is
+    /// found, and not taken again.
     async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError>;
 
     /// Lets go of whatever was not captured. It is no mistake if nothing is left or it was done before.
@@ -25,7 +26,7 @@ pub trait PaymentGateway: Send + Sync {
     /// be: a request under that key that is still on its way holds nothing when it arrives.
     async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError>;
 
-    /// Gives back part of what was captured, or all of it.
+    /// Gives back part of what was captured, or all of it. What was given back under the key before is found, and not given again.
     async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError>;
 }
 
@@ -64,6 +65,8 @@ pub struct Capture {
     pub currency: String,
     /// Whether nothing more will be captured. The provider then lets go of the rest.
     pub last: bool,
+    /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
+    pub retries: u32,
 }
 
 /// Money that was taken.
@@ -93,6 +96,8 @@ pub struct Refund {
     pub amount_minor: i64,
     /// The currency of the authorization.
     pub currency: String,
+    /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
+    pub retries: u32,
 }
 
 /// Money on its way back.

@@ -1,22 +1,27 @@
 //! A provider that speaks Stripe's PaymentIntents API: an intent is created and confirmed at once, to be captured by hand.
 //!
-//! - Every POST carries its key as `Idempotency-Key`, so Stripe answers a repeated one as it answered the first. It keeps keys
-//!   for 24 hours at least; [`find`](PaymentGateway::find) is only good for so long, and never answers `None`.
-//! - Stripe gives a failed request's answer again too: a key whose first answer was a 500 goes on with it.
+//! - Every POST that must not be carried out twice carries its key as `Idempotency-Key`, so Stripe answers a repeated one as it
+//!   answered the first. It keeps keys for 24 hours at least. What was asked for longer ago is found by Stripe's metadata.
+//! - Stripe gives a failed request's answer again too. How captures and refunds get over that is told in `movement.rs`.
 //! - To be captured in parts, an account needs multicapture; without it a capture that is not the last is refused.
 //! - The customer is not there when the saga pays, so a card that wants to see them is declined.
 
 mod amount;
 mod connection;
 mod failure;
+mod key;
+mod movement;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use amount::stripe_amount;
 use async_trait::async_trait;
 use connection::Connection;
+use movement::Movement;
 use serde::Deserialize;
+use url::form_urlencoded;
 
 use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 
@@ -68,6 +73,7 @@ impl PaymentGateway for Stripe {
             return Err(PaymentError::declined("payment_method_missing", "the order names nothing to pay with"));
         };
         let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
+        let mark = key::mark(&request.key);
         let form = [
             ("amount", amount.as_str()),
             ("currency", &request.currency.to_ascii_lowercase()),
@@ -78,29 +84,31 @@ impl PaymentGateway for Stripe {
             ("confirm", "true"),
             ("off_session", "true"),
             ("metadata[order_id]", &request.order_id),
+            ("metadata[ordo_key]", &mark),
         ];
-        let answer = self.connection.post("/v1/payment_intents", &request.key, &form).await;
-        answer.and_then(Intent::authorized)
+        let made: Intent = self.connection.post("/v1/payment_intents", Some(&request.key), &form).await?;
+        made.authorized()
     }
 
+    /// Stripe's search may be a minute behind, and is not there in every country: whom it does not find is asked for again under the
+    /// same key, which is kept for longer than that.
     async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
-        self.authorize(request).await.map(Some)
+        match self.search(request).await? {
+            Some(found) => found.authorized().map(Some),
+            None => self.authorize(request).await.map(Some),
+        }
     }
 
     async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
-        let path = format!("{}/capture", intent(&request.reference)?);
-        let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
-        let mut form = vec![("amount_to_capture", amount.as_str())];
-        if !request.last {
-            form.push(("final_capture", "false"));
-        }
-        let answer: Intent = self.connection.post(&path, &request.key, &form).await?;
-        Ok(Captured { reference: answer.latest_charge.map_or(answer.id, Expandable::into_id) })
+        let reference = Movement::Capture(request).once(&self.connection).await?;
+        Ok(Captured { reference })
     }
 
+    /// Without a key: it may be asked twice, and a failure is not to be repeated.
     async fn void(&self, request: &Void) -> Result<(), PaymentError> {
         let intent = intent(&request.reference)?;
-        let canceled: Result<Intent, _> = self.connection.post(&format!("{intent}/cancel"), &request.key, &[]).await;
+        let canceled: Result<Intent, _> = self.connection.post(&format!("{intent}/cancel"), None, &[]).await;
+        let canceled = canceled.map_err(PaymentError::from);
         let Err(refused @ PaymentError::Refused { .. }) = canceled else { return canceled.map(drop) };
         // Perhaps there is nothing to let go any more: it was canceled before, or captured to the end.
         let now: Intent = self.connection.get(&intent).await?;
@@ -109,8 +117,9 @@ impl PaymentGateway for Stripe {
 
     /// Asking for it again uses the key up: whatever else comes under it is given the answer of this payment, which is voided.
     async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
-        match self.authorize(request).await {
-            Ok(Authorized { reference }) => {
+        match self.find(request).await {
+            Ok(None) => Ok(()),
+            Ok(Some(Authorized { reference })) => {
                 let key = format!("{}:abandon", request.key);
                 self.void(&Void { key, reference }).await
             }
@@ -120,18 +129,21 @@ impl PaymentGateway for Stripe {
     }
 
     async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
-        intent(&request.reference)?;
-        let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
-        let form = [("payment_intent", request.reference.as_str()), ("amount", &amount)];
-        let MadeRefund { id, status, failure_reason } =
-            self.connection.post("/v1/refunds", &request.key, &form).await?;
-        match status.as_deref() {
-            Some(failed @ ("failed" | "canceled")) => {
-                let code = failure_reason.unwrap_or_else(|| failed.to_owned());
-                Err(PaymentError::declined(code, format!("the refund {id} {failed}")))
-            }
-            // Pending ones are on their way.
-            Some(_) | None => Ok(Refunded { reference: id }),
+        let reference = Movement::Refund(request).once(&self.connection).await?;
+        Ok(Refunded { reference })
+    }
+}
+
+impl Stripe {
+    /// The payment of an authorization, if Stripe's search has it.
+    async fn search(&self, request: &Authorization) -> Result<Option<Intent>, PaymentError> {
+        let query = format!("metadata['ordo_key']:'{}'", key::mark(&request.key));
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", &query).finish();
+        let found = self.connection.get::<Found>(&format!("/v1/payment_intents/search?{query}")).await;
+        match found {
+            Ok(found) => Ok(found.data.into_iter().next()),
+            Err(PaymentError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -152,6 +164,15 @@ struct Intent {
     status: String,
     latest_charge: Option<Expandable>,
     last_payment_error: Option<LastError>,
+    #[serde(default)]
+    amount_received: i64,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Found {
+    data: Vec<Intent>,
 }
 
 /// Stripe names other objects by id, or shows them whole.
@@ -189,11 +210,4 @@ impl Intent {
             _ => Err(PaymentError::unknown(format!("{id} is {status}"))),
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct MadeRefund {
-    id: String,
-    status: Option<String>,
-    failure_reason: Option<String>,
 }

@@ -15,6 +15,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 const INTENT: &str = r#"{"id": "pi_1", "status": "requires_capture", "latest_charge": "ch_1"}"#;
+/// A list or a search that has nothing.
+const NOTHING: &str = r#"{"data": [], "has_more": false}"#;
 
 #[tokio::test]
 async fn an_authorization_is_an_intent_confirmed_at_once_under_its_key() {
@@ -30,6 +32,7 @@ async fn an_authorization_is_an_intent_confirmed_at_once_under_its_key() {
         ("confirm", "true"),
         ("currency", "usd"),
         ("metadata[order_id]", "order-1"),
+        ("metadata[ordo_key]", "ordo_m_20c2aac15b8821d0cc43fc736dae42ef"),
         ("off_session", "true"),
         ("payment_method", "pm_card_visa"),
         ("payment_method_options[card][request_multicapture]", "if_available"),
@@ -40,26 +43,28 @@ async fn an_authorization_is_an_intent_confirmed_at_once_under_its_key() {
 
 #[tokio::test]
 async fn an_authorization_is_found_by_asking_for_it_again_under_the_same_key() {
-    let fake = Fake::start(&[(500, "{}"), (200, INTENT)]).await;
+    let fake = Fake::start(&[(500, "{}"), (200, NOTHING), (200, INTENT)]).await;
     assert!(matches!(fake.stripe.authorize(&authorization()).await, Err(PaymentError::Unknown { .. })));
     assert_eq!(fake.stripe.find(&authorization()).await.unwrap().unwrap().reference, "pi_1");
-    let [first, second] = fake.asked().try_into().unwrap();
+    let [first, _, second] = fake.asked().try_into().unwrap();
     assert_eq!(first.form, second.form);
     assert_eq!(first.headers["idempotency-key"], second.headers["idempotency-key"]);
 }
 
 #[tokio::test]
 async fn captures_say_whether_they_are_the_last() {
-    let fake = Fake::start(&[(200, INTENT), (200, INTENT)]).await;
+    let fake = Fake::start(&[(200, INTENT), (200, INTENT), (200, INTENT), (200, INTENT)]).await;
     let part = capture();
     assert_eq!(fake.stripe.capture(&part).await.unwrap().reference, "ch_1");
     fake.stripe.capture(&Capture { last: true, ..part }).await.unwrap();
-    let [part, last] = fake.asked().try_into().unwrap();
+    let [looked_up, part, _, last] = fake.asked().try_into().unwrap();
+    assert_eq!(looked_up.line, "GET /v1/payment_intents/pi_1");
     assert_eq!(part.line, "POST /v1/payment_intents/pi_1/capture");
     assert_eq!(part.headers["idempotency-key"], "order-1:capture");
     assert_eq!((&*part.form["amount_to_capture"], &*part.form["final_capture"]), ("500", "false"));
     // Final is what Stripe takes a capture for.
-    assert_eq!(last.form.keys().collect::<Vec<_>>(), ["amount_to_capture"]);
+    let mark = "metadata[ordo_m_a1085a742bdea41d33e8294680ff618d]";
+    assert_eq!(last.form.keys().collect::<Vec<_>>(), ["amount_to_capture", mark]);
 }
 
 #[tokio::test]
@@ -78,33 +83,38 @@ async fn a_void_cancels_the_intent_and_is_done_if_nothing_is_held_any_more() {
 
 #[tokio::test]
 async fn an_authorization_that_nobody_knows_of_is_asked_for_under_its_key_and_cancelled() {
-    let fake = Fake::start(&[(200, INTENT), (200, INTENT)]).await;
+    let fake = Fake::start(&[(200, NOTHING), (200, INTENT), (200, INTENT)]).await;
     fake.stripe.abandon(&authorization()).await.unwrap();
-    let [asked, cancelled] = fake.asked().try_into().unwrap();
+    let [_, asked, cancelled] = fake.asked().try_into().unwrap();
     assert_eq!(
         (asked.line.as_str(), &asked.headers["idempotency-key"]),
         ("POST /v1/payment_intents", &"order-1:authorize".parse().unwrap())
     );
     assert_eq!(cancelled.line, "POST /v1/payment_intents/pi_1/cancel");
 
-    let declining = Fake::start(&[(402, r#"{"error": {"type": "card_error", "code": "card_declined"}}"#)]).await;
+    let declining =
+        Fake::start(&[(200, NOTHING), (402, r#"{"error": {"type": "card_error", "code": "card_declined"}}"#)]).await;
     declining.stripe.abandon(&authorization()).await.unwrap();
-    assert_eq!(declining.asked().len(), 1);
+    assert_eq!(declining.asked().len(), 2);
 }
 
 #[tokio::test]
 async fn a_refund_that_failed_is_declined_and_one_that_is_pending_is_made() {
     let answers = [
+        (200, NOTHING),
         (200, r#"{"id": "re_1", "status": "pending"}"#),
+        (200, NOTHING),
         (200, r#"{"id": "re_2", "status": "failed", "failure_reason": "lost_or_stolen_card"}"#),
     ];
     let fake = Fake::start(&answers).await;
     let key = "order-1:refund".to_owned();
-    let refund = Refund { key, reference: "pi_1".to_owned(), amount_minor: 100, currency: "USD".to_owned() };
+    let refund =
+        Refund { key, reference: "pi_1".to_owned(), amount_minor: 100, currency: "USD".to_owned(), retries: 0 };
     assert_eq!(fake.stripe.refund(&refund).await.unwrap().reference, "re_1");
     let declined = fake.stripe.refund(&refund).await.unwrap_err();
     assert!(matches!(&declined, PaymentError::Declined { code, .. } if code == "lost_or_stolen_card"), "{declined:?}");
-    let asked = &fake.asked()[0];
+    assert_eq!(fake.asked()[0].line, "GET /v1/refunds?payment_intent=pi_1&limit=100");
+    let asked = &fake.asked()[1];
     assert_eq!(asked.line, "POST /v1/refunds");
     assert_eq!((&*asked.form["payment_intent"], &*asked.form["amount"]), ("pi_1", "100"));
 }
@@ -114,6 +124,7 @@ async fn every_answer_says_what_may_be_done_about_it() {
     let card = r#"{"error": {"code": "card_declined", "decline_code": "insufficient_funds", "message": "No funds."}}"#;
     let no_card = r#"{"error": {"code": "resource_missing", "param": "payment_method", "message": "No such one"}}"#;
     let error = r#"{"error": {"code": "some_code", "message": "Some words."}}"#;
+    let other_request = r#"{"error": {"type": "idempotency_error", "message": "Keys are for the same request"}}"#;
     let to_confirm = r#"{"id": "pi_1", "status": "requires_action"}"#;
     for (status, body, kind) in [
         (402, card, "declined"),
@@ -125,6 +136,7 @@ async fn every_answer_says_what_may_be_done_about_it() {
         (403, "", "unavailable"),
         (404, error, "refused"),
         (409, error, "unknown"),
+        (400, other_request, "unknown"),
         (429, error, "unavailable"),
         (500, error, "unknown"),
         (502, "<html>", "unknown"),
@@ -209,7 +221,7 @@ fn authorization() -> Authorization {
 
 fn capture() -> Capture {
     let (key, reference) = ("order-1:capture".to_owned(), "pi_1".to_owned());
-    Capture { key, reference, amount_minor: 500, currency: "USD".to_owned(), last: false }
+    Capture { key, reference, amount_minor: 500, currency: "USD".to_owned(), last: false, retries: 0 }
 }
 
 fn void() -> Void {

@@ -226,7 +226,9 @@ fn moves_units(event: &OrderEvent) -> bool {
     match event {
         OrderEvent::StockReserved(reserved) => !reserved.units.is_empty(),
         OrderEvent::StockReleased(_) | OrderEvent::PaymentCaptured(_) => true,
-        OrderEvent::OperatorIntervened(it) => it.verb == Verb::Skip && it.step == SagaStep::CapturePayment,
+        OrderEvent::OperatorIntervened(it) => {
+            it.step == SagaStep::CapturePayment && matches!(it.verb, Verb::Skip | Verb::MarkFailed)
+        }
         OrderEvent::OrderCreated(_)
         | OrderEvent::StockReservationFailed(_)
         | OrderEvent::PaymentAuthorized(_)

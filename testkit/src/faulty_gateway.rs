@@ -34,6 +34,8 @@ pub enum PaymentFault {
     Declined,
     /// The provider does not understand it.
     Refused,
+    /// The same, of a movement of money, and it says so again whenever it is asked under this key for the same attempt.
+    Kept,
     /// It gets there, and its answer never comes.
     NoAnswer,
 }
@@ -49,6 +51,8 @@ struct State {
     calls: BTreeMap<PaymentCall, usize>,
     payments: BTreeMap<String, Payment>,
     done: HashMap<String, String>,
+    /// By key, how often a movement was refused for good.
+    kept: HashMap<String, u32>,
 }
 
 /// What the provider knows of a payment.
@@ -105,10 +109,25 @@ impl FaultyGateway {
         call: PaymentCall,
         effect: impl FnOnce(&mut State) -> Result<T, PaymentError>,
     ) -> Result<T, PaymentError> {
+        self.attempt(call, None, effect).await
+    }
+
+    /// The same for a movement of money: what was refused for good stays so until it is another attempt.
+    async fn attempt<T>(
+        &self,
+        call: PaymentCall,
+        attempt: Option<(&str, u32)>,
+        effect: impl FnOnce(&mut State) -> Result<T, PaymentError>,
+    ) -> Result<T, PaymentError> {
         let (fault, done) = self.state(|state| {
             *state.calls.entry(call).or_default() += 1;
             let fault = state.faults.get_mut(&call).and_then(VecDeque::pop_front);
             let fault = fault.or_else(|| state.always.get(&call).copied());
+            if let (Some(PaymentFault::Kept), Some((key, _))) = (fault, attempt) {
+                *state.kept.entry(key.to_owned()).or_default() += 1;
+            }
+            let is_kept = attempt.is_some_and(|(key, retries)| state.kept.get(key).is_some_and(|kept| *kept > retries));
+            let fault = if is_kept { Some(PaymentFault::Kept) } else { fault };
             let gets_there = matches!(fault, None | Some(PaymentFault::AnswerLost | PaymentFault::NoAnswer));
             (fault, gets_there.then(|| effect(state)))
         });
@@ -118,7 +137,9 @@ impl FaultyGateway {
             Some(PaymentFault::Declined) => {
                 Err(PaymentError::Declined { code: "card_declined".into(), message: "no funds".into() })
             }
-            Some(PaymentFault::Refused) => Err(PaymentError::Refused { reason: "no such token".into() }),
+            Some(PaymentFault::Refused | PaymentFault::Kept) => {
+                Err(PaymentError::Refused { reason: "no such token".into() })
+            }
             Some(PaymentFault::AnswerLost | PaymentFault::Lost) => Err(unknown()),
             Some(PaymentFault::NoAnswer) => std::future::pending().await,
             None => done.unwrap_or_else(|| Err(unknown())),
@@ -164,7 +185,8 @@ impl PaymentGateway for FaultyGateway {
     }
 
     async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
-        self.call(PaymentCall::Capture, |state| {
+        let attempt = Some((request.key.as_str(), request.retries));
+        self.attempt(PaymentCall::Capture, attempt, |state| {
             if state.done.contains_key(&request.key) {
                 return Ok(Captured { reference: request.key.clone() });
             }
@@ -197,7 +219,8 @@ impl PaymentGateway for FaultyGateway {
     }
 
     async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
-        self.call(PaymentCall::Refund, |state| {
+        let attempt = Some((request.key.as_str(), request.retries));
+        self.attempt(PaymentCall::Refund, attempt, |state| {
             if state.done.contains_key(&request.key) {
                 return Ok(Refunded { reference: request.key.clone() });
             }

@@ -9,7 +9,7 @@ use super::event::{
     RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
 };
 use super::intervene::intervene;
-use super::state::{MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, StockState, UndoReason};
+use super::state::{MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, StockState, UndoReason};
 use super::transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
 use crate::{RefundId, ReturnId, ShipmentId};
 
@@ -263,7 +263,7 @@ impl PlacedOrder {
         }
         self.check(OrderAction::RequestReturn)?;
         // What it will be worth goes back under this name.
-        if self.refunds.iter().any(|refund| refund.id == RefundId::of_return(&requested.return_id)) {
+        if self.refund(&RefundId::of_return(&requested.return_id)).is_some() {
             return Err(Refusal::IdTaken { what: "refund" });
         }
         self.check_lines(&requested.lines, |line_number, _| self.shipped(line_number) - self.returned(line_number))?;
@@ -286,7 +286,7 @@ impl PlacedOrder {
     }
 
     fn request_refund(&self, RefundDemand { refund_id, amount_minor, reason }: RefundDemand) -> Decision {
-        if let Some(known) = self.refunds.iter().find(|refund| refund.id == refund_id) {
+        if let Some(known) = self.refund(&refund_id) {
             let same = amount_minor.is_none_or(|amount| amount == known.amount_minor) && known.reason == reason;
             return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "refund" }) };
         }
@@ -300,6 +300,11 @@ impl PlacedOrder {
             return Err(Refusal::MoreThanCaptured { left_minor });
         }
         one(OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason }))
+    }
+
+    /// The refund of a name. One that was given up keeps its name: the provider may still know it by it.
+    fn refund(&self, id: &RefundId) -> Option<&Refund> {
+        self.refunds.iter().chain(&self.given_up).find(|refund| refund.id == *id)
     }
 
     fn add_note(&self, note: NoteAdded) -> Decision {
@@ -362,6 +367,10 @@ impl PlacedOrder {
             PaymentState::None | PaymentState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
+            // An operator went on without, and it is held after all.
+            PaymentState::NotNeeded if self.status == OrderStatus::Pending => {
+                one(OrderEvent::PaymentAuthorized(authorized))
+            }
             PaymentState::Authorized { reference, .. } if *reference == authorized.reference => UNCHANGED,
             PaymentState::None
             | PaymentState::Unknown
@@ -418,9 +427,10 @@ impl PlacedOrder {
         }
     }
 
+    /// Money that moved is recorded, even if an operator did without it meanwhile.
     fn captured(&self, captured: PaymentCaptured) -> Decision {
         match self.shipments.iter().find(|shipment| shipment.id == captured.shipment_id) {
-            Some(shipment) if shipment.settled => UNCHANGED,
+            Some(shipment) if shipment.settled && !shipment.given_up => UNCHANGED,
             Some(shipment) if captured.amount_minor <= self.worth_minor(&shipment.lines) => {
                 one(OrderEvent::PaymentCaptured(captured))
             }
@@ -429,11 +439,10 @@ impl PlacedOrder {
     }
 
     fn refunded(&self, refunded: PaymentRefunded) -> Decision {
-        match self.refunds.iter().find(|refund| refund.id == refunded.refund_id) {
+        match self.refund(&refunded.refund_id) {
             Some(refund) if refund.settled => UNCHANGED,
             Some(refund)
-                if refund.amount_minor == refunded.amount_minor
-                    && self.payment.refunded_minor + refunded.amount_minor <= self.payment.captured_minor =>
+                if refund.amount_minor == refunded.amount_minor && refunded.amount_minor <= self.kept_minor() =>
             {
                 one(OrderEvent::PaymentRefunded(refunded))
             }

@@ -45,17 +45,18 @@ impl PlacedOrder {
             OrderEvent::PaymentVoided(_) => self.payment.state = PaymentState::Voided,
             OrderEvent::PaymentCaptured(captured) => {
                 self.payment.captured_minor += captured.amount_minor;
-                self.settle_shipment(|shipment| shipment.id == captured.shipment_id);
+                self.settle_shipment(|shipment| shipment.id == captured.shipment_id, false);
             }
             OrderEvent::RefundRequested(requested) => self.refunds.push(Refund {
                 id: requested.refund_id,
                 amount_minor: requested.amount_minor,
                 reason: requested.reason,
                 settled: false,
+                retries: 0,
             }),
             OrderEvent::PaymentRefunded(refunded) => {
                 self.payment.refunded_minor += refunded.amount_minor;
-                self.settle_refund(|refund| refund.id == refunded.refund_id);
+                self.settle_refund(&refunded.refund_id);
             }
             OrderEvent::OrderConfirmed(_) => self.status = OrderStatus::Confirmed,
             OrderEvent::OrderRejected(_) => self.status = OrderStatus::Rejected,
@@ -70,6 +71,8 @@ impl PlacedOrder {
                     lines: shipped.lines,
                     parcels: shipped.parcels,
                     settled: false,
+                    given_up: false,
+                    retries: 0,
                 });
             }
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
@@ -94,6 +97,7 @@ impl PlacedOrder {
                         amount_minor: received.refund_minor,
                         reason: None,
                         settled: false,
+                        retries: 0,
                     });
                 }
             }
@@ -113,24 +117,36 @@ impl PlacedOrder {
         self.undoing.get_or_insert(UndoReason::Rejected(reason));
     }
 
-    fn settle_shipment(&mut self, which: impl Fn(&Shipment) -> bool) {
-        if let Some(shipment) = self.shipments.iter_mut().find(|shipment| !shipment.settled && which(shipment)) {
-            shipment.settled = true;
+    /// A shipment whose money was taken, or that does without it.
+    fn settle_shipment(&mut self, which: impl Fn(&Shipment) -> bool, given_up: bool) {
+        let Some(shipment) = self.shipments.iter_mut().find(|shipment| which(shipment)) else { return };
+        if !shipment.settled {
             count(&mut self.counts, &shipment.lines, |it| &mut it.settled);
         }
+        (shipment.settled, shipment.given_up) = (true, given_up);
     }
 
-    fn settle_refund(&mut self, which: impl Fn(&Refund) -> bool) {
-        if let Some(refund) = self.refunds.iter_mut().find(|refund| !refund.settled && which(refund)) {
-            refund.settled = true;
-        }
+    /// Those that are settled come first, in the order in which they were: as the customer is told of them.
+    fn settle_refund(&mut self, id: &RefundId) {
+        let refund = match self.refunds.iter().position(|refund| !refund.settled && refund.id == *id) {
+            Some(at) => self.refunds.remove(at),
+            None => match self.given_up.iter().position(|refund| refund.id == *id) {
+                Some(at) => self.given_up.remove(at),
+                None => return,
+            },
+        };
+        let at = self.refunds.iter().position(|refund| !refund.settled).unwrap_or(self.refunds.len());
+        self.refunds.insert(at, Refund { settled: true, ..refund });
     }
 
+    /// An answer to a mail that nobody knows is about the one whose answer is waited for, or about the one that an operator skipped.
     fn mailed(&mut self, template: MailTemplate, notification_id: uuid::Uuid, outcome: MailOutcome) {
         let mails = self.mails.entry(template).or_default();
-        let mail = Mail { notification_id, outcome, again: false };
+        let mail = Mail { notification_id, outcome, again: false, skipped: false };
         let known = mails.iter().position(|known| known.notification_id == notification_id);
-        match known.or_else(|| mails.iter().position(|known| known.again)) {
+        let wanted = || mails.iter().position(|known| known.again);
+        let skipped = || mails.iter().position(|known| known.skipped);
+        match known.or_else(wanted).or_else(skipped) {
             Some(at) => mails[at] = mail,
             None => mails.push(mail),
         }
@@ -142,13 +158,7 @@ impl PlacedOrder {
                 self.payment.token = Some(token);
                 self.payment.replaced += 1;
             }
-            Verb::Retry { payment_token: None } => {
-                if step == SagaStep::NotifyCustomer {
-                    for mail in self.mails.values_mut().flatten() {
-                        mail.again = mail.outcome == MailOutcome::Failed;
-                    }
-                }
-            }
+            Verb::Retry { payment_token: None } => self.retry(step),
             Verb::Skip => self.skip(step),
             Verb::Compensate => {
                 let undo = match self.status {
@@ -160,8 +170,52 @@ impl PlacedOrder {
                 };
                 self.undoing.get_or_insert(undo);
             }
+            Verb::MarkFailed => self.give_up(step),
             // What it comes to is an event of its own.
-            Verb::MarkSucceeded { .. } | Verb::MarkFailed => {}
+            Verb::MarkSucceeded { .. } => {}
+        }
+    }
+
+    fn retry(&mut self, step: SagaStep) {
+        match step {
+            SagaStep::NotifyCustomer => {
+                for mail in self.mails.values_mut().flatten() {
+                    mail.again = mail.outcome == MailOutcome::Failed;
+                }
+            }
+            SagaStep::CapturePayment => {
+                self.shipments.iter_mut().find(|it| !it.settled).into_iter().for_each(|it| it.retries += 1);
+            }
+            SagaStep::RefundPayment => {
+                self.refunds.iter_mut().find(|it| !it.settled).into_iter().for_each(|it| it.retries += 1);
+            }
+            SagaStep::ReserveStock
+            | SagaStep::ReleaseStock
+            | SagaStep::AuthorizePayment
+            | SagaStep::VoidPayment
+            | SagaStep::ConfirmOrder
+            | SagaStep::CloseOrder => {}
+        }
+    }
+
+    /// The order does without the movement of money that is next.
+    fn give_up(&mut self, step: SagaStep) {
+        match step {
+            SagaStep::CapturePayment => self.settle_shipment(|shipment| !shipment.settled, true),
+            SagaStep::RefundPayment => {
+                // Nobody is told of money that does not come.
+                if let Some(at) = self.refunds.iter().position(|refund| !refund.settled) {
+                    self.given_up.push(self.refunds.remove(at));
+                }
+            }
+            // What this comes to is an event of its own.
+            SagaStep::AuthorizePayment
+            | SagaStep::ReserveStock
+            | SagaStep::ReleaseStock
+            | SagaStep::VoidPayment
+            | SagaStep::ConfirmOrder
+            | SagaStep::NotifyCustomer
+            | SagaStep::CloseOrder => {}
         }
     }
 
@@ -171,17 +225,18 @@ impl PlacedOrder {
             SagaStep::ReleaseStock => self.stock = StockState::Released,
             SagaStep::AuthorizePayment => self.payment.state = PaymentState::NotNeeded,
             SagaStep::VoidPayment => self.payment.state = PaymentState::Voided,
-            SagaStep::CapturePayment => self.settle_shipment(|_| true),
-            SagaStep::RefundPayment => {
-                // Nobody is told of money that does not come.
-                if let Some(at) = self.refunds.iter().position(|refund| !refund.settled) {
-                    self.refunds.remove(at);
-                }
-            }
+            SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
             SagaStep::NotifyCustomer => {
                 if let Some((template, nth)) = self.owed_mail() {
-                    let nobody = uuid::Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
-                    self.mailed(template, nobody, MailOutcome::Failed);
+                    let mails = self.mails.entry(template).or_default();
+                    match mails.get_mut(nth) {
+                        Some(wanted_again) => (wanted_again.again, wanted_again.skipped) = (false, true),
+                        None => {
+                            let nobody = uuid::Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
+                            let (notification_id, outcome) = (nobody, MailOutcome::Failed);
+                            mails.push(Mail { notification_id, outcome, again: false, skipped: true });
+                        }
+                    }
                 }
             }
             SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}

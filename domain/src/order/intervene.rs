@@ -30,8 +30,14 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 SagaStep::ConfirmOrder | SagaStep::CloseOrder => {
                     return refused(format!("{} can't be skipped", step.name()));
                 }
-                SagaStep::AuthorizePayment if order.payment.state == PaymentState::Unknown => {
+                SagaStep::AuthorizePayment | SagaStep::VoidPayment if order.payment.state == PaymentState::Unknown => {
                     return refused(UNKNOWN.to_owned());
+                }
+                SagaStep::VoidPayment if order.payment.state == PaymentState::None => {
+                    return refused(UNKNOWN.to_owned());
+                }
+                SagaStep::CapturePayment | SagaStep::RefundPayment if may_have_moved(order, step) => {
+                    return refused(MAY_HAVE_MOVED.to_owned());
                 }
                 SagaStep::NotifyCustomer if order.owed_mail().is_none() => {
                     return refused("the mail was given up already: retry it to have it sent".to_owned());
@@ -58,19 +64,48 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             }
         },
         Verb::MarkSucceeded { reference } => Some(succeeded(order, step, reference)?),
-        Verb::MarkFailed => {
-            if step != SagaStep::AuthorizePayment {
-                return refused(format!("{} can't fail for good: retry or skip it", step.name()));
+        Verb::MarkFailed => match step {
+            SagaStep::AuthorizePayment => {
+                let message = intervention.reason.clone();
+                Some(OrderEvent::PaymentDeclined(PaymentDeclined { code: "operator".to_owned(), message }))
             }
-            let message = intervention.reason.clone();
-            Some(OrderEvent::PaymentDeclined(PaymentDeclined { code: "operator".to_owned(), message }))
-        }
+            SagaStep::CapturePayment | SagaStep::RefundPayment => None,
+            SagaStep::ReserveStock
+            | SagaStep::ReleaseStock
+            | SagaStep::VoidPayment
+            | SagaStep::ConfirmOrder
+            | SagaStep::NotifyCustomer
+            | SagaStep::CloseOrder => {
+                return refused(format!("{} can't fail for good: retry it", step.name()));
+            }
+        },
     };
     Ok([Some(OrderEvent::OperatorIntervened(intervention)), outcome].into_iter().flatten().collect())
 }
 
 const UNKNOWN: &str =
     "it is not known whether the payment is held: ask the provider, then mark it as succeeded or failed";
+
+const MAY_HAVE_MOVED: &str =
+    "the provider may have moved the money: ask it, then mark the step as succeeded, with its reference, or failed";
+
+/// Whether the provider may have been asked for the movement that is next. Nobody notes that before it is asked.
+fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
+    match step {
+        SagaStep::CapturePayment => {
+            let is_held = matches!(order.payment.state, PaymentState::Authorized { .. });
+            is_held && order.unsettled_shipment().is_some_and(|it| order.worth_minor(&it.lines) > 0)
+        }
+        SagaStep::RefundPayment => order.unsettled_refund().is_some_and(|refund| order.is_payable(refund)),
+        SagaStep::ReserveStock
+        | SagaStep::ReleaseStock
+        | SagaStep::AuthorizePayment
+        | SagaStep::VoidPayment
+        | SagaStep::ConfirmOrder
+        | SagaStep::NotifyCustomer
+        | SagaStep::CloseOrder => false,
+    }
+}
 
 fn refused<T>(why: String) -> Result<T, Refusal> {
     Err(Refusal::CannotIntervene(why))
@@ -108,13 +143,15 @@ fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<Ord
                 reference,
             })
         }),
-        SagaStep::RefundPayment => order.unsettled_refund().map(|refund| {
-            OrderEvent::PaymentRefunded(PaymentRefunded {
-                refund_id: refund.id.clone(),
-                amount_minor: refund.amount_minor,
-                reference,
+        SagaStep::RefundPayment => {
+            order.unsettled_refund().filter(|it| it.amount_minor <= order.kept_minor()).map(|refund| {
+                OrderEvent::PaymentRefunded(PaymentRefunded {
+                    refund_id: refund.id.clone(),
+                    amount_minor: refund.amount_minor,
+                    reference,
+                })
             })
-        }),
+        }
         SagaStep::ReserveStock
         | SagaStep::ReleaseStock
         | SagaStep::ConfirmOrder

@@ -73,7 +73,7 @@ fn hangs_on(order: &PlacedOrder, event: &OrderEvent) -> Option<(OrderAction, usi
             Some((OrderAction::Ship, order.shipments.len()))
         }
         OrderEvent::ReturnRequested(_) => Some((OrderAction::RequestReturn, order.returns.len())),
-        OrderEvent::RefundRequested(_) => Some((OrderAction::Refund, order.refunds.len())),
+        OrderEvent::RefundRequested(_) => Some((OrderAction::Refund, order.refunds.len() + order.given_up.len())),
         OrderEvent::OrderShipped(_)
         | OrderEvent::OrderCreated(_)
         | OrderEvent::StockReserved(_)
@@ -111,7 +111,7 @@ impl PlacedOrder {
             lines(&it.lines) + parcels.sum::<u64>()
         });
         let returns = self.returns.iter().map(|it| lines(&it.lines) + text(&it.reason));
-        let refunds = self.refunds.iter().map(|it| BYTES_EACH + text(&it.reason));
+        let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + text(&it.reason));
         notes.chain(shipments).chain(returns).chain(refunds).sum()
     }
 }

@@ -39,6 +39,9 @@ pub struct PlacedOrder {
     pub returns: Vec<Return>,
     /// What was given back or is to be, in order.
     pub refunds: Vec<Refund>,
+    /// What was to be given back and was given up. Should the provider have done it all the same, it belongs to the others again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<Refund>,
     /// What became of each mail that was asked for, in order.
     pub mails: BTreeMap<MailTemplate, Vec<Mail>>,
     /// What people wrote down.
@@ -152,6 +155,12 @@ pub struct Shipment {
     pub parcels: Vec<Parcel>,
     /// Whether its money was taken, or an operator does without.
     pub settled: bool,
+    /// Whether an operator does without its money. Should the provider have taken it all the same, that is still to be recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
+    /// How often an operator wanted it tried again after it had failed. Each is an attempt of its own for the provider.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
 }
 
 /// A part of the order that comes back.
@@ -176,8 +185,11 @@ pub struct Refund {
     pub amount_minor: i64,
     /// Why.
     pub reason: Option<String>,
-    /// Whether the provider gave it back, or an operator does without.
+    /// Whether the provider gave it back.
     pub settled: bool,
+    /// How often an operator wanted it tried again after it had failed. Each is an attempt of its own for the provider.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
 }
 
 /// A mail that was asked for and decided.
@@ -189,6 +201,9 @@ pub struct Mail {
     pub outcome: MailOutcome,
     /// Whether an operator wants it sent again.
     pub again: bool,
+    /// Whether an operator did without it before its answer came. Should that come, it bears a name that is not known here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
 }
 
 /// What became of a mail.
@@ -267,6 +282,7 @@ impl PlacedOrder {
             shipments: vec![],
             returns: vec![],
             refunds: vec![],
+            given_up: vec![],
             mails: BTreeMap::new(),
             notes: BTreeMap::new(),
             counts,
@@ -316,10 +332,20 @@ impl PlacedOrder {
         self.refunds.iter().find(|refund| !refund.settled)
     }
 
+    /// How much was taken and has not gone back.
+    pub fn kept_minor(&self) -> i64 {
+        self.payment.captured_minor - self.payment.refunded_minor
+    }
+
+    /// Whether the provider may be asked for a refund, and may have been: as much as that was taken of what it holds.
+    pub fn is_payable(&self, refund: &Refund) -> bool {
+        matches!(self.payment.state, PaymentState::Authorized { .. }) && refund.amount_minor <= self.kept_minor()
+    }
+
     /// How much more can be promised back: what was taken, less what went back or was promised back.
     pub fn refundable_minor(&self) -> i64 {
         let open: i64 = self.refunds.iter().filter(|it| !it.settled).map(|it| it.amount_minor).sum();
-        self.payment.captured_minor - self.payment.refunded_minor - open
+        self.kept_minor() - open
     }
 
     /// The mail that the customer is owed next: which of its kind, from 0.
@@ -387,4 +413,9 @@ impl PlacedOrder {
             ReturnsStatus::Requested
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }

@@ -14,7 +14,8 @@ use rustls::crypto::ring;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::{StripeError, StripeSettings, failure};
+use super::failure::{self, Failed};
+use super::{StripeError, StripeSettings, key};
 use crate::PaymentError;
 
 /// No answer of Stripe's that is asked for here is anywhere near as long.
@@ -47,16 +48,17 @@ impl Connection {
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, PaymentError> {
-        self.send(Method::GET, path, None, &[]).await
+        Ok(self.send(Method::GET, path, None, &[]).await?)
     }
 
+    /// Without a key: only for what may be asked twice.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
-        key: &str,
+        key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, PaymentError> {
-        self.send(Method::POST, path, Some(key), form).await
+    ) -> Result<T, Failed> {
+        self.send(Method::POST, path, key, form).await
     }
 
     async fn send<T: DeserializeOwned>(
@@ -65,14 +67,14 @@ impl Connection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, PaymentError> {
+    ) -> Result<T, Failed> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+            request = request.header("idempotency-key", &*key::for_header(key));
         }
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = request
@@ -89,6 +91,6 @@ impl Connection {
             return Err(failure::of_answer(&head, &body));
         }
         serde_json::from_slice(&body)
-            .map_err(|error| PaymentError::unknown(format!("Stripe's answer can't be read: {error}")))
+            .map_err(|error| PaymentError::unknown(format!("Stripe's answer can't be read: {error}")).into())
     }
 }

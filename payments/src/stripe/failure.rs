@@ -9,6 +9,25 @@ use serde::Deserialize;
 
 use crate::PaymentError;
 
+/// A request that failed, and whether this was the answer to an earlier one under its key.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: PaymentError,
+    pub(super) is_replayed: bool,
+}
+
+impl From<PaymentError> for Failed {
+    fn from(error: PaymentError) -> Self {
+        Self { error, is_replayed: false }
+    }
+}
+
+impl From<Failed> for PaymentError {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// A request that got no answer. Without a connection nothing was sent.
 pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
     let mut innermost: &dyn Error = error;
@@ -23,8 +42,13 @@ pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
 }
 
 /// A request that was answered with an error.
-pub(super) fn of_answer(head: &Parts, body: &[u8]) -> PaymentError {
-    let Problem { code, decline_code, message, param } =
+pub(super) fn of_answer(head: &Parts, body: &[u8]) -> Failed {
+    let is_replayed = head.headers.get("idempotent-replayed").is_some_and(|replayed| replayed == "true");
+    Failed { error: error_of(head, body), is_replayed }
+}
+
+fn error_of(head: &Parts, body: &[u8]) -> PaymentError {
+    let Problem { kind, code, decline_code, message, param } =
         serde_json::from_slice::<Answer>(body).map(|answer| answer.error).unwrap_or_default();
     let code = decline_code.or(code);
     let status = head.status;
@@ -46,6 +70,9 @@ pub(super) fn of_answer(head: &Parts, body: &[u8]) -> PaymentError {
         }
         // The first request under this key is still at work, or another one holds the payment.
         StatusCode::CONFLICT => PaymentError::unknown(reason()),
+        // The key was used for something else, such as the same as an earlier version of this program asked for it: what came of
+        // that is not said.
+        StatusCode::BAD_REQUEST if kind.as_deref() == Some("idempotency_error") => PaymentError::unknown(reason()),
         // Also when it does not take our key: that says nothing of what was asked before with another.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             PaymentError::unavailable(reason())
@@ -67,6 +94,8 @@ struct Answer {
 
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     code: Option<String>,
     decline_code: Option<String>,
     message: Option<String>,

@@ -157,9 +157,12 @@ fn forget_texts(placed: &mut PlacedOrder) {
     }
     for shipment in &mut placed.shipments {
         shipment.parcels.clear();
+        shipment.retries = 0;
     }
     placed.returns.iter_mut().for_each(|back| back.reason = None);
-    placed.refunds.iter_mut().for_each(|refund| refund.reason = None);
+    for refund in placed.refunds.iter_mut().chain(&mut placed.given_up) {
+        (refund.reason, refund.retries) = (None, 0);
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{OrderCommand, PaymentRefunded, PaymentState, PlacedOrder, SagaStep};
+use domain::{OrderCommand, PaymentRefunded, PaymentState, SagaStep};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use payments::Refund;
@@ -17,17 +17,12 @@ pub(super) const STEP: Step = Step {
     kind: Kind::ForwardOnly,
     // What came back before it was paid for is refunded once it is. If it never is, that has to be seen.
     is_due: |order| {
-        let is_payable = |refund: &domain::Refund| refund.amount_minor <= left_minor(order);
-        order.unsettled_refund().is_some_and(|refund| is_payable(refund) || order.unsettled_shipment().is_none())
+        let is_taken = |refund: &domain::Refund| refund.amount_minor <= order.kept_minor();
+        order.unsettled_refund().is_some_and(|refund| is_taken(refund) || order.unsettled_shipment().is_none())
     },
     run: refund,
     undo: Undo::Nothing { because: "money that went back stays there" },
 };
-
-/// How much was taken and not given back.
-fn left_minor(order: &PlacedOrder) -> i64 {
-    order.payment.captured_minor - order.payment.refunded_minor
-}
 
 fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
     let what = |case: &Case| {
@@ -37,7 +32,7 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         else {
             return Ask::Nothing(never_taken());
         };
-        if refund.amount_minor > left_minor(order) {
+        if !order.is_payable(refund) {
             return Ask::Nothing(never_taken());
         }
         let (gateway, refund_id) = (context.payments.gateway(), refund.id.clone());
@@ -46,6 +41,7 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
             reference: reference.clone(),
             amount_minor: refund.amount_minor,
             currency: order.content.currency.code().to_owned(),
+            retries: refund.retries,
         };
         Ask::Provider(
             async move {

@@ -105,9 +105,12 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
             return Some(mail(failed.template, Failed, text));
         }
         OrderEvent::OperatorIntervened(it) => {
+            let moves_money = matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment);
             let became = match it.verb {
                 Verb::Skip => Some(Skipped),
-                Verb::Retry { .. } | Verb::Compensate | Verb::MarkSucceeded { .. } | Verb::MarkFailed => None,
+                // The order does without. Of an authorization it is an event of its own.
+                Verb::MarkFailed => moves_money.then_some(Skipped),
+                Verb::Retry { .. } | Verb::Compensate | Verb::MarkSucceeded { .. } => None,
             };
             let text = Some(format!("{}: {}", in_words(&it.verb), it.reason));
             return Some(About { saga: whose(before, it.step), step: it.step, became, text });

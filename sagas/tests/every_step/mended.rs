@@ -113,10 +113,11 @@ async fn money_that_the_provider_does_not_let_go_of() {
 async fn money_that_the_provider_does_not_take_or_give_back() {
     let world = World::start().await;
     world.receive("s", 10).await;
-    let verbs = [("retry", retry(), PRICE), ("skip", Verb::Skip, 0), ("it-was-done", it_was_done("c-1"), PRICE)];
+    let verbs =
+        [("retry", retry(), PRICE), ("it-was-not", Verb::MarkFailed, 0), ("it-was-done", it_was_done("c-1"), PRICE)];
     for (order_id, verb, recorded) in verbs.clone() {
         world.promise(order_id, 1).await;
-        world.gateway.next(PaymentCall::Capture, PaymentFault::Refused);
+        world.gateway.next(PaymentCall::Capture, PaymentFault::Kept);
         world.ask(order_id, ship("s-1", None)).await.unwrap();
         world.eventually_stuck(order_id, SagaStep::CapturePayment).await;
         world.intervene(order_id, SagaStep::CapturePayment, verb).await;
@@ -132,7 +133,7 @@ async fn money_that_the_provider_does_not_take_or_give_back() {
         world.ask(&order_id, ship("s-1", None)).await.unwrap();
         world.mail().await;
         world.eventually_nothing_waits().await;
-        world.gateway.next(PaymentCall::Refund, PaymentFault::Refused);
+        world.gateway.next(PaymentCall::Refund, PaymentFault::Kept);
         world.ask(&order_id, refund("f", None)).await.unwrap();
         world.eventually_stuck(&order_id, SagaStep::RefundPayment).await;
         world.intervene(&order_id, SagaStep::RefundPayment, verb).await;
@@ -156,7 +157,7 @@ async fn a_refund_of_money_that_was_never_taken_is_not_stuck_in_silence() {
     world.ask("a", request_return("r", units(1))).await.unwrap();
     world.ask("a", receive_return("r")).await.unwrap();
     world.eventually_stuck("a", SagaStep::CapturePayment).await;
-    world.intervene("a", SagaStep::CapturePayment, Verb::Skip).await;
+    world.intervene("a", SagaStep::CapturePayment, Verb::MarkFailed).await;
     assert_eq!(world.mail().await.template, Template::OrderShipped);
     let why = world.eventually_stuck("a", SagaStep::RefundPayment).await;
     assert!(why.contains("was taken"), "{why}");

@@ -92,3 +92,162 @@ fn a_mail_that_was_given_up_is_owed_again_once_an_operator_says_so() {
     evolve(&mut order, OrderEvent::NotificationSent(another));
     assert_eq!(owed(&order), None);
 }
+
+fn shipped() -> OrderEvent {
+    let shipment_id = ShipmentId::parse("s").unwrap();
+    OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] })
+}
+
+fn captured() -> PaymentCaptured {
+    let shipment_id = ShipmentId::parse("s").unwrap();
+    PaymentCaptured { shipment_id, amount_minor: 12_999, reference: "cap-1".into() }
+}
+
+fn wants_back(id: &str, amount_minor: i64) -> OrderEvent {
+    OrderEvent::RefundRequested(RefundRequested { refund_id: RefundId::parse(id).unwrap(), amount_minor, reason: None })
+}
+
+fn refunded(id: &str, amount_minor: i64) -> PaymentRefunded {
+    PaymentRefunded { refund_id: RefundId::parse(id).unwrap(), amount_minor, reference: format!("re-{id}") }
+}
+
+fn placed(order: &Order) -> &PlacedOrder {
+    match order {
+        Order::Placed(placed) => placed,
+        Order::Absent => panic!("never placed"),
+    }
+}
+
+/// Everything that leads to a shipment that was paid for and a refund that is wanted.
+fn owes_back() -> Vec<OrderEvent> {
+    promised().into_iter().chain([shipped(), OrderEvent::PaymentCaptured(captured()), wants_back("f", 500)]).collect()
+}
+
+fn order_after(mut events: Vec<OrderEvent>, verb: Verb, step: SagaStep) -> Order {
+    let decided = decide(&given(events.clone()), OrderCommand::Intervene(intervene(verb, step))).unwrap();
+    events.extend(decided);
+    given(events)
+}
+
+#[test]
+fn money_that_may_have_moved_is_not_skipped() {
+    let to_capture: Vec<_> = promised().into_iter().chain([shipped()]).collect();
+    for (events, step) in [(to_capture, SagaStep::CapturePayment), (owes_back(), SagaStep::RefundPayment)] {
+        let refused = decided(&events, Verb::Skip, step);
+        assert!(matches!(&refused, Err(Refusal::CannotIntervene(why)) if why.contains("ask it")), "{refused:?}");
+    }
+    let undone =
+        [created(), reserved(), unknown(), OrderEvent::CancellationRequested(CancellationRequested { reason: None })];
+    let refused = decided(&undone, Verb::Skip, SagaStep::VoidPayment);
+    assert!(matches!(refused, Err(Refusal::CannotIntervene(_))), "{refused:?}");
+}
+
+#[test]
+fn a_capture_that_was_marked_as_failed_and_is_heard_of_later_is_recorded() {
+    let to_capture = promised().into_iter().chain([shipped()]).collect();
+    let mut order = order_after(to_capture, Verb::MarkFailed, SagaStep::CapturePayment);
+    assert_eq!((placed(&order).unsettled_shipment(), placed(&order).payment.captured_minor), (None, 0));
+
+    let late = OrderCommand::RecordPaymentCaptured(captured());
+    let events = decide(&order, late.clone()).unwrap();
+    assert_eq!(events, [OrderEvent::PaymentCaptured(captured())]);
+    events.into_iter().for_each(|event| evolve(&mut order, event));
+    assert_eq!(placed(&order).payment.captured_minor, 12_999);
+    assert_eq!(decide(&order, late), Ok(vec![]));
+}
+
+#[test]
+fn a_refund_that_was_marked_as_failed_and_is_heard_of_later_is_recorded_and_told() {
+    let mut order = order_after(owes_back(), Verb::MarkFailed, SagaStep::RefundPayment);
+    assert_eq!((placed(&order).unsettled_refund(), placed(&order).refundable_minor()), (None, 12_999));
+    // Its name stays taken: the provider may still know it.
+    let again = |amount_minor| {
+        OrderCommand::RequestRefund(RefundDemand {
+            refund_id: RefundId::parse("f").unwrap(),
+            amount_minor: Some(amount_minor),
+            reason: None,
+        })
+    };
+    assert_eq!(decide(&order, again(500)), Ok(vec![]));
+    assert_eq!(decide(&order, again(501)), Err(Refusal::IdTaken { what: "refund" }));
+
+    // Another is wanted meanwhile; then the first turns out to have been paid.
+    evolve(&mut order, wants_back("g", 700));
+    for (late, id) in [(refunded("f", 500), "f"), (refunded("g", 700), "g")] {
+        let events = decide(&order, OrderCommand::RecordPaymentRefunded(late.clone())).unwrap();
+        assert_eq!(events, [OrderEvent::PaymentRefunded(late.clone())]);
+        events.into_iter().for_each(|event| evolve(&mut order, event));
+        assert_eq!(decide(&order, OrderCommand::RecordPaymentRefunded(late)), Ok(vec![]));
+        // The customer is told of each in the order in which it was paid.
+        let mut told = placed(&order).refunds.iter().filter(|refund| refund.settled).map(|refund| refund.id.as_str());
+        assert_eq!(told.next_back(), Some(id));
+    }
+    assert_eq!((placed(&order).payment.refunded_minor, placed(&order).refundable_minor()), (1_200, 11_799));
+}
+
+#[test]
+fn a_retry_of_a_movement_is_another_attempt_of_the_one_that_is_next() {
+    let again = || Verb::Retry { payment_token: None };
+    let order = order_after(owes_back(), again(), SagaStep::RefundPayment);
+    assert_eq!(placed(&order).refunds[0].retries, 1);
+    let to_capture = promised().into_iter().chain([shipped()]).collect();
+    let order = order_after(to_capture, again(), SagaStep::CapturePayment);
+    assert_eq!(placed(&order).shipments[0].retries, 1);
+}
+
+#[test]
+fn what_was_never_taken_does_not_go_back_because_an_operator_says_so() {
+    let mut order = order_after(owes_back(), Verb::MarkFailed, SagaStep::RefundPayment);
+    evolve(&mut order, wants_back("g", 13_000));
+    let reference = "re-1".to_owned();
+    let said = intervene(Verb::MarkSucceeded { reference }, SagaStep::RefundPayment);
+    assert!(matches!(decide(&order, OrderCommand::Intervene(said)), Err(Refusal::CannotIntervene(_))));
+    let skip = intervene(Verb::Skip, SagaStep::RefundPayment);
+    assert!(decide(&order, OrderCommand::Intervene(skip)).is_ok());
+}
+
+#[test]
+fn an_authorization_that_is_held_after_all_is_recorded() {
+    let mut order = order_after(vec![created(), reserved()], Verb::Skip, SagaStep::AuthorizePayment);
+    let late = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 };
+    let events = decide(&order, OrderCommand::RecordPaymentAuthorized(late)).unwrap();
+    events.into_iter().for_each(|event| evolve(&mut order, event));
+    assert!(placed(&order).may_hold_money());
+}
+
+#[test]
+fn the_answer_to_a_mail_that_was_skipped_does_not_stand_for_the_next() {
+    let sent_as = |n: u128| NotificationSent {
+        notification_id: Uuid::from_u128(n),
+        template: MailTemplate::OrderShipped,
+        ..sent()
+    };
+    let mut events = promised();
+    events.push(OrderEvent::NotificationSent(sent()));
+    events.push(shipped());
+    let mut order = order_after(events, Verb::Skip, SagaStep::NotifyCustomer);
+    assert_eq!(placed(&order).owed_mail(), None);
+    // When it went out after all, and says so twice.
+    for repeated in [false, true] {
+        let events = decide(&order, OrderCommand::RecordNotificationSent(sent_as(1_000))).unwrap();
+        assert_eq!(events.is_empty(), repeated);
+        events.into_iter().for_each(|event| evolve(&mut order, event));
+    }
+    let shipment_id = ShipmentId::parse("t").unwrap();
+    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
+    // One that was to be sent again and was skipped then is the same mail.
+    evolve(
+        &mut order,
+        OrderEvent::NotificationFailed(NotificationFailed {
+            notification_id: Uuid::from_u128(1_001),
+            template: MailTemplate::OrderShipped,
+            reason: "no".into(),
+        }),
+    );
+    for verb in [Verb::Retry { payment_token: None }, Verb::Skip] {
+        evolve(&mut order, OrderEvent::OperatorIntervened(intervene(verb, SagaStep::NotifyCustomer)));
+    }
+    evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_002)));
+    assert_eq!(placed(&order).mails[&MailTemplate::OrderShipped].len(), 2);
+}

@@ -14,12 +14,19 @@ fn authorization(token: Option<&str>) -> Authorization {
 
 fn capture(key: &str, amount_minor: i64, last: bool) -> Operation {
     let reference = payment_reference("order-1:authorize");
-    Operation::Capture(Capture { key: key.to_owned(), reference, amount_minor, currency: "EUR".to_owned(), last })
+    Operation::Capture(Capture {
+        key: key.to_owned(),
+        reference,
+        amount_minor,
+        currency: "EUR".to_owned(),
+        last,
+        retries: 0,
+    })
 }
 
 fn refund(key: &str, amount_minor: i64) -> Operation {
     let reference = payment_reference("order-1:authorize");
-    Operation::Refund(Refund { key: key.to_owned(), reference, amount_minor, currency: "EUR".to_owned() })
+    Operation::Refund(Refund { key: key.to_owned(), reference, amount_minor, currency: "EUR".to_owned(), retries: 0 })
 }
 
 fn void() -> Operation {
@@ -94,8 +101,14 @@ fn a_key_is_good_for_one_request_only() {
 fn amounts_are_in_the_payments_currency_and_more_than_nothing() {
     let mut book = authorized(None);
     let reference = payment_reference("order-1:authorize");
-    let dollars =
-        Capture { key: "dollars".to_owned(), reference, amount_minor: 1, currency: "USD".to_owned(), last: false };
+    let dollars = Capture {
+        key: "dollars".to_owned(),
+        reference,
+        amount_minor: 1,
+        currency: "USD".to_owned(),
+        last: false,
+        retries: 0,
+    };
     assert!(is_refused(&book.carry_out(&Operation::Capture(dollars))));
     assert!(is_refused(&book.carry_out(&capture("nothing", 0, true))));
     let nothing = Authorization { key: "nothing".to_owned(), amount_minor: 0, ..authorization(None) };

@@ -1,0 +1,175 @@
+//! Captures and refunds, each made once.
+//!
+//! Stripe forgets a key after a day, and until then it repeats the answer it gave, failures too. So a movement bears a mark in
+//! Stripe's own books, and is looked up by that before it is asked for. What has failed is tried again under another key, but only
+//! once it is known that nothing came of the one before: two keys at a time could both be carried out. Which key that is need not
+//! be remembered, as Stripe says again what came of those before. A call is not under way for as long as a key is kept.
+
+use serde::Deserialize;
+
+use super::amount::stripe_amount;
+use super::connection::Connection;
+use super::failure::Failed;
+use super::{Expandable, Intent, intent, key};
+use crate::{Capture, PaymentError, Refund};
+
+/// How many keys are tried at the most. Only what breaks down at Stripe uses one up by itself.
+const ATTEMPTS: u32 = 32;
+/// The most that Stripe lists at a time.
+const PAGE: &str = "100";
+
+/// Money that is to move.
+pub(super) enum Movement<'a> {
+    Capture(&'a Capture),
+    Refund(&'a Refund),
+}
+
+impl Movement<'_> {
+    /// Has the money moved unless it was before, and says what Stripe knows that by.
+    pub(super) async fn once(&self, connection: &Connection) -> Result<String, PaymentError> {
+        if let Some(reference) = self.find(connection).await? {
+            return Ok(reference);
+        }
+        let (key, mut retries) = match self {
+            Self::Capture(request) => (&request.key, request.retries),
+            Self::Refund(request) => (&request.key, request.retries),
+        };
+        for nth in 0..ATTEMPTS {
+            let made = self.make(connection, &key::of_attempt(key, nth)).await;
+            let Failed { error, is_replayed } = match made {
+                Ok(reference) => return Ok(reference),
+                Err(failed) => failed,
+            };
+            match error {
+                PaymentError::Declined { .. } | PaymentError::Refused { .. } if retries > 0 => retries -= 1,
+                // Stripe broke down at it, and is not at it any more: what came of it can be seen.
+                PaymentError::Unknown { .. } if is_replayed => {
+                    if let Some(reference) = self.find(connection).await? {
+                        return Ok(reference);
+                    }
+                }
+                error @ (PaymentError::Declined { .. }
+                | PaymentError::Refused { .. }
+                | PaymentError::Unknown { .. }
+                | PaymentError::Unavailable { .. }) => return Err(error),
+            }
+        }
+        Err(PaymentError::unavailable(format!("Stripe failed at it {ATTEMPTS} times, and keeps saying so for a day")))
+    }
+
+    /// What Stripe's books have of it.
+    async fn find(&self, connection: &Connection) -> Result<Option<String>, PaymentError> {
+        match self {
+            Self::Capture(request) => find_capture(connection, request).await,
+            Self::Refund(request) => find_refund(connection, request).await,
+        }
+    }
+
+    async fn make(&self, connection: &Connection, key: &str) -> Result<String, Failed> {
+        match self {
+            Self::Capture(request) => capture(connection, request, key).await,
+            Self::Refund(request) => refund(connection, request, key).await,
+        }
+    }
+}
+
+async fn capture(connection: &Connection, request: &Capture, key: &str) -> Result<String, Failed> {
+    let path = format!("{}/capture", intent(&request.reference)?);
+    let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
+    let mark = format!("metadata[{}]", key::mark(&request.key));
+    let mut form = vec![("amount_to_capture", amount.as_str()), (&mark, &amount)];
+    if !request.last {
+        form.push(("final_capture", "false"));
+    }
+    let captured: Intent = connection.post(&path, Some(key), &form).await?;
+    Ok(captured.latest())
+}
+
+/// An intent bears the marks of its captures, each with its amount. They have to add up to no more than was received.
+async fn find_capture(connection: &Connection, request: &Capture) -> Result<Option<String>, PaymentError> {
+    stripe_amount(request.amount_minor, &request.currency)?;
+    let now: Intent = connection.get(&intent(&request.reference)?).await?;
+    if !now.metadata.contains_key(&key::mark(&request.key)) {
+        return Ok(None);
+    }
+    let marked = now.metadata.iter().filter(|(name, _)| name.starts_with(key::MARK));
+    let marked: i64 = marked.filter_map(|(_, amount)| amount.parse::<i64>().ok()).fold(0, i64::saturating_add);
+    if marked > now.amount_received {
+        let received = now.amount_received;
+        return Err(PaymentError::unknown(format!("Stripe has {marked} marked as captured, and received {received}")));
+    }
+    Ok(Some(now.latest()))
+}
+
+async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<String, Failed> {
+    intent(&request.reference)?;
+    let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
+    let mark = key::mark(&request.key);
+    let form =
+        [("payment_intent", request.reference.as_str()), ("amount", &amount), ("metadata[ordo_key]", mark.as_str())];
+    let made: MadeRefund = connection.post("/v1/refunds", Some(key), &form).await?;
+    match made.why_failed() {
+        Some(why) => Err(PaymentError::declined(why, format!("the refund {} failed", made.id)).into()),
+        // Pending ones are on their way.
+        None => Ok(made.id),
+    }
+}
+
+async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option<String>, PaymentError> {
+    intent(&request.reference)?;
+    stripe_amount(request.amount_minor, &request.currency)?;
+    let mark = key::mark(&request.key);
+    let all = format!("/v1/refunds?payment_intent={}&limit={PAGE}", request.reference);
+    let mut path = all.clone();
+    loop {
+        let page: Page = connection.get(&path).await?;
+        let made = page.data.iter().find(|made| made.ordo_key() == Some(&mark) && made.why_failed().is_none());
+        if let Some(made) = made {
+            return Ok(Some(made.id.clone()));
+        }
+        match page.data.last() {
+            Some(last) if page.has_more => path = format!("{all}&starting_after={}", last.id),
+            Some(_) | None => return Ok(None),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    data: Vec<MadeRefund>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct MadeRefund {
+    id: String,
+    status: Option<String>,
+    failure_reason: Option<String>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    ordo_key: Option<String>,
+}
+
+impl MadeRefund {
+    fn why_failed(&self) -> Option<&str> {
+        match self.status.as_deref() {
+            Some(failed @ ("failed" | "canceled")) => Some(self.failure_reason.as_deref().unwrap_or(failed)),
+            Some(_) | None => None,
+        }
+    }
+
+    fn ordo_key(&self) -> Option<&String> {
+        self.metadata.as_ref()?.ordo_key.as_ref()
+    }
+}
+
+impl Intent {
+    /// What Stripe knows its last capture by.
+    fn latest(self) -> String {
+        self.latest_charge.map_or(self.id, Expandable::into_id)
+    }
+}
