@@ -43,8 +43,8 @@ pub struct StreamAppend {
     pub stream_type: &'static str,
     /// The stream.
     pub stream_id: String,
-    /// The version the events were decided on. It must have been read from the stream: a version that the stream has
-    /// not reached would leave a gap.
+    /// The version the events were decided on. One that the stream has not reached, as far as the database knows, is a conflict
+    /// like one that it has left behind.
     pub expected_version: i64,
     /// What happened, in order.
     pub events: Vec<NewEvent>,

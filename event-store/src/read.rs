@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use cqrs_es::Aggregate;
 use event_versions::Versioned;
 use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
 
 use crate::EventStore;
 use crate::event::{COLUMNS, DecodeError, StoredEvent};
@@ -21,12 +22,14 @@ pub struct Loaded<A> {
     pub first_position: i64,
     /// The position of its last event.
     pub last_position: i64,
+    /// The id of its last event: another one may come to stand in its place, in a database that lost it.
+    pub(crate) last_event: Uuid,
 }
 
 /// A stream without events.
 impl<A: Default> Default for Loaded<A> {
     fn default() -> Self {
-        Self { state: A::default(), version: 0, first_position: 0, last_position: 0 }
+        Self { state: A::default(), version: 0, first_position: 0, last_position: 0, last_event: Uuid::nil() }
     }
 }
 
@@ -35,19 +38,20 @@ impl<A: Versioned> Loaded<A> {
     pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
         let mut stream = Self::default();
         for event in events {
-            stream.apply(event.decode::<A>()?, event.version, event.position);
+            stream.apply(event.decode::<A>()?, event.version, event.position, event.event_id);
         }
         Ok(stream)
     }
 
     /// The stream after its next event.
-    pub(crate) fn apply(&mut self, event: A::Event, version: i64, position: i64) {
+    pub(crate) fn apply(&mut self, event: A::Event, version: i64, position: i64, event_id: Uuid) {
         self.state.apply(event);
         if self.version == 0 {
             self.first_position = position;
         }
         self.version = version;
         self.last_position = position;
+        self.last_event = event_id;
     }
 }
 

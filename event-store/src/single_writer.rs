@@ -32,7 +32,8 @@ pub struct SingleWriter<A> {
     known: Arc<Mutex<Known<A>>>,
 }
 
-/// Folded streams, the least recently used of which are forgotten. None is ever ahead of the database.
+/// Folded streams, the least recently used of which are forgotten. None is ahead of the database, unless that lost commits: a turn
+/// finds out.
 type Known<A> = LruCache<String, Arc<Loaded<A>>>;
 
 /// A turn on some streams, which are as the database has them. It ends when it has appended, or is dropped.
@@ -63,11 +64,12 @@ impl<A: Versioned + Clone> SingleWriter<A> {
             existing.into_iter().map(|id| (id.clone(), known.get(&id).cloned().unwrap_or_default())).collect()
         };
         if !streams.is_empty() {
-            match &mut everywhere {
+            let lost = match &mut everywhere {
                 Some(lock) => catch_up::catch_up(lock.connection(), &mut streams).await?,
                 None => catch_up::catch_up(&mut *self.store.pool().acquire().await?, &mut streams).await?,
-            }
+            };
             let mut known = self.known();
+            lost.iter().for_each(|id| drop(known.pop(id)));
             streams.iter().for_each(|(id, stream)| remember(&mut known, id, stream));
         }
         Ok(Turn { writer: self, streams, absent: Loaded::default(), _here: here, _everywhere: everywhere })
@@ -137,9 +139,9 @@ impl<A: Versioned + Clone> Turn<'_, A> {
     }
 }
 
-/// Remembers a stream, unless more of it is known.
+/// Remembers a stream that has events, unless more of it is known.
 fn remember<A>(known: &mut Known<A>, id: &str, stream: &Arc<Loaded<A>>) {
-    if known.peek(id).is_none_or(|before| before.version < stream.version) {
+    if stream.version > 0 && known.peek(id).is_none_or(|before| before.version < stream.version) {
         known.put(id.to_owned(), Arc::clone(stream));
     }
 }

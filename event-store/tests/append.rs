@@ -10,6 +10,11 @@ use event_store::{
 };
 use sqlx::{Connection, PgConnection};
 
+/// Keeps all others from appending, for as long as the transaction takes.
+const HELD: &str = "select events_lock(), set_config('idle_in_transaction_session_timeout', '0', true)";
+/// For what comes about in its own time; a writer that froze is waited for 2 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../domain/golden/posted/demo-order.json")).unwrap().content
 }
@@ -137,7 +142,7 @@ async fn those_who_are_patient_wait_for_room_in_the_queue() {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1 });
     let mut blocker = database.pool().begin().await.unwrap();
-    sqlx::query("select events_lock()").execute(&mut *blocker).await.unwrap();
+    sqlx::query(HELD).execute(&mut *blocker).await.unwrap();
     let waiting = (0..5).map(|n| {
         let store = store.patient();
         tokio::spawn(async move { store.append(vec![append(&format!("a{n}"), 0, vec![created()])]).await })
@@ -159,7 +164,7 @@ async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
     let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 2 });
     // The lock keeps the writer busy, so that the queue fills.
     let mut blocker = database.pool().begin().await.unwrap();
-    sqlx::query("select events_lock()").execute(&mut *blocker).await.unwrap();
+    sqlx::query(HELD).execute(&mut *blocker).await.unwrap();
     let mut waiting = Vec::new();
     let mut refused = Vec::new();
     for n in 0.. {
@@ -224,7 +229,7 @@ async fn a_command_that_can_not_be_stored_fails_alone() {
     let store = store(&database).await;
     // Given: commands that gather behind one that has to wait, and so share a batch.
     let mut holder = database.pool().begin().await.unwrap();
-    sqlx::query("select events_lock()").execute(&mut *holder).await.unwrap();
+    sqlx::query(HELD).execute(&mut *holder).await.unwrap();
     let twice = || append("twice", 0, vec![created()]);
     let commands = [
         vec![append("first", 0, vec![created()])],
@@ -274,8 +279,14 @@ async fn connections_that_break_under_load_cost_no_append_and_double_none() {
     let cut = "select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = current_database() and query like 'with appended%'";
     let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    // Something gets in between two cuts, however slow the machine: nobody is cut off at every attempt.
+    let mut before = -1;
     while !appends.iter().all(tokio::task::JoinHandle::is_finished) {
-        sqlx::query(cut).execute(&mut admin).await.unwrap();
+        let stored: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&mut admin).await.unwrap();
+        if stored > before {
+            before = stored;
+            sqlx::query(cut).execute(&mut admin).await.unwrap();
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for task in appends {
@@ -314,6 +325,90 @@ async fn a_command_that_is_overtaken_each_time_is_told_the_version() {
     );
     assert_eq!(current, 5);
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_writer_that_freezes_while_it_holds_the_log_holds_it_for_moments() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    // Given: whoever asks for the log, as after a conflict, or inserts by several statements, as postgres-es does, and then stalls.
+    let by_hand =
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                   values ('order', 'frozen', 1, 'OrderConfirmed', '1.0', '{\"OrderConfirmed\":{}}', '{}')";
+    for (n, statement) in ["select events_lock()", by_hand].into_iter().enumerate() {
+        let mut frozen = PgConnection::connect(database.url()).await.unwrap();
+        let mut frozen = frozen.begin().await.unwrap();
+        sqlx::query(statement).execute(&mut *frozen).await.unwrap();
+
+        let others = store.append(vec![append(&format!("a{n}"), 0, vec![created()])]);
+        tokio::time::timeout(PATIENCE, others).await.unwrap().unwrap();
+
+        // It wakes up and finds that nothing of its own is stored.
+        assert!(frozen.commit().await.is_err(), "{statement}");
+    }
+    assert_eq!(store.load::<Order>("frozen").await.unwrap().version, 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_version_that_the_stream_has_not_reached_is_a_conflict_that_hurts_nobody_else() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    store.append(vec![append("a", 0, vec![created()])]).await.unwrap();
+    // Given: commands that share a batch.
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query(HELD).execute(&mut *holder).await.unwrap();
+    let commands = [
+        vec![append("first", 0, vec![created()])],
+        vec![append("b", 0, vec![created()])],
+        vec![append("a", 2, vec![created()])],
+        vec![append("c", 0, vec![created()]), append("nobody", 7, vec![created()])],
+        vec![append("a", 1, vec![created(), created()])],
+    ];
+    let mut answers = Vec::new();
+    for command in commands {
+        let store = store.clone();
+        answers.push(tokio::spawn(async move { store.append(command).await }));
+        tokio::task::yield_now().await;
+    }
+    holder.rollback().await.unwrap();
+
+    let mut stored = Vec::new();
+    for answer in answers {
+        stored.push(answer.await.unwrap());
+    }
+    assert!(stored[0].is_ok() && stored[1].is_ok() && stored[4].is_ok(), "{stored:?}");
+    for early in [&stored[2], &stored[3]] {
+        assert!(matches!(early, Err(AppendError::Conflict)), "{stored:?}");
+    }
+    for (id, version) in [("a", 3), ("b", 1), ("c", 0), ("nobody", 0)] {
+        assert_eq!(store.load::<Order>(id).await.unwrap().version, version, "{id}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_event_without_the_one_before_it_is_refused_whoever_writes_it() {
+    let database = testkit::database().await;
+    let insert = async |rows: &str| {
+        let statement = format!(
+            "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+             select 'order', id, version, 'E', '1.0', '{{}}', '{{}}' from (values {rows}) as e(id, version)"
+        );
+        sqlx::query(&statement).execute(database.pool()).await
+    };
+    for gap in ["('a', 2)", "('a', 1), ('a', 3)", "('a', 1), ('b', 1), ('b', 2), ('c', 5)"] {
+        let refused = insert(gap).await.unwrap_err();
+        let constraint = refused.as_database_error().unwrap().constraint();
+        assert_eq!(constraint, Some("events_follow_one_another"), "{gap}");
+    }
+    insert("('a', 2), ('a', 1), ('b', 1), ('b', 2)").await.unwrap();
+    insert("('b', 3), ('a', 3), ('a', 4)").await.unwrap();
+    // Another kind of stream with the same name is another stream.
+    let other =
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                 values ('parcel', 'a', 5, 'E', '1.0', '{}', '{}')";
+    assert!(sqlx::query(other).execute(database.pool()).await.is_err());
 }
 
 #[tokio::test]

@@ -9,7 +9,11 @@ use cqrs_es::persist::{PersistedEventStore, QueryReplay};
 use cqrs_es::{AggregateError, CqrsFramework, EventEnvelope, EventStore as _, Query};
 use domain::{CancellationRequested, Order, OrderCommand, PostedOrder, Stage, decide};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata};
+use migrations::MIGRATIONS;
 use postgres_es::PostgresEventRepository;
+use sqlx::Executor;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
 
 #[tokio::test]
 async fn each_reads_what_the_other_wrote() {
@@ -126,4 +130,47 @@ async fn a_query_replay_on_our_store_sees_every_event_in_the_order_of_the_commit
     expected.push(("order-7".to_owned(), 2));
     assert_eq!(*all.0.lock().unwrap(), expected);
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_stock_writer_needs_no_more_than_to_read_and_insert_events() {
+    let database = testkit::database().await;
+    let role = "create role stock_writer; grant select, insert on events to stock_writer";
+    database.pool().execute(role).await.unwrap();
+    let narrow = PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(async { connection.execute("set role stock_writer").await.map(drop) }))
+        .connect(database.url())
+        .await
+        .unwrap();
+    let stock = PersistedEventStore::<_, Order>::new_event_store(PostgresEventRepository::new(narrow));
+    let framework = CqrsFramework::new(stock, vec![], ());
+
+    framework.execute("a", demo("a")).await.unwrap();
+    framework.execute("a", cancel()).await.unwrap();
+
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    assert_eq!(store.load::<Order>("a").await.unwrap().version, 2);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_log_from_before_goes_on_where_it_was() {
+    // Given
+    let database = testkit::empty_database().await;
+    let before = MIGRATIONS.iter().filter(|migration| migration.version < 16).cloned().collect();
+    let before = Migrator { migrations: before, ..Migrator::DEFAULT };
+    before.run(database.pool()).await.unwrap();
+    let insert =
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                  values ('order', 'a', $1, 'E', '1.0', '{}', '{}') returning global_position";
+    for version in [1, 2] {
+        sqlx::query(insert).bind(version).execute(database.pool()).await.unwrap();
+    }
+
+    // When
+    MIGRATIONS.run(database.pool()).await.unwrap();
+
+    // Then
+    let next: i64 = sqlx::query_scalar(insert).bind(3).fetch_one(database.pool()).await.unwrap();
+    assert_eq!(next, 3);
 }

@@ -145,6 +145,49 @@ async fn what_was_not_stored_is_not_remembered() {
     assert_eq!(remembered(&writer, &store, SKU).await.version, 1);
 }
 
+/// As a failover or a restore does to the last commits: they never were.
+async fn lose(database: &testkit::Database, version: i64) {
+    let mut transaction = database.pool().begin().await.unwrap();
+    sqlx::query("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
+    let lost = "delete from events where aggregate_id = $1 and sequence > $2";
+    sqlx::query(lost).bind(SKU).bind(version).execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_database_lost_is_not_remembered() {
+    let database = testkit::database().await;
+    let (store, elsewhere) = (copy(&database).await, copy(&database).await);
+    let writer = SingleWriter::<Stock>::new(store.clone(), 10);
+    for quantity in [1, 2, 4] {
+        append(writer.turn(ids(&[SKU])).await.unwrap(), SKU, receive(quantity)).await.unwrap();
+    }
+
+    // Between two turns.
+    lose(&database, 2).await;
+    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 3);
+    append(writer.turn(ids(&[SKU])).await.unwrap(), SKU, receive(8)).await.unwrap();
+
+    // Somebody else has written another event in its place.
+    lose(&database, 2).await;
+    let other = at(SKU, 2, &[StockEvent::StockReceived(StockReceived { quantity: 16 })]);
+    elsewhere.append(vec![other]).await.unwrap();
+    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 19);
+
+    // In the middle of a turn.
+    let turn = writer.turn(ids(&[SKU])).await.unwrap();
+    lose(&database, 1).await;
+    assert!(matches!(append(turn, SKU, receive(32)).await, Err(AppendError::Conflict)));
+    append(writer.turn(ids(&[SKU])).await.unwrap(), SKU, receive(32)).await.unwrap();
+    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 33);
+
+    // All of it.
+    lose(&database, 0).await;
+    assert_eq!(writer.turn(ids(&[SKU])).await.unwrap().stream(SKU).version, 0);
+    append(writer.turn(ids(&[SKU])).await.unwrap(), SKU, receive(64)).await.unwrap();
+    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 64);
+}
+
 #[tokio::test]
 async fn one_append_holds_several_skus_and_the_orders_beside_them() {
     let database = testkit::database().await;

@@ -43,35 +43,37 @@ pub(super) async fn store(connection: &mut PgConnection, commands: &[&Command]) 
     Ok(answers.collect())
 }
 
-/// Whether an error says that something in the batch is taken.
+/// Whether an error says that something in the batch is taken, or comes too early.
 pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
     let constraint = error.as_database_error().and_then(|database| database.constraint());
-    matches!(constraint, Some("events_pkey" | "idempotency_records_pkey"))
+    matches!(constraint, Some("events_pkey" | "events_follow_one_another" | "idempotency_records_pkey"))
 }
 
 /// Stores those commands of a batch that conflict with nothing, and says which did. A command whose events are stored
 /// already, by an attempt whose answer was lost, is answered as that attempt would have been.
 ///
-/// Under the lock no other append can commit, so what is found free stays free until the commit.
+/// Under the lock no other append can commit, so what is found free stays free until the commit. The session is ended if it
+/// stalls under it for 2 s: `events_lock()` sees to that.
 pub(super) async fn store_around_conflicts(
     connection: &mut PgConnection,
     commands: &[&Command],
 ) -> Result<Answers, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::query("select events_lock()").execute(&mut *transaction).await?;
-    let taken = taken(&mut transaction, commands).await?;
+    // What is answered here may rest on what others stored. A transaction that writes nothing waits for no standby: so it writes.
+    sqlx::query("select pg_logical_emit_message(true, 'ordo', ''::text)").execute(&mut *transaction).await?;
+    let stored = stored(&mut transaction, commands).await?;
     let requests: Vec<_> = commands.iter().filter_map(|command| command.request()).collect();
     let repeated = idempotency::recorded(&mut transaction, &requests).await?;
     let mut claimed = Claimed::default();
     let mut answers = Vec::with_capacity(commands.len());
     let mut free = Vec::with_capacity(commands.len());
     for command in commands {
-        let answer = if let Some(position) = stored_before(command, &taken) {
+        let answer = if let Some(position) = stored_before(command, &stored) {
             Some(Ok(Appended { version: command.version_after(), position }))
         } else if let Some(outcome) = command.request().and_then(|request| repeated.get(&key_of(request))) {
             Some(Err(AppendError::Repeated(outcome.clone())))
-        } else if command.streams.iter().any(|stream| taken.contains_key(&first_key(stream))) || !claimed.claim(command)
-        {
+        } else if !command.streams.iter().all(|stream| fits(stream, &stored)) || !claimed.claim(command) {
             Some(Err(AppendError::Conflict))
         } else {
             free.push(*command);
@@ -79,10 +81,10 @@ pub(super) async fn store_around_conflicts(
         };
         answers.push(answer);
     }
-    let mut stored = store(&mut transaction, &free).await?.into_iter();
+    let mut now_stored = store(&mut transaction, &free).await?.into_iter();
     transaction.commit().await?;
     // Those without an answer yet are the free ones, in order.
-    Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| stored.next())).collect())
+    Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| now_stored.next())).collect())
 }
 
 type Key<'a> = (&'a str, &'a str, i64);
@@ -92,12 +94,24 @@ fn first_key(stream: &StreamAppend) -> Key<'_> {
     (stream.stream_type, &stream.stream_id, stream.expected_version + 1)
 }
 
-/// Those first events of the commands' streams whose place is taken: which event is there, and where it is in the log.
-async fn taken<'a>(
+/// The event that an append to a stream follows.
+fn last_key(stream: &StreamAppend) -> Key<'_> {
+    (stream.stream_type, &stream.stream_id, stream.expected_version)
+}
+
+/// Whether a stream is at the version that an append expects.
+fn fits(stream: &StreamAppend, stored: &HashMap<Key<'_>, (Uuid, i64)>) -> bool {
+    let begun = stream.expected_version == 0 || stored.contains_key(&last_key(stream));
+    begun && !stored.contains_key(&first_key(stream))
+}
+
+/// What is stored where the commands' streams go on: which event is there, and where it is in the log.
+async fn stored<'a>(
     connection: &mut PgConnection,
     commands: &[&'a Command],
 ) -> Result<HashMap<Key<'a>, (Uuid, i64)>, sqlx::Error> {
-    let keys: Vec<Key<'a>> = commands.iter().flat_map(|command| &command.streams).map(first_key).collect();
+    let keys: Vec<Key<'a>> =
+        commands.iter().flat_map(|command| &command.streams).flat_map(|it| [last_key(it), first_key(it)]).collect();
     let found: Vec<(i64, Uuid, i64)> = sqlx::query_as(
         "select k.ordinal, e.event_id, e.global_position
            from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality
@@ -117,9 +131,9 @@ async fn taken<'a>(
 }
 
 /// Where the last event of a command is, if what is in its place are its own events.
-fn stored_before(command: &Command, taken: &HashMap<Key<'_>, (Uuid, i64)>) -> Option<i64> {
+fn stored_before(command: &Command, stored: &HashMap<Key<'_>, (Uuid, i64)>) -> Option<i64> {
     let first = command.streams.first()?;
-    let (event_id, position) = taken.get(&first_key(first))?;
+    let (event_id, position) = stored.get(&first_key(first))?;
     // Ids are drawn once, and a command is stored as a whole, in one piece of the log.
     (*event_id == first.events.first()?.event_id).then(|| position + command.rows() - 1)
 }

@@ -1,15 +1,18 @@
 //! What an append writes to the streams of an aggregate, kept until it is known to be stored.
 
 use event_versions::Versioned;
+use uuid::Uuid;
 
 use crate::append::StreamAppend;
+use crate::event::NewEvent;
 use crate::read::Loaded;
 
 /// What an append writes to one stream.
 pub(super) struct Written<A: Versioned> {
     pub(super) stream_id: String,
     pub(super) expected_version: i64,
-    events: Vec<A::Event>,
+    /// With their ids.
+    events: Vec<(A::Event, Uuid)>,
     /// How many events the append has from the first of these on.
     up_to_the_end: i64,
 }
@@ -24,7 +27,8 @@ impl<A: Versioned> Written<A> {
             if stream.stream_type != A::TYPE {
                 continue;
             }
-            let events = stream.events.iter().map(|event| serde_json::from_str(&event.payload)).collect();
+            let decoded = |event: &NewEvent| Ok((serde_json::from_str(&event.payload)?, event.event_id));
+            let events: Result<_, serde_json::Error> = stream.events.iter().map(decoded).collect();
             if let Ok(events) = events {
                 let (stream_id, expected_version) = (stream.stream_id.clone(), stream.expected_version);
                 written.push(Self { stream_id, expected_version, events, up_to_the_end });
@@ -37,8 +41,10 @@ impl<A: Versioned> Written<A> {
     pub(super) fn fold_into(self, stream: &mut Loaded<A>, last_position: i64) -> String {
         // A command is stored in one piece of the log.
         let first = last_position - self.up_to_the_end + 1;
-        for ((event, version), position) in self.events.into_iter().zip(self.expected_version + 1..).zip(first..) {
-            stream.apply(event, version, position);
+        for (((event, event_id), version), position) in
+            self.events.into_iter().zip(self.expected_version + 1..).zip(first..)
+        {
+            stream.apply(event, version, position, event_id);
         }
         self.stream_id
     }

@@ -86,7 +86,10 @@ async fn a_key_whose_request_is_still_running_is_refused_for_now() {
     // Given: whoever holds the log keeps the first request from being stored.
     let mut holder = PgConnection::connect(&ordo.database).await.unwrap();
     let mut held = holder.begin().await.unwrap();
-    sqlx::query("select events_lock()").execute(&mut *held).await.unwrap();
+    sqlx::query("select events_lock(), set_config('idle_in_transaction_session_timeout', '0', true)")
+        .execute(&mut *held)
+        .await
+        .unwrap();
     let first = tokio::spawn(post(ordo.client()));
     let pool = PgPool::connect(&ordo.database).await.unwrap();
     eventually(PATIENCE, || async {

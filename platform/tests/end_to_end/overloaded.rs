@@ -11,7 +11,10 @@ async fn what_does_not_fit_the_queue_is_refused_at_once_and_what_was_taken_is_st
     let ordo = Ordo::up(&[("ORDO_ROLES", "command-api"), ("ORDO_APPEND_QUEUE", "1")]).await;
     let mut holder = PgConnection::connect(&ordo.database).await.unwrap();
     let mut held = holder.begin().await.unwrap();
-    sqlx::query("select events_lock()").execute(&mut *held).await.unwrap();
+    sqlx::query("select events_lock(), set_config('idle_in_transaction_session_timeout', '0', true)")
+        .execute(&mut *held)
+        .await
+        .unwrap();
 
     // When: orders come until one is refused. None of the others can be answered before the log is free.
     let (mut taken, mut refused) = (Vec::new(), None);
