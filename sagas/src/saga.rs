@@ -137,18 +137,19 @@ impl Next {
 impl Saga {
     /// What is to be done next with an order, now.
     ///
-    /// An order that is being undone goes through the undos from the last step to the first, and is then closed. Otherwise the
-    /// first step that is due is done.
+    /// An order that is being undone goes through the undos in the order of their steps, and is then closed: no undo rests on another,
+    /// and units that are free are of use to others while the provider is still being asked. Otherwise the first step that is
+    /// due is done.
     pub fn next(&'static self, order: &PlacedOrder, now: DateTime<Utc>) -> Next {
         if !(self.concerns)(order) {
             return Next::Nothing;
         }
         if order.stage() == Stage::Undoing && self.has_pivot() {
-            let undos = self.steps.iter().rev().filter_map(|step| match &step.undo {
+            let mut undos = self.steps.iter().filter_map(|step| match &step.undo {
                 Undo::By(undo) => Some(undo),
                 Undo::Nothing { .. } => None,
             });
-            return undos.into_iter().find(|undo| (undo.is_due)(order)).map_or(Next::Close, Next::Undo);
+            return undos.find(|undo| (undo.is_due)(order)).map_or(Next::Close, Next::Undo);
         }
         if expires_at(order).is_some_and(|at| at <= now) {
             return Next::Expire;

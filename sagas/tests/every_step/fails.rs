@@ -134,10 +134,10 @@ async fn an_undo_that_is_not_stored(world: &World, order_id: &str, event: &str) 
     world.clear_the_way().await;
     // What is recorded decides what the operator is asked about.
     let order = world.order(order_id).await;
-    let open = if order.may_hold_money() {
-        SagaStep::VoidPayment
-    } else if order.holds_units() {
+    let open = if order.holds_units() {
         SagaStep::ReleaseStock
+    } else if order.may_hold_money() {
+        SagaStep::VoidPayment
     } else {
         SagaStep::CloseOrder
     };

@@ -99,6 +99,7 @@ async fn money_that_the_provider_does_not_let_go_of() {
         world.cancel(order_id).await.unwrap();
         world.eventually_stuck(order_id, SagaStep::VoidPayment).await;
         assert_eq!(world.order(order_id).await.stage(), Stage::Undoing);
+        assert_eq!(world.stock("s").await.available(), 10, "others can have its units meanwhile");
         world.intervene(order_id, SagaStep::VoidPayment, verb).await;
         assert_eq!(world.mail().await.template, Template::OrderCancelled);
         world.eventually_nothing_waits().await;
