@@ -27,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::depth::QueueDepth;
 use crate::failure::{SqsError, answered};
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
@@ -90,6 +91,11 @@ impl Consumer {
     pub fn new(client: Client, queue: Queue, settings: ConsumerSettings) -> Result<Self, InvalidSettings> {
         settings.validate()?;
         Ok(Self { client, queue, settings })
+    }
+
+    /// How many messages its queue has.
+    pub fn depth(&self) -> QueueDepth {
+        QueueDepth::of(self.client.clone(), self.queue.url.clone())
     }
 
     /// Consumes until cancelled. Then it receives no more, lets the handlers at work finish within `shutdown_grace`, hands the

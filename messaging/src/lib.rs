@@ -5,6 +5,7 @@
 //! - [`queues`]: which queues there are, and their attributes.
 //! - [`producer`]: sends in batches, and says what became of each message.
 //! - [`consumer`]: receives, renews, retries, and ends in the dead-letter queue what cannot be done.
+//! - [`depth`]: how many messages a queue has.
 //! - [`dead_letters`]: what became of those, in the hands of operators.
 //! - [`failure`]: what SQS did not do, in words.
 //!
@@ -13,6 +14,7 @@
 pub mod consumer;
 pub mod contract;
 pub mod dead_letters;
+pub mod depth;
 pub mod envelope;
 pub mod failure;
 pub mod producer;
@@ -24,6 +26,7 @@ pub use contract::{
     Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Parcel, Shipment, Template,
 };
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
+pub use depth::QueueDepth;
 pub use envelope::{CloudEvent, Contract, EnvelopeError};
 pub use failure::SqsError;
 pub use producer::{JoinedProducer, Outgoing, Producer, ProducerSettings, SendError};

@@ -15,6 +15,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use crate::depth::QueueDepth;
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
 use crate::failure::{SqsError, answered};
 use crate::settings::{Checks, InvalidSettings};
@@ -149,6 +150,11 @@ impl Producer {
     /// A producer for the queue at this address.
     pub fn new(client: Client, queue_url: impl Into<String>, settings: ProducerSettings) -> Self {
         Self { client, queue_url: queue_url.into(), settings }
+    }
+
+    /// How many messages its queue has.
+    pub fn depth(&self) -> QueueDepth {
+        QueueDepth::of(self.client.clone(), self.queue_url.clone())
     }
 
     /// Sends all of them. The result has one entry per message, in the order they were given; `Ok` means that SQS has it.

@@ -12,7 +12,7 @@ use crate::case::Case;
 use crate::order_fulfilment::{close, expire};
 use crate::saga::{Done, Next, Outcome, Run, Saga, StepError, expires_at};
 use crate::shelf;
-use crate::work::{Key, Later, Waiting};
+use crate::work::{Ended, Key, Later, Waiting};
 
 /// An order has fewer steps than this; one that comes to more goes round in a circle, and waits.
 const ROUNDS: usize = 32;
@@ -23,7 +23,7 @@ pub(crate) struct Notes {
     /// Those that have to be looked at again.
     pub(crate) later: Vec<Later>,
     /// Those that wait for nothing.
-    pub(crate) ended: Vec<Key>,
+    pub(crate) ended: Vec<Ended>,
 }
 
 /// Carries the orders on, all that are at the same step together.
@@ -173,9 +173,10 @@ impl Waits<'_> {
             };
             // An order that the saga has nothing to do with is noted by the one that has; and nothing stays noted of it.
             let (key, is_concerned) = (self.key(&case), (self.saga.concerns)(&case.order));
+            let seen = case.version;
             match row.filter(|_| is_concerned) {
-                Some(row) => notes.later.push(row),
-                None if is_concerned || self.waiting.contains_key(&key) => notes.ended.push(key),
+                Some(row) => notes.later.push(row.seeing(seen)),
+                None if is_concerned || self.waiting.contains_key(&key) => notes.ended.push(Ended { key, seen }),
                 None => {}
             }
             carried_on.push(case);

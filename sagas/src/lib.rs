@@ -7,13 +7,15 @@
 //! - [`order_fulfilment`], [`order_refunds`]: the step tables. A new step is one row there and one file beside the others.
 //! - `saga`: what a step table is, and what is next in it.
 //! - `case`: an order in work, and what was decided on it; `shelf` stores that, with the units that it is about.
-//! - `drive` carries orders on; `runner` says which: after an event, and when `work` says to look again. `answers` takes what comes back over SQS.
+//! - `drive` carries orders on: after an event (`runner`), and when `work` says to look again (`due`). `answers` takes what comes back
+//!   over SQS; `requests` says what is still on its way there.
 //! - [`report`] says how far an order's sagas are, [`operate`] is for those who look after sagas that are stuck, and [`Metrics`]
 //!   tells them that there are some.
 
 mod answers;
 mod case;
 mod drive;
+mod due;
 mod metrics;
 mod notify_customer;
 pub mod operate;
@@ -21,6 +23,7 @@ pub mod order_fulfilment;
 pub mod order_refunds;
 mod payment;
 pub mod report;
+mod requests;
 mod routes;
 mod runner;
 mod saga;
@@ -37,6 +40,7 @@ use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::Metrics;
+pub use requests::mail_lag;
 pub use routes::routes;
 pub use saga::{Kind, Next, Saga, Step, Undo};
 
@@ -89,6 +93,7 @@ pub(crate) struct Context {
     pub(crate) stock: SingleWriter<Stock>,
     pub(crate) payments: payment::Payments,
     pub(crate) notifications: Producer,
+    pub(crate) requests: requests::Requests,
     pub(crate) settings: SagaSettings,
     pub(crate) metrics: Metrics,
 }
@@ -105,11 +110,12 @@ pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToke
     let store = store.patient();
     let payments = payment::Payments::new(payments);
     let handler = answers::Answers::start(store.clone(), stock.clone());
-    let context = Context { store: store.clone(), stock, payments, notifications, settings, metrics };
-    let runner = runner::Runner::new(context);
+    let requests = requests::Requests::new(notifications.depth(), answers.depth());
+    let context = Context { store: store.clone(), stock, payments, notifications, requests, settings, metrics };
+    let context = Arc::new(context);
     tokio::join!(
-        store.subscribe(runner.clone(), stop.clone()),
-        runner.look_again(stop.clone()),
+        store.subscribe(runner::Runner::new(Arc::clone(&context)), stop.clone()),
+        due::look_again(context, stop.clone()),
         answers.run(handler, Failures::kept_in(store.pool().clone()), stop.clone()),
     );
 }

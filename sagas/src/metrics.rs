@@ -21,6 +21,7 @@ pub struct Metrics {
     duration: Family<At, Histogram>,
     waiting: Family<At, Gauge>,
     stuck: Family<At, Gauge>,
+    unknown: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,6 +45,7 @@ impl Default for Metrics {
             duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15))),
             waiting: Family::default(),
             stuck: Family::default(),
+            unknown: Gauge::default(),
         }
     }
 }
@@ -59,6 +61,8 @@ impl Metrics {
         registry.register("waiting", waiting, self.waiting.clone());
         let stuck = "Orders that are stuck at a step until an operator decides";
         registry.register("stuck", stuck, self.stuck.clone());
+        let unknown = "Orders that wait in a saga that this build does not know, and leaves alone";
+        registry.register("unknown", unknown, self.unknown.clone());
     }
 
     /// Asks the database how many orders wait, so that every process shows the same.
@@ -80,6 +84,9 @@ impl Metrics {
             self.waiting.get_or_create(&at).set(waiting);
             self.stuck.get_or_create(&at).set(stuck);
         }
+        let is_known = |saga: &str| SAGAS.iter().any(|known| known.name == saga);
+        let unknown = counts.iter().filter(|(saga, ..)| !is_known(saga));
+        self.unknown.set(unknown.map(|(.., waiting, stuck)| waiting + stuck).sum());
         Ok(())
     }
 

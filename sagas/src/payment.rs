@@ -128,13 +128,15 @@ fn start(
 ) -> oneshot::Receiver<Answer> {
     let (answers, answered) = oneshot::channel();
     let (context, order_id, replaced) = (Arc::clone(context), case.order_id.clone(), case.replaced.len());
-    let expires_at = expires_at(&case.order);
+    let (version, expires_at) = (case.version, expires_at(&case.order));
     let metadata = Metadata { actor: Some(ACTOR.to_owned()), ..case.metadata.clone() };
     tokio::spawn(async move {
         let _turn = turn;
         let Err(late) = answers.send(call.await) else { return };
         let recorded = match late.outcome {
-            Err(error) if late.commands.is_empty() => note(&context, &order_id, step, &error, expires_at).await,
+            Err(error) if late.commands.is_empty() => {
+                note(&context, (&order_id, version), step, &error, expires_at).await
+            }
             Ok(_) | Err(_) => record(&context, &order_id, replaced, metadata, late.commands).await,
         };
         if let Err(error) = recorded {
@@ -144,16 +146,16 @@ fn start(
     answered
 }
 
-/// Notes why a call that went on by itself came to nothing.
+/// Notes why a call that went on by itself came to nothing, which was made of this version of the order.
 async fn note(
     context: &Context,
-    order_id: &str,
+    order: (&str, i64),
     step: SagaStep,
     error: &StepError,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<(), StepError> {
     for _ in 0..NOTES {
-        let noted = work::note_failure(context.store.pool(), order_id, step, error, expires_at).await;
+        let noted = work::note_failure(context.store.pool(), order, step, error, expires_at).await;
         if noted.map_err(|error| StepError::new(&error))? {
             break;
         }

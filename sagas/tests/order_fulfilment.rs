@@ -341,6 +341,87 @@ async fn a_queue_that_says_nothing_does_not_hold_up_orders() {
 }
 
 #[tokio::test]
+async fn a_row_is_not_locked_while_a_queue_is_asked() {
+    let mut saga = Fixture::start(NEVER).await;
+    saga.take("a").await;
+    saga.request().await;
+    saga.stop_saga().await;
+    let pool = saga.database.pool();
+    sqlx::query("update saga_work set sent = 0, due_at = now()").execute(pool).await.unwrap();
+    // It takes a connection, says that it was asked, and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let (asks, asked) = tokio::sync::oneshot::channel();
+    let accepting = tokio::spawn(async move {
+        let (mut asks, mut connections) = (Some(asks), Vec::new());
+        while let Ok((mut connection, _)) = silent.accept().await {
+            let heard = tokio::io::AsyncReadExt::read_u8(&mut connection).await;
+            heard.unwrap();
+            // The consumer of the answers asks for some, the producer sends.
+            connections.push(connection);
+            if let Some(asks) = (connections.len() == 2).then(|| asks.take()).flatten() {
+                let _ = asks.send(());
+            }
+        }
+    });
+    let client = testkit::sqs_client(&format!("http://{address}"));
+    (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, NEVER);
+    tokio::time::timeout(PATIENCE, asked).await.unwrap().unwrap();
+
+    let row = "select step from saga_work where order_id = 'a' for update nowait";
+    assert_eq!(sqlx::query_scalar::<_, String>(row).fetch_one(pool).await.unwrap(), "notify_customer");
+    saga.end().await;
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn a_request_that_still_waits_in_the_queue_is_not_made_again_and_one_that_is_lost_is() {
+    let saga = Fixture::start(Duration::from_secs(1)).await;
+    saga.take("queued").await;
+    testkit::eventually(PATIENCE, || async { saga.requests_waiting().await == 1 }).await;
+    let pool = saga.database.pool();
+    let looked_at =
+        "select count(*) from saga_work where order_id = 'queued' and due_at - since > interval '3 seconds'";
+    testkit::eventually(PATIENCE, || async {
+        sqlx::query_scalar::<_, i64>(looked_at).fetch_one(pool).await.unwrap() == 1
+    })
+    .await;
+    assert_eq!(saga.requests_waiting().await, 1, "its deadline has passed again and again");
+
+    let first = saga.request().await;
+    let second = saga.request().await;
+    assert_eq!((first.data.attempt, second.data.attempt), (1, 2));
+    assert_eq!(first.data.notification_id, second.data.notification_id);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn of_many_requests_those_that_the_queue_does_not_have_are_made_again() {
+    let saga = Fixture::start(NEVER).await;
+    saga.take("lost").await;
+    assert_eq!(saga.request().await.data.order_id, "lost");
+    let pool = saga.database.pool();
+    let ids: Vec<String> = (0..5).map(|n| format!("queued-{n}")).collect();
+    for id in &ids {
+        saga.take(id).await;
+    }
+    testkit::eventually(PATIENCE, || async { saga.requests_waiting().await == 5 && saga.waiting_rows().await == 6 })
+        .await;
+    sqlx::query("update saga_work set due_at = now()").execute(pool).await.unwrap();
+
+    testkit::eventually(PATIENCE, || async { saga.requests_waiting().await == 6 }).await;
+    let not_due = "select count(*) from saga_work where due_at > now()";
+    testkit::eventually(PATIENCE, || async {
+        sqlx::query_scalar::<_, i64>(not_due).fetch_one(pool).await.unwrap() == 6
+    })
+    .await;
+    let again: Vec<String> =
+        sqlx::query_scalar("select order_id from saga_work where sent = 2").fetch_all(pool).await.unwrap();
+    assert_eq!((again, saga.requests_waiting().await), (vec!["lost".to_owned()], 6));
+    saga.end().await;
+}
+
+#[tokio::test]
 async fn one_order_that_cannot_be_read_does_not_hold_up_the_deadlines_of_others() {
     let saga = Fixture::start(NEVER).await;
     saga.take("a").await;

@@ -160,7 +160,7 @@ pub(super) async fn of_order(pool: &PgPool, order_id: &str) -> Result<(Vec<WorkR
     let mut connection = pool.acquire().await?;
     let query = format!("select {COLUMNS} from saga_work where order_id = $1 order by saga");
     let rows = sqlx::query(&query).bind(order_id).fetch_all(&mut *connection).await?;
-    let now = crate::work::now(&mut connection).await?;
+    let now = crate::work::now(&mut *connection).await?;
     Ok((rows.iter().map(row).collect::<Result<_, _>>()?, now))
 }
 

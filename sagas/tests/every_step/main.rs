@@ -5,6 +5,7 @@
 mod cancelled;
 mod copy;
 mod crashes;
+mod due;
 mod fails;
 mod gate;
 mod life;

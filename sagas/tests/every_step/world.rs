@@ -95,26 +95,33 @@ impl World {
     pub(crate) async fn crash(&mut self) {
         self.copies.drain(..).for_each(Copy::kill);
         self.end_hung_appends().await;
+        self.end_leases().await;
+    }
+
+    /// Kills the copy that has been at work for longest. What it holds is free at once.
+    pub(crate) async fn crash_oldest(&mut self) {
+        self.copies.remove(0).kill();
+        self.end_leases().await;
+        self.end_claims().await;
+    }
+
+    async fn end_leases(&self) {
         self.execute(
             "update subscription_partitions set leased_until = now() - interval '1 s' where owner is not null",
         )
         .await;
     }
 
-    /// Kills the copy that has been at work for longest. What it holds is free at once.
-    pub(crate) async fn crash_oldest(&mut self) {
-        self.copies.remove(0).kill();
-        self.execute(
-            "update subscription_partitions set leased_until = now() - interval '1 s' where owner is not null",
-        )
-        .await;
+    /// What copies that crashed were looking at is free at once.
+    pub(crate) async fn end_claims(&self) {
+        self.execute("update saga_work set claimed_until = null").await;
     }
 
     pub(crate) async fn execute(&self, statement: &str) {
         sqlx::query(statement).execute(self.database.pool()).await.unwrap();
     }
 
-    async fn count(&self, query: &str) -> i64 {
+    pub(crate) async fn count(&self, query: &str) -> i64 {
         sqlx::query_scalar(query).fetch_one(self.database.pool()).await.unwrap()
     }
 
