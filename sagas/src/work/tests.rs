@@ -29,11 +29,11 @@ fn stuck(order_id: &str, seen: i64) -> Later {
 }
 
 async fn noted(pool: &PgPool, rows: Vec<Later>) {
-    note(&mut *pool.acquire().await.unwrap(), rows).await.unwrap();
+    note(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
 async fn forgotten(pool: &PgPool, rows: Vec<Ended>) {
-    forget(&mut *pool.acquire().await.unwrap(), rows).await.unwrap();
+    forget(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
 /// By order: the version that the row goes by, and whether it is stuck.
