@@ -14,6 +14,7 @@ pub mod dlq;
 pub mod events;
 pub mod health;
 pub mod http;
+pub mod lag;
 pub mod metrics;
 pub mod migrate;
 pub mod order;

@@ -29,6 +29,8 @@ use prometheus_client::registry::{Registry, Unit};
 use sqlx::PgPool;
 use tower::{Layer, Service};
 
+use crate::lag;
+
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long the database may take to say how far subscriptions are and what waits; below the time-outs of usual scrapers.
@@ -106,6 +108,7 @@ impl Figures {
 /// database, so that every process shows the same.
 struct LogFigures {
     lag_known: Gauge,
+    lag_of_orders: Gauge<f64, AtomicU64>,
     lag_events: Family<OfSubscription, Gauge>,
     lag_seconds: Family<OfSubscription, Gauge<f64, AtomicU64>>,
     parked: Family<OfSubscription, Gauge>,
@@ -122,13 +125,14 @@ impl LogFigures {
     fn registered(registry: &mut Registry) -> Self {
         let figures = Self {
             lag_known: Gauge::default(),
+            lag_of_orders: Gauge::default(),
             lag_events: Family::default(),
             lag_seconds: Family::default(),
             parked: Family::default(),
             stopped: Family::default(),
             tail_held: Gauge::default(),
         };
-        let Self { lag_known, lag_events, lag_seconds, parked, stopped, tail_held } = &figures;
+        let Self { lag_known, lag_of_orders, lag_events, lag_seconds, parked, stopped, tail_held } = &figures;
         let subscriptions = registry.sub_registry_with_prefix("subscription");
         subscriptions.register(
             "lag_known",
@@ -141,6 +145,8 @@ impl LogFigures {
         subscriptions.register("parked_events", "Events set aside because they can't be handled", parked.clone());
         let unknown = "Partitions that stand still at an event that the build which has them does not know";
         subscriptions.register("stopped_partitions", unknown, stopped.clone());
+        let behind = "For how long orders have been waiting for the sagas, or for their mails";
+        registry.register_with_unit("lag", behind, Unit::Seconds, lag_of_orders.clone());
         let held = "For how long the transaction that is appending has been at it; 0: none is";
         registry.register_with_unit("log_tail_held", held, Unit::Seconds, tail_held.clone());
         figures
@@ -148,7 +154,9 @@ impl LogFigures {
 
     async fn ask(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let stops = event_store::stops(pool).await?;
-        for lag in event_store::lag(pool).await? {
+        let lags = event_store::lag(pool).await?;
+        self.lag_of_orders.set(lag::of_orders(pool, &lags).await?);
+        for lag in lags {
             let stopped = stops.iter().filter(|stop| stop.subscription == lag.name).count();
             let whose = OfSubscription { subscription: lag.name };
             self.lag_events.get_or_create(&whose).set(lag.lag_events);

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 use crate::health::{self, Check};
+use crate::lag::Intake;
 use crate::settings::{Role, Settings};
 use crate::{http, metrics, migrate, payment};
 
@@ -79,7 +80,7 @@ pub async fn start(
         match role {
             Role::CommandApi => {
                 let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits);
-                routes = routes.merge(commands);
+                routes = routes.merge(bounded(commands, settings.max_lag, connections, &mut running));
             }
             Role::Projections => {
                 let read_models = &connections.read_models;
@@ -119,6 +120,18 @@ pub async fn start(
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
     Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })
+}
+
+/// The commands' routes; new orders are refused while those before them are further behind than that, if there is a bound.
+fn bounded(routes: Router, max_lag: Duration, connections: &Connections, running: &mut Running) -> Router {
+    if max_lag.is_zero() {
+        return routes;
+    }
+    let intake = Intake::up_to(max_lag);
+    let routes = intake.before(routes);
+    let watch = intake.watch(connections.database.clone(), running.stop.clone());
+    running.spawn("lag", watch);
+    routes
 }
 
 fn store_settings(settings: &Settings) -> StoreSettings {
@@ -181,8 +194,8 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
         Role::CommandApi => 3,
         // A batch each, and beside them a lease that is renewed and a few reads.
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
-        // A batch and what is due, each reading streams or on its turn with a SKU meanwhile, an answer, a lease that is renewed,
-        // and the books of the sandbox.
+        // A batch, which reads streams or is on its turn with a SKU meanwhile, what is due, which holds none while others are asked,
+        // an answer, a lease that is renewed, and the books of the sandbox.
         Role::Sagas => 9,
         Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };

@@ -54,6 +54,8 @@ pub struct Settings {
     pub append_queue: usize,
     /// How much may hang on one order.
     pub order_limits: OrderLimits,
+    /// How far behind orders may be before new ones are answered 503; zero: however far.
+    pub max_lag: Duration,
     /// How much of its time sealing the log may take, in percent; 0: it is not sealed.
     pub sealing_percent: u32,
     /// For how long a copy's share of the events stays its own when it gives no sign of life.
@@ -182,6 +184,12 @@ fn read(table: &mut Reading) -> Settings {
             "Commands that may wait for the event store; more are answered 503",
         ),
         order_limits: order_limits(table),
+        max_lag: table.value(
+            "ORDO_MAX_LAG",
+            Duration::ZERO,
+            &seconds(0..=86_400),
+            "How long orders may wait for the sagas, or for their mails, before new ones are answered 503; 0: for any time",
+        ),
         sealing_percent: table.value(
             "ORDO_SEALING_PERCENT",
             1,

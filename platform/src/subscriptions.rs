@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::settings::Settings;
-use crate::{cli, connections, migrate, output};
+use crate::{cli, connections, lag, migrate, output};
 
 /// How long a request is waited for. A copy that runs does it at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,13 +29,15 @@ pub async fn run(settings: &Settings, args: &cli::Subscriptions) -> anyhow::Resu
 
 async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
     let (subscriptions, holders) = (event_store::lag(pool).await?, event_store::holders(pool).await?);
+    let behind = lag::of_orders(pool, &subscriptions).await?;
     let (stops, tail) = (event_store::stops(pool).await?, event_store::tail_holder(pool).await?);
     let stops_of = |name: &str| stops.iter().filter(|stop| stop.subscription == name).collect::<Vec<_>>();
     let of = |name: &str| holders.iter().filter(|holder| holder.subscription == name).collect::<Vec<_>>();
     if json {
         let subscriptions: Vec<_> =
             subscriptions.iter().map(|lag| lag_json(lag, &of(&lag.name), &stops_of(&lag.name))).collect();
-        let answer = json!({ "subscriptions": subscriptions, "tail": tail.as_ref().map(tail_json) });
+        let tail = tail.as_ref().map(tail_json);
+        let answer = json!({ "subscriptions": subscriptions, "ordersBehindSeconds": behind, "tail": tail });
         return Ok(output::line(&answer.to_string())?);
     }
     for lag in &subscriptions {
@@ -50,7 +52,7 @@ async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
     if let Some(tail) = &tail {
         output::line(&tail_text(tail))?;
     }
-    Ok(())
+    Ok(output::line(&format!("orders have been waiting for the sagas, or for their mails, for {behind:.1} s"))?)
 }
 
 async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result<()> {
