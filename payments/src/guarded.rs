@@ -54,9 +54,10 @@ impl Guarded {
     async fn call<T>(
         &self,
         operation: &'static str,
+        order: &str,
         call: impl Future<Output = Result<T, PaymentError>> + Send,
     ) -> Result<T, PaymentError> {
-        let pass = match self.breaker.enter() {
+        let pass = match self.breaker.enter(order) {
             Ok(pass) => pass,
             Err(wait) => {
                 self.metrics.not_tried(operation);
@@ -91,26 +92,26 @@ fn health<T>(outcome: &Result<T, PaymentError>) -> Health {
 #[async_trait]
 impl PaymentGateway for Guarded {
     async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
-        self.call("authorize", self.gateway.authorize(request)).await
+        self.call("authorize", &request.order_id, self.gateway.authorize(request)).await
     }
 
     async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
-        self.call("find", self.gateway.find(request)).await
+        self.call("find", &request.order_id, self.gateway.find(request)).await
     }
 
     async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
-        self.call("capture", self.gateway.capture(request)).await
+        self.call("capture", &request.reference, self.gateway.capture(request)).await
     }
 
     async fn void(&self, request: &Void) -> Result<(), PaymentError> {
-        self.call("void", self.gateway.void(request)).await
+        self.call("void", &request.reference, self.gateway.void(request)).await
     }
 
     async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
-        self.call("abandon", self.gateway.abandon(request)).await
+        self.call("abandon", &request.order_id, self.gateway.abandon(request)).await
     }
 
     async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
-        self.call("refund", self.gateway.refund(request)).await
+        self.call("refund", &request.reference, self.gateway.refund(request)).await
     }
 }

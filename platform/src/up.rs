@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 use crate::roles::RunningRoles;
-use crate::settings::{DatabaseUrl, Settings};
+use crate::settings::{DatabaseUrl, PaymentProvider, Settings};
 use crate::{cli, http, migrate, output, roles, shutdown};
 
 /// Runs the platform until a signal stops it.
 pub async fn run(mut settings: Settings, args: cli::Up) -> anyhow::Result<()> {
+    // It needs nothing, and says so once the roles start.
+    settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
     let stop = shutdown::on_signal()?;
     if args.leashed {
         shutdown::when_input_ends(&stop);

@@ -217,9 +217,31 @@ fn stripe_needs_a_key_which_is_never_repeated() {
 }
 
 #[test]
+fn a_secret_key_leaves_the_machine_only_under_tls() {
+    let with = |url, key| mistakes(&[("ORDO_STRIPE_URL", url), ("ORDO_STRIPE_SECRET_KEY", key)], "");
+    for (url, key) in [
+        ("http://stripe.example", "sk_test_1"),
+        ("http://127.0.0.1:8420", "sk_live_1"),
+        ("http://localhost.stripe.example", "sk_test_1"),
+        ("http://127.0.0.1.stripe.example", "rk_test_1"),
+    ] {
+        let mistakes = with(url, key);
+        assert!(
+            matches!(&mistakes[..], [one] if one.starts_with("ORDO_STRIPE_URL: must be an https:// address")),
+            "{mistakes:?}"
+        );
+    }
+    for url in ["http://127.0.0.1:8420", "http://[::1]:8420", "http://localhost:8420", "https://stripe.example"] {
+        assert!(load(&[("ORDO_STRIPE_URL", url), ("ORDO_STRIPE_SECRET_KEY", "rk_test_1")], "").is_ok(), "{url}");
+    }
+    let planted = mistakes(&[("ORDO_STRIPE_SECRET_KEY", "sk_live_1")], "stripe_url = 'http://stripe.example'");
+    assert!(planted[0].starts_with("`stripe_url` in the settings file: must be an https:// address"), "{planted:?}");
+}
+
+#[test]
 fn the_payment_breaker_decides_by_half_of_its_window() {
     let breaker = load(&[], "").unwrap().settings.payment.breaker;
-    assert_eq!((breaker.window, breaker.at_least), (20, 10));
+    assert_eq!((breaker.window, breaker.at_least), (100, 50));
     let breaker = load(&[("ORDO_PAYMENT_BREAKER_WINDOW", "5")], "").unwrap().settings.payment.breaker;
     assert_eq!((breaker.window, breaker.at_least), (5, 3));
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod claims;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -93,6 +94,7 @@ impl Later {
 
     fn failed(self, error: String) -> Self {
         let wait = doubled(Duration::from_secs(1), self.failures).min(MAX_BACKOFF);
+        let wait = spread(wait, &self.order_id, self.failures);
         Self { failures: self.failures + 1, wait: Some(wait), last_error: Some(error), ..self }
     }
 
@@ -119,6 +121,13 @@ impl Later {
         let step = step.to_owned();
         Self { saga, order_id, step, sent: 0, failures: 0, wait: None, stuck: false, last_error: None, seen: 0 }
     }
+}
+
+/// Between half of it and all of it: those that failed together don't come back together.
+fn spread(wait: Duration, order_id: &str, failures: u32) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (order_id, failures).hash(&mut hasher);
+    wait / 2 + wait / 2 * u32::try_from(hasher.finish() % 1_000).unwrap_or(0) / 1_000
 }
 
 fn doubled(base: Duration, times: u32) -> Duration {

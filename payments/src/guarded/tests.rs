@@ -1,5 +1,8 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::future::join_all;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -63,17 +66,21 @@ impl PaymentGateway for Scripted {
 struct Stage {
     provider: Arc<Scripted>,
     guarded: Guarded,
+    orders: AtomicUsize,
 }
 
 impl Stage {
     fn set() -> Self {
         let provider = Arc::new(Scripted { mood: watch::Sender::new(Mood::Well), calls: AtomicUsize::new(0) });
-        let guarded = Guarded::new(provider.clone(), TIMEOUT, BreakerSettings::default());
-        Self { provider, guarded }
+        let breaker = BreakerSettings { window: 20, at_least: 10, ..BreakerSettings::default() };
+        let guarded = Guarded::new(provider.clone(), TIMEOUT, breaker);
+        Self { provider, guarded, orders: AtomicUsize::new(0) }
     }
 
+    /// For another order each time.
     async fn authorize(&self) -> Result<Authorized, PaymentError> {
-        self.guarded.authorize(&request()).await
+        let order_id = format!("order-{}", self.orders.fetch_add(1, Ordering::SeqCst));
+        self.guarded.authorize(&Authorization { order_id, ..request() }).await
     }
 
     async fn times(&self, count: usize, mood: Mood) {
@@ -159,28 +166,29 @@ async fn calls_that_time_out_open_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_pause_one_call_goes_to_see_and_closes_it() {
+async fn after_the_pause_calls_of_several_orders_go_to_see_and_close_it() {
     let stage = Stage::set();
     stage.times(10, Mood::Failing).await;
     tokio::time::advance(PAUSE).await;
     assert_eq!(stage.guarded.state(), BreakerState::HalfOpen);
 
-    // Given: one that is on its way, others behind it.
+    // Given: five that are on their way, others behind them.
     stage.provider.mood.send_replace(Mood::Silent);
-    let (probe, other) = tokio::join!(stage.authorize(), async {
+    let probes = join_all((0..5).map(|_| stage.authorize()));
+    let (probes, other) = tokio::join!(probes, async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stage.authorize().await
     });
     assert!(matches!(other, Err(PaymentError::Unavailable { .. })), "{other:?}");
-    assert!(matches!(probe, Err(PaymentError::Unknown { .. })), "{probe:?}");
-    assert_eq!(stage.calls(), 11);
+    assert!(probes.iter().all(|probe| matches!(probe, Err(PaymentError::Unknown { .. }))), "{probes:?}");
+    assert_eq!(stage.calls(), 15);
 
-    // Then: the one that failed cost another pause; one that does not fail opens the way.
+    // Then: that they failed cost another pause; one that does not fail opens the way.
     assert_eq!(stage.guarded.state(), BreakerState::Open);
     tokio::time::advance(PAUSE).await;
     stage.times(3, Mood::Well).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
-    assert_eq!(stage.calls(), 14);
+    assert_eq!(stage.calls(), 18);
     // And what failed before is forgotten.
     stage.times(6, Mood::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
@@ -238,4 +246,101 @@ async fn metrics_count_calls_by_what_came_of_them() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
+}
+
+/// A provider that is well, with orders of which every tenth fails by itself: twice under each key, or never answering the first time.
+#[derive(Default)]
+struct OrdersOwn(Mutex<HashMap<String, u32>>);
+
+#[async_trait]
+impl PaymentGateway for OrdersOwn {
+    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+        let tries = {
+            let mut tries = self.0.lock().unwrap();
+            let tries = tries.entry(request.key.clone()).or_default();
+            *tries += 1;
+            *tries
+        };
+        match request.token.as_deref() {
+            Some("tok_flaky") if tries <= 2 => Err(PaymentError::unknown("500")),
+            Some("tok_timeout_then_ok") if tries == 1 => std::future::pending().await,
+            Some(_) | None => Ok(Authorized { reference: request.key.clone() }),
+        }
+    }
+
+    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+        self.authorize(request).await.map(Some)
+    }
+
+    async fn capture(&self, _: &Capture) -> Result<Captured, PaymentError> {
+        Err(PaymentError::refused("not in this test"))
+    }
+
+    async fn void(&self, _: &Void) -> Result<(), PaymentError> {
+        Err(PaymentError::refused("not in this test"))
+    }
+
+    async fn abandon(&self, _: &Authorization) -> Result<(), PaymentError> {
+        Err(PaymentError::refused("not in this test"))
+    }
+
+    async fn refund(&self, _: &Refund) -> Result<Refunded, PaymentError> {
+        Err(PaymentError::refused("not in this test"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_that_fail_by_themselves_do_not_open_it() {
+    let guarded = Guarded::new(Arc::new(OrdersOwn::default()), TIMEOUT, BreakerSettings::default());
+    let order = |nth: usize| Authorization {
+        key: format!("order-{nth}:authorize"),
+        order_id: format!("order-{nth}"),
+        token: match nth % 20 {
+            0 => Some("tok_flaky".to_owned()),
+            10 => Some("tok_timeout_then_ok".to_owned()),
+            _ => None,
+        },
+        ..request()
+    };
+    // A hundred at a time; those that failed come back together, and before the others.
+    let mut again: Vec<usize> = vec![];
+    for batch in 0..60 {
+        let mut failed = vec![];
+        for nth in again.into_iter().chain(batch * 100..(batch + 1) * 100) {
+            if guarded.authorize(&order(nth)).await.is_err() {
+                failed.push(nth);
+            }
+            assert_eq!(guarded.state(), BreakerState::Closed, "order {nth}");
+        }
+        again = failed;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_that_failed_before_do_not_keep_it_open() {
+    let stage = Stage::set();
+    stage.times(10, Mood::Failing).await;
+    tokio::time::advance(PAUSE).await;
+    // The same ten come first, and fail again; then one that is well.
+    for nth in 0..10 {
+        let order_id = format!("order-{nth}");
+        assert!(stage.guarded.authorize(&Authorization { order_id, ..request() }).await.is_err());
+    }
+    assert_eq!(stage.guarded.state(), BreakerState::HalfOpen);
+    stage.times(1, Mood::Well).await;
+    assert_eq!(stage.guarded.state(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_fails_for_minutes_counts_once_a_minute() {
+    let stage = Stage::set();
+    stage.provider.mood.send_replace(Mood::Failing);
+    for minute in 0..10 {
+        assert_eq!(stage.guarded.state(), BreakerState::Closed, "minute {minute}");
+        for _ in 0..100 {
+            assert!(stage.guarded.authorize(&request()).await.is_err());
+        }
+        tokio::time::advance(Duration::from_secs(61)).await;
+    }
+    assert_ne!(stage.guarded.state(), BreakerState::Closed);
 }

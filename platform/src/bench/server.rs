@@ -56,7 +56,7 @@ impl Server {
     /// These roles on a database that is there already.
     pub(super) async fn roles(roles: &str, database: &str) -> anyhow::Result<Self> {
         let line = ["serve", "--leashed", "--json", "--roles", roles, "--listen", "127.0.0.1:0"];
-        Self::start(&line, &[("DATABASE_URL", database)]).await
+        Self::start(&line, &[("DATABASE_URL", database), ("ORDO_PAYMENT_PROVIDER", "sandbox")]).await
     }
 
     /// Something to compare the platform with.

@@ -1,8 +1,10 @@
 //! Who takes the customers' money, and how patient we are with them.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use http::Uri;
 use payments::BreakerSettings;
 
 use super::kinds::{Kind, endpoint, payment_provider, seconds, stripe_key, whole};
@@ -11,8 +13,8 @@ use super::reading::Reading;
 /// The payment provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// Which one.
-    pub provider: PaymentProvider,
+    /// Which one; `None`: nobody said.
+    pub provider: Option<PaymentProvider>,
     /// Where Stripe is.
     pub stripe_url: String,
     /// The key of the account there; always there if Stripe is the provider.
@@ -45,6 +47,11 @@ impl StripeKey {
         (secret && plain && (4..=255).contains(&text.len())).then(|| Self(text.to_owned()))
     }
 
+    /// Whether it moves no money.
+    fn is_test(&self) -> bool {
+        self.0.starts_with("sk_test_") || self.0.starts_with("rk_test_")
+    }
+
     /// The key, for Stripe alone.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -64,21 +71,34 @@ impl fmt::Debug for StripeKey {
     }
 }
 
+/// Whether what goes there does not leave this machine.
+fn is_here(url: &str) -> bool {
+    let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 pub(super) fn read(table: &mut Reading) -> Payment {
     let usual = BreakerSettings::default();
     let stripe_key: Kind<StripeKey> = stripe_key();
-    let provider = table.value(
+    let provider = table.optional(
         "ORDO_PAYMENT_PROVIDER",
-        PaymentProvider::Sandbox,
         &payment_provider(),
-        "Who takes payments; the sandbox keeps books in the database and moves no money",
+        "Who takes payments; the sandbox keeps books in the database and moves no money. `serve` needs it for sagas, `up` takes the sandbox",
     );
     let stripe_url =
         table.value("ORDO_STRIPE_URL", "https://api.stripe.com".to_owned(), &endpoint(), "Where Stripe's API is");
     let stripe_secret_key =
         table.secret("ORDO_STRIPE_SECRET_KEY", &stripe_key, "The secret key of the account at Stripe");
-    if provider == PaymentProvider::Stripe && stripe_secret_key.is_none() {
+    if provider == Some(PaymentProvider::Stripe) && stripe_secret_key.is_none() {
         table.needed("ORDO_STRIPE_SECRET_KEY", &stripe_key, "ORDO_PAYMENT_PROVIDER is stripe");
+    }
+    let is_safe = |key: &StripeKey| stripe_url.starts_with("https://") || (key.is_test() && is_here(&stripe_url));
+    if stripe_secret_key.as_ref().is_some_and(|key| !is_safe(key)) {
+        table.refuse(
+            "ORDO_STRIPE_URL",
+            "must be an https:// address, for the secret key goes there; http:// is for this machine (localhost, 127.0.0.1, [::1]) with a test key, sk_test_… or rk_test_…",
+        );
     }
     let timeout = table.value(
         "ORDO_PAYMENT_TIMEOUT",
@@ -90,7 +110,7 @@ pub(super) fn read(table: &mut Reading) -> Payment {
         "ORDO_PAYMENT_BREAKER_WINDOW",
         usual.window,
         &whole(2..=1000),
-        "How many of the last calls to the payment provider are looked at; with less than half of them nothing is decided",
+        "How many of the last calls to the payment provider are looked at, of an order that keeps failing one a minute; with less than half of them nothing is decided",
     );
     let error_percent = table.value(
         "ORDO_PAYMENT_BREAKER_ERROR_PERCENT",
@@ -102,7 +122,7 @@ pub(super) fn read(table: &mut Reading) -> Payment {
         "ORDO_PAYMENT_BREAKER_PAUSE",
         usual.pause,
         &seconds(1..=3600),
-        "How long they stop, until one goes to see",
+        "How long they stop, until some go to see",
     );
     let breaker = BreakerSettings { window, at_least: window.div_ceil(2), error_percent, pause };
     Payment { provider, stripe_url, stripe_secret_key, timeout, breaker }

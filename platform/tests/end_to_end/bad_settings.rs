@@ -1,6 +1,6 @@
 //! Settings that could not work are refused at the start, by name.
 
-use crate::support::run;
+use crate::support::{Ordo, PATIENCE, run};
 
 #[tokio::test]
 async fn a_platform_that_could_not_work_does_not_start_and_says_why() {
@@ -19,4 +19,19 @@ async fn a_platform_that_could_not_work_does_not_start_and_says_why() {
         assert!(refused.err.contains(said), "{setting}={value}: {}", refused.err);
         assert_eq!(refused.out, "", "{setting}={value}");
     }
+}
+
+#[tokio::test]
+async fn orders_are_not_promised_by_whoever_does_not_know_who_takes_payments() {
+    let database = testkit::database().await;
+    let nobody = [("DATABASE_URL", database.url()), ("ORDO_PAYMENT_PROVIDER", ""), ("ORDO_LOG", "off")];
+    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--unsafe-durability"], &nobody).await;
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{refused:?}");
+    let said = "ordo: ORDO_PAYMENT_PROVIDER is not set: say who takes payments, stripe or, ";
+    assert!(refused.err.starts_with(said), "{}", refused.err);
+
+    // `up` brings everything, and says that it is the sandbox.
+    let up = Ordo::up(&[("ORDO_PAYMENT_PROVIDER", "")]).await;
+    let said = "payments go to the sandbox: no money moves";
+    testkit::eventually(PATIENCE, || async { up.log().contains(said) }).await;
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use rustix::process::Signal;
@@ -143,6 +143,7 @@ impl Stripe {
         let books = Arc::new(Books::default());
         let routes = Router::new()
             .route("/v1/payment_intents", post(authorize))
+            .route("/v1/payment_intents/{id}", get(show))
             .route("/v1/payment_intents/{id}/capture", post(capture))
             .with_state(Arc::clone(&books));
         let listener = TcpListener::bind(address).await.unwrap();
@@ -190,6 +191,11 @@ impl Books {
         }
         Response::new(Body::from(answer.to_string()))
     }
+}
+
+/// It keeps no marks of captures, and its keys for ever.
+async fn show(Path(id): Path<String>) -> Response {
+    Response::new(Body::from(json!({ "id": id, "status": "requires_capture" }).to_string()))
 }
 
 async fn authorize(State(books): State<Arc<Books>>, headers: HeaderMap, body: String) -> Response {

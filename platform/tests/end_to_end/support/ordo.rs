@@ -180,7 +180,8 @@ fn command(arguments: &[&str], settings: &[Setting<'_>], folder: &TempDir) -> Co
     let mut command = Command::new(env!("CARGO_BIN_EXE_ordo"));
     command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR"));
-    command.envs(settings.iter().copied());
+    // Whoever has another provider, or none, says so.
+    command.env("ORDO_PAYMENT_PROVIDER", "sandbox").envs(settings.iter().copied());
     command
 }
 
