@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::stock::{self, ReservationMade, Stock, StockCommand, StockReceived};
-use domain::{Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder, Refusal};
+use domain::{Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder, Refusal, SagaStep, Verb};
 
 /// What is ordered of the one SKU, in two shipments, and what one costs.
 pub(crate) const ORDERED: u32 = 2;
@@ -48,9 +48,21 @@ impl Known {
 
     fn new(order: PlacedOrder, version: u32) -> Self {
         let mut hasher = DefaultHasher::new();
-        let PlacedOrder { content: _, status, undoing, stock, payment, shipments, returns, refunds, mails, .. } =
-            &order;
-        let text = serde_json::to_string(&(status, undoing, stock, payment, shipments, returns, refunds, mails));
+        let PlacedOrder {
+            content: _,
+            status,
+            undoing,
+            stock,
+            payment,
+            shipments,
+            returns,
+            refunds,
+            given_up,
+            mails,
+            ..
+        } = &order;
+        let text =
+            serde_json::to_string(&(status, undoing, stock, payment, shipments, returns, refunds, given_up, mails));
         (text.unwrap(), version).hash(&mut hasher);
         Self { order: Arc::new(order), version, digest: hasher.finish() }
     }
@@ -111,10 +123,11 @@ impl Shelf {
                 }
             }
             OrderEvent::StockReleased(_) => self.decide(StockCommand::Release { order_id: order_id() }),
-            OrderEvent::PaymentCaptured(_) => {
-                let settled = order.shipments.iter().filter(|it| it.settled).flat_map(|it| &it.lines);
-                let shipped = settled.map(|line| line.quantity).sum();
-                self.decide(StockCommand::Commit { order_id: order_id(), shipped });
+            OrderEvent::PaymentCaptured(_) => self.send_off(order),
+            OrderEvent::OperatorIntervened(it)
+                if it.step == SagaStep::CapturePayment && matches!(it.verb, Verb::Skip | Verb::MarkFailed) =>
+            {
+                self.send_off(order);
             }
             OrderEvent::OrderCreated(_)
             | OrderEvent::StockReservationFailed(_)
@@ -137,6 +150,13 @@ impl Shelf {
             | OrderEvent::NoteAdded(_)
             | OrderEvent::OperatorIntervened(_) => {}
         }
+    }
+
+    /// The units of shipments that are settled leave the shelf.
+    fn send_off(&mut self, order: &PlacedOrder) {
+        let settled = order.shipments.iter().filter(|it| it.settled).flat_map(|it| &it.lines);
+        let (order_id, shipped) = (OrderId::parse("o").unwrap(), settled.map(|line| line.quantity).sum());
+        self.decide(StockCommand::Commit { order_id, shipped });
     }
 
     fn decide(&mut self, command: StockCommand) {

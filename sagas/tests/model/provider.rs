@@ -1,6 +1,7 @@
-//! The payment provider of the model: it keeps its word on keys, as the port says.
+//! The payment provider of the model. Captures and refunds bear a mark in its books, for ever. Keys it forgets, but not while a call
+//! is under way; until then it repeats what it answered, failures too. How it is asked is what `payments::stripe` does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A payment, under the key that it was authorized with: how many means of payment were tried before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -10,13 +11,35 @@ pub(crate) struct Account {
     pub(crate) refunded: i64,
     /// It was let go of, or said no to: it holds nothing more, ever.
     pub(crate) closed: bool,
-    /// The keys of captures and refunds that were done.
-    pub(crate) done: BTreeSet<String>,
+    /// The captures and refunds that were done, and how often.
+    pub(crate) done: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Provider {
     pub(crate) accounts: BTreeMap<u32, Account>,
+    /// What was answered to the attempts of captures and refunds.
+    pub(crate) answers: BTreeMap<(String, u32), Answer>,
+}
+
+/// What the provider repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    Done,
+    /// No, for good.
+    Refused,
+    /// It broke down at it, and did nothing.
+    Broke,
+}
+
+/// What there is to ask it for a movement.
+pub(crate) enum Asking {
+    /// Nothing: its books have it.
+    Found,
+    /// Nothing: it said no, and nobody wants another attempt.
+    Refused,
+    /// This attempt.
+    Attempt(u32),
 }
 
 /// What it can be asked.
@@ -24,8 +47,8 @@ pub(crate) struct Provider {
 pub(crate) enum Call {
     Authorize { key: u32, amount_minor: i64 },
     Void { key: u32 },
-    Capture { key: u32, done: String, amount_minor: i64, last: bool },
-    Refund { key: u32, done: String, amount_minor: i64 },
+    Capture { key: u32, done: String, attempt: u32, amount_minor: i64, last: bool },
+    Refund { key: u32, done: String, attempt: u32, amount_minor: i64 },
 }
 
 /// It said no.
@@ -50,28 +73,28 @@ impl Provider {
                 account.authorized = *amount_minor;
             }
             Call::Void { key } => self.accounts.entry(*key).or_default().closed = true,
-            Call::Capture { key, done, amount_minor, last } => {
-                let account = self.accounts.entry(*key).or_default();
-                if account.done.contains(done) {
-                    return Ok(());
-                }
-                if account.closed || account.captured + amount_minor > account.authorized {
-                    return Err(Refused);
-                }
-                account.captured += amount_minor;
-                account.closed = *last;
-                account.done.insert(done.clone());
+            Call::Capture { key, done, attempt, amount_minor, last } => {
+                return self.attempt(done, *attempt, |books| {
+                    let account = books.entry(*key).or_default();
+                    if account.closed || account.captured + amount_minor > account.authorized {
+                        return Answer::Refused;
+                    }
+                    account.captured += amount_minor;
+                    account.closed = *last;
+                    *account.done.entry(done.clone()).or_default() += 1;
+                    Answer::Done
+                });
             }
-            Call::Refund { key, done, amount_minor } => {
-                let account = self.accounts.entry(*key).or_default();
-                if account.done.contains(done) {
-                    return Ok(());
-                }
-                if account.refunded + amount_minor > account.captured {
-                    return Err(Refused);
-                }
-                account.refunded += amount_minor;
-                account.done.insert(done.clone());
+            Call::Refund { key, done, attempt, amount_minor } => {
+                return self.attempt(done, *attempt, |books| {
+                    let account = books.entry(*key).or_default();
+                    if account.refunded + amount_minor > account.captured {
+                        return Answer::Refused;
+                    }
+                    account.refunded += amount_minor;
+                    *account.done.entry(done.clone()).or_default() += 1;
+                    Answer::Done
+                });
             }
         }
         Ok(())
@@ -84,5 +107,50 @@ impl Provider {
             self.accounts.entry(key).or_default().closed = true;
         }
         is_new
+    }
+
+    /// Looks a movement up, and finds the attempt that is next: the first of which nothing is known, behind those that came to
+    /// nothing.
+    pub(crate) fn asking(&self, done: &str, mut retries: u32) -> Asking {
+        if self.has(done) {
+            return Asking::Found;
+        }
+        for attempt in 0.. {
+            match self.answers.get(&(done.to_owned(), attempt)) {
+                None => return Asking::Attempt(attempt),
+                Some(Answer::Done) => return Asking::Found,
+                Some(Answer::Refused) if retries == 0 => return Asking::Refused,
+                Some(Answer::Refused) => retries -= 1,
+                Some(Answer::Broke) => {}
+            }
+        }
+        Asking::Refused
+    }
+
+    pub(crate) fn has(&self, done: &str) -> bool {
+        self.accounts.values().any(|account| account.done.contains_key(done))
+    }
+
+    /// Once under its key, as long as that is known.
+    fn attempt(
+        &mut self,
+        done: &str,
+        attempt: u32,
+        act: impl FnOnce(&mut BTreeMap<u32, Account>) -> Answer,
+    ) -> Result<(), Refused> {
+        let key = (done.to_owned(), attempt);
+        let answer = match self.answers.get(&key) {
+            Some(answer) => *answer,
+            None => act(&mut self.accounts),
+        };
+        self.answers.insert(key, answer);
+        if answer == Answer::Done { Ok(()) } else { Err(Refused) }
+    }
+
+    /// Answers an attempt without doing anything.
+    pub(crate) fn fail(&mut self, call: &Call, answer: Answer) {
+        if let Call::Capture { done, attempt, .. } | Call::Refund { done, attempt, .. } = call {
+            self.answers.entry((done.clone(), *attempt)).or_insert(answer);
+        }
     }
 }

@@ -12,7 +12,7 @@ use sagas::{Next, SAGAS};
 
 use crate::Bug;
 use crate::order::{Known, ORDERED, expires_at};
-use crate::provider::{Call, Refused};
+use crate::provider::{Answer, Asking, Call, Refused};
 use crate::world::{Flying, Luck, World, hash_of_text};
 
 /// A copy of the saga at work on the order.
@@ -48,6 +48,9 @@ pub(crate) fn next(order: &PlacedOrder, world: &World) -> Option<(SagaStep, bool
     SAGAS.iter().find_map(|saga| {
         let next = saga.next(order, world.now());
         let step = next.step()?;
+        if world.stuck == Some(step) {
+            return None;
+        }
         let waits =
             step == SagaStep::NotifyCustomer && order.owed_mail().is_some_and(|mail| world.asked.contains(&mail));
         (!waits).then_some((step, matches!(next, Next::Expire)))
@@ -131,6 +134,11 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
             world.asked.insert(visit.known.order.owed_mail()?);
             return Some(());
         }
+        SagaStep::CapturePayment if !matches!(visit.known.order.payment.state, PaymentState::Authorized { .. }) => {
+            let shipment_id = visit.known.order.unsettled_shipment()?.id.clone();
+            let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
+            visit.take(OrderCommand::RecordPaymentCaptured(captured)).ok()?;
+        }
         SagaStep::AuthorizePayment | SagaStep::VoidPayment | SagaStep::CapturePayment | SagaStep::RefundPayment => {
             if !ask(world, &mut visit, step, luck, bug)? {
                 return Some(());
@@ -167,13 +175,25 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
             let _ = world.provider.take(&Call::Void { key });
         }
     }
-    let call = call(&order, step, world, bug)?;
+    let Some(call) = call(&order, step, world, bug) else {
+        // As `never_taken` and what was refused for good have it.
+        world.stuck = Some(step);
+        return Some(false);
+    };
+    // Then it is looked up, and not asked for.
+    if luck != Luck::Good && is_found(&call, world) {
+        return None;
+    }
     let replaced = order.payment.replaced;
     let is_authorization = step == SagaStep::AuthorizePayment;
     let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "?".into() });
     match luck {
         Luck::Good => {
-            let answered = world.provider.take(&call);
+            let answered = if is_found(&call, world) { Ok(()) } else { world.provider.take(&call) };
+            if answered.is_err() && !is_authorization {
+                world.stuck = Some(step);
+                return Some(false);
+            }
             for command in answer(&order, &call, &answered) {
                 if visit.take(command).is_err() {
                     return Some(false);
@@ -207,6 +227,37 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
             Some(false)
         }
         Luck::Unavailable => Some(false),
+        Luck::Refused | Luck::Broke => {
+            if !matches!(call, Call::Capture { .. } | Call::Refund { .. }) {
+                return None;
+            }
+            let is_for_good = luck == Luck::Refused;
+            world.provider.fail(&call, if is_for_good { Answer::Refused } else { Answer::Broke });
+            if is_for_good {
+                world.stuck = Some(step);
+            }
+            Some(false)
+        }
+    }
+}
+
+/// Whether the provider's books have it.
+fn is_found(call: &Call, world: &World) -> bool {
+    match call {
+        Call::Capture { done, .. } | Call::Refund { done, .. } => world.provider.has(done),
+        Call::Authorize { .. } | Call::Void { .. } => false,
+    }
+}
+
+/// The attempt at a movement that is next; `None`: the provider says no.
+fn attempt(world: &World, done: &str, retries: u32, bug: Option<Bug>) -> Option<u32> {
+    if bug == Some(Bug::IsNotSureOfTheAttemptBefore) {
+        return u32::try_from(world.provider.answers.len() + world.flying.len()).ok();
+    }
+    match world.provider.asking(done, retries) {
+        Asking::Found => Some(0),
+        Asking::Attempt(attempt) => Some(attempt),
+        Asking::Refused => None,
     }
 }
 
@@ -230,14 +281,19 @@ fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) ->
             Call::Capture {
                 key: held_under(order)?,
                 done: shipment.id.to_string(),
+                attempt: attempt(world, shipment.id.as_str(), shipment.retries, bug)?,
                 amount_minor: order.worth_minor(&shipment.lines),
                 last: order.unshipped().is_empty() && open == 1,
             }
         }
         _ => {
             let refund = order.unsettled_refund()?;
+            if !order.is_payable(refund) {
+                return None;
+            }
             let (key, amount_minor) = (held_under(order)?, refund.amount_minor);
-            Call::Refund { key, done: refund.id.to_string(), amount_minor }
+            let attempt = attempt(world, refund.id.as_str(), refund.retries, bug)?;
+            Call::Refund { key, done: refund.id.to_string(), attempt, amount_minor }
         }
     })
 }
@@ -264,7 +320,7 @@ pub(crate) fn answer(order: &PlacedOrder, call: &Call, answered: &Result<(), Ref
             captured.map(OrderCommand::RecordPaymentCaptured).into_iter().collect()
         }
         Call::Refund { done, amount_minor, .. } if is_done => {
-            let refund = order.refunds.iter().find(|it| it.id.as_str() == done);
+            let refund = order.refunds.iter().chain(&order.given_up).find(|it| it.id.as_str() == done);
             let refunded = refund.map(|it| PaymentRefunded {
                 refund_id: it.id.clone(),
                 amount_minor: *amount_minor,

@@ -31,6 +31,15 @@ pub(crate) struct World {
     /// Mails that were asked for and are not answered.
     pub(crate) asked: BTreeSet<MailOf>,
     pub(crate) is_late: bool,
+    /// The step that nobody tries until something happens to the order.
+    pub(crate) stuck: Option<SagaStep>,
+    /// What a failover may lose: the order and the SKU as they were before the last commits. What people
+    /// asked for and operators decided is not lost here: nobody could tell that from its never having been said.
+    before: Vec<(Known, Shelf)>,
+    /// Whether an operator went on without what the order holds, or without letting go of it.
+    pub(crate) is_waived: bool,
+    /// Whether a failover lost what tells that money may be held: that units were set aside. What was held then lapses with the provider.
+    pub(crate) may_lapse: bool,
     pub(crate) left: Left,
 }
 
@@ -57,6 +66,10 @@ pub(crate) struct Left {
     pub(crate) ships: u8,
     pub(crate) returns: u8,
     pub(crate) refunds: u8,
+    /// How often the provider forgets its keys.
+    pub(crate) forgets: u8,
+    /// How often the database loses the last commits.
+    pub(crate) failovers: u8,
 }
 
 /// What can happen.
@@ -77,12 +90,35 @@ pub(crate) enum Action {
     /// The units were set aside for long enough.
     TimePasses,
     Cancel,
-    OtherMeans,
-    GiveUp,
+    /// An operator decides.
+    Decide(SagaStep, Decision),
+    /// The provider forgets its keys.
+    Forget,
+    /// The database loses so many of its last commits.
+    Failover(usize),
     Ship,
     Return,
     Refund,
 }
+
+/// What an operator decides. Outcomes are the true ones: the operator asked the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Retry,
+    OtherMeans,
+    Skip,
+    Compensate,
+    MarkSucceeded,
+    MarkFailed,
+}
+
+impl Decision {
+    const ALL: [Self; 6] =
+        [Self::Retry, Self::OtherMeans, Self::Skip, Self::Compensate, Self::MarkSucceeded, Self::MarkFailed];
+}
+
+/// As many commits as a failover loses at the most.
+const LOST: usize = 2;
 
 /// How a call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,10 +134,15 @@ pub(crate) enum Luck {
     Late,
     /// It surely was not done.
     Unavailable,
+    /// The provider says no, and goes on to say so under this key.
+    Refused,
+    /// The provider breaks down, and goes on to say so under this key.
+    Broke,
 }
 
 impl Luck {
-    pub(crate) const BAD: [Self; 5] = [Self::Declined, Self::AnswerLost, Self::Lost, Self::Late, Self::Unavailable];
+    pub(crate) const BAD: [Self; 7] =
+        [Self::Declined, Self::AnswerLost, Self::Lost, Self::Late, Self::Unavailable, Self::Refused, Self::Broke];
 }
 
 impl World {
@@ -114,6 +155,10 @@ impl World {
             flying: vec![],
             asked: BTreeSet::new(),
             is_late: false,
+            stuck: None,
+            before: vec![],
+            is_waived: false,
+            may_lapse: false,
             left,
         }
     }
@@ -143,13 +188,19 @@ impl World {
             (left.crashes > 0 && !(self.visits.is_empty() && self.flying.iter().all(|it| it.is_orphan)), Action::Crash),
             (left.expiries > 0, Action::TimePasses),
             (left.cancels > 0, Action::Cancel),
-            (left.operators > 0, Action::OtherMeans),
-            (left.operators > 0, Action::GiveUp),
+            (left.forgets > 0 && self.flying.is_empty() && !self.provider.answers.is_empty(), Action::Forget),
             (left.ships > 0, Action::Ship),
             (left.returns > 0, Action::Return),
             (left.refunds > 0, Action::Refund),
         ];
         actions.extend(may.into_iter().filter(|(may, _)| *may).map(|(_, action)| action));
+        if left.failovers > 0 {
+            actions.extend((1..=self.before.len()).map(Action::Failover));
+        }
+        if left.operators > 0 {
+            let decisions = SagaStep::ALL.into_iter().flat_map(|step| Decision::ALL.map(|decision| (step, decision)));
+            actions.extend(decisions.map(|(step, decision)| Action::Decide(step, decision)));
+        }
         actions
     }
 
@@ -197,7 +248,7 @@ impl World {
             Action::Answer((template, nth)) => {
                 world.asked.remove(&(*template, *nth));
                 let sent = NotificationSent {
-                    notification_id: Uuid::from_u128(u128::try_from(*nth).ok()? + 1),
+                    notification_id: Uuid::from_u128(u128::try_from(*nth).ok()? + 1_000),
                     template: *template,
                     recipient: String::new(),
                     provider_message_id: String::new(),
@@ -212,14 +263,30 @@ impl World {
                 left.cancels -= 1;
                 world.asks(OrderCommand::CancelOrder(CancellationRequested { reason: None }))?;
             }
-            Action::OtherMeans => {
+            Action::Decide(step, decision) => {
                 left.operators -= 1;
-                let payment_token = Some(PaymentToken::parse("tok_other").ok()?);
-                world.intervenes(SagaStep::AuthorizePayment, Verb::Retry { payment_token })?;
+                let verb = world.verb(*step, *decision)?;
+                world.intervenes(*step, verb)?;
+                let goes_without = matches!(step, SagaStep::AuthorizePayment | SagaStep::VoidPayment);
+                world.is_waived |= goes_without && *decision == Decision::Skip;
+                // What is set aside then is not looked after any more.
+                if *step == SagaStep::ReleaseStock && *decision == Decision::Skip {
+                    return None;
+                }
             }
-            Action::GiveUp => {
-                left.operators -= 1;
-                world.intervenes(SagaStep::AuthorizePayment, Verb::Compensate)?;
+            Action::Forget => {
+                left.forgets -= 1;
+                world.provider.answers.clear();
+            }
+            Action::Failover(lost) => {
+                left.failovers -= 1;
+                let at = world.before.len() - lost;
+                let (order, shelf) = world.before.get(at)?.clone();
+                world.before.clear();
+                world.may_lapse |= order.order.stock != world.order.order.stock;
+                (world.order, world.shelf, world.stuck) = (order, shelf, None);
+                // All connections break; calls that are under way go on.
+                world.visits.clear();
             }
             Action::Ship => {
                 left.ships -= 1;
@@ -255,8 +322,19 @@ impl World {
 
     /// Decides on the order as it is stored, and stores that with what it means for the units.
     pub(crate) fn record(&mut self, command: OrderCommand) -> Result<(), domain::Refusal> {
-        for event in self.order.decide(command)? {
+        let before = (self.order.clone(), self.shelf.clone());
+        let events = self.order.decide(command)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        for event in events {
             self.shelf.follow(&self.order.order, &event);
+        }
+        self.stuck = None;
+        if self.left.failovers > 0 {
+            self.before.push(before);
+            let too_many = self.before.len().saturating_sub(LOST);
+            self.before.drain(..too_many);
         }
         Ok(())
     }
@@ -265,12 +343,68 @@ impl World {
     fn asks(&mut self, command: OrderCommand) -> Option<()> {
         let before = self.order.version;
         self.record(command).ok()?;
+        self.before.clear();
         (self.order.version > before).then_some(())
     }
 
     fn intervenes(&mut self, step: SagaStep, verb: Verb) -> Option<()> {
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         self.asks(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason, customer_message: None }))
+    }
+
+    /// What an operator says; `None`: it would not be true.
+    fn verb(&self, step: SagaStep, decision: Decision) -> Option<Verb> {
+        Some(match decision {
+            Decision::Retry => Verb::Retry { payment_token: None },
+            Decision::OtherMeans => Verb::Retry { payment_token: Some(PaymentToken::parse("tok_other").ok()?) },
+            Decision::Skip => Verb::Skip,
+            Decision::Compensate => Verb::Compensate,
+            Decision::MarkSucceeded => {
+                let reference = self.done(step)?;
+                Verb::MarkSucceeded { reference }
+            }
+            Decision::MarkFailed => {
+                // Too early is soon enough while everybody who asked is still there to hear the answer.
+                let left = &self.left;
+                let all_hear = left.crashes == 0 && left.faults == 0 && left.failovers == 0;
+                let moves = matches!(step, SagaStep::CapturePayment | SagaStep::RefundPayment);
+                let is_over = self.nobody_asks() || (all_hear && moves && self.flying.iter().all(|it| !it.is_orphan));
+                if !is_over || self.done(step).is_some() {
+                    return None;
+                }
+                Verb::MarkFailed
+            }
+        })
+    }
+
+    fn nobody_asks(&self) -> bool {
+        self.visits.is_empty() && self.flying.is_empty()
+    }
+
+    /// What the provider knows a step by that it did.
+    fn done(&self, step: SagaStep) -> Option<String> {
+        let (order, accounts) = (&self.order.order, &self.provider.accounts);
+        match step {
+            SagaStep::AuthorizePayment => {
+                let key = order.payment.replaced;
+                accounts.get(&key).filter(|account| account.is_held()).map(|_| key.to_string())
+            }
+            SagaStep::VoidPayment => {
+                let is_held = accounts.values().any(crate::provider::Account::is_held);
+                (self.nobody_asks() && !is_held).then(|| "v".to_owned())
+            }
+            SagaStep::CapturePayment => {
+                order.unsettled_shipment().filter(|it| self.provider.has(it.id.as_str())).map(|_| "c".to_owned())
+            }
+            SagaStep::RefundPayment => {
+                order.unsettled_refund().filter(|it| self.provider.has(it.id.as_str())).map(|_| "r".to_owned())
+            }
+            SagaStep::ReserveStock
+            | SagaStep::ReleaseStock
+            | SagaStep::ConfirmOrder
+            | SagaStep::CloseOrder
+            | SagaStep::NotifyCustomer => None,
+        }
     }
 
     /// What the order should have set aside by what is recorded of it.
