@@ -14,6 +14,7 @@ mod json_text;
 mod money;
 mod order;
 pub mod stock;
+mod streams;
 
 pub use email::{EmailAddress, InvalidEmail};
 pub use ids::{CustomerId, InvalidId, NoteId, OrderId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku};
@@ -30,3 +31,4 @@ pub use order::{
     StockReservationFailed, StockReserved, StockState, TRANSITIONS, UndoReason, Verb, Violation, allowed_at, decide,
     evolve, parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment,
 };
+pub use streams::{STREAM_TYPES, is_ours};

@@ -10,11 +10,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bounds::Budget;
 use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 use sqlx::{Connection, PgConnection, PgPool};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +27,10 @@ use crate::wake::Wake;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
 const MAX_BATCH: usize = 512;
+/// The most bytes in one transaction, unless a single command has more.
+const MAX_BATCH_BYTES: usize = Budget::BYTES;
+/// The most that a queue may be set to hold: that many a semaphore counts at once.
+const MAX_QUEUE_BYTES: usize = 1 << 30;
 /// How often a batch is tried again when its connection breaks or it meets a conflict.
 const ATTEMPTS: u32 = 3;
 /// How long the writer looks for a connection that answers, and how long it waits between two.
@@ -91,12 +96,15 @@ pub enum AppendError {
 pub struct AppendSettings {
     /// How many commands may wait; one more is refused at once.
     pub queue: usize,
+    /// How many bytes the events of all commands may have that wait or are being stored; a command beyond them is refused at once.
+    pub queue_bytes: usize,
 }
 
 impl Default for AppendSettings {
     fn default() -> Self {
         // At 30,000 a second the last one waits for 30 ms.
-        Self { queue: 1_024 }
+        // So many bytes of usual orders, too, never are in it.
+        Self { queue: 1_024, queue_bytes: 32 << 20 }
     }
 }
 
@@ -110,6 +118,11 @@ impl Command {
     /// How many events it stores.
     fn rows(&self) -> i64 {
         i64::try_from(self.streams.iter().map(|stream| stream.events.len()).sum::<usize>()).unwrap_or(0)
+    }
+
+    /// About how many bytes of memory its events take.
+    fn size(&self) -> usize {
+        self.streams.iter().flat_map(|stream| &stream.events).map(NewEvent::size).sum()
     }
 
     /// The request that it carries out, if that is to be recorded.
@@ -127,11 +140,17 @@ impl Command {
 struct Waiting {
     command: Command,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
+    /// Its share of the bytes that may wait.
+    _room: OwnedSemaphorePermit,
 }
 
 #[derive(Clone)]
 pub(crate) struct Appender {
     queue: mpsc::Sender<Waiting>,
+    /// The bytes that may still come to wait.
+    room: Arc<Semaphore>,
+    /// How many there are when nobody waits.
+    bytes: usize,
     metrics: Metrics,
     /// Whether a full queue is waited for.
     patient: bool,
@@ -156,8 +175,27 @@ impl Appender {
         stop: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.queue);
+        let bytes = settings.queue_bytes.clamp(1, MAX_QUEUE_BYTES);
+        let room = Arc::new(Semaphore::new(bytes));
         tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake, stop }.run(waiting));
-        Self { queue, metrics, patient: false }
+        Self { queue, room, bytes, metrics, patient: false }
+    }
+
+    /// Room for a command. One that is larger than all the room there is gets all of it.
+    async fn room(&self, command: &Command) -> Result<OwnedSemaphorePermit, AppendError> {
+        let bytes = u32::try_from(command.size().min(self.bytes)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room);
+        // It is never closed.
+        let room = match self.patient {
+            true => room.acquire_many_owned(bytes).await.ok(),
+            false => room.try_acquire_many_owned(bytes).ok(),
+        };
+        room.ok_or_else(|| self.full())
+    }
+
+    fn full(&self) -> AppendError {
+        self.metrics.refused.inc();
+        AppendError::QueueFull
     }
 }
 
@@ -171,11 +209,11 @@ impl crate::EventStore {
 
     /// Refuses while the queue is full, before anybody takes the trouble to decide on what could not be queued.
     pub fn check_room(&self) -> Result<(), AppendError> {
-        if self.appender.patient || self.appender.queue.capacity() > 0 || self.appender.queue.is_closed() {
+        let Appender { queue, room, patient, .. } = &self.appender;
+        if *patient || queue.is_closed() || (queue.capacity() > 0 && room.available_permits() > 0) {
             return Ok(());
         }
-        self.appender.metrics.refused.inc();
-        Err(AppendError::QueueFull)
+        Err(self.appender.full())
     }
 
     /// Appends events to their streams, all of them or none. The answer comes after the commit.
@@ -189,20 +227,24 @@ impl crate::EventStore {
         record: Option<Record>,
     ) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { command: Command { streams, record }, answer };
+        let command = Command { streams, record };
+        let room = self.appender.room(&command).await?;
+        let waiting = Waiting { command, answer, _room: room };
         if self.appender.patient {
             self.appender.queue.send(waiting).await.map_err(|_| AppendError::Closed)?;
         } else {
             self.appender.queue.try_send(waiting).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    self.appender.metrics.refused.inc();
-                    AppendError::QueueFull
-                }
+                mpsc::error::TrySendError::Full(_) => self.appender.full(),
                 mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
             })?;
         }
         // The writer died over it.
-        answered.await.unwrap_or_else(|_| Err(AppendError::Unknown(Arc::new(sqlx::Error::WorkerCrashed))))
+        let died = |_| Err(AppendError::Unknown(Arc::new(sqlx::Error::WorkerCrashed)));
+        let answer = answered.await.unwrap_or_else(died);
+        if let Ok(Appended { position, .. }) = &answer {
+            self.progress.stored(*position);
+        }
+        answer
     }
 }
 
@@ -218,16 +260,19 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
-        let mut batch = Vec::with_capacity(MAX_BATCH);
+        let (mut gathered, mut batch) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
         loop {
             tokio::select! {
                 biased;
                 // After closing, recv_many still hands out what was queued before, then 0.
                 () = self.stop.cancelled(), if !waiting.is_closed() => waiting.close(),
-                count = waiting.recv_many(&mut batch, MAX_BATCH) => match count {
-                    0 => return,
-                    _ => self.write(&mut batch).await,
-                },
+                count = waiting.recv_many(&mut gathered, MAX_BATCH) => if count == 0 { return },
+            }
+            while !gathered.is_empty() {
+                let mut budget = Budget::of(MAX_BATCH).with_bytes(MAX_BATCH_BYTES);
+                let fit = gathered.iter().take_while(|waiting| budget.take(waiting.command.size())).count();
+                batch.extend(gathered.drain(..fit));
+                self.write(&mut batch).await;
             }
         }
     }

@@ -73,6 +73,13 @@ impl NewEvent {
     pub fn event_id(&self) -> Uuid {
         self.event_id
     }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        /// Its other fields, roughly.
+        const FIELDS: usize = 128;
+        self.payload.len() + self.metadata.len() + FIELDS
+    }
 }
 
 /// An event as the log has it.
@@ -152,6 +159,13 @@ impl StoredEvent {
     /// Who and why. What another writer put there in another shape is left out.
     pub fn metadata(&self) -> Metadata {
         serde_json::from_str(self.metadata.get()).unwrap_or_default()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        /// Its other fields, roughly.
+        const FIELDS: usize = 256;
+        self.payload.get().len() + self.metadata.get().len() + FIELDS
     }
 
     pub(crate) fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {

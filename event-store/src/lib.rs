@@ -40,7 +40,7 @@ pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
-pub use read::{Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream};
+pub use read::{EventPage, Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream};
 pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
 pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
@@ -94,6 +94,12 @@ impl EventStore {
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
         Self { pool, appender, metrics, wake, subscriptions, progress: Default::default(), tasks, stop }
+    }
+
+    /// The same store for those who only read: their statements have connections of their own, so that they can't take those that
+    /// others need in order to get on. What is appended through it goes the way it always does.
+    pub fn reading_through(&self, pool: PgPool) -> Self {
+        Self { pool, ..self.clone() }
     }
 
     /// The database it stands on.

@@ -1,9 +1,15 @@
 //! Reading: one stream folded, many streams folded, the log from a position on.
+//!
+//! What is read together is bounded by bytes, not only by a number of events: rows come one after the other, and whoever has enough
+//! stops. What would be too much is cut off by the statement already, so that little is sent in vain.
 
 use std::collections::HashMap;
 
+use bounds::Budget;
 use cqrs_es::Aggregate;
 use event_versions::Versioned;
+use futures_util::{Stream, TryStreamExt};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
@@ -67,9 +73,16 @@ pub enum ReadError {
 }
 
 impl EventStore {
-    /// A stream, folded from all its events.
+    /// A stream, folded from all its events, one after the other as they arrive: a long stream is never in memory as a whole.
     pub async fn load<A: Versioned>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
-        Ok(Loaded::fold(&self.read_stream::<A>(stream_id).await?)?)
+        let query = whole_stream();
+        let mut rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch(&self.pool);
+        let mut stream = Loaded::default();
+        while let Some(row) = rows.try_next().await? {
+            let event = StoredEvent::from_row(&row)?;
+            stream.apply(event.decode::<A>()?, event.version, event.position, event.event_id);
+        }
+        Ok(stream)
     }
 
     /// The events of several streams, each oldest first; those without events are missing.
@@ -77,15 +90,41 @@ impl EventStore {
         &self,
         stream_ids: &[String],
     ) -> Result<HashMap<String, Vec<StoredEvent>>, sqlx::Error> {
+        self.read_some_streams::<A>(stream_ids, Budget::of(usize::MAX).with_bytes(usize::MAX)).await
+    }
+
+    /// Those of several streams that fit into a budget, each as a whole and oldest event first; at least one, unless none of them has
+    /// events. Whoever wants the others asks for them again.
+    pub async fn read_some_streams<A: Aggregate>(
+        &self,
+        stream_ids: &[String],
+        mut budget: Budget,
+    ) -> Result<HashMap<String, Vec<StoredEvent>>, sqlx::Error> {
+        // Counted without what is told apart here: how large a payload is before it was compressed. So it cuts off what would be
+        // read in vain, and the budget itself is kept below.
         let query = format!(
-            "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = any($2)
-              order by aggregate_id, sequence"
+            "select {COLUMNS} from (
+                select {COLUMNS}, sum({STORED_BYTES}) over (
+                           order by aggregate_id groups between unbounded preceding and 1 preceding) as before
+                  from events where aggregate_type = $1 and aggregate_id = any($2)) as e
+              where coalesce(before, 0) <= $3 order by aggregate_id, sequence"
         );
-        let rows = sqlx::query(&query).bind(A::TYPE).bind(stream_ids).fetch_all(&self.pool).await?;
+        let query = sqlx::query(&query).bind(A::TYPE).bind(stream_ids).bind(bytes(budget));
+        let mut rows = query.fetch(&self.pool);
         let mut streams: HashMap<String, Vec<StoredEvent>> = HashMap::with_capacity(stream_ids.len());
-        for row in &rows {
-            let event = StoredEvent::from_row(row)?;
-            streams.entry(event.stream_id.clone()).or_default().push(event);
+        while let Some(row) = rows.try_next().await? {
+            let event = StoredEvent::from_row(&row)?;
+            match streams.get_mut(&event.stream_id) {
+                // A stream that was begun is read to its end.
+                Some(stream) => {
+                    budget.spend(event.size());
+                    stream.push(event);
+                }
+                None if budget.take(event.size()) => {
+                    streams.insert(event.stream_id.clone(), vec![event]);
+                }
+                None => break,
+            }
         }
         Ok(streams)
     }
@@ -102,34 +141,43 @@ pub async fn read_stream(
     stream_type: &str,
     stream_id: &str,
 ) -> Result<Vec<StoredEvent>, sqlx::Error> {
-    let query =
-        format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
-    let rows = sqlx::query(&query).bind(stream_type).bind(stream_id).fetch_all(executor).await?;
-    rows.iter().map(StoredEvent::from_row).collect()
+    let query = whole_stream();
+    let mut rows = sqlx::query(&query).bind(stream_type).bind(stream_id).fetch(executor);
+    let mut events = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        events.push(StoredEvent::from_row(&row)?);
+    }
+    Ok(events)
 }
 
-/// The events after a position, in order, at most so many. None: there are none yet.
+/// Events that were read together.
+#[derive(Debug, Default)]
+pub struct EventPage {
+    /// The events; none: there are none yet.
+    pub events: Vec<StoredEvent>,
+    /// Whether there may be more of them already.
+    pub more: bool,
+}
+
+/// The events after a position, in order, as many as fit into a budget.
 pub async fn read_after(
     connection: &mut PgConnection,
     position: i64,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, sqlx::Error> {
-    let query = format!("select {COLUMNS} from events where global_position > $1 order by global_position limit $2");
-    let rows = sqlx::query(&query).bind(position).bind(limit).fetch_all(connection).await?;
-    rows.iter().map(StoredEvent::from_row).collect()
+    budget: Budget,
+) -> Result<EventPage, sqlx::Error> {
+    read_selected(connection, &Selection::after(position), budget).await
 }
 
-/// The events of a selection, in the order of the log, at most so many.
+/// The events of a selection, in the order of the log, as many as fit into a budget.
 pub async fn read_selected(
     connection: &mut PgConnection,
     selection: &Selection,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, sqlx::Error> {
-    let condition = selection.condition();
-    let query = format!("select {COLUMNS} from events where {condition} order by global_position limit $1");
+    budget: Budget,
+) -> Result<EventPage, sqlx::Error> {
+    let query = bounded(&selection.condition(), "global_position");
     // Not kept among the prepared ones: what is asked for is part of it.
-    let rows = sqlx::query(&query).bind(limit).persistent(false).fetch_all(connection).await?;
-    rows.iter().map(StoredEvent::from_row).collect()
+    let query = sqlx::query(&query).bind(pieces(budget)).bind(bytes(budget)).persistent(false);
+    page(query.fetch(connection), budget).await
 }
 
 /// The position of the last event; 0: there is none.
@@ -137,18 +185,63 @@ pub async fn read_end(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error>
     sqlx::query_scalar("select coalesce(max(global_position), 0) from events").fetch_one(executor).await
 }
 
-/// The events stream by stream, each oldest first, at most so many. `after` is the last one that was read, as the kind of its
-/// stream, its stream and its version; empty and 0 to begin with. None: there are no more.
+/// The events stream by stream, each oldest first, as many as fit into a budget. `after` is the last one that was read, as the kind
+/// of its stream, its stream and its version; empty and 0 to begin with.
 pub async fn read_by_stream(
     connection: &mut PgConnection,
     after: (&str, &str, i64),
-    limit: i64,
-) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    budget: Budget,
+) -> Result<EventPage, sqlx::Error> {
     let (stream_type, stream_id, version) = after;
-    let query = format!(
-        "select {COLUMNS} from events where (aggregate_type, aggregate_id, sequence) > ($1, $2, $3)
-          order by aggregate_type, aggregate_id, sequence limit $4"
-    );
-    let query = sqlx::query(&query).bind(stream_type).bind(stream_id).bind(version).bind(limit);
-    query.fetch_all(connection).await?.iter().map(StoredEvent::from_row).collect()
+    let after = "(aggregate_type, aggregate_id, sequence) > ($3, $4, $5)";
+    let query = bounded(after, "aggregate_type, aggregate_id, sequence");
+    let query = sqlx::query(&query).bind(pieces(budget)).bind(bytes(budget));
+    page(query.bind(stream_type).bind(stream_id).bind(version).fetch(connection), budget).await
+}
+
+/// What an event takes where it is stored. A large payload is compressed there, and what it was before is known only to who
+/// unpacks it.
+const STORED_BYTES: &str = "pg_column_size(payload) + pg_column_size(metadata)";
+
+/// All of one stream.
+fn whole_stream() -> String {
+    format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence")
+}
+
+/// The first events that meet a condition: at most `$1`, and until `$2` bytes are passed.
+fn bounded(condition: &str, order: &str) -> String {
+    format!(
+        "select {COLUMNS} from (
+            select {COLUMNS},
+                   sum({STORED_BYTES}) over (order by {order} rows between unbounded preceding and 1 preceding) as before
+              from events where {condition} order by {order} limit $1) as e
+          where coalesce(before, 0) <= $2 order by {order}"
+    )
+}
+
+/// As many of the rows as fit into a budget.
+async fn page(
+    mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+    mut budget: Budget,
+) -> Result<EventPage, sqlx::Error> {
+    let mut page = EventPage::default();
+    while let Some(row) = rows.try_next().await? {
+        let event = StoredEvent::from_row(&row)?;
+        if !budget.take(event.size()) {
+            page.more = true;
+            return Ok(page);
+        }
+        page.events.push(event);
+    }
+    // The statement may have ended where the budget does.
+    page.more = budget.is_used_up();
+    Ok(page)
+}
+
+fn pieces(budget: Budget) -> i64 {
+    i64::try_from(budget.pieces()).unwrap_or(i64::MAX)
+}
+
+fn bytes(budget: Budget) -> i64 {
+    i64::try_from(budget.bytes()).unwrap_or(i64::MAX)
 }

@@ -3,17 +3,18 @@
 //!
 //! Snapshots are not kept: an order's stream is short, and cqrs-es 0.5 applies events twice in its snapshot modes.
 
+use bounds::Budget;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{
     PersistedEventRepository, PersistenceError, ReplayFeed, ReplayStream, SerializedEvent, SerializedSnapshot,
 };
 use serde_json::Value;
-use sqlx::Row;
 use uuid::Uuid;
 
 use crate::append::AppendError;
-use crate::event::{COLUMNS, NewEvent, StoredEvent};
-use crate::{EventStore, StreamAppend};
+use crate::event::{NewEvent, StoredEvent};
+use crate::read::read_selected;
+use crate::{EventStore, Selection, StreamAppend};
 
 /// How many events are read ahead of whoever takes them.
 const AHEAD: usize = 200;
@@ -88,18 +89,15 @@ impl PersistedEventRepository for EventStore {
 
 impl EventStore {
     async fn feed_all<A: Aggregate>(&self, feed: &mut ReplayFeed) -> Result<(), PersistenceError> {
-        let page = format!(
-            "select {COLUMNS} from events where aggregate_type = $1 and global_position > $2
-              order by global_position limit $3"
-        );
-        let mut position: i64 = 0;
+        let mut wanted = Selection { stream_types: vec![A::TYPE.to_owned()], ..Selection::default() };
         loop {
-            let rows = sqlx::query(&page).bind(A::TYPE).bind(position).bind(i64::try_from(AHEAD).unwrap_or(i64::MAX));
-            let rows = rows.fetch_all(self.pool()).await.map_err(away)?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            position = last.try_get(0).map_err(away)?;
-            for row in &rows {
-                feed.push(serialized(StoredEvent::from_row(row).map_err(away)?)).await?;
+            let mut connection = self.pool().acquire().await.map_err(away)?;
+            let page = read_selected(&mut connection, &wanted, Budget::of(AHEAD)).await.map_err(away)?;
+            drop(connection);
+            let Some(last) = page.events.last() else { return Ok(()) };
+            wanted.after = last.position;
+            for event in page.events {
+                feed.push(serialized(event)).await?;
             }
         }
     }

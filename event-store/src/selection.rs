@@ -13,8 +13,8 @@ pub struct Selection {
     pub up_to: Option<i64>,
     /// Those of streams behind this one, by its kind and its id.
     pub after_stream: Option<(String, String)>,
-    /// Those of streams of this kind.
-    pub stream_type: Option<String>,
+    /// Those of streams of one of these kinds; none: whatever their kind.
+    pub stream_types: Vec<String>,
     /// Those of streams with this id.
     pub stream_id: Option<String>,
     /// Those with one of these names; none: whatever their name.
@@ -33,7 +33,7 @@ impl Selection {
 
     /// Whether an event with this name, of such a stream, is among them, as far as that alone says.
     pub fn takes(&self, stream_type: &str, stream_id: &str, event_type: &str) -> bool {
-        self.stream_type.as_ref().is_none_or(|wanted| wanted == stream_type)
+        (self.stream_types.is_empty() || self.stream_types.iter().any(|wanted| wanted == stream_type))
             && self.stream_id.as_ref().is_none_or(|wanted| wanted == stream_id)
             && (self.event_types.is_empty() || self.event_types.iter().any(|wanted| wanted == event_type))
     }
@@ -51,15 +51,17 @@ impl Selection {
         if let Some((kind, id)) = &self.after_stream {
             and(format!("(aggregate_type, aggregate_id) > ({}, {})", literal(kind), literal(id)));
         }
-        if let Some(kind) = &self.stream_type {
-            and(format!("aggregate_type = {}", literal(kind)));
+        match self.stream_types.as_slice() {
+            [] => {}
+            // One is a range of the index over streams.
+            [kind] => and(format!("aggregate_type = {}", literal(kind))),
+            kinds => and(format!("aggregate_type in ({})", literals(kinds))),
         }
         if let Some(id) = &self.stream_id {
             and(format!("aggregate_id = {}", literal(id)));
         }
         if !self.event_types.is_empty() {
-            let names: Vec<_> = self.event_types.iter().map(|name| literal(name)).collect();
-            and(format!("event_type in ({})", names.join(", ")));
+            and(format!("event_type in ({})", literals(&self.event_types)));
         }
         if let Some(instant) = self.recorded_from {
             and(format!("recorded_at >= {}", timestamp(instant)));
@@ -78,6 +80,10 @@ fn literal(text: &str) -> String {
         return "null".to_owned();
     }
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+fn literals(texts: &[String]) -> String {
+    texts.iter().map(|text| literal(text)).collect::<Vec<_>>().join(", ")
 }
 
 fn timestamp(instant: DateTime<Utc>) -> String {
@@ -104,7 +110,7 @@ mod tests {
     #[test]
     fn all_that_is_given_has_to_be_met() {
         let selection = Selection {
-            stream_type: Some("order".into()),
+            stream_types: vec!["order".into()],
             event_types: vec!["OrderCreated".into(), "OrderShipped".into()],
             ..Selection::after(7)
         };

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bounds::Budget;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Postgres};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +34,10 @@ use crate::EventStore;
 use crate::event::{DecodeError, StoredEvent};
 use crate::wake::Ear;
 
-/// The most events in one batch: enough to pay for its commit, few enough to be seen soon.
+/// The most events in one batch: enough to pay for its commit, few enough to be seen soon. Its bytes are bounded, too.
 const BATCH: usize = 500;
+/// The first batch of a copy. Should the one before have died of what it read, this one gets by.
+const FIRST: usize = BATCH / 2;
 /// Batches of so many events mean that they come thick and fast: then the next one is given a moment to grow, because what a batch
 /// costs hardly depends on its size. At lower rates nothing waits.
 const BUSY: usize = 32;
@@ -106,7 +109,7 @@ impl EventStore {
             store: self,
             subscriber,
             connection: None,
-            limit: BATCH,
+            limit: FIRST,
         };
         copy.follow(&stop).await;
         copy.leave().await;
@@ -128,8 +131,11 @@ struct SubscriberCopy<'a, S> {
 
 /// What a look at the log came to.
 enum Step {
-    /// So many events were read.
-    Handled(usize),
+    /// So many events were read; whether there are as many behind them, most likely.
+    Handled {
+        read: usize,
+        more: bool,
+    },
     NothingNew,
 }
 
@@ -156,10 +162,9 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             ear.clear();
             let step = within_patience(stop, self.step(&mut ear)).await;
             let wait = match step.unwrap_or_else(|error| Err(error.into())) {
-                Ok(Step::Handled(events)) => {
+                Ok(Step::Handled { read, more }) => {
                     backoff = BACKOFF.0;
-                    // A full batch has as many behind it.
-                    if (BUSY..BATCH).contains(&events) {
+                    if read >= BUSY && !more {
                         let _ = stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
                     }
                     continue;
@@ -224,10 +229,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 self.limit /= 2;
                 true
             }
-            StepError::Subscriber { .. }
-            | StepError::Stopped { .. }
-            | StepError::Database(_)
-            | StepError::TookTooLong(_) => false,
+            // It may have been too much at once.
+            StepError::TookTooLong(_) | StepError::Subscriber { source: SubscriberError::Unavailable(_), .. } => {
+                self.limit = (self.limit / 2).max(1);
+                false
+            }
+            StepError::Subscriber { .. } | StepError::Stopped { .. } | StepError::Database(_) => false,
         }
     }
 
@@ -240,14 +247,15 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             return Ok(Step::NothingNew);
         }
         let Some(batch) = self.read().await? else { return Ok(Step::NothingNew) };
-        let (end, read) = (batch.end, batch.read);
+        let Batch { end, read, cut, .. } = batch;
         match self.handle(&batch).await {
             Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => self.handle_apart(batch).await?,
             handled => handled?,
         }
         self.moved_to(end);
-        self.limit = (self.limit * 2).min(BATCH);
-        Ok(Step::Handled(read))
+        let more = cut || read >= self.limit;
+        self.limit = if cut { read } else { (self.limit * 2).min(BATCH) };
+        Ok(Step::Handled { read, more })
     }
 
     /// Looks after the leases, and after what operators asked for.
@@ -261,9 +269,9 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// The events from the lowest position of the held partitions on; `None`: there are none. Nothing was begun, so a
     /// connection that was lost in the meantime costs no more than another try.
     async fn read(&mut self) -> Result<Option<Batch>, StepError> {
-        let follows = self.subscriber.follows();
+        let (follows, budget) = (self.subscriber.follows(), Budget::of(self.limit));
         if let Some(kept) = &mut self.connection {
-            match Batch::read(kept, &self.leases, follows, self.limit).await {
+            match Batch::read(kept, &self.leases, follows, budget).await {
                 Err(sqlx::Error::Io(_)) => self.recover(),
                 read => return Ok(read?),
             }
@@ -271,7 +279,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         // The leases have to know it.
         self.settle().await?;
         let fresh = connection(&mut self.connection, self.store).await?;
-        Ok(Batch::read(fresh, &self.leases, follows, self.limit).await?)
+        Ok(Batch::read(fresh, &self.leases, follows, budget).await?)
     }
 
     /// The usual way: all events at once.

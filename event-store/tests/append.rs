@@ -140,7 +140,7 @@ async fn a_command_on_a_stream_that_moved_on_is_decided_again() {
 #[tokio::test]
 async fn those_who_are_patient_wait_for_room_in_the_queue() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1 });
+    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1, ..AppendSettings::default() });
     let mut blocker = database.pool().begin().await.unwrap();
     sqlx::query(HELD).execute(&mut *blocker).await.unwrap();
     let waiting = (0..5).map(|n| {
@@ -161,7 +161,7 @@ async fn those_who_are_patient_wait_for_room_in_the_queue() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 2 });
+    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 2, ..AppendSettings::default() });
     // The lock keeps the writer busy, so that the queue fills.
     let mut blocker = database.pool().begin().await.unwrap();
     sqlx::query(HELD).execute(&mut *blocker).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 
+use bounds::Budget;
 use event_store::{CopiedIn, CopyInError, CopyOrder, EventRef, EventSource, Selection, StoredEvent, copy_in, copy_out};
 use sqlx::{Connection, PgConnection};
 use testkit::Database;
@@ -37,7 +38,10 @@ async fn read(database: &Database, selection: &Selection, order: CopyOrder) -> V
 async fn all_of_it_comes_out_as_it_is_read_one_by_one() {
     let database = filled().await;
     let copied = read(&database, &Selection::default(), CopyOrder::ByPosition).await;
-    let one_by_one = event_store::read_after(&mut database.pool().acquire().await.unwrap(), 0, 100).await.unwrap();
+    let one_by_one = {
+        let mut connection = database.pool().acquire().await.unwrap();
+        event_store::read_after(&mut connection, 0, Budget::of(100)).await.unwrap().events
+    };
     assert_eq!(copied.len(), 12);
     for (copied, read) in copied.iter().zip(&one_by_one) {
         assert_eq!(copied.borrowed(), read.borrowed());
@@ -62,7 +66,7 @@ async fn only_what_is_asked_for_comes_out() {
     for (selection, count) in [
         (Selection::after(position(4)), 7),
         (Selection { up_to: Some(position(4)), ..Selection::default() }, 5),
-        (Selection { stream_type: text("stock"), ..Selection::default() }, 3),
+        (Selection { stream_types: vec!["stock".to_owned()], ..Selection::default() }, 3),
         (Selection { stream_id: text(r"it's \ a"), ..Selection::default() }, 3),
         (Selection { stream_id: text("' or true --"), ..Selection::default() }, 0),
         (Selection { stream_id: text("a\0"), ..Selection::default() }, 0),

@@ -23,6 +23,8 @@ const TRUSTED: Duration = Duration::from_secs(1);
 pub struct Connections {
     /// The pool of database connections.
     pub database: PgPool,
+    /// The pool of those who only read, and whom nothing waits for but a client.
+    pub reads: PgPool,
     /// The queues.
     pub sqs: aws_sdk_sqs::Client,
     /// The mail service.
@@ -36,7 +38,8 @@ impl Connections {
     pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
         let database = database?;
-        Ok(Self { read_models: read_models(settings, &database).await?, database, sqs, ses })
+        let (read_models, reads) = (read_models(settings, &database).await?, reads(settings)?);
+        Ok(Self { read_models, database, reads, sqs, ses })
     }
 
     /// Refuses a database that could forget what it acknowledged, unless that was asked for.
@@ -58,22 +61,48 @@ const BOUNDS: &str = "set idle_in_transaction_session_timeout = '60s'; set lock_
 
 /// A pool of connections to the database in the settings, which must answer.
 pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
-    let url = named(settings)?;
-    let wrong = || format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?");
-    let mut options: PgConnectOptions = url.expose().parse().with_context(wrong)?;
-    if options.get_application_name().is_none() {
-        options = options.application_name("ordo");
-    }
+    let options = options(settings)?;
     // The pool would try again until its time is up, and then know nothing but that.
     let first = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
-    first.context("no answer").and_then(|connected| Ok(connected?)).with_context(wrong)?.close().await?;
-    Ok(PgPoolOptions::new()
-        .max_connections(settings.database_connections)
-        .acquire_timeout(PATIENCE)
+    let connected = first.context("no answer").and_then(|connected| Ok(connected?));
+    connected.with_context(|| cannot_connect(settings))?.close().await?;
+    Ok(pool(options, settings.database_connections, PATIENCE, BOUNDS.to_owned()))
+}
+
+/// A pool to the same database for those who only read. However slow they are, nobody waits for them: theirs are other
+/// connections, and no statement takes long.
+pub fn reads(settings: &Settings) -> anyhow::Result<PgPool> {
+    let patience = settings.read_timeout;
+    let bounds = format!("{BOUNDS}; set statement_timeout = {}", patience.as_millis());
+    Ok(pool(options(settings)?, settings.read_connections, patience, bounds))
+}
+
+fn options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = named(settings)?.expose().parse().with_context(|| cannot_connect(settings))?;
+    Ok(match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("ordo"),
+    })
+}
+
+fn cannot_connect(settings: &Settings) -> String {
+    let url = settings.database_url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
+    format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?")
+}
+
+/// Connections that are made when they are needed, and begin with `bounds`.
+fn pool(options: PgConnectOptions, most: u32, patience: Duration, bounds: String) -> PgPool {
+    let bounds: Arc<str> = bounds.into();
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(patience)
         .test_before_acquire(false)
         .before_acquire(|connection, about| Box::pin(is_alive(connection, about.idle_for)))
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(BOUNDS).await.map(drop) }))
-        .connect_lazy_with(options))
+        .after_connect(move |connection, _| {
+            let bounds = Arc::clone(&bounds);
+            Box::pin(async move { connection.execute(&*bounds).await.map(drop) })
+        })
+        .connect_lazy_with(options)
 }
 
 /// Whether a pooled connection can be used. Asking the server costs each use a round trip, and never asking fails a request for
@@ -122,6 +151,35 @@ fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
 mod tests {
     use super::*;
     use crate::settings::Sources;
+
+    #[tokio::test]
+    async fn slow_reads_take_no_connections_from_others_and_end() {
+        // Given
+        let ours = testkit::database().await;
+        let variables = [("DATABASE_URL", ours.url()), ("ORDO_READ_CONNECTIONS", "2"), ("ORDO_READ_TIMEOUT", "1")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::load(Sources::default().environment(variables)).unwrap().settings;
+        let (database, reads) = (database(&settings).await.unwrap(), reads(&settings).unwrap());
+        let slow = (0..8).map(|_| {
+            let reads = reads.clone();
+            tokio::spawn(async move { sqlx::query("select pg_sleep(3600)").execute(&reads).await })
+        });
+        let slow: Vec<_> = slow.collect();
+
+        // Then
+        let mut others = Vec::new();
+        for _ in 0..settings.database_connections {
+            others.push(database.acquire().await.unwrap());
+        }
+        for read in slow {
+            let error = read.await.unwrap().unwrap_err();
+            let cancelled = error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .is_some_and(|code| code == "57014");
+            assert!(cancelled || matches!(error, sqlx::Error::PoolTimedOut), "{error}");
+        }
+    }
 
     #[tokio::test]
     async fn nobody_meets_a_connection_that_a_restart_ended() {

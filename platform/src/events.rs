@@ -91,8 +91,9 @@ impl Export {
     /// Which events are asked for.
     #[must_use]
     pub fn selection(&self) -> Selection {
+        let kind = self.stream.as_ref().map(|stream| stream.kind.clone()).or_else(|| self.stream_type.clone());
         let mut selection = Selection {
-            stream_type: self.stream.as_ref().map(|stream| stream.kind.clone()).or_else(|| self.stream_type.clone()),
+            stream_types: kind.into_iter().collect(),
             stream_id: self.stream.as_ref().map(|stream| stream.id.clone()),
             event_types: self.types.clone(),
             ..Selection::default()
@@ -171,7 +172,7 @@ mod tests {
         let Events::Export(export) = parse(line).unwrap() else { panic!("not export") };
         let expected = Selection {
             after: 6,
-            stream_type: Some("order".into()),
+            stream_types: vec!["order".into()],
             stream_id: Some("a".into()),
             event_types: vec!["OrderCreated".into(), "OrderShipped".into()],
             recorded_until: Some("2026-11-21T18:00:00Z".parse().unwrap()),

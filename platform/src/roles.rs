@@ -13,11 +13,12 @@ use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
 use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::connections::Connections;
+use crate::connections::{self, Connections};
 use crate::health::{self, Check};
 use crate::lag::Intake;
 use crate::settings::{Role, Settings};
@@ -60,7 +61,7 @@ pub async fn start(
     stop: CancellationToken,
 ) -> anyhow::Result<RunningRoles> {
     let api = listener.local_addr().context("the HTTP listener has no address")?;
-    check_connections(settings, roles)?;
+    check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
     // Whoever decides about units in this process takes turns on the same SKUs, and remembers them together.
     let stock = SingleWriter::new(store.clone(), SKUS_REMEMBERED);
@@ -84,12 +85,14 @@ pub async fn start(
             }
             Role::Projections => {
                 let read_models = &connections.read_models;
+                let reading = store.reading_through(connections.reads.clone());
+                let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = ReplayRoutes::new(replays, stop.clone());
                 routes = routes
-                    .merge(projections::routes(store.clone(), &**read_models))
-                    .merge(sagas::routes(store.clone()))
-                    .merge(projections::live_routes(store.clone(), LiveSettings::default(), stop.clone()))
+                    .merge(projections::routes(reading.clone(), &*for_reading))
+                    .merge(sagas::routes(reading.clone()))
+                    .merge(projections::live_routes(reading, LiveSettings::default(), stop.clone()))
                     .merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
@@ -136,7 +139,7 @@ fn bounded(routes: Router, max_lag: Duration, connections: &Connections, running
 
 fn store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
-        append: AppendSettings { queue: settings.append_queue },
+        append: AppendSettings { queue: settings.append_queue, ..AppendSettings::default() },
         subscriptions: SubscriptionSettings { lease: settings.lease },
     }
 }
@@ -185,14 +188,14 @@ fn writing(store: EventStore) -> Check {
     })
 }
 
-/// How many connections the roles hold at once, at the most, when each is to get on with its work.
-fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> {
+/// Whether the pools are large enough for each of the roles to get on with its work, and all that this process may take are there.
+async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Role]) -> anyhow::Result<()> {
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
     let needs = |role: &Role| match role {
         // Orders need none of their own; two turns on SKUs and a look at what is known.
         Role::CommandApi => 3,
-        // A batch each, and beside them a lease that is renewed and a few reads.
+        // A batch each, and beside them a lease that is renewed and a replay. Reads have others.
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch, which reads streams or is on its turn with a SKU meanwhile, what is due, which holds none while others are asked,
         // an answer, a lease that is renewed, and the books of the sandbox.
@@ -204,6 +207,17 @@ fn check_connections(settings: &Settings, roles: &[Role]) -> anyhow::Result<()> 
     let given = settings.database_connections;
     if given < needed {
         bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");
+    }
+    let reads = if roles.contains(&Role::Projections) { settings.read_connections } else { 0 };
+    let most =
+        "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
+    let most: i32 =
+        sqlx::query_scalar(most).fetch_one(database).await.context("the database's limits can't be read")?;
+    if i64::from(given) + i64::from(reads) > i64::from(most) {
+        bail!(
+            "ORDO_DATABASE_CONNECTIONS is {given} and ORDO_READ_CONNECTIONS {reads}, but the database takes {most} at the \
+             most: lower them, or raise its max_connections"
+        );
     }
     Ok(())
 }

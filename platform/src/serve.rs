@@ -23,7 +23,7 @@ pub async fn run(settings: Settings, args: &cli::Serve) -> anyhow::Result<()> {
     let (connections, running) = started?;
     announce(&settings, args, &running)?;
     let stopped = shutdown::within_bound(&stop, running.join()).await;
-    shutdown::close(&connections.database).await;
+    shutdown::close(&connections).await;
     stopped
 }
 

@@ -34,6 +34,10 @@ pub struct Settings {
     pub database_url: Option<DatabaseUrl>,
     /// Connections in the pool.
     pub database_connections: u32,
+    /// Connections in the pool of those who only read.
+    pub read_connections: u32,
+    /// How long a read may take, and how long it may wait for a connection.
+    pub read_timeout: Duration,
     /// Where the HTTP API listens.
     pub listen: SocketAddr,
     /// Which parts of the platform this process runs; at least one, each once.
@@ -144,6 +148,18 @@ fn read(table: &mut Reading) -> Settings {
             "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
         ),
         database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 32, &whole(4..=500), "Connections in the pool"),
+        read_connections: table.value(
+            "ORDO_READ_CONNECTIONS",
+            16,
+            &whole(2..=500),
+            "Connections beside these that answer GETs, with the role projections",
+        ),
+        read_timeout: table.value(
+            "ORDO_READ_TIMEOUT",
+            Duration::from_secs(5),
+            &seconds(1..=300),
+            "How long a statement of a GET may take, and how long it may wait for a connection; then the answer is 503",
+        ),
         listen: table.value(
             "ORDO_LISTEN",
             SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),

@@ -5,9 +5,10 @@
 use std::io;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::connections::Connections;
 
 /// How long the roles have to end what they are doing.
 pub const ROLES: Duration = Duration::from_millis(5500);
@@ -59,9 +60,10 @@ pub async fn within_bound(
     }
 }
 
-/// Closes the pool, for [`CONNECTIONS`] at most.
-pub async fn close(database: &PgPool) {
-    if tokio::time::timeout(CONNECTIONS, database.close()).await.is_err() {
+/// Closes the pools, for [`CONNECTIONS`] at most.
+pub async fn close(connections: &Connections) {
+    let both = async { tokio::join!(connections.database.close(), connections.reads.close()) };
+    if tokio::time::timeout(CONNECTIONS, both).await.is_err() {
         tracing::debug!("the database does not take leave");
     }
 }

@@ -67,7 +67,7 @@ async fn run_roles(
             if asked { ended } else { Err(lost) }
         }
     };
-    shutdown::close(&connections.database).await;
+    shutdown::close(&connections).await;
     outcome
 }
 

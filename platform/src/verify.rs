@@ -107,6 +107,9 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
         ),
     ];
     lines.splice(1..1, chain::as_text(&found.log));
+    let Totals { foreign_events, foreign_streams, .. } = found.totals;
+    let foreign = format!("{foreign_events} events of {foreign_streams} foreign streams, which are not looked into");
+    lines.splice(1..1, (foreign_events > 0).then_some(foreign));
     lines.push(views::as_text(&found.views));
     let stuck = sagas.reasons.iter().map(|((step, why), orders)| format!("  stuck: {orders} × {step}: {why}"));
     lines.extend(stuck);
@@ -138,6 +141,7 @@ fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
         "events": events,
         "orders": orders,
         "skus": skus,
+        "foreign": { "events": found.totals.foreign_events, "streams": found.totals.foreign_streams },
         "position": position,
         "log": chain::as_json(&found.log),
         "readModels": views::as_json(&found.views),

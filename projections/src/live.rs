@@ -20,9 +20,8 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use cqrs_es::Aggregate;
-use domain::stock::{Stock, StockEvent};
-use domain::{Order, OrderEvent};
+use domain::stock::StockEvent;
+use domain::{OrderEvent, STREAM_TYPES, is_ours};
 use event_store::{EventStore, Selection};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -151,18 +150,17 @@ fn selection(asked: LiveQuery) -> Result<Selection, Problem> {
         }
     }
     // Whoever waits for what never comes has most likely misspelled it.
-    let kinds = [Order::TYPE, Stock::TYPE];
-    if let Some(unknown) = asked.stream_type.as_ref().filter(|kind| !kinds.contains(&kind.as_str())) {
-        return Err(invalid(
-            "streamType",
-            format!("{unknown:?} is no kind of stream; there are {}", kinds.join(" and ")),
-        ));
+    if let Some(unknown) = asked.stream_type.as_ref().filter(|kind| !is_ours(kind)) {
+        let kinds = STREAM_TYPES.join(" and ");
+        return Err(invalid("streamType", format!("{unknown:?} is no kind of stream; there are {kinds}")));
     }
+    // Foreign streams are not for clients.
+    let stream_types = asked.stream_type.map_or_else(|| STREAM_TYPES.map(str::to_owned).to_vec(), |kind| vec![kind]);
     let names = OrderEvent::NAMES.iter().chain(StockEvent::NAMES);
     if let Some(unknown) = event_types.iter().find(|name| names.clone().all(|known| known != name)) {
         return Err(invalid("type", format!("there is no event {unknown:?}")));
     }
-    Ok(Selection { event_types, stream_type: asked.stream_type, stream_id: asked.stream_id, ..Selection::default() })
+    Ok(Selection { event_types, stream_types, stream_id: asked.stream_id, ..Selection::default() })
 }
 
 /// What is sent to one client.

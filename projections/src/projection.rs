@@ -1,9 +1,10 @@
 //! What a projection is: a pure fold of events into items.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use axum::Router;
+use bounds::Stride;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::Order;
@@ -91,8 +92,36 @@ impl Projection {
         }
     }
 
+    /// Folds events over what the table has, and writes what they changed, those of as many streams at a time as memory takes: an event
+    /// may be small and what it changes large.
+    pub(crate) async fn fold_into(
+        &self,
+        table: &dyn Table,
+        transaction: &mut PgConnection,
+        mut events: &[StoredEvent],
+        stride: &mut Stride,
+    ) -> Result<(), ProjectError> {
+        while !events.is_empty() {
+            let mut streams: HashSet<&str> = HashSet::new();
+            let mut end = 0;
+            for event in events {
+                if streams.len() >= stride.pieces() && !streams.contains(&*event.stream_id) {
+                    break;
+                }
+                streams.insert(&event.stream_id);
+                end += 1;
+            }
+            let (some, rest) = events.split_at(end);
+            let changed = self.fold_over(table, transaction, some).await?;
+            table.write(transaction, &changed).await?;
+            stride.had(streams.len(), changed.iter().flat_map(Change::items).map(Item::size).sum());
+            events = rest;
+        }
+        Ok(())
+    }
+
     /// Folds events over what the table has, and returns what they changed.
-    pub(crate) async fn fold_over(
+    async fn fold_over(
         &self,
         table: &dyn Table,
         connection: &mut PgConnection,

@@ -55,6 +55,12 @@ impl Reads {
         let Some(wanted) = min_position.map_or_else(|| from_header(headers), |wanted| Ok(Some(wanted)))? else {
             return Ok(());
         };
+        let end = self.store.end_up_to(wanted).await.map_err(unavailable)?;
+        if wanted > end {
+            // Of another log, most likely. Waiting for it would be in vain.
+            let detail = format!("position {wanted} is beyond the end of the log, which is at {end}");
+            return Err(Problem::malformed(detail));
+        }
         let passed = tokio::time::timeout(PATIENCE, self.store.until_passed(projection, wanted)).await;
         let lagging = |_| {
             let detail = format!("the view has not reached position {wanted} yet");

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bounds::Stride;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use read_models::Table;
 use sqlx::PgConnection;
 
-use crate::projection::{ProjectError, Projection};
+use crate::projection::Projection;
 
 /// Writes what a projection makes of each batch in the transaction that moves its checkpoints.
 pub(crate) struct Runner {
     projection: &'static Projection,
     table: Arc<dyn Table>,
+    stride: Stride,
 }
 
 impl Runner {
     pub(crate) fn new(projection: &'static Projection, table: Arc<dyn Table>) -> Self {
-        Self { projection, table }
+        Self { projection, table, stride: Stride::of(usize::MAX) }
     }
 }
 
@@ -32,8 +34,6 @@ impl Subscriber for Runner {
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
-        let changed = self.projection.fold_over(&*self.table, transaction, events).await?;
-        self.table.write(transaction, &changed).await.map_err(ProjectError::from)?;
-        Ok(())
+        Ok(self.projection.fold_into(&*self.table, transaction, events, &mut self.stride).await?)
     }
 }

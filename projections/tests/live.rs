@@ -77,6 +77,30 @@ impl Server {
     }
 }
 
+#[tokio::test]
+async fn foreign_streams_are_passed_over() {
+    let database = testkit::database().await;
+    let server = Server::on(&database);
+    // One client reads the log, another follows its end.
+    let insert = |kind: &'static str, id: &'static str, version: i64| {
+        let insert =
+            "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                      values ($1, $2, $3, 'OrderConfirmed', '1.0', '{\"OrderConfirmed\":{}}', '{}')";
+        sqlx::query(insert).bind(kind).bind(id).bind(version).execute(database.pool())
+    };
+    let mut end = server.follow("", None).await;
+    for (kind, id, version) in [("account", "a", 1), ("order", "a", 1), ("account", "a", 2), ("order", "b", 1)] {
+        insert(kind, id, version).await.unwrap();
+    }
+    let mut all = server.follow("?after=0", None).await;
+    assert_eq!(all.ids(2).await, [2, 4]);
+    assert_eq!(end.ids(2).await, [2, 4]);
+    let mut named = server.follow("?after=0&type=OrderConfirmed&streamId=a", None).await;
+    assert_eq!(named.ids(1).await, [2]);
+    assert_eq!(server.refusal("?streamType=account", "").await.0, 422);
+    server.end().await;
+}
+
 impl Client {
     /// The next block; `None`: the stream has ended.
     async fn block(&mut self) -> Option<Block> {

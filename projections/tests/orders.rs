@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use domain::{
-    MailTemplate, NotificationFailed, NotificationSent, Order, OrderConfirmed, OrderEvent, PostedOrder, Refusal,
+    MailTemplate, NotificationFailed, NotificationSent, Order, OrderConfirmed, OrderCreated, OrderEvent, PostedOrder,
+    Refusal,
 };
 use event_store::{AppendSettings, EventStore, Executed, Loaded, Metadata, checkpoints};
 use http::{Request, StatusCode};
@@ -66,6 +67,13 @@ impl Fixture {
 
     async fn create(&self, order_id: &str) -> i64 {
         let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
+        self.happens(order_id, OrderEvent::OrderCreated(content)).await
+    }
+
+    /// An order of a quarter of a megabyte.
+    async fn create_large(&self, order_id: &str) -> i64 {
+        let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
+        let content = OrderCreated { notes: Some("n".repeat(250_000)), ..content };
         self.happens(order_id, OrderEvent::OrderCreated(content)).await
     }
 
@@ -172,6 +180,33 @@ async fn without_its_database_a_read_is_told_to_come_back() {
         let (status, problem) = reads.get(uri).await;
         assert_eq!((status.as_u16(), &problem["code"]), (503, &json!("database-unavailable")), "{uri}");
     }
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_end_of_the_log_is_refused_at_once() {
+    // Nobody projects anything: whoever waited would wait until its time is up.
+    let reads = Fixture::new().await;
+    let end = reads.create("a").await;
+    for uri in ["/orders/a", "/orders", "/customers/c/orders", "/stock", "/stock/sku-1", "/sales?day=2026-11-20"] {
+        let separator = if uri.contains('?') { '&' } else { '?' };
+        for beyond in [end + 1, i64::MAX] {
+            let (status, problem) = reads.get(&format!("{uri}{separator}minPosition={beyond}")).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{uri}: {problem}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert_eq!(detail, format!("position {beyond} is beyond the end of the log, which is at {end}"));
+        }
+    }
+    // What others append meanwhile is no longer beyond it.
+    let elsewhere = EventStore::start(reads.database.pool().clone(), AppendSettings::default());
+    let content = PostedOrder::parse(testkit::demo_order("b").to_string().as_bytes()).unwrap().content;
+    let decide = |_: &Order| Ok::<_, Refusal>(vec![OrderEvent::OrderCreated(content.clone())]);
+    elsewhere.execute("b", Loaded::default(), &Metadata::default(), decide).await.unwrap();
+    elsewhere.close().await;
+    let mut reads = reads;
+    reads.run();
+    let (status, order) = reads.get(&format!("/orders/b?minPosition={}", end + 1)).await;
+    assert_eq!(status, StatusCode::OK, "{order}");
     reads.end().await;
 }
 
@@ -310,4 +345,34 @@ async fn replay(pool: &PgPool, projection: &str) -> Result<Replayed, ReplayError
     let replays = Replays::new(pool.clone(), testkit::read_models(pool));
     let replay = replays.open(&Wanted { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
+}
+
+#[tokio::test]
+async fn a_page_of_large_orders_has_few_of_them_and_a_walk_meets_all() {
+    let shop = Fixture::running().await;
+    let mut last = 0;
+    for nth in 0..40 {
+        let id = format!("o-{nth:02}");
+        shop.create_large(&id).await;
+        last = shop.happens(&id, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+    }
+    for question in ["/orders?limit=200", "/orders?sku=sku-123&limit=200", "/customers/customer-42/orders?limit=200"] {
+        let separator = if question.contains('?') { '&' } else { '?' };
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (status, page) = shop.get(&format!("{question}{separator}minPosition={last}{cursor}")).await;
+            assert_eq!(status, StatusCode::OK, "{page}");
+            let orders = page["items"].as_array().unwrap();
+            assert!(page.to_string().len() < 5 << 20, "{question}: {} orders", orders.len());
+            seen.extend(orders.iter().map(|order| order["orderId"].as_str().unwrap().to_owned()));
+            match page["cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        seen.sort_unstable();
+        let all: Vec<String> = (0..40).map(|nth| format!("o-{nth:02}")).collect();
+        assert_eq!(seen, all, "{question}");
+    }
+    shop.end().await;
 }

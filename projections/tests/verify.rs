@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bounds::Budget;
 use cqrs_es::Aggregate;
 use domain::stock::{Stock, StockCommand, StockReceived, decide};
 use domain::{Order, OrderConfirmed, OrderEvent, PostedOrder};
@@ -80,14 +81,17 @@ impl Shop {
     }
 
     /// So many events are read at once.
-    async fn verify(&self, at_once: i64) -> Verified {
+    async fn verify(&self, at_once: usize) -> Verified {
         let mut transaction = self.pool().begin().await.unwrap();
         transaction.execute("set transaction isolation level repeatable read, read only").await.unwrap();
         let read_models = testkit::read_models(self.pool());
         let mut verification = Verification::begin(&mut transaction, &*read_models).await.unwrap();
         let mut after = (String::new(), String::new(), 0);
         loop {
-            let events = read_by_stream(&mut transaction, (&after.0, &after.1, after.2), at_once).await.unwrap();
+            let events = read_by_stream(&mut transaction, (&after.0, &after.1, after.2), Budget::of(at_once))
+                .await
+                .unwrap()
+                .events;
             let Some(last) = events.last() else { break };
             after = (last.stream_type.clone(), last.stream_id.clone(), last.version);
             verification.read(&mut transaction, &events).await.unwrap();

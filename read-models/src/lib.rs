@@ -76,6 +76,13 @@ pub struct Item {
 }
 
 impl Item {
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        /// Its keys, roughly.
+        const KEYS: usize = 256;
+        self.body.get().len() + KEYS
+    }
+
     /// The body as a type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.body.get())

@@ -1,5 +1,7 @@
 //! Questions to a table, and the pages of the answer.
 
+use bounds::Budget;
+
 use crate::cursor::Cursor;
 use crate::sound::is_sound;
 use crate::{Index, InvalidCursor, Item, Key, StoreError};
@@ -17,7 +19,7 @@ pub struct Query<'a> {
     pub until: Option<&'a str>,
     /// In which order.
     pub order: Order,
-    /// The most items of a page.
+    /// The most items of a page. One of large items has fewer, and a cursor.
     pub limit: u16,
     /// Where the page before ended.
     pub cursor: Option<&'a str>,
@@ -97,10 +99,18 @@ impl Query<'_> {
         (sort, &item.key)
     }
 
-    /// The page of these items, of which one more than the limit was asked for.
+    /// What a page may take.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::of(usize::from(self.limit))
+    }
+
+    /// The page of these items, of which one more than the limit was asked for, or than fits.
     pub(crate) fn page(&self, mut items: Vec<Item>) -> Page {
-        let more = items.len() > usize::from(self.limit);
-        items.truncate(usize::from(self.limit));
+        let mut budget = self.budget();
+        let fit = items.iter().take_while(|item| budget.take(item.size())).count();
+        // Nobody looks behind an item that uses up all the bytes by itself.
+        let more = items.len() > fit || budget.bytes() == 0;
+        items.truncate(fit);
         let last = items.last().filter(|_| more);
         Page { cursor: last.map(|last| self.cursor_at(last)), items }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bounds::Budget;
 use domain::Order;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use sqlx::PgConnection;
@@ -15,6 +16,8 @@ use crate::{Context, SAGAS};
 
 /// The name of the sagas' subscription, which is that of the first of them.
 const SUBSCRIPTION: &str = "order_fulfilment";
+/// The most events of orders that are read at once, beside the budget's bytes.
+const ORDERS: usize = 5_000;
 /// The name of what operators decided.
 const INTERVENED: &str = "OperatorIntervened";
 
@@ -51,24 +54,37 @@ impl Subscriber for Runner {
         let intervened = streams.iter().filter(|(_, events)| events.iter().any(|event| event.event_type == INTERVENED));
         let intervened: HashSet<&str> = intervened.map(|(order_id, _)| *order_id).collect();
         let (whole, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_whole(events));
-        let ids: Vec<String> = partial.into_iter().map(|(order_id, _)| order_id.to_owned()).collect();
-        let read = if ids.is_empty() { HashMap::new() } else { self.context.store.read_streams::<Order>(&ids).await? };
-        let mut cases = Vec::with_capacity(whole.len() + read.len());
+        let mut ids: Vec<String> = partial.into_iter().map(|(order_id, _)| order_id.to_owned()).collect();
+        let mut cases = Vec::with_capacity(whole.len() + ids.len());
         for (_, events) in whole {
             cases.extend(Case::open(events)?);
         }
-        for events in read.values() {
-            cases.extend(Case::open(events)?);
-        }
         let (now, mut notes) = (work::now(&mut *transaction).await?, Notes::default());
-        for saga in SAGAS {
-            cases = drive(&self.context, saga, cases, &HashMap::new(), now, &mut notes).await;
+        // As many orders as memory takes at once, until none is left.
+        loop {
+            let read = match ids.is_empty() {
+                true => HashMap::new(),
+                false => self.context.store.read_some_streams::<Order>(&ids, Budget::of(ORDERS)).await?,
+            };
+            for events in read.values() {
+                cases.extend(Case::open(events)?);
+            }
+            ids.retain(|id| !read.contains_key(id));
+            let left = !ids.is_empty() && !read.is_empty();
+            drop(read);
+            for saga in SAGAS {
+                cases = drive(&self.context, saga, cases, &HashMap::new(), now, &mut notes).await;
+            }
+            // What an operator decided about is begun afresh.
+            for case in cases.drain(..).filter(|case| intervened.contains(case.order_id.as_str())) {
+                let ended = |saga: &crate::Saga| Ended { key: (saga.name, case.order_id.clone()), seen: case.version };
+                notes.ended.extend(SAGAS.map(ended));
+            }
+            if !left {
+                break;
+            }
         }
-        // What an operator decided about is begun afresh. Rows are touched last: nobody waits for them while others are asked.
-        for case in cases.iter().filter(|case| intervened.contains(case.order_id.as_str())) {
-            let ended = |saga: &crate::Saga| Ended { key: (saga.name, case.order_id.clone()), seen: case.version };
-            notes.ended.extend(SAGAS.map(ended));
-        }
+        // Rows are touched last: nobody waits for them while others are asked.
         work::forget(transaction, notes.ended).await?;
         work::note(transaction, notes.later).await?;
         Ok(())

@@ -81,6 +81,11 @@ impl CopiedEvent {
         &self.0
     }
 
+    /// How many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
     /// The event. This looks for where its fields begin, and no further.
     pub fn read(&self) -> Result<EventRef<'_>, MalformedRow> {
         row::read(&self.0)

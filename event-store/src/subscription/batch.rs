@@ -1,5 +1,7 @@
 //! A part of the log, and what a copy does with it.
 
+use bounds::Budget;
+use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
 use super::leases::{Leases, numbers};
@@ -16,17 +18,20 @@ pub(super) struct Batch {
     pub(super) end: i64,
     /// How many were read, whoever's they are.
     pub(super) read: usize,
+    /// Whether it ends where it does because of its bytes.
+    pub(super) cut: bool,
 }
 
 impl Batch {
     /// Reads on from the lowest position of what is held. `None`: there is nothing new. Whether a stream is parked is asked in
     /// the same statement; only whoever holds its partition changes that. Of streams of a kind that is not followed only the
-    /// position is read.
+    /// position is read. Rows come one after the other, and it stops when the budget's bytes are used up: what was on its way then was
+    /// sent in vain, so the caller asks for fewer the next time.
     pub(super) async fn read(
         connection: &mut PgConnection,
         leases: &Leases,
         follows: Option<&str>,
-        limit: usize,
+        mut budget: Budget,
     ) -> Result<Option<Self>, sqlx::Error> {
         let mut passed: [Option<i64>; PARTITIONS] = [None; PARTITIONS];
         leases.held.iter().for_each(|held| passed[held.partition] = Some(held.position));
@@ -45,30 +50,28 @@ impl Batch {
         );
         let query = sqlx::query(&query)
             .bind(from)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(i64::try_from(budget.pieces()).unwrap_or(i64::MAX))
             .bind(&leases.subscription)
             .bind(follows);
-        let rows = query.fetch_all(connection).await?;
-        let Some(last) = rows.last() else { return Ok(None) };
-        let mut batch = Self {
-            events: Vec::with_capacity(rows.len()),
-            parked: Vec::new(),
-            end: last.try_get(0)?,
-            read: rows.len(),
-        };
-        for row in &rows {
+        let mut rows = query.fetch(connection);
+        let mut batch = Self { events: Vec::new(), parked: Vec::new(), end: *from, read: 0, cut: false };
+        while let Some(row) = rows.try_next().await? {
             let position: i64 = row.try_get(0)?;
             let is_new = |passed: i64| position > passed;
             let kind: &str = row.try_get(1)?;
-            if follows.is_some_and(|follows| follows != kind) {
-                continue;
-            }
-            if passed[partition_of(row.try_get(2)?)].is_some_and(is_new) {
-                let event = StoredEvent::from_row(row)?;
+            let is_followed = follows.is_none_or(|follows| follows == kind);
+            if is_followed && passed[partition_of(row.try_get(2)?)].is_some_and(is_new) {
+                let event = StoredEvent::from_row(&row)?;
+                if !budget.take(event.size()) {
+                    batch.cut = true;
+                    break;
+                }
                 if row.try_get(10)? { batch.parked.push(event) } else { batch.events.push(event) }
             }
+            batch.end = position;
+            batch.read += 1;
         }
-        Ok(Some(batch))
+        Ok((batch.read > 0).then_some(batch))
     }
 
     /// From where to where its events reach.

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
+use bounds::Budget;
+use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{Connection, PgConnection, Row};
 
 use super::batch::Batch;
 use super::error::whole;
 use super::{StepError, Subscriber, SubscriberCopy, SubscriberError, connection, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
+
+/// How many parked events of a stream are tried again in one transaction.
+const RETRIED: usize = 500;
 
 /// Has events handled; a panic is an error like others.
 pub(super) async fn attempt(
@@ -92,24 +96,37 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                     request,
                     "an operator has a stream tried again"
                 );
-                self.retry(&stream_type, &stream_id, request == "skip").await?;
+                let mut skip = request == "skip";
+                while self.retry(&stream_type, &stream_id, skip).await? {
+                    skip = false;
+                }
             }
         }
         Ok(())
     }
 
-    /// Handles the parked events of a stream one by one, up to one that still can't be; what was handled is parked no more.
-    async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<(), StepError> {
+    /// Handles parked events of a stream one by one, as many as fit into memory, up to one that still can't be; what was handled is
+    /// parked no more. Returns whether there are more to be tried.
+    async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<bool, StepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
         let of_stream = "subscription = $1 and stream_type = $2 and stream_id = $3";
         let parked = format!(
             "select {COLUMNS} from events
-              where global_position in (select position from parked_events where {of_stream}) order by global_position"
+              where global_position in (select position from parked_events where {of_stream} order by position limit $4)
+              order by global_position"
         );
         let parked = sqlx::query(&parked).bind(subscriber.name()).bind(stream_type).bind(stream_id);
-        let rows = parked.fetch_all(&mut *transaction).await?;
-        let events = rows.iter().map(StoredEvent::from_row).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = parked.bind(i64::try_from(RETRIED).unwrap_or(i64::MAX)).fetch(&mut *transaction);
+        let (mut events, mut budget) = (Vec::new(), Budget::of(RETRIED));
+        while let Some(row) = rows.try_next().await? {
+            let event = StoredEvent::from_row(&row)?;
+            if !budget.take(event.size()) {
+                break;
+            }
+            events.push(event);
+        }
+        drop(rows);
 
         let skipped = usize::from(skip).min(events.len());
         let work = async {
@@ -146,6 +163,13 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             let note = sqlx::query(&note).bind(subscription).bind(stream_type).bind(stream_id);
             note.bind(events[done].position).bind(error).execute(&mut *transaction).await?;
         }
+        // Should this copy die now, the others are still asked for.
+        let go_on = format!(
+            "update parked_events set request = 'retry'
+              where {of_stream} and position = (select min(position) from parked_events where {of_stream})"
+        );
+        let go_on = sqlx::query(&go_on).bind(subscription).bind(stream_type).bind(stream_id);
+        let more = error.is_none() && go_on.execute(&mut *transaction).await?.rows_affected() > 0;
         // Nothing moves, but only whoever holds the stream may do this.
         leases.advance(&mut transaction, 0).await?;
         transaction.commit().await?;
@@ -158,10 +182,11 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             );
         }
         match error {
+            None if more => {}
             None => tracing::info!(subscription, stream_id, handled = done - skipped, "stream is parked no more"),
             Some(error) => tracing::error!(subscription, stream_id, error, "stream stays parked"),
         }
-        Ok(())
+        Ok(more)
     }
 }
 

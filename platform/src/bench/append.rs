@@ -77,7 +77,7 @@ struct Ratio {
 /// Who appends.
 #[derive(Clone)]
 pub(super) enum Appender {
-    Ours(EventStore),
+    Ours(Box<EventStore>),
     Stock(Arc<Stock>),
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn run(args: &Append) -> anyhow::Result<()> {
     // It keeps one connection to write and one to listen.
     let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
     let stock = Arc::new(baseline::stock(stock_pool(&ours.stock("stock").await?.url).await?));
-    let appenders = [(OURS, Appender::Ours(store.clone())), (STOCK, Appender::Stock(stock))];
+    let appenders = [(OURS, Appender::Ours(Box::new(store.clone()))), (STOCK, Appender::Stock(stock))];
     let mut pgbench = Pgbench::find(&ours).await?;
     let order =
         PostedOrder::parse(Orders::new("", args.measuring.payload, false).order(0)).context("the order is invalid")?;

@@ -64,7 +64,7 @@ pub(super) async fn run(args: &Sealing) -> anyhow::Result<()> {
     let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
     let order =
         PostedOrder::parse(Orders::new("", args.measuring.payload, false).order(0)).context("the order is invalid")?;
-    let appender = Appender::Ours(store.clone());
+    let appender = Appender::Ours(Box::new(store.clone()));
     let shape = Append { measuring: args.measuring.clone(), duration: args.duration, tasks: args.tasks.clone() };
 
     let row = |tasks, sealed| Row {

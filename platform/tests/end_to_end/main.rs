@@ -12,6 +12,7 @@ mod chaos;
 mod database_crashes;
 mod dead_letters;
 mod events;
+mod foreign_streams;
 mod full_inbox;
 mod idempotency;
 #[cfg(feature = "dynamodb")]
@@ -31,6 +32,7 @@ mod payment_tokens;
 mod purged;
 mod replaying;
 mod roles_apart;
+mod slow_reads;
 mod stopping;
 mod stuck;
 mod support;

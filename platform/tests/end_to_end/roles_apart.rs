@@ -21,6 +21,7 @@ async fn two_copies_of_each_role_do_everything_once() {
         ("AWS_ENDPOINT_URL_SESV2", &inbox_url),
         // Eight processes share the hundred connections of one Postgres.
         ("ORDO_DATABASE_CONNECTIONS", "12"),
+        ("ORDO_READ_CONNECTIONS", "4"),
         ("ORDO_NOTIFICATIONS_CONCURRENCY", "8"),
     ];
     let migrated = run(&["migrate", "--queues"], &settings).await;

@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bounds::Budget;
 use event_store::{EventStore, News, Selection, StoredEvent, read_after, read_end, read_selected};
 use tokio::sync::Semaphore;
 
 use super::frame::Frame;
 
 /// The most events in one read.
-const PAGE: i64 = 64;
+const PAGE: usize = 64;
 /// How far a read goes that finds only few of the events it looks for: so no read takes long.
 const STRETCH: i64 = 100_000;
 /// How much of the end of the log is kept: events and bytes. A client that is further behind reads for itself.
@@ -86,7 +87,7 @@ impl Feed {
         let end = read_end(self.0.store.pool()).await?;
         let mut recent = self.recent();
         // Nobody has followed for a while: what came meanwhile is read by whoever asks for it.
-        if recent.to + PAGE < end {
+        if usize::try_from(end - recent.to).is_ok_and(|missed| missed > PAGE) {
             recent.forget_up_to(end);
         }
         Ok(end)
@@ -117,11 +118,10 @@ impl Feed {
         let up_to = up_to.min(after.saturating_add(STRETCH));
         let wanted = Selection { after, up_to: Some(up_to), ..wanted.clone() };
         let mut connection = self.0.store.pool().acquire().await?;
-        let events = read_selected(&mut connection, &wanted, PAGE).await?;
+        let page = read_selected(&mut connection, &wanted, Budget::of(PAGE)).await?;
         drop(connection);
-        let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= PAGE);
-        let reached = events.last().filter(|_| is_full).map_or(up_to, |last| last.position);
-        Ok((frames(events)?, reached))
+        let reached = page.events.last().filter(|_| page.more).map_or(up_to, |last| last.position);
+        Ok((frames(page.events)?, reached))
     }
 
     /// A look that sees all that is there now.
@@ -147,11 +147,10 @@ impl Feed {
             recent.to
         };
         let mut connection = self.0.store.pool().acquire().await?;
-        let events = read_after(&mut connection, from, PAGE).await?;
+        let page = read_after(&mut connection, from, Budget::of(PAGE)).await?;
         drop(connection);
-        let more = i64::try_from(events.len()).is_ok_and(|count| count >= PAGE);
-        let frames = frames(events)?;
-        self.recent().add(frames, more);
+        let frames = frames(page.events)?;
+        self.recent().add(frames, page.more);
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! A page of the answer to a question.
 //!
+//! It has as many orders as were asked for, or fewer if they are large.
+//!
 //! What an index does not tell is told by the orders found along it. A page is filled by as many reads as that takes, up to a
 //! bound on the orders that one request looks at: beyond it fewer are answered, or none, and the cursor goes on from there.
 
 use std::collections::HashMap;
 
+use bounds::{Budget, Stride};
 use chrono::Days;
 use problem::Problem;
 use read_models::{Index, Item, Key, Order, Query, Table, Within};
@@ -37,12 +40,22 @@ pub(super) struct Search<'a> {
     question: &'a Question,
     limit: u16,
     found: Vec<OrderItem>,
+    room: Budget,
+    stride: Stride,
     examined: usize,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(table: &'a dyn Table, question: &'a Question, limit: u16) -> Self {
-        Self { table, question, limit, found: Vec::new(), examined: 0 }
+        Self {
+            table,
+            question,
+            limit,
+            found: Vec::new(),
+            room: Budget::of(usize::from(limit)),
+            stride: Stride::of(usize::from(CHUNK)),
+            examined: 0,
+        }
     }
 
     /// The page that begins where the cursor says. `days` are those that there are orders of, if it is known.
@@ -113,12 +126,17 @@ impl<'a> Search<'a> {
         let mut limit = first.limit;
         let mut cursor: Option<String> = first.cursor.map(str::to_owned);
         loop {
+            if lines {
+                // A line is small, but its order may not be.
+                limit = limit.min(u16::try_from(self.stride.pieces()).unwrap_or(limit));
+            }
             let query = Query { limit, cursor: cursor.as_deref(), ..first.clone() };
             let page = self.table.query(&query).await.map_err(page_problem)?;
             let orders = if lines { self.orders_of(&page.items).await? } else { read(&page.items)? };
             let of = page.items.len();
             for (nth, (item, order)) in page.items.iter().zip(orders).enumerate() {
-                let Some(order) = order.filter(|order| self.question.takes(order)) else { continue };
+                let Some((size, order)) = order.filter(|(_, order)| self.question.takes(order)) else { continue };
+                self.room.spend(size);
                 self.found.push(shown(order));
                 if self.is_full() {
                     let more = nth + 1 < of || page.cursor.is_some();
@@ -134,11 +152,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The orders that lines belong to.
-    async fn orders_of(&self, lines: &[Item]) -> Result<Vec<Option<OrderItem>>, Problem> {
+    /// The orders that lines belong to, and their sizes.
+    async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<(usize, OrderItem)>>, Problem> {
         let key = |line: &Item| Key::new(line.key.pk.clone(), META);
         let found = self.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
-        let mut orders: HashMap<&str, OrderItem> = HashMap::new();
+        self.stride.had(found.len(), found.iter().map(Item::size).sum());
+        let mut orders: HashMap<&str, (usize, OrderItem)> = HashMap::new();
         for (item, order) in found.iter().zip(read(&found)?) {
             orders.extend(order.map(|order| (item.key.pk.as_str(), order)));
         }
@@ -146,7 +165,7 @@ impl<'a> Search<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.found.len() >= usize::from(self.limit)
+        self.room.is_used_up()
     }
 
     fn is_enough(&self) -> bool {
@@ -154,8 +173,9 @@ impl<'a> Search<'a> {
     }
 }
 
-fn read(items: &[Item]) -> Result<Vec<Option<OrderItem>>, Problem> {
-    items.iter().map(|item| item.read().map(Some).map_err(Problem::internal)).collect()
+fn read(items: &[Item]) -> Result<Vec<Option<(usize, OrderItem)>>, Problem> {
+    let sized = |item: &Item| item.read().map(|order| Some((item.size(), order))).map_err(Problem::internal);
+    items.iter().map(sized).collect()
 }
 
 /// Without what is not shown.

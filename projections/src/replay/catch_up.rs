@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use event_store::{StoredEvent, checkpoints, read_after};
+use bounds::{Budget, Stride};
+use event_store::{EventPage, StoredEvent, checkpoints, read_after};
 use read_models::{Comparison, Generation, compare};
 use sqlx::Connection;
 use sqlx::types::Json;
@@ -20,18 +21,19 @@ impl Replay {
     /// Folds what came since, until little is missing.
     pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
         let mut traffic = Traffic::expected(&mut self.session).await?;
-        let mut behind = i64::MAX;
+        let (mut behind, mut stride) = (i64::MAX, Stride::of(usize::MAX));
         loop {
             let began = Instant::now();
             let mut transaction = self.session.begin().await?;
-            let events = read_after(&mut transaction, self.state.position, traffic.events_at_once()).await?;
+            let at_once = usize::try_from(traffic.events_at_once()).unwrap_or(usize::MAX);
+            let EventPage { events, more } =
+                read_after(&mut transaction, self.state.position, Budget::of(at_once)).await?;
             let Some(last) = events.last() else { return Ok(transaction.rollback().await?) };
             for projection in
                 self.projections.iter().filter(|it| !self.state.swapped.iter().any(|name| name == it.name))
             {
                 let next = self.replays.read_models.table(projection.name, Generation::Next);
-                let changes = projection.fold_over(&*next, &mut transaction, &events).await?;
-                next.write(&mut transaction, &changes).await?;
+                projection.fold_into(&*next, &mut transaction, &events, &mut stride).await?;
             }
             let note = "update replays set events = events + $2, position = $3, updated_at = now(),
                                working = working + make_interval(secs => $4)
@@ -50,7 +52,7 @@ impl Replay {
             self.state.position = last.position;
             self.state.events += u64::try_from(followed(&self.projections, &events)).unwrap_or(0);
             report(self.progress());
-            if events.len() < ALMOST {
+            if !more && events.len() < ALMOST {
                 return Ok(());
             }
             // Who rests while others append faster than it folds never gets there.

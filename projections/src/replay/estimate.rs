@@ -12,8 +12,9 @@ use super::run::release;
 use super::traffic::ALONE;
 use super::{ReplayError, Replays, find, record};
 
-/// As many events are tried out.
+/// As many events are tried out, or the first of them that have as many bytes: what comes of them is in memory together.
 const SAMPLE: u64 = 50_000;
+const SAMPLE_BYTES: usize = 64 << 20;
 
 /// What a replay would do.
 #[derive(Debug, Clone)]
@@ -57,12 +58,17 @@ impl Replays {
         let mut parts = Vec::new();
         let mut folder = Folder::new(projections.clone(), Arc::new(ALONE.into()));
         let one_kind = <[&str; 1]>::try_from(kinds(&projections)).ok();
-        let selection = Selection { stream_type: one_kind.map(|[kind]| kind.to_owned()), ..Selection::default() };
+        let selection = Selection {
+            stream_types: one_kind.map(|[kind]| kind.to_owned()).into_iter().collect(),
+            ..Selection::default()
+        };
         let mut log = copy_out(&mut reading, &selection, CopyOrder::ByStream).await?;
-        let mut sample = 0;
+        let (mut sample, mut bytes) = (0, 0);
         while sample < SAMPLE
+            && bytes < SAMPLE_BYTES
             && let Some(event) = log.next().await?
         {
+            bytes += event.size();
             parts.extend(folder.event(&event.read()?)?);
             sample += 1;
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use bounds::Budget;
 use event_store::{CopiedEvent, CopyOrder, Selection, copy_out};
 use read_models::Bulk;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
@@ -18,8 +19,9 @@ use super::begin::kinds;
 use super::traffic::Traffic;
 use super::{Progress, Replay, ReplayError};
 
-/// How many events go from the reader to the fold at once.
+/// How many events go from the reader to the fold at once, and how many bytes.
 const HANDFUL: usize = 512;
+const HANDFUL_BYTES: usize = Budget::BYTES / 4;
 /// How many handfuls, and how many parts, wait for whoever is next.
 const HANDFULS: usize = 4;
 const PARTS: usize = 2;
@@ -34,7 +36,7 @@ impl Replay {
             up_to: Some(self.state.horizon),
             after_stream: begun,
             // One kind is one range of the log's index.
-            stream_type: <[&str; 1]>::try_from(kinds).ok().map(|[kind]| kind.to_owned()),
+            stream_types: <[&str; 1]>::try_from(kinds).ok().map(|[kind]| kind.to_owned()).into_iter().collect(),
             ..Selection::default()
         };
         let (handfuls, to_fold) = mpsc::channel(HANDFULS);
@@ -107,15 +109,18 @@ async fn read(pool: PgPool, selection: Selection, handfuls: mpsc::Sender<Vec<Cop
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     let mut transaction = connection.begin().await?;
     let mut events = copy_out(&mut transaction, &selection, CopyOrder::ByStream).await?;
-    let mut handful = Vec::with_capacity(HANDFUL);
+    let budget = Budget::of(HANDFUL).with_bytes(HANDFUL_BYTES);
+    let (mut handful, mut room) = (Vec::with_capacity(HANDFUL), budget);
     while let Some(event) = events.next().await? {
-        handful.push(event);
-        if handful.len() == HANDFUL {
+        if !room.take(event.size()) {
             let full = std::mem::replace(&mut handful, Vec::with_capacity(HANDFUL));
             if handfuls.send(full).await.is_err() {
                 return Ok(());
             }
+            room = budget;
+            room.take(event.size());
         }
+        handful.push(event);
     }
     if !handful.is_empty() && handfuls.send(handful).await.is_err() {
         return Ok(());

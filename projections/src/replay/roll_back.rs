@@ -1,6 +1,7 @@
 //! Going back to the generation before.
 
-use event_store::{SubscriptionSettings, Takeover, read_after};
+use bounds::{Budget, Stride};
+use event_store::{EventPage, SubscriptionSettings, Takeover, read_after};
 use read_models::Generation;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -9,7 +10,7 @@ use super::swap::MORE_PATIENCE;
 use super::{ReplayError, Replays, find};
 use crate::projection::Projection;
 
-const BATCH: i64 = 2_000;
+const BATCH: usize = 2_000;
 /// Fewer than these, and the rest is done when the places are changed.
 const ALMOST: usize = 200;
 
@@ -32,17 +33,17 @@ impl Replays {
             return Err(nothing());
         }
         let mut position = previous(session, name).await?.ok_or_else(nothing)?;
+        let mut stride = Stride::of(usize::MAX);
         loop {
             let mut transaction = session.begin().await?;
-            let events = read_after(&mut transaction, position, BATCH).await?;
+            let EventPage { events, more } = read_after(&mut transaction, position, Budget::of(BATCH)).await?;
             let Some(last) = events.last() else { break };
             let table = self.read_models.table(name, Generation::Previous);
-            let changes = projection.fold_over(&*table, &mut transaction, &events).await?;
-            table.write(&mut transaction, &changes).await?;
+            projection.fold_into(&*table, &mut transaction, &events, &mut stride).await?;
             position = last.position;
             let note = sqlx::query("update read_model_previous set position = $2 where read_model = $1");
             note.bind(name).bind(position).execute(&mut *transaction).await?;
-            let almost = events.len() < ALMOST;
+            let almost = !more && events.len() < ALMOST;
             transaction.commit().await?;
             if almost {
                 break;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use event_store::{SubscriptionSettings, Takeover, read_after};
+use bounds::{Budget, Stride};
+use event_store::{EventPage, SubscriptionSettings, Takeover, read_after};
 use read_models::{Generation, StoreError};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -11,8 +12,7 @@ use super::record::Phase;
 use super::{Progress, Replay, ReplayError, Replays};
 use crate::projection::Projection;
 
-const BATCH: i64 = 2_000;
-const FULL: usize = 2_000;
+const BATCH: usize = 2_000;
 /// Whoever reads the live one for long, such as `ordo verify`, is not to hold up all other readers, who wait behind the one that
 /// wants to change its place: so that one lets go soon,
 const PATIENCE: &str = "set local lock_timeout = '300ms'";
@@ -92,15 +92,14 @@ impl Replays {
         let swap = async {
             let mut transaction = session.begin().await?;
             let table = self.read_models.table(name, generation);
-            let mut end = from;
+            let (mut end, mut stride) = (from, Stride::of(usize::MAX));
             loop {
-                let events = read_after(&mut transaction, end, BATCH).await?;
+                let EventPage { events, more } = read_after(&mut transaction, end, Budget::of(BATCH)).await?;
                 let Some(last) = events.last() else { break };
-                let changes = projection.fold_over(&*table, &mut transaction, &events).await?;
-                table.write(&mut transaction, &changes).await?;
+                projection.fold_into(&*table, &mut transaction, &events, &mut stride).await?;
                 end = last.position;
                 // That was all that the live one can have seen before it stood still. Whoever goes on from here sees the rest.
-                if events.len() < FULL {
+                if !more {
                     break;
                 }
             }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bounds::Budget;
 use event_store::{PARTITIONS, StoredEvent, partition_of};
 use read_models::{Generation, Item, Key, ReadModels, StoreError, Table};
 use sqlx::PgConnection;
@@ -14,7 +15,7 @@ use super::stream::Stream;
 use super::sums::{Compared, Sums};
 use crate::projection::{ProjectError, Projection};
 
-/// Items read at once.
+/// Items read at once, beside the bytes of a budget.
 const BATCH: usize = 1_000;
 
 /// A read model.
@@ -29,7 +30,7 @@ pub(super) struct View {
     /// The stream that is being read, and those that have been, with so many items.
     reading: Option<Stream>,
     read: Vec<Stream>,
-    items: usize,
+    room: Budget,
     sums: Sums,
     marks: Marks,
     /// The item that is said to be written by the latest event, of those behind the log's last position.
@@ -63,7 +64,7 @@ impl View {
             last,
             reading: None,
             read: Vec::new(),
-            items: 0,
+            room: Budget::of(BATCH),
             sums: Sums::default(),
             marks: Marks::new(),
             newest: None,
@@ -100,7 +101,7 @@ impl View {
         let Some(stream) = self.reading.take() else { return };
         for items in [Some(&stream.at), stream.all.as_ref()].into_iter().flatten().map(|folded| &folded.items) {
             items.keys().for_each(|key| self.marks.put(key));
-            self.items += items.len();
+            items.values().for_each(|item| self.room.spend(item.size()));
         }
         self.sums.add(&stream);
         self.read.push(stream);
@@ -113,10 +114,10 @@ impl View {
         at_the_end: bool,
         found: &mut Verified,
     ) -> Result<(), ProjectError> {
-        if self.items < BATCH && !at_the_end {
+        if !self.room.is_used_up() && !at_the_end {
             return Ok(());
         }
-        self.items = 0;
+        self.room = Budget::of(BATCH);
         let streams = std::mem::take(&mut self.read);
         let parked = self.parked_of(connection, &streams).await?;
         let keys: HashSet<&Key> = streams.iter().flat_map(Stream::keys).collect();

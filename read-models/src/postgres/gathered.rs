@@ -7,19 +7,22 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bounds::Stride;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Item, StoreError};
 
 /// How many queries are under way at once, each with a connection.
 const TURNS: usize = 4;
-/// The most collections of a query: its answer is in memory whole, and the first in it waits for the last.
+/// The most collections of a query: its answer is in memory whole, and the first in it waits for the last. It is fewer where those
+/// before were large.
 const MOST: usize = 32;
 
 /// The readers of one table.
 #[derive(Debug)]
 pub(super) struct Gathered {
     waiting: Mutex<Vec<Wanted>>,
+    stride: Mutex<Stride>,
     turns: Semaphore,
 }
 
@@ -32,7 +35,7 @@ struct Wanted {
 
 impl Gathered {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), turns: Semaphore::new(TURNS) }
+        Self { waiting: Mutex::default(), stride: Mutex::new(Stride::of(MOST)), turns: Semaphore::new(TURNS) }
     }
 
     /// The items of a collection by their sort keys, as they are when this is called or later. `read` reads those of several.
@@ -55,7 +58,9 @@ impl Gathered {
                 break told.await;
             }
             let pks: Vec<String> = wanted.keys().cloned().collect();
+            let collections = pks.len();
             if let Ok(items) = read(pks).await {
+                self.stride().had(collections, items.iter().map(Item::size).sum());
                 answer_all(wanted, items);
             }
         };
@@ -73,12 +78,16 @@ impl Gathered {
     /// Those who have waited longest, by what they want.
     fn take(&self) -> HashMap<String, Vec<oneshot::Sender<Vec<Item>>>> {
         let mut waiting = self.waiting();
-        let some = waiting.len().min(MOST);
+        let some = waiting.len().min(self.stride().pieces());
         let mut wanted: HashMap<_, Vec<_>> = HashMap::with_capacity(some);
         for Wanted { pk, tell } in waiting.drain(..some).filter(|wanted| !wanted.tell.is_closed()) {
             wanted.entry(pk).or_default().push(tell);
         }
         wanted
+    }
+
+    fn stride(&self) -> MutexGuard<'_, Stride> {
+        self.stride.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Wanted>> {

@@ -5,6 +5,8 @@ mod selection;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use bounds::Budget;
+use futures_util::{Stream, TryStreamExt};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
@@ -35,6 +37,13 @@ pub(super) struct PostgresTable {
 }
 
 const COLUMNS: &str = "t.pk, t.sk, t.gsi1pk, t.gsi1sk, t.gsi2pk, t.gsi2sk, t.gsi3pk, t.gsi3sk, t.version, t.item";
+
+/// How many bytes the items before one take where they are stored, and whether that is within what is read at once. Items that are
+/// large are compressed there, so this sends too much rather than too little: whoever reads counts once more.
+const BEFORE: &str = "sum(pg_column_size(item)) over";
+pub(super) fn enough() -> String {
+    format!("coalesce(t.before, 0) <= {}", Budget::BYTES)
+}
 
 /// What Postgres says where there is no such table.
 const UNDEFINED_TABLE: &str = "42P01";
@@ -69,7 +78,13 @@ impl PostgresTable {
             ),
             collections: format!("select {COLUMNS} from unnest($1::text[]) as k(pk) join {name} t using (pk)"),
             readers: Gathered::new(),
-            scan: format!("select {COLUMNS} from {name} t where (pk, sk) > ($1, $2) order by pk, sk limit $3"),
+            scan: format!(
+                "select {COLUMNS} from (
+                    select *, {BEFORE} (order by pk, sk rows between unbounded preceding and 1 preceding) as before
+                      from {name} where (pk, sk) > ($1, $2) order by pk, sk limit $3
+                 ) as t where {} order by pk, sk",
+                enough()
+            ),
             name,
             pool,
         }
@@ -166,18 +181,37 @@ impl Table for PostgresTable {
         for value in selection.values {
             found = found.bind(value);
         }
-        let rows = found.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
-        Ok(query.page(items(&rows)?))
+        let items = some(found.fetch(&self.pool), query.budget()).await.map_err(|error| self.failed(error))?;
+        Ok(query.page(items))
     }
 
     async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<Scanned, StoreError> {
         let (pk, sk) = after.map_or(("", ""), |key| (&key.pk, &key.sk));
-        let rows = sqlx::query(&self.scan).bind(pk).bind(sk).bind(i64::from(limit)).fetch_all(&self.pool).await;
-        let rows = rows.map_err(|error| self.failed(error))?;
-        let items = items(&rows)?;
-        let after = items.last().filter(|_| items.len() == usize::from(limit)).map(|last| last.key.clone());
+        let (mut budget, found) = (Budget::of(usize::from(limit)), sqlx::query(&self.scan).bind(pk).bind(sk));
+        let found = some(found.bind(i64::from(limit)).fetch(&self.pool), budget).await;
+        let mut items = found.map_err(|error| self.failed(error))?;
+        let fit = items.iter().take_while(|item| budget.take(item.size())).count();
+        let more = items.len() > fit || budget.is_used_up();
+        items.truncate(fit);
+        let after = items.last().filter(|_| more).map(|last| last.key.clone());
         Ok(Scanned { items, after })
     }
+}
+
+/// As many of the rows as fit into a budget, and one more if there is one. Each is parsed when it comes, and what comes behind them
+/// is not kept.
+async fn some(
+    mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+    mut budget: Budget,
+) -> Result<Vec<Item>, sqlx::Error> {
+    let mut items = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        items.push(item(&row)?);
+        if items.last().is_some_and(|last| !budget.take(last.size())) {
+            break;
+        }
+    }
+    Ok(items)
 }
 
 fn put<'q>(statement: &'q str, items: &[&'q Item]) -> sqlx::query::Query<'q, sqlx::Postgres, PgArguments> {

@@ -87,6 +87,7 @@ suite! {
         an_item_leaves_the_index_that_it_has_no_key_of_any_more
         a_cursor_is_good_for_its_own_query_only
         a_page_of_big_items_is_full
+        what_is_read_at_once_has_few_items_if_they_are_large
     }
     refusals {
         keys_that_no_store_takes_are_refused_and_nothing_is_written

@@ -201,3 +201,39 @@ pub(crate) async fn a_page_of_big_items_is_full(world: &World) {
     let page = world.live().query(&all(&partitions, Order::Descending, 9)).await.unwrap();
     assert_eq!((page.items.len(), page.cursor), (9, None));
 }
+
+pub(crate) async fn what_is_read_at_once_has_few_items_if_they_are_large(world: &World) {
+    const AT_ONCE: usize = 4 << 20;
+    let big = "b".repeat(300_000);
+    let sort_keys: Vec<String> = (0..30).map(|n| format!("P#{n:02}")).collect();
+    world.put(&sort_keys.iter().map(|sk| part("big", sk, 1, &big)).collect::<Vec<_>>()).await;
+
+    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let within = Within::Collection("THING#big");
+        let parts = Query { within, cursor: cursor.as_deref(), ..all(&[], Order::Ascending, 200) };
+        let page = world.live().query(&parts).await.unwrap();
+        let bytes: usize = page.items.iter().map(|item| item.body.get().len()).sum();
+        assert!(bytes <= AT_ONCE, "{} items, {bytes} bytes", page.items.len());
+        seen.extend(page.items.into_iter().map(|item| item.key.sk));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, sort_keys);
+
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let scanned = world.live().scan(after.as_ref(), 200).await.unwrap();
+        let bytes: usize = scanned.items.iter().map(|item| item.body.get().len()).sum();
+        assert!(bytes <= AT_ONCE, "{} items, {bytes} bytes", scanned.items.len());
+        seen.extend(scanned.items.into_iter().map(|item| item.key.sk));
+        after = scanned.after;
+        if after.is_none() {
+            break;
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, sort_keys);
+}

@@ -27,6 +27,7 @@ impl Stage {
             ("AWS_ENDPOINT_URL_SESV2", inbox.url()),
             // All processes share the hundred connections of one Postgres.
             ("ORDO_DATABASE_CONNECTIONS", "16".to_owned()),
+            ("ORDO_READ_CONNECTIONS", "4".to_owned()),
             ("ORDO_LOG", "warn".to_owned()),
             // What a process that was killed had in work is to come again soon.
             ("ORDO_NOTIFICATION_DEADLINE", "2".to_owned()),

@@ -1,6 +1,6 @@
 //! A query as a statement.
 
-use super::COLUMNS;
+use super::{BEFORE, COLUMNS, enough};
 use crate::cursor::Cursor;
 use crate::{Order, Query, Within};
 
@@ -34,14 +34,16 @@ impl<'a> Selection<'a> {
             conditions.and(text, [after.sort.as_str(), &after.pk, &after.sk]);
         }
         let Conditions { text: conditions, values } = conditions;
-        let order =
-            |of: &str| format!("order by {of}{sort} {direction}, {of}pk {direction}, {of}sk {direction} limit $2");
+        let order = |of: &str| format!("order by {of}{sort} {direction}, {of}pk {direction}, {of}sk {direction}");
+        let (inner, outer) = (order(""), order("t."));
         let statement = format!(
-            "select {COLUMNS} from unnest($1::text[]) as p(name) cross join lateral (
-                select * from {table} where {partition} = p.name {conditions} {}
-             ) as t {}",
-            order(""),
-            order("t.")
+            "select {COLUMNS} from (
+                select t.*, {BEFORE} ({outer} rows between unbounded preceding and 1 preceding) as before
+                  from unnest($1::text[]) as p(name) cross join lateral (
+                    select * from {table} where {partition} = p.name {conditions} {inner} limit $2
+                  ) as t {outer} limit $2
+             ) as t where {} {outer}",
+            enough()
         );
         Self { statement, values }
     }
