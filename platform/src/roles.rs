@@ -119,7 +119,8 @@ pub async fn start(
     checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
     let routes = Router::new().nest("/v1", routes.clone()).merge(routes).merge(health::routes(checks));
     let routes = metrics::measured(routes, &store, &figures, payments.metrics(), queues);
-    running.spawn("http", http::serve(listener, routes, running.stop.clone()));
+    let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
+    running.spawn("http", http::serve(listener, routes, limits.within_open_files(), running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
     Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })

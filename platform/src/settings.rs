@@ -13,6 +13,7 @@ mod sources;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::http::Limits;
 pub use database_url::DatabaseUrl;
 use domain::OrderLimits;
 use event_store::AppendSettings;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// Where the HTTP API listens.
     pub listen: SocketAddr,
+    /// How many connections one address may have to it.
+    pub connections_per_address: usize,
     /// Which parts of the platform this process runs; at least one, each once.
     pub roles: Vec<Role>,
     /// Where SQS, SES and DynamoDB are.
@@ -165,6 +168,12 @@ fn read(table: &mut Reading) -> Settings {
             SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),
             &socket_address(),
             "Where the HTTP API listens",
+        ),
+        connections_per_address: table.value(
+            "ORDO_CONNECTIONS_PER_ADDRESS",
+            Limits::default().per_address,
+            &whole(1..=Limits::default().connections),
+            "Connections that one address may have to it, of 5,000 in all; a proxy in front is one address",
         ),
         roles: table.value("ORDO_ROLES", Role::ALL.to_vec(), &roles(), "Which parts of the platform this process runs"),
         aws: aws(table),
