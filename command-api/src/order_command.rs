@@ -16,13 +16,12 @@ use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection}
 use event_store::{AppendError, Loaded, Metadata, NewEvent, Outcome, StreamAppend};
 use http::StatusCode;
 use http::request::Parts;
-use problem::{Problem, Trace};
+use problem::{Precondition, Problem, Trace};
 use rand::Rng;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::idempotency::{self, Keyed};
-use crate::precondition::Precondition;
 use crate::{Commands, metadata, refusal, refused_order};
 
 /// How long a command waits for its turn on the order, and is decided anew because somebody else has changed the order meanwhile: the

@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
 use domain::stock::Stock;
 use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
+use ::http::HeaderValue;
+use ::http::header::LOCATION;
 use messaging::{Consumer, Producer, ProducerSettings, QueueWatch, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
+use problem::KnownHosts;
 use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use sqlx::PgPool;
@@ -75,7 +80,8 @@ pub async fn start(
         running.spawn("queues", messaging::queues::keep(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
         checks.push(Check::queues(queues.clone()));
     }
-    let mut routes = Router::new();
+    // What operators alone may do has one address, which whoever is in front can bar.
+    let (mut routes, mut operators) = (Router::new(), Router::new());
     for role in roles {
         let stop = running.stop.clone();
         match role {
@@ -92,8 +98,8 @@ pub async fn start(
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
                     .merge(sagas::routes(reading.clone()))
-                    .merge(projections::live_routes(reading, LiveSettings::default(), stop.clone()))
-                    .merge(replays.routes());
+                    .merge(projections::live_routes(reading, LiveSettings::default(), stop.clone()));
+                operators = operators.merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
@@ -117,8 +123,13 @@ pub async fn start(
         running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
     }
     checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
-    let routes = Router::new().nest("/v1", routes.clone()).merge(routes).merge(health::routes(checks));
-    let routes = metrics::measured(routes, &store, &figures, payments.metrics(), queues);
+    let routes = Router::new()
+        .nest("/v1", routes.clone().layer(map_response(found_under_v1)))
+        .merge(routes)
+        .merge(operators)
+        .merge(health::routes(checks));
+    let hosts = known_hosts(settings, api);
+    let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);
     let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
     running.spawn("http", http::serve(listener, routes, limits.within_open_files(), running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
@@ -136,6 +147,24 @@ fn bounded(routes: Router, max_lag: Duration, connections: &Connections, running
     let watch = intake.watch(connections.database.clone(), running.stop.clone());
     running.spawn("lag", watch);
     routes
+}
+
+/// Says where something is to who asked under `/v1`.
+async fn found_under_v1(mut answer: Response) -> Response {
+    let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    if let Some(Ok(location)) = location.map(|path| HeaderValue::try_from(format!("/v1{path}"))) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
+}
+
+/// Under which hosts the API may be asked. Where only this machine reaches it there is no proxy that has looked.
+fn known_hosts(settings: &Settings, api: SocketAddr) -> KnownHosts {
+    match &settings.allowed_hosts {
+        Some(names) => KnownHosts::named(names),
+        None if api.ip().is_loopback() => KnownHosts::usual(),
+        None => KnownHosts::any(),
+    }
 }
 
 fn store_settings(settings: &Settings) -> StoreSettings {

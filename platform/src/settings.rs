@@ -19,7 +19,7 @@ use domain::OrderLimits;
 use event_store::AppendSettings;
 pub use kinds::{KeptIn, LogFormat, Role};
 use kinds::{
-    database_url, endpoint, kept_in, log_filter, log_format, mail_address, name, roles, seconds, sender,
+    database_url, endpoint, host_names, kept_in, log_filter, log_format, mail_address, name, roles, seconds, sender,
     socket_address, whole,
 };
 use messaging::{Backoff, ConsumerSettings};
@@ -41,6 +41,8 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// Where the HTTP API listens.
     pub listen: SocketAddr,
+    /// Under which hosts it may be asked besides the usual ones, if that was said.
+    pub allowed_hosts: Option<Vec<String>>,
     /// How many connections one address may have to it.
     pub connections_per_address: usize,
     /// Which parts of the platform this process runs; at least one, each once.
@@ -168,6 +170,11 @@ fn read(table: &mut Reading) -> Settings {
             SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),
             &socket_address(),
             "Where the HTTP API listens",
+        ),
+        allowed_hosts: table.optional(
+            "ORDO_ALLOWED_HOSTS",
+            &host_names(),
+            "Hosts under which it may be asked, besides addresses, localhost and names without a dot; `*`: any. Without it these alone where it listens on loopback, elsewhere any",
         ),
         connections_per_address: table.value(
             "ORDO_CONNECTIONS_PER_ADDRESS",

@@ -185,6 +185,40 @@ fn good_life() -> Vec<OrderEvent> {
 }
 
 #[tokio::test]
+async fn who_has_a_version_already_is_not_sent_it_again() {
+    let reads = Reads::running().await;
+    let created = PostedOrder::parse(
+        json!({ "customerId": "c", "currency": "USD", "totalAmount": 1,
+                "items": [{ "sku": "s", "title": "S", "quantity": 1, "unitPrice": 1 }] })
+        .to_string()
+        .as_bytes(),
+    );
+    reads.after(OrderEvent::OrderCreated(created.unwrap().content)).await;
+    let ask = async |uri: &str, name: &str, value: &str| {
+        let request = Request::get(uri).header(name, value).body(Body::empty()).unwrap();
+        let answer = reads.routes.clone().oneshot(request).await.unwrap();
+        let (status, etag) = (answer.status().as_u16(), answer.headers().get("etag").cloned());
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(status == 304, body.is_empty(), "{uri} {name}: {value}");
+        (status, etag.map(|etag| etag.to_str().unwrap().to_owned()))
+    };
+    for uri in ["/orders/a", "/orders/a?asOf=1"] {
+        let etag = Some("\"1\"".to_owned());
+        for known in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
+            assert_eq!(ask(uri, "if-none-match", known).await, (304, etag.clone()), "{uri} {known}");
+        }
+        assert_eq!(ask(uri, "if-none-match", "\"2\"").await, (200, etag.clone()), "{uri}");
+        assert_eq!(ask(uri, "if-match", "\"1\"").await, (200, etag.clone()), "{uri}");
+        assert_eq!(ask(uri, "if-match", "\"2\"").await.0, 412, "{uri}");
+        assert_eq!(ask(uri, "if-none-match", "1").await.0, 400, "{uri}");
+    }
+    assert_eq!(ask("/orders/none", "if-none-match", "*").await.0, 404);
+    assert_eq!(ask("/stock/none", "if-none-match", "\"0\"").await, (304, Some("\"0\"".to_owned())));
+    assert_eq!(ask("/stock/none", "if-match", "*").await.0, 412);
+    reads.end().await;
+}
+
+#[tokio::test]
 async fn how_far_an_order_is_is_shown_after_every_event() {
     let reads = Reads::running().await;
     let expected = [

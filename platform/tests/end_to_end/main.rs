@@ -29,6 +29,7 @@ mod overloaded;
 mod oversell;
 mod parked;
 mod payment_tokens;
+mod protocol;
 mod purged;
 mod replaying;
 mod roles_apart;
