@@ -19,14 +19,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use problem::{Problem, ProblemService};
+use problem::{Peer, Problem, ProblemService};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -141,8 +141,8 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Serves `router` until `stop`, then lets requests under way end; see [`Limits::drain`].
 ///
-/// Goes around the router as [`problem::layer`] does, so the router must not have that layer itself. Handlers find a client's
-/// address as [`ConnectInfo`].
+/// Goes around the router as [`problem::layer`] does, so the router must not have that layer itself. Handlers find whose
+/// connection a request came on as its [`Peer`].
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let routes = problem::layer().layer(router.with_state(()));
     let mut protocol = http1::Builder::new();
@@ -154,7 +154,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut places = Places::new(limits.clone());
     loop {
-        let (stream, peer) = tokio::select! {
+        let (stream, address) = tokio::select! {
             accepted = accept(&listener) => accepted,
             Some(ended) = connections.join_next_with_id() => {
                 places.leave(connection_id(&ended));
@@ -162,8 +162,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
             () = stop.cancelled() => break,
         };
+        let peer = Peer::of(address.ip());
         // Without a place it is closed.
-        let Some(place) = places.find(peer.ip()) else { continue };
+        let Some(place) = places.find(peer) else { continue };
         // A small answer must not wait for the acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
@@ -179,7 +180,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
                 tracing::debug!(%error, "connection ended");
             }
         });
-        places.take(place, peer.ip(), turn, abort);
+        places.take(place, peer, turn, abort);
     }
 
     // From here on new clients are refused rather than left waiting.
@@ -202,7 +203,7 @@ struct Client {
     routes: ProblemService<Router>,
     turn: Arc<Turn>,
     place: Place,
-    peer: SocketAddr,
+    peer: Peer,
 }
 
 impl Client {
@@ -211,7 +212,7 @@ impl Client {
         let Some(serving) = self.turn.serve() else { return Ok(no_room().map(Served::from)) };
         let answer = if self.place == Place::Full || VITAL.contains(&request.uri().path()) {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(self.peer));
+            request.extensions_mut().insert(self.peer);
             self.routes.call(request).await?
         } else {
             no_room()

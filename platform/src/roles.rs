@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderValue;
+use ::http::header::LOCATION;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
 use domain::stock::Stock;
 use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
-use ::http::HeaderValue;
-use ::http::header::LOCATION;
 use messaging::{Consumer, Producer, ProducerSettings, QueueWatch, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
@@ -95,10 +95,11 @@ pub async fn start(
                 let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = ReplayRoutes::new(replays, stop.clone());
+                let live = LiveSettings { per_address: settings.streams_per_address, ..LiveSettings::default() };
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
                     .merge(sagas::routes(reading.clone()))
-                    .merge(projections::live_routes(reading, LiveSettings::default(), stop.clone()));
+                    .merge(projections::live_routes(reading, live, stop.clone()));
                 operators = operators.merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));

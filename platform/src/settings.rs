@@ -24,6 +24,7 @@ use kinds::{
 };
 use messaging::{Backoff, ConsumerSettings};
 pub use payment::{Payment, PaymentProvider, StripeKey};
+use projections::LiveSettings;
 use reading::Reading;
 pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
 pub use sources::Sources;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub allowed_hosts: Option<Vec<String>>,
     /// How many connections one address may have to it.
     pub connections_per_address: usize,
+    /// How many clients may follow the live stream from one address.
+    pub streams_per_address: usize,
     /// Which parts of the platform this process runs; at least one, each once.
     pub roles: Vec<Role>,
     /// Where SQS, SES and DynamoDB are.
@@ -181,6 +184,12 @@ fn read(table: &mut Reading) -> Settings {
             Limits::default().per_address,
             &whole(1..=Limits::default().connections),
             "Connections that one address may have to it, of 5,000 in all; a proxy in front is one address",
+        ),
+        streams_per_address: table.value(
+            "ORDO_STREAMS_PER_ADDRESS",
+            LiveSettings::default().per_address,
+            &whole(1..=1_000),
+            "Clients that may follow the live stream from one address, of 1,000 in all; a proxy in front is one address",
         ),
         roles: table.value("ORDO_ROLES", Role::ALL.to_vec(), &roles(), "Which parts of the platform this process runs"),
         aws: aws(table),
