@@ -15,6 +15,7 @@ use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +116,12 @@ pub async fn start(
     if let Some(sealing) = sealing(settings) {
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
         running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
+    }
+    if !connections.may_forget {
+        let (amiss, seen) = watch::channel(None);
+        let (pool, stop) = (connections.database.clone(), running.stop.clone());
+        running.spawn("durability", health::watch_durability(pool, amiss, stop));
+        checks.push(Check::durability(seen));
     }
     checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
     let routes = Router::new().nest("/v1", routes.clone()).merge(routes).merge(health::routes(checks));

@@ -77,8 +77,8 @@ async fn start_roles(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
-    let connections = Connections::open(settings).await?;
-    connections.check_durability(args.unsafe_durability).await?;
+    let mut connections = Connections::open(settings).await?;
+    connections.check_database(args.unsafe_durability).await?;
     for read_model in migrate::schema(&connections.database, &*connections.read_models).await? {
         tracing::warn!("{}", migrate::to_be_built(read_model));
     }
