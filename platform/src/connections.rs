@@ -144,7 +144,7 @@ fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
     settings
         .database_url
         .as_ref()
-        .context("DATABASE_URL is not set; set it, or use `ordo up`, which brings a database of its own")
+        .context("DATABASE_URL is not set, and no platform runs in .ordo: set it, or start one with `ordo up` (--data-dir, if it is elsewhere)")
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ fn wrong_usage_is_told_from_failure() {
     assert_eq!(told.code, 1);
     assert_eq!(
         told.err,
-        "ordo: DATABASE_URL is not set; set it, or use `ordo up`, which brings a database of its own\n"
+        "ordo: DATABASE_URL is not set, and no platform runs in .ordo: set it, or start one with `ordo up` \
+         (--data-dir, if it is elsewhere)\n"
     );
 }
 

@@ -24,6 +24,7 @@ mod live;
 mod mail_refused;
 mod metrics;
 mod migrating;
+mod newcomer;
 mod outages;
 mod overloaded;
 mod oversell;
