@@ -390,3 +390,17 @@ async fn commands_that_meet_are_both_carried_out() {
     assert_eq!(versions, [5, 6, 7]);
     shop.store.close().await;
 }
+
+#[tokio::test]
+async fn a_body_in_which_everything_may_be_left_out_may_be_left_out() {
+    let nothing = |path: &str| Request::post(path).body(Body::empty()).unwrap();
+    let shop = Shop::with_confirmed_order().await;
+    let shipped = shop.send(nothing("/orders/a/ship")).await;
+    assert_eq!(shipped.status, 202, "{}", shipped.body);
+    let OrderEvent::OrderShipped(event) = shop.last_event().await else { panic!("not shipped") };
+    assert_eq!(event.lines.len(), 2, "all that was left");
+
+    let shop = Shop::with_shipped_order().await;
+    let refunded = shop.send(nothing("/orders/a/refunds")).await;
+    assert_eq!(refunded.status, 202, "{}", refunded.body);
+}

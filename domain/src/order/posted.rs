@@ -145,9 +145,12 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
 #[expect(clippy::option_option, reason = "outer: was it sound as far as can be told; inner: is the currency known")]
 fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
     let text = reader.number_text(found)?;
-    let Some(currency) = currency else { return Some(None) };
-    match Money::parse(&text, currency) {
-        Ok(amount) => Some(Some(amount)),
+    let read = match currency {
+        Some(currency) => Money::parse(&text, currency).map(Some),
+        None => Money::check(&text).map(|()| None),
+    };
+    match read {
+        Ok(amount) => Some(amount),
         Err(error) => {
             reader.note_at(found, "invalid", error.to_string());
             None

@@ -204,3 +204,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_currency_that_is_not_known_hides_no_other_mistake() {
+    let mut body = demo();
+    body["currency"] = json!("usd");
+    body["totalAmount"] = json!("1e");
+    body["items"][0]["unitPrice"] = json!(-129.99);
+    let pointers = |body: &Value| violations(body).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>();
+    assert_eq!(pointers(&body), ["/currency", "/totalAmount", "/items/0/unitPrice"]);
+    body["totalAmount"] = json!("1.005");
+    body["items"][0]["unitPrice"] = json!("-0.00");
+    assert_eq!(pointers(&body), ["/currency"], "how many decimals it may have is not known");
+}
