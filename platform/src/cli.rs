@@ -8,20 +8,35 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use event_store::Head;
 
 use crate::running::DataDir;
 use crate::settings::{Loaded, Role, Settings, Source, Sources};
 use crate::{
-    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, tail,
+    bench, client, config, demo, dlq, events, http, migrate, order, output, replay, saga, serve, subscriptions, tail,
     telemetry, up, verify,
 };
 
+/// What somebody who came here for the first time wants to do.
+const EXAMPLES: &str = "\
+Examples:
+  ordo up                               the whole platform; Ctrl-C stops it
+  ordo demo                             an order's journey through it
+  ordo order show demo-1                an order as it is
+  ordo saga list --state stuck          what waits for a decision; `ordo saga show ORDER` says for which
+  ordo dlq list                         messages that could not be handled
+  ordo replay --all --compare           read models made anew, if they would differ
+  ordo verify                           does everything agree
+
+Commands find the platform that `ordo up` runs in this folder. README.md describes each of them.";
+
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
-#[command(name = "ordo", version, disable_help_subcommand = true)]
+#[command(name = "ordo", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// The settings file [default: ordo.toml, where there is one; environment: ORDO_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -75,6 +90,19 @@ enum Command {
     Health(Health),
     /// Run the mail inbox alone
     Inbox(Inbox),
+    /// Print what makes a shell complete these commands
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write these commands as pages of a manual
+    Man {
+        /// The folder that they go to
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Say which build this is
+    Version,
 }
 
 /// See `ordo up --help`.
@@ -272,6 +300,18 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
             load(sources(file))?;
             up::inbox(&args).await?;
         }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ordo", &mut script);
+            output::line(String::from_utf8(script)?.trim_end())?;
+        }
+        Command::Man { folder } => {
+            let unwritable = || format!("cannot write to {}", folder.display());
+            std::fs::create_dir_all(&folder).with_context(unwritable)?;
+            clap_mangen::generate_to(Cli::command(), &folder).with_context(unwritable)?;
+            output::line(&format!("the pages are in {}", folder.display()))?;
+        }
+        Command::Version => output::line(&format!("ordo {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -332,7 +372,6 @@ fn role_names() -> PossibleValuesParser {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;

@@ -85,6 +85,25 @@ fn the_demo_and_health_say_that_nothing_runs() {
     assert_eq!((told.code, told.err.lines().count()), (1, 1));
 }
 
+#[test]
+fn help_a_version_completions_and_a_manual_can_be_had() {
+    let told = ordo(&["help"], &[]);
+    assert_eq!(told.code, 0);
+    assert!(told.out.contains("Examples:") && told.out.contains("ordo saga list --state stuck"), "{}", told.out);
+    assert!(ordo(&["help", "saga", "retry"], &[]).out.contains("--stuck"));
+    assert_eq!(ordo(&["version"], &[]).out, ordo(&["--version"], &[]).out);
+    for shell in ["bash", "zsh", "fish"] {
+        let told = ordo(&["completions", shell], &[]);
+        assert!(told.code == 0 && told.out.contains("mark-succeeded"), "{shell}: {}", told.err);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let told = ordo(&["man", folder.path().to_str().unwrap()], &[]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    for page in ["ordo.1", "ordo-up.1", "ordo-saga-retry.1"] {
+        assert!(std::fs::read_to_string(folder.path().join(page)).unwrap().contains(".TH"), "{page}");
+    }
+}
+
 struct Told {
     code: i32,
     out: String,

@@ -82,6 +82,9 @@ pub struct Ending {
     /// What the customer's mail gives as the reason [default: that the payment was declined, where it was; otherwise none]
     #[arg(long, value_name = "TEXT", value_parser = customer_message)]
     pub customer_message: Option<String>,
+    /// Do not ask first, on a terminal
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The most characters that a mail shows of a reason.

@@ -17,6 +17,7 @@ pub(super) struct OneOrder {
     pub(super) placed: PlacedOrder,
     /// Of its last event.
     pub(super) last_position: i64,
+    pub(super) last_at: DateTime<Utc>,
     /// How many mails of a kind the customer may have got, by what happened.
     pub(super) owed: BTreeMap<MailTemplate, usize>,
     /// The mails that the order says were sent.
@@ -30,6 +31,7 @@ pub(super) struct Story {
     id: String,
     order: Order,
     last_position: i64,
+    last_at: DateTime<Utc>,
     owed: BTreeMap<MailTemplate, usize>,
     sent: Vec<NotificationSent>,
     by_hand: BTreeSet<SagaStep>,
@@ -49,14 +51,15 @@ impl Story {
             id: order_id.to_owned(),
             order: Order::Absent,
             last_position: 0,
+            last_at: DateTime::UNIX_EPOCH,
             owed: BTreeMap::new(),
             sent: Vec::new(),
             by_hand: BTreeSet::new(),
         }
     }
 
-    pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64) {
-        self.last_position = position;
+    pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
+        (self.last_position, self.last_at) = (position, at);
         let mut owe = |template| *self.owed.entry(template).or_default() += 1;
         match &event {
             OrderEvent::OrderConfirmed(_) => owe(MailTemplate::OrderConfirmed),
@@ -93,9 +96,11 @@ impl Story {
 
     /// The order; `None`: it was never posted.
     pub(super) fn end(self, findings: &mut Findings) -> Option<OneOrder> {
-        let Self { id, order, last_position, owed, sent, by_hand } = self;
+        let Self { id, order, last_position, last_at, owed, sent, by_hand } = self;
         match order {
-            Order::Placed(placed) => Some(OneOrder { id, placed: *placed, last_position, owed, sent, by_hand }),
+            Order::Placed(placed) => {
+                Some(OneOrder { id, placed: *placed, last_position, last_at, owed, sent, by_hand })
+            }
             Order::Absent => {
                 findings.add(format!("order {id}"), "it has events, but was never created");
                 None

@@ -101,6 +101,7 @@ pub(super) async fn check(
     pass.close(stream, findings);
     pass.look_up(connection, findings).await?;
     pass.units.check(findings);
+    pass.totals.sagas.check_late(findings);
     Ok(pass.totals)
 }
 
@@ -142,7 +143,7 @@ impl Stream {
         match self {
             Self::Order(mut story) => match event.decode::<Order>() {
                 Ok(happened) => {
-                    story.goes_on(happened, event.position);
+                    story.goes_on(happened, event.position, event.recorded_at);
                     Self::Order(story)
                 }
                 Err(error) => unreadable(&error),
