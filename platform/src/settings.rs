@@ -287,7 +287,7 @@ fn read_models(table: &mut Reading) -> KeptIn {
 }
 
 fn order_limits(table: &mut Reading) -> OrderLimits {
-    let OrderLimits { notes, shipments, returns, refunds, bytes } = OrderLimits::default();
+    let OrderLimits { notes, shipments, cancellations, returns, refunds, bytes } = OrderLimits::default();
     let many = || whole(1..=1_000_000);
     OrderLimits {
         notes: table.value("ORDO_ORDER_NOTES", notes, &many(), "Notes that one order takes"),
@@ -296,6 +296,12 @@ fn order_limits(table: &mut Reading) -> OrderLimits {
             shipments,
             &many(),
             "Shipments that one order takes; the one that leaves nothing to be sent is taken all the same",
+        ),
+        cancellations: table.value(
+            "ORDO_ORDER_CANCELLATIONS",
+            cancellations,
+            &many(),
+            "Cancellations of some of it that one order takes; the one that leaves nothing to be sent is taken all the same",
         ),
         returns: table.value("ORDO_ORDER_RETURNS", returns, &many(), "Returns that one order takes"),
         refunds: table.value(
@@ -308,7 +314,7 @@ fn order_limits(table: &mut Reading) -> OrderLimits {
             "ORDO_ORDER_BYTES",
             bytes,
             &whole(10_000..=1_000_000_000),
-            "Bytes that an order's notes, shipments, returns and refunds take together: their texts, and 40 for each and each line of it",
+            "Bytes that an order's notes, shipments, cancellations, returns and refunds take together: their texts, and 40 for each and each line of it",
         ),
     }
 }

@@ -5,11 +5,11 @@ use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
 use domain::{
-    CancellationRequested, LineQuantity, NoteAdded, NoteId, OperatorIntervened, Order, OrderCancelled, OrderConfirmed,
-    OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured,
-    PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder, RefundId,
-    RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested, SagaStep,
-    ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
+    CancellationId, CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, NoteId, OperatorIntervened, Order,
+    OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized,
+    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder,
+    RefundId, RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested,
+    SagaStep, ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
 };
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{Request, StatusCode};
@@ -185,6 +185,39 @@ fn good_life() -> Vec<OrderEvent> {
 }
 
 #[tokio::test]
+async fn what_was_cancelled_of_an_order_is_shown_with_its_lines() {
+    let reads = Reads::running().await;
+    let before = reads
+        .after_all([
+            created(),
+            reserved(),
+            authorized(),
+            confirmed(),
+            shipped("s-1", &[(1, 1)]),
+            captured("s-1", 1_000),
+        ])
+        .await;
+    assert!(before.get("cancelled").is_none() && before.get("cancellations").is_none(), "{before}");
+    let cancelled = OrderEvent::LinesCancelled(LinesCancelled {
+        cancellation_id: CancellationId::parse("c-1").unwrap(),
+        lines: lines(&[(1, 1), (2, 1)]),
+        reason: Some("sold out".into()),
+    });
+
+    let view = reads.after(cancelled).await;
+
+    assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
+    assert_eq!(view["cancelled"], json!({ "amount": "15.50", "currency": "USD" }));
+    let counted = |line: &Value| [&line["shipped"], &line["cancelled"]].map(|units| units.as_u64());
+    let counted: Vec<_> = view["lines"].as_array().unwrap().iter().map(counted).collect();
+    assert_eq!(counted, [[Some(1), Some(1)], [Some(0), Some(1)]]);
+    let [cancellation] = view["cancellations"].as_array().unwrap().as_slice() else { panic!("{view}") };
+    assert_eq!((&cancellation["cancellationId"], &cancellation["reason"]), (&json!("c-1"), &json!("sold out")));
+    let view = reads.after(OrderEvent::PaymentVoided(PaymentVoided {})).await;
+    assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
+}
+
+#[tokio::test]
 async fn how_far_an_order_is_is_shown_after_every_event() {
     let reads = Reads::running().await;
     let expected = [
@@ -194,8 +227,8 @@ async fn how_far_an_order_is_is_shown_after_every_event() {
         ["pending", "authorized", "reserved", "none"],
         ["confirmed", "authorized", "reserved", "none"],
         ["confirmed", "authorized", "partiallyShipped", "none"],
-        ["confirmed", "captured", "partiallyShipped", "none"],
-        ["confirmed", "captured", "shipped", "none"],
+        ["confirmed", "partiallyCaptured", "partiallyShipped", "none"],
+        ["confirmed", "partiallyCaptured", "shipped", "none"],
         ["confirmed", "captured", "shipped", "none"],
         ["completed", "captured", "delivered", "none"],
         ["completed", "captured", "delivered", "requested"],

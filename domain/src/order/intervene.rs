@@ -47,6 +47,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 | SagaStep::ReleaseStock
                 | SagaStep::VoidPayment
                 | SagaStep::CapturePayment
+                | SagaStep::VoidRest
                 | SagaStep::RefundPayment
                 | SagaStep::NotifyCustomer => {}
             }
@@ -123,6 +124,7 @@ fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
         SagaStep::VoidPayment => undoing && order.may_hold_money(),
         SagaStep::CloseOrder => undoing && !order.holds_units() && !order.may_hold_money(),
         SagaStep::CapturePayment => order.unsettled_shipment().is_some(),
+        SagaStep::VoidRest => order.has_rest_to_void(),
         SagaStep::RefundPayment => order.unsettled_refund().is_some(),
         SagaStep::NotifyCustomer => order.owed_mail().is_some() || order.has_failed_mail(),
     }
@@ -135,7 +137,7 @@ fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<Ord
             let amount_minor = order.content.total_minor;
             Some(OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor }))
         }
-        SagaStep::VoidPayment => Some(OrderEvent::PaymentVoided(PaymentVoided {})),
+        SagaStep::VoidPayment | SagaStep::VoidRest => Some(OrderEvent::PaymentVoided(PaymentVoided {})),
         SagaStep::CapturePayment => order.unsettled_shipment().map(|shipment| {
             OrderEvent::PaymentCaptured(PaymentCaptured {
                 shipment_id: shipment.id.clone(),

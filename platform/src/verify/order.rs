@@ -82,6 +82,7 @@ impl Story {
             | OrderEvent::PaymentCaptured(_)
             | OrderEvent::RefundRequested(_)
             | OrderEvent::CancellationRequested(_)
+            | OrderEvent::LinesCancelled(_)
             | OrderEvent::OrderDelivered(_)
             | OrderEvent::ReturnRequested(_)
             | OrderEvent::ReturnReceived(_)
@@ -119,9 +120,15 @@ impl OneOrder {
 
     /// Whether an operator decided about its money.
     pub(super) fn money_is_by_hand(&self) -> bool {
-        [SagaStep::AuthorizePayment, SagaStep::VoidPayment, SagaStep::CapturePayment, SagaStep::RefundPayment]
-            .iter()
-            .any(|step| self.by_hand.contains(step))
+        [
+            SagaStep::AuthorizePayment,
+            SagaStep::VoidPayment,
+            SagaStep::CapturePayment,
+            SagaStep::VoidRest,
+            SagaStep::RefundPayment,
+        ]
+        .iter()
+        .any(|step| self.by_hand.contains(step))
     }
 
     /// Whether nothing is due for it but to tell the customer, so that neither units nor money are on the move.
@@ -136,9 +143,12 @@ impl OneOrder {
         let mut wrong = |what: String| findings.add(self.about(), what);
         for (number, line) in placed.numbered_lines() {
             let (shipped, returned) = (placed.shipped(number), placed.returned(number));
-            if shipped > line.quantity || returned > shipped {
+            let cancelled = placed.counts(number).cancelled;
+            if i64::from(shipped) + i64::from(cancelled) > i64::from(line.quantity) || returned > shipped {
                 let ordered = line.quantity;
-                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned"));
+                wrong(format!(
+                    "line {number}: {ordered} ordered, {shipped} shipped, {cancelled} cancelled, {returned} returned"
+                ));
             }
         }
         let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);
@@ -174,10 +184,9 @@ impl OneOrder {
 impl Sums {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
         let payment = &placed.payment;
-        if let PaymentState::Authorized { amount_minor, .. } = payment.state
-            && !placed.is_all_shipped()
-        {
-            self.held += amount_minor - payment.captured_minor;
+        // The last capture lets go of what is left.
+        if !placed.is_all_shipped() || placed.has_rest_to_void() {
+            self.held += placed.held_minor();
         }
         self.captured += payment.captured_minor;
         self.refunded += payment.refunded_minor;

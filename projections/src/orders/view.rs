@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::META;
-use super::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
+use super::items::{CancellationItem, LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
 
 /// An order with everything that hangs on it, each kind in the order in which it came.
 #[derive(Serialize)]
@@ -16,6 +16,8 @@ pub(crate) struct OrderView {
     pub(super) order: OrderItem,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cancellations: Vec<CancellationItem>,
     returns: Vec<ReturnItem>,
     refunds: Vec<RefundView>,
     added_notes: Vec<NoteItem>,
@@ -28,6 +30,9 @@ struct LineView {
     line: LineItem,
     /// How many were sent.
     shipped: u32,
+    /// How many will not be.
+    #[serde(skip_serializing_if = "is_none")]
+    cancelled: u32,
     /// How many of those came back.
     returned: u32,
 }
@@ -70,6 +75,8 @@ impl OrderView {
         let placed = placed.as_deref();
         let mut shipments: Vec<ShipmentItem> = kind(items, "SHIPMENT#")?;
         shipments.sort_by_key(|shipment| shipment.shipped_at);
+        let mut cancellations: Vec<CancellationItem> = kind(items, "CANCELLATION#")?;
+        cancellations.sort_by_key(|cancelled| cancelled.cancelled_at);
         let mut returns: Vec<ReturnItem> = kind(items, "RETURN#")?;
         returns.sort_by_key(|back| back.requested_at);
         let mut refunds: Vec<RefundItem> = kind(items, "REFUND#")?;
@@ -82,6 +89,7 @@ impl OrderView {
             order,
             lines: kind(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment.brought_up(), placed)).collect(),
+            cancellations,
             returns,
             refunds: refunds.into_iter().map(|refund| RefundView::of(refund, placed)).collect(),
             added_notes,
@@ -93,7 +101,7 @@ impl OrderView {
 impl LineView {
     fn of(line: LineItem, placed: Option<&PlacedOrder>) -> Self {
         let counts = placed.map(|placed| placed.counts(line.line_number)).unwrap_or_default();
-        Self { line, shipped: counts.shipped, returned: counts.received }
+        Self { line, shipped: counts.shipped, cancelled: counts.cancelled, returned: counts.received }
     }
 }
 
@@ -115,6 +123,11 @@ impl RefundView {
         };
         Self { refund, status }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_none(units: &u32) -> bool {
+    *units == 0
 }
 
 /// The items of a kind.
