@@ -87,6 +87,11 @@ impl PlacedOrder {
         self.by_sku(|_, counts| counts.settled)
     }
 
+    /// How many of each SKU were cancelled.
+    pub fn cancelled_by_sku(&self) -> BTreeMap<&Sku, u32> {
+        self.by_sku(|_, counts| counts.cancelled)
+    }
+
     /// How many of each SKU the order still has to have set aside: those that were neither sent and settled nor cancelled.
     pub fn needed_by_sku(&self) -> BTreeMap<&Sku, u32> {
         self.by_sku(|line, counts| line.quantity.saturating_sub(counts.settled).saturating_sub(counts.cancelled))

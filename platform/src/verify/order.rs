@@ -146,9 +146,8 @@ impl OneOrder {
             let cancelled = placed.counts(number).cancelled;
             if i64::from(shipped) + i64::from(cancelled) > i64::from(line.quantity) || returned > shipped {
                 let ordered = line.quantity;
-                wrong(format!(
-                    "line {number}: {ordered} ordered, {shipped} shipped, {cancelled} cancelled, {returned} returned"
-                ));
+                let but = if cancelled > 0 { format!(", {cancelled} cancelled") } else { String::new() };
+                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned{but}"));
             }
         }
         let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);

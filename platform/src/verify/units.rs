@@ -42,11 +42,12 @@ impl Units {
         }
         match &order.placed.stock {
             StockState::Reserved(reserved) => {
-                let (settled, needed) = (order.placed.settled_by_sku(), order.placed.needed_by_sku());
+                let (settled, cancelled) = (order.placed.settled_by_sku(), order.placed.cancelled_by_sku());
                 for units in &reserved.units {
                     let of_sku =
                         |counted: &BTreeMap<&Sku, u32>| i64::from(counted.get(&units.sku).copied().unwrap_or(0));
-                    let (sent, open) = (of_sku(&settled), of_sku(&needed));
+                    let sent = of_sku(&settled);
+                    let open = i64::from(units.quantity) - sent - of_sku(&cancelled);
                     self.of(units.sku.as_str(), &order.id).by_order = Has { open, sent };
                 }
             }
