@@ -26,12 +26,8 @@ pub(crate) async fn cancel_order(
 }
 
 fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
-    Ok(match parse_cancellation(body, made)? {
-        OrderCommand::CancelLines(demand) => Asked {
-            names: Some(("cancellationId", demand.cancellation_id.to_string())),
-            lines: demand.lines.clone(),
-            command: OrderCommand::CancelLines(demand),
-        },
-        all => Asked::for_order(all),
-    })
+    let command = parse_cancellation(body, made)?;
+    let OrderCommand::CancelLines(demand) = &command else { return Ok(Asked::for_order(command)) };
+    let names = Some(("cancellationId", demand.cancellation_id.to_string()));
+    Ok(Asked { names, lines: demand.lines.clone(), command })
 }

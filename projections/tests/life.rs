@@ -208,7 +208,7 @@ async fn what_was_cancelled_of_an_order_is_shown_with_its_lines() {
 
     assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
     assert_eq!(view["cancelled"], json!({ "amount": "15.50", "currency": "USD" }));
-    let counted = |line: &Value| [&line["shipped"], &line["cancelled"]].map(|units| units.as_u64());
+    let counted = |line: &Value| [&line["shipped"], &line["cancelled"]].map(Value::as_u64);
     let counted: Vec<_> = view["lines"].as_array().unwrap().iter().map(counted).collect();
     assert_eq!(counted, [[Some(1), Some(1)], [Some(0), Some(1)]]);
     let [cancellation] = view["cancellations"].as_array().unwrap().as_slice() else { panic!("{view}") };

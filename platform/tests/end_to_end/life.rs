@@ -58,7 +58,6 @@ async fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end_and_everything_
     at_rest(&ordo.database, 1, PATIENCE).await;
     let stock = client.get("/stock/sku-123").await.json();
     assert_eq!([&stock["onHand"], &stock["reserved"], &stock["sold"]], [4, 0, 1]);
-    ordo.stop().await;
 }
 
 #[tokio::test]
