@@ -40,7 +40,10 @@ pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
-pub use read::{EventPage, Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream};
+pub use read::{
+    EventPage, Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream, read_stream_after,
+    read_version,
+};
 pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
 pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};

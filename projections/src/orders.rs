@@ -15,6 +15,7 @@
 //! every event goes through [`domain::evolve`].
 
 mod asked;
+mod collections;
 mod days;
 mod items;
 mod question;

@@ -1,4 +1,4 @@
-//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`.
+//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has what hangs on an order.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/orders/{order_id}", get(order))
         .route("/orders", get(orders))
         .route("/customers/{customer_id}/orders", get(customers_orders))
+        .merge(super::collections::routes())
 }
 
 /// Some orders, each without what hangs on it. As long as there is a cursor there may be more.
