@@ -211,6 +211,7 @@ impl PlacedOrder {
             | SagaStep::ReleaseStock
             | SagaStep::AuthorizePayment
             | SagaStep::VoidPayment
+            | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
             | SagaStep::CloseOrder => {}
         }
@@ -231,6 +232,7 @@ impl PlacedOrder {
             | SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::VoidPayment
+            | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => {}

@@ -74,6 +74,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::VoidPayment
+            | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => {
@@ -102,6 +103,7 @@ fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
         | SagaStep::ReleaseStock
         | SagaStep::AuthorizePayment
         | SagaStep::VoidPayment
+        | SagaStep::VoidRest
         | SagaStep::ConfirmOrder
         | SagaStep::NotifyCustomer
         | SagaStep::CloseOrder => false,
