@@ -389,7 +389,7 @@ impl World {
                 let key = order.payment.replaced;
                 accounts.get(&key).filter(|account| account.is_held()).map(|_| key.to_string())
             }
-            SagaStep::VoidPayment => {
+            SagaStep::VoidPayment | SagaStep::VoidRest => {
                 let is_held = accounts.values().any(crate::provider::Account::is_held);
                 (self.nobody_asks() && !is_held).then(|| "v".to_owned())
             }
