@@ -94,7 +94,7 @@ async fn verify(pool: &PgPool, read_models: &dyn ReadModels, head: Option<Head>)
 }
 
 fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
-    let Totals { events, orders, skus, position, sagas, money, .. } = &found.totals;
+    let Totals { events, orders, skus, position, sagas, mails, money, .. } = &found.totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
         format!(
@@ -105,6 +105,7 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
             sagas.stuck(),
             sagas.in_flight
         ),
+        format!("mails: {} sent, {} given up", mails.sent, mails.given_up),
     ];
     lines.splice(1..1, chain::as_text(&found.log));
     let Totals { foreign_events, foreign_streams, .. } = found.totals;
@@ -130,7 +131,7 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
 }
 
 fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
-    let Totals { events, orders, skus, position, sagas, money, .. } = &found.totals;
+    let Totals { events, orders, skus, position, sagas, mails, money, .. } = &found.totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, Sums))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
@@ -152,6 +153,7 @@ fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
             "stuck": sagas.stuck(),
             "justBeginning": sagas.in_flight,
         },
+        "mails": { "sent": mails.sent, "givenUp": mails.given_up },
         "stuck": reasons
             .map(|((step, why), orders)| json!({ "step": step, "reason": why, "orders": orders }))
             .collect::<Vec<_>>(),

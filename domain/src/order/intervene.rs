@@ -39,9 +39,6 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 SagaStep::CapturePayment | SagaStep::RefundPayment if may_have_moved(order, step) => {
                     return refused(MAY_HAVE_MOVED.to_owned());
                 }
-                SagaStep::NotifyCustomer if order.owed_mail().is_none() => {
-                    return refused("the mail was given up already: retry it to have it sent".to_owned());
-                }
                 SagaStep::AuthorizePayment
                 | SagaStep::ReserveStock
                 | SagaStep::ReleaseStock

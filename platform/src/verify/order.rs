@@ -7,6 +7,7 @@ use domain::{
     MailTemplate, NotificationSent, Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder, SagaStep, Verb,
 };
 use sagas::SAGAS;
+use sagas::report::GivenUp;
 
 use super::findings::Findings;
 
@@ -21,6 +22,8 @@ pub(super) struct OneOrder {
     pub(super) owed: BTreeMap<MailTemplate, usize>,
     /// The mails that the order says were sent.
     pub(super) sent: Vec<NotificationSent>,
+    /// The mails that were given up.
+    pub(super) given_up: GivenUp,
     /// The steps that an operator decided about: what the books say of them is the operator's word.
     pub(super) by_hand: BTreeSet<SagaStep>,
 }
@@ -32,6 +35,7 @@ pub(super) struct Story {
     last_position: i64,
     owed: BTreeMap<MailTemplate, usize>,
     sent: Vec<NotificationSent>,
+    given_up: GivenUp,
     by_hand: BTreeSet<SagaStep>,
 }
 
@@ -51,12 +55,14 @@ impl Story {
             last_position: 0,
             owed: BTreeMap::new(),
             sent: Vec::new(),
+            given_up: GivenUp::default(),
             by_hand: BTreeSet::new(),
         }
     }
 
     pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64) {
         self.last_position = position;
+        self.given_up.note(&event);
         let mut owe = |template| *self.owed.entry(template).or_default() += 1;
         match &event {
             OrderEvent::OrderConfirmed(_) => owe(MailTemplate::OrderConfirmed),
@@ -93,9 +99,11 @@ impl Story {
 
     /// The order; `None`: it was never posted.
     pub(super) fn end(self, findings: &mut Findings) -> Option<OneOrder> {
-        let Self { id, order, last_position, owed, sent, by_hand } = self;
+        let Self { id, order, last_position, owed, sent, given_up, by_hand } = self;
         match order {
-            Order::Placed(placed) => Some(OneOrder { id, placed: *placed, last_position, owed, sent, by_hand }),
+            Order::Placed(placed) => {
+                Some(OneOrder { id, placed: *placed, last_position, owed, sent, given_up, by_hand })
+            }
             Order::Absent => {
                 findings.add(format!("order {id}"), "it has events, but was never created");
                 None

@@ -132,7 +132,7 @@ fn mail(template: MailTemplate, became: StepState, text: String) -> About {
     About { saga: who_tells(template), step: SagaStep::NotifyCustomer, became: Some(became), text: Some(text) }
 }
 
-fn who_tells(template: MailTemplate) -> &'static str {
+pub(super) fn who_tells(template: MailTemplate) -> &'static str {
     match template {
         MailTemplate::OrderRefunded => order_refunds::SAGA.name,
         MailTemplate::OrderConfirmed

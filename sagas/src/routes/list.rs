@@ -108,7 +108,7 @@ fn stuck(state: &str) -> Result<bool, Problem> {
     match SagaState::ALL.into_iter().find(|known| known.name() == state) {
         Some(SagaState::Stuck) => Ok(true),
         Some(SagaState::Running) => Ok(false),
-        Some(SagaState::Completed | SagaState::Compensated) | None => {
+        Some(SagaState::Failed | SagaState::Completed | SagaState::Compensated) | None => {
             Err(invalid("state", "must be running or stuck; without it both are listed"))
         }
     }
