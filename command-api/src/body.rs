@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request that says its body is JSON, and the body.
 pub(crate) async fn read_json(request: Request) -> Result<(Parts, Bytes), Problem> {
-    let (head, body) = request.into_parts();
+    let (head, body) = expected(request)?;
     if !says_json(&head) {
         return Err(not_json());
     }
@@ -29,7 +29,7 @@ pub(crate) async fn read_json(request: Request) -> Result<(Parts, Bytes), Proble
 
 /// A request that may leave its body out: `{}` then.
 pub(crate) async fn read_optional_json(request: Request) -> Result<(Parts, Bytes), Problem> {
-    let (head, body) = request.into_parts();
+    let (head, body) = expected(request)?;
     // Some clients give a type even to nothing.
     let body = read_in_time(body).await?;
     match body.is_empty() {
@@ -37,6 +37,25 @@ pub(crate) async fn read_optional_json(request: Request) -> Result<(Parts, Bytes
         false if says_json(&head) => Ok((head, body)),
         false => Err(not_json()),
     }
+}
+
+/// A request with a body that can be read, as far as its head says. What is refused here was not sent yet by a client that waits
+/// for `100 Continue`.
+fn expected(request: Request) -> Result<(Parts, Body), Problem> {
+    let (head, body) = request.into_parts();
+    let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
+    if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::unsupported_media_type("the body must come as it is, without a Content-Encoding"));
+    }
+    let waits = head.headers.get(header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if waits && body.size_hint().lower() > MAX_BYTES as u64 {
+        return Err(too_large());
+    }
+    Ok((head, body))
+}
+
+fn too_large() -> Problem {
+    Problem::payload_too_large(format!("a body may have at most {MAX_BYTES} bytes"))
 }
 
 fn not_json() -> Problem {
@@ -73,7 +92,7 @@ async fn read(mut frames: Body) -> Result<Bytes, Problem> {
         }
     }
     if length > MAX_BYTES {
-        return Err(Problem::payload_too_large(format!("a body may have at most {MAX_BYTES} bytes")));
+        return Err(too_large());
     }
     Ok(body.freeze())
 }
@@ -127,6 +146,21 @@ mod tests {
         assert_eq!(read_as(json, Body::from(vec![b' '; MAX_BYTES])).await, Ok(MAX_BYTES));
         assert_eq!(read_as(json, Body::from(vec![b' '; MAX_BYTES + 1])).await, Err(413));
         assert_eq!(read_as(json, Body::from(vec![b' '; 2 * MAX_DRAINED])).await, Err(413));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_encoded_is_refused() {
+        for (encoding, status) in
+            [("gzip", Err(415)), ("identity", Ok(())), ("Identity", Ok(())), ("br, gzip", Err(415))]
+        {
+            let request = || {
+                let request = Request::post("/orders").header(header::CONTENT_TYPE, "application/json");
+                request.header(header::CONTENT_ENCODING, encoding).body(Body::from("{}")).unwrap()
+            };
+            let status_of = |problem: Problem| problem.status().as_u16();
+            assert_eq!(read_json(request()).await.map(drop).map_err(status_of), status, "{encoding}");
+            assert_eq!(read_optional_json(request()).await.map(drop).map_err(status_of), status, "{encoding}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! `POST /orders/{id}/cancel`: somebody wants the order called off.
+//! `POST /orders/{id}/cancel`: somebody wants the order called off, or some of it: what was not sent, or single lines.
 
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ pub(crate) async fn cancel_order(
     carry_out(commands, ROUTE, order_id, trace, body::read_optional_json(request).await?, ask).await
 }
 
-fn ask(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<Asked, Rejection> {
-    Ok(Asked::for_order(OrderCommand::CancelOrder(parse_cancellation(body)?)))
+fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+    let command = parse_cancellation(body, made)?;
+    let OrderCommand::CancelLines(demand) = &command else { return Ok(Asked::for_order(command)) };
+    let names = Some(("cancellationId", demand.cancellation_id.to_string()));
+    Ok(Asked { names, lines: demand.lines.clone(), command })
 }

@@ -12,11 +12,10 @@ use domain::stock::{self, Stock, StockCommand, StockRefusal};
 use domain::{Rejection, Sku};
 use event_store::{AppendError, Metadata, NewEvent, Outcome, StreamAppend};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use problem::{Problem, Trace};
+use problem::{Precondition, Problem, Trace};
 use serde::Serialize;
 
 use crate::idempotency::{self, Keyed};
-use crate::precondition::Precondition;
 use crate::{Commands, body, metadata, refusal};
 
 /// How often a change is decided anew because somebody wrote without waiting for a turn.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{Order, OrderCommand, OrderId, PostedOrder, decide};
 use event_store::{AppendError, Executed, Loaded, Outcome};
 use http::{HeaderValue, StatusCode, header};
-use problem::{Problem, Trace};
+use problem::{Precondition, Problem, Trace};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -42,6 +42,13 @@ pub(crate) async fn create_order(
         Some(given) => given,
         None => OrderId::parse(Uuid::now_v7().to_string()).map_err(Problem::internal)?,
     };
+    let precondition = Precondition::read(&head.headers)?;
+    if !precondition.is_none() {
+        let known: Loaded<Order> = commands.store.load(order_id.as_str()).await.map_err(refusal::not_read)?;
+        if let Err(refused) = precondition.check(known.version) {
+            return carried_out_before(&commands, keyed.as_ref()).await?.ok_or(refused);
+        }
+    }
     let metadata = metadata(&trace);
     // Most orders are new: that is taken for granted, and the append says if it was wrong.
     let executed = commands
@@ -56,6 +63,12 @@ pub(crate) async fn create_order(
         .await
         // Where it is not known whether the order is stored, it can be sent again under the id that was made for it.
         .map_err(|error| refusal::failed(error).with("orderId", order_id.as_str()))?;
+    // Somebody else may have posted it this moment.
+    if let Executed::Unchanged(order) = &executed
+        && let Err(refused) = precondition.check(order.version)
+    {
+        return carried_out_before(&commands, keyed.as_ref()).await?.ok_or(refused);
+    }
     tracing::debug!(%order_id, "order accepted");
     match (executed, &keyed) {
         (Executed::Appended(appended), _) => accepted(&order_id, appended.position),
@@ -76,6 +89,13 @@ pub(crate) async fn create_order(
 
 /// The version of an order that was just created.
 const FIRST_VERSION: i64 = 1;
+
+/// The first answer to a request that is refused now because it was carried out before.
+async fn carried_out_before(commands: &Commands, keyed: Option<&Keyed>) -> Result<Option<Response>, Problem> {
+    let Some(keyed) = keyed else { return Ok(None) };
+    let outcome = commands.store.outcome_of(keyed.request()).await.map_err(|error| refusal::not_read(error.into()))?;
+    outcome.map(|outcome| repeated(keyed, &outcome)).transpose()
+}
 
 /// The answer that the request got when it was carried out.
 fn repeated(keyed: &Keyed, outcome: &Outcome) -> Result<Response, Problem> {

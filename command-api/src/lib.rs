@@ -9,7 +9,6 @@ mod deliver_order;
 mod idempotency;
 mod in_line;
 mod order_command;
-mod precondition;
 mod receive_return;
 mod refusal;
 mod refused_order;

@@ -1,8 +1,9 @@
 //! What the commands of an order that is there have in common, from the request to the stored event and its answer.
 //!
-//! Each command's own file has its route, its body and the [`OrderCommand`] that it asks for.
+//! What is decided on an order and means something for units is stored with that in one append. Each command's own file has its route, its body and the [`OrderCommand`] that it asks for.
 
 mod answer;
+mod units;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +13,17 @@ use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use bytes::Bytes;
 use cqrs_es::Aggregate;
-use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection};
-use event_store::{AppendError, Loaded, Metadata, NewEvent, Outcome, StreamAppend};
+use domain::stock::StockCommand;
+use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection, Sku, evolve, unit_moves};
+use event_store::{AppendError, Appended, Loaded, Metadata, NewEvent, Outcome, StreamAppend};
 use http::StatusCode;
 use http::request::Parts;
-use problem::{Problem, Trace};
+use problem::{Precondition, Problem, Trace};
 use rand::Rng;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::idempotency::{self, Keyed};
-use crate::precondition::Precondition;
 use crate::{Commands, metadata, refusal, refused_order};
 
 /// How long a command waits for its turn on the order, and is decided anew because somebody else has changed the order meanwhile: the
@@ -37,6 +38,14 @@ pub(crate) struct Route {
     pub(crate) scope: &'static str,
     /// What it is answered with.
     pub(crate) success: StatusCode,
+}
+
+/// What came of a command, to be stored.
+#[derive(Default)]
+struct Decided {
+    events: Vec<NewEvent>,
+    /// What that asks of SKUs.
+    units: Vec<(Sku, StockCommand)>,
 }
 
 /// What a request asks for.
@@ -106,14 +115,14 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
             let stream: Loaded<Order> =
                 self.commands.store.load(self.order_id.as_str()).await.map_err(refusal::not_read)?;
             let asked = self.asked(&stream.state, made)?;
-            let events = match self.decide(&stream, &asked) {
-                Ok(events) => events,
+            let decided = match self.decide(&stream, &asked) {
+                Ok(decided) => decided,
                 Err(refused) => return self.carried_out_before().await?.ok_or(refused),
             };
-            if events.is_empty() {
+            if decided.events.is_empty() {
                 return self.unchanged(&stream, &asked).await;
             }
-            match self.append(stream.version, events).await {
+            match self.append(stream.version, decided).await? {
                 Ok(appended) => return self.accepted(&asked, appended.version, appended.position),
                 Err(AppendError::Repeated(outcome)) => return self.repeated(&outcome).await,
                 Err(AppendError::Conflict) if Instant::now() >= until => {
@@ -137,7 +146,7 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
         }
     }
 
-    fn decide(&self, stream: &Loaded<Order>, asked: &Asked) -> Result<Vec<NewEvent>, Problem> {
+    fn decide(&self, stream: &Loaded<Order>, asked: &Asked) -> Result<Decided, Problem> {
         self.precondition.check(stream.version)?;
         let currency = match &stream.state {
             Order::Absent => None,
@@ -145,17 +154,39 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
         };
         let decided = self.commands.limits.decide(&stream.state, asked.command.clone());
         let events = decided.map_err(|refusal| refused_order::problem(&refusal, &asked.lines, currency))?;
-        let events = events.iter().map(|event| NewEvent::new(event, &self.metadata)).collect::<Result<_, _>>();
-        events.map_err(Problem::internal)
+        let mut after = stream.state.clone();
+        let mut decided = Decided::default();
+        for event in events {
+            decided.events.push(NewEvent::new(&event, &self.metadata).map_err(Problem::internal)?);
+            evolve(&mut after, event.clone());
+            if let Order::Placed(after) = &after {
+                decided.units.extend(unit_moves(&self.order_id, after, &event));
+            }
+        }
+        Ok(decided)
     }
 
-    async fn append(&self, version: i64, events: Vec<NewEvent>) -> Result<event_store::Appended, AppendError> {
+    async fn append(&self, version: i64, decided: Decided) -> Result<Result<Appended, AppendError>, Problem> {
+        let Decided { events, units } = decided;
         let stream_id = self.order_id.to_string();
-        let append = StreamAppend { stream_type: Order::TYPE, stream_id, expected_version: version, events };
-        match &self.keyed {
-            Some(keyed) => self.commands.store.append_once(vec![append], keyed.request().clone()).await,
-            None => self.commands.store.append(vec![append]).await,
+        let order = StreamAppend { stream_type: Order::TYPE, stream_id, expected_version: version, events };
+        let request = self.keyed.as_ref().map(|keyed| keyed.request().clone());
+        if units.is_empty() {
+            let store = &self.commands.store;
+            return Ok(match request {
+                Some(request) => store.append_once(vec![order], request).await,
+                None => store.append(vec![order]).await,
+            });
         }
+        let skus = units.iter().map(|(sku, _)| sku.to_string()).collect();
+        let turn = self.commands.stock.turn(skus).await.map_err(refusal::not_read)?;
+        // The answer tells of the order, which comes last.
+        let mut streams = units::appends(&turn, units, &self.metadata)?;
+        streams.push(order);
+        Ok(match request {
+            Some(request) => turn.append_once(streams, request).await,
+            None => turn.append(streams).await,
+        })
     }
 
     /// What is asked for is so already: the answer tells of the order as it is.

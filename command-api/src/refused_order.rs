@@ -1,6 +1,6 @@
 //! Why the rules of an order refused a command, as the client gets to know it.
 
-use domain::{Currency, LineQuantity, Money, OrderAction, Refusal};
+use domain::{Currency, LineQuantity, Money, OrderAction, Refusal, Stage};
 use problem::{FieldError, Problem};
 
 /// A refusal. `lines` are those of the body, and `currency` is the order's.
@@ -18,6 +18,8 @@ pub(crate) fn problem(refusal: &Refusal, lines: &[LineQuantity], currency: Optio
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
             Problem::conflict("not-allowed", detail).with("stage", stage.name()).with("allowed", allowed)
         }
+        Refusal::NotConfirmed => Problem::conflict("not-allowed", detail).with("stage", Stage::Pending.name()),
+        Refusal::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
         Refusal::IdTaken { what: _ } => Problem::conflict("id-taken", detail),
         Refusal::TooManyOf { action, limit } => {
             Problem::conflict("limit-reached", detail).with("of", action.name()).with("limit", *limit)

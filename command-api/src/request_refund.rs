@@ -22,7 +22,7 @@ pub(crate) async fn request_refund(
     request: Request,
 ) -> Result<Response, Problem> {
     let order_id = order_id(path)?;
-    carry_out(commands, ROUTE, order_id, trace, body::read_json(request).await?, ask).await
+    carry_out(commands, ROUTE, order_id, trace, body::read_optional_json(request).await?, ask).await
 }
 
 fn ask(body: &[u8], order: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {

@@ -124,6 +124,41 @@ impl Answer {
 }
 
 #[tokio::test]
+async fn an_order_is_posted_only_if_what_is_there_is_what_the_client_says() {
+    let shop = Shop::open().await;
+    let order = |id: &str, amount: &str| {
+        json!({
+            "orderId": id, "customerId": "customer-42", "currency": "USD", "totalAmount": amount,
+            "items": [{ "sku": "cable", "title": "Cable", "quantity": 1, "unitPrice": amount }]
+        })
+    };
+    let post = async |id: &str, amount: &str, headers: &[(&str, &str)]| {
+        let answer = shop.post_with("/orders", order(id, amount), headers).await;
+        (answer.status, answer.body["currentVersion"].as_i64())
+    };
+    // New ones.
+    assert_eq!(post("a", "5.50", &[("if-match", "*")]).await, (412, Some(0)));
+    assert_eq!(post("a", "5.50", &[("if-match", "\"1\"")]).await, (412, Some(0)));
+    assert_eq!(post("a", "5.50", &[("if-match", "one")]).await, (400, None));
+    assert_eq!(shop.version().await, 0);
+    let once = [("if-none-match", "*"), ("idempotency-key", "k-1")];
+    assert_eq!(post("a", "5.50", &once).await, (201, None));
+    assert_eq!(post("b", "5.50", &[("if-match", "\"0\"")]).await, (201, None));
+
+    // One that is there.
+    assert_eq!(post("a", "5.50", &[("if-none-match", "*")]).await, (412, Some(1)));
+    assert_eq!(post("a", "7.50", &[("if-none-match", "*")]).await, (412, Some(1)));
+    assert_eq!(post("a", "5.50", &[("if-match", "\"0\"")]).await, (412, Some(1)));
+    assert_eq!(post("a", "5.50", &[("if-match", "*")]).await, (201, None));
+    assert_eq!(post("a", "5.50", &[("if-match", "\"1\"")]).await, (201, None));
+    // What was carried out is answered as it was.
+    assert_eq!(post("a", "5.50", &once).await, (201, None));
+    assert_eq!(shop.version().await, 1);
+    let note = shop.post_with("/orders/a/notes", json!({ "text": "x" }), &[("if-none-match", "\"1\"")]).await;
+    assert_eq!((note.status, &note.body["currentVersion"]), (412, &json!(1)));
+}
+
+#[tokio::test]
 async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
     let shop = Shop::with_confirmed_order().await;
     let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
@@ -282,7 +317,7 @@ async fn what_is_not_there_is_not_found() {
 #[tokio::test]
 async fn a_body_must_be_json_where_there_has_to_be_one() {
     let shop = Shop::with_confirmed_order().await;
-    for path in ["ship", "returns", "refunds", "notes"] {
+    for path in ["returns", "notes"] {
         let nothing = Request::post(format!("/orders/a/{path}")).body(Body::empty()).unwrap();
         assert_eq!(shop.send(nothing).await.status, 415, "{path}");
     }
@@ -389,4 +424,18 @@ async fn commands_that_meet_are_both_carried_out() {
     versions.sort_unstable();
     assert_eq!(versions, [5, 6, 7]);
     shop.store.close().await;
+}
+
+#[tokio::test]
+async fn a_body_in_which_everything_may_be_left_out_may_be_left_out() {
+    let nothing = |path: &str| Request::post(path).body(Body::empty()).unwrap();
+    let shop = Shop::with_confirmed_order().await;
+    let shipped = shop.send(nothing("/orders/a/ship")).await;
+    assert_eq!(shipped.status, 202, "{}", shipped.body);
+    let OrderEvent::OrderShipped(event) = shop.last_event().await else { panic!("not shipped") };
+    assert_eq!(event.lines.len(), 2, "all that was left");
+
+    let shop = Shop::with_shipped_order().await;
+    let refunded = shop.send(nothing("/orders/a/refunds")).await;
+    assert_eq!(refunded.status, 202, "{}", refunded.body);
 }

@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use domain::stock::{ReservationMade, Stock, StockEvent};
-use domain::{OrderId, stock};
+use domain::{Order, OrderCommand, OrderId, PaymentAuthorized, ReservedUnits, Sku, StockReserved, decide, stock};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -47,6 +47,27 @@ impl Shop {
 
     async fn receives(&self, quantity: u32) -> Answer {
         self.posts("/stock/sku-1/receive", json!({ "quantity": quantity }), &[]).await
+    }
+
+    /// Has an order promised, with units of a SKU set aside for it.
+    async fn promises(&self, order_id: &str, sku: &str, quantity: u32) {
+        let (id, sku_id) = (OrderId::parse(order_id).unwrap(), Sku::parse(sku).unwrap());
+        let expires_at = chrono::DateTime::UNIX_EPOCH;
+        let made = StockEvent::ReservationMade(ReservationMade { order_id: id, quantity, expires_at });
+        let reserve = |_: &Stock| Ok::<_, stock::StockRefusal>(vec![made.clone()]);
+        let known = self.store.load(sku).await.unwrap();
+        self.store.execute(sku, known, &Metadata::default(), reserve).await.unwrap();
+        let units = vec![ReservedUnits { sku: sku_id, quantity }];
+        let authorized = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 4_000 };
+        for command in [
+            OrderCommand::RecordStockReserved(StockReserved { units, expires_at }),
+            OrderCommand::RecordPaymentAuthorized(authorized),
+            OrderCommand::ConfirmOrder,
+        ] {
+            let known = self.store.load(order_id).await.unwrap();
+            let decide = |order: &Order| decide(order, command.clone());
+            self.store.execute(order_id, known, &Metadata::default(), decide).await.unwrap();
+        }
     }
 
     /// How many there are, and at which version.
@@ -175,4 +196,46 @@ async fn changes_that_come_all_at_once_are_all_counted() {
         assert!(answer.await.unwrap().is_success());
     }
     assert_eq!(shop.on_hand("sku-1").await, (100, 100));
+}
+
+#[tokio::test]
+async fn units_of_lines_that_are_cancelled_are_free_in_the_same_moment() {
+    let shop = Shop::new().await;
+    shop.receives(5).await;
+    let posted = json!({
+        "orderId": "a", "customerId": "c", "currency": "USD", "totalAmount": 40,
+        "items": [{ "sku": "sku-1", "quantity": 3, "unitPrice": 10 }, { "sku": "untracked", "quantity": 1, "unitPrice": 10 }]
+    });
+    assert_eq!(shop.posts("/orders", posted, &[]).await.status, StatusCode::CREATED);
+    shop.promises("a", "sku-1", 3).await;
+    let reserved = async || match shop.store.load::<Stock>("sku-1").await.unwrap().state {
+        Stock::Tracked(tracked) => tracked.reserved,
+        Stock::Untracked => 0,
+    };
+    let cancel = async |body: Value, key: &str| {
+        let headers = [("idempotency-key", key)];
+        shop.posts("/orders/a/cancel", body, &headers).await
+    };
+    let line = |line_number: u32, quantity: u32| json!({ "lineNumber": line_number, "quantity": quantity });
+
+    let one = json!({ "lines": [line(1, 1), line(2, 1)], "reason": "sold out" });
+    let cancelled = cancel(one.clone(), "k-1").await;
+    assert_eq!(cancelled.status, StatusCode::ACCEPTED, "{}", cancelled.body);
+    assert_eq!((cancelled.body["version"].as_i64(), reserved().await), (Some(5), 2));
+    assert!(cancelled.body["cancellationId"].is_string());
+    let again = cancel(one, "k-1").await;
+    assert_eq!((&again.body, &again.headers["idempotent-replayed"]), (&cancelled.body, &"true".parse().unwrap()));
+
+    let all = shop.posts("/orders/a/cancel", json!({ "lines": [line(1, 2)] }), &[]).await;
+    assert_eq!((code(&all), &all.body["errors"][0]["code"]), ((422, "invalid"), &json!("all_of_it")));
+    let ship = json!({ "shipmentId": "s-1", "lines": [line(1, 1)] });
+    assert_eq!(shop.posts("/orders/a/ship", ship, &[]).await.status, StatusCode::ACCEPTED);
+    // What was sent stays set aside until it is paid; the rest goes back.
+    assert_eq!(shop.posts("/orders/a/cancel", json!({}), &[]).await.status, StatusCode::ACCEPTED);
+    assert_eq!(reserved().await, 1);
+    assert_eq!(shop.posts("/orders/a/cancel", json!({}), &[]).await.status, StatusCode::ACCEPTED, "it is so already");
+    assert_eq!(shop.posts("/orders/a/deliver", json!({}), &[]).await.status, StatusCode::OK);
+    let events = shop.store.read_stream::<Order>("a").await.unwrap();
+    let names: Vec<_> = events[4..].iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(names, ["LinesCancelled", "OrderShipped", "LinesCancelled", "OrderDelivered"]);
 }

@@ -113,8 +113,19 @@ id! {
     RefundId
 }
 id! {
+    /// One cancellation of some of an order.
+    CancellationId
+}
+id! {
     /// One note on an order.
     NoteId
+}
+
+impl CancellationId {
+    /// That of all that was left when it was called off, which happens once.
+    pub fn of_the_rest() -> Self {
+        Self("the-rest".to_owned())
+    }
 }
 
 impl RefundId {

@@ -112,6 +112,13 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
+    /// What is wrong with a text as an amount of whatever currency.
+    pub(crate) fn check(text: &str) -> Result<(), AmountError> {
+        let decimal = Decimal::parse(text).ok_or(AmountError::NotANumber)?;
+        let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes());
+        if decimal.negative && digits().any(|digit| digit != b'0') { Err(AmountError::Negative) } else { Ok(()) }
+    }
+
     /// The amount in minor units.
     pub fn minor(self) -> i64 {
         self.minor

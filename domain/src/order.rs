@@ -5,6 +5,7 @@
 //! - `decide`: what each command comes to; `intervene` has the operators' part of it.
 //! - `lines`: what became of each line, counted; `limits`: how much may hang on an order.
 //! - `transitions`: what people may ask for, and when, as one table.
+//! - `units`: what its events mean for the units of its SKUs.
 //! - `posted`: how a client's bytes become an order; `asked`: how they become what is asked of one.
 
 mod asked;
@@ -17,14 +18,15 @@ mod lines;
 mod posted;
 mod state;
 mod transitions;
+mod units;
 
 use cqrs_es::event_sink::EventSink;
 use event_versions::{Upcast, Versioned};
 
 pub use asked::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
-pub use decide::{OrderCommand, RefundDemand, Refusal, ShipmentDemand, decide};
+pub use decide::{CancellationDemand, OrderCommand, RefundDemand, Refusal, ShipmentDemand, decide};
 pub use event::{
-    CancellationRequested, LineQuantity, MailTemplate, NoteAdded, NotificationFailed, NotificationSent,
+    CancellationRequested, LineQuantity, LinesCancelled, MailTemplate, NoteAdded, NotificationFailed, NotificationSent,
     OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderLine,
     OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
     PaymentRefunded, PaymentVoided, RefundRequested, RejectionReason, ReservedUnits, ReturnReceived, ReturnRequested,
@@ -35,10 +37,11 @@ pub use limits::OrderLimits;
 pub use lines::LineCounts;
 pub use posted::{Malformed, PostedOrder, Rejection, Violation};
 pub use state::{
-    FulfilmentStatus, Mail, MailOutcome, Order, OrderStatus, Payment, PaymentState, PaymentStatus, PlacedOrder, Refund,
-    Return, ReturnsStatus, Shipment, StockState, UndoReason,
+    Cancellation, FulfilmentStatus, Mail, MailOutcome, Order, OrderStatus, Payment, PaymentState, PaymentStatus,
+    PlacedOrder, Refund, Return, ReturnsStatus, Shipment, StockState, UndoReason,
 };
 pub use transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
+pub use units::{moves_units, unit_moves};
 
 /// The order as cqrs-es sees it: a shell that passes on to [`decide`] and [`evolve`].
 impl cqrs_es::Aggregate for Order {

@@ -36,6 +36,13 @@ pub enum StockCommand {
         /// Whose reservation.
         order_id: OrderId,
     },
+    /// Give back what is set aside for an order beyond what it needs. Given twice, the second time changes nothing.
+    ReleaseBeyond {
+        /// Whose reservation.
+        order_id: OrderId,
+        /// How many of those that have not shipped the order still needs.
+        needed: u32,
+    },
     /// Take what shipped out of an order's reservation and off the shelf.
     Commit {
         /// Whose reservation.
@@ -130,12 +137,19 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
     match (stock, command) {
         (_, StockCommand::Receive(receipt)) => receive(stock, receipt),
         (Stock::Untracked, StockCommand::Adjust(_)) => Err(StockRefusal::NotTracked),
-        (Stock::Untracked, StockCommand::Reserve(_) | StockCommand::Release { .. } | StockCommand::Commit { .. }) => {
-            Ok(vec![])
-        }
+        (
+            Stock::Untracked,
+            StockCommand::Reserve(_)
+            | StockCommand::Release { .. }
+            | StockCommand::ReleaseBeyond { .. }
+            | StockCommand::Commit { .. },
+        ) => Ok(vec![]),
         (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
         (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
-        (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release(tracked, order_id)),
+        (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release(tracked, order_id, 0)),
+        (Stock::Tracked(tracked), StockCommand::ReleaseBeyond { order_id, needed }) => {
+            Ok(release(tracked, order_id, needed))
+        }
         (Stock::Tracked(tracked), StockCommand::Commit { order_id, shipped }) => commit(tracked, order_id, shipped),
     }
 }
@@ -182,9 +196,12 @@ fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockE
     Ok(vec![StockEvent::ReservationMade(wanted)])
 }
 
-fn release(tracked: &TrackedStock, order_id: OrderId) -> Vec<StockEvent> {
-    let open = tracked.reservations.get(&order_id).map(|reservation| reservation.quantity);
-    let released = open.map(|quantity| StockEvent::ReservationReleased(ReservationReleased { order_id, quantity }));
+fn release(tracked: &TrackedStock, order_id: OrderId, needed: u32) -> Vec<StockEvent> {
+    let open = tracked.reservations.get(&order_id).map_or(0, |reservation| reservation.quantity);
+    let released = match open.saturating_sub(needed) {
+        0 => None,
+        quantity => Some(StockEvent::ReservationReleased(ReservationReleased { order_id, quantity })),
+    };
     released.into_iter().collect()
 }
 

@@ -7,16 +7,19 @@ use std::{
     time::Duration,
 };
 
+use axum::{body::Bytes, response::IntoResponse};
 use http::{Request, Response};
+use http_body_util::Either;
 use hyper::{
     body::{Body, Incoming},
     server::conn::http1,
-    service::Service,
+    service::{Service, service_fn},
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use problem::KnownHosts;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -83,14 +86,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves every connection that reaches the address. A service that fails drops its connection without an answer.
+    /// Serves every connection that reaches the address, but not what a web page asks that is not its own; see [`KnownHosts`]. A
+    /// service that fails drops its connection without an answer.
     pub fn start<S, B>(listening: Listening, service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
-        B: Body + Send + 'static,
-        B::Data: Send,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let Listening { listener, address } = listening;
@@ -127,8 +130,7 @@ where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let connections = GracefulShutdown::new();
@@ -148,10 +150,20 @@ where
         };
         // Without it a small answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
+        let service = service.clone();
+        let answer = service_fn(move |request| {
+            let answer = KnownHosts::usual().check(&request).map(|()| service.call(request));
+            async move {
+                match answer {
+                    Ok(answer) => answer.await.map(|answer| answer.map(Either::Left)),
+                    Err(refused) => Ok(refused.into_response().map(Either::Right)),
+                }
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service.clone());
+            .serve_connection(TokioIo::new(stream), answer);
         let connection = connections.watch(connection);
         let abort = abort.clone();
         tokio::spawn(async move {

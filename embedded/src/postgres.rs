@@ -3,12 +3,15 @@
 //! The promise: what is committed is on disk (fsync is on), one owner at a time (a lock file), and nothing is left running when
 //! the owner ends, however it ends: the server is the child of a small watchdog that outlives us just long enough to stop it.
 //!
-//! The server accepts connections on one loopback port without a password: whoever can open a connection from this machine is
-//! its superuser.
+//! The server accepts connections on one loopback port, from whoever has its password: that is in `postgres.url` in the data
+//! directory, which only the owner of that file can read. Password and port stay the same from one start to the next, unless
+//! somebody else has taken the port meanwhile. A cluster of a build that knew no password gets one at its next start.
 
+mod access;
 mod account;
 mod binaries;
 mod cluster;
+mod disk;
 mod error;
 mod flush;
 mod leftover;
@@ -25,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use access::Access;
 use binaries::Binaries;
 use cluster::Cluster;
 use readiness::Readiness;
@@ -44,6 +48,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Postgres {
     port: u16,
+    access: Access,
     cluster: Cluster,
     watchdog: Watchdog,
     /// Held until the server has stopped; the kernel lets go of it when this process dies.
@@ -70,13 +75,19 @@ impl Postgres {
                 let reason = format!("there is none in {}", data_dir.display());
                 return Err(PostgresError::Copy { reason });
             };
+            let Some(access) = Access::kept_in(&data_dir)? else {
+                let reason = format!("nobody knows the password of the one in {}", data_dir.display());
+                return Err(PostgresError::Copy { reason });
+            };
             let binaries = Binaries::find(&data_dir, original.account.as_ref(), Some(&original.version()?))?;
-            Ok(Prepared { binaries, cluster: original.copy_ephemeral()?, lock: None })
+            // The original's port is the original's.
+            let access = access.at(None);
+            Ok(Prepared { binaries, access, cluster: original.copy_ephemeral()?, data_dir: None, lock: None })
         })
         .await
     }
 
-    /// Where the database `ordo` answers: `postgres://postgres@127.0.0.1:PORT/ordo`.
+    /// Where the database `ordo` answers: `postgres://postgres:PASSWORD@127.0.0.1:PORT/ordo`.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of("ordo")
@@ -85,7 +96,14 @@ impl Postgres {
     /// Where another database of this server answers.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        self.access.url(self.port, database)
+    }
+
+    /// Where the server of a data directory last answered; `None` where there was none yet.
+    #[must_use]
+    pub fn url_kept_in(data_dir: &Path) -> Option<String> {
+        let access = Access::kept_in(data_dir).ok()??;
+        Some(access.url(access.port?, "ordo"))
     }
 
     /// The loopback port it listens on.
@@ -113,6 +131,13 @@ impl Postgres {
         }
     }
 
+    /// Why the server ended, once it has, by itself.
+    #[must_use]
+    pub fn why_it_ended(&self) -> PostgresError {
+        let full = disk::full(&self.cluster.log_since(0), &self.cluster.directory);
+        full.unwrap_or_else(|| PostgresError::EndedByItself { log: self.log().map(Path::to_owned) })
+    }
+
     /// Stops the server: connections end at once, what is committed is flushed. After 10 s without success it is stopped without
     /// flushing (the next start recovers from the log of changes), so this returns within half a minute.
     pub async fn stop(mut self) {
@@ -128,7 +153,10 @@ impl Postgres {
 /// What a server needs before it can be started.
 struct Prepared {
     binaries: Binaries,
+    access: Access,
     cluster: Cluster,
+    /// Where the access is kept, if it outlives the server.
+    data_dir: Option<PathBuf>,
     lock: Option<File>,
 }
 
@@ -138,9 +166,15 @@ async fn run(
 ) -> Result<Postgres, PostgresError> {
     let began = std::time::Instant::now();
     // Files, locks and initdb block for up to half a second; the runtime may have one thread.
-    let Prepared { binaries, cluster, lock } =
+    let prepared =
         tokio::task::spawn_blocking(prepare).await.map_err(|source| PostgresError::Interrupted { source })??;
-    let (port, watchdog) = launch(&binaries, &cluster, durability).await?;
+    let (port, watchdog) = launch(&prepared, durability).await?;
+    let Prepared { binaries, access, cluster, data_dir, lock } = prepared;
+    if let Some(data_dir) = data_dir
+        && access.port != Some(port)
+    {
+        access.at(Some(port)).keep_in(&data_dir)?;
+    }
     tracing::info!(
         port,
         data_directory = %cluster.directory.display(),
@@ -148,7 +182,7 @@ async fn run(
         duration_ms = began.elapsed().as_millis(),
         "Postgres is ready"
     );
-    Ok(Postgres { port, cluster, watchdog, _lock: lock })
+    Ok(Postgres { port, access, cluster, watchdog, _lock: lock })
 }
 
 /// Who runs it, which binaries, a complete cluster, nobody else on it.
@@ -157,45 +191,60 @@ fn prepare(options: &Options) -> Result<Prepared, PostgresError> {
     if *ephemeral {
         let account = account::unprivileged()?;
         let binaries = Binaries::find(data_dir, account.as_ref(), None)?;
-        let cluster = Cluster::create_ephemeral(&binaries, account)?;
-        return Ok(Prepared { binaries, cluster, lock: None });
+        let access = Access::fresh();
+        let cluster = Cluster::create_ephemeral(&binaries, account, &access)?;
+        return Ok(Prepared { binaries, access, cluster, data_dir: None, lock: None });
     }
     let lock = lock::take(data_dir)?;
-    let (binaries, cluster) = match Cluster::existing(data_dir)? {
+    let (binaries, access, cluster) = match Cluster::existing(data_dir)? {
         Some(cluster) => {
             let binaries = Binaries::find(data_dir, cluster.account.as_ref(), Some(&cluster.version()?))?;
             leftover::stop(&cluster.directory)?;
-            (binaries, cluster)
+            let access = match Access::kept_in(data_dir)? {
+                Some(access) => access,
+                None => {
+                    let access = Access::fresh();
+                    access.enforce(&cluster.directory, None, &binaries, cluster.account.as_ref())?;
+                    access.keep_in(data_dir)?;
+                    access
+                }
+            };
+            (binaries, access, cluster)
         }
         None => {
             let account = account::unprivileged()?;
             let binaries = Binaries::find(data_dir, account.as_ref(), None)?;
-            let cluster = Cluster::create(data_dir, &binaries, account)?;
-            (binaries, cluster)
+            let access = Access::fresh();
+            let cluster = Cluster::create(data_dir, &binaries, account, &access)?;
+            (binaries, access, cluster)
         }
     };
     cluster.start_new_log()?;
-    Ok(Prepared { binaries, cluster, lock: Some(lock) })
+    Ok(Prepared { binaries, access, cluster, data_dir: Some(data_dir.clone()), lock: Some(lock) })
 }
 
-/// Starts the server on a free port and waits for it. Tries again where the cause passes by itself: another process took the
+/// Starts the server on the port that it had, or a free one, and waits for it. Tries again where the cause passes by itself: another process took the
 /// port in the meantime, or processes of the previous server still hold its shared memory.
-async fn launch(
-    binaries: &Binaries,
-    cluster: &Cluster,
-    durability: Durability,
-) -> Result<(u16, Watchdog), PostgresError> {
+async fn launch(prepared: &Prepared, durability: Durability) -> Result<(u16, Watchdog), PostgresError> {
     const ATTEMPTS: u32 = 20;
+    let Prepared { binaries, access, cluster, .. } = prepared;
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let port = free_port()?;
+        let port = access.port.filter(|port| port_like(*port).is_ok()).map_or_else(|| port_like(0), Ok)?;
         let log_start = cluster.log_length();
         let mut watchdog = watchdog::guard_server(binaries, cluster, port, durability)?;
-        match readiness::wait(&mut watchdog, port, &cluster.directory).await? {
+        match readiness::wait(&mut watchdog, access, port, &cluster.directory).await? {
             Readiness::Ready => return Ok((port, watchdog)),
+            Readiness::Refused => {
+                let path = access::file_in(prepared.data_dir.as_deref().unwrap_or(&cluster.directory));
+                return Err(PostgresError::OtherPassword { path });
+            }
             Readiness::Exited => {
                 let log = cluster.log_since(log_start);
+                if let Some(full) = disk::full(&log, &cluster.directory) {
+                    return Err(full);
+                }
                 if attempt == ATTEMPTS || !passes_by_itself(&log) {
                     return Err(PostgresError::Exited { reason: error::telling_line(&log), log: cluster.log.clone() });
                 }
@@ -211,8 +260,9 @@ fn passes_by_itself(log: &str) -> bool {
         .any(|cause| log.contains(cause))
 }
 
-fn free_port() -> Result<u16, PostgresError> {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
+/// The port if nobody has it; 0: any such one.
+fn port_like(port: u16) -> Result<u16, PostgresError> {
+    std::net::TcpListener::bind(("127.0.0.1", port))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|source| PostgresError::NoPort { source })

@@ -172,3 +172,27 @@ async fn the_page_runs_its_own_script_only() {
     let (_, other, _) = request(&inbox, "GET", "/", b"").await;
     assert!(!other.contains(nonce), "each page has a number of its own");
 }
+
+#[tokio::test]
+async fn what_pages_of_other_sites_ask_is_refused() {
+    let (inbox, client) = start().await;
+    send(&client, "customer@example.com", "Hello").await.unwrap();
+    let address = inbox.url().trim_start_matches("http://").to_owned();
+    let ask = async |method: &str, headers: &str| {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = format!("{method} /messages HTTP/1.1\r\n{headers}\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer[9..12].to_owned()
+    };
+    assert_eq!(ask("DELETE", &format!("host: {address}\r\norigin: https://elsewhere.example")).await, "403");
+    assert_eq!(ask("DELETE", &format!("host: {address}\r\nsec-fetch-site: cross-site")).await, "403");
+    assert_eq!(ask("GET", "host: rebound.example").await, "421");
+    assert_eq!(inbox.messages().len(), 1);
+    // The page that it has itself, and other programs.
+    assert_eq!(ask("GET", "host: localhost").await, "200");
+    let own = format!("host: {address}\r\norigin: http://{address}\r\nsec-fetch-site: same-origin");
+    assert_eq!(ask("DELETE", &own).await, "204");
+    assert_eq!(inbox.messages().len(), 0);
+}

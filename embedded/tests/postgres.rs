@@ -271,6 +271,162 @@ async fn root_keeps_a_cluster_that_its_account_can_reach() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+#[tokio::test]
+async fn root_removes_only_what_lies_where_its_clusters_lie() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (folder, precious) = (folder(), folder());
+    fs::create_dir_all("/var/lib/ordo").unwrap();
+    fs::write(precious.path().join("letter"), "keep me").unwrap();
+    let around = format!("/var/lib/ordo/../../..{}", precious.path().display());
+    symlink(around, folder.path().join("postgres.new")).unwrap();
+    let postgres = start(&folder).await.unwrap();
+    postgres.stop().await;
+    assert_eq!(fs::read_to_string(precious.path().join("letter")).unwrap(), "keep me");
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_password() {
+    let folder = folder();
+    let postgres = start(&folder).await.unwrap();
+    assert_closed(&postgres).await;
+    postgres.stop().await;
+
+    let ephemeral = Postgres::start(Options { data_dir: PathBuf::new(), ephemeral: true }).await.unwrap();
+    assert_closed(&ephemeral).await;
+    ephemeral.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_owner_reads_the_password_and_it_stays() {
+    let folder = folder();
+    let postgres = start(&folder).await.unwrap();
+    let (url, file) = (postgres.url(), folder.path().join("postgres.url"));
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), url);
+    let about = fs::metadata(&file).unwrap();
+    assert_eq!((about.mode() & 0o777, about.uid()), (0o600, rustix::process::geteuid().as_raw()));
+    assert_eq!(Postgres::url_kept_in(folder.path()), Some(url.clone()));
+    postgres.stop().await;
+
+    let postgres = start(&folder).await.unwrap();
+    assert_eq!(postgres.url(), url, "what was exported yesterday is right today");
+    let port = postgres.port();
+    postgres.stop().await;
+
+    let _other = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let postgres = start(&folder).await.unwrap();
+    assert_ne!(postgres.port(), port);
+    assert_eq!(Postgres::url_kept_in(folder.path()), Some(postgres.url()));
+    postgres.stop().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_let_everyone_in_gets_a_password() {
+    // Given: as earlier builds made and left them.
+    let folder = folder();
+    let postgres = start(&folder).await.unwrap();
+    write_row(&postgres.url()).await;
+    let rules = postgres.data_directory().join("pg_hba.conf");
+    postgres.stop().await;
+    fs::write(&rules, "local all all trust\nhost all all 127.0.0.1/32 trust\nhost all all ::1/128 trust\n").unwrap();
+    fs::remove_file(folder.path().join("postgres.url")).unwrap();
+
+    // When
+    let postgres = start(&folder).await.unwrap();
+
+    // Then
+    assert_row(&postgres.url()).await;
+    assert_closed(&postgres).await;
+    postgres.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_the_servers_is_said() {
+    let folder = folder();
+    let postgres = start(&folder).await.unwrap();
+    let (url, file) = (postgres.url(), folder.path().join("postgres.url"));
+    postgres.stop().await;
+    let (_, place) = url.split_once('@').unwrap();
+    fs::write(&file, format!("postgres://postgres:wrong@{place}")).unwrap();
+    let error = start(&folder).await.unwrap_err();
+    assert!(error.to_string().contains("does not take the password in"), "{error}");
+    fs::remove_file(&file).unwrap();
+    start(&folder).await.unwrap().stop().await;
+}
+
+/// Whoever can open a connection to the server can do nothing with it.
+async fn assert_closed(postgres: &Postgres) {
+    for login in ["postgres", "postgres:postgres", "ordo:ordo"] {
+        for database in ["postgres", "ordo", "template1"] {
+            let url = format!("postgres://{login}@127.0.0.1:{}/{database}", postgres.port());
+            let Err(error) = PgConnection::connect(&url).await else { panic!("{url} lets everyone in") };
+            assert!(error.to_string().contains("password"), "{url}: {error}");
+        }
+    }
+    assert_eq!(ask(&postgres.url(), "select 'in'").await, "in");
+}
+
+/// A disk of its own, small, that goes with the test.
+struct Disk(TempDir);
+
+impl Disk {
+    /// `None` where we may not have one.
+    fn of(megabytes: u32) -> Option<Self> {
+        let folder = folder();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=755"), "none"]).arg(folder.path());
+        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_whenever_it_is_the_cause() {
+    // Room for a cluster, and little more.
+    let Some(disk) = Disk::of(90) else { return };
+    let data_dir = disk.0.path().join("data");
+    let again = || Postgres::start(Options { data_dir: data_dir.clone(), ephemeral: false });
+
+    // When: the disk fills up beneath a server at work.
+    let mut postgres = again().await.unwrap();
+    let mut connection = PgConnection::connect(&postgres.url()).await.unwrap();
+    let filler = disk.0.path().join("filler");
+    let filled = Command::new("dd").arg("if=/dev/zero").arg(format!("of={}", filler.display())).arg("bs=1M").output();
+    assert!(String::from_utf8_lossy(&filled.unwrap().stderr).contains("No space left"));
+    // A segment of the log of changes that it can't make is what it dies of.
+    for _ in 0..2 {
+        let _ = sqlx::query("select pg_logical_emit_message(true, 'fill', repeat('x', 17000000))")
+            .execute(&mut connection)
+            .await;
+    }
+    tokio::time::timeout(Duration::from_secs(60), postgres.ended()).await.expect("it has ended");
+
+    // Then
+    let said = postgres.why_it_ended().to_string();
+    assert!(said.contains("the disk is full: of its 94 MB, 0 are free now"), "{said}");
+    postgres.stop().await;
+    for _ in 0..2 {
+        let said = again().await.unwrap_err().to_string();
+        assert!(said.contains("the disk is full: of its 94 MB, 0 are free now"), "{said}");
+    }
+
+    // And with room again it goes on.
+    fs::remove_file(filler).unwrap();
+    again().await.unwrap().stop().await;
+
+    // A first start, too.
+    let Some(disk) = Disk::of(20) else { return };
+    let options = Options { data_dir: disk.0.path().join("data"), ephemeral: false };
+    let said = Postgres::start(options).await.unwrap_err().to_string();
+    assert!(said.contains("the disk is full"), "{said}");
+}
+
 /// A folder that the account root hands the server to can reach as well.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();

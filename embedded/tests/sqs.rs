@@ -117,3 +117,27 @@ async fn a_taken_address_is_named() {
     let error = Sqs::start(address).await.unwrap_err().to_string();
     assert_eq!(error, format!("cannot listen on {address}: another process has that port"));
 }
+
+#[tokio::test]
+async fn no_page_of_another_site_reaches_a_queue() {
+    let (sqs, client) = start().await;
+    let queue = client.create_queue().queue_name("mails").send().await.unwrap();
+    let queue = queue.queue_url().unwrap();
+    client.send_message().queue_url(queue).message_body("hello").send().await.unwrap();
+    let address = sqs.url().trim_start_matches("http://").to_owned();
+    let body = format!("Action=PurgeQueue&QueueUrl={queue}");
+    let head = "POST / HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\nconnection: close";
+    for (headers, status) in [
+        (format!("host: {address}\r\norigin: https://elsewhere.example"), "403"),
+        ("host: rebound.example".to_owned(), "421"),
+    ] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let request = format!("{head}\r\n{headers}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(&answer[9..12], status, "{answer}");
+    }
+    let received = client.receive_message().queue_url(queue).send().await.unwrap();
+    assert_eq!(received.messages().len(), 1);
+}

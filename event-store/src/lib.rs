@@ -10,12 +10,14 @@
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
 //! - [`seal_regularly`] notes what the log is by a hash chain over it, and [`check_chain`] finds what was changed since.
 //! - [`lag`], [`stops`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
+//! - [`check_durability`] and [`check_sessions`] tell whether a database can keep the promises.
 //!
 //! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
 //! reader that has seen a position has seen all before it.
 
 mod append;
 mod copy;
+mod durability;
 mod event;
 mod execute;
 mod idempotency;
@@ -36,11 +38,15 @@ pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
 pub use copy::{
     CopiedEvent, CopiedIn, CopyInError, CopyOrder, EventSource, EventsOut, MalformedRow, copy_in, copy_out,
 };
+pub use durability::{DurabilityError, SessionError, check_durability, check_sessions};
 pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use execute::{ExecuteError, Executed};
 pub use idempotency::{OnceOnly, Outcome, prune};
 pub use metrics::Metrics;
-pub use read::{EventPage, Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream};
+pub use read::{
+    EventPage, Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream, read_stream_after,
+    read_version,
+};
 pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
 pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
@@ -128,31 +134,4 @@ impl EventStore {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// Why a database can't keep the platform's promises.
-#[derive(Debug, thiserror::Error)]
-pub enum DurabilityError {
-    /// A setting lets the server forget what it acknowledged.
-    #[error(
-        "the database has {setting} = off: it could lose acknowledged orders; turn it on, or start with --unsafe-durability"
-    )]
-    Off {
-        /// The server's name of the setting.
-        setting: &'static str,
-    },
-    /// The settings could not be read.
-    #[error("could not read the database's durability settings")]
-    Database(#[from] sqlx::Error),
-}
-
-/// Checks that a commit of this server survives a crash.
-pub async fn check_durability(pool: &PgPool) -> Result<(), DurabilityError> {
-    for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-        let value: String = sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(pool).await?;
-        if value == "off" {
-            return Err(DurabilityError::Off { setting });
-        }
-    }
-    Ok(())
 }

@@ -150,6 +150,37 @@ pub async fn read_stream(
     Ok(events)
 }
 
+/// The events of a stream after a version, oldest first: at most so many, and no more once they come to so many bytes of payload and
+/// metadata. None: there are none yet.
+pub async fn read_stream_after(
+    executor: impl PgExecutor<'_>,
+    (stream_type, stream_id, version): (&str, &str, i64),
+    limit: i64,
+    bytes: i64,
+) -> Result<Vec<StoredEvent>, sqlx::Error> {
+    let size = "octet_length(payload::text) + octet_length(metadata::text)";
+    let query = format!(
+        "select {COLUMNS} from (
+           select {COLUMNS}, sum({size}) over (order by sequence) - ({size}) as bytes_before from (
+             select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 and sequence > $3
+              order by sequence limit $4
+           ) counted
+         ) measured where bytes_before < $5 order by sequence"
+    );
+    let query = sqlx::query(&query).bind(stream_type).bind(stream_id).bind(version).bind(limit).bind(bytes);
+    query.fetch_all(executor).await?.iter().map(StoredEvent::from_row).collect()
+}
+
+/// The version of a stream; 0: there is none.
+pub async fn read_version(
+    executor: impl PgExecutor<'_>,
+    stream_type: &str,
+    stream_id: &str,
+) -> Result<i64, sqlx::Error> {
+    let query = "select coalesce(max(sequence), 0) from events where aggregate_type = $1 and aggregate_id = $2";
+    sqlx::query_scalar(query).bind(stream_type).bind(stream_id).fetch_one(executor).await
+}
+
 /// Events that were read together.
 #[derive(Debug, Default)]
 pub struct EventPage {

@@ -1,9 +1,14 @@
-//! How fast mails go out: as fast as they come, until SES says slower. All workers share one pace.
+//! How fast mails go out: as fast as they come, until SES says slower. All workers share one pace. What one recipient gets has a
+//! pace of its own ([`recipients`]).
+
+mod recipients;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use messaging::Backoff;
+
+pub(crate) use recipients::Recipients;
 
 /// The pace of all workers of one process.
 #[derive(Debug)]

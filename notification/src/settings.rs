@@ -20,6 +20,11 @@ pub struct NotificationSettings {
     pub throttle_backoff: Backoff,
     /// How long all workers wait when SES says that the account may not send now, 1 s to 1 h.
     pub paused_wait: Duration,
+    /// How many mails a recipient gets at once, 1 to 10,000; then it is one after each `recipient_spacing`. The default recipient, which is
+    /// the shop's own, gets all of its mails at once.
+    pub recipient_burst: u32,
+    /// See `recipient_burst`; 0 s to 1 h.
+    pub recipient_spacing: Duration,
     /// How requests are consumed.
     pub consumer: ConsumerSettings,
     /// How answers are sent.
@@ -34,6 +39,8 @@ impl Default for NotificationSettings {
             send_timeout: Duration::from_secs(10),
             throttle_backoff: Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
             paused_wait: Duration::from_secs(60),
+            recipient_burst: 30,
+            recipient_spacing: Duration::from_secs(10),
             consumer: ConsumerSettings::default(),
             producer: ProducerSettings::default(),
         }
@@ -50,6 +57,8 @@ impl NotificationSettings {
         checks.within("throttle_backoff.most", most, Duration::from_millis(10)..=300 * second);
         checks.within("throttle_backoff.first", first, Duration::from_millis(10)..=most);
         checks.within("paused_wait", self.paused_wait, second..=3600 * second);
+        checks.within("recipient_burst", self.recipient_burst, 1..=10_000);
+        checks.within("recipient_spacing", self.recipient_spacing, Duration::ZERO..=3600 * second);
         let addresses = self.addresses().map(|_| ());
         let parts = [addresses, checks.done(), self.consumer.validate(), self.producer.validate()];
         let mistakes: Vec<_> = parts.into_iter().filter_map(Result::err).flat_map(|part| part.0).collect();

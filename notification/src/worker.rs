@@ -1,11 +1,12 @@
 //! One request: decide it, record that, answer it.
 
 use std::error::Error;
+use std::time::Instant;
 
 use crate::address::{EmailAddress, Sender};
 use crate::delivery::{Claim, Deliveries, Outcome, Record};
 use crate::mail::Mail;
-use crate::pace::Pace;
+use crate::pace::{Pace, Recipients};
 use crate::ses::{NotSent, Ses};
 use crate::settings::NotificationSettings;
 use chrono::Utc;
@@ -14,6 +15,7 @@ use messaging::{
     CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
     NotificationSent, Outgoing, Received,
 };
+use tokio::sync::Semaphore;
 
 /// Handles requests for mails.
 pub(crate) struct Worker {
@@ -23,6 +25,9 @@ pub(crate) struct Worker {
     from: Sender,
     default_recipient: EmailAddress,
     pace: Pace,
+    recipients: Recipients,
+    /// Who may wait for a recipient's turn: so that the mails of one do not keep those of all others from being worked on.
+    waiting: Semaphore,
 }
 
 impl Worker {
@@ -35,7 +40,9 @@ impl Worker {
         settings: &NotificationSettings,
     ) -> Self {
         let pace = Pace::new(settings.throttle_backoff, settings.paused_wait);
-        Self { deliveries, ses, answers, from, default_recipient, pace }
+        let recipients = Recipients::new(settings.recipient_burst, settings.recipient_spacing);
+        let waiting = Semaphore::new((settings.consumer.concurrency / 4).max(1));
+        Self { deliveries, ses, answers, from, default_recipient, pace, recipients, waiting }
     }
 }
 
@@ -67,36 +74,61 @@ impl Worker {
             retry_failed: request.retry_failed,
         };
         loop {
-            // Waiting for the turn holds no claim.
+            // Waiting for a turn holds no claim.
             let turn = self.pace.turn().await;
             let delivery = match self.deliveries.claim(&record).await.map_err(|error| retry(&error))? {
                 Claim::Decided(outcome) => return Ok(outcome),
                 Claim::Open(delivery) => delivery,
             };
-            let decided = match &mail {
-                Err(unmailable) => delivery.failed(chain(unmailable)).await,
-                Ok(mail) => match self.ses.send(mail, request.notification_id).await {
-                    Ok(provider_message_id) => {
-                        self.pace.accepted();
-                        delivery.sent(mail.to.as_str(), provider_message_id).await
-                    }
-                    Err(NotSent::Throttled) => {
-                        self.pace.throttled(turn);
-                        continue;
-                    }
-                    Err(NotSent::Paused { reason }) => {
-                        self.pace.paused(turn, &reason);
-                        continue;
-                    }
-                    Err(NotSent::Refused { reason }) => delivery.failed(reason).await,
-                    Err(NotSent::Failed { reason }) if message.is_last_attempt => {
-                        delivery.failed(format!("given up after {} attempts: {reason}", message.attempt)).await
-                    }
-                    Err(NotSent::Failed { reason }) => return Err(HandlerError::retry(reason)),
-                },
+            let mail = match &mail {
+                Err(unmailable) => return delivery.failed(chain(unmailable)).await.map_err(|error| retry(&error)),
+                Ok(mail) => mail,
+            };
+            if let Err(not_before) = self.admit(mail) {
+                drop(delivery);
+                self.wait_for_recipient(not_before).await?;
+                continue;
+            }
+            let sent = self.ses.send(mail, request.notification_id).await;
+            if sent.is_err() {
+                self.recipients.give_back(&mail.to);
+            }
+            let decided = match sent {
+                Ok(provider_message_id) => {
+                    self.pace.accepted();
+                    delivery.sent(mail.to.as_str(), provider_message_id).await
+                }
+                Err(NotSent::Throttled) => {
+                    self.pace.throttled(turn);
+                    continue;
+                }
+                Err(NotSent::Paused { reason }) => {
+                    self.pace.paused(turn, &reason);
+                    continue;
+                }
+                Err(NotSent::Refused { reason }) => delivery.failed(reason).await,
+                Err(NotSent::Failed { reason }) if message.is_last_attempt => {
+                    delivery.failed(format!("given up after {} attempts: {reason}", message.attempt)).await
+                }
+                Err(NotSent::Failed { reason }) => return Err(HandlerError::retry(reason)),
             };
             return decided.map_err(|error| retry(&error));
         }
+    }
+
+    /// Whether the recipient gets this mail now; else when. The default recipient is the shop, which gets all of its mails.
+    fn admit(&self, mail: &Mail) -> Result<(), Instant> {
+        if mail.to == self.default_recipient { Ok(()) } else { self.recipients.admit(&mail.to, Instant::now()) }
+    }
+
+    /// Only so many wait here; the others come again.
+    async fn wait_for_recipient(&self, not_before: Instant) -> Result<(), HandlerError> {
+        if let Ok(_waiting) = self.waiting.try_acquire() {
+            tokio::time::sleep_until(not_before.into()).await;
+            return Ok(());
+        }
+        let reason = "the recipient gets too many mails at once".to_owned();
+        Err(HandlerError::Retry { reason, after: Some(not_before.saturating_duration_since(Instant::now())) })
     }
 
     /// Every request is answered, a repeated one too: the first answer may have been lost.

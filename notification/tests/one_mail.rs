@@ -349,6 +349,30 @@ async fn many_requests_at_once_each_of_them_doubled_are_one_mail_each_and_answer
 }
 
 #[tokio::test]
+async fn nobody_is_flooded_and_nobody_waits_for_those_who_would_be() {
+    let stage = Stage::new().await;
+    let hour = Duration::from_secs(3_600);
+    let few = NotificationSettings { recipient_burst: 2, recipient_spacing: hour, ..quick() };
+    let _worker = stage.worker(few);
+    for nth in 0..40 {
+        let request = NotificationRequested { notification_id: Uuid::from_u128(1 + nth), ..request(1) };
+        stage.ask_in_group(&format!("flood-{nth}"), &request).await;
+    }
+    let others = ["bob@example.com", "eve@example.com"];
+    for (nth, other) in (1_000..).zip(others) {
+        let notification_id = Uuid::from_u128(nth);
+        let request = NotificationRequested { notification_id, recipient: Some(other.into()), ..request(1) };
+        stage.ask_in_group(other, &request).await;
+    }
+
+    stage.answers(4).await;
+
+    let mails = stage.ses.messages();
+    let to = |recipient: &str| mails.iter().filter(|mail| mail.to == [recipient]).count();
+    assert_eq!(["ada@example.com", others[0], others[1]].map(to), [2, 1, 1]);
+}
+
+#[tokio::test]
 async fn a_stopped_worker_leaves_no_session_behind() {
     let stage = Stage::new().await;
     let worker = stage.worker(quick());
@@ -410,6 +434,7 @@ fn quick() -> NotificationSettings {
     NotificationSettings {
         throttle_backoff: Backoff { first: short, most: short },
         paused_wait: Duration::from_secs(1),
+        recipient_burst: 1_000,
         consumer: ConsumerSettings {
             wait_seconds: 1,
             retry_backoff: none,

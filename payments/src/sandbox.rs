@@ -4,12 +4,13 @@
 //!
 //! | token | what happens |
 //! |---|---|
-//! | none, `tok_ok`, any other | it is paid |
+//! | none, `tok_ok` | it is paid |
 //! | `tok_declined` | the provider says no |
 //! | `tok_timeout_then_ok` | the amount is reserved, but the answer to the first request never comes |
 //! | `tok_timeout_then_declined` | the provider says no, but the first time nobody hears it |
 //! | `tok_slow` | every call is answered after 2 s |
 //! | `tok_flaky` | the first two calls under each key fail and do nothing, whatever they ask for |
+//! | any other | the provider knows no such token, and says no, as a real one does |
 //!
 //! It holds callers to a real provider's rules: no more is captured than was authorized, no more refunded than captured, nothing
 //! captured once the rest was let go, all in one currency.

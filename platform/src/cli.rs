@@ -8,23 +8,43 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use event_store::Head;
 
-use crate::settings::{Loaded, Role, Settings, Sources};
+use crate::running::DataDir;
+use crate::settings::{Loaded, Role, Settings, Source, Sources};
 use crate::{
-    bench, client, config, demo, dlq, events, http, migrate, order, replay, saga, serve, subscriptions, tail,
+    bench, client, config, demo, dlq, events, http, migrate, order, output, replay, saga, serve, subscriptions, tail,
     telemetry, up, verify,
 };
 
+/// What somebody who came here for the first time wants to do.
+const EXAMPLES: &str = "\
+Examples:
+  ordo up                               the whole platform; Ctrl-C stops it
+  ordo demo                             an order's journey through it
+  ordo order show demo-1                an order as it is
+  ordo saga list --state stuck          what waits for a decision; `ordo saga show ORDER` says for which
+  ordo dlq list                         messages that could not be handled
+  ordo replay --all --compare           read models made anew, if they would differ
+  ordo verify                           does everything agree
+
+Commands find the platform that `ordo up` runs in this folder. README.md describes each of them.";
+
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
-#[command(name = "ordo", version, disable_help_subcommand = true)]
+#[command(name = "ordo", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// The settings file [default: ordo.toml, where there is one; environment: ORDO_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where a platform of this machine has its data, and says where it is: what commands are about, unless the settings name
+    /// another [default: .ordo]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,14 +90,24 @@ enum Command {
     Health(Health),
     /// Run the mail inbox alone
     Inbox(Inbox),
+    /// Print what makes a shell complete these commands
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write these commands as pages of a manual
+    Man {
+        /// The folder that they go to
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Say which build this is
+    Version,
 }
 
 /// See `ordo up --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Up {
-    /// Where the database keeps its data
-    #[arg(long, value_name = "DIR", default_value = ".ordo")]
-    pub data_dir: PathBuf,
     /// Keep nothing: the database's data goes when the platform stops
     #[arg(long)]
     pub ephemeral: bool,
@@ -132,12 +162,12 @@ pub struct Migrate {
 /// See `ordo demo --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
-    /// The API of the platform
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
-    pub api: String,
-    /// The inbox the mail arrives in
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8005")]
-    pub inbox: String,
+    /// The API of the platform [default: where the one in the data directory is, or http://127.0.0.1:3000]
+    #[arg(long, value_name = "URL")]
+    pub api: Option<String>,
+    /// The inbox the mail arrives in [default: where that platform's is, or http://127.0.0.1:8005]
+    #[arg(long, value_name = "URL")]
+    pub inbox: Option<String>,
     /// The order's id [default: a fresh one]
     #[arg(long, value_name = "ID")]
     pub order_id: Option<String>,
@@ -211,7 +241,7 @@ enum Config {
 /// See `ordo health --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Health {
-    /// What to ask [default: /health/ready at ORDO_LISTEN]
+    /// What to ask [default: /health/ready of the platform in the data directory, or at ORDO_LISTEN]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -243,31 +273,45 @@ pub fn run() -> ExitCode {
 #[tokio::main]
 async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     let file = cli.config.as_deref();
+    let dir = DataDir::of(cli.data_dir);
+    let running = || dir.complete(load(sources(file))?);
     match cli.command {
-        Command::Up(args) => up::run(load(listening(sources(file), args.listen))?.settings, args).await?,
+        Command::Up(args) => up::run(load(listening(sources(file), args.listen))?, args, &dir).await?,
         Command::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = sources(file).flag("ORDO_ROLES", "--roles", roles);
-            serve::run(load(listening(sources, args.listen))?.settings, &args).await?;
+            serve::run(dir.complete(load(listening(sources, args.listen))?)?, &args).await?;
         }
-        Command::Migrate(args) => migrate::run(&load(sources(file))?.settings, &args).await?,
-        Command::Demo(args) => demo::run(&args).await?,
-        Command::Order(args) => order::run(&load(sources(file))?.settings, &args).await?,
-        Command::Events(args) => events::run(&load(sources(file))?.settings, &args).await?,
-        Command::Replay(args) => return replay::run(&load(sources(file))?.settings, args).await,
-        Command::Tail(args) => tail::run(&args).await?,
-        Command::Subscriptions(args) => subscriptions::run(&load(sources(file))?.settings, &args).await?,
-        Command::Dlq(args) => dlq::run(&load(sources(file))?.settings, args).await?,
-        Command::Saga(args) => saga::run(&load(sources(file))?.settings, args).await?,
-        Command::Verify(args) => return verify::run(&load(sources(file))?.settings, &args).await,
+        Command::Migrate(args) => migrate::run(&running()?, &args).await?,
+        Command::Demo(args) => demo::run(&args, &places(&dir, args.api.clone(), args.inbox.clone())?).await?,
+        Command::Order(args) => order::run(&running()?, &args).await?,
+        Command::Events(args) => events::run(&running()?, &args).await?,
+        Command::Replay(args) => return replay::run(&running()?, args).await,
+        Command::Tail(args) => tail::run(&args, &places(&dir, args.api.clone(), None)?.api).await?,
+        Command::Subscriptions(args) => subscriptions::run(&running()?, &args).await?,
+        Command::Dlq(args) => dlq::run(&running()?, args).await?,
+        Command::Saga(args) => saga::run(&running()?, args).await?,
+        Command::Verify(args) => return verify::run(&running()?, &args).await,
         Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,
-        Command::Health(args) => health(file, args).await?,
+        Command::Health(args) => health(file, &dir, args).await?,
         Command::Inbox(args) => {
             load(sources(file))?;
             up::inbox(&args).await?;
         }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ordo", &mut script);
+            output::line(String::from_utf8(script)?.trim_end())?;
+        }
+        Command::Man { folder } => {
+            let unwritable = || format!("cannot write to {}", folder.display());
+            std::fs::create_dir_all(&folder).with_context(unwritable)?;
+            clap_mangen::generate_to(Cli::command(), &folder).with_context(unwritable)?;
+            output::line(&format!("the pages are in {}", folder.display()))?;
+        }
+        Command::Version => output::line(&format!("ordo {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -287,12 +331,34 @@ fn load(sources: Sources) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-async fn health(file: Option<&Path>, args: Health) -> anyhow::Result<()> {
+/// Where a platform answers that a client asks.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Its API.
+    pub api: String,
+    /// The inbox its mails go to.
+    pub inbox: String,
+}
+
+/// What the command line names, then the platform in the data directory, then where one is by default.
+fn places(dir: &DataDir, api: Option<String>, inbox: Option<String>) -> anyhow::Result<Places> {
+    let place = if api.is_some() && !dir.named { None } else { dir.place()? };
+    let (its_api, its_inbox) = place.map_or((None, None), |place| (Some(place.api), place.inbox));
+    Ok(Places {
+        api: api.or(its_api).unwrap_or_else(|| "http://127.0.0.1:3000".to_owned()),
+        inbox: inbox.or(its_inbox).unwrap_or_else(|| "http://127.0.0.1:8005".to_owned()),
+    })
+}
+
+async fn health(file: Option<&Path>, dir: &DataDir, args: Health) -> anyhow::Result<()> {
     let url = match args.url {
         Some(url) => url,
         None => {
-            let listen = Settings::load(sources(file))?.settings.listen;
-            format!("http://{}/health/ready", http::reachable(listen))
+            let loaded = Settings::load(sources(file))?;
+            let listen = || format!("http://{}", http::reachable(loaded.settings.listen));
+            let set = loaded.source_of("ORDO_LISTEN") != Source::Default && !dir.named;
+            let place = if set { None } else { dir.place()? };
+            format!("{}/health/ready", place.map_or_else(listen, |place| place.api))
         }
     };
     let (status, body) = client::Client::new(Duration::from_secs(3)).get(&url).await?;
@@ -306,7 +372,6 @@ fn role_names() -> PossibleValuesParser {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;
@@ -318,8 +383,9 @@ mod tests {
 
     #[test]
     fn up_needs_nothing_and_takes_every_address() {
-        let Command::Up(up) = parse("ordo up").unwrap().command else { panic!("not up") };
-        assert_eq!(up.data_dir, Path::new(".ordo"));
+        let cli = parse("ordo up").unwrap();
+        assert_eq!(DataDir::of(cli.data_dir).path, Path::new(".ordo"));
+        let Command::Up(up) = cli.command else { panic!("not up") };
         assert_eq!((up.listen, up.ephemeral, up.json), (None, false, false));
         assert_eq!(up.sqs_listen.port(), 4566);
         assert_eq!(up.ses_listen.port(), 8005);
@@ -342,6 +408,14 @@ mod tests {
     #[test]
     fn the_settings_file_can_be_named_behind_the_command() {
         assert_eq!(parse("ordo config check --json --config a.toml").unwrap().config, Some("a.toml".into()));
+    }
+
+    #[test]
+    fn every_command_takes_a_data_directory() {
+        for line in ["up", "saga list", "dlq list", "verify", "demo", "tail", "health", "order show o-1"] {
+            let cli = parse(&format!("ordo {line} --data-dir shop")).unwrap();
+            assert_eq!(cli.data_dir.as_deref(), Some(Path::new("shop")), "{line}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `ordo config`: which settings hold and why, or everything that is wrong with them.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -19,11 +20,20 @@ pub fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Result<Exi
     Ok(code)
 }
 
-/// `ordo config list`: every setting as a Markdown table, the one in the README.
+/// `ordo config list`: every setting, for people on a terminal; elsewhere as a Markdown table, the one in the README.
 pub fn list() -> anyhow::Result<()> {
     let loaded = Settings::load(Sources::default())?;
-    output::line(&markdown(&loaded.entries))?;
-    Ok(())
+    let text = if io::stdout().is_terminal() { for_people(&loaded.entries) } else { markdown(&loaded.entries) };
+    Ok(output::line(&text)?)
+}
+
+/// A setting a paragraph: however narrow the terminal is, it can be read.
+fn for_people(entries: &[Entry]) -> String {
+    let paragraph = |entry: &Entry| {
+        let default = entry.default.as_deref().unwrap_or("not set");
+        format!("{} [default: {default}]\n    {}\n    Must be {}", entry.name, entry.meaning, entry.allowed)
+    };
+    entries.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
 }
 
 /// What holds: name, value, who said so.
@@ -83,6 +93,13 @@ mod tests {
         assert_eq!(row("ORDO_LISTEN"), ["ORDO_LISTEN", "127.0.0.1:3000", "default"]);
         assert_eq!(row("DATABASE_URL"), ["DATABASE_URL", "postgres://a:***@db/ordo", "environment"]);
         assert!(!table.contains("s3cret"));
+    }
+
+    #[test]
+    fn people_get_a_paragraph_for_each() {
+        let text = for_people(&entries(&[]));
+        assert!(text.contains("ORDO_APPEND_QUEUE [default: 1024]\n    Commands that may wait"), "{text}");
+        assert!(!text.contains('|') && !text.contains('`') || text.contains("`up`"), "{text}");
     }
 
     #[test]

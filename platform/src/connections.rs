@@ -31,6 +31,8 @@ pub struct Connections {
     pub ses: aws_sdk_sesv2::Client,
     /// Where the read models are kept.
     pub read_models: Arc<dyn ReadModels>,
+    /// Whether the database may forget what it acknowledged, because that was asked for.
+    pub may_forget: bool,
 }
 
 impl Connections {
@@ -39,11 +41,14 @@ impl Connections {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
         let database = database?;
         let (read_models, reads) = (read_models(settings, &database).await?, reads(settings)?);
-        Ok(Self { read_models, database, reads, sqs, ses })
+        Ok(Self { read_models, database, reads, sqs, ses, may_forget: false })
     }
 
-    /// Refuses a database that could forget what it acknowledged, unless that was asked for.
-    pub async fn check_durability(&self, unsafe_durability: bool) -> anyhow::Result<()> {
+    /// Refuses a database whose sessions are not its clients' own, or that could forget what it acknowledged, unless that was
+    /// asked for.
+    pub async fn check_database(&mut self, unsafe_durability: bool) -> anyhow::Result<()> {
+        event_store::check_sessions(&self.database).await?;
+        self.may_forget = unsafe_durability;
         match event_store::check_durability(&self.database).await {
             Err(off @ DurabilityError::Off { .. }) if unsafe_durability => {
                 tracing::warn!(error = %off, "started all the same, as --unsafe-durability says");
@@ -144,7 +149,7 @@ fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
     settings
         .database_url
         .as_ref()
-        .context("DATABASE_URL is not set; set it, or use `ordo up`, which brings a database of its own")
+        .context("DATABASE_URL is not set, and no platform runs in .ordo: set it, or start one with `ordo up` (--data-dir, if it is elsewhere)")
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const NEWEST: usize = 50;
 
 /// Posts the demo order and follows it until its mail is in the inbox.
-pub async fn run(args: &cli::Demo) -> anyhow::Result<()> {
+pub async fn run(args: &cli::Demo, places: &cli::Places) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
-    let mut journey = Journey::start(order_id, args);
+    let mut journey = Journey::start(order_id, args, places);
     let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
     match waited {
         Ok(done) => done?,
@@ -36,6 +36,7 @@ pub async fn run(args: &cli::Demo) -> anyhow::Result<()> {
 
 struct Journey<'a> {
     args: &'a cli::Demo,
+    places: &'a cli::Places,
     client: Client,
     order_id: String,
     since: Instant,
@@ -53,9 +54,9 @@ struct Step {
 }
 
 impl<'a> Journey<'a> {
-    fn start(order_id: String, args: &'a cli::Demo) -> Self {
+    fn start(order_id: String, args: &'a cli::Demo, places: &'a cli::Places) -> Self {
         let client = Client::new(Duration::from_secs(10));
-        Self { args, client, order_id, since: Instant::now(), steps: Vec::new(), events_seen: 0, status: None }
+        Self { args, places, client, order_id, since: Instant::now(), steps: Vec::new(), events_seen: 0, status: None }
     }
 
     async fn follow(&mut self) -> anyhow::Result<()> {
@@ -117,7 +118,7 @@ impl<'a> Journey<'a> {
 
     /// Subject and recipient of the mail about this order, once it is there.
     async fn mail(&self) -> anyhow::Result<Option<(String, String)>> {
-        let inbox = self.args.inbox.trim_end_matches('/');
+        let inbox = self.places.inbox.trim_end_matches('/');
         let look = self.client.get(&format!("{inbox}/messages?brief=true&limit={NEWEST}")).await;
         let (_, messages) =
             look.map_err(|error| anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox"))?;
@@ -146,12 +147,12 @@ impl<'a> Journey<'a> {
                 json!({"orderId": self.order_id, "status": self.status, "totalMs": total_ms, "steps": self.steps});
             return Ok(output::line(&journey.to_string())?);
         }
-        output::line(&format!("the mail is at {}, the order at {}", self.args.inbox, self.order_url("")))?;
+        output::line(&format!("the mail is at {}, the order at {}", self.places.inbox, self.order_url("")))?;
         Ok(())
     }
 
     fn api(&self) -> &str {
-        self.args.api.trim_end_matches('/')
+        self.places.api.trim_end_matches('/')
     }
 
     fn order_url(&self, below: &str) -> String {

@@ -46,6 +46,9 @@ pub struct Export {
     /// Where to [default: standard output]; there is no such file before it is complete
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }
 
 /// See `ordo events import --help`.

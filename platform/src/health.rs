@@ -7,14 +7,20 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use event_store::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
 use messaging::QueueWatch;
 use serde::Serialize;
 use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// A dependency that does not answer in this time counts as failed; below the time-outs of the usual health checkers.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the database's durability is looked at again.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Something a process needs in order to do its work.
 #[derive(Clone)]
@@ -43,6 +49,13 @@ impl Check {
         Self { is_needed: false, ..looked }
     }
 
+    /// The database still keeps what it commits, as it did at the start. Settings that can't be read are the business of
+    /// [`Check::database`].
+    #[must_use]
+    pub fn durability(watch: watch::Receiver<Option<String>>) -> Self {
+        Self::new("durability", move || std::future::ready(watch.borrow().clone().map_or(Ok(()), Err)))
+    }
+
     /// The database answers.
     #[must_use]
     pub fn database(pool: PgPool) -> Self {
@@ -57,6 +70,29 @@ impl Check {
             }
         })
     }
+}
+
+/// Looks every so often whether the database still keeps what it commits, says so where it changes, and notes what is amiss.
+pub async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<String>>, stop: CancellationToken) {
+    let forever = async {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = match event_store::check_durability(&pool).await {
+                Ok(()) => None,
+                Err(off @ DurabilityError::Off { .. }) => Some(off.to_string()),
+                Err(DurabilityError::Database(_)) => continue,
+            };
+            if *amiss.borrow() == now {
+                continue;
+            }
+            match &now {
+                Some(error) => tracing::error!("{error}"),
+                None => tracing::info!("the database keeps what it commits again"),
+            }
+            amiss.send_replace(now);
+        }
+    };
+    let _ = stop.run_until_cancelled(forever).await;
 }
 
 /// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes that the process
@@ -144,6 +180,41 @@ mod tests {
         let (status, body) = get("/health/ready", routes(vec![Check::new("database", std::future::pending)])).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body["checks"][0]["error"], "no answer within 2 s");
+    }
+
+    #[tokio::test]
+    async fn ready_says_that_the_database_has_come_to_forget() {
+        // Given
+        let database = testkit::durable_database().await;
+        let local = "do $$ begin
+            execute format('alter database %I set synchronous_commit = local', current_database()); end $$";
+        sqlx::query(local).execute(database.pool()).await.unwrap();
+        let pool = PgPool::connect(database.url()).await.unwrap();
+        let (amiss, seen) = watch::channel(None);
+        let (routes, stop) = (routes(vec![Check::durability(seen.clone())]), CancellationToken::new());
+        let watching = tokio::spawn(watch_durability(pool.clone(), amiss, stop.clone()));
+        assert_eq!(get("/health/ready", routes.clone()).await.0, StatusCode::OK);
+
+        // When
+        let set = async |statement: &str| {
+            sqlx::query(statement).execute(&pool).await.unwrap();
+            sqlx::query("select pg_reload_conf()").execute(&pool).await.unwrap();
+        };
+        set("alter system set synchronous_standby_names = 'one'").await;
+
+        // Then
+        let patience = Duration::from_secs(60);
+        testkit::eventually(patience, || async { seen.borrow().is_some() }).await;
+        let (status, body) = get("/health/ready", routes.clone()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body["checks"][0]["error"].as_str().unwrap().contains("synchronous_commit = local"), "{body}");
+
+        // And back again.
+        set("alter system reset synchronous_standby_names").await;
+        testkit::eventually(patience, || async { seen.borrow().is_none() }).await;
+        assert_eq!(get("/health/ready", routes).await.0, StatusCode::OK);
+        stop.cancel();
+        watching.await.unwrap();
     }
 
     async fn get(path: &str, routes: Router) -> (StatusCode, Value) {

@@ -1,10 +1,15 @@
-//! The HTTP server: an accept loop with the limits that keep one slow or greedy client from hurting the others.
+//! The HTTP server: an accept loop with the limits that keep slow, silent or greedy clients from hurting the others.
 //!
 //! How long a body may take is up to whoever reads it.
 //!
-//! HTTP/1.1 with keep-alive; TLS and HTTP/2 belong to the proxy in front. hyper is driven directly because `axum::serve` installs no
-//! timer, and without one a client that never finishes its headers holds its connection for ever.
+//! HTTP/1.1 with keep-alive; TLS and HTTP/2 belong to the proxy in front. hyper is driven directly because `axum::serve` has no
+//! limits of its own.
 
+mod paced;
+mod places;
+mod turn;
+
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,23 +20,47 @@ use anyhow::anyhow;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use problem::{Peer, Problem, ProblemService};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
-/// What a client may take of the server.
+use self::paced::Paced;
+use self::places::{Place, Places};
+use self::turn::{Served, Turn};
+
+/// What is answered even when there is no room for anything else: how the process is.
+const VITAL: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+/// The longest head of a request, and about how much hyper keeps of a connection in either direction.
+const BUFFER: usize = 32 * 1024;
+/// What the system keeps of an answer that is not taken: asked for half of it, it takes the other for itself.
+const SENT_AHEAD: u32 = 128 * 1024;
+/// Open files that are left for the database, the queues and logs.
+const OTHER_FILES: u64 = 256;
+
+/// What clients may take of the server.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// A request's headers must be complete within this time; a connection kept alive may idle as long.
+    /// How long the head of a request may take from its first byte on, and a new client to its first byte.
     pub headers: Duration,
-    /// Connections open at the same time; further ones wait in the listen queue.
+    /// How long a connection may wait for its next request.
+    pub idle: Duration,
+    /// How long a client may take nothing of an answer.
+    pub answers: Duration,
+    /// Connections that are open at the same time. For one more, the one makes room that has waited the longest for a request.
     pub connections: usize,
+    /// Those of them that may come from one address, or one /64 network of IPv6.
+    pub per_address: usize,
+    /// Connections beside these when all of them are busy: they are answered how the process is, and nothing else.
+    pub reserve: usize,
     /// How long requests under way may take to end once the server stops.
     pub drain: Duration,
 }
@@ -39,14 +68,39 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            headers: Duration::from_secs(10),
             // Longer than the 60 s for which load balancers usually keep an idle connection: the side that sends must be the one
             // that closes, or a request meets a connection that is just going.
-            headers: Duration::from_secs(75),
-            // Each takes some 35 KiB while its request is under way.
+            idle: Duration::from_secs(75),
+            answers: Duration::from_secs(30),
+            // Measured with all of them: each takes 13 KiB while it is silent, 26 KiB once its request has begun to come, and 31 KiB
+            // more with the longest head.
             connections: 5_000,
+            // More than a load balancer in front needs, and half of what there is.
+            per_address: 2_500,
+            reserve: 64,
             // Half of the 10 s a whole shutdown may take.
             drain: Duration::from_secs(5),
         }
+    }
+}
+
+impl Limits {
+    /// The same, but no more connections than files that may be open, which are first made as many as the system lets them be.
+    #[must_use]
+    pub fn within_open_files(mut self) -> Self {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Where that is refused, what there is will do.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let Rlimit { current, .. } = getrlimit(Resource::Nofile);
+        let files = current.map_or(usize::MAX, |files| {
+            usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).saturating_sub(self.reserve)
+        });
+        if files < self.connections {
+            self.connections = files.max(1);
+            tracing::warn!(connections = self.connections, "the limit of open files leaves room for fewer connections");
+        }
+        self
     }
 }
 
@@ -68,6 +122,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restart must not wait for the last connections of the process before it to time out.
     socket.set_reuseaddr(true)?;
+    // Connections inherit it. Without it the system keeps up to 4 MB of an answer that nobody takes.
+    socket.set_send_buffer_size(SENT_AHEAD)?;
     socket.bind(address)?;
     socket.listen(4096)
 }
@@ -85,67 +141,98 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Serves `router` until `stop`, then lets requests under way end; see [`Limits::drain`].
 ///
-/// Goes around the router as [`problem::layer`] does, so the router must not have that layer itself.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    serve_within(listener, router, stop, &Limits::default()).await;
-}
-
-/// [`serve`] with other limits.
-pub async fn serve_within(listener: TcpListener, router: Router, stop: CancellationToken, limits: &Limits) {
-    let service = problem::layer().layer(router.with_state(()));
+/// Goes around the router as [`problem::layer`] does, so the router must not have that layer itself. Handlers find whose
+/// connection a request came on as its [`Peer`].
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let routes = problem::layer().layer(router.with_state(()));
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(limits.headers).keep_alive(true);
-
-    let places = Arc::new(Semaphore::new(limits.connections));
+    // The connection keeps the time. That hyper keeps it too has it look for the next request as soon as an answer has gone.
+    protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle + limits.headers);
+    protocol.max_buf_size(BUFFER).max_header_size(BUFFER);
+    let drain = limits.drain;
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut connections: JoinSet<()> = JoinSet::new();
+    let mut places = Places::new(limits.clone());
     loop {
-        let place = tokio::select! {
-            place = free_place(&places, limits.connections) => place,
+        let (stream, address) = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            Some(ended) = connections.join_next_with_id() => {
+                places.leave(connection_id(&ended));
+                continue;
+            }
             () = stop.cancelled() => break,
         };
-        let stream = tokio::select! {
-            stream = accept(&listener) => stream,
-            () = stop.cancelled() => break,
-        };
+        let peer = Peer::of(address.ip());
+        // Without a place it is closed.
+        let Some(place) = places.find(peer) else { continue };
         // A small answer must not wait for the acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let service = service.clone();
-        let answer =
-            hyper::service::service_fn(move |request: Request<Incoming>| service.clone().call(request.map(Body::new)));
-        let connection = graceful.watch(protocol.serve_connection(TokioIo::new(stream), answer));
-        connections.spawn(async move {
+        let turn = places.turn();
+        let client = Client { routes: routes.clone(), turn: Arc::clone(&turn), place, peer };
+        let answer = hyper::service::service_fn(move |request| client.clone().answer(request));
+        let stream = TokioIo::new(Paced::new(stream, Arc::clone(&turn), &limits));
+        let connection = graceful.watch(protocol.keep_alive(place == Place::Full).serve_connection(stream, answer));
+        let abort = connections.spawn(async move {
             // A client that went away or was cut off: its own affair.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended");
             }
-            drop(place);
         });
-        while connections.try_join_next().is_some() {}
+        places.take(place, peer, turn, abort);
     }
 
     // From here on new clients are refused rather than left waiting.
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests were still under way and are cut off");
     }
 }
 
-async fn free_place(places: &Arc<Semaphore>, limit: usize) -> Option<tokio::sync::OwnedSemaphorePermit> {
-    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-        return Some(place);
+fn connection_id(ended: &Result<(Id, ()), JoinError>) -> Id {
+    match ended {
+        Ok((id, ())) => *id,
+        Err(error) => error.id(),
     }
-    tracing::warn!(connections = limit, "all connections are taken; new clients wait");
-    // Fails only for a closed semaphore, and this one never is.
-    Arc::clone(places).acquire_owned().await.ok()
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// Whoever is at the other end of a connection.
+#[derive(Clone)]
+struct Client {
+    routes: ProblemService<Router>,
+    turn: Arc<Turn>,
+    place: Place,
+    peer: Peer,
+}
+
+impl Client {
+    async fn answer(mut self, request: Request<Incoming>) -> Result<http::Response<Served>, Infallible> {
+        // It has lost its place, and is cut off in a moment.
+        let Some(serving) = self.turn.serve() else { return Ok(no_room().map(Served::from)) };
+        let answer = if self.place == Place::Full || VITAL.contains(&request.uri().path()) {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(self.peer);
+            self.routes.call(request).await?
+        } else {
+            no_room()
+        };
+        Ok(answer.map(|body| serving.until_the_end_of(body)))
+    }
+}
+
+fn no_room() -> Response {
+    let problem =
+        Problem::unavailable("too-many-connections", "there is no room for more clients", Duration::from_secs(1));
+    let mut answer = problem.into_response();
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             // The client was gone before it was its turn.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }

@@ -22,6 +22,7 @@ pub mod output;
 pub mod payment;
 pub mod replay;
 pub mod roles;
+pub mod running;
 pub mod saga;
 pub mod serve;
 pub mod settings;

@@ -1,8 +1,10 @@
 //! `GET /metrics`: what this process counts, in the OpenMetrics text format that Prometheus scrapes.
 //!
-//! Requests are counted by route, method and status where the router knows the route; the event store, the sagas and the guard
+//! Requests are counted by route, method and status, those that no route answers together; the event store, the sagas and the guard
 //! before the payment provider count their own work; how far subscriptions are behind and how many sagas wait is asked of the
 //! database when somebody wants to know.
+
+mod format;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,14 +14,13 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use event_store::EventStore;
-use http::header::CONTENT_TYPE;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use messaging::{Origin, QueueWatch};
 use pin_project_lite::pin_project;
-use problem::Problem;
+use problem::{KnownHosts, Problem, RefusedAtTheDoor};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -29,16 +30,17 @@ use prometheus_client::registry::{Registry, Unit};
 use sqlx::PgPool;
 use tower::{Layer, Service};
 
+use self::format::Format;
 use crate::lag;
-
-const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long the database may take to say how far subscriptions are and what waits; below the time-outs of usual scrapers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Counts the requests to `routes` and adds the route that shows all figures.
+/// Adds the route that shows all figures to `routes`, and counts the requests that come: those that are refused because of their
+/// host as well.
 pub fn measured(
     routes: Router,
+    hosts: &KnownHosts,
     store: &EventStore,
     sagas: &sagas::Metrics,
     payments: &payments::Metrics,
@@ -54,10 +56,10 @@ pub fn measured(
     let log = LogFigures::registered(&mut registry);
     let figures = Figures { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
     let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
-    routes.layer(requests).merge(shown)
+    routes.merge(shown).layer(hosts.clone()).layer(requests)
 }
 
-async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> {
+async fn show(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Result<Response, Problem> {
     let pool = figures.store.pool();
     let asked = async { figures.log.ask(pool).await.and(figures.sagas.ask(pool).await) };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
@@ -70,7 +72,7 @@ async fn show(State(figures): State<Arc<Figures>>) -> Result<Response, Problem> 
     figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &figures.registry).map_err(Problem::internal)?;
-    Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
+    Ok(Format::wanted(&headers).answer(text))
 }
 
 struct Figures {
@@ -190,16 +192,27 @@ struct Answered {
     status: u16,
 }
 
+/// One that a route answers to; `other` where none did.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct MethodLabel(Method);
+struct MethodLabel(Option<Method>);
 
-/// As the router knows it, `/orders/{order_id}`: there are few of them, whatever clients ask for.
+/// As the router knows it, `/orders/{order_id}`: there are few of them, whatever clients ask for. `none` where none answered.
 #[derive(Debug, Clone)]
-struct Route(MatchedPath);
+struct Route(Option<MatchedPath>);
+
+/// What no route answered, because there is none, none with that method, or none for that host. Clients can make up as many of
+/// these as they like, and they are counted as one.
+const NOBODYS: Asked = Asked { method: MethodLabel(None), route: Route(None) };
+
+impl Route {
+    fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("none", MatchedPath::as_str)
+    }
+}
 
 impl PartialEq for Route {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
+        self.as_str() == other.as_str()
     }
 }
 
@@ -207,19 +220,19 @@ impl Eq for Route {}
 
 impl std::hash::Hash for Route {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.as_str().hash(state);
+        self.as_str().hash(state);
     }
 }
 
 impl EncodeLabelValue for Route {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.0.as_str().encode(encoder)
+        self.as_str().encode(encoder)
     }
 }
 
 impl EncodeLabelValue for MethodLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.0.as_str().encode(encoder)
+        self.0.as_ref().map_or("other", Method::as_str).encode(encoder)
     }
 }
 
@@ -266,20 +279,13 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Counted<S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // Only the fallback has no route: what nobody knows is counted by nobody.
+        // Only the fallback has no route.
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let method = known(request.method());
-        let asked = route.zip(method).map(|(route, method)| Asked { method: MethodLabel(method), route: Route(route) });
+        let method = || MethodLabel(Some(request.method().clone()));
+        let asked = route.map(|route| Asked { method: method(), route: Route(Some(route)) });
         let (requests, since) = (self.requests.clone(), Instant::now());
         Counting { answer: self.inner.call(request), asked, requests, since }
     }
-}
-
-/// The methods of HTTP itself: a client can make up others, and each would be a label of its own for ever.
-fn known(method: &Method) -> Option<Method> {
-    [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
-        .into_iter()
-        .find(|known| known == method)
 }
 
 pin_project! {
@@ -298,7 +304,10 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Counting<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let counting = self.project();
         let answer = ready!(counting.answer.poll(context));
-        if let (Ok(response), Some(asked)) = (&answer, counting.asked.take()) {
+        if let Ok(response) = &answer {
+            let by_a_route = response.status() != StatusCode::METHOD_NOT_ALLOWED
+                && response.extensions().get::<RefusedAtTheDoor>().is_none();
+            let asked = counting.asked.take().filter(|_| by_a_route).unwrap_or(NOBODYS);
             counting.requests.count(asked, response.status(), *counting.since);
         }
         Poll::Ready(answer)

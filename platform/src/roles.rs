@@ -4,17 +4,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderValue;
+use ::http::header::LOCATION;
 use anyhow::{Context, bail};
 use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
 use domain::stock::Stock;
 use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
 use messaging::{Consumer, Producer, ProducerSettings, QueueWatch, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
+use problem::KnownHosts;
 use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +81,8 @@ pub async fn start(
         running.spawn("queues", messaging::queues::keep(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
         checks.push(Check::queues(queues.clone()));
     }
-    let mut routes = Router::new();
+    // What operators alone may do has one address, which whoever is in front can bar.
+    let (mut routes, mut operators) = (Router::new(), Router::new());
     for role in roles {
         let stop = running.stop.clone();
         match role {
@@ -89,11 +96,12 @@ pub async fn start(
                 let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = ReplayRoutes::new(replays, stop.clone());
+                let live = LiveSettings { per_address: settings.streams_per_address, ..LiveSettings::default() };
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
                     .merge(sagas::routes(reading.clone()))
-                    .merge(projections::live_routes(reading, LiveSettings::default(), stop.clone()))
-                    .merge(replays.routes());
+                    .merge(projections::live_routes(reading, live, stop.clone()));
+                operators = operators.merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
@@ -116,10 +124,22 @@ pub async fn start(
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
         running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
     }
+    if !connections.may_forget {
+        let (amiss, seen) = watch::channel(None);
+        let (pool, stop) = (connections.database.clone(), running.stop.clone());
+        running.spawn("durability", health::watch_durability(pool, amiss, stop));
+        checks.push(Check::durability(seen));
+    }
     checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
-    let routes = Router::new().nest("/v1", routes.clone()).merge(routes).merge(health::routes(checks));
-    let routes = metrics::measured(routes, &store, &figures, payments.metrics(), queues);
-    running.spawn("http", http::serve(listener, routes, running.stop.clone()));
+    let routes = Router::new()
+        .nest("/v1", routes.clone().layer(map_response(found_under_v1)))
+        .merge(routes)
+        .merge(operators)
+        .merge(health::routes(checks));
+    let hosts = known_hosts(settings, api);
+    let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);
+    let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
+    running.spawn("http", http::serve(listener, routes, limits.within_open_files(), running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
     Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })
@@ -135,6 +155,24 @@ fn bounded(routes: Router, max_lag: Duration, connections: &Connections, running
     let watch = intake.watch(connections.database.clone(), running.stop.clone());
     running.spawn("lag", watch);
     routes
+}
+
+/// Says where something is to who asked under `/v1`.
+async fn found_under_v1(mut answer: Response) -> Response {
+    let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    if let Some(Ok(location)) = location.map(|path| HeaderValue::try_from(format!("/v1{path}"))) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
+}
+
+/// Under which hosts the API may be asked. Where only this machine reaches it there is no proxy that has looked.
+fn known_hosts(settings: &Settings, api: SocketAddr) -> KnownHosts {
+    match &settings.allowed_hosts {
+        Some(names) => KnownHosts::named(names),
+        None if api.ip().is_loopback() => KnownHosts::usual(),
+        None => KnownHosts::any(),
+    }
 }
 
 fn store_settings(settings: &Settings) -> StoreSettings {

@@ -43,13 +43,15 @@ async fn answer(desk: &Desk, args: Saga) -> anyhow::Result<()> {
         }
         Saga::Retry(args) => retry_stuck::run(desk, &args).await,
         Saga::Skip(about) => decide::run(desk, Verb::Skip, about, None).await,
-        Saga::Compensate(Ending { about, customer_message }) => {
+        Saga::Compensate(Ending { about, customer_message, yes }) => {
+            decide::confirm(desk, &about.order, yes).await?;
             decide::run(desk, Verb::Compensate, about, customer_message).await
         }
         Saga::MarkSucceeded { reference, about } => {
             decide::run(desk, Verb::MarkSucceeded { reference }, about, None).await
         }
-        Saga::MarkFailed(Ending { about, customer_message }) => {
+        Saga::MarkFailed(Ending { about, customer_message, yes }) => {
+            decide::confirm(desk, &about.order, yes).await?;
             decide::run(desk, Verb::MarkFailed, about, customer_message).await
         }
     }

@@ -13,16 +13,18 @@ mod sources;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::http::Limits;
 pub use database_url::DatabaseUrl;
 use domain::OrderLimits;
 use event_store::AppendSettings;
 pub use kinds::{KeptIn, LogFormat, Role};
 use kinds::{
-    database_url, endpoint, kept_in, log_filter, log_format, mail_address, name, roles, seconds, sender,
+    database_url, endpoint, host_names, kept_in, log_filter, log_format, mail_address, name, roles, seconds, sender,
     socket_address, whole,
 };
 use messaging::{Backoff, ConsumerSettings};
 pub use payment::{Payment, PaymentProvider, StripeKey};
+use projections::LiveSettings;
 use reading::Reading;
 pub use reading::{Entry, Loaded, Mistake, Mistakes, Source};
 pub use sources::Sources;
@@ -40,6 +42,12 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// Where the HTTP API listens.
     pub listen: SocketAddr,
+    /// Under which hosts it may be asked besides the usual ones, if that was said.
+    pub allowed_hosts: Option<Vec<String>>,
+    /// How many connections one address may have to it.
+    pub connections_per_address: usize,
+    /// How many clients may follow the live stream from one address.
+    pub streams_per_address: usize,
     /// Which parts of the platform this process runs; at least one, each once.
     pub roles: Vec<Role>,
     /// Where SQS, SES and DynamoDB are.
@@ -166,6 +174,23 @@ fn read(table: &mut Reading) -> Settings {
             &socket_address(),
             "Where the HTTP API listens",
         ),
+        allowed_hosts: table.optional(
+            "ORDO_ALLOWED_HOSTS",
+            &host_names(),
+            "Hosts under which it may be asked, besides addresses, localhost and names without a dot; `*`: any. Without it these alone where it listens on loopback, elsewhere any",
+        ),
+        connections_per_address: table.value(
+            "ORDO_CONNECTIONS_PER_ADDRESS",
+            Limits::default().per_address,
+            &whole(1..=Limits::default().connections),
+            "Connections that one address may have to it, of 5,000 in all; a proxy in front is one address",
+        ),
+        streams_per_address: table.value(
+            "ORDO_STREAMS_PER_ADDRESS",
+            LiveSettings::default().per_address,
+            &whole(1..=1_000),
+            "Clients that may follow the live stream from one address, of 1,000 in all; a proxy in front is one address",
+        ),
         roles: table.value("ORDO_ROLES", Role::ALL.to_vec(), &roles(), "Which parts of the platform this process runs"),
         aws: aws(table),
         queue_prefix: table.value(
@@ -287,7 +312,7 @@ fn read_models(table: &mut Reading) -> KeptIn {
 }
 
 fn order_limits(table: &mut Reading) -> OrderLimits {
-    let OrderLimits { notes, shipments, returns, refunds, bytes } = OrderLimits::default();
+    let OrderLimits { notes, shipments, cancellations, returns, refunds, bytes } = OrderLimits::default();
     let many = || whole(1..=1_000_000);
     OrderLimits {
         notes: table.value("ORDO_ORDER_NOTES", notes, &many(), "Notes that one order takes"),
@@ -296,6 +321,12 @@ fn order_limits(table: &mut Reading) -> OrderLimits {
             shipments,
             &many(),
             "Shipments that one order takes; the one that leaves nothing to be sent is taken all the same",
+        ),
+        cancellations: table.value(
+            "ORDO_ORDER_CANCELLATIONS",
+            cancellations,
+            &many(),
+            "Cancellations of some of it that one order takes; the one that leaves nothing to be sent is taken all the same",
         ),
         returns: table.value("ORDO_ORDER_RETURNS", returns, &many(), "Returns that one order takes"),
         refunds: table.value(
@@ -308,7 +339,7 @@ fn order_limits(table: &mut Reading) -> OrderLimits {
             "ORDO_ORDER_BYTES",
             bytes,
             &whole(10_000..=1_000_000_000),
-            "Bytes that an order's notes, shipments, returns and refunds take together: their texts, and 40 for each and each line of it",
+            "Bytes that an order's notes, shipments, cancellations, returns and refunds take together: their texts, and 40 for each and each line of it",
         ),
     }
 }

@@ -35,9 +35,9 @@ const LONGEST_REFUSAL: usize = 64 * 1024;
 /// See `ordo tail --help`.
 #[derive(Debug, Clone, Args)]
 pub struct Tail {
-    /// The API of the platform
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
-    pub api: String,
+    /// The API of the platform [default: where the one in the data directory is, or http://127.0.0.1:3000]
+    #[arg(long, value_name = "URL")]
+    pub api: Option<String>,
     /// From behind which position: 0 is the first event [default: only what comes from now on]
     #[arg(long, value_name = "POSITION")]
     pub after: Option<u64>,
@@ -58,10 +58,10 @@ pub struct Tail {
     pub json: bool,
 }
 
-/// Prints events until there were as many as asked for. A stream that breaks off is taken up where it was.
-pub async fn run(args: &Tail) -> anyhow::Result<()> {
+/// Prints the events of the platform at `api` until there were as many as asked for. A stream that breaks off is taken up where it was.
+pub async fn run(args: &Tail, api: &str) -> anyhow::Result<()> {
     let left = args.limit.map(NonZeroU64::get);
-    let mut following = Following { args, url: url(args)?, position: None, told: false, left };
+    let mut following = Following { args, url: url(args, api)?, position: None, told: false, left };
     loop {
         let ended = match following.follow().await {
             Ok(()) => return Ok(()),
@@ -154,8 +154,8 @@ impl Following<'_> {
     }
 }
 
-fn url(args: &Tail) -> anyhow::Result<Url> {
-    let api = args.api.trim_end_matches('/');
+fn url(args: &Tail, api: &str) -> anyhow::Result<Url> {
+    let api = api.trim_end_matches('/');
     let wrong = || format!("{api} is not an address; it must look like http://127.0.0.1:3000");
     let mut url = Url::parse(&format!("{api}/events/stream")).with_context(wrong)?;
     if url.cannot_be_a_base() {
@@ -203,7 +203,10 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_goes_into_the_address() {
-        let url = |line: &str| url(&Line::try_parse_from(line.split(' ')).unwrap().tail).map(|url| url.to_string());
+        let url = |line: &str| {
+            let tail = Line::try_parse_from(line.split(' ')).unwrap().tail;
+            url(&tail, tail.api.as_deref().unwrap_or("http://127.0.0.1:3000")).map(|url| url.to_string())
+        };
         assert_eq!(url("tail").unwrap(), "http://127.0.0.1:3000/events/stream");
         let line = "tail --api http://shop:1/v1/ --after 0 --type A,B --stream order/a&b";
         assert_eq!(

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::settings::{LogFormat, Settings};
 
 /// Chatter of libraries that says nothing about the platform at `info`. A directive of the setting goes before these.
-const QUIETER: &str = "sqlx::postgres::notice=warn,rustack_sqs_core=warn,rustack_sqs_http=warn";
+const QUIETER: &str = "sqlx::postgres::notice=warn,rustack_sqs_core=warn,rustack_sqs_http=warn,aws_config=error";
 
 /// Installs the process's one log writer. Does nothing when one is installed already.
 pub fn init(settings: &Settings) {

@@ -1,37 +1,90 @@
 //! `ordo up`: the whole platform on one machine, with whatever the settings do not name brought along.
 //!
+//! A setting that names what this very platform had last, as one that was exported then does, names nothing else: that is
+//! brought along again.
+//!
 //! Everything is started in the order it is needed and stopped in reverse: the roles drain first, then the queues and the inbox
 //! end, then the database.
 
 use std::pin::pin;
 
-use anyhow::anyhow;
+use anyhow::{bail, ensure};
 use embedded::inbox::Inbox;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 use crate::roles::RunningRoles;
-use crate::settings::{DatabaseUrl, PaymentProvider, Settings};
+use crate::running::{DataDir, Place, Taken, is_free};
+use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, Settings, Source};
 use crate::{cli, http, migrate, output, roles, shutdown};
 
 /// Runs the platform until a signal stops it.
-pub async fn run(mut settings: Settings, args: cli::Up) -> anyhow::Result<()> {
-    // It needs nothing, and says so once the roles start.
-    settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
+pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     if args.leashed {
         shutdown::when_input_ends(&stop);
     }
+    say_what_is_set(&loaded, &args)?;
+    let mut taken = Taken::of(&dir.path)?;
+    args.sqs_listen = taken.address(args.sqs_listen, |place| place.sqs.as_deref());
+    args.ses_listen = taken.address(args.ses_listen, |place| place.inbox.as_deref());
+    let named = loaded.settings.database_url.clone();
+    let mut settings = without_our_own(loaded, &args, dir)?;
+    // It needs nothing, and says so once the roles start.
+    settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
+    let moved =
+        |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
     // Every address first: a taken one is the likeliest mistake and must not cost a database start.
-    let listener = http::bind(settings.listen, "--listen")?;
-    let Some(mut brought) = Brought::start(&mut settings, &args, &stop).await? else { return Ok(()) };
-    let outcome = run_roles(&settings, &args, &mut brought, listener, stop).await;
+    let listener = http::bind(taken.address(settings.listen, |place| Some(&place.api)), "--listen")?;
+    let Some(mut brought) = Brought::start(&mut settings, &args, dir, &stop).await? else { return Ok(()) };
+    if brought.postgres.is_some() && !args.ephemeral && moved(&settings) {
+        brought.stop().await;
+        bail!(
+            "another process has the port in DATABASE_URL by now: unset it, and commands find this database by themselves"
+        );
+    }
+    let outcome = run_roles(&settings, &args, &mut brought, &mut taken, listener, stop).await;
     brought.stop().await;
+    if args.ephemeral {
+        taken.forget();
+    }
     outcome
+}
+
+/// What was set by somebody, before it has any effect: an export of last week is easily forgotten.
+fn say_what_is_set(loaded: &Loaded, args: &cli::Up) -> anyhow::Result<()> {
+    for entry in &loaded.entries {
+        let (Source::Environment | Source::File, Some(value)) = (entry.source, &entry.value) else { continue };
+        if args.json {
+            tracing::info!(setting = entry.name, value, source = %entry.source, "a setting that is not the default");
+        } else {
+            output::line(&format!("{} = {value} ({})", entry.name, entry.source))?;
+        }
+    }
+    Ok(())
+}
+
+/// The settings but for addresses at which this platform itself would be. Refuses another database beside the one that
+/// `--data-dir` names.
+fn without_our_own(loaded: Loaded, args: &cli::Up, dir: &DataDir) -> anyhow::Result<Settings> {
+    let source = loaded.source_of("DATABASE_URL");
+    let mut settings = loaded.settings;
+    let own = Postgres::url_kept_in(&dir.path).and_then(|url| DatabaseUrl::parse(&url));
+    let ours = |named: &DatabaseUrl| own.as_ref().is_some_and(|own| named.is_at(own));
+    settings.database_url = settings.database_url.filter(|named| !ours(named));
+    ensure!(
+        settings.database_url.is_none() || !dir.named || args.ephemeral,
+        "DATABASE_URL ({source}) names another database than {} has: unset it, or leave --data-dir out",
+        dir.path.display()
+    );
+    let own = [args.sqs_listen, args.ses_listen].map(|address| (http::reachable(address), is_free(address)));
+    let ours = |url: &String| own.iter().any(|(address, free)| *free && *url == format!("http://{address}"));
+    settings.aws.sqs_endpoint = settings.aws.sqs_endpoint.filter(|url| !ours(url));
+    settings.aws.ses_endpoint = settings.aws.ses_endpoint.filter(|url| !ours(url));
+    Ok(settings)
 }
 
 /// `ordo inbox`: the mail inbox alone.
@@ -48,6 +101,7 @@ async fn run_roles(
     settings: &Settings,
     args: &cli::Up,
     brought: &mut Brought,
+    taken: &mut Taken,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -55,7 +109,7 @@ async fn run_roles(
     let starting = stop.run_until_cancelled(start_roles(settings, args, listener, stop.clone()));
     let Some(started) = starting.await else { return Ok(()) };
     let (connections, running) = started?;
-    announce(settings, args, brought, &running)?;
+    announce(settings, args, brought, taken, &running)?;
     let mut roles = pin!(shutdown::within_bound(&stop, running.join()));
     let outcome = tokio::select! {
         ended = &mut roles => ended,
@@ -77,8 +131,8 @@ async fn start_roles(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
-    let connections = Connections::open(settings).await?;
-    connections.check_durability(args.unsafe_durability).await?;
+    let mut connections = Connections::open(settings).await?;
+    connections.check_database(args.unsafe_durability).await?;
     for read_model in migrate::schema(&connections.database, &*connections.read_models).await? {
         tracing::warn!("{}", migrate::to_be_built(read_model));
     }
@@ -87,26 +141,24 @@ async fn start_roles(
     Ok((connections, running))
 }
 
-/// Where everything is, once all of it is ready.
-#[derive(Serialize)]
-struct Addresses {
-    ready: bool,
-    api: String,
-    /// Where mails can be read; `None` where they go to somebody else's mail service.
-    inbox: Option<String>,
-    /// `None`: AWS's own.
-    sqs: Option<String>,
-    database: Option<String>,
-}
-
-fn announce(settings: &Settings, args: &cli::Up, brought: &Brought, running: &RunningRoles) -> anyhow::Result<()> {
-    let addresses = Addresses {
+/// Says where everything is, once all of it is ready: on standard output without the password, in the data directory with it.
+fn announce(
+    settings: &Settings,
+    args: &cli::Up,
+    brought: &Brought,
+    taken: &mut Taken,
+    running: &RunningRoles,
+) -> anyhow::Result<()> {
+    let place = Place {
         ready: true,
+        pid: std::process::id(),
         api: running.url(),
         inbox: brought.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
-        database: settings.database_url.as_ref().map(ToString::to_string),
+        database: settings.database_url.as_ref().map(|url| url.expose().to_owned()),
     };
+    taken.write(&place)?;
+    let addresses = Place { database: settings.database_url.as_ref().map(ToString::to_string), ..place };
     if args.json {
         return Ok(output::line(&serde_json::to_string(&addresses)?)?);
     }
@@ -131,7 +183,12 @@ struct Brought {
 
 impl Brought {
     /// Starts what is missing and enters it into the settings. `None` if it was stopped before it was done.
-    async fn start(settings: &mut Settings, args: &cli::Up, stop: &CancellationToken) -> anyhow::Result<Option<Self>> {
+    async fn start(
+        settings: &mut Settings,
+        args: &cli::Up,
+        dir: &DataDir,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Self>> {
         let mut brought = Self::default();
         if settings.aws.sqs_endpoint.is_none() {
             let sqs =
@@ -146,7 +203,7 @@ impl Brought {
             brought.inbox = Some(inbox);
         }
         if settings.database_url.is_none() {
-            let options = Options { data_dir: args.data_dir.clone(), ephemeral: args.ephemeral };
+            let options = Options { data_dir: dir.path.clone(), ephemeral: args.ephemeral };
             // Dropped half-way, it takes its server with it.
             let postgres = tokio::select! {
                 started = Postgres::start(options) => started?,
@@ -162,10 +219,7 @@ impl Brought {
     async fn database_lost(&mut self) -> anyhow::Error {
         let Some(postgres) = &mut self.postgres else { return std::future::pending().await };
         postgres.ended().await;
-        match postgres.log() {
-            Some(log) => anyhow!("the database ended by itself; its log is {}", log.display()),
-            None => anyhow!("the database ended by itself; its log went with it, as all of --ephemeral does"),
-        }
+        postgres.why_it_ended().into()
     }
 
     async fn stop(self) {

@@ -94,7 +94,7 @@ async fn verify(pool: &PgPool, read_models: &dyn ReadModels, head: Option<Head>)
 }
 
 fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
-    let Totals { events, orders, skus, position, sagas, money, .. } = &found.totals;
+    let Totals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } = &found.totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
         format!(
@@ -105,11 +105,11 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
             sagas.stuck(),
             sagas.in_flight
         ),
+        format!("mails: {} sent, {} given up", mails.sent, mails.given_up),
     ];
     lines.splice(1..1, chain::as_text(&found.log));
-    let Totals { foreign_events, foreign_streams, .. } = found.totals;
     let foreign = format!("{foreign_events} events of {foreign_streams} foreign streams, which are not looked into");
-    lines.splice(1..1, (foreign_events > 0).then_some(foreign));
+    lines.splice(1..1, (*foreign_events > 0).then_some(foreign));
     lines.push(views::as_text(&found.views));
     let stuck = sagas.reasons.iter().map(|((step, why), orders)| format!("  stuck: {orders} × {step}: {why}"));
     lines.extend(stuck);
@@ -130,7 +130,7 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
 }
 
 fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
-    let Totals { events, orders, skus, position, sagas, money, .. } = &found.totals;
+    let Totals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } = &found.totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, Sums))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
@@ -141,7 +141,7 @@ fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
         "events": events,
         "orders": orders,
         "skus": skus,
-        "foreign": { "events": found.totals.foreign_events, "streams": found.totals.foreign_streams },
+        "foreign": { "events": foreign_events, "streams": foreign_streams },
         "position": position,
         "log": chain::as_json(&found.log),
         "readModels": views::as_json(&found.views),
@@ -152,6 +152,7 @@ fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
             "stuck": sagas.stuck(),
             "justBeginning": sagas.in_flight,
         },
+        "mails": { "sent": mails.sent, "givenUp": mails.given_up },
         "stuck": reasons
             .map(|((step, why), orders)| json!({ "step": step, "reason": why, "orders": orders }))
             .collect::<Vec<_>>(),

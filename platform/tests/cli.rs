@@ -49,7 +49,8 @@ fn wrong_usage_is_told_from_failure() {
     assert_eq!(told.code, 1);
     assert_eq!(
         told.err,
-        "ordo: DATABASE_URL is not set; set it, or use `ordo up`, which brings a database of its own\n"
+        "ordo: DATABASE_URL is not set, and no platform runs in .ordo: set it, or start one with `ordo up` \
+         (--data-dir, if it is elsewhere)\n"
     );
 }
 
@@ -82,6 +83,25 @@ fn the_demo_and_health_say_that_nothing_runs() {
     assert!(told.err.contains("start one with `ordo up`"), "{}", told.err);
     let told = ordo(&["health", "--url", &url], &[]);
     assert_eq!((told.code, told.err.lines().count()), (1, 1));
+}
+
+#[test]
+fn help_a_version_completions_and_a_manual_can_be_had() {
+    let told = ordo(&["help"], &[]);
+    assert_eq!(told.code, 0);
+    assert!(told.out.contains("Examples:") && told.out.contains("ordo saga list --state stuck"), "{}", told.out);
+    assert!(ordo(&["help", "saga", "retry"], &[]).out.contains("--stuck"));
+    assert_eq!(ordo(&["version"], &[]).out, ordo(&["--version"], &[]).out);
+    for shell in ["bash", "zsh", "fish"] {
+        let told = ordo(&["completions", shell], &[]);
+        assert!(told.code == 0 && told.out.contains("mark-succeeded"), "{shell}: {}", told.err);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let told = ordo(&["man", folder.path().to_str().unwrap()], &[]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    for page in ["ordo.1", "ordo-up.1", "ordo-saga-retry.1"] {
+        assert!(std::fs::read_to_string(folder.path().join(page)).unwrap().contains(".TH"), "{page}");
+    }
 }
 
 struct Told {

@@ -1,32 +1,56 @@
 //! The server against clients that are slow, many, or still talking when it stops.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::routing::get;
-use platform::http::{Limits, bind, serve_within};
+use futures_util::stream;
+use platform::http::{Limits, bind, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const SHORT: Duration = Duration::from_millis(200);
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn a_client_that_never_ends_its_headers_is_cut_off() {
+async fn a_client_that_never_ends_its_headers_is_told_so_and_cut_off() {
     let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
     let mut client = server.connect().await;
     client.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\nX-Slow: ").await.unwrap();
     let began = Instant::now();
+    let answer = until_closed(&mut client).await;
+    assert!(began.elapsed() >= SHORT);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.ends_with(r#""code":"request-timeout"}"#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_drips_its_headers_gets_no_more_time() {
+    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let mut client = server.connect().await;
+    client.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\nX-Slow: ").await.unwrap();
     let dripping = async {
         while client.write_all(b"a").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), dripping).await.unwrap();
-    assert!(began.elapsed() >= SHORT);
+    tokio::time::timeout(PATIENCE, dripping).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_never_says_anything_is_cut_off() {
+    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let mut client = server.connect().await;
+    assert_eq!(until_closed(&mut client).await, "");
 }
 
 #[tokio::test]
@@ -34,25 +58,145 @@ async fn a_connection_serves_many_requests() {
     let server = Server::start(Limits::default());
     let mut client = server.connect().await;
     for _ in 0..3 {
-        client.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
+        client.write_all(QUICK).await.unwrap();
         assert!(one_answer(&mut client).await.ends_with("quick"));
     }
 }
 
 #[tokio::test]
-async fn clients_beyond_the_limit_wait_for_their_turn() {
-    let server = Server::start(Limits { connections: 1, ..Limits::default() });
-    let mut first = server.connect().await;
-    first.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
-    one_answer(&mut first).await;
+async fn a_connection_may_idle_for_longer_than_its_headers_may_take() {
+    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        client.write_all(QUICK).await.unwrap();
+        assert!(one_answer(&mut client).await.ends_with("quick"));
+        tokio::time::sleep(2 * SHORT).await;
+    }
+    client.write_all(b"GET /quick HTTP/1.1\r\n").await.unwrap();
+    assert!(until_closed(&mut client).await.starts_with("HTTP/1.1 408 "));
+}
 
-    let mut second = server.connect().await;
-    second.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
-    let waiting = tokio::time::timeout(SHORT, one_answer(&mut second)).await;
-    assert!(waiting.is_err(), "served beyond the limit");
+#[tokio::test]
+async fn a_connection_may_not_idle_for_ever() {
+    let server = Server::start(Limits { idle: SHORT, ..Limits::default() });
+    let mut client = server.connect().await;
+    client.write_all(QUICK).await.unwrap();
+    assert!(one_answer(&mut client).await.ends_with("quick"));
+    assert_eq!(until_closed(&mut client).await, "");
+}
 
-    drop(first);
-    assert!(one_answer(&mut second).await.ends_with("quick"));
+#[tokio::test]
+async fn an_answer_that_is_never_read_is_given_up() {
+    let mut server = Server::start(Limits { answers: SHORT, ..Limits::default() });
+    let mut client = server.connect().await;
+    client.write_all(b"GET /flood HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
+    tokio::time::timeout(PATIENCE, server.given_up.recv()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_its_answer() {
+    let server = Server::start(Limits { answers: 2 * SHORT, ..Limits::default() });
+    let mut client = server.connect().await;
+    client.write_all(b"GET /large HTTP/1.1\r\nHost: ordo\r\nConnection: close\r\n\r\n").await.unwrap();
+    let (mut read, mut pauses, mut piece) = (0, 0, vec![0; LARGE / 8]);
+    loop {
+        match client.read(&mut piece).await.unwrap() {
+            0 => break,
+            length => read += length,
+        }
+        // In all longer than the server waits for any of it to be read.
+        if read / (LARGE / 8) > pauses {
+            pauses += 1;
+            tokio::time::sleep(SHORT / 2).await;
+        }
+    }
+    assert!(read > LARGE, "{read}");
+}
+
+#[tokio::test]
+async fn who_waits_without_a_request_makes_room_for_who_has_one() {
+    let server = Server::start(Limits { connections: 2, ..Limits::default() });
+    let mut used = server.connect().await;
+    used.write_all(QUICK).await.unwrap();
+    assert!(one_answer(&mut used).await.ends_with("quick"));
+    let mut busy = server.busy().await;
+
+    let mut third = server.connect().await;
+    third.write_all(QUICK).await.unwrap();
+    assert!(one_answer(&mut third).await.ends_with("quick"));
+    assert_eq!(until_closed(&mut used).await, "");
+    server.go_on.notify_one();
+    assert!(one_answer(&mut busy).await.ends_with("done"));
+}
+
+#[tokio::test]
+async fn a_crowd_of_silent_clients_keeps_nobody_out() {
+    let server = Server::start(Limits { connections: 20, reserve: 2, ..Limits::default() });
+    let mut crowd = Vec::new();
+    for nth in 0..100 {
+        let mut client = server.connect().await;
+        if nth % 2 == 0 {
+            client.write_all(b"GET /quick HTTP/1.1\r\nX-Slow: ").await.unwrap();
+        }
+        crowd.push(client);
+    }
+    for path in ["/quick", "/health/live", "/metrics"] {
+        let mut client = server.connect().await;
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: ordo\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(one_answer(&mut client).await.starts_with("HTTP/1.1 200 "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn with_every_place_busy_the_process_still_says_how_it_is() {
+    let server = Server::start(Limits { connections: 1, reserve: 2, ..Limits::default() });
+    let mut busy = server.busy().await;
+    // Those who say nothing do not keep the reserve either.
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(server.connect().await);
+    }
+    for (path, status) in [("/health/live", 200), ("/quick", 503), ("/metrics", 200)] {
+        let mut client = server.connect().await;
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: ordo\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = until_closed(&mut client).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert_eq!(answer.contains(r#""code":"too-many-connections""#), status == 503, "{answer}");
+    }
+    server.go_on.notify_one();
+    assert!(one_answer(&mut busy).await.ends_with("done"));
+    // Its place is free again for whoever comes.
+    busy.write_all(QUICK).await.unwrap();
+    assert!(one_answer(&mut busy).await.ends_with("quick"));
+}
+
+#[tokio::test]
+async fn one_address_does_not_get_every_place() {
+    let server = Server::start(Limits { connections: 10, per_address: 2, ..Limits::default() });
+    let _busy = [server.busy().await, server.busy().await];
+    let mut third = server.connect().await;
+    third.write_all(QUICK).await.unwrap();
+    assert!(until_closed(&mut third).await.starts_with("HTTP/1.1 503 "));
+
+    // All of 127.0.0.0/8 is this machine on Linux.
+    if cfg!(target_os = "linux") {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut elsewhere = socket.connect(server.address).await.unwrap();
+        elsewhere.write_all(QUICK).await.unwrap();
+        assert!(one_answer(&mut elsewhere).await.ends_with("quick"));
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let server = Server::start(Limits::default());
+    let mut client = server.connect().await;
+    let head = format!("GET /quick HTTP/1.1\r\nHost: ordo\r\nX-Long: {}\r\n\r\n", "a".repeat(40 * 1024));
+    client.write_all(head.as_bytes()).await.unwrap();
+    // The answer can be lost with the rest of the head, which nobody reads.
+    let answer = until_closed(&mut client).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
 #[tokio::test]
@@ -93,25 +237,72 @@ struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<()>,
+    /// A request to `/busy` is under way.
+    under_way: Arc<Notify>,
+    /// Lets one of them end.
+    go_on: Arc<Notify>,
+    /// The answer of `/flood` was dropped.
+    given_up: mpsc::UnboundedReceiver<()>,
 }
+
+const QUICK: &[u8] = b"GET /quick HTTP/1.1\r\nHost: ordo\r\n\r\n";
+/// More than a connection holds.
+const LARGE: usize = 4 * 1024 * 1024;
 
 impl Server {
     fn start(limits: Limits) -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap(), "--listen").unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
+        let (under_way, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (dropped, given_up) = mpsc::unbounded_channel();
         let router = Router::new()
             .route("/quick", get(|| async { "quick" }))
+            .route("/health/live", get(|| async { "live" }))
+            .route("/metrics", get(|| async { "metrics" }))
             .route("/endless", get(std::future::pending::<()>))
-            .route("/slow", get(slow));
+            .route("/slow", get(slow))
+            .route("/large", get(|| async { vec![b'a'; LARGE] }))
+            .route("/flood", get(move || std::future::ready(flood(dropped.clone()))))
+            .route("/busy", {
+                let (under_way, go_on) = (Arc::clone(&under_way), Arc::clone(&go_on));
+                get(move || async move {
+                    under_way.notify_one();
+                    go_on.notified().await;
+                    "done"
+                })
+            });
         let token = stop.clone();
-        let running = tokio::spawn(async move { serve_within(listener, router, token, &limits).await });
-        Self { address, stop, running }
+        let running = tokio::spawn(async move { serve(listener, router, limits, token).await });
+        Self { address, stop, running, under_way, go_on, given_up }
     }
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
+
+    /// A client whose request is under way.
+    async fn busy(&self) -> TcpStream {
+        let mut client = self.connect().await;
+        client.write_all(b"GET /busy HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
+        self.under_way.notified().await;
+        client
+    }
+}
+
+/// An answer without an end, which says when nobody wants it any more.
+fn flood(dropped: mpsc::UnboundedSender<()>) -> Body {
+    struct Tells(mpsc::UnboundedSender<()>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let tells = Tells(dropped);
+    Body::from_stream(stream::repeat_with(move || {
+        let _ = &tells;
+        Ok::<_, Infallible>(Bytes::from_static(&[b'a'; 16 * 1024]))
+    }))
 }
 
 async fn slow() -> &'static str {
@@ -121,7 +312,7 @@ async fn slow() -> &'static str {
 
 async fn until_closed(client: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(5), client.read_to_end(&mut answer)).await.unwrap();
+    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await.unwrap();
     // A reset is an end as well.
     drop(read);
     String::from_utf8(answer).unwrap()

@@ -4,8 +4,14 @@
 //! it knows (`instance`, `traceId`), logs hidden causes with the same trace id, and brings every refusal that comes by it into this
 //! shape: unknown paths, wrong methods, rejected extractors and panics included. What the HTTP server refuses before it has a
 //! request (headers that cannot be read, or are too long: 400, 414, 431) never comes by, and leaves without a body.
+//!
+//! Beside it is what else all sides that speak HTTP have in common: [`KnownHosts`], and a request's [`Peer`],
+//! [`Precondition`] and [`Trace`].
 
+mod hosts;
 mod layer;
+mod peer;
+mod precondition;
 mod trace;
 
 use std::borrow::Cow;
@@ -19,7 +25,10 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use hosts::{KnownHosts, OfKnownHosts, RefusedAtTheDoor};
 pub use layer::{ProblemLayer, ProblemService, layer};
+pub use peer::Peer;
+pub use precondition::Precondition;
 pub use trace::Trace;
 
 /// The media type of every answer made here.

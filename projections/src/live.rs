@@ -2,23 +2,22 @@
 //!
 //! Each event's `id` is its position, so that whoever comes back with `Last-Event-ID` goes on where they were: nothing is left out
 //! and nothing comes twice, whatever restarts in between. A client that reads slowly is not run ahead of: what it has not taken
-//! yet is still in the log.
+//! yet is still in the log, and nowhere else; whoever serves it gives up a connection on which nothing is taken.
 
 mod feed;
 mod follower;
 mod frame;
+mod places;
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use domain::stock::StockEvent;
 use domain::{OrderEvent, STREAM_TYPES, is_ours};
@@ -26,15 +25,14 @@ use event_store::{EventStore, Selection};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use problem::Problem;
+use problem::{Peer, Problem};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::feed::Feed;
 use self::follower::Follower;
-use self::frame::Frame;
+use self::places::{NoPlace, Place, Places};
 use crate::parameters::invalid;
 use crate::reads::{query, unavailable};
 
@@ -49,18 +47,20 @@ pub struct LiveSettings {
     /// After how long without an event something is sent all the same: whoever is in between sees that the connection is in use,
     /// and a client that has gone is noticed.
     pub heartbeat: Duration,
+    /// How many clients may follow from one address.
+    pub per_address: usize,
 }
 
 impl Default for LiveSettings {
     fn default() -> Self {
         // A quarter of the 60 s after which proxies usually give up an idle connection.
-        Self { heartbeat: Duration::from_secs(15) }
+        Self { heartbeat: Duration::from_secs(15), per_address: CLIENTS / 2 }
     }
 }
 
 /// The route of the live stream. All streams end once `stop` is cancelled; clients come back by themselves.
 pub fn live_routes(store: EventStore, settings: LiveSettings, stop: CancellationToken) -> Router {
-    let places = Arc::new(Semaphore::new(CLIENTS));
+    let places = Places::new(CLIENTS, settings.per_address);
     Router::new().route("/events/stream", get(events)).with_state(Live {
         feed: Feed::of(store),
         settings,
@@ -75,7 +75,7 @@ struct Live {
     feed: Feed,
     settings: LiveSettings,
     stop: CancellationToken,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 /// From where, and which events.
@@ -93,6 +93,7 @@ struct LiveQuery {
 async fn events(
     State(live): State<Live>,
     asked: Result<Query<LiveQuery>, QueryRejection>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = query(asked)?;
@@ -103,8 +104,12 @@ async fn events(
         (None, None) => None,
     };
     let selection = selection(asked)?;
-    let place = live.places.clone().try_acquire_owned().map_err(|_| {
-        Problem::unavailable("too-many-streams", format!("{CLIENTS} clients follow already"), Duration::from_secs(5))
+    let place = live.places.take(peer.map(|Extension(peer)| peer)).map_err(|none| {
+        let detail = match none {
+            NoPlace::OfAll(clients) => format!("{clients} clients follow already"),
+            NoPlace::OfAddress(clients) => format!("{clients} clients follow from this address already"),
+        };
+        Problem::unavailable("too-many-streams", detail, Duration::from_secs(5))
     })?;
     let end = live.feed.join().await.map_err(unavailable)?;
     if let Some(after) = after.filter(|after| *after > end) {
@@ -166,22 +171,20 @@ fn selection(asked: LiveQuery) -> Result<Selection, Problem> {
 /// What is sent to one client.
 struct Sending {
     follower: Follower,
-    /// Read and not sent yet: a batch at the most.
-    waiting: VecDeque<Arc<Frame>>,
     begun: bool,
     heartbeat: Duration,
     /// When something has to be sent.
     due: Instant,
     stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Sending {
-    fn to(follower: Follower, live: &Live, place: OwnedSemaphorePermit) -> Self {
+    fn to(follower: Follower, live: &Live, place: Place) -> Self {
         let heartbeat = live.settings.heartbeat;
         let due = Instant::now() + heartbeat;
         let stop = live.stop.clone();
-        Self { follower, waiting: VecDeque::new(), begun: false, heartbeat, due, stop, _place: place }
+        Self { follower, begun: false, heartbeat, due, stop, _place: place }
     }
 
     /// The next piece; `None`: the end.
@@ -199,11 +202,9 @@ impl Sending {
             return Some(frame::beginning(self.follower.position(), RETRY));
         }
         loop {
-            if let Some(frame) = self.waiting.pop_front() {
-                return Some(frame.text.clone());
-            }
             match self.follower.read().await {
-                Ok(frames) => self.waiting = frames,
+                Ok(Some(piece)) => return Some(piece),
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -212,7 +213,7 @@ impl Sending {
                     return None;
                 }
             }
-            if self.waiting.is_empty() && tokio::time::timeout_at(self.due, self.follower.wait()).await.is_err() {
+            if tokio::time::timeout_at(self.due, self.follower.wait()).await.is_err() {
                 // All up to there was sent, or is not asked for.
                 return Some(frame::heartbeat(self.follower.position()));
             }

@@ -6,7 +6,7 @@
 //! | | | | gsi2 `STATUS#status#shard` / `since-when-it-has-it#id` |
 //! | | | | gsi3 `DAY#2026-11-20#shard` / `created-at#id` |
 //! | a line | `ORDER#id` | `LINE#001` | gsi1 `SKU#sku` / `created-at#id`, the first line of its SKU |
-//! | a shipment, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
+//! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
 //!
 //! Most events change nothing that an order is found by, so that they move no index entry.
@@ -15,6 +15,7 @@
 //! every event goes through [`domain::evolve`].
 
 mod asked;
+mod collections;
 mod days;
 mod items;
 mod question;
@@ -31,7 +32,7 @@ use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
+use self::items::{CancellationItem, LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
 use crate::items::Items;
 use crate::keys::{sharded, sortable, status_name};
 use crate::projection::{Fold, FoldError, Follows, Projection};
@@ -97,6 +98,7 @@ fn needs(fact: &Fact) -> Vec<Key> {
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::OrderCancelled(_)
         | OrderEvent::OrderShipped(_)
+        | OrderEvent::LinesCancelled(_)
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::NotificationSent(_)
@@ -126,6 +128,10 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     match &fact.event {
         OrderEvent::OrderShipped(shipped) => {
             put(items, fact, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentItem::new(fact, shipped));
+        }
+        OrderEvent::LinesCancelled(cancelled) => {
+            let sk = format!("CANCELLATION#{}", cancelled.cancellation_id);
+            put(items, fact, sk, CancellationItem::new(fact, cancelled));
         }
         OrderEvent::ReturnRequested(requested) => {
             put(items, fact, format!("RETURN#{}", requested.return_id), ReturnItem::new(fact, requested));

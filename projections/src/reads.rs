@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::response::{IntoResponse, Response};
 use domain::{OrderId, Sku};
 use event_store::EventStore;
-use http::HeaderMap;
-use problem::Problem;
+use http::{HeaderMap, StatusCode, header};
+use problem::{Precondition, Problem};
 use read_models::{Generation, QueryError, ReadModels, StoreError, Table};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
 use crate::{Projection, REGISTRY};
@@ -68,6 +70,15 @@ impl Reads {
         };
         passed.map_err(lagging)?.map_err(unavailable)
     }
+}
+
+/// What is at a version: nothing but its `ETag`, where the client has that version already.
+pub(crate) fn versioned(headers: &HeaderMap, version: i64, view: impl Serialize) -> Result<Response, Problem> {
+    let etag = [(header::ETAG, format!("\"{version}\""))];
+    Ok(match Precondition::read(headers)?.is_known(version)? {
+        true => (StatusCode::NOT_MODIFIED, etag).into_response(),
+        false => (etag, Json(view)).into_response(),
+    })
 }
 
 /// The database did not answer a read.

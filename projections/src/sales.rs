@@ -126,7 +126,8 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         OrderEvent::OrderRejected(_) => Some(OrderStatus::Rejected),
         OrderEvent::OrderCancelled(_) => Some(OrderStatus::Cancelled),
         OrderEvent::OrderDelivered(_) => Some(OrderStatus::Completed),
-        OrderEvent::StockReserved(_)
+        OrderEvent::LinesCancelled(_)
+        | OrderEvent::StockReserved(_)
         | OrderEvent::StockReservationFailed(_)
         | OrderEvent::StockReleased(_)
         | OrderEvent::PaymentAuthorized(_)

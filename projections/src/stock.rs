@@ -6,12 +6,12 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as UrlQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use problem::Problem;
 use read_models::{Index, Key, Order, Query, Within};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::items::Items;
 use crate::keys::{sharded, shards};
 use crate::parameters::Wrong;
 use crate::projection::{Fold, FoldError, Follows, Projection};
-use crate::reads::{ReadQuery, Reads, page_problem, query, sku, store_problem};
+use crate::reads::{ReadQuery, Reads, page_problem, query, sku, store_problem, versioned};
 
 pub(crate) const PROJECTION: Projection =
     Projection { name: "stock", follows: Follows::Stock(Fold { head: key, concerns: |_| true, needs, fold }), routes };
@@ -141,11 +141,10 @@ async fn stock(
     let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
     let Some(item) = found.first() else {
         let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
-        return Ok(([(header::ETAG, "\"0\"")], Json(untracked)).into_response());
+        return versioned(&headers, 0, untracked);
     };
     let item: StockItem = item.read().map_err(Problem::internal)?;
-    let etag = format!("\"{}\"", item.version);
-    Ok(([(header::ETAG, etag)], Json(StockView::of(item))).into_response())
+    versioned(&headers, item.version, StockView::of(item))
 }
 
 async fn all(

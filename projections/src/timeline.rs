@@ -1,22 +1,23 @@
-//! An order's timeline: `GET /orders/{id}/events`. The order's stream itself, no copy of it.
+//! An order's timeline: `GET /orders/{id}/events`. The order's stream itself, no copy of it, page by page.
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use cqrs_es::DomainEvent;
+use cqrs_es::{Aggregate, DomainEvent};
 use domain::{Order, OrderEvent, Verb};
-use event_store::StoredEvent;
+use event_store::{StoredEvent, read_stream_after, read_version};
 use problem::Problem;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::reads::{Reads, order_id, unavailable};
+use crate::parameters::Wrong;
+use crate::reads::{Reads, order_id, query, unavailable};
 
 pub(crate) fn routes() -> Router<Reads> {
     Router::new().route("/orders/{order_id}/events", get(timeline))
@@ -27,7 +28,22 @@ pub(crate) fn routes() -> Router<Reads> {
 struct Timeline {
     order_id: String,
     items: Vec<Entry>,
+    /// Where the next page begins; `None`: this was the last.
+    cursor: Option<String>,
 }
+
+/// Which part of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimelineQuery {
+    limit: Option<u16>,
+    cursor: Option<String>,
+}
+
+/// How many events a page has, unless fewer are asked for: all of most orders.
+const MAX_LIMIT: u16 = 200;
+/// What a page holds at the most, but for one event that is larger.
+const MAX_BYTES: i64 = 1 << 20;
 
 /// An event as people and programs read it.
 #[derive(Serialize)]
@@ -46,14 +62,29 @@ pub(crate) struct Entry {
 async fn timeline(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
+    asked: Result<Query<TimelineQuery>, QueryRejection>,
 ) -> Result<Json<Timeline>, Problem> {
-    let order_id = order_id(path)?.to_string();
-    let events = reads.store.read_stream::<Order>(&order_id).await.map_err(unavailable)?;
-    if events.is_empty() {
+    let (order_id, asked) = (order_id(path)?.to_string(), query(asked)?);
+    let mut wrong = Wrong::default();
+    let limit = wrong.page_limit(Some(asked.limit.unwrap_or(MAX_LIMIT)));
+    let after = wrong.parsed("cursor", asked.cursor, version).unwrap_or(0);
+    wrong.none()?;
+    let (pool, stream) = (reads.store.pool(), (Order::TYPE, order_id.as_str(), after));
+    let events = read_stream_after(pool, stream, limit.into(), MAX_BYTES).await.map_err(unavailable)?;
+    let last = read_version(pool, Order::TYPE, &order_id).await.map_err(unavailable)?;
+    if last == 0 {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     }
+    let cursor = events.last().filter(|event| event.version < last).map(|event| event.version.to_string());
     let items = events.into_iter().map(Entry::try_from).collect::<Result<_, _>>().map_err(Problem::internal)?;
-    Ok(Json(Timeline { order_id, items }))
+    Ok(Json(Timeline { order_id, items, cursor }))
+}
+
+/// The version that a cursor stands for: the last one that was read.
+#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+fn version(cursor: String) -> Result<i64, &'static str> {
+    let version = cursor.parse().ok().filter(|version| *version > 0);
+    version.ok_or("must be the cursor of an earlier answer")
 }
 
 impl TryFrom<StoredEvent> for Entry {

@@ -5,11 +5,11 @@ use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
 use domain::{
-    CancellationRequested, LineQuantity, NoteAdded, NoteId, OperatorIntervened, Order, OrderCancelled, OrderConfirmed,
-    OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured,
-    PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder, RefundId,
-    RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested, SagaStep,
-    ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
+    CancellationId, CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, NoteId, OperatorIntervened, Order,
+    OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized,
+    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder,
+    RefundId, RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested,
+    SagaStep, ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
 };
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{Request, StatusCode};
@@ -185,6 +185,73 @@ fn good_life() -> Vec<OrderEvent> {
 }
 
 #[tokio::test]
+async fn who_has_a_version_already_is_not_sent_it_again() {
+    let reads = Reads::running().await;
+    let created = PostedOrder::parse(
+        json!({ "customerId": "c", "currency": "USD", "totalAmount": 1,
+                "items": [{ "sku": "s", "title": "S", "quantity": 1, "unitPrice": 1 }] })
+        .to_string()
+        .as_bytes(),
+    );
+    reads.after(OrderEvent::OrderCreated(created.unwrap().content)).await;
+    let ask = async |uri: &str, name: &str, value: &str| {
+        let request = Request::get(uri).header(name, value).body(Body::empty()).unwrap();
+        let answer = reads.routes.clone().oneshot(request).await.unwrap();
+        let (status, etag) = (answer.status().as_u16(), answer.headers().get("etag").cloned());
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(status == 304, body.is_empty(), "{uri} {name}: {value}");
+        (status, etag.map(|etag| etag.to_str().unwrap().to_owned()))
+    };
+    for uri in ["/orders/a", "/orders/a?asOf=1"] {
+        let etag = Some("\"1\"".to_owned());
+        for known in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
+            assert_eq!(ask(uri, "if-none-match", known).await, (304, etag.clone()), "{uri} {known}");
+        }
+        assert_eq!(ask(uri, "if-none-match", "\"2\"").await, (200, etag.clone()), "{uri}");
+        assert_eq!(ask(uri, "if-match", "\"1\"").await, (200, etag.clone()), "{uri}");
+        assert_eq!(ask(uri, "if-match", "\"2\"").await.0, 412, "{uri}");
+        assert_eq!(ask(uri, "if-none-match", "1").await.0, 400, "{uri}");
+    }
+    assert_eq!(ask("/orders/none", "if-none-match", "*").await.0, 404);
+    assert_eq!(ask("/stock/none", "if-none-match", "\"0\"").await, (304, Some("\"0\"".to_owned())));
+    assert_eq!(ask("/stock/none", "if-match", "*").await.0, 412);
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn what_was_cancelled_of_an_order_is_shown_with_its_lines() {
+    let reads = Reads::running().await;
+    let before = reads
+        .after_all([
+            created(),
+            reserved(),
+            authorized(),
+            confirmed(),
+            shipped("s-1", &[(1, 1)]),
+            captured("s-1", 1_000),
+        ])
+        .await;
+    assert!(before.get("cancelled").is_none() && before.get("cancellations").is_none(), "{before}");
+    let cancelled = OrderEvent::LinesCancelled(LinesCancelled {
+        cancellation_id: CancellationId::parse("c-1").unwrap(),
+        lines: lines(&[(1, 1), (2, 1)]),
+        reason: Some("sold out".into()),
+    });
+
+    let view = reads.after(cancelled).await;
+
+    assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
+    assert_eq!(view["cancelled"], json!({ "amount": "15.50", "currency": "USD" }));
+    let counted = |line: &Value| [&line["shipped"], &line["cancelled"]].map(Value::as_u64);
+    let counted: Vec<_> = view["lines"].as_array().unwrap().iter().map(counted).collect();
+    assert_eq!(counted, [[Some(1), Some(1)], [Some(0), Some(1)]]);
+    let [cancellation] = view["cancellations"].as_array().unwrap().as_slice() else { panic!("{view}") };
+    assert_eq!((&cancellation["cancellationId"], &cancellation["reason"]), (&json!("c-1"), &json!("sold out")));
+    let view = reads.after(OrderEvent::PaymentVoided(PaymentVoided {})).await;
+    assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
+}
+
+#[tokio::test]
 async fn how_far_an_order_is_is_shown_after_every_event() {
     let reads = Reads::running().await;
     let expected = [
@@ -194,8 +261,8 @@ async fn how_far_an_order_is_is_shown_after_every_event() {
         ["pending", "authorized", "reserved", "none"],
         ["confirmed", "authorized", "reserved", "none"],
         ["confirmed", "authorized", "partiallyShipped", "none"],
-        ["confirmed", "captured", "partiallyShipped", "none"],
-        ["confirmed", "captured", "shipped", "none"],
+        ["confirmed", "partiallyCaptured", "partiallyShipped", "none"],
+        ["confirmed", "partiallyCaptured", "shipped", "none"],
         ["confirmed", "captured", "shipped", "none"],
         ["completed", "captured", "delivered", "none"],
         ["completed", "captured", "delivered", "requested"],

@@ -9,6 +9,7 @@ use axum::body::Body;
 use event_store::{EventStore, StoreSettings};
 use http::Request;
 use http_body_util::BodyExt;
+use problem::Peer;
 use projections::{LiveSettings, live_routes};
 use serde_json::{Value, json};
 use testkit::Database;
@@ -29,6 +30,7 @@ struct Server {
 struct Client {
     body: Body,
     text: String,
+    largest_piece: usize,
     blocks: VecDeque<Block>,
 }
 
@@ -46,9 +48,13 @@ impl Server {
     }
 
     fn with_heartbeat(database: &Database, heartbeat: Duration) -> Self {
+        Self::with(database, LiveSettings { heartbeat, ..LiveSettings::default() })
+    }
+
+    fn with(database: &Database, settings: LiveSettings) -> Self {
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
-        Self { routes: live_routes(store.clone(), LiveSettings { heartbeat }, stop.clone()), store, stop }
+        Self { routes: live_routes(store.clone(), settings, stop.clone()), store, stop }
     }
 
     async fn follow(&self, query: &str, last_event_id: Option<i64>) -> Client {
@@ -59,7 +65,7 @@ impl Server {
         let answer = self.routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Client { body: answer.into_body(), text: String::new(), blocks: VecDeque::new() }
+        Client { body: answer.into_body(), text: String::new(), largest_piece: 0, blocks: VecDeque::new() }
     }
 
     async fn refusal(&self, query: &str, last_event_id: &str) -> (u16, Value) {
@@ -109,7 +115,9 @@ impl Client {
                 return Some(block);
             }
             let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.unwrap()?;
-            self.text += std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap();
+            let piece = frame.unwrap().into_data().unwrap();
+            self.largest_piece = self.largest_piece.max(piece.len());
+            self.text += std::str::from_utf8(&piece).unwrap();
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 self.blocks.push_back(parse(block));
                 self.text = rest.to_owned();
@@ -168,6 +176,53 @@ async fn confirmed(database: &Database, order: &str) -> i64 {
 async fn positions(database: &Database) -> Vec<i64> {
     let all = sqlx::query_scalar("select global_position from events order by 1");
     all.fetch_all(database.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn however_large_events_are_little_is_handed_out_at_once_and_all_of_it_arrives() {
+    let database = testkit::database().await;
+    let server = Server::on(&database);
+    let mut at_the_end = server.follow("", None).await;
+    let note = |nth: usize, length: usize| {
+        let text = nth.to_string().repeat(length);
+        format!(r#"{{"NoteAdded":{{"noteId":"n-{nth}","text":"{text}"}}}}"#)
+    };
+    let mut expected = Vec::new();
+    for (nth, length) in [(1, 10), (2, 250_000), (3, 10), (4, 20_000), (5, 20_000), (6, 32 * 1024), (7, 10)] {
+        expected.push((append(&database, ("order", "a"), "NoteAdded", &note(nth, length)).await, length));
+    }
+    let mut behind = server.follow("?after=0", None).await;
+    for client in [&mut at_the_end, &mut behind] {
+        for (position, length) in &expected {
+            let event = client.event().await;
+            assert_eq!(event.id, Some(*position));
+            assert_eq!(event.data.unwrap()["data"]["text"].as_str().unwrap().len(), *length);
+        }
+        assert!(client.largest_piece <= 33 * 1024, "{}", client.largest_piece);
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_every_place() {
+    let database = testkit::database().await;
+    let server = Server::with(&database, LiveSettings { per_address: 2, ..LiveSettings::default() });
+    let ask = async |address: &str| {
+        let mut request = Request::get("/events/stream").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer::of(address.parse().unwrap()));
+        server.routes.clone().oneshot(request).await.unwrap()
+    };
+    let (first, second) = (ask("192.0.2.1").await, ask("192.0.2.1").await);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    let third = ask("192.0.2.1").await;
+    assert_eq!(third.status().as_u16(), 503);
+    let problem = third.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(serde_json::from_slice::<Value>(&problem).unwrap()["code"], "too-many-streams");
+    assert_eq!(ask("192.0.2.2").await.status().as_u16(), 200);
+    // Whoever leaves makes room.
+    drop(first);
+    assert_eq!(ask("192.0.2.1").await.status().as_u16(), 200);
+    server.end().await;
 }
 
 #[tokio::test]

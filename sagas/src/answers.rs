@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 
 use domain::stock::Stock;
-use domain::{MailTemplate, Order, OrderCommand, OrderId};
+use domain::{MailOutcome, MailTemplate, Order, OrderCommand, OrderId};
 use event_store::{EventStore, SingleWriter, StoredEvent};
 use messaging::failure::chain;
 use messaging::{Handler, HandlerError, NotificationAnswer, Received, Template};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::case::Case;
-use crate::{notify_customer, shelf};
+use crate::{Metrics, notify_customer, shelf};
 
 /// The most answers that are recorded together.
 const TOGETHER: usize = 256;
@@ -29,17 +29,19 @@ pub(crate) struct Answers {
 struct Told {
     order_id: String,
     answer: NotificationAnswer,
+    /// Whether the order did not know it.
+    is_news: bool,
     recorded: oneshot::Sender<Result<(), HandlerError>>,
 }
 
 impl Answers {
     /// The task that records them ends with this.
-    pub(crate) fn start(store: EventStore, stock: SingleWriter<Stock>) -> Self {
+    pub(crate) fn start(store: EventStore, stock: SingleWriter<Stock>, metrics: Metrics) -> Self {
         let (told, mut waiting) = mpsc::channel(TOGETHER);
         tokio::spawn(async move {
             let mut batch = Vec::new();
             while waiting.recv_many(&mut batch, TOGETHER).await > 0 {
-                record(&store, &stock, std::mem::take(&mut batch)).await;
+                record(&store, &stock, &metrics, std::mem::take(&mut batch)).await;
             }
         });
         Self { told }
@@ -54,12 +56,12 @@ impl Handler for Answers {
         let (recorded, told) = oneshot::channel();
         let stopped = || HandlerError::retry("the process is stopping");
         let (order_id, answer) = (event.subject, event.data);
-        self.told.send(Told { order_id, answer, recorded }).await.map_err(|_| stopped())?;
+        self.told.send(Told { order_id, answer, is_news: false, recorded }).await.map_err(|_| stopped())?;
         told.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
 
-async fn record(store: &EventStore, stock: &SingleWriter<Stock>, batch: Vec<Told>) {
+async fn record(store: &EventStore, stock: &SingleWriter<Stock>, metrics: &Metrics, batch: Vec<Told>) {
     let mut by_order: HashMap<String, Vec<Told>> = HashMap::new();
     for told in batch {
         by_order.entry(told.order_id.clone()).or_default().push(told);
@@ -85,7 +87,13 @@ async fn record(store: &EventStore, stock: &SingleWriter<Stock>, batch: Vec<Told
     }
     for (case, saved) in shelf::save(store, stock, cases).await {
         let saved = saved.map_err(|error| HandlerError::retry(error.to_string()));
-        waiting.remove(&case.order_id).into_iter().flatten().for_each(|told| told.tell(saved.clone()));
+        for told in waiting.remove(&case.order_id).into_iter().flatten() {
+            if told.is_news && saved.is_ok() {
+                let (template, outcome) = told.outcome();
+                metrics.mailed(template, outcome);
+            }
+            told.tell(saved.clone());
+        }
     }
 }
 
@@ -102,10 +110,11 @@ fn no_such_order() -> HandlerError {
 
 impl Told {
     /// Itself, if the order takes it; otherwise it is refused.
-    fn taken_by(self, case: &mut Case) -> Option<Self> {
-        let (template, notification_id) = match &self.answer {
-            NotificationAnswer::Sent(sent) => (template(sent.template), sent.notification_id),
-            NotificationAnswer::Failed(failed) => (template(failed.template), failed.notification_id),
+    fn taken_by(mut self, case: &mut Case) -> Option<Self> {
+        let (template, known) = (self.outcome().0, case.unsaved().len());
+        let notification_id = match &self.answer {
+            NotificationAnswer::Sent(sent) => sent.notification_id,
+            NotificationAnswer::Failed(failed) => failed.notification_id,
         };
         let taken = if notify_customer::has_asked_for(case, template, notification_id) {
             case.take(command(self.answer.clone())).map_err(|refusal| HandlerError::dead(refusal.to_string()))
@@ -114,11 +123,21 @@ impl Told {
             Err(HandlerError::dead(format!("the order did not ask for a mail {name} {notification_id}")))
         };
         match taken {
-            Ok(()) => Some(self),
+            Ok(()) => {
+                self.is_news = case.unsaved().len() > known;
+                Some(self)
+            }
             Err(refused) => {
                 self.tell(Err(refused));
                 None
             }
+        }
+    }
+
+    fn outcome(&self) -> (MailTemplate, MailOutcome) {
+        match &self.answer {
+            NotificationAnswer::Sent(sent) => (template(sent.template), MailOutcome::Sent),
+            NotificationAnswer::Failed(failed) => (template(failed.template), MailOutcome::Failed),
         }
     }
 

@@ -208,6 +208,7 @@ impl Happened {
             | OrderEvent::PaymentCaptured(_)
             | OrderEvent::RefundRequested(_)
             | OrderEvent::CancellationRequested(_)
+            | OrderEvent::LinesCancelled(_)
             | OrderEvent::OrderDelivered(_)
             | OrderEvent::ReturnRequested(_)
             | OrderEvent::ReturnReceived(_)

@@ -8,6 +8,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bounds::Budget;
+use chrono::{DateTime, Utc};
 use domain::Order;
 use event_store::{SubscriberError, within_patience};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::case::Case;
 use crate::drive::{Notes, drive};
+use crate::runner::ORDERS;
 use crate::saga::{Saga, StepError};
 use crate::work::claims::{Claim, End, Taken, recall};
 use crate::work::{self, Ended, Key, Later, Waiting};
@@ -138,35 +141,57 @@ impl Due {
         if due.is_empty() {
             return Ok(notes);
         }
-        let ids: Vec<String> = due.iter().map(|row| row.order_id.clone()).collect();
         let waiting: HashMap<Key, Waiting> = due.iter().map(|row| (key(row), row.waiting.clone())).collect();
-        let streams = store.read_streams::<Order>(&ids).await?;
-        let mut cases = Vec::with_capacity(due.len());
-        for row in due {
-            match streams.get(&row.order_id).map_or(Ok(None), Case::open) {
-                Ok(Some(case)) => cases.push(case),
-                Ok(None) => notes.ended.push(Ended { key: key(row), seen: row.waiting.seen }),
-                // One order that can't be read must not keep the deadlines of the others from being met.
-                Err(error) => {
-                    tracing::error!(
-                        order_id = row.order_id,
-                        error = &error as &dyn std::error::Error,
-                        "order can't be read"
-                    );
-                    notes.later.push(Later::unseen(key(row), &row.waiting, StepError::new(&error).to_string()));
+        let mut left = due;
+        // As many orders as memory takes at once, until none is left.
+        while !left.is_empty() {
+            let ids: Vec<String> = left.iter().map(|row| row.order_id.clone()).collect();
+            let streams = store.read_some_streams::<Order>(&ids, Budget::of(ORDERS)).await?;
+            let (read, unread): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|row| streams.is_empty() || streams.contains_key(&row.order_id));
+            left = unread;
+            let mut cases = Vec::with_capacity(read.len());
+            for row in read {
+                match streams.get(&row.order_id).map_or(Ok(None), Case::open) {
+                    Ok(Some(case)) => cases.push(case),
+                    Ok(None) => notes.ended.push(Ended { key: key(row), seen: row.waiting.seen }),
+                    // One order that can't be read must not keep the deadlines of the others from being met.
+                    Err(error) => {
+                        tracing::error!(
+                            order_id = row.order_id,
+                            error = &error as &dyn std::error::Error,
+                            "order can't be read"
+                        );
+                        notes.later.push(Later::unseen(key(row), &row.waiting, StepError::new(&error).to_string()));
+                    }
                 }
             }
+            drop(streams);
+            self.carry_on(saga, cases, &waiting, now, &mut notes).await?;
         }
-        let cases = drive(&self.context, saga, cases, &waiting, now, &mut notes).await;
+        Ok(notes)
+    }
+
+    /// Does what is due for these orders, and sees to it that what that makes due is looked at.
+    async fn carry_on(
+        &self,
+        saga: &'static Saga,
+        cases: Vec<Case>,
+        waiting: &HashMap<Key, Waiting>,
+        now: DateTime<Utc>,
+        notes: &mut Notes,
+    ) -> Result<(), SubscriberError> {
+        let cases = drive(&self.context, saga, cases, waiting, now, notes).await;
         // What one saga did can be what another waits for, and nobody reacts to the sagas' own events.
         for case in &cases {
             for other in SAGAS.into_iter().filter(|other| other.name != saga.name) {
                 if let Some(step) = other.next(&case.order, now).step() {
-                    work::remind(store.pool(), &(other.name, case.order_id.clone()), step, case.version).await?;
+                    let key = (other.name, case.order_id.clone());
+                    work::remind(self.context.store.pool(), &key, step, case.version).await?;
                 }
             }
         }
-        Ok(notes)
+        Ok(())
     }
 
     /// Those whose time has come. Requests for mails that are still on their way are not made again because time has passed.
@@ -174,7 +199,7 @@ impl Due {
         &self,
         saga: &'static Saga,
         rows: &'a [Taken],
-        now: chrono::DateTime<chrono::Utc>,
+        now: DateTime<Utc>,
         notes: &mut Notes,
     ) -> Result<Vec<&'a Taken>, SubscriberError> {
         let (asked, mut due): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.waiting.is_asked());

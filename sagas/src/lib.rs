@@ -109,7 +109,7 @@ pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToke
     // What was decided is waited for, however many commands of customers are queued.
     let store = store.patient();
     let payments = payment::Payments::new(payments);
-    let handler = answers::Answers::start(store.clone(), stock.clone());
+    let handler = answers::Answers::start(store.clone(), stock.clone(), metrics.clone());
     let requests = requests::Requests::new(notifications.depth(), answers.depth());
     let context = Context { store: store.clone(), stock, payments, notifications, requests, settings, metrics };
     let context = Arc::new(context);

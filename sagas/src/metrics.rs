@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::SagaStep;
+use domain::{MailOutcome, MailTemplate, SagaStep};
+use messaging::Template;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sqlx::{PgPool, Row};
 
 use crate::SAGAS;
+use crate::report::{self, GivenUpFilter};
 use crate::saga::{Done, Outcome, Saga, StepError, Undo};
 
 /// Figures of the sagas; clones share them.
@@ -22,6 +24,19 @@ pub struct Metrics {
     waiting: Family<At, Gauge>,
     stuck: Family<At, Gauge>,
     unknown: Gauge,
+    mails: Family<Mailed, Counter>,
+    given_up: Family<OfTemplate, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Mailed {
+    template: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfTemplate {
+    template: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +61,8 @@ impl Default for Metrics {
             waiting: Family::default(),
             stuck: Family::default(),
             unknown: Gauge::default(),
+            mails: Family::default(),
+            given_up: Family::default(),
         }
     }
 }
@@ -53,6 +70,9 @@ impl Default for Metrics {
 impl Metrics {
     /// Enters them into a registry.
     pub fn register(&self, registry: &mut Registry) {
+        registry.register("mails", "What became of mails, as orders have it", self.mails.clone());
+        let given_up = "Mails that were given up, and that no operator has decided about since";
+        registry.register("mails_given_up", given_up, self.given_up.clone());
         let registry = registry.sub_registry_with_prefix("saga");
         registry.register("steps", "What steps came to, order by order", self.steps.clone());
         let duration = "How long a step took for all orders that were at it together";
@@ -87,7 +107,21 @@ impl Metrics {
         let is_known = |saga: &str| SAGAS.iter().any(|known| known.name == saga);
         let unknown = counts.iter().filter(|(saga, ..)| !is_known(saga));
         self.unknown.set(unknown.map(|(.., waiting, stuck)| waiting + stuck).sum());
+        let given_up = report::count_given_up(pool, GivenUpFilter::default()).await?;
+        for template in Template::ALL.map(Template::as_str) {
+            let count = given_up.iter().find(|(of, _)| of == template).map_or(0, |(_, count)| *count);
+            self.given_up.get_or_create(&OfTemplate { template }).set(count);
+        }
         Ok(())
+    }
+
+    /// It is on its order that a mail went out, or was given up.
+    pub(crate) fn mailed(&self, template: MailTemplate, outcome: MailOutcome) {
+        let outcome = match outcome {
+            MailOutcome::Sent => "sent",
+            MailOutcome::Failed => "failed",
+        };
+        self.mails.get_or_create(&Mailed { template: template.name(), outcome }).inc();
     }
 
     pub(crate) fn came_to(&self, saga: &Saga, step: SagaStep, outcome: &Outcome) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    LineQuantity, MailTemplate, Money, NotificationFailed, OrderCommand, OrderLine, PlacedOrder, SagaStep, UndoReason,
+    LineQuantity, MailOutcome, MailTemplate, Money, NotificationFailed, OrderCommand, OrderLine, PlacedOrder, SagaStep,
+    UndoReason,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -48,6 +49,7 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
             let asked = saved.and_then(|()| Mail::owed(&case)).and_then(|mail| {
                 if case.sent >= MAX_REQUESTS {
                     case.take(mail.given_up(case.sent)).map_err(|refusal| StepError::new(&refusal))?;
+                    context.metrics.mailed(mail.template, MailOutcome::Failed);
                     return Ok(None);
                 }
                 mail.request(&case).map(Some)

@@ -6,6 +6,7 @@
 //! | authorize_payment | compensable | void_payment |
 //! | confirm_order | pivot | nothing: a confirmed order is cancelled, not unconfirmed |
 //! | capture_payment | forward only | nothing: what was sent is paid for; money goes back as a refund |
+//! | void_rest | forward only | nothing: nobody pays for what will not be sent |
 //! | notify_customer | forward only | nothing: what the customer was told was true |
 //!
 //! Capturing comes before telling, so that a mail that nobody takes does not keep a shipment from being paid.
@@ -14,6 +15,7 @@ mod authorize_payment;
 mod capture_payment;
 mod confirm_order;
 mod reserve_stock;
+mod void_rest;
 
 pub(crate) use confirm_order::close;
 pub(crate) use reserve_stock::expire;
@@ -29,6 +31,7 @@ pub static SAGA: Saga = Saga {
         authorize_payment::STEP,
         confirm_order::STEP,
         capture_payment::STEP,
+        void_rest::STEP,
         notify_customer::OF_FULFILMENT,
     ],
     concerns: |_| true,

@@ -3,6 +3,7 @@
 //! [`report`] is a pure function of the order's events and its rows in `saga_work`, and asks the sagas themselves what is next:
 //! it never shows anything else than what they go by.
 
+mod given_up;
 mod history;
 mod rows;
 mod steps;
@@ -14,6 +15,7 @@ use domain::{OperatorIntervened, Order, OrderCommand, PlacedOrder, SagaStep, Sta
 use event_store::{DecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
 
+pub use given_up::{GivenUp, GivenUpFilter, GivenUpGroup, GivenUpMail, count_given_up, given_up, given_up_groups};
 pub use rows::{After, Ended, EndedOrder, Filter, Group, WorkRow, count, ended, groups, waiting};
 
 use crate::SAGAS;
@@ -59,6 +61,8 @@ pub enum SagaState {
     Compensated,
     /// Something is to be done, and will be.
     Running,
+    /// A mail was given up, and nobody sends it until an operator decides. Everything else is done.
+    Failed,
     /// Something is to be done, and nobody tries it until an operator decides.
     Stuck,
 }
@@ -178,15 +182,17 @@ pub fn report(
     rows: &[WorkRow],
     now: DateTime<Utc>,
 ) -> Result<Option<OrderReport>, DecodeError> {
-    let (mut order, mut history) = (Order::Absent, History::default());
+    let (mut order, mut history, mut given_up) = (Order::Absent, History::default(), GivenUp::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
         history.note(&order, stored, &event);
+        given_up.note(&event);
         domain::evolve(&mut order, event);
     }
     let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
     let concerned = SAGAS.into_iter().filter(|saga| (saga.concerns)(&order));
-    let sagas: Vec<SagaReport> = concerned.map(|saga| steps::saga(saga, &order, rows, &history, now)).collect();
+    let sagas: Vec<SagaReport> =
+        concerned.map(|saga| steps::saga(saga, &order, rows, &history, &given_up, now)).collect();
     let next: Vec<SagaStep> = SAGAS.iter().filter_map(|saga| saga.next(&order, now).step()).collect();
     let stuck = sagas.iter().flat_map(|saga| &saga.steps).find_map(StepReport::stuck);
     Ok(Some(OrderReport {
@@ -209,7 +215,7 @@ pub async fn read(store: &EventStore, order_id: &str) -> Result<Option<OrderRepo
 
 impl SagaState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Stuck, Self::Completed, Self::Compensated];
+    pub const ALL: [Self; 5] = [Self::Running, Self::Stuck, Self::Failed, Self::Completed, Self::Compensated];
 
     /// Its name, as operators give it.
     pub fn name(self) -> &'static str {
@@ -217,6 +223,7 @@ impl SagaState {
             Self::Completed => "completed",
             Self::Compensated => "compensated",
             Self::Running => "running",
+            Self::Failed => "failed",
             Self::Stuck => "stuck",
         }
     }

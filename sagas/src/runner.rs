@@ -17,7 +17,7 @@ use crate::{Context, SAGAS};
 /// The name of the sagas' subscription, which is that of the first of them.
 const SUBSCRIPTION: &str = "order_fulfilment";
 /// The most events of orders that are read at once, beside the budget's bytes.
-const ORDERS: usize = 5_000;
+pub(crate) const ORDERS: usize = 5_000;
 /// The name of what operators decided.
 const INTERVENED: &str = "OperatorIntervened";
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::stock::{self, ReservationMade, Stock, StockCommand};
-use domain::{Order, OrderEvent, OrderId, PlacedOrder, SagaStep, Sku, Verb};
+use domain::stock::{self, Stock, StockCommand};
+use domain::{Order, OrderId, Sku, moves_units, unit_moves};
 use event_store::{AppendError, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
 use futures_util::future::join_all;
 
@@ -195,7 +195,7 @@ fn decide(
     plan(case, shelf)?;
     let order_id = OrderId::parse(case.order_id.as_str()).map_err(|error| StepError::new(&error))?;
     for event in case.unsaved() {
-        for (sku, command) in moves(&order_id, &case.order, event) {
+        for (sku, command) in unit_moves(&order_id, &case.order, event) {
             shelf.decide(&sku, command, &case.metadata)?;
         }
     }
@@ -220,57 +220,4 @@ async fn reopen(store: &EventStore, cases: Vec<Case>, saved: &mut Vec<Saved>) ->
         }
     }
     left
-}
-
-fn moves_units(event: &OrderEvent) -> bool {
-    match event {
-        OrderEvent::StockReserved(reserved) => !reserved.units.is_empty(),
-        OrderEvent::StockReleased(_) | OrderEvent::PaymentCaptured(_) => true,
-        OrderEvent::OperatorIntervened(it) => {
-            it.step == SagaStep::CapturePayment && matches!(it.verb, Verb::Skip | Verb::MarkFailed)
-        }
-        OrderEvent::OrderCreated(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::RefundRequested(_)
-        | OrderEvent::PaymentRefunded(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderShipped(_)
-        | OrderEvent::OrderDelivered(_)
-        | OrderEvent::ReturnRequested(_)
-        | OrderEvent::ReturnReceived(_)
-        | OrderEvent::NotificationSent(_)
-        | OrderEvent::NotificationFailed(_)
-        | OrderEvent::NoteAdded(_) => false,
-    }
-}
-
-/// What an event of an order means for its units. `order` is as the event left it.
-fn moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sku, StockCommand)> {
-    if let OrderEvent::StockReserved(reserved) = event {
-        let reserve = |units: &domain::ReservedUnits| {
-            let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
-            let made = ReservationMade { order_id, quantity: units.quantity, expires_at };
-            (units.sku.clone(), StockCommand::Reserve(made))
-        };
-        return reserved.units.iter().map(reserve).collect();
-    }
-    if !moves_units(event) {
-        return vec![];
-    }
-    let command = |shipped: u32| {
-        let order_id = order_id.clone();
-        if let OrderEvent::StockReleased(_) = event {
-            StockCommand::Release { order_id }
-        } else {
-            StockCommand::Commit { order_id, shipped }
-        }
-    };
-    order.settled_by_sku().into_iter().map(|(sku, shipped)| (sku.clone(), command(shipped))).collect()
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use aws_sdk_sqs::types::Message;
 use chrono::DateTime;
 use domain::stock::Stock;
-use domain::{Order, OrderCommand, PostedOrder, decide};
+use domain::{OperatorIntervened, Order, OrderCommand, PostedOrder, SagaStep, Verb, decide};
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
     Outgoing, Producer, ProducerSettings, QueueSettings, Queues, Template, queues,
 };
+use sagas::operate::intervene;
+use sagas::report::{self, GivenUpFilter, SagaState};
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway};
 use tokio::task::JoinHandle;
@@ -98,6 +100,24 @@ impl Fixture {
         reasons
     }
 
+    /// The orders of the mails that were given up, for a reason that contains this.
+    async fn given_up(&self, error: Option<&str>) -> Vec<String> {
+        let filter = GivenUpFilter { error, until: None };
+        let mails = report::given_up(self.store.pool(), filter, 0, 10).await.unwrap();
+        mails.into_iter().map(|mail| mail.order_id).collect()
+    }
+
+    async fn decide(&self, order_id: &str, verb: Verb) {
+        let stock = SingleWriter::<Stock>::new(self.store.clone(), 100);
+        let (actor, reason, step) = ("ann".to_owned(), "a test".to_owned(), SagaStep::NotifyCustomer);
+        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message: None };
+        intervene(&self.store, &stock, order_id, intervention).await.unwrap();
+    }
+
+    async fn state(&self, order_id: &str) -> SagaState {
+        report::read(&self.store, order_id).await.unwrap().unwrap().state
+    }
+
     async fn events(&self, order_id: &str) -> Vec<String> {
         let events = self.store.read_stream::<Order>(order_id).await.unwrap();
         events.into_iter().map(|event| event.event_type).collect()
@@ -177,5 +197,36 @@ async fn an_answer_about_a_mail_that_the_order_never_asked_for_is_refused() {
 
     saga.answer(vec![body("a", sent(&a))]).await;
     saga.eventually_told("a").await;
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_was_given_up_is_listed_until_somebody_decides_or_it_went_out_after_all() {
+    let saga = Fixture::start().await;
+    let requests = [saga.asked("late").await, saga.asked("again").await, saga.asked("without").await];
+    let gave_up = |nth: usize, reason: &str| body(&requests[nth].order_id, failed(&requests[nth], reason));
+    saga.answer(vec![gave_up(0, "no mailbox"), gave_up(1, "no mailbox"), gave_up(2, "not verified")]).await;
+    testkit::eventually(PATIENCE, || async { saga.given_up(None).await.len() == 3 }).await;
+
+    assert_eq!(saga.given_up(Some("not verified")).await, ["without"]);
+    let groups = report::given_up_groups(saga.store.pool(), GivenUpFilter::default()).await.unwrap();
+    assert_eq!((groups[0].count, groups[0].reason.as_str(), groups[1].count), (2, "no mailbox", 1));
+    assert_eq!(saga.state("late").await, SagaState::Failed);
+
+    saga.answer(vec![body("late", sent(&requests[0]))]).await;
+    saga.eventually_told("late").await;
+    saga.decide("without", Verb::Skip).await;
+    saga.decide("again", Verb::Retry { payment_token: None }).await;
+    assert_eq!(saga.given_up(None).await, Vec::<String>::new());
+    assert_eq!(saga.state("without").await, SagaState::Completed);
+
+    // It is another mail, and can be given up like the first.
+    let mut request = Vec::new();
+    while request.is_empty() {
+        request = saga.take(&saga.queues.notifications.url).await;
+    }
+    let second: NotificationRequested = CloudEvent::parse(request[0].body().unwrap()).unwrap().data;
+    saga.answer(vec![body("again", failed(&second, "still no mailbox"))]).await;
+    testkit::eventually(PATIENCE, || async { saga.given_up(None).await == ["again"] }).await;
     saga.end().await;
 }

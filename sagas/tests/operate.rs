@@ -164,7 +164,7 @@ async fn an_undoing_that_is_stuck_is_done_when_an_operator_says_so_and_the_order
     fixture.eventually_at("a", SagaStep::NotifyCustomer, StepState::Waiting).await;
     let request = fixture.request().await;
     fixture.give_up("a", &request.data).await;
-    testkit::eventually(PATIENCE, || async { fixture.report("a").await.state == SagaState::Compensated }).await;
+    testkit::eventually(PATIENCE, || async { fixture.report("a").await.state == SagaState::Failed }).await;
 
     // Its row is forgotten a moment after its last event.
     testkit::eventually(PATIENCE, || async {
@@ -182,7 +182,7 @@ async fn a_mail_that_was_given_up_is_sent_again_as_another_when_an_operator_want
     fixture.take("a").await;
     let first = fixture.request().await.data;
     fixture.give_up("a", &first).await;
-    testkit::eventually(PATIENCE, || async { fixture.report("a").await.state == SagaState::Completed }).await;
+    testkit::eventually(PATIENCE, || async { fixture.report("a").await.state == SagaState::Failed }).await;
     let progress = fixture.report("a").await.progress(SagaStep::NotifyCustomer).unwrap().clone();
     assert_eq!(progress.state, StepState::Failed);
 

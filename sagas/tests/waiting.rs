@@ -98,3 +98,16 @@ async fn what_is_asked_wrongly_is_answered_with_the_parameter() {
     fixture.database.pool().close().await;
     assert_eq!(fixture.get("/sagas").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn what_is_stuck_is_not_said_to_be_tried_again() {
+    let fixture = Fixture::new().await;
+    let due = "update saga_work set due_at = '2026-12-01T00:00:00Z' where order_id in ('o-0', 'o-1')";
+    sqlx::query(due).execute(fixture.database.pool()).await.unwrap();
+    let (_, stuck) = fixture.get("/sagas?state=stuck&limit=1").await;
+    assert_eq!(stuck["items"][0]["nextTryAt"], json!(null), "{stuck}");
+    assert_eq!(stuck["items"][0]["reservationEndsAt"], "2026-12-01T00:00:00Z", "{stuck}");
+    let (_, running) = fixture.get("/sagas?state=running&limit=1").await;
+    assert_eq!(running["items"][0]["nextTryAt"], "2026-12-01T00:00:00Z", "{running}");
+    assert_eq!(running["items"][0].get("reservationEndsAt"), None, "{running}");
+}

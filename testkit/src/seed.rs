@@ -59,7 +59,7 @@ fn folder() -> PathBuf {
 
 /// Differs whenever a migration does, or what else is in the seed.
 fn schema() -> u64 {
-    const LAYOUT: u32 = 2;
+    const LAYOUT: u32 = 3;
     let mut hasher = DefaultHasher::new();
     LAYOUT.hash(&mut hasher);
     for migration in migrations::MIGRATIONS.iter() {

@@ -18,7 +18,7 @@ struct Accepted<'a> {
     order_id: &'a OrderId,
     version: i64,
     position: i64,
-    /// What came of it: `shipmentId`, `returnId`, `refundId` or `noteId`.
+    /// What came of it: `shipmentId`, `cancellationId`, `returnId`, `refundId` or `noteId`.
     #[serde(flatten)]
     names: BTreeMap<&'static str, &'a str>,
 }
@@ -52,6 +52,7 @@ pub(super) fn made_before(events: &[StoredEvent], version: i64) -> Result<Option
 fn id_of(event: &OrderEvent) -> Option<&str> {
     match event {
         OrderEvent::OrderShipped(shipped) => Some(shipped.shipment_id.as_str()),
+        OrderEvent::LinesCancelled(cancelled) => Some(cancelled.cancellation_id.as_str()),
         OrderEvent::ReturnRequested(requested) => Some(requested.return_id.as_str()),
         OrderEvent::RefundRequested(requested) => Some(requested.refund_id.as_str()),
         OrderEvent::NoteAdded(note) => Some(note.note_id.as_str()),

@@ -8,11 +8,11 @@ mod tests;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::decide::{RefundDemand, ShipmentDemand};
+use super::decide::{CancellationDemand, OrderCommand, RefundDemand, ShipmentDemand};
 use super::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
 use super::posted::{MAX_ITEMS, MAX_QUANTITY, Rejection};
 use crate::fields::{Found, Reader, read_body};
-use crate::{Currency, InvalidId, Money, NoteId, RefundId, ReturnId, ShipmentId};
+use crate::{CancellationId, Currency, InvalidId, Money, NoteId, RefundId, ReturnId, ShipmentId};
 
 const MAX_REASON_CHARS: usize = 500;
 /// As many as a mail can name without growing beyond a message.
@@ -22,12 +22,23 @@ const MAX_TRACKING_CHARS: usize = 200;
 const MAX_NOTE_CHARS: usize = 4_000;
 const MAX_AUTHOR_CHARS: usize = 100;
 
-/// Reads `{}` or `{"reason": "…"}`.
-pub fn parse_cancellation(body: &[u8]) -> Result<CancellationRequested, Rejection> {
+/// Reads `{"cancellationId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "reason"?}`: without lines it is the order that is cancelled,
+/// or what is left of it, and nothing of it has a name.
+pub fn parse_cancellation(body: &[u8], made: Uuid) -> Result<OrderCommand, Rejection> {
     read_body(body, |reader, fields| {
-        let [reason] = reader.object(fields, ["reason"]);
-        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS))?;
-        Some(CancellationRequested { reason })
+        let [id, lines, reason] = reader.object(fields, ["cancellationId", "lines", "reason"]);
+        let cancellation_id = reader.optional(&id, |r, found| r.text(found, CancellationId::parse));
+        let lines = reader.optional(&lines, read_lines);
+        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
+        let (cancellation_id, lines, reason) = (cancellation_id?, lines?, reason?);
+        let Some(lines) = lines else {
+            if cancellation_id.is_some() {
+                reader.note_at(&id, "invalid", "names a cancellation of lines: give them, too");
+            }
+            return Some(OrderCommand::CancelOrder(CancellationRequested { reason }));
+        };
+        let cancellation_id = cancellation_id.unwrap_or_else(|| made.into());
+        Some(OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines, reason }))
     })
 }
 

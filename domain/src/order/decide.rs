@@ -3,23 +3,26 @@
 use std::collections::HashSet;
 
 use super::event::{
-    CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel,
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
-    RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
+    CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent,
+    OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected,
+    OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
+    PaymentVoided, RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed,
+    StockReserved,
 };
 use super::intervene::intervene;
 use super::state::{MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, StockState, UndoReason};
 use super::transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
-use crate::{RefundId, ReturnId, ShipmentId};
+use crate::{CancellationId, RefundId, ReturnId, ShipmentId};
 
 /// What an order can be asked to do. What somebody reports is taken as it is reported.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum OrderCommand {
     /// Take the order as it was posted.
     CreateOrder(OrderCreated),
-    /// Call it off.
+    /// Call it off; where some of it was sent already, the rest.
     CancelOrder(CancellationRequested),
+    /// Call some of it off: what was not sent, or some of that.
+    CancelLines(CancellationDemand),
     /// Send it, or some of it.
     ShipOrder(ShipmentDemand),
     /// Note that it arrived.
@@ -73,6 +76,17 @@ pub struct ShipmentDemand {
     pub parcels: Vec<Parcel>,
 }
 
+/// What is not to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancellationDemand {
+    /// Names the cancellation.
+    pub cancellation_id: CancellationId,
+    /// What; some of what is left.
+    pub lines: Vec<LineQuantity>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// What is to be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundDemand {
@@ -103,7 +117,7 @@ pub enum Refusal {
         /// What could be asked for instead.
         allowed: Vec<OrderAction>,
     },
-    /// There is another shipment, return, refund or note of the order under this id.
+    /// There is another shipment, cancellation, return, refund or note of the order under this id.
     #[error("there is another {what} with this id")]
     IdTaken {
         /// What has the id.
@@ -129,6 +143,12 @@ pub enum Refusal {
         /// How many there are.
         left: u32,
     },
+    /// It is too early for single lines.
+    #[error("single lines can be cancelled once the order is confirmed; all of it can be now")]
+    NotConfirmed,
+    /// That is no part of the order.
+    #[error("this is all of the order: cancel it without lines")]
+    AllOfIt,
     /// There is no such return.
     #[error("the order has no return {0}")]
     NoSuchReturn(ReturnId),
@@ -193,6 +213,7 @@ impl PlacedOrder {
             OrderCommand::CreateOrder(content) if self.content == content => UNCHANGED,
             OrderCommand::CreateOrder(_) => Err(Refusal::ExistsWithOtherContent),
             OrderCommand::CancelOrder(requested) => self.cancel(requested),
+            OrderCommand::CancelLines(demand) => self.cancel_lines(demand),
             OrderCommand::ShipOrder(demand) => self.ship(demand),
             OrderCommand::DeliverOrder => self.deliver(),
             OrderCommand::RequestReturn(requested) => self.request_return(requested),
@@ -233,8 +254,38 @@ impl PlacedOrder {
         if matches!(self.undoing, Some(UndoReason::Cancelled(_))) {
             return UNCHANGED;
         }
+        // What was sent stays sent: it is the rest that is called off.
+        if !self.shipments.is_empty() {
+            return self.cancel_the_rest(requested.reason);
+        }
         self.check(OrderAction::Cancel)?;
         one(OrderEvent::CancellationRequested(requested))
+    }
+
+    fn cancel_the_rest(&self, reason: Option<String>) -> Decision {
+        let (cancellation_id, lines) = (CancellationId::of_the_rest(), self.unshipped());
+        if lines.is_empty() && self.cancellations.iter().any(|known| known.id == cancellation_id) {
+            return UNCHANGED;
+        }
+        self.check(OrderAction::Cancel)?;
+        self.cancel_lines(CancellationDemand { cancellation_id, lines, reason })
+    }
+
+    fn cancel_lines(&self, CancellationDemand { cancellation_id, lines, reason }: CancellationDemand) -> Decision {
+        if let Some(known) = self.cancellations.iter().find(|known| known.id == cancellation_id) {
+            let same = (&known.lines, &known.reason) == (&lines, &reason);
+            return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "cancellation" }) };
+        }
+        if self.stage() == Stage::Pending {
+            return Err(Refusal::NotConfirmed);
+        }
+        self.check(OrderAction::Cancel)?;
+        self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
+        let units = |lines: &[LineQuantity]| lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
+        if self.shipments.is_empty() && units(&lines) == units(&self.unshipped()) {
+            return Err(Refusal::AllOfIt);
+        }
+        one(OrderEvent::LinesCancelled(LinesCancelled { cancellation_id, lines, reason }))
     }
 
     fn ship(&self, ShipmentDemand { shipment_id, lines, parcels }: ShipmentDemand) -> Decision {
@@ -244,7 +295,7 @@ impl PlacedOrder {
         }
         self.check(OrderAction::Ship)?;
         let lines = lines.unwrap_or_else(|| self.unshipped());
-        self.check_lines(&lines, |line_number, ordered| ordered - self.shipped(line_number))?;
+        self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
         one(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels }))
     }
 
@@ -408,10 +459,11 @@ impl PlacedOrder {
     }
 
     fn voided(&self) -> Decision {
-        if self.payment.state == PaymentState::Voided {
+        if self.payment.state == PaymentState::Voided || self.payment.rest_voided {
             return UNCHANGED;
         }
-        if self.undoing.is_none() || !self.may_hold_money() {
+        let is_undone = self.undoing.is_some() && self.may_hold_money();
+        if !is_undone && !self.has_rest_to_void() {
             return Err(Refusal::Overtaken);
         }
         one(OrderEvent::PaymentVoided(PaymentVoided {}))

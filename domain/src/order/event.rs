@@ -8,8 +8,8 @@ mod upcasts;
 
 pub use content::{OrderCreated, OrderLine};
 pub use fulfilment::{
-    LineQuantity, OrderDelivered, OrderShipped, Parcel, ReservedUnits, ReturnReceived, ReturnRequested, Shortage,
-    StockReleased, StockReservationFailed, StockReserved,
+    LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel, ReservedUnits, ReturnReceived, ReturnRequested,
+    Shortage, StockReleased, StockReservationFailed, StockReserved,
 };
 pub use money::{
     PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
@@ -40,7 +40,7 @@ events! {
         PaymentDeclined,
         /// The provider did not answer: it may hold the amount or not.
         PaymentOutcomeUnknown,
-        /// Nothing is held any more, and nothing will be.
+        /// Nothing is held any more, and nothing will be; what was taken stays taken.
         PaymentVoided,
         /// The amount of a shipment was taken.
         PaymentCaptured,
@@ -58,6 +58,8 @@ events! {
         OrderCancelled,
         /// Some of it, or all, was sent.
         OrderShipped,
+        /// Some of it will not be sent.
+        LinesCancelled,
         /// All of it arrived.
         OrderDelivered,
         /// The customer will send some of it back.

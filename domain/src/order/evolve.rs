@@ -3,7 +3,8 @@
 use super::event::{OperatorIntervened, OrderEvent, SagaStep, Verb};
 use super::lines::count;
 use super::state::{
-    Mail, MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
+    Cancellation, Mail, MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment,
+    StockState, UndoReason,
 };
 use super::{MailTemplate, RejectionReason};
 use crate::RefundId;
@@ -42,7 +43,7 @@ impl PlacedOrder {
                 self.reject(RejectionReason::PaymentDeclined { message: declined.message });
             }
             OrderEvent::PaymentOutcomeUnknown(_) => self.payment.state = PaymentState::Unknown,
-            OrderEvent::PaymentVoided(_) => self.payment.state = PaymentState::Voided,
+            OrderEvent::PaymentVoided(_) => self.let_go_of_money(),
             OrderEvent::PaymentCaptured(captured) => {
                 self.payment.captured_minor += captured.amount_minor;
                 self.settle_shipment(|shipment| shipment.id == captured.shipment_id, false);
@@ -73,6 +74,14 @@ impl PlacedOrder {
                     settled: false,
                     given_up: false,
                     retries: 0,
+                });
+            }
+            OrderEvent::LinesCancelled(cancelled) => {
+                count(&mut self.counts, &cancelled.lines, |it| &mut it.cancelled);
+                self.cancellations.push(Cancellation {
+                    id: cancelled.cancellation_id,
+                    lines: cancelled.lines,
+                    reason: cancelled.reason,
                 });
             }
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
@@ -115,6 +124,15 @@ impl PlacedOrder {
     /// The first reason stands.
     fn reject(&mut self, reason: RejectionReason) {
         self.undoing.get_or_insert(UndoReason::Rejected(reason));
+    }
+
+    /// An order that stands keeps the payment of which something was taken, or may go back.
+    fn let_go_of_money(&mut self) {
+        if self.undoing.is_some() {
+            self.payment.state = PaymentState::Voided;
+        } else {
+            self.payment.rest_voided = true;
+        }
     }
 
     /// A shipment whose money was taken, or that does without it.
@@ -193,6 +211,7 @@ impl PlacedOrder {
             | SagaStep::ReleaseStock
             | SagaStep::AuthorizePayment
             | SagaStep::VoidPayment
+            | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
             | SagaStep::CloseOrder => {}
         }
@@ -213,6 +232,7 @@ impl PlacedOrder {
             | SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::VoidPayment
+            | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => {}
@@ -224,7 +244,7 @@ impl PlacedOrder {
             SagaStep::ReserveStock => self.stock = StockState::NotNeeded,
             SagaStep::ReleaseStock => self.stock = StockState::Released,
             SagaStep::AuthorizePayment => self.payment.state = PaymentState::NotNeeded,
-            SagaStep::VoidPayment => self.payment.state = PaymentState::Voided,
+            SagaStep::VoidPayment | SagaStep::VoidRest => self.let_go_of_money(),
             SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
             SagaStep::NotifyCustomer => {
                 if let Some((template, nth)) = self.owed_mail() {

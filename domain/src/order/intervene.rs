@@ -39,14 +39,12 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 SagaStep::CapturePayment | SagaStep::RefundPayment if may_have_moved(order, step) => {
                     return refused(MAY_HAVE_MOVED.to_owned());
                 }
-                SagaStep::NotifyCustomer if order.owed_mail().is_none() => {
-                    return refused("the mail was given up already: retry it to have it sent".to_owned());
-                }
                 SagaStep::AuthorizePayment
                 | SagaStep::ReserveStock
                 | SagaStep::ReleaseStock
                 | SagaStep::VoidPayment
                 | SagaStep::CapturePayment
+                | SagaStep::VoidRest
                 | SagaStep::RefundPayment
                 | SagaStep::NotifyCustomer => {}
             }
@@ -73,6 +71,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::VoidPayment
+            | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => {
@@ -101,6 +100,7 @@ fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
         | SagaStep::ReleaseStock
         | SagaStep::AuthorizePayment
         | SagaStep::VoidPayment
+        | SagaStep::VoidRest
         | SagaStep::ConfirmOrder
         | SagaStep::NotifyCustomer
         | SagaStep::CloseOrder => false,
@@ -123,6 +123,7 @@ fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
         SagaStep::VoidPayment => undoing && order.may_hold_money(),
         SagaStep::CloseOrder => undoing && !order.holds_units() && !order.may_hold_money(),
         SagaStep::CapturePayment => order.unsettled_shipment().is_some(),
+        SagaStep::VoidRest => order.has_rest_to_void(),
         SagaStep::RefundPayment => order.unsettled_refund().is_some(),
         SagaStep::NotifyCustomer => order.owed_mail().is_some() || order.has_failed_mail(),
     }
@@ -135,7 +136,7 @@ fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<Ord
             let amount_minor = order.content.total_minor;
             Some(OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor }))
         }
-        SagaStep::VoidPayment => Some(OrderEvent::PaymentVoided(PaymentVoided {})),
+        SagaStep::VoidPayment | SagaStep::VoidRest => Some(OrderEvent::PaymentVoided(PaymentVoided {})),
         SagaStep::CapturePayment => order.unsettled_shipment().map(|shipment| {
             OrderEvent::PaymentCaptured(PaymentCaptured {
                 shipment_id: shipment.id.clone(),

@@ -13,6 +13,8 @@ pub struct OrderLimits {
     pub notes: u32,
     /// Shipments. One that leaves nothing to be sent is taken all the same, so that every order can end.
     pub shipments: u32,
+    /// Cancellations of some of the order. One that leaves nothing to be sent is taken all the same.
+    pub cancellations: u32,
     /// Returns.
     pub returns: u32,
     /// Refunds, those of returns among them. What came back is refunded all the same.
@@ -24,7 +26,7 @@ pub struct OrderLimits {
 impl Default for OrderLimits {
     /// Each of the 500 lines that an order can have may be sent and come back by itself.
     fn default() -> Self {
-        Self { notes: 1_000, shipments: 500, returns: 500, refunds: 500, bytes: 1 << 20 }
+        Self { notes: 1_000, shipments: 500, cancellations: 500, returns: 500, refunds: 500, bytes: 1 << 20 }
     }
 }
 
@@ -46,7 +48,8 @@ impl OrderLimits {
             OrderAction::RequestReturn => Some(self.returns),
             OrderAction::Refund => Some(self.refunds),
             OrderAction::AddNote => Some(self.notes),
-            OrderAction::Cancel | OrderAction::Deliver | OrderAction::ReceiveReturn => None,
+            OrderAction::Cancel => Some(self.cancellations),
+            OrderAction::Deliver | OrderAction::ReceiveReturn => None,
         }
     }
 
@@ -72,9 +75,13 @@ fn hangs_on(order: &PlacedOrder, event: &OrderEvent) -> Option<(OrderAction, usi
         OrderEvent::OrderShipped(shipped) if shipped.lines != order.unshipped() => {
             Some((OrderAction::Ship, order.shipments.len()))
         }
+        OrderEvent::LinesCancelled(cancelled) if cancelled.lines != order.unshipped() => {
+            Some((OrderAction::Cancel, order.cancellations.len()))
+        }
         OrderEvent::ReturnRequested(_) => Some((OrderAction::RequestReturn, order.returns.len())),
         OrderEvent::RefundRequested(_) => Some((OrderAction::Refund, order.refunds.len() + order.given_up.len())),
         OrderEvent::OrderShipped(_)
+        | OrderEvent::LinesCancelled(_)
         | OrderEvent::OrderCreated(_)
         | OrderEvent::StockReserved(_)
         | OrderEvent::StockReservationFailed(_)
@@ -101,7 +108,7 @@ fn hangs_on(order: &PlacedOrder, event: &OrderEvent) -> Option<(OrderAction, usi
 const BYTES_EACH: u64 = 40;
 
 impl PlacedOrder {
-    /// What hangs on the order, in bytes: the texts in UTF-8, and 40 for each shipment, parcel, return, refund, note and line of them.
+    /// What hangs on the order, in bytes: the texts in UTF-8, and 40 for each of them, each parcel and each line.
     pub fn hanging_bytes(&self) -> u64 {
         let text = |text: &Option<String>| text.as_ref().map_or(0, |text| bytes(text));
         let lines = |lines: &[LineQuantity]| BYTES_EACH * (1 + lines.len() as u64);
@@ -112,7 +119,8 @@ impl PlacedOrder {
         });
         let returns = self.returns.iter().map(|it| lines(&it.lines) + text(&it.reason));
         let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + text(&it.reason));
-        notes.chain(shipments).chain(returns).chain(refunds).sum()
+        let cancellations = self.cancellations.iter().map(|it| lines(&it.lines) + text(&it.reason));
+        notes.chain(shipments).chain(cancellations).chain(returns).chain(refunds).sum()
     }
 }
 

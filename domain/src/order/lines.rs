@@ -13,6 +13,8 @@ pub struct LineCounts {
     pub shipped: u32,
     /// Sent in shipments that are settled.
     pub settled: u32,
+    /// Will not be sent.
+    pub cancelled: u32,
     /// Came back or are to.
     pub returned: u32,
     /// Came back.
@@ -55,9 +57,15 @@ impl PlacedOrder {
         self.left_to_ship().next().is_none()
     }
 
+    /// How many of a line of which so many were ordered can still be sent.
+    pub(super) fn left_of(&self, line_number: u32, ordered: u32) -> u32 {
+        let counts = self.counts(line_number);
+        ordered.saturating_sub(counts.shipped).saturating_sub(counts.cancelled)
+    }
+
     fn left_to_ship(&self) -> impl Iterator<Item = LineQuantity> {
         self.numbered_lines().filter_map(|(line_number, line)| {
-            let quantity = line.quantity.saturating_sub(self.shipped(line_number));
+            let quantity = self.left_of(line_number, line.quantity);
             (quantity > 0).then_some(LineQuantity { line_number, quantity })
         })
     }
@@ -68,13 +76,33 @@ impl PlacedOrder {
         lines.iter().map(worth).fold(0, i64::saturating_add)
     }
 
+    /// What the lines that were cancelled cost, in minor units.
+    pub fn cancelled_minor(&self) -> i64 {
+        let worth = |(number, line): (u32, &OrderLine)| line.worth_minor(self.counts(number).cancelled);
+        self.numbered_lines().map(worth).fold(0, i64::saturating_add)
+    }
+
     /// How many of each SKU were sent in shipments that are settled.
     pub fn settled_by_sku(&self) -> BTreeMap<&Sku, u32> {
-        let mut settled = BTreeMap::new();
+        self.by_sku(|_, counts| counts.settled)
+    }
+
+    /// How many of each SKU were cancelled.
+    pub fn cancelled_by_sku(&self) -> BTreeMap<&Sku, u32> {
+        self.by_sku(|_, counts| counts.cancelled)
+    }
+
+    /// How many of each SKU the order still has to have set aside: those that were neither sent and settled nor cancelled.
+    pub fn needed_by_sku(&self) -> BTreeMap<&Sku, u32> {
+        self.by_sku(|line, counts| line.quantity.saturating_sub(counts.settled).saturating_sub(counts.cancelled))
+    }
+
+    fn by_sku(&self, units: impl Fn(&OrderLine, LineCounts) -> u32) -> BTreeMap<&Sku, u32> {
+        let mut by_sku = BTreeMap::new();
         for (number, line) in self.numbered_lines() {
-            *settled.entry(&line.sku).or_default() += self.counts(number).settled;
+            *by_sku.entry(&line.sku).or_default() += units(line, self.counts(number));
         }
-        settled
+        by_sku
     }
 
     /// Counts from nothing, by what the order holds: an order that was stored has no counts with it.
@@ -85,6 +113,9 @@ impl PlacedOrder {
             if shipment.settled {
                 count(&mut counts, &shipment.lines, |it| &mut it.settled);
             }
+        }
+        for cancelled in &self.cancellations {
+            count(&mut counts, &cancelled.lines, |it| &mut it.cancelled);
         }
         for back in &self.returns {
             count(&mut counts, &back.lines, |it| &mut it.returned);

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, Found, Reader, read_body};
@@ -60,8 +61,8 @@ impl PostedOrder {
 
 /// The order, or `None` with the reasons noted in the reader.
 fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
-    let [order_id, customer_id, customer_email, currency, total, items, payment_token, notes, metadata] = reader
-        .object(
+    let [order_id, customer_id, customer_email, currency, total, items, payment_token, notes, metadata, placed_at] =
+        reader.object(
             fields,
             [
                 "orderId",
@@ -73,6 +74,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
                 "paymentToken",
                 "notes",
                 "metadata",
+                "createdAtIso",
             ],
         );
     // Everything is read before anything is given up, so that one answer names every mistake.
@@ -85,6 +87,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
     let payment_token = reader.optional(&payment_token, |r, found| r.text(found, PaymentToken::parse));
     let notes = reader.optional(&notes, |r, found| r.text_up_to(found, MAX_NOTES_CHARS));
     let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
+    let placed_at = reader.optional(&placed_at, |r, found| r.text(found, read_instant));
 
     let (lines, sum) = items?;
     let total = total??;
@@ -103,6 +106,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
             payment_token: payment_token?,
             notes: notes?,
             metadata: metadata?,
+            placed_at: placed_at?,
         },
     })
 }
@@ -131,23 +135,36 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
     let [sku, title, quantity, unit_price, metadata] =
         reader.object(fields, ["sku", "title", "quantity", "unitPrice", "metadata"]);
     let sku = reader.required(&sku, |r, found| r.text(found, Sku::parse));
-    let title = reader.required(&title, |r, found| r.text_up_to(found, MAX_TITLE_CHARS));
+    let title = reader.optional(&title, |r, found| r.text_up_to(found, MAX_TITLE_CHARS));
     let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
     let unit_price = reader.required(&unit_price, |r, found| read_amount(r, found, currency));
     let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
-    let (quantity, unit_price) = (quantity?, unit_price??);
-    let line =
-        OrderLine { sku: sku?, title: title?, quantity, unit_price_minor: unit_price.minor(), metadata: metadata? };
+    let (sku, quantity, unit_price) = (sku?, quantity?, unit_price??);
+    // What nobody gave a title goes by its SKU.
+    let title = title?.unwrap_or_else(|| sku.to_string());
+    let line = OrderLine { sku, title, quantity, unit_price_minor: unit_price.minor(), metadata: metadata? };
     Some((line, unit_price.checked_mul(quantity)))
+}
+
+/// An instant, in any zone.
+#[expect(clippy::needless_pass_by_value, reason = "as all that read a text")]
+fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> {
+    let instant = DateTime::parse_from_rfc3339(&text).map(|instant| instant.to_utc()).ok();
+    // Beyond these years texts no longer have four digits for them.
+    let instant = instant.filter(|instant| (0..=9999).contains(&instant.year()));
+    instant.ok_or("must be an instant such as 2026-11-21T18:00:00Z (RFC 3339)")
 }
 
 /// An amount: a number or a text that holds one. `Some(None)` when its currency is not known, which was noted there.
 #[expect(clippy::option_option, reason = "outer: was it sound as far as can be told; inner: is the currency known")]
 fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
     let text = reader.number_text(found)?;
-    let Some(currency) = currency else { return Some(None) };
-    match Money::parse(&text, currency) {
-        Ok(amount) => Some(Some(amount)),
+    let read = match currency {
+        Some(currency) => Money::parse(&text, currency).map(Some),
+        None => Money::check(&text).map(|()| None),
+    };
+    match read {
+        Ok(amount) => Some(amount),
         Err(error) => {
             reader.note_at(found, "invalid", error.to_string());
             None

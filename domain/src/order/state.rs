@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use super::lines::LineCounts;
-use crate::{NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
+use crate::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
 
 /// An order, folded from its events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct PlacedOrder {
     pub payment: Payment,
     /// What was sent, in order.
     pub shipments: Vec<Shipment>,
+    /// What will not be sent, in order. A build that did not know of it kept a folded order without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancellations: Vec<Cancellation>,
     /// What came back or is to, in order.
     pub returns: Vec<Return>,
     /// What was given back or is to be, in order.
@@ -119,6 +122,9 @@ pub struct Payment {
     pub captured_minor: i64,
     /// How much of that was given back.
     pub refunded_minor: i64,
+    /// Whether what was held beyond what was taken was let go of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rest_voided: bool,
 }
 
 /// How an authorization stands.
@@ -161,6 +167,17 @@ pub struct Shipment {
     /// How often an operator wanted it tried again after it had failed. Each is an attempt of its own for the provider.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
+}
+
+/// A part of the order that will not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// Its name.
+    pub id: CancellationId,
+    /// What will not be sent.
+    pub lines: Vec<LineQuantity>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// A part of the order that comes back.
@@ -228,7 +245,9 @@ pub enum PaymentStatus {
     Declined,
     /// Held.
     Authorized,
-    /// Taken, for what was sent so far.
+    /// Some of what the order comes to, less what was cancelled, was taken.
+    PartiallyCaptured,
+    /// All of that was taken.
     Captured,
     /// Some of it was given back.
     PartiallyRefunded,
@@ -278,8 +297,16 @@ impl PlacedOrder {
             status: OrderStatus::Pending,
             undoing: None,
             stock: StockState::None,
-            payment: Payment { state: PaymentState::None, token, replaced: 0, captured_minor: 0, refunded_minor: 0 },
+            payment: Payment {
+                state: PaymentState::None,
+                token,
+                replaced: 0,
+                captured_minor: 0,
+                refunded_minor: 0,
+                rest_voided: false,
+            },
             shipments: vec![],
+            cancellations: vec![],
             returns: vec![],
             refunds: vec![],
             given_up: vec![],
@@ -303,9 +330,35 @@ impl PlacedOrder {
                     && self.status == OrderStatus::Pending
                     && !matches!(self.stock, StockState::None | StockState::Short)
             }
-            PaymentState::Unknown | PaymentState::Authorized { .. } => self.payment.captured_minor == 0,
+            PaymentState::Unknown | PaymentState::Authorized { .. } => {
+                self.payment.captured_minor == 0 && !self.payment.rest_voided
+            }
             PaymentState::Declined | PaymentState::NotNeeded | PaymentState::Voided => false,
         }
+    }
+
+    /// How much is held and not taken, in minor units, as far as that is recorded.
+    pub fn held_minor(&self) -> i64 {
+        match self.payment.state {
+            PaymentState::Authorized { amount_minor, .. } if !self.payment.rest_voided => {
+                amount_minor - self.payment.captured_minor
+            }
+            PaymentState::Authorized { .. }
+            | PaymentState::None
+            | PaymentState::Unknown
+            | PaymentState::Declined
+            | PaymentState::NotNeeded
+            | PaymentState::Voided => 0,
+        }
+    }
+
+    /// Whether money is held that never will be taken: some of the order was cancelled, and the rest was sent and paid for.
+    pub fn has_rest_to_void(&self) -> bool {
+        self.undoing.is_none()
+            && !self.cancellations.is_empty()
+            && self.is_all_shipped()
+            && self.unsettled_shipment().is_none()
+            && self.held_minor() > 0
     }
 
     /// Whether its payment is settled as far as a promise needs it.
@@ -373,14 +426,18 @@ impl PlacedOrder {
 
     /// How the payment stands, as people are told.
     pub fn payment_status(&self) -> PaymentStatus {
-        let Payment { captured_minor, refunded_minor, .. } = self.payment;
+        let Payment { captured_minor, refunded_minor, rest_voided, .. } = self.payment;
         match self.payment.state {
             PaymentState::None | PaymentState::NotNeeded => PaymentStatus::None,
             PaymentState::Unknown => PaymentStatus::Unknown,
             PaymentState::Declined => PaymentStatus::Declined,
             PaymentState::Voided => PaymentStatus::Voided,
+            PaymentState::Authorized { .. } if captured_minor == 0 && rest_voided => PaymentStatus::Voided,
             PaymentState::Authorized { .. } if captured_minor == 0 => PaymentStatus::Authorized,
-            PaymentState::Authorized { .. } if refunded_minor == 0 => PaymentStatus::Captured,
+            PaymentState::Authorized { .. } if refunded_minor == 0 => {
+                let owed_minor = self.content.total_minor - self.cancelled_minor();
+                if captured_minor < owed_minor { PaymentStatus::PartiallyCaptured } else { PaymentStatus::Captured }
+            }
             PaymentState::Authorized { .. } if refunded_minor < captured_minor => PaymentStatus::PartiallyRefunded,
             PaymentState::Authorized { .. } => PaymentStatus::Refunded,
         }
@@ -404,7 +461,10 @@ impl PlacedOrder {
         if self.returns.is_empty() {
             return ReturnsStatus::None;
         }
-        let everything = self.numbered_lines().all(|(number, line)| self.counts(number).received == line.quantity);
+        let everything = self.numbered_lines().all(|(number, line)| {
+            let counts = self.counts(number);
+            counts.received + counts.cancelled >= line.quantity
+        });
         if everything {
             ReturnsStatus::Returned
         } else if self.returns.iter().any(|back| back.received) {

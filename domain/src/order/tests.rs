@@ -1,6 +1,7 @@
 use cqrs_es::Aggregate;
 use uuid::Uuid;
 
+mod cancelled_lines;
 mod invariants;
 mod life;
 mod limits;
@@ -8,7 +9,7 @@ mod operators;
 mod versions;
 
 use super::*;
-use crate::{NoteId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::{CancellationId, NoteId, RefundId, ReturnId, ShipmentId, Sku};
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../golden/posted/demo-order.json")).unwrap().content
@@ -98,6 +99,11 @@ fn every_event() -> Vec<OrderEvent> {
             shipment_id,
             lines: line(1),
             parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("JD0146".into()) }],
+        }),
+        OrderEvent::LinesCancelled(LinesCancelled {
+            cancellation_id: CancellationId::parse("c-1").unwrap(),
+            lines: line(1),
+            reason: reason.clone(),
         }),
         OrderEvent::OrderDelivered(OrderDelivered {}),
         OrderEvent::ReturnRequested(ReturnRequested { return_id: return_id.clone(), lines: line(1), reason }),

@@ -7,7 +7,7 @@ use super::{Order, OrderStatus, PlacedOrder};
 /// What people may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderAction {
-    /// Call it off.
+    /// Call it off, or what of it was not sent.
     Cancel,
     /// Send it, or some of it.
     Ship,
@@ -48,7 +48,7 @@ pub enum Stage {
 pub static TRANSITIONS: [(OrderAction, &[Stage]); 7] = {
     use Stage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
     [
-        (OrderAction::Cancel, &[Pending, Confirmed]),
+        (OrderAction::Cancel, &[Pending, Confirmed, PartiallyShipped]),
         (OrderAction::Ship, &[Confirmed, PartiallyShipped]),
         (OrderAction::Deliver, &[Shipped]),
         (OrderAction::RequestReturn, &[PartiallyShipped, Shipped, Completed]),

@@ -178,6 +178,20 @@ fn every_event() -> [StockEvent; 5] {
     [received(10), adjusted(-3), made("order-1", 2), released("order-1", 1), committed("order-1", 1)]
 }
 
+fn release_beyond(order: &str, needed: u32) -> StockCommand {
+    StockCommand::ReleaseBeyond { order_id: OrderId::parse(order).unwrap(), needed }
+}
+
+#[test]
+fn what_an_order_does_not_need_any_more_is_released_once() {
+    let stock = given([received(10), made("a", 5), committed("a", 1)]);
+    assert_eq!(decide(&stock, release_beyond("a", 3)), Ok(vec![released("a", 1)]));
+    assert_eq!(decide(&stock, release_beyond("a", 0)), Ok(vec![released("a", 4)]));
+    let stock = given([received(10), made("a", 5), committed("a", 1), released("a", 1)]);
+    assert_eq!(decide(&stock, release_beyond("a", 3)), Ok(vec![]));
+    assert_eq!(decide(&stock, release_beyond("b", 0)), Ok(vec![]));
+}
+
 fn any_command() -> impl Strategy<Value = StockCommand> {
     let id = || prop::sample::select(vec!["a", "b", "c", "d"]);
     prop_oneof![
@@ -185,6 +199,7 @@ fn any_command() -> impl Strategy<Value = StockCommand> {
         (-10..10_i64).prop_map(adjust),
         (id(), 0..8_u32).prop_map(|(id, quantity)| reserve(id, quantity)),
         id().prop_map(release),
+        (id(), 0..8_u32).prop_map(|(id, needed)| release_beyond(id, needed)),
         (id(), 0..8_u32).prop_map(|(id, shipped)| commit(id, shipped)),
     ]
 }
@@ -207,7 +222,10 @@ proptest! {
             }
             match &command {
                 StockCommand::Receive(_) | StockCommand::Adjust(_) => {}
-                StockCommand::Reserve(_) | StockCommand::Release { .. } | StockCommand::Commit { .. } => {
+                StockCommand::Reserve(_)
+                | StockCommand::Release { .. }
+                | StockCommand::ReleaseBeyond { .. }
+                | StockCommand::Commit { .. } => {
                     prop_assert_eq!(decide(&stock, command), Ok(vec![]), "given twice");
                 }
             }

@@ -13,8 +13,10 @@ use std::{
 };
 
 use super::{
+    access::Access,
     account::{self, Account},
     binaries::{Binaries, ClusterVersion},
+    disk,
     error::{self, PostgresError, on},
     flush::flush,
     settings::Durability,
@@ -61,6 +63,7 @@ impl Cluster {
         data_dir: &Path,
         binaries: &Binaries,
         account: Option<Account>,
+        access: &Access,
     ) -> Result<Self, PostgresError> {
         let draft = data_dir.join("postgres.new");
         discard(&draft)?;
@@ -77,7 +80,9 @@ impl Cluster {
             _ => fs::create_dir(&draft).map_err(on("create", &draft))?,
         }
         let directory = draft.canonicalize().map_err(on("find", &draft))?;
-        initialise(&directory, &directory, binaries, account, Durability::Synced)?;
+        initialise(&directory, &directory, binaries, account, access, Durability::Synced)?;
+        // First the password, then what it opens.
+        access.keep_in(data_dir)?;
         let entry = data_dir.join("postgres");
         fs::rename(&draft, &entry).map_err(on("rename", &draft))?;
         File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(on("sync", data_dir))?;
@@ -90,9 +95,13 @@ impl Cluster {
     }
 
     /// Makes a cluster in a fresh folder that the server's watchdog removes.
-    pub(super) fn create_ephemeral(binaries: &Binaries, account: Option<Account>) -> Result<Self, PostgresError> {
+    pub(super) fn create_ephemeral(
+        binaries: &Binaries,
+        account: Option<Account>,
+        access: &Access,
+    ) -> Result<Self, PostgresError> {
         Self::in_temporary_folder(account, Durability::Synced, |directory, folder| {
-            initialise(directory, folder, binaries, account, Durability::Unsynced)
+            initialise(directory, folder, binaries, account, access, Durability::Unsynced)
         })
     }
 
@@ -103,7 +112,7 @@ impl Cluster {
             // Run as the owner: what it copies is its own again.
             let everything = self.directory.join(".");
             let arguments = [OsStr::new("-R"), everything.as_os_str(), directory.as_os_str()];
-            watchdog::run(Path::new("cp"), &arguments, folder, self.account.as_ref())?
+            watchdog::run(Path::new("cp"), &arguments, "", Some(folder), self.account.as_ref())?
                 .map_err(|said| PostgresError::Copy { reason: error::telling_line(&said) })
         })
     }
@@ -114,10 +123,8 @@ impl Cluster {
         fill: impl FnOnce(&Path, &Path) -> Result<(), PostgresError>,
     ) -> Result<Self, PostgresError> {
         let parent = temporary_parent(account, durability);
-        let folder = tempfile::Builder::new()
-            .prefix("ordo-postgres-")
-            .tempdir_in(&parent)
-            .map_err(|source| PostgresError::NotWritable { path: parent, source })?;
+        let folder =
+            tempfile::Builder::new().prefix("ordo-postgres-").tempdir_in(&parent).map_err(error::writing(&parent))?;
         if let Some(account) = account {
             account.take_over(folder.path())?;
         }
@@ -140,19 +147,13 @@ impl Cluster {
     /// Begins an empty log and keeps the one before it, so that logs do not grow for ever.
     pub(super) fn start_new_log(&self) -> Result<(), PostgresError> {
         match fs::rename(&self.log, self.log.with_extension("log.1")) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(PostgresError::NotWritable { path: self.log.clone(), source })
-            }
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(error::writing(&self.log)(source)),
             _ => Ok(()),
         }
     }
 
     pub(super) fn open_log(&self) -> Result<File, PostgresError> {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .map_err(|source| PostgresError::NotWritable { path: self.log.clone(), source })
+        OpenOptions::new().create(true).append(true).open(&self.log).map_err(error::writing(&self.log))
     }
 
     pub(super) fn log_length(&self) -> u64 {
@@ -177,15 +178,18 @@ fn initialise(
     remove: &Path,
     binaries: &Binaries,
     account: Option<Account>,
+    access: &Access,
     durability: Durability,
 ) -> Result<(), PostgresError> {
+    disk::room_for_a_cluster(directory)?;
     prepare_folder(directory, account)?;
     let mut arguments = vec![OsStr::new("-D"), directory.as_os_str()];
     // initdb syncs one file after the other; we are quicker.
-    let fixed = ["-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8", "--no-sync"];
+    let fixed = ["-U", "postgres", "-A", "reject", "--locale=C", "-E", "UTF8", "--no-sync"];
     arguments.extend(fixed.map(OsStr::new));
-    watchdog::run(&binaries.initdb(), &arguments, remove, account.as_ref())?
-        .map_err(|said| PostgresError::Initdb { reason: error::telling_line(&said) })?;
+    watchdog::run(&binaries.initdb(), &arguments, "", Some(remove), account.as_ref())?
+        .map_err(|said| disk::full(&said, directory).unwrap_or_else(|| error::initdb(&said)))?;
+    access.enforce(directory, Some(remove), binaries, account.as_ref())?;
     match durability {
         Durability::Synced => flush(directory),
         Durability::Unsynced => Ok(()),
@@ -206,9 +210,9 @@ fn discard(draft: &Path) -> Result<(), PostgresError> {
     if metadata.is_dir() {
         return fs::remove_dir_all(draft).map_err(on("remove", draft));
     }
-    if let Ok(target) = fs::read_link(draft)
-        && target.starts_with(REACHABLE)
-        && target.exists()
+    // Only what lies there, wherever the link says that it lies: root removes it.
+    if let (Ok(target), Ok(parent)) = (draft.canonicalize(), Path::new(REACHABLE).canonicalize())
+        && target.parent() == Some(&parent)
     {
         fs::remove_dir_all(&target).map_err(on("remove", &target))?;
     }
@@ -232,7 +236,8 @@ fn reachable_folder() -> Result<PathBuf, PostgresError> {
 fn temporary_parent(account: Option<Account>, durability: Durability) -> PathBuf {
     let usable = |folder: &Path| account.is_none_or(|account| account.can_enter(folder) && account.can_write(folder));
     let memory = Path::new("/dev/shm");
-    if durability == Durability::Unsynced && free_bytes(memory) >= PLENTY && usable(memory) {
+    let free = disk::space(memory).map_or(0, |(free, _)| free);
+    if durability == Durability::Unsynced && free >= PLENTY && usable(memory) {
         return memory.to_owned();
     }
     let preferred = std::env::temp_dir();
@@ -240,8 +245,4 @@ fn temporary_parent(account: Option<Account>, durability: Durability) -> PathBuf
         .into_iter()
         .find(|folder| usable(folder))
         .unwrap_or(preferred)
-}
-
-fn free_bytes(folder: &Path) -> u64 {
-    rustix::fs::statvfs(folder).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize))
 }

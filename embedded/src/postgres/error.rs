@@ -1,6 +1,11 @@
 //! Why the embedded Postgres did not start, each with the way out.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::disk;
 
 /// Why the embedded Postgres did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +46,39 @@ pub enum PostgresError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The disk has no room for what the server has to write.
+    #[error(
+        "the disk is full: of its {} MB, {} are free now; make room where {} lies, or choose another data directory",
+        total / 1_000_000, free / 1_000_000, path.display()
+    )]
+    DiskFull {
+        /// The folder that lies on it.
+        path: PathBuf,
+        /// The bytes that can still be written.
+        free: u64,
+        /// All the bytes there are.
+        total: u64,
+    },
+    /// The server ended after it had been ready.
+    #[error("the database ended by itself; {}", log.as_ref().map_or_else(
+        || "its log went with it, as all of --ephemeral does".to_owned(), |log| format!("its log is {}", log.display())
+    ))]
+    EndedByItself {
+        /// The log file, where it is kept.
+        log: Option<PathBuf>,
+    },
+    /// The file with the server's password can't be read as one.
+    #[error("{} does not hold the database's address: delete it, and the next start makes a new one", path.display())]
+    NoAddress {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The server has another password than the file.
+    #[error("the database does not take the password in {}: delete that file, and the next start sets a new one", path.display())]
+    OtherPassword {
+        /// The file.
+        path: PathBuf,
     },
     /// The link to the cluster points to nothing.
     #[error(
@@ -129,7 +167,23 @@ pub enum PostgresError {
 /// Adds the path to an IO error: `.map_err(on("read", path))`.
 pub(super) fn on(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> PostgresError {
     let path = path.into();
-    move |source| PostgresError::Io { what, path, source }
+    move |source| full(&path, &source).unwrap_or(PostgresError::Io { what, path, source })
+}
+
+/// What it means that a file or folder the server needs can't be made or written: `.map_err(writing(path))`.
+pub(super) fn writing(path: &Path) -> impl Fn(io::Error) -> PostgresError + use<> {
+    let path = path.to_owned();
+    move |source| full(&path, &source).unwrap_or_else(|| PostgresError::NotWritable { path: path.clone(), source })
+}
+
+fn full(path: &Path, error: &io::Error) -> Option<PostgresError> {
+    let (free, total) = disk::space(path)?;
+    (error.kind() == io::ErrorKind::StorageFull).then(|| PostgresError::DiskFull { path: path.to_owned(), free, total })
+}
+
+/// What it means that a cluster can't be made, of a program that said why.
+pub(super) fn initdb(said: &str) -> PostgresError {
+    PostgresError::Initdb { reason: telling_line(said) }
 }
 
 /// The last line that names a failure; the last line of all where none does.

@@ -6,16 +6,20 @@ use std::{
     path::Path,
 };
 
-use super::error::{PostgresError, on};
+use super::error::{PostgresError, on, writing};
 
 /// Takes the data directory for this process, making the folder if need be. The lock goes when the file is dropped or the process
 /// ends: a lock file that is left over blocks nobody.
 pub(super) fn take(data_dir: &Path) -> Result<File, PostgresError> {
-    let not_writable = |source| PostgresError::NotWritable { path: data_dir.to_owned(), source };
-    fs::create_dir_all(data_dir).map_err(not_writable)?;
+    fs::create_dir_all(data_dir).map_err(writing(data_dir))?;
     let path = data_dir.join("lock");
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(not_writable)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(writing(data_dir))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -29,6 +33,6 @@ pub(super) fn take(data_dir: &Path) -> Result<File, PostgresError> {
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(not_writable)?;
+        .map_err(writing(data_dir))?;
     Ok(file)
 }

@@ -79,17 +79,18 @@ pub(super) fn guard_server(
     spawn(command.stdout(log).stderr(errors))
 }
 
-/// Runs a program to its end; the inner error is what it said. `remove` goes if it fails or we die.
+/// Runs a program that reads `input` to its end; the inner error is what it said. `remove` goes if it fails or we die.
 pub(super) fn run(
     program: &Path,
     arguments: &[&OsStr],
-    remove: &Path,
+    input: &str,
+    remove: Option<&Path>,
     account: Option<&Account>,
 ) -> Result<Result<(), String>, PostgresError> {
     let mut said = tempfile::tempfile().map_err(on("create a file in", std::env::temp_dir()))?;
     let errors = said.try_clone().map_err(on("open the output of", program))?;
-    let mut command = script("TERM KILL", Some(remove), "unless-done", account);
-    command.arg(program).args(arguments).stdout(Stdio::null()).stderr(errors);
+    let mut command = script("TERM KILL", remove, "unless-done", account);
+    command.env("ORDO_INPUT", input.trim_end()).arg(program).args(arguments).stdout(Stdio::null()).stderr(errors);
     let status = spawn(&mut command)?.wait().map_err(on("wait for", program))?;
     if status.success() {
         return Ok(Ok(()));
@@ -106,7 +107,7 @@ fn script(signals: &str, remove: Option<&Path>, when: &str, account: Option<&Acc
     command.args(["-c", lines.join("\n").trim(), "ordo-watchdog", signals]);
     command.arg(remove.unwrap_or(Path::new(""))).arg(when);
     // An unknown locale in our environment is no reason to fail.
-    command.current_dir("/").env("LC_ALL", "C").env_remove("PGDATA");
+    command.current_dir("/").env("LC_ALL", "C").env_remove("PGDATA").env_remove("ORDO_INPUT");
     // A group of its own: Ctrl-C in the terminal is for the platform, which needs its database until it has drained.
     command.process_group(0);
     account::run_as(&mut command, account);

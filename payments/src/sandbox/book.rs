@@ -10,6 +10,9 @@ pub(super) use operation::{Operation, PAYMENT_PREFIX, movement_reference, paymen
 
 use crate::{Authorization, Capture, PaymentError, Refund, Void};
 
+/// Why a token that the sandbox does not know is declined.
+const UNKNOWN_TOKEN: &str = "unknown_token";
+
 /// How often `tok_flaky` fails a key.
 const FLAKY_FAILURES: i16 = 2;
 
@@ -248,7 +251,9 @@ impl Payment {
     fn new(request: &Authorization) -> Self {
         let declined = match request.token.as_deref() {
             Some("tok_declined" | "tok_timeout_then_declined") => Some("card_declined".to_owned()),
-            Some(_) | None => None,
+            None | Some("tok_ok" | "tok_timeout_then_ok" | "tok_slow" | "tok_flaky") => None,
+            // A slip of the pen must not look like a payment that went well.
+            Some(_) => Some(UNKNOWN_TOKEN.to_owned()),
         };
         Self {
             key: request.key.clone(),
@@ -274,6 +279,9 @@ impl Payment {
             return Err(used_key(&request.key));
         }
         match &self.declined {
+            Some(code) if code == UNKNOWN_TOKEN => {
+                Err(PaymentError::declined(code, "the sandbox knows no such token; tok_ok is one that is paid"))
+            }
             Some(code) => Err(PaymentError::declined(code, "the sandbox declined it, as its token says")),
             None => Ok(Standing::Done),
         }

@@ -58,6 +58,9 @@ impl Pgbench {
         let server: PgConnectOptions = self.database.url.parse()?;
         self.runs += 1;
         let mut command = Command::new(&self.program);
+        // Not an argument: those can be seen by everyone on the machine.
+        let password = url::Url::parse(&self.database.url)?.password().map(str::to_owned);
+        command.envs(password.map(|password| ("PGPASSWORD", password)));
         command.args(["--no-vacuum", "--protocol=prepared"]);
         command.arg(format!("--host={}", server.get_host())).arg(format!("--port={}", server.get_port()));
         command.arg(format!("--username={}", server.get_username()));

@@ -13,6 +13,8 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::running::DataDir;
+
 /// A start takes a second or two; on a machine that is busy, some more.
 const START: Duration = Duration::from_secs(60);
 /// A platform has ended after 10 s at the most.
@@ -41,7 +43,7 @@ pub(super) struct Server {
     announcement: Value,
     pub(super) address: SocketAddr,
     /// Its working directory: empty but for its log.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -50,7 +52,11 @@ impl Server {
         let any = "127.0.0.1:0";
         let line =
             ["up", "--ephemeral", "--leashed", "--json", "--listen", any, "--sqs-listen", any, "--ses-listen", any];
-        Self::start(&line, &[("ORDO_ROLES", roles)]).await
+        let mut server = Self::start(&line, &[("ORDO_ROLES", roles)]).await?;
+        // What it says aloud is without the database's password.
+        let place = DataDir::of(Some(server.folder.path().join(".ordo"))).place()?;
+        server.announcement = serde_json::to_value(place)?;
+        Ok(server)
     }
 
     /// These roles on a database that is there already.
@@ -79,7 +85,7 @@ impl Server {
         let out = process.stdout.take();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         // From here on it is stopped when this is given up.
-        let mut server = Self { process, leash, announcement: Value::Null, address, _folder: folder };
+        let mut server = Self { process, leash, announcement: Value::Null, address, folder };
         let announced = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             out.map_or(Ok(0), |out| BufReader::new(out).read_line(&mut line)).map(|_| line)

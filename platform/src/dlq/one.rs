@@ -4,9 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use domain::EmailAddress;
 use messaging::dead_letters::Assignment;
 use messaging::{DeadLetter, DeadLetters, Sweep};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Changes, words};
@@ -78,11 +80,20 @@ async fn send_edited(sweep: &mut Sweep, letter: &DeadLetter, change: &Change) ->
         Change::Whole(body) => body.clone(),
     };
     sweep.letters().origin().check(&body).context("nothing is changed")?;
+    check_recipient(&body).context("nothing is changed")?;
     let message = letter.edited(&body, &Uuid::now_v7().to_string());
     for sent in sweep.send_again(vec![(letter, message)]).await {
         sent?;
     }
     Ok(())
+}
+
+/// A mail to what is no address would only die again.
+fn check_recipient(body: &str) -> anyhow::Result<()> {
+    let body: Value = serde_json::from_str(body)?;
+    let Some(recipient) = body.pointer("/data/recipient").and_then(Value::as_str) else { return Ok(()) };
+    let parsed = EmailAddress::parse(recipient.to_owned());
+    parsed.map(drop).map_err(|error| anyhow!("/data/recipient {recipient:?} {error}"))
 }
 
 /// The dead letter, in the hands of a sweep that is to be released.
@@ -101,5 +112,23 @@ async fn find(queues: &[DeadLetters], id: &str) -> anyhow::Result<(Sweep, DeadLe
     match unseen {
         0 => bail!("there is no dead letter {id}; `ordo dlq list` shows which there are"),
         _ => bail!("no dead letter {id} can be seen; there are about {unseen} that {}", words::UNSEEN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_has_to_be_an_address() {
+        for recipient in ["not an address", "", "ada@", "ada@example.com, bob@example.com"] {
+            let body = serde_json::json!({ "data": { "recipient": recipient } }).to_string();
+            let refused = check_recipient(&body).unwrap_err().to_string();
+            assert!(refused.contains("/data/recipient"), "{refused}");
+        }
+        for body in [r#"{"data":{"recipient":"ada@example.com"}}"#, r#"{"data":{"recipient":null}}"#, r#"{"data":{}}"#]
+        {
+            check_recipient(body).unwrap();
+        }
     }
 }

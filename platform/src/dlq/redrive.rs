@@ -167,7 +167,6 @@ impl Run<'_> {
         }
         for (count, what) in [
             (*others, "left alone".to_owned()),
-            (*back, "sent again and dead once more: `ordo dlq list` says why".to_owned()),
             (*unseen, format!("not looked at: --limit or a signal came first, or they {}", words::UNSEEN)),
         ] {
             if count > 0 {
@@ -178,9 +177,12 @@ impl Run<'_> {
     }
 
     fn verdict(&self) -> anyhow::Result<()> {
-        let Tally { sent, failures, .. } = &self.tally;
+        let Tally { sent, failures, back, .. } = &self.tally;
         if !failures.is_empty() {
             bail!("{} could not be sent again; run it once more", words::letters(u64::try_from(failures.len())?));
+        }
+        if *back > 0 {
+            bail!("{} dead once more: `ordo dlq list` says why", words::letters(*back));
         }
         if self.stop.is_cancelled() {
             bail!("stopped before the end; run it once more for the rest");

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
+use domain::OrderEvent;
+use domain::stock::StockEvent;
 use event_store::{CopyOrder, Selection, copy_out};
 use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::{Connection, PgConnection};
@@ -31,12 +33,14 @@ pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Resu
         return match write(connection, &selection, &mut io::stdout().lock()).await {
             // A reader that has gone away has seen what it wanted.
             Err(error) if is_broken_pipe(&error) => Ok(()),
-            done => done.map(drop),
+            done => check_names(&args.types, &done?),
         };
     };
+    ensure!(args.force || !path.is_file(), "{} is there already: --force replaces it", path.display());
     let done = if is_to_be_made(path) {
         let mut file = beside(path)?;
         let done = write(connection, &selection, file.as_file_mut()).await?;
+        check_names(&args.types, &done)?;
         file.as_file().sync_all().with_context(|| cannot_write(path))?;
         file.persist(path).with_context(|| cannot_write(path))?;
         done
@@ -49,6 +53,16 @@ pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Resu
     let seconds = since.elapsed().as_secs_f64();
     output::line(&format!("{} events{range} are in {}, after {seconds:.1} s", done.events, path.display()))?;
     Ok(())
+}
+
+/// Where nothing was found, a name that no event has is the likeliest reason.
+fn check_names(asked: &[String], done: &Written) -> anyhow::Result<()> {
+    let known: Vec<&str> = [OrderEvent::NAMES, StockEvent::NAMES].concat();
+    let unknown = asked.iter().find(|name| !known.contains(&name.as_str()));
+    match unknown {
+        Some(name) if done.events == 0 => bail!("no event is called {name:?}; there are {}", known.join(", ")),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn write(mut connection: PgConnection, selection: &Selection, to: &mut impl Write) -> anyhow::Result<Written> {
@@ -91,4 +105,19 @@ fn cannot_write(path: &Path) -> String {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_event_has_is_said_where_nothing_was_found() {
+        let asked = ["OrderCreated".to_owned(), "Nope".to_owned()];
+        let refused = check_names(&asked, &Written::default()).unwrap_err().to_string();
+        assert!(refused.contains("no event is called \"Nope\"; there are OrderCreated, "), "{refused}");
+        // Somebody else's event may be in the log.
+        check_names(&asked, &Written { events: 1, positions: Some((1, 1)) }).unwrap();
+        check_names(&asked[..1], &Written::default()).unwrap();
+    }
 }

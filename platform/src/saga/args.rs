@@ -21,7 +21,7 @@ pub enum Saga {
         #[arg(long)]
         json: bool,
     },
-    /// Try the step that an order waits for again, now; or, with --stuck, all that are stuck
+    /// Try the step that an order waits for again, now; or all that are stuck, or all mails that were given up
     Retry(Retry),
     /// Go on without the step
     Skip(About),
@@ -43,7 +43,7 @@ pub enum Saga {
 /// See `ordo saga list --help`.
 #[derive(Debug, Clone, Args)]
 pub struct List {
-    /// Only those that are so [default: running and stuck, which is all that waits]
+    /// Only those that are so; failed: mails that were given up [default: running and stuck, which is all that waits]
     #[arg(long, value_name = "STATE", value_parser = states())]
     pub state: Option<SagaState>,
     /// Only those whose last error contains this
@@ -82,6 +82,9 @@ pub struct Ending {
     /// What the customer's mail gives as the reason [default: that the payment was declined, where it was; otherwise none]
     #[arg(long, value_name = "TEXT", value_parser = customer_message)]
     pub customer_message: Option<String>,
+    /// Do not ask first, on a terminal
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The most characters that a mail shows of a reason.
@@ -118,10 +121,10 @@ impl Why {
 #[derive(Debug, Clone, Args)]
 pub struct Retry {
     /// The order's id
-    #[arg(required_unless_present = "stuck", conflicts_with = "stuck")]
+    #[arg(required_unless_present_any = ["stuck", "failed"], conflicts_with_all = ["stuck", "failed"])]
     pub order: Option<String>,
     /// Another means of payment: paymentToken=TOKEN
-    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "stuck")]
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["stuck", "failed"])]
     pub input: Option<Input>,
     /// The step [default: the one that the order waits for; with --stuck, any]
     #[arg(long, value_name = "STEP", value_parser = steps())]
@@ -129,7 +132,10 @@ pub struct Retry {
     /// All that are stuck
     #[arg(long)]
     pub stuck: bool,
-    /// Of those that are stuck, the ones whose error contains this
+    /// All mails that were given up
+    #[arg(long, conflicts_with_all = ["stuck", "step"])]
+    pub failed: bool,
+    /// Of those that are stuck or were given up, the ones whose error contains this
     #[arg(long, value_name = "TEXT", conflicts_with = "order")]
     pub error: Option<String>,
     /// The most to retry in a second [default: as fast as it goes]
@@ -206,6 +212,8 @@ mod tests {
             ("saga retry o-1 --rate 5 --reason x", ErrorKind::ArgumentConflict),
             ("saga retry o-1 --input amount=1 --reason x", ErrorKind::ValueValidation),
             ("saga retry o-1", ErrorKind::MissingRequiredArgument),
+            ("saga retry o-1 --failed --reason x", ErrorKind::ArgumentConflict),
+            ("saga retry --failed --stuck --reason x", ErrorKind::ArgumentConflict),
             ("saga skip o-1", ErrorKind::MissingRequiredArgument),
             ("saga skip o-1 --reason=", ErrorKind::InvalidValue),
             ("saga compensate o-1 --actor ada", ErrorKind::MissingRequiredArgument),

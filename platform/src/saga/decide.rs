@@ -1,8 +1,9 @@
 //! `ordo saga retry`, `skip`, `compensate`, `mark-succeeded`, `mark-failed`: what is decided about one order.
 
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use domain::{SagaStep, Verb};
 use sagas::operate::InterventionError;
@@ -30,6 +31,27 @@ pub(super) async fn run(desk: &Desk, verb: Verb, about: About, customer_message:
         }
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),
     }
+}
+
+/// Asks whoever sits before a terminal whether an order is really to be undone: there is no way back. A script has said so.
+pub(super) async fn confirm(desk: &Desk, order: &str, yes: bool) -> anyhow::Result<()> {
+    if yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(());
+    }
+    let now = find(desk, order).await?;
+    let done = now.sagas.iter().flat_map(|saga| &saga.steps).filter(|step| step.progress.state == StepState::Done);
+    let done: Vec<&str> = done.map(|step| step.step.name()).collect();
+    let done =
+        if done.is_empty() { "nothing was done for it".to_owned() } else { format!("done: {}", done.join(", ")) };
+    write!(
+        io::stderr(),
+        "{}",
+        harmless(&format!("{}; {done}. Undo it and end the order? [y/N] ", words::state(&now)))
+    )?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), "nothing is changed");
+    Ok(())
 }
 
 async fn find(desk: &Desk, order: &str) -> anyhow::Result<OrderReport> {
@@ -60,7 +82,8 @@ async fn follow(desk: &Desk, before: &OrderReport) -> anyhow::Result<()> {
             bail!("{}", harmless(&words::state(&now)));
         }
         if carried_out && !is_under_way(&now) {
-            return Ok(output::line(&harmless(&words::state(&now)))?);
+            output::line(&harmless(&words::state(&now)))?;
+            return undone(before, &now);
         }
         if asked.elapsed() > PATIENCE {
             let how = if carried_out {
@@ -72,6 +95,21 @@ async fn follow(desk: &Desk, before: &OrderReport) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Says what was undone since.
+fn undone(before: &OrderReport, now: &OrderReport) -> anyhow::Result<()> {
+    let steps = |report: &OrderReport| -> Vec<(SagaStep, StepState)> {
+        let steps = report.sagas.iter().flat_map(|saga| &saga.steps);
+        steps.filter_map(|step| Some((step.undo.as_ref()?.step, step.undo.as_ref()?.progress.state))).collect()
+    };
+    let before = steps(before);
+    for (step, state) in steps(now) {
+        if state == StepState::Done && !before.contains(&(step, state)) {
+            output::line(&format!("  {} is done", step.name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The steps that wait, and since when: a decision has each begin anew.

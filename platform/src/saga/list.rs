@@ -1,7 +1,8 @@
 //! `ordo saga list`.
 
 use anyhow::ensure;
-use sagas::report::{self, Ended, Filter, Group, SagaState};
+use domain::SagaStep;
+use sagas::report::{self, Ended, Filter, GivenUpFilter, GivenUpGroup, Group, SagaState};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -13,6 +14,7 @@ pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
         None => waiting(pool, args, None).await,
         Some(SagaState::Running) => waiting(pool, args, Some(false)).await,
         Some(SagaState::Stuck) => waiting(pool, args, Some(true)).await,
+        Some(SagaState::Failed) => failed(pool, args).await,
         Some(state @ SagaState::Completed) => ended(pool, args, state, Ended::Completed).await,
         Some(state @ SagaState::Compensated) => ended(pool, args, state, Ended::Compensated).await,
     }
@@ -23,10 +25,12 @@ async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Res
     let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
     let groups = report::groups(pool, filter).await?;
     let (running, stuck) = report::count(pool, filter).await?;
+    // What is not asked for by state is everything that somebody may have to look at.
+    let failed = if args.state.is_none() { count_failed(pool, args).await? } else { 0 };
     if args.json {
         let sagas: Vec<Value> = rows.iter().map(words::summary).collect();
         let groups: Vec<Value> = groups.iter().map(group_json).collect();
-        let answer = json!({ "sagas": sagas, "groups": groups, "running": running, "stuck": stuck });
+        let answer = json!({ "sagas": sagas, "groups": groups, "running": running, "stuck": stuck, "failed": failed });
         return Ok(output::line(&answer.to_string())?);
     }
     for row in &rows {
@@ -37,7 +41,43 @@ async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Res
     }
     let left = running + stuck - i64::try_from(rows.len())?;
     let more = if left > 0 { format!(", {left} of them not listed: --limit") } else { String::new() };
-    Ok(output::line(&format!("{} running, {stuck} stuck{more}", words::sagas(running)))?)
+    output::line(&format!("{} running, {stuck} stuck{more}", words::sagas(running)))?;
+    if failed > 0 {
+        output::line(&format!("{} given up: --state failed", words::mails(failed)))?;
+    }
+    Ok(())
+}
+
+/// Mails that were given up.
+async fn failed(pool: &PgPool, args: &List) -> anyhow::Result<()> {
+    ensure!(args.step.is_none_or(|step| step == SagaStep::NotifyCustomer), "only mails fail: leave --step out");
+    let filter = GivenUpFilter { error: args.error.as_deref(), until: None };
+    let mails = report::given_up(pool, filter, 0, args.limit.get().into()).await?;
+    let groups = report::given_up_groups(pool, filter).await?;
+    let count = count_failed(pool, args).await?;
+    if args.json {
+        let mails: Vec<Value> = mails.iter().map(words::mail_summary).collect();
+        let group = |GivenUpGroup { template, reason, count }: &GivenUpGroup| json!({ "template": template, "state": "failed", "error": reason, "count": count });
+        let groups: Vec<Value> = groups.iter().map(group).collect();
+        return Ok(output::line(&json!({ "mails": mails, "groups": groups, "failed": count }).to_string())?);
+    }
+    for mail in &mails {
+        output::line(&words::mail(mail))?;
+    }
+    for GivenUpGroup { template, reason, count } in &groups {
+        output::line(&words::harmless(&format!("{count} × {template}: {reason}")))?;
+    }
+    let left = count - i64::try_from(mails.len())?;
+    let more = if left > 0 { format!(", {left} of them not listed: --limit") } else { String::new() };
+    Ok(output::line(&format!("{} given up{more}", words::mails(count)))?)
+}
+
+async fn count_failed(pool: &PgPool, args: &List) -> anyhow::Result<i64> {
+    if args.step.is_some_and(|step| step != SagaStep::NotifyCustomer) {
+        return Ok(0);
+    }
+    let filter = GivenUpFilter { error: args.error.as_deref(), until: None };
+    Ok(report::count_given_up(pool, filter).await?.into_iter().map(|(_, count)| count).sum())
 }
 
 async fn ended(pool: &PgPool, args: &List, state: SagaState, how: Ended) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
-//! `ordo saga retry --stuck`: everything that is stuck, or some of it, tried again.
+//! `ordo saga retry --stuck` and `--failed`: everything that is stuck, or every mail that was given up, or some of it, tried again.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use chrono::{DateTime, Utc};
 use domain::{SagaStep, Verb};
 use futures_util::{StreamExt, stream};
 use sagas::operate::InterventionError;
-use sagas::report::{self, After, Filter, WorkRow};
+use sagas::report::{self, After, Filter, GivenUpFilter, GivenUpMail, WorkRow};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use tokio::time::MissedTickBehavior;
 
 use super::{Desk, Retry, words};
@@ -22,12 +24,22 @@ const AT_ONCE: usize = 32;
 /// After so many failures it is not the orders that are at fault.
 const MOST_FAILURES: usize = 20;
 
-/// What became of those that were stuck.
+/// One that can be retried.
+#[derive(Clone)]
+struct Candidate {
+    order_id: String,
+    step: String,
+    /// As it is listed.
+    line: String,
+    summary: Value,
+}
+
+/// What became of them.
 #[derive(Default)]
 struct Tally {
     retried: usize,
     /// Those, where the answer lists them.
-    listed: Vec<WorkRow>,
+    listed: Vec<Candidate>,
     /// Those that had moved on by then.
     moved_on: usize,
     failures: Vec<String>,
@@ -38,13 +50,11 @@ pub(super) async fn run(desk: &Desk, args: &Retry) -> anyhow::Result<()> {
     let pool = desk.store.pool();
     // What is stuck again because of this is left alone by it.
     let until: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
-    let filter = Filter { stuck: Some(true), error: args.error.as_deref(), step: args.step, until: Some(until) };
+    let mut pages = Pages::new(args, until);
     let mut pace = Pace::new(args.rate.filter(|_| !args.dry_run));
-    let (mut tally, mut last) = (Tally::default(), None);
+    let mut tally = Tally::default();
     while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
-        let page = report::waiting(pool, filter, last.as_ref(), PAGE).await?;
-        let Some(end) = page.last() else { break };
-        last = Some(After::of(end));
+        let Some(page) = pages.next(pool).await? else { break };
         for some in page.chunks(pace.at_once()) {
             if stop.run_until_cancelled(pace.wait()).await.is_none() || tally.failures.len() >= MOST_FAILURES {
                 break;
@@ -65,7 +75,7 @@ pub(super) async fn run(desk: &Desk, args: &Retry) -> anyhow::Result<()> {
 }
 
 /// `false`: it does not wait for that any more.
-async fn retry(desk: &Desk, args: &Retry, row: &WorkRow) -> anyhow::Result<bool> {
+async fn retry(desk: &Desk, args: &Retry, row: &Candidate) -> anyhow::Result<bool> {
     if args.dry_run {
         return Ok(true);
     }
@@ -77,8 +87,60 @@ async fn retry(desk: &Desk, args: &Retry, row: &WorkRow) -> anyhow::Result<bool>
     }
 }
 
+/// All that can be retried, some at a time.
+enum Pages<'a> {
+    /// What is stuck; after the last that was given.
+    Stuck(Filter<'a>, Option<After>),
+    /// Mails that were given up; after the position of the last that was given. A retry is of all of an order's mails: each order
+    /// comes once.
+    Failed { filter: GivenUpFilter<'a>, after: i64, orders: HashSet<String> },
+}
+
+impl<'a> Pages<'a> {
+    fn new(args: &'a Retry, until: DateTime<Utc>) -> Self {
+        let (error, until) = (args.error.as_deref(), Some(until));
+        if args.failed {
+            return Self::Failed { filter: GivenUpFilter { error, until }, after: 0, orders: HashSet::new() };
+        }
+        Self::Stuck(Filter { stuck: Some(true), error, step: args.step, until }, None)
+    }
+
+    /// `None`: there are no more.
+    async fn next(&mut self, pool: &PgPool) -> Result<Option<Vec<Candidate>>, sqlx::Error> {
+        match self {
+            Self::Stuck(filter, after) => {
+                let page = report::waiting(pool, *filter, after.as_ref(), PAGE).await?;
+                let Some(end) = page.last() else { return Ok(None) };
+                *after = Some(After::of(end));
+                Ok(Some(page.iter().map(Candidate::from).collect()))
+            }
+            Self::Failed { filter, after, orders } => {
+                let page = report::given_up(pool, *filter, *after, PAGE).await?;
+                let Some(end) = page.last() else { return Ok(None) };
+                *after = end.position;
+                let fresh = page.iter().filter(|mail| orders.insert(mail.order_id.clone()));
+                Ok(Some(fresh.map(Candidate::from).collect()))
+            }
+        }
+    }
+}
+
+impl From<&WorkRow> for Candidate {
+    fn from(row: &WorkRow) -> Self {
+        let (order_id, step) = (row.order_id.clone(), row.step.clone());
+        Self { order_id, step, line: words::line(row), summary: words::summary(row) }
+    }
+}
+
+impl From<&GivenUpMail> for Candidate {
+    fn from(mail: &GivenUpMail) -> Self {
+        let (order_id, step) = (mail.order_id.clone(), SagaStep::NotifyCustomer.name().to_owned());
+        Self { order_id, step, line: words::mail(mail), summary: words::mail_summary(mail) }
+    }
+}
+
 impl Tally {
-    fn note(&mut self, row: WorkRow, result: anyhow::Result<bool>, args: &Retry) {
+    fn note(&mut self, row: Candidate, result: anyhow::Result<bool>, args: &Retry) {
         match result {
             Ok(true) => {
                 self.retried += 1;
@@ -94,7 +156,7 @@ impl Tally {
     fn report(&self, args: &Retry, stopped: bool) -> anyhow::Result<()> {
         let Self { retried, listed, moved_on, failures } = self;
         if args.json {
-            let sagas: Vec<Value> = listed.iter().map(words::summary).collect();
+            let sagas: Vec<&Value> = listed.iter().map(|it| &it.summary).collect();
             let answer = json!({
                 "dryRun": args.dry_run, "retried": retried, "sagas": sagas, "movedOn": moved_on, "failures": failures,
                 "stopped": stopped,
@@ -102,7 +164,7 @@ impl Tally {
             return Ok(output::line(&answer.to_string())?);
         }
         for row in listed {
-            output::line(&words::line(row))?;
+            output::line(&row.line)?;
         }
         for failure in failures {
             output::line(&words::harmless(failure))?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::SagaStep;
-use sagas::report::{OrderReport, Progress, StepState, WorkRow};
+use sagas::report::{GivenUpMail, OrderReport, Progress, SagaState, StepState, WorkRow};
 use serde_json::{Value, json};
 
 pub(super) use crate::dlq::harmless;
@@ -31,10 +31,35 @@ pub(super) fn summary(row: &WorkRow) -> Value {
     })
 }
 
+/// One line of a list of mails that were given up.
+pub(super) fn mail(mail: &GivenUpMail) -> String {
+    let GivenUpMail { order_id, template, reason, since, position: _ } = mail;
+    harmless(&format!("{order_id}  mail {template}  failed {}: {reason}", instant(*since)))
+}
+
+/// What a list says of it, as JSON.
+pub(super) fn mail_summary(mail: &GivenUpMail) -> Value {
+    let GivenUpMail { order_id, template, reason, since, position } = mail;
+    json!({
+        "orderId": order_id,
+        "template": template,
+        "state": "failed",
+        "since": instant(*since),
+        "position": position,
+        "lastError": reason,
+    })
+}
+
+/// `1 mail`, `2 mails`.
+pub(super) fn mails(count: i64) -> String {
+    if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") }
+}
+
 /// How an order is, and what it waits for.
 pub(super) fn state(report: &OrderReport) -> String {
     let OrderReport { order_id, .. } = report;
     match report.waits_for {
+        None if report.state == SagaState::Failed => format!("{order_id} is done, but for a mail that was given up"),
         None => format!("{order_id} is {}", report.state.name()),
         Some(step) => format!("{order_id} waits for {}", waits_for(report, step)),
     }

@@ -22,6 +22,17 @@ impl DatabaseUrl {
         valid.then_some(Self(url))
     }
 
+    /// Whether it is the same database, whoever logs in.
+    #[must_use]
+    pub fn is_at(&self, other: &Self) -> bool {
+        let place = |url: &Self| {
+            let options = PgConnectOptions::from_str(url.expose()).ok()?;
+            let host = if options.get_host() == "localhost" { "127.0.0.1" } else { options.get_host() };
+            Some((host.to_owned(), options.get_port(), options.get_database()?.to_owned()))
+        };
+        self == other || (place(self).is_some() && place(self) == place(other))
+    }
+
     /// The address with its password, for the driver alone.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -172,6 +172,23 @@ pub(super) fn socket_address() -> Kind<SocketAddr> {
     Kind::new(allowed, SocketAddr::to_string, |text| text.parse().ok())
 }
 
+/// A comma list of hosts without their ports.
+pub(super) fn host_names() -> Kind<Vec<String>> {
+    let allowed = "a comma list of hosts without ports such as api.shop.example, or *";
+    let is_host = |name: &&str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        *name == "*" || (!name.is_empty() && name.bytes().all(plain))
+    };
+    Kind::new(
+        allowed,
+        |names: &Vec<String>| names.join(","),
+        move |text| {
+            let names: Vec<_> = text.split(',').map(str::trim).collect();
+            names.iter().all(is_host).then(|| names.into_iter().map(str::to_owned).collect())
+        },
+    )
+}
+
 /// The base address of a service, without a trailing slash.
 pub(super) fn endpoint() -> Kind<String> {
     let allowed = "an http:// or https:// address such as http://127.0.0.1:4566";

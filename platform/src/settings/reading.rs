@@ -15,6 +15,14 @@ pub struct Loaded {
     pub entries: Vec<Entry>,
 }
 
+impl Loaded {
+    /// Where a setting's value came from, for people.
+    #[must_use]
+    pub fn source_of(&self, name: &str) -> Source {
+        self.entries.iter().find(|entry| entry.name == name).map_or(Source::Default, |entry| entry.source)
+    }
+}
+
 /// One setting as it took effect.
 #[derive(Debug, Clone)]
 pub struct Entry {

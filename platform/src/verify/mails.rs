@@ -8,6 +8,14 @@ use uuid::Uuid;
 use super::findings::Findings;
 use super::order::OneOrder;
 
+/// What became of mails, as the orders have it.
+#[derive(Debug, Default)]
+pub(super) struct Mails {
+    pub(super) sent: usize,
+    /// And nobody has decided about them since.
+    pub(super) given_up: usize,
+}
+
 #[derive(sqlx::FromRow)]
 struct Delivery {
     notification_id: Uuid,
@@ -21,6 +29,7 @@ pub(super) async fn check(
     connection: &mut PgConnection,
     ids: &[String],
     orders: &[OneOrder],
+    mails: &mut Mails,
     findings: &mut Findings,
 ) -> Result<(), sqlx::Error> {
     let sent: Vec<Delivery> = sqlx::query_as(
@@ -35,6 +44,8 @@ pub(super) async fn check(
         by_order.entry(&delivery.order_id).or_default().push(delivery);
     }
     for order in orders {
+        mails.sent += order.sent.len();
+        mails.given_up += order.given_up.mails().len();
         compare(order, by_order.get(order.id.as_str()).map_or(&[][..], Vec::as_slice), findings);
     }
     Ok(())

@@ -7,6 +7,7 @@ use domain::{
     MailTemplate, NotificationSent, Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder, SagaStep, Verb,
 };
 use sagas::SAGAS;
+use sagas::report::GivenUp;
 
 use super::findings::Findings;
 
@@ -17,10 +18,13 @@ pub(super) struct OneOrder {
     pub(super) placed: PlacedOrder,
     /// Of its last event.
     pub(super) last_position: i64,
+    pub(super) last_at: DateTime<Utc>,
     /// How many mails of a kind the customer may have got, by what happened.
     pub(super) owed: BTreeMap<MailTemplate, usize>,
     /// The mails that the order says were sent.
     pub(super) sent: Vec<NotificationSent>,
+    /// The mails that were given up.
+    pub(super) given_up: GivenUp,
     /// The steps that an operator decided about: what the books say of them is the operator's word.
     pub(super) by_hand: BTreeSet<SagaStep>,
 }
@@ -30,8 +34,10 @@ pub(super) struct Story {
     id: String,
     order: Order,
     last_position: i64,
+    last_at: DateTime<Utc>,
     owed: BTreeMap<MailTemplate, usize>,
     sent: Vec<NotificationSent>,
+    given_up: GivenUp,
     by_hand: BTreeSet<SagaStep>,
 }
 
@@ -49,14 +55,17 @@ impl Story {
             id: order_id.to_owned(),
             order: Order::Absent,
             last_position: 0,
+            last_at: DateTime::UNIX_EPOCH,
             owed: BTreeMap::new(),
             sent: Vec::new(),
+            given_up: GivenUp::default(),
             by_hand: BTreeSet::new(),
         }
     }
 
-    pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64) {
-        self.last_position = position;
+    pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
+        (self.last_position, self.last_at) = (position, at);
+        self.given_up.note(&event);
         let mut owe = |template| *self.owed.entry(template).or_default() += 1;
         match &event {
             OrderEvent::OrderConfirmed(_) => owe(MailTemplate::OrderConfirmed),
@@ -82,6 +91,7 @@ impl Story {
             | OrderEvent::PaymentCaptured(_)
             | OrderEvent::RefundRequested(_)
             | OrderEvent::CancellationRequested(_)
+            | OrderEvent::LinesCancelled(_)
             | OrderEvent::OrderDelivered(_)
             | OrderEvent::ReturnRequested(_)
             | OrderEvent::ReturnReceived(_)
@@ -93,9 +103,11 @@ impl Story {
 
     /// The order; `None`: it was never posted.
     pub(super) fn end(self, findings: &mut Findings) -> Option<OneOrder> {
-        let Self { id, order, last_position, owed, sent, by_hand } = self;
+        let Self { id, order, last_position, last_at, owed, sent, given_up, by_hand } = self;
         match order {
-            Order::Placed(placed) => Some(OneOrder { id, placed: *placed, last_position, owed, sent, by_hand }),
+            Order::Placed(placed) => {
+                Some(OneOrder { id, placed: *placed, last_position, last_at, owed, sent, given_up, by_hand })
+            }
             Order::Absent => {
                 findings.add(format!("order {id}"), "it has events, but was never created");
                 None
@@ -119,9 +131,15 @@ impl OneOrder {
 
     /// Whether an operator decided about its money.
     pub(super) fn money_is_by_hand(&self) -> bool {
-        [SagaStep::AuthorizePayment, SagaStep::VoidPayment, SagaStep::CapturePayment, SagaStep::RefundPayment]
-            .iter()
-            .any(|step| self.by_hand.contains(step))
+        [
+            SagaStep::AuthorizePayment,
+            SagaStep::VoidPayment,
+            SagaStep::CapturePayment,
+            SagaStep::VoidRest,
+            SagaStep::RefundPayment,
+        ]
+        .iter()
+        .any(|step| self.by_hand.contains(step))
     }
 
     /// Whether nothing is due for it but to tell the customer, so that neither units nor money are on the move.
@@ -136,9 +154,11 @@ impl OneOrder {
         let mut wrong = |what: String| findings.add(self.about(), what);
         for (number, line) in placed.numbered_lines() {
             let (shipped, returned) = (placed.shipped(number), placed.returned(number));
-            if shipped > line.quantity || returned > shipped {
+            let cancelled = placed.counts(number).cancelled;
+            if i64::from(shipped) + i64::from(cancelled) > i64::from(line.quantity) || returned > shipped {
                 let ordered = line.quantity;
-                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned"));
+                let but = if cancelled > 0 { format!(", {cancelled} cancelled") } else { String::new() };
+                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned{but}"));
             }
         }
         let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);
@@ -174,10 +194,9 @@ impl OneOrder {
 impl Sums {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
         let payment = &placed.payment;
-        if let PaymentState::Authorized { amount_minor, .. } = payment.state
-            && !placed.is_all_shipped()
-        {
-            self.held += amount_minor - payment.captured_minor;
+        // The last capture lets go of what is left.
+        if !placed.is_all_shipped() || placed.has_rest_to_void() {
+            self.held += placed.held_minor();
         }
         self.captured += payment.captured_minor;
         self.refunded += payment.refunded_minor;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::Stage;
 use event_store::{PARTITIONS, partition_of};
 use sagas::SAGAS;
@@ -10,6 +10,9 @@ use sqlx::PgConnection;
 
 use super::findings::Findings;
 use super::order::OneOrder;
+
+/// A backlog of a hundred thousand orders takes some minutes.
+const LATE: TimeDelta = TimeDelta::hours(1);
 
 /// How far the sagas are, in orders.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(super) struct Sagas {
     pub(super) waiting: u64,
     /// Events have yet to be come to.
     pub(super) in_flight: u64,
+    /// Those of them that have waited for it for longer than any backlog takes, and since when the first.
+    pub(super) late: Option<(u64, DateTime<Utc>)>,
     /// An operator has to decide: the step and why, and how many orders.
     pub(super) reasons: BTreeMap<(String, String), u64>,
 }
@@ -30,6 +35,17 @@ impl Sagas {
     /// How many orders an operator has to decide about.
     pub(super) fn stuck(&self) -> u64 {
         self.reasons.values().sum()
+    }
+
+    /// What nobody has come to for so long has not just begun.
+    pub(super) fn check_late(&self, findings: &mut Findings) {
+        let Some((orders, since)) = self.late else { return };
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let what = format!(
+            "{orders} orders wait for them, the first since {since}: does a copy with the role sagas run, and is it stopped? \
+             `ordo subscriptions list` says"
+        );
+        findings.add("sagas", what);
     }
 }
 
@@ -108,7 +124,13 @@ impl Progress {
                 }
                 State::Ended if order.is_undone() => sagas.compensated += 1,
                 State::Ended => sagas.completed += 1,
-                State::InFlight => sagas.in_flight += 1,
+                State::InFlight => {
+                    sagas.in_flight += 1;
+                    if self.now - order.last_at > LATE {
+                        let (count, first) = sagas.late.unwrap_or((0, order.last_at));
+                        sagas.late = Some((count + 1, first.min(order.last_at)));
+                    }
+                }
                 State::Waiting => sagas.waiting += 1,
                 State::Stuck { step, why } => *sagas.reasons.entry((step, why)).or_default() += 1,
                 State::Silent { step } => {

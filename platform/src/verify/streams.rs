@@ -11,6 +11,7 @@ use projections::Verification;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
+use super::mails::Mails;
 use super::order::{OneOrder, Story, Sums};
 use super::progress::{Progress, Sagas};
 use super::units::{Shelf, Units};
@@ -34,6 +35,7 @@ pub(super) struct Totals {
     /// Of the last event.
     pub(super) position: i64,
     pub(super) sagas: Sagas,
+    pub(super) mails: Mails,
     /// By the currency's code.
     pub(super) money: BTreeMap<String, (Currency, Sums)>,
 }
@@ -101,6 +103,7 @@ pub(super) async fn check(
     pass.close(stream, findings);
     pass.look_up(connection, findings).await?;
     pass.units.check(findings);
+    pass.totals.sagas.check_late(findings);
     Ok(pass.totals)
 }
 
@@ -142,7 +145,7 @@ impl Stream {
         match self {
             Self::Order(mut story) => match event.decode::<Order>() {
                 Ok(happened) => {
-                    story.goes_on(happened, event.position);
+                    story.goes_on(happened, event.position, event.recorded_at);
                     Self::Order(story)
                 }
                 Err(error) => unreadable(&error),
@@ -198,6 +201,6 @@ impl Pass {
         let ids: Vec<String> = orders.iter().map(|order| order.id.clone()).collect();
         books::check(connection, &ids, &orders, findings).await?;
         self.progress.check(connection, &ids, &orders, &mut self.totals.sagas, findings).await?;
-        mails::check(connection, &ids, &orders, findings).await
+        mails::check(connection, &ids, &orders, &mut self.totals.mails, findings).await
     }
 }

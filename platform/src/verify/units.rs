@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::stock::{self, Stock, StockEvent};
-use domain::{SagaStep, StockState};
+use domain::{SagaStep, Sku, StockState};
 
 use super::findings::Findings;
 use super::order::OneOrder;
@@ -42,10 +42,12 @@ impl Units {
         }
         match &order.placed.stock {
             StockState::Reserved(reserved) => {
-                let settled = order.placed.settled_by_sku();
+                let (settled, cancelled) = (order.placed.settled_by_sku(), order.placed.cancelled_by_sku());
                 for units in &reserved.units {
-                    let sent = i64::from(settled.get(&units.sku).copied().unwrap_or(0));
-                    let open = i64::from(units.quantity) - sent;
+                    let of_sku =
+                        |counted: &BTreeMap<&Sku, u32>| i64::from(counted.get(&units.sku).copied().unwrap_or(0));
+                    let sent = of_sku(&settled);
+                    let open = i64::from(units.quantity) - sent - of_sku(&cancelled);
                     self.of(units.sku.as_str(), &order.id).by_order = Has { open, sent };
                 }
             }

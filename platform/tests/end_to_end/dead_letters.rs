@@ -88,7 +88,9 @@ async fn those_that_are_asked_for_are_sent_again_and_the_others_stay() {
     // When one is sent, then it comes back and says so; the other is where it was.
     let sent = ask(&ordo, &["redrive", "--error", "is not the event's subject", "--rate", "10", "--json"]).await;
     let told: Value = serde_json::from_str(&sent.out).unwrap();
-    assert_eq!((sent.code, &told["sent"], &told["others"]), (0, &json!(1), &json!(1)), "{sent:?}");
+    assert_eq!((&told["sent"], &told["others"]), (&json!(1), &json!(1)), "{sent:?}");
+    // It may be dead once more before the redrive is over.
+    assert_eq!(sent.code, i32::from(told["back"] != 0), "{sent:?}");
     eventually(PATIENCE, || async {
         let letters = dead_letters(&ordo, 2).await;
         of_order(&letters, ORDER)["redriven"] == 1

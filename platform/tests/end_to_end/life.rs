@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{demo_order, eventually};
 
-use crate::support::{Answer, Client, Ordo, PATIENCE, settled};
+use crate::support::{Answer, Client, Ordo, PATIENCE, at_rest, settled};
 
 const JSON: &str = "application/json";
 
@@ -34,6 +34,30 @@ fn two_of_a_kind(order_id: &str) -> Value {
     order["totalAmount"] = json!("259.98");
     order["items"][0]["quantity"] = json!(2);
     order
+}
+
+#[tokio::test]
+async fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end_and_everything_agrees() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    assert_eq!(ask(&client, "/stock/sku-123/receive", json!({ "quantity": 5 })).await.status, 201);
+    client.order(&two_of_a_kind("a")).await;
+    settled(&client, "a").await;
+    let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
+    assert_eq!(ask(&client, "/orders/a/ship", json!({ "lines": one })).await.status, 202);
+    let order = shown(&client, "a", |order| order["captured"]["amount"] == "129.99").await;
+    assert_eq!(order["paymentStatus"], "partiallyCaptured");
+    assert_eq!(ask(&client, "/orders/a/deliver", json!({})).await.status, 409);
+
+    let cancelled = ask(&client, "/orders/a/cancel", json!({ "reason": "sold out" })).await;
+
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text());
+    assert_eq!(ask(&client, "/orders/a/deliver", json!({})).await.status, 200);
+    let order = shown(&client, "a", |order| order["status"] == "completed").await;
+    assert_eq!((&order["paymentStatus"], &order["cancelled"]["amount"]), (&json!("captured"), &json!("129.99")));
+    at_rest(&ordo.database, 1, PATIENCE).await;
+    let stock = client.get("/stock/sku-123").await.json();
+    assert_eq!([&stock["onHand"], &stock["reserved"], &stock["sold"]], [4, 0, 1]);
 }
 
 #[tokio::test]

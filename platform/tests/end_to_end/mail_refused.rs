@@ -1,9 +1,9 @@
 //! A mail service that does not take every mail.
 
 use aws_sdk_sqs::types::Message;
-use testkit::{FaultyMailer, Response, demo_order, sqs_client};
+use testkit::{FaultyMailer, Response, demo_order, eventually, sqs_client};
 
-use crate::support::{Ordo, settled};
+use crate::support::{Ordo, PATIENCE, run, settled};
 
 const REASON: &str = "SES answered MessageRejected: Email address is not verified.";
 
@@ -35,6 +35,54 @@ async fn an_order_whose_mail_is_refused_for_good_stands_and_says_so() {
     // The next mail is none the worse for it, and by then nobody has asked for the refused one again.
     client.order(&demo_order("taken")).await;
     assert_eq!(settled(&client, "taken").await["mails"][0]["status"], "sent");
+    assert_eq!((mailer.requests(), mailer.accepted()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_was_given_up_is_seen_everywhere_and_sent_again() {
+    // Given
+    let mailer = FaultyMailer::start().await;
+    mailer.next(1, Response::Reject);
+    let ordo = Ordo::up(&[("AWS_ENDPOINT_URL_SESV2", &mailer.url())]).await;
+    let client = ordo.client();
+    client.order(&demo_order("refused")).await;
+    settled(&client, "refused").await;
+    let ask = |line: &'static str| {
+        let settings = [("DATABASE_URL", ordo.database.clone())];
+        async move {
+            let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+            run(&line.split(' ').collect::<Vec<_>>(), &settings).await
+        }
+    };
+
+    // Then it is seen, without a queue.
+    let listed = ask("saga list --state failed").await;
+    let (one, all) = (format!("1 × order-confirmed: {REASON}\n1 mail given up\n"), listed.out);
+    assert!(all.starts_with("refused  mail order-confirmed  failed ") && all.ends_with(&one), "{all}");
+    assert!(ask("saga list").await.out.ends_with("\n1 mail given up: --state failed\n"));
+    assert!(ask("saga show refused").await.out.starts_with("refused is done, but for a mail that was given up\n"));
+    let verified = ask("verify").await.out;
+    assert!(verified.contains("mails: 0 sent, 1 given up\n"), "{verified}");
+    let metrics = client.get("/metrics").await.text();
+    for line in [
+        r#"ordo_mails_total{template="order-confirmed",outcome="failed"} 1"#,
+        r#"ordo_mails_given_up{template="order-confirmed"} 1"#,
+        r#"ordo_mails_given_up{template="order-shipped"} 0"#,
+    ] {
+        assert!(metrics.contains(line), "no {line}: {metrics}");
+    }
+
+    // When
+    let dry = ask("saga retry --failed --error verified --reason mended --dry-run").await;
+    assert!(dry.out.ends_with("\n1 saga would be retried\n"), "{dry:?}");
+    let none = ask("saga retry --failed --error elsewhere --reason mended").await;
+    assert_eq!((none.code, none.out.as_str()), (0, "0 sagas retried\n"), "{none:?}");
+    let sent = ask("saga retry --failed --error verified --reason mended").await;
+    assert_eq!((sent.code, sent.out.as_str()), (0, "1 saga retried\n"), "{sent:?}");
+
+    // Then
+    eventually(PATIENCE, || async { client.get("/orders/refused").await.json()["mails"][0]["status"] == "sent" }).await;
+    assert_eq!(ask("saga list --state failed").await.out, "0 mails given up\n");
     assert_eq!((mailer.requests(), mailer.accepted()), (2, 1));
 }
 

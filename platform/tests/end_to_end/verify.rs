@@ -289,3 +289,20 @@ async fn fingerprint(connection: &mut PgConnection) -> String {
                   (select string_agg(d::text, '' order by d.notification_id) from notification_deliveries d)))";
     sqlx::query_scalar(all).fetch_one(connection).await.unwrap()
 }
+
+#[tokio::test]
+async fn orders_that_nobody_came_to_for_weeks_have_not_just_begun() {
+    // Given: a log of long ago, in a store that runs no sagas.
+    let database = testkit::database().await;
+    let settings = [("DATABASE_URL", database.url())];
+    let log = concat!(env!("CARGO_MANIFEST_DIR"), "/../projections/tests/data/log-0.1.ndjson");
+    let imported = run(&["events", "import", log], &settings).await;
+    assert_eq!(imported.code, 0, "{}", imported.err);
+
+    // When
+    let told = run(&["verify"], &settings).await;
+
+    // Then
+    assert_eq!(told.code, 1, "{}", told.out);
+    assert!(told.out.contains("orders wait for them, the first since "), "{}", told.out);
+}

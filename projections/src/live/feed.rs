@@ -11,10 +11,11 @@ use bounds::Budget;
 use event_store::{EventStore, News, Selection, StoredEvent, read_after, read_end, read_selected};
 use tokio::sync::Semaphore;
 
+use super::follower::PIECE;
 use super::frame::Frame;
 
 /// The most events in one read.
-const PAGE: usize = 64;
+pub(super) const PAGE: usize = 64;
 /// How far a read goes that finds only few of the events it looks for: so no read takes long.
 const STRETCH: i64 = 100_000;
 /// How much of the end of the log is kept: events and bytes. A client that is further behind reads for itself.
@@ -104,21 +105,24 @@ impl Feed {
             return Found::Nothing;
         }
         let first = recent.frames.partition_point(|frame| frame.position <= position);
-        Found::Events(recent.frames.range(first..).cloned().collect(), recent.to)
+        let frames: Vec<_> = recent.frames.range(first..).take(PAGE).cloned().collect();
+        let to = frames.last().filter(|_| frames.len() == PAGE).map_or(recent.to, |last| last.position);
+        Found::Events(frames, to)
     }
 
-    /// Reads what is asked for after a position and up to another, or the first of it; and how far that was.
+    /// Reads what is asked for after a position and up to another, or the first events of it; and how far that was.
     pub(super) async fn read(
         &self,
         wanted: &Selection,
         after: i64,
         up_to: i64,
+        most: usize,
     ) -> Result<(Vec<Arc<Frame>>, i64), sqlx::Error> {
         let _reader = self.0.readers.acquire().await;
         let up_to = up_to.min(after.saturating_add(STRETCH));
         let wanted = Selection { after, up_to: Some(up_to), ..wanted.clone() };
         let mut connection = self.0.store.pool().acquire().await?;
-        let page = read_selected(&mut connection, &wanted, Budget::of(PAGE)).await?;
+        let page = read_selected(&mut connection, &wanted, Budget::of(most).with_bytes(PIECE)).await?;
         drop(connection);
         let reached = page.events.last().filter(|_| page.more).map_or(up_to, |last| last.position);
         Ok((frames(page.events)?, reached))

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, MailOutcome, Money, NoteAdded,
+    Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, LinesCancelled, MailOutcome, Money, NoteAdded,
     NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, Parcel,
     PaymentStatus, PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Sku, Stage, StockState, UndoReason, evolve,
 };
@@ -43,8 +43,14 @@ pub(super) struct OrderItem {
     /// What of that was given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refunded: Option<Amount>,
+    /// What nobody pays for, because it was cancelled; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled: Option<Amount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_email: Option<EmailAddress>,
+    /// When the customer ordered, if the shop said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placed_at: Option<DateTime<Utc>>,
     /// The customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notes: Option<String>,
@@ -84,7 +90,9 @@ impl OrderItem {
             total: content.total().into(),
             captured: None,
             refunded: None,
+            cancelled: None,
             customer_email: content.customer_email.clone(),
+            placed_at: content.placed_at,
             notes: content.notes.clone(),
             metadata: content.metadata.clone(),
             folded: Some(Order::Absent),
@@ -120,6 +128,10 @@ impl OrderItem {
         self.returns_status = placed.returns_status();
         self.captured = money(placed.payment.captured_minor);
         self.refunded = money(placed.payment.refunded_minor);
+        self.cancelled = match placed.cancelled_minor() {
+            0 => None,
+            minor => money(minor),
+        };
         self.undoing = placed.stage() == Stage::Undoing;
         self.reason = match &placed.undoing {
             None => None,
@@ -159,6 +171,7 @@ fn forget_texts(placed: &mut PlacedOrder) {
         shipment.parcels.clear();
         shipment.retries = 0;
     }
+    placed.cancellations.iter_mut().for_each(|cancelled| cancelled.reason = None);
     placed.returns.iter_mut().for_each(|back| back.reason = None);
     for refund in placed.refunds.iter_mut().chain(&mut placed.given_up) {
         (refund.reason, refund.retries) = (None, 0);
@@ -224,6 +237,28 @@ impl ShipmentItem {
             self.parcels.push(self.first.clone());
         }
         self
+    }
+}
+
+/// What will not be sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CancellationItem {
+    cancellation_id: String,
+    lines: Vec<LineQuantity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    pub(super) cancelled_at: DateTime<Utc>,
+}
+
+impl CancellationItem {
+    pub(super) fn new(fact: &Fact, cancelled: &LinesCancelled) -> Self {
+        Self {
+            cancellation_id: cancelled.cancellation_id.to_string(),
+            lines: cancelled.lines.clone(),
+            reason: cancelled.reason.clone(),
+            cancelled_at: fact.recorded_at,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`.
+//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has what hangs on an order.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use domain::CustomerId;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use super::view::OrderView;
 use super::{PROJECTION, collection};
 use crate::keys::sortable;
 use crate::parameters::invalid;
-use crate::reads::{Reads, order_id, query, store_problem, unavailable};
+use crate::reads::{Reads, order_id, query, store_problem, unavailable, versioned};
 use crate::time_travel::{History, Moment, TimeTravelError};
 
 pub(super) fn routes() -> Router<Reads> {
@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/orders/{order_id}", get(order))
         .route("/orders", get(orders))
         .route("/customers/{customer_id}/orders", get(customers_orders))
+        .merge(super::collections::routes())
 }
 
 /// Some orders, each without what hangs on it. As long as there is a cursor there may be more.
@@ -52,22 +53,21 @@ async fn order(
 ) -> Result<Response, Problem> {
     let (order_id, asked) = (order_id(path)?, query(asked)?);
     if let Some(as_of) = &asked.as_of {
-        return order_then(&reads, order_id.as_str(), as_of).await;
+        return order_then(&reads, order_id.as_str(), as_of, &headers).await;
     }
     reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
     let Some(view) = OrderView::of(&items).map_err(Problem::internal)? else {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     };
-    let etag = format!("\"{}\"", view.order.version);
-    Ok(([(header::ETAG, etag)], Json(view)).into_response())
+    versioned(&headers, view.order.version, view)
 }
 
 /// The order as it was. No view is read for it, so there is none to wait for: the log has every position that was ever told.
-async fn order_then(reads: &Reads, order_id: &str, as_of: &str) -> Result<Response, Problem> {
+async fn order_then(reads: &Reads, order_id: &str, as_of: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let moment: Moment = as_of.parse().map_err(|error| invalid("asOf", error))?;
     let then = History::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
-    Ok(([(header::ETAG, format!("\"{}\"", then.version))], Json(then.view)).into_response())
+    versioned(headers, then.version, then.view)
 }
 
 impl From<TimeTravelError> for Problem {

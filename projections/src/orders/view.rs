@@ -6,9 +6,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::META;
-use super::items::{LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
+use super::items::{CancellationItem, LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
 
-/// An order with everything that hangs on it, each kind in the order in which it came.
+/// How many of each kind of what hangs on an order are shown with it.
+const SHOWN: usize = 100;
+
+/// An order with what hangs on it, each kind in the order in which it came; of many the latest.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrderView {
@@ -16,10 +19,15 @@ pub(crate) struct OrderView {
     pub(super) order: OrderItem,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cancellations: Vec<CancellationItem>,
     returns: Vec<ReturnItem>,
     refunds: Vec<RefundView>,
     added_notes: Vec<NoteItem>,
     mails: Vec<MailItem>,
+    /// What there is more of than is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -28,12 +36,15 @@ struct LineView {
     line: LineItem,
     /// How many were sent.
     shipped: u32,
+    /// How many will not be.
+    #[serde(skip_serializing_if = "is_none")]
+    cancelled: u32,
     /// How many of those came back.
     returned: u32,
 }
 
 #[derive(Serialize)]
-struct ShipmentView {
+pub(super) struct ShipmentView {
     #[serde(flatten)]
     shipment: ShipmentItem,
     /// Whether its money was taken, or an operator does without.
@@ -41,7 +52,7 @@ struct ShipmentView {
 }
 
 #[derive(Serialize)]
-struct RefundView {
+pub(super) struct RefundView {
     #[serde(flatten)]
     refund: RefundItem,
     status: RefundStatus,
@@ -63,13 +74,12 @@ impl OrderView {
     pub(crate) fn of(items: &[Item]) -> Result<Option<Self>, serde_json::Error> {
         let Some(meta) = items.iter().find(|item| item.key.sk == META) else { return Ok(None) };
         let mut order: OrderItem = meta.read()?;
-        let placed = match order.folded.take() {
-            Some(Order::Placed(placed)) => Some(placed),
-            Some(Order::Absent) | None => None,
-        };
+        let placed = placed(&mut order);
         let placed = placed.as_deref();
         let mut shipments: Vec<ShipmentItem> = kind(items, "SHIPMENT#")?;
         shipments.sort_by_key(|shipment| shipment.shipped_at);
+        let mut cancellations: Vec<CancellationItem> = kind(items, "CANCELLATION#")?;
+        cancellations.sort_by_key(|cancelled| cancelled.cancelled_at);
         let mut returns: Vec<ReturnItem> = kind(items, "RETURN#")?;
         returns.sort_by_key(|back| back.requested_at);
         let mut refunds: Vec<RefundItem> = kind(items, "REFUND#")?;
@@ -78,14 +88,23 @@ impl OrderView {
         added_notes.sort_by_key(|note| note.at);
         let mut mails: Vec<MailItem> = kind(items, "MAIL#")?;
         mails.sort_by_key(|mail| mail.at);
+        let mut more = Vec::new();
+        keep_latest(&mut shipments, "shipments", &mut more);
+        keep_latest(&mut cancellations, "cancellations", &mut more);
+        keep_latest(&mut returns, "returns", &mut more);
+        keep_latest(&mut refunds, "refunds", &mut more);
+        keep_latest(&mut added_notes, "addedNotes", &mut more);
+        keep_latest(&mut mails, "mails", &mut more);
         Ok(Some(Self {
             order,
             lines: kind(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
-            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment.brought_up(), placed)).collect(),
+            shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
+            cancellations,
             returns,
             refunds: refunds.into_iter().map(|refund| RefundView::of(refund, placed)).collect(),
             added_notes,
             mails,
+            more,
         }))
     }
 }
@@ -93,19 +112,19 @@ impl OrderView {
 impl LineView {
     fn of(line: LineItem, placed: Option<&PlacedOrder>) -> Self {
         let counts = placed.map(|placed| placed.counts(line.line_number)).unwrap_or_default();
-        Self { line, shipped: counts.shipped, returned: counts.received }
+        Self { line, shipped: counts.shipped, cancelled: counts.cancelled, returned: counts.received }
     }
 }
 
 impl ShipmentView {
-    fn of(shipment: ShipmentItem, placed: Option<&PlacedOrder>) -> Self {
+    pub(super) fn of(shipment: ShipmentItem, placed: Option<&PlacedOrder>) -> Self {
         let known = placed.and_then(|it| it.shipments.iter().find(|it| it.id.as_str() == shipment.shipment_id));
-        Self { settled: known.is_some_and(|known| known.settled), shipment }
+        Self { settled: known.is_some_and(|known| known.settled), shipment: shipment.brought_up() }
     }
 }
 
 impl RefundView {
-    fn of(refund: RefundItem, placed: Option<&PlacedOrder>) -> Self {
+    pub(super) fn of(refund: RefundItem, placed: Option<&PlacedOrder>) -> Self {
         let known = placed.and_then(|it| it.refunds.iter().find(|it| it.id.as_str() == refund.refund_id));
         let status = match known {
             Some(known) if known.settled => RefundStatus::Refunded,
@@ -114,6 +133,27 @@ impl RefundView {
             None => RefundStatus::Skipped,
         };
         Self { refund, status }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_none(units: &u32) -> bool {
+    *units == 0
+}
+
+/// The folded order that an order's item has with it; it is not shown.
+pub(super) fn placed(order: &mut OrderItem) -> Option<Box<PlacedOrder>> {
+    match order.folded.take() {
+        Some(Order::Placed(placed)) => Some(placed),
+        Some(Order::Absent) | None => None,
+    }
+}
+
+fn keep_latest<T>(items: &mut Vec<T>, name: &'static str, more: &mut Vec<&'static str>) {
+    let too_many = items.len().saturating_sub(SHOWN);
+    if too_many > 0 {
+        items.drain(..too_many);
+        more.push(name);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What happened about each step, from the events.
 
-use domain::{MailTemplate, Order, OrderEvent, RejectionReason, SagaStep, Verb};
+use domain::{MailTemplate, Order, OrderEvent, RejectionReason, SagaStep, Stage, Verb};
 use event_store::StoredEvent;
 
 use super::{Message, StepState};
@@ -74,7 +74,11 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
             (SagaStep::AuthorizePayment, Some(Failed), Some(text))
         }
         OrderEvent::PaymentOutcomeUnknown(unknown) => (SagaStep::AuthorizePayment, None, Some(unknown.reason.clone())),
-        OrderEvent::PaymentVoided(_) => (SagaStep::VoidPayment, Some(Done), None),
+        OrderEvent::PaymentVoided(_) => {
+            let is_undone = before.stage() == Some(Stage::Undoing);
+            (if is_undone { SagaStep::VoidPayment } else { SagaStep::VoidRest }, Some(Done), None)
+        }
+        OrderEvent::LinesCancelled(cancelled) => (SagaStep::VoidRest, None, cancelled.reason.clone()),
         OrderEvent::OrderConfirmed(_) => (SagaStep::ConfirmOrder, Some(Done), None),
         OrderEvent::OrderRejected(rejected) => (SagaStep::CloseOrder, Some(Done), Some(rejected.reason.in_words())),
         OrderEvent::CancellationRequested(requested) => (SagaStep::CloseOrder, None, requested.reason.clone()),
@@ -132,7 +136,7 @@ fn mail(template: MailTemplate, became: StepState, text: String) -> About {
     About { saga: who_tells(template), step: SagaStep::NotifyCustomer, became: Some(became), text: Some(text) }
 }
 
-fn who_tells(template: MailTemplate) -> &'static str {
+pub(super) fn who_tells(template: MailTemplate) -> &'static str {
     match template {
         MailTemplate::OrderRefunded => order_refunds::SAGA.name,
         MailTemplate::OrderConfirmed
@@ -161,6 +165,7 @@ fn whose(before: &Order, step: SagaStep) -> &'static str {
         | SagaStep::VoidPayment
         | SagaStep::ConfirmOrder
         | SagaStep::CapturePayment
+        | SagaStep::VoidRest
         | SagaStep::CloseOrder => order_fulfilment::SAGA.name,
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{PlacedOrder, SagaStep, Stage};
 
+use super::given_up::GivenUp;
 use super::history::History;
 use super::{Progress, SagaReport, SagaState, StepReport, StepState, UndoReport, Waiting, WorkRow};
 use crate::order_fulfilment;
@@ -13,12 +14,13 @@ pub(super) fn saga(
     order: &PlacedOrder,
     rows: &[WorkRow],
     history: &History,
+    given_up: &GivenUp,
     now: DateTime<Utc>,
 ) -> SagaReport {
     let next = saga.next(order, now).step();
     // A row about another step is one that its saga has not come round to yet.
     let row = rows.iter().find(|row| row.saga == saga.name && next.is_some_and(|next| row.step == next.name()));
-    let view = View { saga: saga.name, order, next, row, history };
+    let view = View { saga: saga.name, order, next, row, history, has_failed: given_up.is_of(saga.name) };
     let mut steps: Vec<StepReport> = saga.steps.iter().map(|step| view.step(step)).collect();
     steps.extend(view.closing());
     SagaReport { saga: saga.name, state: view.state(), steps }
@@ -31,6 +33,8 @@ struct View<'a> {
     /// Of what is next.
     row: Option<&'a WorkRow>,
     history: &'a History,
+    /// Whether a mail of it was given up.
+    has_failed: bool,
 }
 
 impl View<'_> {
@@ -39,6 +43,7 @@ impl View<'_> {
         match (self.next, self.row) {
             (Some(_), Some(row)) if row.stuck => SagaState::Stuck,
             (Some(_), _) => SagaState::Running,
+            (None, _) if self.has_failed => SagaState::Failed,
             (None, _) if of_fulfilment && is_closed(self.order) => SagaState::Compensated,
             // What came back before it was paid for is refunded once it is.
             (None, _) if !of_fulfilment && self.order.unsettled_refund().is_some() => SagaState::Running,

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    CancellationRequested, MailTemplate, NotificationFailed, OperatorIntervened, Order, OrderCommand, OrderEvent,
-    PaymentAuthorized, PaymentToken, PostedOrder, SagaStep, StockReleased, StockReserved, Verb,
+    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OperatorIntervened, Order, OrderCommand,
+    OrderEvent, PaymentAuthorized, PaymentToken, PostedOrder, SagaStep, StockReleased, StockReserved, Verb,
 };
 use event_store::StoredEvent;
 use serde_json::{json, value::to_raw_value};
@@ -143,17 +143,24 @@ fn what_was_undone_says_so_and_the_order_is_compensated_once_the_customer_knows(
         template: MailTemplate::OrderCancelled,
         reason: "no such mailbox".into(),
     });
+    let sent = OrderCommand::RecordNotificationSent(NotificationSent {
+        notification_id: Uuid::nil(),
+        template: MailTemplate::OrderCancelled,
+        recipient: "c@example.com".into(),
+        provider_message_id: "m-1".into(),
+    });
+    assert_eq!(of(closed.clone().chain([failed.clone(), sent]), &[]).state, SagaState::Compensated);
     let report = of(closed.chain([failed]), &[]);
-    assert_eq!((report.state, report.waits_for), (SagaState::Compensated, None));
+    assert_eq!((report.state, report.waits_for), (SagaState::Failed, None));
     assert_eq!(state(&report, SagaStep::ReserveStock), StepState::Undone);
     assert_eq!(state(&report, SagaStep::AuthorizePayment), StepState::Undone);
     assert_eq!(state(&report, SagaStep::ConfirmOrder), StepState::NotNeeded);
     assert_eq!(state(&report, SagaStep::CloseOrder), StepState::Done);
-    // A mail that was given up can be sent after all.
+    // A mail that was given up can be sent after all, or done without.
     assert_eq!(state(&report, SagaStep::NotifyCustomer), StepState::Failed);
     assert_eq!(
         report.remedies.iter().map(|it| (it.step, &it.verbs[..])).collect::<Vec<_>>(),
-        [(SagaStep::NotifyCustomer, &["retry"][..])]
+        [(SagaStep::NotifyCustomer, &["retry", "skip"][..])]
     );
 }
 

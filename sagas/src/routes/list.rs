@@ -43,7 +43,11 @@ struct WaitingSaga {
     state: SagaState,
     attempts: u32,
     since: DateTime<Utc>,
+    /// `None` of what is stuck: it is not tried by itself.
     next_try_at: Option<DateTime<Utc>>,
+    /// When the units that are set aside for an order that is stuck go back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reservation_ends_at: Option<DateTime<Utc>>,
     last_error: Option<String>,
 }
 
@@ -100,7 +104,8 @@ impl From<WorkRow> for WaitingSaga {
     fn from(row: WorkRow) -> Self {
         let WorkRow { saga, order_id, step, attempts, failures: _, since, next_try_at, stuck, last_error } = row;
         let state = if stuck { SagaState::Stuck } else { SagaState::Running };
-        Self { saga, order_id, step, state, attempts, since, next_try_at, last_error }
+        let (next_try_at, reservation_ends_at) = if stuck { (None, next_try_at) } else { (next_try_at, None) };
+        Self { saga, order_id, step, state, attempts, since, next_try_at, reservation_ends_at, last_error }
     }
 }
 
@@ -108,7 +113,7 @@ fn stuck(state: &str) -> Result<bool, Problem> {
     match SagaState::ALL.into_iter().find(|known| known.name() == state) {
         Some(SagaState::Stuck) => Ok(true),
         Some(SagaState::Running) => Ok(false),
-        Some(SagaState::Completed | SagaState::Compensated) | None => {
+        Some(SagaState::Failed | SagaState::Completed | SagaState::Compensated) | None => {
             Err(invalid("state", "must be running or stuck; without it both are listed"))
         }
     }

@@ -7,7 +7,7 @@ use messaging::Template;
 use sagas::SagaSettings;
 use testkit::{PaymentCall, PaymentFault};
 
-use crate::life::{money, refund, ship};
+use crate::life::{money, refund, ship, units};
 use crate::world::{NEVER, PRICE, World};
 
 const CONFIRMED: [&str; 5] =
@@ -148,6 +148,25 @@ async fn a_crash_before_anything_of_a_whole_life_is_noted_changes_nothing() {
     assert_eq!(world.gateway.calls(PaymentCall::Authorize), 1);
     world.mail().await;
     world.eventually_nothing_waits().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn money_that_was_let_go_of_and_not_recorded_is_let_go_of_once() {
+    let mut world = World::with(settings()).await;
+    world.receive("s", 10).await;
+    world.promise("a", 2).await;
+    world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
+    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    world.eventually_nothing_waits().await;
+
+    world.hang("PaymentVoided").await;
+    world.cancel("a").await.unwrap();
+    world.crash_while_storing().await;
+    world.eventually_nothing_waits().await;
+
+    assert_eq!(world.events("a").await[8..], ["LinesCancelled", "PaymentVoided"]);
+    assert_eq!((money(&world, "a"), world.stock("s").await.reserved), ((false, PRICE, 0), 0));
     world.end().await;
 }
 

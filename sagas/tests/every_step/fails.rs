@@ -7,7 +7,7 @@ use messaging::{NotificationFailed, Template};
 use sagas::{Kind, SAGAS, SagaSettings, Undo};
 use testkit::{PaymentCall, PaymentFault};
 
-use crate::life::{money, refund, ship};
+use crate::life::{money, refund, ship, units};
 use crate::world::{NEVER, PRICE, SORRY, World};
 
 /// Patient with answers, and with nothing else: what fails twice is stuck.
@@ -25,6 +25,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
             SagaStep::AuthorizePayment => a_refusal_to_pay(&world).await,
             SagaStep::ConfirmOrder => a_promise_that_is_not_stored(&world).await,
             SagaStep::CapturePayment => money_that_is_not_taken(&world).await,
+            SagaStep::VoidRest => money_that_is_not_let_go_of(&world).await,
             SagaStep::RefundPayment => money_that_does_not_go_back(&world).await,
             SagaStep::NotifyCustomer => a_mail_that_is_given_up(&world, saga.name).await,
             undo @ (SagaStep::ReleaseStock | SagaStep::VoidPayment | SagaStep::CloseOrder) => {
@@ -40,6 +41,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
                 | SagaStep::AuthorizePayment
                 | SagaStep::ConfirmOrder
                 | SagaStep::CapturePayment
+                | SagaStep::VoidRest
                 | SagaStep::RefundPayment
                 | SagaStep::CloseOrder
                 | SagaStep::NotifyCustomer) => panic!("{} undoes nothing", step.name()),
@@ -90,6 +92,22 @@ async fn money_that_is_not_taken(world: &World) {
     assert_eq!(world.mail().await.template, Template::OrderShipped);
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 0));
+}
+
+/// What was sent is paid for, and everybody can see that more is held.
+async fn money_that_is_not_let_go_of(world: &World) {
+    world.promise("rest", 2).await;
+    world.ask("rest", ship("s-1", Some(units(1)))).await.unwrap();
+    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    world.eventually_nothing_waits().await;
+    world.gateway.next(PaymentCall::Void, PaymentFault::Declined);
+    world.cancel("rest").await.unwrap();
+    let why = world.eventually_stuck("rest", SagaStep::VoidRest).await;
+    assert!(why.contains("no funds"), "{why}");
+    assert_eq!(money(world, "rest"), (true, PRICE, 0));
+    world.intervene("rest", SagaStep::VoidRest, Verb::Retry { payment_token: None }).await;
+    world.eventually_nothing_waits().await;
+    assert_eq!(money(world, "rest"), (false, PRICE, 0));
 }
 
 async fn money_that_does_not_go_back(world: &World) {

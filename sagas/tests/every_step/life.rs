@@ -78,3 +78,32 @@ async fn each_shipment_takes_its_worth_and_its_units_and_what_comes_back_is_refu
     assert_eq!(world.requests_waiting().await, 0);
     world.end().await;
 }
+
+#[tokio::test]
+async fn the_rest_that_cannot_ship_is_cancelled_with_its_money_and_its_units() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    world.promise("a", 2).await;
+    world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
+    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    world.eventually_nothing_waits().await;
+    let order = world.order("a").await;
+    assert_eq!((order.stage(), order.payment_status()), (Stage::PartiallyShipped, PaymentStatus::PartiallyCaptured));
+    assert_eq!(money(&world, "a"), (true, PRICE, 0));
+
+    world.cancel("a").await.unwrap();
+    assert_eq!(world.stock("s").await.reserved, 0, "in the same moment");
+    world.eventually_nothing_waits().await;
+    world.cancel("a").await.unwrap();
+
+    assert_eq!(money(&world, "a"), (false, PRICE, 0));
+    assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.sold), (9, 1));
+    world.ask("a", OrderCommand::DeliverOrder).await.unwrap();
+    world.eventually_nothing_waits().await;
+    let order = world.order("a").await;
+    assert_eq!((order.stage(), order.payment_status()), (Stage::Completed, PaymentStatus::Captured));
+    let events = world.events("a").await;
+    assert_eq!(events.iter().filter(|event| **event == "PaymentVoided").count(), 1, "{events:?}");
+    assert_eq!(world.requests_waiting().await, 0);
+    world.end().await;
+}

@@ -8,13 +8,14 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use chrono::{TimeZone, Utc};
+use cqrs_es::Aggregate;
 use domain::stock::{self, Stock, StockCommand, StockReceived, TrackedStock};
 use domain::{
-    CancellationRequested, OperatorIntervened, Order, OrderCommand, OrderEvent, PlacedOrder, PostedOrder, Refusal,
-    SagaStep, Stage, Verb, decide,
+    CancellationRequested, OperatorIntervened, Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder,
+    Refusal, SagaStep, Stage, Verb, decide, evolve, unit_moves,
 };
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, ExecuteError, Metadata, SingleWriter};
+use event_store::{AppendError, AppendSettings, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend};
 use futures_util::future::join_all;
 use messaging::{
     CloudEvent, Contract, NotificationRequested, NotificationSent, Outgoing, Producer, ProducerSettings, QueueSettings,
@@ -186,12 +187,34 @@ impl World {
     }
 
     pub(crate) async fn ask(&self, order_id: &str, command: OrderCommand) -> Result<(), Refusal> {
-        let stream = self.store.load::<Order>(order_id).await.unwrap();
         let metadata = Metadata { actor: Some("customer".into()), ..Metadata::default() };
-        match self.store.execute(order_id, stream, &metadata, |order: &Order| decide(order, command.clone())).await {
-            Ok(_) => Ok(()),
-            Err(ExecuteError::Refused(refusal)) => Err(refusal),
-            Err(error) => panic!("{error}"),
+        let id = OrderId::parse(order_id).unwrap();
+        loop {
+            let mut order = self.store.load::<Order>(order_id).await.unwrap();
+            let events = decide(&order.state, command.clone())?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            // With what it means for units, as customers' commands are stored.
+            let mut streams = Vec::new();
+            for event in &events {
+                evolve(&mut order.state, event.clone());
+                let Order::Placed(after) = &order.state else { panic!("there is no order {order_id}") };
+                for (sku, command) in unit_moves(&id, after, event) {
+                    let stock = self.store.load::<Stock>(sku.as_str()).await.unwrap();
+                    let moved = stock::decide(&stock.state, command).unwrap();
+                    let moved = moved.iter().map(|event| NewEvent::new(event, &metadata).unwrap()).collect();
+                    streams.push(append::<Stock>(sku.as_str(), stock.version, moved));
+                }
+            }
+            let events = events.iter().map(|event| NewEvent::new(event, &metadata).unwrap()).collect();
+            streams.push(append::<Order>(order_id, order.version, events));
+            streams.retain(|stream| !stream.events.is_empty());
+            match self.store.append(streams).await {
+                Ok(_) => return Ok(()),
+                Err(AppendError::Conflict) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 
@@ -427,6 +450,10 @@ impl World {
         self.store.close().await;
         self.sqs.stop().await;
     }
+}
+
+fn append<A: Aggregate>(stream_id: &str, version: i64, events: Vec<NewEvent>) -> StreamAppend {
+    StreamAppend { stream_type: A::TYPE, stream_id: stream_id.to_owned(), expected_version: version, events }
 }
 
 /// How many messages a queue has, those included that somebody is at work on.

@@ -152,6 +152,7 @@ fn has_ended(world: &World) -> bool {
         && world.shelf.reserved() == world.owed_units()
         && order.unsettled_shipment().is_none()
         && order.unsettled_refund().is_none()
+        && (!order.is_all_shipped() || world.provider.accounts.values().all(|account| !account.is_held()))
 }
 
 fn the_books_agree(world: &World) -> bool {
@@ -269,6 +270,13 @@ fn a_database_that_loses_its_last_commits_before_the_order_is_promised_leaves_no
     let left = Left { faults: 1, operators: 1, failovers: 1, ..NOTHING };
     let states = check(&[2], left);
     assert!(states > 200, "{states} states");
+}
+
+#[test]
+fn the_rest_of_an_order_that_was_partly_sent_is_cancelled_and_nothing_is_held_for_it() {
+    let left = Left { crashes: 1, duplicates: 1, faults: 1, cancels: 1, ships: 1, ..NOTHING };
+    let states = check(&[2], left);
+    assert!(states > 10_000, "{states} states");
 }
 
 #[test]

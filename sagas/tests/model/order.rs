@@ -4,8 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::stock::{self, ReservationMade, Stock, StockCommand, StockReceived};
-use domain::{Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder, Refusal, SagaStep, Verb};
+use domain::stock::{self, Stock, StockCommand, StockReceived};
+use domain::{Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder, Refusal, unit_moves};
 
 /// What is ordered of the one SKU, in two shipments, and what one costs.
 pub(crate) const ORDERED: u32 = 2;
@@ -55,14 +55,25 @@ impl Known {
             stock,
             payment,
             shipments,
+            cancellations,
             returns,
             refunds,
             given_up,
             mails,
             ..
         } = &order;
-        let text =
-            serde_json::to_string(&(status, undoing, stock, payment, shipments, returns, refunds, given_up, mails));
+        let text = serde_json::to_string(&(
+            status,
+            undoing,
+            stock,
+            payment,
+            shipments,
+            cancellations,
+            returns,
+            refunds,
+            given_up,
+            mails,
+        ));
         (text.unwrap(), version).hash(&mut hasher);
         Self { order: Arc::new(order), version, digest: hasher.finish() }
     }
@@ -114,49 +125,9 @@ impl Shelf {
 
     /// What an event of the order means for its units, as the product has it.
     pub(crate) fn follow(&mut self, order: &PlacedOrder, event: &OrderEvent) {
-        let order_id = || OrderId::parse("o").unwrap();
-        match event {
-            OrderEvent::StockReserved(reserved) => {
-                for units in &reserved.units {
-                    let (quantity, expires_at) = (units.quantity, reserved.expires_at);
-                    self.decide(StockCommand::Reserve(ReservationMade { order_id: order_id(), quantity, expires_at }));
-                }
-            }
-            OrderEvent::StockReleased(_) => self.decide(StockCommand::Release { order_id: order_id() }),
-            OrderEvent::PaymentCaptured(_) => self.send_off(order),
-            OrderEvent::OperatorIntervened(it)
-                if it.step == SagaStep::CapturePayment && matches!(it.verb, Verb::Skip | Verb::MarkFailed) =>
-            {
-                self.send_off(order);
-            }
-            OrderEvent::OrderCreated(_)
-            | OrderEvent::StockReservationFailed(_)
-            | OrderEvent::PaymentAuthorized(_)
-            | OrderEvent::PaymentDeclined(_)
-            | OrderEvent::PaymentOutcomeUnknown(_)
-            | OrderEvent::PaymentVoided(_)
-            | OrderEvent::RefundRequested(_)
-            | OrderEvent::PaymentRefunded(_)
-            | OrderEvent::OrderConfirmed(_)
-            | OrderEvent::OrderRejected(_)
-            | OrderEvent::CancellationRequested(_)
-            | OrderEvent::OrderCancelled(_)
-            | OrderEvent::OrderShipped(_)
-            | OrderEvent::OrderDelivered(_)
-            | OrderEvent::ReturnRequested(_)
-            | OrderEvent::ReturnReceived(_)
-            | OrderEvent::NotificationSent(_)
-            | OrderEvent::NotificationFailed(_)
-            | OrderEvent::NoteAdded(_)
-            | OrderEvent::OperatorIntervened(_) => {}
+        for (_, command) in unit_moves(&OrderId::parse("o").unwrap(), order, event) {
+            self.decide(command);
         }
-    }
-
-    /// The units of shipments that are settled leave the shelf.
-    fn send_off(&mut self, order: &PlacedOrder) {
-        let settled = order.shipments.iter().filter(|it| it.settled).flat_map(|it| &it.lines);
-        let (order_id, shipped) = (OrderId::parse("o").unwrap(), settled.map(|line| line.quantity).sum());
-        self.decide(StockCommand::Commit { order_id, shipped });
     }
 
     fn decide(&mut self, command: StockCommand) {

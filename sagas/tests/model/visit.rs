@@ -73,7 +73,7 @@ impl Visit {
     pub(crate) fn asks_the_provider(&self, world: &World) -> bool {
         match next(&self.known.order, world) {
             Some((SagaStep::AuthorizePayment | SagaStep::VoidPayment, _)) => true,
-            Some((SagaStep::CapturePayment | SagaStep::RefundPayment, _)) => true,
+            Some((SagaStep::CapturePayment | SagaStep::VoidRest | SagaStep::RefundPayment, _)) => true,
             Some(_) | None => false,
         }
     }
@@ -139,7 +139,11 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
             let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
             visit.take(OrderCommand::RecordPaymentCaptured(captured)).ok()?;
         }
-        SagaStep::AuthorizePayment | SagaStep::VoidPayment | SagaStep::CapturePayment | SagaStep::RefundPayment => {
+        SagaStep::AuthorizePayment
+        | SagaStep::VoidPayment
+        | SagaStep::CapturePayment
+        | SagaStep::VoidRest
+        | SagaStep::RefundPayment => {
             if !ask(world, &mut visit, step, luck, bug)? {
                 return Some(());
             }
@@ -274,6 +278,7 @@ fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) ->
             let key = if bug == Some(Bug::DrawsANewKeyForEachTry) { fresh } else { key };
             Call::Authorize { key, amount_minor: order.content.total_minor }
         }
+        SagaStep::VoidRest => Call::Void { key: held_under(order)? },
         SagaStep::VoidPayment => Call::Void { key: held_under(order).unwrap_or(key) },
         SagaStep::CapturePayment => {
             let shipment = order.unsettled_shipment()?;

@@ -12,7 +12,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::order::{Known, ORDERED, Shelf, clock};
+use crate::order::{Known, Shelf, clock};
 use crate::provider::{Call, Provider};
 use crate::visit::{self, Visit};
 
@@ -389,7 +389,7 @@ impl World {
                 let key = order.payment.replaced;
                 accounts.get(&key).filter(|account| account.is_held()).map(|_| key.to_string())
             }
-            SagaStep::VoidPayment => {
+            SagaStep::VoidPayment | SagaStep::VoidRest => {
                 let is_held = accounts.values().any(crate::provider::Account::is_held);
                 (self.nobody_asks() && !is_held).then(|| "v".to_owned())
             }
@@ -410,9 +410,8 @@ impl World {
     /// What the order should have set aside by what is recorded of it.
     pub(crate) fn owed_units(&self) -> i64 {
         let order = &self.order.order;
-        let settled: u32 =
-            order.shipments.iter().filter(|it| it.settled).flat_map(|it| &it.lines).map(|line| line.quantity).sum();
-        if order.holds_units() { i64::from(ORDERED - settled) } else { 0 }
+        let needed: u32 = order.needed_by_sku().values().sum();
+        if order.holds_units() { i64::from(needed) } else { 0 }
     }
 }
 

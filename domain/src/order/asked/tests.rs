@@ -25,7 +25,8 @@ fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
 
 #[test]
 fn what_is_left_out_is_made_or_left_open() {
-    assert_eq!(parse_cancellation(b"{}"), Ok(CancellationRequested { reason: None }));
+    let all = OrderCommand::CancelOrder(CancellationRequested { reason: None });
+    assert_eq!(parse_cancellation(b"{}", MADE), Ok(all));
     let shipment = ShipmentDemand { shipment_id: ShipmentId::from(MADE), lines: None, parcels: vec![] };
     assert_eq!(parse_shipment(b"{}", MADE), Ok(shipment.clone()));
     assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, MADE), Ok(shipment));
@@ -44,6 +45,15 @@ fn what_is_given_is_taken() {
         parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("J".into()) }],
     };
     assert_eq!(parse_shipment(&bytes(&body), MADE), Ok(shipment));
+    let body = json!({ "cancellationId": "c-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "sold out" });
+    let cancelled = CancellationDemand {
+        cancellation_id: CancellationId::parse("c-1").unwrap(),
+        lines: lines.clone(),
+        reason: Some("sold out".into()),
+    };
+    assert_eq!(parse_cancellation(&bytes(&body), MADE), Ok(OrderCommand::CancelLines(cancelled)));
+    let named = json!({ "cancellationId": "c-1" });
+    assert_eq!(wrong(parse_cancellation(&bytes(&named), MADE)), [at("/cancellationId", "invalid")]);
     let body = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "too small" });
     let asked = ReturnRequested { return_id: ReturnId::parse("r-1").unwrap(), lines, reason: Some("too small".into()) };
     assert_eq!(parse_return(&bytes(&body), MADE), Ok(asked));
@@ -123,7 +133,7 @@ fn an_amount_has_the_decimals_of_the_orders_currency_and_is_more_than_nothing() 
 
 #[test]
 fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
-    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })));
+    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), MADE);
     assert!(reason(500).is_ok());
     assert_eq!(wrong(reason(501)), [at("/reason", "too_long")]);
     let note = |chars: usize| parse_note(&bytes(&json!({ "text": "ä".repeat(chars) })), MADE);
@@ -135,6 +145,6 @@ fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
 fn what_is_no_json_object_is_malformed() {
     for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
         assert!(matches!(parse_nothing(body), Err(Rejection::Malformed(_))), "{body:?}");
-        assert!(matches!(parse_cancellation(body), Err(Rejection::Malformed(_))), "{body:?}");
+        assert!(matches!(parse_cancellation(body, MADE), Err(Rejection::Malformed(_))), "{body:?}");
     }
 }

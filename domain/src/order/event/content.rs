@@ -1,5 +1,6 @@
 //! What was ordered.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, PaymentToken, Sku};
@@ -28,6 +29,9 @@ pub struct OrderCreated {
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonText>,
+    /// When the customer ordered, if the shop says so. When the order was taken here is when this event was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_at: Option<DateTime<Utc>>,
 }
 
 /// One line of an order.

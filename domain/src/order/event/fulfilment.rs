@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ReturnId, ShipmentId, Sku};
+use crate::{CancellationId, ReturnId, ShipmentId, Sku};
 
 /// All units of the order were set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,19 @@ pub struct Parcel {
     /// What the carrier knows it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
+}
+
+/// Some of the order will not be sent. What was set aside for it went back in the same moment, and nobody pays for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinesCancelled {
+    /// Names the cancellation.
+    pub cancellation_id: CancellationId,
+    /// What will not be sent; never empty, each line once.
+    pub lines: Vec<LineQuantity>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// All of the order arrived.

@@ -32,7 +32,7 @@ pub struct PaymentOutcomeUnknown {
     pub reason: String,
 }
 
-/// Nothing is held any more, and nothing will be.
+/// Nothing is held any more, and nothing will be; what was taken stays taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentVoided {}

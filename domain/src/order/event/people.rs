@@ -210,6 +210,8 @@ pub enum SagaStep {
     ConfirmOrder,
     /// Take the money for what was shipped.
     CapturePayment,
+    /// Let go of the money for what will not be shipped.
+    VoidRest,
     /// Give money back.
     RefundPayment,
     /// Say that all is undone.
@@ -220,13 +222,14 @@ pub enum SagaStep {
 
 impl SagaStep {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ReserveStock,
         Self::ReleaseStock,
         Self::AuthorizePayment,
         Self::VoidPayment,
         Self::ConfirmOrder,
         Self::CapturePayment,
+        Self::VoidRest,
         Self::RefundPayment,
         Self::CloseOrder,
         Self::NotifyCustomer,
@@ -241,6 +244,7 @@ impl SagaStep {
             Self::VoidPayment => "void_payment",
             Self::ConfirmOrder => "confirm_order",
             Self::CapturePayment => "capture_payment",
+            Self::VoidRest => "void_rest",
             Self::RefundPayment => "refund_payment",
             Self::CloseOrder => "close_order",
             Self::NotifyCustomer => "notify_customer",

@@ -29,6 +29,31 @@ fn the_demo_order_is_taken_as_it_is() {
 }
 
 #[test]
+fn what_has_no_title_goes_by_its_sku() {
+    let mut body = demo();
+    body["items"][0].as_object_mut().unwrap().remove("title");
+    let content = PostedOrder::parse(body.to_string().as_bytes()).unwrap().content;
+    assert_eq!(content.lines[0].title, "sku-123");
+    body["items"][0]["title"] = json!(7);
+    assert_eq!(violations(&body), [("/items/0/title".to_owned(), "wrong_type")]);
+}
+
+#[test]
+fn when_the_customer_ordered_is_kept_if_the_shop_says_so() {
+    let mut body = demo();
+    body["createdAtIso"] = json!("2025-10-11T11:00:00.000+02:00");
+    let content = PostedOrder::parse(body.to_string().as_bytes()).unwrap().content;
+    assert_eq!(serde_json::to_value(&content).unwrap()["placedAt"], "2025-10-11T09:00:00Z");
+    // Without it an order is stored as it always was.
+    let without = PostedOrder::parse(DEMO.as_bytes()).unwrap().content;
+    assert!(serde_json::to_value(&without).unwrap().get("placedAt").is_none());
+    for wrong in ["", "yesterday", "2025-10-11", "2025-10-11T09:00:00", "0000-01-01T00:00:00+01:00"] {
+        body["createdAtIso"] = json!(wrong);
+        assert_eq!(violations(&body), [("/createdAtIso".to_owned(), "invalid")], "{wrong}");
+    }
+}
+
+#[test]
 fn every_kind_of_bad_order_is_refused_where_it_is_wrong() {
     for line in BAD.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
@@ -58,7 +83,6 @@ fn every_violation_is_in_one_answer() {
             ("/currency".to_owned(), "invalid"),
             ("/totalAmount".to_owned(), "wrong_type"),
             ("/items/0/sku".to_owned(), "required"),
-            ("/items/0/title".to_owned(), "required"),
             ("/items/0/quantity".to_owned(), "out_of_range"),
             ("/items/0/unitPrice".to_owned(), "required"),
             ("/items/1".to_owned(), "wrong_type"),
@@ -203,4 +227,17 @@ proptest! {
             Err(Rejection::Malformed(error)) => return Err(TestCaseError::fail(error.to_string())),
         }
     }
+}
+
+#[test]
+fn a_currency_that_is_not_known_hides_no_other_mistake() {
+    let mut body = demo();
+    body["currency"] = json!("usd");
+    body["totalAmount"] = json!("1e");
+    body["items"][0]["unitPrice"] = json!(-129.99);
+    let pointers = |body: &Value| violations(body).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>();
+    assert_eq!(pointers(&body), ["/currency", "/totalAmount", "/items/0/unitPrice"]);
+    body["totalAmount"] = json!("1.005");
+    body["items"][0]["unitPrice"] = json!("-0.00");
+    assert_eq!(pointers(&body), ["/currency"], "how many decimals it may have is not known");
 }

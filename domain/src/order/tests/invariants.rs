@@ -24,6 +24,11 @@ fn people() -> impl Strategy<Value = OrderCommand> {
             lines,
             parcels: vec![]
         })),
+        (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::CancelLines(CancellationDemand {
+            cancellation_id: id(CancellationId::parse, n),
+            lines,
+            reason: None
+        })),
         Just(OrderCommand::DeliverOrder),
         (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::RequestReturn(ReturnRequested {
             return_id: id(ReturnId::parse, n),
@@ -122,8 +127,12 @@ fn check(order: &PlacedOrder) {
     assert!(order.refundable_minor() >= -order.worth_of_unsettled_shipments(), "{order:?}");
     for (number, line) in order.numbered_lines() {
         assert!(order.returned(number) <= order.shipped(number), "{order:?}");
-        assert!(order.shipped(number) <= line.quantity, "{order:?}");
+        assert!(order.shipped(number) + order.counts(number).cancelled <= line.quantity, "{order:?}");
+        assert!(order.counts(number).settled <= order.shipped(number), "{order:?}");
     }
+    let mut recounted = order.clone();
+    recounted.recount();
+    assert_eq!(recounted.counts, order.counts);
     if matches!(order.status, OrderStatus::Rejected | OrderStatus::Cancelled) {
         assert!(captured_minor == 0 && !order.holds_units() && !order.may_hold_money(), "{order:?}");
         assert!(order.shipments.is_empty(), "{order:?}");

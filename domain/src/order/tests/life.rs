@@ -134,7 +134,7 @@ fn an_authorization_that_may_have_arrived_has_to_be_let_go_of() {
 #[test]
 fn each_shipment_takes_what_it_is_worth() {
     let order = after(three(), [ship("s-1", Some(line(1))), captured("s-1", 1_000)]);
-    assert_eq!(placed(&order).payment_status(), PaymentStatus::Captured);
+    assert_eq!(placed(&order).payment_status(), PaymentStatus::PartiallyCaptured);
     assert_eq!(placed(&order).fulfilment_status(), FulfilmentStatus::PartiallyShipped);
     let too_many = decide(&order, ship("s-2", Some(line(3))));
     assert_eq!(too_many, Err(Refusal::TooMany { line_number: 1, left: 2 }));

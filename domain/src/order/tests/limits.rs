@@ -2,7 +2,8 @@
 
 use super::*;
 
-const FEW: OrderLimits = OrderLimits { notes: 2, shipments: 1, returns: 1, refunds: 1, bytes: 10_000 };
+const FEW: OrderLimits =
+    OrderLimits { notes: 2, shipments: 1, cancellations: 1, returns: 1, refunds: 1, bytes: 10_000 };
 
 fn note(n: u32, text: &str) -> OrderCommand {
     let note_id = NoteId::parse(format!("n-{n}")).unwrap();
@@ -19,18 +20,23 @@ fn bring_back(id: &str) -> OrderCommand {
     OrderCommand::RequestReturn(ReturnRequested { return_id, lines: line(1), reason: None })
 }
 
+fn cancel(id: &str, quantity: u32) -> OrderCommand {
+    let cancellation_id = CancellationId::parse(id).unwrap();
+    OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines: line(quantity), reason: None })
+}
+
 fn refund(id: &str) -> OrderCommand {
     let refund_id = RefundId::parse(id).unwrap();
     OrderCommand::RequestRefund(RefundDemand { refund_id, amount_minor: Some(1), reason: None })
 }
 
-/// Five of one line at 10.00, promised.
-fn five() -> Order {
+/// Six of one line at 10.00, promised.
+fn six() -> Order {
     let mut content = content();
-    content.lines[0].quantity = 5;
+    content.lines[0].quantity = 6;
     content.lines[0].unit_price_minor = 1_000;
-    content.total_minor = 5_000;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 5_000 });
+    content.total_minor = 6_000;
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 6_000 });
     given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()])
 }
 
@@ -43,7 +49,7 @@ fn carry_out(order: &mut Order, limits: OrderLimits, command: OrderCommand) -> R
 
 #[test]
 fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
-    let mut order = five();
+    let mut order = six();
     assert_eq!(carry_out(&mut order, FEW, ship("s-1", 2)), Ok(1));
     let captured = PaymentCaptured {
         shipment_id: ShipmentId::parse("s-1").unwrap(),
@@ -51,11 +57,12 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
         reference: "cap".into(),
     };
     evolve(&mut order, OrderEvent::PaymentCaptured(captured));
-    for command in [bring_back("r-1"), refund("f-1"), note(1, "x"), note(2, "x")] {
+    for command in [cancel("c-1", 1), bring_back("r-1"), refund("f-1"), note(1, "x"), note(2, "x")] {
         assert_eq!(carry_out(&mut order, FEW, command), Ok(1));
     }
     for (command, action, limit) in [
         (ship("s-2", 1), OrderAction::Ship, 1),
+        (cancel("c-2", 1), OrderAction::Cancel, 1),
         (bring_back("r-2"), OrderAction::RequestReturn, 1),
         (refund("f-2"), OrderAction::Refund, 1),
         (note(3, "x"), OrderAction::AddNote, 2),
@@ -65,22 +72,22 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
         assert_eq!(carry_out(&mut order, OrderLimits::default(), command), Ok(1), "where more is allowed");
     }
     // What is so already is not too much, however much there is.
-    for command in [ship("s-2", 1), bring_back("r-2"), refund("f-2"), note(3, "x")] {
+    for command in [ship("s-2", 1), cancel("c-2", 1), bring_back("r-2"), refund("f-2"), note(3, "x")] {
         assert_eq!(carry_out(&mut order, FEW, command), Ok(0));
     }
 }
 
 #[test]
 fn the_shipment_that_leaves_nothing_is_taken_so_that_every_order_can_end() {
-    let mut order = five();
+    let mut order = six();
     assert_eq!(carry_out(&mut order, FEW, ship("s-1", 2)), Ok(1));
-    assert_eq!(carry_out(&mut order, FEW, ship("s-2", 3)), Ok(1));
+    assert_eq!(carry_out(&mut order, FEW, ship("s-2", 4)), Ok(1));
     assert_eq!(carry_out(&mut order, FEW, OrderCommand::DeliverOrder), Ok(1));
 }
 
 #[test]
 fn bytes_count_too() {
-    let mut order = five();
+    let mut order = six();
     let long = "ä".repeat(4_000);
     assert_eq!(carry_out(&mut order, FEW, note(1, &long)), Ok(1));
     assert_eq!(carry_out(&mut order, FEW, note(2, &long)), Err(Refusal::TooMuch { limit_bytes: 10_000 }));
@@ -95,7 +102,7 @@ fn a_refusal_names_the_limit() {
 
 #[test]
 fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
-    let mut order = five();
+    let mut order = six();
     for command in [ship("s-1", 2), ship("s-2", 1), bring_back("r-1"), note(1, "x")] {
         carry_out(&mut order, OrderLimits::default(), command).unwrap();
     }
@@ -107,6 +114,8 @@ fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
             reference: "cap".into(),
         }),
     );
+    let cancelled = cancel("c-1", 1);
+    carry_out(&mut order, OrderLimits::default(), cancelled).unwrap();
     let back = OrderCommand::ReceiveReturn(ReturnId::parse("r-1").unwrap());
     carry_out(&mut order, OrderLimits::default(), back).unwrap();
 
@@ -116,7 +125,7 @@ fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
     assert_eq!(read, order);
     assert!(!stored.contains("counts"), "{stored}");
     let Order::Placed(placed) = read else { panic!("never placed") };
-    let counts = LineCounts { shipped: 3, settled: 2, returned: 1, received: 1 };
+    let counts = LineCounts { shipped: 3, settled: 2, cancelled: 1, returned: 1, received: 1 };
     assert_eq!(
         (placed.counts(1), placed.counts(0), placed.counts(2)),
         (counts, Default::default(), Default::default())

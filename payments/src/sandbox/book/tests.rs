@@ -194,3 +194,19 @@ fn what_was_abandoned_before_it_came_holds_nothing_when_it_comes() {
     assert_eq!(held.carry_out(&abandon).outcome, Ok(Standing::Done));
     assert!(is_refused(&held.carry_out(&capture("late", 1, false))));
 }
+
+#[test]
+fn a_token_that_is_not_known_is_declined_whenever_it_is_asked_for() {
+    for token in ["tok_declind", "tok_OK", "pm_card_visa", ""] {
+        let mut book = Book::default();
+        for _ in 0..2 {
+            let reply = book.carry_out(&Operation::Authorize(authorization(Some(token))));
+            let declined =
+                matches!(&reply.outcome, Err(PaymentError::Declined { code, .. }) if code == "unknown_token");
+            assert!(declined, "{token}: {reply:?}");
+        }
+    }
+    for token in [None, Some("tok_ok"), Some("tok_slow"), Some("tok_timeout_then_ok")] {
+        authorized(token);
+    }
+}

@@ -53,7 +53,12 @@ impl Ordo {
         line.extend(arguments);
         let mut ordo = Self::start(&line, settings, Stdio::piped());
         let addresses = ordo.announcement().await;
-        let address = |name: &str| addresses[name].as_str().unwrap_or_default().to_owned();
+        // With the database's password, which it does not say aloud.
+        let data_dir = arguments.last().filter(|_| arguments.contains(&"--data-dir")).map_or(".ordo", |last| *last);
+        let place = fs::read_to_string(ordo.folder.path().join(data_dir).join("platform.json")).unwrap();
+        let place: Value = serde_json::from_str(&place).unwrap();
+        let address = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
+        assert!(["api", "inbox", "sqs"].iter().all(|name| addresses[name] == place[name]), "{addresses} and {place}");
         (ordo.api, ordo.inbox) = (address("api"), address("inbox"));
         (ordo.sqs, ordo.database) = (address("sqs"), address("database"));
         ordo

@@ -1,0 +1,32 @@
+//! What a command of an order means for the units of its SKUs.
+
+use std::collections::BTreeMap;
+
+use cqrs_es::Aggregate;
+use domain::Sku;
+use domain::stock::{self, Stock, StockCommand};
+use event_store::{Metadata, NewEvent, StreamAppend, Turn};
+use problem::Problem;
+
+/// What has to be appended to the SKUs' streams, which are those of the turn.
+pub(super) fn appends(
+    turn: &Turn<'_, Stock>,
+    units: Vec<(Sku, StockCommand)>,
+    metadata: &Metadata,
+) -> Result<Vec<StreamAppend>, Problem> {
+    let mut skus: BTreeMap<Sku, (Stock, Vec<NewEvent>)> = BTreeMap::new();
+    for (sku, command) in units {
+        let known = || (turn.stream(sku.as_str()).state.clone(), Vec::new());
+        let (state, events) = skus.entry(sku.clone()).or_insert_with(known);
+        for event in stock::decide(state, command).map_err(Problem::internal)? {
+            events.push(NewEvent::new(&event, metadata).map_err(Problem::internal)?);
+            stock::evolve(state, event);
+        }
+    }
+    let changed = skus.into_iter().filter(|(_, (_, events))| !events.is_empty());
+    let append = |(sku, (_, events)): (Sku, (Stock, Vec<NewEvent>))| {
+        let (stream_id, expected_version) = (sku.to_string(), turn.stream(sku.as_str()).version);
+        StreamAppend { stream_type: Stock::TYPE, stream_id, expected_version, events }
+    };
+    Ok(changed.map(append).collect())
+}

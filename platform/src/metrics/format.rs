@@ -1,0 +1,111 @@
+//! The two text formats of figures, as who scrapes them asks for one.
+
+use std::fmt::Write;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus's older one, 0.0.4.
+    Prometheus,
+}
+
+impl Format {
+    /// The one that `Accept` prefers; OpenMetrics where it does not say.
+    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+        let (older, newer) = (quality(accept, "text", "plain"), quality(accept, "application", "openmetrics-text"));
+        if older > newer { Self::Prometheus } else { Self::OpenMetrics }
+    }
+
+    /// Answers with what is in OpenMetrics.
+    pub(super) fn answer(self, text: String) -> Response {
+        let (media_type, text) = match self {
+            Self::OpenMetrics => ("application/openmetrics-text; version=1.0.0; charset=utf-8", text),
+            Self::Prometheus => ("text/plain; version=0.0.4; charset=utf-8", older(&text)),
+        };
+        ([(CONTENT_TYPE, HeaderValue::from_static(media_type))], text).into_response()
+    }
+}
+
+/// How much a media type is wanted, by the range that fits it best: RFC 9110, 12.5.1.
+fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
+    let ranges = accept.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let (of_kind, of_subtype) = parts.next()?.split_once('/')?;
+        let fits = |name: &str, wanted: &str| name == "*" || name.eq_ignore_ascii_case(wanted);
+        if !fits(of_kind, kind) || !fits(of_subtype, subtype) {
+            return None;
+        }
+        let exact = u8::from(of_kind != "*") + u8::from(of_subtype != "*");
+        let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f32>);
+        Some((exact, quality.unwrap_or(0.0_f32)))
+    });
+    ranges.max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))).map_or(0.0, |(_, quality)| quality)
+}
+
+/// The same in the older format: a counter bears its `_total` everywhere, and there are no units and no end.
+fn older(text: &str) -> String {
+    let (mut older, mut help) = (String::with_capacity(text.len()), None);
+    for line in text.lines() {
+        if let Some(of_family) = line.strip_prefix("# HELP ") {
+            help = of_family.split_once(' ');
+        } else if let Some((family, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' ')) {
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", "counter"),
+                "unknown" => ("", "untyped"),
+                other => ("", other),
+            };
+            // Writing to a string does not fail.
+            if let Some((_, help)) = help.take() {
+                let _ = writeln!(older, "# HELP {family}{suffix} {help}");
+            }
+            let _ = writeln!(older, "# TYPE {family}{suffix} {kind}");
+        } else if !line.starts_with('#') {
+            let _ = writeln!(older, "{line}");
+        }
+    }
+    older
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_the_one_that_is_wanted_most() {
+        for (accept, format) in [
+            (None, Format::OpenMetrics),
+            (Some("*/*"), Format::OpenMetrics),
+            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Format::OpenMetrics),
+            (Some("text/plain;version=0.0.4"), Format::Prometheus),
+            (Some("text/plain"), Format::Prometheus),
+            (Some("text/*, */*;q=0.1"), Format::Prometheus),
+            (
+                Some("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"),
+                Format::OpenMetrics,
+            ),
+            (Some("application/openmetrics-text; q=0.2, text/plain; version=0.0.4; q=0.6"), Format::Prometheus),
+            (Some("application/openmetrics-text, text/plain;q=0"), Format::OpenMetrics),
+            (Some("nonsense"), Format::OpenMetrics),
+        ] {
+            let headers = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))).into_iter().collect();
+            assert_eq!(Format::wanted(&headers), format, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn the_older_format_has_totals_and_no_units() {
+        let newer = "# HELP a Things.\n# TYPE a counter\na_total{b=\"c # d\"} 1\n# HELP s_seconds Time.\n# TYPE s_seconds gauge\n\
+                     # UNIT s_seconds seconds\ns_seconds 0.5\n# HELP u What.\n# TYPE u unknown\nu 1\n# EOF\n";
+        assert_eq!(
+            older(newer),
+            "# HELP a_total Things.\n# TYPE a_total counter\na_total{b=\"c # d\"} 1\n# HELP s_seconds Time.\n\
+             # TYPE s_seconds gauge\ns_seconds 0.5\n# HELP u What.\n# TYPE u untyped\nu 1\n"
+        );
+    }
+}

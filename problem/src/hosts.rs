@@ -1,0 +1,252 @@
+//! Which requests are let in at all: those that are addressed to this server, and those that no page of another site makes.
+//!
+//! Browsers send whatever a page asks them to, to any address that they reach. A page of another site can't read the answer, but
+//! what it asked for is done; and one whose own name leads here all of a sudden (DNS rebinding) can read as well. The first is told
+//! by `Sec-Fetch-Site` and `Origin`, which pages can't forge, the second by `Host`.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use tower::{Layer, Service};
+
+use crate::Problem;
+
+/// The hosts under which a server may be asked: IP addresses, `localhost`, names without a dot, as containers have them, and whatever
+/// else it is told. No page of the web has one of the first three for its own. A layer, too, which refuses all other requests.
+#[derive(Debug, Clone)]
+pub struct KnownHosts(Option<Arc<[String]>>);
+
+impl KnownHosts {
+    /// These beside the usual ones. `*` is any host.
+    pub fn named(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names: Arc<[String]> = names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect();
+        if names.iter().any(|name| name == "*") { Self::any() } else { Self(Some(names)) }
+    }
+
+    /// The usual ones alone.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// All: whoever is in front has looked.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(None)
+    }
+
+    /// Refuses a request without one valid host (400), for a host that is not known (421), or by which a page of another site would
+    /// change something (403).
+    pub fn check<B>(&self, request: &http::Request<B>) -> Result<(), Problem> {
+        let named = host(request)?;
+        // A target that is a whole URL counts for more than the header: RFC 9112, 3.2.2.
+        let Some(asked) = request.uri().authority().cloned().or(named) else { return Ok(()) };
+        if !self.knows(asked.host()) {
+            let detail = format!(
+                "{:?} is not known here: ask for an address, for localhost, or for one of ORDO_ALLOWED_HOSTS",
+                asked.host()
+            );
+            return Err(Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown-host",
+                "It is addressed to another server",
+            )
+            .detail(detail));
+        }
+        if is_safe(request.method()) || self.is_own(request.headers(), &asked) {
+            return Ok(());
+        }
+        let detail = "a page of another site made this request; only this server's own pages and other programs may";
+        Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", "It comes from another site").detail(detail))
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let Some(names) = &self.0 else { return true };
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+        address.parse::<IpAddr>().is_ok()
+            || !host.contains('.')
+            || host.ends_with(".localhost")
+            || names.iter().any(|name| *name == host)
+    }
+
+    /// Whether the request comes from a page of the server that it asks, or from no page.
+    fn is_own(&self, headers: &HeaderMap, asked: &Authority) -> bool {
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+        let named = || origin.is_some_and(|origin| self.names(origin));
+        match (headers.get("sec-fetch-site").map(HeaderValue::as_bytes), origin) {
+            (Some(b"same-origin" | b"none"), _) | (None, None) => true,
+            (Some(_), _) => named(),
+            (None, Some(origin)) => {
+                authority(origin).is_some_and(|origin| origin.as_str().eq_ignore_ascii_case(asked.as_str())) || named()
+            }
+        }
+    }
+
+    /// Whether an origin's host was named: then it is the same shop's.
+    fn names(&self, origin: &[u8]) -> bool {
+        let host = authority(origin).map(|origin| origin.host().to_ascii_lowercase());
+        host.zip(self.0.as_ref()).is_some_and(|(host, names)| names.contains(&host))
+    }
+}
+
+/// The host of a request, which HTTP/1.1 must name once (RFC 9112, 3.2).
+fn host<B>(request: &http::Request<B>) -> Result<Option<Authority>, Problem> {
+    let mut values = request.headers().get_all(header::HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(only), None) => {
+            let host = only.to_str().ok().and_then(|host| host.parse::<Authority>().ok()).filter(is_host);
+            host.map(Some).ok_or_else(|| Problem::malformed("header Host must be a host, and a port where it has one"))
+        }
+        (Some(_), Some(_)) => Err(Problem::malformed("header Host must be given once")),
+        (None, _) if request.version() <= Version::HTTP_10 => Ok(None),
+        (None, _) => Err(Problem::malformed("header Host is missing")),
+    }
+}
+
+/// Whether it is a host and perhaps a port, and not the name of a user, too.
+fn is_host(authority: &Authority) -> bool {
+    let rest = authority.as_str().strip_prefix(authority.host());
+    let port = rest.map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+    !authority.host().is_empty() && port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_ok())
+}
+
+fn authority(origin: &[u8]) -> Option<Authority> {
+    let (_, authority) = str::from_utf8(origin).ok()?.split_once("://")?;
+    authority.parse().ok()
+}
+
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+}
+
+impl<S> Layer<S> for KnownHosts {
+    type Service = OfKnownHosts<S>;
+
+    fn layer(&self, inner: S) -> OfKnownHosts<S> {
+        OfKnownHosts { hosts: self.clone(), inner }
+    }
+}
+
+/// Among the extensions of an answer: [`KnownHosts`] refused the request, and no route has seen it.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedAtTheDoor;
+
+/// A service behind [`KnownHosts`].
+#[derive(Debug, Clone)]
+pub struct OfKnownHosts<S> {
+    hosts: KnownHosts,
+    inner: S,
+}
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for OfKnownHosts<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<S::Future, Ready<Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.hosts.check(&request) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(refused) => {
+                let mut refused = refused.into_response();
+                refused.extensions_mut().insert(RefusedAtTheDoor);
+                Either::Right(ready(Ok(refused)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(hosts: &KnownHosts, method: &str, headers: &[(&str, &str)]) -> u16 {
+        let request = http::Request::builder().method(method).uri("/orders");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        hosts.check(&request.body(()).unwrap()).map_or_else(|refused| refused.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let hosts = KnownHosts::any();
+        for good in ["shop.example", "shop.example:3000", "shop.example:", "127.0.0.1:3000", "[::1]:3000", "orders"] {
+            assert_eq!(ask(&hosts, "GET", &[("host", good)]), 200, "{good}");
+        }
+        for bad in
+            ["", ":3000", "a b", "user@shop.example", "shop.example:70000", "shop.example/orders", "[::1", "a,b c"]
+        {
+            assert_eq!(ask(&hosts, "GET", &[("host", bad)]), 400, "{bad}");
+        }
+        assert_eq!(ask(&hosts, "GET", &[]), 400);
+        assert_eq!(ask(&hosts, "GET", &[("host", "a"), ("host", "a")]), 400);
+        let old = http::Request::get("/orders").version(Version::HTTP_10).body(()).unwrap();
+        assert!(hosts.check(&old).is_ok());
+    }
+
+    #[test]
+    fn who_is_asked_under_another_name_does_not_answer() {
+        let hosts = KnownHosts::named(["api.shop.example"]);
+        for known in [
+            "127.0.0.1:3000",
+            "[::1]:3000",
+            "192.0.2.7",
+            "localhost:3000",
+            "LOCALHOST",
+            "localhost.",
+            "a.localhost",
+            "gateway",
+            "api.shop.example",
+            "API.shop.example:3000",
+        ] {
+            assert_eq!(ask(&hosts, "GET", &[("host", known)]), 200, "{known}");
+        }
+        for unknown in
+            ["rebound.example:3000", "shop.example", "localhost.example", "127.0.0.1.example", "xapi.shop.example"]
+        {
+            assert_eq!(ask(&hosts, "GET", &[("host", unknown)]), 421, "{unknown}");
+            assert_eq!(ask(&KnownHosts::named(["*"]), "GET", &[("host", unknown)]), 200, "{unknown}");
+        }
+        // What is asked for is in the target, whatever the header says.
+        let whole = http::Request::get("http://rebound.example/orders").header("host", "localhost").body(()).unwrap();
+        assert_eq!(hosts.check(&whole).unwrap_err().status(), StatusCode::MISDIRECTED_REQUEST);
+    }
+
+    #[test]
+    fn a_page_of_another_site_changes_nothing() {
+        let hosts = KnownHosts::named(["shop.example"]);
+        let host = ("host", "127.0.0.1:3000");
+        for (headers, may) in [
+            (&[][..], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "cross-site")], false),
+            // Another port of the same machine is another's page.
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1:3000")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://shop.example")], true),
+            (&[("origin", "http://127.0.0.1:3000")], true),
+            (&[("origin", "http://127.0.0.1:8080")], false),
+            (&[("origin", "https://elsewhere.example")], false),
+            (&[("origin", "https://shop.example")], true),
+            (&[("origin", "null")], false),
+        ] {
+            let headers = [&[host], headers].concat();
+            for method in ["POST", "DELETE", "PUT", "PATCH"] {
+                assert_eq!(ask(&hosts, method, &headers), if may { 200 } else { 403 }, "{method} {headers:?}");
+            }
+            assert_eq!(ask(&hosts, "GET", &headers), 200, "{headers:?}");
+        }
+    }
+}

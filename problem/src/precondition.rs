@@ -1,0 +1,184 @@
+//! `If-Match` and `If-None-Match`: a request that is meant for some versions of a stream, or for none of them.
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use crate::Problem;
+
+/// What a client takes a stream to be. A version is what answers have as their `ETag`; `"0"` is a stream without events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Precondition {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+/// The versions that a header names. An ETag that is no version is in no stream, so there may be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    /// `*`: any, as long as there are events.
+    Any,
+    /// These, and whether it was said only weakly that it is them.
+    Versions(Vec<(i64, Weak)>),
+}
+
+type Weak = bool;
+
+impl Precondition {
+    /// What the request asks for.
+    pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        let (if_match, if_none_match) = (tags(headers, &header::IF_MATCH)?, tags(headers, &header::IF_NONE_MATCH)?);
+        Ok(Self { if_match, if_none_match })
+    }
+
+    /// Whether whatever the stream is will do.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Refuses to change a stream that is at another version than it has to be: 412, with the version that it is at.
+    pub fn check(&self, version: i64) -> Result<(), Problem> {
+        self.check_match(version)?;
+        match &self.if_none_match {
+            Some(tags) if tags.have(version) => {
+                Err(failed(version, "it is what If-None-Match says that it must not be"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether who reads a stream has this version of it already: 304. Refuses another one than it has to be, as
+    /// [`check`](Self::check) does.
+    pub fn is_known(&self, version: i64) -> Result<bool, Problem> {
+        self.check_match(version)?;
+        Ok(self.if_none_match.as_ref().is_some_and(|tags| tags.have(version)))
+    }
+
+    fn check_match(&self, version: i64) -> Result<(), Problem> {
+        match &self.if_match {
+            Some(tags) if !tags.have_strongly(version) => {
+                Err(failed(version, "it is at another version than If-Match says; look at it again and decide anew"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Tags {
+    fn have(&self, version: i64) -> bool {
+        match self {
+            Self::Any => version > 0,
+            Self::Versions(versions) => versions.iter().any(|(known, _)| *known == version),
+        }
+    }
+
+    /// A weak one never matches under `If-Match`: RFC 9110, 13.1.1.
+    fn have_strongly(&self, version: i64) -> bool {
+        match self {
+            Self::Any => version > 0,
+            Self::Versions(versions) => versions.contains(&(version, false)),
+        }
+    }
+}
+
+fn failed(version: i64, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It has changed")
+        .detail(detail)
+        .with("currentVersion", version)
+}
+
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Problem> {
+    let mut tags = None;
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| malformed(name))?.trim();
+        match (&mut tags, text) {
+            (None, "*") => tags = Some(Tags::Any),
+            (None, list) => tags = Some(Tags::Versions(versions(list).ok_or_else(|| malformed(name))?)),
+            (Some(Tags::Versions(known)), list) if list != "*" => {
+                known.extend(versions(list).ok_or_else(|| malformed(name))?);
+            }
+            (Some(Tags::Versions(_) | Tags::Any), _) => return Err(malformed(name)),
+        }
+    }
+    Ok(tags)
+}
+
+/// The versions in a list of ETags; `None`: it is no such list.
+fn versions(list: &str) -> Option<Vec<(i64, Weak)>> {
+    let mut versions = Vec::new();
+    for tag in list.split(',').map(str::trim) {
+        let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
+        let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'))?;
+        // Versions have one spelling: "01" and "+1" are others.
+        let version = tag.parse().ok().filter(|version: &i64| version.to_string() == tag);
+        versions.extend(version.map(|version| (version, weak)));
+    }
+    Some(versions)
+}
+
+fn malformed(name: &HeaderName) -> Problem {
+    let name = if *name == header::IF_MATCH { "If-Match" } else { "If-None-Match" };
+    Problem::malformed(format!(
+        "header {name} must be an ETag, as answers have it: \"3\"; or several, with commas; or *"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(name: &HeaderName, values: &[&str]) -> Result<Precondition, u16> {
+        let header = |value: &&str| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        Precondition::read(&values.iter().map(header).collect()).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[test]
+    fn a_command_is_for_the_versions_it_names() {
+        for (values, fits) in [
+            (&[][..], [true, true, true]),
+            (&["*"], [false, true, true]),
+            (&["\"0\""], [true, false, false]),
+            (&["\"1\" , \"2\""], [false, true, true]),
+            (&["\"1\"", "\"2\""], [false, true, true]),
+            (&["W/\"1\", \"2\""], [false, false, true]),
+            (&["\"+1\", \"abc\""], [false, false, false]),
+        ] {
+            let precondition = read(&header::IF_MATCH, values).unwrap();
+            assert_eq!([0, 1, 2].map(|version| precondition.check(version).is_ok()), fits, "{values:?}");
+            assert_eq!([0, 1, 2].map(|version| precondition.is_known(version).is_ok()), fits, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_there_is_refused_to_who_changes_it_and_known_to_who_reads_it() {
+        for (values, known) in [
+            (&[][..], [false, false, false]),
+            (&["*"], [false, true, true]),
+            (&["\"0\""], [true, false, false]),
+            (&["\"1\" , \"2\""], [false, true, true]),
+            (&["W/\"1\""], [false, true, false]),
+            (&["\"abc\""], [false, false, false]),
+        ] {
+            let precondition = read(&header::IF_NONE_MATCH, values).unwrap();
+            assert_eq!([0, 1, 2].map(|version| precondition.is_known(version).unwrap()), known, "{values:?}");
+            assert_eq!([0, 1, 2].map(|version| precondition.check(version).is_err()), known, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_at_another_version_is_told_with_412() {
+        let precondition = read(&header::IF_MATCH, &["\"1\""]).unwrap();
+        assert_eq!(precondition.check(2).unwrap_err().status(), StatusCode::PRECONDITION_FAILED);
+        assert_eq!(precondition.is_known(2).unwrap_err().status(), StatusCode::PRECONDITION_FAILED);
+    }
+
+    #[test]
+    fn what_is_no_etag_is_refused() {
+        for values in [&["1"][..], &[""], &["\"1"], &["\"1\",, \"2\""], &["*", "\"1\""], &["\"1\"", "*"], &["ä"]] {
+            for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+                assert_eq!(read(&name, values), Err(400), "{name}: {values:?}");
+            }
+        }
+    }
+}

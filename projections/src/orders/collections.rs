@@ -1,0 +1,130 @@
+//! What hangs on an order, page by page: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`, `/mails`.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::HeaderMap;
+use problem::Problem;
+use read_models::{Item, Key, Order, Within};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::items::{CancellationItem, MailItem, NoteItem, OrderItem, ReturnItem};
+use super::view::{RefundView, ShipmentView, placed};
+use super::{META, PROJECTION, collection};
+use crate::parameters::Wrong;
+use crate::reads::{Reads, order_id, page_problem, query, store_problem};
+
+pub(super) fn routes() -> Router<Reads> {
+    Kind::ALL.into_iter().fold(Router::new(), |routes, kind| {
+        let path = format!("/orders/{{order_id}}/{}", kind.name());
+        routes.route(&path, get(move |reads, path, asked, headers| page(kind, reads, path, asked, headers)))
+    })
+}
+
+/// What hangs on an order.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Shipments,
+    Cancellations,
+    Returns,
+    Refunds,
+    Notes,
+    Mails,
+}
+
+/// Some of what hangs on an order, by their ids. As long as there is a cursor there are more.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CollectionPage {
+    order_id: String,
+    items: Vec<Box<RawValue>>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CollectionQuery {
+    limit: Option<u16>,
+    cursor: Option<String>,
+    min_position: Option<i64>,
+}
+
+async fn page(
+    kind: Kind,
+    State(reads): State<Reads>,
+    path: Result<Path<String>, PathRejection>,
+    asked: Result<Query<CollectionQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<CollectionPage>, Problem> {
+    let (order_id, asked) = (order_id(path)?.to_string(), query(asked)?);
+    let mut wrong = Wrong::default();
+    let limit = wrong.page_limit(asked.limit);
+    wrong.none()?;
+    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
+    let (table, pk) = (reads.table(PROJECTION.name), collection(&order_id));
+    let head = table.find(&[Key::new(pk.clone(), META)]).await.map_err(store_problem)?;
+    let Some(head) = head.first() else {
+        return Err(Problem::not_found(format!("there is no order {order_id}")));
+    };
+    let (from, until) = kind.sort_keys();
+    let page = table
+        .query(&read_models::Query {
+            name: &format!("{} of {pk}", kind.name()),
+            within: Within::Collection(&pk),
+            from: Some(from),
+            until: Some(until),
+            order: Order::Ascending,
+            limit,
+            cursor: asked.cursor.as_deref(),
+        })
+        .await
+        .map_err(page_problem)?;
+    let items = kind.show(head, &page.items).map_err(Problem::internal)?;
+    Ok(Json(CollectionPage { order_id, items, cursor: page.cursor }))
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Shipments, Self::Cancellations, Self::Returns, Self::Refunds, Self::Notes, Self::Mails];
+
+    /// As in the path.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shipments => "shipments",
+            Self::Cancellations => "cancellations",
+            Self::Returns => "returns",
+            Self::Refunds => "refunds",
+            Self::Notes => "notes",
+            Self::Mails => "mails",
+        }
+    }
+
+    /// From which sort key on its items are, and before which.
+    fn sort_keys(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Shipments => ("SHIPMENT#", "SHIPMENT$"),
+            Self::Cancellations => ("CANCELLATION#", "CANCELLATION$"),
+            Self::Returns => ("RETURN#", "RETURN$"),
+            Self::Refunds => ("REFUND#", "REFUND$"),
+            Self::Notes => ("NOTE#", "NOTE$"),
+            Self::Mails => ("MAIL#", "MAIL$"),
+        }
+    }
+
+    /// The items as the order shows them. `head` is the order's own.
+    fn show(self, head: &Item, items: &[Item]) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+        let placed = placed(&mut head.read::<OrderItem>()?);
+        let placed = placed.as_deref();
+        let show = |item: &Item| match self {
+            Self::Shipments => to_raw_value(&ShipmentView::of(item.read()?, placed)),
+            Self::Cancellations => to_raw_value(&item.read::<CancellationItem>()?),
+            Self::Returns => to_raw_value(&item.read::<ReturnItem>()?),
+            Self::Refunds => to_raw_value(&RefundView::of(item.read()?, placed)),
+            Self::Notes => to_raw_value(&item.read::<NoteItem>()?),
+            Self::Mails => to_raw_value(&item.read::<MailItem>()?),
+        };
+        items.iter().map(show).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! Mails that were given up, and that nobody has decided about since: as long as there are any, a customer has not been told.
+//!
+//! The log says so and nothing else. A mail that was given up is no more one once it went out after all, or once an operator has it
+//! sent again or goes on without it. [`GivenUp`] is that rule for the events of an order, [`FROM`] the same for all orders at once.
+
+use chrono::{DateTime, Utc};
+use domain::{NotificationFailed, OrderEvent, SagaStep, Verb};
+use sqlx::postgres::PgRow;
+use sqlx::{PgPool, Row};
+
+use super::history::who_tells;
+
+/// The mails of an order that were given up.
+#[derive(Debug, Default)]
+pub struct GivenUp(Vec<NotificationFailed>);
+
+impl GivenUp {
+    /// Takes note of an event of the order, in order.
+    pub fn note(&mut self, event: &OrderEvent) {
+        if let OrderEvent::NotificationFailed(failed) = event {
+            self.0.push(failed.clone());
+        }
+        if let OrderEvent::NotificationSent(sent) = event {
+            self.0.retain(|failed| failed.notification_id != sent.notification_id);
+        }
+        if let OrderEvent::OperatorIntervened(it) = event
+            && it.step == SagaStep::NotifyCustomer
+            && matches!(it.verb, Verb::Retry { .. } | Verb::Skip)
+        {
+            self.0.clear();
+        }
+    }
+
+    /// Those that nobody has decided about.
+    pub fn mails(&self) -> &[NotificationFailed] {
+        &self.0
+    }
+
+    /// Whether one of them is this saga's to send.
+    pub(super) fn is_of(&self, saga: &str) -> bool {
+        self.0.iter().any(|failed| who_tells(failed.template) == saga)
+    }
+}
+
+/// A mail that was given up, and that nobody has decided about since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUpMail {
+    /// The order it is about.
+    pub order_id: String,
+    /// What it would have said.
+    pub template: String,
+    /// Why it was given up.
+    pub reason: String,
+    /// When.
+    pub since: DateTime<Utc>,
+    /// Where the log says so.
+    pub position: i64,
+}
+
+/// Which of them: those that everything given here is true of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GivenUpFilter<'a> {
+    /// Those whose reason contains this.
+    pub error: Option<&'a str>,
+    /// Those that were given up by then.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// How many mails were given up for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUpGroup {
+    /// What they would have said.
+    pub template: String,
+    /// Why they were given up.
+    pub reason: String,
+    /// How many there are.
+    pub count: i64,
+}
+
+const FROM: &str = "from events f, lateral (
+        select f.payload -> 'NotificationFailed' ->> 'template' as template,
+               f.payload -> 'NotificationFailed' ->> 'reason' as reason) as mail
+     where f.aggregate_type = 'order' and f.event_type = 'NotificationFailed'
+       and not exists (select from events l
+         where l.aggregate_type = 'order' and l.aggregate_id = f.aggregate_id and l.sequence > f.sequence
+           and (l.event_type = 'NotificationSent' and l.payload -> 'NotificationSent' ->> 'notificationId'
+                                                    = f.payload -> 'NotificationFailed' ->> 'notificationId'
+             or l.event_type = 'OperatorIntervened' and l.payload -> 'OperatorIntervened' ->> 'step' = 'notify_customer'
+                and (l.payload -> 'OperatorIntervened' ->> 'verb' = 'skip'
+                  or l.payload -> 'OperatorIntervened' -> 'verb' -> 'retry' is not null)))
+       and ($1::text is null or strpos(mail.reason, $1) > 0) and ($2::timestamptz is null or f.recorded_at <= $2)";
+
+/// Mails that were given up, the longest first, at most so many. `after` is the position of the last that was given before.
+pub async fn given_up(
+    pool: &PgPool,
+    filter: GivenUpFilter<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<GivenUpMail>, sqlx::Error> {
+    let query = format!(
+        "select f.aggregate_id, mail.template, mail.reason, f.recorded_at, f.global_position {FROM}
+            and f.global_position > $3 order by f.global_position limit $4"
+    );
+    let rows = sqlx::query(&query).bind(filter.error).bind(filter.until).bind(after).bind(limit);
+    let mail = |row: &PgRow| {
+        Ok(GivenUpMail {
+            order_id: row.try_get(0)?,
+            template: row.try_get(1)?,
+            reason: row.try_get(2)?,
+            since: row.try_get(3)?,
+            position: row.try_get(4)?,
+        })
+    };
+    rows.fetch_all(pool).await?.iter().map(mail).collect()
+}
+
+/// How many mails were given up for which reason, the commonest first, a hundred at most.
+pub async fn given_up_groups(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result<Vec<GivenUpGroup>, sqlx::Error> {
+    let query = format!(
+        "select mail.template, mail.reason, count(*) {FROM}
+          group by 1, 2 order by count(*) desc, 1, 2 limit 100"
+    );
+    let rows = sqlx::query(&query).bind(filter.error).bind(filter.until);
+    let group =
+        |row: &PgRow| Ok(GivenUpGroup { template: row.try_get(0)?, reason: row.try_get(1)?, count: row.try_get(2)? });
+    rows.fetch_all(pool).await?.iter().map(group).collect()
+}
+
+/// How many mails were given up, by what they would have said.
+pub async fn count_given_up(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let query = format!("select mail.template, count(*) {FROM} group by 1");
+    sqlx::query_as(&query).bind(filter.error).bind(filter.until).fetch_all(pool).await
+}
