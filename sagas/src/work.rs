@@ -228,7 +228,8 @@ pub(crate) async fn remind(
 }
 
 /// Notes that a step whose call went on by itself failed, by this version of the order; `false`: there is no such row, or it goes by a
-/// later one. It is due when it was; if it stays so, not before an operator says so or its units have to go back.
+/// later one. It is due when it was, and what is stuck stays so; if it is so from now on, not before an operator says so or its units
+/// have to go back.
 pub(crate) async fn note_failure(
     pool: &PgPool,
     (order_id, seen): (&str, i64),
@@ -242,7 +243,7 @@ pub(crate) async fn note_failure(
     };
     let noted = sqlx::query(
         "update saga_work
-            set failures = failures + 1, last_error = $3, stuck = $4, due_at = case when $4 then coalesce($5, 'infinity') else due_at end
+            set failures = failures + 1, last_error = $3, stuck = stuck or $4, due_at = case when $4 then coalesce($5, 'infinity') else due_at end
           where order_id = $1 and step = $2 and seen <= $6",
     )
     .bind(order_id)

@@ -144,3 +144,17 @@ async fn an_error_that_the_database_would_not_take_is_noted_all_the_same() {
     let noted: i32 = sqlx::query_scalar("select length(last_error) from saga_work").fetch_one(pool).await.unwrap();
     assert_eq!(noted, 4_000);
 }
+
+#[tokio::test]
+async fn a_failure_that_is_told_late_does_not_take_a_stuck_saga_out_of_sight() {
+    let database = testkit::database().await;
+    let pool = database.pool();
+    noted(pool, vec![stuck("a", 1), waits("b", AN_HOUR, 1)]).await;
+
+    for order_id in ["a", "b"] {
+        let error = StepError::Failed("no answer".to_owned());
+        assert!(note_failure(pool, (order_id, 1), STEP, &error, None).await.unwrap());
+    }
+
+    assert_eq!(rows(pool).await, [("a".to_owned(), (1, true)), ("b".to_owned(), (1, false))].into());
+}
