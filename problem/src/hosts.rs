@@ -75,7 +75,7 @@ impl KnownHosts {
         address.parse::<IpAddr>().is_ok()
             || !host.contains('.')
             || host.ends_with(".localhost")
-            || names.iter().any(|name| *name == host)
+            || names.contains(&host)
     }
 
     /// Whether the request comes from a page of the server that it asks, or from no page.
