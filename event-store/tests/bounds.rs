@@ -57,15 +57,18 @@ fn bytes(events: &[StoredEvent]) -> usize {
 #[derive(Clone)]
 struct Batches {
     bears: usize,
-    seen: Arc<Mutex<Vec<Vec<(i64, usize)>>>>,
+    seen: Arc<Mutex<Vec<Batch>>>,
 }
+
+/// The position of each event, and its bytes.
+type Batch = Vec<(i64, usize)>;
 
 impl Batches {
     fn bearing(bears: usize) -> Self {
         Self { bears, seen: Arc::default() }
     }
 
-    fn seen(&self) -> Vec<Vec<(i64, usize)>> {
+    fn seen(&self) -> Vec<Batch> {
         self.seen.lock().unwrap().clone()
     }
 

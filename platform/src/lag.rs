@@ -12,11 +12,15 @@ use event_store::SubscriptionLag;
 use http::Method;
 use problem::Problem;
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked at, and how long the database may take to say. While it does not say, nobody is refused because of it.
+/// How often it is looked at, and how long the database may take to say.
 const EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// For how long what the database said last holds while it does not say: it is slow when much waits. After that nobody is refused
+/// because of it.
+const HOLDS: Duration = Duration::from_secs(60);
 /// When it is worth coming back.
 const LATER: Duration = Duration::from_secs(5);
 
@@ -43,14 +47,20 @@ impl Intake {
 
     /// Looks how far orders are behind, until told to stop.
     pub async fn watch(self, pool: PgPool, stop: CancellationToken) {
+        let mut said = Instant::now();
         while !stop.is_cancelled() {
             let asked = async { of_orders(&pool, &event_store::lag(&pool).await?).await };
             let seconds = match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(Ok(seconds)) => seconds,
-                Ok(Err(_)) | Err(_) => 0.0,
+                Ok(Ok(seconds)) => {
+                    said = Instant::now();
+                    Some(seconds)
+                }
+                Ok(Err(_)) | Err(_) => (said.elapsed() > HOLDS).then_some(0.0),
             };
-            let lag = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-            self.lag.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            if let Some(seconds) = seconds {
+                let lag = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+                self.lag.store(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
             let _ = stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         }
     }

@@ -33,12 +33,12 @@ async fn start(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
+    let mut connections = Connections::open(settings).await?;
     // Orders that nobody pays for would be confirmed.
     anyhow::ensure!(
         settings.payment.provider.is_some() || !settings.roles.contains(&Role::Sagas),
         "ORDO_PAYMENT_PROVIDER is not set: say who takes payments, stripe or, for trials in which no money moves, sandbox"
     );
-    let mut connections = Connections::open(settings).await?;
     connections.check_database(args.unsafe_durability).await?;
     migrate::check(&connections.database).await?;
     if settings.roles.contains(&Role::Projections) {

@@ -14,7 +14,7 @@ pub(crate) use client::{Answer, Client, NoAnswer};
 pub(crate) use database::{LogSummary, event_count, items, log_summary};
 pub(crate) use folder::folder;
 pub(crate) use orders::{TOKENS, order_of};
-pub(crate) use ordo::{Finished, Ordo, run};
+pub(crate) use ordo::{Finished, Ordo, only_says_what_is_set, run};
 pub(crate) use silence::Silenceable;
 pub(crate) use stage::{Stage, at_rest, verify};
 pub(crate) use watching::{PATIENCE, count_by_order, mails_by_order, settled, until_mailed};

@@ -180,6 +180,11 @@ pub(crate) async fn run(arguments: &[&str], settings: &[Setting<'_>]) -> Finishe
     }
 }
 
+/// Whether a start said no more than which settings it found.
+pub(crate) fn only_says_what_is_set(out: &str) -> bool {
+    out.lines().all(|line| line.ends_with(" (environment)"))
+}
+
 /// With these settings and no others.
 fn command(arguments: &[&str], settings: &[Setting<'_>], folder: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ordo"));
