@@ -157,13 +157,14 @@ impl PlacedOrder {
         self.refunds.insert(at, Refund { settled: true, ..refund });
     }
 
-    /// An answer to a mail that nobody knows is about the one whose answer is waited for, or about the one that an operator skipped.
+    /// An answer to a mail that nobody knows is about the one whose answer is waited for; if none is, about one that an operator skipped.
     fn mailed(&mut self, template: MailTemplate, notification_id: uuid::Uuid, outcome: MailOutcome) {
+        let is_waited_for = self.owes_mail(template);
         let mails = self.mails.entry(template).or_default();
         let mail = Mail { notification_id, outcome, again: false, skipped: false };
         let known = mails.iter().position(|known| known.notification_id == notification_id);
         let wanted = || mails.iter().position(|known| known.again);
-        let skipped = || mails.iter().position(|known| known.skipped);
+        let skipped = || mails.iter().position(|known| known.skipped && !is_waited_for);
         match known.or_else(wanted).or_else(skipped) {
             Some(at) => mails[at] = mail,
             None => mails.push(mail),

@@ -401,8 +401,8 @@ impl PlacedOrder {
         self.kept_minor() - open
     }
 
-    /// The mail that the customer is owed next: which of its kind, from 0.
-    pub fn owed_mail(&self) -> Option<(MailTemplate, usize)> {
+    /// How many mails of each kind there are to be, by what happened.
+    fn mails_owed(&self) -> [(MailTemplate, usize); 5] {
         let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
         [
             (MailTemplate::OrderConfirmed, usize::from(stands)),
@@ -411,12 +411,21 @@ impl PlacedOrder {
             (MailTemplate::OrderShipped, self.shipments.len()),
             (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
         ]
-        .into_iter()
-        .find_map(|(template, owed)| {
+    }
+
+    /// The mail that the customer is owed next: which of its kind, from 0.
+    pub fn owed_mail(&self) -> Option<(MailTemplate, usize)> {
+        self.mails_owed().into_iter().find_map(|(template, owed)| {
             let mails = self.mails.get(&template).map_or(&[][..], Vec::as_slice);
             let next = mails.iter().position(|mail| mail.again).unwrap_or(mails.len());
             (next < owed.max(mails.len())).then_some((template, next))
         })
+    }
+
+    /// Whether more mails of a kind are to be than were decided about.
+    pub(super) fn owes_mail(&self, template: MailTemplate) -> bool {
+        let decided = self.mails.get(&template).map_or(0, Vec::len);
+        self.mails_owed().into_iter().any(|(kind, owed)| kind == template && decided < owed)
     }
 
     /// Whether a mail was given up.

@@ -251,3 +251,27 @@ fn the_answer_to_a_mail_that_was_skipped_does_not_stand_for_the_next() {
     evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_002)));
     assert_eq!(placed(&order).mails[&MailTemplate::OrderShipped].len(), 2);
 }
+
+#[test]
+fn the_answer_to_the_mail_after_one_that_was_skipped_is_its_own() {
+    let sent_as = |n: u128| NotificationSent {
+        notification_id: Uuid::from_u128(n),
+        template: MailTemplate::OrderShipped,
+        ..sent()
+    };
+    let mut events = promised();
+    events.push(OrderEvent::NotificationSent(sent()));
+    events.push(shipped());
+    let mut order = order_after(events, Verb::Skip, SagaStep::NotifyCustomer);
+    let shipment_id = ShipmentId::parse("t").unwrap();
+    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+
+    evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_001)));
+
+    assert_eq!(placed(&order).owed_mail(), None);
+    assert_eq!(placed(&order).mails[&MailTemplate::OrderShipped].len(), 2);
+    // And should the one that was skipped have gone out after all, it takes its place.
+    evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_000)));
+    let mails = &placed(&order).mails[&MailTemplate::OrderShipped];
+    assert!(mails.len() == 2 && mails.iter().all(|mail| mail.outcome == MailOutcome::Sent), "{mails:?}");
+}
