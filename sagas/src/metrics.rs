@@ -1,5 +1,6 @@
 //! What is counted of the sagas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{MailOutcome, MailTemplate, SagaStep};
@@ -11,10 +12,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sqlx::{PgPool, Row};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::SAGAS;
 use crate::report::{self, GivenUpFilter};
 use crate::saga::{Done, Outcome, Saga, StepError, Undo};
+
+/// For how long a count of the mails that were given up is good.
+const RECOUNT: Duration = Duration::from_secs(30);
 
 /// Figures of the sagas; clones share them.
 #[derive(Debug, Clone)]
@@ -26,6 +32,8 @@ pub struct Metrics {
     unknown: Gauge,
     mails: Family<Mailed, Counter>,
     given_up: Family<OfTemplate, Gauge>,
+    /// When those were counted last.
+    counted: Arc<Mutex<Option<Instant>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,6 +71,7 @@ impl Default for Metrics {
             unknown: Gauge::default(),
             mails: Family::default(),
             given_up: Family::default(),
+            counted: Arc::default(),
         }
     }
 }
@@ -107,7 +116,17 @@ impl Metrics {
         let is_known = |saga: &str| SAGAS.iter().any(|known| known.name == saga);
         let unknown = counts.iter().filter(|(saga, ..)| !is_known(saga));
         self.unknown.set(unknown.map(|(.., waiting, stuck)| waiting + stuck).sum());
+        self.count_given_up(pool).await
+    }
+
+    /// Counts the mails that were given up, if that was some time ago: it looks at every mail that ever was.
+    async fn count_given_up(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let Ok(mut counted) = self.counted.try_lock() else { return Ok(()) };
+        if counted.is_some_and(|at| at.elapsed() < RECOUNT) {
+            return Ok(());
+        }
         let given_up = report::count_given_up(pool, GivenUpFilter::default()).await?;
+        *counted = Some(Instant::now());
         for template in Template::ALL.map(Template::as_str) {
             let count = given_up.iter().find(|(of, _)| of == template).map_or(0, |(_, count)| *count);
             self.given_up.get_or_create(&OfTemplate { template }).set(count);
