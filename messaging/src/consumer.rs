@@ -4,7 +4,8 @@
 //!   renewed, so nobody else gets it; a consumer that dies lets go of it within one visibility timeout.
 //! - Messages of one group are handled one after the other, in order; a failed one holds back those behind it.
 //! - Delivery is at least once. Handlers survive being run twice.
-//! - An attempt is one that its handler failed with: what is handed back untried, at shutdown or behind a failed message, is none.
+//! - An attempt is one that its handler failed with: what is handed back untried, at shutdown, behind a failed message or because its
+//!   time has not come, is none.
 //! - Whatever SQS does, the consumer stays: it backs off, says so once, and says when it receives again.
 
 mod acknowledge;
@@ -55,8 +56,13 @@ pub enum HandlerError {
     Retry {
         /// For the log, and for the dead letter if it was the last attempt.
         reason: String,
-        /// When to try again, instead of what the backoff says.
-        after: Option<Duration>,
+    },
+    /// Its time has not come: nothing was tried, so it is no attempt, and it is never the last. SQS counts the receive all the same,
+    /// so `after` is when it is likely to be its turn.
+    #[error("not before {after:?} from now")]
+    Later {
+        /// When the message comes again. SQS counts whole seconds, up to twelve hours.
+        after: Duration,
     },
     /// It never will: the message goes to the dead-letter queue at once.
     #[error("{reason}")]
@@ -69,7 +75,7 @@ pub enum HandlerError {
 impl HandlerError {
     /// Try again, when the backoff says.
     pub fn retry(reason: impl Into<String>) -> Self {
-        Self::Retry { reason: reason.into(), after: None }
+        Self::Retry { reason: reason.into() }
     }
 
     /// Never try again.

@@ -18,7 +18,7 @@
 //! | SES | here |
 //! |---|---|
 //! | throttles | all workers slow down, the mail is tried again until it goes; no attempt is spent |
-//! | is asked for many mails to one recipient | some go out at once, the others one after the other (`recipient_burst`) |
+//! | is asked for many mails to one recipient | some go out at once (`recipient_burst`), each of the others has a turn of its own and comes again then; no attempt is spent |
 //! | pauses or suspends the account | the same, with long pauses |
 //! | refuses the mail | recorded and answered as failed; the request goes to the dead-letter queue |
 //! | fails, or can't be reached | tried again with backoff; after the last attempt, failed as above |

@@ -15,7 +15,7 @@ use messaging::{
     CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
     NotificationSent, Outgoing, Received,
 };
-use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// Handles requests for mails.
 pub(crate) struct Worker {
@@ -26,8 +26,6 @@ pub(crate) struct Worker {
     default_recipient: EmailAddress,
     pace: Pace,
     recipients: Recipients,
-    /// Who may wait for a recipient's turn: so that the mails of one do not keep those of all others from being worked on.
-    waiting: Semaphore,
 }
 
 impl Worker {
@@ -41,8 +39,7 @@ impl Worker {
     ) -> Self {
         let pace = Pace::new(settings.throttle_backoff, settings.paused_wait);
         let recipients = Recipients::new(settings.recipient_burst, settings.recipient_spacing);
-        let waiting = Semaphore::new((settings.consumer.concurrency / 4).max(1));
-        Self { deliveries, ses, answers, from, default_recipient, pace, recipients, waiting }
+        Self { deliveries, ses, answers, from, default_recipient, pace, recipients }
     }
 }
 
@@ -77,23 +74,18 @@ impl Worker {
             // Waiting for a turn holds no claim.
             let turn = self.pace.turn().await;
             let delivery = match self.deliveries.claim(&record).await.map_err(|error| retry(&error))? {
-                Claim::Decided(outcome) => return Ok(outcome),
+                Claim::Decided(outcome) => {
+                    self.recipients.done(request.notification_id);
+                    return Ok(outcome);
+                }
                 Claim::Open(delivery) => delivery,
             };
             let mail = match &mail {
                 Err(unmailable) => return delivery.failed(chain(unmailable)).await.map_err(|error| retry(&error)),
                 Ok(mail) => mail,
             };
-            if let Err(not_before) = self.admit(mail) {
-                drop(delivery);
-                self.wait_for_recipient(not_before).await?;
-                continue;
-            }
-            let sent = self.ses.send(mail, request.notification_id).await;
-            if sent.is_err() {
-                self.recipients.give_back(&mail.to);
-            }
-            let decided = match sent {
+            self.admit(mail, request.notification_id)?;
+            let decided = match self.ses.send(mail, request.notification_id).await {
                 Ok(provider_message_id) => {
                     self.pace.accepted();
                     delivery.sent(mail.to.as_str(), provider_message_id).await
@@ -112,23 +104,20 @@ impl Worker {
                 }
                 Err(NotSent::Failed { reason }) => return Err(HandlerError::retry(reason)),
             };
+            self.recipients.done(request.notification_id);
             return decided.map_err(|error| retry(&error));
         }
     }
 
-    /// Whether the recipient gets this mail now; else when. The default recipient is the shop, which gets all of its mails.
-    fn admit(&self, mail: &Mail) -> Result<(), Instant> {
-        if mail.to == self.default_recipient { Ok(()) } else { self.recipients.admit(&mail.to, Instant::now()) }
-    }
-
-    /// Only so many wait here; the others come again.
-    async fn wait_for_recipient(&self, not_before: Instant) -> Result<(), HandlerError> {
-        if let Ok(_waiting) = self.waiting.try_acquire() {
-            tokio::time::sleep_until(not_before.into()).await;
+    /// Whether the recipient gets this mail now; else it comes again when it is its turn, so that nobody else waits for it here. The
+    /// default recipient is the shop, which gets all of its mails.
+    fn admit(&self, mail: &Mail, notification_id: Uuid) -> Result<(), HandlerError> {
+        if mail.to == self.default_recipient {
             return Ok(());
         }
-        let reason = "the recipient gets too many mails at once".to_owned();
-        Err(HandlerError::Retry { reason, after: Some(not_before.saturating_duration_since(Instant::now())) })
+        let now = Instant::now();
+        let turn = self.recipients.turn(&mail.to, notification_id, now);
+        if turn <= now { Ok(()) } else { Err(HandlerError::Later { after: turn.duration_since(now) }) }
     }
 
     /// Every request is answered, a repeated one too: the first answer may have been lost.

@@ -373,6 +373,28 @@ async fn nobody_is_flooded_and_nobody_waits_for_those_who_would_be() {
 }
 
 #[tokio::test]
+async fn of_many_mails_to_one_recipient_each_waits_for_its_turn_and_none_is_lost() {
+    const MAILS: usize = 24;
+    let stage = Stage::new().await;
+    let consumer = ConsumerSettings { max_attempts: 1, ..quick().consumer };
+    let spacing = Duration::from_millis(300);
+    let worker =
+        stage.worker(NotificationSettings { recipient_burst: 2, recipient_spacing: spacing, consumer, ..quick() });
+    for nth in 0..MAILS {
+        let request = NotificationRequested { notification_id: Uuid::from_u128(1 + nth as u128), ..request(1) };
+        stage.ask_in_group(&format!("o-{nth}"), &request).await;
+    }
+
+    let answers = stage.answers(MAILS).await;
+    testkit::eventually(PATIENCE, || async { stage.is_drained().await }).await;
+    worker.stop().await;
+
+    assert!(answers.iter().all(|it| matches!(it.data, NotificationAnswer::Sent(_))), "{answers:?}");
+    assert_eq!(stage.ses.accepted(), MAILS as u64);
+    assert!(stage.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_stopped_worker_leaves_no_session_behind() {
     let stage = Stage::new().await;
     let worker = stage.worker(quick());

@@ -101,20 +101,23 @@ impl<H: Handler> Lane<H> {
         }
     }
 
-    /// Decides what becomes of a failed message: `Ok` if it is in the dead-letter queue now, else how long it waits.
+    /// Decides what becomes of a message that was not done: `Ok` if it is in the dead-letter queue now, else how long it waits.
     async fn settle(&self, error: HandlerError) -> Result<(), Duration> {
         let Some(message) = self.messages.front() else { return Ok(()) };
         let Work { client, queue, settings, failures, .. } = &*self.work;
         let backoff = settings.retry_backoff.delay(message.attempt);
         let log = Failure { queue, message };
         let (reason, wait) = match error {
-            HandlerError::Retry { reason, after } if !message.is_last_attempt => {
-                let wait = after.unwrap_or(backoff);
-                log.retried(&reason, wait);
-                failures.note(&queue.name, &message.message_id).await;
-                return Err(wait);
+            HandlerError::Later { after } => {
+                log.put_off(after);
+                return Err(after);
             }
-            HandlerError::Retry { reason, .. } => {
+            HandlerError::Retry { reason } if !message.is_last_attempt => {
+                log.retried(&reason, backoff);
+                failures.note(&queue.name, &message.message_id).await;
+                return Err(backoff);
+            }
+            HandlerError::Retry { reason } => {
                 (format!("given up after {} attempts: {reason}", message.attempt), backoff)
             }
             HandlerError::Dead { reason } => (reason, backoff),
@@ -182,13 +185,24 @@ async fn change_visibility(client: &Client, queue: &Queue, messages: impl Iterat
 /// Twelve hours: SQS hides a message no longer.
 const MOST_SECONDS: i32 = 43_200;
 
-/// What is logged about a message that failed.
+/// What is logged about a message that was not done.
 struct Failure<'a> {
     queue: &'a Queue,
     message: &'a Received,
 }
 
 impl Failure<'_> {
+    fn put_off(&self, wait: Duration) {
+        let Self { queue, message } = self;
+        tracing::debug!(
+            queue = queue.name,
+            message_id = message.message_id,
+            group_id = message.group_id,
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "message waits for its time"
+        );
+    }
+
     fn retried(&self, reason: &str, wait: Duration) {
         let Self { queue, message } = self;
         tracing::warn!(

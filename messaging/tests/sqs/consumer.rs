@@ -38,6 +38,22 @@ async fn a_message_that_failed_comes_again_and_is_counted() {
 }
 
 #[tokio::test]
+async fn a_message_whose_time_has_not_come_spends_no_attempt() {
+    let stage = Stage::new().await;
+    let script = Script::new(|message| if message.receive_count < 4 { Act::Wait } else { Act::Done });
+    stage.send(&[("o-1", "hello")]).await;
+
+    let consumer = stage.consume(ConsumerSettings { max_attempts: 1, ..quick() }, &script);
+    script.saw(4).await;
+    consumer.stop().await;
+
+    let attempts: Vec<_> = script.seen().iter().map(|it| (it.receive_count, it.attempt)).collect();
+    assert_eq!(attempts, [(1, 1), (2, 1), (3, 1), (4, 1)]);
+    assert!(stage.is_empty().await);
+    assert!(stage.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_poison_message_ends_in_the_dead_letter_queue_with_its_error_while_the_rest_is_done() {
     let stage = Stage::new().await;
     let script = Script::new(|message| if message.body == "poison" { Act::Fail("can't be read") } else { Act::Done });

@@ -136,6 +136,7 @@ pub(crate) fn run(
 pub(crate) enum Act {
     Done,
     Fail(&'static str),
+    Wait,
     Die(&'static str),
     Panic(&'static str),
     DoneAfter(Duration),
@@ -173,6 +174,7 @@ impl Handler for Actor {
         match (self.0.act)(message) {
             Act::Done => Ok(()),
             Act::Fail(reason) => Err(HandlerError::retry(reason)),
+            Act::Wait => Err(HandlerError::Later { after: Duration::ZERO }),
             Act::Die(reason) => Err(HandlerError::dead(reason)),
             Act::Panic(reason) => panic!("{reason}"),
             Act::DoneAfter(time) => {

@@ -5,10 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use crate::address::EmailAddress;
 
-/// How many recipients are known before those are forgotten that may get mail again anyway.
+/// How many recipients, and how many turns, are known before those are forgotten that mean nothing any more.
 const KNOWN: usize = 10_000;
+
+/// How long a turn is kept for a mail that did not come when it was due: another process has it, most likely. A failed mail may come
+/// a few minutes late.
+const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// When the recipients of one process get their mails.
 #[derive(Debug)]
@@ -16,38 +22,55 @@ pub(crate) struct Recipients {
     spacing: Duration,
     /// How far ahead of the spacing a recipient may be.
     ahead: Duration,
-    /// For each, when all mails that it got would have been due, one after each spacing.
-    due: Mutex<HashMap<String, Instant>>,
+    book: Mutex<Book>,
+}
+
+/// Who gets what when.
+#[derive(Debug)]
+struct Book {
+    /// For each recipient, when all mails that it got, or has a turn for, would have been due, one after each spacing.
+    due: HashMap<String, Instant>,
+    /// The turns of the mails that are not through.
+    turns: HashMap<Uuid, Instant>,
+    /// How many turns there are when those are forgotten that nobody came to: looking for them takes as long as there are turns.
+    tidy_at: usize,
 }
 
 impl Recipients {
     /// Each gets up to `burst` mails at once, then one after each `spacing`.
     pub(crate) fn new(burst: u32, spacing: Duration) -> Self {
         let ahead = spacing.saturating_mul(burst.saturating_sub(1));
-        Self { spacing, ahead, due: Mutex::default() }
+        let book = Book { due: HashMap::new(), turns: HashMap::new(), tidy_at: KNOWN };
+        Self { spacing, ahead, book: Mutex::new(book) }
     }
 
-    /// Takes the recipient's turn for a mail, now; else says when there is one.
-    pub(crate) fn admit(&self, recipient: &EmailAddress, now: Instant) -> Result<(), Instant> {
-        let mut known = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN {
-            known.retain(|_, due| *due > now);
-        }
-        let recipient = name(recipient);
-        let due = known.get(&recipient).copied().unwrap_or(now).max(now);
-        let not_before = due.checked_sub(self.ahead).unwrap_or(now);
-        if not_before > now {
-            return Err(not_before);
-        }
-        known.insert(recipient, due + self.spacing);
-        Ok(())
+    /// When this mail may go out. A mail keeps its turn, however often it comes, until it is done.
+    pub(crate) fn turn(&self, recipient: &EmailAddress, mail: Uuid, now: Instant) -> Instant {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.tidy(now);
+        let Book { due, turns, .. } = &mut *book;
+        *turns.entry(mail).or_insert_with(|| {
+            let due = due.entry(name(recipient)).or_insert(now);
+            let next = (*due).max(now);
+            *due = next + self.spacing;
+            next.checked_sub(self.ahead).unwrap_or(now).max(now)
+        })
     }
 
-    /// The mail did not go out after all: its turn is free.
-    pub(crate) fn give_back(&self, recipient: &EmailAddress) {
-        let mut known = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(due) = known.get_mut(&name(recipient)) {
-            *due = due.checked_sub(self.spacing).unwrap_or(*due);
+    /// The mail went out, or never will.
+    pub(crate) fn done(&self, mail: Uuid) {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).turns.remove(&mail);
+    }
+}
+
+impl Book {
+    fn tidy(&mut self, now: Instant) {
+        if self.due.len() >= KNOWN {
+            self.due.retain(|_, due| *due > now);
+        }
+        if self.turns.len() >= self.tidy_at {
+            self.turns.retain(|_, turn| *turn + KEPT > now);
+            self.tidy_at = KNOWN.max(2 * self.turns.len());
         }
     }
 }
@@ -67,41 +90,51 @@ mod tests {
         EmailAddress::parse("ada@example.com").unwrap()
     }
 
+    fn mail(nth: u128) -> Uuid {
+        Uuid::from_u128(nth)
+    }
+
     #[test]
     fn a_recipient_gets_some_mails_at_once_and_then_one_after_the_other() {
         let (recipients, now) = (Recipients::new(2, 10 * SECOND), Instant::now());
-        assert_eq!(recipients.admit(&ada(), now), Ok(()));
-        assert_eq!(recipients.admit(&EmailAddress::parse("ADA@example.com").unwrap(), now), Ok(()));
-        assert_eq!(recipients.admit(&ada(), now), Err(now + 10 * SECOND));
+        assert_eq!(recipients.turn(&ada(), mail(1), now), now);
+        assert_eq!(recipients.turn(&EmailAddress::parse("ADA@example.com").unwrap(), mail(2), now), now);
+        assert_eq!(recipients.turn(&ada(), mail(3), now), now + 10 * SECOND);
         assert_eq!(
-            recipients.admit(&EmailAddress::parse("bob@example.com").unwrap(), now),
-            Ok(()),
+            recipients.turn(&EmailAddress::parse("bob@example.com").unwrap(), mail(4), now),
+            now,
             "others need not wait"
         );
 
-        assert_eq!(recipients.admit(&ada(), now + 10 * SECOND), Ok(()));
-        assert_eq!(recipients.admit(&ada(), now + 10 * SECOND), Err(now + 20 * SECOND));
+        assert_eq!(recipients.turn(&ada(), mail(5), now), now + 20 * SECOND, "each has a turn of its own");
+        assert_eq!(recipients.turn(&ada(), mail(6), now + 10 * SECOND), now + 30 * SECOND);
         // After a while without mails there may be some at once again, and no more than at first.
         let later = now + 1_000 * SECOND;
-        assert_eq!([(); 3].map(|()| recipients.admit(&ada(), later).is_ok()), [true, true, false]);
+        let at_once = [7, 8, 9].map(|nth| recipients.turn(&ada(), mail(nth), later) == later);
+        assert_eq!(at_once, [true, true, false]);
     }
 
     #[test]
-    fn the_turn_of_a_mail_that_did_not_go_out_is_free() {
+    fn a_mail_keeps_its_turn_until_it_is_done() {
         let (recipients, now) = (Recipients::new(1, 10 * SECOND), Instant::now());
-        assert_eq!(recipients.admit(&ada(), now), Ok(()));
-        recipients.give_back(&ada());
-        assert_eq!(recipients.admit(&ada(), now), Ok(()));
-        assert!(recipients.admit(&ada(), now).is_err());
+        assert_eq!(recipients.turn(&ada(), mail(1), now), now);
+        assert_eq!(recipients.turn(&ada(), mail(2), now), now + 10 * SECOND);
+        assert_eq!(recipients.turn(&ada(), mail(2), now + SECOND), now + 10 * SECOND, "it came too early");
+        assert_eq!(recipients.turn(&ada(), mail(1), now + SECOND), now, "it did not go out");
+
+        recipients.done(mail(1));
+        assert_eq!(recipients.turn(&ada(), mail(1), now + SECOND), now + 20 * SECOND, "asked for once more");
     }
 
     #[test]
-    fn those_who_may_get_mail_anyway_are_forgotten() {
+    fn what_means_nothing_any_more_is_forgotten() {
         let (recipients, now) = (Recipients::new(1, SECOND), Instant::now());
         for nth in 0..KNOWN {
-            recipients.admit(&EmailAddress::parse(&format!("a{nth}@example.com")).unwrap(), now).unwrap();
+            let recipient = EmailAddress::parse(&format!("a{nth}@example.com")).unwrap();
+            recipients.turn(&recipient, mail(nth as u128), now);
         }
-        recipients.admit(&ada(), now + 2 * SECOND).unwrap();
-        assert_eq!(recipients.due.lock().unwrap().len(), 1);
+        recipients.turn(&ada(), mail(KNOWN as u128), now + 2 * KEPT);
+        let book = recipients.book.lock().unwrap();
+        assert_eq!((book.due.len(), book.turns.len()), (1, 1));
     }
 }
