@@ -29,7 +29,15 @@ impl Inbox {
     /// # Errors
     /// The address is taken, or not one of this machine.
     pub async fn start(address: SocketAddr) -> Result<Self, ListenError> {
-        let listening = loopback::listen(address).await?;
+        Self::start_known_as(address, None).await
+    }
+
+    /// The same, for requests under the hosts that are named; `None`: under those [usual there](problem::KnownHosts::listening_on).
+    ///
+    /// # Errors
+    /// The address is taken, or not one of this machine.
+    pub async fn start_known_as(address: SocketAddr, names: Option<&[String]>) -> Result<Self, ListenError> {
+        let listening = loopback::listen(address).await?.known_as(names);
         let mailbox = Mailbox::default();
         let server = Server::start(listening, TowerToHyperService::new(router(mailbox.clone())));
         Ok(Self { server, mailbox })

@@ -54,9 +54,10 @@ fn reason(error: &io::Error) -> String {
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
+    hosts: KnownHosts,
 }
 
-/// Takes the address; port 0 takes any free one.
+/// Takes the address; port 0 takes any free one. It will be asked under the hosts that are [usual there](KnownHosts::listening_on).
 ///
 /// # Errors
 /// The address is taken, or not one of this machine.
@@ -64,10 +65,16 @@ pub async fn listen(address: SocketAddr) -> Result<Listening, ListenError> {
     let failed = |source| ListenError { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Listening { listener, address })
+    Ok(Listening { listener, address, hosts: KnownHosts::listening_on(address, None) })
 }
 
 impl Listening {
+    /// The same, asked under the hosts that are named, if they are.
+    #[must_use]
+    pub fn known_as(self, names: Option<&[String]>) -> Self {
+        Self { hosts: KnownHosts::listening_on(self.address, names), ..self }
+    }
+
     /// The address as this machine reaches it: one that listens everywhere is reached on loopback.
     #[must_use]
     pub fn reachable(&self) -> SocketAddr {
@@ -96,9 +103,9 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let Listening { listener, address } = listening;
+        let Listening { listener, address, hosts } = listening;
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let accepting = tokio::spawn(accept(listener, service, stop.clone(), abort.clone()));
+        let accepting = tokio::spawn(accept(listener, hosts, service, stop.clone(), abort.clone()));
         Self { address, accepting, stop, _abort: abort.drop_guard() }
     }
 
@@ -125,8 +132,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn accept<S, B>(listener: TcpListener, service: S, stop: CancellationToken, abort: CancellationToken)
-where
+async fn accept<S, B>(
+    listener: TcpListener,
+    hosts: KnownHosts,
+    service: S,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -150,9 +162,9 @@ where
         };
         // Without it a small answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let service = service.clone();
+        let (hosts, service) = (hosts.clone(), service.clone());
         let answer = service_fn(move |request| {
-            let answer = KnownHosts::usual().check(&request).map(|()| service.call(request));
+            let answer = hosts.check(&request).map(|()| service.call(request));
             async move {
                 match answer {
                     Ok(answer) => answer.await.map(|answer| answer.map(Either::Left)),

@@ -26,7 +26,15 @@ impl Sqs {
     /// # Errors
     /// The address is taken, or not one of this machine.
     pub async fn start(address: SocketAddr) -> Result<Self, ListenError> {
-        let listening = loopback::listen(address).await?;
+        Self::start_known_as(address, None).await
+    }
+
+    /// The same, for requests under the hosts that are named; `None`: under those [usual there](problem::KnownHosts::listening_on).
+    ///
+    /// # Errors
+    /// The address is taken, or not one of this machine.
+    pub async fn start_known_as(address: SocketAddr, names: Option<&[String]>) -> Result<Self, ListenError> {
+        let listening = loopback::listen(address).await?.known_as(names);
         // Queue URLs name the endpoint, so it needs its own address.
         let address = listening.reachable();
         let queues = Arc::new(RustackSqs::new(SqsConfig {

@@ -50,6 +50,26 @@ async fn send(client: &Client, to: &str, subject: &str) -> Result<String, aws_sd
     Ok(answer.message_id().unwrap().to_owned())
 }
 
+#[tokio::test]
+async fn who_listens_everywhere_is_asked_under_the_name_of_a_container() {
+    let names = ["inbox.shop.example".to_owned()];
+    for (ip, names, status) in [
+        ([0, 0, 0, 0], None, 200),
+        ([127, 0, 0, 1], None, 421),
+        ([0, 0, 0, 0], Some(&names[..]), 421),
+        ([127, 0, 0, 1], Some(&["inbox.internal".to_owned()][..]), 200),
+    ] {
+        let inbox = Inbox::start_known_as((ip, 0).into(), names).await.unwrap();
+        let address = inbox.url().trim_start_matches("http://").to_owned();
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = "GET /health HTTP/1.1\r\nhost: inbox.internal:8005\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{ip:?} {names:?}: {answer}");
+    }
+}
+
 /// One request on a connection of its own; the status, the headers in lower case, the body.
 async fn request(inbox: &Inbox, method: &str, path: &str, body: &[u8]) -> (u16, String, String) {
     let address = inbox.url().trim_start_matches("http://").to_owned();

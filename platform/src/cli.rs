@@ -297,8 +297,8 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(Config::List) => config::list()?,
         Command::Health(args) => health(file, &dir, args).await?,
         Command::Inbox(args) => {
-            load(sources(file))?;
-            up::inbox(&args).await?;
+            let settings = load(sources(file))?.settings;
+            up::inbox(&settings, &args).await?;
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -86,22 +86,38 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same, but no more connections than files that may be open, which are first made as many as the system lets them be.
+    /// The same, but no more connections than files that may be open, which are first made as many as the system lets them be; then
+    /// one address gets half of these at the most.
     #[must_use]
     pub fn within_open_files(mut self) -> Self {
-        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-        // Where that is refused, what there is will do.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-        let Rlimit { current, .. } = getrlimit(Resource::Nofile);
-        let files = current.map_or(usize::MAX, |files| {
-            usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).saturating_sub(self.reserve)
-        });
-        if files < self.connections {
-            self.connections = files.max(1);
-            tracing::warn!(connections = self.connections, "the limit of open files leaves room for fewer connections");
+        if let Some(files) = open_files() {
+            let files = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+            self.shrink_to(files.saturating_sub(self.reserve));
         }
         self
     }
+
+    fn shrink_to(&mut self, connections: usize) {
+        if connections < self.connections {
+            self.connections = connections.max(1);
+            // One address must not get every place because there are fewer.
+            self.per_address = self.per_address.min((self.connections / 2).max(1));
+            let (connections, per_address) = (self.connections, self.per_address);
+            tracing::warn!(connections, per_address, "the limit of open files leaves room for fewer connections");
+        }
+    }
+}
+
+/// How many files may be open, once they are as many as the system lets them be; `None`: any number.
+fn open_files() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let before = current?;
+    // macOS refuses "any number" even where it names no maximum. Where all are refused, what there is will do.
+    let more =
+        [maximum, Some(65_536), Some(10_240)].into_iter().filter(|files| files.is_none_or(|files| files > before));
+    let raised =
+        more.map(|current| Rlimit { current, maximum }).find(|limit| setrlimit(Resource::Nofile, *limit).is_ok());
+    raised.map_or(current, |limit| limit.current)
 }
 
 /// Listens on `address`; `flag` is what the error tells the user to change.
@@ -242,5 +258,23 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn one_address_gets_half_of_fewer_connections_too() {
+        let shrunk = |connections, per_address| {
+            let mut limits = Limits { per_address, ..Limits::default() };
+            limits.shrink_to(connections);
+            (limits.connections, limits.per_address)
+        };
+        assert_eq!(shrunk(704, 2_500), (704, 352));
+        assert_eq!(shrunk(704, 10), (704, 10));
+        assert_eq!(shrunk(0, 2_500), (1, 1));
+        assert_eq!(shrunk(10_000, 5_000), (5_000, 5_000));
     }
 }

@@ -136,7 +136,7 @@ pub async fn start(
         .merge(routes)
         .merge(operators)
         .merge(health::routes(checks));
-    let hosts = known_hosts(settings, api);
+    let hosts = KnownHosts::listening_on(api, settings.allowed_hosts.as_deref());
     let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);
     let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
     running.spawn("http", http::serve(listener, routes, limits.within_open_files(), running.stop.clone()));
@@ -164,15 +164,6 @@ async fn found_under_v1(mut answer: Response) -> Response {
         answer.headers_mut().insert(LOCATION, location);
     }
     answer
-}
-
-/// Under which hosts the API may be asked. Where only this machine reaches it there is no proxy that has looked.
-fn known_hosts(settings: &Settings, api: SocketAddr) -> KnownHosts {
-    match &settings.allowed_hosts {
-        Some(names) => KnownHosts::named(names),
-        None if api.ip().is_loopback() => KnownHosts::usual(),
-        None => KnownHosts::any(),
-    }
 }
 
 fn store_settings(settings: &Settings) -> StoreSettings {

@@ -88,9 +88,10 @@ fn without_our_own(loaded: Loaded, args: &cli::Up, dir: &DataDir) -> anyhow::Res
 }
 
 /// `ordo inbox`: the mail inbox alone.
-pub async fn inbox(args: &cli::Inbox) -> anyhow::Result<()> {
+pub async fn inbox(settings: &Settings, args: &cli::Inbox) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let inbox = Inbox::start(args.listen).await.map_err(|error| http::choose_another(&error, "--listen"))?;
+    let started = Inbox::start_known_as(args.listen, settings.allowed_hosts.as_deref()).await;
+    let inbox = started.map_err(|error| http::choose_another(&error, "--listen"))?;
     output::line(&format!("inbox  {}", inbox.url()))?;
     stop.cancelled().await;
     inbox.stop().await;
@@ -191,14 +192,14 @@ impl Brought {
     ) -> anyhow::Result<Option<Self>> {
         let mut brought = Self::default();
         if settings.aws.sqs_endpoint.is_none() {
-            let sqs =
-                Sqs::start(args.sqs_listen).await.map_err(|error| http::choose_another(&error, "--sqs-listen"))?;
+            let started = Sqs::start_known_as(args.sqs_listen, settings.allowed_hosts.as_deref()).await;
+            let sqs = started.map_err(|error| http::choose_another(&error, "--sqs-listen"))?;
             settings.aws.sqs_endpoint = Some(sqs.url());
             brought.sqs = Some(sqs);
         }
         if settings.aws.ses_endpoint.is_none() {
-            let inbox =
-                Inbox::start(args.ses_listen).await.map_err(|error| http::choose_another(&error, "--ses-listen"))?;
+            let started = Inbox::start_known_as(args.ses_listen, settings.allowed_hosts.as_deref()).await;
+            let inbox = started.map_err(|error| http::choose_another(&error, "--ses-listen"))?;
             settings.aws.ses_endpoint = Some(inbox.url());
             brought.inbox = Some(inbox);
         }

@@ -114,6 +114,28 @@ async fn a_client_that_reads_slowly_gets_all_of_its_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_still_takes_its_answer_does_not_idle() {
+    let server = Server::start(Limits { idle: SHORT, ..Limits::default() });
+    let mut client = server.taking_its_answer().await;
+    tokio::time::sleep(3 * SHORT).await;
+    rest_of_large(&mut client).await;
+    // Now it idles.
+    assert_eq!(until_closed(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_still_takes_its_answer_keeps_its_place() {
+    let server = Server::start(Limits { connections: 1, ..Limits::default() });
+    let mut client = server.taking_its_answer().await;
+    let mut second = server.connect().await;
+    second.write_all(QUICK).await.unwrap();
+    assert!(until_closed(&mut second).await.starts_with("HTTP/1.1 503 "));
+    rest_of_large(&mut client).await;
+    client.write_all(QUICK).await.unwrap();
+    assert!(one_answer(&mut client).await.ends_with("quick"));
+}
+
+#[tokio::test]
 async fn who_waits_without_a_request_makes_room_for_who_has_one() {
     let server = Server::start(Limits { connections: 2, ..Limits::default() });
     let mut used = server.connect().await;
@@ -281,6 +303,19 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// A client that has taken no more of a large answer than its head.
+    async fn taking_its_answer(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        let mut client = socket.connect(self.address).await.unwrap();
+        client.write_all(b"GET /large HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        client
+    }
+
     /// A client whose request is under way.
     async fn busy(&self) -> TcpStream {
         let mut client = self.connect().await;
@@ -303,6 +338,11 @@ fn flood(dropped: mpsc::UnboundedSender<()>) -> Body {
         let _ = &tells;
         Ok::<_, Infallible>(Bytes::from_static(&[b'a'; 16 * 1024]))
     }))
+}
+
+async fn rest_of_large(client: &mut TcpStream) {
+    let mut rest = vec![0; LARGE];
+    tokio::time::timeout(PATIENCE, client.read_exact(&mut rest)).await.unwrap().unwrap();
 }
 
 async fn slow() -> &'static str {

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,25 +22,41 @@ use crate::Problem;
 /// The hosts under which a server may be asked: IP addresses, `localhost`, names without a dot, as containers have them, and whatever
 /// else it is told. No page of the web has one of the first three for its own. A layer, too, which refuses all other requests.
 #[derive(Debug, Clone)]
-pub struct KnownHosts(Option<Arc<[String]>>);
+pub struct KnownHosts {
+    /// It may be asked under any host; the pages that may change something are those of `names` still.
+    any: bool,
+    names: Arc<[String]>,
+}
 
 impl KnownHosts {
-    /// These beside the usual ones. `*` is any host.
+    /// These beside the usual ones, and pages of theirs may change things. `*` is any host, but lets no page do so.
     pub fn named(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let names: Arc<[String]> = names.into_iter().map(|name| name.into().to_ascii_lowercase()).collect();
-        if names.iter().any(|name| name == "*") { Self::any() } else { Self(Some(names)) }
+        let names = names.into_iter().map(|name| canonical(&name.into()));
+        let (any, names): (Vec<_>, Vec<_>) = names.partition(|name| name == "*");
+        Self { any: !any.is_empty(), names: names.into() }
+    }
+
+    /// Those of a server that listens on `address`, unless `named` says which. Where only this machine reaches it, no proxy has
+    /// looked: the usual ones. Elsewhere any.
+    #[must_use]
+    pub fn listening_on(address: SocketAddr, named: Option<&[String]>) -> Self {
+        match named {
+            Some(names) => Self::named(names),
+            None if address.ip().is_loopback() => Self::usual(),
+            None => Self::any(),
+        }
     }
 
     /// The usual ones alone.
     #[must_use]
     pub fn usual() -> Self {
-        Self(Some(Arc::default()))
+        Self { any: false, names: Arc::default() }
     }
 
     /// All: whoever is in front has looked.
     #[must_use]
     pub fn any() -> Self {
-        Self(None)
+        Self { any: true, names: Arc::default() }
     }
 
     /// Refuses a request without one valid host (400), for a host that is not known (421), or by which a page of another site would
@@ -69,13 +85,13 @@ impl KnownHosts {
     }
 
     fn knows(&self, host: &str) -> bool {
-        let Some(names) = &self.0 else { return true };
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let host = canonical(host);
         let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-        address.parse::<IpAddr>().is_ok()
+        self.any
+            || address.parse::<IpAddr>().is_ok()
             || !host.contains('.')
             || host.ends_with(".localhost")
-            || names.contains(&host)
+            || self.names.contains(&host)
     }
 
     /// Whether the request comes from a page of the server that it asks, or from no page.
@@ -93,9 +109,13 @@ impl KnownHosts {
 
     /// Whether an origin's host was named: then it is the same shop's.
     fn names(&self, origin: &[u8]) -> bool {
-        let host = authority(origin).map(|origin| origin.host().to_ascii_lowercase());
-        host.zip(self.0.as_ref()).is_some_and(|(host, names)| names.contains(&host))
+        authority(origin).is_some_and(|origin| self.names.contains(&canonical(origin.host())))
     }
+}
+
+/// A host as all spellings of it are compared: in lower case, and without the dot that ends a whole name.
+fn canonical(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
 /// The host of a request, which HTTP/1.1 must name once (RFC 9112, 3.2).
@@ -216,11 +236,54 @@ mod tests {
             ["rebound.example:3000", "shop.example", "localhost.example", "127.0.0.1.example", "xapi.shop.example"]
         {
             assert_eq!(ask(&hosts, "GET", &[("host", unknown)]), 421, "{unknown}");
-            assert_eq!(ask(&KnownHosts::named(["*"]), "GET", &[("host", unknown)]), 200, "{unknown}");
+            for any in [KnownHosts::named(["*"]), KnownHosts::named(["*", "api.shop.example"])] {
+                assert_eq!(ask(&any, "GET", &[("host", unknown)]), 200, "{unknown}");
+            }
         }
         // What is asked for is in the target, whatever the header says.
         let whole = http::Request::get("http://rebound.example/orders").header("host", "localhost").body(()).unwrap();
         assert_eq!(hosts.check(&whole).unwrap_err().status(), StatusCode::MISDIRECTED_REQUEST);
+    }
+
+    #[test]
+    fn a_front_end_that_is_named_may_change_things_whatever_host_is_asked() {
+        let host = ("host", "api.shop.example");
+        let post = |hosts: &KnownHosts, origin| {
+            ask(hosts, "POST", &[host, ("sec-fetch-site", "same-site"), ("origin", origin)])
+        };
+        let named = KnownHosts::named(["*", "Shop.example."]);
+        for origin in
+            ["https://shop.example", "https://SHOP.example", "https://shop.example.", "http://shop.example:8080"]
+        {
+            assert_eq!(post(&named, origin), 200, "{origin}");
+        }
+        for origin in ["https://elsewhere.example", "https://*", "https://api.shop.example", "null"] {
+            assert_eq!(post(&named, origin), 403, "{origin}");
+        }
+        assert_eq!(post(&KnownHosts::any(), "https://shop.example"), 403);
+    }
+
+    #[test]
+    fn a_name_may_be_given_with_the_dot_that_ends_it() {
+        let hosts = KnownHosts::named(["api.shop.example."]);
+        for known in ["api.shop.example", "api.shop.example."] {
+            assert_eq!(ask(&hosts, "GET", &[("host", known)]), 200, "{known}");
+        }
+    }
+
+    #[test]
+    fn who_listens_for_others_than_this_machine_does_not_know_its_names() {
+        let (here, all) = (([127, 0, 0, 1], 3000).into(), ([0, 0, 0, 0], 3000).into());
+        let names = ["api.shop.example".to_owned()];
+        for (hosts, known, unknown) in [
+            (KnownHosts::listening_on(here, None), 421, 421),
+            (KnownHosts::listening_on(all, None), 200, 200),
+            (KnownHosts::listening_on(here, Some(&names)), 200, 421),
+            (KnownHosts::listening_on(all, Some(&names)), 200, 421),
+        ] {
+            assert_eq!(ask(&hosts, "GET", &[("host", "api.shop.example")]), known, "{hosts:?}");
+            assert_eq!(ask(&hosts, "GET", &[("host", "rebound.example")]), unknown, "{hosts:?}");
+        }
     }
 
     #[test]

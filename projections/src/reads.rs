@@ -54,8 +54,23 @@ impl Reads {
         min_position: Option<i64>,
         headers: &HeaderMap,
     ) -> Result<(), Problem> {
+        let Some(wanted) = self.within_the_log(min_position, headers).await? else { return Ok(()) };
+        let passed = tokio::time::timeout(PATIENCE, self.store.until_passed(projection, wanted)).await;
+        let lagging = |_| {
+            let detail = format!("the view has not reached position {wanted} yet");
+            Problem::unavailable("projection-lagging", detail, Duration::from_secs(1))
+        };
+        passed.map_err(lagging)?.map_err(unavailable)
+    }
+
+    /// The position that the query or the header `Event-Position-Min` names, if one does. The log has come to it.
+    pub(crate) async fn within_the_log(
+        &self,
+        min_position: Option<i64>,
+        headers: &HeaderMap,
+    ) -> Result<Option<i64>, Problem> {
         let Some(wanted) = min_position.map_or_else(|| from_header(headers), |wanted| Ok(Some(wanted)))? else {
-            return Ok(());
+            return Ok(None);
         };
         let end = self.store.end_up_to(wanted).await.map_err(unavailable)?;
         if wanted > end {
@@ -63,12 +78,7 @@ impl Reads {
             let detail = format!("position {wanted} is beyond the end of the log, which is at {end}");
             return Err(Problem::malformed(detail));
         }
-        let passed = tokio::time::timeout(PATIENCE, self.store.until_passed(projection, wanted)).await;
-        let lagging = |_| {
-            let detail = format!("the view has not reached position {wanted} yet");
-            Problem::unavailable("projection-lagging", detail, Duration::from_secs(1))
-        };
-        passed.map_err(lagging)?.map_err(unavailable)
+        Ok(Some(wanted))
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::{Order, OrderEvent, Verb};
 use event_store::{StoredEvent, read_stream_after, read_version};
+use http::HeaderMap;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,10 +35,12 @@ struct Timeline {
 
 /// Which part of it.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TimelineQuery {
     limit: Option<u16>,
     cursor: Option<String>,
+    /// There is nothing to wait for: what the log has come to is here.
+    min_position: Option<i64>,
 }
 
 /// How many events a page has, unless fewer are asked for: all of most orders.
@@ -63,12 +66,14 @@ async fn timeline(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
     asked: Result<Query<TimelineQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<Json<Timeline>, Problem> {
     let (order_id, asked) = (order_id(path)?.to_string(), query(asked)?);
     let mut wrong = Wrong::default();
     let limit = wrong.page_limit(Some(asked.limit.unwrap_or(MAX_LIMIT)));
     let after = wrong.parsed("cursor", asked.cursor, version).unwrap_or(0);
     wrong.none()?;
+    reads.within_the_log(asked.min_position, &headers).await?;
     let (pool, stream) = (reads.store.pool(), (Order::TYPE, order_id.as_str(), after));
     let events = read_stream_after(pool, stream, limit.into(), MAX_BYTES).await.map_err(unavailable)?;
     let last = read_version(pool, Order::TYPE, &order_id).await.map_err(unavailable)?;

@@ -134,7 +134,7 @@ async fn an_order_is_shown_as_it_goes() {
     assert_eq!(order["mails"][0]["status"], "sent");
     assert_eq!(order["mails"][0]["providerMessageId"], "m-1");
 
-    let (_, timeline) = reads.get("/orders/a/events").await;
+    let (_, timeline) = reads.get(&format!("/orders/a/events?minPosition={position}")).await;
     let types: Vec<_> = timeline["items"].as_array().unwrap().iter().map(|entry| entry["type"].clone()).collect();
     assert_eq!(types, ["OrderCreated", "OrderConfirmed", "NotificationSent"]);
     assert_eq!(timeline["items"][0]["data"]["totalMinor"], 12_999);
@@ -188,7 +188,15 @@ async fn a_position_beyond_the_end_of_the_log_is_refused_at_once() {
     // Nobody projects anything: whoever waited would wait until its time is up.
     let reads = Fixture::new().await;
     let end = reads.create("a").await;
-    for uri in ["/orders/a", "/orders", "/customers/c/orders", "/stock", "/stock/sku-1", "/sales?day=2026-11-20"] {
+    for uri in [
+        "/orders/a",
+        "/orders/a/events",
+        "/orders",
+        "/customers/c/orders",
+        "/stock",
+        "/stock/sku-1",
+        "/sales?day=2026-11-20",
+    ] {
         let separator = if uri.contains('?') { '&' } else { '?' };
         for beyond in [end + 1, i64::MAX] {
             let (status, problem) = reads.get(&format!("{uri}{separator}minPosition={beyond}")).await;

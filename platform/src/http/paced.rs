@@ -84,7 +84,8 @@ impl AsyncRead for Paced {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        // While a request is served, how long its body may take is up to whoever reads it.
+        // While a request is served, how long its body may take is up to whoever reads it; while the rest of an answer is sent, it
+        // is the client's turn, which `taking` bounds.
         let Some(since) = self.turn.waiting_since() else { return read };
         if read.is_pending() {
             return self.poll_overdue(since, context).map(Err);
@@ -116,7 +117,10 @@ impl AsyncWrite for Paced {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        // hyper flushes when it has nothing left to write.
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.turn.sent();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

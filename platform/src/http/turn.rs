@@ -10,7 +10,8 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// A connection by turns waits for a request and serves one. While it waits, its place can be taken from it.
+/// A connection by turns waits for a request, serves one, and sends what is left of its answer. While it waits, its place can be
+/// taken from it.
 #[derive(Debug)]
 pub(super) struct Turn {
     /// What all instants count from.
@@ -23,6 +24,8 @@ pub(super) struct Turn {
 pub(super) struct Since(u64);
 
 const SERVING: u64 = 0;
+/// The answer is whole, but the client has not taken all of it.
+const SENDING: u64 = 1;
 const DISPLACED: u64 = u64::MAX;
 
 impl Turn {
@@ -33,10 +36,10 @@ impl Turn {
         Arc::new(turn)
     }
 
-    /// `None`: it serves a request, or has lost its place.
+    /// `None`: it serves a request, sends the rest of an answer, or has lost its place.
     pub(super) fn waiting_since(&self) -> Option<Since> {
         let state = self.state.load(Ordering::Acquire);
-        (state != SERVING && state != DISPLACED).then_some(Since(state))
+        (![SERVING, SENDING, DISPLACED].contains(&state)).then_some(Since(state))
     }
 
     /// Takes the place of a connection that still waits as it did.
@@ -46,23 +49,31 @@ impl Turn {
 
     /// `None`: its place was taken the moment before, and the request must not be begun.
     pub(super) fn serve(self: &Arc<Self>) -> Option<Serving> {
-        let waited = self.waiting_since()?;
-        let begun = self.state.compare_exchange(waited.0, SERVING, Ordering::AcqRel, Ordering::Acquire);
+        // A client need not take one answer before it asks for the next.
+        let before = self.waiting_since().map_or(SENDING, |since| since.0);
+        let begun = self.state.compare_exchange(before, SERVING, Ordering::AcqRel, Ordering::Acquire);
         begun.is_ok().then(|| Serving(Arc::clone(self)))
+    }
+
+    /// The client has taken all that there was for it. If that was the rest of an answer, the connection waits again.
+    pub(super) fn sent(&self) {
+        if self.state.load(Ordering::Acquire) == SENDING {
+            self.wait();
+        }
     }
 
     fn wait(&self) {
         let now = u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(DISPLACED - 1);
-        self.state.store(now.clamp(SERVING + 1, DISPLACED - 1), Ordering::Release);
+        self.state.store(now.clamp(SENDING + 1, DISPLACED - 1), Ordering::Release);
     }
 }
 
-/// A request that is being served: until its answer has been handed over.
+/// A request that is being served: until its answer is whole.
 #[derive(Debug)]
 pub(super) struct Serving(Arc<Turn>);
 
 impl Serving {
-    /// An answer's body, with whose end the connection waits again.
+    /// An answer's body, after whose end the connection waits again once all of it is [sent](Turn::sent).
     pub(super) fn until_the_end_of(self, body: Body) -> Served {
         Served { body, _serving: Some(self) }
     }
@@ -70,7 +81,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.wait();
+        self.0.state.store(SENDING, Ordering::Release);
     }
 }
 
