@@ -134,7 +134,7 @@ impl Postgres {
     /// Why the server ended, once it has, by itself.
     #[must_use]
     pub fn why_it_ended(&self) -> PostgresError {
-        let full = disk::full(&self.cluster.log_since(0), &self.cluster.directory);
+        let full = disk::full(&self.cluster.end_of_log(), &self.cluster.directory);
         full.unwrap_or_else(|| PostgresError::EndedByItself { log: self.log().map(Path::to_owned) })
     }
 

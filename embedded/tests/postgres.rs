@@ -342,6 +342,30 @@ async fn a_cluster_that_let_everyone_in_gets_a_password() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_takes_no_password_is_quoted() {
+    // Given: one without a password whose user has another name.
+    let folder = folder();
+    let postgres = start(&folder).await.unwrap();
+    let mut connection = PgConnection::connect(&postgres.url()).await.unwrap();
+    sqlx::raw_sql("create role other superuser login password 'other'").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let url = format!("postgres://other:other@127.0.0.1:{}/ordo", postgres.port());
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("alter role postgres rename to renamed").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    postgres.stop().await;
+    let file = folder.path().join("postgres.url");
+    fs::remove_file(&file).unwrap();
+
+    // When
+    let error = start(&folder).await.unwrap_err();
+
+    // Then: nothing is kept that the server does not know.
+    assert!(error.to_string().contains("role \"postgres\" does not exist"), "{error}");
+    assert!(!file.exists());
+}
+
+#[tokio::test]
 async fn a_password_that_is_not_the_servers_is_said() {
     let folder = folder();
     let postgres = start(&folder).await.unwrap();

@@ -1,12 +1,13 @@
 //! Where a platform of this machine is: `ordo up` writes it to its data directory, and every other command finds it there.
 //!
 //! The file `platform.json` is locked for as long as that platform runs, so that what a killed one left is not taken for one that
-//! runs. It stays behind: the next start takes the same ports. It holds the database's password, and only its owner may read it.
+//! runs. It stays behind: the next start takes the same ports. It holds the database's password until the platform stops, and only
+//! its owner may read it. A platform that keeps nothing has a file of its own, which goes with it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,9 +51,11 @@ impl DataDir {
         Self { named: named.is_some(), path: named.unwrap_or_else(|| ".ordo".into()) }
     }
 
-    /// Where the platform is that runs on it, if one does.
+    /// Where the platform is that runs on it, if one does; the one that keeps its data goes before one that keeps nothing.
     pub fn place(&self) -> anyhow::Result<Option<Place>> {
-        let Some(place) = running_in(&self.path)? else {
+        let lasting = running_in(&file_in(&self.path, false))?;
+        let Some(place) = lasting.map_or_else(|| running_in(&file_in(&self.path, true)), |place| Ok(Some(place)))?
+        else {
             let path = self.path.display();
             ensure!(!self.named, "no platform runs in {path}: start one with `ordo up --data-dir {path}`");
             return Ok(None);
@@ -82,6 +85,8 @@ impl DataDir {
                 // Another platform's: nothing of this one goes with it.
                 return Ok(settings);
             }
+            // Another login is somebody's choice; another password of the same one is an old export.
+            (Some(named), Some(running)) if !named.is_login_of(running) => {}
             _ => settings.database_url = running,
         }
         settings.aws.sqs_endpoint = settings.aws.sqs_endpoint.or(place.sqs);
@@ -90,64 +95,82 @@ impl DataDir {
     }
 }
 
-/// A data directory that this process has for itself.
+/// A data directory in which this process is the one platform of its kind. Dropped, it leaves the ports for the next start, but no
+/// password; nothing at all, if it is ephemeral.
 #[derive(Debug)]
 pub struct Taken {
     file: File,
     path: PathBuf,
-    /// Where the last platform in it was.
-    pub last: Option<Place>,
+    ephemeral: bool,
+    /// Where this platform is, or the last one was; without its database.
+    last: Place,
 }
 
 impl Taken {
-    /// Takes it, making the folder if need be.
-    pub fn of(data_dir: &Path) -> anyhow::Result<Self> {
+    /// Takes it, making the folder if need be. An ephemeral platform and one that keeps its data do not get in each other's way.
+    pub fn of(data_dir: &Path, ephemeral: bool) -> anyhow::Result<Self> {
         let not_writable = |source| PostgresError::NotWritable { path: data_dir.to_owned(), source };
-        fs::create_dir_all(data_dir).map_err(not_writable)?;
-        let path = file_in(data_dir);
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(not_writable)?;
-        let locked = lock(&file).with_context(|| format!("cannot lock {}", path.display()))?;
+        let path = file_in(data_dir, ephemeral);
+        let mut attempts = 0..20;
+        let (mut file, locked) = loop {
+            fs::create_dir_all(data_dir).map_err(not_writable)?;
+            let file = open(&path).map_err(not_writable)?;
+            let locked = match file.try_lock() {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock) => false,
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            };
+            // An ephemeral platform removes its file as it ends: a lock on what is no longer there keeps nobody out.
+            let there = is_still_at(&file, &path);
+            if (locked && there) || attempts.next().is_none() {
+                break (file, locked && there);
+            }
+            // A command that is just looking has it for a moment, a platform for as long as it runs.
+            std::thread::sleep(Duration::from_millis(5));
+        };
         let last: Option<Place> = serde_json::from_str(&text_of(&mut file)?).ok();
         if !locked {
             let owner = last.map(|place| place.pid.to_string()).unwrap_or_default();
             return Err(PostgresError::InUse { path: data_dir.to_owned(), owner }.into());
         }
-        let mut taken = Self { file, path, last };
-        let starting = Place { ready: false, pid: std::process::id(), ..taken.last.clone().unwrap_or_default() };
+        let starting = Place { ready: false, pid: std::process::id(), database: None, ..last.unwrap_or_default() };
+        let mut taken = Self { file, path, ephemeral, last: Place::default() };
         taken.write(&starting)?;
         Ok(taken)
     }
 
     /// Says where the platform is.
     pub fn write(&mut self, place: &Place) -> anyhow::Result<()> {
+        self.last = Place { database: None, ..place.clone() };
         let text = serde_json::to_string(place)?;
         let written =
             self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| writeln!(self.file, "{text}"));
         written.with_context(|| format!("cannot write to {}", self.path.display()))
     }
 
-    /// Leaves nothing of it, as far as that can be done.
-    pub fn forget(self) {
-        let _ = fs::remove_file(&self.path);
-        // Only one that is empty can be removed.
-        let _ = self.path.parent().map(fs::remove_dir);
-    }
-
     /// Where something is to listen: for any free port, the one that it had last, if that is free.
     #[must_use]
     pub fn address(&self, asked: SocketAddr, last: impl Fn(&Place) -> Option<&str>) -> SocketAddr {
-        let port = || Url::parse(last(self.last.as_ref()?)?).ok()?.port();
+        let port = || Url::parse(last(&self.last)?).ok()?.port();
         let free = |port: &u16| is_free(SocketAddr::new(asked.ip(), *port));
         match asked.port() {
             0 => SocketAddr::new(asked.ip(), port().filter(free).unwrap_or(0)),
             _ => asked,
+        }
+    }
+}
+
+impl Drop for Taken {
+    /// As far as that can be done; the lock goes after it.
+    fn drop(&mut self) {
+        if self.ephemeral {
+            let _ = fs::remove_file(&self.path);
+            // Only one that is empty can be removed.
+            let _ = self.path.parent().map(fs::remove_dir);
+        } else if let Err(error) = self.write(&self.last.clone()) {
+            tracing::warn!("the database's password may still be in {}: {error:#}", self.path.display());
         }
     }
 }
@@ -158,10 +181,9 @@ pub fn is_free(address: SocketAddr) -> bool {
     std::net::TcpListener::bind(address).is_ok()
 }
 
-fn running_in(data_dir: &Path) -> anyhow::Result<Option<Place>> {
-    let path = file_in(data_dir);
+fn running_in(path: &Path) -> anyhow::Result<Option<Place>> {
     let unreadable = || format!("cannot read {}", path.display());
-    let mut file = match File::open(&path) {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(unreadable),
@@ -175,16 +197,16 @@ fn running_in(data_dir: &Path) -> anyhow::Result<Option<Place>> {
     }
 }
 
-/// Locks it for this process. A command that is just looking has it for a moment, a platform for as long as it runs.
-fn lock(file: &File) -> io::Result<bool> {
-    for _ in 0..20 {
-        match file.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Ok(false)
+/// Opens it, or makes it, for its owner alone, whatever it was before.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map(|()| file)
+}
+
+/// Whether whoever opens the path gets this file.
+fn is_still_at(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
 }
 
 fn text_of(file: &mut File) -> io::Result<String> {
@@ -192,6 +214,95 @@ fn text_of(file: &mut File) -> io::Result<String> {
     file.read_to_string(&mut text).map(|_| text)
 }
 
-fn file_in(data_dir: &Path) -> PathBuf {
-    data_dir.join("platform.json")
+fn file_in(data_dir: &Path, ephemeral: bool) -> PathBuf {
+    data_dir.join(if ephemeral { "ephemeral.json" } else { "platform.json" })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::Sources;
+
+    use super::*;
+
+    const DATABASE: &str = "postgres://postgres:s3cret@127.0.0.1:5999/ordo";
+
+    fn place(api: &str) -> Place {
+        Place { ready: true, api: api.to_owned(), database: Some(DATABASE.to_owned()), ..Place::default() }
+    }
+
+    #[test]
+    fn a_platform_that_stopped_leaves_its_ports_and_no_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_in(folder.path(), false);
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut taken = Taken::of(folder.path(), false).unwrap();
+        taken.write(&place("http://127.0.0.1:3999")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(fs::read_to_string(&path).unwrap().contains("s3cret"), "for the commands beside it");
+        drop(taken);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("3999") && !text.contains("s3cret"), "{text}");
+        assert_eq!(Taken::of(folder.path(), false).unwrap().last.api, "http://127.0.0.1:3999");
+    }
+
+    #[test]
+    fn a_platform_that_was_killed_leaves_no_password_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_in(folder.path(), false);
+        fs::write(&path, serde_json::to_string(&place("http://127.0.0.1:3999")).unwrap()).unwrap();
+        let _taken = Taken::of(folder.path(), false).unwrap();
+        assert!(!fs::read_to_string(&path).unwrap().contains("s3cret"));
+    }
+
+    #[test]
+    fn an_ephemeral_platform_leaves_the_lasting_one_of_its_folder_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir { path: folder.path().join(".ordo"), named: false };
+        let found = || dir.place().unwrap().map(|place| place.api);
+        let mut lasting = Taken::of(&dir.path, false).unwrap();
+        lasting.write(&place("http://127.0.0.1:1")).unwrap();
+        let mut ephemeral = Taken::of(&dir.path, true).unwrap();
+        ephemeral.write(&place("http://127.0.0.1:2")).unwrap();
+        assert_eq!(found().unwrap(), "http://127.0.0.1:1");
+        drop(lasting);
+        assert_eq!(found().unwrap(), "http://127.0.0.1:2");
+        drop(ephemeral);
+        assert_eq!(found(), None);
+        assert_eq!(Taken::of(&dir.path, false).unwrap().last.api, "http://127.0.0.1:1");
+
+        fs::remove_dir_all(&dir.path).unwrap();
+        drop(Taken::of(&dir.path, true).unwrap());
+        assert!(!dir.path.exists(), "it leaves nothing");
+    }
+
+    #[test]
+    fn a_file_that_was_removed_or_replaced_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_in(folder.path(), true);
+        let file = open(&path).unwrap();
+        assert!(is_still_at(&file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_still_at(&file, &path));
+        let other = open(&path).unwrap();
+        assert!(!is_still_at(&file, &path) && is_still_at(&other, &path));
+    }
+
+    #[test]
+    fn another_login_at_the_running_database_is_kept_and_an_old_password_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut taken = Taken::of(folder.path(), false).unwrap();
+        taken.write(&place("http://127.0.0.1:1")).unwrap();
+        let reader = "postgres://reader:known@127.0.0.1:5999/ordo";
+        for (set, used) in
+            [(None, DATABASE), (Some("postgres://postgres:old@localhost:5999/ordo"), DATABASE), (Some(reader), reader)]
+        {
+            for named in [false, true] {
+                let variables = set.map(|set| ("DATABASE_URL".to_owned(), set.to_owned()));
+                let loaded = Settings::load(Sources::default().environment(variables)).unwrap();
+                let settings = DataDir { path: folder.path().to_owned(), named }.complete(loaded).unwrap();
+                assert_eq!(settings.database_url.unwrap().expose(), used);
+            }
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Re
         shutdown::when_input_ends(&stop);
     }
     say_what_is_set(&loaded, &args)?;
-    let mut taken = Taken::of(&dir.path)?;
+    let mut taken = Taken::of(&dir.path, args.ephemeral)?;
     args.sqs_listen = taken.address(args.sqs_listen, |place| place.sqs.as_deref());
     args.ses_listen = taken.address(args.ses_listen, |place| place.inbox.as_deref());
     let named = loaded.settings.database_url.clone();
@@ -48,9 +48,6 @@ pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Re
     }
     let outcome = run_roles(&settings, &args, &mut brought, &mut taken, listener, stop).await;
     brought.stop().await;
-    if args.ephemeral {
-        taken.forget();
-    }
     outcome
 }
 

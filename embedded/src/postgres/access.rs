@@ -90,7 +90,8 @@ impl Access {
         // As the account whose folder it is: it may have put a link there.
         let rules = directory.join("pg_hba.conf");
         watchdog::run(Path::new("tee"), &[rules.as_os_str()], RULES, remove, account)?.map_err(failed)?;
-        let single = ["--single", "-D"].map(std::ffi::OsStr::new);
+        // It goes on after a statement that failed, and ends as if none had, unless it is told not to.
+        let single = ["--single", "-c", "exit_on_error=on", "-D"].map(std::ffi::OsStr::new);
         let arguments = [&single[..], &[directory.as_os_str(), "postgres".as_ref()]].concat();
         let statement = format!("alter role postgres password '{}';\n", self.verifier());
         watchdog::run(&binaries.postgres(), &arguments, &statement, remove, account)?.map_err(failed)

@@ -29,6 +29,9 @@ pub(super) const REACHABLE: &str = "/var/lib/ordo";
 /// A temporary cluster goes into memory only where that leaves room for what tests store.
 const PLENTY: u64 = 4 << 30;
 
+/// How much of a log is looked at; why a server ended takes a few lines.
+const LOG_READ: u64 = 64 << 10;
+
 /// A complete cluster.
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -160,13 +163,18 @@ impl Cluster {
         fs::metadata(&self.log).map_or(0, |metadata| metadata.len())
     }
 
-    /// What the server wrote since the log had that length.
+    /// The last that the server wrote.
+    pub(super) fn end_of_log(&self) -> String {
+        self.log_since(self.log_length().saturating_sub(LOG_READ))
+    }
+
+    /// What the server wrote since the log had that length, or the beginning of that where it is much.
     pub(super) fn log_since(&self, start: u64) -> String {
         let mut bytes = Vec::new();
         // A log that cannot be read must not hide that the server has ended.
         let _ = File::open(&self.log).and_then(|mut file| {
             file.seek(SeekFrom::Start(start))?;
-            file.take(64 * 1024).read_to_end(&mut bytes)
+            file.take(LOG_READ).read_to_end(&mut bytes)
         });
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -245,4 +253,20 @@ fn temporary_parent(account: Option<Account>, durability: Durability) -> PathBuf
         .into_iter()
         .find(|folder| usable(folder))
         .unwrap_or(preferred)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_log_is_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("postgres.log");
+        let cluster = Cluster { directory: folder.path().to_owned(), log, account: None, ephemeral: None };
+        assert_eq!(cluster.end_of_log(), "");
+        fs::write(&cluster.log, format!("FATAL: long ago\n{}\nPANIC: now\n", "x".repeat(100_000))).unwrap();
+        let end = cluster.end_of_log();
+        assert!(end.ends_with("PANIC: now\n") && !end.contains("long ago"));
+    }
 }

@@ -33,6 +33,13 @@ impl DatabaseUrl {
         self == other || (place(self).is_some() && place(self) == place(other))
     }
 
+    /// Whether it is the same login at the same database, whatever the password.
+    #[must_use]
+    pub fn is_login_of(&self, other: &Self) -> bool {
+        let user = |url: &Self| Some(PgConnectOptions::from_str(url.expose()).ok()?.get_username().to_owned());
+        self.is_at(other) && user(self) == user(other)
+    }
+
     /// The address with its password, for the driver alone.
     #[must_use]
     pub fn expose(&self) -> &str {

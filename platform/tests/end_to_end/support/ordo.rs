@@ -54,8 +54,9 @@ impl Ordo {
         let mut ordo = Self::start(&line, settings, Stdio::piped());
         let addresses = ordo.announcement().await;
         // With the database's password, which it does not say aloud.
-        let data_dir = arguments.last().filter(|_| arguments.contains(&"--data-dir")).map_or(".ordo", |last| *last);
-        let place = fs::read_to_string(ordo.folder.path().join(data_dir).join("platform.json")).unwrap();
+        let lasting = arguments.last().filter(|_| arguments.contains(&"--data-dir"));
+        let file = lasting.map_or(".ordo/ephemeral.json".into(), |data_dir| Path::new(data_dir).join("platform.json"));
+        let place = fs::read_to_string(ordo.folder.path().join(file)).unwrap();
         let place: Value = serde_json::from_str(&place).unwrap();
         let address = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
         assert!(["api", "inbox", "sqs"].iter().all(|name| addresses[name] == place[name]), "{addresses} and {place}");
