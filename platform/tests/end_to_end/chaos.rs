@@ -1,6 +1,11 @@
-//! Orders that are paid for in every way, cancelled, shipped and returned at any moment, while every role is killed again and again.
-//! Nothing may be left half done.
+//! Orders that are paid for in every way, cancelled, shipped and returned at any moment, while every role is killed again and again,
+//! operators decide at random, and the queues and the payment provider are away in turns. Nothing may be left half done, and all who
+//! tell of it say the same.
 
+mod operator;
+mod outages;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,17 +17,18 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tokio::sync::watch;
 
-use crate::support::{Client, NoAnswer, Ordo, Stage, TOKENS, at_rest, order_of};
+use crate::support::{Client, NoAnswer, Ordo, Setting, Stage, TOKENS, at_rest, order_of};
 
 /// `ORDO_CHAOS_ORDERS=1000 ORDO_CHAOS_KILLS=50` takes some minutes; another seed makes other moments.
 const ORDERS: usize = 200;
 const KILLS: usize = 10;
 const SEED: usize = 11;
 const CLIENTS: usize = 16;
+const OPERATORS: u64 = 3;
 /// How long after an order's turn a role dies.
 const LATER_MS: std::ops::Range<u64> = 0..300;
 /// How long it may take after the last kill until nothing is under way.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(120);
 const ROLES: [&str; 3] = ["command-api,projections", "sagas", "notification"];
 /// How many there are of each; of the last one nobody keeps count.
 const SKUS: [(&str, Option<usize>); 4] =
@@ -37,7 +43,13 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     let mut random = StdRng::seed_from_u64(seed);
 
     // Given
-    let stage = Stage::new(&[("ORDO_PAYMENT_TIMEOUT", "3"), ("ORDO_PAYMENT_BREAKER_PAUSE", "1")]).await;
+    let stage = Stage::new(&[
+        ("ORDO_PAYMENT_TIMEOUT", "2"),
+        ("ORDO_PAYMENT_BREAKER_PAUSE", "1"),
+        // A step that others keep from its end is an operator's soon.
+        ("ORDO_SAGA_DEADLINE", "5"),
+    ])
+    .await;
     let mut roles = join_all(ROLES.map(|role| stage.serve(role))).await;
     for (sku, units) in SKUS {
         if let Some(units) = units {
@@ -47,34 +59,79 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
 
     // When orders come in and go through their lives, and roles die meanwhile.
     let (api, address) = watch::channel(roles[0].api.clone());
+    let (stop, stopped) = watch::channel(false);
     let shop = Arc::new(Shop { api: address, next: AtomicUsize::new(0), orders });
     let lives = (0..CLIENTS).map(|nth| tokio::spawn(Arc::clone(&shop).run(seed + 1 + nth as u64)));
     let lives: Vec<_> = lives.collect();
-    for kill in 1..=kills {
-        // Spread over the orders, the last one when all are there.
-        let posted = || async { shop.next.load(Ordering::Relaxed) >= orders * kill / kills };
-        eventually(Duration::from_secs(600), posted).await;
-        tokio::time::sleep(Duration::from_millis(random.random_range(LATER_MS))).await;
-        let nth = random.random_range(0..ROLES.len());
-        roles[nth].kill().await;
-        roles[nth] = stage.serve(ROLES[nth]).await;
-        if nth == 0 {
-            api.send_replace(roles[0].api.clone());
+    let settings = stage.settings();
+    let deaths = async {
+        for kill in 1..=kills {
+            // Spread over the orders, the last one when all are there.
+            let posted = || async { shop.next.load(Ordering::Relaxed) >= orders * kill / kills };
+            eventually(Duration::from_secs(600), posted).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(LATER_MS))).await;
+            let nth = random.random_range(0..ROLES.len());
+            roles[nth].kill().await;
+            roles[nth] = stage.serve(ROLES[nth]).await;
+            if nth == 0 {
+                api.send_replace(roles[0].api.clone());
+            }
         }
-    }
-    let killed = std::time::Instant::now();
-    join_all(lives).await.into_iter().for_each(Result::unwrap);
+        join_all(lives).await.into_iter().for_each(Result::unwrap);
+        stop.send_replace(true);
+    };
+    let operators = (0..OPERATORS).map(|nth| {
+        let random = StdRng::seed_from_u64(seed + 100 + nth);
+        operator::decides(&settings, orders, random, stopped.clone())
+    });
+    let outages = outages::happen(&stage, StdRng::seed_from_u64(seed + 200), stopped.clone());
+    let ((), decisions, outages) = tokio::join!(deaths, join_all(operators), outages);
+    let decisions: usize = decisions.into_iter().sum();
+    let quiet = std::time::Instant::now();
 
     // Then
     let told = at_rest(stage.database.url(), orders, BOUND).await;
-    println!("at rest {:.1} s after the last kill: {told}", killed.elapsed().as_secs_f64());
-    let sagas = &told["sagas"];
-    let ended: u64 = ["completed", "compensated", "stuck"].iter().map(|it| sagas[*it].as_u64().unwrap()).sum();
-    assert_eq!(ended, orders as u64, "{told}");
+    println!(
+        "{decisions} decisions, {outages} outages, at rest {:.1} s after the last: {told}",
+        quiet.elapsed().as_secs_f64()
+    );
     for stuck in told["stuck"].as_array().unwrap() {
         assert_ne!(stuck["reason"], "", "{told}");
     }
+    everybody_says_the_same(&told, &settings, &roles[0].client(), orders).await;
     drop::<Vec<Ordo>>(roles);
+}
+
+/// `ordo verify`, the lists, and each order's own page.
+async fn everybody_says_the_same(told: &Value, settings: &[Setting<'_>], client: &Client, orders: usize) {
+    let mut by_page: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for nth in 0..orders {
+        let id = format!("chaos-{nth}");
+        let page = client.get(&format!("/orders/{id}/saga")).await.json();
+        by_page.entry(page["state"].as_str().unwrap().to_owned()).or_default().push(id);
+    }
+    let mut listed = 0;
+    for (state, kind) in [("completed", "orders"), ("compensated", "orders"), ("stuck", "sagas"), ("failed", "mails")] {
+        let list = operator::list(settings, state).await;
+        let mut ids: Vec<&str> =
+            list[kind].as_array().unwrap().iter().map(|it| it["orderId"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut pages: Vec<&str> = by_page.get(state).into_iter().flatten().map(String::as_str).collect();
+        pages.sort_unstable();
+        if state == "failed" {
+            // An order whose mail was given up can be stuck at something else as well.
+            assert!(pages.iter().all(|id| ids.contains(id)), "{state}: {ids:?}, but {pages:?}");
+        } else {
+            assert_eq!(ids, pages, "{state}");
+        }
+        listed += pages.len();
+    }
+    assert_eq!(listed, orders, "{by_page:?}");
+    let counted = |state: &str| told["sagas"][state].as_u64().unwrap();
+    assert_eq!(counted("stuck"), by_page.get("stuck").map_or(0, Vec::len) as u64, "{told}");
+    let ended = counted("completed") + counted("compensated") + counted("stuck");
+    assert_eq!(ended, orders as u64, "{told}");
 }
 
 /// Those who order, and look after their orders.

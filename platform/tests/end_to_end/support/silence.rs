@@ -1,18 +1,18 @@
-//! A service that accepts connections and stops answering.
+//! A service that accepts connections and stops answering, for good or for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Stands in front of a service, and is as silent as a network that drops everything once it is told to be.
 pub(crate) struct Silenceable {
     port: u16,
-    silence: CancellationToken,
+    is_silent: watch::Sender<bool>,
     connections: Arc<AtomicUsize>,
     /// Ends with this value.
     _accepting: JoinSet<()>,
@@ -25,10 +25,10 @@ impl Silenceable {
         let service = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (silence, connections) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+        let ((is_silent, silence), connections) = (watch::channel(false), Arc::new(AtomicUsize::new(0)));
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, service, silence.clone(), Arc::clone(&connections)));
-        Self { port, silence, connections, _accepting: accepting }
+        accepting.spawn(accept(listener, service, silence, Arc::clone(&connections)));
+        Self { port, is_silent, connections, _accepting: accepting }
     }
 
     /// Has never said a word.
@@ -40,7 +40,12 @@ impl Silenceable {
 
     /// From now on nothing passes, and nothing is closed either.
     pub(crate) fn fall_silent(&self) {
-        self.silence.cancel();
+        self.is_silent.send_replace(true);
+    }
+
+    /// Whoever connects from now on is heard. The connections that met the silence are closed.
+    pub(crate) fn come_back(&self) {
+        self.is_silent.send_replace(false);
     }
 
     /// How often someone connected.
@@ -61,25 +66,27 @@ impl Silenceable {
     }
 }
 
-async fn accept(listener: TcpListener, service: String, silence: CancellationToken, connections: Arc<AtomicUsize>) {
+async fn accept(listener: TcpListener, service: String, silence: watch::Receiver<bool>, connections: Arc<AtomicUsize>) {
     let mut open = JoinSet::new();
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
         connections.fetch_add(1, Ordering::Relaxed);
-        let (service, silence) = (service.clone(), silence.clone());
+        let (service, mut silence) = (service.clone(), silence.clone());
         open.spawn(async move {
             let passing = async {
                 let mut service = TcpStream::connect(service).await.unwrap();
                 // Either side may go as it likes.
                 let _ = copy_bidirectional(&mut client, &mut service).await;
             };
-            // The streams live on in this frame: they are silent, not closed.
+            // The streams live on in this frame: while they are silent, they are not closed.
             let mut passing = std::pin::pin!(passing);
             tokio::select! {
                 biased;
-                () = silence.cancelled() => std::future::pending().await,
-                () = &mut passing => {}
+                _ = silence.wait_for(|silent| *silent) => {}
+                () = &mut passing => return,
             }
+            // An error is the end of the test.
+            let _ = silence.wait_for(|silent| !*silent).await;
         });
     }
 }

@@ -7,12 +7,14 @@ use embedded::sqs::Sqs;
 use serde_json::Value;
 use testkit::Database;
 
-use super::{Ordo, Setting, run};
+use super::{Ordo, Setting, Silenceable, run};
 
 /// A database, queues and an inbox that outlive every role.
 pub(crate) struct Stage {
     pub(crate) database: Database,
     pub(crate) inbox: Inbox,
+    /// In front of the queues.
+    pub(crate) queues: Silenceable,
     _sqs: Sqs,
     settings: Vec<(String, String)>,
 }
@@ -21,9 +23,10 @@ impl Stage {
     /// With these settings for all roles, beside those that say where things are.
     pub(crate) async fn new(settings: &[Setting<'_>]) -> Self {
         let (database, sqs, inbox) = tokio::join!(testkit::durable_database(), testkit::sqs(), testkit::inbox());
+        let queues = Silenceable::in_front_of(&sqs.url()).await;
         let places = [
             ("DATABASE_URL", database.url().to_owned()),
-            ("AWS_ENDPOINT_URL_SQS", sqs.url()),
+            ("AWS_ENDPOINT_URL_SQS", queues.http_url()),
             ("AWS_ENDPOINT_URL_SESV2", inbox.url()),
             // All processes share the hundred connections of one Postgres.
             ("ORDO_DATABASE_CONNECTIONS", "16".to_owned()),
@@ -36,7 +39,7 @@ impl Stage {
         ];
         let given = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let settings = places.into_iter().chain(given).map(|(name, value)| (name.to_owned(), value)).collect();
-        let stage = Self { database, inbox, _sqs: sqs, settings };
+        let stage = Self { database, inbox, queues, _sqs: sqs, settings };
         let migrated = run(&["migrate", "--queues"], &stage.settings()).await;
         assert_eq!(migrated.code, 0, "{}", migrated.err);
         stage
