@@ -9,7 +9,7 @@ mod posted;
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
 use event_versions::{Upcast, Versioned};
-use imbl::OrdMap;
+use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
 pub use event::{ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived};
@@ -108,7 +108,7 @@ pub struct TrackedStock {
     pub sold: i64,
     /// What is set aside for whom. A reservation of which nothing is left is gone. Clones share what they have in common: whoever
     /// decides many commands at once works on a copy.
-    pub reservations: OrdMap<OrderId, Reservation>,
+    pub reservations: RedBlackTreeMapSync<OrderId, Reservation>,
 }
 
 /// What is set aside for an order.
@@ -231,8 +231,9 @@ pub fn evolve(stock: &mut Stock, event: StockEvent) {
         }
         (Stock::Tracked(tracked), StockEvent::ReservationMade(ReservationMade { order_id, quantity, expires_at })) => {
             let made = Reservation { quantity, shipped: 0, expires_at };
-            let before = tracked.reservations.insert(order_id, made);
-            tracked.reserved += i64::from(quantity) - before.map_or(0, |before| before.quantity.into());
+            let before = tracked.reservations.get(&order_id).map_or(0, |before| before.quantity.into());
+            tracked.reservations.insert_mut(order_id, made);
+            tracked.reserved += i64::from(quantity) - before;
         }
         (Stock::Tracked(tracked), StockEvent::ReservationReleased(ReservationReleased { order_id, quantity })) => {
             tracked.take(&order_id, quantity);
@@ -264,7 +265,7 @@ impl TrackedStock {
         reservation.quantity -= taken;
         self.reserved -= i64::from(taken);
         if reservation.quantity == 0 {
-            self.reservations.remove(order_id);
+            self.reservations.remove_mut(order_id);
         }
         taken
     }

@@ -108,7 +108,7 @@ async fn of_hundreds_who_want_the_last_units_each_is_counted_once_and_nobody_mee
     assert_eq!(bought, 200);
     for (writer, store) in writers.iter().zip(&stores) {
         let stock = tracked(remembered(writer, store, SKU).await);
-        assert_eq!((stock.on_hand, stock.reserved, stock.reservations.len()), (200, 200, 200));
+        assert_eq!((stock.on_hand, stock.reserved, stock.reservations.size()), (200, 200, 200));
     }
 }
 
