@@ -6,4 +6,5 @@
 pub mod inbox;
 pub mod loopback;
 pub mod postgres;
+#[cfg(feature = "sqs")]
 pub mod sqs;

@@ -16,9 +16,11 @@ use event_store::Head;
 
 use crate::running::DataDir;
 use crate::settings::{Loaded, Role, Settings, Source, Sources};
+#[cfg(feature = "embedded")]
+use crate::{bench, up};
 use crate::{
-    bench, client, config, demo, dlq, events, http, migrate, order, output, replay, saga, serve, subscriptions, tail,
-    telemetry, up, verify,
+    client, config, demo, dlq, events, http, inbox, migrate, order, output, replay, saga, serve, subscriptions, tail,
+    telemetry, verify,
 };
 
 /// What somebody who came here for the first time wants to do.
@@ -52,6 +54,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the whole platform on this machine, with a database, queues and an inbox of its own
+    #[cfg(feature = "embedded")]
     Up(Up),
     /// Run some roles, or all, against the endpoints in the settings
     Serve(Serve),
@@ -81,6 +84,7 @@ enum Command {
     /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(Verify),
     /// Measure how fast the platform is, side by side with others
+    #[cfg(feature = "embedded")]
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Check or explain the settings
@@ -106,6 +110,7 @@ enum Command {
 }
 
 /// See `ordo up --help`.
+#[cfg(feature = "embedded")]
 #[derive(Debug, Clone, Args)]
 pub struct Up {
     /// Keep nothing: the database's data goes when the platform stops
@@ -276,6 +281,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     let dir = DataDir::of(cli.data_dir);
     let running = || dir.complete(load(sources(file))?);
     match cli.command {
+        #[cfg(feature = "embedded")]
         Command::Up(args) => up::run(load(listening(sources(file), args.listen))?, args, &dir).await?,
         Command::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
@@ -292,13 +298,14 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(args) => dlq::run(&running()?, args).await?,
         Command::Saga(args) => saga::run(&running()?, args).await?,
         Command::Verify(args) => return verify::run(&running()?, &args).await,
+        #[cfg(feature = "embedded")]
         Command::Bench(args) => bench::run(args).await?,
         Command::Config(Config::Check { json }) => return config::check(Settings::load(sources(file)), json),
         Command::Config(Config::List) => config::list()?,
         Command::Health(args) => health(file, &dir, args).await?,
         Command::Inbox(args) => {
             let settings = load(sources(file))?.settings;
-            up::inbox(&settings, &args).await?;
+            inbox::run(&settings, &args).await?;
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -370,7 +377,7 @@ fn role_names() -> PossibleValuesParser {
     PossibleValuesParser::new(Role::ALL.map(Role::as_str).into_iter().chain(["all"]))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "embedded"))]
 mod tests {
     use clap::error::ErrorKind;
 

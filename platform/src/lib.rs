@@ -4,6 +4,7 @@
 //! Read [`cli`] for what can be asked of it, [`settings`] for what it can be told, [`roles`] for what it then runs.
 
 pub mod aws;
+#[cfg(feature = "embedded")]
 pub mod bench;
 pub mod cli;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod dlq;
 pub mod events;
 pub mod health;
 pub mod http;
+pub mod inbox;
 pub mod lag;
 pub mod metrics;
 pub mod migrate;
@@ -30,5 +32,6 @@ pub mod shutdown;
 pub mod subscriptions;
 pub mod tail;
 pub mod telemetry;
+#[cfg(feature = "embedded")]
 pub mod up;
 pub mod verify;

@@ -84,17 +84,6 @@ fn without_our_own(loaded: Loaded, args: &cli::Up, dir: &DataDir) -> anyhow::Res
     Ok(settings)
 }
 
-/// `ordo inbox`: the mail inbox alone.
-pub async fn inbox(settings: &Settings, args: &cli::Inbox) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
-    let started = Inbox::start_known_as(args.listen, settings.allowed_hosts.as_deref()).await;
-    let inbox = started.map_err(|error| http::choose_another(&error, "--listen"))?;
-    output::line(&format!("inbox  {}", inbox.url()))?;
-    stop.cancelled().await;
-    inbox.stop().await;
-    Ok(())
-}
-
 async fn run_roles(
     settings: &Settings,
     args: &cli::Up,

@@ -65,6 +65,7 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
 
 /// What is wrong with a database that has its read models in itself, in words: the first findings. For whoever has just put load
 /// on it.
+#[cfg(feature = "embedded")]
 pub(crate) async fn findings(pool: &PgPool) -> anyhow::Result<Vec<String>> {
     let (_, findings) = verify(pool, &*connections::in_postgres(pool), None).await?;
     Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
