@@ -1,47 +1,152 @@
-//! Reading a request's body within bounds.
+//! Reading a request's body within bounds: of one body, and of all that are held at the same time.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body as Incoming, HttpBody};
 use axum::extract::Request;
-use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use problem::Problem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::refusal::SOON;
 
 /// The most bytes a body may have.
 const MAX_BYTES: usize = 256 * 1024;
-/// How much of a body that is too large is still taken in, so that a client that writes first and reads later sees the
-/// answer instead of a reset connection.
+/// How much of a body that is refused is still taken in, and for how long, so that a client that writes first and reads later
+/// sees the answer instead of a reset connection.
 const MAX_DRAINED: usize = 2 * 1024 * 1024;
+const DRAINING: Duration = Duration::from_secs(2);
 /// How long a client may take to send its body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request that says its body is JSON, and the body.
-pub(crate) async fn read_json(request: Request) -> Result<(Parts, Bytes), Problem> {
-    let (head, body) = expected(request)?;
-    if !says_json(&head) {
-        return Err(not_json());
-    }
-    Ok((head, read_in_time(body).await?))
+/// What each body may take beside the others. Orders as they usually are need no more, so that large ones never keep them out; the
+/// number of connections bounds what that comes to: 20 MiB for 5,000.
+const FREE: usize = 4 * 1024;
+/// What is counted at a time of what bodies have beyond that.
+const UNIT: usize = 1024;
+/// How many units there are for all bodies together: 44 MiB, so that with what is free it is 64.
+const UNITS: usize = 44 * 1024;
+
+/// The bodies of commands that are being read or carried out.
+pub(crate) struct Bodies {
+    room: Arc<Semaphore>,
 }
 
-/// A request that may leave its body out: `{}` then.
-pub(crate) async fn read_optional_json(request: Request) -> Result<(Parts, Bytes), Problem> {
-    let (head, body) = expected(request)?;
-    // Some clients give a type even to nothing.
-    let body = read_in_time(body).await?;
-    match body.is_empty() {
-        true => Ok((head, Bytes::from_static(b"{}"))),
-        false if says_json(&head) => Ok((head, body)),
-        false => Err(not_json()),
+/// A body. Its room is taken until it is dropped, which is when its command is answered.
+#[derive(Debug)]
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self { room: Arc::new(Semaphore::new(UNITS)) }
+    }
+}
+
+impl Bodies {
+    /// A request that says its body is JSON, and the body.
+    pub(crate) async fn read_json(&self, request: Request) -> Result<(Parts, Body), Problem> {
+        let (head, body) = expected(request)?;
+        if !says_json(&head) {
+            return Err(not_json());
+        }
+        Ok((head, self.read_in_time(body).await?))
+    }
+
+    /// A request that may leave its body out: `{}` then.
+    pub(crate) async fn read_optional_json(&self, request: Request) -> Result<(Parts, Body), Problem> {
+        let (head, body) = expected(request)?;
+        // Some clients give a type even to nothing.
+        let body = self.read_in_time(body).await?;
+        match body.is_empty() {
+            true => Ok((head, Body { bytes: b"{}".to_vec(), room: None })),
+            false if says_json(&head) => Ok((head, body)),
+            false => Err(not_json()),
+        }
+    }
+
+    async fn read_in_time(&self, body: Incoming) -> Result<Body, Problem> {
+        tokio::time::timeout(PATIENCE, self.read(body)).await.unwrap_or_else(|_| {
+            let took_too_long = format!("the body did not arrive within {} s", PATIENCE.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request Timeout").detail(took_too_long))
+        })
+    }
+
+    async fn read(&self, mut frames: Incoming) -> Result<Body, Problem> {
+        let mut body = Body { bytes: Vec::new(), room: None };
+        while let Some(frame) = frames.frame().await {
+            let frame = frame.map_err(|error| Problem::malformed(format!("the body could not be read: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if let Err(refused) = self.make_room(&mut body, data.len()) {
+                let come = body.len() + data.len();
+                drop((body, data));
+                drain(frames, come).await;
+                return Err(refused);
+            }
+            body.bytes.extend_from_slice(&data);
+        }
+        Ok(body)
+    }
+
+    /// Makes room for more of a body as it comes, whatever its client says of its length. What is counted is the memory that it has.
+    fn make_room(&self, body: &mut Body, more: usize) -> Result<(), Problem> {
+        let needed = body.len() + more;
+        if needed > MAX_BYTES {
+            return Err(too_large());
+        }
+        let (has, wanted) = (body.bytes.capacity(), needed.next_multiple_of(UNIT));
+        if needed <= has {
+            return Ok(());
+        }
+        // Doubled, so that what comes in many pieces is not copied for each of them.
+        let wanted = if has == 0 { wanted } else { wanted.max(2 * has).min(MAX_BYTES) };
+        let units = |bytes: usize| bytes.saturating_sub(FREE).div_ceil(UNIT);
+        let more = units(wanted) - body.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if more > 0 {
+            // It is never closed.
+            let more =
+                u32::try_from(more).ok().and_then(|more| Arc::clone(&self.room).try_acquire_many_owned(more).ok());
+            let more = more.ok_or_else(no_room)?;
+            match &mut body.room {
+                Some(room) => room.merge(more),
+                none => *none = Some(more),
+            }
+        }
+        body.bytes.reserve_exact(wanted - body.bytes.len());
+        Ok(())
+    }
+}
+
+/// Takes in what is on its way of a body that is refused, of which so many bytes have come.
+async fn drain(mut frames: Incoming, mut come: usize) {
+    let draining = async {
+        while come <= MAX_DRAINED
+            && let Some(Ok(frame)) = frames.frame().await
+        {
+            come += frame.data_ref().map_or(0, bytes::Bytes::len);
+        }
+    };
+    // Whoever is slower reads the answer or does not.
+    let _ = tokio::time::timeout(DRAINING, draining).await;
 }
 
 /// A request with a body that can be read, as far as its head says. What is refused here was not sent yet by a client that waits
 /// for `100 Continue`.
-fn expected(request: Request) -> Result<(Parts, Body), Problem> {
+fn expected(request: Request) -> Result<(Parts, Incoming), Problem> {
     let (head, body) = request.into_parts();
     let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
     if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -58,6 +163,11 @@ fn too_large() -> Problem {
     Problem::payload_too_large(format!("a body may have at most {MAX_BYTES} bytes"))
 }
 
+fn no_room() -> Problem {
+    let detail = "too many large bodies are under way; nothing was stored";
+    Problem::unavailable("overloaded", detail, SOON)
+}
+
 fn not_json() -> Problem {
     Problem::unsupported_media_type("the body must be application/json, and Content-Type must say so")
 }
@@ -66,59 +176,36 @@ fn says_json(head: &Parts) -> bool {
     head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).is_some_and(is_json)
 }
 
-async fn read_in_time(body: Body) -> Result<Bytes, Problem> {
-    tokio::time::timeout(PATIENCE, read(body)).await.unwrap_or_else(|_| {
-        let took_too_long = format!("the body did not arrive within {} s", PATIENCE.as_secs());
-        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request Timeout").detail(took_too_long))
-    })
-}
-
 fn is_json(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-async fn read(mut frames: Body) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::new();
-    let mut length = 0;
-    while let Some(frame) = frames.frame().await {
-        let frame = frame.map_err(|error| Problem::malformed(format!("the body could not be read: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length <= MAX_BYTES {
-            body.extend_from_slice(&data);
-        } else if length > MAX_DRAINED {
-            break;
-        }
-    }
-    if length > MAX_BYTES {
-        return Err(too_large());
-    }
-    Ok(body.freeze())
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use futures_util::{StreamExt, poll, stream};
+
     use super::*;
 
-    async fn read_as(content_type: Option<&str>, body: Body) -> Result<usize, u16> {
+    async fn read_as(content_type: Option<&str>, body: Incoming) -> Result<usize, u16> {
         let mut request = Request::post("/orders");
         if let Some(content_type) = content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
-        let read = read_json(request.body(body).unwrap()).await;
+        let read = Bodies::default().read_json(request.body(body).unwrap()).await;
         read.map(|(_, body)| body.len()).map_err(|problem| problem.status().as_u16())
     }
 
     #[tokio::test]
     async fn only_json_is_read() {
         for json in ["application/json", "Application/JSON; charset=utf-8", "application/json ;x=y"] {
-            assert_eq!(read_as(Some(json), Body::from("{}")).await, Ok(2), "{json}");
+            assert_eq!(read_as(Some(json), Incoming::from("{}")).await, Ok(2), "{json}");
         }
         for other in
             [None, Some(""), Some("text/plain"), Some("application/jsonp"), Some("application/x-www-form-urlencoded")]
         {
-            assert_eq!(read_as(other, Body::from("{}")).await, Err(415), "{other:?}");
+            assert_eq!(read_as(other, Incoming::from("{}")).await, Err(415), "{other:?}");
         }
     }
 
@@ -129,13 +216,13 @@ mod tests {
             if let Some(content_type) = content_type {
                 request = request.header(header::CONTENT_TYPE, content_type);
             }
-            let read = read_optional_json(request.body(Body::from(body)).unwrap()).await;
-            read.map(|(_, body)| body).map_err(|problem| problem.status().as_u16())
+            let read = Bodies::default().read_optional_json(request.body(Incoming::from(body)).unwrap()).await;
+            read.map(|(_, body)| body.to_vec()).map_err(|problem| problem.status().as_u16())
         };
         for nothing in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
-            assert_eq!(read(nothing, "").await, Ok(Bytes::from("{}")), "{nothing:?}");
+            assert_eq!(read(nothing, "").await, Ok(b"{}".to_vec()), "{nothing:?}");
         }
-        assert_eq!(read(Some("application/json"), "{ }").await, Ok(Bytes::from("{ }")));
+        assert_eq!(read(Some("application/json"), "{ }").await, Ok(b"{ }".to_vec()));
         assert_eq!(read(None, "{}").await, Err(415));
         assert_eq!(read(Some("text/plain"), "{}").await, Err(415));
     }
@@ -143,9 +230,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_may_have_256_kib_and_no_byte_more() {
         let json = Some("application/json");
-        assert_eq!(read_as(json, Body::from(vec![b' '; MAX_BYTES])).await, Ok(MAX_BYTES));
-        assert_eq!(read_as(json, Body::from(vec![b' '; MAX_BYTES + 1])).await, Err(413));
-        assert_eq!(read_as(json, Body::from(vec![b' '; 2 * MAX_DRAINED])).await, Err(413));
+        assert_eq!(read_as(json, Incoming::from(vec![b' '; MAX_BYTES])).await, Ok(MAX_BYTES));
+        assert_eq!(read_as(json, Incoming::from(vec![b' '; MAX_BYTES + 1])).await, Err(413));
+        assert_eq!(read_as(json, Incoming::from(vec![b' '; 2 * MAX_DRAINED])).await, Err(413));
     }
 
     #[tokio::test]
@@ -155,11 +242,15 @@ mod tests {
         {
             let request = || {
                 let request = Request::post("/orders").header(header::CONTENT_TYPE, "application/json");
-                request.header(header::CONTENT_ENCODING, encoding).body(Body::from("{}")).unwrap()
+                request.header(header::CONTENT_ENCODING, encoding).body(Incoming::from("{}")).unwrap()
             };
             let status_of = |problem: Problem| problem.status().as_u16();
-            assert_eq!(read_json(request()).await.map(drop).map_err(status_of), status, "{encoding}");
-            assert_eq!(read_optional_json(request()).await.map(drop).map_err(status_of), status, "{encoding}");
+            assert_eq!(Bodies::default().read_json(request()).await.map(drop).map_err(status_of), status, "{encoding}");
+            assert_eq!(
+                Bodies::default().read_optional_json(request()).await.map(drop).map_err(status_of),
+                status,
+                "{encoding}"
+            );
         }
     }
 
@@ -177,6 +268,49 @@ mod tests {
                 std::task::Poll::Pending
             }
         }
-        assert_eq!(read_as(Some("application/json"), Body::new(Never)).await, Err(408));
+        assert_eq!(read_as(Some("application/json"), Incoming::new(Never)).await, Err(408));
+    }
+
+    fn in_pieces(pieces: &[usize]) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + use<> {
+        stream::iter(pieces.iter().map(|length| Ok(Bytes::from(vec![b' '; *length]))).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn what_a_body_takes_is_counted_as_it_comes_and_given_back_when_it_is_dropped() {
+        let bodies = Bodies::default();
+        let taken = || (UNITS - bodies.room.available_permits()) * UNIT;
+        // Usual orders do not meet the others.
+        let usual = bodies.read(Incoming::from(vec![b' '; FREE])).await.unwrap();
+        assert_eq!((usual.bytes.capacity(), taken()), (FREE, 0));
+
+        let in_pieces = Incoming::from_stream(in_pieces(&[FREE, 1, 60_000, 5_000, 100_000]));
+        let large = bodies.read(in_pieces).await.unwrap();
+        assert_eq!(large.len(), FREE + 165_001);
+        assert_eq!(large.bytes.capacity(), FREE + taken());
+        assert!(taken() <= MAX_BYTES - FREE);
+        drop(large);
+        assert_eq!(taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_in_the_middle_leaves_nothing_taken() {
+        let bodies = Bodies::default();
+        let never_ends = Incoming::from_stream(in_pieces(&[100_000]).chain(stream::pending()));
+        let mut reading = Box::pin(bodies.read(never_ends));
+        assert!(poll!(&mut reading).is_pending());
+        assert!(bodies.room.available_permits() < UNITS);
+        drop(reading);
+        assert_eq!(bodies.room.available_permits(), UNITS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_room_a_body_is_refused_whether_or_not_its_client_goes_on() {
+        let bodies = Bodies::default();
+        let _others = bodies.room.clone().try_acquire_many_owned(u32::try_from(UNITS).unwrap()).unwrap();
+        let status =
+            async |body| bodies.read(body).await.map(|body| body.len()).map_err(|refused| refused.status().as_u16());
+        assert_eq!(status(Incoming::from(vec![b' '; FREE])).await, Ok(FREE));
+        assert_eq!(status(Incoming::from(vec![b' '; FREE + 1])).await, Err(503));
+        assert_eq!(status(Incoming::from_stream(in_pieces(&[100_000]).chain(stream::pending()))).await, Err(503));
     }
 }

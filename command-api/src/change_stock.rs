@@ -16,7 +16,7 @@ use problem::{Precondition, Problem, Trace};
 use serde::Serialize;
 
 use crate::idempotency::{self, Keyed};
-use crate::{Commands, body, metadata, refusal};
+use crate::{Commands, metadata, refusal};
 
 /// How often a change is decided anew because somebody wrote without waiting for a turn.
 const ATTEMPTS: u32 = 5;
@@ -57,10 +57,10 @@ async fn change_stock(
     parse: fn(&[u8]) -> Result<StockCommand, Rejection>,
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
-    let (head, body) = body::read_json(request).await?;
+    let (head, body) = commands.bodies.read_json(request).await?;
     commands.store.check_room().map_err(refusal::not_appended)?;
     // The key of a change of one SKU does not fit another.
-    let asked = [sku.as_str().as_bytes(), b"\n", &body].concat();
+    let asked = [sku.as_str().as_bytes(), b"\n", &body];
     let keyed = commands.in_flight.begin(&head.headers, scope, &asked)?;
     let precondition = Precondition::read(&head.headers)?;
     let command = parse(&body).map_err(refusal::rejected)?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::idempotency::{self, Keyed};
-use crate::{Commands, body, metadata, refusal};
+use crate::{Commands, metadata, refusal};
 
 /// The answer to an order that is stored.
 #[derive(Serialize)]
@@ -33,10 +33,10 @@ pub(crate) async fn create_order(
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (head, body) = body::read_json(request).await?;
+    let (head, body) = commands.bodies.read_json(request).await?;
     // Reading an order that has to be refused would take time from those that were taken.
     commands.store.check_room().map_err(refusal::not_appended)?;
-    let keyed = commands.in_flight.begin(&head.headers, SCOPE, &body)?;
+    let keyed = commands.in_flight.begin(&head.headers, SCOPE, &[&body])?;
     let posted = PostedOrder::parse(&body).map_err(refusal::rejected)?;
     let order_id = match posted.order_id {
         Some(given) => given,

@@ -10,8 +10,8 @@ use http::StatusCode;
 use problem::{Problem, Trace};
 use uuid::Uuid;
 
+use crate::Commands;
 use crate::order_command::{Asked, Route, carry_out, order_id};
-use crate::{Commands, body};
 
 const ROUTE: Route = Route { scope: "shop POST /orders/deliver", success: StatusCode::OK };
 
@@ -22,7 +22,8 @@ pub(crate) async fn deliver_order(
     request: Request,
 ) -> Result<Response, Problem> {
     let order_id = order_id(path)?;
-    carry_out(commands, ROUTE, order_id, trace, body::read_optional_json(request).await?, ask).await
+    let request = commands.bodies.read_optional_json(request).await?;
+    carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
 
 fn ask(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<Asked, Rejection> {

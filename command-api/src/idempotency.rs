@@ -29,19 +29,20 @@ pub(crate) struct Keyed {
 }
 
 impl InFlight {
-    /// The request under its key, if it has one. `scope` says who asks for what.
+    /// The request under its key, if it has one. `scope` says who asks for what, `asked` are the pieces that make it this request.
     pub(crate) fn begin(
         &self,
         headers: &HeaderMap,
         scope: &'static str,
-        body: &[u8],
+        asked: &[&[u8]],
     ) -> Result<Option<Keyed>, Problem> {
         let Some(key) = read_key(headers)? else { return Ok(None) };
         if !self.keys().insert((scope, key.clone())) {
             let detail = "a request with this Idempotency-Key is still being carried out; send it again in a moment";
             return Err(Problem::conflict("idempotency-key-in-use", detail));
         }
-        let request = OnceOnly { scope, key, request_hash: Sha256::digest(body).into() };
+        let request_hash = asked.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into();
+        let request = OnceOnly { scope, key, request_hash };
         Ok(Some(Keyed { request, in_flight: self.clone() }))
     }
 
@@ -100,7 +101,9 @@ mod tests {
     }
 
     fn begin(in_flight: &InFlight, key: &str, body: &[u8]) -> Result<Option<Keyed>, u16> {
-        in_flight.begin(&headers(&[key.as_bytes()]), "POST /orders", body).map_err(|problem| problem.status().as_u16())
+        in_flight
+            .begin(&headers(&[key.as_bytes()]), "POST /orders", &[body])
+            .map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
@@ -116,7 +119,7 @@ mod tests {
     #[test]
     fn requests_without_a_key_do_not_meet() {
         let in_flight = InFlight::default();
-        let none = || in_flight.begin(&HeaderMap::new(), "POST /orders", b"a").map_err(|problem| problem.status());
+        let none = || in_flight.begin(&HeaderMap::new(), "POST /orders", &[b"a"]).map_err(|problem| problem.status());
         let first = none().unwrap();
         assert!(first.is_none() && none().unwrap().is_none());
     }
@@ -143,7 +146,7 @@ mod tests {
         let too_long = "k".repeat(MAX_CHARS + 1);
         let wrong: [&[&[u8]]; 4] = [&[b""], &[too_long.as_bytes()], &["ä".as_bytes()], &[b"a", b"b"]];
         for keys in wrong {
-            let refused = in_flight.begin(&headers(keys), "POST /orders", b"a");
+            let refused = in_flight.begin(&headers(keys), "POST /orders", &[b"a"]);
             assert_eq!(refused.err().map(|problem| problem.status().as_u16()), Some(400), "{keys:?}");
         }
     }

@@ -32,13 +32,14 @@ struct Commands {
     limits: OrderLimits,
     lines: in_line::Lines,
     in_flight: idempotency::InFlight,
+    bodies: body::Bodies,
 }
 
 /// The POST routes. `stock` is best the one that others in this process decide about units with; `limits` is how much may hang on
 /// one order.
 pub fn routes(store: EventStore, stock: SingleWriter<Stock>, limits: OrderLimits) -> Router {
     let (lines, in_flight) = (in_line::Lines::default(), idempotency::InFlight::default());
-    let commands = Commands { store, stock, limits, lines, in_flight };
+    let commands = Commands { store, stock, limits, lines, in_flight, bodies: body::Bodies::default() };
     Router::new()
         .route("/orders", post(create_order::create_order))
         .route("/stock/{sku}/receive", post(change_stock::receive_stock))

@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
-use bytes::Bytes;
 use cqrs_es::Aggregate;
 use domain::stock::StockCommand;
 use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection, Sku, evolve, unit_moves};
@@ -23,6 +22,7 @@ use rand::Rng;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use crate::body::Body;
 use crate::idempotency::{self, Keyed};
 use crate::{Commands, metadata, refusal, refused_order};
 
@@ -80,12 +80,12 @@ pub(crate) async fn carry_out(
     route: Route,
     order_id: OrderId,
     trace: Trace,
-    (head, body): (Parts, Bytes),
+    (head, body): (Parts, Body),
     ask: impl Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>,
 ) -> Result<Response, Problem> {
     commands.store.check_room().map_err(refusal::not_appended)?;
     // The key of a command of one order does not fit another.
-    let asked = [head.uri.path().as_bytes(), b"\n", &body].concat();
+    let asked = [head.uri.path().as_bytes(), b"\n", &body];
     let keyed = commands.in_flight.begin(&head.headers, route.scope, &asked)?;
     let precondition = Precondition::read(&head.headers)?;
     Request { commands, route, order_id, body, keyed, precondition, metadata: metadata(&trace), ask }.carry_out().await
@@ -96,7 +96,7 @@ struct Request<F> {
     commands: Arc<Commands>,
     route: Route,
     order_id: OrderId,
-    body: Bytes,
+    body: Body,
     keyed: Option<Keyed>,
     precondition: Precondition,
     metadata: Metadata,

@@ -9,8 +9,8 @@ use domain::{OrderCommand, OrderId, ReturnId, parse_nothing};
 use http::StatusCode;
 use problem::{Problem, Trace};
 
+use crate::Commands;
 use crate::order_command::{Asked, Route, carry_out};
-use crate::{Commands, body};
 
 const ROUTE: Route = Route { scope: "shop POST /orders/returns/receive", success: StatusCode::ACCEPTED };
 
@@ -31,5 +31,6 @@ pub(crate) async fn receive_return(
             command: OrderCommand::ReceiveReturn(return_id.clone()),
         })
     };
-    carry_out(commands, ROUTE, order_id, trace, body::read_optional_json(request).await?, ask).await
+    let request = commands.bodies.read_optional_json(request).await?;
+    carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
