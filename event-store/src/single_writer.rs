@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_versions::Versioned;
 use lru::LruCache;
+use sqlx::PgConnection;
 
 use self::turns::{Everywhere, Here, Turns};
 use self::written::Written;
@@ -30,16 +31,20 @@ pub struct SingleWriter<A> {
     store: EventStore,
     turns: Turns,
     known: Arc<Mutex<Known<A>>>,
+    /// Held by whoever folds a piece of streams that are far behind.
+    folding: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Folded streams, the least recently used of which are forgotten. None is ahead of the database, unless that lost commits: a turn
-/// finds out.
+/// Folded streams, the least recently used of which are forgotten. They may be behind the database, and are ahead only of one that
+/// lost commits: a turn finds out.
 type Known<A> = LruCache<String, Arc<Loaded<A>>>;
+/// Folded streams, by their ids.
+type Streams<A> = HashMap<String, Arc<Loaded<A>>>;
 
 /// A turn on some streams, which are as the database has them. It ends when it has appended, or is dropped.
 pub struct Turn<'a, A> {
     writer: &'a SingleWriter<A>,
-    streams: HashMap<String, Arc<Loaded<A>>>,
+    streams: Streams<A>,
     absent: Loaded<A>,
     _here: Vec<Here<'a>>,
     _everywhere: Option<Everywhere>,
@@ -49,30 +54,37 @@ impl<A: Versioned + Clone> SingleWriter<A> {
     /// Remembers up to `capacity` folded streams, at least one.
     pub fn new(store: EventStore, capacity: usize) -> Self {
         let known = LruCache::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
-        Self { store, turns: Turns::default(), known: Arc::new(Mutex::new(known)) }
+        Self { store, turns: Turns::default(), known: Arc::new(Mutex::new(known)), folding: Arc::default() }
     }
 
     /// Waits for its turn on these streams and brings them up to date. Streams without events are not waited for: whoever is
     /// second to begin one meets a conflict.
+    ///
+    /// A stream that is far behind is folded before the turn. What was folded stays remembered when this fails or is given up.
     pub async fn turn(&self, ids: BTreeSet<String>) -> Result<Turn<'_, A>, ReadError> {
-        let existing = self.existing(ids).await?;
-        let partitions: BTreeSet<usize> = existing.iter().map(|id| partition_of(id)).collect();
-        let here = self.turns.here(&partitions).await;
-        let mut everywhere = self.turns.everywhere(self.store.pool(), &partitions).await;
-        let mut streams: HashMap<_, _> = {
-            let mut known = self.known();
-            existing.into_iter().map(|id| (id.clone(), known.get(&id).cloned().unwrap_or_default())).collect()
-        };
-        if !streams.is_empty() {
-            let lost = match &mut everywhere {
-                Some(lock) => catch_up::catch_up(lock.connection(), &mut streams).await?,
-                None => catch_up::catch_up(&mut *self.store.pool().acquire().await?, &mut streams).await?,
+        let mut streams = HashMap::with_capacity(ids.len());
+        loop {
+            self.find(&ids, &mut streams).await?;
+            let partitions: BTreeSet<usize> = streams.keys().map(|id| partition_of(id)).collect();
+            let here = self.turns.here(&partitions).await;
+            let mut everywhere = self.turns.everywhere(self.store.pool(), &partitions).await;
+            let up_to_date = match &mut everywhere {
+                _ if streams.is_empty() => true,
+                Some(lock) => self.read_on(lock.connection(), &mut streams).await?,
+                None => self.read_on(&mut *self.store.pool().acquire().await?, &mut streams).await?,
             };
-            let mut known = self.known();
-            lost.iter().for_each(|id| drop(known.pop(id)));
-            streams.iter().for_each(|(id, stream)| remember(&mut known, id, stream));
+            if up_to_date {
+                return Ok(Turn {
+                    writer: self,
+                    streams,
+                    absent: Loaded::default(),
+                    _here: here,
+                    _everywhere: everywhere,
+                });
+            }
+            drop((everywhere, here));
+            self.fold_ahead(&mut streams).await?;
         }
-        Ok(Turn { writer: self, streams, absent: Loaded::default(), _here: here, _everywhere: everywhere })
     }
 
     /// How many folded streams it remembers now.
@@ -80,16 +92,52 @@ impl<A: Versioned + Clone> SingleWriter<A> {
         self.known().len()
     }
 
-    /// Those of the streams that have events.
-    async fn existing(&self, ids: BTreeSet<String>) -> Result<BTreeSet<String>, ReadError> {
-        let (mut existing, unknown): (BTreeSet<_>, BTreeSet<_>) = {
+    /// Adds those of the streams that are not there yet and have events. What is remembered of them is taken when they are read: as
+    /// long as it is held by nobody else, it changes in its place.
+    async fn find(&self, ids: &BTreeSet<String>, streams: &mut Streams<A>) -> Result<(), ReadError> {
+        let (mut found, unknown): (Vec<String>, Vec<String>) = {
             let known = self.known();
-            ids.into_iter().partition(|id| known.contains(id))
+            ids.iter().filter(|id| !streams.contains_key(*id)).cloned().partition(|id| known.contains(id))
         };
         if !unknown.is_empty() {
-            existing.extend(catch_up::existing::<A>(self.store.pool(), unknown).await?);
+            found.extend(catch_up::existing::<A>(self.store.pool(), unknown).await?);
         }
-        Ok(existing)
+        streams.extend(found.into_iter().map(|id| (id, Arc::default())));
+        Ok(())
+    }
+
+    /// Folds streams until little is missing, and nobody has to wait for it: without a turn. In this process one piece is folded at
+    /// a time, from where the last one ended, so those who want the same stream fold it together, and take one connection.
+    async fn fold_ahead(&self, streams: &mut Streams<A>) -> Result<(), ReadError> {
+        loop {
+            let _piece = self.folding.lock().await;
+            let mut connection = self.store.pool().acquire().await?;
+            if self.read_on(&mut connection, streams).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads one piece of what streams lack, and says whether they are up to date then. Those of which the database lost events
+    /// are taken out, to be found again.
+    async fn read_on(&self, connection: &mut PgConnection, streams: &mut Streams<A>) -> Result<bool, ReadError> {
+        {
+            let mut known = self.known();
+            for (id, stream) in streams.iter_mut() {
+                if let Some(newer) = known.get(id).filter(|known| known.version > stream.version) {
+                    *stream = Arc::clone(newer);
+                }
+            }
+        }
+        let read = catch_up::read_on(connection, streams).await;
+        let mut known = self.known();
+        // What came before an error is right.
+        streams.iter().for_each(|(id, stream)| remember(&mut known, id, stream));
+        let read = read?;
+        for id in &read.lost {
+            drop((known.pop(id), streams.remove(id)));
+        }
+        Ok(!read.more && read.lost.is_empty())
     }
 
     fn known(&self) -> MutexGuard<'_, Known<A>> {

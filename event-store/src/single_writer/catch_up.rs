@@ -1,6 +1,6 @@
 //! What others wrote to streams since they were folded.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
@@ -11,58 +11,58 @@ use sqlx::{PgConnection, PgPool};
 use crate::event::{COLUMNS, StoredEvent};
 use crate::read::{Loaded, ReadError};
 
+/// How many events are read in one go. That takes some tens of milliseconds at most, so that whoever has a turn meanwhile keeps
+/// nobody waiting, no bound on statements or transactions is met, and little is lost when it is given up.
+const PIECE: i64 = 1_000;
+
 /// Those of the streams that have events.
-pub(super) async fn existing<A: Aggregate>(pool: &PgPool, ids: BTreeSet<String>) -> Result<Vec<String>, sqlx::Error> {
+pub(super) async fn existing<A: Aggregate>(pool: &PgPool, ids: Vec<String>) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select id from unnest($2::text[]) as id
           where exists (select from events where aggregate_type = $1 and aggregate_id = id)",
     )
     .bind(A::TYPE)
-    .bind(ids.into_iter().collect::<Vec<_>>())
+    .bind(ids)
     .fetch_all(pool)
     .await
 }
 
-/// Brings streams up to date, and says which of them the database did not have as they were: it lost their last events, in a
-/// failover or a restore. These are folded anew.
-pub(super) async fn catch_up<A: Versioned + Clone>(
-    connection: &mut PgConnection,
-    streams: &mut HashMap<String, Arc<Loaded<A>>>,
-) -> Result<Vec<String>, ReadError> {
-    let lost = read_on(connection, streams).await?;
-    if !lost.is_empty() {
-        tracing::warn!(streams = ?lost, "the database does not have events that it had; their streams are read anew");
-        let mut anew = lost.iter().map(|id| (id.clone(), Arc::default())).collect();
-        read_on(connection, &mut anew).await?;
-        streams.extend(anew);
-    }
-    Ok(lost)
+/// What became of a piece.
+pub(super) struct Piece {
+    /// There may be events that the streams still lack.
+    pub(super) more: bool,
+    /// Those streams whose last event is not in the database: it lost it, in a failover or a restore. They are left as they were.
+    pub(super) lost: Vec<String>,
 }
 
-/// Folds what the streams' versions do not have yet, one event after the other as they arrive: a long stream is never in memory
-/// as a whole. Returns those streams whose last event is not in the database, which are left as they were.
-async fn read_on<A: Versioned + Clone>(
+/// Folds a piece of what streams lack, one event after the other as they arrive.
+pub(super) async fn read_on<A: Versioned + Clone>(
     connection: &mut PgConnection,
     streams: &mut HashMap<String, Arc<Loaded<A>>>,
-) -> Result<Vec<String>, ReadError> {
-    // Each stream by itself along its key, not all of them sorted first; from its last event on, to see whether that is there.
+) -> Result<Piece, ReadError> {
+    // Each stream by itself along its key, not all of them sorted first; from its last event on, to see whether that is there. So
+    // there is a row for each stream that is not new.
     let query = format!(
         "select e.* from unnest($2::text[], $3::bigint[]) as known(id, version)
           cross join lateral (
             select {COLUMNS} from events
              where aggregate_type = $1 and aggregate_id = known.id and sequence >= known.version
-             order by sequence
-          ) e"
+             order by sequence limit $4
+          ) e limit $4"
     );
     let (ids, versions): (Vec<_>, Vec<_>) = streams.iter().map(|(id, stream)| (id.clone(), stream.version)).unzip();
+    let limit = PIECE + i64::try_from(ids.len()).unwrap_or(i64::MAX / 2);
     let mut not_met: HashSet<String> =
         streams.iter().filter(|(_, stream)| stream.version > 0).map(|(id, _)| id.clone()).collect();
-    let mut events = sqlx::query(&query).bind(A::TYPE).bind(ids).bind(versions).fetch(connection);
+    let mut events = sqlx::query(&query).bind(A::TYPE).bind(ids).bind(versions).bind(limit).fetch(connection);
+    let mut rows = 0;
     while let Some(row) = events.try_next().await? {
+        rows += 1;
         let event = StoredEvent::from_row(&row)?;
         let Some(stream) = streams.get_mut(&event.stream_id) else { continue };
         if not_met.contains(&event.stream_id) {
-            if (event.version, event.event_id) == (stream.version, stream.last_event) {
+            let place = (stream.version, stream.last_position, stream.last_event);
+            if (event.version, event.position, event.event_id) == place {
                 not_met.remove(&event.stream_id);
             }
             continue;
@@ -75,5 +75,13 @@ async fn read_on<A: Versioned + Clone>(
         let decoded = event.decode::<A>()?;
         Arc::make_mut(stream).apply(decoded, event.version, event.position, event.event_id);
     }
-    Ok(not_met.into_iter().collect())
+    if rows == limit {
+        // Streams behind the last row were not asked for theirs.
+        return Ok(Piece { more: true, lost: Vec::new() });
+    }
+    let lost: Vec<String> = not_met.into_iter().collect();
+    if !lost.is_empty() {
+        tracing::warn!(streams = ?lost, "the database does not have events that it had; their streams are read anew");
+    }
+    Ok(Piece { more: false, lost })
 }
