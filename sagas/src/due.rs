@@ -8,9 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bounds::Budget;
 use chrono::{DateTime, Utc};
-use domain::Order;
 use event_store::{SubscriberError, within_patience};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::Semaphore;
@@ -20,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::case::Case;
 use crate::drive::{Notes, drive};
-use crate::runner::ORDERS;
 use crate::saga::{Saga, StepError};
+use crate::unread::Unread;
 use crate::work::claims::{Claim, End, Taken, recall};
 use crate::work::{self, Ended, Key, Later, Waiting};
 use crate::{Context, SAGAS};
@@ -142,17 +140,11 @@ impl Due {
             return Ok(notes);
         }
         let waiting: HashMap<Key, Waiting> = due.iter().map(|row| (key(row), row.waiting.clone())).collect();
-        let mut left = due;
-        // As many orders as memory takes at once, until none is left.
-        while !left.is_empty() {
-            let ids: Vec<String> = left.iter().map(|row| row.order_id.clone()).collect();
-            let streams = store.read_some_streams::<Order>(&ids, Budget::of(ORDERS)).await?;
-            let (read, unread): (Vec<_>, Vec<_>) =
-                left.into_iter().partition(|row| streams.is_empty() || streams.contains_key(&row.order_id));
-            left = unread;
-            let mut cases = Vec::with_capacity(read.len());
-            for row in read {
-                match streams.get(&row.order_id).map_or(Ok(None), Case::open) {
+        let mut unread = Unread::new(due.into_iter().map(|row| (row.order_id.clone(), row)));
+        while !unread.is_empty() {
+            let mut cases = Vec::new();
+            for (row, events) in unread.read_some(store).await? {
+                match Case::open(&events) {
                     Ok(Some(case)) => cases.push(case),
                     Ok(None) => notes.ended.push(Ended { key: key(row), seen: row.waiting.seen }),
                     // One order that can't be read must not keep the deadlines of the others from being met.
@@ -166,7 +158,6 @@ impl Due {
                     }
                 }
             }
-            drop(streams);
             self.carry_on(saga, cases, &waiting, now, &mut notes).await?;
         }
         Ok(notes)

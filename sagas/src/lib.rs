@@ -6,7 +6,8 @@
 //!
 //! - [`order_fulfilment`], [`order_refunds`]: the step tables. A new step is one row there and one file beside the others.
 //! - `saga`: what a step table is, and what is next in it.
-//! - `case`: an order in work, and what was decided on it; `shelf` stores that, with the units that it is about.
+//! - `case`: an order in work, and what was decided on it; `shelf` stores that, with the units that it is about. `unread` reads
+//!   many of them.
 //! - `drive` carries orders on: after an event (`runner`), and when `work` says to look again (`due`). `answers` takes what comes back
 //!   over SQS; `requests` says what is still on its way there.
 //! - [`report`] says how far an order's sagas are, [`operate`] is for those who look after sagas that are stuck, and [`Metrics`]
@@ -28,6 +29,7 @@ mod routes;
 mod runner;
 mod saga;
 mod shelf;
+mod unread;
 mod work;
 
 use std::sync::Arc;

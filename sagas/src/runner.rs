@@ -4,20 +4,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bounds::Budget;
 use domain::Order;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use sqlx::PgConnection;
 
 use crate::case::Case;
 use crate::drive::{Notes, drive};
+use crate::unread::Unread;
 use crate::work::{self, Ended};
 use crate::{Context, SAGAS};
 
 /// The name of the sagas' subscription, which is that of the first of them.
 const SUBSCRIPTION: &str = "order_fulfilment";
-/// The most events of orders that are read at once, beside the budget's bytes.
-pub(crate) const ORDERS: usize = 5_000;
 /// The name of what operators decided.
 const INTERVENED: &str = "OperatorIntervened";
 
@@ -54,24 +52,16 @@ impl Subscriber for Runner {
         let intervened = streams.iter().filter(|(_, events)| events.iter().any(|event| event.event_type == INTERVENED));
         let intervened: HashSet<&str> = intervened.map(|(order_id, _)| *order_id).collect();
         let (whole, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_whole(events));
-        let mut ids: Vec<String> = partial.into_iter().map(|(order_id, _)| order_id.to_owned()).collect();
-        let mut cases = Vec::with_capacity(whole.len() + ids.len());
+        let mut partial = Unread::new(partial.into_iter().map(|(order_id, _)| (order_id.to_owned(), ())));
+        let mut cases = Vec::with_capacity(whole.len());
         for (_, events) in whole {
             cases.extend(Case::open(events)?);
         }
         let (now, mut notes) = (work::now(&mut *transaction).await?, Notes::default());
-        // As many orders as memory takes at once, until none is left.
         loop {
-            let read = match ids.is_empty() {
-                true => HashMap::new(),
-                false => self.context.store.read_some_streams::<Order>(&ids, Budget::of(ORDERS)).await?,
-            };
-            for events in read.values() {
-                cases.extend(Case::open(events)?);
+            for ((), events) in partial.read_some(&self.context.store).await? {
+                cases.extend(Case::open(&events)?);
             }
-            ids.retain(|id| !read.contains_key(id));
-            let left = !ids.is_empty() && !read.is_empty();
-            drop(read);
             for saga in SAGAS {
                 cases = drive(&self.context, saga, cases, &HashMap::new(), now, &mut notes).await;
             }
@@ -80,7 +70,7 @@ impl Subscriber for Runner {
                 let ended = |saga: &crate::Saga| Ended { key: (saga.name, case.order_id.clone()), seen: case.version };
                 notes.ended.extend(SAGAS.map(ended));
             }
-            if !left {
+            if partial.is_empty() {
                 break;
             }
         }

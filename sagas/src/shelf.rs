@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use crate::case::Case;
 use crate::saga::StepError;
+use crate::unread::Unread;
 
 /// How often it is decided anew because an order has moved on.
 const ATTEMPTS: usize = 5;
@@ -20,6 +21,12 @@ pub(crate) type Saved = (Case, Result<(), StepError>);
 /// The SKUs of some orders while it is our turn: what is decided on them adds up.
 pub(crate) struct Shelf<'a> {
     turn: Turn<'a, Stock>,
+    moved: Moved,
+}
+
+/// What was decided on SKUs.
+#[derive(Default)]
+struct Moved {
     /// As they will be once everything is stored; only those that changed.
     changed: HashMap<String, Stock>,
     events: BTreeMap<String, Vec<NewEvent>>,
@@ -35,24 +42,35 @@ impl Shelf<'_> {
     }
 
     fn stock(&self, sku: &str) -> &Stock {
-        self.changed.get(sku).unwrap_or_else(|| &self.turn.stream(sku).state)
+        self.moved.changed.get(sku).unwrap_or_else(|| &self.turn.stream(sku).state)
     }
 
-    fn decide(&mut self, sku: &Sku, command: StockCommand, metadata: &Metadata) -> Result<(), StepError> {
-        let events = stock::decide(self.stock(sku.as_str()), command).map_err(|refusal| StepError::new(&refusal))?;
-        for event in events {
-            let new = NewEvent::new(&event, metadata).map_err(|error| StepError::new(&error))?;
-            self.events.entry(sku.to_string()).or_default().push(new);
-            let turn = &self.turn;
-            let stock = self.changed.entry(sku.to_string()).or_insert_with(|| turn.stream(sku.as_str()).state.clone());
-            stock::evolve(stock, event);
+    /// Decides on the units of one order, by what is on the shelf. That stays as it is.
+    fn decide(&self, moves: Vec<(Sku, StockCommand)>, metadata: &Metadata) -> Result<Moved, StepError> {
+        let mut moved = Moved::default();
+        for (sku, command) in moves {
+            let sku = sku.to_string();
+            let stock = moved.changed.entry(sku.clone()).or_insert_with(|| self.stock(&sku).clone());
+            for event in stock::decide(stock, command).map_err(|refusal| StepError::new(&refusal))? {
+                let new = NewEvent::new(&event, metadata).map_err(|error| StepError::new(&error))?;
+                moved.events.entry(sku.clone()).or_default().push(new);
+                stock::evolve(stock, event);
+            }
         }
-        Ok(())
+        Ok(moved)
+    }
+
+    /// What was decided on the units of an order is to be stored with it.
+    fn take(&mut self, moved: Moved) {
+        self.moved.changed.extend(moved.changed);
+        for (sku, events) in moved.events {
+            self.moved.events.entry(sku).or_default().extend(events);
+        }
     }
 
     /// Stores the orders with the units.
     async fn append(self, orders: Vec<StreamAppend>) -> Result<(), AppendError> {
-        let units = self.events.into_iter().map(|(sku, events)| StreamAppend {
+        let units = self.moved.events.into_iter().map(|(sku, events)| StreamAppend {
             stream_type: <Stock as cqrs_es::Aggregate>::TYPE,
             expected_version: self.turn.stream(&sku).version,
             stream_id: sku,
@@ -156,7 +174,7 @@ async fn attempt(
             return vec![];
         }
     };
-    let mut shelf = Shelf { turn, changed: HashMap::new(), events: BTreeMap::new() };
+    let mut shelf = Shelf { turn, moved: Moved::default() };
     let (mut decided, mut appends) = (Vec::with_capacity(cases.len()), Vec::with_capacity(cases.len()));
     for mut case in cases {
         match decide(&mut case, &mut shelf, plan) {
@@ -185,8 +203,7 @@ async fn attempt(
     }
 }
 
-/// Decides on one order, and on its units for good: nothing of it stays on the shelf when it is refused, because a plan looks
-/// first.
+/// Decides on one order and on its units. The shelf has all that it takes, or nothing of it.
 fn decide(
     case: &mut Case,
     shelf: &mut Shelf<'_>,
@@ -194,30 +211,34 @@ fn decide(
 ) -> Result<(StreamAppend, Vec<crate::case::Happened>), StepError> {
     plan(case, shelf)?;
     let order_id = OrderId::parse(case.order_id.as_str()).map_err(|error| StepError::new(&error))?;
-    for event in case.unsaved() {
-        for (sku, command) in unit_moves(&order_id, &case.order, event) {
-            shelf.decide(&sku, command, &case.metadata)?;
-        }
-    }
-    case.to_append()
+    let moves = case.unsaved().iter().flat_map(|event| unit_moves(&order_id, &case.order, event)).collect();
+    let moved = shelf.decide(moves, &case.metadata)?;
+    let to_append = case.to_append()?;
+    shelf.take(moved);
+    Ok(to_append)
 }
 
+/// The orders as others have left them.
 async fn reopen(store: &EventStore, cases: Vec<Case>, saved: &mut Vec<Saved>) -> Vec<Case> {
-    let ids: Vec<String> = cases.iter().map(|case| case.order_id.clone()).collect();
-    let streams = match store.read_streams::<Order>(&ids).await {
-        Ok(streams) => streams,
-        Err(error) => {
-            saved.extend(cases.into_iter().map(|case| (case, Err(StepError::new(&error)))));
-            return vec![];
-        }
-    };
-    let mut left = Vec::with_capacity(cases.len());
-    for mut case in cases {
-        let events = streams.get(&case.order_id).map_or(&[][..], Vec::as_slice);
-        match case.reopen(events) {
-            Ok(()) => left.push(case),
-            Err(error) => saved.push((case, Err(error))),
+    let mut reopened = Vec::with_capacity(cases.len());
+    let mut overtaken = Unread::new(cases.into_iter().map(|case| (case.order_id.clone(), case)));
+    while !overtaken.is_empty() {
+        let read = match overtaken.read_some(store).await {
+            Ok(read) => read,
+            Err(error) => {
+                saved.extend(overtaken.into_rest().map(|case| (case, Err(StepError::new(&error)))));
+                break;
+            }
+        };
+        for (mut case, events) in read {
+            match case.reopen(&events) {
+                Ok(()) => reopened.push(case),
+                Err(error) => saved.push((case, Err(error))),
+            }
         }
     }
-    left
+    reopened
 }
+
+#[cfg(test)]
+mod tests;
