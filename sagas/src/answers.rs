@@ -5,15 +5,19 @@
 //! asked for, is a dead letter, and those beside it are none the worse.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use domain::stock::Stock;
-use domain::{MailOutcome, MailTemplate, Order, OrderCommand, OrderId};
+use domain::{MailOutcome, MailTemplate, OrderCommand, OrderId};
 use event_store::{EventStore, SingleWriter, StoredEvent};
+use futures_util::FutureExt;
 use messaging::failure::chain;
 use messaging::{Handler, HandlerError, NotificationAnswer, Received, Template};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::case::Case;
+use crate::unread::Unread;
 use crate::{Metrics, notify_customer, shelf};
 
 /// The most answers that are recorded together.
@@ -27,25 +31,63 @@ pub(crate) struct Answers {
 
 /// An answer, and whom to tell that it is recorded.
 struct Told {
+    news: News,
+    recorded: oneshot::Sender<Recorded>,
+}
+
+/// What became of a mail of an order.
+#[derive(Clone)]
+struct News {
     order_id: String,
     answer: NotificationAnswer,
-    /// Whether the order did not know it.
-    is_news: bool,
-    recorded: oneshot::Sender<Result<(), HandlerError>>,
 }
+
+type Recorded = Result<(), HandlerError>;
 
 impl Answers {
     /// The task that records them ends with this.
     pub(crate) fn start(store: EventStore, stock: SingleWriter<Stock>, metrics: Metrics) -> Self {
+        let recorder = Arc::new(Recorder { store, stock, metrics });
+        Self::recorded_by(move |batch| {
+            let recorder = Arc::clone(&recorder);
+            async move { recorder.record(&batch).await }
+        })
+    }
+
+    fn recorded_by<Work>(record: impl Fn(Vec<News>) -> Work + Send + Sync + 'static) -> Self
+    where
+        Work: Future<Output = Vec<Recorded>> + Send + 'static,
+    {
         let (told, mut waiting) = mpsc::channel(TOGETHER);
         tokio::spawn(async move {
-            let mut batch = Vec::new();
+            let mut batch: Vec<Told> = Vec::new();
             while waiting.recv_many(&mut batch, TOGETHER).await > 0 {
-                record(&store, &stock, &metrics, std::mem::take(&mut batch)).await;
+                let (news, waiting): (Vec<_>, Vec<_>) = batch.drain(..).map(|told| (told.news, told.recorded)).unzip();
+                for (waiting, recorded) in waiting.into_iter().zip(whatever_happens(&record, news).await) {
+                    // Whoever stopped waiting is told again: the message comes back.
+                    let _ = waiting.send(recorded);
+                }
             }
         });
         Self { told }
     }
+}
+
+/// Has answers recorded. If that panics, each is recorded by itself: only the one that is to blame is not.
+async fn whatever_happens<Work: Future<Output = Vec<Recorded>>>(
+    record: &impl Fn(Vec<News>) -> Work,
+    batch: Vec<News>,
+) -> Vec<Recorded> {
+    if let Ok(recorded) = AssertUnwindSafe(record(batch.clone())).catch_unwind().await {
+        return recorded;
+    }
+    tracing::error!(answers = batch.len(), "recording answers panicked; each is recorded by itself");
+    let mut recorded = Vec::with_capacity(batch.len());
+    for news in batch {
+        let alone = AssertUnwindSafe(record(vec![news])).catch_unwind().await.ok().and_then(|mut alone| alone.pop());
+        recorded.push(alone.unwrap_or_else(|| Err(HandlerError::retry("recording it panicked"))));
+    }
+    recorded
 }
 
 impl Handler for Answers {
@@ -53,46 +95,78 @@ impl Handler for Answers {
         let event = NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(chain(&error)))?;
         // What is no id names no order, and is not looked for together with the ids of others.
         OrderId::parse(&event.subject).map_err(|_| no_such_order())?;
+        self.tell(News { order_id: event.subject, answer: event.data }).await
+    }
+}
+
+impl Answers {
+    /// Waits until it is recorded.
+    async fn tell(&self, news: News) -> Recorded {
         let (recorded, told) = oneshot::channel();
         let stopped = || HandlerError::retry("the process is stopping");
-        let (order_id, answer) = (event.subject, event.data);
-        self.told.send(Told { order_id, answer, is_news: false, recorded }).await.map_err(|_| stopped())?;
+        self.told.send(Told { news, recorded }).await.map_err(|_| stopped())?;
         told.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
 
-async fn record(store: &EventStore, stock: &SingleWriter<Stock>, metrics: &Metrics, batch: Vec<Told>) {
-    let mut by_order: HashMap<String, Vec<Told>> = HashMap::new();
-    for told in batch {
-        by_order.entry(told.order_id.clone()).or_default().push(told);
-    }
-    let ids: Vec<String> = by_order.keys().cloned().collect();
-    let streams = match store.read_streams::<Order>(&ids).await {
-        Ok(streams) => streams,
-        Err(error) => {
-            let failed = HandlerError::retry(error.to_string());
-            return by_order.into_values().flatten().for_each(|told| told.tell(Err(failed.clone())));
+struct Recorder {
+    store: EventStore,
+    stock: SingleWriter<Stock>,
+    metrics: Metrics,
+}
+
+impl Recorder {
+    async fn record(&self, batch: &[News]) -> Vec<Recorded> {
+        let mut recorded = vec![Ok(()); batch.len()];
+        let mut by_order: HashMap<String, Vec<usize>> = HashMap::new();
+        for (nth, news) in batch.iter().enumerate() {
+            by_order.entry(news.order_id.clone()).or_default().push(nth);
         }
-    };
-    let (mut cases, mut waiting) = (Vec::with_capacity(ids.len()), HashMap::with_capacity(ids.len()));
-    for (order_id, told) in by_order {
-        match open(streams.get(&order_id).map_or(&[][..], Vec::as_slice)) {
-            Ok(mut case) => {
-                let taken: Vec<Told> = told.into_iter().filter_map(|told| told.taken_by(&mut case)).collect();
-                cases.push(case);
-                waiting.insert(order_id, taken);
+        let mut unread = Unread::new(by_order);
+        while !unread.is_empty() {
+            match unread.read_some(&self.store).await {
+                Ok(orders) => self.record_on(orders, batch, &mut recorded).await,
+                Err(error) => {
+                    let failed = HandlerError::retry(error.to_string());
+                    unread.into_rest().flatten().for_each(|nth| recorded[nth] = Err(failed.clone()));
+                    break;
+                }
             }
-            Err(error) => told.into_iter().for_each(|told| told.tell(Err(error.clone()))),
         }
+        recorded
     }
-    for (case, saved) in shelf::save(store, stock, cases).await {
-        let saved = saved.map_err(|error| HandlerError::retry(error.to_string()));
-        for told in waiting.remove(&case.order_id).into_iter().flatten() {
-            if told.is_news && saved.is_ok() {
-                let (template, outcome) = told.outcome();
-                metrics.mailed(template, outcome);
+
+    /// Records those of the answers that are about these orders.
+    async fn record_on(&self, orders: Vec<(Vec<usize>, Vec<StoredEvent>)>, batch: &[News], recorded: &mut [Recorded]) {
+        let (mut cases, mut taken) = (Vec::with_capacity(orders.len()), HashMap::with_capacity(orders.len()));
+        for (answers, events) in orders {
+            let mut case = match open(&events) {
+                Ok(case) => case,
+                Err(error) => {
+                    answers.into_iter().for_each(|nth| recorded[nth] = Err(error.clone()));
+                    continue;
+                }
+            };
+            let mut of_this = Vec::with_capacity(answers.len());
+            for nth in answers {
+                let known = case.unsaved().len();
+                match batch[nth].taken_by(&mut case) {
+                    Ok(()) => of_this.push((nth, case.unsaved().len() > known)),
+                    Err(refused) => recorded[nth] = Err(refused),
+                }
             }
-            told.tell(saved.clone());
+            taken.insert(case.order_id.clone(), of_this);
+            cases.push(case);
+        }
+        for (case, saved) in shelf::save(&self.store, &self.stock, cases).await {
+            let saved = saved.map_err(|error| HandlerError::retry(error.to_string()));
+            for (nth, is_news) in taken.remove(&case.order_id).into_iter().flatten() {
+                if is_news && saved.is_ok() {
+                    let (template, outcome) = batch[nth].outcome();
+                    self.metrics.mailed(template, outcome);
+                }
+                recorded[nth].clone_from(&saved);
+            }
         }
     }
 }
@@ -108,30 +182,19 @@ fn no_such_order() -> HandlerError {
     HandlerError::dead("there is no such order")
 }
 
-impl Told {
-    /// Itself, if the order takes it; otherwise it is refused.
-    fn taken_by(mut self, case: &mut Case) -> Option<Self> {
-        let (template, known) = (self.outcome().0, case.unsaved().len());
+impl News {
+    /// Has the order take it, or says why it does not.
+    fn taken_by(&self, case: &mut Case) -> Recorded {
+        let template = self.outcome().0;
         let notification_id = match &self.answer {
             NotificationAnswer::Sent(sent) => sent.notification_id,
             NotificationAnswer::Failed(failed) => failed.notification_id,
         };
-        let taken = if notify_customer::has_asked_for(case, template, notification_id) {
-            case.take(command(self.answer.clone())).map_err(|refusal| HandlerError::dead(refusal.to_string()))
-        } else {
-            let name = template.name();
-            Err(HandlerError::dead(format!("the order did not ask for a mail {name} {notification_id}")))
-        };
-        match taken {
-            Ok(()) => {
-                self.is_news = case.unsaved().len() > known;
-                Some(self)
-            }
-            Err(refused) => {
-                self.tell(Err(refused));
-                None
-            }
+        if notify_customer::has_asked_for(case, template, notification_id) {
+            return case.take(command(self.answer.clone())).map_err(|refusal| HandlerError::dead(refusal.to_string()));
         }
+        let name = template.name();
+        Err(HandlerError::dead(format!("the order did not ask for a mail {name} {notification_id}")))
     }
 
     fn outcome(&self) -> (MailTemplate, MailOutcome) {
@@ -139,11 +202,6 @@ impl Told {
             NotificationAnswer::Sent(sent) => (template(sent.template), MailOutcome::Sent),
             NotificationAnswer::Failed(failed) => (template(failed.template), MailOutcome::Failed),
         }
-    }
-
-    fn tell(self, recorded: Result<(), HandlerError>) {
-        // Whoever stopped waiting is told again: the message comes back.
-        let _ = self.recorded.send(recorded);
     }
 }
 
@@ -172,3 +230,6 @@ fn template(template: Template) -> MailTemplate {
         Template::OrderRefunded => MailTemplate::OrderRefunded,
     }
 }
+
+#[cfg(test)]
+mod tests;
