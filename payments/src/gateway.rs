@@ -65,6 +65,8 @@ pub struct Capture {
     pub currency: String,
     /// Whether nothing more will be captured. The provider then lets go of the rest.
     pub last: bool,
+    /// How much is recorded as taken of it before, in minor units. Should the provider have taken more, that may be what is asked for here.
+    pub recorded_minor: i64,
     /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
     pub retries: u32,
 }
@@ -96,6 +98,9 @@ pub struct Refund {
     pub amount_minor: i64,
     /// The currency of the authorization.
     pub currency: String,
+    /// How much is recorded as given back of it before, in minor units. Should the provider have given back more, that may be what is
+    /// asked for here.
+    pub recorded_minor: i64,
     /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
     pub retries: u32,
 }

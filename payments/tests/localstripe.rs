@@ -26,7 +26,7 @@ fn authorization(order_id: &str, token: &str) -> Authorization {
 
 fn capture(reference: &str, amount_minor: i64) -> Capture {
     let (key, reference) = (format!("{reference}:capture"), reference.to_owned());
-    Capture { key, reference, amount_minor, currency: "USD".to_owned(), last: true, retries: 0 }
+    Capture { key, reference, amount_minor, currency: "USD".to_owned(), last: true, recorded_minor: 0, retries: 0 }
 }
 
 #[tokio::test]
@@ -38,8 +38,14 @@ async fn localstripe_reserves_takes_and_gives_back() {
     let captured = stripe.capture(&capture(&payment, 12_999)).await.unwrap();
     assert!(captured.reference.starts_with("ch_"), "{captured:?}");
     let key = format!("{payment}:refund");
-    let refund =
-        Refund { key, reference: payment.clone(), amount_minor: 1_000, currency: "USD".to_owned(), retries: 0 };
+    let refund = Refund {
+        key,
+        reference: payment.clone(),
+        amount_minor: 1_000,
+        currency: "USD".to_owned(),
+        recorded_minor: 0,
+        retries: 0,
+    };
     assert!(stripe.refund(&refund).await.unwrap().reference.starts_with("re_"));
     // Nothing is held any more.
     stripe.void(&Void { key: format!("{payment}:void"), reference: payment }).await.unwrap();

@@ -18,7 +18,7 @@ fn authorization(order_id: &str, token: Option<&str>) -> Authorization {
 
 fn capture(reference: &str, key: &str, amount_minor: i64, last: bool) -> Capture {
     let (key, reference, currency) = (key.to_owned(), reference.to_owned(), "EUR".to_owned());
-    Capture { key, reference, amount_minor, currency, last, retries: 0 }
+    Capture { key, reference, amount_minor, currency, last, recorded_minor: 0, retries: 0 }
 }
 
 async fn whole_ledger(pool: &PgPool) -> Vec<LedgerRow> {
@@ -38,7 +38,14 @@ async fn a_payment_is_authorized_captured_in_parts_refunded_and_added_up() {
     sandbox.void(&void).await.unwrap();
     sandbox.void(&void).await.unwrap();
     let key = "order-1:refund".to_owned();
-    let refund = Refund { key, reference: payment.clone(), amount_minor: 150, currency: "EUR".to_owned(), retries: 0 };
+    let refund = Refund {
+        key,
+        reference: payment.clone(),
+        amount_minor: 150,
+        currency: "EUR".to_owned(),
+        recorded_minor: 0,
+        retries: 0,
+    };
     let refunded = sandbox.refund(&refund).await.unwrap();
     assert_eq!(sandbox.refund(&refund).await.unwrap(), refunded);
 

@@ -108,8 +108,14 @@ async fn a_refund_that_failed_is_declined_and_one_that_is_pending_is_made() {
     ];
     let fake = Fake::start(&answers).await;
     let key = "order-1:refund".to_owned();
-    let refund =
-        Refund { key, reference: "pi_1".to_owned(), amount_minor: 100, currency: "USD".to_owned(), retries: 0 };
+    let refund = Refund {
+        key,
+        reference: "pi_1".to_owned(),
+        amount_minor: 100,
+        currency: "USD".to_owned(),
+        recorded_minor: 0,
+        retries: 0,
+    };
     assert_eq!(fake.stripe.refund(&refund).await.unwrap().reference, "re_1");
     let declined = fake.stripe.refund(&refund).await.unwrap_err();
     assert!(matches!(&declined, PaymentError::Declined { code, .. } if code == "lost_or_stolen_card"), "{declined:?}");
@@ -221,7 +227,15 @@ fn authorization() -> Authorization {
 
 fn capture() -> Capture {
     let (key, reference) = ("order-1:capture".to_owned(), "pi_1".to_owned());
-    Capture { key, reference, amount_minor: 500, currency: "USD".to_owned(), last: false, retries: 0 }
+    Capture {
+        key,
+        reference,
+        amount_minor: 500,
+        currency: "USD".to_owned(),
+        last: false,
+        recorded_minor: 0,
+        retries: 0,
+    }
 }
 
 fn void() -> Void {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use payments::{Authorization, Capture, PaymentError, PaymentGateway, Refund, Stripe, StripeSettings};
+use payments::{Authorization, Capture, PaymentError, PaymentGateway, Refund, Stripe, StripeSettings, Void};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::form_urlencoded;
@@ -162,6 +162,53 @@ async fn marks_that_do_not_agree_with_what_was_received_prove_nothing() {
     assert_eq!(kind(&fake.stripe.capture(&part).await.map(drop)), "unknown");
 }
 
+#[tokio::test]
+async fn a_capture_that_an_earlier_build_made_without_a_mark_is_not_made_again() {
+    let fake = Fake::start().await;
+    let first = capture(&fake.pay().await, "s-1", 400);
+    fake.stripe.capture(&first).await.unwrap();
+    fake.forgets_marks();
+    fake.forgets();
+    // Whether that was this one is for people to say.
+    assert_eq!(kind(&fake.stripe.capture(&first).await.map(drop)), "unknown");
+    assert_eq!(fake.moved(), (400, 0));
+
+    // What is recorded is no other's.
+    let second = Capture { recorded_minor: 400, ..capture("pi_1", "s-2", 300) };
+    fake.stripe.capture(&second).await.unwrap();
+    fake.forgets();
+    fake.stripe.capture(&second).await.unwrap();
+    fake.stripe.capture(&Capture { recorded_minor: 700, ..capture("pi_1", "s-3", 300) }).await.unwrap();
+    assert_eq!(fake.moved(), (1_000, 0));
+}
+
+#[tokio::test]
+async fn a_refund_that_an_earlier_build_made_without_a_mark_is_not_made_again() {
+    let fake = Fake::start().await;
+    fake.stripe.capture(&capture(&fake.pay().await, "s-1", 1_000)).await.unwrap();
+    fake.stripe.refund(&refund("f-1", 300)).await.unwrap();
+    fake.forgets_marks();
+    fake.forgets();
+    assert_eq!(kind(&fake.stripe.refund(&refund("f-1", 300)).await.map(drop)), "unknown");
+    assert_eq!(fake.moved(), (1_000, 300));
+
+    // One of another amount is another, and so is one that is recorded.
+    fake.stripe.refund(&refund("f-2", 200)).await.unwrap();
+    fake.stripe.refund(&Refund { recorded_minor: 500, ..refund("f-3", 300) }).await.unwrap();
+    assert_eq!(fake.moved(), (1_000, 800));
+}
+
+#[tokio::test]
+async fn letting_go_is_tried_again_at_stripe_each_time_and_no_failure_of_it_is_kept() {
+    let fake = Fake::start().await;
+    let reference = fake.pay().await;
+    fake.books.lock().unwrap().refused_cancels = 1;
+    let rest = Void { key: "order-1:void:rest".to_owned(), reference };
+    assert_eq!(kind(&fake.stripe.void(&rest).await), "refused");
+    fake.stripe.void(&rest).await.unwrap();
+    assert_eq!(fake.books.lock().unwrap().intents["pi_1"].status, "canceled");
+}
+
 fn authorization() -> Authorization {
     Authorization {
         key: "order-1:authorize:0".to_owned(),
@@ -174,12 +221,12 @@ fn authorization() -> Authorization {
 
 fn capture(payment: &str, shipment: &str, amount_minor: i64) -> Capture {
     let (key, reference) = (format!("order-1:capture:{shipment}"), payment.to_owned());
-    Capture { key, reference, amount_minor, currency: "USD".to_owned(), last: false, retries: 0 }
+    Capture { key, reference, amount_minor, currency: "USD".to_owned(), last: false, recorded_minor: 0, retries: 0 }
 }
 
 fn refund(name: &str, amount_minor: i64) -> Refund {
     let (key, reference) = (format!("order-1:refund:{name}"), "pi_1".to_owned());
-    Refund { key, reference, amount_minor, currency: "USD".to_owned(), retries: 0 }
+    Refund { key, reference, amount_minor, currency: "USD".to_owned(), recorded_minor: 0, retries: 0 }
 }
 
 fn kind(outcome: &Result<(), PaymentError>) -> &'static str {
@@ -219,6 +266,8 @@ struct Books {
     refunds: Vec<(String, HashMap<String, String>)>,
     keys: HashMap<String, (String, u16, Value)>,
     faults: VecDeque<Fault>,
+    /// How many more requests to let go are refused.
+    refused_cancels: usize,
 }
 
 #[derive(Clone)]
@@ -265,6 +314,13 @@ impl Fake {
 
     fn forgets(&self) {
         self.books.lock().unwrap().keys.clear();
+    }
+
+    /// Everything is as a build left it that marked nothing.
+    fn forgets_marks(&self) {
+        let mut books = self.books.lock().unwrap();
+        books.intents.values_mut().for_each(|intent| intent.metadata.retain(|name, _| name == "ordo_key"));
+        books.refunds.iter_mut().for_each(|(_, form)| form.retain(|name, _| !name.starts_with("metadata")));
     }
 
     /// What was taken and given back.
@@ -369,8 +425,14 @@ impl Books {
         })
     }
 
-    async fn cancel(State(books): Shared, Path(id): Path<String>) -> Response {
+    /// Under a key its failures would be kept.
+    async fn cancel(State(books): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
         let mut books = books.lock().unwrap();
+        assert!(!headers.contains_key("idempotency-key"));
+        if books.refused_cancels > 0 {
+            books.refused_cancels -= 1;
+            return (StatusCode::BAD_REQUEST, Json(json!({"error": {"message": "not now"}}))).into_response();
+        }
         books.intents.get_mut(&id).unwrap().status = "canceled";
         Json(books.intent(&id)).into_response()
     }
@@ -392,7 +454,8 @@ impl Books {
         let limit = query["limit"].parse().unwrap();
         let page = older.iter().take(limit).map(|(id, form)| {
             let metadata: HashMap<_, _> = metadata(form).collect();
-            json!({"id": id, "status": "succeeded", "metadata": metadata})
+            let amount: i64 = form["amount"].parse().unwrap();
+            json!({"id": id, "status": "succeeded", "amount": amount, "metadata": metadata})
         });
         Json(json!({"data": page.collect::<Vec<_>>(), "has_more": older.len() > limit})).into_response()
     }

@@ -1,7 +1,8 @@
 //! Captures and refunds, each made once.
 //!
 //! Stripe forgets a key after a day, and until then it repeats the answer it gave, failures too. So a movement bears a mark in
-//! Stripe's own books, and is looked up by that before it is asked for. What has failed is tried again under another key, but only
+//! Stripe's own books, and is looked up by that before it is asked for. What earlier builds left there bears none: as long as it may be
+//! what is asked for, the outcome is not known, and nothing is repeated. What has failed is tried again under another key, but only
 //! once it is known that nothing came of the one before: two keys at a time could both be carried out. Which key that is need not
 //! be remembered, as Stripe says again what came of those before. A call is not under way for as long as a key is kept.
 
@@ -85,20 +86,30 @@ async fn capture(connection: &Connection, request: &Capture, key: &str) -> Resul
     Ok(captured.latest())
 }
 
-/// An intent bears the marks of its captures, each with its amount. They have to add up to no more than was received.
+/// An intent bears the marks of its captures, each with its amount. They have to add up to no more than was received; and what was
+/// received beyond them has to be recorded, as it was captured by a build that marked nothing.
 async fn find_capture(connection: &Connection, request: &Capture) -> Result<Option<String>, PaymentError> {
     stripe_amount(request.amount_minor, &request.currency)?;
     let now: Intent = connection.get(&intent(&request.reference)?).await?;
-    if !now.metadata.contains_key(&key::mark(&request.key)) {
-        return Ok(None);
-    }
     let marked = now.metadata.iter().filter(|(name, _)| name.starts_with(key::MARK));
     let marked: i64 = marked.filter_map(|(_, amount)| amount.parse::<i64>().ok()).fold(0, i64::saturating_add);
-    if marked > now.amount_received {
-        let received = now.amount_received;
+    let received = now.amount_received;
+    let is_marked = now.metadata.contains_key(&key::mark(&request.key));
+    if is_marked && marked > received {
         return Err(PaymentError::unknown(format!("Stripe has {marked} marked as captured, and received {received}")));
     }
-    Ok(Some(now.latest()))
+    let known = marked.max(recorded(request.recorded_minor, &request.currency)?);
+    if !is_marked && received > known {
+        return Err(PaymentError::unknown(format!(
+            "Stripe received {received}, of which {known} is accounted for: whether it captured this is not known"
+        )));
+    }
+    Ok(is_marked.then(|| now.latest()))
+}
+
+/// What is recorded of a payment, as Stripe counts it.
+fn recorded(amount_minor: i64, currency: &str) -> Result<i64, PaymentError> {
+    if amount_minor == 0 { Ok(0) } else { stripe_amount(amount_minor, currency) }
 }
 
 async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<String, Failed> {
@@ -115,22 +126,36 @@ async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<
     }
 }
 
+/// A refund without a mark was made by a build that marked nothing, or by somebody else. One of the same amount may be the one that is
+/// asked for, if more went back than is accounted for.
 async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option<String>, PaymentError> {
     intent(&request.reference)?;
-    stripe_amount(request.amount_minor, &request.currency)?;
+    let amount = stripe_amount(request.amount_minor, &request.currency)?;
     let mark = key::mark(&request.key);
     let all = format!("/v1/refunds?payment_intent={}&limit={PAGE}", request.reference);
-    let mut path = all.clone();
+    let (mut path, mut refunded, mut marked, mut alike) = (all.clone(), 0_i64, 0_i64, None);
     loop {
         let page: Page = connection.get(&path).await?;
-        let made = page.data.iter().find(|made| made.ordo_key() == Some(&mark) && made.why_failed().is_none());
-        if let Some(made) = made {
-            return Ok(Some(made.id.clone()));
+        for made in page.data.iter().filter(|made| made.why_failed().is_none()) {
+            refunded = refunded.saturating_add(made.amount);
+            match made.ordo_key() {
+                Some(key) if *key == mark => return Ok(Some(made.id.clone())),
+                Some(_) => marked = marked.saturating_add(made.amount),
+                None if made.amount == amount => alike = Some(made.id.clone()),
+                None => {}
+            }
         }
         match page.data.last() {
             Some(last) if page.has_more => path = format!("{all}&starting_after={}", last.id),
-            Some(_) | None => return Ok(None),
+            Some(_) | None => break,
         }
+    }
+    let known = marked.max(recorded(request.recorded_minor, &request.currency)?);
+    match alike {
+        Some(alike) if refunded.saturating_sub(known) >= amount => Err(PaymentError::unknown(format!(
+            "Stripe gave {refunded} back, of which {known} is accounted for: whether {alike} is this refund is not known"
+        ))),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -144,6 +169,8 @@ struct Page {
 #[derive(Debug, Deserialize)]
 struct MadeRefund {
     id: String,
+    #[serde(default)]
+    amount: i64,
     status: Option<String>,
     failure_reason: Option<String>,
     metadata: Option<Metadata>,

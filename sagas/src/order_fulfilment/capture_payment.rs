@@ -57,6 +57,7 @@ fn request(case: &Case, shipment: &Shipment) -> Option<Capture> {
         amount_minor,
         currency: order.content.currency.code().to_owned(),
         last: order.is_all_shipped() && others_open == 0,
+        recorded_minor: order.payment.captured_minor,
         retries: shipment.retries,
     })
 }

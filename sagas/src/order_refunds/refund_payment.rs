@@ -41,6 +41,7 @@ fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
             reference: reference.clone(),
             amount_minor: refund.amount_minor,
             currency: order.content.currency.code().to_owned(),
+            recorded_minor: order.payment.refunded_minor,
             retries: refund.retries,
         };
         Ask::Provider(

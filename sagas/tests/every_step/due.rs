@@ -128,6 +128,7 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
         amount_minor: PRICE,
         currency: "USD".to_owned(),
         last: false,
+        recorded_minor: 0,
         retries: 0,
     };
     payments::PaymentGateway::capture(&world.gateway, &capture).await.unwrap();

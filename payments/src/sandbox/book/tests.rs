@@ -20,13 +20,21 @@ fn capture(key: &str, amount_minor: i64, last: bool) -> Operation {
         amount_minor,
         currency: "EUR".to_owned(),
         last,
+        recorded_minor: 0,
         retries: 0,
     })
 }
 
 fn refund(key: &str, amount_minor: i64) -> Operation {
     let reference = payment_reference("order-1:authorize");
-    Operation::Refund(Refund { key: key.to_owned(), reference, amount_minor, currency: "EUR".to_owned(), retries: 0 })
+    Operation::Refund(Refund {
+        key: key.to_owned(),
+        reference,
+        amount_minor,
+        currency: "EUR".to_owned(),
+        recorded_minor: 0,
+        retries: 0,
+    })
 }
 
 fn void() -> Operation {
@@ -107,6 +115,7 @@ fn amounts_are_in_the_payments_currency_and_more_than_nothing() {
         amount_minor: 1,
         currency: "USD".to_owned(),
         last: false,
+        recorded_minor: 0,
         retries: 0,
     };
     assert!(is_refused(&book.carry_out(&Operation::Capture(dollars))));
