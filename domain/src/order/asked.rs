@@ -31,6 +31,9 @@ pub fn parse_cancellation(body: &[u8], made: Uuid) -> Result<OrderCommand, Rejec
         let lines = reader.optional(&lines, read_lines);
         let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
         let (cancellation_id, lines, reason) = (cancellation_id?, lines?, reason?);
+        if cancellation_id == Some(CancellationId::of_the_rest()) {
+            reader.note_at(&id, "invalid", "is what the cancellation of all that is left is called: give another");
+        }
         let Some(lines) = lines else {
             if cancellation_id.is_some() {
                 reader.note_at(&id, "invalid", "names a cancellation of lines: give them, too");

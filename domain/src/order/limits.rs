@@ -54,13 +54,13 @@ impl OrderLimits {
     }
 
     fn check(&self, order: &PlacedOrder, event: &OrderEvent) -> Result<(), Refusal> {
-        let Some((action, count)) = hangs_on(order, event) else { return Ok(()) };
+        let mut after = order.clone();
+        after.apply(event.clone());
+        let Some((action, count)) = hangs_on(order, event, &after) else { return Ok(()) };
         let limit = self.of(action).unwrap_or(u32::MAX);
         if u32::try_from(count).unwrap_or(u32::MAX) >= limit {
             return Err(Refusal::TooManyOf { action, limit });
         }
-        let mut after = order.clone();
-        after.apply(event.clone());
         if after.hanging_bytes() > self.bytes {
             return Err(Refusal::TooMuch { limit_bytes: self.bytes });
         }
@@ -68,14 +68,12 @@ impl OrderLimits {
     }
 }
 
-/// What an event adds to an order that can be added again, and how many of it there are.
-fn hangs_on(order: &PlacedOrder, event: &OrderEvent) -> Option<(OrderAction, usize)> {
+/// What an event adds to an order that can be added again, and how many of it there are. `after` is the order with it.
+fn hangs_on(order: &PlacedOrder, event: &OrderEvent, after: &PlacedOrder) -> Option<(OrderAction, usize)> {
     match event {
         OrderEvent::NoteAdded(_) => Some((OrderAction::AddNote, order.notes.len())),
-        OrderEvent::OrderShipped(shipped) if shipped.lines != order.unshipped() => {
-            Some((OrderAction::Ship, order.shipments.len()))
-        }
-        OrderEvent::LinesCancelled(cancelled) if cancelled.lines != order.unshipped() => {
+        OrderEvent::OrderShipped(_) if !after.is_all_shipped() => Some((OrderAction::Ship, order.shipments.len())),
+        OrderEvent::LinesCancelled(_) if !after.is_all_shipped() => {
             Some((OrderAction::Cancel, order.cancellations.len()))
         }
         OrderEvent::ReturnRequested(_) => Some((OrderAction::RequestReturn, order.returns.len())),

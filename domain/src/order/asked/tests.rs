@@ -54,6 +54,8 @@ fn what_is_given_is_taken() {
     assert_eq!(parse_cancellation(&bytes(&body), MADE), Ok(OrderCommand::CancelLines(cancelled)));
     let named = json!({ "cancellationId": "c-1" });
     assert_eq!(wrong(parse_cancellation(&bytes(&named), MADE)), [at("/cancellationId", "invalid")]);
+    let the_rest = json!({ "cancellationId": "the-rest", "lines": [{ "lineNumber": 2, "quantity": 3 }] });
+    assert_eq!(wrong(parse_cancellation(&bytes(&the_rest), MADE)), [at("/cancellationId", "invalid")]);
     let body = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "too small" });
     let asked = ReturnRequested { return_id: ReturnId::parse("r-1").unwrap(), lines, reason: Some("too small".into()) };
     assert_eq!(parse_return(&bytes(&body), MADE), Ok(asked));

@@ -86,6 +86,33 @@ fn the_shipment_that_leaves_nothing_is_taken_so_that_every_order_can_end() {
 }
 
 #[test]
+fn what_leaves_nothing_is_taken_in_whatever_order_its_lines_are_named() {
+    let mut content = content();
+    content.lines = vec![OrderLine { quantity: 3, unit_price_minor: 1, ..content.lines[0].clone() }; 2];
+    content.total_minor = 6;
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 6 });
+    let promised = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
+    let lines = |numbers: [u32; 2], quantity| {
+        numbers.map(|line_number| LineQuantity { line_number, quantity }).into_iter().collect::<Vec<_>>()
+    };
+    let ship = |id: &str, lines| {
+        let shipment_id = ShipmentId::parse(id).unwrap();
+        OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines: Some(lines), parcels: vec![] })
+    };
+    let cancel = |id: &str, lines| {
+        let cancellation_id = CancellationId::parse(id).unwrap();
+        OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines, reason: None })
+    };
+    let rest = lines([2, 1], 1);
+    for last in [ship("s-2", rest.clone()), cancel("c-2", rest)] {
+        let mut order = promised.clone();
+        carry_out(&mut order, FEW, ship("s-1", lines([1, 2], 1))).unwrap();
+        carry_out(&mut order, FEW, cancel("c-1", lines([1, 2], 1))).unwrap();
+        assert_eq!(carry_out(&mut order, FEW, last), Ok(1));
+    }
+}
+
+#[test]
 fn bytes_count_too() {
     let mut order = six();
     let long = "ä".repeat(4_000);
