@@ -74,7 +74,7 @@ impl Desk {
         customer_message: Option<String>,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = (why.actor(), why.reason.clone());
-        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message };
+        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message, notification_id: None };
         intervene(&self.store, &self.stock, order, intervention).await
     }
 }

@@ -145,6 +145,7 @@ fn intervened(step: SagaStep, verb: Verb) -> OrderEvent {
         actor: "ann".into(),
         reason: "asked to".into(),
         customer_message: None,
+        notification_id: None,
     })
 }
 

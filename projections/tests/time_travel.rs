@@ -79,6 +79,7 @@ fn story() -> Vec<OrderEvent> {
             actor: "ann".into(),
             reason: "asked to".into(),
             customer_message: None,
+            notification_id: None,
         }),
         OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 }),
         OrderEvent::OrderConfirmed(OrderConfirmed {}),

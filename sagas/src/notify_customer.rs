@@ -48,7 +48,7 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         for (mut case, saved) in shelf::save(&context.store, &context.stock, cases).await {
             let asked = saved.and_then(|()| Mail::owed(&case)).and_then(|mail| {
                 if case.sent >= MAX_REQUESTS {
-                    case.take(mail.given_up(case.sent)).map_err(|refusal| StepError::new(&refusal))?;
+                    mail.give_up(&mut case)?;
                     context.metrics.mailed(mail.template, MailOutcome::Failed);
                     return Ok(None);
                 }
@@ -116,12 +116,15 @@ impl Mail {
     }
 
     /// Nobody answered. Should it go out after all, that is recorded then.
-    fn given_up(&self, requests: u32) -> OrderCommand {
-        OrderCommand::RecordNotificationFailed(NotificationFailed {
-            notification_id: self.notification_id,
-            template: self.template,
-            reason: format!("no answer to {requests} requests"),
-        })
+    fn give_up(&self, case: &mut Case) -> Result<(), StepError> {
+        let (notification_id, template, requests) = (self.notification_id, self.template, case.sent);
+        let reason = format!("no answer to {requests} requests");
+        let (failed, known) = (NotificationFailed { notification_id, template, reason }, case.unsaved().len());
+        case.take(OrderCommand::RecordNotificationFailed(failed)).map_err(|refusal| StepError::new(&refusal))?;
+        if case.unsaved().len() == known {
+            return Err(StepError::Stuck(format!("there is no answer to {requests} requests, and the order has one")));
+        }
+        Ok(())
     }
 
     fn data(&self, case: &Case, attempt: u32) -> NotificationRequested {
@@ -179,6 +182,11 @@ fn first_id(cause: Uuid, template: MailTemplate) -> Uuid {
 /// The id of the mail that is sent because an operator wants one that was given up sent after all, the `nth` of its kind.
 fn another_id(wish: Uuid, template: MailTemplate, nth: usize) -> Uuid {
     Uuid::new_v5(&wish, format!("{}{nth}", template.name()).as_bytes())
+}
+
+/// The name of the mail that the order owes next.
+pub(crate) fn owed_id(case: &Case) -> Option<Uuid> {
+    Mail::owed(case).ok().map(|mail| mail.notification_id)
 }
 
 /// Whether the order has asked for this mail, by its stored events. Mails of a kind are asked for one after the other: one is only

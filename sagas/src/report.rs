@@ -283,7 +283,8 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
     let remedies = steps.into_iter().map(|step| {
         let allowed = |verb: Verb| {
             let (actor, reason, customer_message) = (String::new(), String::new(), None);
-            let intervention = OperatorIntervened { verb, step, actor, reason, customer_message };
+            let intervention =
+                OperatorIntervened { verb, step, actor, reason, customer_message, notification_id: None };
             let decided = order.decide(OrderCommand::Intervene(intervention));
             decided.is_ok_and(|events| !events.is_empty())
         };

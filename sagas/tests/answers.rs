@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::Message;
 use chrono::DateTime;
 use domain::stock::Stock;
-use domain::{OperatorIntervened, Order, OrderCommand, PostedOrder, SagaStep, Verb, decide};
+use domain::{OperatorIntervened, Order, OrderCommand, OrderEvent, PostedOrder, SagaStep, Verb, decide};
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use messaging::{
@@ -110,7 +110,8 @@ impl Fixture {
     async fn decide(&self, order_id: &str, verb: Verb) {
         let stock = SingleWriter::<Stock>::new(self.store.clone(), 100);
         let (actor, reason, step) = ("ann".to_owned(), "a test".to_owned(), SagaStep::NotifyCustomer);
-        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message: None };
+        let intervention =
+            OperatorIntervened { verb, step, actor, reason, customer_message: None, notification_id: None };
         intervene(&self.store, &stock, order_id, intervention).await.unwrap();
     }
 
@@ -228,5 +229,23 @@ async fn a_mail_that_was_given_up_is_listed_until_somebody_decides_or_it_went_ou
     let second: NotificationRequested = CloudEvent::parse(request[0].body().unwrap()).unwrap().data;
     saga.answer(vec![body("again", failed(&second, "still no mailbox"))]).await;
     testkit::eventually(PATIENCE, || async { saga.given_up(None).await == ["again"] }).await;
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn the_late_answer_to_a_mail_that_was_skipped_stands_for_no_other() {
+    let saga = Fixture::start().await;
+    let request = saga.asked("a").await;
+    saga.decide("a", Verb::Skip).await;
+    let skipped = saga.store.read_stream::<Order>("a").await.unwrap().pop().unwrap().decode::<Order>().unwrap();
+    let OrderEvent::OperatorIntervened(skipped) = skipped else { panic!("{skipped:?}") };
+    assert_eq!(skipped.notification_id, Some(request.notification_id));
+
+    saga.answer(vec![body("a", sent(&request))]).await;
+    saga.eventually_told("a").await;
+    let Order::Placed(order) = saga.store.load::<Order>("a").await.unwrap().state else { panic!("there is no order") };
+    let mails = &order.mails[&domain::MailTemplate::OrderConfirmed];
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert_eq!((mails[0].notification_id, mails[0].outcome), (request.notification_id, domain::MailOutcome::Sent));
     saga.end().await;
 }

@@ -62,7 +62,8 @@ impl Fixture {
 
     async fn decide(&self, id: &str, verb: Verb, step: SagaStep) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = ("ada".to_owned(), "a test".to_owned());
-        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message: None };
+        let intervention =
+            OperatorIntervened { verb, step, actor, reason, customer_message: None, notification_id: None };
         intervene(&self.store, &self.stock, id, intervention).await
     }
 

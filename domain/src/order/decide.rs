@@ -534,6 +534,6 @@ impl PlacedOrder {
 
     fn outcome_of(&self, template: super::MailTemplate, notification_id: uuid::Uuid) -> Option<MailOutcome> {
         let mails = self.mails.get(&template)?;
-        mails.iter().find(|mail| mail.notification_id == notification_id).map(|mail| mail.outcome)
+        mails.iter().find(|mail| mail.is(notification_id)).map(|mail| mail.outcome)
     }
 }

@@ -1,5 +1,7 @@
 //! The order after an event.
 
+use uuid::Uuid;
+
 use super::event::{OperatorIntervened, OrderEvent, SagaStep, Verb};
 use super::lines::count;
 use super::state::{
@@ -157,28 +159,32 @@ impl PlacedOrder {
         self.refunds.insert(at, Refund { settled: true, ..refund });
     }
 
-    /// An answer to a mail that nobody knows is about the one whose answer is waited for; if none is, about one that an operator skipped.
-    fn mailed(&mut self, template: MailTemplate, notification_id: uuid::Uuid, outcome: MailOutcome) {
+    /// An answer to a mail that nobody knows is about the one whose answer is waited for; if none is, about one that an operator skipped
+    /// without its name.
+    fn mailed(&mut self, template: MailTemplate, notification_id: Uuid, outcome: MailOutcome) {
         let is_waited_for = self.owes_mail(template);
         let mails = self.mails.entry(template).or_default();
-        let mail = Mail { notification_id, outcome, again: false, skipped: false };
-        let known = mails.iter().position(|known| known.notification_id == notification_id);
+        let known = mails.iter().position(|known| known.is(notification_id));
         let wanted = || mails.iter().position(|known| known.again);
         let skipped = || mails.iter().position(|known| known.skipped && !is_waited_for);
         match known.or_else(wanted).or_else(skipped) {
-            Some(at) => mails[at] = mail,
-            None => mails.push(mail),
+            Some(at) => {
+                let mail = &mut mails[at];
+                mail.rename(notification_id);
+                (mail.outcome, mail.again, mail.skipped) = (outcome, false, false);
+            }
+            None => mails.push(Mail::new(notification_id, outcome)),
         }
     }
 
-    fn intervened(&mut self, OperatorIntervened { verb, step, reason, .. }: OperatorIntervened) {
+    fn intervened(&mut self, OperatorIntervened { verb, step, reason, notification_id, .. }: OperatorIntervened) {
         match verb {
             Verb::Retry { payment_token: Some(token) } => {
                 self.payment.token = Some(token);
                 self.payment.replaced += 1;
             }
             Verb::Retry { payment_token: None } => self.retry(step),
-            Verb::Skip => self.skip(step),
+            Verb::Skip => self.skip(step, notification_id),
             Verb::Compensate => {
                 let undo = match self.status {
                     OrderStatus::Pending => UndoReason::Rejected(RejectionReason::GivenUp { reason }),
@@ -240,27 +246,31 @@ impl PlacedOrder {
         }
     }
 
-    fn skip(&mut self, step: SagaStep) {
+    fn skip(&mut self, step: SagaStep, notification_id: Option<Uuid>) {
         match step {
             SagaStep::ReserveStock => self.stock = StockState::NotNeeded,
             SagaStep::ReleaseStock => self.stock = StockState::Released,
             SagaStep::AuthorizePayment => self.payment.state = PaymentState::NotNeeded,
             SagaStep::VoidPayment | SagaStep::VoidRest => self.let_go_of_money(),
             SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
-            SagaStep::NotifyCustomer => {
-                if let Some((template, nth)) = self.owed_mail() {
-                    let mails = self.mails.entry(template).or_default();
-                    match mails.get_mut(nth) {
-                        Some(wanted_again) => (wanted_again.again, wanted_again.skipped) = (false, true),
-                        None => {
-                            let nobody = uuid::Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
-                            let (notification_id, outcome) = (nobody, MailOutcome::Failed);
-                            mails.push(Mail { notification_id, outcome, again: false, skipped: true });
-                        }
-                    }
-                }
-            }
+            SagaStep::NotifyCustomer => self.skip_mail(notification_id),
             SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}
+        }
+    }
+    /// The order does without the mail that it owes next.
+    fn skip_mail(&mut self, notification_id: Option<Uuid>) {
+        let Some((template, nth)) = self.owed_mail() else { return };
+        let mails = self.mails.entry(template).or_default();
+        match mails.get_mut(nth) {
+            Some(wanted_again) => {
+                notification_id.into_iter().for_each(|id| wanted_again.rename(id));
+                (wanted_again.again, wanted_again.skipped) = (false, notification_id.is_none());
+            }
+            None => {
+                let nobody = Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
+                let mail = Mail::new(notification_id.unwrap_or(nobody), MailOutcome::Failed);
+                mails.push(Mail { skipped: notification_id.is_none(), ..mail });
+            }
         }
     }
 }

@@ -218,9 +218,31 @@ pub struct Mail {
     pub outcome: MailOutcome,
     /// Whether an operator wants it sent again.
     pub again: bool,
-    /// Whether an operator did without it before its answer came. Should that come, it bears a name that is not known here.
+    /// Whether an operator did without it before its answer came, by an event that does not name it. Should its answer come, that bears
+    /// a name that is not known here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+    /// What it was called when it was sent before, and given up: answers to those can still come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_ids: Vec<Uuid>,
+}
+
+impl Mail {
+    pub(super) fn new(notification_id: Uuid, outcome: MailOutcome) -> Self {
+        Self { notification_id, outcome, again: false, skipped: false, former_ids: vec![] }
+    }
+
+    /// Whether it is or was called so.
+    pub(super) fn is(&self, notification_id: Uuid) -> bool {
+        self.notification_id == notification_id || self.former_ids.contains(&notification_id)
+    }
+
+    /// It is called so from now on.
+    pub(super) fn rename(&mut self, notification_id: Uuid) {
+        if !self.is(notification_id) {
+            self.former_ids.push(std::mem::replace(&mut self.notification_id, notification_id));
+        }
+    }
 }
 
 /// What became of a mail.

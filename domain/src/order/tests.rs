@@ -121,6 +121,7 @@ fn every_event() -> Vec<OrderEvent> {
             actor: "ann".into(),
             reason: "seen in the provider's dashboard".into(),
             customer_message: None,
+            notification_id: None,
         }),
     ]
 }

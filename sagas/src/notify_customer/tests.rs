@@ -23,6 +23,7 @@ fn decided(verb: Verb, step: SagaStep, customer_message: Option<&str>) -> OrderC
         actor: "ada".into(),
         reason: "suspected card fraud, do not tell the customer".into(),
         customer_message: customer_message.map(str::to_owned),
+        notification_id: None,
     })
 }
 

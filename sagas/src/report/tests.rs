@@ -70,7 +70,14 @@ pub(crate) fn authorized() -> OrderCommand {
 
 fn decided(verb: Verb, step: SagaStep) -> OrderCommand {
     let (actor, reason) = ("ada".to_owned(), "she said so".to_owned());
-    OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason, customer_message: None })
+    OrderCommand::Intervene(OperatorIntervened {
+        verb,
+        step,
+        actor,
+        reason,
+        customer_message: None,
+        notification_id: None,
+    })
 }
 
 fn of(commands: impl IntoIterator<Item = OrderCommand>, rows: &[WorkRow]) -> OrderReport {

@@ -226,7 +226,14 @@ impl World {
     pub(crate) async fn intervene(&self, order_id: &str, step: SagaStep, verb: Verb) {
         let stock = SingleWriter::new(self.store.clone(), 100);
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
-        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message: Some(SORRY.to_owned()) };
+        let intervention = OperatorIntervened {
+            verb,
+            step,
+            actor,
+            reason,
+            customer_message: Some(SORRY.to_owned()),
+            notification_id: None,
+        };
         sagas::operate::intervene(&self.store, &stock, order_id, intervention).await.unwrap();
     }
 

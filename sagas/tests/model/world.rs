@@ -349,7 +349,14 @@ impl World {
 
     fn intervenes(&mut self, step: SagaStep, verb: Verb) -> Option<()> {
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
-        self.asks(OrderCommand::Intervene(OperatorIntervened { verb, step, actor, reason, customer_message: None }))
+        self.asks(OrderCommand::Intervene(OperatorIntervened {
+            verb,
+            step,
+            actor,
+            reason,
+            customer_message: None,
+            notification_id: None,
+        }))
     }
 
     /// What an operator says; `None`: it would not be true.

@@ -169,6 +169,9 @@ pub struct OperatorIntervened {
     /// What the customer is told of why the order is undone, if it is because of this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_message: Option<String>,
+    /// The mail that is skipped, if it is one. Builds that did not note it left its answer without an owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification_id: Option<Uuid>,
 }
 
 /// What an operator can have done about a step.

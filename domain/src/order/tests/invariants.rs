@@ -92,6 +92,7 @@ fn operators() -> impl Strategy<Value = OrderCommand> {
             actor: "ann".into(),
             reason: "because".into(),
             customer_message: None,
+            notification_id: None,
         })
     })
 }

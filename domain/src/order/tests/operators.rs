@@ -3,7 +3,14 @@
 use super::*;
 
 fn intervene(verb: Verb, step: SagaStep) -> OperatorIntervened {
-    OperatorIntervened { verb, step, actor: "ann".into(), reason: "asked the provider".into(), customer_message: None }
+    OperatorIntervened {
+        verb,
+        step,
+        actor: "ann".into(),
+        reason: "asked the provider".into(),
+        customer_message: None,
+        notification_id: None,
+    }
 }
 
 fn decided(events: &[OrderEvent], verb: Verb, step: SagaStep) -> Result<Vec<&'static str>, Refusal> {
@@ -274,4 +281,75 @@ fn the_answer_to_the_mail_after_one_that_was_skipped_is_its_own() {
     evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_000)));
     let mails = &placed(&order).mails[&MailTemplate::OrderShipped];
     assert!(mails.len() == 2 && mails.iter().all(|mail| mail.outcome == MailOutcome::Sent), "{mails:?}");
+}
+
+#[test]
+fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed_since() {
+    let sent_as = |n: u128| NotificationSent {
+        notification_id: Uuid::from_u128(n),
+        template: MailTemplate::OrderShipped,
+        ..sent()
+    };
+    let mut order = Order::Absent;
+    promised().into_iter().for_each(|event| evolve(&mut order, event));
+    evolve(&mut order, OrderEvent::NotificationSent(sent()));
+    evolve(&mut order, shipped());
+    let skip = |id| OperatorIntervened {
+        notification_id: Some(Uuid::from_u128(id)),
+        ..intervene(Verb::Skip, SagaStep::NotifyCustomer)
+    };
+    evolve(&mut order, OrderEvent::OperatorIntervened(skip(1_000)));
+    let shipment_id = ShipmentId::parse("t").unwrap();
+    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+
+    // It comes while the next is owed and nobody knows the name of that.
+    evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_000)));
+    assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
+
+    // The same of one that was to be sent again, under another name.
+    let failed = NotificationFailed {
+        notification_id: Uuid::from_u128(1_001),
+        template: MailTemplate::OrderShipped,
+        reason: "no".into(),
+    };
+    evolve(&mut order, OrderEvent::NotificationFailed(failed));
+    let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+    evolve(&mut order, OrderEvent::OperatorIntervened(retry));
+    evolve(&mut order, OrderEvent::OperatorIntervened(skip(1_002)));
+    let shipment_id = ShipmentId::parse("u").unwrap();
+    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    for late in [1_001, 1_002] {
+        evolve(&mut order, OrderEvent::NotificationSent(sent_as(late)));
+        assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 2)), "{late}");
+    }
+    let again = decide(&order, OrderCommand::RecordNotificationSent(sent_as(1_001))).unwrap();
+    assert!(again.is_empty(), "{again:?}");
+}
+
+#[test]
+fn the_late_answer_to_a_mail_that_was_sent_again_meanwhile_does_not_stand_for_the_next() {
+    let of_shipment = |n: u128| NotificationSent {
+        notification_id: Uuid::from_u128(n),
+        template: MailTemplate::OrderShipped,
+        ..sent()
+    };
+    let mut order = Order::Absent;
+    promised().into_iter().for_each(|event| evolve(&mut order, event));
+    evolve(&mut order, OrderEvent::NotificationSent(sent()));
+    evolve(&mut order, shipped());
+    let failed = NotificationFailed {
+        notification_id: Uuid::from_u128(1_000),
+        template: MailTemplate::OrderShipped,
+        reason: "no".into(),
+    };
+    evolve(&mut order, OrderEvent::NotificationFailed(failed));
+    let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+    evolve(&mut order, OrderEvent::OperatorIntervened(retry));
+    evolve(&mut order, OrderEvent::NotificationSent(of_shipment(1_001)));
+    let shipment_id = ShipmentId::parse("t").unwrap();
+    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+
+    let late = decide(&order, OrderCommand::RecordNotificationSent(of_shipment(1_000))).unwrap();
+    late.into_iter().for_each(|event| evolve(&mut order, event));
+    assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
 }
