@@ -47,6 +47,10 @@ pub struct NotificationRequested {
     /// Whether it is to be tried although it was recorded as failed for good: an operator has asked for it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_failed: bool,
+    /// Whether it is not to be sent any more: what became of it is to be answered, and if that is nothing yet, it never will be sent. A
+    /// notification that does not know of this sends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdraw: bool,
 }
 
 /// What a customer can follow a shipment by.

@@ -22,6 +22,9 @@
 //! | pauses or suspends the account | the same, with long pauses |
 //! | refuses the mail | recorded and answered as failed; the request goes to the dead-letter queue |
 //! | fails, or can't be reached | tried again with backoff; after the last attempt, failed as above |
+//!
+//! # A mail that is not wanted any more
+//! A request can withdraw a mail: it is answered with what is recorded of it, or that it failed, and then it is never sent.
 
 mod address;
 mod delivery;

@@ -17,6 +17,9 @@ use messaging::{
 };
 use uuid::Uuid;
 
+/// Why a mail was not sent that was asked for and then not wanted.
+const WITHDRAWN: &str = "withdrawn before it was sent";
+
 /// Handles requests for mails.
 pub(crate) struct Worker {
     deliveries: Deliveries,
@@ -53,6 +56,8 @@ impl Handler for Worker {
         self.answer(&event, &outcome).await?;
         match outcome {
             Outcome::Sent { .. } => Ok(()),
+            // That is what was asked for.
+            Outcome::Failed { .. } if event.data.withdraw => Ok(()),
             Outcome::Failed { reason } => Err(HandlerError::dead(reason)),
         }
     }
@@ -70,6 +75,9 @@ impl Worker {
             attempts: message.attempt,
             retry_failed: request.retry_failed,
         };
+        if request.withdraw {
+            return self.withdraw(&record).await;
+        }
         loop {
             // Waiting for a turn holds no claim.
             let turn = self.pace.turn().await;
@@ -109,6 +117,16 @@ impl Worker {
         }
     }
 
+    /// What became of the mail before; if that is nothing, that it never will be sent.
+    async fn withdraw(&self, record: &Record) -> Result<Outcome, HandlerError> {
+        let claim = self.deliveries.claim(record).await.map_err(|error| retry(&error))?;
+        self.recipients.done(record.notification_id);
+        match claim {
+            Claim::Decided(outcome) => Ok(outcome),
+            Claim::Open(delivery) => delivery.failed(WITHDRAWN.to_owned()).await.map_err(|error| retry(&error)),
+        }
+    }
+
     /// Whether the recipient gets this mail now; else it comes again when it is its turn, so that nobody else waits for it here. The
     /// default recipient is the shop, which gets all of its mails.
     fn admit(&self, mail: &Mail, notification_id: Uuid) -> Result<(), HandlerError> {
@@ -136,6 +154,9 @@ impl Worker {
         // Without the recipient: whom a shop writes to does not belong in its logs.
         match outcome {
             Outcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
+            Outcome::Failed { reason } if request.data.withdraw => {
+                tracing::debug!(%notification_id, order_id = request.subject, reason, "mail not sent");
+            }
             Outcome::Failed { reason } => {
                 tracing::warn!(%notification_id, order_id = request.subject, reason, "mail given up");
             }

@@ -170,6 +170,38 @@ async fn a_mail_that_failed_is_tried_again_when_an_operator_asks_for_it_and_one_
 }
 
 #[tokio::test]
+async fn a_mail_that_is_withdrawn_is_never_sent_and_one_that_was_sent_is_answered_as_that() {
+    let stage = Stage::new().await;
+    let worker = stage.worker(quick());
+    let withdraw = |attempt, nth: u128| {
+        let notification_id = Uuid::from_u128(nth << 64);
+        NotificationRequested { notification_id, withdraw: true, ..request(attempt) }
+    };
+    let ask_for = |attempt, nth: u128| NotificationRequested { withdraw: false, ..withdraw(attempt, nth) };
+
+    stage.ask(&ask_for(1, 1)).await;
+    let sent = stage.answers(1).await.remove(0);
+    stage.ask(&withdraw(2, 1)).await;
+    let known = stage.answers(1).await.remove(0);
+    assert_eq!((stage.ses.requests(), &known.data), (1, &sent.data));
+
+    stage.ask(&withdraw(1, 2)).await;
+    let never = stage.answers(1).await.remove(0);
+    let NotificationAnswer::Failed(failed) = &never.data else { panic!("{never:?}") };
+    assert_eq!(failed.reason, "withdrawn before it was sent");
+    stage.ask(&withdraw(2, 2)).await;
+    assert_eq!(stage.answers(1).await.remove(0).data, never.data);
+    testkit::eventually(PATIENCE, || async { stage.is_drained().await }).await;
+    assert!(stage.dead_letters().await.is_empty(), "that is what was asked for");
+
+    // Should the request for it come after all.
+    stage.ask(&ask_for(3, 2)).await;
+    assert_eq!(stage.answers(1).await.remove(0).data, never.data);
+    assert_eq!(stage.ses.requests(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_broken_mail_service_is_asked_once_per_attempt_and_again_later() {
     let stage = Stage::new().await;
     stage.ses.next(2, Response::Break);
@@ -438,6 +470,7 @@ fn request(attempt: u32) -> NotificationRequested {
         shipment: None,
         refund_amount: None,
         retry_failed: false,
+        withdraw: false,
     }
 }
 

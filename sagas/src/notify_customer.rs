@@ -71,7 +71,9 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
             let outcome = match sent.next() {
                 Some(Ok(())) => Ok(Done::Asked),
                 Some(Err(error)) => Err(StepError::new(&error)),
-                None => Err(StepError::Failed(format!("the queue did not take it within {} s", PATIENCE.as_secs()))),
+                None => {
+                    Err(StepError::Failed(format!("the queue did not take it within {} s", PATIENCE.as_secs())))
+                }
             };
             (case, outcome)
         }));
@@ -112,7 +114,11 @@ impl Mail {
         let attempt = case.sent + 1;
         let data = self.data(case, attempt);
         let event = CloudEvent::new(&case.order_id, when(self.cause), data).traced(case.metadata.traceparent.clone());
-        Outgoing::event(&event, attempt).map_err(|error| StepError::new(&error))
+        let withdraws = event.data.withdraw;
+        let request = Outgoing::event(&event, attempt).map_err(|error| StepError::new(&error))?;
+        // The queue must not take it for the one by which the mail was asked for.
+        let dedup_id = if withdraws { format!("{}-withdraw", request.dedup_id) } else { request.dedup_id };
+        Ok(Outgoing { dedup_id, ..request })
     }
 
     /// Nobody answered. Should it go out after all, that is recorded then.
@@ -161,6 +167,7 @@ impl Mail {
             reason,
             shipment: shipment.map(|it| Shipment::of(it.parcels.iter().map(parcel).collect())),
             retry_failed: false,
+            withdraw: order.is_withdrawn(self.template),
             refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
         }
     }

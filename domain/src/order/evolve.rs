@@ -66,7 +66,10 @@ impl PlacedOrder {
             OrderEvent::CancellationRequested(requested) => {
                 self.undoing = Some(UndoReason::Cancelled(requested.reason));
             }
-            OrderEvent::OrderCancelled(_) => self.status = OrderStatus::Cancelled,
+            OrderEvent::OrderCancelled(_) => {
+                self.was_promised = self.status == OrderStatus::Confirmed;
+                self.status = OrderStatus::Cancelled;
+            }
             OrderEvent::OrderShipped(shipped) => {
                 count(&mut self.counts, &shipped.lines, |it| &mut it.shipped);
                 self.shipments.push(Shipment {
@@ -204,7 +207,9 @@ impl PlacedOrder {
     fn retry(&mut self, step: SagaStep) {
         match step {
             SagaStep::NotifyCustomer => {
-                for mail in self.mails.values_mut().flatten() {
+                let failed: Vec<MailTemplate> = self.failed_mails().collect();
+                let mails = self.mails.iter_mut().filter(|(template, _)| failed.contains(template));
+                for mail in mails.flat_map(|(_, mails)| mails) {
                     mail.again = mail.outcome == MailOutcome::Failed;
                 }
             }

@@ -47,6 +47,9 @@ pub struct PlacedOrder {
     pub given_up: Vec<Refund>,
     /// What became of each mail that was asked for, in order.
     pub mails: BTreeMap<MailTemplate, Vec<Mail>>,
+    /// Whether it had been promised when it was cancelled: the mail that says so may be out, or on its way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_promised: bool,
     /// What people wrote down.
     pub notes: BTreeMap<NoteId, NoteAdded>,
     /// What became of each line, in the order of the lines: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
@@ -333,6 +336,7 @@ impl PlacedOrder {
             refunds: vec![],
             given_up: vec![],
             mails: BTreeMap::new(),
+            was_promised: false,
             notes: BTreeMap::new(),
             counts,
         }
@@ -423,8 +427,9 @@ impl PlacedOrder {
         self.kept_minor() - open
     }
 
-    /// How many mails of each kind there are to be, by what happened.
-    fn mails_owed(&self) -> [(MailTemplate, usize); 5] {
+    /// How many mails of each kind there are to be, by what happened. What became of a promise that was taken back has to be known, too:
+    /// that is asked last, as it mostly is by then.
+    fn mails_owed(&self) -> [(MailTemplate, usize); 6] {
         let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
         [
             (MailTemplate::OrderConfirmed, usize::from(stands)),
@@ -432,7 +437,13 @@ impl PlacedOrder {
             (MailTemplate::OrderCancelled, usize::from(self.status == OrderStatus::Cancelled)),
             (MailTemplate::OrderShipped, self.shipments.len()),
             (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
+            (MailTemplate::OrderConfirmed, usize::from(self.was_promised)),
         ]
+    }
+
+    /// Whether nobody is to get such a mail any more: it would not be true.
+    pub fn is_withdrawn(&self, template: MailTemplate) -> bool {
+        template == MailTemplate::OrderConfirmed && self.status == OrderStatus::Cancelled
     }
 
     /// The mail that the customer is owed next: which of its kind, from 0.
@@ -450,9 +461,16 @@ impl PlacedOrder {
         self.mails_owed().into_iter().any(|(kind, owed)| kind == template && decided < owed)
     }
 
-    /// Whether a mail was given up.
+    /// Whether a mail was given up that somebody should get.
     pub fn has_failed_mail(&self) -> bool {
-        self.mails.values().flatten().any(|mail| mail.outcome == MailOutcome::Failed)
+        self.failed_mails().next().is_some()
+    }
+
+    /// The kinds of the mails that were given up and that somebody should get.
+    pub fn failed_mails(&self) -> impl Iterator<Item = MailTemplate> {
+        let wanted = self.mails.iter().filter(|(template, _)| !self.is_withdrawn(**template));
+        let failed = wanted.filter(|(_, mails)| mails.iter().any(|mail| mail.outcome == MailOutcome::Failed));
+        failed.map(|(template, _)| *template)
     }
 
     /// How the payment stands, as people are told.

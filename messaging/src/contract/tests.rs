@@ -22,6 +22,7 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.json"), shipped()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.parcels.json"), shipped_in_parcels()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-refunded.json"), refunded()),
+        (include_str!("../../golden/ordo.notification.requested.v1.withdraw.json"), withdrawn()),
     ] {
         let event = CloudEvent::new("demo-1759035874968", noon(), data);
 
@@ -110,7 +111,12 @@ fn requested() -> NotificationRequested {
         shipment: None,
         refund_amount: None,
         retry_failed: false,
+        withdraw: false,
     }
+}
+
+fn withdrawn() -> NotificationRequested {
+    NotificationRequested { withdraw: true, ..requested() }
 }
 
 fn rejected() -> NotificationRequested {

@@ -129,5 +129,6 @@ fn request() -> NotificationRequested {
         shipment: None,
         refund_amount: None,
         retry_failed: false,
+        withdraw: false,
     }
 }

@@ -188,6 +188,7 @@ fn request(template: Template) -> NotificationRequested {
         shipment: None,
         refund_amount: None,
         retry_failed: false,
+        withdraw: false,
     }
 }
 

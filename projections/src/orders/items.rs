@@ -163,6 +163,7 @@ fn forget_texts(placed: &mut PlacedOrder) {
     }
     placed.payment.token = None;
     placed.mails.clear();
+    placed.was_promised = false;
     placed.notes.clear();
     if let StockState::Reserved(reserved) = &mut placed.stock {
         reserved.units.clear();

@@ -1,10 +1,10 @@
 //! Mails that were given up, and that nobody has decided about since: as long as there are any, a customer has not been told.
 //!
 //! The log says so and nothing else. A mail that was given up is no more one once it went out after all, or once an operator has it
-//! sent again or goes on without it. [`GivenUp`] is that rule for the events of an order, [`FROM`] the same for all orders at once.
+//! sent again or goes on without it, or once it would not be true: nobody is told that an order is confirmed that was cancelled. [`GivenUp`] is that rule for the events of an order, [`FROM`] the same for all orders at once.
 
 use chrono::{DateTime, Utc};
-use domain::{NotificationFailed, OrderEvent, SagaStep, Verb};
+use domain::{MailTemplate, NotificationFailed, OrderEvent, SagaStep, Verb};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
@@ -12,33 +12,40 @@ use super::history::who_tells;
 
 /// The mails of an order that were given up.
 #[derive(Debug, Default)]
-pub struct GivenUp(Vec<NotificationFailed>);
+pub struct GivenUp {
+    mails: Vec<NotificationFailed>,
+    is_cancelled: bool,
+}
 
 impl GivenUp {
     /// Takes note of an event of the order, in order.
     pub fn note(&mut self, event: &OrderEvent) {
         if let OrderEvent::NotificationFailed(failed) = event {
-            self.0.push(failed.clone());
+            self.mails.push(failed.clone());
+        }
+        self.is_cancelled |= matches!(event, OrderEvent::OrderCancelled(_));
+        if self.is_cancelled {
+            self.mails.retain(|failed| failed.template != MailTemplate::OrderConfirmed);
         }
         if let OrderEvent::NotificationSent(sent) = event {
-            self.0.retain(|failed| failed.notification_id != sent.notification_id);
+            self.mails.retain(|failed| failed.notification_id != sent.notification_id);
         }
         if let OrderEvent::OperatorIntervened(it) = event
             && it.step == SagaStep::NotifyCustomer
             && matches!(it.verb, Verb::Retry { .. } | Verb::Skip)
         {
-            self.0.clear();
+            self.mails.clear();
         }
     }
 
     /// Those that nobody has decided about.
     pub fn mails(&self) -> &[NotificationFailed] {
-        &self.0
+        &self.mails
     }
 
     /// Whether one of them is this saga's to send.
     pub(super) fn is_of(&self, saga: &str) -> bool {
-        self.0.iter().any(|failed| who_tells(failed.template) == saga)
+        self.mails.iter().any(|failed| who_tells(failed.template) == saga)
     }
 }
 
@@ -88,6 +95,8 @@ const FROM: &str = "from events f, lateral (
              or l.event_type = 'OperatorIntervened' and l.payload -> 'OperatorIntervened' ->> 'step' = 'notify_customer'
                 and (l.payload -> 'OperatorIntervened' ->> 'verb' = 'skip'
                   or l.payload -> 'OperatorIntervened' -> 'verb' -> 'retry' is not null)))
+       and not (mail.template = 'order-confirmed' and exists (select from events c
+         where c.aggregate_type = 'order' and c.aggregate_id = f.aggregate_id and c.event_type = 'OrderCancelled'))
        and ($1::text is null or strpos(mail.reason, $1) > 0) and ($2::timestamptz is null or f.recorded_at <= $2)";
 
 /// Mails that were given up, the longest first, at most so many. `after` is the position of the last that was given before.

@@ -105,8 +105,10 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
             return Some(mail(sent.template, Done, text));
         }
         OrderEvent::NotificationFailed(failed) => {
+            let is_wanted = !matches!(before, Order::Placed(order) if order.is_withdrawn(failed.template));
             let text = format!("{}: {}", failed.template.name(), failed.reason);
-            return Some(mail(failed.template, Failed, text));
+            let about = mail(failed.template, Failed, text);
+            return Some(About { became: about.became.filter(|_| is_wanted), ..about });
         }
         OrderEvent::OperatorIntervened(it) => {
             let moves_money = matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment);
@@ -152,11 +154,8 @@ fn whose(before: &Order, step: SagaStep) -> &'static str {
         SagaStep::RefundPayment => order_refunds::SAGA.name,
         SagaStep::NotifyCustomer => {
             let Order::Placed(order) = before else { return order_fulfilment::SAGA.name };
-            let failed = order
-                .mails
-                .iter()
-                .find(|(_, mails)| mails.iter().any(|mail| mail.outcome == domain::MailOutcome::Failed));
-            let template = order.owed_mail().map(|(template, _)| template).or(failed.map(|(template, _)| *template));
+            let owed = order.owed_mail().map(|(template, _)| template);
+            let template = owed.or_else(|| order.failed_mails().next());
             template.map_or(order_fulfilment::SAGA.name, who_tells)
         }
         SagaStep::ReserveStock

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use domain::Stage;
 use futures_util::future::join_all;
-use messaging::Template;
+use messaging::{NotificationFailed, Template};
+use sagas::report::{GivenUpFilter, SagaState};
 use testkit::PaymentCall;
 
 use crate::copy::Copy;
 use crate::gate::{GatedGateway, Held};
 use crate::life::{money, ship};
-use crate::world::{PRICE, World};
+use crate::world::{PRICE, World, sent};
 
 const REASON: &str = "changed my mind";
 
@@ -53,6 +54,43 @@ async fn after_its_promise_and_after_its_mail_it_is_undone_as_well() {
     world.eventually_nothing_waits().await;
     world.holds_nothing("promised").await;
     assert_eq!(world.stock("s").await.available(), 10);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_became_of_a_promise_that_was_taken_back_is_asked_for_until_it_is_known() {
+    let world = World::start().await;
+    world.receive("s", 10).await;
+    for (order_id, went_out) in [("went-out", true), ("did-not", false)] {
+        // The request, or its answer, is lost.
+        world.post(order_id, &[("s", 2)]).await;
+        let promised = world.unanswered_mail().await;
+        world.cancel(order_id).await.unwrap();
+        let cancelled = world.mail().await;
+        assert_eq!(cancelled.template, Template::OrderCancelled);
+
+        let asked = world.unanswered_mail().await;
+        assert_eq!((asked.notification_id, asked.template), (promised.notification_id, Template::OrderConfirmed));
+        assert_eq!((promised.withdraw, cancelled.withdraw, asked.withdraw), (false, false, true));
+        if went_out {
+            world.answer(order_id, sent(&asked)).await;
+        } else {
+            let (notification_id, template) = (asked.notification_id, asked.template);
+            let reason = "withdrawn before it was sent".to_owned();
+            world.answer(order_id, NotificationFailed { notification_id, template, reason }).await;
+        }
+        world.eventually_nothing_waits().await;
+        let last = if went_out { "NotificationSent" } else { "NotificationFailed" };
+        let events = world.events(order_id).await;
+        assert_eq!(events[events.len() - 3..], ["OrderCancelled", "NotificationSent", last]);
+
+        // Nobody is to be told of it any more, so nobody has to look.
+        let given_up = sagas::report::given_up(world.store.pool(), GivenUpFilter::default(), 0, 10).await.unwrap();
+        assert_eq!(given_up, []);
+        let report = sagas::report::read(&world.store, order_id).await.unwrap().unwrap();
+        assert_eq!(report.state, SagaState::Compensated);
+    }
+    assert_eq!(world.requests_waiting().await, 0);
     world.end().await;
 }
 

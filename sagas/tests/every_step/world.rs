@@ -379,16 +379,7 @@ impl World {
         let (mut mails, mut known) = (Vec::new(), BTreeSet::new());
         while mails.len() < count {
             let requests = self.requests().await;
-            join_all(requests.iter().map(|request| {
-                let sent = NotificationSent {
-                    notification_id: request.notification_id,
-                    template: request.template,
-                    recipient: "customer@example.com".into(),
-                    provider_message_id: "m".into(),
-                };
-                self.answer(&request.order_id, sent)
-            }))
-            .await;
+            join_all(requests.iter().map(|request| self.answer(&request.order_id, sent(request)))).await;
             assert!(requests.iter().all(|mail| known.insert(mail.notification_id)), "a mail was asked for twice");
             mails.extend(requests);
         }
@@ -456,6 +447,16 @@ impl World {
         self.stop_copies().await;
         self.store.close().await;
         self.sqs.stop().await;
+    }
+}
+
+/// The report that a mail went out.
+pub(crate) fn sent(request: &NotificationRequested) -> NotificationSent {
+    NotificationSent {
+        notification_id: request.notification_id,
+        template: request.template,
+        recipient: "customer@example.com".into(),
+        provider_message_id: "m".into(),
     }
 }
 
