@@ -1,7 +1,8 @@
 //! Looks at orders again when they are due: what waited for an answer, failed, or ran out of time.
 //!
 //! Rows are taken in batches, several at a time, so that what an outage left behind is worked off at the pace of those who are asked. A
-//! batch that fails is looked at row by row: one that always fails holds up no other.
+//! batch that fails is looked at row by row: one that always fails holds up no other. Each saga has a share for its mails and one for its
+//! other steps: while the queue is away, mails keep no money and no units waiting.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -20,13 +21,13 @@ use crate::case::Case;
 use crate::drive::{Notes, drive};
 use crate::saga::{Saga, StepError};
 use crate::unread::Unread;
-use crate::work::claims::{Claim, End, Taken, recall};
+use crate::work::claims::{Claim, End, Steps, Taken, recall};
 use crate::work::{self, Ended, Key, Later, Waiting};
 use crate::{Context, SAGAS};
 
-/// The most rows in one batch, and how many batches are worked on at once.
+/// The most rows in one batch, and how many batches of a share are worked on at once.
 const BATCH: i64 = 100;
-const BATCHES: usize = 4;
+const BATCHES: usize = 3;
 /// How many rows of a batch that failed are looked at at once.
 const APART: usize = 8;
 /// How often due orders are looked for. Deadlines are seconds at least.
@@ -37,7 +38,8 @@ const RECALL: Duration = Duration::from_secs(10);
 
 /// Looks at orders again when they are due, until told to stop.
 pub(crate) async fn look_again(context: Arc<Context>, stop: CancellationToken) {
-    let due = Due { context, stop: stop.clone(), places: Arc::new(Semaphore::new(BATCHES)) };
+    let due = Due { context, stop: stop.clone() };
+    let shares = shares();
     let (mut visits, mut recalled) = (JoinSet::new(), Instant::now());
     // Those that have waited for longest and those that come now have the same share.
     let mut ends = [End::Oldest, End::Newest].into_iter().cycle();
@@ -48,7 +50,7 @@ pub(crate) async fn look_again(context: Arc<Context>, stop: CancellationToken) {
                 recalled = Instant::now();
                 recall(due.context.store.pool()).await?;
             }
-            due.begin(end, &mut visits).await
+            due.begin(&shares, end, &mut visits).await
         };
         let pause = match stop.run_until_cancelled(begun).await {
             None => break,
@@ -59,26 +61,44 @@ pub(crate) async fn look_again(context: Arc<Context>, stop: CancellationToken) {
                 AFTER_ERROR
             }
         };
-        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        let a_place = async {
+            tokio::select! {
+                Some(_) = visits.join_next() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        };
+        let _ = stop.run_until_cancelled(a_place).await;
     }
     while visits.join_next().await.is_some() {}
+}
+
+/// What is worked on beside others, none of which it keeps waiting.
+struct Share {
+    saga: &'static Saga,
+    steps: Steps,
+    /// How many more batches of it may be worked on.
+    places: Arc<Semaphore>,
+}
+
+fn shares() -> Vec<Share> {
+    let share = |saga, steps| Share { saga, steps, places: Arc::new(Semaphore::new(BATCHES)) };
+    SAGAS.into_iter().flat_map(|saga| [Steps::Others, Steps::Mails].map(|steps| share(saga, steps))).collect()
 }
 
 #[derive(Clone)]
 struct Due {
     context: Arc<Context>,
     stop: CancellationToken,
-    /// How many more batches may be worked on.
-    places: Arc<Semaphore>,
 }
 
 impl Due {
-    /// Takes a batch of each saga, has them worked on, and says how many rows those are.
-    async fn begin(&self, end: End, visits: &mut JoinSet<()>) -> Result<usize, sqlx::Error> {
+    /// Takes a batch of each share that has a place for it, has them worked on, and says how many rows those are.
+    async fn begin(&self, shares: &[Share], end: End, visits: &mut JoinSet<()>) -> Result<usize, sqlx::Error> {
         let mut taken = 0;
-        for saga in SAGAS {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { break };
-            let claim = Claim::take(self.context.store.pool(), saga.name, end, BATCH).await?;
+        for Share { saga, steps, places } in shares {
+            let (saga, steps) = (*saga, *steps);
+            let Ok(place) = Arc::clone(places).try_acquire_owned() else { continue };
+            let claim = Claim::take(self.context.store.pool(), (saga.name, steps), end, BATCH).await?;
             taken += claim.rows.len();
             if !claim.rows.is_empty() {
                 let due = self.clone();
@@ -210,3 +230,6 @@ impl Due {
         Ok(due)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,25 @@ pub(crate) enum End {
     Newest,
 }
 
+/// Which of a saga's rows: what tells customers waits for a queue that can be away, and what does not is not kept waiting with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// Those of mails.
+    Mails,
+    /// All others.
+    Others,
+}
+
+impl Steps {
+    /// As the indexes have it.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Mails => "step = 'notify_customer'",
+            Self::Others => "step <> 'notify_customer'",
+        }
+    }
+}
+
 /// Some rows of one saga that nobody else is at work on.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -42,7 +61,13 @@ pub(crate) struct Taken {
 
 impl Claim {
     /// Takes rows of a saga that are due and that nobody has, at most so many.
-    pub(crate) async fn take(pool: &PgPool, saga: &'static str, end: End, limit: i64) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn take(
+        pool: &PgPool,
+        (saga, steps): (&'static str, Steps),
+        end: End,
+        limit: i64,
+    ) -> Result<Self, sqlx::Error> {
+        let steps = steps.condition();
         let order = match end {
             End::Oldest => "asc",
             End::Newest => "desc",
@@ -50,7 +75,7 @@ impl Claim {
         let query = format!(
             "with due as materialized (
                 select order_id from saga_work
-                 where saga = $1 and due_at <= now() and coalesce(claimed_until <= now(), true)
+                 where saga = $1 and {steps} and due_at <= now() and coalesce(claimed_until <= now(), true)
                  order by due_at {order} limit $2 for update skip locked)
              update saga_work w set claimed_by = $3, claimed_until = now() + $4 * interval '1 millisecond'
                from due where w.saga = $1 and w.order_id = due.order_id

@@ -4,7 +4,7 @@ use std::time::Duration;
 use domain::SagaStep;
 use sqlx::PgPool;
 
-use super::claims::{Claim, End, recall};
+use super::claims::{Claim, End, Steps, recall};
 use super::{Ended, Key, Later, forget, note, note_failure, remind};
 use crate::saga::StepError;
 
@@ -44,7 +44,7 @@ async fn rows(pool: &PgPool) -> BTreeMap<String, (i64, bool)> {
 }
 
 async fn take(pool: &PgPool, limit: i64) -> Claim {
-    Claim::take(pool, "order_fulfilment", End::Oldest, limit).await.unwrap()
+    Claim::take(pool, ("order_fulfilment", Steps::Others), End::Oldest, limit).await.unwrap()
 }
 
 fn ids(claim: &Claim) -> Vec<&str> {
@@ -115,7 +115,7 @@ async fn who_has_waited_for_long_and_who_comes_now_are_each_taken_first_in_turn(
     let pool = database.pool();
     noted(pool, vec![waits("old", NOW, 1)]).await;
     noted(pool, vec![waits("new", NOW, 1)]).await;
-    let newest = Claim::take(pool, "order_fulfilment", End::Newest, 1).await.unwrap();
+    let newest = Claim::take(pool, ("order_fulfilment", Steps::Others), End::Newest, 1).await.unwrap();
     assert_eq!((ids(&newest), ids(&take(pool, 1).await)), (vec!["new"], vec!["old"]));
 }
 

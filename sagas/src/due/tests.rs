@@ -1,0 +1,45 @@
+use event_store::{AppendSettings, EventStore, SingleWriter};
+use messaging::{Producer, ProducerSettings};
+use testkit::FaultyGateway;
+
+use super::*;
+use crate::payment::Payments;
+use crate::requests::Requests;
+use crate::{Metrics, SagaSettings};
+
+#[tokio::test]
+async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let notifications =
+        Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
+    let context = Context {
+        stock: SingleWriter::new(store.clone(), 10),
+        payments: Payments::new(Arc::new(FaultyGateway::default())),
+        requests: Requests::new(notifications.depth(), notifications.depth()),
+        notifications,
+        settings: SagaSettings::default(),
+        metrics: Metrics::default(),
+        store,
+    };
+    // A batch of mails is due for longer than what is about money.
+    let rows = "insert into saga_work (saga, order_id, step, due_at)
+                select saga, step || n, step, now() - age
+                  from unnest(array['order_fulfilment', 'order_refunds']) as saga, generate_series(1, 120) as n,
+                       (values ('notify_customer', interval '1 hour'), ('capture_payment', interval '1 minute')) as due(step, age)
+                 where step = 'notify_customer' or n = 1";
+    sqlx::query(rows).execute(database.pool()).await.unwrap();
+    let (shares, mut visits) = (shares(), JoinSet::new());
+    for share in shares.iter().filter(|share| share.steps == Steps::Mails) {
+        share.places.forget_permits(BATCHES);
+    }
+
+    let due = Due { context: Arc::new(context), stop: CancellationToken::new() };
+    assert_eq!(due.begin(&shares, End::Oldest, &mut visits).await.unwrap(), 2);
+    while visits.join_next().await.is_some() {}
+
+    // There are no such orders: what was looked at has ended.
+    let left: Vec<(String, i64)> =
+        sqlx::query_as("select step, count(*) from saga_work group by step").fetch_all(database.pool()).await.unwrap();
+    assert_eq!(left, [("notify_customer".to_owned(), 240)]);
+}
