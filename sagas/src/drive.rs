@@ -135,14 +135,14 @@ impl Waits<'_> {
             }
             Ok(Done::UnderWay(wait)) => Later::under_way(key, step, tried, wait),
             Err(error) => {
-                let is_over = self.is_over(tried);
+                let is_over = !matches!(error, StepError::Unreachable(_)) && self.is_over(tried);
                 let text = error.to_string();
                 match error {
-                    StepError::Failed(_) if !is_over => {
+                    StepError::Failed(_) | StepError::Unreachable(_) if !is_over => {
                         tracing::warn!(order_id = case.order_id, step = step.name(), error = text, "step failed");
                         Later::retry(key, step, tried, text)
                     }
-                    StepError::Failed(_) | StepError::Stuck(_) => {
+                    StepError::Failed(_) | StepError::Unreachable(_) | StepError::Stuck(_) => {
                         tracing::error!(order_id = case.order_id, step = step.name(), error = text, "saga is stuck");
                         Later::stuck(key, step, tried, text)
                     }

@@ -148,7 +148,7 @@ impl Metrics {
             Ok(Done::Moved) => "done",
             Ok(Done::Asked) => "asked",
             Ok(Done::UnderWay(_)) => "under_way",
-            Err(StepError::Failed(_)) => "failed",
+            Err(StepError::Failed(_) | StepError::Unreachable(_)) => "failed",
             Err(StepError::Stuck(_)) => "stuck",
         };
         self.steps.get_or_create(&CameTo { saga: saga.name, step: step.name(), outcome }).inc();

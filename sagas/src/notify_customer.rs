@@ -9,11 +9,11 @@ use domain::{
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Parcel, Shipment, Template};
+use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Parcel, SendError, Shipment, Template};
 use uuid::Uuid;
 
 use crate::case::{Case, What};
-use crate::saga::{Done, Kind, Outcome, Step, StepError, Undo};
+use crate::saga::{Done, Kind, Outcome, Step, StepError, Undo, in_full};
 use crate::{Context, shelf};
 
 /// Tells of everything but refunds.
@@ -70,9 +70,9 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         results.extend(asking.into_iter().map(|case| {
             let outcome = match sent.next() {
                 Some(Ok(())) => Ok(Done::Asked),
-                Some(Err(error)) => Err(StepError::new(&error)),
+                Some(Err(error)) => Err(not_taken(&error)),
                 None => {
-                    Err(StepError::Failed(format!("the queue did not take it within {} s", PATIENCE.as_secs())))
+                    Err(StepError::Unreachable(format!("the queue did not take it within {} s", PATIENCE.as_secs())))
                 }
             };
             (case, outcome)
@@ -80,6 +80,19 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         results
     }
     .boxed()
+}
+
+/// Why a request is not on the queue: it can't be, or the queue takes nothing.
+fn not_taken(error: &SendError) -> StepError {
+    match error {
+        SendError::TooLong { .. } | SendError::Build { .. } | SendError::Refused { sender_fault: true, .. } => {
+            StepError::new(error)
+        }
+        SendError::Refused { sender_fault: false, .. }
+        | SendError::Batch { .. }
+        | SendError::TimedOut { .. }
+        | SendError::Unanswered => StepError::Unreachable(in_full(error)),
+    }
 }
 
 /// A mail that is owed.

@@ -89,6 +89,9 @@ pub(crate) enum StepError {
     /// It is tried again, until the step's deadline.
     #[error("{0}")]
     Failed(String),
+    /// Whoever does it can't be reached, for any order: it is tried again for as long as that lasts.
+    #[error("{0}")]
+    Unreachable(String),
     /// It stays so until an operator decides.
     #[error("{0}")]
     Stuck(String),
@@ -97,13 +100,7 @@ pub(crate) enum StepError {
 impl StepError {
     /// The error with all its causes, as an operator wants to read it.
     pub(crate) fn new(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::Failed(text)
+        Self::Failed(in_full(error))
     }
 }
 
@@ -119,6 +116,17 @@ pub enum Next {
     Expire,
     /// Nothing: what was begun has ended.
     Nothing,
+}
+
+/// The error with all its causes.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 impl Next {

@@ -238,7 +238,7 @@ pub(crate) async fn note_failure(
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<bool, sqlx::Error> {
     let stuck = match error {
-        StepError::Failed(_) => false,
+        StepError::Failed(_) | StepError::Unreachable(_) => false,
         StepError::Stuck(_) => true,
     };
     let noted = sqlx::query(

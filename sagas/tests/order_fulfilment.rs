@@ -36,12 +36,16 @@ struct Fixture {
 
 impl Fixture {
     async fn start(answer_deadline: Duration) -> Self {
+        Self::with(answering_within(answer_deadline)).await
+    }
+
+    async fn with(settings: SagaSettings) -> Self {
         let database = testkit::database().await;
         let sqs = testkit::sqs().await;
         let client = testkit::sqs_client(&sqs.url());
         let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let (stop, saga) = run(&store, &client, &queues, answer_deadline);
+        let (stop, saga) = run(&store, &client, &queues, settings);
         Self { database, store, sqs, client, queues, stop, saga }
     }
 
@@ -101,11 +105,15 @@ impl Fixture {
     }
 }
 
+fn answering_within(answer_deadline: Duration) -> SagaSettings {
+    SagaSettings { answer_deadline, ..SagaSettings::default() }
+}
+
 fn run(
     store: &EventStore,
     client: &Client,
     queues: &Queues,
-    answer_deadline: Duration,
+    settings: SagaSettings,
 ) -> (CancellationToken, JoinHandle<()>) {
     let stop = CancellationToken::new();
     let saga = Sagas {
@@ -114,7 +122,7 @@ fn run(
         payments: std::sync::Arc::new(FaultyGateway::default()),
         notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
         answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
-        settings: SagaSettings { answer_deadline, ..SagaSettings::default() },
+        settings,
     };
     (stop.clone(), tokio::spawn(sagas::run(saga, stop)))
 }
@@ -221,7 +229,7 @@ async fn everything_done_twice_changes_nothing_the_second_time() {
     saga.stop_saga().await;
     sqlx::query("delete from subscription_partitions").execute(saga.database.pool()).await.unwrap();
     sqlx::query("delete from saga_work").execute(saga.database.pool()).await.unwrap();
-    (saga.stop, saga.saga) = run(&saga.store, &saga.client, &saga.queues, NEVER);
+    (saga.stop, saga.saga) = run(&saga.store, &saga.client, &saga.queues, answering_within(NEVER));
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
     assert_eq!(saga.events("a").await, ["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]);
     // The request went out again under the same deduplication id, which the queue drops.
@@ -258,6 +266,31 @@ async fn while_the_queue_is_away_orders_are_confirmed_and_their_mails_asked_for_
     queues::ensure(&saga.client, &QueueSettings::default()).await.unwrap();
     let request = saga.request().await;
     assert_eq!(request.data.attempt, 1);
+    saga.end().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_for_longer_than_a_step_may_take_leaves_no_mail_stuck() {
+    let patience = SagaSettings { answer_deadline: NEVER, step_deadline: Duration::ZERO, ..SagaSettings::default() };
+    let mut saga = Fixture::with(patience).await;
+    let address = saga.sqs.url().trim_start_matches("http://").parse().unwrap();
+    let sqs = std::mem::replace(&mut saga.sqs, testkit::sqs().await);
+    sqs.stop().await;
+    saga.take("a").await;
+
+    // It has failed again after its deadline, and is tried all the same.
+    let hurry = "update saga_work set due_at = now() where due_at > now() and not stuck
+                    and (saga, order_id) in (select saga, order_id from saga_work for update skip locked)";
+    testkit::eventually(PATIENCE, || async {
+        sqlx::query(hurry).execute(saga.database.pool()).await.unwrap();
+        let failures = "select coalesce(max(failures), 0)::bigint from saga_work where step = 'notify_customer'";
+        sqlx::query_scalar::<_, i64>(failures).fetch_one(saga.database.pool()).await.unwrap() >= 3
+    })
+    .await;
+
+    saga.sqs = Sqs::start(address).await.unwrap();
+    queues::ensure(&saga.client, &QueueSettings::default()).await.unwrap();
+    assert_eq!(saga.request().await.data.attempt, 1);
     saga.end().await;
 }
 
@@ -325,7 +358,7 @@ async fn a_queue_that_says_nothing_does_not_hold_up_orders() {
         }
     });
     let client = testkit::sqs_client(&format!("http://{address}"));
-    (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, NEVER);
+    (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, answering_within(NEVER));
     saga.take("a").await;
     saga.eventually_has("a", &["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed"]).await;
     saga.take("b").await;
@@ -365,7 +398,7 @@ async fn a_row_is_not_locked_while_a_queue_is_asked() {
         }
     });
     let client = testkit::sqs_client(&format!("http://{address}"));
-    (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, NEVER);
+    (saga.stop, saga.saga) = run(&saga.store, &client, &saga.queues, answering_within(NEVER));
     tokio::time::timeout(PATIENCE, asked).await.unwrap().unwrap();
 
     let row = "select step from saga_work where order_id = 'a' for update nowait";
