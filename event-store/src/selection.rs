@@ -19,6 +19,8 @@ pub struct Selection {
     pub stream_id: Option<String>,
     /// Those with one of these names; none: whatever their name.
     pub event_types: Vec<String>,
+    /// Those that came of the request with this trace id. The log has no index for it: all else that is asked for is looked through.
+    pub trace_id: Option<String>,
     /// Those recorded at this instant or later.
     pub recorded_from: Option<DateTime<Utc>>,
     /// Those recorded at this instant or earlier.
@@ -62,6 +64,10 @@ impl Selection {
         }
         if !self.event_types.is_empty() {
             and(format!("event_type in ({})", literals(&self.event_types)));
+        }
+        if let Some(trace_id) = &self.trace_id {
+            // Not read as JSON: others may have written what Postgres takes in and does not read.
+            and(format!("strpos(metadata::text, {}) > 0", literal(&format!("\"{trace_id}\""))));
         }
         if let Some(instant) = self.recorded_from {
             and(format!("recorded_at >= {}", timestamp(instant)));

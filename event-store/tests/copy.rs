@@ -12,7 +12,8 @@ use testkit::Database;
 async fn filled() -> Database {
     let database = testkit::database().await;
     let insert = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
-        select kind, id, version, 'Event' || version, '1.0', format(E'{ \"n\" : %s,\n\"text\":\"ä\\\\u0000\"}', version)::json, '{}'
+        select kind, id, version, 'Event' || version, '1.0', format(E'{ \"n\" : %s,\n\"text\":\"ä\\\\u0000\"}', version)::json,
+               case version when 2 then E'{\"correlationId\": \"0af7\", \"note\": \"\\\\u0000\"}' else '{}' end::json
           from generate_series(1, 3) as version,
                (values ('order', 'a'), ('order', 'b'), ('order', 'c'), ('stock', 'it''s \\ a')) as stream(kind, id)
          order by version, id";
@@ -71,6 +72,8 @@ async fn only_what_is_asked_for_comes_out() {
         (Selection { stream_id: text("' or true --"), ..Selection::default() }, 0),
         (Selection { stream_id: text("a\0"), ..Selection::default() }, 0),
         (Selection { event_types: vec!["Event1".into(), "Event3".into()], ..Selection::default() }, 8),
+        (Selection { trace_id: text("0af7"), ..Selection::default() }, 4),
+        (Selection { trace_id: text("0af"), ..Selection::default() }, 0),
         (Selection { recorded_from: Some(all[6].recorded_at), ..Selection::default() }, 6),
         (Selection { recorded_until: Some(all[5].recorded_at), ..Selection::default() }, 6),
         (Selection { recorded_until: Some(chrono::DateTime::<chrono::Utc>::MAX_UTC), ..Selection::default() }, 12),

@@ -37,6 +37,9 @@ pub struct Export {
     /// Only those with these names, separated by commas
     #[arg(long = "type", value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub types: Vec<String>,
+    /// Only those that came of the request with this trace: the traceId of its answer, or the header traceresponse
+    #[arg(long, value_name = "TRACE")]
+    pub trace: Option<TraceId>,
     /// Only those from this position on, or recorded at this instant or later
     #[arg(long, value_name = "POSITION|INSTANT")]
     pub from: Option<Bound>,
@@ -69,6 +72,10 @@ pub struct Stream {
     id: String,
 }
 
+/// Which request events came of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceId(String);
+
 /// Where a range of the log begins or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -99,6 +106,7 @@ impl Export {
             stream_types: kind.into_iter().collect(),
             stream_id: self.stream.as_ref().map(|stream| stream.id.clone()),
             event_types: self.types.clone(),
+            trace_id: self.trace.as_ref().map(|TraceId(id)| id.clone()),
             ..Selection::default()
         };
         match self.from {
@@ -136,6 +144,21 @@ impl FromStr for Stream {
         let parts = text.split_once('/').filter(|(kind, id)| !kind.is_empty() && !id.is_empty());
         let (kind, id) = parts.ok_or("it has to be TYPE/ID, such as order/demo-1")?;
         Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
+    }
+}
+
+impl FromStr for TraceId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let id = match text.split('-').collect::<Vec<_>>()[..] {
+            [id] | [_, id, _, _] => id,
+            _ => text,
+        };
+        let is_one = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_one
+            .then(|| Self(id.to_owned()))
+            .ok_or("it has to be 32 hexadecimal digits in lower case, as answers have them")
     }
 }
 
@@ -187,6 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn events_of_a_request_are_asked_for_by_what_its_answer_says_of_its_trace() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        for trace in [id.to_owned(), format!("00-{id}-b7ad6b7169203331-01")] {
+            let Events::Export(export) = parse(&format!("events export --trace {trace}")).unwrap() else {
+                panic!("not export")
+            };
+            assert_eq!(export.selection(), Selection { trace_id: Some(id.to_owned()), ..Selection::default() });
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (line, kind) in [
             ("events export --stream order", ErrorKind::ValueValidation),
@@ -194,6 +228,11 @@ mod tests {
             ("events export --stream order/a --stream-type order", ErrorKind::ArgumentConflict),
             ("events export --from=-1", ErrorKind::ValueValidation),
             ("events export --to soon", ErrorKind::ValueValidation),
+            ("events export --trace o-1", ErrorKind::ValueValidation),
+            (
+                "events export --trace 00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+                ErrorKind::ValueValidation,
+            ),
             ("events export --type=", ErrorKind::InvalidValue),
             ("events import", ErrorKind::MissingRequiredArgument),
         ] {

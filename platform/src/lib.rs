@@ -16,6 +16,7 @@ pub mod events;
 pub mod health;
 pub mod http;
 pub mod inbox;
+mod index;
 pub mod lag;
 pub mod metrics;
 pub mod migrate;

@@ -28,7 +28,7 @@ use crate::connections::{self, Connections};
 use crate::health::{self, Check};
 use crate::lag::Intake;
 use crate::settings::{Role, Settings};
-use crate::{http, metrics, migrate, payment};
+use crate::{http, index, metrics, migrate, payment};
 
 /// How many SKUs are remembered folded.
 const SKUS_REMEMBERED: usize = 10_000;
@@ -135,6 +135,7 @@ pub async fn start(
         .nest("/v1", routes.clone().layer(map_response(found_under_v1)))
         .merge(routes)
         .merge(operators)
+        .merge(index::routes(roles))
         .merge(health::routes(checks));
     let hosts = KnownHosts::listening_on(api, settings.allowed_hosts.as_deref());
     let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);

@@ -1,14 +1,14 @@
 //! The middleware around the whole router: trace context in, finished problems out.
 //!
 //! It runs on every request of the hot path, so a successful one costs two boxes (the future and the request extension), one
-//! response header and no formatting. The span and the line per request exist only where the log filter lets `debug` through.
+//! response header and no formatting. A request that is refused has a line in the log. The span and the line per request exist only
+//! where the log filter lets `debug` through.
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::error::Error;
-use std::fmt::Write;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -17,10 +17,11 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use tower::{Layer, Service};
 use tracing::{Instrument, Level};
 
+use crate::refusals::Refusals;
 use crate::{Problem, Trace};
 
 /// The layer that finishes every [`Problem`]; goes around the router once, outermost.
@@ -28,24 +29,27 @@ use crate::{Problem, Trace};
 /// Handlers find the request's [`Trace`] as an argument. The answer carries it as `traceresponse`.
 #[must_use]
 pub fn layer() -> ProblemLayer {
-    ProblemLayer
+    ProblemLayer(Arc::default())
 }
 
 /// See [`layer`].
-#[derive(Debug, Clone, Copy)]
-pub struct ProblemLayer;
+#[derive(Debug, Clone)]
+pub struct ProblemLayer(Arc<Refusals>);
 
 impl<S> Layer<S> for ProblemLayer {
     type Service = ProblemService<S>;
 
     fn layer(&self, inner: S) -> ProblemService<S> {
-        ProblemService(inner)
+        ProblemService { inner, refusals: Arc::clone(&self.0) }
     }
 }
 
 /// A service whose every refusal is a problem; made by [`layer`].
 #[derive(Debug, Clone)]
-pub struct ProblemService<S>(S);
+pub struct ProblemService<S> {
+    inner: S,
+    refusals: Arc<Refusals>,
+}
 
 impl<S> Service<Request> for ProblemService<S>
 where
@@ -58,11 +62,12 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let asked = Asked::of(&request);
+        let refusals = Arc::clone(&self.refusals);
         request.extensions_mut().insert(asked.trace);
         let span = tracing::debug_span!(
             "request",
@@ -70,13 +75,13 @@ where
             method = asked.method.as_str(),
             path = asked.uri.path(),
         );
-        let answer = AssertUnwindSafe(self.0.call(request)).catch_unwind();
+        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         let finish = async move {
             let response = match answer.await {
                 Ok(Ok(response)) => response.into_response(),
                 Err(panic) => Problem::internal(format!("panic: {}", panic_message(&*panic))).into_response(),
             };
-            Ok(asked.finish(response).await)
+            Ok(asked.finish(response, &refusals).await)
         };
         // An absent span would still cost its share of every poll.
         if span.is_disabled() { Box::pin(finish) } else { Box::pin(finish.instrument(span)) }
@@ -102,9 +107,9 @@ impl Asked {
         }
     }
 
-    async fn finish(self, mut response: Response) -> Response {
+    async fn finish(self, mut response: Response, refusals: &Refusals) -> Response {
         if response.status().is_client_error() || response.status().is_server_error() {
-            response = self.finish_refusal(response).await;
+            response = self.finish_refusal(response, refusals).await;
         }
         if let Ok(value) = HeaderValue::from_bytes(self.trace.traceparent().as_bytes()) {
             response.headers_mut().insert(HeaderName::from_static("traceresponse"), value);
@@ -116,14 +121,14 @@ impl Asked {
         response
     }
 
-    async fn finish_refusal(&self, mut response: Response) -> Response {
+    async fn finish_refusal(&self, mut response: Response, refusals: &Refusals) -> Response {
         let problem = match response.extensions_mut().remove::<Problem>() {
             Some(problem) => problem,
             None if is_plain(&response) => foreign_refusal(&mut response).await,
             // Somebody's own JSON or page, such as the answer of a readiness check.
             None => return response,
         };
-        self.log_cause(&problem);
+        refusals.log(&problem, &self.trace, &self.method, self.uri.path());
         let finished = problem.render(Some(self.uri.path()), Some(self.trace.trace_id()));
         let (finished, body) = finished.into_parts();
         // What a handler or the router added (Allow, ETag, WWW-Authenticate) stays.
@@ -132,18 +137,6 @@ impl Asked {
         headers.extend(finished.headers);
         *response.body_mut() = body;
         response
-    }
-
-    /// The one place where hidden causes are logged, each once, with its chain.
-    fn log_cause(&self, problem: &Problem) {
-        let Some(cause) = problem.cause() else { return };
-        let (trace_id, method, path) = (self.trace.trace_id(), self.method.as_str(), self.uri.path());
-        let error = chain(cause);
-        if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(trace_id, method, path, error, "request failed");
-        } else {
-            tracing::warn!(trace_id, method, path, status = problem.status().as_u16(), error, "request refused");
-        }
     }
 }
 
@@ -166,16 +159,6 @@ async fn foreign_refusal(response: &mut Response) -> Problem {
         (false, true) => problem.caused_by(said),
         (false, false) => problem.detail(said),
     }
-}
-
-fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -1,17 +1,19 @@
 //! What a client is told when a request did not succeed: RFC 9457 problem details.
 //!
 //! A handler returns `Result<_, Problem>` and says only what went wrong. [`layer`], put around the whole router once, adds what only
-//! it knows (`instance`, `traceId`), logs hidden causes with the same trace id, and brings every refusal that comes by it into this
+//! it knows (`instance`, `traceId`), logs each refusal with the same trace id and its hidden cause, and brings every refusal that comes by it into this
 //! shape: unknown paths, wrong methods, rejected extractors and panics included. What the HTTP server refuses before it has a
 //! request (headers that cannot be read, or are too long: 400, 414, 431) never comes by, and leaves without a body.
 //!
-//! Beside it is what else all sides that speak HTTP have in common: [`KnownHosts`], and a request's [`Peer`],
+//! Beside it is what else all sides that speak HTTP have in common: [`KnownHosts`], and a request's [`Parameters`], [`Peer`],
 //! [`Precondition`] and [`Trace`].
 
 mod hosts;
 mod layer;
+mod parameters;
 mod peer;
 mod precondition;
+mod refusals;
 mod trace;
 
 use std::borrow::Cow;
@@ -27,6 +29,7 @@ use serde_json::{Map, Value};
 
 pub use hosts::{KnownHosts, OfKnownHosts, RefusedAtTheDoor};
 pub use layer::{ProblemLayer, ProblemService, layer};
+pub use parameters::Parameters;
 pub use peer::Peer;
 pub use precondition::Precondition;
 pub use trace::Trace;
@@ -150,6 +153,11 @@ impl Problem {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
+    }
+
+    /// What tells it from others, for programs.
+    pub(crate) fn code(&self) -> &str {
+        &self.0.code
     }
 
     /// The hidden cause, if one was given.

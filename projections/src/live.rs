@@ -13,8 +13,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -25,7 +24,7 @@ use event_store::{EventStore, Selection};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use problem::{Peer, Problem};
+use problem::{Parameters, Peer, Problem};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +33,7 @@ use self::feed::Feed;
 use self::follower::Follower;
 use self::places::{NoPlace, Place, Places};
 use crate::parameters::invalid;
-use crate::reads::{query, unavailable};
+use crate::reads::unavailable;
 
 /// The most clients of a process that follow at the same time: each holds a connection for as long as it likes.
 const CLIENTS: usize = 1_000;
@@ -92,11 +91,11 @@ struct LiveQuery {
 
 async fn events(
     State(live): State<Live>,
-    asked: Result<Query<LiveQuery>, QueryRejection>,
+    asked: Result<Parameters<LiveQuery>, Problem>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
+    let asked = asked?.0;
     // A client that comes back sends both: where it began, in its URL, and how far it came.
     let after = match (last_event_id(&headers)?, &asked.after) {
         (Some(position), _) => Some(position),

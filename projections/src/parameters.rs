@@ -33,12 +33,13 @@ impl Wrong {
     }
 
     /// How many a page has.
-    pub(crate) fn page_limit(&mut self, given: Option<u16>) -> u16 {
-        let limit = given.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
+    pub(crate) fn page_limit(&mut self, given: Option<i64>) -> u16 {
+        let Some(given) = given else { return DEFAULT_LIMIT };
+        let limit = u16::try_from(given).ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        limit.unwrap_or_else(|| {
             self.note("limit", format!("must be a whole number from 1 to {MAX_LIMIT}"));
-        }
-        limit
+            DEFAULT_LIMIT
+        })
     }
 
     pub(crate) fn note(&mut self, parameter: &str, message: impl Display) {

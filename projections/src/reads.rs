@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use domain::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
 use problem::{Precondition, Problem};
 use read_models::{Generation, QueryError, ReadModels, StoreError, Table};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
@@ -100,11 +99,6 @@ fn from_header(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers.get("event-position-min") else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| Problem::malformed("header Event-Position-Min must be a position of the log"))
-}
-
-/// The query of a URL, or an answer that says which parameter is wrong.
-pub(crate) fn query<T: DeserializeOwned>(query: Result<axum::extract::Query<T>, QueryRejection>) -> Result<T, Problem> {
-    query.map(|axum::extract::Query(query)| query).map_err(|error| Problem::malformed(error.body_text()))
 }
 
 /// The order a path names. What is no id names no order.

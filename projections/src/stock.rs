@@ -4,15 +4,15 @@
 //! |---|---|---|---|
 //! | the SKU | `STOCK#sku` | `#META` | `STOCK#shard` / `sku` |
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query as UrlQuery, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
-use problem::Problem;
+use problem::{Parameters, Problem};
 use read_models::{Index, Key, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use crate::items::Items;
 use crate::keys::{sharded, shards};
 use crate::parameters::Wrong;
 use crate::projection::{Fold, FoldError, Follows, Projection};
-use crate::reads::{ReadQuery, Reads, page_problem, query, sku, store_problem, versioned};
+use crate::reads::{ReadQuery, Reads, page_problem, sku, store_problem, versioned};
 
 pub(crate) const PROJECTION: Projection =
     Projection { name: "stock", follows: Follows::Stock(Fold { head: key, concerns: |_| true, needs, fold }), routes };
@@ -125,7 +125,7 @@ struct StockPage {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StockQuery {
-    limit: Option<u16>,
+    limit: Option<i64>,
     cursor: Option<String>,
     min_position: Option<i64>,
 }
@@ -133,11 +133,11 @@ struct StockQuery {
 async fn stock(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<UrlQuery<ReadQuery>, QueryRejection>,
+    asked: Result<Parameters<ReadQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
-    reads.wait_for(PROJECTION.name, query(asked)?.min_position, &headers).await?;
+    reads.wait_for(PROJECTION.name, asked?.0.min_position, &headers).await?;
     let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
     let Some(item) = found.first() else {
         let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
@@ -149,10 +149,10 @@ async fn stock(
 
 async fn all(
     State(reads): State<Reads>,
-    asked: Result<UrlQuery<StockQuery>, QueryRejection>,
+    asked: Result<Parameters<StockQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<StockPage>, Problem> {
-    let asked = query(asked)?;
+    let asked = asked?.0;
     let mut wrong = Wrong::default();
     let limit = wrong.page_limit(asked.limit);
     wrong.none()?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
@@ -11,14 +11,14 @@ use cqrs_es::{Aggregate, DomainEvent};
 use domain::{Order, OrderEvent, Verb};
 use event_store::{StoredEvent, read_stream_after, read_version};
 use http::HeaderMap;
-use problem::Problem;
+use problem::{Parameters, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::parameters::Wrong;
-use crate::reads::{Reads, order_id, query, unavailable};
+use crate::reads::{Reads, order_id, unavailable};
 
 pub(crate) fn routes() -> Router<Reads> {
     Router::new().route("/orders/{order_id}/events", get(timeline))
@@ -37,7 +37,7 @@ struct Timeline {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TimelineQuery {
-    limit: Option<u16>,
+    limit: Option<i64>,
     cursor: Option<String>,
     /// There is nothing to wait for: what the log has come to is here.
     min_position: Option<i64>,
@@ -65,12 +65,12 @@ pub(crate) struct Entry {
 async fn timeline(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<TimelineQuery>, QueryRejection>,
+    asked: Result<Parameters<TimelineQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<Timeline>, Problem> {
-    let (order_id, asked) = (order_id(path)?.to_string(), query(asked)?);
+    let (order_id, asked) = (order_id(path)?.to_string(), asked?.0);
     let mut wrong = Wrong::default();
-    let limit = wrong.page_limit(Some(asked.limit.unwrap_or(MAX_LIMIT)));
+    let limit = wrong.page_limit(Some(asked.limit.unwrap_or(MAX_LIMIT.into())));
     let after = wrong.parsed("cursor", asked.cursor, version).unwrap_or(0);
     wrong.none()?;
     reads.within_the_log(asked.min_position, &headers).await?;

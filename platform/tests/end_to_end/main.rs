@@ -17,6 +17,7 @@ mod full_inbox;
 mod idempotency;
 #[cfg(feature = "dynamodb")]
 mod in_dynamodb;
+mod index;
 mod journey;
 mod killed;
 mod life;
@@ -40,5 +41,6 @@ mod stuck;
 mod support;
 mod tampering;
 mod time_travel;
+mod traces;
 mod unknown_event;
 mod verify;

@@ -16,7 +16,7 @@ pub(super) struct OrdersQuery {
     pub(super) status: Option<String>,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
-    pub(super) limit: Option<u16>,
+    pub(super) limit: Option<i64>,
     pub(super) cursor: Option<String>,
     pub(super) min_position: Option<i64>,
 }

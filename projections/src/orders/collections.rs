@@ -1,11 +1,11 @@
 //! What hangs on an order, page by page: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`, `/mails`.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::HeaderMap;
-use problem::Problem;
+use problem::{Parameters, Problem};
 use read_models::{Item, Key, Order, Within};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -14,7 +14,7 @@ use super::items::{CancellationItem, MailItem, NoteItem, OrderItem, ReturnItem};
 use super::view::{RefundView, ShipmentView, placed};
 use super::{META, PROJECTION, collection};
 use crate::parameters::Wrong;
-use crate::reads::{Reads, order_id, page_problem, query, store_problem};
+use crate::reads::{Reads, order_id, page_problem, store_problem};
 
 pub(super) fn routes() -> Router<Reads> {
     Kind::ALL.into_iter().fold(Router::new(), |routes, kind| {
@@ -46,7 +46,7 @@ struct CollectionPage {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CollectionQuery {
-    limit: Option<u16>,
+    limit: Option<i64>,
     cursor: Option<String>,
     min_position: Option<i64>,
 }
@@ -55,10 +55,10 @@ async fn page(
     kind: Kind,
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<CollectionQuery>, QueryRejection>,
+    asked: Result<Parameters<CollectionQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<CollectionPage>, Problem> {
-    let (order_id, asked) = (order_id(path)?.to_string(), query(asked)?);
+    let (order_id, asked) = (order_id(path)?.to_string(), asked?.0);
     let mut wrong = Wrong::default();
     let limit = wrong.page_limit(asked.limit);
     wrong.none()?;

@@ -1,13 +1,13 @@
 //! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has what hangs on an order.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use domain::CustomerId;
 use http::HeaderMap;
-use problem::Problem;
+use problem::{Parameters, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, OrdersQuery};
@@ -19,7 +19,7 @@ use super::view::OrderView;
 use super::{PROJECTION, collection};
 use crate::keys::sortable;
 use crate::parameters::invalid;
-use crate::reads::{Reads, order_id, query, store_problem, unavailable, versioned};
+use crate::reads::{Reads, order_id, store_problem, unavailable, versioned};
 use crate::time_travel::{History, Moment, TimeTravelError};
 
 pub(super) fn routes() -> Router<Reads> {
@@ -48,10 +48,10 @@ struct OrderQuery {
 async fn order(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<OrderQuery>, QueryRejection>,
+    asked: Result<Parameters<OrderQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (order_id, asked) = (order_id(path)?, query(asked)?);
+    let (order_id, asked) = (order_id(path)?, asked?.0);
     if let Some(as_of) = &asked.as_of {
         return order_then(&reads, order_id.as_str(), as_of, &headers).await;
     }
@@ -86,19 +86,19 @@ impl From<TimeTravelError> for Problem {
 
 async fn orders(
     State(reads): State<Reads>,
-    asked: Result<Query<OrdersQuery>, QueryRejection>,
+    asked: Result<Parameters<OrdersQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    page(&reads, query(asked)?, &headers).await
+    page(&reads, asked?.0, &headers).await
 }
 
 async fn customers_orders(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Query<OrdersQuery>, QueryRejection>,
+    asked: Result<Parameters<OrdersQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    let mut asked = query(asked)?;
+    let mut asked = asked?.0;
     if asked.customer_id.is_some() {
         return Err(invalid("customerId", "is given by the path already"));
     }

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use domain::{Currency, OrderStatus};
 use http::HeaderMap;
-use problem::Problem;
+use problem::{Parameters, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::{BILLION, BILLIONS, Counted, ORDERS, PROJECTION, REST, sales};
 use crate::keys::{status_name, status_of};
 use crate::parameters::{Wrong, day, status};
-use crate::reads::{Reads, query, store_problem};
+use crate::reads::{Reads, store_problem};
 
 /// A quarter of a year.
 const MOST_DAYS: i64 = 92;
@@ -77,10 +76,10 @@ struct Asked {
 
 async fn sold(
     State(reads): State<Reads>,
-    asked: Result<Query<SalesQuery>, QueryRejection>,
+    asked: Result<Parameters<SalesQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<Sales>, Problem> {
-    let asked = query(asked)?;
+    let asked = asked?.0;
     let min_position = asked.min_position;
     let asked = asked.parse()?;
     reads.wait_for(PROJECTION.name, min_position, &headers).await?;

@@ -1,14 +1,13 @@
 //! `GET /sagas`: those that wait or are stuck, the longest first, page by page.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
 use domain::SagaStep;
 use event_store::EventStore;
-use problem::{FieldError, Problem};
+use problem::{FieldError, Parameters, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::unavailable;
@@ -22,7 +21,7 @@ const MAX_LIMIT: u16 = 200;
 pub(super) struct SagasQuery {
     state: Option<String>,
     step: Option<String>,
-    limit: Option<u16>,
+    limit: Option<i64>,
     cursor: Option<String>,
 }
 
@@ -61,15 +60,14 @@ struct Cursor {
 
 pub(super) async fn waiting(
     State(store): State<EventStore>,
-    asked: Result<Query<SagasQuery>, QueryRejection>,
+    asked: Result<Parameters<SagasQuery>, Problem>,
 ) -> Result<Json<SagasPage>, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::malformed(error.body_text()))?;
+    let Parameters(asked) = asked?;
     let stuck = asked.state.as_deref().map(stuck).transpose()?;
     let step = asked.step.as_deref().map(step).transpose()?;
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")));
-    }
+    let limit = asked.limit.map_or(Some(DEFAULT_LIMIT), |limit| u16::try_from(limit).ok());
+    let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    let limit = limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))?;
     let after = asked.cursor.as_deref().map(|text| Cursor::decode(text, stuck, step)).transpose()?;
     let filter = Filter { stuck, step, ..Filter::default() };
     // One more than asked for tells whether there is a next page.

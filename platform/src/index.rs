@@ -1,0 +1,80 @@
+//! `GET /`: what this is, and what there is to ask for; and what is answered where there is nothing.
+
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use problem::Problem;
+use serde::Serialize;
+
+use crate::settings::Role;
+
+/// What the index says of the process.
+#[derive(Serialize)]
+struct Index {
+    name: &'static str,
+    about: &'static str,
+    version: &'static str,
+    /// Where all routes are described.
+    documentation: &'static str,
+    /// What can be asked for here, by the way to it.
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Link {
+    method: &'static str,
+    path: &'static str,
+    about: &'static str,
+}
+
+const fn link(method: &'static str, path: &'static str, about: &'static str) -> Link {
+    Link { method, path, about }
+}
+
+/// What every process answers.
+const ALWAYS: [Link; 3] = [
+    link("GET", "/health/live", "whether the process runs"),
+    link("GET", "/health/ready", "whether it has what it needs"),
+    link("GET", "/metrics", "what it counts, for Prometheus"),
+];
+
+const COMMANDS: [Link; 2] =
+    [link("POST", "/orders", "an order is taken"), link("POST", "/stock/{sku}/receive", "units of a SKU came in")];
+const READS: [Link; 7] = [
+    link("GET", "/orders", "orders, by customer, SKU, status and day"),
+    link("GET", "/orders/{id}", "an order"),
+    link("GET", "/orders/{id}/events", "what happened to an order"),
+    link("GET", "/stock", "the SKUs that are counted"),
+    link("GET", "/sales", "what was ordered, by the hour"),
+    link("GET", "/sagas", "orders that wait or are stuck"),
+    link("GET", "/events/stream", "what happens, as it happens"),
+];
+
+/// Where to begin with what a role answers.
+fn links(role: Role) -> &'static [Link] {
+    match role {
+        Role::CommandApi => &COMMANDS,
+        Role::Projections => &READS,
+        Role::Sagas | Role::Notification => &[],
+    }
+}
+
+/// The index of a process with these roles. What is at no route is answered with the way to it.
+pub(crate) fn routes(roles: &[Role]) -> Router {
+    let links = roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect();
+    let index = Index {
+        name: "Ordo",
+        about: "an event-sourced order platform",
+        version: env!("CARGO_PKG_VERSION"),
+        documentation: "the chapter \"The API\" of README.md",
+        links,
+    };
+    let index = Arc::new(index);
+    let shown = move || std::future::ready(Json(Arc::clone(&index)));
+    Router::new().route("/", get(shown)).fallback(nothing_here)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::not_found("nothing is at this path: GET / says what there is")
+}

@@ -1,0 +1,105 @@
+//! A log line for each request that is refused or fails, so that whoever quotes its trace id is found; in bounds, so that nobody fills
+//! the log by asking for what is refused.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+
+use crate::{Problem, Trace};
+
+/// How many lines there are in a second at the most, of what clients did and of what went wrong here each.
+const LINES: u32 = 20;
+/// What is shown of a path, which can be as long as a request's head.
+const LONGEST_PATH: usize = 200;
+
+/// Writes these lines.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// Those of clients, which do not crowd out the others.
+    theirs: Pace,
+    ours: Pace,
+}
+
+impl Refusals {
+    /// The one place where a problem is logged, with the chain of its hidden cause.
+    pub(crate) fn log(&self, problem: &Problem, trace: &Trace, method: &Method, path: &str) {
+        let status = problem.status();
+        let pace = if status.is_server_error() { &self.ours } else { &self.theirs };
+        let Some(not_logged) = pace.admits(Instant::now()) else { return };
+        if not_logged > 0 {
+            tracing::warn!(not_logged, "more requests were refused than are logged");
+        }
+        let (trace_id, method, code) = (trace.trace_id(), method.as_str(), problem.code());
+        let path = path.get(..path.floor_char_boundary(LONGEST_PATH)).unwrap_or_default();
+        let error = problem.cause().map(chain);
+        let (failed, refused) = ("request failed", "request refused");
+        match (status, status.as_u16()) {
+            (StatusCode::INTERNAL_SERVER_ERROR, status) => {
+                tracing::error!(trace_id, method, path, status, code, error, "{failed}");
+            }
+            (server, status) if server.is_server_error() => {
+                tracing::warn!(trace_id, method, path, status, code, error, "{refused}");
+            }
+            (_, status) => tracing::info!(trace_id, method, path, status, code, error, "{refused}"),
+        }
+    }
+}
+
+/// Admits so many in a second.
+#[derive(Debug, Default)]
+struct Pace(Mutex<Second>);
+
+#[derive(Debug, Default)]
+struct Second {
+    began: Option<Instant>,
+    admitted: u32,
+    left_out: u64,
+}
+
+impl Pace {
+    /// Whether there is room for one more now, and if so how many were left out since the last one.
+    fn admits(&self, now: Instant) -> Option<u64> {
+        // Every change leaves it whole.
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.began.is_none_or(|began| now.saturating_duration_since(began) >= Duration::from_secs(1)) {
+            (second.began, second.admitted) = (Some(now), 0);
+        }
+        if second.admitted == LINES {
+            second.left_out += 1;
+            return None;
+        }
+        second.admitted += 1;
+        Some(std::mem::take(&mut second.left_out))
+    }
+}
+
+fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_second_there_are_so_many_lines_and_the_next_one_says_how_many_were_left_out() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        let admitted = |after: Duration| pace.admits(now + after);
+        for nth in 0..LINES {
+            assert_eq!(admitted(Duration::from_millis(nth.into())), Some(0));
+        }
+        assert_eq!(admitted(Duration::from_millis(500)), None);
+        assert_eq!(admitted(Duration::from_millis(999)), None);
+        assert_eq!(admitted(Duration::from_secs(1)), Some(2));
+        assert_eq!(admitted(Duration::from_secs(1)), Some(0));
+    }
+}
