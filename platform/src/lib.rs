@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod order;
 pub mod output;
+mod page;
 pub mod payment;
 pub mod replay;
 pub mod roles;

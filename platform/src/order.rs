@@ -2,6 +2,7 @@
 
 mod changes;
 mod diff;
+mod page;
 mod show;
 
 use clap::Subcommand;

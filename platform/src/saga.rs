@@ -17,6 +17,8 @@ use sagas::operate::{InterventionError, intervene};
 use crate::settings::Settings;
 use crate::{connections, migrate};
 
+pub(crate) use show::step_lines;
+
 pub use args::{About, Ending, Input, List, Retry, Saga, Why};
 
 /// How many SKUs are remembered folded: a decision touches those of an order.

@@ -1,12 +1,13 @@
 //! `ordo order show`.
 
+use chrono::Utc;
+use event_store::{AppendSettings, EventStore};
 use projections::{History, Moment};
-use serde_json::Value;
 use sqlx::PgPool;
 
-use super::changes::{changes, in_words};
-use crate::dlq::harmless;
-use crate::output;
+use super::page::OrderView;
+use crate::page::{Look, Tone};
+use crate::{output, saga};
 
 pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bool) -> anyhow::Result<()> {
     let history = History::read(pool, id).await?;
@@ -15,11 +16,29 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bo
     if json {
         return Ok(output::line(then.view.get())?);
     }
-    let (version, since) = (then.version, then.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
-    output::line(&harmless(&format!("{id}  version {version} of {last}, since {since}")))?;
-    let view: Value = serde_json::from_str(then.view.get())?;
-    for part in changes(&Value::Null, &view) {
-        output::line(&harmless(&format!("  {}  {}", part.path, in_words(&part.new))))?;
+    let look = Look::of_stdout(Utc::now());
+    let since = then.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let version = format!("version {} of {last}, since {since}", then.version);
+    let view: OrderView = serde_json::from_str(then.view.get())?;
+    let mut lines = view.page(&version, &look);
+    // What sagas are at is known of now alone.
+    if then.version == last {
+        lines.extend(steps(pool, id, &look).await?);
     }
+    lines.iter().try_for_each(|line| output::line(line))?;
     Ok(())
+}
+
+async fn steps(pool: &PgPool, id: &str, look: &Look) -> anyhow::Result<Vec<String>> {
+    let store = EventStore::start(pool.clone(), AppendSettings::default());
+    let report = sagas::report::read(&store, id).await;
+    store.close().await;
+    let Some(report) = report? else { return Ok(vec![]) };
+    let mut lines = Vec::new();
+    for of_saga in &report.sagas {
+        lines.push(String::new());
+        lines.push(look.paint(Tone::Heading, of_saga.saga));
+        lines.extend(saga::step_lines(of_saga, look, false));
+    }
+    Ok(lines)
 }

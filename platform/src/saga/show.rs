@@ -1,32 +1,39 @@
 //! `ordo saga show`.
 
 use anyhow::Context;
+use chrono::Utc;
 use event_store::EventStore;
-use sagas::report::{self, Message, OrderReport, Progress, StepState};
+use sagas::report::{self, Message, OrderReport, Progress, SagaReport, SagaState, StepState};
 
-use super::words::{self, harmless, instant};
+use super::words::{self, harmless};
 use crate::output;
+use crate::page::{Look, Table, Tone};
 
 pub(super) async fn run(store: &EventStore, order: &str, json: bool) -> anyhow::Result<()> {
     let report = report::read(store, order).await?.with_context(|| format!("there is no order {order}"))?;
     if json {
         return Ok(output::line(&serde_json::to_string(&report)?)?);
     }
-    for line in page(&report) {
-        output::line(&harmless(&line))?;
-    }
+    let page = page(&report, &Look::of_stdout(Utc::now()));
+    page.iter().try_for_each(|line| output::line(line))?;
     Ok(())
 }
 
-fn page(report: &OrderReport) -> Vec<String> {
-    let mut lines = vec![words::state(report), format!("the order is {}", report.stage)];
+fn page(report: &OrderReport, look: &Look) -> Vec<String> {
+    let id = look.paint(Tone::Heading, &harmless(&report.order_id));
+    let but = if report.state == SagaState::Failed { ": a mail was given up" } else { "" };
+    let mut lines = vec![
+        format!("{id}  {}{but}", look.paint(of_saga(report.state), report.state.name())),
+        format!("the order is {}", report.stage),
+    ];
     for saga in &report.sagas {
-        lines.push(format!("{}: {}", saga.saga, saga.state.name()));
-        for step in &saga.steps {
-            lines.extend(step_lines(step.step.name(), &step.progress));
-            let undo = step.undo.as_ref().filter(|undo| undo.progress.state != StepState::NotNeeded);
-            lines.extend(undo.iter().flat_map(|undo| step_lines(undo.step.name(), &undo.progress)));
-        }
+        lines.push(String::new());
+        let state = look.paint(of_saga(saga.state), saga.state.name());
+        lines.push(format!("{}  {state}", look.paint(Tone::Heading, saga.saga)));
+        lines.extend(step_lines(saga, look, true));
+    }
+    if !report.remedies.is_empty() {
+        lines.push(String::new());
     }
     for remedy in &report.remedies {
         let inputs: String = remedy.inputs.iter().map(|input| format!(", retry --input {input}=…")).collect();
@@ -35,15 +42,138 @@ fn page(report: &OrderReport) -> Vec<String> {
     lines
 }
 
-fn step_lines(name: &str, progress: &Progress) -> Vec<String> {
-    let mut lines = vec![format!("  {name:<18} {}", words::progressed(progress))];
-    lines.extend(progress.messages.iter().map(|message| format!("    {}", message_text(message))));
+/// The steps of a saga, and each undoing that there is to see, with what went wrong, and with what happened about them if that is
+/// wanted.
+pub(crate) fn step_lines(saga: &SagaReport, look: &Look, with_messages: bool) -> Vec<String> {
+    let mut table = Table::of(&[false; 4]);
+    for (name, progress) in steps(saga) {
+        let state = (of_step(progress.state), progress.state.name().to_owned());
+        let at = progress.at.or(progress.waiting.as_ref().map(|waiting| waiting.since));
+        let when = at.map_or_else(String::new, |at| look.ago(at));
+        table.row([(Tone::Plain, name.to_owned()), state, (Tone::Plain, when), (Tone::Plain, waits(progress, look))]);
+    }
+    let mut lines = Vec::new();
+    for (line, (_, progress)) in table.lines(look).into_iter().zip(steps(saga)) {
+        lines.push(line);
+        let error = progress.waiting.as_ref().and_then(|waiting| waiting.last_error.as_ref());
+        lines.extend(error.map(|error| look.paint(Tone::Bad, &harmless(&format!("    {error}")))));
+        let messages = progress.messages.iter().filter(|_| with_messages);
+        lines.extend(messages.map(|message| look.paint(Tone::Aside, &message_line(message, look))));
+    }
     lines
 }
 
-fn message_text(message: &Message) -> String {
+fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &Progress)> {
+    saga.steps.iter().flat_map(|step| {
+        let undo = step.undo.as_ref().filter(|undo| undo.progress.state != StepState::NotNeeded);
+        let undo = undo.map(|undo| (undo.step.name(), &undo.progress));
+        [Some((step.step.name(), &step.progress)), undo].into_iter().flatten()
+    })
+}
+
+/// How often a step that is not done was tried, and when it is looked at again.
+fn waits(progress: &Progress, look: &Look) -> String {
+    let Some(waiting) = &progress.waiting else { return String::new() };
+    let tried = words::tried(waiting.attempts);
+    let next = waiting.next_try_at.map(|at| {
+        let what = if progress.state == StepState::Stuck { "its units go back" } else { "again" };
+        format!("{what} {}", look.ago(at))
+    });
+    [Some(tried).filter(|it| !it.is_empty()), next].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn message_line(message: &Message, look: &Look) -> String {
     let Message { version, at, event, actor, text } = message;
     let actor = actor.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
     let text = text.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-    format!("{} {event} (version {version}){actor}{text}", instant(*at))
+    harmless(&format!("    {event} {} (version {version}){actor}{text}", look.ago(*at)))
+}
+
+fn of_saga(state: SagaState) -> Tone {
+    match state {
+        SagaState::Completed | SagaState::Compensated => Tone::Good,
+        SagaState::Running => Tone::Waits,
+        SagaState::Failed | SagaState::Stuck => Tone::Bad,
+    }
+}
+
+fn of_step(state: StepState) -> Tone {
+    match state {
+        StepState::Done | StepState::Undone => Tone::Good,
+        StepState::Due | StepState::Waiting | StepState::Retrying => Tone::Waits,
+        StepState::Failed | StepState::Stuck => Tone::Bad,
+        StepState::Skipped | StepState::NotYet | StepState::NotNeeded => Tone::Aside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use domain::SagaStep;
+    use sagas::report::{Remedy, StepReport, Waiting};
+
+    use super::*;
+
+    fn progress(state: StepState, at: Option<DateTime<Utc>>) -> Progress {
+        Progress { state, at, waiting: None, messages: vec![] }
+    }
+
+    #[test]
+    fn a_saga_is_a_page() {
+        let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
+        let ago = |minutes| now - TimeDelta::minutes(minutes);
+        let message = Message {
+            version: 4,
+            at: ago(2),
+            event: "OperatorIntervened",
+            actor: Some("ada".into()),
+            text: Some("retry: mended".into()),
+        };
+        let waiting = Waiting {
+            attempts: 3,
+            since: ago(4),
+            next_try_at: Some(now + TimeDelta::minutes(20)),
+            last_error: Some("No such token".into()),
+        };
+        let stuck = Progress { state: StepState::Stuck, at: None, waiting: Some(waiting), messages: vec![message] };
+        let step = |step, progress| StepReport { step, kind: "compensable", progress, undo: None };
+        let saga = SagaReport {
+            saga: "order_fulfilment",
+            state: SagaState::Stuck,
+            steps: vec![
+                step(SagaStep::ReserveStock, progress(StepState::Done, Some(ago(5)))),
+                step(SagaStep::AuthorizePayment, stuck),
+                step(SagaStep::NotifyCustomer, progress(StepState::NotYet, None)),
+            ],
+        };
+        let remedies = vec![Remedy {
+            step: SagaStep::AuthorizePayment,
+            verbs: vec!["retry", "compensate"],
+            inputs: vec!["paymentToken"],
+        }];
+        let report = OrderReport {
+            order_id: "demo-1\u{7}".to_owned(),
+            state: SagaState::Stuck,
+            stage: "pending",
+            waits_for: Some(SagaStep::AuthorizePayment),
+            sagas: vec![saga],
+            remedies,
+        };
+        assert_eq!(
+            page(&report, &Look::plain(Some(90), now)),
+            [
+                "demo-1\u{fffd}  stuck",
+                "the order is pending",
+                "",
+                "order_fulfilment  stuck",
+                "  reserve_stock      done     5 min ago",
+                "  authorize_payment  stuck    4 min ago  tried 3 times, its units go back in 20 min",
+                "    No such token",
+                "    OperatorIntervened 2 min ago (version 4) by ada: retry: mended",
+                "  notify_customer    not yet",
+                "",
+                "can be decided about authorize_payment: retry, compensate, retry --input paymentToken=…",
+            ]
+        );
+    }
 }

@@ -13,7 +13,7 @@ pub(super) fn line(row: &WorkRow) -> String {
     let error = row.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     let how = how(row.stuck, row.failures);
     let next = next_look(row.stuck, row.next_try_at);
-    let tried = tried(row.attempts);
+    let tried = and_tried(row.attempts);
     harmless(&format!("{order_id}  {saga}  {step}  {how}{tried} since {}{next}{error}", instant(*since)))
 }
 
@@ -79,7 +79,7 @@ pub(super) fn progressed(progress: &Progress) -> String {
     };
     let next = next_look(progress.state == StepState::Stuck, waiting.next_try_at);
     let error = waiting.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-    format!("{state}{} since {}{next}{error}", tried(waiting.attempts), instant(waiting.since))
+    format!("{state}{} since {}{next}{error}", and_tried(waiting.attempts), instant(waiting.since))
 }
 
 /// `1 saga`, `2 sagas`.
@@ -99,11 +99,19 @@ fn how(stuck: bool, failures: u32) -> &'static str {
     }
 }
 
-fn tried(attempts: u32) -> String {
+/// How often something was tried; empty: never.
+pub(super) fn tried(attempts: u32) -> String {
     match attempts {
         0 => String::new(),
-        1 => ", tried once".to_owned(),
-        attempts => format!(", tried {attempts} times"),
+        1 => "tried once".to_owned(),
+        attempts => format!("tried {attempts} times"),
+    }
+}
+
+fn and_tried(attempts: u32) -> String {
+    match tried(attempts) {
+        tried if tried.is_empty() => tried,
+        tried => format!(", {tried}"),
     }
 }
 

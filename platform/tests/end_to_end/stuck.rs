@@ -82,7 +82,7 @@ async fn an_operator_sees_which_orders_are_stuck_and_gets_each_to_its_end() {
         serde_json::from_str(&ask(&ordo, &["list", "--state", "compensated", "--json"]).await.out).unwrap();
     assert_eq!(done["orders"].as_array().unwrap().len(), 3);
     let shown = ask(&ordo, &["show", "other"]).await.out;
-    assert!(shown.starts_with("other is completed\nthe order is confirmed\norder_fulfilment: completed\n"), "{shown}");
+    assert!(shown.starts_with("other  completed\nthe order is confirmed\n\norder_fulfilment  completed\n"), "{shown}");
     let said = "by operator:ada: retry with another means of payment: a test";
     assert!(shown.contains(said) && !shown.contains("pm_card_visa"), "{shown}");
     let refused = decide(&ordo, &["skip", "other"]).await;

@@ -28,9 +28,14 @@ async fn an_order_is_shown_as_it_was_and_what_changed_since() {
     assert_eq!(serde_json::from_str::<Value>(&told.out).unwrap(), now);
     let second = client.get("/orders/a?asOf=2").await.json();
     let told = command(&ordo, &["show", "a", "--as-of", second["updatedAt"].as_str().unwrap()]).await;
-    assert!(told.out.starts_with("a  version 2 of 5, since "), "{}", told.out);
-    assert!(told.out.contains("\n  /lines/0/title  \"Wireless Headphones\"\n"), "{}", told.out);
-    assert!(told.out.contains("\n  /total  129.99 USD\n"), "{}", told.out);
+    assert!(told.out.starts_with("a  pending  ") && told.out.contains("\nversion 2 of 5, since "), "{}", told.out);
+    assert!(told.out.contains("\n     1  sku-123  Wireless Headphones         1  129.99  129.99\n"), "{}", told.out);
+    assert!(told.out.contains("\nmoney       none; total 129.99 USD\n"), "{}", told.out);
+    // What sagas are at is known of now.
+    assert!(!told.out.contains("order_fulfilment"), "{}", told.out);
+    let told = command(&ordo, &["show", "a"]).await;
+    assert!(told.out.contains("\norder_fulfilment\n  reserve_stock "), "{}", told.out);
+    assert!(told.out.contains("\nmails\n  order-confirmed  sent  "), "{}", told.out);
 
     // What changed.
     let told = command(&ordo, &["diff", "a", "2", "5"]).await;

@@ -1,0 +1,378 @@
+//! An order as a page for people.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::dlq::harmless;
+use crate::page::{Look, Table, Tone};
+
+/// An order as `GET /orders/{id}` answers it, as far as the page shows it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderView {
+    order_id: String,
+    customer_id: String,
+    customer_email: Option<String>,
+    status: String,
+    status_since: Option<DateTime<Utc>>,
+    payment_status: String,
+    fulfilment_status: String,
+    returns_status: String,
+    #[serde(default)]
+    undoing: bool,
+    reason: Option<String>,
+    created_at: DateTime<Utc>,
+    total: Amount,
+    captured: Option<Amount>,
+    refunded: Option<Amount>,
+    cancelled: Option<Amount>,
+    notes: Option<String>,
+    lines: Vec<Line>,
+    shipments: Vec<Shipment>,
+    #[serde(default)]
+    cancellations: Vec<Cancellation>,
+    returns: Vec<Return>,
+    refunds: Vec<Refund>,
+    added_notes: Vec<Note>,
+    mails: Vec<Mail>,
+    #[serde(default)]
+    more: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Amount {
+    amount: String,
+    currency: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    line_number: u32,
+    sku: String,
+    title: String,
+    quantity: u32,
+    unit_price: Amount,
+    line_total: Amount,
+    shipped: u32,
+    #[serde(default)]
+    cancelled: u32,
+    returned: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Units {
+    line_number: u32,
+    quantity: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shipment {
+    shipment_id: String,
+    lines: Vec<Units>,
+    #[serde(default)]
+    parcels: Vec<BTreeMap<String, Option<String>>>,
+    shipped_at: DateTime<Utc>,
+    settled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancellation {
+    cancellation_id: String,
+    lines: Vec<Units>,
+    reason: Option<String>,
+    cancelled_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Return {
+    return_id: String,
+    lines: Vec<Units>,
+    reason: Option<String>,
+    requested_at: DateTime<Utc>,
+    received_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refund {
+    refund_id: String,
+    amount: Amount,
+    reason: Option<String>,
+    status: String,
+    requested_at: DateTime<Utc>,
+    refunded_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Note {
+    text: String,
+    author: Option<String>,
+    at: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mail {
+    template: String,
+    status: String,
+    recipient: Option<String>,
+    reason: Option<String>,
+    at: DateTime<Utc>,
+}
+
+impl OrderView {
+    /// Its lines. `version` says which of its versions it is.
+    pub(super) fn page(&self, version: &str, look: &Look) -> Vec<String> {
+        let mut lines = self.head(version, look);
+        lines.push(String::new());
+        lines.extend(self.articles(look));
+        lines.push(String::new());
+        lines.extend(self.state(look));
+        for (name, rows) in [
+            ("shipments", self.shipments(look)),
+            ("cancellations", self.cancellations(look)),
+            ("returns", self.returns(look)),
+            ("refunds", self.refunds(look)),
+            ("addedNotes", self.notes(look)),
+            ("mails", self.mails(look)),
+        ] {
+            if rows.is_empty() {
+                continue;
+            }
+            let more = if self.more.iter().any(|more| more == name) { " (the latest)" } else { "" };
+            let name = if name == "addedNotes" { "notes" } else { name };
+            lines.push(String::new());
+            lines.push(look.paint(Tone::Heading, &format!("{name}{more}")));
+            lines.extend(rows);
+        }
+        lines
+    }
+
+    fn head(&self, version: &str, look: &Look) -> Vec<String> {
+        let tone = match (self.undoing, self.status.as_str()) {
+            (true, _) | (_, "pending") => Tone::Waits,
+            (_, "rejected" | "cancelled") => Tone::Bad,
+            _ => Tone::Good,
+        };
+        let since = self.status_since.map_or_else(String::new, |since| format!("  {}", look.ago(since)));
+        let undoing = if self.undoing { ", being undone" } else { "" };
+        let mail = self.customer_email.as_ref().map_or_else(String::new, |mail| format!(", {mail}"));
+        let id = look.paint(Tone::Heading, &harmless(&self.order_id));
+        let mut lines = vec![
+            format!("{id}  {}{since}{undoing}", look.paint(tone, &self.status)),
+            look.paint(Tone::Aside, version),
+            harmless(&format!("{}{mail}, ordered {}", self.customer_id, look.ago(self.created_at))),
+        ];
+        lines.extend(self.reason.iter().map(|reason| harmless(&format!("reason: {reason}"))));
+        lines.extend(self.notes.iter().map(|notes| harmless(&format!("\"{notes}\""))));
+        lines
+    }
+
+    fn articles(&self, look: &Look) -> Vec<String> {
+        let head = |text: &str| (Tone::Aside, text.to_owned());
+        let mut table = Table::of(&[true, false, false, true, true, true, true, true, true]);
+        table.row(["line", "SKU", "title", "quantity", "price", "total", "shipped", "cancelled", "returned"].map(head));
+        for line in &self.lines {
+            table.row([
+                plain(line.line_number.to_string()),
+                plain(&line.sku),
+                plain(&line.title),
+                plain(line.quantity.to_string()),
+                plain(&line.unit_price.amount),
+                plain(&line.line_total.amount),
+                plain(line.shipped.to_string()),
+                plain(line.cancelled.to_string()),
+                plain(line.returned.to_string()),
+            ]);
+        }
+        table.without_columns_of(&["0"]).lines(look)
+    }
+
+    fn state(&self, look: &Look) -> Vec<String> {
+        let Amount { amount: total, currency } = &self.total;
+        let mut money = format!("{}; total {total} {currency}", self.payment_status);
+        for (amount, what) in
+            [(&self.captured, "taken"), (&self.refunded, "given back"), (&self.cancelled, "cancelled")]
+        {
+            if let Some(Amount { amount, .. }) =
+                amount.as_ref().filter(|it| it.amount.contains(|c| matches!(c, '1'..='9')))
+            {
+                money = format!("{money}, {amount} {what}");
+            }
+        }
+        let mut table = Table::of(&[false, false]).flush_left();
+        let rows = [("money", &money), ("fulfilment", &self.fulfilment_status), ("returns", &self.returns_status)];
+        for (name, value) in rows.into_iter().filter(|(name, value)| *name == "money" || *value != "none") {
+            table.row([(Tone::Heading, name.to_owned()), plain(value)]);
+        }
+        table.lines(look)
+    }
+
+    fn shipments(&self, look: &Look) -> Vec<String> {
+        rows(look, &self.shipments, [false; 3], |shipment| {
+            let parcels = shipment.parcels.iter().map(|parcel| parcel.values().flatten().cloned().collect::<Vec<_>>());
+            let parcels = parcels.map(|parcel| parcel.join(" ")).collect::<Vec<_>>().join(", ");
+            let paid = if shipment.settled { "paid" } else { "not paid yet" };
+            let what = [units(&shipment.lines), paid.to_owned(), parcels];
+            [plain(&shipment.shipment_id), plain(look.ago(shipment.shipped_at)), plain(and(what))]
+        })
+    }
+
+    fn cancellations(&self, look: &Look) -> Vec<String> {
+        rows(look, &self.cancellations, [false; 3], |cancelled| {
+            let reason = cancelled.reason.clone().unwrap_or_default();
+            let what = [units(&cancelled.lines), reason];
+            [plain(&cancelled.cancellation_id), plain(look.ago(cancelled.cancelled_at)), plain(and(what))]
+        })
+    }
+
+    fn returns(&self, look: &Look) -> Vec<String> {
+        rows(look, &self.returns, [false; 4], |back| {
+            let (tone, state, at) = match back.received_at {
+                Some(at) => (Tone::Good, "received", at),
+                None => (Tone::Waits, "requested", back.requested_at),
+            };
+            let what = [units(&back.lines), back.reason.clone().unwrap_or_default()];
+            [plain(&back.return_id), (tone, state.to_owned()), plain(look.ago(at)), plain(and(what))]
+        })
+    }
+
+    fn refunds(&self, look: &Look) -> Vec<String> {
+        rows(look, &self.refunds, [false, true, false, false, false], |refund| {
+            let tone = if refund.status == "requested" { Tone::Waits } else { Tone::Good };
+            let at = refund.refunded_at.unwrap_or(refund.requested_at);
+            let amount = format!("{} {}", refund.amount.amount, refund.amount.currency);
+            let reason = refund.reason.clone().unwrap_or_default();
+            [plain(&refund.refund_id), plain(amount), (tone, refund.status.clone()), plain(look.ago(at)), plain(reason)]
+        })
+    }
+
+    fn notes(&self, look: &Look) -> Vec<String> {
+        rows(look, &self.added_notes, [false; 3], |note| {
+            [plain(look.ago(note.at)), plain(note.author.as_deref().unwrap_or_default()), plain(&note.text)]
+        })
+    }
+
+    fn mails(&self, look: &Look) -> Vec<String> {
+        rows(look, &self.mails, [false; 4], |mail| {
+            let tone = if mail.status == "sent" { Tone::Good } else { Tone::Bad };
+            let what = mail.recipient.as_ref().map(|to| format!("to {to}")).or_else(|| mail.reason.clone());
+            [
+                plain(&mail.template),
+                (tone, mail.status.clone()),
+                plain(look.ago(mail.at)),
+                plain(what.unwrap_or_default()),
+            ]
+        })
+    }
+}
+
+/// A line for each.
+fn rows<T, const N: usize>(
+    look: &Look,
+    items: &[T],
+    numbers: [bool; N],
+    row: impl Fn(&T) -> [(Tone, String); N],
+) -> Vec<String> {
+    let mut table = Table::of(&numbers);
+    items.iter().for_each(|item| table.row(row(item)));
+    table.lines(look)
+}
+
+fn plain(text: impl Into<String>) -> (Tone, String) {
+    (Tone::Plain, text.into())
+}
+
+/// `2 × line 1, 1 × line 3`.
+fn units(lines: &[Units]) -> String {
+    let lines = lines.iter().map(|Units { line_number, quantity }| format!("{quantity} × line {line_number}"));
+    lines.collect::<Vec<_>>().join(", ")
+}
+
+fn and<const N: usize>(texts: [String; N]) -> String {
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn page(width: Option<usize>) -> Vec<String> {
+        let usd = |amount: &str| json!({ "amount": amount, "currency": "USD" });
+        let view = json!({
+            "orderId": "demo-1", "customerId": "customer-42", "customerEmail": "ada@example.com", "status": "confirmed",
+            "statusSince": "2026-11-21T11:56:00Z", "paymentStatus": "partiallyRefunded", "fulfilmentStatus": "partiallyShipped",
+            "returnsStatus": "none", "version": 9, "createdAt": "2026-11-21T11:55:00Z", "updatedAt": "2026-11-21T11:59:00Z",
+            "total": usd("135.49"), "captured": usd("129.99"), "refunded": usd("10.00"), "notes": "ring\u{1b}twice",
+            "lines": [
+                { "lineNumber": 1, "sku": "sku-123", "title": "Wireless Headphones", "quantity": 1, "unitPrice": usd("129.99"),
+                  "lineTotal": usd("129.99"), "shipped": 1, "returned": 0 },
+                { "lineNumber": 2, "sku": "cable", "title": "Cable", "quantity": 2, "unitPrice": usd("2.75"),
+                  "lineTotal": usd("5.50"), "shipped": 0, "returned": 0 },
+            ],
+            "shipments": [{ "shipmentId": "s-1", "lines": [{ "lineNumber": 1, "quantity": 1 }], "settled": true,
+                            "parcels": [{ "carrier": "DHL", "tracking": "0034" }], "shippedAt": "2026-11-21T11:58:00Z" }],
+            "returns": [], "addedNotes": [{ "noteId": "n-1", "text": "called", "author": "eve", "at": "2026-11-21T11:59:30Z" }],
+            "refunds": [{ "refundId": "r-1", "amount": usd("10.00"), "reason": "late", "status": "refunded",
+                          "requestedAt": "2026-11-21T11:58:00Z", "refundedAt": "2026-11-21T11:59:00Z" }],
+            "mails": [
+                { "template": "order-confirmed", "status": "sent", "recipient": "ada@example.com", "at": "2026-11-21T11:56:00Z" },
+                { "template": "order-shipped", "status": "failed", "reason": "no such mailbox", "at": "2026-11-21T11:58:30Z" },
+            ],
+            "more": ["addedNotes"],
+        });
+        let view: OrderView = serde_json::from_value(view).unwrap();
+        view.page(
+            "version 9 of 9, since 2026-11-21T11:59:00.000Z",
+            &Look::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
+        )
+    }
+
+    #[test]
+    fn an_order_is_a_page() {
+        assert_eq!(
+            page(None),
+            [
+                "demo-1  confirmed  4 min ago",
+                "version 9 of 9, since 2026-11-21T11:59:00.000Z",
+                "customer-42, ada@example.com, ordered 5 min ago",
+                "\"ring\u{fffd}twice\"",
+                "",
+                "  line  SKU      title                quantity   price   total  shipped",
+                "     1  sku-123  Wireless Headphones         1  129.99  129.99        1",
+                "     2  cable    Cable                       2    2.75    5.50        0",
+                "",
+                "money       partiallyRefunded; total 135.49 USD, 129.99 taken, 10.00 given back",
+                "fulfilment  partiallyShipped",
+                "",
+                "shipments",
+                "  s-1  2 min ago  1 × line 1; paid; DHL 0034",
+                "",
+                "refunds",
+                "  r-1  10.00 USD  refunded  1 min ago  late",
+                "",
+                "notes (the latest)",
+                "  30 s ago  eve  called",
+                "",
+                "mails",
+                "  order-confirmed  sent    4 min ago  to ada@example.com",
+                "  order-shipped    failed  1 min ago  no such mailbox",
+            ]
+        );
+    }
+
+    #[test]
+    fn its_tables_fit_the_terminal() {
+        let narrow = page(Some(60));
+        assert_eq!(narrow[6], "     1  sku-123  Wireles…         1  129.99  129.99        1");
+        assert!(narrow[5..8].iter().all(|line| line.chars().count() <= 60), "{narrow:?}");
+    }
+}
