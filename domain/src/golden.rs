@@ -1,11 +1,12 @@
 //! What the golden files of an aggregate's events have to hold: for tests.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::fs::read_to_string;
 use std::path::PathBuf;
 
 use cqrs_es::DomainEvent;
-use event_versions::{FIRST, Versioned};
+use event_versions::{FIRST, Snapshotted, Versioned};
 
 /// Each event, one of each kind, is its golden file of today's version, and its golden file is it.
 pub(crate) fn check_today<A: Versioned>(folder: &str, one_of_each: impl IntoIterator<Item = A::Event>) {
@@ -47,6 +48,28 @@ pub(crate) fn check_versions<A: Versioned>(folder: &str, names: &[&str]) {
     assert_eq!(files(folder), expected);
     // A stock cqrs-es takes the same list: it panics at what is not a version.
     assert_eq!(event_versions::upcasters::<A>().len(), A::UPCASTS.len());
+}
+
+/// What a stream is after each of some events, which are of all kinds there are, is the golden file of today's version of the state.
+pub(crate) fn check_states<A: Snapshotted + PartialEq + Debug>(
+    folder: &str,
+    names: &[&str],
+    events: impl IntoIterator<Item = A::Event>,
+) {
+    let (mut state, mut states, mut seen) = (A::default(), Vec::new(), BTreeSet::new());
+    for event in events {
+        seen.insert(event.event_type());
+        state.apply(event);
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<A>(&json).unwrap(), state, "{json}");
+        states.push(json);
+    }
+    assert_eq!(seen, names.iter().map(|name| (*name).to_owned()).collect());
+    let path = path(folder, &format!("{}.ndjson", A::STATE_VERSION));
+    let golden = read_to_string(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; a new version of the state needs one:\n{}", path.display(), states.join("\n"))
+    });
+    assert_eq!(golden.lines().collect::<Vec<_>>(), states, "another state needs another STATE_VERSION");
 }
 
 /// The events and versions that there are golden files of.

@@ -8,7 +8,7 @@ mod posted;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
-use event_versions::{Upcast, Versioned};
+use event_versions::{Snapshotted, Upcast, Versioned};
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
@@ -293,6 +293,10 @@ impl cqrs_es::Aggregate for Stock {
 
 impl Versioned for Stock {
     const UPCASTS: &'static [Upcast] = event::UPCASTS;
+}
+
+impl Snapshotted for Stock {
+    const STATE_VERSION: i32 = 1;
 }
 
 #[cfg(test)]

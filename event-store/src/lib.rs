@@ -4,6 +4,7 @@
 //! - [`EventStore::execute`] decides a command on a stream and appends what comes of it.
 //! - [`EventStore::execute_once`] does so once for an idempotency key.
 //! - [`SingleWriter`] has those who decide on a hot stream take turns instead of colliding.
+//!   [`snapshots`] are what it begins with where a stream is long.
 //! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
 //! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
 //! - [`copy_out`] reads the log in bulk, [`copy_in`] fills an empty one.
@@ -27,6 +28,7 @@ mod repository;
 mod seal;
 mod selection;
 mod single_writer;
+mod snapshot;
 mod subscription;
 mod wake;
 
@@ -50,6 +52,7 @@ pub use read::{
 pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
 pub use selection::Selection;
 pub use single_writer::{SingleWriter, Turn};
+pub use snapshot::{Snapshot, snapshots};
 pub use subscription::operating::{
     Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
     holders, lag, parked, request, tail_holder,

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use event_versions::Versioned;
+use event_versions::Snapshotted;
 use lru::LruCache;
 use sqlx::PgConnection;
 
@@ -22,6 +22,7 @@ use self::written::Written;
 use crate::append::{AppendError, Appended, StreamAppend};
 use crate::idempotency::OnceOnly;
 use crate::read::{Loaded, ReadError};
+use crate::snapshot::{self, Taking, is_due};
 use crate::{EventStore, partition_of};
 
 /// Takes turns on the streams of an aggregate and remembers them folded, so that a turn reads only what others wrote meanwhile.
@@ -33,6 +34,7 @@ pub struct SingleWriter<A> {
     known: Arc<Mutex<Known<A>>>,
     /// Held by whoever folds a piece of streams that are far behind.
     folding: Arc<tokio::sync::Mutex<()>>,
+    snapshots: Taking,
 }
 
 /// Folded streams, the least recently used of which are forgotten. They may be behind the database, and are ahead only of one that
@@ -50,11 +52,17 @@ pub struct Turn<'a, A> {
     _everywhere: Option<Everywhere>,
 }
 
-impl<A: Versioned + Clone> SingleWriter<A> {
+impl<A: Snapshotted> SingleWriter<A> {
     /// Remembers up to `capacity` folded streams, at least one.
     pub fn new(store: EventStore, capacity: usize) -> Self {
         let known = LruCache::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
-        Self { store, turns: Turns::default(), known: Arc::new(Mutex::new(known)), folding: Arc::default() }
+        Self {
+            store,
+            turns: Turns::default(),
+            known: Arc::new(Mutex::new(known)),
+            folding: Arc::default(),
+            snapshots: Taking::default(),
+        }
     }
 
     /// Waits for its turn on these streams and brings them up to date. Streams without events are not waited for: whoever is
@@ -109,6 +117,7 @@ impl<A: Versioned + Clone> SingleWriter<A> {
     /// Folds streams until little is missing, and nobody has to wait for it: without a turn. In this process one piece is folded at
     /// a time, from where the last one ended, so those who want the same stream fold it together, and take one connection.
     async fn fold_ahead(&self, streams: &mut Streams<A>) -> Result<(), ReadError> {
+        self.begin_with_snapshots(streams).await?;
         loop {
             let _piece = self.folding.lock().await;
             let mut connection = self.store.pool().acquire().await?;
@@ -118,17 +127,33 @@ impl<A: Versioned + Clone> SingleWriter<A> {
         }
     }
 
+    /// What snapshots know beyond what is remembered. Of those who want the same one, the first reads it.
+    async fn begin_with_snapshots(&self, streams: &mut Streams<A>) -> Result<(), ReadError> {
+        let _piece = self.folding.lock().await;
+        self.take_remembered(streams);
+        let newer = snapshot::newer(&mut *self.store.pool().acquire().await?, streams).await?;
+        let mut known = self.known();
+        for (id, stream) in newer {
+            remember(&mut known, &id, &stream);
+            streams.insert(id, stream);
+        }
+        Ok(())
+    }
+
+    /// What is remembered of streams by now.
+    fn take_remembered(&self, streams: &mut Streams<A>) {
+        let mut known = self.known();
+        for (id, stream) in streams.iter_mut() {
+            if let Some(newer) = known.get(id).filter(|known| known.version > stream.version) {
+                *stream = Arc::clone(newer);
+            }
+        }
+    }
+
     /// Reads one piece of what streams lack, and says whether they are up to date then. Those of which the database lost events
     /// are taken out, to be found again.
     async fn read_on(&self, connection: &mut PgConnection, streams: &mut Streams<A>) -> Result<bool, ReadError> {
-        {
-            let mut known = self.known();
-            for (id, stream) in streams.iter_mut() {
-                if let Some(newer) = known.get(id).filter(|known| known.version > stream.version) {
-                    *stream = Arc::clone(newer);
-                }
-            }
-        }
+        self.take_remembered(streams);
         let read = catch_up::read_on(connection, streams).await;
         let mut known = self.known();
         // What came before an error is right.
@@ -136,6 +161,9 @@ impl<A: Versioned + Clone> SingleWriter<A> {
         let read = read?;
         for id in &read.lost {
             drop((known.pop(id), streams.remove(id)));
+        }
+        for (id, stream) in read.due {
+            self.snapshots.take(&self.store, id, stream);
         }
         Ok(!read.more && read.lost.is_empty())
     }
@@ -146,7 +174,7 @@ impl<A: Versioned + Clone> SingleWriter<A> {
     }
 }
 
-impl<A: Versioned + Clone> Turn<'_, A> {
+impl<A: Snapshotted> Turn<'_, A> {
     /// A stream of this turn as it is now; one without events: the default, at version 0.
     pub fn stream(&self, id: &str) -> &Loaded<A> {
         self.streams.get(id).map_or(&self.absent, |stream| &**stream)
@@ -180,7 +208,11 @@ impl<A: Versioned + Clone> Turn<'_, A> {
             }
             // Held here alone then, it changes in its place.
             known.pop(&written.stream_id);
+            let before = stream.version;
             let id = written.fold_into(Arc::make_mut(&mut stream), appended.position);
+            if is_due(before, stream.version) {
+                self.writer.snapshots.take(store, id.clone(), Arc::clone(&stream));
+            }
             known.put(id, stream);
         }
         Ok(appended)

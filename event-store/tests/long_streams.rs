@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::task::Poll;
 use std::time::Duration;
 
-use domain::stock::Stock;
-use event_store::{AppendSettings, EventStore, Loaded, SingleWriter, Turn};
+use domain::stock::{Stock, StockEvent, StockReceived};
+use event_store::{AppendSettings, EventStore, Loaded, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
 use futures_util::future::poll_fn;
 
 const SKU: &str = "sku-1";
@@ -91,4 +91,128 @@ async fn who_folds_a_long_stream_holds_up_nobody() {
     let other = async { on_hand(writer.turn(sku()).await.unwrap().stream(SKU)) };
     let both = tokio::time::timeout(PATIENCE, async { tokio::join!(one, other) }).await.unwrap();
     assert_eq!(both, ((4_000, 4_000), (4_000, 4_000)));
+}
+
+type Row = (i64, i32, String, Vec<u8>);
+
+async fn snapshot(database: &testkit::Database) -> Option<Row> {
+    let snapshot = "select version, state_version, state::text, digest from stream_snapshots";
+    sqlx::query_as(snapshot).fetch_optional(database.pool()).await.unwrap()
+}
+
+async fn until_snapshot_at(database: &testkit::Database, version: i64) -> Row {
+    let taken = || async { snapshot(database).await.is_some_and(|taken| taken.0 == version) };
+    testkit::eventually(PATIENCE, taken).await;
+    snapshot(database).await.unwrap()
+}
+
+/// What a process that knows nothing yet makes of the stream.
+async fn folded_by_another(database: &testkit::Database) -> (i64, i64) {
+    let (_, writer) = cold(database).await;
+    on_hand(writer.turn(sku()).await.unwrap().stream(SKU))
+}
+
+#[tokio::test]
+async fn who_knows_nothing_begins_a_long_stream_with_its_snapshot() {
+    let database = testkit::database().await;
+    grow(&database, 12_500).await;
+    assert_eq!(folded_by_another(&database).await, (12_500, 12_500));
+    until_snapshot_at(&database, 10_000).await;
+
+    lose(&database, 1_500, 9_900).await;
+    assert_eq!(folded_by_another(&database).await, (12_500, 12_500));
+}
+
+#[tokio::test]
+async fn an_append_that_makes_a_stream_long_has_a_snapshot_taken() {
+    let database = testkit::database().await;
+    let (store, writer) = cold(&database).await;
+    grow(&database, 9_999).await;
+
+    let turn = writer.turn(sku()).await.unwrap();
+    let received = StockEvent::StockReceived(StockReceived { quantity: 5 });
+    let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
+    let expected_version = turn.stream(SKU).version;
+    let events = vec![event(), event()];
+    let append = StreamAppend { stream_type: "stock", stream_id: SKU.to_owned(), expected_version, events };
+    turn.append(vec![append]).await.unwrap();
+
+    let (_, _, state, _) = until_snapshot_at(&database, 10_001).await;
+    let stored = store.load::<Stock>(SKU).await.unwrap();
+    assert_eq!(serde_json::from_str::<Stock>(&state).unwrap(), stored.state);
+    lose(&database, 1_500, 9_900).await;
+    assert_eq!(folded_by_another(&database).await, (10_001, 10_009));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_can_not_be_used_is_replaced() {
+    let database = testkit::database().await;
+    grow(&database, 10_500).await;
+    folded_by_another(&database).await;
+    let right = until_snapshot_at(&database, 10_000).await;
+
+    for spoil in [
+        // Of a build that folds otherwise.
+        r#"update stream_snapshots set state_version = 2, state = '"Untracked"'"#,
+        // Damaged, each column.
+        r#"update stream_snapshots set state = '"Untracked"'"#,
+        "update stream_snapshots set digest = digest || 'x'::bytea",
+        "update stream_snapshots set last_event = gen_random_uuid()",
+        "update stream_snapshots set version = 9999",
+        "update stream_snapshots set version = 1000000",
+        "update stream_snapshots set aggregate_id = 'another'",
+        // Rightly kept, but nothing that this build can read.
+        r#"update stream_snapshots set state = '{}',
+              digest = sha256(uuid_send(last_event) || int4send(state_version) || convert_to('{}', 'UTF8'))"#,
+    ] {
+        sqlx::query(spoil).execute(database.pool()).await.unwrap();
+        assert_eq!(folded_by_another(&database).await, (10_500, 10_500), "{spoil}");
+        let again = || async {
+            let of_sku =
+                "select version, state_version, state::text, digest from stream_snapshots where aggregate_id = $1";
+            let of_sku = sqlx::query_as::<_, Row>(of_sku).bind(SKU).fetch_optional(database.pool());
+            of_sku.await.unwrap().is_some_and(|taken| taken == right)
+        };
+        testkit::eventually(PATIENCE, again).await;
+        sqlx::query("delete from stream_snapshots where aggregate_id <> $1")
+            .bind(SKU)
+            .execute(database.pool())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_ahead_of_a_log_that_lost_commits_is_forgotten() {
+    let database = testkit::database().await;
+    grow(&database, 10_500).await;
+    folded_by_another(&database).await;
+    until_snapshot_at(&database, 10_000).await;
+
+    lose(&database, 9_001, 10_500).await;
+    assert_eq!(folded_by_another(&database).await, (9_000, 9_000));
+    assert_eq!(snapshot(&database).await, None);
+
+    // Others come to stand in the place of what was lost.
+    grow(&database, 10_500).await;
+    folded_by_another(&database).await;
+    until_snapshot_at(&database, 10_000).await;
+    lose(&database, 9_001, 10_500).await;
+    grow(&database, 10_500).await;
+    assert_eq!(folded_by_another(&database).await, (10_500, 10_500));
+    let last = "select event_id from events where sequence = 10000";
+    let last: uuid::Uuid = sqlx::query_scalar(last).fetch_one(database.pool()).await.unwrap();
+    let of_it = "select count(*) = 1 from stream_snapshots where version = 10000 and last_event = $1";
+    let of_it = || async { sqlx::query_scalar(of_it).bind(last).fetch_one(database.pool()).await.unwrap() };
+    testkit::eventually(PATIENCE, of_it).await;
+}
+
+#[tokio::test]
+async fn several_who_fold_a_long_stream_at_once_leave_its_last_snapshot() {
+    let database = testkit::database().await;
+    grow(&database, 21_000).await;
+    let folding = (0..3).map(|_| folded_by_another(&database));
+    let folded = futures_util::future::join_all(folding).await;
+    assert_eq!(folded, [(21_000, 21_000); 3]);
+    until_snapshot_at(&database, 20_000).await;
 }

@@ -24,6 +24,13 @@ pub trait Versioned: Aggregate {
     const UPCASTS: &'static [Upcast];
 }
 
+/// An aggregate whose folded streams are kept as snapshots. Equal states have the same JSON.
+pub trait Snapshotted: Versioned + Clone + 'static {
+    /// Goes up whenever the state that some events fold to changes, or its JSON: a build uses only those snapshots that have its
+    /// own. Golden files hold it to that.
+    const STATE_VERSION: i32;
+}
+
 /// A change of an event's shape.
 #[derive(Debug, Clone, Copy)]
 pub struct Upcast {

@@ -11,6 +11,7 @@
 //! - `units`: what SKUs hold for orders, and what orders say they hold.
 //! - `books`: the sandbox's books, and what orders say was paid.
 //! - `progress`: no saga is half done in silence.
+//! - `snapshots`: every snapshot of a SKU is what its events come to.
 //! - `views`: every read model is what the events make of it.
 //! - `mails`: each customer was told once, and only what is so.
 
@@ -20,6 +21,7 @@ mod findings;
 mod mails;
 mod order;
 mod progress;
+mod snapshots;
 mod streams;
 mod units;
 mod views;

@@ -174,6 +174,29 @@ fn every_version_of_every_event_has_a_golden_file() {
     golden::check_versions::<Stock>(FOLDER, StockEvent::NAMES);
 }
 
+#[test]
+fn a_state_that_folds_or_reads_differently_has_another_version() {
+    // Everything that `evolve` tells apart.
+    let events = [
+        adjusted(7),
+        received(10),
+        received(5),
+        adjusted(-3),
+        made("order-1", 2),
+        made("order-2", 3),
+        made("order-2", 4),
+        committed("order-1", 1),
+        released("order-2", 1),
+        made("order-3", 1),
+        released("order-3", 9),
+        made("order-4", 1),
+        committed("order-4", 9),
+        released("nobody", 1),
+        committed("nobody", 1),
+    ];
+    golden::check_states::<Stock>("stock-states", StockEvent::NAMES, events);
+}
+
 fn every_event() -> [StockEvent; 5] {
     [received(10), adjusted(-3), made("order-1", 2), released("order-1", 1), committed("order-1", 1)]
 }

@@ -10,6 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::event::{COLUMNS, StoredEvent};
 use crate::read::{Loaded, ReadError};
+use crate::snapshot::is_due;
 
 /// How many events are read in one go. That takes some tens of milliseconds at most, so that whoever has a turn meanwhile keeps
 /// nobody waiting, no bound on statements or transactions is met, and little is lost when it is given up.
@@ -28,18 +29,20 @@ pub(super) async fn existing<A: Aggregate>(pool: &PgPool, ids: Vec<String>) -> R
 }
 
 /// What became of a piece.
-pub(super) struct Piece {
+pub(super) struct Piece<A> {
     /// There may be events that the streams still lack.
     pub(super) more: bool,
     /// Those streams whose last event is not in the database: it lost it, in a failover or a restore. They are left as they were.
     pub(super) lost: Vec<String>,
+    /// Streams as they were when a snapshot was due.
+    pub(super) due: Vec<(String, Arc<Loaded<A>>)>,
 }
 
 /// Folds a piece of what streams lack, one event after the other as they arrive.
 pub(super) async fn read_on<A: Versioned + Clone>(
     connection: &mut PgConnection,
     streams: &mut HashMap<String, Arc<Loaded<A>>>,
-) -> Result<Piece, ReadError> {
+) -> Result<Piece<A>, ReadError> {
     // Each stream by itself along its key, not all of them sorted first; from its last event on, to see whether that is there. So
     // there is a row for each stream that is not new.
     let query = format!(
@@ -55,7 +58,7 @@ pub(super) async fn read_on<A: Versioned + Clone>(
     let mut not_met: HashSet<String> =
         streams.iter().filter(|(_, stream)| stream.version > 0).map(|(id, _)| id.clone()).collect();
     let mut events = sqlx::query(&query).bind(A::TYPE).bind(ids).bind(versions).bind(limit).fetch(connection);
-    let mut rows = 0;
+    let (mut rows, mut due) = (0, Vec::new());
     while let Some(row) = events.try_next().await? {
         rows += 1;
         let event = StoredEvent::from_row(&row)?;
@@ -74,14 +77,17 @@ pub(super) async fn read_on<A: Versioned + Clone>(
         }
         let decoded = event.decode::<A>()?;
         Arc::make_mut(stream).apply(decoded, event.version, event.position, event.event_id);
+        if is_due(event.version - 1, event.version) {
+            due.push((event.stream_id, Arc::clone(stream)));
+        }
     }
     if rows == limit {
         // Streams behind the last row were not asked for theirs.
-        return Ok(Piece { more: true, lost: Vec::new() });
+        return Ok(Piece { more: true, lost: Vec::new(), due });
     }
     let lost: Vec<String> = not_met.into_iter().collect();
     if !lost.is_empty() {
         tracing::warn!(streams = ?lost, "the database does not have events that it had; their streams are read anew");
     }
-    Ok(Piece { more: false, lost })
+    Ok(Piece { more: false, lost, due })
 }

@@ -14,6 +14,7 @@ use super::findings::Findings;
 use super::mails::Mails;
 use super::order::{OneOrder, Story, Sums};
 use super::progress::{Progress, Sagas};
+use super::snapshots::Snapshots;
 use super::units::{Shelf, Units};
 use super::{books, mails};
 
@@ -66,6 +67,7 @@ pub(super) async fn check(
 ) -> anyhow::Result<Totals> {
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
     let progress = Progress::read(connection, now).await?;
+    let snapshots = Snapshots::read(connection, findings).await?;
     let mut pass = Pass { totals: Totals::default(), units: Units::default(), orders: Vec::new(), progress };
     let (mut before, mut stream) = (None::<Before>, Stream::Unreadable);
     loop {
@@ -80,6 +82,9 @@ pub(super) async fn check(
             }
             check_place(event, known.as_ref(), findings);
             stream = stream.after(event, findings);
+            if let Stream::Sku(shelf) = &stream {
+                snapshots.check(event, &shelf.stock, findings)?;
+            }
             match stream {
                 Stream::Foreign => pass.totals.foreign_events += 1,
                 Stream::Order(_) | Stream::Sku(_) | Stream::Unreadable => pass.totals.events += 1,

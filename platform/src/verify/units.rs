@@ -86,7 +86,7 @@ impl Units {
 /// A SKU whose events are being read: its fold, and the same added up by itself.
 pub(super) struct Shelf {
     sku: String,
-    stock: Stock,
+    pub(super) stock: Stock,
     came_in: i64,
     orders: HashMap<String, Has>,
     /// It was said already that more was promised than there is.

@@ -122,6 +122,22 @@ const SPOILED: &[(&str, &str, &str)] = &[
         "SKU sku",
         "but 100 came in and 50 were shipped",
     ),
+    // Snapshots.
+    (
+        r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
+           select aggregate_type, aggregate_id, sequence, event_id, 1, '"Untracked"',
+                  sha256(uuid_send(event_id) || int4send(1) || convert_to('"Untracked"', 'UTF8'))
+             from events where aggregate_id = 'sku' and sequence = 1"#,
+        "SKU sku",
+        "its snapshot at version 1 is not what its events come to",
+    ),
+    (
+        r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
+           select aggregate_type, aggregate_id, sequence, event_id, 1, '"Untracked"', ''
+             from events where aggregate_id = 'sku' and sequence = 1"#,
+        "SKU sku",
+        "its snapshot at version 1 is damaged",
+    ),
     // Sagas.
     ("delete from saga_work where order_id = 'waiting'", "order waiting", "notify_customer is due, and nobody will look: half done in silence"),
     (
@@ -286,6 +302,7 @@ async fn fingerprint(connection: &mut PgConnection) -> String {
                   (select string_agg(p::text, '' order by p.reference) from sandbox_payments p),
                   (select string_agg(m::text, '' order by m.reference) from sandbox_movements m),
                   (select string_agg(w::text, '' order by w.saga, w.order_id) from saga_work w),
+                  (select string_agg(s::text, '' order by s.aggregate_id) from stream_snapshots s),
                   (select string_agg(d::text, '' order by d.notification_id) from notification_deliveries d)))";
     sqlx::query_scalar(all).fetch_one(connection).await.unwrap()
 }

@@ -1,0 +1,47 @@
+//! Snapshots of SKUs' streams: what their events come to up to there.
+//!
+//! One that is ahead of the log, or of another build, is not used by anybody, and nothing is said of it.
+
+use std::collections::HashMap;
+
+use domain::stock::Stock;
+use event_store::{Snapshot, StoredEvent};
+use sqlx::PgConnection;
+
+use super::findings::Findings;
+
+/// Those that this build uses, by their SKUs.
+pub(super) struct Snapshots(HashMap<String, Snapshot>);
+
+impl Snapshots {
+    pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self, sqlx::Error> {
+        let mut snapshots = event_store::snapshots::<Stock>(connection).await?;
+        snapshots.retain(|sku, snapshot| {
+            if !snapshot.intact {
+                findings.add(about(sku), format!("its snapshot at version {} is damaged", snapshot.version));
+            }
+            snapshot.intact
+        });
+        Ok(Self(snapshots))
+    }
+
+    /// Compares what a SKU is after an event with its snapshot, if that is of this version.
+    pub(super) fn check(
+        &self,
+        event: &StoredEvent,
+        stock: &Stock,
+        findings: &mut Findings,
+    ) -> Result<(), serde_json::Error> {
+        if let Some(snapshot) = self.0.get(&event.stream_id)
+            && !snapshot.is_right_after(event, stock)?
+        {
+            let what = format!("its snapshot at version {} is not what its events come to", snapshot.version);
+            findings.add(about(&event.stream_id), what);
+        }
+        Ok(())
+    }
+}
+
+fn about(sku: &str) -> String {
+    format!("SKU {sku}")
+}
