@@ -95,6 +95,32 @@ async fn what_became_of_a_promise_that_was_taken_back_is_asked_for_until_it_is_k
 }
 
 #[tokio::test]
+async fn promises_that_an_earlier_build_did_not_ask_about_are_looked_at_after_the_upgrade() {
+    let mut world = World::start().await;
+    world.receive("s", 10).await;
+    for order_id in ["answered", "lost"] {
+        world.post(order_id, &[("s", 1)]).await;
+        let promised = world.unanswered_mail().await;
+        if order_id == "answered" {
+            world.answer(order_id, sent(&promised)).await;
+            world.eventually_has(order_id, "NotificationSent").await;
+        }
+        world.cancel(order_id).await.unwrap();
+        assert_eq!(world.mail().await.template, Template::OrderCancelled);
+    }
+    assert!(world.unanswered_mail().await.withdraw);
+    world.stop_copies().await;
+    world.execute("delete from saga_work").await;
+
+    world.execute(include_str!("../../../migrations/sql/0031_promises_taken_back.sql")).await;
+    assert_eq!(world.count("select count(*) from saga_work where order_id <> 'lost'").await, 0);
+    world.start_copy();
+    let asked = "select count(*) from saga_work where step = 'notify_customer' and sent = 1";
+    testkit::eventually(crate::world::PATIENCE, || async { world.count(asked).await == 1 }).await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn while_the_provider_is_being_asked_nothing_stays_held_whenever_the_call_arrives() {
     let mut world = World::start().await;
     world.stop_copies().await;
