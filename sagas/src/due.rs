@@ -232,4 +232,4 @@ impl Due {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

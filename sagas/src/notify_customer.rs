@@ -63,10 +63,7 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
                 Err(error) => results.push((case, Err(error))),
             }
         }
-        // A queue that says nothing must not hold the transaction open until the server ends it: then nothing would be
-        // noted. What did go out goes out again under the same id, which the queue drops.
-        let sent = tokio::time::timeout(PATIENCE, context.notifications.send(requests)).await;
-        let mut sent = sent.unwrap_or_default().into_iter();
+        let mut sent = send(context, requests).await.into_iter();
         results.extend(asking.into_iter().map(|case| {
             let outcome = match sent.next() {
                 Some(Ok(())) => Ok(Done::Asked),
@@ -80,6 +77,21 @@ fn notify<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<
         results
     }
     .boxed()
+}
+
+/// Puts requests on the queue. None of what is missing in the answer is known to be there.
+///
+/// A queue that says nothing must not hold the transaction open until the server ends it: then nothing would be noted. What did go
+/// out goes out again under the same id, which the queue drops. Nor must it keep those waiting who come after.
+async fn send(context: &Context, requests: Vec<Outgoing>) -> Vec<Result<(), SendError>> {
+    if requests.is_empty() || context.requests.is_silent() {
+        return vec![];
+    }
+    let sent = tokio::time::timeout(PATIENCE, context.notifications.send(requests)).await.unwrap_or_default();
+    if sent.iter().all(|sent| matches!(sent, Err(SendError::TimedOut { .. }))) {
+        context.requests.had_no_answer();
+    }
+    sent
 }
 
 /// Why a request is not on the queue: it can't be, or the queue takes nothing.

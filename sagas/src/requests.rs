@@ -5,6 +5,7 @@
 //! there are messages has lost his request, or the answer to it. The figures are approximate, and need not be more: to ask twice is
 //! harmless, and what is asked again is a message that the next count sees.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,6 +19,8 @@ use crate::work::Waiting;
 
 /// How long a count is good for.
 const FRESH: Duration = Duration::from_secs(1);
+/// For how long nothing is asked of a queue that did not answer: whoever asks waits for it, and so do the orders that come along.
+const SILENCE: Duration = Duration::from_secs(10);
 /// So many mails that wait are no lag: they are being tried again, each for its own reason.
 const USUAL: i64 = 16;
 
@@ -25,6 +28,8 @@ const USUAL: i64 = 16;
 pub(crate) struct Requests {
     queues: [QueueDepth; 2],
     counted: Mutex<Option<(Instant, Option<DateTime<Utc>>)>>,
+    /// When the queue of requests did not answer last.
+    silent: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Waiting {
@@ -37,7 +42,18 @@ impl Waiting {
 impl Requests {
     /// By the queue of requests and that of answers.
     pub(crate) fn new(requests: QueueDepth, answers: QueueDepth) -> Self {
-        Self { queues: [requests, answers], counted: Mutex::default() }
+        Self { queues: [requests, answers], counted: Mutex::default(), silent: std::sync::Mutex::default() }
+    }
+
+    /// The queue of requests did not answer.
+    pub(crate) fn had_no_answer(&self) {
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it did not a moment ago.
+    pub(crate) fn is_silent(&self) -> bool {
+        let silent = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.is_some_and(|at| at.elapsed() < SILENCE)
     }
 
     /// Those that wait since then or longer have lost their requests; `None`: nobody has.

@@ -7,13 +7,9 @@ use crate::payment::Payments;
 use crate::requests::Requests;
 use crate::{Metrics, SagaSettings};
 
-#[tokio::test]
-async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
-    let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-    let notifications =
-        Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
-    let context = Context {
+/// What steps work with, of which requests go out so.
+pub(crate) fn context(store: EventStore, notifications: Producer) -> Context {
+    Context {
         stock: SingleWriter::new(store.clone(), 10),
         payments: Payments::new(Arc::new(FaultyGateway::default())),
         requests: Requests::new(notifications.depth(), notifications.depth()),
@@ -21,7 +17,16 @@ async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
         settings: SagaSettings::default(),
         metrics: Metrics::default(),
         store,
-    };
+    }
+}
+
+#[tokio::test]
+async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let notifications =
+        Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
+    let context = context(store, notifications);
     // A batch of mails is due for longer than what is about money.
     let rows = "insert into saga_work (saga, order_id, step, due_at)
                 select saga, step || n, step, now() - age

@@ -1,9 +1,15 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use domain::{
     CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, Shortage, Sku, StockReleased,
     StockReservationFailed, Verb,
 };
+use event_store::{AppendSettings, EventStore};
+use messaging::{Producer, ProducerSettings};
+use tokio::net::TcpListener;
 
 use super::*;
+use crate::due::tests::context;
 use crate::report::tests::{after, authorized, reserved};
 
 /// The reason that the mail gives which is owed after these.
@@ -74,4 +80,34 @@ fn the_reason_that_the_shop_gives_with_a_cancellation_is_told() {
     let [voided, close] = [OrderCommand::RecordPaymentVoided, OrderCommand::CloseOrder];
 
     assert_eq!(told([reserved(), authorized(), cancel, voided, released(false), close]), reason());
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
+    let queue = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", queue.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((connection, _)) = queue.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            open.push(connection);
+        }
+    });
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let settings = ProducerSettings { timeout: Duration::from_secs(1), ..ProducerSettings::default() };
+    let producer = Producer::new(testkit::sqs_client(&url), format!("{url}/000000000000/q.fifo"), settings);
+    let context = Arc::new(context(store, producer));
+
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        let promised = [reserved(), authorized(), OrderCommand::ConfirmOrder];
+        let case = Case::open(&after(promised)).unwrap().unwrap();
+        let (_, outcome) = notify(&context, vec![case]).await.remove(0);
+        assert!(matches!(outcome, Err(StepError::Unreachable(_))), "{outcome:?}");
+        times.push(asked.load(Ordering::Relaxed));
+    }
+    assert!(times[0] > 0 && times[0] == times[1], "{times:?}");
 }
