@@ -21,7 +21,7 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
-use sqlx::{Connection, Encode, PgConnection, Postgres};
+use sqlx::{Connection, Encode, Executor, PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::{AppendError, Appended, Command, StreamAppend};
@@ -59,9 +59,10 @@ pub(super) async fn store_around_conflicts(
     commands: &[&Command],
 ) -> Result<Answers, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    sqlx::query("select events_lock()").execute(&mut *transaction).await?;
-    // What is answered here may rest on what others stored. A transaction that writes nothing waits for no standby: so it writes.
-    sqlx::query("select pg_logical_emit_message(true, 'ordo', ''::text)").execute(&mut *transaction).await?;
+    // The table comes before the lock, as in every append and in an import: so nobody waits in a circle. What is answered here may
+    // rest on what others stored. A transaction that writes nothing waits for no standby: so it writes.
+    let begin = "lock table events in row exclusive mode; select events_lock(); select pg_logical_emit_message(true, 'ordo', ''::text)";
+    transaction.execute(begin).await?;
     let stored = stored(&mut transaction, commands).await?;
     let requests: Vec<_> = commands.iter().filter_map(|command| command.request()).collect();
     let repeated = idempotency::recorded(&mut transaction, &requests).await?;
@@ -264,3 +265,6 @@ const INSERT_BOTH: &str = concat!(
                unnest($14::bigint[])
     ) select max(global_position) from appended"
 );
+
+#[cfg(test)]
+mod tests;
