@@ -77,16 +77,26 @@ where
 /// The error and all its causes on one line. A cause that the words before it end with already is not repeated: some errors
 /// show what they are made of and give it as their cause as well.
 pub fn chain(error: &dyn Error) -> String {
-    let mut words = error.to_string();
+    let mut words = first_line(&error.to_string()).to_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
         let said = error.to_string();
-        if !words.ends_with(&said) {
+        let said = first_line(&said);
+        if !words.ends_with(said) {
             words = format!("{words}: {said}");
         }
         cause = error.source();
     }
     words
+}
+
+/// Some errors list below it what was tried: then the sentence that announces the list goes as well.
+fn first_line(text: &str) -> &str {
+    match text.split_once('\n') {
+        Some((first, _)) if first.ends_with(':') => first.rsplit_once(". ").map_or(first, |(said, _)| said),
+        Some((first, _)) => first,
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +126,14 @@ mod tests {
         assert_eq!(said(&["not sent", "no route", "cable cut"]), "not sent: no route: cable cut");
         assert_eq!(said(&["not sent", "no route", "no route", "cable cut"]), "not sent: no route: cable cut");
         assert_eq!(said(&["not sent: no route", "no route"]), "not sent: no route");
+    }
+
+    #[test]
+    fn a_list_of_what_was_tried_is_left_out() {
+        let said = |words: &[&'static str]| chain(&layers(words).unwrap());
+
+        assert_eq!(said(&["not sent", "no credentials. Attempted:\n  a file\n  a server"]), "not sent: no credentials");
+        assert_eq!(said(&["not sent\nat all", "why:\n  because"]), "not sent: why:");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod another_emulator;
 mod bad_orders;
 mod bad_settings;
 mod bench;
+mod careful;
 mod chaos;
 mod database_crashes;
 mod dead_letters;
