@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. What went wrong is one line on standard error that says what to do.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::builder::styling::Styles;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use event_store::Head;
 
@@ -35,6 +37,32 @@ Examples:
   ordo verify                           does everything agree
 
 Commands find the platform that `ordo up` runs in this folder. README.md describes each of them.";
+
+/// The commands by what somebody wants to do; `--help` lists them so.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Running", &["up", "serve", "migrate", "inbox"]),
+    ("Looking", &["demo", "order", "tail", "health", "verify", "config"]),
+    ("Operating", &["saga", "dlq", "subscriptions", "replay", "events"]),
+    ("Measuring", &["bench"]),
+    ("These commands themselves", &["completions", "man", "version"]),
+];
+
+/// The command line, with help that has its commands in groups: clap has none for them.
+fn command_line() -> clap::Command {
+    let command = Cli::command();
+    let heading = Styles::styled();
+    let heading = heading.get_header();
+    let mut help = format!("{{about-with-newline}}\n{heading}Usage:{heading:#} {{usage}}\n");
+    for (group, names) in GROUPS {
+        let _ = write!(help, "\n{heading}{group}:{heading:#}\n");
+        for named in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let about = named.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(help, "  {:<14} {about}", named.get_name());
+        }
+    }
+    let _ = write!(help, "\n{heading}Options:{heading:#}\n{{options}}{{after-help}}");
+    command.help_template(help)
+}
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
@@ -262,7 +290,8 @@ pub struct Inbox {
 /// Does what the command line says. Wrong usage ends the process here, with exit code 2.
 #[must_use]
 pub fn run() -> ExitCode {
-    match command(Cli::parse()) {
+    let line = Cli::from_arg_matches(&command_line().get_matches());
+    match command(line.unwrap_or_else(|error| error.exit())) {
         Ok(code) => code,
         Err(error) => {
             // Several mistakes in the settings are several lines.
@@ -309,13 +338,13 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "ordo", &mut script);
+            clap_complete::generate(shell, &mut command_line(), "ordo", &mut script);
             output::line(String::from_utf8(script)?.trim_end())?;
         }
         Command::Man { folder } => {
             let unwritable = || format!("cannot write to {}", folder.display());
             std::fs::create_dir_all(&folder).with_context(unwritable)?;
-            clap_mangen::generate_to(Cli::command(), &folder).with_context(unwritable)?;
+            clap_mangen::generate_to(command_line(), &folder).with_context(unwritable)?;
             output::line(&format!("the pages are in {}", folder.display()))?;
         }
         Command::Version => output::line(&format!("ordo {}", env!("CARGO_PKG_VERSION")))?,
@@ -386,6 +415,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_one_group_of_the_help() {
+        let command = command_line();
+        let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut visible: Vec<&str> = visible.map(clap::Command::get_name).collect();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        visible.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(visible, grouped);
+
+        let help = command_line().render_help().to_string();
+        for (group, names) in GROUPS {
+            let listed = help.split(&format!("\n{group}:\n")).nth(1).unwrap().split("\n\n").next().unwrap();
+            let listed: Vec<_> = listed.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+            assert_eq!(listed, names, "{help}");
+        }
+        assert!(help.contains("\nOptions:\n") && help.contains("--data-dir") && help.contains("Examples:"), "{help}");
     }
 
     #[test]

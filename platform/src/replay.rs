@@ -6,7 +6,7 @@ mod words;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use projections::{Phase, Progress, REGISTRY, ReplayError, Replays, Wanted};
 use serde_json::json;
 
@@ -46,8 +46,8 @@ async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Re
     }
     // The bar is for people; what a program reads is lines.
     let bar = if as_json { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let template = "{msg:11} {bar:40} {human_pos} of {human_len} events  {per_sec}  {eta} left";
-    let bar = bar.with_style(ProgressStyle::with_template(template)?);
+    let template = "{msg:11} {bar:40} {human_pos} of {human_len} events  {rate}  {eta} left";
+    let bar = bar.with_style(output::bar_style(template)?);
     bar.set_position(state.events);
     bar.reset_eta();
     let began = Instant::now();

@@ -127,7 +127,11 @@ pub(super) async fn run(args: &EndToEnd) -> anyhow::Result<()> {
 fn lines(figures: &Figures) -> Vec<String> {
     let Figures { orders, per_second, min_ms, latencies: of, runs, .. } = figures;
     let mut lines = vec![
-        format!("{orders} orders at {per_second} a second, from POST to mail; medians of {} runs:", runs.len()),
+        format!(
+            "{orders} orders at {} a second, from POST to mail; medians of {} runs:",
+            output::rate(*per_second),
+            runs.len()
+        ),
         format!(
             "min {min_ms:.1} ms  p50 {:.1} ms  p90 {:.1} ms  p99 {:.1} ms  p99.9 {:.1} ms  max {:.1} ms",
             of.p50_ms, of.p90_ms, of.p99_ms, of.p999_ms, of.max_ms

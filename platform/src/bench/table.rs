@@ -1,6 +1,7 @@
 //! Figures as a person reads them.
 
 use super::figures::Spread;
+use crate::output::{grouped, rate};
 
 /// A table: the first line is its head; the first two columns are text, the others numbers.
 #[derive(Debug, Default)]
@@ -32,20 +33,12 @@ impl Table {
 
 /// `21,034`.
 pub(super) fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut grouped = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    grouped(&format!("{number:.0}"))
 }
 
-/// `21,034 [20,000..22,000]`.
+/// Rates: `21,034.5 [20,000.0..22,000.0]`.
 pub(super) fn spread(of: Option<Spread>) -> String {
-    of.map_or_else(nothing, |of| format!("{} [{}..{}]", thousands(of.median), thousands(of.min), thousands(of.max)))
+    of.map_or_else(nothing, |of| format!("{} [{}..{}]", rate(of.median), rate(of.min), rate(of.max)))
 }
 
 /// `4.41 x [4.2..4.6]`.
@@ -89,6 +82,7 @@ mod tests {
         assert_eq!([0.123, 1.0, 12.34, 123.4].map(millis), ["0.12", "1.00", "12.3", "123"]);
         let of = Spread { median: 4.414, min: 4.2, max: 4.6 };
         assert_eq!(ratio(of), "4.41 x [4.20..4.60]");
+        assert_eq!(spread(Some(of)), "4.4 [4.2..4.6]");
         assert_eq!(spread(None), "-");
     }
 }

@@ -23,8 +23,8 @@ use super::orders::Orders;
 use super::pace::Turns;
 use super::progress::Progress;
 use super::server::Server;
-use super::table::{Table, millis, thousands};
-use crate::output;
+use super::table::{Table, millis};
+use crate::output::{self, rate};
 
 /// How long to wait for the first order to be seen, on a platform that has just started.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,7 +101,7 @@ fn lines(figures: &Figures) -> Vec<String> {
     let Figures { per_second, connections, seconds, runs, .. } = figures;
     let mut lines = vec![format!(
         "{} orders/s over {connections} pairs of connections: medians of {} runs of {seconds} s",
-        thousands(*per_second),
+        rate(*per_second),
         runs.len()
     )];
     let mut table = Table::new(&["", "milliseconds", "p50", "p90", "p99", "p99.9", "max"]);

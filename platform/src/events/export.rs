@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use domain::OrderEvent;
 use domain::stock::StockEvent;
 use event_store::{CopyOrder, Selection, copy_out};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sqlx::{Connection, PgConnection};
 use tempfile::NamedTempFile;
 
@@ -66,7 +66,7 @@ fn check_names(asked: &[String], done: &Written) -> anyhow::Result<()> {
 }
 
 async fn write(mut connection: PgConnection, selection: &Selection, to: &mut impl Write) -> anyhow::Result<Written> {
-    let style = ProgressStyle::with_template("{human_pos} events  {per_sec}  {elapsed}")?;
+    let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
     let (mut done, mut text) = (Written::default(), Vec::with_capacity(2 * CHUNK));
     let mut transaction = connection.begin().await?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use event_store::{CopyInError, copy_in};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -17,7 +17,7 @@ use crate::output;
 
 pub(super) async fn run(connection: PgConnection, args: &Import) -> anyhow::Result<()> {
     let since = Instant::now();
-    let style = ProgressStyle::with_template("{human_pos} events  {per_sec}  {elapsed}")?;
+    let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
     let mut lines = CheckedLines::of(open(&args.file)?, bar.clone());
     let done = match copy_in(connection, &mut lines).await {

@@ -7,6 +7,7 @@ use projections::{Estimate, Phase, Progress, ReplayState, Replayed};
 use serde_json::{Value, json};
 
 use super::is_counted;
+use crate::output;
 
 pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
@@ -29,7 +30,7 @@ pub(super) fn progress(progress: Progress, rate: Option<f64>) -> String {
     let Progress { events, total, .. } = progress;
     let mut line = format!("{}: {events} of {total} events", phase(progress.phase));
     if let (Some(rate), true) = (rate, is_counted(progress.phase)) {
-        line = format!("{line}, {rate:.0} a second");
+        line = format!("{line}, {} a second", output::rate(rate));
         if let Some(left) = left(progress, rate) {
             line = format!("{line}, {} left", time(left));
         }
@@ -42,9 +43,13 @@ pub(super) fn progress_json(progress: Progress, rate: Option<f64>) -> Value {
         "phase": progress.phase.name(),
         "events": progress.events,
         "total": progress.total,
-        "eventsPerSecond": rate.map(f64::round),
+        "eventsPerSecond": rate.map(one_decimal),
         "secondsLeft": rate.and_then(|rate| left(progress, rate)).map(|left| left.as_secs_f64().round()),
     })
+}
+
+fn one_decimal(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
 }
 
 /// How long the rest takes at this rate.
@@ -84,7 +89,7 @@ pub(super) fn replayed(
     lines.push(if replayed.swapped {
         let (are, events) = (if projections.len() > 1 { "are" } else { "is" }, replayed.events);
         let rate = rate(events.saturating_sub(state.events), took);
-        let rate = rate.map_or_else(String::new, |rate| format!(" ({rate:.0} events a second)"));
+        let rate = rate.map_or_else(String::new, |rate| format!(" ({} events a second)", output::rate(rate)));
         format!(
             "{names} {are} rebuilt from {events} events, up to position {}, in {:.1} s{rate}",
             replayed.position,
@@ -105,7 +110,7 @@ pub(super) fn replayed_json(state: &ReplayState, replayed: &Replayed, took: Dura
         "events": replayed.events,
         "position": replayed.position,
         "seconds": took.as_secs_f64(),
-        "eventsPerSecond": rate(replayed.events.saturating_sub(state.events), took).map(f64::round),
+        "eventsPerSecond": rate(replayed.events.saturating_sub(state.events), took).map(one_decimal),
         "comparison": comparison,
     })
 }

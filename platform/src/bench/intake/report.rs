@@ -1,10 +1,11 @@
 //! The figures of intake as a person reads them.
 
 use super::super::figures::{Latencies, Spread};
-use super::super::table::{Table, known, millis, ratio, spread, thousands};
+use super::super::table::{Table, known, millis, ratio, spread};
 use super::contenders::{NOTHING, PLATFORM, PRELOADED};
 use super::overload::Overload;
 use super::{Figures, Row};
+use crate::output::rate;
 
 pub(super) fn lines(figures: &Figures) -> Vec<String> {
     let Figures { loop_kind, runs, seconds, warm_up_seconds, order_bytes, .. } = figures;
@@ -99,8 +100,8 @@ fn overload(of: &Overload) -> Vec<String> {
         format!("overload: {} times the peak from {} connections", of.factor, of.connections),
         format!(
             "  {} orders/s were due; {} orders/s were accepted, {:.0} % of the peak, p50 {} ms, p99 {} ms",
-            thousands(of.offered_per_second),
-            thousands(of.accepted_per_second),
+            rate(of.offered_per_second),
+            rate(of.accepted_per_second),
             of.accepted_percent,
             millis(latencies.p50_ms),
             millis(latencies.p99_ms)

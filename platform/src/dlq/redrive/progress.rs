@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 
 use crate::dlq::Redrive;
@@ -20,8 +20,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn start(there: u64, args: &Redrive) -> anyhow::Result<Self> {
-        let style =
-            ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} dead letters  {per_sec}  {eta} left")?;
+        let style = output::bar_style("{bar:40} {human_pos} of {human_len} dead letters  {rate}  {eta} left")?;
         let bar = ProgressBar::new(there).with_style(style);
         Ok(Self { lines: bar.is_hidden() && !args.json, bar, next_line: Instant::now() + LINE_EVERY })
     }
