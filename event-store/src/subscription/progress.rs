@@ -4,8 +4,7 @@
 //! processes hold partitions, one of those who wait asks the database for all, the less often the longer nothing moves.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::{PgPool, Row};
@@ -20,13 +19,23 @@ use crate::{EventStore, read_end};
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
 /// And while all of them are held here: a copy that was frozen learns late that it has lost them.
 const SELDOM: Duration = Duration::from_millis(100);
+/// For how long it is believed without asking that the log is as long as it was: a failover or a restore may have lost its end.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// What this process knows of every subscription, and of the log that they follow.
 #[derive(Clone, Default)]
 pub(crate) struct Progress {
     subscriptions: Arc<Mutex<HashMap<String, Arc<Known>>>>,
-    /// A position that the log has come to. It may be further by now.
-    end: Arc<AtomicI64>,
+    end: Arc<Mutex<End>>,
+}
+
+/// How far the log has come.
+#[derive(Debug, Default)]
+struct End {
+    /// A position that it has come to. It may be further by now.
+    position: i64,
+    /// When that was so.
+    seen: Option<Instant>,
 }
 
 /// What is known of one subscription.
@@ -46,7 +55,7 @@ struct Pace {
 
 #[derive(Default)]
 struct Positions {
-    /// Positions that were committed, by partition. They may be further by now, never less far.
+    /// Positions that were committed, by partition. They may be further by now; less far only if the database lost commits.
     reached: [i64; PARTITIONS],
     /// How many partitions are held in this process.
     here: usize,
@@ -65,7 +74,27 @@ impl Progress {
 impl Progress {
     /// Says that the log has come to a position.
     pub(crate) fn stored(&self, position: i64) {
-        self.end.fetch_max(position, Ordering::Relaxed);
+        let mut end = self.end();
+        // One that is less far was told of late, unless commits were lost: it confirms nothing.
+        if position >= end.position {
+            *end = End { position, seen: Some(Instant::now()) };
+        }
+    }
+
+    /// Says where the log was found to end, by somebody who asked when `before` was known.
+    fn found(&self, position: i64, before: i64) {
+        if position >= before {
+            return self.stored(position);
+        }
+        *self.end() = End { position, seen: Some(Instant::now()) };
+        // Where subscriptions were is as little true: they were no further than the log.
+        for known in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            known.positions.send_modify(|positions| positions.reached = [0; PARTITIONS]);
+        }
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +117,10 @@ impl Known {
     pub(super) fn publish(&self, held: &[Held]) {
         self.positions.send_modify(|positions| {
             positions.here = held.len();
-            let _ = positions.raise(held.iter().map(|held| (held.partition, held.position)));
+            for held in held {
+                // Nobody else moves it.
+                positions.reached[held.partition] = held.position;
+            }
         });
     }
 
@@ -151,14 +183,18 @@ impl EventStore {
     }
 
     /// Where the log ends, if that is before a position; else a position that it has come to, and that is no less. Nothing is read for
-    /// a position that this process knows to be stored.
+    /// a position that was stored a moment ago, as far as this process knows.
     pub async fn end_up_to(&self, position: i64) -> Result<i64, sqlx::Error> {
-        let known = self.progress.end.load(Ordering::Relaxed);
-        if known >= position {
-            return Ok(known);
-        }
+        let known = {
+            let end = self.progress.end();
+            let believed = end.seen.is_some_and(|seen| seen.elapsed() < BELIEVED);
+            if believed && end.position >= position {
+                return Ok(end.position);
+            }
+            end.position
+        };
         let end = read_end(&self.pool).await?;
-        self.progress.stored(end);
+        self.progress.found(end, known);
         Ok(end)
     }
 }
