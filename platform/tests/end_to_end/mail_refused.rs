@@ -61,7 +61,7 @@ async fn a_mail_that_was_given_up_is_seen_everywhere_and_sent_again() {
     let (one, all) = (format!("1 × order-confirmed: {REASON}\n1 mail given up\n"), listed.out);
     assert!(all.starts_with("refused  mail order-confirmed  failed ") && all.ends_with(&one), "{all}");
     assert!(ask("saga list").await.out.ends_with("\n1 mail given up: --state failed\n"));
-    assert!(ask("saga show refused").await.out.starts_with("refused is done, but for a mail that was given up\n"));
+    assert!(ask("saga show refused").await.out.starts_with("refused  failed: a mail was given up\n"));
     let verified = ask("verify").await.out;
     assert!(verified.contains("mails: 0 sent, 1 given up\n"), "{verified}");
     let metrics = client.get("/metrics").await.text();
