@@ -231,7 +231,8 @@ pub async fn read_by_stream(
 }
 
 /// What an event takes where it is stored. A large payload is compressed there, and what it was before is known only to who
-/// unpacks it.
+/// unpacks it. To do so for the sum takes a seventh longer where payloads are 4 KB, and saves no time where they are 250 KB: those
+/// beyond the cut would be unpacked as well.
 const STORED_BYTES: &str = "pg_column_size(payload) + pg_column_size(metadata)";
 
 /// All of one stream.
