@@ -216,3 +216,18 @@ async fn several_who_fold_a_long_stream_at_once_leave_its_last_snapshot() {
     assert_eq!(folded, [(21_000, 21_000); 3]);
     until_snapshot_at(&database, 20_000).await;
 }
+
+#[tokio::test]
+async fn where_the_log_lost_what_is_remembered_and_is_long_again_it_is_folded_anew() {
+    let database = testkit::database().await;
+    let (_, writer) = cold(&database).await;
+    grow(&database, 3).await;
+    assert_eq!(on_hand(writer.turn(sku()).await.unwrap().stream(SKU)), (3, 3));
+
+    // Others wrote more than is read in one go in the place of the last event.
+    lose(&database, 3, 3).await;
+    grow(&database, 2_500).await;
+
+    let turn = tokio::time::timeout(PATIENCE, writer.turn(sku())).await.unwrap().unwrap();
+    assert_eq!(on_hand(turn.stream(SKU)), (2_500, 2_500));
+}

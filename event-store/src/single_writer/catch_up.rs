@@ -55,18 +55,23 @@ pub(super) async fn read_on<A: Versioned + Clone>(
     );
     let (ids, versions): (Vec<_>, Vec<_>) = streams.iter().map(|(id, stream)| (id.clone(), stream.version)).unzip();
     let limit = PIECE + i64::try_from(ids.len()).unwrap_or(i64::MAX / 2);
+    // Those whose last event has yet to be seen, which is the first of theirs to come.
     let mut not_met: HashSet<String> =
         streams.iter().filter(|(_, stream)| stream.version > 0).map(|(id, _)| id.clone()).collect();
+    let mut lost: HashSet<String> = HashSet::new();
     let mut events = sqlx::query(&query).bind(A::TYPE).bind(ids).bind(versions).bind(limit).fetch(connection);
     let (mut rows, mut due) = (0, Vec::new());
     while let Some(row) = events.try_next().await? {
         rows += 1;
         let event = StoredEvent::from_row(&row)?;
         let Some(stream) = streams.get_mut(&event.stream_id) else { continue };
-        if not_met.contains(&event.stream_id) {
+        if lost.contains(&event.stream_id) {
+            continue;
+        }
+        if not_met.remove(&event.stream_id) {
             let place = (stream.version, stream.last_position, stream.last_event);
-            if (event.version, event.position, event.event_id) == place {
-                not_met.remove(&event.stream_id);
+            if (event.version, event.position, event.event_id) != place {
+                lost.insert(event.stream_id);
             }
             continue;
         }
@@ -81,13 +86,14 @@ pub(super) async fn read_on<A: Versioned + Clone>(
             due.push((event.stream_id, Arc::clone(stream)));
         }
     }
-    if rows == limit {
-        // Streams behind the last row were not asked for theirs.
-        return Ok(Piece { more: true, lost: Vec::new(), due });
+    let more = rows == limit;
+    if !more {
+        // Of streams behind the last row none were asked for.
+        lost.extend(not_met);
     }
-    let lost: Vec<String> = not_met.into_iter().collect();
+    let lost: Vec<String> = lost.into_iter().collect();
     if !lost.is_empty() {
         tracing::warn!(streams = ?lost, "the database does not have events that it had; their streams are read anew");
     }
-    Ok(Piece { more: false, lost, due })
+    Ok(Piece { more, lost, due })
 }
