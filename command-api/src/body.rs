@@ -1,7 +1,8 @@
 //! Reading a request's body within bounds: of one body, and of all that are held at the same time.
 
+mod room;
+
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body as Incoming, HttpBody};
@@ -9,9 +10,9 @@ use axum::extract::Request;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
-use problem::Problem;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use problem::{Peer, Problem};
 
+use self::room::{Room, Units};
 use crate::refusal::SOON;
 
 /// The most bytes a body may have.
@@ -30,17 +31,20 @@ const FREE: usize = 4 * 1024;
 const UNIT: usize = 1024;
 /// How many units there are for all bodies together: 44 MiB, so that with what is free it is 64.
 const UNITS: usize = 44 * 1024;
+/// How many of them bodies from one address may take, so that one client does not keep the large orders of others out.
+const PER_ADDRESS: usize = UNITS / 2;
 
 /// The bodies of commands that are being read or carried out.
 pub(crate) struct Bodies {
-    room: Arc<Semaphore>,
+    units: Units,
 }
 
 /// A body. Its room is taken until it is dropped, which is when its command is answered.
 #[derive(Debug)]
 pub(crate) struct Body {
     bytes: Vec<u8>,
-    room: Option<OwnedSemaphorePermit>,
+    /// None: it takes none.
+    room: Option<Room>,
 }
 
 impl Deref for Body {
@@ -53,7 +57,7 @@ impl Deref for Body {
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self { room: Arc::new(Semaphore::new(UNITS)) }
+        Self { units: Units::new(UNITS, PER_ADDRESS) }
     }
 }
 
@@ -64,14 +68,15 @@ impl Bodies {
         if !says_json(&head) {
             return Err(not_json());
         }
-        Ok((head, self.read_in_time(body).await?))
+        let body = self.read_in_time(&head, body).await?;
+        Ok((head, body))
     }
 
     /// A request that may leave its body out: `{}` then.
     pub(crate) async fn read_optional_json(&self, request: Request) -> Result<(Parts, Body), Problem> {
         let (head, body) = expected(request)?;
         // Some clients give a type even to nothing.
-        let body = self.read_in_time(body).await?;
+        let body = self.read_in_time(&head, body).await?;
         match body.is_empty() {
             true => Ok((head, Body { bytes: b"{}".to_vec(), room: None })),
             false if says_json(&head) => Ok((head, body)),
@@ -79,19 +84,20 @@ impl Bodies {
         }
     }
 
-    async fn read_in_time(&self, body: Incoming) -> Result<Body, Problem> {
-        tokio::time::timeout(PATIENCE, self.read(body)).await.unwrap_or_else(|_| {
+    async fn read_in_time(&self, head: &Parts, body: Incoming) -> Result<Body, Problem> {
+        let peer = head.extensions.get().copied();
+        tokio::time::timeout(PATIENCE, self.read(peer, body)).await.unwrap_or_else(|_| {
             let took_too_long = format!("the body did not arrive within {} s", PATIENCE.as_secs());
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request Timeout").detail(took_too_long))
         })
     }
 
-    async fn read(&self, mut frames: Incoming) -> Result<Body, Problem> {
-        let mut body = Body { bytes: Vec::new(), room: None };
+    async fn read(&self, peer: Option<Peer>, mut frames: Incoming) -> Result<Body, Problem> {
+        let mut body = Body { bytes: Vec::new(), room: Some(self.units.room_for(peer)) };
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| Problem::malformed(format!("the body could not be read: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
-            if let Err(refused) = self.make_room(&mut body, data.len()) {
+            if let Err(refused) = body.make_room(data.len()) {
                 let come = body.len() + data.len();
                 drop((body, data));
                 drain(frames, come).await;
@@ -101,32 +107,26 @@ impl Bodies {
         }
         Ok(body)
     }
+}
 
-    /// Makes room for more of a body as it comes, whatever its client says of its length. What is counted is the memory that it has.
-    fn make_room(&self, body: &mut Body, more: usize) -> Result<(), Problem> {
-        let needed = body.len() + more;
+impl Body {
+    /// Makes room for more of it as it comes, whatever its client says of its length. What is counted is the memory that it has.
+    fn make_room(&mut self, more: usize) -> Result<(), Problem> {
+        let needed = self.bytes.len() + more;
         if needed > MAX_BYTES {
             return Err(too_large());
         }
-        let (has, wanted) = (body.bytes.capacity(), needed.next_multiple_of(UNIT));
+        let (has, wanted) = (self.bytes.capacity(), needed.next_multiple_of(UNIT));
         if needed <= has {
             return Ok(());
         }
         // Doubled, so that what comes in many pieces is not copied for each of them.
         let wanted = if has == 0 { wanted } else { wanted.max(2 * has).min(MAX_BYTES) };
-        let units = |bytes: usize| bytes.saturating_sub(FREE).div_ceil(UNIT);
-        let more = units(wanted) - body.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if more > 0 {
-            // It is never closed.
-            let more =
-                u32::try_from(more).ok().and_then(|more| Arc::clone(&self.room).try_acquire_many_owned(more).ok());
-            let more = more.ok_or_else(no_room)?;
-            match &mut body.room {
-                Some(room) => room.merge(more),
-                none => *none = Some(more),
-            }
+        let units = wanted.saturating_sub(FREE).div_ceil(UNIT);
+        if !self.room.as_mut().is_none_or(|room| room.grow_to(units)) {
+            return Err(no_room());
         }
-        body.bytes.reserve_exact(wanted - body.bytes.len());
+        self.bytes.reserve_exact(wanted - self.bytes.len());
         Ok(())
     }
 }
@@ -278,13 +278,13 @@ mod tests {
     #[tokio::test]
     async fn what_a_body_takes_is_counted_as_it_comes_and_given_back_when_it_is_dropped() {
         let bodies = Bodies::default();
-        let taken = || (UNITS - bodies.room.available_permits()) * UNIT;
+        let taken = || bodies.units.taken_by_all() * UNIT;
         // Usual orders do not meet the others.
-        let usual = bodies.read(Incoming::from(vec![b' '; FREE])).await.unwrap();
+        let usual = bodies.read(None, Incoming::from(vec![b' '; FREE])).await.unwrap();
         assert_eq!((usual.bytes.capacity(), taken()), (FREE, 0));
 
         let in_pieces = Incoming::from_stream(in_pieces(&[FREE, 1, 60_000, 5_000, 100_000]));
-        let large = bodies.read(in_pieces).await.unwrap();
+        let large = bodies.read(None, in_pieces).await.unwrap();
         assert_eq!(large.len(), FREE + 165_001);
         assert_eq!(large.bytes.capacity(), FREE + taken());
         assert!(taken() <= MAX_BYTES - FREE);
@@ -296,19 +296,21 @@ mod tests {
     async fn a_client_that_goes_away_in_the_middle_leaves_nothing_taken() {
         let bodies = Bodies::default();
         let never_ends = Incoming::from_stream(in_pieces(&[100_000]).chain(stream::pending()));
-        let mut reading = Box::pin(bodies.read(never_ends));
+        let mut reading = Box::pin(bodies.read(None, never_ends));
         assert!(poll!(&mut reading).is_pending());
-        assert!(bodies.room.available_permits() < UNITS);
+        assert!(bodies.units.taken_by_all() > 0);
         drop(reading);
-        assert_eq!(bodies.room.available_permits(), UNITS);
+        assert_eq!(bodies.units.taken_by_all(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_room_a_body_is_refused_whether_or_not_its_client_goes_on() {
         let bodies = Bodies::default();
-        let _others = bodies.room.clone().try_acquire_many_owned(u32::try_from(UNITS).unwrap()).unwrap();
-        let status =
-            async |body| bodies.read(body).await.map(|body| body.len()).map_err(|refused| refused.status().as_u16());
+        let mut others = bodies.units.room_for(None);
+        assert!(others.grow_to(UNITS));
+        let status = async |body| {
+            bodies.read(None, body).await.map(|body| body.len()).map_err(|refused| refused.status().as_u16())
+        };
         assert_eq!(status(Incoming::from(vec![b' '; FREE])).await, Ok(FREE));
         assert_eq!(status(Incoming::from(vec![b' '; FREE + 1])).await, Err(503));
         assert_eq!(status(Incoming::from_stream(in_pieces(&[100_000]).chain(stream::pending()))).await, Err(503));

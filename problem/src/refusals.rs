@@ -10,30 +10,38 @@ use http::{Method, StatusCode};
 
 use crate::{Problem, Trace};
 
-/// How many lines there are in a second at the most, of what clients did and of what went wrong here each.
+/// How many lines there are in a second at the most of each kind.
 const LINES: u32 = 20;
-/// What is shown of a path, which can be as long as a request's head.
+/// What is shown of a path and of a method, which can be as long as a request's head.
 const LONGEST_PATH: usize = 200;
+const LONGEST_METHOD: usize = 20;
 
 /// Writes these lines.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    /// Those of clients, which do not crowd out the others.
+    /// What clients did wrong.
     theirs: Pace,
-    ours: Pace,
+    /// What there was no room or no database for, which clients can bring about.
+    busy: Pace,
+    /// What went wrong here: the others do not crowd it out.
+    failed: Pace,
 }
 
 impl Refusals {
     /// The one place where a problem is logged, with the chain of its hidden cause.
     pub(crate) fn log(&self, problem: &Problem, trace: &Trace, method: &Method, path: &str) {
         let status = problem.status();
-        let pace = if status.is_server_error() { &self.ours } else { &self.theirs };
+        let pace = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => &self.failed,
+            status if status.is_server_error() => &self.busy,
+            _ => &self.theirs,
+        };
         let Some(not_logged) = pace.admits(Instant::now()) else { return };
         if not_logged > 0 {
             tracing::warn!(not_logged, "more requests were refused than are logged");
         }
-        let (trace_id, method, code) = (trace.trace_id(), method.as_str(), problem.code());
-        let path = path.get(..path.floor_char_boundary(LONGEST_PATH)).unwrap_or_default();
+        let (trace_id, code) = (trace.trace_id(), problem.code());
+        let (method, path) = (beginning(method.as_str(), LONGEST_METHOD), beginning(path, LONGEST_PATH));
         let error = problem.cause().map(chain);
         let (failed, refused) = ("request failed", "request refused");
         match (status, status.as_u16()) {
@@ -46,6 +54,10 @@ impl Refusals {
             (_, status) => tracing::info!(trace_id, method, path, status, code, error, "{refused}"),
         }
     }
+}
+
+fn beginning(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
 /// Admits so many in a second.
@@ -89,6 +101,11 @@ fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_head_is_bounded() {
+        assert_eq!((beginning("POST", 20), beginning("ää", 3), beginning("", 3)), ("POST", "ä", ""));
+    }
 
     #[test]
     fn in_a_second_there_are_so_many_lines_and_the_next_one_says_how_many_were_left_out() {
