@@ -27,8 +27,6 @@ use crate::{
 
 /// What somebody who came here for the first time wants to do.
 const EXAMPLES: &str = "\
-Examples:
-  ordo up                               the whole platform; Ctrl-C stops it
   ordo demo                             an order's journey through it
   ordo order show demo-1                an order as it is
   ordo saga list --state stuck          what waits for a decision; `ordo saga show ORDER` says for which
@@ -36,7 +34,15 @@ Examples:
   ordo replay --all --compare           read models made anew, if they would differ
   ordo verify                           does everything agree
 
-Commands find the platform that `ordo up` runs in this folder. README.md describes each of them.";
+README.md describes each of them.";
+/// What starts it, and how commands find it.
+#[cfg(feature = "embedded")]
+const START: (&str, &str) = (
+    "  ordo up                               the whole platform; Ctrl-C stops it",
+    " Commands find the platform that `ordo up` runs in this folder.",
+);
+#[cfg(not(feature = "embedded"))]
+const START: (&str, &str) = ("  ordo serve                            the roles in ORDO_ROLES; Ctrl-C stops them", "");
 
 /// The commands by what somebody wants to do; `--help` lists them so.
 const GROUPS: [(&str, &[&str]); 5] = [
@@ -54,19 +60,25 @@ fn command_line() -> clap::Command {
     let heading = heading.get_header();
     let mut help = format!("{{about-with-newline}}\n{heading}Usage:{heading:#} {{usage}}\n");
     for (group, names) in GROUPS {
+        // A build for production has not all of them.
+        let there: Vec<_> = names.iter().filter_map(|name| command.find_subcommand(name)).collect();
+        if there.is_empty() {
+            continue;
+        }
         let _ = write!(help, "\n{heading}{group}:{heading:#}\n");
-        for named in names.iter().filter_map(|name| command.find_subcommand(name)) {
+        for named in there {
             let about = named.get_about().map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(help, "  {:<14} {about}", named.get_name());
         }
     }
     let _ = write!(help, "\n{heading}Options:{heading:#}\n{{options}}{{after-help}}");
-    command.help_template(help)
+    let (start, found) = START;
+    command.help_template(help).after_help(format!("Examples:\n{start}\n{EXAMPLES}{found}"))
 }
 
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
-#[command(name = "ordo", version, after_help = EXAMPLES)]
+#[command(name = "ordo", version)]
 pub struct Cli {
     /// The settings file [default: ordo.toml, where there is one; environment: ORDO_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
