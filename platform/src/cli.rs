@@ -73,7 +73,7 @@ fn command_line() -> clap::Command {
     }
     let _ = write!(help, "\n{heading}Options:{heading:#}\n{{options}}{{after-help}}");
     let (start, found) = START;
-    command.help_template(help).after_help(format!("Examples:\n{start}\n{EXAMPLES}{found}"))
+    command.help_template(help).after_help(format!("Examples:\n{start}\n  {EXAMPLES}{found}"))
 }
 
 /// An event-sourced order platform.
@@ -445,7 +445,11 @@ mod tests {
             let listed: Vec<_> = listed.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
             assert_eq!(listed, names, "{help}");
         }
-        assert!(help.contains("\nOptions:\n") && help.contains("--data-dir") && help.contains("Examples:"), "{help}");
+        assert!(
+            help.contains("\nOptions:\n") && help.contains("--data-dir") && help.contains("Examples:\n  ordo up"),
+            "{help}"
+        );
+        assert!(help.contains("\n  ordo demo "), "{help}");
     }
 
     #[test]
