@@ -127,6 +127,7 @@ async fn an_order_is_shown_as_it_goes() {
         template: MailTemplate::OrderConfirmed,
         recipient: "c@example.com".into(),
         provider_message_id: "m-1".into(),
+        nth: None,
     };
     let position = reads.happens("a", OrderEvent::NotificationSent(sent)).await;
     let (_, order) = reads.get(&format!("/orders/a?minPosition={position}")).await;
@@ -149,6 +150,7 @@ async fn a_mail_that_failed_is_listed_with_its_reason() {
         notification_id: Uuid::from_u128(1),
         template: MailTemplate::OrderConfirmed,
         reason: "no such mailbox".into(),
+        nth: None,
     };
     let position = reads.happens("a", OrderEvent::NotificationFailed(failed)).await;
     let (_, order) = reads.get(&format!("/orders/a?minPosition={position}")).await;

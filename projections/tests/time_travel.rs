@@ -88,6 +88,7 @@ fn story() -> Vec<OrderEvent> {
             template: MailTemplate::OrderConfirmed,
             recipient: "c@example.com".into(),
             provider_message_id: "m-1".into(),
+            nth: None,
         }),
         OrderEvent::PaymentCaptured(PaymentCaptured {
             shipment_id: ShipmentId::parse("s-1").unwrap(),

@@ -190,11 +190,10 @@ impl News {
             NotificationAnswer::Sent(sent) => sent.notification_id,
             NotificationAnswer::Failed(failed) => failed.notification_id,
         };
-        if notify_customer::has_asked_for(case, template, notification_id) {
-            return case.take(command(self.answer.clone())).map_err(|refusal| HandlerError::dead(refusal.to_string()));
-        }
-        let name = template.name();
-        Err(HandlerError::dead(format!("the order did not ask for a mail {name} {notification_id}")))
+        let nth = notify_customer::asked_for(case, template, notification_id).ok_or_else(|| {
+            HandlerError::dead(format!("the order did not ask for a mail {} {notification_id}", template.name()))
+        })?;
+        case.take(command(self.answer.clone(), nth)).map_err(|refusal| HandlerError::dead(refusal.to_string()))
     }
 
     fn outcome(&self) -> (MailTemplate, MailOutcome) {
@@ -205,18 +204,20 @@ impl News {
     }
 }
 
-fn command(answer: NotificationAnswer) -> OrderCommand {
+fn command(answer: NotificationAnswer, nth: usize) -> OrderCommand {
     match answer {
         NotificationAnswer::Sent(sent) => OrderCommand::RecordNotificationSent(domain::NotificationSent {
             notification_id: sent.notification_id,
             template: template(sent.template),
             recipient: sent.recipient,
             provider_message_id: sent.provider_message_id,
+            nth: Some(nth),
         }),
         NotificationAnswer::Failed(failed) => OrderCommand::RecordNotificationFailed(domain::NotificationFailed {
             notification_id: failed.notification_id,
             template: template(failed.template),
             reason: failed.reason,
+            nth: Some(nth),
         }),
     }
 }

@@ -150,7 +150,8 @@ impl Mail {
     fn give_up(&self, case: &mut Case) -> Result<(), StepError> {
         let (notification_id, template, requests) = (self.notification_id, self.template, case.sent);
         let reason = format!("no answer to {requests} requests");
-        let (failed, known) = (NotificationFailed { notification_id, template, reason }, case.unsaved().len());
+        let failed = NotificationFailed { notification_id, template, reason, nth: Some(self.nth) };
+        let known = case.unsaved().len();
         case.take(OrderCommand::RecordNotificationFailed(failed)).map_err(|refusal| StepError::new(&refusal))?;
         if case.unsaved().len() == known {
             return Err(StepError::Stuck(format!("there is no answer to {requests} requests, and the order has one")));
@@ -221,14 +222,16 @@ pub(crate) fn owed_id(case: &Case) -> Option<Uuid> {
     Mail::owed(case).ok().map(|mail| mail.notification_id)
 }
 
-/// Whether the order has asked for this mail, by its stored events. Mails of a kind are asked for one after the other: one is only
-/// asked for when all before it are decided.
-pub(crate) fn has_asked_for(case: &Case, template: MailTemplate, notification_id: Uuid) -> bool {
+/// Which of its kind the mail is that the order has asked for under this name, by its stored events; `None`: it has not. Mails of a
+/// kind are asked for one after the other: one is only asked for when all before it are decided.
+pub(crate) fn asked_for(case: &Case, template: MailTemplate, notification_id: Uuid) -> Option<usize> {
     let decided = case.order.mails.get(&template).map_or(0, Vec::len);
     let mut causes = case.happened.iter().filter(|it| it.what == What::Tell(template)).take(decided + 1);
     let mut wishes = case.happened.iter().filter(|it| it.what == What::TellAgain);
-    causes.any(|cause| first_id(cause.event_id, template) == notification_id)
-        || wishes.any(|wish| (0..decided).any(|nth| another_id(wish.event_id, template, nth) == notification_id))
+    let again = || {
+        wishes.find_map(|wish| (0..decided).find(|nth| another_id(wish.event_id, template, *nth) == notification_id))
+    };
+    causes.position(|cause| first_id(cause.event_id, template) == notification_id).or_else(again)
 }
 
 fn parcel(parcel: &domain::Parcel) -> Parcel {

@@ -519,21 +519,29 @@ impl PlacedOrder {
 
     /// A mail that was given up and then went out after all did go out; the other way round nothing is news.
     fn mail_sent(&self, sent: NotificationSent) -> Decision {
-        match self.outcome_of(sent.template, sent.notification_id) {
+        match self.outcome_of(sent.template, sent.notification_id, sent.nth) {
             None | Some(MailOutcome::Failed) => one(OrderEvent::NotificationSent(sent)),
             Some(MailOutcome::Sent) => UNCHANGED,
         }
     }
 
     fn mail_failed(&self, failed: NotificationFailed) -> Decision {
-        match self.outcome_of(failed.template, failed.notification_id) {
+        match self.outcome_of(failed.template, failed.notification_id, failed.nth) {
             None => one(OrderEvent::NotificationFailed(failed)),
             Some(MailOutcome::Sent | MailOutcome::Failed) => UNCHANGED,
         }
     }
 
-    fn outcome_of(&self, template: super::MailTemplate, notification_id: uuid::Uuid) -> Option<MailOutcome> {
+    /// What became of a mail, under whatever name; `None`: that is waited for, or it is not known here.
+    fn outcome_of(
+        &self,
+        template: super::MailTemplate,
+        notification_id: uuid::Uuid,
+        nth: Option<usize>,
+    ) -> Option<MailOutcome> {
         let mails = self.mails.get(&template)?;
-        mails.iter().find(|mail| mail.is(notification_id)).map(|mail| mail.outcome)
+        let known = mails.iter().find(|mail| mail.is(notification_id));
+        let named_anew = || nth.and_then(|nth| mails.get(nth)).filter(|mail| !mail.again);
+        known.or_else(named_anew).map(|mail| mail.outcome)
     }
 }

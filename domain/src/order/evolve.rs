@@ -115,9 +115,11 @@ impl PlacedOrder {
                     });
                 }
             }
-            OrderEvent::NotificationSent(sent) => self.mailed(sent.template, sent.notification_id, MailOutcome::Sent),
+            OrderEvent::NotificationSent(sent) => {
+                self.mailed(sent.template, sent.nth, sent.notification_id, MailOutcome::Sent);
+            }
             OrderEvent::NotificationFailed(failed) => {
-                self.mailed(failed.template, failed.notification_id, MailOutcome::Failed);
+                self.mailed(failed.template, failed.nth, failed.notification_id, MailOutcome::Failed);
             }
             OrderEvent::NoteAdded(note) => {
                 self.notes.insert(note.note_id.clone(), note);
@@ -162,18 +164,22 @@ impl PlacedOrder {
         self.refunds.insert(at, Refund { settled: true, ..refund });
     }
 
-    /// An answer to a mail that nobody knows is about the one whose answer is waited for; if none is, about one that an operator skipped
-    /// without its name.
-    fn mailed(&mut self, template: MailTemplate, notification_id: Uuid, outcome: MailOutcome) {
+    /// An answer says which mail it is about. Those of earlier builds don't: under a name that nobody knows, they are about the one whose
+    /// answer is waited for; if none is, about one that an operator skipped without its name, or that was sent again before.
+    fn mailed(&mut self, template: MailTemplate, nth: Option<usize>, notification_id: Uuid, outcome: MailOutcome) {
         let is_waited_for = self.owes_mail(template);
         let mails = self.mails.entry(template).or_default();
         let known = mails.iter().position(|known| known.is(notification_id));
         let wanted = || mails.iter().position(|known| known.again);
-        let skipped = || mails.iter().position(|known| known.skipped && !is_waited_for);
-        match known.or_else(wanted).or_else(skipped) {
-            Some(at) => {
-                let mail = &mut mails[at];
+        let skipped = || mails.iter().position(|known| known.skipped);
+        let failed = || mails.iter().rposition(|known| known.outcome == MailOutcome::Failed);
+        let decided = || skipped().or_else(failed).or(mails.len().checked_sub(1)).filter(|_| !is_waited_for);
+        let about = known.or_else(|| nth.map_or_else(|| wanted().or_else(decided), Some));
+        match about.and_then(|at| mails.get_mut(at)) {
+            Some(mail) => {
                 mail.rename(notification_id);
+                let was_sent = mail.outcome == MailOutcome::Sent;
+                let outcome = if was_sent { MailOutcome::Sent } else { outcome };
                 (mail.outcome, mail.again, mail.skipped) = (outcome, false, false);
             }
             None => mails.push(Mail::new(notification_id, outcome)),

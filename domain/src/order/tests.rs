@@ -21,6 +21,7 @@ fn sent() -> NotificationSent {
         template: MailTemplate::OrderConfirmed,
         recipient: "customer@example.com".into(),
         provider_message_id: "0100-mail".into(),
+        nth: None,
     }
 }
 
@@ -29,6 +30,7 @@ fn failed() -> NotificationFailed {
         notification_id: Uuid::from_u128(7),
         template: MailTemplate::OrderConfirmed,
         reason: "the address does not exist".into(),
+        nth: None,
     }
 }
 

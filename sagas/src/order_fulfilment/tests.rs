@@ -49,6 +49,7 @@ fn an_order_goes_through_the_steps_and_its_customer_is_told_last() {
         template: MailTemplate::OrderConfirmed,
         recipient: "a@example.com".into(),
         provider_message_id: "m".into(),
+        nth: None,
     });
     assert_eq!(next(&after([])), Some("reserve_stock"));
     assert_eq!(next(&after([reserved()])), Some("authorize_payment"));
@@ -89,6 +90,7 @@ fn a_mail_that_was_given_up_ends_the_saga_and_the_order_stands() {
         notification_id: Uuid::nil(),
         template: MailTemplate::OrderConfirmed,
         reason: "no such mailbox".into(),
+        nth: None,
     });
     let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder, failed]);
     assert_eq!(next(&order), None);

@@ -149,12 +149,14 @@ fn what_was_undone_says_so_and_the_order_is_compensated_once_the_customer_knows(
         notification_id: Uuid::nil(),
         template: MailTemplate::OrderCancelled,
         reason: "no such mailbox".into(),
+        nth: None,
     });
     let sent = OrderCommand::RecordNotificationSent(NotificationSent {
         notification_id: Uuid::nil(),
         template: MailTemplate::OrderCancelled,
         recipient: "c@example.com".into(),
         provider_message_id: "m-1".into(),
+        nth: None,
     });
     assert_eq!(of(closed.clone().chain([failed.clone(), sent]), &[]).state, SagaState::Compensated);
     let report = of(closed.chain([failed]), &[]);

@@ -140,6 +140,7 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
             template,
             recipient: "ada@example.com".to_owned(),
             provider_message_id: "m".to_owned(),
+            nth: None,
         })
     };
     world.post(id, &[("untracked", 2)]).await;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use domain::{SagaStep, Stage, Verb};
+use domain::{MailTemplate, SagaStep, Stage, Verb};
 use messaging::{NotificationFailed, Template};
 use sagas::{Kind, SAGAS, SagaSettings, Undo};
 use testkit::{PaymentCall, PaymentFault};
 
 use crate::life::{money, refund, ship, units};
-use crate::world::{NEVER, PRICE, SORRY, World};
+use crate::world::{NEVER, PATIENCE, PRICE, SORRY, World, sent};
 
 /// Patient with answers, and with nothing else: what fails twice is stuck.
 fn impatient() -> SagaSettings {
@@ -141,6 +141,35 @@ async fn a_mail_that_is_given_up(world: &World, order_id: &str) {
     assert_eq!(again.template, Template::OrderShipped);
     assert_ne!(again.notification_id, id, "it is another mail");
     world.eventually_nothing_waits().await;
+}
+
+#[tokio::test]
+async fn answers_to_a_mail_that_was_wanted_again_twice_do_not_stand_for_the_next() {
+    let world = World::start().await;
+    world.promise("a", 2).await;
+    world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
+    let first = world.unanswered_mail().await;
+    let (notification_id, template) = (first.notification_id, first.template);
+    let reason = "no such mailbox".to_owned();
+    world.answer("a", NotificationFailed { notification_id, template, reason }).await;
+    world.eventually_has("a", "NotificationFailed").await;
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        world.intervene("a", SagaStep::NotifyCustomer, Verb::Retry { payment_token: None }).await;
+        asked.push(world.unanswered_mail().await);
+    }
+    world.answer("a", sent(&asked[0])).await;
+    world.eventually_has("a", "NotificationSent").await;
+    world.ask("a", ship("s-2", None)).await.unwrap();
+    let second = world.unanswered_mail().await;
+
+    world.answer("a", sent(&asked[1])).await;
+    testkit::eventually(PATIENCE, || async { world.answers_waiting().await == 0 }).await;
+    assert_eq!(world.order("a").await.owed_mail(), Some((MailTemplate::OrderShipped, 1)));
+    world.answer("a", sent(&second)).await;
+    world.eventually_nothing_waits().await;
+    assert_eq!(world.order("a").await.mails[&MailTemplate::OrderShipped].len(), 2);
+    world.end().await;
 }
 
 /// An undo is tried until it is stuck, and is then one operator's word away from the end.

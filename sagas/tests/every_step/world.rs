@@ -323,6 +323,11 @@ impl World {
         messages_in(&self.client, &self.queues.notifications.url).await
     }
 
+    /// Answers that are not recorded yet.
+    pub(crate) async fn answers_waiting(&self) -> u32 {
+        messages_in(&self.client, &self.queues.replies.url).await
+    }
+
     /// Waits until the sagas have seen all that happened.
     pub(crate) async fn eventually_caught_up(&self) {
         let behind = "select 16 - count(*) from subscription_partitions
@@ -365,7 +370,7 @@ impl World {
                              where subscription = 'order_fulfilment'
                                and position >= (select max(global_position) from events))";
         // What comes of an answer is there when it is gone.
-        messages_in(&self.client, &self.queues.replies.url).await == 0 && self.count(busy).await == 0
+        self.answers_waiting().await == 0 && self.count(busy).await == 0
     }
 
     /// So many of them, once they have been asked for.

@@ -252,6 +252,7 @@ impl World {
                     template: *template,
                     recipient: String::new(),
                     provider_message_id: String::new(),
+                    nth: None,
                 };
                 world.record(OrderCommand::RecordNotificationSent(sent)).ok()?;
             }

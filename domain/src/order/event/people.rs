@@ -98,6 +98,9 @@ pub struct NotificationSent {
     pub recipient: String,
     /// The mail service's own id of it.
     pub provider_message_id: String,
+    /// Which of the order's mails of its kind it is, from 0. Events of earlier builds do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<usize>,
 }
 
 /// A mail to the customer was given up.
@@ -110,6 +113,9 @@ pub struct NotificationFailed {
     pub template: MailTemplate,
     /// Why, in the mail service's words.
     pub reason: String,
+    /// Which of the order's mails of its kind it is, from 0. Events of earlier builds do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<usize>,
 }
 
 /// The mails a customer can get.

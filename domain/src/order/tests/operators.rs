@@ -250,6 +250,7 @@ fn the_answer_to_a_mail_that_was_skipped_does_not_stand_for_the_next() {
             notification_id: Uuid::from_u128(1_001),
             template: MailTemplate::OrderShipped,
             reason: "no".into(),
+            nth: None,
         }),
     );
     for verb in [Verb::Retry { payment_token: None }, Verb::Skip] {
@@ -311,6 +312,7 @@ fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed
         notification_id: Uuid::from_u128(1_001),
         template: MailTemplate::OrderShipped,
         reason: "no".into(),
+        nth: None,
     };
     evolve(&mut order, OrderEvent::NotificationFailed(failed));
     let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
@@ -341,6 +343,7 @@ fn the_late_answer_to_a_mail_that_was_sent_again_meanwhile_does_not_stand_for_th
         notification_id: Uuid::from_u128(1_000),
         template: MailTemplate::OrderShipped,
         reason: "no".into(),
+        nth: None,
     };
     evolve(&mut order, OrderEvent::NotificationFailed(failed));
     let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
@@ -352,4 +355,51 @@ fn the_late_answer_to_a_mail_that_was_sent_again_meanwhile_does_not_stand_for_th
     let late = decide(&order, OrderCommand::RecordNotificationSent(of_shipment(1_000))).unwrap();
     late.into_iter().for_each(|event| evolve(&mut order, event));
     assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
+}
+
+#[test]
+fn each_answer_to_a_mail_that_was_wanted_again_twice_is_about_that_mail() {
+    let of_shipment = |n: u128, nth| NotificationSent {
+        notification_id: Uuid::from_u128(n),
+        template: MailTemplate::OrderShipped,
+        nth,
+        ..sent()
+    };
+    let another_shipment = || {
+        let shipment_id = ShipmentId::parse("t").unwrap();
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] })
+    };
+    let mut order = Order::Absent;
+    promised().into_iter().for_each(|event| evolve(&mut order, event));
+    evolve(&mut order, OrderEvent::NotificationSent(sent()));
+    evolve(&mut order, shipped());
+    let failed = NotificationFailed {
+        notification_id: Uuid::from_u128(1_000),
+        template: MailTemplate::OrderShipped,
+        reason: "no".into(),
+        nth: None,
+    };
+    evolve(&mut order, OrderEvent::NotificationFailed(failed.clone()));
+    for _ in 0..2 {
+        let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+        evolve(&mut order, OrderEvent::OperatorIntervened(retry));
+    }
+    evolve(&mut order, OrderEvent::NotificationSent(of_shipment(1_001, None)));
+
+    // As earlier builds recorded it.
+    let mut recorded_before = order.clone();
+    evolve(&mut recorded_before, OrderEvent::NotificationSent(of_shipment(1_002, None)));
+    evolve(&mut recorded_before, another_shipment());
+    assert_eq!(placed(&recorded_before).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
+
+    // While another is owed already.
+    evolve(&mut order, another_shipment());
+    evolve(&mut order, OrderEvent::NotificationSent(of_shipment(1_002, Some(0))));
+    assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
+
+    // What went out stays so, and is no news under another name.
+    let failed = NotificationFailed { notification_id: Uuid::from_u128(1_003), nth: Some(0), ..failed };
+    assert_eq!(decide(&order, OrderCommand::RecordNotificationFailed(failed.clone())).unwrap(), []);
+    evolve(&mut order, OrderEvent::NotificationFailed(failed));
+    assert!(!placed(&order).has_failed_mail());
 }

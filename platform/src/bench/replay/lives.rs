@@ -97,6 +97,7 @@ impl Lives {
                 template: MailTemplate::OrderConfirmed,
                 recipient: format!("customer-{:03}@example.com", life.nth % 1_000),
                 provider_message_id: id("message", life.nth).to_string(),
+                nth: None,
             }),
         })
     }
