@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) replaced: Vec<Option<PaymentToken>>,
     /// What somebody wrote for the customer about why it is undone, by what is stored.
     pub(crate) customer_message: Option<String>,
+    /// The version since which the mail is owed that is owed now, or since which none is.
+    pub(crate) mail_owed_since: i64,
     /// How often this step's request has gone out already.
     pub(crate) sent: u32,
     /// The step that decided first of what is not stored.
@@ -55,11 +57,12 @@ impl Case {
     /// The order of a stream, from all its events; `None`: there is none.
     pub(crate) fn open<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Option<Self>, DecodeError> {
         let (mut order, mut happened, mut replaced, mut last) = (Order::Absent, Vec::new(), Vec::new(), None);
-        let mut customer_message = None;
+        let (mut customer_message, mut mail_owed_since) = (None, 0);
         for stored in events {
             last = Some(stored);
             let event = stored.decode::<Order>()?;
-            happened.extend(Happened::of(stored.event_id, &event));
+            let about = Happened::of(stored.event_id, &event);
+            happened.extend(about);
             if let (Order::Placed(order), OrderEvent::OperatorIntervened(it)) = (&order, &event)
                 && let Verb::Retry { payment_token: Some(_) } = it.verb
             {
@@ -70,7 +73,12 @@ impl Case {
             {
                 customer_message = message_for_customer(&event).cloned().or(customer_message);
             }
+            let owed = owed_mail(&order);
+            let is_wish = about.is_some_and(|it| it.what == What::TellAgain);
             domain::evolve(&mut order, event);
+            if is_wish || owed != owed_mail(&order) {
+                mail_owed_since = stored.version;
+            }
         }
         let (Order::Placed(order), Some(last)) = (order, last) else { return Ok(None) };
         Ok(Some(Self {
@@ -80,6 +88,7 @@ impl Case {
             happened,
             replaced,
             customer_message,
+            mail_owed_since,
             sent: 0,
             unsaved_since: None,
             metadata: Metadata::caused_by(last, crate::SAGAS[0].name),
@@ -105,8 +114,12 @@ impl Case {
     /// Decides on the order as it is known. After a conflict it is forgotten.
     pub(crate) fn take_for_now(&mut self, command: OrderCommand) -> Result<(), Refusal> {
         for event in self.order.decide(command)? {
+            let owed = self.order.owed_mail();
             self.order.apply(event.clone());
             self.events.push(event);
+            if owed != self.order.owed_mail() {
+                self.mail_owed_since = self.version + i64::try_from(self.events.len()).unwrap_or(i64::MAX);
+            }
         }
         Ok(())
     }
@@ -157,6 +170,13 @@ impl Case {
         }
         *self = case;
         Ok(())
+    }
+}
+
+fn owed_mail(order: &Order) -> Option<(MailTemplate, usize)> {
+    match order {
+        Order::Placed(order) => order.owed_mail(),
+        Order::Absent => None,
     }
 }
 

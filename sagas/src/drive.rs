@@ -107,8 +107,14 @@ impl Waits<'_> {
         (self.saga.name, case.order_id.clone())
     }
 
-    /// What is known of the step; requests and failures of another do not count against it.
+    /// What is known of the step; requests and failures of another do not count against it, nor do those of another mail.
     fn tried(&self, case: &Case, step: SagaStep) -> Option<&Waiting> {
+        let is_of_this_mail = |waiting: &Waiting| case.mail_owed_since <= waiting.seen;
+        self.noted(case, step).filter(|waiting| step != SagaStep::NotifyCustomer || is_of_this_mail(waiting))
+    }
+
+    /// What is noted of the step.
+    fn noted(&self, case: &Case, step: SagaStep) -> Option<&Waiting> {
         self.waiting.get(&self.key(case)).filter(|waiting| waiting.step == step.name())
     }
 
@@ -124,8 +130,11 @@ impl Waits<'_> {
 
     fn row(&self, case: &Case, step: SagaStep, outcome: Outcome) -> Option<Later> {
         // What is not stored did not happen: the saga is where it was before that.
-        let step = case.unsaved_since.filter(|_| outcome.is_err() && !case.unsaved().is_empty()).unwrap_or(step);
-        let (key, tried, settings) = (self.key(case), self.tried(case, step), &self.context.settings);
+        let (step, tried) = match case.unsaved_since.filter(|_| outcome.is_err() && !case.unsaved().is_empty()) {
+            Some(step) => (step, self.noted(case, step)),
+            None => (step, self.tried(case, step)),
+        };
+        let (key, settings) = (self.key(case), &self.context.settings);
         let row = match outcome {
             Ok(Done::Moved) => return None,
             Ok(Done::Asked) => Later::answer(key, step, case.sent, settings.answer_deadline),

@@ -68,6 +68,32 @@ async fn a_row_that_always_fails_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_mail_that_was_never_asked_for_is_not_given_up_with_the_one_before_it() {
+    let world = World::start().await;
+    world.promise("a", 2).await;
+    world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
+    let first = world.unanswered_mail().await;
+    world.ask("a", ship("s-2", None)).await.unwrap();
+    world.eventually_caught_up().await;
+    assert_eq!(world.count("select count(*) from saga_work where sent > 0 and failures = 0").await, 1);
+
+    // As if an hour and a half of requests had passed.
+    world.execute("update saga_work set sent = 14, due_at = now()").await;
+    let second = world.unanswered_mail().await;
+    assert!(second.notification_id != first.notification_id && second.attempt == 1, "{second:?}");
+    world.eventually_has("a", "NotificationFailed").await;
+    let asked_once = "select count(*) from saga_work where sent = 1 and failures = 0 and due_at > now()";
+    testkit::eventually(PATIENCE, || async { world.count(asked_once).await == 1 }).await;
+
+    // As if it was come across before it was noted, and what was noted of the other is still there.
+    world.execute("update saga_work set sent = 14, seen = seen - 1, due_at = now()").await;
+    testkit::eventually(PATIENCE, || async { world.count(asked_once).await == 1 }).await;
+    let given_up = world.events("a").await.into_iter().filter(|event| *event == "NotificationFailed");
+    assert_eq!(given_up.count(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn two_copies_that_have_both_rows_of_an_order_between_them_do_not_wait_for_each_other() {
     const ORDERS: usize = 120;
     let mut world = World::with(SagaSettings { answer_deadline: NEVER, ..SagaSettings::default() }).await;
