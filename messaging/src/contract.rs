@@ -20,7 +20,7 @@ pub struct NotificationRequested {
     pub attempt: u32,
     /// Which mail.
     pub template: Template,
-    /// Where to; without it, to the configured default recipient.
+    /// Where to; without it, to the configured default recipient. A mail that is withdrawn is to [`NotificationRequested::NOBODY`].
     pub recipient: Option<String>,
     /// The order it is about.
     pub order_id: String,
@@ -47,10 +47,14 @@ pub struct NotificationRequested {
     /// Whether it is to be tried although it was recorded as failed for good: an operator has asked for it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_failed: bool,
-    /// Whether it is not to be sent any more: what became of it is to be answered, and if that is nothing yet, it never will be sent. A
-    /// notification that does not know of this sends it.
+    /// Whether it is not to be sent any more: what became of it is to be answered, and if that is nothing yet, it never will be sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdraw: bool,
+}
+
+impl NotificationRequested {
+    /// What is no address. A notification that does not know of withdrawals sends nothing there, records that it failed, and answers that.
+    pub const NOBODY: &str = "";
 }
 
 /// What a customer can follow a shipment by.

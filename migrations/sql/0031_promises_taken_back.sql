@@ -1,7 +1,8 @@
 -- What became of the confirmation of an order that was cancelled has to be known. Earlier builds did not ask when the answer was lost:
--- the sagas look at those orders again.
+-- the sagas look at those orders again. They do so in an hour: one of an earlier build that still runs would find nothing to do, and
+-- forget them.
 insert into saga_work (saga, order_id, step, due_at)
-select 'order_fulfilment', cancelled.aggregate_id, 'notify_customer', now()
+select 'order_fulfilment', cancelled.aggregate_id, 'notify_customer', now() + interval '1 hour'
   from events cancelled
  where cancelled.aggregate_type = 'order' and cancelled.event_type = 'OrderCancelled'
    and exists (select from events promised

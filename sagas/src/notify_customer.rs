@@ -179,11 +179,13 @@ impl Mail {
             | MailTemplate::OrderShipped => None,
         };
         let reason = refund.map_or_else(|| why_undone(case), |refund| refund.reason.clone());
+        let withdraw = order.is_withdrawn(self.template);
+        let recipient = content.customer_email.as_ref().map(ToString::to_string);
         NotificationRequested {
             notification_id: self.notification_id,
             attempt,
             template: on_the_wire(self.template),
-            recipient: content.customer_email.as_ref().map(ToString::to_string),
+            recipient: if withdraw { Some(NotificationRequested::NOBODY.to_owned()) } else { recipient },
             order_id: order_id.clone(),
             customer_id: content.customer_id.to_string(),
             currency: currency.code().to_owned(),
@@ -193,7 +195,7 @@ impl Mail {
             reason,
             shipment: shipment.map(|it| Shipment::of(it.parcels.iter().map(parcel).collect())),
             retry_failed: false,
-            withdraw: order.is_withdrawn(self.template),
+            withdraw,
             refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
         }
     }

@@ -116,7 +116,7 @@ fn requested() -> NotificationRequested {
 }
 
 fn withdrawn() -> NotificationRequested {
-    NotificationRequested { withdraw: true, ..requested() }
+    NotificationRequested { withdraw: true, recipient: Some(NotificationRequested::NOBODY.into()), ..requested() }
 }
 
 fn rejected() -> NotificationRequested {

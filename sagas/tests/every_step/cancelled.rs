@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::Stage;
 use futures_util::future::join_all;
-use messaging::{NotificationFailed, Template};
+use messaging::{NotificationFailed, NotificationRequested, Template};
 use sagas::report::{GivenUpFilter, SagaState};
 use testkit::PaymentCall;
 
@@ -72,6 +72,7 @@ async fn what_became_of_a_promise_that_was_taken_back_is_asked_for_until_it_is_k
         let asked = world.unanswered_mail().await;
         assert_eq!((asked.notification_id, asked.template), (promised.notification_id, Template::OrderConfirmed));
         assert_eq!((promised.withdraw, cancelled.withdraw, asked.withdraw), (false, false, true));
+        assert_eq!(asked.recipient.as_deref(), Some(NotificationRequested::NOBODY));
         if went_out {
             world.answer(order_id, sent(&asked)).await;
         } else {
@@ -114,6 +115,9 @@ async fn promises_that_an_earlier_build_did_not_ask_about_are_looked_at_after_th
 
     world.execute(include_str!("../../../migrations/sql/0031_promises_taken_back.sql")).await;
     assert_eq!(world.count("select count(*) from saga_work where order_id <> 'lost'").await, 0);
+    let in_an_hour = "select count(*) from saga_work where due_at > now() + interval '50 minutes'";
+    assert_eq!(world.count(in_an_hour).await, 1, "a copy of the earlier build does not come across it");
+    world.execute("update saga_work set due_at = now()").await;
     world.start_copy();
     let asked = "select count(*) from saga_work where step = 'notify_customer' and sent = 1";
     testkit::eventually(crate::world::PATIENCE, || async { world.count(asked).await == 1 }).await;
