@@ -27,6 +27,21 @@ pub(crate) enum Outcome {
     Failed { reason: String },
 }
 
+/// Why a mail was not sent that was asked for and then not wanted: records bear it, so it stays as it is.
+const WITHDRAWN: &str = "withdrawn before it was sent";
+
+impl Outcome {
+    /// Whether nobody is to get the mail any more.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        matches!(self, Self::Failed { reason } if reason == WITHDRAWN)
+    }
+
+    /// Whether it stands even if the mail is to be tried again.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Sent { .. }) || self.is_withdrawn()
+    }
+}
+
 /// What is found when a mail is about to be sent.
 pub(crate) enum Claim {
     /// Somebody decided before.
@@ -52,7 +67,7 @@ pub(crate) struct Record {
     pub(crate) recipient: Option<String>,
     /// Which attempt this is, from 1.
     pub(crate) attempts: u32,
-    /// Whether a failure that was recorded is to be forgotten. A mail that was sent never is sent again.
+    /// Whether a failure that was recorded is to be forgotten. A mail that was sent or withdrawn never is sent again.
     pub(crate) retry_failed: bool,
 }
 
@@ -97,8 +112,9 @@ impl Deliveries {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
-                    Found::Decided(outcome @ Outcome::Sent { .. }, _) => return Ok(Claim::Decided(outcome)),
-                    Found::Decided(outcome, _) if !record.retry_failed => return Ok(Claim::Decided(outcome)),
+                    Found::Decided(outcome, _) if outcome.is_final() || !record.retry_failed => {
+                        return Ok(Claim::Decided(outcome));
+                    }
                     Found::Decided(_, held) | Found::Free(held) => {
                         let (records, record) = (self.records.clone(), record.clone());
                         return Ok(Claim::Open(Delivery { held, records, record }));
@@ -120,6 +136,11 @@ impl Delivery {
     /// Records that the mail never will be sent.
     pub(crate) async fn failed(self, reason: String) -> Result<Outcome, DeliveryError> {
         self.decided(Outcome::Failed { reason }).await
+    }
+
+    /// Records that the mail is not wanted any more.
+    pub(crate) async fn withdrawn(self) -> Result<Outcome, DeliveryError> {
+        self.failed(WITHDRAWN.to_owned()).await
     }
 
     /// The claim goes along: it is let go when the outcome is recorded, also if nobody waits for that any more.

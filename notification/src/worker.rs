@@ -17,9 +17,6 @@ use messaging::{
 };
 use uuid::Uuid;
 
-/// Why a mail was not sent that was asked for and then not wanted.
-const WITHDRAWN: &str = "withdrawn before it was sent";
-
 /// Handles requests for mails.
 pub(crate) struct Worker {
     deliveries: Deliveries,
@@ -56,8 +53,8 @@ impl Handler for Worker {
         self.answer(&event, &outcome).await?;
         match outcome {
             Outcome::Sent { .. } => Ok(()),
-            // That is what was asked for.
-            Outcome::Failed { .. } if event.data.withdraw => Ok(()),
+            // That is what was asked for, then or now.
+            Outcome::Failed { .. } if event.data.withdraw || outcome.is_withdrawn() => Ok(()),
             Outcome::Failed { reason } => Err(HandlerError::dead(reason)),
         }
     }
@@ -75,6 +72,7 @@ impl Worker {
             attempts: message.attempt,
             retry_failed: request.retry_failed,
         };
+        // Before the mail: one that is withdrawn is to nobody.
         if request.withdraw {
             return self.withdraw(&record).await;
         }
@@ -123,7 +121,7 @@ impl Worker {
         self.recipients.done(record.notification_id);
         match claim {
             Claim::Decided(outcome) => Ok(outcome),
-            Claim::Open(delivery) => delivery.failed(WITHDRAWN.to_owned()).await.map_err(|error| retry(&error)),
+            Claim::Open(delivery) => delivery.withdrawn().await.map_err(|error| retry(&error)),
         }
     }
 
@@ -154,7 +152,7 @@ impl Worker {
         // Without the recipient: whom a shop writes to does not belong in its logs.
         match outcome {
             Outcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
-            Outcome::Failed { reason } if request.data.withdraw => {
+            Outcome::Failed { reason } if request.data.withdraw || outcome.is_withdrawn() => {
                 tracing::debug!(%notification_id, order_id = request.subject, reason, "mail not sent");
             }
             Outcome::Failed { reason } => {

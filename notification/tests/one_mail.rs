@@ -175,9 +175,11 @@ async fn a_mail_that_is_withdrawn_is_never_sent_and_one_that_was_sent_is_answere
     let worker = stage.worker(quick());
     let withdraw = |attempt, nth: u128| {
         let notification_id = Uuid::from_u128(nth << 64);
-        NotificationRequested { notification_id, withdraw: true, ..request(attempt) }
+        let recipient = Some(NotificationRequested::NOBODY.to_owned());
+        NotificationRequested { notification_id, withdraw: true, recipient, ..request(attempt) }
     };
-    let ask_for = |attempt, nth: u128| NotificationRequested { withdraw: false, ..withdraw(attempt, nth) };
+    let ask_for =
+        |attempt, nth: u128| NotificationRequested { notification_id: Uuid::from_u128(nth << 64), ..request(attempt) };
 
     stage.ask(&ask_for(1, 1)).await;
     let sent = stage.answers(1).await.remove(0);
@@ -195,8 +197,17 @@ async fn a_mail_that_is_withdrawn_is_never_sent_and_one_that_was_sent_is_answere
     assert!(stage.dead_letters().await.is_empty(), "that is what was asked for");
 
     // Should the request for it come after all.
-    stage.ask(&ask_for(3, 2)).await;
-    assert_eq!(stage.answers(1).await.remove(0).data, never.data);
+    for (attempt, retry_failed) in [(3, false), (4, true)] {
+        stage.ask(&NotificationRequested { retry_failed, ..ask_for(attempt, 2) }).await;
+        assert_eq!(stage.answers(1).await.remove(0).data, never.data);
+    }
+    testkit::eventually(PATIENCE, || async { stage.is_drained().await }).await;
+    assert!(stage.dead_letters().await.is_empty(), "it is not wanted any more");
+
+    // To a build that does not know of withdrawals it is a mail that can't be sent.
+    stage.ask(&NotificationRequested { withdraw: false, ..withdraw(1, 3) }).await;
+    let failed = stage.answers(1).await.remove(0);
+    assert!(matches!(failed.data, NotificationAnswer::Failed(_)), "{failed:?}");
     assert_eq!(stage.ses.requests(), 1);
     worker.stop().await;
 }
