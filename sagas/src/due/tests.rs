@@ -48,3 +48,23 @@ async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
         sqlx::query_as("select step, count(*) from saga_work group by step").fetch_all(database.pool()).await.unwrap();
     assert_eq!(left, [("notify_customer".to_owned(), 240)]);
 }
+
+#[tokio::test]
+async fn while_their_queue_is_silent_mails_that_are_due_are_not_looked_at() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let notifications =
+        Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
+    let due = Due { context: Arc::new(context(store, notifications)), stop: CancellationToken::new() };
+    let rows = "insert into saga_work (saga, order_id, step, due_at)
+                select 'order_fulfilment', step, step, now() from unnest(array['notify_customer', 'capture_payment']) as step";
+    sqlx::query(rows).execute(database.pool()).await.unwrap();
+    due.context.requests.had_no_answer();
+
+    let mut visits = JoinSet::new();
+    assert_eq!(due.begin(&shares(), End::Oldest, &mut visits).await.unwrap(), 1);
+    while visits.join_next().await.is_some() {}
+
+    let left: Vec<String> = sqlx::query_scalar("select step from saga_work").fetch_all(database.pool()).await.unwrap();
+    assert_eq!(left, ["notify_customer"]);
+}
