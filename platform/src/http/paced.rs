@@ -33,9 +33,11 @@ pub(super) struct Paced {
     first: Option<Since>,
     /// The wait in which the head of a request has begun to arrive.
     begun: Option<Since>,
-    /// The wait that `until` ends, and whether it is for the rest of a head.
+    /// The wait that is over when it is `due`, and whether it is for the rest of a head.
     awaited: Option<(Since, bool)>,
-    until: Pin<Box<Sleep>>,
+    due: Instant,
+    /// Goes off then or earlier.
+    alarm: Pin<Box<Sleep>>,
     /// Until when some of an answer has to be taken; only while one waits.
     taken_until: Option<Pin<Box<Sleep>>>,
 }
@@ -43,8 +45,9 @@ pub(super) struct Paced {
 impl Paced {
     pub(super) fn new(stream: TcpStream, turn: Arc<Turn>, limits: &Limits) -> Self {
         let Limits { headers, idle, answers, .. } = *limits;
-        let (first, until) = (turn.waiting_since(), Box::pin(sleep(headers)));
-        Self { stream, turn, headers, idle, answers, first, begun: None, awaited: None, until, taken_until: None }
+        let (first, alarm) = (turn.waiting_since(), Box::pin(sleep(headers)));
+        let due = alarm.deadline();
+        Self { stream, turn, headers, idle, answers, first, begun: None, awaited: None, due, alarm, taken_until: None }
     }
 
     /// Nothing came of what is waited for since then.
@@ -52,10 +55,21 @@ impl Paced {
         let head = self.begun == Some(since);
         if self.awaited != Some((since, head)) {
             let patience = if head || self.first == Some(since) { self.headers } else { self.idle };
-            self.until.as_mut().reset(Instant::now() + patience);
-            self.awaited = Some((since, head));
+            let due = Instant::now() + patience;
+            (self.awaited, self.due) = (Some((since, head)), due);
+            // Setting it costs more than all else here: one that goes off too early is set anew then, not with each request.
+            if due < self.alarm.deadline() {
+                self.alarm.as_mut().reset(due);
+            }
         }
-        ready!(self.until.as_mut().poll(context));
+        loop {
+            ready!(self.alarm.as_mut().poll(context));
+            let due = self.due;
+            if self.alarm.deadline() >= due {
+                break;
+            }
+            self.alarm.as_mut().reset(due);
+        }
         if head && self.taken_until.is_none() {
             // It fits into the buffer of a connection on which nothing is under way.
             let _ = self.stream.try_write(TIMED_OUT.as_bytes());
