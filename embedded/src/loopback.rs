@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{body::Bytes, response::IntoResponse};
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Either;
 use hyper::{
     body::{Body, Incoming},
@@ -26,6 +26,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Longer than the 90 s for which the AWS SDK keeps an idle connection: the side that sends must be the one that closes, or a
 /// request can meet a connection that is just going.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// In each answer of an endpoint that a platform brought along for itself: the platform's process.
+pub const OWNER: HeaderName = HeaderName::from_static("x-ordo-process");
 
 /// How long a stop waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -55,6 +58,7 @@ pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
     hosts: KnownHosts,
+    owner: Option<HeaderValue>,
 }
 
 /// Takes the address; port 0 takes any free one. It will be asked under the hosts that are [usual there](KnownHosts::listening_on).
@@ -65,7 +69,7 @@ pub async fn listen(address: SocketAddr) -> Result<Listening, ListenError> {
     let failed = |source| ListenError { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Listening { listener, address, hosts: KnownHosts::listening_on(address, None) })
+    Ok(Listening { listener, address, hosts: KnownHosts::listening_on(address, None), owner: None })
 }
 
 impl Listening {
@@ -73,6 +77,12 @@ impl Listening {
     #[must_use]
     pub fn known_as(self, names: Option<&[String]>) -> Self {
         Self { hosts: KnownHosts::listening_on(self.address, names), ..self }
+    }
+
+    /// The same, whose answers say that it is there for this process alone; see [`OWNER`].
+    #[must_use]
+    pub fn owned(self) -> Self {
+        Self { owner: Some(std::process::id().into()), ..self }
     }
 
     /// The address as this machine reaches it: one that listens everywhere is reached on loopback.
@@ -103,9 +113,9 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let Listening { listener, address, hosts } = listening;
+        let Listening { listener, address, hosts, owner } = listening;
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let accepting = tokio::spawn(accept(listener, hosts, service, stop.clone(), abort.clone()));
+        let accepting = tokio::spawn(accept(listener, (hosts, owner), service, stop.clone(), abort.clone()));
         Self { address, accepting, stop, _abort: abort.drop_guard() }
     }
 
@@ -134,7 +144,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 async fn accept<S, B>(
     listener: TcpListener,
-    hosts: KnownHosts,
+    (hosts, owner): (KnownHosts, Option<HeaderValue>),
     service: S,
     stop: CancellationToken,
     abort: CancellationToken,
@@ -162,14 +172,16 @@ async fn accept<S, B>(
         };
         // Without it a small answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let (hosts, service) = (hosts.clone(), service.clone());
+        let (hosts, owner, service) = (hosts.clone(), owner.clone(), service.clone());
         let answer = service_fn(move |request| {
-            let answer = hosts.check(&request).map(|()| service.call(request));
+            let (answer, owner) = (hosts.check(&request).map(|()| service.call(request)), owner.clone());
             async move {
-                match answer {
-                    Ok(answer) => answer.await.map(|answer| answer.map(Either::Left)),
-                    Err(refused) => Ok(refused.into_response().map(Either::Right)),
-                }
+                let mut answer = match answer {
+                    Ok(answer) => answer.await?.map(Either::Left),
+                    Err(refused) => refused.into_response().map(Either::Right),
+                };
+                owner.into_iter().for_each(|owner| drop(answer.headers_mut().insert(OWNER, owner)));
+                Ok::<_, S::Error>(answer)
             }
         });
         let connection = http1::Builder::new()

@@ -8,7 +8,7 @@ use rustack_sqs_core::{config::SqsConfig, handler::RustackSqsHandler, provider::
 use rustack_sqs_http::service::{SqsHttpConfig, SqsHttpService};
 
 use self::as_aws::AsAws;
-use crate::loopback::{self, ListenError, Server};
+use crate::loopback::{self, ListenError, Listening, Server};
 
 /// The region its queues are in.
 pub const REGION: &str = "us-east-1";
@@ -26,15 +26,19 @@ impl Sqs {
     /// # Errors
     /// The address is taken, or not one of this machine.
     pub async fn start(address: SocketAddr) -> Result<Self, ListenError> {
-        Self::start_known_as(address, None).await
+        Ok(Self::serve(loopback::listen(address).await?))
     }
 
-    /// The same, for requests under the hosts that are named; `None`: under those [usual there](problem::KnownHosts::listening_on).
+    /// The same, for the platform that this process is, as its [owner](loopback::OWNER), and for requests under the hosts that are
+    /// named; `None`: under those [usual there](problem::KnownHosts::listening_on).
     ///
     /// # Errors
     /// The address is taken, or not one of this machine.
-    pub async fn start_known_as(address: SocketAddr, names: Option<&[String]>) -> Result<Self, ListenError> {
-        let listening = loopback::listen(address).await?.known_as(names);
+    pub async fn start_owned(address: SocketAddr, names: Option<&[String]>) -> Result<Self, ListenError> {
+        Ok(Self::serve(loopback::listen(address).await?.known_as(names).owned()))
+    }
+
+    fn serve(listening: Listening) -> Self {
         // Queue URLs name the endpoint, so it needs its own address.
         let address = listening.reachable();
         let queues = Arc::new(RustackSqs::new(SqsConfig {
@@ -51,7 +55,7 @@ impl Sqs {
         );
         let server = Server::start(listening, service);
         tracing::debug!(%address, "the SQS endpoint is ready");
-        Ok(Self { server, queues })
+        Self { server, queues }
     }
 
     /// The endpoint's URL, for the SDK's `endpoint_url`.

@@ -35,6 +35,9 @@ const EXAMPLES: &str = "\
   ordo verify                           does everything agree
 
 README.md describes each of them.";
+/// Nobody meant those of some account of AWS that this machine happens to have credentials for.
+const NO_QUEUES: &str = "no queues are named, and no platform runs in .ordo: set AWS_REGION for those that AWS has, or start a platform \
+                         with `ordo up` (--data-dir, if it is elsewhere)";
 /// What starts it, and how commands find it.
 #[cfg(feature = "embedded")]
 const START: (&str, &str) = (
@@ -336,7 +339,13 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => return replay::run(&running()?, args).await,
         Command::Tail(args) => tail::run(&args, &places(&dir, args.api.clone(), None)?.api).await?,
         Command::Subscriptions(args) => subscriptions::run(&running()?, &args).await?,
-        Command::Dlq(args) => dlq::run(&running()?, args).await?,
+        Command::Dlq(args) => {
+            let loaded = load(sources(file))?;
+            let names_aws = loaded.source_of("AWS_REGION") != Source::Default || loaded.settings.database_url.is_some();
+            let settings = dir.complete(loaded)?;
+            anyhow::ensure!(settings.aws.sqs_endpoint.is_some() || names_aws, NO_QUEUES);
+            dlq::run(&settings, args).await?;
+        }
         Command::Saga(args) => saga::run(&running()?, args).await?,
         Command::Verify(args) => return verify::run(&running()?, &args).await,
         #[cfg(feature = "embedded")]

@@ -7,9 +7,11 @@
 //! end, then the database.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use embedded::inbox::Inbox;
+use embedded::loopback::OWNER;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
 use tokio::net::TcpListener;
@@ -19,7 +21,7 @@ use crate::connections::Connections;
 use crate::roles::RunningRoles;
 use crate::running::{DataDir, Place, Taken, is_free};
 use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, Settings, Source};
-use crate::{cli, http, migrate, output, roles, shutdown};
+use crate::{cli, client, http, migrate, output, roles, shutdown};
 
 /// Runs the platform until a signal stops it.
 pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Result<()> {
@@ -32,6 +34,7 @@ pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Re
     args.sqs_listen = taken.address(args.sqs_listen, |place| place.sqs.as_deref());
     args.ses_listen = taken.address(args.ses_listen, |place| place.inbox.as_deref());
     let named = loaded.settings.database_url.clone();
+    let queues_from = ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"].map(|name| (name, loaded.source_of(name)));
     let mut settings = without_our_own(loaded, &args, dir)?;
     // It needs nothing, and says so once the roles start.
     settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
@@ -39,6 +42,9 @@ pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Re
         |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
     // Every address first: a taken one is the likeliest mistake and must not cost a database start.
     let listener = http::bind(taken.address(settings.listen, |place| Some(&place.api)), "--listen")?;
+    if settings.database_url.is_none() {
+        refuse_anothers_queues(&settings, &queues_from).await?;
+    }
     let Some(mut brought) = Brought::start(&mut settings, &args, dir, &stop).await? else { return Ok(()) };
     if brought.postgres.is_some() && !args.ephemeral && moved(&settings) {
         brought.stop().await;
@@ -82,6 +88,20 @@ fn without_our_own(loaded: Loaded, args: &cli::Up, dir: &DataDir) -> anyhow::Res
     settings.aws.sqs_endpoint = settings.aws.sqs_endpoint.filter(|url| !ours(url));
     settings.aws.ses_endpoint = settings.aws.ses_endpoint.filter(|url| !ours(url));
     Ok(settings)
+}
+
+/// Refuses the queues that another platform brought along for itself, for a database of our own: half of the messages of each would be
+/// taken by the other.
+async fn refuse_anothers_queues(settings: &Settings, named_by: &[(&str, Source)]) -> anyhow::Result<()> {
+    let Some(url) = &settings.aws.sqs_endpoint else { return Ok(()) };
+    // Whoever does not answer is waited for later, or never.
+    let Ok(answer) = client::Client::new(Duration::from_secs(1)).open(url, &[]).await else { return Ok(()) };
+    let Some(owner) = answer.headers().get(OWNER).and_then(|owner| owner.to_str().ok()) else { return Ok(()) };
+    let named_by = named_by.iter().find(|(_, source)| *source != Source::Default);
+    let (name, source) = named_by.copied().unwrap_or(("AWS_ENDPOINT_URL_SQS", Source::Default));
+    bail!(
+        "{name} ({source}) names the queues of another platform, process {owner}, which has another database: unset it"
+    );
 }
 
 async fn run_roles(
@@ -178,7 +198,7 @@ impl Brought {
     ) -> anyhow::Result<Option<Self>> {
         let mut brought = Self::default();
         if settings.aws.sqs_endpoint.is_none() {
-            let started = Sqs::start_known_as(args.sqs_listen, settings.allowed_hosts.as_deref()).await;
+            let started = Sqs::start_owned(args.sqs_listen, settings.allowed_hosts.as_deref()).await;
             let sqs = started.map_err(|error| http::choose_another(&error, "--sqs-listen"))?;
             settings.aws.sqs_endpoint = Some(sqs.url());
             brought.sqs = Some(sqs);

@@ -120,7 +120,7 @@ impl de::Error for Mistake {
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let message = format!("there is no such parameter; there are {}", expected.join(", "));
-        Self::new(field, "unknown-parameter", message)
+        Self::new(field, "unknown_parameter", message)
     }
 
     fn duplicate_field(field: &'static str) -> Self {
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn an_unknown_one_is_named_with_those_that_there_are() {
         let message = "there is no such parameter; there are customerId, limit";
-        assert_eq!(mistakes("foo=1"), [mistake("foo", "unknown-parameter", message)]);
-        assert_eq!(mistakes("%3Cb%3E"), [mistake("<b>", "unknown-parameter", message)]);
+        assert_eq!(mistakes("foo=1"), [mistake("foo", "unknown_parameter", message)]);
+        assert_eq!(mistakes("%3Cb%3E"), [mistake("<b>", "unknown_parameter", message)]);
     }
 
     #[test]
@@ -177,10 +177,10 @@ mod tests {
         assert_eq!(
             mistakes("a=1&limit=many&customerId=x&customerId=y&b=2&a=3"),
             [
-                mistake("a", "unknown-parameter", unknown),
+                mistake("a", "unknown_parameter", unknown),
                 mistake("limit", "invalid", "must be a whole number"),
                 mistake("customerId", "repeated", "must be given once"),
-                mistake("b", "unknown-parameter", unknown),
+                mistake("b", "unknown_parameter", unknown),
             ]
         );
     }

@@ -25,10 +25,17 @@ async fn an_export_replaces_no_file_unless_it_is_told_to() {
 
 #[tokio::test]
 async fn without_credentials_the_dead_letters_are_not_there_in_one_sentence() {
-    // Nowhere to look for any.
+    // Nobody says where they are: nobody is asked.
+    let told = run(&["dlq", "list"], &[]).await;
+    assert_eq!((told.code, told.out.as_str(), told.err.lines().count()), (1, "", 1), "{}", told.err);
+    assert!(told.err.starts_with("ordo: no queues are named, and no platform runs in .ordo: "), "{}", told.err);
+
+    // Nowhere to look for credentials.
     let folder = folder();
     let home = folder.path().to_str().unwrap();
-    let told = run(&["dlq", "list"], &[("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", home)]).await;
+    let told =
+        run(&["dlq", "list"], &[("AWS_REGION", "eu-central-1"), ("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", home)])
+            .await;
     assert_eq!((told.code, told.out.as_str(), told.err.lines().count()), (1, "", 1), "{}", told.err);
     assert!(
         told.err.starts_with("ordo: the queues cannot be found: ") && told.err.contains("credentials"),

@@ -87,6 +87,21 @@ async fn another_platforms_database_is_refused_where_a_data_directory_is_named()
 }
 
 #[tokio::test]
+async fn another_platforms_queues_are_refused_for_a_database_of_ones_own() {
+    let (one, other) = (folder(), folder());
+    let theirs = Ordo::up_on(one.path(), &[]).await;
+    let any = "127.0.0.1:0";
+    let up = ["up", "--listen", any, "--sqs-listen", any, "--ses-listen", any];
+    let other = ["--data-dir", other.path().to_str().unwrap()];
+    for (more, name) in [(&other[..], "AWS_ENDPOINT_URL_SQS"), (&["--ephemeral"], "AWS_ENDPOINT_URL")] {
+        let told = run(&[&up, more].concat(), &[(name, theirs.sqs.as_str())]).await;
+        assert_eq!((told.code, told.err.lines().count()), (1, 1), "{told:?}");
+        let says = format!("ordo: {name} (environment) names the queues of another platform, process ");
+        assert!(told.err.starts_with(&says), "{told:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_somebody_else_took_is_not_taken_for_the_database() {
     let data_dir = folder();
     let mut ordo = Ordo::up_on(data_dir.path(), &[]).await;
