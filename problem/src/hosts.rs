@@ -7,17 +7,20 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::Either;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tower::{Layer, Service};
 
 use crate::Problem;
+
+/// Where the page is from that makes a request.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The hosts under which a server may be asked: IP addresses, `localhost`, names without a dot, as containers have them, and whatever
 /// else it is told. No page of the web has one of the first three for its own. A layer, too, which refuses all other requests.
@@ -26,6 +29,8 @@ pub struct KnownHosts {
     /// It may be asked under any host; the pages that may change something are those of `names` still.
     any: bool,
     names: Arc<[String]>,
+    /// A `Host` that was found to be known: most requests name the same, and it is not read each time.
+    seen: Arc<OnceLock<HeaderValue>>,
 }
 
 impl KnownHosts {
@@ -33,7 +38,7 @@ impl KnownHosts {
     pub fn named(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(|name| canonical(&name.into()));
         let (any, names): (Vec<_>, Vec<_>) = names.partition(|name| name == "*");
-        Self { any: !any.is_empty(), names: names.into() }
+        Self { any: !any.is_empty(), names: names.into(), seen: Arc::default() }
     }
 
     /// Those of a server that listens on `address`, unless `named` says which. Where only this machine reaches it, no proxy has
@@ -50,18 +55,21 @@ impl KnownHosts {
     /// The usual ones alone.
     #[must_use]
     pub fn usual() -> Self {
-        Self { any: false, names: Arc::default() }
+        Self { any: false, names: Arc::default(), seen: Arc::default() }
     }
 
     /// All: whoever is in front has looked.
     #[must_use]
     pub fn any() -> Self {
-        Self { any: true, names: Arc::default() }
+        Self { any: true, names: Arc::default(), seen: Arc::default() }
     }
 
     /// Refuses a request without one valid host (400), for a host that is not known (421), or by which a page of another site would
     /// change something (403).
     pub fn check<B>(&self, request: &http::Request<B>) -> Result<(), Problem> {
+        if self.has_seen(request) {
+            return Ok(());
+        }
         let named = host(request)?;
         // A target that is a whole URL counts for more than the header: RFC 9112, 3.2.2.
         let Some(asked) = request.uri().authority().cloned().or(named) else { return Ok(()) };
@@ -78,10 +86,23 @@ impl KnownHosts {
             .detail(detail));
         }
         if is_safe(request.method()) || self.is_own(request.headers(), &asked) {
+            if let (None, Some(host)) = (request.uri().authority(), request.headers().get(header::HOST)) {
+                self.seen.get_or_init(|| host.clone());
+            }
             return Ok(());
         }
         let detail = "a page of another site made this request; only this server's own pages and other programs may";
         Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", "It comes from another site").detail(detail))
+    }
+
+    /// Whether no page sent it, and its host alone was found to be known before, letter by letter.
+    fn has_seen<B>(&self, request: &http::Request<B>) -> bool {
+        let headers = request.headers();
+        if request.uri().authority().is_some() || headers.contains_key(header::ORIGIN) || headers.contains_key(SITE) {
+            return false;
+        }
+        let mut hosts = headers.get_all(header::HOST).iter();
+        hosts.next().is_some_and(|host| Some(host) == self.seen.get()) && hosts.next().is_none()
     }
 
     fn knows(&self, host: &str) -> bool {
@@ -98,7 +119,7 @@ impl KnownHosts {
     fn is_own(&self, headers: &HeaderMap, asked: &Authority) -> bool {
         let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
         let named = || origin.is_some_and(|origin| self.names(origin));
-        match (headers.get("sec-fetch-site").map(HeaderValue::as_bytes), origin) {
+        match (headers.get(SITE).map(HeaderValue::as_bytes), origin) {
             (Some(b"same-origin" | b"none"), _) | (None, None) => true,
             (Some(_), _) => named(),
             (None, Some(origin)) => {
@@ -261,6 +282,20 @@ mod tests {
             assert_eq!(post(&named, origin), 403, "{origin}");
         }
         assert_eq!(post(&KnownHosts::any(), "https://shop.example"), 403);
+    }
+
+    #[test]
+    fn a_host_that_was_seen_before_lets_in_no_more_than_it_did() {
+        let (hosts, host) = (KnownHosts::usual(), ("host", "localhost:3000"));
+        for _ in 0..2 {
+            assert_eq!((ask(&hosts, "POST", &[host]), ask(&hosts, "GET", &[host])), (200, 200));
+            assert_eq!(ask(&hosts, "GET", &[host, host]), 400);
+            assert_eq!(ask(&hosts, "POST", &[host, ("origin", "https://elsewhere.example")]), 403);
+            assert_eq!(ask(&hosts, "POST", &[host, ("sec-fetch-site", "cross-site")]), 403);
+            assert_eq!(ask(&hosts, "POST", &[("host", "rebound.example:3000")]), 421);
+            let whole = http::Request::post("http://rebound.example/orders").header(host.0, host.1).body(()).unwrap();
+            assert_eq!(hosts.check(&whole).unwrap_err().status(), StatusCode::MISDIRECTED_REQUEST);
+        }
     }
 
     #[test]
