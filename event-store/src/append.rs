@@ -23,6 +23,7 @@ use self::batch::Answers;
 use crate::event::NewEvent;
 use crate::idempotency::{OnceOnly, Outcome, Record};
 use crate::metrics::Metrics;
+use crate::subscription::progress::Progress;
 use crate::wake::Wake;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
@@ -141,7 +142,7 @@ struct Waiting {
     command: Command,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
     /// Its share of the bytes that may wait.
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 #[derive(Clone)]
@@ -170,14 +171,14 @@ impl Appender {
         pool: PgPool,
         settings: AppendSettings,
         metrics: Metrics,
-        wake: Wake,
+        (wake, progress): (Wake, Progress),
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.queue);
         let bytes = settings.queue_bytes.clamp(1, MAX_QUEUE_BYTES);
         let room = Arc::new(Semaphore::new(bytes));
-        tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake, stop }.run(waiting));
+        tasks.spawn(Writer { pool, connection: None, metrics: metrics.clone(), wake, progress, stop }.run(waiting));
         Self { queue, room, bytes, metrics, patient: false }
     }
 
@@ -229,7 +230,7 @@ impl crate::EventStore {
         let (answer, answered) = oneshot::channel();
         let command = Command { streams, record };
         let room = self.appender.room(&command).await?;
-        let waiting = Waiting { command, answer, _room: room };
+        let waiting = Waiting { command, answer, room };
         if self.appender.patient {
             self.appender.queue.send(waiting).await.map_err(|_| AppendError::Closed)?;
         } else {
@@ -240,11 +241,7 @@ impl crate::EventStore {
         }
         // The writer died over it.
         let died = |_| Err(AppendError::Unknown(Arc::new(sqlx::Error::WorkerCrashed)));
-        let answer = answered.await.unwrap_or_else(died);
-        if let Ok(Appended { position, .. }) = &answer {
-            self.progress.stored(*position);
-        }
-        answer
+        answered.await.unwrap_or_else(died)
     }
 }
 
@@ -255,6 +252,7 @@ struct Writer {
     connection: Option<PoolConnection<Postgres>>,
     metrics: Metrics,
     wake: Wake,
+    progress: Progress,
     stop: CancellationToken,
 }
 
@@ -284,6 +282,9 @@ impl Writer {
         let stored = tokio::time::timeout(PATIENCE, self.store(&commands)).await;
         let answers = match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))) {
             Ok(answers) => {
+                if let Some(end) = answers.iter().flatten().map(|appended| appended.position).max() {
+                    self.progress.stored(end);
+                }
                 self.wake.wake();
                 self.metrics.batch(&answers, began.elapsed());
                 answers
@@ -299,9 +300,15 @@ impl Writer {
                 commands.iter().map(|_| Err(AppendError::Unknown(Arc::clone(&error)))).collect()
             }
         };
-        for (waiting, answer) in batch.drain(..).zip(answers) {
+        // Given back at once: all who come meanwhile ask for room.
+        let mut given_back: Option<OwnedSemaphorePermit> = None;
+        for (Waiting { answer: told, room, .. }, answer) in batch.drain(..).zip(answers) {
             // Whoever asked may have gone: a dropped request changes nothing about what is stored.
-            let _ = waiting.answer.send(answer);
+            let _ = told.send(answer);
+            match &mut given_back {
+                Some(all) => all.merge(room),
+                none => *none = Some(room),
+            }
         }
     }
 

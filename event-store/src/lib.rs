@@ -98,11 +98,12 @@ impl EventStore {
         let StoreSettings { append, subscriptions } = settings.into();
         let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::Wake::default());
         let metrics = Metrics::default();
-        let appender =
-            append::Appender::start(pool.clone(), append, metrics.clone(), wake.clone(), &tasks, stop.clone());
+        let progress = subscription::progress::Progress::default();
+        let told = (wake.clone(), progress.clone());
+        let appender = append::Appender::start(pool.clone(), append, metrics.clone(), told, &tasks, stop.clone());
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
-        Self { pool, appender, metrics, wake, subscriptions, progress: Default::default(), tasks, stop }
+        Self { pool, appender, metrics, wake, subscriptions, progress, tasks, stop }
     }
 
     /// The same store for those who only read: their statements have connections of their own, so that they can't take those that
