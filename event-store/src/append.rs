@@ -103,8 +103,7 @@ pub struct AppendSettings {
 
 impl Default for AppendSettings {
     fn default() -> Self {
-        // At 30,000 a second the last one waits for 30 ms.
-        // So many bytes of usual orders, too, never are in it.
+        // At 30,000 a second the last one waits for 30 ms. So many usual orders are far from so many bytes.
         Self { queue: 1_024, queue_bytes: 32 << 20 }
     }
 }

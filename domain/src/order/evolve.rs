@@ -268,6 +268,7 @@ impl PlacedOrder {
             SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}
         }
     }
+
     /// The order does without the mail that it owes next.
     fn skip_mail(&mut self, notification_id: Option<Uuid>) {
         let Some((template, nth)) = self.owed_mail() else { return };
