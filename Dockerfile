@@ -7,7 +7,7 @@ COPY . .
 # Dependencies and build results stay with the builder between builds; only the program leaves the cache.
 RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
-    cargo build --release --locked --package platform --no-default-features --features dynamodb --bin ordo \
+    cargo build --release --locked --package ordo --no-default-features --features dynamodb --bin ordo \
     && mkdir /out \
     && objcopy --strip-debug target/release/ordo /out/ordo
 

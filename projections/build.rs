@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// Whatever a fold is made of, beside this crate.
-const ALSO: [&str; 3] = ["../domain/src", "../event-versions/src", "../read-models/src"];
+const ALSO: [&str; 3] = ["../domain/src", "../lib/event-versions/src", "../lib/read-models/src"];
 
 fn main() {
     let mut files = BTreeSet::new();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use platform::settings::{KeptIn, Loaded, Mistakes, Role, Settings, Source, Sources};
+use ordo::settings::{KeptIn, Loaded, Mistakes, Role, Settings, Source, Sources};
 
 #[test]
 fn nothing_needs_to_be_set() {

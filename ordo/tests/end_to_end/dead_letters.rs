@@ -9,7 +9,7 @@ use testkit::{FaultyMailer, Response, demo_order, eventually, sqs_client};
 use crate::support::{Client, Finished, Ordo, PATIENCE, folder, run, settled};
 
 /// A request for a mail to ada@example.com about [`ORDER`].
-const REQUEST: &str = include_str!("../../../messaging/golden/ordo.notification.requested.v1.json");
+const REQUEST: &str = include_str!("../../../lib/messaging/golden/ordo.notification.requested.v1.json");
 const ORDER: &str = "demo-1759035874968";
 /// How many messages the poison is among.
 const OTHERS: usize = 100;
