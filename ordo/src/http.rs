@@ -21,6 +21,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,7 +32,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt};
 
 use self::paced::Paced;
 use self::places::{Place, Places};
@@ -160,7 +161,10 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 /// Goes around the router as [`problem::layer`] does, so the router must not have that layer itself. Handlers find whose
 /// connection a request came on as its [`Peer`].
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let routes = problem::layer().layer(router.with_state(()));
+    let problems = problem::layer();
+    let router = router.with_state(());
+    let reserved = problems.layer(vital_alone(&router));
+    let routes = problems.layer(router);
     let mut protocol = http1::Builder::new();
     // The connection keeps the time. That hyper keeps it too has it look for the next request as soon as an answer has gone.
     protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle + limits.headers);
@@ -186,7 +190,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let turn = places.turn();
-        let client = Client { routes: routes.clone(), turn: Arc::clone(&turn), place, peer };
+        let routes = if place == Place::Full { routes.clone() } else { reserved.clone() };
+        let client = Client { routes, turn: Arc::clone(&turn), peer };
         let answer = hyper::service::service_fn(move |request| client.clone().answer(request));
         let stream = TokioIo::new(Paced::new(stream, Arc::clone(&turn), &limits));
         let connection = graceful.watch(protocol.keep_alive(place == Place::Full).serve_connection(stream, answer));
@@ -218,7 +223,6 @@ fn connection_id(ended: &Result<(Id, ()), JoinError>) -> Id {
 struct Client {
     routes: ProblemService<Router>,
     turn: Arc<Turn>,
-    place: Place,
     peer: Peer,
 }
 
@@ -226,15 +230,20 @@ impl Client {
     async fn answer(mut self, request: Request<Incoming>) -> Result<http::Response<Served>, Infallible> {
         // It has lost its place, and is cut off in a moment.
         let Some(serving) = self.turn.serve() else { return Ok(no_room().map(Served::from)) };
-        let answer = if self.place == Place::Full || VITAL.contains(&request.uri().path()) {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(self.peer);
-            self.routes.call(request).await?
-        } else {
-            no_room()
-        };
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        let answer = self.routes.call(request).await?;
         Ok(answer.map(|body| serving.until_the_end_of(body)))
     }
+}
+
+/// What a reserved place is good for.
+fn vital_alone(routes: &Router) -> Router {
+    let vital = VITAL.into_iter().fold(Router::new(), |router, path| {
+        let routes = routes.clone();
+        router.route(path, any(move |request: Request| routes.clone().oneshot(request)))
+    });
+    vital.fallback(async || no_room())
 }
 
 fn no_room() -> Response {

@@ -173,9 +173,11 @@ impl LogFigures {
     }
 }
 
-/// What is counted of requests; a layer around routes.
+/// What is counted of requests; a layer around routes, of which each request has a copy.
 #[derive(Clone)]
-struct Requests {
+struct Requests(Arc<RequestFigures>);
+
+struct RequestFigures {
     answered: Family<Answered, Counter>,
     duration: Family<Asked, Histogram>,
 }
@@ -241,18 +243,19 @@ impl Requests {
     fn registered(registry: &mut Registry) -> Self {
         // 500 µs to 8 s.
         let histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
-        let requests = Self { answered: Family::default(), duration: Family::new_with_constructor(histogram) };
+        let requests =
+            RequestFigures { answered: Family::default(), duration: Family::new_with_constructor(histogram) };
         let registry = registry.sub_registry_with_prefix("http");
         registry.register("requests", "Requests answered", requests.answered.clone());
         let duration = requests.duration.clone();
         registry.register_with_unit("request_duration", "From a request to its answer", Unit::Seconds, duration);
-        requests
+        Self(Arc::new(requests))
     }
 
     fn count(&self, asked: Asked, status: StatusCode, since: Instant) {
-        self.duration.get_or_create(&asked).observe(since.elapsed().as_secs_f64());
+        self.0.duration.get_or_create(&asked).observe(since.elapsed().as_secs_f64());
         let Asked { method, route } = asked;
-        self.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).inc();
+        self.0.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).inc();
     }
 }
 

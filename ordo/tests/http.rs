@@ -184,12 +184,41 @@ async fn with_every_place_busy_the_process_still_says_how_it_is() {
         let answer = until_closed(&mut client).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
         assert_eq!(answer.contains(r#""code":"too-many-connections""#), status == 503, "{answer}");
+        assert!(answer.contains("traceresponse: 00-"), "{answer}");
     }
     server.go_on.notify_one();
     assert!(one_answer(&mut busy).await.ends_with("done"));
     // Its place is free again for whoever comes.
     busy.write_all(QUICK).await.unwrap();
     assert!(one_answer(&mut busy).await.ends_with("quick"));
+}
+
+#[tokio::test]
+async fn whoever_has_waited_the_longest_makes_room_whatever_it_asked_before() {
+    let server = Server::start(Limits { connections: 3, reserve: 0, ..Limits::default() });
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    let mut busy = server.busy().await;
+    // It came first, and has waited for less than the second now.
+    first.write_all(QUICK).await.unwrap();
+    assert!(one_answer(&mut first).await.ends_with("quick"));
+
+    let mut newcomers = Vec::new();
+    for displaced in [&mut second, &mut first] {
+        let mut newcomer = server.connect().await;
+        newcomer.write_all(QUICK).await.unwrap();
+        assert!(one_answer(&mut newcomer).await.ends_with("quick"));
+        assert_eq!(until_closed(displaced).await, "");
+        newcomers.push(newcomer);
+    }
+    // Who is served stays, whatever there is to displace.
+    for _ in 0..10 {
+        let mut newcomer = server.connect().await;
+        newcomer.write_all(QUICK).await.unwrap();
+        assert!(one_answer(&mut newcomer).await.ends_with("quick"));
+    }
+    server.go_on.notify_one();
+    assert!(one_answer(&mut busy).await.ends_with("done"));
 }
 
 #[tokio::test]

@@ -25,12 +25,15 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The hosts under which a server may be asked: IP addresses, `localhost`, names without a dot, as containers have them, and whatever
 /// else it is told. No page of the web has one of the first three for its own. A layer, too, which refuses all other requests.
 #[derive(Debug, Clone)]
-pub struct KnownHosts {
+pub struct KnownHosts(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
     /// It may be asked under any host; the pages that may change something are those of `names` still.
     any: bool,
-    names: Arc<[String]>,
+    names: Vec<String>,
     /// A `Host` that was found to be known: most requests name the same, and it is not read each time.
-    seen: Arc<OnceLock<HeaderValue>>,
+    seen: OnceLock<HeaderValue>,
 }
 
 impl KnownHosts {
@@ -38,7 +41,7 @@ impl KnownHosts {
     pub fn named(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(|name| canonical(&name.into()));
         let (any, names): (Vec<_>, Vec<_>) = names.partition(|name| name == "*");
-        Self { any: !any.is_empty(), names: names.into(), seen: Arc::default() }
+        Self::new(!any.is_empty(), names)
     }
 
     /// Those of a server that listens on `address`, unless `named` says which. Where only this machine reaches it, no proxy has
@@ -55,13 +58,17 @@ impl KnownHosts {
     /// The usual ones alone.
     #[must_use]
     pub fn usual() -> Self {
-        Self { any: false, names: Arc::default(), seen: Arc::default() }
+        Self::new(false, Vec::new())
     }
 
     /// All: whoever is in front has looked.
     #[must_use]
     pub fn any() -> Self {
-        Self { any: true, names: Arc::default(), seen: Arc::default() }
+        Self::new(true, Vec::new())
+    }
+
+    fn new(any: bool, names: Vec<String>) -> Self {
+        Self(Arc::new(Known { any, names, seen: OnceLock::new() }))
     }
 
     /// Refuses a request without one valid host (400), for a host that is not known (421), or by which a page of another site would
@@ -87,7 +94,7 @@ impl KnownHosts {
         }
         if is_safe(request.method()) || self.is_own(request.headers(), &asked) {
             if let (None, Some(host)) = (request.uri().authority(), request.headers().get(header::HOST)) {
-                self.seen.get_or_init(|| host.clone());
+                self.0.seen.get_or_init(|| host.clone());
             }
             return Ok(());
         }
@@ -102,17 +109,17 @@ impl KnownHosts {
             return false;
         }
         let mut hosts = headers.get_all(header::HOST).iter();
-        hosts.next().is_some_and(|host| Some(host) == self.seen.get()) && hosts.next().is_none()
+        hosts.next().is_some_and(|host| Some(host) == self.0.seen.get()) && hosts.next().is_none()
     }
 
     fn knows(&self, host: &str) -> bool {
         let host = canonical(host);
         let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-        self.any
+        self.0.any
             || address.parse::<IpAddr>().is_ok()
             || !host.contains('.')
             || host.ends_with(".localhost")
-            || self.names.contains(&host)
+            || self.0.names.contains(&host)
     }
 
     /// Whether the request comes from a page of the server that it asks, or from no page.
@@ -130,7 +137,7 @@ impl KnownHosts {
 
     /// Whether an origin's host was named: then it is the same shop's.
     fn names(&self, origin: &[u8]) -> bool {
-        authority(origin).is_some_and(|origin| self.names.contains(&canonical(origin.host())))
+        authority(origin).is_some_and(|origin| self.0.names.contains(&canonical(origin.host())))
     }
 }
 

@@ -263,6 +263,9 @@ pub struct GreedyClients {
     /// How many connections send half a request, and then nothing
     #[arg(long, value_name = "N", default_value = "5000", value_parser = between::<usize, 0, 8_000>)]
     pub silent: usize,
+    /// How long each of them waits before it connects again, once the server has closed its connection for another's sake
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = duration)]
+    pub reconnect: Duration,
     /// How many clients follow the live stream from its beginning and do not read
     #[arg(long, value_name = "N", default_value = "1000", value_parser = between::<usize, 0, 4_000>)]
     pub streams: usize,

@@ -93,7 +93,7 @@ async fn measure(args: &GreedyClients) -> anyhow::Result<Run> {
     let began = Instant::now();
     let health = tokio::spawn(others::ask_for_health(address, stop.clone()));
     let customer = tokio::spawn(others::order(address, stop.clone()));
-    let silent = tokio::spawn(greedy::silent(address, args.silent, stop.clone()));
+    let silent = tokio::spawn(greedy::silent(address, (args.silent, args.reconnect), stop.clone()));
     let streams = tokio::spawn(greedy::never_read(address, args.streams, stop.clone()));
     let (large, notes) = tokio::join!(
         greedy::post_large_orders(address, args.large_orders, args.order_bytes),

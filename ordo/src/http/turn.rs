@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
@@ -22,6 +22,18 @@ pub(super) struct Turn {
 /// Since when a connection has been waiting: no two waits of one connection have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Since(u64);
+
+impl Since {
+    pub(super) fn now(clock: Instant) -> Self {
+        let now = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(DISPLACED - 1);
+        Self(now.clamp(SENDING + 1, DISPLACED - 1))
+    }
+
+    pub(super) fn later(self, by: Duration) -> Self {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(DISPLACED);
+        Self(self.0.saturating_add(by).min(DISPLACED - 1))
+    }
+}
 
 const SERVING: u64 = 0;
 /// The answer is whole, but the client has not taken all of it.
@@ -63,8 +75,7 @@ impl Turn {
     }
 
     fn wait(&self) {
-        let now = u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(DISPLACED - 1);
-        self.state.store(now.clamp(SENDING + 1, DISPLACED - 1), Ordering::Release);
+        self.state.store(Since::now(self.clock).0, Ordering::Release);
     }
 }
 

@@ -43,8 +43,12 @@ pub(super) struct Notes {
     pub(super) refused: u64,
 }
 
-/// Opens so many connections, sends half a request on each, and opens another whenever one is closed. Says how many it opened.
-pub(super) async fn silent(address: SocketAddr, connections: usize, stop: CancellationToken) -> u64 {
+/// Opens so many connections, sends half a request on each, and opens another some time after one is closed. Says how many it opened.
+pub(super) async fn silent(
+    address: SocketAddr,
+    (connections, reconnect): (usize, Duration),
+    stop: CancellationToken,
+) -> u64 {
     let opened = Arc::new(AtomicU64::new(0));
     let mut all = JoinSet::new();
     for _ in 0..connections {
@@ -57,7 +61,7 @@ pub(super) async fn silent(address: SocketAddr, connections: usize, stop: Cancel
                     // Until the server has enough of it.
                     while matches!(stream.read(&mut [0; 512]).await, Ok(1..)) {}
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(reconnect).await;
             }
         }));
     }
