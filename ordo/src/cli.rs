@@ -34,7 +34,7 @@ const EXAMPLES: &str = "\
   ordo replay --all --compare           read models made anew, if they would differ
   ordo verify                           does everything agree
 
-README.md describes each of them.";
+docs/reference/commands.md describes each of them.";
 /// Nobody meant those of some account of AWS that this machine happens to have credentials for.
 const NO_QUEUES: &str = "no queues are named, and no platform runs in .ordo: set AWS_REGION for those that AWS has, or start a platform \
                          with `ordo up` (--data-dir, if it is elsewhere)";

@@ -20,7 +20,7 @@ pub fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Result<Exi
     Ok(code)
 }
 
-/// `ordo config list`: every setting, for people on a terminal; elsewhere as a Markdown table, the one in the README.
+/// `ordo config list`: every setting, for people on a terminal; elsewhere as a Markdown table, the one in `docs/reference/settings.md`.
 pub fn list() -> anyhow::Result<()> {
     let loaded = Settings::load(Sources::default())?;
     let text = if io::stdout().is_terminal() { for_people(&loaded.entries) } else { markdown(&loaded.entries) };

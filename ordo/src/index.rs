@@ -67,7 +67,7 @@ pub(crate) fn routes(roles: &[Role]) -> Router {
         name: "Ordo",
         about: "an event-sourced order platform",
         version: env!("CARGO_PKG_VERSION"),
-        documentation: "the chapter \"The API\" of README.md",
+        documentation: "docs/reference/http.md",
         links,
     };
     let index = Arc::new(index);

@@ -1,4 +1,4 @@
-//! Every setting of the product, in one table: `read` below. It is what `ordo config check` prints and what the README lists.
+//! Every setting of the product, in one table: `read` below. It is what `ordo config check` prints and what `docs/reference/settings.md` lists.
 //!
 //! A value comes from the first place that has it: a flag of the command line, the environment, the settings file, the default.
 //! In the file a setting bears its name in lower case without `ORDO_`; underscores may be tables:

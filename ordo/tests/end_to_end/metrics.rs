@@ -4,6 +4,8 @@ use testkit::demo_order;
 
 use crate::support::{Ordo, settled};
 
+const DESCRIBED: &str = include_str!("../../../docs/reference/metrics.md");
+
 #[tokio::test]
 async fn requests_and_appends_are_counted_where_prometheus_finds_them() {
     let ordo = Ordo::up(&[]).await;
@@ -39,4 +41,9 @@ async fn requests_and_appends_are_counted_where_prometheus_finds_them() {
     assert!(value("ordo_log_tail_held_seconds") >= 0.0, "{text}");
     assert!(!text.contains("nowhere"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
+
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for family in families {
+        assert!(DESCRIBED.contains(&format!("`{family}")), "docs/reference/metrics.md does not describe {family}");
+    }
 }

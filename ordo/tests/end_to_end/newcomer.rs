@@ -122,7 +122,7 @@ async fn a_port_that_somebody_else_took_is_not_taken_for_the_database() {
     works(data_dir.path(), &[]).await;
 }
 
-/// The commands that README names for a platform that runs.
+/// The commands that the documents name for a platform that runs.
 async fn works(data_dir: &Path, settings: &[Setting<'_>]) {
     let dir = data_dir.to_str().unwrap();
     for command in [

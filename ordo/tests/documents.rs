@@ -1,0 +1,145 @@
+//! The documents say what the program does, and every link in them leads somewhere.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const COMMANDS: &str = include_str!("../../docs/reference/commands.md");
+const HTTP: &str = include_str!("../../docs/reference/http.md");
+const SETTINGS: &str = include_str!("../../docs/reference/settings.md");
+const SUMMARY: &str = include_str!("../../docs/SUMMARY.md");
+
+fn ordo(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_ordo")).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_table_of_settings_is_the_programs() {
+    let table = ordo(&["config", "list"]);
+    assert!(SETTINGS.contains(table.trim()), "put the output of `ordo config list` into docs/reference/settings.md");
+}
+
+#[test]
+fn every_command_is_named() {
+    let help = ordo(&["--help"]);
+    // In groups, before the options.
+    let commands = help.lines().take_while(|line| *line != "Options:").filter_map(|line| line.strip_prefix("  "));
+    let mut names = 0;
+    for name in commands.filter_map(|line| line.split_whitespace().next()) {
+        assert!(COMMANDS.contains(&format!("`ordo {name}")), "docs/reference/commands.md does not name `ordo {name}`");
+        names += 1;
+    }
+    assert!(names >= 18, "{help}");
+}
+
+#[test]
+fn every_route_is_described() {
+    let mut routes = HashSet::new();
+    for source in ["command-api/src", "projections/src", "sagas/src", "ordo/src"] {
+        for file in files(&checkout().join(source), "rs") {
+            let text = fs::read_to_string(&file).unwrap();
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            routes.extend(text.split('"').filter(|literal| is_route(literal)).map(str::to_owned));
+        }
+    }
+    for route in &routes {
+        let described = route.replace("{return_id}", "{returnId}");
+        let described = described.replace("{order_id}", "{id}").replace("{customer_id}", "{id}");
+        assert!(HTTP.contains(&described), "docs/reference/http.md does not describe {described}");
+    }
+    assert!(routes.len() >= 25, "{routes:?}");
+}
+
+/// A path below one of the resources, and nothing else.
+fn is_route(literal: &str) -> bool {
+    let of_path = |char: char| char.is_ascii_lowercase() || "/{}_".contains(char);
+    let roots = ["/orders", "/customers", "/stock", "/sales", "/sagas", "/events", "/admin", "/health", "/metrics"];
+    literal.chars().all(of_path) && !literal.contains("{}") && roots.iter().any(|root| literal.starts_with(root))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut anchors = HashMap::new();
+    let mut broken = Vec::new();
+    for document in files(&checkout(), "md") {
+        let text = without_code(&fs::read_to_string(&document).unwrap());
+        for link in links(&text).filter(|link| !link.contains("://") && !link.starts_with("mailto:")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            let leads = target.exists()
+                && (anchor.is_empty()
+                    || anchors.entry(target.clone()).or_insert_with(|| headings(&target)).contains(anchor));
+            if !leads {
+                broken.push(format!("{}: {link}", document.strip_prefix(checkout()).unwrap().display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_page_is_in_the_book() {
+    let docs = checkout().join("docs");
+    for page in files(&docs, "md").into_iter().filter(|page| !page.ends_with("SUMMARY.md")) {
+        let page = page.strip_prefix(&docs).unwrap().display().to_string();
+        assert!(SUMMARY.contains(&format!("]({page})")), "docs/SUMMARY.md does not have {page}");
+    }
+}
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The files below a folder with this extension, but for what was built or is hidden.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let (name, path) = (entry.file_name(), entry.path());
+            let name = name.to_string_lossy();
+            if entry.file_type().unwrap().is_dir() {
+                if !name.starts_with('.') && !["target", "book"].contains(&&*name) {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|it| it == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Examples are no links.
+fn without_code(markdown: &str) -> String {
+    let mut is_code = false;
+    let text = markdown.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    let text: Vec<_> = text.map(|line| line.split('`').step_by(2).collect::<Vec<_>>().join("code")).collect();
+    text.join("\n")
+}
+
+/// What stands in `](…)`.
+fn links(markdown: &str) -> impl Iterator<Item = &str> {
+    markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+}
+
+/// The anchors of a document's headings, as GitHub and mdBook make them.
+fn headings(document: &Path) -> HashSet<String> {
+    let text = fs::read_to_string(document).unwrap_or_default();
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    let anchor = |heading: &str| {
+        let kept = heading.chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
