@@ -82,6 +82,29 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn every_file_that_is_named_is_there() {
+    let mut missing = Vec::new();
+    // What was decided, and what changed, speaks of the files of its time.
+    let is_of_today =
+        |path: &&PathBuf| !path.ends_with("CHANGELOG.md") && !path.starts_with(checkout().join("docs/decisions"));
+    for document in files(&checkout(), "md").iter().filter(is_of_today) {
+        let text = fs::read_to_string(document).unwrap();
+        for code in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            let is_path = |char: char| char.is_ascii_alphanumeric() || "/_-.".contains(char);
+            let folder = code.split('/').next().filter(|folder| !folder.is_empty());
+            let is_of_a_crate = folder.is_some_and(|folder| checkout().join(folder).is_dir());
+            // Names in capitals stand for others.
+            let is_one =
+                code.contains('/') && code.chars().all(is_path) && !code.contains("NAME") && !code.contains("VERSION");
+            if is_one && is_of_a_crate && !code.starts_with("target/") && !checkout().join(code).exists() {
+                missing.push(format!("{}: {code}", document.strip_prefix(checkout()).unwrap().display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "files that are not there:\n{}", missing.join("\n"));
+}
+
+#[test]
 fn every_page_is_in_the_book() {
     let docs = checkout().join("docs");
     for page in files(&docs, "md").into_iter().filter(|page| !page.ends_with("SUMMARY.md")) {
@@ -136,7 +159,8 @@ fn links(markdown: &str) -> impl Iterator<Item = &str> {
 /// The anchors of a document's headings, as GitHub and mdBook make them.
 fn headings(document: &Path) -> HashSet<String> {
     let text = fs::read_to_string(document).unwrap_or_default();
-    let headings = text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    let headings =
+        text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
     let anchor = |heading: &str| {
         let kept = heading.chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
         kept.collect::<String>().to_lowercase().replace(' ', "-")
