@@ -4,7 +4,8 @@
 #![expect(clippy::print_stdout, reason = "it is what the program is for")]
 
 use allocation_counter::{AllocationInfo, measure};
-use domain::{Order, OrderCommand, OrderEvent, PostedOrder, decide};
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use event_store::{Metadata, NewEvent};
 
 const DEMO: &[u8] = include_bytes!("../../domain/golden/posted/demo-order.json");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::{OrderCommand, PlacedOrder, Rejection, parse_note};
+use domain::body::InvalidBody;
+use domain::order::parse::parse_note;
+use domain::order::{OrderCommand, PlacedOrder};
 use http::StatusCode;
 use problem::{Problem, Trace};
 use uuid::Uuid;
@@ -26,7 +28,7 @@ pub(crate) async fn add_note(
     carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
 
-fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, InvalidBody> {
     let note = parse_note(body, made)?;
     Ok(Asked { names: Some(("noteId", note.note_id.to_string())), lines: vec![], command: OrderCommand::AddNote(note) })
 }

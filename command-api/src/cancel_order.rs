@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::{OrderCommand, PlacedOrder, Rejection, parse_cancellation};
+use domain::body::InvalidBody;
+use domain::order::parse::parse_cancellation;
+use domain::order::{OrderCommand, PlacedOrder};
 use http::StatusCode;
 use problem::{Problem, Trace};
 use uuid::Uuid;
@@ -26,7 +28,7 @@ pub(crate) async fn cancel_order(
     carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
 
-fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, InvalidBody> {
     let command = parse_cancellation(body, made)?;
     let OrderCommand::CancelLines(demand) = &command else { return Ok(Asked::for_order(command)) };
     let names = Some(("cancellationId", demand.cancellation_id.to_string()));

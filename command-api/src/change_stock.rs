@@ -8,8 +8,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use cqrs_es::Aggregate;
-use domain::stock::{self, Stock, StockCommand, StockRefusal};
-use domain::{Rejection, Sku};
+use domain::body::InvalidBody;
+use domain::ids::Sku;
+use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{AppendError, Metadata, NewEvent, Outcome, StreamAppend};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use problem::{Precondition, Problem, Trace};
@@ -54,7 +55,7 @@ async fn change_stock(
     trace: Trace,
     request: Request,
     scope: &'static str,
-    parse: fn(&[u8]) -> Result<StockCommand, Rejection>,
+    parse: fn(&[u8]) -> Result<StockCommand, InvalidBody>,
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
     let (head, body) = commands.bodies.read_json(request).await?;
@@ -113,19 +114,19 @@ fn decide(
 }
 
 /// Why the count stays as it is.
-fn refused(refusal: StockRefusal) -> Problem {
+fn refused(refusal: StockError) -> Problem {
     let detail = refusal.to_string();
     match refusal {
-        StockRefusal::BelowReserved { reserved } => {
+        StockError::BelowReserved { reserved } => {
             Problem::conflict("below-reserved", detail).with("pointer", "/delta").with("reserved", reserved)
         }
-        StockRefusal::NotTracked => Problem::conflict("not-tracked", detail),
-        StockRefusal::TooMany => Problem::conflict("too-many", detail),
+        StockError::NotTracked => Problem::conflict("not-tracked", detail),
+        StockError::TooMany => Problem::conflict("too-many", detail),
         // The first two were refused with the body; the others are of reservations, which nobody makes here.
-        StockRefusal::ChangesNothing
-        | StockRefusal::OutOfBounds
-        | StockRefusal::NotEnough { .. }
-        | StockRefusal::MoreThanReserved { .. } => Problem::internal(refusal),
+        StockError::ChangesNothing
+        | StockError::OutOfBounds
+        | StockError::NotEnough { .. }
+        | StockError::MoreThanReserved { .. } => Problem::internal(refusal),
     }
 }
 

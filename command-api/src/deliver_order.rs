@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::{OrderCommand, PlacedOrder, Rejection, parse_nothing};
+use domain::body::InvalidBody;
+use domain::order::parse::parse_nothing;
+use domain::order::{OrderCommand, PlacedOrder};
 use http::StatusCode;
 use problem::{Problem, Trace};
 use uuid::Uuid;
@@ -26,7 +28,7 @@ pub(crate) async fn deliver_order(
     carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
 
-fn ask(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<Asked, Rejection> {
+fn ask(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<Asked, InvalidBody> {
     parse_nothing(body)?;
     Ok(Asked::for_order(OrderCommand::DeliverOrder))
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use domain::OrderLimits;
+use domain::order::OrderLimits;
 use domain::stock::Stock;
 use event_store::{EventStore, Metadata, SingleWriter};
 use problem::Trace;

@@ -12,8 +12,12 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use cqrs_es::Aggregate;
+use domain::body::InvalidBody;
+use domain::ids::{OrderId, Sku};
+use domain::order::event::LineQuantity;
+use domain::order::units::unit_moves;
+use domain::order::{Order, OrderCommand, PlacedOrder, evolve};
 use domain::stock::StockCommand;
-use domain::{LineQuantity, Order, OrderCommand, OrderId, PlacedOrder, Rejection, Sku, evolve, unit_moves};
 use event_store::{AppendError, Appended, Loaded, Metadata, NewEvent, Outcome, StreamAppend};
 use http::StatusCode;
 use http::request::Parts;
@@ -68,7 +72,7 @@ impl Asked {
 /// The order that a path names. What is no id names none.
 pub(crate) fn order_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, Problem> {
     let id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
-    id.ok_or_else(|| refused_order::problem(&domain::Refusal::NoSuchOrder, &[], None))
+    id.ok_or_else(|| refused_order::problem(&domain::order::OrderError::NoSuchOrder, &[], None))
 }
 
 /// Carries a request out, once for its idempotency key and only on the version that it is meant for.
@@ -81,7 +85,7 @@ pub(crate) async fn carry_out(
     order_id: OrderId,
     trace: Trace,
     (head, body): (Parts, Body),
-    ask: impl Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>,
+    ask: impl Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, InvalidBody>,
 ) -> Result<Response, Problem> {
     commands.store.check_room().map_err(refusal::not_appended)?;
     // The key of a command of one order does not fit another.
@@ -103,7 +107,7 @@ struct Request<F> {
     ask: F,
 }
 
-impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
+impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, InvalidBody>> Request<F> {
     async fn carry_out(&self) -> Result<Response, Problem> {
         let (made, until) = (Uuid::now_v7(), Instant::now() + PATIENCE);
         let Some(_turn) = self.commands.lines.turn(&self.order_id, until).await else {
@@ -141,7 +145,7 @@ impl<F: Fn(&[u8], &PlacedOrder, Uuid) -> Result<Asked, Rejection>> Request<F> {
     /// What the body asks for of the order.
     fn asked(&self, order: &Order, made: Uuid) -> Result<Asked, Problem> {
         match order {
-            Order::Absent => Err(refused_order::problem(&domain::Refusal::NoSuchOrder, &[], None)),
+            Order::Absent => Err(refused_order::problem(&domain::order::OrderError::NoSuchOrder, &[], None)),
             Order::Placed(order) => (self.ask)(&self.body, order, made).map_err(refusal::rejected),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::{OrderCommand, OrderId, ReturnId, parse_nothing};
+use domain::ids::{OrderId, ReturnId};
+use domain::order::OrderCommand;
+use domain::order::parse::parse_nothing;
 use http::StatusCode;
 use problem::{Problem, Trace};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{Refusal, Rejection};
+use domain::body::InvalidBody;
+use domain::order::OrderError;
 use event_store::{AppendError, ExecuteError, ReadError};
 use problem::{FieldError, Problem};
 
@@ -12,10 +13,10 @@ use crate::refused_order;
 pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// A body that is not what it should be.
-pub(crate) fn rejected(rejection: Rejection) -> Problem {
+pub(crate) fn rejected(rejection: InvalidBody) -> Problem {
     match rejection {
-        Rejection::Malformed(error) => Problem::malformed(error.to_string()),
-        Rejection::Invalid(violations) => Problem::invalid(
+        InvalidBody::Malformed(error) => Problem::malformed(error.to_string()),
+        InvalidBody::Invalid(violations) => Problem::invalid(
             violations
                 .into_iter()
                 .map(|found| FieldError { pointer: found.pointer, code: found.code.into(), message: found.message })
@@ -25,7 +26,7 @@ pub(crate) fn rejected(rejection: Rejection) -> Problem {
 }
 
 /// A command that came to nothing.
-pub(crate) fn failed(error: ExecuteError<Refusal>) -> Problem {
+pub(crate) fn failed(error: ExecuteError<OrderError>) -> Problem {
     match error {
         ExecuteError::Refused(refusal) => refused_order::problem(&refusal, &[], None),
         ExecuteError::Contended { current_version } => contended(current_version),

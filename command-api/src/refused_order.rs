@@ -1,10 +1,12 @@
 //! Why the rules of an order refused a command, as the client gets to know it.
 
-use domain::{Currency, LineQuantity, Money, OrderAction, Refusal, Stage};
+use domain::money::{Currency, Money};
+use domain::order::event::LineQuantity;
+use domain::order::{OrderAction, OrderError, Stage};
 use problem::{FieldError, Problem};
 
 /// A refusal. `lines` are those of the body, and `currency` is the order's.
-pub(crate) fn problem(refusal: &Refusal, lines: &[LineQuantity], currency: Option<Currency>) -> Problem {
+pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Option<Currency>) -> Problem {
     let detail = refusal.to_string();
     // Of a line that is named twice it is the second that is too much.
     let line = |line_number: u32, field: &str| {
@@ -12,27 +14,27 @@ pub(crate) fn problem(refusal: &Refusal, lines: &[LineQuantity], currency: Optio
         index.map_or_else(|| "/lines".to_owned(), |index| format!("/lines/{index}/{field}"))
     };
     match refusal {
-        Refusal::ExistsWithOtherContent => Problem::conflict("order-exists", detail),
-        Refusal::NoSuchOrder | Refusal::NoSuchReturn(_) => Problem::not_found(detail),
-        Refusal::NotAllowed { action: _, stage, allowed } => {
+        OrderError::ExistsWithOtherContent => Problem::conflict("order-exists", detail),
+        OrderError::NoSuchOrder | OrderError::NoSuchReturn(_) => Problem::not_found(detail),
+        OrderError::NotAllowed { action: _, stage, allowed } => {
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
             Problem::conflict("not-allowed", detail).with("stage", stage.name()).with("allowed", allowed)
         }
-        Refusal::NotConfirmed => Problem::conflict("not-allowed", detail).with("stage", Stage::Pending.name()),
-        Refusal::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
-        Refusal::IdTaken { what: _ } => Problem::conflict("id-taken", detail),
-        Refusal::TooManyOf { action, limit } => {
+        OrderError::NotConfirmed => Problem::conflict("not-allowed", detail).with("stage", Stage::Pending.name()),
+        OrderError::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
+        OrderError::IdTaken { what: _ } => Problem::conflict("id-taken", detail),
+        OrderError::TooManyOf { action, limit } => {
             Problem::conflict("limit-reached", detail).with("of", action.name()).with("limit", *limit)
         }
-        Refusal::TooMuch { limit_bytes } => {
+        OrderError::TooMuch { limit_bytes } => {
             Problem::conflict("limit-reached", detail).with("of", "bytes").with("limit", *limit_bytes)
         }
-        Refusal::Overtaken => Problem::conflict("overtaken", detail),
-        Refusal::CannotIntervene(_) => Problem::conflict("cannot-intervene", detail),
-        Refusal::NoSuchLine { line_number } => field(line(*line_number, "lineNumber"), "no_such_line", detail),
-        Refusal::LineTwice { line_number } => field(line(*line_number, "lineNumber"), "line_twice", detail),
-        Refusal::TooMany { line_number, .. } => field(line(*line_number, "quantity"), "too_many", detail),
-        Refusal::MoreThanCaptured { left_minor } => {
+        OrderError::Stale => Problem::conflict("overtaken", detail),
+        OrderError::CannotIntervene(_) => Problem::conflict("cannot-intervene", detail),
+        OrderError::NoSuchLine { line_number } => field(line(*line_number, "lineNumber"), "no_such_line", detail),
+        OrderError::LineTwice { line_number } => field(line(*line_number, "lineNumber"), "line_twice", detail),
+        OrderError::TooMany { line_number, .. } => field(line(*line_number, "quantity"), "too_many", detail),
+        OrderError::MoreThanCaptured { left_minor } => {
             let left = currency.filter(|_| *left_minor > 0).map(|currency| Money::from_minor(*left_minor, currency));
             let message = match left {
                 Some(left) => format!("only {left} {} can be refunded", left.currency()),

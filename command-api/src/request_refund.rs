@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::{OrderCommand, PlacedOrder, Rejection, parse_refund};
+use domain::body::InvalidBody;
+use domain::order::parse::parse_refund;
+use domain::order::{OrderCommand, PlacedOrder};
 use http::StatusCode;
 use problem::{Problem, Trace};
 use uuid::Uuid;
@@ -26,7 +28,7 @@ pub(crate) async fn request_refund(
     carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
 
-fn ask(body: &[u8], order: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+fn ask(body: &[u8], order: &PlacedOrder, made: Uuid) -> Result<Asked, InvalidBody> {
     let demand = parse_refund(body, made, order.content.currency)?;
     Ok(Asked {
         names: Some(("refundId", demand.refund_id.to_string())),

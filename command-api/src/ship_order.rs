@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::{OrderCommand, PlacedOrder, Rejection, parse_shipment};
+use domain::body::InvalidBody;
+use domain::order::parse::parse_shipment;
+use domain::order::{OrderCommand, PlacedOrder};
 use http::StatusCode;
 use problem::{Problem, Trace};
 use uuid::Uuid;
@@ -26,7 +28,7 @@ pub(crate) async fn ship_order(
     carry_out(commands, ROUTE, order_id, trace, request, ask).await
 }
 
-fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, Rejection> {
+fn ask(body: &[u8], _: &PlacedOrder, made: Uuid) -> Result<Asked, InvalidBody> {
     let demand = parse_shipment(body, made)?;
     Ok(Asked {
         names: Some(("shipmentId", demand.shipment_id.to_string())),

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use domain::{Order, OrderLimits};
+use domain::order::{Order, OrderLimits};
 use event_store::{EventStore, SingleWriter, StoreSettings};
 use futures_util::future::join_all;
 use http::Request;

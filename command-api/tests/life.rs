@@ -4,10 +4,10 @@
 use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
-use domain::{
-    Order, OrderCommand, OrderEvent, OrderLimits, PaymentAuthorized, PaymentCaptured, PostedOrder, ShipmentId,
-    StockReserved, decide,
-};
+use domain::ids::ShipmentId;
+use domain::order::event::{PaymentAuthorized, PaymentCaptured, StockReserved};
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderEvent, OrderLimits, decide};
 use event_store::{EventStore, Loaded, Metadata, SingleWriter, StoreSettings};
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};

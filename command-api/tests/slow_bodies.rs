@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use domain::{Order, OrderLimits};
+use domain::order::{Order, OrderLimits};
 use event_store::{EventStore, SingleWriter, StoreSettings};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, poll, stream};

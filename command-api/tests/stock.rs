@@ -3,8 +3,11 @@
 
 use axum::Router;
 use axum::body::Body;
+use domain::ids::{OrderId, Sku};
+use domain::order::event::{PaymentAuthorized, ReservedUnits, StockReserved};
+use domain::order::{Order, OrderCommand, decide};
+use domain::stock;
 use domain::stock::{ReservationMade, Stock, StockEvent};
-use domain::{Order, OrderCommand, OrderId, PaymentAuthorized, ReservedUnits, Sku, StockReserved, decide, stock};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -28,7 +31,7 @@ impl Shop {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let stock = SingleWriter::new(store.clone(), 100);
-        let limits = domain::OrderLimits::default();
+        let limits = domain::order::OrderLimits::default();
         let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer());
         Self { _database: database, store, routes }
     }
@@ -54,7 +57,7 @@ impl Shop {
         let (id, sku_id) = (OrderId::parse(order_id).unwrap(), Sku::parse(sku).unwrap());
         let expires_at = chrono::DateTime::UNIX_EPOCH;
         let made = StockEvent::ReservationMade(ReservationMade { order_id: id, quantity, expires_at });
-        let reserve = |_: &Stock| Ok::<_, stock::StockRefusal>(vec![made.clone()]);
+        let reserve = |_: &Stock| Ok::<_, stock::StockError>(vec![made.clone()]);
         let known = self.store.load(sku).await.unwrap();
         self.store.execute(sku, known, &Metadata::default(), reserve).await.unwrap();
         let units = vec![ReservedUnits { sku: sku_id, quantity }];
@@ -126,7 +129,7 @@ async fn the_count_is_not_put_below_what_is_promised() {
     shop.receives(3).await;
     let order_id = OrderId::parse("order-1").unwrap();
     let made = ReservationMade { order_id, quantity: 2, expires_at: chrono::DateTime::UNIX_EPOCH };
-    let reserve = |_: &Stock| Ok::<_, stock::StockRefusal>(vec![StockEvent::ReservationMade(made.clone())]);
+    let reserve = |_: &Stock| Ok::<_, stock::StockError>(vec![StockEvent::ReservationMade(made.clone())]);
     let known = shop.store.load("sku-1").await.unwrap();
     shop.store.execute("sku-1", known, &Metadata::default(), reserve).await.unwrap();
 

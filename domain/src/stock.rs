@@ -4,7 +4,7 @@
 //! tracked, and from then on it never sells more than there is.
 
 mod event;
-mod posted;
+mod parse;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
@@ -13,9 +13,9 @@ use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
 pub use event::{ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived};
-pub use posted::{parse_adjustment, parse_receipt};
+pub use parse::{parse_adjustment, parse_receipt};
 
-use crate::OrderId;
+use crate::ids::OrderId;
 
 /// The most that one receipt brings or one adjustment changes.
 pub const MAX_CHANGE: u32 = 1_000_000_000;
@@ -54,7 +54,7 @@ pub enum StockCommand {
 
 /// Why a command was refused. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StockRefusal {
+pub enum StockError {
     /// Fewer can be had than were asked for.
     #[error("only {available} are available")]
     NotEnough {
@@ -133,10 +133,10 @@ impl TrackedStock {
 ///
 /// What is asked for an order can thus be given twice; the second time changes nothing. On an untracked SKU nothing is noted
 /// for orders; what was sold of it before it was tracked never comes off its count.
-pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockRefusal> {
+pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
     match (stock, command) {
         (_, StockCommand::Receive(receipt)) => receive(stock, receipt),
-        (Stock::Untracked, StockCommand::Adjust(_)) => Err(StockRefusal::NotTracked),
+        (Stock::Untracked, StockCommand::Adjust(_)) => Err(StockError::NotTracked),
         (
             Stock::Untracked,
             StockCommand::Reserve(_)
@@ -154,44 +154,44 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
     }
 }
 
-fn receive(stock: &Stock, receipt: StockReceived) -> Result<Vec<StockEvent>, StockRefusal> {
+fn receive(stock: &Stock, receipt: StockReceived) -> Result<Vec<StockEvent>, StockError> {
     let on_hand = match stock {
         Stock::Untracked => 0,
         Stock::Tracked(tracked) => tracked.on_hand,
     };
     if !(1..=MAX_CHANGE).contains(&receipt.quantity) {
-        return Err(StockRefusal::OutOfBounds);
+        return Err(StockError::OutOfBounds);
     }
     if on_hand.saturating_add(receipt.quantity.into()) > MAX_ON_HAND {
-        return Err(StockRefusal::TooMany);
+        return Err(StockError::TooMany);
     }
     Ok(vec![StockEvent::StockReceived(receipt)])
 }
 
-fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<StockEvent>, StockRefusal> {
+fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<StockEvent>, StockError> {
     let delta = adjustment.delta;
     if delta == 0 {
-        return Err(StockRefusal::ChangesNothing);
+        return Err(StockError::ChangesNothing);
     }
     if delta.unsigned_abs() > MAX_CHANGE.into() {
-        return Err(StockRefusal::OutOfBounds);
+        return Err(StockError::OutOfBounds);
     }
     let on_hand = tracked.on_hand.saturating_add(delta);
     if on_hand < tracked.reserved {
-        return Err(StockRefusal::BelowReserved { reserved: tracked.reserved });
+        return Err(StockError::BelowReserved { reserved: tracked.reserved });
     }
     if on_hand > MAX_ON_HAND {
-        return Err(StockRefusal::TooMany);
+        return Err(StockError::TooMany);
     }
     Ok(vec![StockEvent::StockAdjusted(adjustment)])
 }
 
-fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockEvent>, StockRefusal> {
+fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockEvent>, StockError> {
     if wanted.quantity == 0 || tracked.reservations.contains_key(&wanted.order_id) {
         return Ok(vec![]);
     }
     if i64::from(wanted.quantity) > tracked.available() {
-        return Err(StockRefusal::NotEnough { available: tracked.available() });
+        return Err(StockError::NotEnough { available: tracked.available() });
     }
     Ok(vec![StockEvent::ReservationMade(wanted)])
 }
@@ -205,11 +205,11 @@ fn release(tracked: &TrackedStock, order_id: OrderId, needed: u32) -> Vec<StockE
     released.into_iter().collect()
 }
 
-fn commit(tracked: &TrackedStock, order_id: OrderId, shipped: u32) -> Result<Vec<StockEvent>, StockRefusal> {
+fn commit(tracked: &TrackedStock, order_id: OrderId, shipped: u32) -> Result<Vec<StockEvent>, StockError> {
     let Some(reservation) = tracked.reservations.get(&order_id) else { return Ok(vec![]) };
     let quantity = shipped.saturating_sub(reservation.shipped);
     if quantity > reservation.quantity {
-        return Err(StockRefusal::MoreThanReserved { reserved: reservation.quantity });
+        return Err(StockError::MoreThanReserved { reserved: reservation.quantity });
     }
     Ok(match quantity {
         0 => vec![],
@@ -276,10 +276,10 @@ impl cqrs_es::Aggregate for Stock {
     const TYPE: &'static str = "stock";
     type Command = StockCommand;
     type Event = StockEvent;
-    type Error = StockRefusal;
+    type Error = StockError;
     type Services = ();
 
-    async fn handle(&mut self, command: StockCommand, (): &(), sink: &EventSink<Self>) -> Result<(), StockRefusal> {
+    async fn handle(&mut self, command: StockCommand, (): &(), sink: &EventSink<Self>) -> Result<(), StockError> {
         for event in decide(self, command)? {
             sink.write(event, self).await;
         }

@@ -5,7 +5,7 @@
 
 use cqrs_es::Aggregate;
 
-use crate::Order;
+use crate::order::Order;
 use crate::stock::Stock;
 
 /// The kinds of streams that this platform keeps.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use domain::{OrderEvent, OrderLimits, Stage, TRANSITIONS, stock};
+use domain::order::{OrderEvent, OrderLimits, Stage, TRANSITIONS};
+use domain::stock;
 
 const ORDERS: &str = include_str!("../../docs/reference/orders.md");
 const EVENTS: &str = include_str!("../../docs/reference/events.md");

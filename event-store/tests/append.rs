@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use cqrs_es::Aggregate;
-use domain::{CancellationRequested, Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder, Refusal, decide};
+use domain::order::event::{CancellationRequested, OrderCreated};
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderError, OrderEvent, decide};
 use event_store::{
     AppendError, AppendSettings, EventStore, ExecuteError, Executed, Loaded, Metadata, NewEvent, StreamAppend,
 };
@@ -133,7 +135,7 @@ async fn a_command_on_a_stream_that_moved_on_is_decided_again() {
     let refused = store.execute("a", Loaded::default(), &metadata, |order: &Order| {
         decide(order, OrderCommand::CreateOrder(other.clone()))
     });
-    assert!(matches!(refused.await, Err(ExecuteError::Refused(Refusal::ExistsWithOtherContent))));
+    assert!(matches!(refused.await, Err(ExecuteError::Refused(OrderError::ExistsWithOtherContent))));
     store.close().await;
 }
 
@@ -313,7 +315,7 @@ async fn a_command_that_is_overtaken_each_time_is_told_the_version() {
             faster.append(vec![append("a", version, vec![created()])]).await.unwrap();
         };
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(overtake));
-        Ok::<_, Refusal>(vec![OrderEvent::OrderCreated(content())])
+        Ok::<_, OrderError>(vec![OrderEvent::OrderCreated(content())])
     };
 
     let given_up = store.execute("a", Loaded::default(), &Metadata::default(), overtaken).await.unwrap_err();

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bounds::Budget;
 use cqrs_es::Aggregate;
-use domain::{NoteAdded, NoteId, Order, OrderEvent};
+use domain::ids::NoteId;
+use domain::order::event::NoteAdded;
+use domain::order::{Order, OrderEvent};
 use event_store::{
     AppendError, AppendSettings, EventStore, Metadata, NewEvent, Selection, StoredEvent, StreamAppend, Subscriber,
     SubscriberError, read_after, read_by_stream, read_selected,

@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use cqrs_es::Aggregate;
-use domain::{Order, OrderCommand, OrderEvent, PostedOrder, Refusal, decide};
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderError, OrderEvent, decide};
 use event_store::{
     AppendError, AppendSettings, EventStore, Executed, Loaded, Metadata, NewEvent, OnceOnly, StreamAppend, prune,
 };
@@ -11,7 +12,7 @@ fn request(key: &str) -> OnceOnly {
     OnceOnly { scope: "shop POST /orders", key: key.to_owned(), request_hash: [7; 32] }
 }
 
-fn create(order: &Order) -> Result<Vec<OrderEvent>, Refusal> {
+fn create(order: &Order) -> Result<Vec<OrderEvent>, OrderError> {
     let demo = include_bytes!("../../domain/golden/posted/demo-order.json");
     decide(order, OrderCommand::CreateOrder(PostedOrder::parse(demo).unwrap().content))
 }

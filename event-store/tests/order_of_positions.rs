@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
-use domain::{Order, OrderConfirmed, OrderEvent};
+use domain::order::event::OrderConfirmed;
+use domain::order::{Order, OrderEvent};
 use event_store::{
     AppendSettings, EventStore, Metadata, NewEvent, PARTITIONS, StoredEvent, StreamAppend, Subscriber, SubscriberError,
     partition_of,

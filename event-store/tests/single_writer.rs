@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::stock::{
-    self, ReservationMade, Stock, StockCommand, StockEvent, StockReceived, StockRefusal, TrackedStock,
-};
-use domain::{Order, OrderEvent, OrderId, PostedOrder};
+use domain::ids::OrderId;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderEvent};
+use domain::stock::{self, ReservationMade, Stock, StockCommand, StockError, StockEvent, StockReceived, TrackedStock};
 use event_store::{
     AppendError, AppendSettings, Appended, EventStore, Loaded, Metadata, NewEvent, OnceOnly, SingleWriter,
     StreamAppend, Turn,
@@ -33,7 +33,7 @@ fn reserve(order_id: &str) -> StockCommand {
 }
 
 /// What a command comes to on a stream.
-fn decided(id: &str, stream: &Loaded<Stock>, command: StockCommand) -> Result<StreamAppend, StockRefusal> {
+fn decided(id: &str, stream: &Loaded<Stock>, command: StockCommand) -> Result<StreamAppend, StockError> {
     Ok(at(id, stream.version, &stock::decide(&stream.state, command)?))
 }
 
@@ -95,7 +95,7 @@ async fn of_hundreds_who_want_the_last_units_each_is_counted_once_and_nobody_mee
             let turn = writer.turn(ids(&[SKU])).await.unwrap();
             match decided(SKU, turn.stream(SKU), reserve(&format!("order-{n}"))) {
                 Ok(append) => turn.append(vec![append]).await.map(|_| true),
-                Err(StockRefusal::NotEnough { available: 0 }) => Ok(false),
+                Err(StockError::NotEnough { available: 0 }) => Ok(false),
                 Err(refusal) => panic!("{refusal}"),
             }
         })
@@ -126,7 +126,7 @@ async fn who_writes_without_a_turn_makes_a_conflict_that_the_next_turn_has_seen(
 
     let turn = writer.turn(ids(&[SKU])).await.unwrap();
     let refused = decided(SKU, turn.stream(SKU), reserve("b")).unwrap_err();
-    assert_eq!(refused, StockRefusal::NotEnough { available: 0 });
+    assert_eq!(refused, StockError::NotEnough { available: 0 });
     drop(turn);
     assert_eq!(remembered(&writer, &store, SKU).await.version, 2);
 }

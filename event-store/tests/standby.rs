@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use cqrs_es::Aggregate;
-use domain::{Order, OrderConfirmed, OrderEvent};
+use domain::order::event::OrderConfirmed;
+use domain::order::{Order, OrderEvent};
 use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
 use sqlx::PgPool;
 

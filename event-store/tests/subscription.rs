@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cqrs_es::Aggregate;
-use domain::{Order, OrderConfirmed, OrderEvent};
+use domain::order::event::OrderConfirmed;
+use domain::order::{Order, OrderEvent};
 use event_store::{
     AppendSettings, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend, Subscriber, SubscriberError, checkpoints,
 };

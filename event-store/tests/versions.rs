@@ -5,7 +5,9 @@ use std::error::Error;
 
 use cqrs_es::EventStore as _;
 use cqrs_es::persist::PersistedEventStore;
-use domain::{Order, OrderCommand, OrderEvent, Parcel, PostedOrder, decide};
+use domain::order::event::Parcel;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata};
 use event_versions::upcasters;
 use postgres_es::PostgresEventRepository;

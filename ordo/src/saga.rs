@@ -9,8 +9,9 @@ mod retry_stuck;
 mod show;
 mod words;
 
+use domain::order::event::OperatorIntervened;
+use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::stock::Stock;
-use domain::{OperatorIntervened, SagaStep, Verb};
 use event_store::{AppendSettings, EventStore, SingleWriter};
 use sagas::operate::{InterventionError, intervene};
 
@@ -40,21 +41,21 @@ async fn answer(desk: &Desk, args: Saga) -> anyhow::Result<()> {
         Saga::List(args) => list::run(desk.store.pool(), &args).await,
         Saga::Show { order, json } => show::run(&desk.store, &order, json).await,
         Saga::Retry(Retry { order: Some(order), input, step, why, .. }) => {
-            let verb = Verb::Retry { payment_token: input.map(|input| input.payment_token) };
-            decide::run(desk, verb, About { order, step, why }, None).await
+            let decision = OperatorDecision::Retry { payment_token: input.map(|input| input.payment_token) };
+            decide::run(desk, decision, About { order, step, why }, None).await
         }
         Saga::Retry(args) => retry_stuck::run(desk, &args).await,
-        Saga::Skip(about) => decide::run(desk, Verb::Skip, about, None).await,
+        Saga::Skip(about) => decide::run(desk, OperatorDecision::Skip, about, None).await,
         Saga::Compensate(Ending { about, customer_message, yes }) => {
             decide::confirm(desk, &about.order, yes).await?;
-            decide::run(desk, Verb::Compensate, about, customer_message).await
+            decide::run(desk, OperatorDecision::Compensate, about, customer_message).await
         }
         Saga::MarkSucceeded { reference, about } => {
-            decide::run(desk, Verb::MarkSucceeded { reference }, about, None).await
+            decide::run(desk, OperatorDecision::MarkSucceeded { reference }, about, None).await
         }
         Saga::MarkFailed(Ending { about, customer_message, yes }) => {
             decide::confirm(desk, &about.order, yes).await?;
-            decide::run(desk, Verb::MarkFailed, about, customer_message).await
+            decide::run(desk, OperatorDecision::MarkFailed, about, customer_message).await
         }
     }
 }
@@ -71,12 +72,13 @@ impl Desk {
         &self,
         order: &str,
         step: SagaStep,
-        verb: Verb,
+        decision: OperatorDecision,
         why: &Why,
         customer_message: Option<String>,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = (why.actor(), why.reason.clone());
-        let intervention = OperatorIntervened { verb, step, actor, reason, customer_message, notification_id: None };
+        let intervention =
+            OperatorIntervened { decision, step, actor, reason, customer_message, notification_id: None };
         intervene(&self.store, &self.stock, order, intervention).await
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::http::Limits;
 pub use database_url::DatabaseUrl;
-use domain::OrderLimits;
+use domain::order::OrderLimits;
 use event_store::AppendSettings;
 pub use kinds::{KeptIn, LogFormat, Role};
 use kinds::{

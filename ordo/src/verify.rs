@@ -29,7 +29,7 @@ mod views;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use domain::{Currency, Money};
+use domain::money::{Currency, Money};
 use event_store::{Checked, Head, seal_all};
 use projections::{Verification, Verified};
 use read_models::ReadModels;

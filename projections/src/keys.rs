@@ -1,7 +1,7 @@
 //! What the keys of several read models are made of.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::OrderStatus;
+use domain::order::OrderStatus;
 use event_store::partition_of;
 
 /// Into how many partitions of an index everything goes that would otherwise be in one: DynamoDB gives each partition its own

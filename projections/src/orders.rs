@@ -12,7 +12,7 @@
 //! Most events change nothing that an order is found by, so that they move no index entry.
 //!
 //! How far an order is follows from rules that are the domain's: the order's item keeps the folded order, without texts, and
-//! every event goes through [`domain::evolve`].
+//! every event goes through [`domain::order::evolve`].
 
 mod asked;
 mod collections;
@@ -27,7 +27,9 @@ use std::any::Any;
 use std::collections::HashSet;
 
 use chrono::NaiveDate;
-use domain::{Order, OrderCreated, OrderEvent, OrderStatus, RefundId};
+use domain::ids::RefundId;
+use domain::order::event::OrderCreated;
+use domain::order::{Order, OrderEvent, OrderStatus};
 use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
-use domain::OrderStatus;
+use domain::order::OrderStatus;
 use problem::{FieldError, Problem};
 
 use crate::keys::{STATUSES, status_name, status_of};

@@ -7,7 +7,7 @@ use axum::Router;
 use bounds::Stride;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::Order;
+use domain::order::Order;
 use domain::stock::Stock;
 use event_store::{DecodeError, EventRef, StoredEvent, SubscriberError};
 use event_versions::Versioned;

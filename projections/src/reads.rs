@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use domain::{OrderId, Sku};
+use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
 use problem::{Precondition, Problem};

@@ -12,7 +12,8 @@
 mod routes;
 
 use chrono::{DateTime, NaiveDate, Timelike, Utc};
-use domain::{Currency, Order, OrderEvent, OrderStatus};
+use domain::money::Currency;
+use domain::order::{Order, OrderEvent, OrderStatus};
 use event_store::partition_of;
 use read_models::Key;
 use serde::{Deserialize, Serialize};
@@ -150,7 +151,7 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
 
 #[cfg(test)]
 mod tests {
-    use domain::evolve;
+    use domain::order::evolve;
 
     use super::*;
 

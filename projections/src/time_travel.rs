@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cqrs_es::Aggregate;
-use domain::Order;
+use domain::order::Order;
 use event_store::{StoredEvent, read_stream};
 use read_models::{Change, Item};
 use serde_json::value::{RawValue, to_raw_value};

@@ -8,7 +8,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
-use domain::{Order, OrderEvent, Verb};
+use domain::order::saga::OperatorDecision;
+use domain::order::{Order, OrderEvent};
 use event_store::{StoredEvent, read_stream_after, read_version};
 use http::HeaderMap;
 use problem::{Parameters, Problem};
@@ -104,7 +105,7 @@ impl TryFrom<StoredEvent> for Entry {
                 to_raw_value(&content)?
             }
             Some(Ok(OrderEvent::OperatorIntervened(mut intervened))) => {
-                if let Verb::Retry { payment_token } = &mut intervened.verb {
+                if let OperatorDecision::Retry { payment_token } = &mut intervened.decision {
                     *payment_token = None;
                 }
                 to_raw_value(&intervened)?

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::Order;
+use domain::order::Order;
 use domain::stock::Stock;
 use event_store::{EventStore, StoreSettings};
 use http::Request;

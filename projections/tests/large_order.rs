@@ -3,7 +3,10 @@
 
 use axum::Router;
 use axum::body::Body;
-use domain::{NoteAdded, NoteId, Order, OrderEvent, PostedOrder, Refusal};
+use domain::ids::NoteId;
+use domain::order::event::NoteAdded;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderError, OrderEvent};
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::Request;
 use http_body_util::BodyExt;
@@ -35,7 +38,7 @@ impl Reads {
             OrderEvent::NoteAdded(NoteAdded { note_id, text: text.to_owned(), author: None })
         };
         let events: Vec<_> = [OrderEvent::OrderCreated(content)].into_iter().chain((0..NOTES).map(note)).collect();
-        let decide = |_: &Order| Ok::<_, Refusal>(events.clone());
+        let decide = |_: &Order| Ok::<_, OrderError>(events.clone());
         let executed = store.execute("a", Loaded::default(), &Metadata::default(), decide).await.unwrap();
         let Executed::Appended(appended) = executed else { panic!("nothing happened") };
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));

@@ -4,13 +4,16 @@
 use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
-use domain::{
-    CancellationId, CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, NoteId, OperatorIntervened, Order,
-    OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, Parcel, PaymentAuthorized,
-    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentToken, PaymentVoided, PostedOrder,
-    RefundId, RefundRequested, Refusal, RejectionReason, ReservedUnits, ReturnId, ReturnReceived, ReturnRequested,
-    SagaStep, ShipmentId, Shortage, Sku, StockReleased, StockReservationFailed, StockReserved, Verb,
+use domain::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku};
+use domain::order::event::{
+    CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, OperatorIntervened, OrderCancelled, OrderConfirmed,
+    OrderDelivered, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested, RejectionReason, ReservedUnits,
+    ReturnReceived, ReturnRequested, Shortage, StockReleased, StockReservationFailed, StockReserved,
 };
+use domain::order::parse::PostedOrder;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderError, OrderEvent};
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -50,7 +53,7 @@ impl Reads {
     /// Puts an event into the log of order `a`, whatever the rules say to it, and returns the view of it.
     async fn after(&self, event: OrderEvent) -> Value {
         let known: Loaded<Order> = self.store.load("a").await.unwrap();
-        let decide = |_: &Order| Ok::<_, Refusal>(vec![event.clone()]);
+        let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
         let executed = self.store.execute("a", known, &Metadata::default(), decide).await.unwrap();
         let Executed::Appended(appended) = executed else { panic!("nothing happened") };
         self.get(&format!("/orders/a?minPosition={}", appended.position)).await
@@ -138,9 +141,9 @@ fn refund_requested(id: &str, amount_minor: i64) -> OrderEvent {
     OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason: Some("goodwill".into()) })
 }
 
-fn intervened(step: SagaStep, verb: Verb) -> OrderEvent {
+fn intervened(step: SagaStep, verb: OperatorDecision) -> OrderEvent {
     OrderEvent::OperatorIntervened(OperatorIntervened {
-        verb,
+        decision: verb,
         step,
         actor: "ann".into(),
         reason: "asked to".into(),
@@ -381,13 +384,13 @@ async fn a_cancelled_order_says_why() {
 async fn what_an_operator_does_without_is_shown_as_that() {
     let reads = Reads::running().await;
     let mut events = vec![created(), reserved(), authorized(), confirmed(), shipped("s-1", &[(1, 2), (2, 1)])];
-    events.extend([intervened(SagaStep::CapturePayment, Verb::Skip), refund_requested("f-1", 100)]);
+    events.extend([intervened(SagaStep::CapturePayment, OperatorDecision::Skip), refund_requested("f-1", 100)]);
     let view = reads.after_all(events).await;
     assert_eq!(view["shipments"][0]["settled"], true);
     assert_eq!(view["captured"], usd("0.00"));
     assert_eq!(view["refunds"][0]["status"], "requested");
 
-    let view = reads.after(intervened(SagaStep::RefundPayment, Verb::Skip)).await;
+    let view = reads.after(intervened(SagaStep::RefundPayment, OperatorDecision::Skip)).await;
     assert_eq!((&view["refunds"][0]["status"], &view["refunds"][0]["reason"]), (&json!("skipped"), &json!("goodwill")));
     reads.end().await;
 }
@@ -414,7 +417,7 @@ async fn notes_are_listed_beside_the_customers_own_words() {
 async fn what_pays_and_what_it_is_folded_from_are_shown_to_nobody() {
     let reads = Reads::running().await;
     let token = PaymentToken::parse("tok_other_secret").unwrap();
-    let retry = Verb::Retry { payment_token: Some(token) };
+    let retry = OperatorDecision::Retry { payment_token: Some(token) };
     let view = reads.after_all([created(), reserved(), intervened(SagaStep::AuthorizePayment, retry)]).await;
     let (timeline, page) = (reads.get("/orders/a/events").await, reads.get("/customers/customer-42/orders").await);
     assert_eq!(timeline["items"][2]["data"]["actor"], "ann");
@@ -480,7 +483,7 @@ async fn a_shipment_that_a_build_stored_that_knew_of_one_parcel_can_be_read_and_
 async fn a_rebuilt_view_of_a_whole_life_is_the_live_one() {
     let reads = Reads::running().await;
     reads.after_all(good_life()).await;
-    reads.after_all([refund_requested("f-1", 100), intervened(SagaStep::RefundPayment, Verb::Skip)]).await;
+    reads.after_all([refund_requested("f-1", 100), intervened(SagaStep::RefundPayment, OperatorDecision::Skip)]).await;
     let live = reads.rows().await;
     // The order, two lines, two shipments, the return, its refund and another.
     assert_eq!(live.len(), 8);

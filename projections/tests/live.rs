@@ -260,8 +260,8 @@ async fn what_pays_for_an_order_is_shown_to_nobody_not_even_by_a_build_that_does
     let database = testkit::database().await;
     let mut order = testkit::demo_order("a");
     order["paymentToken"] = json!("tok_secret");
-    let content = domain::PostedOrder::parse(order.to_string().as_bytes()).unwrap().content;
-    let known = serde_json::to_string(&domain::OrderEvent::OrderCreated(content)).unwrap();
+    let content = domain::order::parse::PostedOrder::parse(order.to_string().as_bytes()).unwrap().content;
+    let known = serde_json::to_string(&domain::order::OrderEvent::OrderCreated(content)).unwrap();
     append(&database, ("order", "a"), "OrderCreated", &known).await;
     let unknown = r#"{"OrderPrepaid":{"by":[{"paymentToken":"tok_secret","amount":1}]}}"#;
     append(&database, ("order", "a"), "OrderPrepaid", unknown).await;

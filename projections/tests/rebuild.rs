@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::{Order, OrderConfirmed, OrderEvent, PostedOrder, Refusal};
+use domain::order::event::OrderConfirmed;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderError, OrderEvent};
 use event_store::{
     EventStore, Executed, Loaded, Metadata, StoreSettings, SubscriptionSettings, Takeover, checkpoints, holders, parked,
 };
@@ -49,7 +51,7 @@ async fn database() -> Database {
 
 async fn happens(store: &EventStore, order_id: &str, event: OrderEvent) -> i64 {
     let known: Loaded<Order> = store.load(order_id).await.unwrap();
-    let decide = |_: &Order| Ok::<_, Refusal>(vec![event.clone()]);
+    let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
     match store.execute(order_id, known, &Metadata::default(), decide).await.unwrap() {
         Executed::Appended(appended) => appended.position,
         Executed::Unchanged(_) | Executed::Repeated(_) => panic!("{order_id}: nothing happened"),

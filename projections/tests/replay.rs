@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cqrs_es::Aggregate;
+use domain::ids::NoteId;
+use domain::order::event::{NoteAdded, OrderConfirmed};
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderEvent};
 use domain::stock::{Stock, StockEvent, StockReceived};
-use domain::{NoteAdded, NoteId, Order, OrderConfirmed, OrderEvent, PostedOrder};
 use event_store::{EventStore, Metadata, NewEvent, StoreSettings, StreamAppend};
 use projections::{Phase, REGISTRY, ReplayError, Replayed, Replays, Wanted};
 use read_models::ReadModels;

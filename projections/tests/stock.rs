@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
 use cqrs_es::Aggregate;
-use domain::OrderId;
+use domain::ids::OrderId;
 use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, NewEvent, StreamAppend};
 use http::{HeaderMap, Request, StatusCode};

@@ -4,11 +4,14 @@
 use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{
-    MailTemplate, NoteAdded, NoteId, NotificationSent, OperatorIntervened, Order, OrderConfirmed, OrderEvent,
-    PaymentAuthorized, PaymentCaptured, PaymentRefunded, PaymentToken, PostedOrder, RefundId, RefundRequested, Refusal,
-    SagaStep, ShipmentId, StockReserved, Verb,
+use domain::ids::{NoteId, PaymentToken, RefundId, ShipmentId};
+use domain::order::event::{
+    MailTemplate, NoteAdded, NotificationSent, OperatorIntervened, OrderConfirmed, PaymentAuthorized, PaymentCaptured,
+    PaymentRefunded, RefundRequested, StockReserved,
 };
+use domain::order::parse::PostedOrder;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderError, OrderEvent};
 use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
@@ -43,7 +46,7 @@ impl Reads {
     /// Puts an event into the log of order `a`, whatever the rules say to it; its position.
     async fn happens(&self, event: OrderEvent) -> i64 {
         let known: Loaded<Order> = self.store.load("a").await.unwrap();
-        let decide = |_: &Order| Ok::<_, Refusal>(vec![event.clone()]);
+        let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
         match self.store.execute("a", known, &Metadata::default(), decide).await.unwrap() {
             Executed::Appended(appended) => appended.position,
             Executed::Unchanged(_) | Executed::Repeated(_) => panic!("nothing happened"),
@@ -74,7 +77,7 @@ fn story() -> Vec<OrderEvent> {
         OrderEvent::OrderCreated(PostedOrder::parse(order.to_string().as_bytes()).unwrap().content),
         OrderEvent::StockReserved(StockReserved { units: vec![], expires_at: DateTime::UNIX_EPOCH }),
         OrderEvent::OperatorIntervened(OperatorIntervened {
-            verb: Verb::Retry { payment_token: Some(token) },
+            decision: OperatorDecision::Retry { payment_token: Some(token) },
             step: SagaStep::AuthorizePayment,
             actor: "ann".into(),
             reason: "asked to".into(),

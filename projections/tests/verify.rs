@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bounds::Budget;
 use cqrs_es::Aggregate;
+use domain::order::event::OrderConfirmed;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderEvent};
 use domain::stock::{Stock, StockCommand, StockReceived, decide};
-use domain::{Order, OrderConfirmed, OrderEvent, PostedOrder};
 use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend, parked, read_by_stream};
 use projections::{REGISTRY, Verification, Verified};
 use sqlx::{Executor, PgPool};
@@ -206,7 +208,7 @@ async fn what_a_projection_has_not_come_to_yet_is_not_held_against_it() {
     shop.create("d").await;
     shop.project().await;
     // It stands still from here.
-    shop.happens("a", 2, OrderEvent::OrderDelivered(domain::OrderDelivered {})).await;
+    shop.happens("a", 2, OrderEvent::OrderDelivered(domain::order::event::OrderDelivered {})).await;
     shop.create("e").await;
 
     // Then

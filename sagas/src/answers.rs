@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use domain::ids::OrderId;
+use domain::order::event::MailTemplate;
+use domain::order::{MailOutcome, OrderCommand};
 use domain::stock::Stock;
-use domain::{MailOutcome, MailTemplate, OrderCommand, OrderId};
 use event_store::{EventStore, SingleWriter, StoredEvent};
 use futures_util::FutureExt;
 use messaging::failure::chain;
@@ -206,19 +208,23 @@ impl News {
 
 fn command(answer: NotificationAnswer, nth: usize) -> OrderCommand {
     match answer {
-        NotificationAnswer::Sent(sent) => OrderCommand::RecordNotificationSent(domain::NotificationSent {
-            notification_id: sent.notification_id,
-            template: template(sent.template),
-            recipient: sent.recipient,
-            provider_message_id: sent.provider_message_id,
-            nth: Some(nth),
-        }),
-        NotificationAnswer::Failed(failed) => OrderCommand::RecordNotificationFailed(domain::NotificationFailed {
-            notification_id: failed.notification_id,
-            template: template(failed.template),
-            reason: failed.reason,
-            nth: Some(nth),
-        }),
+        NotificationAnswer::Sent(sent) => {
+            OrderCommand::RecordNotificationSent(domain::order::event::NotificationSent {
+                notification_id: sent.notification_id,
+                template: template(sent.template),
+                recipient: sent.recipient,
+                provider_message_id: sent.provider_message_id,
+                nth: Some(nth),
+            })
+        }
+        NotificationAnswer::Failed(failed) => {
+            OrderCommand::RecordNotificationFailed(domain::order::event::NotificationFailed {
+                notification_id: failed.notification_id,
+                template: template(failed.template),
+                reason: failed.reason,
+                nth: Some(nth),
+            })
+        }
     }
 }
 

@@ -4,7 +4,10 @@
 //! it, and at the end. Should others have changed the order meanwhile, it is decided once more on what it is then.
 
 use chrono::{DateTime, Utc};
-use domain::{MailTemplate, Order, OrderCommand, OrderEvent, PaymentToken, PlacedOrder, Refusal, SagaStep, Verb};
+use domain::ids::PaymentToken;
+use domain::order::event::MailTemplate;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
 use event_store::{DecodeError, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend};
 use uuid::Uuid;
 
@@ -64,7 +67,7 @@ impl Case {
             let about = Happened::of(stored.event_id, &event);
             happened.extend(about);
             if let (Order::Placed(order), OrderEvent::OperatorIntervened(it)) = (&order, &event)
-                && let Verb::Retry { payment_token: Some(_) } = it.verb
+                && let OperatorDecision::Retry { payment_token: Some(_) } = it.decision
             {
                 replaced.push(order.payment.token.clone());
             }
@@ -75,7 +78,7 @@ impl Case {
             }
             let owed = owed_mail(&order);
             let is_wish = about.is_some_and(|it| it.what == What::TellAgain);
-            domain::evolve(&mut order, event);
+            domain::order::evolve(&mut order, event);
             if is_wish || owed != owed_mail(&order) {
                 mail_owed_since = stored.version;
             }
@@ -105,14 +108,14 @@ impl Case {
     }
 
     /// Decides on the order as it is known. After a conflict it is decided once more.
-    pub(crate) fn take(&mut self, command: OrderCommand) -> Result<(), Refusal> {
+    pub(crate) fn take(&mut self, command: OrderCommand) -> Result<(), OrderError> {
         self.take_for_now(command.clone())?;
         self.commands.push(command);
         Ok(())
     }
 
     /// Decides on the order as it is known. After a conflict it is forgotten.
-    pub(crate) fn take_for_now(&mut self, command: OrderCommand) -> Result<(), Refusal> {
+    pub(crate) fn take_for_now(&mut self, command: OrderCommand) -> Result<(), OrderError> {
         for event in self.order.decide(command)? {
             let owed = self.order.owed_mail();
             self.order.apply(event.clone());
@@ -186,9 +189,9 @@ fn message_for_customer(event: &OrderEvent) -> Option<&String> {
         return requested.reason.as_ref();
     }
     if let OrderEvent::OperatorIntervened(intervened) = event {
-        return match intervened.verb {
-            Verb::Compensate | Verb::MarkFailed => intervened.customer_message.as_ref(),
-            Verb::Retry { .. } | Verb::Skip | Verb::MarkSucceeded { .. } => None,
+        return match intervened.decision {
+            OperatorDecision::Compensate | OperatorDecision::MarkFailed => intervened.customer_message.as_ref(),
+            OperatorDecision::Retry { .. } | OperatorDecision::Skip | OperatorDecision::MarkSucceeded { .. } => None,
         };
     }
     None
@@ -214,7 +217,8 @@ impl Happened {
             OrderEvent::OrderShipped(_) => tell(MailTemplate::OrderShipped),
             OrderEvent::PaymentRefunded(_) => tell(MailTemplate::OrderRefunded),
             OrderEvent::OperatorIntervened(it) => {
-                let again = it.step == SagaStep::NotifyCustomer && it.verb == Verb::Retry { payment_token: None };
+                let again = it.step == SagaStep::NotifyCustomer
+                    && it.decision == OperatorDecision::Retry { payment_token: None };
                 again.then_some(Self { event_id, what: What::TellAgain })
             }
             OrderEvent::OrderCreated(_)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 
 use crate::Context;
 use crate::case::Case;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{MailOutcome, MailTemplate, SagaStep};
+use domain::order::MailOutcome;
+use domain::order::event::MailTemplate;
+use domain::order::saga::SagaStep;
 use messaging::Template;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

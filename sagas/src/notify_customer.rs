@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{
-    LineQuantity, MailOutcome, MailTemplate, Money, NotificationFailed, OrderCommand, OrderLine, PlacedOrder, SagaStep,
-    UndoReason,
-};
+use domain::money::Money;
+use domain::order::event::{LineQuantity, MailTemplate, NotificationFailed, OrderLine};
+use domain::order::saga::SagaStep;
+use domain::order::{MailOutcome, OrderCommand, PlacedOrder, UndoReason};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Parcel, SendError, Shipment, Template};
@@ -236,7 +236,7 @@ pub(crate) fn asked_for(case: &Case, template: MailTemplate, notification_id: Uu
     causes.position(|cause| first_id(cause.event_id, template) == notification_id).or_else(again)
 }
 
-fn parcel(parcel: &domain::Parcel) -> Parcel {
+fn parcel(parcel: &domain::order::event::Parcel) -> Parcel {
     Parcel { carrier: parcel.carrier.clone(), tracking: parcel.tracking.clone() }
 }
 

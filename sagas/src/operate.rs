@@ -1,7 +1,9 @@
 //! For those who look after sagas: what they decide about an order is an event on it, which carries its saga on.
 
+use domain::order::event::OperatorIntervened;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
-use domain::{OperatorIntervened, Order, OrderCommand, OrderEvent, Refusal, SagaStep, Verb};
 use event_store::{EventStore, Metadata, SingleWriter};
 use uuid::Uuid;
 
@@ -17,10 +19,10 @@ pub enum InterventionError {
     NoSuchOrder(String),
     /// The order does not allow it.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] OrderError),
     /// The order moved on while it was being decided.
     #[error("the order has moved on, and does not wait for {} any more", .0.name())]
-    Overtaken(SagaStep),
+    Stale(SagaStep),
     /// It could not be read or stored.
     #[error("{0}")]
     Failed(String),
@@ -68,11 +70,11 @@ pub async fn intervene(
             return Ok(events);
         }
     }
-    Err(InterventionError::Overtaken(intervention.step))
+    Err(InterventionError::Stale(intervention.step))
 }
 
 /// The mail that is to be skipped, by the name under which it was asked for.
 fn skipped_mail(case: &Case, intervention: &OperatorIntervened) -> Option<Uuid> {
-    let is_skipped = intervention.step == SagaStep::NotifyCustomer && intervention.verb == Verb::Skip;
+    let is_skipped = intervention.step == SagaStep::NotifyCustomer && intervention.decision == OperatorDecision::Skip;
     if is_skipped { notify_customer::owed_id(case) } else { None }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{OrderCommand, SagaStep};
+use domain::order::OrderCommand;
+use domain::order::saga::SagaStep;
 use event_store::Metadata;
 use futures_util::future::{BoxFuture, join_all};
 use payments::PaymentGateway;

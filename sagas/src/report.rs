@@ -11,7 +11,9 @@ mod steps;
 pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
-use domain::{OperatorIntervened, Order, OrderCommand, PlacedOrder, SagaStep, Stage, Verb};
+use domain::order::event::OperatorIntervened;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderCommand, PlacedOrder, Stage};
 use event_store::{DecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
 
@@ -187,7 +189,7 @@ pub fn report(
         let event = stored.decode::<Order>()?;
         history.note(&order, stored, &event);
         given_up.note(&event);
-        domain::evolve(&mut order, event);
+        domain::order::evolve(&mut order, event);
     }
     let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
     let concerned = SAGAS.into_iter().filter(|saga| (saga.concerns)(&order));
@@ -281,23 +283,23 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
     steps.sort();
     steps.dedup();
     let remedies = steps.into_iter().map(|step| {
-        let allowed = |verb: Verb| {
+        let allowed = |decision: OperatorDecision| {
             let (actor, reason, customer_message) = (String::new(), String::new(), None);
             let intervention =
-                OperatorIntervened { verb, step, actor, reason, customer_message, notification_id: None };
+                OperatorIntervened { decision, step, actor, reason, customer_message, notification_id: None };
             let decided = order.decide(OrderCommand::Intervene(intervention));
             decided.is_ok_and(|events| !events.is_empty())
         };
-        let retry = |payment_token| Verb::Retry { payment_token };
+        let retry = |payment_token| OperatorDecision::Retry { payment_token };
         let verbs = [
             ("retry", retry(None)),
-            ("skip", Verb::Skip),
-            ("compensate", Verb::Compensate),
-            ("mark-succeeded", Verb::MarkSucceeded { reference: String::new() }),
-            ("mark-failed", Verb::MarkFailed),
+            ("skip", OperatorDecision::Skip),
+            ("compensate", OperatorDecision::Compensate),
+            ("mark-succeeded", OperatorDecision::MarkSucceeded { reference: String::new() }),
+            ("mark-failed", OperatorDecision::MarkFailed),
         ];
-        let verbs = verbs.into_iter().filter(|(_, verb)| allowed(verb.clone())).map(|(name, _)| name).collect();
-        let token = domain::PaymentToken::parse("tok").ok();
+        let verbs = verbs.into_iter().filter(|(_, decision)| allowed(decision.clone())).map(|(name, _)| name).collect();
+        let token = domain::ids::PaymentToken::parse("tok").ok();
         let inputs = if token.is_some() && allowed(retry(token)) { vec!["paymentToken"] } else { vec![] };
         Remedy { step, verbs, inputs }
     });

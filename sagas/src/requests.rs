@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 use messaging::{QueueDepth, SqsError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;

@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use domain::OrderId;
+use domain::ids::OrderId;
 use event_store::{EventStore, ReadError};
 use problem::Problem;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::Order;
+use domain::order::Order;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use sqlx::PgConnection;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{OrderCommand, PlacedOrder, SagaStep, Stage, StockState};
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
 use futures_util::future::BoxFuture;
 
 use crate::Context;

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use domain::ids::{OrderId, Sku};
+use domain::order::Order;
+use domain::order::units::{moves_units, unit_moves};
 use domain::stock::{self, Stock, StockCommand};
-use domain::{Order, OrderId, Sku, moves_units, unit_moves};
 use event_store::{AppendError, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
 use futures_util::future::join_all;
 

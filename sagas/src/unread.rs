@@ -1,7 +1,7 @@
 //! Orders that are to be read, as many at once as memory takes.
 
 use bounds::Budget;
-use domain::Order;
+use domain::order::Order;
 use event_store::{EventStore, StoredEvent};
 
 /// The most events that are read at once, beside the budget's bytes.

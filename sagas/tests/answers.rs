@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::Message;
 use chrono::DateTime;
+use domain::order::event::OperatorIntervened;
+use domain::order::parse::PostedOrder;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use domain::stock::Stock;
-use domain::{OperatorIntervened, Order, OrderCommand, OrderEvent, PostedOrder, SagaStep, Verb, decide};
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use messaging::{
@@ -107,11 +110,11 @@ impl Fixture {
         mails.into_iter().map(|mail| mail.order_id).collect()
     }
 
-    async fn decide(&self, order_id: &str, verb: Verb) {
+    async fn decide(&self, order_id: &str, decision: OperatorDecision) {
         let stock = SingleWriter::<Stock>::new(self.store.clone(), 100);
         let (actor, reason, step) = ("ann".to_owned(), "a test".to_owned(), SagaStep::NotifyCustomer);
         let intervention =
-            OperatorIntervened { verb, step, actor, reason, customer_message: None, notification_id: None };
+            OperatorIntervened { decision, step, actor, reason, customer_message: None, notification_id: None };
         intervene(&self.store, &stock, order_id, intervention).await.unwrap();
     }
 
@@ -216,8 +219,8 @@ async fn a_mail_that_was_given_up_is_listed_until_somebody_decides_or_it_went_ou
 
     saga.answer(vec![body("late", sent(&requests[0]))]).await;
     saga.eventually_told("late").await;
-    saga.decide("without", Verb::Skip).await;
-    saga.decide("again", Verb::Retry { payment_token: None }).await;
+    saga.decide("without", OperatorDecision::Skip).await;
+    saga.decide("again", OperatorDecision::Retry { payment_token: None }).await;
     assert_eq!(saga.given_up(None).await, Vec::<String>::new());
     assert_eq!(saga.state("without").await, SagaState::Completed);
 
@@ -236,7 +239,7 @@ async fn a_mail_that_was_given_up_is_listed_until_somebody_decides_or_it_went_ou
 async fn the_late_answer_to_a_mail_that_was_skipped_stands_for_no_other() {
     let saga = Fixture::start().await;
     let request = saga.asked("a").await;
-    saga.decide("a", Verb::Skip).await;
+    saga.decide("a", OperatorDecision::Skip).await;
     let skipped = saga.store.read_stream::<Order>("a").await.unwrap().pop().unwrap().decode::<Order>().unwrap();
     let OrderEvent::OperatorIntervened(skipped) = skipped else { panic!("{skipped:?}") };
     assert_eq!(skipped.notification_id, Some(request.notification_id));
@@ -244,8 +247,11 @@ async fn the_late_answer_to_a_mail_that_was_skipped_stands_for_no_other() {
     saga.answer(vec![body("a", sent(&request))]).await;
     saga.eventually_told("a").await;
     let Order::Placed(order) = saga.store.load::<Order>("a").await.unwrap().state else { panic!("there is no order") };
-    let mails = &order.mails[&domain::MailTemplate::OrderConfirmed];
+    let mails = &order.mails[&domain::order::event::MailTemplate::OrderConfirmed];
     assert_eq!(mails.len(), 1, "{mails:?}");
-    assert_eq!((mails[0].notification_id, mails[0].outcome), (request.notification_id, domain::MailOutcome::Sent));
+    assert_eq!(
+        (mails[0].notification_id, mails[0].outcome),
+        (request.notification_id, domain::order::MailOutcome::Sent)
+    );
     saga.end().await;
 }

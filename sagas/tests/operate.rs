@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use domain::order::event::OperatorIntervened;
+use domain::order::parse::PostedOrder;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderCommand, decide};
 use domain::stock::Stock;
-use domain::{OperatorIntervened, Order, OrderCommand, PostedOrder, SagaStep, Verb, decide};
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use messaging::{
@@ -60,10 +63,15 @@ impl Fixture {
         self.store.execute(order_id, Loaded::default(), &Metadata::default(), create).await.unwrap();
     }
 
-    async fn decide(&self, id: &str, verb: Verb, step: SagaStep) -> Result<Vec<&'static str>, InterventionError> {
+    async fn decide(
+        &self,
+        id: &str,
+        decision: OperatorDecision,
+        step: SagaStep,
+    ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = ("ada".to_owned(), "a test".to_owned());
         let intervention =
-            OperatorIntervened { verb, step, actor, reason, customer_message: None, notification_id: None };
+            OperatorIntervened { decision, step, actor, reason, customer_message: None, notification_id: None };
         intervene(&self.store, &self.stock, id, intervention).await
     }
 
@@ -137,7 +145,7 @@ async fn what_is_stuck_is_listed_counted_by_reason_and_goes_on_when_it_is_retrie
     assert!(report::waiting(pool, others, None, 10).await.unwrap().is_empty());
 
     fixture.payments.always(PaymentCall::Authorize, None);
-    let retry = Verb::Retry { payment_token: None };
+    let retry = OperatorDecision::Retry { payment_token: None };
     let events = fixture.decide("a", retry, SagaStep::AuthorizePayment).await.unwrap();
     assert_eq!(events, ["OperatorIntervened"]);
     fixture.eventually_at("a", SagaStep::NotifyCustomer, StepState::Waiting).await;
@@ -153,14 +161,14 @@ async fn an_undoing_that_is_stuck_is_done_when_an_operator_says_so_and_the_order
     fixture.take("a").await;
     fixture.eventually_at("a", SagaStep::AuthorizePayment, StepState::Stuck).await;
 
-    fixture.decide("a", Verb::Compensate, SagaStep::AuthorizePayment).await.unwrap();
+    fixture.decide("a", OperatorDecision::Compensate, SagaStep::AuthorizePayment).await.unwrap();
     fixture.eventually_at("a", SagaStep::VoidPayment, StepState::Stuck).await;
     // It is so already.
-    assert!(fixture.decide("a", Verb::Compensate, SagaStep::VoidPayment).await.unwrap().is_empty());
+    assert!(fixture.decide("a", OperatorDecision::Compensate, SagaStep::VoidPayment).await.unwrap().is_empty());
     // It may be held, without anybody knowing.
-    let skipped = fixture.decide("a", Verb::Skip, SagaStep::VoidPayment).await;
+    let skipped = fixture.decide("a", OperatorDecision::Skip, SagaStep::VoidPayment).await;
     assert!(matches!(skipped, Err(InterventionError::Refused(_))), "{skipped:?}");
-    let let_go = Verb::MarkSucceeded { reference: "nothing is held".into() };
+    let let_go = OperatorDecision::MarkSucceeded { reference: "nothing is held".into() };
     fixture.decide("a", let_go, SagaStep::VoidPayment).await.unwrap();
     fixture.eventually_at("a", SagaStep::NotifyCustomer, StepState::Waiting).await;
     let request = fixture.request().await;
@@ -187,7 +195,7 @@ async fn a_mail_that_was_given_up_is_sent_again_as_another_when_an_operator_want
     let progress = fixture.report("a").await.progress(SagaStep::NotifyCustomer).unwrap().clone();
     assert_eq!(progress.state, StepState::Failed);
 
-    fixture.decide("a", Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer).await.unwrap();
+    fixture.decide("a", OperatorDecision::Retry { payment_token: None }, SagaStep::NotifyCustomer).await.unwrap();
     let second = fixture.request().await.data;
     assert_eq!(first.template, second.template);
     assert_ne!(first.notification_id, second.notification_id);
@@ -197,7 +205,7 @@ async fn a_mail_that_was_given_up_is_sent_again_as_another_when_an_operator_want
 #[tokio::test]
 async fn what_the_order_does_not_allow_is_refused_and_changes_nothing() {
     let fixture = Fixture::start().await;
-    let skip = |order| fixture.decide(order, Verb::Skip, SagaStep::CapturePayment);
+    let skip = |order| fixture.decide(order, OperatorDecision::Skip, SagaStep::CapturePayment);
     assert!(matches!(skip("a").await, Err(InterventionError::NoSuchOrder(_))));
     assert!(report::read(&fixture.store, "a").await.unwrap().is_none());
     fixture.take("a").await;

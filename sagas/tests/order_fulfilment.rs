@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use chrono::{TimeZone, Utc};
-use domain::{Order, OrderCommand, OrderEvent, PostedOrder, decide};
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
 use messaging::{

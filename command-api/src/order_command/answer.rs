@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use domain::{Order, OrderEvent, OrderId};
+use domain::ids::OrderId;
+use domain::order::{Order, OrderEvent};
 use event_store::{DecodeError, StoredEvent};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use problem::Problem;

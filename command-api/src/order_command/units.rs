@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cqrs_es::Aggregate;
-use domain::Sku;
+use domain::ids::Sku;
 use domain::stock::{self, Stock, StockCommand};
 use event_store::{Metadata, NewEvent, StreamAppend, Turn};
 use problem::Problem;

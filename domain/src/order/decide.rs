@@ -2,202 +2,34 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
+use super::command::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
+use super::error::OrderError;
 use super::event::{
-    CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent,
-    OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected,
-    OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    PaymentVoided, RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed,
-    StockReserved,
+    CancellationRequested, LineQuantity, LinesCancelled, MailTemplate, NoteAdded, NotificationFailed, NotificationSent,
+    OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, PaymentAuthorized,
+    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested,
+    ReturnReceived, ReturnRequested, StockReleased,
 };
 use super::intervene::intervene;
 use super::state::{MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, StockState, UndoReason};
 use super::transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
-use crate::{CancellationId, RefundId, ReturnId, ShipmentId};
-
-/// What an order can be asked to do. What somebody reports is taken as it is reported.
-#[derive(Debug, Clone, PartialEq)]
-pub enum OrderCommand {
-    /// Take the order as it was posted.
-    CreateOrder(OrderCreated),
-    /// Call it off; where some of it was sent already, the rest.
-    CancelOrder(CancellationRequested),
-    /// Call some of it off: what was not sent, or some of that.
-    CancelLines(CancellationDemand),
-    /// Send it, or some of it.
-    ShipOrder(ShipmentDemand),
-    /// Note that it arrived.
-    DeliverOrder,
-    /// Note that some of it will come back.
-    RequestReturn(ReturnRequested),
-    /// Note that this came back.
-    ReceiveReturn(ReturnId),
-    /// Give money back.
-    RequestRefund(RefundDemand),
-    /// Write something down.
-    AddNote(NoteAdded),
-    /// Note that its units are set aside.
-    RecordStockReserved(StockReserved),
-    /// Note that there are not enough.
-    RecordStockReservationFailed(StockReservationFailed),
-    /// Note that its units were put back.
-    RecordStockReleased(StockReleased),
-    /// Note that its money is held.
-    RecordPaymentAuthorized(PaymentAuthorized),
-    /// Note that its money is not held, for good.
-    RecordPaymentDeclined(PaymentDeclined),
-    /// Note that nobody knows whether its money is held.
-    RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown),
-    /// Note that its money is not held any more, and will not be.
-    RecordPaymentVoided,
-    /// Promise it to the customer: from here on it is only carried forward.
-    ConfirmOrder,
-    /// Note that money was taken.
-    RecordPaymentCaptured(PaymentCaptured),
-    /// Note that money went back.
-    RecordPaymentRefunded(PaymentRefunded),
-    /// Say that all that was done for it is undone.
-    CloseOrder,
-    /// Note that a mail was accepted for delivery.
-    RecordNotificationSent(NotificationSent),
-    /// Note that a mail could not be sent, for good.
-    RecordNotificationFailed(NotificationFailed),
-    /// Do as an operator says.
-    Intervene(OperatorIntervened),
-}
-
-/// What is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShipmentDemand {
-    /// Names the shipment.
-    pub shipment_id: ShipmentId,
-    /// What; `None`: all that is left.
-    pub lines: Option<Vec<LineQuantity>>,
-    /// What it travels in, as far as it can be followed.
-    pub parcels: Vec<Parcel>,
-}
-
-/// What is not to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CancellationDemand {
-    /// Names the cancellation.
-    pub cancellation_id: CancellationId,
-    /// What; some of what is left.
-    pub lines: Vec<LineQuantity>,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// What is to be given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefundDemand {
-    /// Names the refund.
-    pub refund_id: RefundId,
-    /// How much, in minor units; `None`: all that is left.
-    pub amount_minor: Option<i64>,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// Why a command was refused. Each states the fact that stands against it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is another order under this id.
-    #[error("an order with this id and other content already exists")]
-    ExistsWithOtherContent,
-    /// There is no order to do this with.
-    #[error("there is no such order")]
-    NoSuchOrder,
-    /// It is not the time for it.
-    #[error("the order is {stage}: {action} is not possible{}", list(allowed))]
-    NotAllowed {
-        /// What was asked for.
-        action: OrderAction,
-        /// Where the order is.
-        stage: Stage,
-        /// What could be asked for instead.
-        allowed: Vec<OrderAction>,
-    },
-    /// There is another shipment, cancellation, return, refund or note of the order under this id.
-    #[error("there is another {what} with this id")]
-    IdTaken {
-        /// What has the id.
-        what: &'static str,
-    },
-    /// The order has no such line.
-    #[error("the order has no line {line_number}")]
-    NoSuchLine {
-        /// From 1.
-        line_number: u32,
-    },
-    /// A line is named twice.
-    #[error("line {line_number} is named twice")]
-    LineTwice {
-        /// From 1.
-        line_number: u32,
-    },
-    /// There is less of the line than that.
-    #[error("of line {line_number} only {left} are left")]
-    TooMany {
-        /// From 1.
-        line_number: u32,
-        /// How many there are.
-        left: u32,
-    },
-    /// It is too early for single lines.
-    #[error("single lines can be cancelled once the order is confirmed; all of it can be now")]
-    NotConfirmed,
-    /// That is no part of the order.
-    #[error("this is all of the order: cancel it without lines")]
-    AllOfIt,
-    /// There is no such return.
-    #[error("the order has no return {0}")]
-    NoSuchReturn(ReturnId),
-    /// That is more than the customer paid and did not get back.
-    #[error("only {left_minor} minor units can be refunded")]
-    MoreThanCaptured {
-        /// In minor units.
-        left_minor: i64,
-    },
-    /// Enough of this hangs on the order.
-    #[error("an order takes {limit} {action} at the most, and this one has as many")]
-    TooManyOf {
-        /// What was asked for.
-        action: OrderAction,
-        /// How many there may be.
-        limit: u32,
-    },
-    /// What hangs on the order would take too much room.
-    #[error("what hangs on an order takes {limit_bytes} bytes at the most, and this would be more")]
-    TooMuch {
-        /// How many bytes there may be.
-        limit_bytes: u64,
-    },
-    /// The order went another way while this was being done.
-    #[error("the order has gone another way")]
-    Overtaken,
-    /// An operator can't do this with the step.
-    #[error("{0}")]
-    CannotIntervene(String),
-}
-
-fn list(allowed: &[OrderAction]) -> String {
-    let names: Vec<&str> = allowed.iter().map(|action| action.name()).collect();
-    if names.is_empty() { String::new() } else { format!("; possible: {}", names.join(", ")) }
-}
+use crate::ids::{CancellationId, RefundId, ReturnId};
 
 /// What a command changes: the events that come of it, none when what it asks for is already so.
 ///
 /// Every command can thus be given twice; the second time changes nothing.
-pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
+pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
     match (order, command) {
         (Order::Absent, OrderCommand::CreateOrder(content)) => Ok(vec![OrderEvent::OrderCreated(content)]),
-        (Order::Absent, _) => Err(Refusal::NoSuchOrder),
+        (Order::Absent, _) => Err(OrderError::NoSuchOrder),
         (Order::Placed(placed), command) => placed.decide(command),
     }
 }
 
 /// What a command comes to: mostly one event or, if it is so already, none.
-type Decision = Result<Vec<OrderEvent>, Refusal>;
+type Decision = Result<Vec<OrderEvent>, OrderError>;
 
 /// It is so already.
 const UNCHANGED: Decision = Ok(vec![]);
@@ -208,10 +40,10 @@ fn one(event: OrderEvent) -> Decision {
 
 impl PlacedOrder {
     /// What a command changes, as [`decide`] has it.
-    pub fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
+    pub fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         match command {
             OrderCommand::CreateOrder(content) if self.content == content => UNCHANGED,
-            OrderCommand::CreateOrder(_) => Err(Refusal::ExistsWithOtherContent),
+            OrderCommand::CreateOrder(_) => Err(OrderError::ExistsWithOtherContent),
             OrderCommand::CancelOrder(requested) => self.cancel(requested),
             OrderCommand::CancelLines(demand) => self.cancel_lines(demand),
             OrderCommand::ShipOrder(demand) => self.ship(demand),
@@ -242,12 +74,12 @@ impl PlacedOrder {
     }
 
     /// Refuses what the table does not have.
-    fn check(&self, action: OrderAction) -> Result<(), Refusal> {
+    fn check(&self, action: OrderAction) -> Result<(), OrderError> {
         let stage = self.stage();
         if TRANSITIONS.iter().any(|(known, stages)| *known == action && stages.contains(&stage)) {
             return Ok(());
         }
-        Err(Refusal::NotAllowed { action, stage, allowed: allowed_at(stage) })
+        Err(OrderError::NotAllowed { action, stage, allowed: allowed_at(stage) })
     }
 
     fn cancel(&self, requested: CancellationRequested) -> Decision {
@@ -268,30 +100,30 @@ impl PlacedOrder {
             return UNCHANGED;
         }
         self.check(OrderAction::Cancel)?;
-        self.cancel_lines(CancellationDemand { cancellation_id, lines, reason })
+        self.cancel_lines(CancelLines { cancellation_id, lines, reason })
     }
 
-    fn cancel_lines(&self, CancellationDemand { cancellation_id, lines, reason }: CancellationDemand) -> Decision {
+    fn cancel_lines(&self, CancelLines { cancellation_id, lines, reason }: CancelLines) -> Decision {
         if let Some(known) = self.cancellations.iter().find(|known| known.id == cancellation_id) {
             let same = (&known.lines, &known.reason) == (&lines, &reason);
-            return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "cancellation" }) };
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "cancellation" }) };
         }
         if self.stage() == Stage::Pending {
-            return Err(Refusal::NotConfirmed);
+            return Err(OrderError::NotConfirmed);
         }
         self.check(OrderAction::Cancel)?;
         self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
         let units = |lines: &[LineQuantity]| lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
         if self.shipments.is_empty() && units(&lines) == units(&self.unshipped()) {
-            return Err(Refusal::AllOfIt);
+            return Err(OrderError::AllOfIt);
         }
         one(OrderEvent::LinesCancelled(LinesCancelled { cancellation_id, lines, reason }))
     }
 
-    fn ship(&self, ShipmentDemand { shipment_id, lines, parcels }: ShipmentDemand) -> Decision {
+    fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> Decision {
         if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
             let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels;
-            return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "shipment" }) };
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "shipment" }) };
         }
         self.check(OrderAction::Ship)?;
         let lines = lines.unwrap_or_else(|| self.unshipped());
@@ -310,12 +142,12 @@ impl PlacedOrder {
     fn request_return(&self, requested: ReturnRequested) -> Decision {
         if let Some(known) = self.returns.iter().find(|back| back.id == requested.return_id) {
             let same = (&known.lines, &known.reason) == (&requested.lines, &requested.reason);
-            return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "return" }) };
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "return" }) };
         }
         self.check(OrderAction::RequestReturn)?;
         // What it will be worth goes back under this name.
         if self.refund(&RefundId::of_return(&requested.return_id)).is_some() {
-            return Err(Refusal::IdTaken { what: "refund" });
+            return Err(OrderError::IdTaken { what: "refund" });
         }
         self.check_lines(&requested.lines, |line_number, _| self.shipped(line_number) - self.returned(line_number))?;
         one(OrderEvent::ReturnRequested(requested))
@@ -324,7 +156,7 @@ impl PlacedOrder {
     fn receive_return(&self, return_id: ReturnId) -> Decision {
         let Some(back) = self.returns.iter().find(|back| back.id == return_id) else {
             self.check(OrderAction::ReceiveReturn)?;
-            return Err(Refusal::NoSuchReturn(return_id));
+            return Err(OrderError::NoSuchReturn(return_id));
         };
         if back.received {
             return UNCHANGED;
@@ -336,19 +168,19 @@ impl PlacedOrder {
         one(OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor }))
     }
 
-    fn request_refund(&self, RefundDemand { refund_id, amount_minor, reason }: RefundDemand) -> Decision {
+    fn request_refund(&self, RequestRefund { refund_id, amount_minor, reason }: RequestRefund) -> Decision {
         if let Some(known) = self.refund(&refund_id) {
             let same = amount_minor.is_none_or(|amount| amount == known.amount_minor) && known.reason == reason;
-            return if same { UNCHANGED } else { Err(Refusal::IdTaken { what: "refund" }) };
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "refund" }) };
         }
         self.check(OrderAction::Refund)?;
         if self.returns.iter().any(|back| RefundId::of_return(&back.id) == refund_id) {
-            return Err(Refusal::IdTaken { what: "return" });
+            return Err(OrderError::IdTaken { what: "return" });
         }
         let left_minor = self.refundable_minor();
         let amount_minor = amount_minor.unwrap_or(left_minor);
         if amount_minor <= 0 || amount_minor > left_minor {
-            return Err(Refusal::MoreThanCaptured { left_minor });
+            return Err(OrderError::MoreThanCaptured { left_minor });
         }
         one(OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason }))
     }
@@ -361,7 +193,7 @@ impl PlacedOrder {
     fn add_note(&self, note: NoteAdded) -> Decision {
         match self.notes.get(&note.note_id) {
             Some(known) if *known == note => UNCHANGED,
-            Some(_) => Err(Refusal::IdTaken { what: "note" }),
+            Some(_) => Err(OrderError::IdTaken { what: "note" }),
             None => {
                 self.check(OrderAction::AddNote)?;
                 one(OrderEvent::NoteAdded(note))
@@ -370,16 +202,16 @@ impl PlacedOrder {
     }
 
     /// Refuses lines that are not there, or of which there is less. Never empty: that is refused where it is read.
-    fn check_lines(&self, lines: &[LineQuantity], left: impl Fn(u32, u32) -> u32) -> Result<(), Refusal> {
+    fn check_lines(&self, lines: &[LineQuantity], left: impl Fn(u32, u32) -> u32) -> Result<(), OrderError> {
         let mut named = HashSet::with_capacity(lines.len());
         for &LineQuantity { line_number, quantity } in lines {
-            let Some(line) = self.line(line_number) else { return Err(Refusal::NoSuchLine { line_number }) };
+            let Some(line) = self.line(line_number) else { return Err(OrderError::NoSuchLine { line_number }) };
             if !named.insert(line_number) {
-                return Err(Refusal::LineTwice { line_number });
+                return Err(OrderError::LineTwice { line_number });
             }
             let left = left(line_number, line.quantity);
             if quantity > left {
-                return Err(Refusal::TooMany { line_number, left });
+                return Err(OrderError::TooMany { line_number, left });
             }
         }
         Ok(())
@@ -393,7 +225,7 @@ impl PlacedOrder {
             | StockState::Short
             | StockState::Reserved(_)
             | StockState::NotNeeded
-            | StockState::Released => Err(Refusal::Overtaken),
+            | StockState::Released => Err(OrderError::Stale),
         }
     }
 
@@ -407,7 +239,7 @@ impl PlacedOrder {
                 one(OrderEvent::StockReleased(released))
             }
             StockState::Reserved(_) | StockState::None | StockState::Short | StockState::NotNeeded => {
-                Err(Refusal::Overtaken)
+                Err(OrderError::Stale)
             }
         }
     }
@@ -428,7 +260,7 @@ impl PlacedOrder {
             | PaymentState::Authorized { .. }
             | PaymentState::Declined
             | PaymentState::NotNeeded
-            | PaymentState::Voided => Err(Refusal::Overtaken),
+            | PaymentState::Voided => Err(OrderError::Stale),
         }
     }
 
@@ -442,7 +274,7 @@ impl PlacedOrder {
             | PaymentState::Unknown
             | PaymentState::Authorized { .. }
             | PaymentState::NotNeeded
-            | PaymentState::Voided => Err(Refusal::Overtaken),
+            | PaymentState::Voided => Err(OrderError::Stale),
         }
     }
 
@@ -454,7 +286,7 @@ impl PlacedOrder {
             | PaymentState::Authorized { .. }
             | PaymentState::Declined
             | PaymentState::NotNeeded
-            | PaymentState::Voided => Err(Refusal::Overtaken),
+            | PaymentState::Voided => Err(OrderError::Stale),
         }
     }
 
@@ -464,7 +296,7 @@ impl PlacedOrder {
         }
         let is_undone = self.undoing.is_some() && self.may_hold_money();
         if !is_undone && !self.has_rest_to_void() {
-            return Err(Refusal::Overtaken);
+            return Err(OrderError::Stale);
         }
         one(OrderEvent::PaymentVoided(PaymentVoided {}))
     }
@@ -475,7 +307,7 @@ impl PlacedOrder {
                 one(OrderEvent::OrderConfirmed(OrderConfirmed {}))
             }
             Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed => UNCHANGED,
-            Stage::Pending | Stage::Undoing | Stage::Rejected | Stage::Cancelled => Err(Refusal::Overtaken),
+            Stage::Pending | Stage::Undoing | Stage::Rejected | Stage::Cancelled => Err(OrderError::Stale),
         }
     }
 
@@ -486,7 +318,7 @@ impl PlacedOrder {
             Some(shipment) if captured.amount_minor <= self.worth_minor(&shipment.lines) => {
                 one(OrderEvent::PaymentCaptured(captured))
             }
-            Some(_) | None => Err(Refusal::Overtaken),
+            Some(_) | None => Err(OrderError::Stale),
         }
     }
 
@@ -498,18 +330,18 @@ impl PlacedOrder {
             {
                 one(OrderEvent::PaymentRefunded(refunded))
             }
-            Some(_) | None => Err(Refusal::Overtaken),
+            Some(_) | None => Err(OrderError::Stale),
         }
     }
 
     fn close(&self) -> Decision {
-        let Some(reason) = &self.undoing else { return Err(Refusal::Overtaken) };
+        let Some(reason) = &self.undoing else { return Err(OrderError::Stale) };
         match self.status {
             OrderStatus::Rejected | OrderStatus::Cancelled => return UNCHANGED,
             OrderStatus::Pending | OrderStatus::Confirmed | OrderStatus::Completed => {}
         }
         if self.holds_units() || self.may_hold_money() {
-            return Err(Refusal::Overtaken);
+            return Err(OrderError::Stale);
         }
         one(match reason.clone() {
             UndoReason::Rejected(reason) => OrderEvent::OrderRejected(OrderRejected { reason }),
@@ -533,12 +365,7 @@ impl PlacedOrder {
     }
 
     /// What became of a mail, under whatever name; `None`: that is waited for, or it is not known here.
-    fn outcome_of(
-        &self,
-        template: super::MailTemplate,
-        notification_id: uuid::Uuid,
-        nth: Option<usize>,
-    ) -> Option<MailOutcome> {
+    fn outcome_of(&self, template: MailTemplate, notification_id: Uuid, nth: Option<usize>) -> Option<MailOutcome> {
         let mails = self.mails.get(&template)?;
         let known = mails.iter().find(|mail| mail.is(notification_id));
         let named_anew = || nth.and_then(|nth| mails.get(nth)).filter(|mail| !mail.again);

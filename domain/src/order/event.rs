@@ -17,7 +17,7 @@ pub use money::{
 };
 pub use people::{
     CancellationRequested, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCancelled, OrderConfirmed, OrderRejected, RejectionReason, SagaStep, Verb,
+    OrderCancelled, OrderConfirmed, OrderRejected, RejectionReason,
 };
 pub(super) use upcasts::UPCASTS;
 

@@ -2,14 +2,14 @@
 
 use uuid::Uuid;
 
-use super::event::{OperatorIntervened, OrderEvent, SagaStep, Verb};
+use super::event::{MailTemplate, OperatorIntervened, OrderEvent, RejectionReason};
 use super::lines::count;
+use super::saga::{OperatorDecision, SagaStep};
 use super::state::{
     Cancellation, Mail, MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment,
     StockState, UndoReason,
 };
-use super::{MailTemplate, RejectionReason};
-use crate::RefundId;
+use crate::ids::RefundId;
 
 /// The order after an event. An event of an order that was never created has no effect: [`super::decide`] makes none.
 pub fn evolve(order: &mut Order, event: OrderEvent) {
@@ -186,15 +186,15 @@ impl PlacedOrder {
         }
     }
 
-    fn intervened(&mut self, OperatorIntervened { verb, step, reason, notification_id, .. }: OperatorIntervened) {
-        match verb {
-            Verb::Retry { payment_token: Some(token) } => {
+    fn intervened(&mut self, OperatorIntervened { decision, step, reason, notification_id, .. }: OperatorIntervened) {
+        match decision {
+            OperatorDecision::Retry { payment_token: Some(token) } => {
                 self.payment.token = Some(token);
                 self.payment.replaced += 1;
             }
-            Verb::Retry { payment_token: None } => self.retry(step),
-            Verb::Skip => self.skip(step, notification_id),
-            Verb::Compensate => {
+            OperatorDecision::Retry { payment_token: None } => self.retry(step),
+            OperatorDecision::Skip => self.skip(step, notification_id),
+            OperatorDecision::Compensate => {
                 let undo = match self.status {
                     OrderStatus::Pending => UndoReason::Rejected(RejectionReason::GivenUp { reason }),
                     OrderStatus::Confirmed
@@ -204,9 +204,9 @@ impl PlacedOrder {
                 };
                 self.undoing.get_or_insert(undo);
             }
-            Verb::MarkFailed => self.give_up(step),
+            OperatorDecision::MarkFailed => self.give_up(step),
             // What it comes to is an event of its own.
-            Verb::MarkSucceeded { .. } => {}
+            OperatorDecision::MarkSucceeded { .. } => {}
         }
     }
 

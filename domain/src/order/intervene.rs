@@ -1,22 +1,22 @@
 //! What operators may decide about a step, and what it comes to.
 
-use super::decide::Refusal;
+use super::error::OrderError;
 use super::event::{
-    OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded,
-    PaymentVoided, SagaStep, Verb,
+    OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
 };
+use super::saga::{OperatorDecision, SagaStep};
 use super::state::{PaymentState, PlacedOrder, StockState};
 use super::transitions::Stage;
 
 /// The intervention, and the outcome that an operator knows of.
-pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -> Result<Vec<OrderEvent>, Refusal> {
+pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -> Result<Vec<OrderEvent>, OrderError> {
     let step = intervention.step;
-    if !is_open(order, step) && intervention.verb != Verb::Compensate {
+    if !is_open(order, step) && intervention.decision != OperatorDecision::Compensate {
         return refused(format!("{} is not what the order waits for", step.name()));
     }
-    let outcome = match &intervention.verb {
-        Verb::Retry { payment_token: None } => None,
-        Verb::Retry { payment_token: Some(_) } => {
+    let outcome = match &intervention.decision {
+        OperatorDecision::Retry { payment_token: None } => None,
+        OperatorDecision::Retry { payment_token: Some(_) } => {
             if step != SagaStep::AuthorizePayment {
                 return refused(format!("{} takes no other means of payment", step.name()));
             }
@@ -25,7 +25,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             }
             None
         }
-        Verb::Skip => {
+        OperatorDecision::Skip => {
             match step {
                 SagaStep::ConfirmOrder | SagaStep::CloseOrder => {
                     return refused(format!("{} can't be skipped", step.name()));
@@ -50,7 +50,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             }
             None
         }
-        Verb::Compensate => match order.stage() {
+        OperatorDecision::Compensate => match order.stage() {
             Stage::Pending | Stage::Confirmed => None,
             Stage::Undoing => return Ok(vec![]),
             stage @ (Stage::PartiallyShipped
@@ -61,8 +61,8 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 return refused(format!("the order is {stage}: there is nothing that could be undone"));
             }
         },
-        Verb::MarkSucceeded { reference } => Some(succeeded(order, step, reference)?),
-        Verb::MarkFailed => match step {
+        OperatorDecision::MarkSucceeded { reference } => Some(succeeded(order, step, reference)?),
+        OperatorDecision::MarkFailed => match step {
             SagaStep::AuthorizePayment => {
                 let message = intervention.reason.clone();
                 Some(OrderEvent::PaymentDeclined(PaymentDeclined { code: "operator".to_owned(), message }))
@@ -107,8 +107,8 @@ fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
     }
 }
 
-fn refused<T>(why: String) -> Result<T, Refusal> {
-    Err(Refusal::CannotIntervene(why))
+fn refused<T>(why: String) -> Result<T, OrderError> {
+    Err(OrderError::CannotIntervene(why))
 }
 
 /// Whether the step has something to do, so that there is something to decide about it.
@@ -129,7 +129,7 @@ fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
     }
 }
 
-fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<OrderEvent, Refusal> {
+fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<OrderEvent, OrderError> {
     let reference = reference.to_owned();
     let event = match step {
         SagaStep::AuthorizePayment => {
@@ -160,6 +160,6 @@ fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<Ord
         | SagaStep::NotifyCustomer => None,
     };
     event.ok_or_else(|| {
-        Refusal::CannotIntervene(format!("{} is not done by anybody else: retry or skip it", step.name()))
+        OrderError::CannotIntervene(format!("{} is not done by anybody else: retry or skip it", step.name()))
     })
 }

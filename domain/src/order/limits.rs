@@ -1,7 +1,9 @@
 //! How much may hang on one order. Whoever asks something of an order has all of it read: so there is an end to it, which no real
 //! order comes to.
 
-use super::decide::{OrderCommand, Refusal, decide};
+use super::command::OrderCommand;
+use super::decide::decide;
+use super::error::OrderError;
 use super::event::{LineQuantity, OrderEvent};
 use super::state::{Order, PlacedOrder};
 use super::transitions::OrderAction;
@@ -33,7 +35,7 @@ impl Default for OrderLimits {
 impl OrderLimits {
     /// What a command that people ask for changes, as [`decide`] has it, but for what would be too much. What is so already is
     /// never too much.
-    pub fn decide(&self, order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
+    pub fn decide(&self, order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         let events = decide(order, command)?;
         if let Order::Placed(placed) = order {
             events.iter().try_for_each(|event| self.check(placed, event))?;
@@ -53,16 +55,16 @@ impl OrderLimits {
         }
     }
 
-    fn check(&self, order: &PlacedOrder, event: &OrderEvent) -> Result<(), Refusal> {
+    fn check(&self, order: &PlacedOrder, event: &OrderEvent) -> Result<(), OrderError> {
         let mut after = order.clone();
         after.apply(event.clone());
         let Some((action, count)) = hangs_on(order, event, &after) else { return Ok(()) };
         let limit = self.of(action).unwrap_or(u32::MAX);
         if u32::try_from(count).unwrap_or(u32::MAX) >= limit {
-            return Err(Refusal::TooManyOf { action, limit });
+            return Err(OrderError::TooManyOf { action, limit });
         }
         if after.hanging_bytes() > self.bytes {
-            return Err(Refusal::TooMuch { limit_bytes: self.bytes });
+            return Err(OrderError::TooMuch { limit_bytes: self.bytes });
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event::{LineQuantity, OrderLine};
 use super::state::PlacedOrder;
-use crate::Sku;
+use crate::ids::Sku;
 
 /// What became of a line, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

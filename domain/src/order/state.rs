@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use super::lines::LineCounts;
-use crate::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
 
 /// An order, folded from its events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,12 @@ mod limits;
 mod operators;
 mod versions;
 
+use super::event::*;
+use super::parse::PostedOrder;
+use super::saga::*;
+use super::units::*;
 use super::*;
-use crate::{CancellationId, NoteId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::ids::{CancellationId, NoteId, RefundId, ReturnId, ShipmentId, Sku};
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../golden/posted/demo-order.json")).unwrap().content
@@ -118,7 +122,7 @@ fn every_event() -> Vec<OrderEvent> {
             author: Some("Ann".into()),
         }),
         OrderEvent::OperatorIntervened(OperatorIntervened {
-            verb: Verb::MarkSucceeded { reference: "pay-1".into() },
+            decision: OperatorDecision::MarkSucceeded { reference: "pay-1".into() },
             step: SagaStep::AuthorizePayment,
             actor: "ann".into(),
             reason: "seen in the provider's dashboard".into(),
@@ -141,7 +145,7 @@ fn posting_it_again_changes_nothing() {
 #[test]
 fn posting_another_order_under_its_id_is_refused() {
     let other = OrderCreated { total_minor: 1, ..content() };
-    assert_eq!(decide(&given([created()]), OrderCommand::CreateOrder(other)), Err(Refusal::ExistsWithOtherContent));
+    assert_eq!(decide(&given([created()]), OrderCommand::CreateOrder(other)), Err(OrderError::ExistsWithOtherContent));
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn an_order_whose_metadata_differs_in_the_last_digit_is_another_order() {
     };
     let first = OrderEvent::OrderCreated(with("18446744073709551617"));
     let second = OrderCommand::CreateOrder(with("18446744073709551618"));
-    assert_eq!(decide(&given([first]), second), Err(Refusal::ExistsWithOtherContent));
+    assert_eq!(decide(&given([first]), second), Err(OrderError::ExistsWithOtherContent));
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn nothing_can_be_done_with_an_order_that_was_not_posted() {
         OrderCommand::RecordNotificationSent(sent()),
         OrderCommand::RecordNotificationFailed(failed()),
     ] {
-        assert_eq!(decide(&given([]), command), Err(Refusal::NoSuchOrder));
+        assert_eq!(decide(&given([]), command), Err(OrderError::NoSuchOrder));
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{OrderEvent, ReservedUnits, SagaStep, Verb};
+use super::event::{OrderEvent, ReservedUnits};
+use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
+use crate::ids::{OrderId, Sku};
 use crate::stock::{ReservationMade, StockCommand};
-use crate::{OrderId, Sku};
 
 /// Whether an event means anything for units.
 pub fn moves_units(event: &OrderEvent) -> bool {
@@ -13,7 +14,8 @@ pub fn moves_units(event: &OrderEvent) -> bool {
         OrderEvent::StockReserved(reserved) => !reserved.units.is_empty(),
         OrderEvent::StockReleased(_) | OrderEvent::PaymentCaptured(_) | OrderEvent::LinesCancelled(_) => true,
         OrderEvent::OperatorIntervened(it) => {
-            it.step == SagaStep::CapturePayment && matches!(it.verb, Verb::Skip | Verb::MarkFailed)
+            it.step == SagaStep::CapturePayment
+                && matches!(it.decision, OperatorDecision::Skip | OperatorDecision::MarkFailed)
         }
         OrderEvent::OrderCreated(_)
         | OrderEvent::StockReservationFailed(_)

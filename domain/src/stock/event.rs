@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use event_versions::Upcast;
 use serde::{Deserialize, Serialize};
 
-use crate::OrderId;
 use crate::events::events;
+use crate::ids::OrderId;
 
 /// Every change of their shapes; those of the same event oldest first. So far all are as they began.
 pub(super) const UPCASTS: &[Upcast] = &[];

@@ -77,7 +77,7 @@ fn the_first_receipt_tracks_a_sku() {
     assert_eq!(decide(&given([]), receive(10)), Ok(vec![received(10)]));
     assert_eq!(tracked(&given([received(10)])).available(), 10);
     for delta in [5, -5] {
-        assert_eq!(decide(&given([]), adjust(delta)), Err(StockRefusal::NotTracked));
+        assert_eq!(decide(&given([]), adjust(delta)), Err(StockError::NotTracked));
     }
 }
 
@@ -85,7 +85,7 @@ fn the_first_receipt_tracks_a_sku() {
 fn the_last_unit_goes_to_one_order() {
     let stock = given([received(3), made("a", 2)]);
     assert_eq!(decide(&stock, reserve("b", 1)), Ok(vec![made("b", 1)]));
-    assert_eq!(decide(&stock, reserve("b", 2)), Err(StockRefusal::NotEnough { available: 1 }));
+    assert_eq!(decide(&stock, reserve("b", 2)), Err(StockError::NotEnough { available: 1 }));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_ships_in_parts_leaves_the_shelf_in_parts() {
     assert_eq!((tracked(&stock).on_hand, tracked(&stock).reserved, tracked(&stock).sold), (7, 2, 3));
     assert_eq!(decide(&stock, commit("a", 3)), Ok(vec![]));
     assert_eq!(decide(&stock, commit("a", 5)), Ok(vec![committed("a", 2)]));
-    assert_eq!(decide(&stock, commit("a", 6)), Err(StockRefusal::MoreThanReserved { reserved: 2 }));
+    assert_eq!(decide(&stock, commit("a", 6)), Err(StockError::MoreThanReserved { reserved: 2 }));
     assert_eq!(decide(&stock, release("a")), Ok(vec![released("a", 2)]));
 
     events.push(committed("a", 2));
@@ -128,20 +128,20 @@ fn what_ships_in_parts_leaves_the_shelf_in_parts() {
 fn the_count_is_never_put_below_what_is_promised() {
     let stock = given([received(3), made("a", 2)]);
     assert_eq!(decide(&stock, adjust(-1)), Ok(vec![adjusted(-1)]));
-    assert_eq!(decide(&stock, adjust(-2)), Err(StockRefusal::BelowReserved { reserved: 2 }));
-    assert_eq!(decide(&stock, adjust(0)), Err(StockRefusal::ChangesNothing));
+    assert_eq!(decide(&stock, adjust(-2)), Err(StockError::BelowReserved { reserved: 2 }));
+    assert_eq!(decide(&stock, adjust(0)), Err(StockError::ChangesNothing));
 }
 
 #[test]
 fn quantities_and_counts_have_bounds() {
     let full = Stock::Tracked(TrackedStock { on_hand: MAX_ON_HAND, ..TrackedStock::default() });
-    assert_eq!(decide(&full, receive(1)), Err(StockRefusal::TooMany));
-    assert_eq!(decide(&full, adjust(1)), Err(StockRefusal::TooMany));
+    assert_eq!(decide(&full, receive(1)), Err(StockError::TooMany));
+    assert_eq!(decide(&full, adjust(1)), Err(StockError::TooMany));
     for quantity in [0, MAX_CHANGE + 1] {
-        assert_eq!(decide(&given([]), receive(quantity)), Err(StockRefusal::OutOfBounds));
+        assert_eq!(decide(&given([]), receive(quantity)), Err(StockError::OutOfBounds));
     }
     for delta in [i64::MIN, i64::MAX, i64::from(MAX_CHANGE) + 1] {
-        assert_eq!(decide(&full, adjust(delta)), Err(StockRefusal::OutOfBounds));
+        assert_eq!(decide(&full, adjust(delta)), Err(StockError::OutOfBounds));
     }
 }
 

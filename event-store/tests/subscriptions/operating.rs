@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::Order;
+use domain::order::Order;
 use event_store::{
     PARTITIONS, ParkedRequest, StoredEvent, checkpoints, holders, lag, partition_of, request, stops, tail_holder,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use domain::Order;
+use domain::order::Order;
 use event_store::{ParkedRequest, StoredEvent, SubscriberError, checkpoints, parked, request};
 
 use crate::support::{

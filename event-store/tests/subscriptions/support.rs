@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cqrs_es::Aggregate;
-use domain::{Order, OrderConfirmed, OrderEvent};
+use domain::order::event::OrderConfirmed;
+use domain::order::{Order, OrderEvent};
 use event_store::{
     EventStore, Metadata, NewEvent, PARTITIONS, StoreSettings, StoredEvent, StreamAppend, Subscriber, SubscriberError,
     SubscriptionSettings, holders, parked,

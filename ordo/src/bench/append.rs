@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cqrs_es::Aggregate;
-use domain::{Order, OrderCommand, OrderCreated, OrderEvent, PostedOrder};
+use domain::order::event::OrderCreated;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderCommand, OrderEvent};
 use embedded::postgres::{Options, Postgres};
 use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
 use hdrhistogram::Histogram;

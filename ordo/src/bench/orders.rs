@@ -136,7 +136,7 @@ fn body(order_id: &str, customer: &str, sku: &str, bytes: Option<usize>) -> Stri
 mod tests {
     use std::collections::HashSet;
 
-    use domain::PostedOrder;
+    use domain::order::parse::PostedOrder;
 
     use super::*;
 

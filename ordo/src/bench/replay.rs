@@ -11,7 +11,7 @@ mod process;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use domain::Order;
+use domain::order::Order;
 use embedded::postgres::{Options, Postgres};
 use event_store::{CopyInError, CopyOrder, Selection, copy_in, copy_out};
 use serde::Serialize;

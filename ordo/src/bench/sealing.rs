@@ -4,7 +4,7 @@
 //! before the next one with it begins.
 
 use anyhow::Context;
-use domain::PostedOrder;
+use domain::order::parse::PostedOrder;
 use embedded::postgres::{Options, Postgres};
 use event_store::{AppendSettings, EventStore, SealSettings, seal_all, seal_regularly};
 use serde::Serialize;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use domain::EmailAddress;
+use domain::email::EmailAddress;
 use messaging::dead_letters::Assignment;
 use messaging::{DeadLetter, DeadLetters, Sweep};
 use serde_json::Value;

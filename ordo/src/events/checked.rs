@@ -5,8 +5,9 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Context, ensure};
 use cqrs_es::{Aggregate, DomainEvent};
+use domain::order::Order;
 use domain::stock::Stock;
-use domain::{Order, is_ours};
+use domain::streams::is_ours;
 use event_store::{DecodeError, EventRef, EventSource};
 use indicatif::ProgressBar;
 use uuid::Uuid;

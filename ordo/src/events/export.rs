@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use domain::OrderEvent;
+use domain::order::OrderEvent;
 use domain::stock::StockEvent;
 use event_store::{CopyOrder, Selection, copy_out};
 use indicatif::ProgressBar;

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use domain::{PaymentToken, SagaStep};
+use domain::ids::PaymentToken;
+use domain::order::saga::SagaStep;
 use sagas::report::SagaState;
 
 /// See `ordo saga --help`.

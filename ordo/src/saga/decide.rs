@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
-use domain::{SagaStep, Verb};
+use domain::order::saga::{OperatorDecision, SagaStep};
 use sagas::operate::InterventionError;
 use sagas::report::{self, OrderReport, SagaState, StepState};
 use tokio::time::Instant;
@@ -17,15 +17,20 @@ use crate::output;
 /// How long the sagas are waited for. They do it at once, but a payment provider may take its time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(desk: &Desk, verb: Verb, about: About, customer_message: Option<String>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    desk: &Desk,
+    decision: OperatorDecision,
+    about: About,
+    customer_message: Option<String>,
+) -> anyhow::Result<()> {
     let About { order, step, why } = about;
     let before = find(desk, &order).await?;
-    let step = step.or_else(|| step_of(&before, &verb));
+    let step = step.or_else(|| step_of(&before, &decision));
     let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };
-    match desk.decide(&order, step, verb, &why, customer_message).await {
+    match desk.decide(&order, step, decision, &why, customer_message).await {
         Ok(events) if events.is_empty() => Ok(output::line(&format!("{order} is being undone already"))?),
         Ok(_) => follow(desk, &before).await,
-        Err(refused @ (InterventionError::Refused(_) | InterventionError::Overtaken(_))) => {
+        Err(refused @ (InterventionError::Refused(_) | InterventionError::Stale(_))) => {
             let now = find(desk, &order).await?;
             bail!("{}", harmless(&format!("{refused}; {}", words::state(&now))))
         }
@@ -58,11 +63,14 @@ async fn find(desk: &Desk, order: &str) -> anyhow::Result<OrderReport> {
     report::read(&desk.store, order).await?.with_context(|| format!("there is no order {order}"))
 }
 
-fn step_of(report: &OrderReport, verb: &Verb) -> Option<SagaStep> {
+fn step_of(report: &OrderReport, decision: &OperatorDecision) -> Option<SagaStep> {
     let whole_order = || report.remedies.iter().find(|remedy| remedy.verbs.contains(&"compensate"));
-    match verb {
-        Verb::Compensate => report.waits_for.or_else(|| whole_order().map(|remedy| remedy.step)),
-        Verb::Retry { .. } | Verb::Skip | Verb::MarkSucceeded { .. } | Verb::MarkFailed => report.waits_for,
+    match decision {
+        OperatorDecision::Compensate => report.waits_for.or_else(|| whole_order().map(|remedy| remedy.step)),
+        OperatorDecision::Retry { .. }
+        | OperatorDecision::Skip
+        | OperatorDecision::MarkSucceeded { .. }
+        | OperatorDecision::MarkFailed => report.waits_for,
     }
 }
 

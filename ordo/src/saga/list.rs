@@ -1,7 +1,7 @@
 //! `ordo saga list`.
 
 use anyhow::ensure;
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 use sagas::report::{self, Ended, Filter, GivenUpFilter, GivenUpGroup, Group, SagaState};
 use serde_json::{Value, json};
 use sqlx::PgPool;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
-use domain::{SagaStep, Verb};
+use domain::order::saga::{OperatorDecision, SagaStep};
 use futures_util::{StreamExt, stream};
 use sagas::operate::InterventionError;
 use sagas::report::{self, After, Filter, GivenUpFilter, GivenUpMail, WorkRow};
@@ -80,9 +80,9 @@ async fn retry(desk: &Desk, args: &Retry, row: &Candidate) -> anyhow::Result<boo
         return Ok(true);
     }
     let step = SagaStep::parse(&row.step).ok_or_else(|| anyhow!("this build knows no step {}", row.step))?;
-    match desk.decide(&row.order_id, step, Verb::Retry { payment_token: None }, &args.why, None).await {
+    match desk.decide(&row.order_id, step, OperatorDecision::Retry { payment_token: None }, &args.why, None).await {
         Ok(_) => Ok(true),
-        Err(InterventionError::Refused(_) | InterventionError::Overtaken(_)) => Ok(false),
+        Err(InterventionError::Refused(_) | InterventionError::Stale(_)) => Ok(false),
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),
     }
 }

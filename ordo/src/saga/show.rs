@@ -109,7 +109,7 @@ fn of_step(state: StepState) -> Tone {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta};
-    use domain::SagaStep;
+    use domain::order::saga::SagaStep;
     use sagas::report::{Remedy, StepReport, Waiting};
 
     use super::*;

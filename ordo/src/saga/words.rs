@@ -1,7 +1,7 @@
 //! How sagas are put.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 use sagas::report::{GivenUpMail, OrderReport, Progress, SagaState, StepState, WorkRow};
 use serde_json::{Value, json};
 

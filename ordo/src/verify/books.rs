@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::PaymentState;
+use domain::order::PaymentState;
 use payments::{LedgerRow, is_sandbox_payment, ledger_of};
 use sqlx::PgConnection;
 

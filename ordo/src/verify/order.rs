@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::{
-    MailTemplate, NotificationSent, Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder, SagaStep, Verb,
-};
+use domain::order::event::{MailTemplate, NotificationSent};
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder};
 use sagas::SAGAS;
 use sagas::report::GivenUp;
 
@@ -74,11 +74,11 @@ impl Story {
             OrderEvent::OrderShipped(_) => owe(MailTemplate::OrderShipped),
             OrderEvent::PaymentRefunded(_) => owe(MailTemplate::OrderRefunded),
             OrderEvent::NotificationSent(sent) => self.sent.push(sent.clone()),
-            OrderEvent::OperatorIntervened(it) => match it.verb {
-                Verb::Skip | Verb::MarkSucceeded { .. } | Verb::MarkFailed => {
+            OrderEvent::OperatorIntervened(it) => match it.decision {
+                OperatorDecision::Skip | OperatorDecision::MarkSucceeded { .. } | OperatorDecision::MarkFailed => {
                     self.by_hand.insert(it.step);
                 }
-                Verb::Retry { .. } | Verb::Compensate => {}
+                OperatorDecision::Retry { .. } | OperatorDecision::Compensate => {}
             },
             OrderEvent::OrderCreated(_)
             | OrderEvent::StockReserved(_)
@@ -98,7 +98,7 @@ impl Story {
             | OrderEvent::NotificationFailed(_)
             | OrderEvent::NoteAdded(_) => {}
         }
-        domain::evolve(&mut self.order, event);
+        domain::order::evolve(&mut self.order, event);
     }
 
     /// The order; `None`: it was never posted.

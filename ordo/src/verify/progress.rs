@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::Stage;
+use domain::order::Stage;
 use event_store::{PARTITIONS, partition_of};
 use sagas::SAGAS;
 use sqlx::PgConnection;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use bounds::Budget;
 use chrono::{DateTime, Utc};
+use domain::money::Currency;
+use domain::order::Order;
 use domain::stock::Stock;
-use domain::{Currency, Order, is_ours};
+use domain::streams::is_ours;
 use event_store::{StoredEvent, read_by_stream};
 use projections::Verification;
 use sqlx::PgConnection;

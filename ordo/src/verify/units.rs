@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use domain::ids::Sku;
+use domain::order::StockState;
+use domain::order::saga::SagaStep;
 use domain::stock::{self, Stock, StockEvent};
-use domain::{SagaStep, Sku, StockState};
 
 use super::findings::Findings;
 use super::order::OneOrder;

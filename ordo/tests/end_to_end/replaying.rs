@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{OrderEvent, PostedOrder};
+use domain::order::OrderEvent;
+use domain::order::parse::PostedOrder;
 use http::Method;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -1,6 +1,6 @@
 //! What a client asks for, read from the query of a URL.
 
-use domain::{CustomerId, Sku};
+use domain::ids::{CustomerId, Sku};
 use problem::Problem;
 use serde::Deserialize;
 

@@ -1,10 +1,17 @@
 //! The items of the read model, as they are stored.
 
 use chrono::{DateTime, Utc};
-use domain::{
-    Currency, EmailAddress, FulfilmentStatus, JsonText, LineQuantity, LinesCancelled, MailOutcome, Money, NoteAdded,
-    NotificationFailed, NotificationSent, Order, OrderCreated, OrderLine, OrderShipped, OrderStatus, Parcel,
-    PaymentStatus, PlacedOrder, RefundId, ReturnRequested, ReturnsStatus, Sku, Stage, StockState, UndoReason, evolve,
+use domain::email::EmailAddress;
+use domain::ids::{RefundId, Sku};
+use domain::json_text::JsonText;
+use domain::money::{Currency, Money};
+use domain::order::event::{
+    LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OrderCreated, OrderLine,
+    OrderShipped, Parcel, ReturnRequested,
+};
+use domain::order::{
+    FulfilmentStatus, MailOutcome, Order, OrderStatus, PaymentStatus, PlacedOrder, ReturnsStatus, Stage, StockState,
+    UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -1,7 +1,8 @@
 //! Which orders are wanted, and along which index they are found.
 
 use chrono::{DateTime, Utc};
-use domain::{CustomerId, OrderStatus, Sku};
+use domain::ids::{CustomerId, Sku};
+use domain::order::OrderStatus;
 use read_models::Index;
 
 use super::items::OrderItem;

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
-use domain::CustomerId;
+use domain::ids::CustomerId;
 use http::HeaderMap;
 use problem::{Parameters, Problem};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! An order as it is answered: its items put together.
 
-use domain::{Order, PlacedOrder};
+use domain::order::{Order, PlacedOrder};
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
-use domain::{Currency, OrderStatus};
+use domain::money::Currency;
+use domain::order::OrderStatus;
 use http::HeaderMap;
 use problem::{Parameters, Problem};
 use serde::{Deserialize, Serialize};
@@ -186,7 +187,7 @@ fn decimal(minor: i128, decimals: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::Money;
+    use domain::money::Money;
 
     use super::*;
 

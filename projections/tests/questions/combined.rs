@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::OrderStatus;
+use domain::order::OrderStatus;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

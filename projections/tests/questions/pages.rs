@@ -1,7 +1,7 @@
 //! Pages meet every order once: while orders come in, where days are empty, and where most orders are passed over.
 
 use chrono::{TimeDelta, Utc};
-use domain::OrderStatus;
+use domain::order::OrderStatus;
 
 use crate::shop::{Placed, Shop, at, ids};
 

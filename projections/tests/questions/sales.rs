@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
-use domain::{Currency, Money, OrderStatus};
+use domain::money::{Currency, Money};
+use domain::order::OrderStatus;
 use projections::{Replays, Wanted};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

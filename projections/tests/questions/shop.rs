@@ -3,10 +3,9 @@
 use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{
-    OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderRejected, OrderStatus, PostedOrder,
-    RejectionReason,
-};
+use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderRejected, RejectionReason};
+use domain::order::parse::PostedOrder;
+use domain::order::{OrderEvent, OrderStatus};
 use event_store::{AppendSettings, EventStore};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -233,7 +232,7 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
 fn what_the_shop_takes_is_what_clients_can_post() {
     let orders = any(1, 1);
     let OrderEvent::OrderCreated(content) = &orders[0].happenings()[0].event else { panic!("nothing was created") };
-    let line = |line: &domain::OrderLine| {
+    let line = |line: &domain::order::event::OrderLine| {
         let price = line.unit_price(content.currency).to_string();
         json!({ "sku": line.sku, "title": line.title, "quantity": line.quantity, "unitPrice": price })
     };

@@ -1,9 +1,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::{
-    CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, Shortage, Sku, StockReleased,
-    StockReservationFailed, Verb,
+use domain::ids::Sku;
+use domain::order::event::{
+    CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, Shortage, StockReleased,
+    StockReservationFailed,
 };
+use domain::order::saga::OperatorDecision;
 use event_store::{AppendSettings, EventStore};
 use messaging::{Producer, ProducerSettings};
 use tokio::net::TcpListener;
@@ -22,9 +24,9 @@ fn released(expired: bool) -> OrderCommand {
     OrderCommand::RecordStockReleased(StockReleased { expired })
 }
 
-fn decided(verb: Verb, step: SagaStep, customer_message: Option<&str>) -> OrderCommand {
+fn decided(decision: OperatorDecision, step: SagaStep, customer_message: Option<&str>) -> OrderCommand {
     OrderCommand::Intervene(OperatorIntervened {
-        verb,
+        decision,
         step,
         actor: "ada".into(),
         reason: "suspected card fraud, do not tell the customer".into(),
@@ -49,7 +51,7 @@ fn a_customer_is_told_that_the_payment_was_declined_and_not_what_the_provider_sa
     assert_eq!(why.as_deref(), Some("the payment was declined"));
 
     let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into() });
-    let marked = decided(Verb::MarkFailed, SagaStep::AuthorizePayment, None);
+    let marked = decided(OperatorDecision::MarkFailed, SagaStep::AuthorizePayment, None);
     let why = told([reserved(), unknown, marked, released(false), OrderCommand::CloseOrder]);
     assert_eq!(why.as_deref(), Some("the payment was declined"));
 
@@ -61,7 +63,7 @@ fn a_customer_is_told_that_the_payment_was_declined_and_not_what_the_provider_sa
 #[test]
 fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_customer_is_told() {
     for (message, expected) in [(None, None), (Some("we are sorry"), Some("we are sorry"))] {
-        let compensate = || decided(Verb::Compensate, SagaStep::AuthorizePayment, message);
+        let compensate = || decided(OperatorDecision::Compensate, SagaStep::AuthorizePayment, message);
         let [voided, close] = [OrderCommand::RecordPaymentVoided, OrderCommand::CloseOrder];
         let rejected = told([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
         assert_eq!(rejected.as_deref(), expected);

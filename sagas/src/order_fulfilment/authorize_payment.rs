@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{
-    OrderCommand, PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown, PaymentState, PaymentToken, PlacedOrder,
-    SagaStep, Stage,
-};
+use domain::ids::PaymentToken;
+use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown};
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PaymentState, PlacedOrder, Stage};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use payments::{Authorization, PaymentError, PaymentGateway, Void};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{OrderCommand, PaymentCaptured, PaymentState, SagaStep, Shipment};
+use domain::order::event::PaymentCaptured;
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PaymentState, Shipment};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use payments::Capture;

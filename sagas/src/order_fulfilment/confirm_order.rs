@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use domain::{OrderCommand, SagaStep, Stage};
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, Stage};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::{
-    OrderCommand, PlacedOrder, ReservedUnits, SagaStep, Shortage, Sku, Stage, StockReleased, StockReservationFailed,
-    StockReserved, StockState,
-};
+use domain::ids::Sku;
+use domain::order::event::{ReservedUnits, Shortage, StockReleased, StockReservationFailed, StockReserved};
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 

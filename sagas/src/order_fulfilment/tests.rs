@@ -1,8 +1,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{
-    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OrderCommand, OrderEvent,
-    PaymentAuthorized, PlacedOrder, PostedOrder, SagaStep, StockReleased, StockReserved,
+use domain::order::event::{
+    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, PaymentAuthorized, StockReleased,
+    StockReserved,
 };
+use domain::order::parse::PostedOrder;
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, OrderEvent, PlacedOrder};
 use uuid::Uuid;
 
 use crate::saga::{Kind, Undo};
@@ -14,9 +17,9 @@ fn now() -> DateTime<Utc> {
 
 fn after(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
     let posted = PostedOrder::parse(include_bytes!("../../../domain/golden/posted/demo-order.json")).unwrap();
-    let mut order = domain::Order::Absent;
-    domain::evolve(&mut order, OrderEvent::OrderCreated(posted.content));
-    let domain::Order::Placed(mut order) = order else { panic!("not placed") };
+    let mut order = domain::order::Order::Absent;
+    domain::order::evolve(&mut order, OrderEvent::OrderCreated(posted.content));
+    let domain::order::Order::Placed(mut order) = order else { panic!("not placed") };
     for command in commands {
         for event in order.decide(command).unwrap() {
             order.apply(event);
@@ -94,7 +97,7 @@ fn a_mail_that_was_given_up_ends_the_saga_and_the_order_stands() {
     });
     let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder, failed]);
     assert_eq!(next(&order), None);
-    assert_eq!(order.status, domain::OrderStatus::Confirmed);
+    assert_eq!(order.status, domain::order::OrderStatus::Confirmed);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use domain::{OrderCommand, PaymentState, PlacedOrder, SagaStep};
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PaymentState, PlacedOrder};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use payments::Void;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{OrderCommand, PaymentRefunded, PaymentState, SagaStep};
+use domain::order::event::PaymentRefunded;
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PaymentState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use payments::Refund;
@@ -17,7 +19,7 @@ pub(super) const STEP: Step = Step {
     kind: Kind::ForwardOnly,
     // What came back before it was paid for is refunded once it is. If it never is, that has to be seen.
     is_due: |order| {
-        let is_taken = |refund: &domain::Refund| refund.amount_minor <= order.kept_minor();
+        let is_taken = |refund: &domain::order::Refund| refund.amount_minor <= order.kept_minor();
         order.unsettled_refund().is_some_and(|refund| is_taken(refund) || order.unsettled_shipment().is_none())
     },
     run: refund,

@@ -4,7 +4,9 @@
 //! sent again or goes on without it, or once it would not be true: nobody is told that an order is confirmed that was cancelled. [`GivenUp`] is that rule for the events of an order, [`FROM`] the same for all orders at once.
 
 use chrono::{DateTime, Utc};
-use domain::{MailTemplate, NotificationFailed, OrderEvent, SagaStep, Verb};
+use domain::order::OrderEvent;
+use domain::order::event::{MailTemplate, NotificationFailed};
+use domain::order::saga::{OperatorDecision, SagaStep};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
@@ -32,7 +34,7 @@ impl GivenUp {
         }
         if let OrderEvent::OperatorIntervened(it) = event
             && it.step == SagaStep::NotifyCustomer
-            && matches!(it.verb, Verb::Retry { .. } | Verb::Skip)
+            && matches!(it.decision, OperatorDecision::Retry { .. } | OperatorDecision::Skip)
         {
             self.mails.clear();
         }

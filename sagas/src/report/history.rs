@@ -1,6 +1,8 @@
 //! What happened about each step, from the events.
 
-use domain::{MailTemplate, Order, OrderEvent, RejectionReason, SagaStep, Stage, Verb};
+use domain::order::event::{MailTemplate, RejectionReason};
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderEvent, Stage};
 use event_store::StoredEvent;
 
 use super::{Message, StepState};
@@ -112,13 +114,15 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
         }
         OrderEvent::OperatorIntervened(it) => {
             let moves_money = matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment);
-            let became = match it.verb {
-                Verb::Skip => Some(Skipped),
+            let became = match it.decision {
+                OperatorDecision::Skip => Some(Skipped),
                 // The order does without. Of an authorization it is an event of its own.
-                Verb::MarkFailed => moves_money.then_some(Skipped),
-                Verb::Retry { .. } | Verb::Compensate | Verb::MarkSucceeded { .. } => None,
+                OperatorDecision::MarkFailed => moves_money.then_some(Skipped),
+                OperatorDecision::Retry { .. }
+                | OperatorDecision::Compensate
+                | OperatorDecision::MarkSucceeded { .. } => None,
             };
-            let text = Some(format!("{}: {}", in_words(&it.verb), it.reason));
+            let text = Some(format!("{}: {}", in_words(&it.decision), it.reason));
             return Some(About { saga: whose(before, it.step), step: it.step, became, text });
         }
         OrderEvent::OrderCreated(_)
@@ -170,13 +174,13 @@ fn whose(before: &Order, step: SagaStep) -> &'static str {
 }
 
 /// What pays for an order is nobody's business but the payment provider's.
-fn in_words(verb: &Verb) -> String {
-    match verb {
-        Verb::Retry { payment_token: None } => "retry".to_owned(),
-        Verb::Retry { payment_token: Some(_) } => "retry with another means of payment".to_owned(),
-        Verb::Skip => "skip".to_owned(),
-        Verb::Compensate => "compensate".to_owned(),
-        Verb::MarkSucceeded { reference } => format!("mark-succeeded under {reference}"),
-        Verb::MarkFailed => "mark-failed".to_owned(),
+fn in_words(decision: &OperatorDecision) -> String {
+    match decision {
+        OperatorDecision::Retry { payment_token: None } => "retry".to_owned(),
+        OperatorDecision::Retry { payment_token: Some(_) } => "retry with another means of payment".to_owned(),
+        OperatorDecision::Skip => "skip".to_owned(),
+        OperatorDecision::Compensate => "compensate".to_owned(),
+        OperatorDecision::MarkSucceeded { reference } => format!("mark-succeeded under {reference}"),
+        OperatorDecision::MarkFailed => "mark-failed".to_owned(),
     }
 }

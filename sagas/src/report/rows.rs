@@ -1,7 +1,7 @@
 //! What sagas wait for, as `saga_work` has it, and which have ended.
 
 use chrono::{DateTime, Utc};
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};

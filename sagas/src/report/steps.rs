@@ -1,7 +1,8 @@
 //! How each step of a saga is.
 
 use chrono::{DateTime, Utc};
-use domain::{PlacedOrder, SagaStep, Stage};
+use domain::order::saga::SagaStep;
+use domain::order::{PlacedOrder, Stage};
 
 use super::given_up::GivenUp;
 use super::history::History;

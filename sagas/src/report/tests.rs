@@ -1,8 +1,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{
-    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OperatorIntervened, Order, OrderCommand,
-    OrderEvent, PaymentAuthorized, PaymentToken, PostedOrder, SagaStep, StockReleased, StockReserved, Verb,
+use domain::ids::PaymentToken;
+use domain::order::event::{
+    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OperatorIntervened, PaymentAuthorized,
+    StockReleased, StockReserved,
 };
+use domain::order::parse::PostedOrder;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{Order, OrderCommand, OrderEvent};
 use event_store::StoredEvent;
 use serde_json::{json, value::to_raw_value};
 use uuid::Uuid;
@@ -18,8 +22,8 @@ pub(crate) fn after(commands: impl IntoIterator<Item = OrderCommand>) -> Vec<Sto
     let posted = PostedOrder::parse(include_bytes!("../../../domain/golden/posted/demo-order.json")).unwrap();
     let (mut order, mut events) = (Order::Absent, Vec::new());
     for command in [OrderCommand::CreateOrder(posted.content)].into_iter().chain(commands) {
-        for event in domain::decide(&order, command).unwrap() {
-            domain::evolve(&mut order, event.clone());
+        for event in domain::order::decide(&order, command).unwrap() {
+            domain::order::evolve(&mut order, event.clone());
             events.push(event);
         }
     }
@@ -68,10 +72,10 @@ pub(crate) fn authorized() -> OrderCommand {
     OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 })
 }
 
-fn decided(verb: Verb, step: SagaStep) -> OrderCommand {
+fn decided(decision: OperatorDecision, step: SagaStep) -> OrderCommand {
     let (actor, reason) = ("ada".to_owned(), "she said so".to_owned());
     OrderCommand::Intervene(OperatorIntervened {
-        verb,
+        decision,
         step,
         actor,
         reason,
@@ -176,8 +180,8 @@ fn what_was_undone_says_so_and_the_order_is_compensated_once_the_customer_knows(
 #[test]
 fn what_operators_decided_is_shown_but_not_what_pays_for_the_order() {
     let token = PaymentToken::parse("tok_secret").ok();
-    let retry = decided(Verb::Retry { payment_token: token }, SagaStep::AuthorizePayment);
-    let report = of([reserved(), retry, decided(Verb::Skip, SagaStep::AuthorizePayment)], &[]);
+    let retry = decided(OperatorDecision::Retry { payment_token: token }, SagaStep::AuthorizePayment);
+    let report = of([reserved(), retry, decided(OperatorDecision::Skip, SagaStep::AuthorizePayment)], &[]);
 
     let progress = report.progress(SagaStep::AuthorizePayment).unwrap();
     assert_eq!(progress.state, StepState::Skipped);

@@ -5,7 +5,7 @@ use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 use event_store::EventStore;
 use problem::{FieldError, Parameters, Problem};
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, Utc};
+use domain::order::event::{CancellationRequested, ReservedUnits, StockReleased, StockReserved};
+use domain::order::parse::PostedOrder;
+use domain::order::{OrderCommand, OrderEvent};
 use domain::stock::StockReceived;
-use domain::{
-    CancellationRequested, OrderCommand, OrderEvent, PostedOrder, ReservedUnits, StockReleased, StockReserved,
-};
 use event_store::AppendSettings;
 use testkit::Database;
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::SagaStep;
+use domain::order::saga::SagaStep;
 use sqlx::PgPool;
 
 use super::claims::{Claim, End, Steps, recall};

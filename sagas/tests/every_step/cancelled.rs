@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::Stage;
+use domain::order::Stage;
 use futures_util::future::join_all;
 use messaging::{NotificationFailed, NotificationRequested, Template};
 use sagas::report::{GivenUpFilter, SagaState};

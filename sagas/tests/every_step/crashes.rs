@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::Stage;
+use domain::order::Stage;
 use messaging::Template;
 use sagas::SagaSettings;
 use testkit::{PaymentCall, PaymentFault};

@@ -1,6 +1,8 @@
 //! What is due is looked at again: whoever is in the way holds up nobody else.
 
-use domain::{OrderCommand, PaymentAuthorized, PaymentCaptured, ShipmentId, StockReserved};
+use domain::ids::ShipmentId;
+use domain::order::OrderCommand;
+use domain::order::event::{PaymentAuthorized, PaymentCaptured, StockReserved};
 use futures_util::future::join_all;
 use testkit::{PaymentCall, PaymentFault};
 use uuid::Uuid;
@@ -161,7 +163,7 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
     let authorized = PaymentAuthorized { reference: reference.clone(), amount_minor: 2 * PRICE };
     let captured = PaymentCaptured { shipment_id: ShipmentId::parse("s-1").unwrap(), amount_minor: PRICE, reference };
     let sent = |template| {
-        OrderCommand::RecordNotificationSent(domain::NotificationSent {
+        OrderCommand::RecordNotificationSent(domain::order::event::NotificationSent {
             notification_id: Uuid::now_v7(),
             template,
             recipient: "ada@example.com".to_owned(),
@@ -175,10 +177,10 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
         OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at }),
         OrderCommand::RecordPaymentAuthorized(authorized),
         OrderCommand::ConfirmOrder,
-        sent(domain::MailTemplate::OrderConfirmed),
+        sent(domain::order::event::MailTemplate::OrderConfirmed),
         ship("s-1", Some(units(1))),
         OrderCommand::RecordPaymentCaptured(captured),
-        sent(domain::MailTemplate::OrderShipped),
+        sent(domain::order::event::MailTemplate::OrderShipped),
         refund("f", Some(PRICE)),
         ship("s-2", None),
     ] {

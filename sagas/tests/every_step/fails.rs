@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{MailTemplate, SagaStep, Stage, Verb};
+use domain::order::Stage;
+use domain::order::event::MailTemplate;
+use domain::order::saga::{OperatorDecision, SagaStep};
 use messaging::{NotificationFailed, Template};
 use sagas::{Kind, SAGAS, SagaSettings, Undo};
 use testkit::{PaymentCall, PaymentFault};
@@ -76,7 +78,7 @@ async fn a_promise_that_is_not_stored(world: &World) {
     world.post("unpromised", &[("s", 2)]).await;
     assert!(!world.eventually_stuck_anywhere("unpromised").await.is_empty());
     world.clear_the_way().await;
-    world.intervene("unpromised", SagaStep::ConfirmOrder, Verb::Compensate).await;
+    world.intervene("unpromised", SagaStep::ConfirmOrder, OperatorDecision::Compensate).await;
     world.is_undone("unpromised", Template::OrderRejected, SORRY).await;
 }
 
@@ -88,7 +90,7 @@ async fn money_that_is_not_taken(world: &World) {
     let why = world.eventually_stuck("unpaid", SagaStep::CapturePayment).await;
     assert!(why.contains("no funds"), "{why}");
     assert_eq!(world.order("unpaid").await.stage(), Stage::Shipped);
-    world.intervene("unpaid", SagaStep::CapturePayment, Verb::Retry { payment_token: None }).await;
+    world.intervene("unpaid", SagaStep::CapturePayment, OperatorDecision::Retry { payment_token: None }).await;
     assert_eq!(world.mail().await.template, Template::OrderShipped);
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 0));
@@ -105,7 +107,7 @@ async fn money_that_is_not_let_go_of(world: &World) {
     let why = world.eventually_stuck("rest", SagaStep::VoidRest).await;
     assert!(why.contains("no funds"), "{why}");
     assert_eq!(money(world, "rest"), (true, PRICE, 0));
-    world.intervene("rest", SagaStep::VoidRest, Verb::Retry { payment_token: None }).await;
+    world.intervene("rest", SagaStep::VoidRest, OperatorDecision::Retry { payment_token: None }).await;
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "rest"), (false, PRICE, 0));
 }
@@ -115,7 +117,7 @@ async fn money_that_does_not_go_back(world: &World) {
     world.ask("unpaid", refund("f", None)).await.unwrap();
     let why = world.eventually_stuck("unpaid", SagaStep::RefundPayment).await;
     assert!(why.contains("no funds"), "{why}");
-    world.intervene("unpaid", SagaStep::RefundPayment, Verb::Retry { payment_token: None }).await;
+    world.intervene("unpaid", SagaStep::RefundPayment, OperatorDecision::Retry { payment_token: None }).await;
     assert_eq!(world.mail().await.template, Template::OrderRefunded);
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 2 * PRICE));
@@ -136,7 +138,7 @@ async fn a_mail_that_is_given_up(world: &World, order_id: &str) {
     assert_eq!(world.order(order_id).await.stage(), Stage::Shipped);
     assert_eq!(money(world, order_id), (false, PRICE, 0));
 
-    world.intervene(order_id, SagaStep::NotifyCustomer, Verb::Retry { payment_token: None }).await;
+    world.intervene(order_id, SagaStep::NotifyCustomer, OperatorDecision::Retry { payment_token: None }).await;
     let again = world.mail().await;
     assert_eq!(again.template, Template::OrderShipped);
     assert_ne!(again.notification_id, id, "it is another mail");
@@ -155,7 +157,7 @@ async fn answers_to_a_mail_that_was_wanted_again_twice_do_not_stand_for_the_next
     world.eventually_has("a", "NotificationFailed").await;
     let mut asked = Vec::new();
     for _ in 0..2 {
-        world.intervene("a", SagaStep::NotifyCustomer, Verb::Retry { payment_token: None }).await;
+        world.intervene("a", SagaStep::NotifyCustomer, OperatorDecision::Retry { payment_token: None }).await;
         asked.push(world.unanswered_mail().await);
     }
     world.answer("a", sent(&asked[0])).await;
@@ -189,7 +191,7 @@ async fn an_undo_that_is_not_stored(world: &World, order_id: &str, event: &str) 
         SagaStep::CloseOrder
     };
     assert!(why.contains("database"), "{why}");
-    world.intervene(order_id, open, Verb::Retry { payment_token: None }).await;
+    world.intervene(order_id, open, OperatorDecision::Retry { payment_token: None }).await;
     world.is_undone(order_id, Template::OrderCancelled, "changed my mind").await;
 }
 

@@ -1,9 +1,8 @@
 //! A whole life of an order, step by step, as the other tests go through it.
 
-use domain::{
-    LineQuantity, OrderCommand, Parcel, PaymentStatus, RefundDemand, RefundId, ReturnId, ReturnRequested,
-    ReturnsStatus, ShipmentDemand, ShipmentId, Stage,
-};
+use domain::ids::{RefundId, ReturnId, ShipmentId};
+use domain::order::event::{LineQuantity, Parcel, ReturnRequested};
+use domain::order::{OrderCommand, PaymentStatus, RequestRefund, ReturnsStatus, ShipOrder, Stage};
 use messaging::Template;
 
 use crate::world::{PRICE, World};
@@ -15,11 +14,11 @@ pub(crate) fn units(quantity: u32) -> Vec<LineQuantity> {
 pub(crate) fn ship(shipment: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(shipment).unwrap();
     let parcels = vec![Parcel { carrier: Some("c".into()), tracking: None }];
-    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, parcels })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels })
 }
 
 pub(crate) fn refund(refund: &str, amount_minor: Option<i64>) -> OrderCommand {
-    OrderCommand::RequestRefund(RefundDemand {
+    OrderCommand::RequestRefund(RequestRefund {
         refund_id: RefundId::parse(refund).unwrap(),
         amount_minor,
         reason: Some("a scratch".into()),

@@ -1,6 +1,6 @@
 //! Many orders for few units.
 
-use domain::Stage;
+use domain::order::Stage;
 use futures_util::future::join_all;
 use messaging::Template;
 

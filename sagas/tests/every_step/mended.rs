@@ -1,6 +1,8 @@
-//! A saga that is stuck can be seen with its reason, and every verb that applies to the step ends it.
+//! A saga that is stuck can be seen with its reason, and every decision that applies to the step ends it.
 
-use domain::{PaymentStatus, PaymentToken, SagaStep, Stage, Verb};
+use domain::ids::PaymentToken;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{PaymentStatus, Stage};
 use messaging::Template;
 use payments::{Authorization, PaymentGateway};
 use testkit::{PaymentCall, PaymentFault};
@@ -8,16 +10,16 @@ use testkit::{PaymentCall, PaymentFault};
 use crate::life::{money, receive_return, refund, request_return, ship, units};
 use crate::world::{PRICE, SORRY, World};
 
-fn retry() -> Verb {
-    Verb::Retry { payment_token: None }
+fn retry() -> OperatorDecision {
+    OperatorDecision::Retry { payment_token: None }
 }
 
-fn other_means() -> Verb {
-    Verb::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) }
+fn other_means() -> OperatorDecision {
+    OperatorDecision::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) }
 }
 
-fn it_was_done(reference: &str) -> Verb {
-    Verb::MarkSucceeded { reference: reference.to_owned() }
+fn it_was_done(reference: &str) -> OperatorDecision {
+    OperatorDecision::MarkSucceeded { reference: reference.to_owned() }
 }
 
 #[tokio::test]
@@ -31,15 +33,15 @@ async fn an_authorization_that_the_provider_does_not_understand() {
         currency: "USD".into(),
         token: None,
     };
-    let verbs = [
+    let decisions = [
         ("retry", retry(), None),
         ("other-means", other_means(), None),
-        ("skip", Verb::Skip, None),
+        ("skip", OperatorDecision::Skip, None),
         ("it-was-done", it_was_done(&request.key), None),
-        ("failed", Verb::MarkFailed, Some(SORRY)),
-        ("given-up", Verb::Compensate, Some(SORRY)),
+        ("failed", OperatorDecision::MarkFailed, Some(SORRY)),
+        ("given-up", OperatorDecision::Compensate, Some(SORRY)),
     ];
-    for (order_id, verb, undone) in verbs {
+    for (order_id, decision, undone) in decisions {
         world.gateway.next(PaymentCall::Authorize, PaymentFault::Refused);
         world.post(order_id, &[("s", 1)]).await;
         let why = world.eventually_stuck(order_id, SagaStep::AuthorizePayment).await;
@@ -47,7 +49,7 @@ async fn an_authorization_that_the_provider_does_not_understand() {
         if order_id == "it-was-done" {
             world.gateway.authorize(&request).await.unwrap();
         }
-        world.intervene(order_id, SagaStep::AuthorizePayment, verb).await;
+        world.intervene(order_id, SagaStep::AuthorizePayment, decision).await;
         if let Some(why) = undone {
             world.is_undone(order_id, Template::OrderRejected, why).await;
             continue;
@@ -93,14 +95,16 @@ async fn means_of_payment_that_were_replaced_hold_nothing_whenever_their_answer_
 async fn money_that_the_provider_does_not_let_go_of() {
     let world = World::start().await;
     world.receive("s", 10).await;
-    for (order_id, verb) in [("retry", retry()), ("skip", Verb::Skip), ("it-was-done", it_was_done("v-1"))] {
+    for (order_id, decision) in
+        [("retry", retry()), ("skip", OperatorDecision::Skip), ("it-was-done", it_was_done("v-1"))]
+    {
         world.promise(order_id, 1).await;
         world.gateway.next(PaymentCall::Void, PaymentFault::Refused);
         world.cancel(order_id).await.unwrap();
         world.eventually_stuck(order_id, SagaStep::VoidPayment).await;
         assert_eq!(world.order(order_id).await.stage(), Stage::Undoing);
         assert_eq!(world.stock("s").await.available(), 10, "others can have its units meanwhile");
-        world.intervene(order_id, SagaStep::VoidPayment, verb).await;
+        world.intervene(order_id, SagaStep::VoidPayment, decision).await;
         assert_eq!(world.mail().await.template, Template::OrderCancelled);
         world.eventually_nothing_waits().await;
         assert_eq!(world.order(order_id).await.payment_status(), PaymentStatus::Voided);
@@ -114,21 +118,24 @@ async fn money_that_the_provider_does_not_let_go_of() {
 async fn money_that_the_provider_does_not_take_or_give_back() {
     let world = World::start().await;
     world.receive("s", 10).await;
-    let verbs =
-        [("retry", retry(), PRICE), ("it-was-not", Verb::MarkFailed, 0), ("it-was-done", it_was_done("c-1"), PRICE)];
-    for (order_id, verb, recorded) in verbs.clone() {
+    let decisions = [
+        ("retry", retry(), PRICE),
+        ("it-was-not", OperatorDecision::MarkFailed, 0),
+        ("it-was-done", it_was_done("c-1"), PRICE),
+    ];
+    for (order_id, decision, recorded) in decisions.clone() {
         world.promise(order_id, 1).await;
         world.gateway.next(PaymentCall::Capture, PaymentFault::Kept);
         world.ask(order_id, ship("s-1", None)).await.unwrap();
         world.eventually_stuck(order_id, SagaStep::CapturePayment).await;
-        world.intervene(order_id, SagaStep::CapturePayment, verb).await;
+        world.intervene(order_id, SagaStep::CapturePayment, decision).await;
         assert_eq!(world.mail().await.template, Template::OrderShipped);
         world.eventually_nothing_waits().await;
         assert_eq!(world.order(order_id).await.payment.captured_minor, recorded, "{order_id}");
     }
     assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (7, 0));
 
-    for (order_id, verb, recorded) in verbs {
+    for (order_id, decision, recorded) in decisions {
         let order_id = format!("refund-{order_id}");
         world.promise(&order_id, 1).await;
         world.ask(&order_id, ship("s-1", None)).await.unwrap();
@@ -137,7 +144,7 @@ async fn money_that_the_provider_does_not_take_or_give_back() {
         world.gateway.next(PaymentCall::Refund, PaymentFault::Kept);
         world.ask(&order_id, refund("f", None)).await.unwrap();
         world.eventually_stuck(&order_id, SagaStep::RefundPayment).await;
-        world.intervene(&order_id, SagaStep::RefundPayment, verb).await;
+        world.intervene(&order_id, SagaStep::RefundPayment, decision).await;
         if recorded > 0 {
             assert_eq!(world.mail().await.template, Template::OrderRefunded);
         }
@@ -158,11 +165,11 @@ async fn a_refund_of_money_that_was_never_taken_is_not_stuck_in_silence() {
     world.ask("a", request_return("r", units(1))).await.unwrap();
     world.ask("a", receive_return("r")).await.unwrap();
     world.eventually_stuck("a", SagaStep::CapturePayment).await;
-    world.intervene("a", SagaStep::CapturePayment, Verb::MarkFailed).await;
+    world.intervene("a", SagaStep::CapturePayment, OperatorDecision::MarkFailed).await;
     assert_eq!(world.mail().await.template, Template::OrderShipped);
     let why = world.eventually_stuck("a", SagaStep::RefundPayment).await;
     assert!(why.contains("was taken"), "{why}");
-    world.intervene("a", SagaStep::RefundPayment, Verb::Skip).await;
+    world.intervene("a", SagaStep::RefundPayment, OperatorDecision::Skip).await;
     world.eventually_nothing_waits().await;
     world.end().await;
 }

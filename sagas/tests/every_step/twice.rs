@@ -1,6 +1,6 @@
 //! Everything is done twice, at every point of an order's life, and nothing changes the second time.
 
-use domain::OrderCommand;
+use domain::order::OrderCommand;
 use messaging::Template;
 
 use crate::life::{receive_return, refund, request_return, ship, units};

@@ -9,11 +9,13 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use chrono::{TimeZone, Utc};
 use cqrs_es::Aggregate;
+use domain::ids::OrderId;
+use domain::order::event::{CancellationRequested, OperatorIntervened};
+use domain::order::parse::PostedOrder;
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::units::unit_moves;
+use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder, Stage, decide, evolve};
 use domain::stock::{self, Stock, StockCommand, StockReceived, TrackedStock};
-use domain::{
-    CancellationRequested, OperatorIntervened, Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder,
-    Refusal, SagaStep, Stage, Verb, decide, evolve, unit_moves,
-};
 use embedded::sqs::Sqs;
 use event_store::{AppendError, AppendSettings, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend};
 use futures_util::future::join_all;
@@ -186,7 +188,7 @@ impl World {
         self.eventually_nothing_waits().await;
     }
 
-    pub(crate) async fn ask(&self, order_id: &str, command: OrderCommand) -> Result<(), Refusal> {
+    pub(crate) async fn ask(&self, order_id: &str, command: OrderCommand) -> Result<(), OrderError> {
         let metadata = Metadata { actor: Some("customer".into()), ..Metadata::default() };
         let id = OrderId::parse(order_id).unwrap();
         loop {
@@ -218,16 +220,16 @@ impl World {
         }
     }
 
-    pub(crate) async fn cancel(&self, order_id: &str) -> Result<(), Refusal> {
+    pub(crate) async fn cancel(&self, order_id: &str) -> Result<(), OrderError> {
         let reason = Some("changed my mind".to_owned());
         self.ask(order_id, OrderCommand::CancelOrder(CancellationRequested { reason })).await
     }
 
-    pub(crate) async fn intervene(&self, order_id: &str, step: SagaStep, verb: Verb) {
+    pub(crate) async fn intervene(&self, order_id: &str, step: SagaStep, decision: OperatorDecision) {
         let stock = SingleWriter::new(self.store.clone(), 100);
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         let intervention = OperatorIntervened {
-            verb,
+            decision,
             step,
             actor,
             reason,

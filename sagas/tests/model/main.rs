@@ -11,7 +11,8 @@ mod provider;
 mod visit;
 mod world;
 
-use domain::{MailTemplate, OrderStatus, PaymentState, Stage};
+use domain::order::event::MailTemplate;
+use domain::order::{OrderStatus, PaymentState, Stage};
 use stateright::{Checker, Model, Property};
 
 use crate::world::{Action, Left, Luck, World};

@@ -4,8 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::ids::OrderId;
+use domain::order::parse::PostedOrder;
+use domain::order::units::unit_moves;
+use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
 use domain::stock::{self, Stock, StockCommand, StockReceived};
-use domain::{Order, OrderCommand, OrderEvent, OrderId, PlacedOrder, PostedOrder, Refusal, unit_moves};
 
 /// What is ordered of the one SKU, in two shipments, and what one costs.
 pub(crate) const ORDERED: u32 = 2;
@@ -41,7 +44,7 @@ impl Known {
         );
         let mut order = Order::Absent;
         let content = PostedOrder::parse(posted.as_bytes()).unwrap().content;
-        domain::evolve(&mut order, OrderEvent::OrderCreated(content));
+        domain::order::evolve(&mut order, OrderEvent::OrderCreated(content));
         let Order::Placed(order) = order else { panic!("it was not placed") };
         Self::new(*order, 1)
     }
@@ -79,7 +82,7 @@ impl Known {
     }
 
     /// Decides on it, as the product does, and applies what comes of it. Says which events those are.
-    pub(crate) fn decide(&mut self, command: OrderCommand) -> Result<Vec<OrderEvent>, Refusal> {
+    pub(crate) fn decide(&mut self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         let events = self.order.decide(command)?;
         if !events.is_empty() {
             let mut order = PlacedOrder::clone(&self.order);

@@ -3,11 +3,13 @@
 
 use std::hash::{Hash, Hasher};
 
-use domain::{
-    OrderCommand, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    PaymentState, PlacedOrder, ReservedUnits, SagaStep, Shortage, Sku, StockReleased, StockReservationFailed,
-    StockReserved,
+use domain::ids::Sku;
+use domain::order::event::{
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, ReservedUnits,
+    Shortage, StockReleased, StockReservationFailed, StockReserved,
 };
+use domain::order::saga::SagaStep;
+use domain::order::{OrderCommand, PaymentState, PlacedOrder};
 use sagas::{Next, SAGAS};
 
 use crate::Bug;
@@ -78,7 +80,7 @@ impl Visit {
         }
     }
 
-    fn take(&mut self, command: OrderCommand) -> Result<(), domain::Refusal> {
+    fn take(&mut self, command: OrderCommand) -> Result<(), domain::order::OrderError> {
         self.known.decide(command.clone())?;
         self.unsaved.push(Decided(command));
         Ok(())

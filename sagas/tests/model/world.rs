@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
-use domain::{
-    CancellationRequested, LineQuantity, MailTemplate, NotificationSent, OperatorIntervened, OrderCommand,
-    PaymentToken, RefundDemand, RefundId, ReturnId, ReturnRequested, SagaStep, ShipmentDemand, ShipmentId, Verb,
+use domain::ids::{PaymentToken, RefundId, ReturnId, ShipmentId};
+use domain::order::event::{
+    CancellationRequested, LineQuantity, MailTemplate, NotificationSent, OperatorIntervened, ReturnRequested,
 };
+use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::{OrderCommand, RequestRefund, ShipOrder};
 use uuid::Uuid;
 
 use crate::order::{Known, Shelf, clock};
@@ -293,7 +295,7 @@ impl World {
                 left.ships -= 1;
                 let shipment_id = ShipmentId::parse(format!("s-{}", left.ships)).ok()?;
                 let lines = Some(vec![LineQuantity { line_number: 1, quantity: 1 }]);
-                let demand = ShipmentDemand { shipment_id, lines, parcels: vec![] };
+                let demand = ShipOrder { shipment_id, lines, parcels: vec![] };
                 world.asks(OrderCommand::ShipOrder(demand))?;
             }
             Action::Return => {
@@ -307,7 +309,7 @@ impl World {
             Action::Refund => {
                 left.refunds -= 1;
                 let refund_id = RefundId::parse("f").ok()?;
-                world.asks(OrderCommand::RequestRefund(RefundDemand {
+                world.asks(OrderCommand::RequestRefund(RequestRefund {
                     refund_id,
                     amount_minor: None,
                     reason: None,
@@ -322,7 +324,7 @@ impl World {
     }
 
     /// Decides on the order as it is stored, and stores that with what it means for the units.
-    pub(crate) fn record(&mut self, command: OrderCommand) -> Result<(), domain::Refusal> {
+    pub(crate) fn record(&mut self, command: OrderCommand) -> Result<(), domain::order::OrderError> {
         let before = (self.order.clone(), self.shelf.clone());
         let events = self.order.decide(command)?;
         if events.is_empty() {
@@ -348,10 +350,10 @@ impl World {
         (self.order.version > before).then_some(())
     }
 
-    fn intervenes(&mut self, step: SagaStep, verb: Verb) -> Option<()> {
+    fn intervenes(&mut self, step: SagaStep, verb: OperatorDecision) -> Option<()> {
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         self.asks(OrderCommand::Intervene(OperatorIntervened {
-            verb,
+            decision: verb,
             step,
             actor,
             reason,
@@ -361,15 +363,17 @@ impl World {
     }
 
     /// What an operator says; `None`: it would not be true.
-    fn verb(&self, step: SagaStep, decision: Decision) -> Option<Verb> {
+    fn verb(&self, step: SagaStep, decision: Decision) -> Option<OperatorDecision> {
         Some(match decision {
-            Decision::Retry => Verb::Retry { payment_token: None },
-            Decision::OtherMeans => Verb::Retry { payment_token: Some(PaymentToken::parse("tok_other").ok()?) },
-            Decision::Skip => Verb::Skip,
-            Decision::Compensate => Verb::Compensate,
+            Decision::Retry => OperatorDecision::Retry { payment_token: None },
+            Decision::OtherMeans => {
+                OperatorDecision::Retry { payment_token: Some(PaymentToken::parse("tok_other").ok()?) }
+            }
+            Decision::Skip => OperatorDecision::Skip,
+            Decision::Compensate => OperatorDecision::Compensate,
             Decision::MarkSucceeded => {
                 let reference = self.done(step)?;
-                Verb::MarkSucceeded { reference }
+                OperatorDecision::MarkSucceeded { reference }
             }
             Decision::MarkFailed => {
                 // Too early is soon enough while everybody who asked is still there to hear the answer.
@@ -380,7 +384,7 @@ impl World {
                 if !is_over || self.done(step).is_some() {
                     return None;
                 }
-                Verb::MarkFailed
+                OperatorDecision::MarkFailed
             }
         })
     }

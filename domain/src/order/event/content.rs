@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, PaymentToken, Sku};
+use crate::email::EmailAddress;
+use crate::ids::{CustomerId, PaymentToken, Sku};
+use crate::json_text::JsonText;
+use crate::money::{Currency, Money};
 
 /// What the customer ordered. Amounts are minor units of `currency`; lines add up to `total_minor`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{CancellationId, ReturnId, ShipmentId, Sku};
+use crate::ids::{CancellationId, ReturnId, ShipmentId, Sku};
 
 /// All units of the order were set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RefundId, ShipmentId};
+use crate::ids::{RefundId, ShipmentId};
 
 /// The provider holds the amount for us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

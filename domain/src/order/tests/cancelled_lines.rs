@@ -4,7 +4,7 @@ use super::*;
 
 fn cancel(id: &str, quantity: u32) -> OrderCommand {
     let cancellation_id = CancellationId::parse(id).unwrap();
-    OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines: line(quantity), reason: None })
+    OrderCommand::CancelLines(CancelLines { cancellation_id, lines: line(quantity), reason: None })
 }
 
 fn cancel_the_rest() -> OrderCommand {
@@ -13,7 +13,7 @@ fn cancel_the_rest() -> OrderCommand {
 
 fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![] })
 }
 
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
@@ -62,14 +62,14 @@ fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end() {
         let return_id = ReturnId::parse("r").unwrap();
         OrderCommand::RequestReturn(ReturnRequested { return_id, lines: line(quantity), reason: None })
     };
-    assert_eq!(order.decide(back(2)), Err(Refusal::TooMany { line_number: 1, left: 1 }));
+    assert_eq!(order.decide(back(2)), Err(OrderError::TooMany { line_number: 1, left: 1 }));
 }
 
 #[test]
 fn the_money_is_let_go_of_once_everything_that_was_sent_is_paid() {
     let order = two([ship("s", Some(line(1))), cancel_the_rest()]);
     assert!(!order.has_rest_to_void());
-    assert_eq!(order.decide(OrderCommand::RecordPaymentVoided), Err(Refusal::Overtaken));
+    assert_eq!(order.decide(OrderCommand::RecordPaymentVoided), Err(OrderError::Stale));
 }
 
 #[test]
@@ -77,24 +77,24 @@ fn lines_are_cancelled_as_far_as_they_were_not_sent() {
     let order = two([cancel("c", 1)]);
     assert_eq!((order.stage(), order.unshipped()), (Stage::Confirmed, line(1)));
     assert_eq!(order.decide(cancel("c", 1)), Ok(vec![]));
-    assert_eq!(order.decide(cancel("c", 2)), Err(Refusal::IdTaken { what: "cancellation" }));
-    assert_eq!(order.decide(cancel("d", 2)), Err(Refusal::TooMany { line_number: 1, left: 1 }));
-    assert_eq!(order.decide(ship("s", Some(line(2)))), Err(Refusal::TooMany { line_number: 1, left: 1 }));
+    assert_eq!(order.decide(cancel("c", 2)), Err(OrderError::IdTaken { what: "cancellation" }));
+    assert_eq!(order.decide(cancel("d", 2)), Err(OrderError::TooMany { line_number: 1, left: 1 }));
+    assert_eq!(order.decide(ship("s", Some(line(2)))), Err(OrderError::TooMany { line_number: 1, left: 1 }));
     // Whoever cancels all of it cancels the order.
-    assert_eq!(order.decide(cancel("d", 1)), Err(Refusal::AllOfIt));
+    assert_eq!(order.decide(cancel("d", 1)), Err(OrderError::AllOfIt));
     let all = order.decide(cancel_the_rest()).unwrap();
     assert_eq!(all.iter().map(OrderEvent::name).collect::<Vec<_>>(), ["CancellationRequested"]);
 
     let order = two([cancel("c", 1), ship("s", None), captured("s", 1_000)]);
     assert_eq!((order.stage(), order.payment_status()), (Stage::Shipped, PaymentStatus::Captured));
     let pending = given([created(), reserved()]);
-    assert_eq!(decide(&pending, cancel("c", 1)), Err(Refusal::NotConfirmed));
+    assert_eq!(decide(&pending, cancel("c", 1)), Err(OrderError::NotConfirmed));
 }
 
 #[test]
 fn units_that_will_not_be_sent_go_back_and_those_that_were_sent_stay_set_aside_until_they_are_paid() {
     use crate::stock::StockCommand;
-    let order_id = crate::OrderId::parse("o").unwrap();
+    let order_id = crate::ids::OrderId::parse("o").unwrap();
     let mut order = two([ship("s", Some(line(1)))]);
     let [event] = order.decide(cancel_the_rest()).unwrap().try_into().unwrap();
     order.apply(event.clone());

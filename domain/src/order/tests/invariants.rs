@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::PaymentToken;
+use crate::ids::PaymentToken;
 
 const REFERENCE: &str = "pay-1";
 
-fn id<T>(parse: impl Fn(String) -> Result<T, crate::InvalidId>, n: u8) -> T {
+fn id<T>(parse: impl Fn(String) -> Result<T, crate::ids::InvalidId>, n: u8) -> T {
     parse(format!("id-{n}")).unwrap()
 }
 
@@ -19,12 +19,12 @@ fn lines() -> impl Strategy<Value = Vec<LineQuantity>> {
 fn people() -> impl Strategy<Value = OrderCommand> {
     prop_oneof![
         Just(OrderCommand::CancelOrder(CancellationRequested { reason: None })),
-        (0..3_u8, prop::option::of(lines())).prop_map(|(n, lines)| OrderCommand::ShipOrder(ShipmentDemand {
+        (0..3_u8, prop::option::of(lines())).prop_map(|(n, lines)| OrderCommand::ShipOrder(ShipOrder {
             shipment_id: id(ShipmentId::parse, n),
             lines,
             parcels: vec![]
         })),
-        (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::CancelLines(CancellationDemand {
+        (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::CancelLines(CancelLines {
             cancellation_id: id(CancellationId::parse, n),
             lines,
             reason: None
@@ -37,7 +37,7 @@ fn people() -> impl Strategy<Value = OrderCommand> {
         })),
         (0..3_u8).prop_map(|n| OrderCommand::ReceiveReturn(id(ReturnId::parse, n))),
         (0..3_u8, prop::option::of(-5..8_000_i64)).prop_map(|(n, amount_minor)| OrderCommand::RequestRefund(
-            RefundDemand { refund_id: id(RefundId::parse, n), amount_minor, reason: None }
+            RequestRefund { refund_id: id(RefundId::parse, n), amount_minor, reason: None }
         )),
         (0..3_u8).prop_map(|n| OrderCommand::AddNote(NoteAdded {
             note_id: id(NoteId::parse, n),
@@ -77,17 +77,17 @@ fn reports() -> impl Strategy<Value = OrderCommand> {
 }
 
 fn operators() -> impl Strategy<Value = OrderCommand> {
-    let verbs = prop::sample::select(vec![
-        Verb::Retry { payment_token: None },
-        Verb::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) },
-        Verb::Skip,
-        Verb::Compensate,
-        Verb::MarkSucceeded { reference: REFERENCE.into() },
-        Verb::MarkFailed,
+    let decisions = prop::sample::select(vec![
+        OperatorDecision::Retry { payment_token: None },
+        OperatorDecision::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) },
+        OperatorDecision::Skip,
+        OperatorDecision::Compensate,
+        OperatorDecision::MarkSucceeded { reference: REFERENCE.into() },
+        OperatorDecision::MarkFailed,
     ]);
-    (verbs, prop::sample::select(SagaStep::ALL.to_vec())).prop_map(|(verb, step)| {
+    (decisions, prop::sample::select(SagaStep::ALL.to_vec())).prop_map(|(decision, step)| {
         OrderCommand::Intervene(OperatorIntervened {
-            verb,
+            decision,
             step,
             actor: "ann".into(),
             reason: "because".into(),

@@ -8,7 +8,7 @@ fn cancel() -> OrderCommand {
 
 fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines, parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![] })
 }
 
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
@@ -23,7 +23,7 @@ fn bring_back(id: &str, lines: Vec<LineQuantity>) -> OrderCommand {
 
 fn refund(id: &str, amount_minor: Option<i64>) -> OrderCommand {
     let refund_id = RefundId::parse(id).unwrap();
-    OrderCommand::RequestRefund(RefundDemand { refund_id, amount_minor, reason: None })
+    OrderCommand::RequestRefund(RequestRefund { refund_id, amount_minor, reason: None })
 }
 
 /// Three of one line at 10.00.
@@ -85,7 +85,7 @@ fn what_people_may_ask_for_is_what_the_table_says() {
                     author: None,
                 }),
             };
-            let not_allowed = Refusal::NotAllowed { action: *action, stage: *stage, allowed: allowed_at(*stage) };
+            let not_allowed = OrderError::NotAllowed { action: *action, stage: *stage, allowed: allowed_at(*stage) };
             let decided = decide(order, command);
             if stages.contains(stage) {
                 assert_ne!(decided, Err(not_allowed), "{action} when {stage}");
@@ -107,7 +107,7 @@ fn a_refusal_says_what_is_possible_instead() {
 fn an_order_is_cancelled_once_everything_is_undone() {
     let order = after(three(), [cancel()]);
     assert_eq!(decide(&order, cancel()), Ok(vec![]));
-    assert_eq!(decide(&order, OrderCommand::CloseOrder), Err(Refusal::Overtaken));
+    assert_eq!(decide(&order, OrderCommand::CloseOrder), Err(OrderError::Stale));
     let order = after(
         three(),
         [cancel(), OrderCommand::RecordPaymentVoided, OrderCommand::RecordStockReleased(StockReleased::default())],
@@ -119,7 +119,7 @@ fn an_order_is_cancelled_once_everything_is_undone() {
 #[test]
 fn a_cancelled_order_is_not_confirmed() {
     let order = after(vec![created(), reserved(), authorized()], [cancel()]);
-    assert_eq!(decide(&order, OrderCommand::ConfirmOrder), Err(Refusal::Overtaken));
+    assert_eq!(decide(&order, OrderCommand::ConfirmOrder), Err(OrderError::Stale));
 }
 
 #[test]
@@ -137,10 +137,10 @@ fn each_shipment_takes_what_it_is_worth() {
     assert_eq!(placed(&order).payment_status(), PaymentStatus::PartiallyCaptured);
     assert_eq!(placed(&order).fulfilment_status(), FulfilmentStatus::PartiallyShipped);
     let too_many = decide(&order, ship("s-2", Some(line(3))));
-    assert_eq!(too_many, Err(Refusal::TooMany { line_number: 1, left: 2 }));
+    assert_eq!(too_many, Err(OrderError::TooMany { line_number: 1, left: 2 }));
     let order = after(three(), [ship("s-1", Some(line(1))), ship("s-2", None)]);
     assert_eq!(placed(&order).shipments[1].lines, line(2));
-    assert_eq!(decide(&order, captured("s-2", 2_001)), Err(Refusal::Overtaken), "more than it is worth");
+    assert_eq!(decide(&order, captured("s-2", 2_001)), Err(OrderError::Stale), "more than it is worth");
 }
 
 #[test]
@@ -150,19 +150,19 @@ fn lines_that_are_not_there_or_named_twice_are_refused() {
         let line = |line_number| LineQuantity { line_number, quantity: 1 };
         Some(vec![line(a), line(b)])
     };
-    assert_eq!(decide(&order, ship("s", two(1, 2))), Err(Refusal::NoSuchLine { line_number: 2 }));
-    assert_eq!(decide(&order, ship("s", two(0, 1))), Err(Refusal::NoSuchLine { line_number: 0 }));
-    assert_eq!(decide(&order, ship("s", two(1, 1))), Err(Refusal::LineTwice { line_number: 1 }));
+    assert_eq!(decide(&order, ship("s", two(1, 2))), Err(OrderError::NoSuchLine { line_number: 2 }));
+    assert_eq!(decide(&order, ship("s", two(0, 1))), Err(OrderError::NoSuchLine { line_number: 0 }));
+    assert_eq!(decide(&order, ship("s", two(1, 1))), Err(OrderError::LineTwice { line_number: 1 }));
 }
 
 #[test]
 fn an_id_that_is_used_again_for_something_else_is_refused() {
     let order = after(three(), [ship("x", Some(line(1))), captured("x", 1_000), bring_back("x", line(1))]);
     assert_eq!(decide(&order, ship("x", Some(line(1)))), Ok(vec![]));
-    assert_eq!(decide(&order, ship("x", Some(line(2)))), Err(Refusal::IdTaken { what: "shipment" }));
-    assert_eq!(decide(&order, bring_back("x", line(2))), Err(Refusal::IdTaken { what: "return" }));
+    assert_eq!(decide(&order, ship("x", Some(line(2)))), Err(OrderError::IdTaken { what: "shipment" }));
+    assert_eq!(decide(&order, bring_back("x", line(2))), Err(OrderError::IdTaken { what: "return" }));
     // A return's worth goes back under the return's name.
-    assert_eq!(decide(&order, refund("x", Some(1))), Err(Refusal::IdTaken { what: "return" }));
+    assert_eq!(decide(&order, refund("x", Some(1))), Err(OrderError::IdTaken { what: "return" }));
 }
 
 #[test]
@@ -172,10 +172,10 @@ fn what_came_back_is_refunded_as_far_as_it_was_not_before() {
     let received = decide(&order, OrderCommand::ReceiveReturn(ReturnId::parse("r").unwrap())).unwrap();
     let return_id = ReturnId::parse("r").unwrap();
     assert_eq!(received, [OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor: 500 })]);
-    assert_eq!(decide(&order, refund("g", Some(501))), Err(Refusal::MoreThanCaptured { left_minor: 500 }));
+    assert_eq!(decide(&order, refund("g", Some(501))), Err(OrderError::MoreThanCaptured { left_minor: 500 }));
     let missing = ReturnId::parse("other").unwrap();
     let refused = decide(&order, OrderCommand::ReceiveReturn(missing.clone()));
-    assert_eq!(refused, Err(Refusal::NoSuchReturn(missing)));
+    assert_eq!(refused, Err(OrderError::NoSuchReturn(missing)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn note(n: u32, text: &str) -> OrderCommand {
 
 fn ship(id: &str, quantity: u32) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines: Some(line(quantity)), parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(line(quantity)), parcels: vec![] })
 }
 
 fn bring_back(id: &str) -> OrderCommand {
@@ -22,12 +22,12 @@ fn bring_back(id: &str) -> OrderCommand {
 
 fn cancel(id: &str, quantity: u32) -> OrderCommand {
     let cancellation_id = CancellationId::parse(id).unwrap();
-    OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines: line(quantity), reason: None })
+    OrderCommand::CancelLines(CancelLines { cancellation_id, lines: line(quantity), reason: None })
 }
 
 fn refund(id: &str) -> OrderCommand {
     let refund_id = RefundId::parse(id).unwrap();
-    OrderCommand::RequestRefund(RefundDemand { refund_id, amount_minor: Some(1), reason: None })
+    OrderCommand::RequestRefund(RequestRefund { refund_id, amount_minor: Some(1), reason: None })
 }
 
 /// Six of one line at 10.00, promised.
@@ -40,7 +40,7 @@ fn six() -> Order {
     given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()])
 }
 
-fn carry_out(order: &mut Order, limits: OrderLimits, command: OrderCommand) -> Result<usize, Refusal> {
+fn carry_out(order: &mut Order, limits: OrderLimits, command: OrderCommand) -> Result<usize, OrderError> {
     let events = limits.decide(order, command)?;
     let count = events.len();
     events.into_iter().for_each(|event| evolve(order, event));
@@ -68,7 +68,7 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
         (note(3, "x"), OrderAction::AddNote, 2),
     ] {
         assert_eq!(FEW.of(action), Some(limit));
-        assert_eq!(carry_out(&mut order, FEW, command.clone()), Err(Refusal::TooManyOf { action, limit }));
+        assert_eq!(carry_out(&mut order, FEW, command.clone()), Err(OrderError::TooManyOf { action, limit }));
         assert_eq!(carry_out(&mut order, OrderLimits::default(), command), Ok(1), "where more is allowed");
     }
     // What is so already is not too much, however much there is.
@@ -97,11 +97,11 @@ fn what_leaves_nothing_is_taken_in_whatever_order_its_lines_are_named() {
     };
     let ship = |id: &str, lines| {
         let shipment_id = ShipmentId::parse(id).unwrap();
-        OrderCommand::ShipOrder(ShipmentDemand { shipment_id, lines: Some(lines), parcels: vec![] })
+        OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(lines), parcels: vec![] })
     };
     let cancel = |id: &str, lines| {
         let cancellation_id = CancellationId::parse(id).unwrap();
-        OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines, reason: None })
+        OrderCommand::CancelLines(CancelLines { cancellation_id, lines, reason: None })
     };
     let rest = lines([2, 1], 1);
     for last in [ship("s-2", rest.clone()), cancel("c-2", rest)] {
@@ -117,13 +117,13 @@ fn bytes_count_too() {
     let mut order = six();
     let long = "ä".repeat(4_000);
     assert_eq!(carry_out(&mut order, FEW, note(1, &long)), Ok(1));
-    assert_eq!(carry_out(&mut order, FEW, note(2, &long)), Err(Refusal::TooMuch { limit_bytes: 10_000 }));
+    assert_eq!(carry_out(&mut order, FEW, note(2, &long)), Err(OrderError::TooMuch { limit_bytes: 10_000 }));
     assert_eq!(carry_out(&mut order, FEW, note(2, "short")), Ok(1));
 }
 
 #[test]
 fn a_refusal_names_the_limit() {
-    let refusal = Refusal::TooManyOf { action: OrderAction::AddNote, limit: 1_000 };
+    let refusal = OrderError::TooManyOf { action: OrderAction::AddNote, limit: 1_000 };
     assert_eq!(refusal.to_string(), "an order takes 1000 notes at the most, and this one has as many");
 }
 
@@ -176,5 +176,5 @@ fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
         assert_eq!(order.stage(), Some(Stage::PartiallyShipped));
     }
     let too_many = decide(&order, ship("s", 2));
-    assert_eq!(too_many, Err(Refusal::TooMany { line_number: 1, left: 1 }));
+    assert_eq!(too_many, Err(OrderError::TooMany { line_number: 1, left: 1 }));
 }

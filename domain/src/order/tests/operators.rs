@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn intervene(verb: Verb, step: SagaStep) -> OperatorIntervened {
+fn intervene(decision: OperatorDecision, step: SagaStep) -> OperatorIntervened {
     OperatorIntervened {
-        verb,
+        decision,
         step,
         actor: "ann".into(),
         reason: "asked the provider".into(),
@@ -13,13 +13,13 @@ fn intervene(verb: Verb, step: SagaStep) -> OperatorIntervened {
     }
 }
 
-fn decided(events: &[OrderEvent], verb: Verb, step: SagaStep) -> Result<Vec<&'static str>, Refusal> {
-    let events = decide(&given(events.to_vec()), OrderCommand::Intervene(intervene(verb, step)))?;
+fn decided(events: &[OrderEvent], decision: OperatorDecision, step: SagaStep) -> Result<Vec<&'static str>, OrderError> {
+    let events = decide(&given(events.to_vec()), OrderCommand::Intervene(intervene(decision, step)))?;
     Ok(events.iter().map(OrderEvent::name).collect())
 }
 
-fn other_card() -> Verb {
-    Verb::Retry { payment_token: Some(crate::PaymentToken::parse("tok_other").unwrap()) }
+fn other_card() -> OperatorDecision {
+    OperatorDecision::Retry { payment_token: Some(crate::ids::PaymentToken::parse("tok_other").unwrap()) }
 }
 
 fn unknown() -> OrderEvent {
@@ -30,9 +30,9 @@ fn unknown() -> OrderEvent {
 fn an_operator_who_knows_the_outcome_says_so() {
     let waiting = [created(), reserved(), unknown()];
     let reference = "pay-7".to_owned();
-    let succeeded = decided(&waiting, Verb::MarkSucceeded { reference }, SagaStep::AuthorizePayment);
+    let succeeded = decided(&waiting, OperatorDecision::MarkSucceeded { reference }, SagaStep::AuthorizePayment);
     assert_eq!(succeeded, Ok(vec!["OperatorIntervened", "PaymentAuthorized"]));
-    let failed = decided(&waiting, Verb::MarkFailed, SagaStep::AuthorizePayment);
+    let failed = decided(&waiting, OperatorDecision::MarkFailed, SagaStep::AuthorizePayment);
     assert_eq!(failed, Ok(vec!["OperatorIntervened", "PaymentDeclined"]));
 }
 
@@ -50,9 +50,9 @@ fn what_an_operator_writes_for_the_customer_is_stored_beside_the_reason() {
 #[test]
 fn while_the_outcome_is_unknown_nobody_pays_another_way_or_not_at_all() {
     let waiting = [created(), reserved(), unknown()];
-    for verb in [other_card(), Verb::Skip] {
-        let refused = decided(&waiting, verb, SagaStep::AuthorizePayment);
-        assert!(matches!(refused, Err(Refusal::CannotIntervene(_))));
+    for decision in [other_card(), OperatorDecision::Skip] {
+        let refused = decided(&waiting, decision, SagaStep::AuthorizePayment);
+        assert!(matches!(refused, Err(OrderError::CannotIntervene(_))));
     }
 }
 
@@ -67,20 +67,23 @@ fn another_means_of_payment_is_asked_for_under_a_key_of_its_own() {
 
 #[test]
 fn only_what_the_order_waits_for_can_be_decided() {
-    let refused = decided(&promised(), Verb::Skip, SagaStep::AuthorizePayment);
+    let refused = decided(&promised(), OperatorDecision::Skip, SagaStep::AuthorizePayment);
     let why = "authorize_payment is not what the order waits for".to_owned();
-    assert_eq!(refused, Err(Refusal::CannotIntervene(why)));
-    assert!(decided(&promised(), Verb::Skip, SagaStep::NotifyCustomer).is_ok());
+    assert_eq!(refused, Err(OrderError::CannotIntervene(why)));
+    assert!(decided(&promised(), OperatorDecision::Skip, SagaStep::NotifyCustomer).is_ok());
 }
 
 #[test]
 fn an_order_is_given_up_only_before_it_is_sent() {
-    assert_eq!(decided(&promised(), Verb::Compensate, SagaStep::NotifyCustomer), Ok(vec!["OperatorIntervened"]));
+    assert_eq!(
+        decided(&promised(), OperatorDecision::Compensate, SagaStep::NotifyCustomer),
+        Ok(vec!["OperatorIntervened"])
+    );
     let mut shipped = promised();
     let shipment_id = ShipmentId::parse("s").unwrap();
     shipped.push(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
-    let refused = decided(&shipped, Verb::Compensate, SagaStep::CapturePayment);
-    assert!(matches!(refused, Err(Refusal::CannotIntervene(_))));
+    let refused = decided(&shipped, OperatorDecision::Compensate, SagaStep::CapturePayment);
+    assert!(matches!(refused, Err(OrderError::CannotIntervene(_))));
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn a_mail_that_was_given_up_is_owed_again_once_an_operator_says_so() {
         Order::Absent => None,
     };
     assert_eq!(owed(&order), None);
-    let again = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+    let again = intervene(OperatorDecision::Retry { payment_token: None }, SagaStep::NotifyCustomer);
     evolve(&mut order, OrderEvent::OperatorIntervened(again));
     assert_eq!(owed(&order), Some((MailTemplate::OrderConfirmed, 0)));
     // It goes out as another mail.
@@ -130,8 +133,8 @@ fn owes_back() -> Vec<OrderEvent> {
     promised().into_iter().chain([shipped(), OrderEvent::PaymentCaptured(captured()), wants_back("f", 500)]).collect()
 }
 
-fn order_after(mut events: Vec<OrderEvent>, verb: Verb, step: SagaStep) -> Order {
-    let decided = decide(&given(events.clone()), OrderCommand::Intervene(intervene(verb, step))).unwrap();
+fn order_after(mut events: Vec<OrderEvent>, decision: OperatorDecision, step: SagaStep) -> Order {
+    let decided = decide(&given(events.clone()), OrderCommand::Intervene(intervene(decision, step))).unwrap();
     events.extend(decided);
     given(events)
 }
@@ -140,19 +143,19 @@ fn order_after(mut events: Vec<OrderEvent>, verb: Verb, step: SagaStep) -> Order
 fn money_that_may_have_moved_is_not_skipped() {
     let to_capture: Vec<_> = promised().into_iter().chain([shipped()]).collect();
     for (events, step) in [(to_capture, SagaStep::CapturePayment), (owes_back(), SagaStep::RefundPayment)] {
-        let refused = decided(&events, Verb::Skip, step);
-        assert!(matches!(&refused, Err(Refusal::CannotIntervene(why)) if why.contains("ask it")), "{refused:?}");
+        let refused = decided(&events, OperatorDecision::Skip, step);
+        assert!(matches!(&refused, Err(OrderError::CannotIntervene(why)) if why.contains("ask it")), "{refused:?}");
     }
     let undone =
         [created(), reserved(), unknown(), OrderEvent::CancellationRequested(CancellationRequested { reason: None })];
-    let refused = decided(&undone, Verb::Skip, SagaStep::VoidPayment);
-    assert!(matches!(refused, Err(Refusal::CannotIntervene(_))), "{refused:?}");
+    let refused = decided(&undone, OperatorDecision::Skip, SagaStep::VoidPayment);
+    assert!(matches!(refused, Err(OrderError::CannotIntervene(_))), "{refused:?}");
 }
 
 #[test]
 fn a_capture_that_was_marked_as_failed_and_is_heard_of_later_is_recorded() {
     let to_capture = promised().into_iter().chain([shipped()]).collect();
-    let mut order = order_after(to_capture, Verb::MarkFailed, SagaStep::CapturePayment);
+    let mut order = order_after(to_capture, OperatorDecision::MarkFailed, SagaStep::CapturePayment);
     assert_eq!((placed(&order).unsettled_shipment(), placed(&order).payment.captured_minor), (None, 0));
 
     let late = OrderCommand::RecordPaymentCaptured(captured());
@@ -165,18 +168,18 @@ fn a_capture_that_was_marked_as_failed_and_is_heard_of_later_is_recorded() {
 
 #[test]
 fn a_refund_that_was_marked_as_failed_and_is_heard_of_later_is_recorded_and_told() {
-    let mut order = order_after(owes_back(), Verb::MarkFailed, SagaStep::RefundPayment);
+    let mut order = order_after(owes_back(), OperatorDecision::MarkFailed, SagaStep::RefundPayment);
     assert_eq!((placed(&order).unsettled_refund(), placed(&order).refundable_minor()), (None, 12_999));
     // Its name stays taken: the provider may still know it.
     let again = |amount_minor| {
-        OrderCommand::RequestRefund(RefundDemand {
+        OrderCommand::RequestRefund(RequestRefund {
             refund_id: RefundId::parse("f").unwrap(),
             amount_minor: Some(amount_minor),
             reason: None,
         })
     };
     assert_eq!(decide(&order, again(500)), Ok(vec![]));
-    assert_eq!(decide(&order, again(501)), Err(Refusal::IdTaken { what: "refund" }));
+    assert_eq!(decide(&order, again(501)), Err(OrderError::IdTaken { what: "refund" }));
 
     // Another is wanted meanwhile; then the first turns out to have been paid.
     evolve(&mut order, wants_back("g", 700));
@@ -194,7 +197,7 @@ fn a_refund_that_was_marked_as_failed_and_is_heard_of_later_is_recorded_and_told
 
 #[test]
 fn a_retry_of_a_movement_is_another_attempt_of_the_one_that_is_next() {
-    let again = || Verb::Retry { payment_token: None };
+    let again = || OperatorDecision::Retry { payment_token: None };
     let order = order_after(owes_back(), again(), SagaStep::RefundPayment);
     assert_eq!(placed(&order).refunds[0].retries, 1);
     let to_capture = promised().into_iter().chain([shipped()]).collect();
@@ -204,18 +207,18 @@ fn a_retry_of_a_movement_is_another_attempt_of_the_one_that_is_next() {
 
 #[test]
 fn what_was_never_taken_does_not_go_back_because_an_operator_says_so() {
-    let mut order = order_after(owes_back(), Verb::MarkFailed, SagaStep::RefundPayment);
+    let mut order = order_after(owes_back(), OperatorDecision::MarkFailed, SagaStep::RefundPayment);
     evolve(&mut order, wants_back("g", 13_000));
     let reference = "re-1".to_owned();
-    let said = intervene(Verb::MarkSucceeded { reference }, SagaStep::RefundPayment);
-    assert!(matches!(decide(&order, OrderCommand::Intervene(said)), Err(Refusal::CannotIntervene(_))));
-    let skip = intervene(Verb::Skip, SagaStep::RefundPayment);
+    let said = intervene(OperatorDecision::MarkSucceeded { reference }, SagaStep::RefundPayment);
+    assert!(matches!(decide(&order, OrderCommand::Intervene(said)), Err(OrderError::CannotIntervene(_))));
+    let skip = intervene(OperatorDecision::Skip, SagaStep::RefundPayment);
     assert!(decide(&order, OrderCommand::Intervene(skip)).is_ok());
 }
 
 #[test]
 fn an_authorization_that_is_held_after_all_is_recorded() {
-    let mut order = order_after(vec![created(), reserved()], Verb::Skip, SagaStep::AuthorizePayment);
+    let mut order = order_after(vec![created(), reserved()], OperatorDecision::Skip, SagaStep::AuthorizePayment);
     let late = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 };
     let events = decide(&order, OrderCommand::RecordPaymentAuthorized(late)).unwrap();
     events.into_iter().for_each(|event| evolve(&mut order, event));
@@ -232,7 +235,7 @@ fn the_answer_to_a_mail_that_was_skipped_does_not_stand_for_the_next() {
     let mut events = promised();
     events.push(OrderEvent::NotificationSent(sent()));
     events.push(shipped());
-    let mut order = order_after(events, Verb::Skip, SagaStep::NotifyCustomer);
+    let mut order = order_after(events, OperatorDecision::Skip, SagaStep::NotifyCustomer);
     assert_eq!(placed(&order).owed_mail(), None);
     // When it went out after all, and says so twice.
     for repeated in [false, true] {
@@ -253,8 +256,8 @@ fn the_answer_to_a_mail_that_was_skipped_does_not_stand_for_the_next() {
             nth: None,
         }),
     );
-    for verb in [Verb::Retry { payment_token: None }, Verb::Skip] {
-        evolve(&mut order, OrderEvent::OperatorIntervened(intervene(verb, SagaStep::NotifyCustomer)));
+    for decision in [OperatorDecision::Retry { payment_token: None }, OperatorDecision::Skip] {
+        evolve(&mut order, OrderEvent::OperatorIntervened(intervene(decision, SagaStep::NotifyCustomer)));
     }
     evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_002)));
     assert_eq!(placed(&order).mails[&MailTemplate::OrderShipped].len(), 2);
@@ -270,7 +273,7 @@ fn the_answer_to_the_mail_after_one_that_was_skipped_is_its_own() {
     let mut events = promised();
     events.push(OrderEvent::NotificationSent(sent()));
     events.push(shipped());
-    let mut order = order_after(events, Verb::Skip, SagaStep::NotifyCustomer);
+    let mut order = order_after(events, OperatorDecision::Skip, SagaStep::NotifyCustomer);
     let shipment_id = ShipmentId::parse("t").unwrap();
     evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
 
@@ -297,7 +300,7 @@ fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed
     evolve(&mut order, shipped());
     let skip = |id| OperatorIntervened {
         notification_id: Some(Uuid::from_u128(id)),
-        ..intervene(Verb::Skip, SagaStep::NotifyCustomer)
+        ..intervene(OperatorDecision::Skip, SagaStep::NotifyCustomer)
     };
     evolve(&mut order, OrderEvent::OperatorIntervened(skip(1_000)));
     let shipment_id = ShipmentId::parse("t").unwrap();
@@ -315,7 +318,7 @@ fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed
         nth: None,
     };
     evolve(&mut order, OrderEvent::NotificationFailed(failed));
-    let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+    let retry = intervene(OperatorDecision::Retry { payment_token: None }, SagaStep::NotifyCustomer);
     evolve(&mut order, OrderEvent::OperatorIntervened(retry));
     evolve(&mut order, OrderEvent::OperatorIntervened(skip(1_002)));
     let shipment_id = ShipmentId::parse("u").unwrap();
@@ -346,7 +349,7 @@ fn the_late_answer_to_a_mail_that_was_sent_again_meanwhile_does_not_stand_for_th
         nth: None,
     };
     evolve(&mut order, OrderEvent::NotificationFailed(failed));
-    let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+    let retry = intervene(OperatorDecision::Retry { payment_token: None }, SagaStep::NotifyCustomer);
     evolve(&mut order, OrderEvent::OperatorIntervened(retry));
     evolve(&mut order, OrderEvent::NotificationSent(of_shipment(1_001)));
     let shipment_id = ShipmentId::parse("t").unwrap();
@@ -381,7 +384,7 @@ fn each_answer_to_a_mail_that_was_wanted_again_twice_is_about_that_mail() {
     };
     evolve(&mut order, OrderEvent::NotificationFailed(failed.clone()));
     for _ in 0..2 {
-        let retry = intervene(Verb::Retry { payment_token: None }, SagaStep::NotifyCustomer);
+        let retry = intervene(OperatorDecision::Retry { payment_token: None }, SagaStep::NotifyCustomer);
         evolve(&mut order, OrderEvent::OperatorIntervened(retry));
     }
     evolve(&mut order, OrderEvent::NotificationSent(of_shipment(1_001, None)));

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
-use domain::{
-    MailTemplate, NotificationSent, Order, OrderConfirmed, OrderCreated, OrderEvent, PaymentAuthorized, PostedOrder,
-    ReservedUnits, StockReserved,
+use domain::order::event::{
+    MailTemplate, NotificationSent, OrderConfirmed, OrderCreated, PaymentAuthorized, ReservedUnits, StockReserved,
 };
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderEvent};
 use event_store::{EventRef, EventSource, Metadata};
 use uuid::Uuid;
 
@@ -82,7 +83,10 @@ impl Lives {
                 OrderEvent::OrderCreated(created)
             }
             2 => {
-                let units = |line: &domain::OrderLine| ReservedUnits { sku: line.sku.clone(), quantity: line.quantity };
+                let units = |line: &domain::order::event::OrderLine| ReservedUnits {
+                    sku: line.sku.clone(),
+                    quantity: line.quantity,
+                };
                 let units = self.created.lines.iter().map(units).collect();
                 let expires_at = self.event.recorded_at + TimeDelta::minutes(30);
                 OrderEvent::StockReserved(StockReserved { units, expires_at })

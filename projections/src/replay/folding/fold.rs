@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use domain::Order;
+use domain::order::Order;
 use domain::stock::Stock;
 use event_store::{CopiedEvent, EventRef};
 use event_versions::Versioned;

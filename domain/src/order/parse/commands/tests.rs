@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const MADE: Uuid = Uuid::from_u128(7);
+const GENERATED: Uuid = Uuid::from_u128(7);
 
 fn usd() -> Currency {
     Currency::parse("USD").unwrap()
@@ -12,9 +12,9 @@ fn bytes(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-fn wrong<T: std::fmt::Debug>(parsed: Result<T, Rejection>) -> Vec<(String, &'static str)> {
+fn wrong<T: std::fmt::Debug>(parsed: Result<T, InvalidBody>) -> Vec<(String, &'static str)> {
     match parsed {
-        Err(Rejection::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
+        Err(InvalidBody::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
         other => panic!("expected violations, got {other:?}"),
     }
 }
@@ -26,12 +26,12 @@ fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
 #[test]
 fn what_is_left_out_is_made_or_left_open() {
     let all = OrderCommand::CancelOrder(CancellationRequested { reason: None });
-    assert_eq!(parse_cancellation(b"{}", MADE), Ok(all));
-    let shipment = ShipmentDemand { shipment_id: ShipmentId::from(MADE), lines: None, parcels: vec![] };
-    assert_eq!(parse_shipment(b"{}", MADE), Ok(shipment.clone()));
-    assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, MADE), Ok(shipment));
-    let refund = RefundDemand { refund_id: RefundId::from(MADE), amount_minor: None, reason: None };
-    assert_eq!(parse_refund(b"{}", MADE, usd()), Ok(refund));
+    assert_eq!(parse_cancellation(b"{}", GENERATED), Ok(all));
+    let shipment = ShipOrder { shipment_id: ShipmentId::from(GENERATED), lines: None, parcels: vec![] };
+    assert_eq!(parse_shipment(b"{}", GENERATED), Ok(shipment.clone()));
+    assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, GENERATED), Ok(shipment));
+    let refund = RequestRefund { refund_id: RefundId::from(GENERATED), amount_minor: None, reason: None };
+    assert_eq!(parse_refund(b"{}", GENERATED, usd()), Ok(refund));
     assert_eq!(parse_nothing(b" {} "), Ok(()));
 }
 
@@ -39,28 +39,28 @@ fn what_is_left_out_is_made_or_left_open() {
 fn what_is_given_is_taken() {
     let lines = vec![LineQuantity { line_number: 2, quantity: 3 }];
     let body = json!({ "shipmentId": "s-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "carrier": "DHL", "tracking": "J" });
-    let shipment = ShipmentDemand {
+    let shipment = ShipOrder {
         shipment_id: ShipmentId::parse("s-1").unwrap(),
         lines: Some(lines.clone()),
         parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("J".into()) }],
     };
-    assert_eq!(parse_shipment(&bytes(&body), MADE), Ok(shipment));
+    assert_eq!(parse_shipment(&bytes(&body), GENERATED), Ok(shipment));
     let body = json!({ "cancellationId": "c-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "sold out" });
-    let cancelled = CancellationDemand {
+    let cancelled = CancelLines {
         cancellation_id: CancellationId::parse("c-1").unwrap(),
         lines: lines.clone(),
         reason: Some("sold out".into()),
     };
-    assert_eq!(parse_cancellation(&bytes(&body), MADE), Ok(OrderCommand::CancelLines(cancelled)));
+    assert_eq!(parse_cancellation(&bytes(&body), GENERATED), Ok(OrderCommand::CancelLines(cancelled)));
     let named = json!({ "cancellationId": "c-1" });
-    assert_eq!(wrong(parse_cancellation(&bytes(&named), MADE)), [at("/cancellationId", "invalid")]);
+    assert_eq!(wrong(parse_cancellation(&bytes(&named), GENERATED)), [at("/cancellationId", "invalid")]);
     let the_rest = json!({ "cancellationId": "the-rest", "lines": [{ "lineNumber": 2, "quantity": 3 }] });
-    assert_eq!(wrong(parse_cancellation(&bytes(&the_rest), MADE)), [at("/cancellationId", "invalid")]);
+    assert_eq!(wrong(parse_cancellation(&bytes(&the_rest), GENERATED)), [at("/cancellationId", "invalid")]);
     let body = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "too small" });
     let asked = ReturnRequested { return_id: ReturnId::parse("r-1").unwrap(), lines, reason: Some("too small".into()) };
-    assert_eq!(parse_return(&bytes(&body), MADE), Ok(asked));
-    let note = NoteAdded { note_id: NoteId::from(MADE), text: "gift wrap".into(), author: Some("Ann".into()) };
-    assert_eq!(parse_note(br#"{"text": "gift wrap", "author": "Ann"}"#, MADE), Ok(note));
+    assert_eq!(parse_return(&bytes(&body), GENERATED), Ok(asked));
+    let note = NoteAdded { note_id: NoteId::from(GENERATED), text: "gift wrap".into(), author: Some("Ann".into()) };
+    assert_eq!(parse_note(br#"{"text": "gift wrap", "author": "Ann"}"#, GENERATED), Ok(note));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn every_violation_is_in_one_answer() {
     let body = json!({ "shipmentId": "a b", "lines": [{ "lineNumber": 0, "quantity": 0, "sku": "x" }, 7, {}],
                        "carrier": "x".repeat(101), "tracking": "\0", "when": "now" });
     assert_eq!(
-        wrong(parse_shipment(&bytes(&body), MADE)),
+        wrong(parse_shipment(&bytes(&body), GENERATED)),
         [
             at("/when", "unknown_field"),
             at("/shipmentId", "invalid"),
@@ -82,15 +82,15 @@ fn every_violation_is_in_one_answer() {
             at("/tracking", "invalid"),
         ]
     );
-    assert_eq!(wrong(parse_return(br#"{"lines": []}"#, MADE)), [at("/lines", "out_of_range")]);
-    assert_eq!(wrong(parse_return(b"{}", MADE)), [at("/lines", "required")]);
-    assert_eq!(wrong(parse_note(br#"{"text": " "}"#, MADE)), [at("/text", "invalid")]);
+    assert_eq!(wrong(parse_return(br#"{"lines": []}"#, GENERATED)), [at("/lines", "out_of_range")]);
+    assert_eq!(wrong(parse_return(b"{}", GENERATED)), [at("/lines", "required")]);
+    assert_eq!(wrong(parse_note(br#"{"text": " "}"#, GENERATED)), [at("/text", "invalid")]);
     assert_eq!(wrong(parse_nothing(br#"{"reason": "x"}"#)), [at("/reason", "unknown_field")]);
 }
 
 #[test]
 fn a_shipment_travels_in_any_number_of_parcels_each_with_something_to_follow_it_by() {
-    let parcels = |body: Value| parse_shipment(&bytes(&body), MADE).map(|shipment| shipment.parcels);
+    let parcels = |body: Value| parse_shipment(&bytes(&body), GENERATED).map(|shipment| shipment.parcels);
     let parcel = |carrier: Option<&str>, tracking: Option<&str>| Parcel {
         carrier: carrier.map(Into::into),
         tracking: tracking.map(Into::into),
@@ -120,7 +120,7 @@ fn a_shipment_travels_in_any_number_of_parcels_each_with_something_to_follow_it_
 #[test]
 fn an_amount_has_the_decimals_of_the_orders_currency_and_is_more_than_nothing() {
     let refund = |amount: Value, code: &str| {
-        parse_refund(&bytes(&json!({ "amount": amount })), MADE, Currency::parse(code).unwrap())
+        parse_refund(&bytes(&json!({ "amount": amount })), GENERATED, Currency::parse(code).unwrap())
             .map(|refund| refund.amount_minor)
     };
     assert_eq!(refund(json!("12.50"), "USD"), Ok(Some(1_250)));
@@ -135,10 +135,10 @@ fn an_amount_has_the_decimals_of_the_orders_currency_and_is_more_than_nothing() 
 
 #[test]
 fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
-    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), MADE);
+    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), GENERATED);
     assert!(reason(500).is_ok());
     assert_eq!(wrong(reason(501)), [at("/reason", "too_long")]);
-    let note = |chars: usize| parse_note(&bytes(&json!({ "text": "ä".repeat(chars) })), MADE);
+    let note = |chars: usize| parse_note(&bytes(&json!({ "text": "ä".repeat(chars) })), GENERATED);
     assert!(note(4_000).is_ok());
     assert_eq!(wrong(note(4_001)), [at("/text", "too_long")]);
 }
@@ -146,7 +146,7 @@ fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
 #[test]
 fn what_is_no_json_object_is_malformed() {
     for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
-        assert!(matches!(parse_nothing(body), Err(Rejection::Malformed(_))), "{body:?}");
-        assert!(matches!(parse_cancellation(body, MADE), Err(Rejection::Malformed(_))), "{body:?}");
+        assert!(matches!(parse_nothing(body), Err(InvalidBody::Malformed(_))), "{body:?}");
+        assert!(matches!(parse_cancellation(body, GENERATED), Err(InvalidBody::Malformed(_))), "{body:?}");
     }
 }

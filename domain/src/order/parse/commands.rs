@@ -1,6 +1,6 @@
-//! What is asked of an order that is there: from a client's bytes to a command, with every violation in one answer.
+//! Parses the bodies of commands on an existing order.
 //!
-//! Whatever gets a name of its own may be named by the client. `made` is the id for what comes without one.
+//! A client may choose the id of what it creates. Otherwise `generated` becomes the id.
 
 #[cfg(test)]
 mod tests;
@@ -8,11 +8,12 @@ mod tests;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::decide::{CancellationDemand, OrderCommand, RefundDemand, ShipmentDemand};
-use super::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
-use super::posted::{MAX_ITEMS, MAX_QUANTITY, Rejection};
-use crate::fields::{Found, Reader, read_body};
-use crate::{CancellationId, Currency, InvalidId, Money, NoteId, RefundId, ReturnId, ShipmentId};
+use super::create::{MAX_ITEMS, MAX_QUANTITY};
+use crate::body::{Found, InvalidBody, Reader, read_body};
+use crate::ids::{CancellationId, InvalidId, NoteId, RefundId, ReturnId, ShipmentId};
+use crate::money::{Currency, Money};
+use crate::order::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
+use crate::order::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
 
 const MAX_REASON_CHARS: usize = 500;
 /// As many as a mail can name without growing beyond a message.
@@ -24,7 +25,7 @@ const MAX_AUTHOR_CHARS: usize = 100;
 
 /// Reads `{"cancellationId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "reason"?}`: without lines it is the order that is cancelled,
 /// or what is left of it, and nothing of it has a name.
-pub fn parse_cancellation(body: &[u8], made: Uuid) -> Result<OrderCommand, Rejection> {
+pub fn parse_cancellation(body: &[u8], generated: Uuid) -> Result<OrderCommand, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, reason] = reader.object(fields, ["cancellationId", "lines", "reason"]);
         let cancellation_id = reader.optional(&id, |r, found| r.text(found, CancellationId::parse));
@@ -40,18 +41,18 @@ pub fn parse_cancellation(body: &[u8], made: Uuid) -> Result<OrderCommand, Rejec
             }
             return Some(OrderCommand::CancelOrder(CancellationRequested { reason }));
         };
-        let cancellation_id = cancellation_id.unwrap_or_else(|| made.into());
-        Some(OrderCommand::CancelLines(CancellationDemand { cancellation_id, lines, reason }))
+        let cancellation_id = cancellation_id.unwrap_or_else(|| generated.into());
+        Some(OrderCommand::CancelLines(CancelLines { cancellation_id, lines, reason }))
     })
 }
 
 /// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}]}`. For one parcel
 /// `"carrier"?, "tracking"?` do.
-pub fn parse_shipment(body: &[u8], made: Uuid) -> Result<ShipmentDemand, Rejection> {
+pub fn parse_shipment(body: &[u8], generated: Uuid) -> Result<ShipOrder, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, carrier, tracking, parcels] =
             reader.object(fields, ["shipmentId", "lines", "carrier", "tracking", "parcels"]);
-        let shipment_id = read_id(reader, &id, ShipmentId::parse, made);
+        let shipment_id = read_id(reader, &id, ShipmentId::parse, generated);
         let lines = reader.optional(&lines, read_lines);
         let the_only = read_parcel(reader, &carrier, &tracking);
         let several = reader.optional(&parcels, read_parcels);
@@ -60,15 +61,15 @@ pub fn parse_shipment(body: &[u8], made: Uuid) -> Result<ShipmentDemand, Rejecti
             reader.note_at(&parcels, "invalid", "must be all there is: give no carrier and no tracking beside it");
         }
         let parcels = several.unwrap_or_else(|| the_only.into_iter().collect());
-        Some(ShipmentDemand { shipment_id: shipment_id?, lines: lines?, parcels })
+        Some(ShipOrder { shipment_id: shipment_id?, lines: lines?, parcels })
     })
 }
 
 /// Reads `{"returnId"?, "lines": [{"lineNumber": 1, "quantity": 1}], "reason"?}`.
-pub fn parse_return(body: &[u8], made: Uuid) -> Result<ReturnRequested, Rejection> {
+pub fn parse_return(body: &[u8], generated: Uuid) -> Result<ReturnRequested, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, reason] = reader.object(fields, ["returnId", "lines", "reason"]);
-        let return_id = read_id(reader, &id, ReturnId::parse, made);
+        let return_id = read_id(reader, &id, ReturnId::parse, generated);
         let lines = reader.required(&lines, read_lines);
         let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
         Some(ReturnRequested { return_id: return_id?, lines: lines?, reason: reason? })
@@ -76,21 +77,21 @@ pub fn parse_return(body: &[u8], made: Uuid) -> Result<ReturnRequested, Rejectio
 }
 
 /// Reads `{"refundId"?, "amount"?: "12.50", "reason"?}`, with the amount in the order's currency.
-pub fn parse_refund(body: &[u8], made: Uuid, currency: Currency) -> Result<RefundDemand, Rejection> {
+pub fn parse_refund(body: &[u8], generated: Uuid, currency: Currency) -> Result<RequestRefund, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, amount, reason] = reader.object(fields, ["refundId", "amount", "reason"]);
-        let refund_id = read_id(reader, &id, RefundId::parse, made);
+        let refund_id = read_id(reader, &id, RefundId::parse, generated);
         let amount = reader.optional(&amount, |r, found| read_amount(r, found, currency));
         let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
-        Some(RefundDemand { refund_id: refund_id?, amount_minor: amount?.map(Money::minor), reason: reason? })
+        Some(RequestRefund { refund_id: refund_id?, amount_minor: amount?.map(Money::minor), reason: reason? })
     })
 }
 
 /// Reads `{"noteId"?, "text": "…", "author"?}`.
-pub fn parse_note(body: &[u8], made: Uuid) -> Result<NoteAdded, Rejection> {
+pub fn parse_note(body: &[u8], generated: Uuid) -> Result<NoteAdded, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, text, author] = reader.object(fields, ["noteId", "text", "author"]);
-        let note_id = read_id(reader, &id, NoteId::parse, made);
+        let note_id = read_id(reader, &id, NoteId::parse, generated);
         let text = reader.required(&text, read_words);
         let author = reader.optional(&author, |r, found| r.text_up_to(found, MAX_AUTHOR_CHARS));
         Some(NoteAdded { note_id: note_id?, text: text?, author: author? })
@@ -98,25 +99,25 @@ pub fn parse_note(body: &[u8], made: Uuid) -> Result<NoteAdded, Rejection> {
 }
 
 /// Reads `{}`: all has been said by the path.
-pub fn parse_nothing(body: &[u8]) -> Result<(), Rejection> {
+pub fn parse_nothing(body: &[u8]) -> Result<(), InvalidBody> {
     read_body(body, |reader, fields| {
         let [] = reader.object(fields, []);
         Some(())
     })
 }
 
-/// The client's own id for something, else the one that was made for it.
+/// The client's own id for something, else the one that was generated for it.
 fn read_id<T: From<Uuid>>(
     reader: &mut Reader,
     found: &Found<'_>,
     parse: fn(String) -> Result<T, InvalidId>,
-    made: Uuid,
+    generated: Uuid,
 ) -> Option<T> {
     let given = reader.optional(found, |r, found| r.text(found, parse))?;
-    Some(given.unwrap_or_else(|| made.into()))
+    Some(given.unwrap_or_else(|| generated.into()))
 }
 
-/// Lines of the order with quantities, at least one. Whether the order has them is for [`super::decide`] to say.
+/// Lines of the order with quantities, at least one. Whether the order has them is for [`crate::order::decide`] to say.
 fn read_lines(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<LineQuantity>> {
     let elements = reader.array(found, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(elements.len());

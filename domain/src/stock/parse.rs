@@ -1,13 +1,13 @@
 //! Posted changes of stock: from a client's bytes to commands, with every violation in one answer.
 
 use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived};
-use crate::Rejection;
-use crate::fields::{Fields, Found, Reader, read_body};
+use crate::body::InvalidBody;
+use crate::body::{Fields, Found, Reader, read_body};
 
 const MAX_REASON_CHARS: usize = 500;
 
 /// Reads `{"quantity": 10}`.
-pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, Rejection> {
+pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut Reader, fields: Fields<'_>| {
         let [quantity] = reader.object(fields, ["quantity"]);
         let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_CHANGE))?;
@@ -16,7 +16,7 @@ pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, Rejection> {
 }
 
 /// Reads `{"delta": -3, "reason": "counted"}`.
-pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, Rejection> {
+pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut Reader, fields: Fields<'_>| {
         let [delta, reason] = reader.object(fields, ["delta", "reason"]);
         let delta = reader.required(&delta, read_delta);
@@ -48,9 +48,9 @@ fn read_reason(reader: &mut Reader, found: &Found<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn wrong(parsed: Result<StockCommand, Rejection>) -> Vec<(String, &'static str)> {
+    fn wrong(parsed: Result<StockCommand, InvalidBody>) -> Vec<(String, &'static str)> {
         match parsed {
-            Err(Rejection::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
+            Err(InvalidBody::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
             other => panic!("expected violations, got {other:?}"),
         }
     }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_no_json_object_is_malformed() {
         for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
-            assert!(matches!(parse_receipt(body), Err(Rejection::Malformed(_))), "{body:?}");
+            assert!(matches!(parse_receipt(body), Err(InvalidBody::Malformed(_))), "{body:?}");
         }
     }
 }

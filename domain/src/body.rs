@@ -1,4 +1,4 @@
-//! Reads JSON objects field by field, noting what is wrong instead of stopping at it.
+//! Reads a posted JSON object field by field. It collects every violation instead of stopping at the first.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,21 +8,46 @@ use std::ops::RangeInclusive;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Malformed, Rejection, Violation};
+/// One thing that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where: a JSON pointer (RFC 6901) into the body.
+    pub pointer: String,
+    /// What kind, for programs: `required`, `unknown_field`, `out_of_range`, …
+    pub code: &'static str,
+    /// What to do about it, for people.
+    pub message: String,
+}
+
+/// Why a body is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBody {
+    /// It can't be read at all.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It can be read, and this is wrong with it. Never empty.
+    #[error("{} violations", .0.len())]
+    Invalid(Vec<Violation>),
+}
+
+/// A body that is no JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not a JSON object: {0}")]
+pub struct Malformed(pub String);
 
 /// Reads a body that is a JSON object; one answer names everything that is wrong with it. Numbers are read from their text and
 /// never pass through a float.
 pub(crate) fn read_body<T>(
     body: &[u8],
     read: impl FnOnce(&mut Reader, Fields<'_>) -> Option<T>,
-) -> Result<T, Rejection> {
+) -> Result<T, InvalidBody> {
     let body = std::str::from_utf8(body).map_err(|error| Malformed(format!("it is not UTF-8 ({error})")))?;
     let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| Malformed(error.to_string()))?;
     let mut reader = Reader::default();
     let value = read(&mut reader, fields);
     match (value, reader.into_violations()) {
         (Some(value), violations) if violations.is_empty() => Ok(value),
-        (_, violations) => Err(Rejection::Invalid(violations)),
+        (_, violations) => Err(InvalidBody::Invalid(violations)),
     }
 }
 

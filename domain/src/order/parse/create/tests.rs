@@ -2,11 +2,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fields::MAX_VIOLATIONS;
+use crate::body::MAX_VIOLATIONS;
 
-const DEMO: &str = include_str!("../../../golden/posted/demo-order.json");
+const DEMO: &str = include_str!("../../../../golden/posted/demo-order.json");
 /// One rejected body a line, with the status it gets and the pointer its violations must name.
-const BAD: &str = include_str!("../../../golden/posted/bad-orders.jsonl");
+const BAD: &str = include_str!("../../../../golden/posted/bad-orders.jsonl");
 
 fn demo() -> Value {
     serde_json::from_str(DEMO).unwrap()
@@ -14,7 +14,7 @@ fn demo() -> Value {
 
 fn violations(body: &Value) -> Vec<(String, &'static str)> {
     match PostedOrder::parse(body.to_string().as_bytes()) {
-        Err(Rejection::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
+        Err(InvalidBody::Invalid(violations)) => violations.into_iter().map(|v| (v.pointer, v.code)).collect(),
         other => panic!("expected violations of {body}, got {other:?}"),
     }
 }
@@ -59,8 +59,8 @@ fn every_kind_of_bad_order_is_refused_where_it_is_wrong() {
         let case: Value = serde_json::from_str(line).unwrap();
         let refused = PostedOrder::parse(case["body"].as_str().unwrap().as_bytes()).unwrap_err();
         match (case["status"].as_u64().unwrap(), refused) {
-            (400, Rejection::Malformed(_)) => {}
-            (422, Rejection::Invalid(violations)) => {
+            (400, InvalidBody::Malformed(_)) => {}
+            (422, InvalidBody::Invalid(violations)) => {
                 let pointer = case["pointer"].as_str().unwrap();
                 assert!(violations.iter().any(|v| v.pointer == pointer), "{}: {violations:?}", case["name"]);
             }
@@ -139,7 +139,7 @@ fn amounts_may_be_texts_and_what_is_optional_may_be_null() {
 fn a_field_given_twice_is_refused() {
     let body = DEMO.replacen('{', r#"{ "customerId": "someone-else", "#, 1);
     let refused = PostedOrder::parse(body.as_bytes()).unwrap_err();
-    let Rejection::Invalid(violations) = refused else { panic!("{refused:?}") };
+    let InvalidBody::Invalid(violations) = refused else { panic!("{refused:?}") };
     assert_eq!((violations[0].pointer.as_str(), violations[0].code), ("/customerId", "duplicate_field"));
 }
 
@@ -217,14 +217,14 @@ proptest! {
                 let sum: i64 = order.content.lines.iter().map(|line| line.total(currency).minor()).sum();
                 prop_assert_eq!(sum, order.content.total_minor);
             }
-            Err(Rejection::Invalid(violations)) => {
+            Err(InvalidBody::Invalid(violations)) => {
                 prop_assert!(!violations.is_empty());
                 // Another currency changes what the amounts may be, other items change the sum.
                 let elsewhere = ["currency", "items"].contains(&field);
                 let under = format!("/{field}");
                 prop_assert!(elsewhere || violations.iter().all(|v| v.pointer.starts_with(&under)), "{:?}", violations);
             }
-            Err(Rejection::Malformed(error)) => return Err(TestCaseError::fail(error.to_string())),
+            Err(InvalidBody::Malformed(error)) => return Err(TestCaseError::fail(error.to_string())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A posted order: from a client's bytes to types that can be trusted, with every violation in one answer.
+//! Parses a posted order.
 
 #[cfg(test)]
 mod tests;
@@ -6,8 +6,12 @@ mod tests;
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, Found, Reader, read_body};
-use crate::{Currency, CustomerId, EmailAddress, JsonText, Money, OrderCreated, OrderId, OrderLine, PaymentToken, Sku};
+use crate::body::{Fields, Found, InvalidBody, Reader, read_body};
+use crate::email::EmailAddress;
+use crate::ids::{CustomerId, OrderId, PaymentToken, Sku};
+use crate::json_text::JsonText;
+use crate::money::{Currency, Money};
+use crate::order::event::{OrderCreated, OrderLine};
 
 /// How many lines an order may have.
 pub(super) const MAX_ITEMS: usize = 500;
@@ -25,36 +29,9 @@ pub struct PostedOrder {
     pub content: OrderCreated,
 }
 
-/// One thing that is wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Where: a JSON pointer (RFC 6901) into the body.
-    pub pointer: String,
-    /// What kind, for programs: `required`, `unknown_field`, `out_of_range`, …
-    pub code: &'static str,
-    /// What to do about it, for people.
-    pub message: String,
-}
-
-/// Why a body is not what it should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// It can't be read at all.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// It can be read, and this is wrong with it. Never empty.
-    #[error("{} violations", .0.len())]
-    Invalid(Vec<Violation>),
-}
-
-/// A body that is no JSON object.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the body is not a JSON object: {0}")]
-pub struct Malformed(pub String);
-
 impl PostedOrder {
     /// Reads a body. Numbers are read from their text and never pass through a float.
-    pub fn parse(body: &[u8]) -> Result<Self, Rejection> {
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidBody> {
         read_body(body, read_order)
     }
 }

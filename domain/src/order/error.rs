@@ -1,0 +1,91 @@
+//! Why an order refuses a command.
+
+use super::transitions::{OrderAction, Stage};
+use crate::ids::ReturnId;
+
+/// Why a command was refused. Each states the fact that stands against it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// There is another order under this id.
+    #[error("an order with this id and other content already exists")]
+    ExistsWithOtherContent,
+    /// There is no order to do this with.
+    #[error("there is no such order")]
+    NoSuchOrder,
+    /// It is not the time for it.
+    #[error("the order is {stage}: {action} is not possible{}", list(allowed))]
+    NotAllowed {
+        /// What was asked for.
+        action: OrderAction,
+        /// Where the order is.
+        stage: Stage,
+        /// What could be asked for instead.
+        allowed: Vec<OrderAction>,
+    },
+    /// There is another shipment, cancellation, return, refund or note of the order under this id.
+    #[error("there is another {what} with this id")]
+    IdTaken {
+        /// What has the id.
+        what: &'static str,
+    },
+    /// The order has no such line.
+    #[error("the order has no line {line_number}")]
+    NoSuchLine {
+        /// From 1.
+        line_number: u32,
+    },
+    /// A line is named twice.
+    #[error("line {line_number} is named twice")]
+    LineTwice {
+        /// From 1.
+        line_number: u32,
+    },
+    /// There is less of the line than that.
+    #[error("of line {line_number} only {left} are left")]
+    TooMany {
+        /// From 1.
+        line_number: u32,
+        /// How many there are.
+        left: u32,
+    },
+    /// It is too early for single lines.
+    #[error("single lines can be cancelled once the order is confirmed; all of it can be now")]
+    NotConfirmed,
+    /// That is no part of the order.
+    #[error("this is all of the order: cancel it without lines")]
+    AllOfIt,
+    /// There is no such return.
+    #[error("the order has no return {0}")]
+    NoSuchReturn(ReturnId),
+    /// That is more than the customer paid and did not get back.
+    #[error("only {left_minor} minor units can be refunded")]
+    MoreThanCaptured {
+        /// In minor units.
+        left_minor: i64,
+    },
+    /// Enough of this hangs on the order.
+    #[error("an order takes {limit} {action} at the most, and this one has as many")]
+    TooManyOf {
+        /// What was asked for.
+        action: OrderAction,
+        /// How many there may be.
+        limit: u32,
+    },
+    /// What hangs on the order would take too much room.
+    #[error("what hangs on an order takes {limit_bytes} bytes at the most, and this would be more")]
+    TooMuch {
+        /// How many bytes there may be.
+        limit_bytes: u64,
+    },
+    /// The order went another way while this was being done.
+    #[error("the order has gone another way")]
+    Stale,
+    /// An operator can't do this with the step.
+    #[error("{0}")]
+    CannotIntervene(String),
+}
+
+fn list(allowed: &[OrderAction]) -> String {
+    let names: Vec<&str> = allowed.iter().map(|action| action.name()).collect();
+    if names.is_empty() { String::new() } else { format!("; possible: {}", names.join(", ")) }
+}

@@ -1,0 +1,7 @@
+//! Turns the body of a request into a command. One answer names every violation.
+
+mod commands;
+mod create;
+
+pub use commands::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
+pub use create::PostedOrder;
