@@ -1,20 +1,18 @@
-//! The write side: one file per command, each from the request to the stored event and its answer.
+//! The write side: POST requests become commands, which the event store handles.
+//!
+//! - `create_order`: `POST /orders`.
+//! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
+//! - `request` reads a request, `answer` writes the answer, `problems` and `order_refusal` say why there is none.
+//! - `order_locks` lets the commands on one order wait for each other.
 
-mod add_note;
-mod body;
-mod cancel_order;
-mod change_stock;
+mod answer;
 mod create_order;
-mod deliver_order;
-mod idempotency;
-mod in_line;
-mod order_command;
-mod receive_return;
-mod refusal;
-mod refused_order;
-mod request_refund;
-mod request_return;
-mod ship_order;
+mod order_commands;
+mod order_locks;
+mod order_refusal;
+mod problems;
+mod request;
+mod stock_commands;
 
 use std::sync::Arc;
 
@@ -22,40 +20,38 @@ use axum::Router;
 use axum::routing::post;
 use domain::order::OrderLimits;
 use domain::stock::Stock;
-use event_store::{EventStore, Metadata, SingleWriter};
+use event_store::{EventStore, Metadata, StreamLocks};
 use problem::Trace;
 
 /// What commands work with.
 struct Commands {
     store: EventStore,
-    stock: SingleWriter<Stock>,
+    stock: StreamLocks<Stock>,
     limits: OrderLimits,
-    lines: in_line::Lines,
-    in_flight: idempotency::InFlight,
-    bodies: body::Bodies,
+    order_locks: order_locks::OrderLocks,
+    requests: request::RequestReader,
 }
 
-/// The POST routes. `stock` is best the one that others in this process decide about units with; `limits` is how much may hang on
-/// one order.
-pub fn routes(store: EventStore, stock: SingleWriter<Stock>, limits: OrderLimits) -> Router {
-    let (lines, in_flight) = (in_line::Lines::default(), idempotency::InFlight::default());
-    let commands = Commands { store, stock, limits, lines, in_flight, bodies: body::Bodies::default() };
-    Router::new()
-        .route("/orders", post(create_order::create_order))
-        .route("/stock/{sku}/receive", post(change_stock::receive_stock))
-        .route("/stock/{sku}/adjust", post(change_stock::adjust_stock))
-        .route("/orders/{order_id}/cancel", post(cancel_order::cancel_order))
-        .route("/orders/{order_id}/ship", post(ship_order::ship_order))
-        .route("/orders/{order_id}/deliver", post(deliver_order::deliver_order))
-        .route("/orders/{order_id}/returns", post(request_return::request_return))
-        .route("/orders/{order_id}/returns/{return_id}/receive", post(receive_return::receive_return))
-        .route("/orders/{order_id}/refunds", post(request_refund::request_refund))
-        .route("/orders/{order_id}/notes", post(add_note::add_note))
-        // Each request clones it.
-        .with_state(Arc::new(commands))
+/// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order.
+pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderLimits) -> Router {
+    let (order_locks, requests) = (order_locks::OrderLocks::default(), request::RequestReader::default());
+    let commands = Commands { store, stock, limits, order_locks, requests };
+    let mut router = Router::new().route("/orders", post(create_order::create_order));
+    for route in &order_commands::ORDER_COMMANDS {
+        let handler =
+            move |commands, path, trace, request| order_commands::change_order(route, commands, path, trace, request);
+        router = router.route(route.path, post(handler));
+    }
+    for route in &stock_commands::STOCK_COMMANDS {
+        let handler =
+            move |commands, path, trace, request| stock_commands::change_stock(route, commands, path, trace, request);
+        router = router.route(route.path, post(handler));
+    }
+    // Each request clones it.
+    router.with_state(Arc::new(commands))
 }
 
-/// Who asks and why, for the events that come of a request.
+/// The metadata of the events that a request causes.
 fn metadata(trace: &Trace) -> Metadata {
     Metadata {
         actor: Some("shop".to_owned()),

@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use domain::order::{Order, OrderLimits};
-use event_store::{EventStore, SingleWriter, StoreSettings};
+use event_store::{EventStore, StoreSettings, StreamLocks};
 use futures_util::future::join_all;
 use http::Request;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ struct Process {
 impl Process {
     fn start(pool: &PgPool, limits: OrderLimits) -> Self {
         let store = EventStore::start(pool.clone(), StoreSettings::default());
-        let stock = SingleWriter::new(store.clone(), 16);
+        let stock = StreamLocks::new(store.clone(), 16);
         Self { routes: command_api::routes(store.clone(), stock, limits), store }
     }
 

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use domain::order::{Order, OrderLimits};
-use event_store::{EventStore, SingleWriter, StoreSettings};
+use event_store::{EventStore, StoreSettings, StreamLocks};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, poll, stream};
 use http::Request;
@@ -32,7 +32,7 @@ impl Shop {
     async fn open() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        let stock = SingleWriter::new(store.clone(), 16);
+        let stock = StreamLocks::new(store.clone(), 16);
         let routes = command_api::routes(store.clone(), stock, OrderLimits::default());
         Self { store, routes, _database: database }
     }

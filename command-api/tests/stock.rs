@@ -8,7 +8,7 @@ use domain::order::event::{PaymentAuthorized, ReservedUnits, StockReserved};
 use domain::order::{Order, OrderCommand, decide};
 use domain::stock;
 use domain::stock::{ReservationMade, Stock, StockEvent};
-use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
+use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ impl Shop {
     async fn new() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let stock = SingleWriter::new(store.clone(), 100);
+        let stock = StreamLocks::new(store.clone(), 100);
         let limits = domain::order::OrderLimits::default();
         let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer());
         Self { _database: database, store, routes }
@@ -75,7 +75,7 @@ impl Shop {
 
     /// How many there are, and at which version.
     async fn on_hand(&self, sku: &str) -> (i64, i64) {
-        let stream: Loaded<Stock> = self.store.load(sku).await.unwrap();
+        let stream: Versioned<Stock> = self.store.load(sku).await.unwrap();
         match stream.state {
             Stock::Untracked => (0, stream.version),
             Stock::Tracked(tracked) => (tracked.on_hand, stream.version),

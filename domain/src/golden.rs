@@ -6,10 +6,10 @@ use std::fs::read_to_string;
 use std::path::PathBuf;
 
 use cqrs_es::DomainEvent;
-use event_versions::{FIRST, Snapshotted, Versioned};
+use event_versions::{FIRST, Snapshotted, Upcastable};
 
 /// Each event, one of each kind, is its golden file of today's version, and its golden file is it.
-pub(crate) fn check_today<A: Versioned>(folder: &str, one_of_each: impl IntoIterator<Item = A::Event>) {
+pub(crate) fn check_today<A: Upcastable>(folder: &str, one_of_each: impl IntoIterator<Item = A::Event>) {
     for event in one_of_each {
         let (name, version) = (event.event_type(), event.event_version());
         let path = path(folder, &format!("{name}-{version}.json"));
@@ -26,7 +26,7 @@ pub(crate) fn check_today<A: Versioned>(folder: &str, one_of_each: impl IntoIter
 }
 
 /// Whatever was ever written decodes to an event of the same name.
-pub(crate) fn check_all<A: Versioned>(folder: &str) {
+pub(crate) fn check_all<A: Upcastable>(folder: &str) {
     for (name, version) in files(folder) {
         let file = format!("{name}-{version}.json");
         let golden = read_to_string(path(folder, &file)).unwrap();
@@ -37,7 +37,7 @@ pub(crate) fn check_all<A: Versioned>(folder: &str) {
 }
 
 /// There is a golden file of every version that an event was ever written in, and of no other.
-pub(crate) fn check_versions<A: Versioned>(folder: &str, names: &[&str]) {
+pub(crate) fn check_versions<A: Upcastable>(folder: &str, names: &[&str]) {
     let mut expected: BTreeSet<(String, String)> =
         names.iter().map(|name| ((*name).to_owned(), FIRST.to_owned())).collect();
     for upcast in A::UPCASTS {

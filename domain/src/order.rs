@@ -23,7 +23,7 @@ mod transitions;
 pub mod units;
 
 use cqrs_es::event_sink::EventSink;
-use event_versions::{Upcast, Versioned};
+use event_versions::{Upcast, Upcastable};
 
 pub use command::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
 pub use decide::decide;
@@ -58,7 +58,7 @@ impl cqrs_es::Aggregate for Order {
     }
 }
 
-impl Versioned for Order {
+impl Upcastable for Order {
     const UPCASTS: &'static [Upcast] = event::UPCASTS;
 }
 

@@ -8,7 +8,7 @@ mod parse;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
-use event_versions::{Snapshotted, Upcast, Versioned};
+use event_versions::{Snapshotted, Upcast, Upcastable};
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
@@ -291,7 +291,7 @@ impl cqrs_es::Aggregate for Stock {
     }
 }
 
-impl Versioned for Stock {
+impl Upcastable for Stock {
     const UPCASTS: &'static [Upcast] = event::UPCASTS;
 }
 

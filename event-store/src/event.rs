@@ -1,10 +1,10 @@
-//! Events on their way into the log and out of it.
+//! Events, as they are appended and as they are stored.
 
-mod borrowed;
+mod event_ref;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
-use event_versions::Versioned;
+use event_versions::Upcastable;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::Row;
@@ -12,19 +12,19 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-pub use borrowed::EventRef;
+pub use event_ref::EventRef;
 
-/// Who and why: stored with every event as a flat object of strings, which is what cqrs-es takes.
+/// Who caused an event and why. Stored with every event as a flat object of strings, which is what cqrs-es expects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// Who asked: `shop`, `saga:order_fulfilment`.
+    /// Who decided: `shop`, `saga:order_fulfilment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// What all events that come of one request share.
+    /// The same for all events that one request causes, directly or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
-    /// The event that this one came of.
+    /// The event that caused this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
     /// W3C trace context of the request.
@@ -33,7 +33,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// For an event that comes of another: same correlation and trace, caused by it.
+    /// Metadata for an event that another one causes: same correlation and trace.
     pub fn caused_by(event: &StoredEvent, actor: &str) -> Self {
         let cause = event.metadata();
         Self {
@@ -45,7 +45,7 @@ impl Metadata {
     }
 }
 
-/// An event that is to be appended.
+/// An event to be appended, encoded.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     pub(crate) event_id: Uuid,
@@ -82,32 +82,28 @@ impl NewEvent {
     }
 }
 
-/// An event as the log has it.
+/// A stored event.
 #[derive(Debug, Clone)]
 pub struct StoredEvent {
-    /// Its place in the log.
+    /// Its position in the log.
     pub position: i64,
-    /// The kind of its stream.
     pub stream_type: String,
-    /// The stream.
     pub stream_id: String,
     /// The stream's version after it, from 1.
     pub version: i64,
-    /// Its name.
     pub event_type: String,
     /// The version of its payload's shape.
     pub event_version: String,
-    /// What happened, as stored.
+    /// As stored.
     pub payload: Box<RawValue>,
-    /// Who and why, as stored.
+    /// As stored.
     pub metadata: Box<RawValue>,
-    /// Its id.
     pub event_id: Uuid,
-    /// When it was recorded, by the database's clock.
+    /// By the database's clock.
     pub recorded_at: DateTime<Utc>,
 }
 
-/// An event that this version of the platform can't read.
+/// An event that this build can't decode.
 #[derive(Debug, thiserror::Error)]
 #[error("event {event_type} {event_version} at position {position} of stream {stream_id} can't be read")]
 pub struct DecodeError {
@@ -119,22 +115,18 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// The event's place in the log.
     pub fn position(&self) -> i64 {
         self.position
     }
 
-    /// Its stream.
     pub fn stream_id(&self) -> &str {
         &self.stream_id
     }
 
-    /// Its name.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// The version of its payload's shape.
     pub fn event_version(&self) -> &str {
         &self.event_version
     }
@@ -150,13 +142,12 @@ impl StoredEvent {
         self.stream_type == A::TYPE
     }
 
-    /// The event, decoded; one of an earlier version as what it means today. An event, or a version of one, that is not known is
-    /// an error, never skipped.
-    pub fn decode<A: Versioned>(&self) -> Result<A::Event, DecodeError> {
+    /// Decodes the event; an earlier version is upcast to today's. An unknown event or version is an error, never skipped.
+    pub fn decode<A: Upcastable>(&self) -> Result<A::Event, DecodeError> {
         self.borrowed().decode::<A>()
     }
 
-    /// Who and why. What another writer put there in another shape is left out.
+    /// The metadata. Other writers may store it in another shape; then it is empty.
     pub fn metadata(&self) -> Metadata {
         serde_json::from_str(self.metadata.get()).unwrap_or_default()
     }

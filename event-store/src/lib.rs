@@ -1,34 +1,32 @@
 //! The event store: Postgres in postgres-es's shape, with one log that every subscriber can follow.
 //!
-//! - [`EventStore::append`] writes events with optimistic concurrency, many commands in one transaction.
-//! - [`EventStore::execute`] decides a command on a stream and appends what comes of it.
-//! - [`EventStore::execute_once`] does so once for an idempotency key.
-//! - [`SingleWriter`] has those who decide on a hot stream take turns instead of colliding.
-//!   [`snapshots`] are what it begins with where a stream is long.
-//! - As cqrs-es's `PersistedEventRepository` it serves `CqrsFramework` and `QueryReplay`.
-//! - [`EventStore::load`] folds a stream; [`read_after`] reads the log, [`read_by_stream`] one stream after another.
-//! - [`copy_out`] reads the log in bulk, [`copy_in`] fills an empty one.
+//! - [`EventStore::append`] stores events with optimistic concurrency, many commands in one transaction.
+//! - [`EventStore::handle`] runs a [`Command`]: it decides, is appended, and decides again after a conflict. [`EventStore::execute`] is
+//!   the simplest one.
+//! - [`StreamLocks`] let commands on a hot stream wait for each other instead of colliding; [`snapshots`] spare them long reads.
+//! - [`EventStore::load`] folds a stream; [`read`] has the log page by page, [`bulk`] as a whole.
 //! - [`EventStore::subscribe`] hands the log to a [`Subscriber`], batch by batch, with durable checkpoints; copies share it.
-//! - [`seal_regularly`] notes what the log is by a hash chain over it, and [`check_chain`] finds what was changed since.
-//! - [`lag`], [`stops`], [`tail_holder`], [`holders`], [`parked`] and [`request`] are for those who operate it.
-//! - [`check_durability`] and [`check_sessions`] tell whether a database can keep the promises.
+//!   [`operations`] is for those who operate subscriptions.
+//! - [`hash_chain`] seals the log and finds what was changed since.
+//! - [`database_checks`] tells whether a database can keep the promises.
+//! - `repository` implements cqrs-es's `PersistedEventRepository`, for `CqrsFramework` and `QueryReplay`.
 //!
 //! Positions follow commit order for every writer, this library or not (see `migrations/sql/0001_events.sql`), so a
 //! reader that has seen a position has seen all before it.
 
 mod append;
-mod copy;
-mod durability;
+pub mod bulk;
+pub mod database_checks;
 mod event;
-mod execute;
+mod filter;
+mod handle;
+pub mod hash_chain;
 mod idempotency;
 mod metrics;
-mod read;
+pub mod read;
 mod repository;
-mod seal;
-mod selection;
-mod single_writer;
-mod snapshot;
+pub mod snapshots;
+mod stream_locks;
 mod subscription;
 mod wake;
 
@@ -36,35 +34,21 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use append::{AppendError, AppendSettings, Appended, StreamAppend};
-pub use copy::{
-    CopiedEvent, CopiedIn, CopyInError, CopyOrder, EventSource, EventsOut, MalformedRow, copy_in, copy_out,
-};
-pub use durability::{DurabilityError, SessionError, check_durability, check_sessions};
+pub use append::{Append, AppendError, AppendSettings, Appended, StreamAppend};
 pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
-pub use execute::{ExecuteError, Executed};
-pub use idempotency::{OnceOnly, Outcome, prune};
+pub use filter::EventFilter;
+pub use handle::{Command, Decision, HandleError, Handled, Retry};
+pub use idempotency::{IdempotencyKey, IdempotencyRecord, prune_idempotency_records};
 pub use metrics::Metrics;
-pub use read::{
-    EventPage, Loaded, ReadError, read_after, read_by_stream, read_end, read_selected, read_stream, read_stream_after,
-    read_version,
-};
-pub use seal::{Checked, Fault, Head, MalformedHead, SealSettings, SealsSay, check_chain, seal_all, seal_regularly};
-pub use selection::Selection;
-pub use single_writer::{SingleWriter, Turn};
-pub use snapshot::{Snapshot, snapshots};
-pub use subscription::operating::{
-    Holder, ParkedEvent, ParkedRequest, RequestError, SubscriptionLag, TailHolder, checkpoints, find_subscription,
-    holders, lag, parked, request, tail_holder,
-};
-pub use subscription::stops::{Stop, stops};
+pub use read::{ReadError, StreamVersion, Versioned};
+pub use stream_locks::{LockedStreams, StreamLocks};
 pub use subscription::{
-    PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, Takeover, TookTooLong, partition_of, within_patience,
+    ExclusiveLease, PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, TransactionTimedOut, operations,
+    partition_of, with_transaction_timeout,
 };
+pub use wake::LogChanges;
 
-pub use wake::News;
-
-/// How a store works.
+/// Settings of a store.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreSettings {
     /// How appends are queued.
@@ -85,7 +69,7 @@ pub struct EventStore {
     pool: PgPool,
     appender: append::Appender,
     metrics: Metrics,
-    wake: wake::Wake,
+    wake: wake::WakeUps,
     subscriptions: SubscriptionSettings,
     progress: subscription::progress::Progress,
     tasks: TaskTracker,
@@ -96,38 +80,36 @@ impl EventStore {
     /// Starts the writer and the listener on a database whose schema is up to date.
     pub fn start(pool: PgPool, settings: impl Into<StoreSettings>) -> Self {
         let StoreSettings { append, subscriptions } = settings.into();
-        let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::Wake::default());
+        let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::WakeUps::default());
         let metrics = Metrics::default();
         let progress = subscription::progress::Progress::default();
-        let told = (wake.clone(), progress.clone());
-        let appender = append::Appender::start(pool.clone(), append, metrics.clone(), told, &tasks, stop.clone());
+        let listeners = (wake.clone(), progress.clone());
+        let appender = append::Appender::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
         Self { pool, appender, metrics, wake, subscriptions, progress, tasks, stop }
     }
 
-    /// The same store for those who only read: their statements have connections of their own, so that they can't take those that
-    /// others need in order to get on. What is appended through it goes the way it always does.
+    /// The same store with a pool of its own for reading, so that readers can't take connections from everything else. Appends use the
+    /// same writer.
     pub fn reading_through(&self, pool: PgPool) -> Self {
         Self { pool, ..self.clone() }
     }
 
-    /// The database it stands on.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// What it counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Enters how many commands are waiting now: they come and go too often to be counted each time.
+    /// Updates the metric of waiting commands, which change too often to be counted each time.
     pub fn measure_queue(&self) {
         self.metrics.waiting.set(i64::try_from(self.appender.waiting()).unwrap_or(i64::MAX));
     }
 
-    /// Whether it takes events.
+    /// Whether it accepts events.
     pub fn is_running(&self) -> bool {
         self.appender.is_running()
     }

@@ -1,13 +1,13 @@
-//! Reading: one stream folded, many streams folded, the log from a position on.
+//! Reading: one stream folded, several streams, the log from a position on.
 //!
-//! What is read together is bounded by bytes, not only by a number of events: rows come one after the other, and whoever has enough
-//! stops. What would be too much is cut off by the statement already, so that little is sent in vain.
+//! What is read together is bounded by bytes, not only by a number of events: rows are taken one by one until the budget is used up.
+//! The statement itself stops near the bound, so that little is sent in vain.
 
 use std::collections::HashMap;
 
 use bounds::Budget;
 use cqrs_es::Aggregate;
-use event_versions::Versioned;
+use event_versions::Upcastable;
 use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgExecutor};
@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::EventStore;
 use crate::event::{COLUMNS, DecodeError, StoredEvent};
-use crate::selection::Selection;
+use crate::filter::EventFilter;
 
-/// A stream, folded.
+/// A folded stream, and the version that it is at.
 #[derive(Debug, Clone)]
-pub struct Loaded<A> {
-    /// What its events add up to.
+pub struct Versioned<A> {
+    /// What its events fold to.
     pub state: A,
     /// Its version; 0: there is no such stream.
     pub version: i64,
@@ -28,19 +28,38 @@ pub struct Loaded<A> {
     pub first_position: i64,
     /// The position of its last event.
     pub last_position: i64,
-    /// The id of its last event: another one may come to stand in its place, in a database that lost it.
+    /// The id of its last event: a database that lost the event may have another one in its place.
     pub(crate) last_event: Uuid,
 }
 
 /// A stream without events.
-impl<A: Default> Default for Loaded<A> {
+impl<A: Default> Default for Versioned<A> {
     fn default() -> Self {
         Self { state: A::default(), version: 0, first_position: 0, last_position: 0, last_event: Uuid::nil() }
     }
 }
 
-impl<A: Versioned> Loaded<A> {
-    /// A stream from its events, which are all of it, in order.
+/// A version of a stream, and the position of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamVersion {
+    pub version: i64,
+    pub position: i64,
+}
+
+impl<A> Versioned<A> {
+    /// The stream's first event.
+    pub fn first(&self) -> StreamVersion {
+        StreamVersion { version: self.version.min(1), position: self.first_position }
+    }
+
+    /// The stream's last event.
+    pub fn last(&self) -> StreamVersion {
+        StreamVersion { version: self.version, position: self.last_position }
+    }
+}
+
+impl<A: Upcastable> Versioned<A> {
+    /// A stream from all of its events, in order.
     pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
         let mut stream = Self::default();
         for event in events {
@@ -49,7 +68,7 @@ impl<A: Versioned> Loaded<A> {
         Ok(stream)
     }
 
-    /// The stream after its next event.
+    /// Applies the stream's next event.
     pub(crate) fn apply(&mut self, event: A::Event, version: i64, position: i64, event_id: Uuid) {
         self.state.apply(event);
         if self.version == 0 {
@@ -67,17 +86,17 @@ pub enum ReadError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// An event is not known.
+    /// An event can't be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
 }
 
 impl EventStore {
-    /// A stream, folded from all its events, one after the other as they arrive: a long stream is never in memory as a whole.
-    pub async fn load<A: Versioned>(&self, stream_id: &str) -> Result<Loaded<A>, ReadError> {
-        let query = whole_stream();
+    /// Folds a stream event by event as they arrive, so that a long stream is never in memory as a whole.
+    pub async fn load<A: Upcastable>(&self, stream_id: &str) -> Result<Versioned<A>, ReadError> {
+        let query = stream_query();
         let mut rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch(&self.pool);
-        let mut stream = Loaded::default();
+        let mut stream = Versioned::default();
         while let Some(row) = rows.try_next().await? {
             let event = StoredEvent::from_row(&row)?;
             stream.apply(event.decode::<A>()?, event.version, event.position, event.event_id);
@@ -85,23 +104,15 @@ impl EventStore {
         Ok(stream)
     }
 
-    /// The events of several streams, each oldest first; those without events are missing.
+    /// The events of those streams that fit into a budget, each stream complete and oldest event first; at least one stream, unless
+    /// none has events. The caller asks again for the others.
     pub async fn read_streams<A: Aggregate>(
-        &self,
-        stream_ids: &[String],
-    ) -> Result<HashMap<String, Vec<StoredEvent>>, sqlx::Error> {
-        self.read_some_streams::<A>(stream_ids, Budget::of(usize::MAX).with_bytes(usize::MAX)).await
-    }
-
-    /// Those of several streams that fit into a budget, each as a whole and oldest event first; at least one, unless none of them has
-    /// events. Whoever wants the others asks for them again.
-    pub async fn read_some_streams<A: Aggregate>(
         &self,
         stream_ids: &[String],
         mut budget: Budget,
     ) -> Result<HashMap<String, Vec<StoredEvent>>, sqlx::Error> {
-        // Counted without what is told apart here: how large a payload is before it was compressed. So it cuts off what would be
-        // read in vain, and the budget itself is kept below.
+        // The statement counts payloads as they are stored, perhaps compressed. So it only cuts off what would be read in vain; the
+        // budget itself is kept below.
         let query = format!(
             "select {COLUMNS} from (
                 select {COLUMNS}, sum({STORED_BYTES}) over (
@@ -115,7 +126,7 @@ impl EventStore {
         while let Some(row) = rows.try_next().await? {
             let event = StoredEvent::from_row(&row)?;
             match streams.get_mut(&event.stream_id) {
-                // A stream that was begun is read to its end.
+                // A stream is read to its end once it was begun.
                 Some(stream) => {
                     budget.spend(event.size());
                     stream.push(event);
@@ -141,7 +152,7 @@ pub async fn read_stream(
     stream_type: &str,
     stream_id: &str,
 ) -> Result<Vec<StoredEvent>, sqlx::Error> {
-    let query = whole_stream();
+    let query = stream_query();
     let mut rows = sqlx::query(&query).bind(stream_type).bind(stream_id).fetch(executor);
     let mut events = Vec::new();
     while let Some(row) = rows.try_next().await? {
@@ -150,8 +161,8 @@ pub async fn read_stream(
     Ok(events)
 }
 
-/// The events of a stream after a version, oldest first: at most so many, and no more once they come to so many bytes of payload and
-/// metadata. None: there are none yet.
+/// The events of a stream after a version, oldest first: at most `limit`, and no further ones once payloads and metadata come to
+/// `bytes`.
 pub async fn read_stream_after(
     executor: impl PgExecutor<'_>,
     (stream_type, stream_id, version): (&str, &str, i64),
@@ -184,7 +195,6 @@ pub async fn read_version(
 /// Events that were read together.
 #[derive(Debug, Default)]
 pub struct EventPage {
-    /// The events; none: there are none yet.
     pub events: Vec<StoredEvent>,
     /// Whether there may be more of them already.
     pub more: bool,
@@ -196,28 +206,28 @@ pub async fn read_after(
     position: i64,
     budget: Budget,
 ) -> Result<EventPage, sqlx::Error> {
-    read_selected(connection, &Selection::after(position), budget).await
+    read_filtered(connection, &EventFilter::after(position), budget).await
 }
 
-/// The events of a selection, in the order of the log, as many as fit into a budget.
-pub async fn read_selected(
+/// The events that a filter matches, in the order of the log, as many as fit into a budget.
+pub async fn read_filtered(
     connection: &mut PgConnection,
-    selection: &Selection,
+    filter: &EventFilter,
     budget: Budget,
 ) -> Result<EventPage, sqlx::Error> {
-    let query = bounded(&selection.condition(), "global_position");
-    // Not kept among the prepared ones: what is asked for is part of it.
+    let query = bounded_query(&filter.condition(), "global_position");
+    // Not kept as a prepared statement: the filter's values are part of it.
     let query = sqlx::query(&query).bind(pieces(budget)).bind(bytes(budget)).persistent(false);
     page(query.fetch(connection), budget).await
 }
 
 /// The position of the last event; 0: there is none.
-pub async fn read_end(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
+pub async fn last_position(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("select coalesce(max(global_position), 0) from events").fetch_one(executor).await
 }
 
-/// The events stream by stream, each oldest first, as many as fit into a budget. `after` is the last one that was read, as the kind
-/// of its stream, its stream and its version; empty and 0 to begin with.
+/// The events stream by stream, each oldest first, as many as fit into a budget. `after` is the last event that was read, as stream
+/// type, stream id and version; empty and 0 to begin with.
 pub async fn read_by_stream(
     connection: &mut PgConnection,
     after: (&str, &str, i64),
@@ -225,23 +235,22 @@ pub async fn read_by_stream(
 ) -> Result<EventPage, sqlx::Error> {
     let (stream_type, stream_id, version) = after;
     let after = "(aggregate_type, aggregate_id, sequence) > ($3, $4, $5)";
-    let query = bounded(after, "aggregate_type, aggregate_id, sequence");
+    let query = bounded_query(after, "aggregate_type, aggregate_id, sequence");
     let query = sqlx::query(&query).bind(pieces(budget)).bind(bytes(budget));
     page(query.bind(stream_type).bind(stream_id).bind(version).fetch(connection), budget).await
 }
 
-/// What an event takes where it is stored. A large payload is compressed there, and what it was before is known only to who
-/// unpacks it. To do so for the sum takes a seventh longer where payloads are 4 KB, and saves no time where they are 250 KB: those
-/// beyond the cut would be unpacked as well.
+/// The stored size of an event. A large payload is stored compressed; to know its real size it would have to be unpacked. That takes a
+/// seventh longer where payloads are 4 KB, and saves no time where they are 250 KB: those beyond the cut would be unpacked as well.
 const STORED_BYTES: &str = "pg_column_size(payload) + pg_column_size(metadata)";
 
-/// All of one stream.
-fn whole_stream() -> String {
+/// The query for all events of one stream.
+fn stream_query() -> String {
     format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence")
 }
 
-/// The first events that meet a condition: at most `$1`, and until `$2` bytes are passed.
-fn bounded(condition: &str, order: &str) -> String {
+/// The query for the first events that meet a condition: at most `$1`, and until `$2` bytes are passed.
+fn bounded_query(condition: &str, order: &str) -> String {
     format!(
         "select {COLUMNS} from (
             select {COLUMNS},

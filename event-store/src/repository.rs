@@ -1,7 +1,7 @@
-//! The event store as cqrs-es knows one: what runs on `PersistedEventStore`, `CqrsFramework` and `QueryReplay` runs on this
-//! store, with its group commit and its log.
+//! cqrs-es's repository on this store: code for `PersistedEventStore`, `CqrsFramework` and `QueryReplay` runs on it, with group commit
+//! and one log.
 //!
-//! Snapshots are not kept: an order's stream is short, and cqrs-es 0.5 applies events twice in its snapshot modes.
+//! It has no snapshots: an order's stream is short, and cqrs-es 0.5 applies events twice in its snapshot modes.
 
 use bounds::Budget;
 use cqrs_es::Aggregate;
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::append::AppendError;
 use crate::event::{NewEvent, StoredEvent};
-use crate::read::read_selected;
-use crate::{EventStore, Selection, StreamAppend};
+use crate::read::read_filtered;
+use crate::{EventFilter, EventStore, StreamAppend};
 
-/// How many events are read ahead of whoever takes them.
+/// How many events are read ahead of the consumer.
 const AHEAD: usize = 200;
 
 impl PersistedEventRepository for EventStore {
@@ -29,11 +29,11 @@ impl PersistedEventRepository for EventStore {
         aggregate_id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        let events = self.read_stream::<A>(aggregate_id).await.map_err(away)?;
+        let events = self.read_stream::<A>(aggregate_id).await.map_err(connection_error)?;
         events.into_iter().map(serialized).filter(|event| !is_up_to(event, last_sequence)).collect()
     }
 
-    /// There is none.
+    /// Always none.
     async fn get_snapshot<A: Aggregate>(&self, _: &str) -> Result<Option<SerializedSnapshot>, PersistenceError> {
         Ok(None)
     }
@@ -73,13 +73,13 @@ impl PersistedEventRepository for EventStore {
         Ok(stream)
     }
 
-    /// In the order of their commits. A database that fails ends it with the error, never as if that had been all.
+    /// In commit order. If the database fails, the stream ends with the error.
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
         let (mut feed, stream) = ReplayStream::new(AHEAD);
         let store = self.clone();
         tokio::spawn(async move {
             if let Err(error) = store.feed_all::<A>(&mut feed).await {
-                // Whoever took the events may have gone.
+                // The consumer may have gone.
                 let _ = feed.push(Err(error)).await;
             }
         });
@@ -89,13 +89,13 @@ impl PersistedEventRepository for EventStore {
 
 impl EventStore {
     async fn feed_all<A: Aggregate>(&self, feed: &mut ReplayFeed) -> Result<(), PersistenceError> {
-        let mut wanted = Selection { stream_types: vec![A::TYPE.to_owned()], ..Selection::default() };
+        let mut filter = EventFilter { stream_types: vec![A::TYPE.to_owned()], ..EventFilter::default() };
         loop {
-            let mut connection = self.pool().acquire().await.map_err(away)?;
-            let page = read_selected(&mut connection, &wanted, Budget::of(AHEAD)).await.map_err(away)?;
+            let mut connection = self.pool().acquire().await.map_err(connection_error)?;
+            let page = read_filtered(&mut connection, &filter, Budget::of(AHEAD)).await.map_err(connection_error)?;
             drop(connection);
             let Some(last) = page.events.last() else { return Ok(()) };
-            wanted.after = last.position;
+            filter.after = last.position;
             for event in page.events {
                 feed.push(serialized(event)).await?;
             }
@@ -103,7 +103,7 @@ impl EventStore {
     }
 }
 
-fn away(error: sqlx::Error) -> PersistenceError {
+fn connection_error(error: sqlx::Error) -> PersistenceError {
     PersistenceError::ConnectionError(error.into())
 }
 
@@ -119,7 +119,7 @@ fn serialized(event: StoredEvent) -> Result<SerializedEvent, PersistenceError> {
     })
 }
 
-/// What can't be read is passed on, for whoever asked to know of it.
+/// Errors are passed on to the caller.
 fn is_up_to(event: &Result<SerializedEvent, PersistenceError>, sequence: usize) -> bool {
     event.as_ref().is_ok_and(|event| event.sequence <= sequence)
 }

@@ -1,19 +1,19 @@
 //! Subscriptions: the log, batch by batch, shared among copies, with durable checkpoints.
 //!
-//! A copy of a subscriber holds some partitions of its streams by leases (`leases`). It reads the log once for all of them,
-//! hands on what is in them, and moves their positions in the transaction in which the subscriber wrote; that commits only while
-//! the copy still holds them. So what a subscriber writes there happens exactly once, whoever dies, freezes or wakes up again.
-//! Events that can't be handled are parked with their streams (`parking`); everything else goes on.
+//! A copy of a subscriber holds some of the partitions by leases (`leases`). It reads the log once for all of them, has the
+//! subscriber handle their events, and moves their positions in the transaction in which the subscriber wrote. That transaction
+//! commits only while the copy still holds the partitions. So what a subscriber writes there happens exactly once, whichever copy
+//! dies, freezes or wakes up again. Events that can't be handled are parked with their streams (`parking`); all others go on.
 
 mod batch;
 mod error;
+mod exclusive_lease;
 mod leases;
-pub(crate) mod operating;
+pub mod operations;
 mod parking;
 mod partitions;
 pub(crate) mod progress;
-mod rebuild;
-pub(crate) mod stops;
+mod stopped;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,31 +26,31 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::Batch;
 pub use self::error::SubscriberError;
+pub use self::exclusive_lease::ExclusiveLease;
 use self::leases::Leases;
 pub use self::partitions::{PARTITIONS, partition_of};
-use self::progress::Known;
-pub use self::rebuild::Takeover;
+use self::progress::KnownPositions;
 use crate::EventStore;
 use crate::event::{DecodeError, StoredEvent};
-use crate::wake::Ear;
+use crate::wake::WakeReceiver;
 
 /// The most events in one batch: enough to pay for its commit, few enough to be seen soon. Its bytes are bounded, too.
 const BATCH: usize = 500;
-/// The first batch of a copy. Should the one before have died of what it read, this one gets by.
-const FIRST: usize = BATCH / 2;
-/// Batches of so many events mean that they come thick and fast: then the next one is given a moment to grow, because what a batch
-/// costs hardly depends on its size. At lower rates nothing waits.
+/// The first batch of a copy is small: the copy before it may have died because it read too much.
+const FIRST_BATCH: usize = BATCH / 2;
+/// After a batch of so many events the next one is given a moment to grow, because the cost of a batch hardly depends on its size. At
+/// lower rates nothing waits.
 const BUSY: usize = 32;
 const GATHER: Duration = Duration::from_millis(5);
 /// How long a failing subscriber waits before it tries again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How long giving partitions back may take; otherwise their leases run out.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long giving partitions back may take; after that their leases run out.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How subscriptions share their work.
 #[derive(Debug, Clone, Copy)]
 pub struct SubscriptionSettings {
-    /// For how long partitions stay with a copy that gives no sign of life. It gives one three times as often.
+    /// How long a lease on partitions lasts. A copy renews it three times as often.
     pub lease: Duration,
 }
 
@@ -60,33 +60,35 @@ impl Default for SubscriptionSettings {
     }
 }
 
-/// Someone who follows the log.
+/// A follower of the log.
 #[async_trait]
 pub trait Subscriber: Send {
-    /// Its name, under which its checkpoints are kept. Copies have the same.
+    /// The name under which its checkpoints are kept; all copies have the same.
     fn name(&self) -> &str;
 
-    /// The kind of streams it follows; `None`: all. It passes the others without being handed their events.
+    /// The stream type that it follows; `None`: all. Events of other types only move its position.
     fn follows(&self) -> Option<&'static str> {
         None
     }
 
-    /// Takes the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What
-    /// it writes through the transaction commits together with the checkpoint; any other effect may happen again after a
-    /// crash or an error. The error says what becomes of the events.
+    /// Handles the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What it
+    /// writes through the transaction commits together with the checkpoint; any other effect may happen again after a crash or an
+    /// error. The error says what becomes of the events.
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError>;
 }
 
-/// Work in a transaction took too long and was given up; it is as if it had never begun.
+/// Work in a transaction took too long and was cancelled; nothing of it is stored.
 #[derive(Debug, thiserror::Error)]
 #[error("it took too long, or the process is stopping")]
-pub struct TookTooLong;
+pub struct TransactionTimedOut;
 
-/// Gives work that holds a transaction open a bounded time: less than the server lets a transaction stand idle, and
-/// little once the process is told to stop. What it did in the transaction is undone then, so it must be such that it
-/// can be done again.
-pub async fn within_patience<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, TookTooLong> {
-    const PATIENCE: Duration = Duration::from_secs(50);
+/// Bounds the time of work that holds a transaction open: less than the server lets a transaction be idle, and little once the process
+/// is told to stop. The transaction is rolled back then, so the work must be repeatable.
+pub async fn with_transaction_timeout<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, TransactionTimedOut> {
+    const TIMEOUT: Duration = Duration::from_secs(50);
     const ONCE_STOPPED: Duration = Duration::from_secs(3);
     let stopped = async {
         stop.cancelled().await;
@@ -94,14 +96,14 @@ pub async fn within_patience<T>(stop: &CancellationToken, work: impl Future<Outp
     };
     tokio::select! {
         done = work => Ok(done),
-        () = tokio::time::sleep(PATIENCE) => Err(TookTooLong),
-        () = stopped => Err(TookTooLong),
+        () = tokio::time::sleep(TIMEOUT) => Err(TransactionTimedOut),
+        () = stopped => Err(TransactionTimedOut),
     }
 }
 
 impl EventStore {
-    /// Hands a copy of a subscriber its share of the log until told to stop, and then gives the share back. A failing
-    /// subscriber is loud and tries again; it holds up no one else.
+    /// Runs a copy of a subscriber on its share of the log until told to stop, and then gives the share back. A subscriber that fails
+    /// is logged and tries again; it holds up no other.
     pub async fn subscribe(&self, subscriber: impl Subscriber, stop: CancellationToken) {
         let mut copy = SubscriberCopy {
             leases: Leases::new(subscriber.name(), self.subscriptions.lease),
@@ -109,7 +111,7 @@ impl EventStore {
             store: self,
             subscriber,
             connection: None,
-            limit: FIRST,
+            limit: FIRST_BATCH,
         };
         copy.follow(&stop).await;
         copy.leave().await;
@@ -121,17 +123,17 @@ struct SubscriberCopy<'a, S> {
     store: &'a EventStore,
     subscriber: S,
     leases: Leases,
-    /// What those who wait for this subscription are told.
-    known: Arc<Known>,
-    /// Kept between batches, and given up after an error.
+    /// The positions for those who wait for this subscription.
+    known: Arc<KnownPositions>,
+    /// Kept between batches, and replaced after an error.
     connection: Option<PoolConnection<Postgres>>,
     /// How many events to read at once.
     limit: usize,
 }
 
-/// What a look at the log came to.
+/// What one step came to.
 enum Step {
-    /// So many events were read; whether there are as many behind them, most likely.
+    /// So many events were read; `more`: there are probably as many behind them.
     Handled {
         read: usize,
         more: bool,
@@ -147,20 +149,20 @@ enum StepError {
     FencedOut,
     #[error("the subscriber failed on events {from} to {to}")]
     Subscriber { from: i64, to: i64, source: SubscriberError },
-    /// All before this event is done.
+    /// Everything before this event is handled.
     #[error("the subscriber is stopped before event {}", .before.position)]
     Stopped { before: Box<StoredEvent>, source: DecodeError },
     #[error(transparent)]
-    TookTooLong(#[from] TookTooLong),
+    TransactionTimedOut(#[from] TransactionTimedOut),
 }
 
 impl<S: Subscriber> SubscriberCopy<'_, S> {
     async fn follow(&mut self, stop: &CancellationToken) {
-        let mut ear = self.store.wake.ear();
+        let mut wake = self.store.wake.receiver();
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
-            ear.clear();
-            let step = within_patience(stop, self.step(&mut ear)).await;
+            wake.mark_seen();
+            let step = with_transaction_timeout(stop, self.step(&mut wake)).await;
             let wait = match step.unwrap_or_else(|error| Err(error.into())) {
                 Ok(Step::Handled { read, more }) => {
                     backoff = BACKOFF.0;
@@ -171,11 +173,11 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 }
                 Ok(Step::NothingNew) => None,
                 Err(error) => {
-                    self.recover();
-                    if self.goes_on_at_once_after(&error) {
+                    self.reset();
+                    if self.retries_at_once(&error) {
                         continue;
                     }
-                    self.tell(&error).await;
+                    self.report(&error).await;
                     let pause = backoff;
                     backoff = (backoff * 2).min(BACKOFF.1);
                     Some(pause)
@@ -185,7 +187,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 match wait {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => tokio::select! {
-                        () = ear.hear() => {}
+                        () = wake.changed() => {}
                         () = tokio::time::sleep_until(self.leases.due()) => {}
                     },
                 }
@@ -194,43 +196,44 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         }
     }
 
-    /// Says why it does not go on for now.
-    async fn tell(&self, error: &StepError) {
+    /// Logs why it does not go on for now; records a stop at an unknown event.
+    async fn report(&self, error: &StepError) {
         let subscription = self.subscriber.name();
         match error {
             StepError::Stopped { before, source } => {
-                stops::stopped(&self.store.pool, subscription, before, source).await;
+                stopped::record_stopped(&self.store.pool, subscription, before, source).await;
             }
             StepError::Database(_)
             | StepError::FencedOut
             | StepError::Subscriber { .. }
-            | StepError::TookTooLong(_) => {
+            | StepError::TransactionTimedOut(_) => {
                 tracing::error!(subscription, error = error as &dyn std::error::Error, "subscription is stopped");
             }
         }
     }
 
-    /// What a failed batch leaves behind is not known. The connection is not used again: while this copy holds partitions,
-    /// whoever takes them over may end its session.
-    fn recover(&mut self) {
+    /// The state after a failed batch is unknown, so the leases are renewed over a new connection. The old one must not be used: a copy
+    /// that takes partitions over may end its session.
+    fn reset(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
-        self.leases.doubt();
+        self.leases.invalidate();
     }
 
-    /// Some failures call for another try, not for a pause.
-    fn goes_on_at_once_after(&mut self, error: &StepError) -> bool {
+    /// Whether another try comes without a pause; makes the next batch smaller where that may help.
+    fn retries_at_once(&mut self, error: &StepError) -> bool {
         match error {
             StepError::FencedOut => {
                 tracing::info!(subscription = self.subscriber.name(), "another copy has taken over some of the work");
                 true
             }
-            // Everything before the event that is not known is done, by halving the batch until nothing is left before it.
+            // Batches are halved until everything before the unknown event is handled.
             StepError::Subscriber { source: SubscriberError::Unknown(_), .. } if self.limit > 1 => {
                 self.limit /= 2;
                 true
             }
-            // It may have been too much at once.
-            StepError::TookTooLong(_) | StepError::Subscriber { source: SubscriberError::Unavailable(_), .. } => {
+            // The batch may have been too large.
+            StepError::TransactionTimedOut(_)
+            | StepError::Subscriber { source: SubscriberError::Unavailable(_), .. } => {
                 self.limit = (self.limit / 2).max(1);
                 false
             }
@@ -238,10 +241,10 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         }
     }
 
-    async fn step(&mut self, ear: &mut Ear) -> Result<Step, StepError> {
-        let asked = ear.leases_changed();
+    async fn step(&mut self, wake: &mut WakeReceiver) -> Result<Step, StepError> {
+        let asked = wake.leases_changed();
         if asked || self.leases.due() <= tokio::time::Instant::now() {
-            self.settle().await?;
+            self.rebalance().await?;
         }
         if self.leases.held.is_empty() {
             return Ok(Step::NothingNew);
@@ -249,40 +252,42 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         let Some(batch) = self.read().await? else { return Ok(Step::NothingNew) };
         let Batch { end, read, cut, .. } = batch;
         match self.handle(&batch).await {
-            Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => self.handle_apart(batch).await?,
+            Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => {
+                self.handle_by_stream(batch).await?
+            }
             handled => handled?,
         }
-        self.moved_to(end);
+        self.publish_position(end);
         let more = cut || read >= self.limit;
         self.limit = if cut { read } else { (self.limit * 2).min(BATCH) };
         Ok(Step::Handled { read, more })
     }
 
-    /// Looks after the leases, and after what operators asked for.
-    async fn settle(&mut self) -> Result<(), StepError> {
+    /// Renews and rebalances the leases, and does what operators asked for.
+    async fn rebalance(&mut self) -> Result<(), StepError> {
         let connection = connection(&mut self.connection, self.store).await?;
-        self.leases.settle(connection).await?;
+        self.leases.rebalance(connection).await?;
         self.known.publish(&self.leases.held);
         self.retry_requested().await
     }
 
-    /// The events from the lowest position of the held partitions on; `None`: there are none. Nothing was begun, so a
-    /// connection that was lost in the meantime costs no more than another try.
+    /// The events after the lowest position of the held partitions; `None`: there are none. No transaction has begun, so a lost
+    /// connection only costs another try.
     async fn read(&mut self) -> Result<Option<Batch>, StepError> {
         let (follows, budget) = (self.subscriber.follows(), Budget::of(self.limit));
         if let Some(kept) = &mut self.connection {
             match Batch::read(kept, &self.leases, follows, budget).await {
-                Err(sqlx::Error::Io(_)) => self.recover(),
+                Err(sqlx::Error::Io(_)) => self.reset(),
                 read => return Ok(read?),
             }
         }
-        // The leases have to know it.
-        self.settle().await?;
+        // The leases belong to the session of a connection.
+        self.rebalance().await?;
         let fresh = connection(&mut self.connection, self.store).await?;
         Ok(Batch::read(fresh, &self.leases, follows, budget).await?)
     }
 
-    /// The usual way: all events at once.
+    /// Handles all events of a batch in one transaction.
     async fn handle(&mut self, batch: &Batch) -> Result<(), StepError> {
         let connection = connection(&mut self.connection, self.store).await?;
         let mut transaction = connection.begin().await?;
@@ -291,7 +296,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             let source = tokio::select! {
                 biased;
                 handled = handled => handled.err(),
-                () = self.leases.keep(&self.store.pool) => return Err(StepError::FencedOut),
+                () = self.leases.renew_until_lost(&self.store.pool) => return Err(StepError::FencedOut),
             };
             match (source, &batch.events[..]) {
                 (None, _) => {}
@@ -309,21 +314,21 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         Ok(transaction.commit().await?)
     }
 
-    fn moved_to(&mut self, end: i64) {
+    fn publish_position(&mut self, end: i64) {
         for held in &mut self.leases.held {
             held.position = held.position.max(end);
         }
         self.known.publish(&self.leases.held);
     }
 
-    /// Gives the share back, so that another copy can take it at once.
+    /// Gives the partitions back, so that another copy can take them at once.
     async fn leave(mut self) {
         self.known.publish(&[]);
         let give_back = async {
             let connection = connection(&mut self.connection, self.store).await?;
             self.leases.release(connection).await
         };
-        let gave_back = tokio::time::timeout(RELEASE_PATIENCE, give_back).await;
+        let gave_back = tokio::time::timeout(RELEASE_TIMEOUT, give_back).await;
         if !matches!(gave_back, Ok(Ok(()))) {
             tracing::warn!(
                 subscription = self.subscriber.name(),
@@ -333,7 +338,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 }
 
-/// The connection that is kept, or another.
+/// The kept connection, or a new one.
 async fn connection<'a>(
     kept: &'a mut Option<PoolConnection<Postgres>>,
     store: &EventStore,

@@ -10,9 +10,10 @@ use cqrs_es::Aggregate;
 use domain::ids::NoteId;
 use domain::order::event::NoteAdded;
 use domain::order::{Order, OrderEvent};
+use event_store::read::{read_after, read_by_stream, read_filtered};
 use event_store::{
-    AppendError, AppendSettings, EventStore, Metadata, NewEvent, Selection, StoredEvent, StreamAppend, Subscriber,
-    SubscriberError, read_after, read_by_stream, read_selected,
+    AppendError, AppendSettings, EventFilter, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend, Subscriber,
+    SubscriberError,
 };
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -172,8 +173,8 @@ async fn pages_of_large_events_are_short_and_leave_nothing_out() {
         }
         assert_eq!(seen, (1..=60).collect::<Vec<i64>>(), "{budget:?}");
     }
-    let few = Selection { stream_id: Some("007".to_owned()), ..Selection::default() };
-    let page = read_selected(&mut connection, &few, Budget::of(10)).await.unwrap();
+    let few = EventFilter { stream_id: Some("007".to_owned()), ..EventFilter::default() };
+    let page = read_filtered(&mut connection, &few, Budget::of(10)).await.unwrap();
     assert_eq!((page.events.len(), page.more), (1, false));
     store.close().await;
 }
@@ -190,7 +191,7 @@ async fn of_several_streams_those_are_read_that_fit_each_as_a_whole() {
     }
     let (mut left, mut rounds) = ([ids.clone(), vec!["nobody".to_owned()]].concat(), 0);
     loop {
-        let some = store.read_some_streams::<Order>(&left, Budget::of(1_000)).await.unwrap();
+        let some = store.read_streams::<Order>(&left, Budget::of(1_000)).await.unwrap();
         if some.is_empty() {
             break;
         }
@@ -204,7 +205,7 @@ async fn of_several_streams_those_are_read_that_fit_each_as_a_whole() {
     }
     assert_eq!(left, ["nobody"]);
     assert!(rounds >= 4, "{rounds}");
-    let all = store.read_streams::<Order>(&ids).await.unwrap();
+    let all = store.read_streams::<Order>(&ids, Budget::of(usize::MAX).with_bytes(usize::MAX)).await.unwrap();
     assert_eq!(all.len(), 10);
     store.close().await;
 }
@@ -227,7 +228,7 @@ async fn commands_wait_within_their_bytes_and_are_stored_in_statements_of_a_few_
     let asked: Vec<_> = commands.into_iter().map(|command| ask(store.clone(), command)).collect();
     testkit::eventually(PATIENCE, || async { asked.iter().filter(|asked| asked.is_finished()).count() >= 17 }).await;
     // Those who have nobody to be refused to wait for room.
-    let (patient, huge) = (ask(store.patient(), patient), ask(store.patient(), huge));
+    let (patient, huge) = (ask(store.waiting_when_full(), patient), ask(store.waiting_when_full(), huge));
     blocker.rollback().await.unwrap();
 
     let mut stored = 0_i64;

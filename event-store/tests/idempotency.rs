@@ -5,11 +5,12 @@ use cqrs_es::Aggregate;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, decide};
 use event_store::{
-    AppendError, AppendSettings, EventStore, Executed, Loaded, Metadata, NewEvent, OnceOnly, StreamAppend, prune,
+    AppendError, AppendSettings, Command, Decision, EventStore, HandleError, Handled, IdempotencyKey, Metadata,
+    NewEvent, Retry, StreamAppend, Versioned, prune_idempotency_records,
 };
 
-fn request(key: &str) -> OnceOnly {
-    OnceOnly { scope: "shop POST /orders", key: key.to_owned(), request_hash: [7; 32] }
+fn request(key: &str) -> IdempotencyKey {
+    IdempotencyKey { scope: "shop POST /orders", key: key.to_owned(), request_hash: [7; 32] }
 }
 
 fn create(order: &Order) -> Result<Vec<OrderEvent>, OrderError> {
@@ -26,9 +27,37 @@ async fn store(database: &testkit::Database) -> EventStore {
     EventStore::start(database.pool().clone(), AppendSettings::default())
 }
 
-async fn carry_out(store: &EventStore, order_id: &str, key: &str) -> Executed<Order> {
-    let metadata = Metadata::default();
-    store.execute_once(order_id, Loaded::default(), &metadata, Some(&request(key)), create).await.unwrap()
+/// Creates the demo order, which it takes to be new at first.
+struct Create<'a> {
+    store: &'a EventStore,
+    order_id: &'a str,
+    assumed: Option<Versioned<Order>>,
+}
+
+impl Command for Create<'_> {
+    type Refusal = OrderError;
+
+    fn stream(&self) -> (&'static str, &str) {
+        (Order::TYPE, self.order_id)
+    }
+
+    async fn decide(&mut self) -> Result<Decision<'_>, HandleError<OrderError>> {
+        let order = match self.assumed.take() {
+            Some(assumed) => assumed,
+            None => self.store.load(self.order_id).await?,
+        };
+        let events = create(&order.state).map_err(HandleError::Refused)?;
+        if events.is_empty() {
+            return Ok(Decision::Unchanged(order.last()));
+        }
+        let append = StreamAppend::of::<Order>(self.order_id, order.version, &events, &Metadata::default())?;
+        Ok(Decision::Append(vec![append].into()))
+    }
+}
+
+async fn carry_out(store: &EventStore, order_id: &str, key: &str) -> Handled {
+    let mut command = Create { store, order_id, assumed: Some(Versioned::default()) };
+    store.handle(&mut command, Some(&request(key)), Retry::default()).await.unwrap()
 }
 
 async fn records(database: &testkit::Database) -> i64 {
@@ -39,16 +68,16 @@ async fn records(database: &testkit::Database) -> i64 {
 async fn a_request_that_comes_again_comes_to_what_it_came_to_the_first_time() {
     let database = testkit::database().await;
     let store = store(&database).await;
-    let Executed::Appended(first) = carry_out(&store, "a", "k").await else { panic!("not appended") };
+    let Handled::Appended(first) = carry_out(&store, "a", "k").await else { panic!("not appended") };
 
     // Under the same id, and under one that the server made anew.
     for order_id in ["a", "b"] {
-        let Executed::Repeated(outcome) = carry_out(&store, order_id, "k").await else { panic!("not repeated") };
+        let Handled::Replayed(outcome) = carry_out(&store, order_id, "k").await else { panic!("not repeated") };
         assert_eq!((outcome.stream_id.as_str(), outcome.version, outcome.position), ("a", 1, first.position));
         assert_eq!(outcome.request_hash, [7; 32]);
     }
     assert_eq!(store.load::<Order>("b").await.unwrap().version, 0);
-    assert!(matches!(carry_out(&store, "b", "another key").await, Executed::Appended(_)));
+    assert!(matches!(carry_out(&store, "b", "another key").await, Handled::Appended(_)));
     store.close().await;
 }
 
@@ -68,9 +97,9 @@ async fn of_many_requests_under_one_key_one_is_carried_out() {
     let mut outcomes = Vec::new();
     for request in requests.collect::<Vec<_>>() {
         match request.await.unwrap() {
-            Executed::Appended(_) => carried_out += 1,
-            Executed::Repeated(outcome) => outcomes.push(outcome),
-            Executed::Unchanged(order) => panic!("{order:?}"),
+            Handled::Appended(_) => carried_out += 1,
+            Handled::Replayed(outcome) => outcomes.push(outcome),
+            Handled::Unchanged(order) => panic!("{order:?}"),
         }
     }
     assert_eq!((carried_out, outcomes.len()), (31, 29));
@@ -99,10 +128,9 @@ async fn a_request_that_changed_nothing_is_recorded_too() {
     let database = testkit::database().await;
     let store = store(&database).await;
     let first = store.append(vec![append("a", 0)]).await.unwrap();
-    assert!(matches!(carry_out(&store, "a", "k").await, Executed::Unchanged(_)));
-    store.record_unchanged::<Order>(&request("k"), "a", 1).await.unwrap();
+    assert!(matches!(carry_out(&store, "a", "k").await, Handled::Unchanged(_)));
 
-    let Executed::Repeated(outcome) = carry_out(&store, "b", "k").await else { panic!("not repeated") };
+    let Handled::Replayed(outcome) = carry_out(&store, "b", "k").await else { panic!("not repeated") };
 
     assert_eq!((outcome.stream_id.as_str(), outcome.position), ("a", first.position));
     store.close().await;
@@ -120,10 +148,10 @@ async fn records_are_kept_for_a_day_and_then_forgotten() {
         sqlx::query(age).bind(key).bind(old).execute(database.pool()).await.unwrap();
     }
 
-    assert_eq!(prune(database.pool()).await.unwrap(), 1);
+    assert_eq!(prune_idempotency_records(database.pool()).await.unwrap(), 1);
 
-    assert!(matches!(carry_out(&store, "a", "a").await, Executed::Repeated(_)));
+    assert!(matches!(carry_out(&store, "a", "a").await, Handled::Replayed(_)));
     // Forgotten: what is left is that the order is there already.
-    assert!(matches!(carry_out(&store, "b", "b").await, Executed::Unchanged(_)));
+    assert!(matches!(carry_out(&store, "b", "b").await, Handled::Unchanged(_)));
     store.close().await;
 }

@@ -6,7 +6,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use domain::stock::{Stock, StockEvent, StockReceived};
-use event_store::{AppendSettings, EventStore, Loaded, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
+use event_store::{
+    AppendSettings, EventStore, LockedStreams, Metadata, NewEvent, StreamAppend, StreamLocks, Versioned,
+};
 use futures_util::future::poll_fn;
 
 const SKU: &str = "sku-1";
@@ -18,10 +20,10 @@ fn sku() -> BTreeSet<String> {
 }
 
 /// A process that knows no stream yet: a store with a pool of its own.
-async fn cold(database: &testkit::Database) -> (EventStore, SingleWriter<Stock>) {
+async fn cold(database: &testkit::Database) -> (EventStore, StreamLocks<Stock>) {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(5).connect(database.url()).await.unwrap();
     let store = EventStore::start(pool, AppendSettings::default());
-    (store.clone(), SingleWriter::new(store, 10))
+    (store.clone(), StreamLocks::new(store, 10))
 }
 
 /// Has so many units come in, one an event, until the stream is so long.
@@ -43,19 +45,19 @@ async fn lose(database: &testkit::Database, from: i64, to: i64) {
 
 /// Goes on with a turn until some of its stream is remembered, which is before it has all of it.
 async fn until_remembered(
-    writer: &SingleWriter<Stock>,
-    turn: &mut (impl Future<Output = Result<Turn<'_, Stock>, event_store::ReadError>> + Unpin),
+    writer: &StreamLocks<Stock>,
+    turn: &mut (impl Future<Output = Result<LockedStreams<'_, Stock>, event_store::ReadError>> + Unpin),
 ) {
     let mut turn = std::pin::pin!(turn);
     poll_fn(|context| match turn.as_mut().poll(context) {
         Poll::Ready(turn) => panic!("it had its turn, at version {}", turn.unwrap().stream(SKU).version),
-        Poll::Pending if writer.remembered() > 0 => Poll::Ready(()),
+        Poll::Pending if writer.cached() > 0 => Poll::Ready(()),
         Poll::Pending => Poll::Pending,
     })
     .await;
 }
 
-fn on_hand(stream: &Loaded<Stock>) -> (i64, i64) {
+fn on_hand(stream: &Versioned<Stock>) -> (i64, i64) {
     let Stock::Tracked(stock) = &stream.state else { panic!("not tracked") };
     (stream.version, stock.on_hand)
 }
@@ -66,10 +68,10 @@ async fn a_fold_that_was_given_up_goes_on_where_it_was() {
     let (_, writer) = cold(&database).await;
     grow(&database, 4_000).await;
 
-    until_remembered(&writer, &mut Box::pin(writer.turn(sku()))).await;
+    until_remembered(&writer, &mut Box::pin(writer.lock(sku()))).await;
     lose(&database, 2, 900).await;
 
-    let turn = writer.turn(sku()).await.unwrap();
+    let turn = writer.lock(sku()).await.unwrap();
     assert_eq!(on_hand(turn.stream(SKU)), (4_000, 4_000));
 }
 
@@ -79,7 +81,7 @@ async fn who_folds_a_long_stream_holds_up_nobody() {
     let (_, writer) = cold(&database).await;
     grow(&database, 4_000).await;
 
-    let mut turn = Box::pin(writer.turn(sku()));
+    let mut turn = Box::pin(writer.lock(sku()));
     until_remembered(&writer, &mut turn).await;
 
     let locks = "select count(*) from pg_locks where locktype = 'advisory' and granted and objsubid = 2
@@ -88,7 +90,7 @@ async fn who_folds_a_long_stream_holds_up_nobody() {
     testkit::eventually(PATIENCE, || async { locks().await == 0 }).await;
     // Others who want it as well fold it together with this one.
     let one = async { on_hand(turn.await.unwrap().stream(SKU)) };
-    let other = async { on_hand(writer.turn(sku()).await.unwrap().stream(SKU)) };
+    let other = async { on_hand(writer.lock(sku()).await.unwrap().stream(SKU)) };
     let both = tokio::time::timeout(PATIENCE, async { tokio::join!(one, other) }).await.unwrap();
     assert_eq!(both, ((4_000, 4_000), (4_000, 4_000)));
 }
@@ -109,7 +111,7 @@ async fn until_snapshot_at(database: &testkit::Database, version: i64) -> Row {
 /// What a process that knows nothing yet makes of the stream.
 async fn folded_by_another(database: &testkit::Database) -> (i64, i64) {
     let (_, writer) = cold(database).await;
-    on_hand(writer.turn(sku()).await.unwrap().stream(SKU))
+    on_hand(writer.lock(sku()).await.unwrap().stream(SKU))
 }
 
 #[tokio::test]
@@ -129,7 +131,7 @@ async fn an_append_that_makes_a_stream_long_has_a_snapshot_taken() {
     let (store, writer) = cold(&database).await;
     grow(&database, 9_999).await;
 
-    let turn = writer.turn(sku()).await.unwrap();
+    let turn = writer.lock(sku()).await.unwrap();
     let received = StockEvent::StockReceived(StockReceived { quantity: 5 });
     let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
     let expected_version = turn.stream(SKU).version;
@@ -222,12 +224,12 @@ async fn where_the_log_lost_what_is_remembered_and_is_long_again_it_is_folded_an
     let database = testkit::database().await;
     let (_, writer) = cold(&database).await;
     grow(&database, 3).await;
-    assert_eq!(on_hand(writer.turn(sku()).await.unwrap().stream(SKU)), (3, 3));
+    assert_eq!(on_hand(writer.lock(sku()).await.unwrap().stream(SKU)), (3, 3));
 
     // Others wrote more than is read in one go in the place of the last event.
     lose(&database, 3, 3).await;
     grow(&database, 2_500).await;
 
-    let turn = tokio::time::timeout(PATIENCE, writer.turn(sku())).await.unwrap().unwrap();
+    let turn = tokio::time::timeout(PATIENCE, writer.lock(sku())).await.unwrap().unwrap();
     assert_eq!(on_hand(turn.stream(SKU)), (2_500, 2_500));
 }

@@ -10,7 +10,7 @@ use cqrs_es::{AggregateError, CqrsFramework, EventEnvelope, EventStore as _, Que
 use domain::order::event::CancellationRequested;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, Stage, decide};
-use event_store::{AppendSettings, EventStore, Loaded, Metadata};
+use event_store::{AppendSettings, EventStore, Metadata, Versioned};
 use migrations::MIGRATIONS;
 use postgres_es::PostgresEventRepository;
 use sqlx::Executor;
@@ -28,7 +28,7 @@ async fn each_reads_what_the_other_wrote() {
     let content = PostedOrder::parse(testkit::demo_order("a").to_string().as_bytes()).unwrap().content;
     let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
     let metadata = Metadata { actor: Some("shop".into()), ..Metadata::default() };
-    ours.execute("a", Loaded::default(), &metadata, create).await.unwrap();
+    ours.execute("a", Versioned::default(), &metadata, create).await.unwrap();
 
     let read = stock().load_events("a").await.unwrap();
     assert_eq!((read.len(), read[0].sequence), (1, 1));
@@ -39,12 +39,12 @@ async fn each_reads_what_the_other_wrote() {
     framework.execute_with_metadata("a", cancel(), theirs).await.unwrap();
     framework.execute("b", OrderCommand::CreateOrder(content.clone())).await.unwrap();
 
-    let a: Loaded<Order> = ours.load("a").await.unwrap();
+    let a: Versioned<Order> = ours.load("a").await.unwrap();
     let Order::Placed(order) = a.state else { panic!("no order") };
     assert_eq!((a.version, order.stage()), (2, Stage::Undoing));
     let events = ours.read_stream::<Order>("a").await.unwrap();
     assert_eq!(events[1].metadata().actor.as_deref(), Some("stock"));
-    let b: Loaded<Order> = ours.load("b").await.unwrap();
+    let b: Versioned<Order> = ours.load("b").await.unwrap();
     assert!(b.first_position > a.last_position);
     ours.close().await;
 }
@@ -86,7 +86,7 @@ async fn our_store_serves_the_framework_beside_a_stock_one_and_each_sees_the_oth
 
     assert_eq!(*told.0.lock().unwrap(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
     for id in ["a", "b"] {
-        let loaded: Loaded<Order> = store.load(id).await.unwrap();
+        let loaded: Versioned<Order> = store.load(id).await.unwrap();
         let Order::Placed(order) = loaded.state else { panic!("no order") };
         assert_eq!((loaded.version, order.stage()), (2, Stage::Undoing), "{id}");
     }

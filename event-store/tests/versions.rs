@@ -8,7 +8,7 @@ use cqrs_es::persist::PersistedEventStore;
 use domain::order::event::Parcel;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
-use event_store::{AppendSettings, EventStore, Loaded, Metadata};
+use event_store::{AppendSettings, EventStore, Metadata, Versioned};
 use event_versions::upcasters;
 use postgres_es::PostgresEventRepository;
 use sqlx::PgPool;
@@ -23,7 +23,7 @@ async fn given(version: &str, payload: &str) -> (Database, EventStore) {
     let store = EventStore::start(database.pool().clone(), AppendSettings::default());
     let content = PostedOrder::parse(testkit::demo_order("a").to_string().as_bytes()).unwrap().content;
     let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
-    store.execute("a", Loaded::default(), &Metadata::default(), create).await.unwrap();
+    store.execute("a", Versioned::default(), &Metadata::default(), create).await.unwrap();
     ship(database.pool(), version, payload).await;
     (database, store)
 }

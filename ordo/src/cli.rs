@@ -14,7 +14,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::styling::Styles;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use event_store::Head;
+use event_store::hash_chain::ChainHead;
 
 use crate::running::DataDir;
 use crate::settings::{Loaded, Role, Settings, Source, Sources};
@@ -232,7 +232,7 @@ pub struct Demo {
 pub struct Verify {
     /// Check the log against this, which an earlier `ordo verify` printed: whatever was changed up to there is found
     #[arg(long, value_name = "POSITION:HASH")]
-    pub head: Option<Head>,
+    pub head: Option<ChainHead>,
     /// First seal what is not sealed yet, so that a later change to it can be told by its position
     #[arg(long)]
     pub seal: bool,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use event_store::DurabilityError;
+use event_store::database_checks::DurabilityError;
 use read_models::ReadModels;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
@@ -47,9 +47,9 @@ impl Connections {
     /// Refuses a database whose sessions are not its clients' own, or that could forget what it acknowledged, unless that was
     /// asked for.
     pub async fn check_database(&mut self, unsafe_durability: bool) -> anyhow::Result<()> {
-        event_store::check_sessions(&self.database).await?;
+        event_store::database_checks::check_sessions(&self.database).await?;
         self.may_forget = unsafe_durability;
-        match event_store::check_durability(&self.database).await {
+        match event_store::database_checks::check_durability(&self.database).await {
             Err(off @ DurabilityError::Off { .. }) if unsafe_durability => {
                 tracing::warn!(error = %off, "started all the same, as --unsafe-durability says");
                 Ok(())

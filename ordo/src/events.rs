@@ -11,7 +11,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use event_store::Selection;
+use event_store::EventFilter;
 
 use crate::settings::Settings;
 use crate::{connections, migrate};
@@ -100,14 +100,14 @@ pub async fn run(settings: &Settings, args: &Events) -> anyhow::Result<()> {
 impl Export {
     /// Which events are asked for.
     #[must_use]
-    pub fn selection(&self) -> Selection {
+    pub fn selection(&self) -> EventFilter {
         let kind = self.stream.as_ref().map(|stream| stream.kind.clone()).or_else(|| self.stream_type.clone());
-        let mut selection = Selection {
+        let mut selection = EventFilter {
             stream_types: kind.into_iter().collect(),
             stream_id: self.stream.as_ref().map(|stream| stream.id.clone()),
             event_types: self.types.clone(),
             trace_id: self.trace.as_ref().map(|TraceId(id)| id.clone()),
-            ..Selection::default()
+            ..EventFilter::default()
         };
         match self.from {
             Some(Bound::Position(position)) => selection.after = position - 1,
@@ -196,17 +196,17 @@ mod tests {
         let line =
             "events export --stream order/a --type OrderCreated,OrderShipped --from 7 --to 2026-11-21T19:00:00+01:00";
         let Events::Export(export) = parse(line).unwrap() else { panic!("not export") };
-        let expected = Selection {
+        let expected = EventFilter {
             after: 6,
             stream_types: vec!["order".into()],
             stream_id: Some("a".into()),
             event_types: vec!["OrderCreated".into(), "OrderShipped".into()],
             recorded_until: Some("2026-11-21T18:00:00Z".parse().unwrap()),
-            ..Selection::default()
+            ..EventFilter::default()
         };
         assert_eq!(export.selection(), expected);
         let Events::Export(all) = parse("events export").unwrap() else { panic!("not export") };
-        assert_eq!(all.selection(), Selection { after: 0, ..Selection::default() });
+        assert_eq!(all.selection(), EventFilter { after: 0, ..EventFilter::default() });
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
             let Events::Export(export) = parse(&format!("events export --trace {trace}")).unwrap() else {
                 panic!("not export")
             };
-            assert_eq!(export.selection(), Selection { trace_id: Some(id.to_owned()), ..Selection::default() });
+            assert_eq!(export.selection(), EventFilter { trace_id: Some(id.to_owned()), ..EventFilter::default() });
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use event_store::DurabilityError;
+use event_store::database_checks::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
 use messaging::QueueWatch;
@@ -77,7 +77,7 @@ pub async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<String>>
     let forever = async {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let now = match event_store::check_durability(&pool).await {
+            let now = match event_store::database_checks::check_durability(&pool).await {
                 Ok(()) => None,
                 Err(off @ DurabilityError::Off { .. }) => Some(off.to_string()),
                 Err(DurabilityError::Database(_)) => continue,

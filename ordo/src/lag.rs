@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use event_store::SubscriptionLag;
+use event_store::operations::SubscriptionLag;
 use http::Method;
 use problem::Problem;
 use sqlx::PgPool;
@@ -49,7 +49,7 @@ impl Intake {
     pub async fn watch(self, pool: PgPool, stop: CancellationToken) {
         let mut said = Instant::now();
         while !stop.is_cancelled() {
-            let asked = async { of_orders(&pool, &event_store::lag(&pool).await?).await };
+            let asked = async { of_orders(&pool, &event_store::operations::lag(&pool).await?).await };
             let seconds = match tokio::time::timeout(PATIENCE, asked).await {
                 Ok(Ok(seconds)) => {
                     said = Instant::now();

@@ -20,7 +20,7 @@ use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
 use messaging::{Origin, QueueWatch};
 use pin_project_lite::pin_project;
-use problem::{KnownHosts, Problem, RefusedAtTheDoor};
+use problem::{AllowedHosts, Problem, RefusedByHost};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// host as well.
 pub fn measured(
     routes: Router,
-    hosts: &KnownHosts,
+    hosts: &AllowedHosts,
     store: &EventStore,
     sagas: &sagas::Metrics,
     payments: &payments::Metrics,
@@ -156,8 +156,8 @@ impl LogFigures {
     }
 
     async fn ask(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let stops = event_store::stops(pool).await?;
-        let lags = event_store::lag(pool).await?;
+        let stops = event_store::operations::stopped_subscriptions(pool).await?;
+        let lags = event_store::operations::lag(pool).await?;
         self.lag_of_orders.set(lag::of_orders(pool, &lags).await?);
         for lag in lags {
             let stopped = stops.iter().filter(|stop| stop.subscription == lag.name).count();
@@ -167,7 +167,7 @@ impl LogFigures {
             self.parked.get_or_create(&whose).set(lag.parked);
             self.stopped.get_or_create(&whose).set(i64::try_from(stopped).unwrap_or(i64::MAX));
         }
-        let holder = event_store::tail_holder(pool).await?;
+        let holder = event_store::operations::append_lock_holder(pool).await?;
         self.tail_held.set(holder.map_or(0.0, |holder| holder.held_seconds));
         Ok(())
     }
@@ -310,7 +310,7 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Counting<F> {
         let answer = ready!(counting.answer.poll(context));
         if let Ok(response) = &answer {
             let by_a_route = response.status() != StatusCode::METHOD_NOT_ALLOWED
-                && response.extensions().get::<RefusedAtTheDoor>().is_none();
+                && response.extensions().get::<RefusedByHost>().is_none();
             let asked = counting.asked.take().filter(|_| by_a_route).unwrap_or(NOBODYS);
             counting.requests.count(asked, response.status(), *counting.since);
         }

@@ -11,11 +11,12 @@ use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
 use domain::stock::Stock;
-use event_store::{AppendSettings, EventStore, SealSettings, SingleWriter, StoreSettings, SubscriptionSettings};
+use event_store::hash_chain::SealSettings;
+use event_store::{AppendSettings, EventStore, StoreSettings, StreamLocks, SubscriptionSettings};
 use messaging::{Consumer, Producer, ProducerSettings, QueueWatch, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
-use problem::KnownHosts;
+use problem::AllowedHosts;
 use projections::{LiveSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use sqlx::PgPool;
@@ -70,7 +71,7 @@ pub async fn start(
     check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
     // Whoever decides about units in this process takes turns on the same SKUs, and remembers them together.
-    let stock = SingleWriter::new(store.clone(), SKUS_REMEMBERED);
+    let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::Metrics::default();
     let mut running = Running { tasks: JoinSet::new(), stop };
@@ -122,7 +123,7 @@ pub async fn start(
     }
     if let Some(sealing) = sealing(settings) {
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
-        running.spawn("sealing", event_store::seal_regularly(pool, sealing, stop));
+        running.spawn("sealing", event_store::hash_chain::seal_regularly(pool, sealing, stop));
     }
     if !connections.may_forget {
         let (amiss, seen) = watch::channel(None);
@@ -137,7 +138,7 @@ pub async fn start(
         .merge(operators)
         .merge(index::routes(roles))
         .merge(health::routes(checks));
-    let hosts = KnownHosts::listening_on(api, settings.allowed_hosts.as_deref());
+    let hosts = AllowedHosts::for_listener(api, settings.allowed_hosts.as_deref());
     let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);
     let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
     running.spawn("http", http::serve(listener, routes, limits.within_open_files(), running.stop.clone()));
@@ -256,7 +257,7 @@ async fn sagas(
     settings: &Settings,
     connections: &Connections,
     store: EventStore,
-    stock: SingleWriter<Stock>,
+    stock: StreamLocks<Stock>,
     payments: &Arc<Guarded>,
 ) -> anyhow::Result<Sagas> {
     let Queues { notifications, replies } = migrate::find_queues(&connections.sqs, settings).await?;

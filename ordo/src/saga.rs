@@ -12,7 +12,7 @@ mod words;
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::stock::Stock;
-use event_store::{AppendSettings, EventStore, SingleWriter};
+use event_store::{AppendSettings, EventStore, StreamLocks};
 use sagas::operate::{InterventionError, intervene};
 
 use crate::settings::Settings;
@@ -30,7 +30,7 @@ pub async fn run(settings: &Settings, args: Saga) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
     let store = EventStore::start(pool, AppendSettings::default());
-    let desk = Desk { stock: SingleWriter::new(store.clone(), SKUS_REMEMBERED), store };
+    let desk = Desk { stock: StreamLocks::new(store.clone(), SKUS_REMEMBERED), store };
     let done = answer(&desk, args).await;
     desk.store.close().await;
     done
@@ -63,7 +63,7 @@ async fn answer(desk: &Desk, args: Saga) -> anyhow::Result<()> {
 /// Where decisions are made.
 struct Desk {
     store: EventStore,
-    stock: SingleWriter<Stock>,
+    stock: StreamLocks<Stock>,
 }
 
 impl Desk {

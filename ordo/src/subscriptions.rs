@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
-use event_store::{Holder, ParkedEvent, ParkedRequest, Stop, SubscriptionLag, TailHolder};
+use event_store::operations::{
+    AppendLockHolder, LeaseHolder, ParkedEvent, ParkedRequest, StoppedSubscription, SubscriptionLag,
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -28,9 +30,13 @@ pub async fn run(settings: &Settings, args: &cli::Subscriptions) -> anyhow::Resu
 }
 
 async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
-    let (subscriptions, holders) = (event_store::lag(pool).await?, event_store::holders(pool).await?);
+    let (subscriptions, holders) =
+        (event_store::operations::lag(pool).await?, event_store::operations::lease_holders(pool).await?);
     let behind = lag::of_orders(pool, &subscriptions).await?;
-    let (stops, tail) = (event_store::stops(pool).await?, event_store::tail_holder(pool).await?);
+    let (stops, tail) = (
+        event_store::operations::stopped_subscriptions(pool).await?,
+        event_store::operations::append_lock_holder(pool).await?,
+    );
     let stops_of = |name: &str| stops.iter().filter(|stop| stop.subscription == name).collect::<Vec<_>>();
     let of = |name: &str| holders.iter().filter(|holder| holder.subscription == name).collect::<Vec<_>>();
     if json {
@@ -57,9 +63,9 @@ async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
 
 async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result<()> {
     if let Some(name) = name {
-        event_store::find_subscription(pool, name).await?;
+        event_store::operations::ensure_subscription_exists(pool, name).await?;
     }
-    let parked = event_store::parked(pool, name).await?;
+    let parked = event_store::operations::parked_events(pool, name).await?;
     if json {
         let events: Vec<_> = parked.iter().map(parked_json).collect();
         return Ok(output::line(&json!({ "parked": events }).to_string())?);
@@ -71,10 +77,10 @@ async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result
 }
 
 async fn ask(pool: &PgPool, name: &str, stream: &str, request: ParkedRequest) -> anyhow::Result<()> {
-    event_store::request(pool, name, stream, request).await?;
+    event_store::operations::request_parked(pool, name, stream, request).await?;
     let (asked, what) = (tokio::time::Instant::now(), request.as_str());
     loop {
-        let parked = event_store::parked(pool, Some(name)).await?;
+        let parked = event_store::operations::parked_events(pool, Some(name)).await?;
         let parked: Vec<_> = parked.iter().filter(|event| event.stream_id == stream).collect();
         let Some(first) = parked.first() else {
             return Ok(output::line(&format!("{stream} goes on: {name} has nothing of it parked any more"))?);
@@ -96,7 +102,7 @@ fn lag_text(lag: &SubscriptionLag) -> String {
     format!("{name}  at {position} of {head}, {lag_events} events and {lag_seconds:.1} s behind, {parked} parked")
 }
 
-fn lag_json(lag: &SubscriptionLag, holders: &[&Holder], stops: &[&Stop]) -> Value {
+fn lag_json(lag: &SubscriptionLag, holders: &[&LeaseHolder], stops: &[&StoppedSubscription]) -> Value {
     json!({
         "name": lag.name,
         "position": lag.position,
@@ -114,13 +120,13 @@ fn lag_json(lag: &SubscriptionLag, holders: &[&Holder], stops: &[&Stop]) -> Valu
     })
 }
 
-fn stop_text(stop: &Stop) -> String {
-    let Stop { waits_from, error, since, .. } = stop;
+fn stop_text(stop: &StoppedSubscription) -> String {
+    let StoppedSubscription { waits_from, error, since, .. } = stop;
     let since = instant(*since);
     format!("stopped before position {waits_from} since {since}, until a build runs that knows the event: {error}")
 }
 
-fn stop_json(stop: &Stop) -> Value {
+fn stop_json(stop: &StoppedSubscription) -> Value {
     json!({
         "partition": stop.partition,
         "waitsFrom": stop.waits_from,
@@ -134,7 +140,7 @@ fn stop_json(stop: &Stop) -> Value {
     })
 }
 
-fn holder_text(holder: &Holder) -> String {
+fn holder_text(holder: &LeaseHolder) -> String {
     let partitions = ranges(&holder.partitions);
     match holder.owner {
         None => format!("nobody has partitions {partitions}"),
@@ -158,15 +164,15 @@ fn ranges(partitions: &[i16]) -> String {
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-fn tail_text(tail: &TailHolder) -> String {
-    let TailHolder { pid, application, state, since, held_seconds, query } = tail;
+fn tail_text(tail: &AppendLockHolder) -> String {
+    let AppendLockHolder { pid, application, state, since, held_seconds, query } = tail;
     let since = instant(*since);
     format!(
         "the log's tail is held by process {pid} ({application}), {state} since {since}, {held_seconds:.1} s: {query}"
     )
 }
 
-fn tail_json(tail: &TailHolder) -> Value {
+fn tail_json(tail: &AppendLockHolder) -> Value {
     json!({
         "pid": tail.pid,
         "application": tail.application,

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use domain::money::{Currency, Money};
-use event_store::{Checked, Head, seal_all};
+use event_store::hash_chain::{ChainHead, ChainReport, seal_all};
 use projections::{Verification, Verified};
 use read_models::ReadModels;
 use serde_json::json;
@@ -75,12 +75,16 @@ pub(crate) async fn findings(pool: &PgPool) -> anyhow::Result<Vec<String>> {
 
 /// What was looked at.
 struct Found {
-    log: Checked,
+    log: ChainReport,
     totals: Totals,
     views: Verified,
 }
 
-async fn verify(pool: &PgPool, read_models: &dyn ReadModels, head: Option<Head>) -> anyhow::Result<(Found, Findings)> {
+async fn verify(
+    pool: &PgPool,
+    read_models: &dyn ReadModels,
+    head: Option<ChainHead>,
+) -> anyhow::Result<(Found, Findings)> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let mut findings = Findings::new(SHOWN);

@@ -21,11 +21,11 @@ use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
 use domain::streams::{STREAM_TYPES, is_ours};
-use event_store::{EventStore, Selection};
+use event_store::{EventFilter, EventStore};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use problem::{Parameters, Peer, Problem};
+use problem::{Peer, Problem, QueryParameters};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,7 @@ struct LiveQuery {
 
 async fn events(
     State(live): State<Live>,
-    asked: Result<Parameters<LiveQuery>, Problem>,
+    asked: Result<QueryParameters<LiveQuery>, Problem>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -143,7 +143,7 @@ fn position(after: &str) -> Result<Option<i64>, Problem> {
     position.map(Some).ok_or_else(|| invalid("after", "must be a position of the log, 0 for all of it, or end"))
 }
 
-fn selection(asked: LiveQuery) -> Result<Selection, Problem> {
+fn selection(asked: LiveQuery) -> Result<EventFilter, Problem> {
     let event_types: Vec<String> = asked.r#type.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
     for (name, values) in [
         ("type", event_types.iter().collect::<Vec<_>>()),
@@ -165,7 +165,7 @@ fn selection(asked: LiveQuery) -> Result<Selection, Problem> {
     if let Some(unknown) = event_types.iter().find(|name| names.clone().all(|known| known != name)) {
         return Err(invalid("type", format!("there is no event {unknown:?}")));
     }
-    Ok(Selection { event_types, stream_types, stream_id: asked.stream_id, ..Selection::default() })
+    Ok(EventFilter { event_types, stream_types, stream_id: asked.stream_id, ..EventFilter::default() })
 }
 
 /// What is sent to one client.

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use axum::Router;
-use bounds::Stride;
+use bounds::BatchSize;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::stock::Stock;
 use event_store::{DecodeError, EventRef, StoredEvent, SubscriberError};
-use event_versions::Versioned;
+use event_versions::Upcastable;
 use read_models::{Change, Item, Key, StoreError, Table};
 use sqlx::PgConnection;
 
@@ -99,7 +99,7 @@ impl Projection {
         table: &dyn Table,
         transaction: &mut PgConnection,
         mut events: &[StoredEvent],
-        stride: &mut Stride,
+        stride: &mut BatchSize,
     ) -> Result<(), ProjectError> {
         while !events.is_empty() {
             let mut streams: HashSet<&str> = HashSet::new();
@@ -114,7 +114,7 @@ impl Projection {
             let (some, rest) = events.split_at(end);
             let changed = self.fold_over(table, transaction, some).await?;
             table.write(transaction, &changed).await?;
-            stride.had(streams.len(), changed.iter().flat_map(Change::items).map(Item::size).sum());
+            stride.observe(streams.len(), changed.iter().flat_map(Change::items).map(Item::size).sum());
             events = rest;
         }
         Ok(())
@@ -150,7 +150,7 @@ impl Follows {
     }
 }
 
-impl<A: Versioned> Fold<A> {
+impl<A: Upcastable> Fold<A> {
     async fn over(
         &self,
         table: &dyn Table,
@@ -214,7 +214,7 @@ impl<A: Aggregate> Stream<A> {
     }
 }
 
-impl<A: Versioned> Fact<A> {
+impl<A: Upcastable> Fact<A> {
     pub(crate) fn of(event: &EventRef<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             stream_id: event.stream_id.to_owned(),
@@ -227,7 +227,7 @@ impl<A: Versioned> Fact<A> {
 }
 
 /// The events of a stream of the aggregate, decoded.
-pub(crate) fn facts<A: Versioned>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
+pub(crate) fn facts<A: Upcastable>(events: &[StoredEvent]) -> Result<Vec<Fact<A>>, DecodeError> {
     events.iter().map(|event| Fact::of(&event.borrowed())).collect()
 }
 

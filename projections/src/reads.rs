@@ -84,7 +84,7 @@ impl Reads {
 /// What is at a version: nothing but its `ETag`, where the client has that version already.
 pub(crate) fn versioned(headers: &HeaderMap, version: i64, view: impl Serialize) -> Result<Response, Problem> {
     let etag = [(header::ETAG, format!("\"{version}\""))];
-    Ok(match Precondition::read(headers)?.is_known(version)? {
+    Ok(match Precondition::read(headers)?.is_not_modified(version)? {
         true => (StatusCode::NOT_MODIFIED, etag).into_response(),
         false => (etag, Json(view)).into_response(),
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bounds::Stride;
+use bounds::BatchSize;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use read_models::Table;
 use sqlx::PgConnection;
@@ -14,12 +14,12 @@ use crate::projection::Projection;
 pub(crate) struct Runner {
     projection: &'static Projection,
     table: Arc<dyn Table>,
-    stride: Stride,
+    stride: BatchSize,
 }
 
 impl Runner {
     pub(crate) fn new(projection: &'static Projection, table: Arc<dyn Table>) -> Self {
-        Self { projection, table, stride: Stride::of(usize::MAX) }
+        Self { projection, table, stride: BatchSize::of(usize::MAX) }
     }
 }
 

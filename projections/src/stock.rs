@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
-use problem::{Parameters, Problem};
+use problem::{Problem, QueryParameters};
 use read_models::{Index, Key, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +133,7 @@ struct StockQuery {
 async fn stock(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Parameters<ReadQuery>, Problem>,
+    asked: Result<QueryParameters<ReadQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let sku = sku(path)?;
@@ -149,7 +149,7 @@ async fn stock(
 
 async fn all(
     State(reads): State<Reads>,
-    asked: Result<Parameters<StockQuery>, Problem>,
+    asked: Result<QueryParameters<StockQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<StockPage>, Problem> {
     let asked = asked?.0;

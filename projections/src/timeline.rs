@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::order::saga::OperatorDecision;
 use domain::order::{Order, OrderEvent};
-use event_store::{StoredEvent, read_stream_after, read_version};
+use event_store::StoredEvent;
+use event_store::read::{read_stream_after, read_version};
 use http::HeaderMap;
-use problem::{Parameters, Problem};
+use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -66,7 +67,7 @@ pub(crate) struct Entry {
 async fn timeline(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Parameters<TimelineQuery>, Problem>,
+    asked: Result<QueryParameters<TimelineQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<Timeline>, Problem> {
     let (order_id, asked) = (order_id(path)?.to_string(), asked?.0);

@@ -7,7 +7,7 @@ use domain::ids::NoteId;
 use domain::order::event::NoteAdded;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
-use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
+use event_store::{EventStore, Handled, Metadata, StoreSettings, Versioned};
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -39,8 +39,8 @@ impl Reads {
         };
         let events: Vec<_> = [OrderEvent::OrderCreated(content)].into_iter().chain((0..NOTES).map(note)).collect();
         let decide = |_: &Order| Ok::<_, OrderError>(events.clone());
-        let executed = store.execute("a", Loaded::default(), &Metadata::default(), decide).await.unwrap();
-        let Executed::Appended(appended) = executed else { panic!("nothing happened") };
+        let executed = store.execute("a", Versioned::default(), &Metadata::default(), decide).await.unwrap();
+        let Handled::Appended(appended) = executed else { panic!("nothing happened") };
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { _database: database, _stop: stop.drop_guard(), routes, position: appended.position }
     }

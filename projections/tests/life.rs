@@ -14,7 +14,7 @@ use domain::order::event::{
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderError, OrderEvent};
-use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
+use event_store::{EventStore, Handled, Metadata, StoreSettings, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use projections::{ReplayError, Replayed, Replays, Wanted};
@@ -52,10 +52,10 @@ impl Reads {
 
     /// Puts an event into the log of order `a`, whatever the rules say to it, and returns the view of it.
     async fn after(&self, event: OrderEvent) -> Value {
-        let known: Loaded<Order> = self.store.load("a").await.unwrap();
+        let known: Versioned<Order> = self.store.load("a").await.unwrap();
         let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
         let executed = self.store.execute("a", known, &Metadata::default(), decide).await.unwrap();
-        let Executed::Appended(appended) = executed else { panic!("nothing happened") };
+        let Handled::Appended(appended) = executed else { panic!("nothing happened") };
         self.get(&format!("/orders/a?minPosition={}", appended.position)).await
     }
 
@@ -454,7 +454,7 @@ async fn an_order_that_an_earlier_build_folded_can_be_read_and_is_whole_after_a_
 
     // What happens to it meanwhile is parked.
     reads.after(shipped("s-1", &[(1, 2), (2, 1)])).await;
-    assert_eq!(event_store::parked(pool, Some("orders")).await.unwrap().len(), 1);
+    assert_eq!(event_store::operations::parked_events(pool, Some("orders")).await.unwrap().len(), 1);
     replay(pool, "orders").await.unwrap();
     assert_eq!(reads.get("/orders/a").await["fulfilmentStatus"], "shipped");
     reads.end().await;

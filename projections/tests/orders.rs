@@ -8,7 +8,8 @@ use axum::body::Body;
 use domain::order::event::{MailTemplate, NotificationFailed, NotificationSent, OrderConfirmed, OrderCreated};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
-use event_store::{AppendSettings, EventStore, Executed, Loaded, Metadata, checkpoints};
+use event_store::operations::checkpoints;
+use event_store::{AppendSettings, EventStore, Handled, Metadata, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use projections::{ReplayError, Replayed, Replays, Wanted};
@@ -56,11 +57,11 @@ impl Fixture {
     }
 
     async fn happens(&self, order_id: &str, event: OrderEvent) -> i64 {
-        let known: Loaded<Order> = self.store.load(order_id).await.unwrap();
+        let known: Versioned<Order> = self.store.load(order_id).await.unwrap();
         let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
         match self.store.execute(order_id, known, &Metadata::default(), decide).await.unwrap() {
-            Executed::Appended(appended) => appended.position,
-            Executed::Unchanged(_) | Executed::Repeated(_) => panic!("{order_id}: nothing happened"),
+            Handled::Appended(appended) => appended.position,
+            Handled::Unchanged(_) | Handled::Replayed(_) => panic!("{order_id}: nothing happened"),
         }
     }
 
@@ -210,7 +211,7 @@ async fn a_position_beyond_the_end_of_the_log_is_refused_at_once() {
     let elsewhere = EventStore::start(reads.database.pool().clone(), AppendSettings::default());
     let content = PostedOrder::parse(testkit::demo_order("b").to_string().as_bytes()).unwrap().content;
     let decide = |_: &Order| Ok::<_, OrderError>(vec![OrderEvent::OrderCreated(content.clone())]);
-    elsewhere.execute("b", Loaded::default(), &Metadata::default(), decide).await.unwrap();
+    elsewhere.execute("b", Versioned::default(), &Metadata::default(), decide).await.unwrap();
     elsewhere.close().await;
     let mut reads = reads;
     reads.run();

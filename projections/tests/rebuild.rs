@@ -7,9 +7,8 @@ use std::time::Duration;
 use domain::order::event::OrderConfirmed;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
-use event_store::{
-    EventStore, Executed, Loaded, Metadata, StoreSettings, SubscriptionSettings, Takeover, checkpoints, holders, parked,
-};
+use event_store::operations::{checkpoints, lease_holders, parked_events};
+use event_store::{EventStore, ExclusiveLease, Handled, Metadata, StoreSettings, SubscriptionSettings, Versioned};
 use projections::{ReplayError, Replayed, Replays, Wanted};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -50,11 +49,11 @@ async fn database() -> Database {
 }
 
 async fn happens(store: &EventStore, order_id: &str, event: OrderEvent) -> i64 {
-    let known: Loaded<Order> = store.load(order_id).await.unwrap();
+    let known: Versioned<Order> = store.load(order_id).await.unwrap();
     let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
     match store.execute(order_id, known, &Metadata::default(), decide).await.unwrap() {
-        Executed::Appended(appended) => appended.position,
-        Executed::Unchanged(_) | Executed::Repeated(_) => panic!("{order_id}: nothing happened"),
+        Handled::Appended(appended) => appended.position,
+        Handled::Unchanged(_) | Handled::Replayed(_) => panic!("{order_id}: nothing happened"),
     }
 }
 
@@ -71,7 +70,7 @@ async fn rows(pool: &PgPool) -> Vec<String> {
 
 async fn eventually_shared_by_two(pool: &PgPool) {
     testkit::eventually(PATIENCE, || async {
-        let mut holders = holders(pool).await.unwrap();
+        let mut holders = lease_holders(pool).await.unwrap();
         holders.retain(|holder| holder.subscription == "orders");
         holders.len() == 2 && holders.iter().all(|holder| holder.alive && holder.partitions.len() == 8)
     })
@@ -135,7 +134,7 @@ async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
     let position = happens(&copy.store, "sound", OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
     copy.store.until_passed("orders", position).await.unwrap();
     let parked_streams = || async {
-        parked(pool, Some("orders")).await.unwrap().into_iter().map(|event| event.stream_id).collect::<Vec<_>>()
+        parked_events(pool, Some("orders")).await.unwrap().into_iter().map(|event| event.stream_id).collect::<Vec<_>>()
     };
     assert_eq!(parked_streams().await, ["spoilt"]);
 
@@ -163,14 +162,14 @@ async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
     copy.store.until_passed("orders", position).await.unwrap();
     let settings = SubscriptionSettings { lease: Duration::from_secs(1) };
     let mut connection = pool.acquire().await.unwrap();
-    let frozen = Takeover::begin(&mut connection, "orders", settings).await.unwrap();
+    let frozen = ExclusiveLease::acquire(&mut connection, "orders", settings).await.unwrap();
 
     // Nothing renews it, and the copy goes on.
     let position = create(&copy.store, "b").await;
     copy.store.until_passed("orders", position).await.unwrap();
 
     let mut transaction = pool.begin().await.unwrap();
-    let finished = frozen.finish(&mut transaction, position + 100).await.unwrap_err();
+    let finished = frozen.release_at(&mut transaction, position + 100).await.unwrap_err();
     assert!(finished.to_string().contains("has changed hands"), "{finished}");
     transaction.rollback().await.unwrap();
     assert_eq!(checkpoints(pool).await.unwrap()["orders"], position);

@@ -447,7 +447,7 @@ async fn what_was_parked_when_a_generation_was_replaced_is_in_it_when_it_comes_b
     fixture.append(Order::TYPE, "o-0", 2, vec![note]).await;
     let position = fixture.happens(1).await;
     fixture.follow(position).await;
-    assert_eq!(event_store::parked(fixture.pool(), Some("orders")).await.unwrap().len(), 1);
+    assert_eq!(event_store::operations::parked_events(fixture.pool(), Some("orders")).await.unwrap().len(), 1);
     fixture.replay(&["orders"], false).await.unwrap();
     let rebuilt = fixture.rows("read_model_orders").await;
 

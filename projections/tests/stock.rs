@@ -7,7 +7,7 @@ use chrono::DateTime;
 use cqrs_es::Aggregate;
 use domain::ids::OrderId;
 use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
-use event_store::{AppendSettings, EventStore, Loaded, Metadata, NewEvent, StreamAppend};
+use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use projections::{ReplayError, Replayed, Replays, Wanted};
@@ -44,7 +44,7 @@ impl Fixture {
 
     /// Has all of it happen in one append, and says at which position it ends.
     async fn does(&self, sku: &str, commands: Vec<StockCommand>) -> i64 {
-        let mut stream: Loaded<Stock> = self.store.load(sku).await.unwrap();
+        let mut stream: Versioned<Stock> = self.store.load(sku).await.unwrap();
         let mut events = Vec::new();
         for command in commands {
             for event in decide(&stream.state, command).unwrap() {

@@ -12,7 +12,7 @@ use domain::order::event::{
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderError, OrderEvent};
-use event_store::{EventStore, Executed, Loaded, Metadata, StoreSettings};
+use event_store::{EventStore, Handled, Metadata, StoreSettings, Versioned};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -45,11 +45,11 @@ impl Reads {
 
     /// Puts an event into the log of order `a`, whatever the rules say to it; its position.
     async fn happens(&self, event: OrderEvent) -> i64 {
-        let known: Loaded<Order> = self.store.load("a").await.unwrap();
+        let known: Versioned<Order> = self.store.load("a").await.unwrap();
         let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
         match self.store.execute("a", known, &Metadata::default(), decide).await.unwrap() {
-            Executed::Appended(appended) => appended.position,
-            Executed::Unchanged(_) | Executed::Repeated(_) => panic!("nothing happened"),
+            Handled::Appended(appended) => appended.position,
+            Handled::Unchanged(_) | Handled::Replayed(_) => panic!("nothing happened"),
         }
     }
 

@@ -12,7 +12,7 @@ use domain::ids::OrderId;
 use domain::order::event::MailTemplate;
 use domain::order::{MailOutcome, OrderCommand};
 use domain::stock::Stock;
-use event_store::{EventStore, SingleWriter, StoredEvent};
+use event_store::{EventStore, StoredEvent, StreamLocks};
 use futures_util::FutureExt;
 use messaging::failure::chain;
 use messaging::{Handler, HandlerError, NotificationAnswer, Received, Template};
@@ -48,7 +48,7 @@ type Recorded = Result<(), HandlerError>;
 
 impl Answers {
     /// The task that records them ends with this.
-    pub(crate) fn start(store: EventStore, stock: SingleWriter<Stock>, metrics: Metrics) -> Self {
+    pub(crate) fn start(store: EventStore, stock: StreamLocks<Stock>, metrics: Metrics) -> Self {
         let recorder = Arc::new(Recorder { store, stock, metrics });
         Self::recorded_by(move |batch| {
             let recorder = Arc::clone(&recorder);
@@ -113,7 +113,7 @@ impl Answers {
 
 struct Recorder {
     store: EventStore,
-    stock: SingleWriter<Stock>,
+    stock: StreamLocks<Stock>,
     metrics: Metrics,
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use event_store::{SubscriberError, within_patience};
+use event_store::{SubscriberError, with_transaction_timeout};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -146,7 +146,7 @@ impl Due {
             Ok::<_, SubscriberError>(())
         };
         let text = |error: &dyn std::error::Error| StepError::new(error).to_string();
-        match AssertUnwindSafe(within_patience(&self.stop, work)).catch_unwind().await {
+        match AssertUnwindSafe(with_transaction_timeout(&self.stop, work)).catch_unwind().await {
             Ok(Ok(done)) => done.map_err(|error| text(&error)),
             Ok(Err(too_long)) => Err(text(&too_long)),
             Err(_) => Err("looking at it panicked".to_owned()),

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::stock::Stock;
-use event_store::{EventStore, SingleWriter};
+use event_store::{EventStore, StreamLocks};
 use messaging::{Consumer, Failures, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ pub struct Sagas {
     /// The log, and where steps record what they did.
     pub store: EventStore,
     /// Who decides about units.
-    pub stock: SingleWriter<Stock>,
+    pub stock: StreamLocks<Stock>,
     /// Whom money is asked of.
     pub payments: Arc<dyn PaymentGateway>,
     /// Where requests for mails go.
@@ -92,7 +92,7 @@ impl Default for SagaSettings {
 /// What a step may use.
 pub(crate) struct Context {
     pub(crate) store: EventStore,
-    pub(crate) stock: SingleWriter<Stock>,
+    pub(crate) stock: StreamLocks<Stock>,
     pub(crate) payments: payment::Payments,
     pub(crate) notifications: Producer,
     pub(crate) requests: requests::Requests,
@@ -109,7 +109,7 @@ pub async fn run(sagas: Sagas, stop: CancellationToken) {
 pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
     let Sagas { store, stock, payments, notifications, answers, settings } = sagas;
     // What was decided is waited for, however many commands of customers are queued.
-    let store = store.patient();
+    let store = store.waiting_when_full();
     let payments = payment::Payments::new(payments);
     let handler = answers::Answers::start(store.clone(), stock.clone(), metrics.clone());
     let requests = requests::Requests::new(notifications.depth(), answers.depth());

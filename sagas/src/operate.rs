@@ -4,7 +4,7 @@ use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
-use event_store::{EventStore, Metadata, SingleWriter};
+use event_store::{EventStore, Metadata, StreamLocks};
 use uuid::Uuid;
 
 use crate::case::Case;
@@ -35,7 +35,7 @@ const ATTEMPTS: usize = 5;
 /// was so already.
 pub async fn intervene(
     store: &EventStore,
-    stock: &SingleWriter<Stock>,
+    stock: &StreamLocks<Stock>,
     order_id: &str,
     mut intervention: OperatorIntervened,
 ) -> Result<Vec<&'static str>, InterventionError> {

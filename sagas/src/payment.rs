@@ -56,7 +56,7 @@ impl Payments {
     }
 
     /// `None`: none has come by then.
-    async fn turn(&self, until: Instant) -> Option<OwnedSemaphorePermit> {
+    async fn lock(&self, until: Instant) -> Option<OwnedSemaphorePermit> {
         timeout_at(until, Arc::clone(&self.calls).acquire_owned()).await.ok()?.ok()
     }
 
@@ -92,7 +92,7 @@ pub(crate) async fn ask(
             Err(error) => results.push((case, Err(error))),
             Ok(()) => match what(&case) {
                 Ask::Nothing(answer) => results.push(taken(case, answer)),
-                Ask::Provider(call) => match context.payments.turn(until).await {
+                Ask::Provider(call) => match context.payments.lock(until).await {
                     Some(turn) => asked.push((start(context, step, &case, call, turn), case)),
                     None => results.push((case, Ok(Done::UnderWay(SOON)))),
                 },

@@ -7,7 +7,7 @@ use domain::ids::{OrderId, Sku};
 use domain::order::Order;
 use domain::order::units::{moves_units, unit_moves};
 use domain::stock::{self, Stock, StockCommand};
-use event_store::{AppendError, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend, Turn};
+use event_store::{AppendError, EventStore, LockedStreams, Metadata, NewEvent, StreamAppend, StreamLocks};
 use futures_util::future::join_all;
 
 use crate::case::Case;
@@ -22,7 +22,7 @@ pub(crate) type Saved = (Case, Result<(), StepError>);
 
 /// The SKUs of some orders while it is our turn: what is decided on them adds up.
 pub(crate) struct Shelf<'a> {
-    turn: Turn<'a, Stock>,
+    turn: LockedStreams<'a, Stock>,
     moved: Moved,
 }
 
@@ -87,7 +87,7 @@ impl Shelf<'_> {
 }
 
 /// Stores what was decided on each of the orders.
-pub(crate) async fn save(store: &EventStore, stock: &SingleWriter<Stock>, cases: Vec<Case>) -> Vec<Saved> {
+pub(crate) async fn save(store: &EventStore, stock: &StreamLocks<Stock>, cases: Vec<Case>) -> Vec<Saved> {
     let touches_units = |case: &Case| case.unsaved().iter().any(moves_units);
     let (with_units, without): (Vec<_>, Vec<_>) = cases.into_iter().partition(touches_units);
     let mut saved = join_all(without.into_iter().map(|case| save_one(store, case))).await;
@@ -135,7 +135,7 @@ fn overtaken() -> StepError {
 /// order is enough for, it is decided anew; when that does not help, for each order by itself.
 pub(crate) async fn save_with_units(
     store: &EventStore,
-    stock: &SingleWriter<Stock>,
+    stock: &StreamLocks<Stock>,
     cases: Vec<Case>,
     plan: impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError> + Send + Sync,
 ) -> Vec<Saved> {
@@ -162,14 +162,14 @@ pub(crate) async fn save_with_units(
 /// Tries it once. What is saved or failed goes to `saved`; what met a conflict comes back as others have left it.
 async fn attempt(
     store: &EventStore,
-    stock: &SingleWriter<Stock>,
+    stock: &StreamLocks<Stock>,
     cases: Vec<Case>,
     plan: &(impl Fn(&mut Case, &Shelf<'_>) -> Result<(), StepError> + Send + Sync),
     saved: &mut Vec<Saved>,
 ) -> Vec<Case> {
     let skus: BTreeSet<String> =
         cases.iter().flat_map(|case| &case.order.content.lines).map(|line| line.sku.to_string()).collect();
-    let turn = match stock.turn(skus).await {
+    let turn = match stock.lock(skus).await {
         Ok(turn) => turn,
         Err(error) => {
             saved.extend(cases.into_iter().map(|case| (case, Err(StepError::new(&error)))));

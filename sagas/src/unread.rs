@@ -28,7 +28,7 @@ impl<T> Unread<T> {
             return Ok(vec![]);
         }
         let ids: Vec<String> = self.left.iter().map(|(order_id, _)| order_id.clone()).collect();
-        let mut streams = store.read_some_streams::<Order>(&ids, Budget::of(EVENTS)).await?;
+        let mut streams = store.read_streams::<Order>(&ids, Budget::of(EVENTS)).await?;
         let is_last = streams.is_empty();
         let (read, left) = self.left.drain(..).partition(|(order_id, _)| is_last || streams.contains_key(order_id));
         self.left = left;

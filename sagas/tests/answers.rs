@@ -11,7 +11,7 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use domain::stock::Stock;
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
+use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
     Outgoing, Producer, ProducerSettings, QueueSettings, Queues, Template, queues,
@@ -47,7 +47,7 @@ impl Fixture {
         let stop = CancellationToken::new();
         let sagas = Sagas {
             store: store.clone(),
-            stock: SingleWriter::<Stock>::new(store.clone(), 100),
+            stock: StreamLocks::<Stock>::new(store.clone(), 100),
             payments: std::sync::Arc::new(FaultyGateway::default()),
             notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
             answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
@@ -61,7 +61,7 @@ impl Fixture {
     async fn asked(&self, order_id: &str) -> NotificationRequested {
         let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
         let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
-        self.store.execute(order_id, Loaded::default(), &Metadata::default(), create).await.unwrap();
+        self.store.execute(order_id, Versioned::default(), &Metadata::default(), create).await.unwrap();
         let mut request = Vec::new();
         while request.is_empty() {
             request = self.take(&self.queues.notifications.url).await;
@@ -111,7 +111,7 @@ impl Fixture {
     }
 
     async fn decide(&self, order_id: &str, decision: OperatorDecision) {
-        let stock = SingleWriter::<Stock>::new(self.store.clone(), 100);
+        let stock = StreamLocks::<Stock>::new(self.store.clone(), 100);
         let (actor, reason, step) = ("ann".to_owned(), "a test".to_owned(), SagaStep::NotifyCustomer);
         let intervention =
             OperatorIntervened { decision, step, actor, reason, customer_message: None, notification_id: None };

@@ -9,7 +9,7 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderCommand, decide};
 use domain::stock::Stock;
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
+use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, Outgoing, Producer,
     ProducerSettings, QueueSettings, Queues, queues,
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Fixture {
     _database: Database,
     store: EventStore,
-    stock: SingleWriter<Stock>,
+    stock: StreamLocks<Stock>,
     payments: FaultyGateway,
     sqs: Sqs,
     client: aws_sdk_sqs::Client,
@@ -43,7 +43,7 @@ impl Fixture {
         let client = testkit::sqs_client(&sqs.url());
         let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let (stock, payments) = (SingleWriter::new(store.clone(), 100), FaultyGateway::default());
+        let (stock, payments) = (StreamLocks::new(store.clone(), 100), FaultyGateway::default());
         let stop = CancellationToken::new();
         let sagas = Sagas {
             store: store.clone(),
@@ -60,7 +60,7 @@ impl Fixture {
     async fn take(&self, order_id: &str) {
         let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
         let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
-        self.store.execute(order_id, Loaded::default(), &Metadata::default(), create).await.unwrap();
+        self.store.execute(order_id, Versioned::default(), &Metadata::default(), create).await.unwrap();
     }
 
     async fn decide(

@@ -9,7 +9,7 @@ use chrono::{TimeZone, Utc};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Loaded, Metadata, SingleWriter};
+use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
     Outgoing, Producer, ProducerSettings, QueueSettings, Queues, queues,
@@ -54,7 +54,7 @@ impl Fixture {
     async fn take(&self, order_id: &str) {
         let content = PostedOrder::parse(testkit::demo_order(order_id).to_string().as_bytes()).unwrap().content;
         let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
-        self.store.execute(order_id, Loaded::default(), &Metadata::default(), create).await.unwrap();
+        self.store.execute(order_id, Versioned::default(), &Metadata::default(), create).await.unwrap();
     }
 
     async fn events(&self, order_id: &str) -> Vec<&'static str> {
@@ -119,7 +119,7 @@ fn run(
     let stop = CancellationToken::new();
     let saga = Sagas {
         store: store.clone(),
-        stock: SingleWriter::new(store.clone(), 100),
+        stock: StreamLocks::new(store.clone(), 100),
         payments: std::sync::Arc::new(FaultyGateway::default()),
         notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
         answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
@@ -337,7 +337,7 @@ async fn an_order_of_five_hundred_long_lines_still_fits_a_message() {
     order["totalAmount"] = 500.into();
     let content = PostedOrder::parse(order.to_string().as_bytes()).unwrap().content;
     let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
-    saga.store.execute("a", Loaded::default(), &Metadata::default(), create).await.unwrap();
+    saga.store.execute("a", Versioned::default(), &Metadata::default(), create).await.unwrap();
 
     let request = saga.request().await.data;
     assert!(request.omitted_lines > 0);

@@ -32,7 +32,7 @@ impl Inbox {
         Self::start_known_as(address, None).await
     }
 
-    /// The same, for requests under the hosts that are named; `None`: under those [usual there](problem::KnownHosts::listening_on).
+    /// The same, for requests under the hosts that are named; `None`: under those [usual there](problem::AllowedHosts::for_listener).
     ///
     /// # Errors
     /// The address is taken, or not one of this machine.

@@ -19,7 +19,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use problem::KnownHosts;
+use problem::AllowedHosts;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -57,11 +57,11 @@ fn reason(error: &io::Error) -> String {
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
-    hosts: KnownHosts,
+    hosts: AllowedHosts,
     owner: Option<HeaderValue>,
 }
 
-/// Takes the address; port 0 takes any free one. It will be asked under the hosts that are [usual there](KnownHosts::listening_on).
+/// Takes the address; port 0 takes any free one. It will be asked under the hosts that are [usual there](AllowedHosts::for_listener).
 ///
 /// # Errors
 /// The address is taken, or not one of this machine.
@@ -69,14 +69,14 @@ pub async fn listen(address: SocketAddr) -> Result<Listening, ListenError> {
     let failed = |source| ListenError { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Listening { listener, address, hosts: KnownHosts::listening_on(address, None), owner: None })
+    Ok(Listening { listener, address, hosts: AllowedHosts::for_listener(address, None), owner: None })
 }
 
 impl Listening {
     /// The same, asked under the hosts that are named, if they are.
     #[must_use]
     pub fn known_as(self, names: Option<&[String]>) -> Self {
-        Self { hosts: KnownHosts::listening_on(self.address, names), ..self }
+        Self { hosts: AllowedHosts::for_listener(self.address, names), ..self }
     }
 
     /// The same, whose answers say that it is there for this process alone; see [`OWNER`].
@@ -103,7 +103,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves every connection that reaches the address, but not what a web page asks that is not its own; see [`KnownHosts`]. A
+    /// Serves every connection that reaches the address, but not what a web page asks that is not its own; see [`AllowedHosts`]. A
     /// service that fails drops its connection without an answer.
     pub fn start<S, B>(listening: Listening, service: S) -> Self
     where
@@ -144,7 +144,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 async fn accept<S, B>(
     listener: TcpListener,
-    (hosts, owner): (KnownHosts, Option<HeaderValue>),
+    (hosts, owner): (AllowedHosts, Option<HeaderValue>),
     service: S,
     stop: CancellationToken,
     abort: CancellationToken,

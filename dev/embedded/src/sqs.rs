@@ -30,7 +30,7 @@ impl Sqs {
     }
 
     /// The same, for the platform that this process is, as its [owner](loopback::OWNER), and for requests under the hosts that are
-    /// named; `None`: under those [usual there](problem::KnownHosts::listening_on).
+    /// named; `None`: under those [usual there](problem::AllowedHosts::for_listener).
     ///
     /// # Errors
     /// The address is taken, or not one of this machine.

@@ -1,32 +1,31 @@
-//! A part of the log, and what a copy does with it.
+//! A batch: a part of the log that a copy reads at once.
 
 use bounds::Budget;
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
-use super::leases::{Leases, numbers};
+use super::leases::Leases;
 use super::{PARTITIONS, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
-/// What was read in one go.
 pub(super) struct Batch {
-    /// The events of the copy's own partitions that these have not passed, in order.
+    /// The new events of the copy's partitions, in order.
     pub(super) events: Vec<StoredEvent>,
-    /// Those among them whose streams are parked.
+    /// Those of parked streams.
     pub(super) parked: Vec<StoredEvent>,
-    /// The position of the last event that was read, whoever's it is.
+    /// The position of the last event that was read, of whichever partition.
     pub(super) end: i64,
-    /// How many were read, whoever's they are.
+    /// How many events were read, of whichever partition.
     pub(super) read: usize,
-    /// Whether it ends where it does because of its bytes.
+    /// Whether its bytes, not its number of events, ended it.
     pub(super) cut: bool,
 }
 
 impl Batch {
-    /// Reads on from the lowest position of what is held. `None`: there is nothing new. Whether a stream is parked is asked in
-    /// the same statement; only whoever holds its partition changes that. Of streams of a kind that is not followed only the
-    /// position is read. Rows come one after the other, and it stops when the budget's bytes are used up: what was on its way then was
-    /// sent in vain, so the caller asks for fewer the next time.
+    /// Reads from the lowest position of the held partitions on; `None`: there is nothing new. The same statement says which streams are
+    /// parked; only the holder of a partition changes that. Of streams that are not followed only the position is read. Rows are taken
+    /// one by one until the budget's bytes are used up. Rows that are on their way then were sent in vain, so the caller asks for fewer
+    /// the next time.
     pub(super) async fn read(
         connection: &mut PgConnection,
         leases: &Leases,
@@ -74,21 +73,9 @@ impl Batch {
         Ok((batch.read > 0).then_some(batch))
     }
 
-    /// From where to where its events reach.
+    /// The positions of its first and its last event.
     pub(super) fn range(&self) -> (i64, i64) {
         let position = |event: Option<&StoredEvent>| event.map_or(self.end, |event| event.position);
         (position(self.events.first()), position(self.events.last()))
-    }
-}
-
-impl Leases {
-    /// Moves all that is held to where it has come: the last statement of the transaction. Fails if some of it is no longer held.
-    pub(super) async fn advance(&self, transaction: &mut PgConnection, to: i64) -> Result<(), sqlx::Error> {
-        let advance = sqlx::query("select advance_subscription($1, $2, $3, $4, $5)");
-        let advance = advance.bind(&self.subscription).bind(self.owner);
-        let advance = advance.bind(numbers(self.held.iter().map(|held| held.partition)));
-        let advance = advance.bind(self.held.iter().map(|held| held.fence).collect::<Vec<_>>()).bind(to);
-        advance.execute(transaction).await?;
-        Ok(())
     }
 }

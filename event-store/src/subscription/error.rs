@@ -1,9 +1,9 @@
-//! What kind of failure a subscriber met: it decides what becomes of the events.
+//! The kinds of a subscriber's failures. The kind decides what becomes of the events.
 
 use std::any::Any;
 use std::error::Error;
 
-use super::TookTooLong;
+use super::TransactionTimedOut;
 use crate::event::DecodeError;
 
 type Cause = Box<dyn Error + Send + Sync>;
@@ -11,29 +11,27 @@ type Cause = Box<dyn Error + Send + Sync>;
 /// Why a subscriber could not handle events.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriberError {
-    /// The world around it failed, such as the database or a queue. The same events come again, for as long as it takes.
+    /// Something that it needs failed, such as the database or a queue. The same events are tried again for as long as it takes.
     #[error("something the subscriber needs failed")]
     Unavailable(#[source] Cause),
-    /// An event is not known to this build. The subscriber stops before it, until a build runs that knows it.
+    /// This build does not know an event. The subscriber stops before it, until a build runs that knows it.
     #[error("the subscriber stops at an event that this build does not know")]
     Unknown(#[from] DecodeError),
-    /// It is the events themselves. Those of the stream are parked, all others go on.
+    /// The events themselves can't be handled. Their streams are parked, all others go on.
     #[error("the subscriber can't handle the events")]
     Poison(#[source] Cause),
 }
 
 impl SubscriberError {
-    /// The world around failed.
     pub fn unavailable(cause: impl Into<Cause>) -> Self {
         Self::Unavailable(cause.into())
     }
 
-    /// The events can't be handled.
     pub fn poison(cause: impl Into<Cause>) -> Self {
         Self::Poison(cause.into())
     }
 
-    /// A handler panicked: that says nothing about the world, and would happen again.
+    /// A panic would happen again with the same events.
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied();
         let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -41,13 +39,13 @@ impl SubscriberError {
     }
 }
 
-impl From<TookTooLong> for SubscriberError {
-    fn from(error: TookTooLong) -> Self {
+impl From<TransactionTimedOut> for SubscriberError {
+    fn from(error: TransactionTimedOut) -> Self {
         Self::unavailable(error)
     }
 }
 
-/// A statement that the database refuses for what is in it is refused every time; any other failure is the database's.
+/// A statement that the database refuses because of its data is refused every time; any other failure is the database's.
 impl From<sqlx::Error> for SubscriberError {
     fn from(error: sqlx::Error) -> Self {
         if is_about_the_data(&error) { Self::poison(error) } else { Self::unavailable(error) }
@@ -64,7 +62,7 @@ fn is_about_the_data(error: &sqlx::Error) -> bool {
 }
 
 /// An error with all its causes, as an operator wants to read it.
-pub(super) fn whole(error: &dyn Error) -> String {
+pub(super) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,8 +1,8 @@
 //! Which partitions a copy of a subscriber holds, and for how long.
 //!
-//! A lease is a row with an owner and a time by the database's clock; nobody waits for anybody. What protects the events from
-//! two copies that both think they hold a partition is not the time but the fence: see `advance_subscription()`. Whatever changes
-//! leases is one statement: a copy that freezes is never in the middle of it.
+//! A lease is a row with an owner and an expiry time by the database's clock; nobody waits for anybody. If two copies both think that
+//! they hold a partition, the fence decides, not the time: see `advance_subscription()`. Each change of leases is one statement, so a
+//! copy never freezes in the middle of one.
 
 mod share;
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use self::share::{Lease, share};
 use super::PARTITIONS;
 
-/// A partition in this copy's hands.
+/// A partition that this copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) partition: usize,
@@ -32,7 +32,6 @@ pub(super) struct Leases {
     /// By partition.
     pub(super) held: Vec<Held>,
     length: Duration,
-    /// When to look at the leases again.
     due: Instant,
 }
 
@@ -42,25 +41,25 @@ impl Leases {
         Self { subscription, owner, held: Vec::new(), length, due: Instant::now() }
     }
 
-    /// When to look at the leases again: well before they run out, and as soon as another copy's does.
+    /// When to renew: well before the leases run out, and as soon as another copy's lease does.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
 
-    /// What is held may no longer be so, or may have moved: look before going on.
-    pub(super) fn doubt(&mut self) {
+    /// The partitions may be lost or may have moved: they are renewed before anything else.
+    pub(super) fn invalidate(&mut self) {
         self.due = Instant::now();
     }
 
-    /// Renews what is held, takes this copy's share of what is free, and of what others hold too much of.
-    pub(super) async fn settle(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Renews held partitions, and takes this copy's share of those that are free or of which others hold too many.
+    pub(super) async fn rebalance(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let began = Instant::now();
-        let leases = leases(connection, &self.subscription).await?;
+        let leases = read_leases(connection, &self.subscription).await?;
         let wanted = share(&leases, self.owner);
         self.held = self.take(connection, &wanted, false).await?;
         let theirs = leases.iter().filter(|lease| lease.owner != Some(self.owner)).filter_map(|lease| lease.left).min();
         let next = theirs.map_or(self.length, |left| left + Duration::from_millis(5)).min(self.length / 3);
-        // Less than wanted: someone else was faster.
+        // With fewer than wanted another copy was faster: look again at once.
         self.due = if self.held.len() == wanted.len() { began + next } else { began };
         Ok(())
     }
@@ -68,15 +67,15 @@ impl Leases {
     /// Takes every partition from whoever holds it, for a rebuild: no copy takes a share of it while the lease runs.
     pub(super) async fn take_all(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         while self.held.len() < PARTITIONS {
-            let all = leases(connection, &self.subscription).await?;
+            let all = read_leases(connection, &self.subscription).await?;
             self.held = self.take(connection, &all.iter().collect::<Vec<_>>(), true).await?;
         }
         self.due = Instant::now() + self.length / 3;
         Ok(())
     }
 
-    /// Keeps what is held while something else is done. Ends only if some of it has been lost.
-    pub(super) async fn keep(&mut self, pool: &PgPool) {
+    /// Renews the leases while other work is done. Returns only if a lease was lost.
+    pub(super) async fn renew_until_lost(&mut self, pool: &PgPool) {
         loop {
             tokio::time::sleep_until(self.due.max(Instant::now() + self.length / 10)).await;
             match self.renew(pool).await {
@@ -90,19 +89,41 @@ impl Leases {
         }
     }
 
-    /// Whether all that is held still is.
+    /// Renews the leases, and says whether all are still held.
     async fn renew(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
         let renew = sqlx::query_scalar("select renew_partitions($1, $2, $3)").bind(&self.subscription);
         let renewed: i64 = renew.bind(self.owner).bind(self.milliseconds()).fetch_one(pool).await?;
         Ok(usize::try_from(renewed) == Ok(self.held.len()))
     }
 
-    /// Gives everything back, and tells the others.
+    /// Gives all partitions back, and notifies other copies.
     pub(super) async fn release(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let release = sqlx::query("select release_partitions($1, $2)").bind(&self.subscription).bind(self.owner);
         release.execute(connection).await?;
         self.held.clear();
         Ok(())
+    }
+
+    /// Moves all held partitions to a position: the last statement of the transaction. Fails if one of them is no longer held.
+    pub(super) async fn advance(&self, transaction: &mut PgConnection, to: i64) -> Result<(), sqlx::Error> {
+        let advance = sqlx::query("select advance_subscription($1, $2, $3, $4, $5)");
+        let advance = advance.bind(&self.subscription).bind(self.owner);
+        let advance = advance.bind(numbers(self.held.iter().map(|held| held.partition)));
+        let advance = advance.bind(self.held.iter().map(|held| held.fence).collect::<Vec<_>>()).bind(to);
+        advance.execute(transaction).await?;
+        Ok(())
+    }
+
+    /// Moves all that is held to a position and gives it back, with the commit of the transaction.
+    pub(super) async fn release_at(
+        &mut self,
+        transaction: &mut PgConnection,
+        position: i64,
+    ) -> Result<(), sqlx::Error> {
+        // Taken exclusively before the next statement takes it shared: two transactions that upgraded it would deadlock.
+        sqlx::query("select lock_leases($1)").bind(&self.subscription).execute(&mut *transaction).await?;
+        self.advance(transaction, position).await?;
+        self.release(transaction).await
     }
 
     async fn take(
@@ -133,9 +154,9 @@ impl Leases {
     }
 }
 
-/// Who holds what, by partition. A subscription that is new gets its rows.
-async fn leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<Lease>, sqlx::Error> {
-    // A lease also ends with the session of its owner. When sessions of other roles began is not for everyone to see.
+/// All leases of a subscription, by partition. A new subscription gets its rows.
+async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<Lease>, sqlx::Error> {
+    // A lease also ends with its owner's session. The start of other roles' sessions may not be visible.
     let look = "select p.partition, p.owner, p.fence, p.exclusive,
                        case when a.pid is not null then extract(epoch from p.leased_until - clock_timestamp())::float8 end
                   from subscription_partitions p

@@ -1,4 +1,4 @@
-//! Events that can't be handled are set aside with their streams, so that everything else goes on.
+//! Parking: events that can't be handled are set aside with their streams, so that everything else goes on.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -8,14 +8,14 @@ use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{Connection, PgConnection, Row};
 
 use super::batch::Batch;
-use super::error::whole;
+use super::error::error_chain;
 use super::{StepError, Subscriber, SubscriberCopy, SubscriberError, connection, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
 /// How many parked events of a stream are tried again in one transaction.
-const RETRIED: usize = 500;
+const RETRY_CHUNK: usize = 500;
 
-/// Has events handled; a panic is an error like others.
+/// Has the subscriber handle events; a panic is an error like any other.
 pub(super) async fn attempt(
     subscriber: &mut impl Subscriber,
     events: &[StoredEvent],
@@ -25,8 +25,8 @@ pub(super) async fn attempt(
     handled.unwrap_or_else(|panic| Err(SubscriberError::panicked(&*panic)))
 }
 
-/// Has events handled so that nothing of them stays if they can't be: `Ok(Some(…))` says why.
-async fn attempt_apart(
+/// Has the subscriber handle events within a savepoint, which is rolled back if they can't be: `Ok(Some(…))` says why.
+async fn attempt_in_savepoint(
     subscriber: &mut impl Subscriber,
     events: &[StoredEvent],
     transaction: &mut PgConnection,
@@ -39,7 +39,7 @@ async fn attempt_apart(
         }
         Err(SubscriberError::Poison(cause)) => {
             savepoint.rollback().await?;
-            Ok(Some(whole(&*cause)))
+            Ok(Some(error_chain(&*cause)))
         }
         Err(source) => {
             let position = |event: Option<&StoredEvent>| event.map_or(0, |event| event.position);
@@ -49,8 +49,8 @@ async fn attempt_apart(
 }
 
 impl<S: Subscriber> SubscriberCopy<'_, S> {
-    /// After all events together could not be handled: stream by stream, each with what it wrote or parked.
-    pub(super) async fn handle_apart(&mut self, batch: Batch) -> Result<(), StepError> {
+    /// Handles a batch stream by stream after it could not be handled as a whole, and parks the streams that can't be handled.
+    pub(super) async fn handle_by_stream(&mut self, batch: Batch) -> Result<(), StepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
         let work = async {
@@ -72,14 +72,14 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         tokio::select! {
             biased;
             done = work => done?,
-            () = leases.keep(&store.pool) => return Err(StepError::FencedOut),
+            () = leases.renew_until_lost(&store.pool) => return Err(StepError::FencedOut),
         }
         park(&mut transaction, subscriber.name(), &batch.parked, None).await?;
         leases.advance(&mut transaction, batch.end).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// Does what operators asked for with the parked streams that this copy has in its hands.
+    /// Does what operators asked for the parked streams of this copy's partitions.
     pub(super) async fn retry_requested(&mut self) -> Result<(), StepError> {
         let requested = "select stream_type, stream_id, request from parked_events
                           where subscription = $1 and request is not null order by position";
@@ -117,8 +117,8 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
               order by global_position"
         );
         let parked = sqlx::query(&parked).bind(subscriber.name()).bind(stream_type).bind(stream_id);
-        let mut rows = parked.bind(i64::try_from(RETRIED).unwrap_or(i64::MAX)).fetch(&mut *transaction);
-        let (mut events, mut budget) = (Vec::new(), Budget::of(RETRIED));
+        let mut rows = parked.bind(i64::try_from(RETRY_CHUNK).unwrap_or(i64::MAX)).fetch(&mut *transaction);
+        let (mut events, mut budget) = (Vec::new(), Budget::of(RETRY_CHUNK));
         while let Some(row) = rows.try_next().await? {
             let event = StoredEvent::from_row(&row)?;
             if !budget.take(event.size()) {
@@ -131,13 +131,13 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         let skipped = usize::from(skip).min(events.len());
         let work = async {
             for (at, event) in events.iter().enumerate().skip(skipped) {
-                let tried = attempt_apart(subscriber, std::slice::from_ref(event), &mut transaction).await;
+                let tried = attempt_in_savepoint(subscriber, std::slice::from_ref(event), &mut transaction).await;
                 match tried {
                     Ok(None) => {}
                     Ok(Some(error)) => return Ok((at, Some(error))),
                     // It stays parked, and the subscriber goes on.
                     Err(StepError::Subscriber { source: SubscriberError::Unknown(error), .. }) => {
-                        return Ok((at, Some(whole(&error))));
+                        return Ok((at, Some(error_chain(&error))));
                     }
                     Err(error) => return Err(error),
                 }
@@ -147,7 +147,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         let (done, error) = tokio::select! {
             biased;
             done = work => done?,
-            () = leases.keep(&store.pool) => return Err(StepError::FencedOut),
+            () = leases.renew_until_lost(&store.pool) => return Err(StepError::FencedOut),
         };
 
         let subscription = subscriber.name();
@@ -196,13 +196,13 @@ async fn first_poison(
     stream: &[StoredEvent],
     transaction: &mut PgConnection,
 ) -> Result<Option<(usize, String)>, StepError> {
-    match attempt_apart(subscriber, stream, transaction).await? {
+    match attempt_in_savepoint(subscriber, stream, transaction).await? {
         Some(error) if stream.len() == 1 => return Ok(Some((0, error))),
         Some(_) => {}
         None => return Ok(None),
     }
     for (at, event) in stream.iter().enumerate() {
-        if let Some(error) = attempt_apart(subscriber, std::slice::from_ref(event), transaction).await? {
+        if let Some(error) = attempt_in_savepoint(subscriber, std::slice::from_ref(event), transaction).await? {
             return Ok(Some((at, error)));
         }
     }

@@ -1,11 +1,11 @@
-//! Which partition a stream belongs to.
+//! The partitions of the log, and the partition of a stream.
 
-/// Into how many partitions every subscription is divided. So many copies can share the work; three to five of them still get
-/// shares of about the same size. Each costs a row in every update of a checkpoint. It is the same for ever: another number
-/// would put streams into partitions that have, or have not yet, passed their events.
+/// The number of partitions. So many copies of a subscription can share the work; three to five copies still get shares of about the
+/// same size. Each partition costs a row in every update of a checkpoint. The number never changes: otherwise streams would move to
+/// partitions that have, or have not yet, passed their events.
 pub const PARTITIONS: usize = 16;
 
-/// The partition of a stream, by its id alone: the same for ever, on every machine, in every build.
+/// The partition of a stream, by its id alone. It never changes, on no machine and in no build.
 ///
 /// FNV-1a with 64 bits, whose well mixed bits are then gathered at the top (by 2^64 divided by the golden ratio): the lowest
 /// bits of FNV-1a depend on nothing but the lowest bits of each byte.

@@ -1,7 +1,7 @@
-//! How far subscriptions have come, for those who wait for it.
+//! How far subscriptions have come, for requests that wait for a position.
 //!
-//! A subscription in this process says so right after its commit: whoever waits here is woken and asks nobody. Where other
-//! processes hold partitions, one of those who wait asks the database for all, the less often the longer nothing moves.
+//! A subscription in this process publishes its position right after its commit, which wakes the waiting requests. If other processes
+//! hold partitions, one of the waiting requests polls the database for all of them, the less often the longer nothing moves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,56 +13,57 @@ use tokio::time::Instant;
 
 use super::PARTITIONS;
 use super::leases::{Held, partition};
-use crate::{EventStore, read_end};
+use crate::EventStore;
+use crate::read::last_position;
 
-/// How long it is until the database is asked again while others hold partitions, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
-/// And while all of them are held here: a copy that was frozen learns late that it has lost them.
-const SELDOM: Duration = Duration::from_millis(100);
-/// For how long it is believed without asking that the log is as long as it was: a failover or a restore may have lost its end.
-const BELIEVED: Duration = Duration::from_secs(1);
+/// The pause between two polls of the database while other processes hold partitions, at first and at most.
+const POLL_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
+/// The pause while this process holds all partitions: a copy that was frozen learns late that it has lost them.
+const SAFETY_POLL: Duration = Duration::from_millis(100);
+/// For how long a known end of the log is trusted: a failover or a restore may lose the end.
+const TRUSTED: Duration = Duration::from_secs(1);
 
-/// What this process knows of every subscription, and of the log that they follow.
+/// What this process knows of the positions of all subscriptions, and of the end of the log.
 #[derive(Clone, Default)]
 pub(crate) struct Progress {
-    subscriptions: Arc<Mutex<HashMap<String, Arc<Known>>>>,
+    subscriptions: Arc<Mutex<HashMap<String, Arc<KnownPositions>>>>,
     end: Arc<Mutex<End>>,
 }
 
-/// How far the log has come.
+/// A known end of the log.
 #[derive(Debug, Default)]
 struct End {
-    /// A position that it has come to. It may be further by now.
+    /// The log may have grown since.
     position: i64,
-    /// When that was so.
+    /// When that was the end.
     seen: Option<Instant>,
 }
 
 /// What is known of one subscription.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownPositions {
     positions: watch::Sender<Positions>,
-    /// Held by whoever asks the database, for all who wait.
-    asking: tokio::sync::Mutex<Pace>,
+    /// Held by the request that polls the database for all that wait.
+    polling: tokio::sync::Mutex<PollSchedule>,
 }
 
-/// When the database is asked.
+/// When the database is polled.
 #[derive(Debug, Default)]
-struct Pace {
-    asked: Option<Instant>,
+struct PollSchedule {
+    last: Option<Instant>,
     pause: Duration,
 }
 
 #[derive(Default)]
 struct Positions {
-    /// Positions that were committed, by partition. They may be further by now; less far only if the database lost commits.
+    /// Committed positions by partition. They may be higher by now, and lower only if the database lost commits.
     reached: [i64; PARTITIONS],
-    /// How many partitions are held in this process.
-    here: usize,
+    /// How many partitions this process holds.
+    held: usize,
 }
 
 impl Progress {
-    pub(super) fn of(&self, subscription: &str) -> Arc<Known> {
+    pub(super) fn of(&self, subscription: &str) -> Arc<KnownPositions> {
         let mut all = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(subscription) {
             return Arc::clone(known);
@@ -72,22 +73,22 @@ impl Progress {
 }
 
 impl Progress {
-    /// Says that the log has come to a position.
+    /// Notes that an event was stored at a position.
     pub(crate) fn stored(&self, position: i64) {
         let mut end = self.end();
-        // One that is less far was told of late, unless commits were lost: it confirms nothing.
+        // A lower position comes late, unless commits were lost: it confirms nothing.
         if position >= end.position {
             *end = End { position, seen: Some(Instant::now()) };
         }
     }
 
-    /// Says where the log was found to end, by somebody who asked when `before` was known.
+    /// Notes the end of the log that a query found, which began when `before` was known.
     fn found(&self, position: i64, before: i64) {
         if position >= before {
             return self.stored(position);
         }
         *self.end() = End { position, seen: Some(Instant::now()) };
-        // Where subscriptions were is as little true: they were no further than the log.
+        // The log lost its end, so the positions of subscriptions are not reliable either.
         for known in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).values() {
             known.positions.send_modify(|positions| positions.reached = [0; PARTITIONS]);
         }
@@ -98,25 +99,25 @@ impl Progress {
     }
 }
 
-impl Pace {
-    /// When it is to be asked next. If nobody has asked lately: now.
+impl PollSchedule {
+    /// When the next poll is due; `None`: now.
     fn due(&self) -> Option<Instant> {
-        self.asked.map(|asked| asked + self.pause)
+        self.last.map(|last| last + self.pause)
     }
 
-    /// It was asked, and something had moved or not.
-    fn asked(&mut self, moved: bool, now: Instant) {
-        let lately = self.asked.is_some_and(|asked| now < asked + PAUSES.1 * 2);
-        self.pause = if moved || !lately { PAUSES.0 } else { (self.pause * 2).min(PAUSES.1) };
-        self.asked = Some(now);
+    /// Notes a poll, and whether something had moved.
+    fn polled(&mut self, moved: bool, now: Instant) {
+        let lately = self.last.is_some_and(|last| now < last + POLL_PAUSE.1 * 2);
+        self.pause = if moved || !lately { POLL_PAUSE.0 } else { (self.pause * 2).min(POLL_PAUSE.1) };
+        self.last = Some(now);
     }
 }
 
-impl Known {
-    /// Says what is held in this process, and how far it is.
+impl KnownPositions {
+    /// Publishes the partitions that this process holds, with their positions.
     pub(super) fn publish(&self, held: &[Held]) {
         self.positions.send_modify(|positions| {
-            positions.here = held.len();
+            positions.held = held.len();
             for held in held {
                 // Nobody else moves it.
                 positions.reached[held.partition] = held.position;
@@ -124,10 +125,10 @@ impl Known {
         });
     }
 
-    /// Asks the database how far the partitions are, and says whether any has moved.
-    async fn ask(&self, pool: &PgPool, subscription: &str) -> Result<bool, sqlx::Error> {
-        let ask = "select partition, position from subscription_partitions where subscription = $1";
-        let rows = sqlx::query(ask).bind(subscription).fetch_all(pool).await?;
+    /// Reads the positions from the database, and says whether any has moved.
+    async fn poll(&self, pool: &PgPool, subscription: &str) -> Result<bool, sqlx::Error> {
+        let query = "select partition, position from subscription_partitions where subscription = $1";
+        let rows = sqlx::query(query).bind(subscription).fetch_all(pool).await?;
         let reached = |row| Ok((partition(row)?, row.try_get(1)?));
         let reached = rows.iter().map(reached).collect::<Result<Vec<_>, sqlx::Error>>()?;
         Ok(self.positions.send_if_modified(|positions| positions.raise(reached.into_iter())))
@@ -135,7 +136,7 @@ impl Known {
 }
 
 impl Positions {
-    /// Notes how far partitions are, and says whether any is further than was known.
+    /// Raises positions, and says whether any was raised.
     fn raise(&mut self, reached: impl Iterator<Item = (usize, i64)>) -> bool {
         let mut raised = false;
         for (partition, position) in reached {
@@ -153,47 +154,47 @@ impl Positions {
 }
 
 impl EventStore {
-    /// Waits until a subscription has passed a position of the log, in whichever process it runs. What it wrote on the way can
-    /// be seen then, but for parked streams.
+    /// Waits until a subscription has passed a position of the log, in whichever process it runs. Then everything that it wrote up to
+    /// there can be read, except for parked streams.
     pub async fn until_passed(&self, subscription: &str, position: i64) -> Result<(), sqlx::Error> {
         let known = self.progress.of(subscription);
         let mut positions = known.positions.subscribe();
         loop {
-            let all_here = {
+            let all_held = {
                 let now = positions.borrow_and_update();
                 if now.has_passed(position) {
                     return Ok(());
                 }
-                now.here == PARTITIONS
+                now.held == PARTITIONS
             };
             tokio::select! {
                 biased;
-                // The sender is kept above.
+                // The sender lives in `known`.
                 _ = positions.changed() => {}
-                mut pace = known.asking.lock() => {
+                mut schedule = known.polling.lock() => {
                     let now = Instant::now();
-                    let due = if all_here { now + SELDOM } else { pace.due().unwrap_or(now) };
+                    let due = if all_held { now + SAFETY_POLL } else { schedule.due().unwrap_or(now) };
                     if tokio::time::timeout_at(due, positions.changed()).await.is_err() {
-                        let moved = known.ask(&self.pool, subscription).await?;
-                        pace.asked(moved, Instant::now());
+                        let moved = known.poll(&self.pool, subscription).await?;
+                        schedule.polled(moved, Instant::now());
                     }
                 }
             }
         }
     }
 
-    /// Where the log ends, if that is before a position; else a position that it has come to, and that is no less. Nothing is read for
-    /// a position that was stored a moment ago, as far as this process knows.
+    /// The end of the log, if it is before a position; otherwise any position of the log that is not lower. Nothing is read if this
+    /// process knows that the position was stored a moment ago.
     pub async fn end_up_to(&self, position: i64) -> Result<i64, sqlx::Error> {
         let known = {
             let end = self.progress.end();
-            let believed = end.seen.is_some_and(|seen| seen.elapsed() < BELIEVED);
-            if believed && end.position >= position {
+            let trusted = end.seen.is_some_and(|seen| seen.elapsed() < TRUSTED);
+            if trusted && end.position >= position {
                 return Ok(end.position);
             }
             end.position
         };
-        let end = read_end(&self.pool).await?;
+        let end = last_position(&self.pool).await?;
         self.progress.found(end, known);
         Ok(end)
     }
@@ -204,25 +205,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_database_is_asked_the_less_often_the_longer_nothing_moves() {
-        let mut pace = Pace::default();
+    fn the_database_is_polled_the_less_often_the_longer_nothing_moves() {
+        let mut schedule = PollSchedule::default();
         let mut now = Instant::now();
-        assert_eq!(pace.due(), None);
+        assert_eq!(schedule.due(), None);
         let mut pauses = Vec::new();
         for moved in [false, false, false, false, false, false, true, false] {
-            pace.asked(moved, now);
-            let due = pace.due().unwrap();
+            schedule.polled(moved, now);
+            let due = schedule.due().unwrap();
             pauses.push((due - now).as_millis());
             now = due;
         }
         assert_eq!(pauses, [5, 10, 20, 40, 80, 80, 5, 10]);
-        // Nobody has waited for a while: who comes now does not inherit the long pause.
+        // Nobody has waited for a while: the next request does not inherit the long pause.
         for _ in 0..6 {
-            pace.asked(false, now);
+            schedule.polled(false, now);
         }
         now += Duration::from_secs(1);
-        assert!(pace.due().unwrap() < now);
-        pace.asked(false, now);
-        assert_eq!(pace.due().unwrap() - now, PAUSES.0);
+        assert!(schedule.due().unwrap() < now);
+        schedule.polled(false, now);
+        assert_eq!(schedule.due().unwrap() - now, POLL_PAUSE.0);
     }
 }

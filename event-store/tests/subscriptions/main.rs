@@ -5,4 +5,5 @@ mod lost_commits;
 mod operating;
 mod parking;
 mod sharing;
+mod single_copy;
 mod support;

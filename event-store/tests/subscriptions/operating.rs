@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::order::Order;
-use event_store::{
-    PARTITIONS, ParkedRequest, StoredEvent, checkpoints, holders, lag, partition_of, request, stops, tail_holder,
+use event_store::operations::{
+    ParkedRequest, append_lock_holder, checkpoints, lag, lease_holders, request_parked, stopped_subscriptions,
 };
+use event_store::{PARTITIONS, StoredEvent, partition_of};
 use sqlx::migrate::Migrator;
 
 use crate::support::{Copy, LONG, NAME, PATIENCE, append, append_unknown, database, eventually_handled, store};
@@ -49,7 +50,7 @@ async fn a_database_of_an_earlier_version_goes_on_from_its_checkpoints() {
 
     // Then
     assert_eq!(checkpoints(pool).await.unwrap(), HashMap::from([("orders".to_owned(), 7)]));
-    let holders = holders(pool).await.unwrap();
+    let holders = lease_holders(pool).await.unwrap();
     assert_eq!(holders.len(), 1);
     assert_eq!((holders[0].owner, holders[0].partitions.len()), (None, PARTITIONS));
 }
@@ -58,18 +59,18 @@ async fn a_database_of_an_earlier_version_goes_on_from_its_checkpoints() {
 async fn whoever_holds_the_tail_of_the_log_is_named() {
     let database = database().await;
     let pool = database.pool();
-    assert_eq!(tail_holder(pool).await.unwrap(), None);
+    assert_eq!(append_lock_holder(pool).await.unwrap(), None);
     let mut stalls = pool.begin().await.unwrap();
     sqlx::query("set local application_name = 'a script'").execute(&mut *stalls).await.unwrap();
     sqlx::query("select events_lock()").execute(&mut *stalls).await.unwrap();
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *stalls).await.unwrap();
 
-    let holder = tail_holder(pool).await.unwrap().unwrap();
+    let holder = append_lock_holder(pool).await.unwrap().unwrap();
 
     assert_eq!((holder.pid, holder.application.as_str()), (pid, "a script"));
     assert_eq!((holder.state.as_str(), holder.query.as_str()), ("idle in transaction", "select pg_backend_pid()"));
     stalls.rollback().await.unwrap();
-    assert_eq!(tail_holder(pool).await.unwrap(), None);
+    assert_eq!(append_lock_holder(pool).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -80,9 +81,9 @@ async fn what_is_asked_of_nothing_is_answered_with_what_there_is() {
     let writer = store(pool, LONG);
     append(&writer, "a", 0).await;
     eventually_handled(pool, "a", &[1]).await;
-    let unknown = request(pool, "recroder", "a", ParkedRequest::Retry).await.unwrap_err().to_string();
+    let unknown = request_parked(pool, "recroder", "a", ParkedRequest::Retry).await.unwrap_err().to_string();
     assert_eq!(unknown, "there is no subscription recroder; there are: recorder");
-    let nothing = request(pool, NAME, "a", ParkedRequest::Skip).await.unwrap_err().to_string();
+    let nothing = request_parked(pool, NAME, "a", ParkedRequest::Skip).await.unwrap_err().to_string();
     assert_eq!(nothing, "nothing of stream a is parked in recorder");
     copy.stop().await;
     writer.close().await;
@@ -101,10 +102,10 @@ async fn it_can_be_seen_where_a_subscriber_stands_still_and_why_until_a_build_kn
     // When
     let decodes = |event: &StoredEvent| Ok(event.decode::<Order>().map(drop)?);
     let old = Copy::checking(pool, "old", LONG, Arc::new(decodes));
-    testkit::eventually(PATIENCE, || async { stops(pool).await.unwrap().len() == 1 }).await;
+    testkit::eventually(PATIENCE, || async { stopped_subscriptions(pool).await.unwrap().len() == 1 }).await;
 
     // Then
-    let stop = stops(pool).await.unwrap().remove(0);
+    let stop = stopped_subscriptions(pool).await.unwrap().remove(0);
     assert_eq!((stop.subscription.as_str(), usize::try_from(stop.partition)), (NAME, Ok(partition_of("unknown"))));
     assert_eq!((stop.waits_from, stop.position, stop.stream_id.as_str()), (before + 1, before + 1, "unknown"));
     assert_eq!((stop.event_type.as_str(), stop.event_version.as_str()), ("OrderTeleported", "1.0"));
@@ -113,15 +114,16 @@ async fn it_can_be_seen_where_a_subscriber_stands_still_and_why_until_a_build_kn
     assert_eq!(lag(pool).await.unwrap()[0].position, before);
 
     // It says so again and again, and since when.
-    testkit::eventually(PATIENCE, || async { stops(pool).await.unwrap()[0].tried_at > stop.tried_at }).await;
-    assert_eq!(stops(pool).await.unwrap()[0].since, stop.since);
+    testkit::eventually(PATIENCE, || async { stopped_subscriptions(pool).await.unwrap()[0].tried_at > stop.tried_at })
+        .await;
+    assert_eq!(stopped_subscriptions(pool).await.unwrap()[0].since, stop.since);
 
     // A build that does not know it either changes nothing; one that does goes on, and nothing is stopped any more.
     old.stop().await;
-    assert_eq!(stops(pool).await.unwrap().len(), 1);
+    assert_eq!(stopped_subscriptions(pool).await.unwrap().len(), 1);
     let new = Copy::start(pool, "new", LONG);
     eventually_handled(pool, "unknown", &[1, 2]).await;
-    testkit::eventually(PATIENCE, || async { stops(pool).await.unwrap().is_empty() }).await;
+    testkit::eventually(PATIENCE, || async { stopped_subscriptions(pool).await.unwrap().is_empty() }).await;
     new.stop().await;
     writer.close().await;
 }

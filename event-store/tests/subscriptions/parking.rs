@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use domain::order::Order;
-use event_store::{ParkedRequest, StoredEvent, SubscriberError, checkpoints, parked, request};
+use event_store::operations::{ParkedRequest, checkpoints, parked_events, request_parked};
+use event_store::{StoredEvent, SubscriberError};
 
 use crate::support::{
     Check, Copy, LONG, NAME, PATIENCE, Recorder, append, append_unknown, database, eventually_handled,
@@ -55,7 +56,7 @@ async fn a_poison_event_parks_its_stream_and_everything_else_goes_on() {
     eventually_handled(pool, "good", &[1, 2, 3, 4]).await;
     assert_eq!(versions(pool, "bad").await, [1]);
     assert_eq!(parked_versions(pool).await, stays(&[(2, true), (3, false), (4, false)]));
-    let first = parked(pool, None).await.unwrap().remove(0);
+    let first = parked_events(pool, None).await.unwrap().remove(0);
     assert_eq!((first.error.as_deref(), first.attempts), (Some("this one is bad"), 1));
     testkit::eventually(PATIENCE, || async { checkpoints(pool).await.unwrap()[NAME] == last }).await;
     copy.stop().await;
@@ -76,15 +77,15 @@ async fn a_parked_stream_that_is_retried_goes_on_in_order() {
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 3 }).await;
 
     // When it is tried while it still can't be handled, then it stays, and says so.
-    request(pool, NAME, "bad", ParkedRequest::Retry).await.unwrap();
-    testkit::eventually(PATIENCE, || async { parked(pool, None).await.unwrap()[0].attempts == 2 }).await;
+    request_parked(pool, NAME, "bad", ParkedRequest::Retry).await.unwrap();
+    testkit::eventually(PATIENCE, || async { parked_events(pool, None).await.unwrap()[0].attempts == 2 }).await;
     assert_eq!(parked_versions(pool).await, stays(&[(2, true), (3, false), (4, false)]));
-    assert!(parked(pool, None).await.unwrap().iter().all(|event| event.request.is_none()));
+    assert!(parked_events(pool, None).await.unwrap().iter().all(|event| event.request.is_none()));
     assert_eq!(versions(pool, "bad").await, [1]);
 
     // When what was wrong is mended, then it goes on.
     objects.store(false, Ordering::SeqCst);
-    request(pool, NAME, "bad", ParkedRequest::Retry).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedRequest::Retry).await.unwrap();
     eventually_handled(pool, "bad", &[1, 2, 3, 4]).await;
     assert!(parked_versions(pool).await.is_empty());
     append(&writer, "bad", 4).await;
@@ -108,7 +109,7 @@ async fn an_event_that_is_skipped_is_never_handled_and_its_stream_goes_on_behind
     let other = Copy::checking(pool, "other", LONG, objecting(&flag()));
     eventually_shared(pool, &[16]).await;
 
-    request(pool, NAME, "bad", ParkedRequest::Skip).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedRequest::Skip).await.unwrap();
 
     eventually_handled(pool, "bad", &[1, 3, 4]).await;
     assert!(parked_versions(pool).await.is_empty());
@@ -127,7 +128,7 @@ async fn a_skip_holds_even_if_the_next_event_can_t_be_handled_either() {
         append(&writer, "bad", version).await;
     }
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 2 }).await;
-    request(pool, NAME, "bad", ParkedRequest::Skip).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedRequest::Skip).await.unwrap();
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await == stays(&[(3, true)]) }).await;
     copy.stop().await;
     writer.close().await;
@@ -149,7 +150,7 @@ async fn a_handler_that_panics_parks_the_stream_it_panics_on() {
     eventually_handled(pool, "fine", &[1]).await;
     eventually_handled(pool, "good", &[1]).await;
     assert_eq!(parked_versions(pool).await, stays(&[(1, true)]));
-    let error = parked(pool, None).await.unwrap().remove(0).error.unwrap();
+    let error = parked_events(pool, None).await.unwrap().remove(0).error.unwrap();
     assert_eq!(error, "the handler panicked: as the test asked");
     copy.stop().await;
     writer.close().await;
@@ -166,7 +167,7 @@ async fn what_the_database_refuses_for_its_content_is_poison() {
     append(&writer, "good", 0).await;
     let copy = Copy::start(pool, "copy", LONG);
     eventually_handled(pool, "good", &[1]).await;
-    let error = parked(pool, None).await.unwrap().remove(0).error.unwrap();
+    let error = parked_events(pool, None).await.unwrap().remove(0).error.unwrap();
     assert!(error.contains("nothing_bad"), "{error}");
     copy.stop().await;
     writer.close().await;

@@ -5,7 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use event_store::{PARTITIONS, SubscriptionSettings, Takeover, checkpoints, holders, partition_of};
+use event_store::operations::{checkpoints, lease_holders};
+use event_store::{ExclusiveLease, PARTITIONS, SubscriptionSettings, partition_of};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -240,7 +241,8 @@ async fn a_batch_may_take_longer_than_a_lease() {
         assert_eq!(shares(pool).await, [16]);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let owners = || async { holders(pool).await.unwrap().into_iter().map(|holder| holder.owner).collect::<Vec<_>>() };
+    let owners =
+        || async { lease_holders(pool).await.unwrap().into_iter().map(|holder| holder.owner).collect::<Vec<_>>() };
     let owner = owners().await;
     held.rollback().await.unwrap();
     eventually_handled(pool, "a", &[1]).await;
@@ -299,12 +301,12 @@ async fn a_rebuild_that_takes_everything_and_dies_holds_the_copies_up_for_its_le
     // When: it goes without a word.
     let settings = SubscriptionSettings { lease: Duration::from_secs(2) };
     let mut connection = pool.acquire().await.unwrap();
-    drop(Takeover::begin(&mut connection, NAME, settings).await.unwrap());
+    drop(ExclusiveLease::acquire(&mut connection, NAME, settings).await.unwrap());
 
     // Then: while the lease runs nothing is handled, and then everything is.
     let writer = store(pool, LONG);
     append(&writer, "a", 0).await;
-    let holder = || async { holders(pool).await.unwrap().remove(0) };
+    let holder = || async { lease_holders(pool).await.unwrap().remove(0) };
     while holder().await.exclusive && holder().await.alive {
         assert!(handled(pool).await.is_empty() || !holder().await.exclusive);
         tokio::time::sleep(Duration::from_millis(20)).await;

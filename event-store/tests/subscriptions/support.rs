@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use cqrs_es::Aggregate;
 use domain::order::event::OrderConfirmed;
 use domain::order::{Order, OrderEvent};
+use event_store::operations::{lease_holders, parked_events};
 use event_store::{
     EventStore, Metadata, NewEvent, PARTITIONS, StoreSettings, StoredEvent, StreamAppend, Subscriber, SubscriberError,
-    SubscriptionSettings, holders, parked,
+    SubscriptionSettings,
 };
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgConnection, PgPool};
@@ -93,13 +94,13 @@ pub(crate) async fn eventually_handled(pool: &PgPool, stream: &str, expected: &[
 
 /// What is parked: stream, version, whether it is what failed.
 pub(crate) async fn parked_versions(pool: &PgPool) -> Vec<(String, i64, bool)> {
-    let parked = parked(pool, Some(NAME)).await.unwrap();
+    let parked = parked_events(pool, Some(NAME)).await.unwrap();
     parked.into_iter().map(|event| (event.stream_id, event.version, event.error.is_some())).collect()
 }
 
 /// How many partitions each copy that is alive has, fewest first.
 pub(crate) async fn shares(pool: &PgPool) -> Vec<usize> {
-    let holders = holders(pool).await.unwrap();
+    let holders = lease_holders(pool).await.unwrap();
     let alive = holders.iter().filter(|holder| holder.alive && holder.subscription == NAME);
     let mut shares: Vec<usize> = alive.map(|holder| holder.partitions.len()).collect();
     shares.sort_unstable();

@@ -1,9 +1,9 @@
-//! Versions of events: one that was stored in an earlier shape is brought up to today's, step by step, before it is decoded. What
-//! is stored never changes.
+//! Versions of events: an event that was stored in an earlier shape is upcast to today's, step by step, before it is decoded. The
+//! stored event never changes.
 //!
-//! An event begins as [`FIRST`]. Every change of its shape is an [`Upcast`] in its aggregate's list ([`Versioned::UPCASTS`]),
-//! from which follow the version it is written in ([`current_version`]), how all earlier ones are read ([`decode`]), and what
-//! a stock cqrs-es takes ([`upcasters`]).
+//! An event begins as [`FIRST`]. Every change of its shape is an [`Upcast`] in its aggregate's list ([`Upcastable::UPCASTS`]).
+//! From the list follow the version in which an event is written ([`current_version`]), how earlier ones are read ([`decode`]), and
+//! the upcasters for an unchanged cqrs-es ([`upcasters`]).
 
 #[cfg(test)]
 mod tests;
@@ -17,29 +17,28 @@ use serde_json::Value;
 /// The version that every event begins as.
 pub const FIRST: &str = "1.0";
 
-/// An aggregate whose events have versions.
-pub trait Versioned: Aggregate {
-    /// Every change that the shape of one of its events ever went through; those of the same event oldest first. None is ever
-    /// taken away: the log keeps what was written before it.
+/// An aggregate whose earlier events can be upcast.
+pub trait Upcastable: Aggregate {
+    /// Every change of the shape of one of its events; those of the same event oldest first. None is ever removed: the log keeps the
+    /// events that were written before it.
     const UPCASTS: &'static [Upcast];
 }
 
 /// An aggregate whose folded streams are kept as snapshots. Equal states have the same JSON.
-pub trait Snapshotted: Versioned + Clone + 'static {
-    /// Goes up whenever the state that some events fold to changes, or its JSON: a build uses only those snapshots that have its
-    /// own. Golden files hold it to that.
+pub trait Snapshotted: Upcastable + Clone + 'static {
+    /// Goes up whenever the state that events fold to changes, or its JSON. A build uses only snapshots with its own version. Golden
+    /// files enforce that.
     const STATE_VERSION: i32;
 }
 
 /// A change of an event's shape.
 #[derive(Debug, Clone, Copy)]
 pub struct Upcast {
-    /// Whose.
     pub event_type: &'static str,
-    /// The version it made, from the one before.
+    /// The version after the change.
     pub to: &'static str,
-    /// Takes a payload as the version before had it, `{"OrderShipped": {…}}`, to the new shape. One that does not look like it
-    /// is left as it is: decoding says what is wrong with it.
+    /// Changes a payload of the version before, `{"OrderShipped": {…}}`, to the new shape. A payload that does not have the earlier shape
+    /// is returned as it is: decoding says what is wrong with it.
     pub change: fn(Value) -> Value,
 }
 
@@ -48,14 +47,11 @@ pub struct Upcast {
 pub enum DecodeError {
     /// A later build wrote it.
     #[error("its version is newer than {known}, the newest that this build knows of it")]
-    Newer {
-        /// Up to where this build knows it.
-        known: &'static str,
-    },
-    /// It does not say which version it is.
+    Newer { known: &'static str },
+    /// Its version can't be read.
     #[error("its version is not of the form 1.0")]
     NoVersion,
-    /// It is not known, or does not have the shape that its version has.
+    /// Its type is unknown, or it does not have the shape of its version.
     #[error(transparent)]
     Shape(#[from] serde_json::Error),
 }
@@ -65,8 +61,8 @@ pub fn current_version(upcasts: &[Upcast], event_type: &str) -> &'static str {
     upcasts.iter().rfind(|upcast| upcast.event_type == event_type).map_or(FIRST, |upcast| upcast.to)
 }
 
-/// An event from its stored payload, whatever version it was written in. For today's that costs no more than decoding it.
-pub fn decode<A: Versioned>(event_type: &str, version: &str, payload: &str) -> Result<A::Event, DecodeError> {
+/// Decodes a stored event, whatever version it was written in. An event of today's version costs no more than its decoding.
+pub fn decode<A: Upcastable>(event_type: &str, version: &str, payload: &str) -> Result<A::Event, DecodeError> {
     let known = current_version(A::UPCASTS, event_type);
     if version == known {
         return Ok(serde_json::from_str(payload)?);
@@ -75,16 +71,16 @@ pub fn decode<A: Versioned>(event_type: &str, version: &str, payload: &str) -> R
     Ok(serde_json::from_value(older)?)
 }
 
-/// The list as `PersistedEventStore::with_upcasters` takes it.
-pub fn upcasters<A: Versioned>() -> Vec<Box<dyn EventUpcaster>> {
-    let stock = |upcast: &Upcast| {
-        let stock = SemanticVersionEventUpcaster::new(upcast.event_type, upcast.to, Box::new(upcast.change));
-        Box::new(stock) as Box<dyn EventUpcaster>
+/// The upcasts as `PersistedEventStore::with_upcasters` takes them.
+pub fn upcasters<A: Upcastable>() -> Vec<Box<dyn EventUpcaster>> {
+    let of_cqrs_es = |upcast: &Upcast| {
+        let upcaster = SemanticVersionEventUpcaster::new(upcast.event_type, upcast.to, Box::new(upcast.change));
+        Box::new(upcaster) as Box<dyn EventUpcaster>
     };
-    A::UPCASTS.iter().map(stock).collect()
+    A::UPCASTS.iter().map(of_cqrs_es).collect()
 }
 
-/// Brings a payload through every change that came after its version.
+/// Applies every change that came after a payload's version.
 fn upcast(
     upcasts: &[Upcast],
     (event_type, version): (&str, &str),

@@ -1,8 +1,8 @@
 //! The middleware around the whole router: trace context in, finished problems out.
 //!
-//! It runs on every request of the hot path, so a successful one costs two boxes (the future and the request extension), one
-//! response header and no formatting. A request that is refused has a line in the log. The span and the line per request exist only
-//! where the log filter lets `debug` through.
+//! It runs on every request of the hot path, so a successful request costs two boxes (the future and the request extension), one
+//! response header and no formatting. A refused request gets a line in the log. The span and the line per request exist only if the
+//! log filter lets `debug` through.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use tower::{Layer, Service};
 use tracing::{Instrument, Level};
 
-use crate::refusals::Refusals;
+use crate::refusal_log::RefusalLog;
 use crate::{Problem, Trace};
 
 /// The layer that finishes every [`Problem`]; goes around the router once, outermost.
@@ -34,7 +34,7 @@ pub fn layer() -> ProblemLayer {
 
 /// See [`layer`].
 #[derive(Debug, Clone)]
-pub struct ProblemLayer(Arc<Refusals>);
+pub struct ProblemLayer(Arc<RefusalLog>);
 
 impl<S> Layer<S> for ProblemLayer {
     type Service = ProblemService<S>;
@@ -48,7 +48,7 @@ impl<S> Layer<S> for ProblemLayer {
 #[derive(Debug, Clone)]
 pub struct ProblemService<S> {
     inner: S,
-    refusals: Arc<Refusals>,
+    refusals: Arc<RefusalLog>,
 }
 
 impl<S> Service<Request> for ProblemService<S>
@@ -66,14 +66,14 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let asked = Asked::of(&request);
+        let info = RequestInfo::of(&request);
         let refusals = Arc::clone(&self.refusals);
-        request.extensions_mut().insert(asked.trace);
+        request.extensions_mut().insert(info.trace);
         let span = tracing::debug_span!(
             "request",
-            trace_id = asked.trace.trace_id(),
-            method = asked.method.as_str(),
-            path = asked.uri.path(),
+            trace_id = info.trace.trace_id(),
+            method = info.method.as_str(),
+            path = info.uri.path(),
         );
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         let finish = async move {
@@ -81,23 +81,23 @@ where
                 Ok(Ok(response)) => response.into_response(),
                 Err(panic) => Problem::internal(format!("panic: {}", panic_message(&*panic))).into_response(),
             };
-            Ok(asked.finish(response, &refusals).await)
+            Ok(info.finish(response, &refusals).await)
         };
         // An absent span would still cost its share of every poll.
         if span.is_disabled() { Box::pin(finish) } else { Box::pin(finish.instrument(span)) }
     }
 }
 
-/// What of the request is needed once it is answered. Cheap to keep: the parts are reference-counted.
-struct Asked {
+/// The parts of a request that are needed once it is answered. Cheap to keep: they are reference-counted.
+struct RequestInfo {
     trace: Trace,
     method: Method,
     uri: Uri,
-    /// Only where the line per request will be written.
+    /// Only if the line per request will be written.
     since: Option<Instant>,
 }
 
-impl Asked {
+impl RequestInfo {
     fn of(request: &Request) -> Self {
         Self {
             trace: Trace::of(request.headers()),
@@ -107,7 +107,7 @@ impl Asked {
         }
     }
 
-    async fn finish(self, mut response: Response, refusals: &Refusals) -> Response {
+    async fn finish(self, mut response: Response, refusals: &RefusalLog) -> Response {
         if response.status().is_client_error() || response.status().is_server_error() {
             response = self.finish_refusal(response, refusals).await;
         }
@@ -121,17 +121,17 @@ impl Asked {
         response
     }
 
-    async fn finish_refusal(&self, mut response: Response, refusals: &Refusals) -> Response {
+    async fn finish_refusal(&self, mut response: Response, refusals: &RefusalLog) -> Response {
         let problem = match response.extensions_mut().remove::<Problem>() {
             Some(problem) => problem,
-            None if is_plain(&response) => foreign_refusal(&mut response).await,
-            // Somebody's own JSON or page, such as the answer of a readiness check.
+            None if is_plain(&response) => plain_refusal(&mut response).await,
+            // JSON or a page of the handler's own, such as the answer of a readiness check.
             None => return response,
         };
         refusals.log(&problem, &self.trace, &self.method, self.uri.path());
         let finished = problem.render(Some(self.uri.path()), Some(self.trace.trace_id()));
         let (finished, body) = finished.into_parts();
-        // What a handler or the router added (Allow, ETag, WWW-Authenticate) stays.
+        // Headers that a handler or the router added (Allow, ETag, WWW-Authenticate) stay.
         let headers = response.headers_mut();
         headers.remove(CONTENT_LENGTH);
         headers.extend(finished.headers);
@@ -140,14 +140,14 @@ impl Asked {
     }
 }
 
-/// An answer of the router's or an extractor's own: no body or a line of text.
+/// Whether an answer is the router's or an extractor's own: no body, or a line of text.
 fn is_plain(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_none_or(|value| value.as_bytes().starts_with(b"text/plain"))
 }
 
-/// Makes a problem of such an answer. What it says is passed on for 4xx and kept for the log otherwise.
-async fn foreign_refusal(response: &mut Response) -> Problem {
-    // A rejection is a line; more than this is somebody's document, not worth repeating.
+/// Makes a problem of such an answer. Its text is passed on for 4xx, and kept for the log otherwise.
+async fn plain_refusal(response: &mut Response) -> Problem {
+    // A rejection is a line of text; anything longer is not worth repeating.
     const LONGEST: usize = 4096;
     let status = response.status();
     let body = std::mem::replace(response.body_mut(), Body::empty());

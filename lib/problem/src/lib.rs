@@ -1,19 +1,19 @@
-//! What a client is told when a request did not succeed: RFC 9457 problem details.
+//! The answers to requests that do not succeed: RFC 9457 problem details.
 //!
-//! A handler returns `Result<_, Problem>` and says only what went wrong. [`layer`], put around the whole router once, adds what only
-//! it knows (`instance`, `traceId`), logs each refusal with the same trace id and its hidden cause, and brings every refusal that comes by it into this
-//! shape: unknown paths, wrong methods, rejected extractors and panics included. What the HTTP server refuses before it has a
-//! request (headers that cannot be read, or are too long: 400, 414, 431) never comes by, and leaves without a body.
+//! A handler returns `Result<_, Problem>` and says only what went wrong. [`layer`] goes around the whole router once. It adds what only
+//! it knows (`instance`, `traceId`), logs each refusal with its trace id and its hidden cause, and gives every refusal this shape:
+//! those of unknown paths, wrong methods, rejected extractors and panics included. What the HTTP server refuses before there is a
+//! request (headers that can't be read or are too long: 400, 414, 431) does not pass the layer, and is answered without a body.
 //!
-//! Beside it is what else all sides that speak HTTP have in common: [`KnownHosts`], and a request's [`Parameters`], [`Peer`],
+//! Here is also what else all HTTP interfaces share: [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
 //! [`Precondition`] and [`Trace`].
 
-mod hosts;
+mod allowed_hosts;
 mod layer;
-mod parameters;
 mod peer;
 mod precondition;
-mod refusals;
+mod query_parameters;
+mod refusal_log;
 mod trace;
 
 use std::borrow::Cow;
@@ -27,11 +27,11 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use hosts::{KnownHosts, OfKnownHosts, RefusedAtTheDoor};
+pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
 pub use layer::{ProblemLayer, ProblemService, layer};
-pub use parameters::Parameters;
 pub use peer::Peer;
 pub use precondition::Precondition;
+pub use query_parameters::QueryParameters;
 pub use trace::Trace;
 
 /// The media type of every answer made here.
@@ -128,7 +128,7 @@ impl Problem {
         }))
     }
 
-    /// Says what is wrong with this very request.
+    /// Says what is wrong with this particular request.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Text>) -> Self {
         self.0.detail = Some(detail.into());
@@ -142,20 +142,18 @@ impl Problem {
         self
     }
 
-    /// Keeps what led here for the log; the client never sees it.
+    /// Keeps the cause for the log; the client never sees it.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.cause = Some(Arc::from(cause.into()));
         self
     }
 
-    /// The status it is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// What tells it from others, for programs.
     pub(crate) fn code(&self) -> &str {
         &self.0.code
     }
@@ -166,7 +164,7 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// The general problem of a status that something else answered with.
+    /// The general problem for a status, for answers that are no problem yet.
     fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::malformed("").without_detail(),
@@ -213,7 +211,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.render(None, None);
-        // The layer takes it from here and renders it again, with the request's path and trace id.
+        // The layer takes it out and renders it again, with the request's path and trace id.
         response.extensions_mut().insert(self);
         response
     }

@@ -1,15 +1,14 @@
-//! Whose connection a request came on.
+//! The client at the other end of a connection.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Who is at the other end of a connection, as far as places are shared out: one address of IPv4, and a /64 network of IPv6, of which
-/// whoever has one address has all. An extension of each request that came over a connection.
+/// The client at the other end of a connection, as limits per client see it: an address of IPv4, or a /64 network of IPv6, which is
+/// given to one client as a whole. An extension of each request that came over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// Who has this address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {

@@ -1,61 +1,59 @@
-//! `If-Match` and `If-None-Match`: a request that is meant for some versions of a stream, or for none of them.
+//! `If-Match` and `If-None-Match`: a request that is meant for some versions of a stream only.
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::Problem;
 
-/// What a client takes a stream to be. A version is what answers have as their `ETag`; `"0"` is a stream without events.
+/// The versions that a request is meant for. Answers have a version as their `ETag`; `"0"` is a stream without events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Precondition {
-    if_match: Option<Tags>,
-    if_none_match: Option<Tags>,
+    if_match: Option<ETags>,
+    if_none_match: Option<ETags>,
 }
 
-/// The versions that a header names. An ETag that is no version is in no stream, so there may be none.
+/// The versions that a header names. An ETag that is no version matches no stream, so there may be none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Tags {
+enum ETags {
     /// `*`: any, as long as there are events.
     Any,
-    /// These, and whether it was said only weakly that it is them.
+    /// These, and whether each is a weak ETag.
     Versions(Vec<(i64, Weak)>),
 }
 
 type Weak = bool;
 
 impl Precondition {
-    /// What the request asks for.
     pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         let (if_match, if_none_match) = (tags(headers, &header::IF_MATCH)?, tags(headers, &header::IF_NONE_MATCH)?);
         Ok(Self { if_match, if_none_match })
     }
 
-    /// Whether whatever the stream is will do.
+    /// Whether the request has no precondition.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub fn accepts_any_version(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Refuses to change a stream that is at another version than it has to be: 412, with the version that it is at.
+    /// Refuses to change a stream that is at another version: 412, with the version that it is at.
     pub fn check(&self, version: i64) -> Result<(), Problem> {
         self.check_match(version)?;
         match &self.if_none_match {
-            Some(tags) if tags.have(version) => {
+            Some(tags) if tags.contain(version) => {
                 Err(failed(version, "it is what If-None-Match says that it must not be"))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Whether who reads a stream has this version of it already: 304. Refuses another one than it has to be, as
-    /// [`check`](Self::check) does.
-    pub fn is_known(&self, version: i64) -> Result<bool, Problem> {
+    /// Whether a reader has this version already: 304. Refuses a version that `If-Match` does not name, as [`check`](Self::check) does.
+    pub fn is_not_modified(&self, version: i64) -> Result<bool, Problem> {
         self.check_match(version)?;
-        Ok(self.if_none_match.as_ref().is_some_and(|tags| tags.have(version)))
+        Ok(self.if_none_match.as_ref().is_some_and(|tags| tags.contain(version)))
     }
 
     fn check_match(&self, version: i64) -> Result<(), Problem> {
         match &self.if_match {
-            Some(tags) if !tags.have_strongly(version) => {
+            Some(tags) if !tags.contain_strongly(version) => {
                 Err(failed(version, "it is at another version than If-Match says; look at it again and decide anew"))
             }
             Some(_) | None => Ok(()),
@@ -63,16 +61,16 @@ impl Precondition {
     }
 }
 
-impl Tags {
-    fn have(&self, version: i64) -> bool {
+impl ETags {
+    fn contain(&self, version: i64) -> bool {
         match self {
             Self::Any => version > 0,
             Self::Versions(versions) => versions.iter().any(|(known, _)| *known == version),
         }
     }
 
-    /// A weak one never matches under `If-Match`: RFC 9110, 13.1.1.
-    fn have_strongly(&self, version: i64) -> bool {
+    /// A weak ETag never matches under `If-Match`: RFC 9110, 13.1.1.
+    fn contain_strongly(&self, version: i64) -> bool {
         match self {
             Self::Any => version > 0,
             Self::Versions(versions) => versions.contains(&(version, false)),
@@ -86,23 +84,23 @@ fn failed(version: i64, detail: &'static str) -> Problem {
         .with("currentVersion", version)
 }
 
-fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Problem> {
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ETags>, Problem> {
     let mut tags = None;
     for value in headers.get_all(name) {
         let text = value.to_str().map_err(|_| malformed(name))?.trim();
         match (&mut tags, text) {
-            (None, "*") => tags = Some(Tags::Any),
-            (None, list) => tags = Some(Tags::Versions(versions(list).ok_or_else(|| malformed(name))?)),
-            (Some(Tags::Versions(known)), list) if list != "*" => {
+            (None, "*") => tags = Some(ETags::Any),
+            (None, list) => tags = Some(ETags::Versions(versions(list).ok_or_else(|| malformed(name))?)),
+            (Some(ETags::Versions(known)), list) if list != "*" => {
                 known.extend(versions(list).ok_or_else(|| malformed(name))?);
             }
-            (Some(Tags::Versions(_) | Tags::Any), _) => return Err(malformed(name)),
+            (Some(ETags::Versions(_) | ETags::Any), _) => return Err(malformed(name)),
         }
     }
     Ok(tags)
 }
 
-/// The versions in a list of ETags; `None`: it is no such list.
+/// The versions in a list of ETags; `None`: it is no list of ETags.
 fn versions(list: &str) -> Option<Vec<(i64, Weak)>> {
     let mut versions = Vec::new();
     for tag in list.split(',').map(str::trim) {
@@ -146,7 +144,7 @@ mod tests {
         ] {
             let precondition = read(&header::IF_MATCH, values).unwrap();
             assert_eq!([0, 1, 2].map(|version| precondition.check(version).is_ok()), fits, "{values:?}");
-            assert_eq!([0, 1, 2].map(|version| precondition.is_known(version).is_ok()), fits, "{values:?}");
+            assert_eq!([0, 1, 2].map(|version| precondition.is_not_modified(version).is_ok()), fits, "{values:?}");
         }
     }
 
@@ -161,7 +159,7 @@ mod tests {
             (&["\"abc\""], [false, false, false]),
         ] {
             let precondition = read(&header::IF_NONE_MATCH, values).unwrap();
-            assert_eq!([0, 1, 2].map(|version| precondition.is_known(version).unwrap()), known, "{values:?}");
+            assert_eq!([0, 1, 2].map(|version| precondition.is_not_modified(version).unwrap()), known, "{values:?}");
             assert_eq!([0, 1, 2].map(|version| precondition.check(version).is_err()), known, "{values:?}");
         }
     }
@@ -170,7 +168,7 @@ mod tests {
     fn a_stream_at_another_version_is_told_with_412() {
         let precondition = read(&header::IF_MATCH, &["\"1\""]).unwrap();
         assert_eq!(precondition.check(2).unwrap_err().status(), StatusCode::PRECONDITION_FAILED);
-        assert_eq!(precondition.is_known(2).unwrap_err().status(), StatusCode::PRECONDITION_FAILED);
+        assert_eq!(precondition.is_not_modified(2).unwrap_err().status(), StatusCode::PRECONDITION_FAILED);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use http::request::Parts;
 /// `version-traceid-parentid-flags`, all of fixed width.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
-/// Which trace a request belongs to: its caller's, else a new one. Handlers take it as an argument and store its
+/// The trace that a request belongs to: its caller's, or else a new one. Handlers take it as an argument and store its
 /// [`traceparent`](Trace::traceparent) in the metadata of events and messages.
 ///
-/// Kept as the text that goes on the wire, so that passing it on costs nothing.
+/// It is kept as the text that is sent, so that passing it on costs nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Trace([u8; LENGTH]);
 

@@ -91,7 +91,7 @@ pub(super) async fn run(args: &Append) -> anyhow::Result<()> {
     let postgres = Postgres::start(Options { data_dir: folder.path().to_owned(), ephemeral: true }).await?;
     let ours = Database::at(&postgres.url()).await?;
     migrate::schema(&ours.pool, &*connections::in_postgres(&ours.pool)).await?;
-    event_store::check_durability(&ours.pool).await?;
+    event_store::database_checks::check_durability(&ours.pool).await?;
     // It keeps one connection to write and one to listen.
     let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
     let stock = Arc::new(baseline::stock(stock_pool(&ours.stock("stock").await?.url).await?));

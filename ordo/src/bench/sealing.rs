@@ -6,7 +6,8 @@
 use anyhow::Context;
 use domain::order::parse::PostedOrder;
 use embedded::postgres::{Options, Postgres};
-use event_store::{AppendSettings, EventStore, SealSettings, seal_all, seal_regularly};
+use event_store::hash_chain::{SealSettings, seal_all, seal_regularly};
+use event_store::{AppendSettings, EventStore};
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +61,7 @@ pub(super) async fn run(args: &Sealing) -> anyhow::Result<()> {
     let postgres = Postgres::start(Options { data_dir: folder.path().to_owned(), ephemeral: true }).await?;
     let ours = Database::at(&postgres.url()).await?;
     migrate::schema(&ours.pool, &*connections::in_postgres(&ours.pool)).await?;
-    event_store::check_durability(&ours.pool).await?;
+    event_store::database_checks::check_durability(&ours.pool).await?;
     let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
     let order =
         PostedOrder::parse(Orders::new("", args.measuring.payload, false).order(0)).context("the order is invalid")?;

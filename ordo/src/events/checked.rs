@@ -8,7 +8,8 @@ use cqrs_es::{Aggregate, DomainEvent};
 use domain::order::Order;
 use domain::stock::Stock;
 use domain::streams::is_ours;
-use event_store::{DecodeError, EventRef, EventSource};
+use event_store::bulk::EventSource;
+use event_store::{DecodeError, EventRef};
 use indicatif::ProgressBar;
 use uuid::Uuid;
 

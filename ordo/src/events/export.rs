@@ -8,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
-use event_store::{CopyOrder, Selection, copy_out};
+use event_store::EventFilter;
+use event_store::bulk::{CopyOrder, copy_out};
 use indicatif::ProgressBar;
 use sqlx::{Connection, PgConnection};
 use tempfile::NamedTempFile;
@@ -65,7 +66,7 @@ fn check_names(asked: &[String], done: &Written) -> anyhow::Result<()> {
     }
 }
 
-async fn write(mut connection: PgConnection, selection: &Selection, to: &mut impl Write) -> anyhow::Result<Written> {
+async fn write(mut connection: PgConnection, selection: &EventFilter, to: &mut impl Write) -> anyhow::Result<Written> {
     let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
     let (mut done, mut text) = (Written::default(), Vec::with_capacity(2 * CHUNK));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use event_store::{CopyInError, copy_in};
+use event_store::bulk::{CopyInError, copy_in};
 use indicatif::ProgressBar;
 use serde_json::json;
 use sqlx::PgConnection;

@@ -1,6 +1,6 @@
 //! No event was changed since it was sealed, or since a head was written down.
 
-use event_store::{Checked, Fault, Head, check_chain};
+use event_store::hash_chain::{ChainFault, ChainHead, ChainReport, check_chain};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -9,30 +9,30 @@ use super::findings::Findings;
 /// Compares the log with its seals, and with the head if one is given.
 pub(super) async fn check(
     connection: &mut PgConnection,
-    head: Option<Head>,
+    head: Option<ChainHead>,
     findings: &mut Findings,
-) -> Result<Checked, sqlx::Error> {
+) -> Result<ChainReport, sqlx::Error> {
     let log = check_chain(connection, head).await?;
     for fault in &log.faults {
         findings.add(fault.about(), fault.to_string());
     }
-    findings.add_unseen(log.faults_in_all.saturating_sub(u64::try_from(log.faults.len()).unwrap_or(u64::MAX)));
+    findings.add_unseen(log.fault_count.saturating_sub(u64::try_from(log.faults.len()).unwrap_or(u64::MAX)));
     Ok(log)
 }
 
-pub(super) fn as_text(log: &Checked) -> Vec<String> {
+pub(super) fn as_text(log: &ChainReport) -> Vec<String> {
     let sealed = format!("log: sealed up to position {}, {} events not sealed yet", log.sealed_up_to, log.not_sealed);
     let mut lines = vec![sealed, format!("head: {}", log.head)];
-    lines.extend(log.as_head_says.filter(|as_it_says| *as_it_says).map(|_| "log: as the given head says".to_owned()));
+    lines.extend(log.matches_head.filter(|matches| *matches).map(|_| "log: as the given head says".to_owned()));
     lines
 }
 
-pub(super) fn as_json(log: &Checked) -> Value {
+pub(super) fn as_json(log: &ChainReport) -> Value {
     json!({
         "head": log.head.to_string(),
         "sealedUpTo": log.sealed_up_to,
         "notSealed": log.not_sealed,
-        "asHeadSays": log.as_head_says,
-        "firstBadPosition": log.faults.iter().find_map(Fault::position),
+        "asHeadSays": log.matches_head,
+        "firstBadPosition": log.faults.iter().find_map(ChainFault::position),
     })
 }

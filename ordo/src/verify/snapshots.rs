@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use domain::stock::Stock;
-use event_store::{Snapshot, StoredEvent};
+use event_store::StoredEvent;
+use event_store::snapshots::Snapshot;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
@@ -15,7 +16,7 @@ pub(super) struct Snapshots(HashMap<String, Snapshot>);
 
 impl Snapshots {
     pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self, sqlx::Error> {
-        let mut snapshots = event_store::snapshots::<Stock>(connection).await?;
+        let mut snapshots = event_store::snapshots::usable_snapshots::<Stock>(connection).await?;
         snapshots.retain(|sku, snapshot| {
             if !snapshot.intact {
                 findings.add(about(sku), format!("its snapshot at version {} is damaged", snapshot.version));
@@ -33,7 +34,7 @@ impl Snapshots {
         findings: &mut Findings,
     ) -> Result<(), serde_json::Error> {
         if let Some(snapshot) = self.0.get(&event.stream_id)
-            && !snapshot.is_right_after(event, stock)?
+            && !snapshot.agrees_with(event, stock)?
         {
             let what = format!("its snapshot at version {} is not what its events come to", snapshot.version);
             findings.add(about(&event.stream_id), what);

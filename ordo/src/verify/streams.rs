@@ -8,7 +8,8 @@ use domain::money::Currency;
 use domain::order::Order;
 use domain::stock::Stock;
 use domain::streams::is_ours;
-use event_store::{StoredEvent, read_by_stream};
+use event_store::StoredEvent;
+use event_store::read::read_by_stream;
 use projections::Verification;
 use sqlx::PgConnection;
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bounds::Budget;
-use event_store::{EventStore, News, Selection, StoredEvent, read_after, read_end, read_selected};
+use event_store::read::{last_position, read_after, read_filtered};
+use event_store::{EventFilter, EventStore, LogChanges, StoredEvent};
 use tokio::sync::Semaphore;
 
 use super::follower::PIECE;
@@ -78,14 +79,14 @@ impl Feed {
         Self(Arc::new(Shared { store, recent, looking, readers: Semaphore::new(READERS) }))
     }
 
-    pub(super) fn news(&self) -> News {
-        self.0.store.news()
+    pub(super) fn log_changes(&self) -> LogChanges {
+        self.0.store.log_changes()
     }
 
     /// The end of the log right now, for a client that comes.
     pub(super) async fn join(&self) -> Result<i64, sqlx::Error> {
         let _looking = self.0.looking.lock().await;
-        let end = read_end(self.0.store.pool()).await?;
+        let end = last_position(self.0.store.pool()).await?;
         let mut recent = self.recent();
         // Nobody has followed for a while: what came meanwhile is read by whoever asks for it.
         if usize::try_from(end - recent.to).is_ok_and(|missed| missed > PAGE) {
@@ -113,16 +114,16 @@ impl Feed {
     /// Reads what is asked for after a position and up to another, or the first events of it; and how far that was.
     pub(super) async fn read(
         &self,
-        wanted: &Selection,
+        wanted: &EventFilter,
         after: i64,
         up_to: i64,
         most: usize,
     ) -> Result<(Vec<Arc<Frame>>, i64), sqlx::Error> {
         let _reader = self.0.readers.acquire().await;
         let up_to = up_to.min(after.saturating_add(STRETCH));
-        let wanted = Selection { after, up_to: Some(up_to), ..wanted.clone() };
+        let wanted = EventFilter { after, up_to: Some(up_to), ..wanted.clone() };
         let mut connection = self.0.store.pool().acquire().await?;
-        let page = read_selected(&mut connection, &wanted, Budget::of(most).with_bytes(PIECE)).await?;
+        let page = read_filtered(&mut connection, &wanted, Budget::of(most).with_bytes(PIECE)).await?;
         drop(connection);
         let reached = page.events.last().filter(|_| page.more).map_or(up_to, |last| last.position);
         Ok((frames(page.events)?, reached))

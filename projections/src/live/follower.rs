@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use event_store::{News, Selection};
+use event_store::{EventFilter, LogChanges};
 
 use super::feed::{Feed, Found, Look, PAGE};
 use super::frame::Frame;
@@ -16,20 +16,20 @@ pub(super) const PIECE: usize = 32 * 1024;
 
 pub(super) struct Follower {
     feed: Feed,
-    wanted: Selection,
+    wanted: EventFilter,
     /// Everything up to here was handed out, or is not wanted.
     position: i64,
     /// So many bytes of the next event that is wanted were handed out, too.
     begun: usize,
-    news: News,
+    news: LogChanges,
     /// What has to be looked for before there is known to be nothing new.
     look: Option<Look>,
 }
 
 impl Follower {
     /// Follows the log from behind a position.
-    pub(super) fn starting(feed: Feed, wanted: Selection, position: i64) -> Self {
-        let news = feed.news();
+    pub(super) fn starting(feed: Feed, wanted: EventFilter, position: i64) -> Self {
+        let news = feed.log_changes();
         // What came before it had an ear.
         let look = Some(feed.look_from_now());
         Self { feed, wanted, position, begun: 0, news, look }
@@ -64,7 +64,7 @@ impl Follower {
 
     /// As much as a piece holds of the events up to a position.
     fn take(&mut self, frames: &[Arc<Frame>], reached: i64) -> Option<Bytes> {
-        let takes = |frame: &&Arc<Frame>| self.wanted.takes(&frame.stream_type, &frame.stream_id, &frame.event_type);
+        let takes = |frame: &&Arc<Frame>| self.wanted.matches(&frame.stream_type, &frame.stream_id, &frame.event_type);
         let mut wanted = frames.iter().filter(takes).peekable();
         let Some(first) = wanted.next() else {
             self.position = reached;

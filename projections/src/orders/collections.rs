@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::HeaderMap;
-use problem::{Parameters, Problem};
+use problem::{Problem, QueryParameters};
 use read_models::{Item, Key, Order, Within};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -55,7 +55,7 @@ async fn page(
     kind: Kind,
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Parameters<CollectionQuery>, Problem>,
+    asked: Result<QueryParameters<CollectionQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<CollectionPage>, Problem> {
     let (order_id, asked) = (order_id(path)?.to_string(), asked?.0);

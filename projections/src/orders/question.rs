@@ -56,7 +56,7 @@ impl Question {
     }
 
     /// Whether this order is wanted.
-    pub(super) fn takes(&self, order: &OrderItem) -> bool {
+    pub(super) fn matches(&self, order: &OrderItem) -> bool {
         let Self { customer, sku, status, from, to } = self;
         customer.as_ref().is_none_or(|customer| order.customer_id == customer.as_str())
             && status.is_none_or(|status| order.status == status)

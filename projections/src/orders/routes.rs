@@ -7,7 +7,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use domain::ids::CustomerId;
 use http::HeaderMap;
-use problem::{Parameters, Problem};
+use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, OrdersQuery};
@@ -48,7 +48,7 @@ struct OrderQuery {
 async fn order(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Parameters<OrderQuery>, Problem>,
+    asked: Result<QueryParameters<OrderQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, asked) = (order_id(path)?, asked?.0);
@@ -86,7 +86,7 @@ impl From<TimeTravelError> for Problem {
 
 async fn orders(
     State(reads): State<Reads>,
-    asked: Result<Parameters<OrdersQuery>, Problem>,
+    asked: Result<QueryParameters<OrdersQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     page(&reads, asked?.0, &headers).await
@@ -95,7 +95,7 @@ async fn orders(
 async fn customers_orders(
     State(reads): State<Reads>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<Parameters<OrdersQuery>, Problem>,
+    asked: Result<QueryParameters<OrdersQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     let mut asked = asked?.0;

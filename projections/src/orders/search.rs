@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use bounds::{Budget, Stride};
+use bounds::{BatchSize, Budget};
 use chrono::Days;
 use problem::Problem;
 use read_models::{Index, Item, Key, Order, Query, Table, Within};
@@ -41,7 +41,7 @@ pub(super) struct Search<'a> {
     limit: u16,
     found: Vec<OrderItem>,
     room: Budget,
-    stride: Stride,
+    stride: BatchSize,
     examined: usize,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Search<'a> {
             limit,
             found: Vec::new(),
             room: Budget::of(usize::from(limit)),
-            stride: Stride::of(usize::from(CHUNK)),
+            stride: BatchSize::of(usize::from(CHUNK)),
             examined: 0,
         }
     }
@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
             let orders = if lines { self.orders_of(&page.items).await? } else { read(&page.items)? };
             let of = page.items.len();
             for (nth, (item, order)) in page.items.iter().zip(orders).enumerate() {
-                let Some((size, order)) = order.filter(|(_, order)| self.question.takes(order)) else { continue };
+                let Some((size, order)) = order.filter(|(_, order)| self.question.matches(order)) else { continue };
                 self.room.spend(size);
                 self.found.push(shown(order));
                 if self.is_full() {
@@ -156,7 +156,7 @@ impl<'a> Search<'a> {
     async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<(usize, OrderItem)>>, Problem> {
         let key = |line: &Item| Key::new(line.key.pk.clone(), META);
         let found = self.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
-        self.stride.had(found.len(), found.iter().map(Item::size).sum());
+        self.stride.observe(found.len(), found.iter().map(Item::size).sum());
         let mut orders: HashMap<&str, (usize, OrderItem)> = HashMap::new();
         for (item, order) in found.iter().zip(read(&found)?) {
             orders.extend(order.map(|order| (item.key.pk.as_str(), order)));

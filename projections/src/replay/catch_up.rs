@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bounds::{Budget, Stride};
-use event_store::{EventPage, StoredEvent, checkpoints, read_after};
+use bounds::{BatchSize, Budget};
+use event_store::StoredEvent;
+use event_store::operations::checkpoints;
+use event_store::read::{EventPage, read_after};
 use read_models::{Comparison, Generation, compare};
 use sqlx::Connection;
 use sqlx::types::Json;
@@ -21,7 +23,7 @@ impl Replay {
     /// Folds what came since, until little is missing.
     pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
         let mut traffic = Traffic::expected(&mut self.session).await?;
-        let (mut behind, mut stride) = (i64::MAX, Stride::of(usize::MAX));
+        let (mut behind, mut stride) = (i64::MAX, BatchSize::of(usize::MAX));
         loop {
             let began = Instant::now();
             let mut transaction = self.session.begin().await?;

@@ -1,6 +1,7 @@
 //! Why a replay did not do what it was asked to.
 
-use event_store::{DecodeError, MalformedRow};
+use event_store::DecodeError;
+use event_store::bulk::MalformedRow;
 use read_models::StoreError;
 use uuid::Uuid;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_store::{CopyOrder, Selection, copy_out};
+use event_store::EventFilter;
+use event_store::bulk::{CopyOrder, copy_out};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::begin::kinds;
@@ -58,9 +59,9 @@ impl Replays {
         let mut parts = Vec::new();
         let mut folder = Folder::new(projections.clone(), Arc::new(ALONE.into()));
         let one_kind = <[&str; 1]>::try_from(kinds(&projections)).ok();
-        let selection = Selection {
+        let selection = EventFilter {
             stream_types: one_kind.map(|[kind]| kind.to_owned()).into_iter().collect(),
-            ..Selection::default()
+            ..EventFilter::default()
         };
         let mut log = copy_out(&mut reading, &selection, CopyOrder::ByStream).await?;
         let (mut sample, mut bytes) = (0, 0);

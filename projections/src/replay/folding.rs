@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use bounds::Budget;
-use event_store::{CopiedEvent, CopyOrder, Selection, copy_out};
+use event_store::EventFilter;
+use event_store::bulk::{CopiedEvent, CopyOrder, copy_out};
 use read_models::Bulk;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::mpsc;
@@ -32,12 +33,12 @@ impl Replay {
         let kinds = kinds(&self.projections);
         let begun = (!self.state.stream_type.is_empty())
             .then(|| (self.state.stream_type.clone(), self.state.stream_id.clone()));
-        let selection = Selection {
+        let selection = EventFilter {
             up_to: Some(self.state.horizon),
             after_stream: begun,
             // One kind is one range of the log's index.
             stream_types: <[&str; 1]>::try_from(kinds).ok().map(|[kind]| kind.to_owned()).into_iter().collect(),
-            ..Selection::default()
+            ..EventFilter::default()
         };
         let (handfuls, to_fold) = mpsc::channel(HANDFULS);
         let (parts, mut to_write) = mpsc::channel(PARTS);
@@ -104,7 +105,11 @@ impl Replay {
 }
 
 /// Reads the log and hands it on, and says when that was all of it.
-async fn read(pool: PgPool, selection: Selection, handfuls: mpsc::Sender<Vec<CopiedEvent>>) -> Result<(), ReplayError> {
+async fn read(
+    pool: PgPool,
+    selection: EventFilter,
+    handfuls: mpsc::Sender<Vec<CopiedEvent>>,
+) -> Result<(), ReplayError> {
     // Its own connection: one that is left in the middle of a COPY is of no use to anyone else.
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     let mut transaction = connection.begin().await?;

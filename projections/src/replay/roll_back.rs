@@ -1,7 +1,8 @@
 //! Going back to the generation before.
 
-use bounds::{Budget, Stride};
-use event_store::{EventPage, SubscriptionSettings, Takeover, read_after};
+use bounds::{BatchSize, Budget};
+use event_store::read::{EventPage, read_after};
+use event_store::{ExclusiveLease, SubscriptionSettings};
 use read_models::Generation;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -33,7 +34,7 @@ impl Replays {
             return Err(nothing());
         }
         let mut position = previous(session, name).await?.ok_or_else(nothing)?;
-        let mut stride = Stride::of(usize::MAX);
+        let mut stride = BatchSize::of(usize::MAX);
         loop {
             let mut transaction = session.begin().await?;
             let EventPage { events, more } = read_after(&mut transaction, position, Budget::of(BATCH)).await?;
@@ -49,7 +50,7 @@ impl Replays {
                 break;
             }
         }
-        let takeover = Takeover::begin(session, name, SubscriptionSettings::default()).await?;
+        let takeover = ExclusiveLease::acquire(session, name, SubscriptionSettings::default()).await?;
         let change = async |transaction: &mut PgConnection| {
             transaction.execute(MORE_PATIENCE).await?;
             Ok(self.read_models.roll_back(name, transaction).await?)

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bounds::{Budget, Stride};
-use event_store::{EventPage, SubscriptionSettings, Takeover, read_after};
+use bounds::{BatchSize, Budget};
+use event_store::read::{EventPage, read_after};
+use event_store::{ExclusiveLease, SubscriptionSettings};
 use read_models::{Generation, StoreError};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -36,7 +37,7 @@ impl Replay {
             tries += 1;
             let patience = if tries % MORE_EVERY == 0 { MORE_PATIENCE } else { PATIENCE };
             let name = projection.name;
-            let takeover = Takeover::begin(&mut self.session, name, SubscriptionSettings::default()).await?;
+            let takeover = ExclusiveLease::acquire(&mut self.session, name, SubscriptionSettings::default()).await?;
             let (replays, session, from) = (&self.replays, &mut self.session, self.state.position);
             let id = self.state.id;
             let swapped = replays
@@ -78,7 +79,7 @@ impl Replays {
     /// transaction, during which no copy writes. Returns up to where it is folded then. What was parked is folded, too.
     pub(super) async fn swap(
         &self,
-        mut takeover: Takeover,
+        mut takeover: ExclusiveLease,
         projection: &'static Projection,
         generation: Generation,
         from: i64,
@@ -92,7 +93,7 @@ impl Replays {
         let swap = async {
             let mut transaction = session.begin().await?;
             let table = self.read_models.table(name, generation);
-            let (mut end, mut stride) = (from, Stride::of(usize::MAX));
+            let (mut end, mut stride) = (from, BatchSize::of(usize::MAX));
             loop {
                 let EventPage { events, more } = read_after(&mut transaction, end, Budget::of(BATCH)).await?;
                 let Some(last) = events.last() else { break };
@@ -114,16 +115,16 @@ impl Replays {
             transaction.execute("set local lock_timeout = '30s'").await?;
             Ok::<_, ReplayError>((transaction, end))
         };
-        let swapped = takeover.hold(&self.pool, swap).await;
+        let swapped = takeover.while_held(&self.pool, swap).await;
         match swapped.unwrap_or_else(|| Err(ReplayError::Overtaken(name.to_owned()))) {
             Ok((mut transaction, end)) => {
-                takeover.finish(&mut transaction, end).await?;
+                takeover.release_at(&mut transaction, end).await?;
                 transaction.commit().await?;
                 Ok(end)
             }
             Err(error) => {
                 // Otherwise its copies go on when the lease has run out.
-                let _ = takeover.give_up(&self.pool).await;
+                let _ = takeover.release(&self.pool).await;
                 Err(error)
             }
         }

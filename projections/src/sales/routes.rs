@@ -9,7 +9,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use domain::money::Currency;
 use domain::order::OrderStatus;
 use http::HeaderMap;
-use problem::{Parameters, Problem};
+use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
 use super::{BILLION, BILLIONS, Counted, ORDERS, PROJECTION, REST, sales};
@@ -77,7 +77,7 @@ struct Asked {
 
 async fn sold(
     State(reads): State<Reads>,
-    asked: Result<Parameters<SalesQuery>, Problem>,
+    asked: Result<QueryParameters<SalesQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<Sales>, Problem> {
     let asked = asked?.0;
@@ -91,7 +91,9 @@ async fn sold(
     for day in asked.from.iter_days().take_while(|day| *day < asked.to) {
         let mut of_day: BTreeMap<(u32, &str, &str), Added> = BTreeMap::new();
         for item in table.collection(&sales(day)).await.map_err(store_problem)? {
-            let Some(counted) = Counted::of_sk(&item.key.sk).filter(|counted| asked.takes(*counted)) else { continue };
+            let Some(counted) = Counted::of_sk(&item.key.sk).filter(|counted| asked.matches(*counted)) else {
+                continue;
+            };
             let numbers = item.read().map_err(Problem::internal)?;
             let Counted { hour, currency, status } = counted;
             of_day.entry((hour, currency.code(), status_name(status))).or_default().add(&numbers);
@@ -147,7 +149,7 @@ impl SalesQuery {
 }
 
 impl Asked {
-    fn takes(&self, counted: Counted) -> bool {
+    fn matches(&self, counted: Counted) -> bool {
         self.currency.is_none_or(|currency| currency == counted.currency)
             && self.status.is_none_or(|status| status == counted.status)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use event_store::StoredEvent;
-use event_versions::Versioned;
+use event_versions::Upcastable;
 use read_models::{Item, Key, Tally};
 
 use crate::items::Items;
@@ -64,7 +64,7 @@ impl Folded {
     }
 
     /// As the live one does it, batch by batch, with this for its table.
-    fn fold_with<A: Versioned>(&mut self, fold: &Fold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
+    fn fold_with<A: Upcastable>(&mut self, fold: &Fold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
         let facts = facts::<A>(events)?;
         let Some(first) = facts.first() else { return Ok(()) };
         let head = (fold.head)(&first.stream_id);

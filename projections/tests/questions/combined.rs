@@ -53,7 +53,7 @@ impl Filters {
         parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}&", value?))).collect()
     }
 
-    fn takes(&self, order: &Placed) -> bool {
+    fn matches(&self, order: &Placed) -> bool {
         self.customer.as_ref().is_none_or(|customer| order.customer == *customer)
             && self.sku.as_ref().is_none_or(|sku| order.skus.contains(sku))
             && self.status.is_none_or(|status| order.status == status)
@@ -63,7 +63,7 @@ impl Filters {
 
     /// The ids of those that it takes, in the order in which they are to come.
     fn expected(&self, orders: &[Placed]) -> Vec<String> {
-        let mut taken: Vec<&Placed> = orders.iter().filter(|order| self.takes(order)).collect();
+        let mut taken: Vec<&Placed> = orders.iter().filter(|order| self.matches(order)).collect();
         let by_status = self.status.is_some() && self.customer.is_none() && self.sku.is_none();
         taken.sort_by_key(|order| Reverse((if by_status { order.since } else { order.at }, order.id.clone())));
         taken.iter().map(|order| order.id.clone()).collect()

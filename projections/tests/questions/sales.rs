@@ -99,7 +99,7 @@ async fn events_that_come_again_count_once_and_a_rebuild_comes_to_the_same() {
     sqlx::query(rewind).execute(shop.database.pool()).await.unwrap();
     shop.go_on();
     testkit::eventually(std::time::Duration::from_secs(60), || async {
-        event_store::checkpoints(shop.database.pool()).await.unwrap().get("sales") == Some(&position)
+        event_store::operations::checkpoints(shop.database.pool()).await.unwrap().get("sales") == Some(&position)
     })
     .await;
     assert_eq!(rows(&shop).await, live);

@@ -1,4 +1,4 @@
-use event_store::{AppendSettings, EventStore, SingleWriter};
+use event_store::{AppendSettings, EventStore, StreamLocks};
 use messaging::{Producer, ProducerSettings};
 use testkit::FaultyGateway;
 
@@ -10,7 +10,7 @@ use crate::{Metrics, SagaSettings};
 /// What steps work with, of which requests go out so.
 pub(crate) fn context(store: EventStore, notifications: Producer) -> Context {
     Context {
-        stock: SingleWriter::new(store.clone(), 10),
+        stock: StreamLocks::new(store.clone(), 10),
         payments: Payments::new(Arc::new(FaultyGateway::default())),
         requests: Requests::new(notifications.depth(), notifications.depth()),
         notifications,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
 use domain::order::saga::SagaStep;
 use event_store::EventStore;
-use problem::{FieldError, Parameters, Problem};
+use problem::{FieldError, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
 use super::unavailable;
@@ -60,9 +60,9 @@ struct Cursor {
 
 pub(super) async fn waiting(
     State(store): State<EventStore>,
-    asked: Result<Parameters<SagasQuery>, Problem>,
+    asked: Result<QueryParameters<SagasQuery>, Problem>,
 ) -> Result<Json<SagasPage>, Problem> {
-    let Parameters(asked) = asked?;
+    let QueryParameters(asked) = asked?;
     let stuck = asked.state.as_deref().map(stuck).transpose()?;
     let step = asked.step.as_deref().map(step).transpose()?;
     let limit = asked.limit.map_or(Some(DEFAULT_LIMIT), |limit| u16::try_from(limit).ok());

@@ -14,7 +14,7 @@ use super::*;
 struct World {
     _database: Database,
     store: EventStore,
-    stock: SingleWriter<Stock>,
+    stock: StreamLocks<Stock>,
 }
 
 impl World {
@@ -22,7 +22,7 @@ impl World {
     async fn with(units: [(&str, u32); 2]) -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-        let stock = SingleWriter::new(store.clone(), 100);
+        let stock = StreamLocks::new(store.clone(), 100);
         for (sku, quantity) in units {
             let receive = |stock: &Stock| stock::decide(stock, StockCommand::Receive(StockReceived { quantity }));
             let stream = store.load::<Stock>(sku).await.unwrap();

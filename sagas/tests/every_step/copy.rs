@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_store::{AppendSettings, EventStore, SingleWriter};
+use event_store::{AppendSettings, EventStore, StreamLocks};
 use messaging::{Consumer, ConsumerSettings, Producer, ProducerSettings};
 use payments::PaymentGateway;
 use sagas::Sagas;
@@ -35,7 +35,7 @@ impl Copy {
             let consumer = ConsumerSettings { visibility_timeout: Duration::from_secs(2), ..Default::default() };
             let sagas = Sagas {
                 store: store.clone(),
-                stock: SingleWriter::new(store.clone(), 100),
+                stock: StreamLocks::new(store.clone(), 100),
                 payments,
                 notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
                 answers: Consumer::new(client, queues.replies, consumer).unwrap(),

@@ -17,7 +17,7 @@ use domain::order::units::unit_moves;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder, Stage, decide, evolve};
 use domain::stock::{self, Stock, StockCommand, StockReceived, TrackedStock};
 use embedded::sqs::Sqs;
-use event_store::{AppendError, AppendSettings, EventStore, Metadata, NewEvent, SingleWriter, StreamAppend};
+use event_store::{AppendError, AppendSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
 use futures_util::future::join_all;
 use messaging::{
     CloudEvent, Contract, NotificationRequested, NotificationSent, Outgoing, Producer, ProducerSettings, QueueSettings,
@@ -226,7 +226,7 @@ impl World {
     }
 
     pub(crate) async fn intervene(&self, order_id: &str, step: SagaStep, decision: OperatorDecision) {
-        let stock = SingleWriter::new(self.store.clone(), 100);
+        let stock = StreamLocks::new(self.store.clone(), 100);
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         let intervention = OperatorIntervened {
             decision,

@@ -1,36 +1,36 @@
-//! Which partitions a copy should hold, given who holds what.
+//! Which partitions a copy should hold, given the leases of all copies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-/// Who holds a partition.
+/// A lease on a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lease {
     pub(super) partition: usize,
     pub(super) owner: Option<Uuid>,
     pub(super) fence: i64,
     pub(super) exclusive: bool,
-    /// How much longer; `None`: it has run out.
+    /// The time left; `None`: it has run out.
     pub(super) left: Option<Duration>,
 }
 
 impl Lease {
-    /// Who holds it, if that is somebody else who is alive.
+    /// Its holder, if that is another copy and the lease still runs.
     fn holder(&self, me: Uuid) -> Option<Uuid> {
         self.owner.filter(|owner| *owner != me && self.left.is_some())
     }
 }
 
-/// The partitions that are to be mine: those that are, free ones up to my share, and the rest of the whole part of my share from
-/// whoever has the most. No copy gives anything up by itself.
+/// The partitions that this copy should hold: those that it holds, free ones up to its fair share rounded up, and then others' up to
+/// its share rounded down, from the copy that holds the most. No copy gives partitions up by itself.
 pub(super) fn share(leases: &[Lease], me: Uuid) -> Vec<&Lease> {
     let (mut mine, mut free) = (Vec::new(), Vec::new());
     let mut others: BTreeMap<Uuid, Vec<&Lease>> = BTreeMap::new();
     for lease in leases {
         match lease.holder(me) {
-            // A rebuild takes everything, and not for long.
+            // A rebuild holds everything, and not for long.
             Some(_) if lease.exclusive => continue,
             Some(holder) => others.entry(holder).or_default().push(lease),
             None if lease.owner == Some(me) => mine.push(lease),

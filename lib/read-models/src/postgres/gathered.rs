@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bounds::Stride;
+use bounds::BatchSize;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Item, StoreError};
@@ -22,7 +22,7 @@ const MOST: usize = 32;
 #[derive(Debug)]
 pub(super) struct Gathered {
     waiting: Mutex<Vec<Wanted>>,
-    stride: Mutex<Stride>,
+    stride: Mutex<BatchSize>,
     turns: Semaphore,
 }
 
@@ -35,7 +35,7 @@ struct Wanted {
 
 impl Gathered {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), stride: Mutex::new(Stride::of(MOST)), turns: Semaphore::new(TURNS) }
+        Self { waiting: Mutex::default(), stride: Mutex::new(BatchSize::of(MOST)), turns: Semaphore::new(TURNS) }
     }
 
     /// The items of a collection by their sort keys, as they are when this is called or later. `read` reads those of several.
@@ -60,7 +60,7 @@ impl Gathered {
             let pks: Vec<String> = wanted.keys().cloned().collect();
             let collections = pks.len();
             if let Ok(items) = read(pks).await {
-                self.stride().had(collections, items.iter().map(Item::size).sum());
+                self.stride().observe(collections, items.iter().map(Item::size).sum());
                 answer_all(wanted, items);
             }
         };
@@ -86,7 +86,7 @@ impl Gathered {
         wanted
     }
 
-    fn stride(&self) -> MutexGuard<'_, Stride> {
+    fn stride(&self) -> MutexGuard<'_, BatchSize> {
         self.stride.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn orders(pool: &PgPool, orders: u64) -> anyhow::Result<()> {
     let (mut reached, mut since) = (0, Instant::now());
     while reached < last {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let checkpoints = event_store::checkpoints(pool).await?;
+        let checkpoints = event_store::operations::checkpoints(pool).await?;
         let slowest = projections::REGISTRY.iter().filter_map(|projection| checkpoints.get(projection.name)).min();
         let position = slowest.copied().unwrap_or(0);
         if position > reached {

@@ -10,7 +10,8 @@ use domain::order::event::{
 };
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
-use event_store::{EventRef, EventSource, Metadata};
+use event_store::bulk::EventSource;
+use event_store::{EventRef, Metadata};
 use uuid::Uuid;
 
 use crate::bench::orders::Orders;

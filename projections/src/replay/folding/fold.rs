@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use domain::order::Order;
 use domain::stock::Stock;
-use event_store::{CopiedEvent, EventRef};
-use event_versions::Versioned;
+use event_store::EventRef;
+use event_store::bulk::CopiedEvent;
+use event_versions::Upcastable;
 use read_models::{Item, Key, Tally};
 use tokio::sync::mpsc;
 
@@ -144,7 +145,7 @@ impl Part {
 }
 
 /// Has every projection that follows such streams fold an event, which is decoded once.
-fn apply<A: Versioned>(
+fn apply<A: Upcastable>(
     projections: &[&'static Projection],
     stream: &mut Stream,
     event: &EventRef<'_>,

@@ -1,0 +1,213 @@
+//! The commands on an order that exists: one table of routes, and what they have in common.
+//!
+//! What a command decides on an order and on units of its SKUs is stored in one append. `parse` reads each command's body;
+//! `domain` has its rules.
+
+mod parse;
+mod replay;
+mod stock_moves;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use cqrs_es::Aggregate;
+use domain::ids::{OrderId, ReturnId};
+use domain::order::units::unit_moves;
+use domain::order::{Order, PlacedOrder, evolve};
+use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, Versioned};
+use http::StatusCode;
+use problem::{Precondition, Problem, Trace};
+use serde::Deserialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::parse::ParsedCommand;
+use self::parse::Parser::{self, OnOrder, OnReturn};
+use crate::answer::{Accepted, Resource};
+use crate::request::BodyKind::{self, Optional, Required};
+use crate::{Commands, metadata, order_refusal, problems};
+
+/// The commands on an order: path, scope, success, body, parser.
+pub(crate) static ORDER_COMMANDS: [OrderRoute; 7] = [
+    route("/orders/{order_id}/cancel", "shop POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel)),
+    route("/orders/{order_id}/ship", "shop POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship)),
+    route("/orders/{order_id}/deliver", "shop POST /orders/deliver", OK, Optional, OnOrder(parse::deliver)),
+    route("/orders/{order_id}/returns", "shop POST /orders/returns", CREATED, Required, OnOrder(parse::request_return)),
+    route(RECEIVE_RETURN, "shop POST /orders/returns/receive", ACCEPTED, Optional, OnReturn(parse::receive_return)),
+    route("/orders/{order_id}/refunds", "shop POST /orders/refunds", ACCEPTED, Optional, OnOrder(parse::refund)),
+    route("/orders/{order_id}/notes", "shop POST /orders/notes", CREATED, Required, OnOrder(parse::add_note)),
+];
+const RECEIVE_RETURN: &str = "/orders/{order_id}/returns/{return_id}/receive";
+const OK: StatusCode = StatusCode::OK;
+const CREATED: StatusCode = StatusCode::CREATED;
+const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
+
+const fn route(
+    path: &'static str,
+    scope: &'static str,
+    success: StatusCode,
+    body: BodyKind,
+    parser: Parser,
+) -> OrderRoute {
+    OrderRoute { path, scope, success, body, parser }
+}
+
+/// How long a command waits for others on the same order, and is decided again because a saga or another process changes the order.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a command on an order is called.
+pub(crate) struct OrderRoute {
+    pub(crate) path: &'static str,
+    /// Caller and command, within which idempotency keys are unique.
+    scope: &'static str,
+    success: StatusCode,
+    body: BodyKind,
+    parser: Parser,
+}
+
+/// The ids in a route's path.
+#[derive(Deserialize)]
+pub(crate) struct PathIds {
+    order_id: String,
+    return_id: Option<String>,
+}
+
+pub(crate) async fn change_order(
+    route: &'static OrderRoute,
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<PathIds>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (order_id, return_id) = ids(route, path)?;
+    let target = request.uri().path().to_owned();
+    let request = commands.requests.read_body(request, route.body).await?;
+    commands.store.ensure_capacity().map_err(problems::not_appended)?;
+    let request = commands.requests.begin(request, route.scope, Some(&target))?;
+    let precondition = request.precondition()?;
+    let deadline = Instant::now() + TIMEOUT;
+    let Some(_lock) = commands.order_locks.lock(&order_id, deadline).await else {
+        let detail = "too many commands wait for this order";
+        return Err(Problem::unavailable("overloaded", detail, problems::RETRY_SOON));
+    };
+    let mut command = ChangeOrder {
+        commands: &commands,
+        route,
+        order_id: &order_id,
+        return_id: return_id.as_ref(),
+        body: &request.body,
+        precondition,
+        metadata: metadata(&trace),
+        new_id: Uuid::now_v7(),
+        parsed: None,
+    };
+    let handled = commands.store.handle(&mut command, request.key(), Retry::until(deadline)).await;
+    let (version, position, replayed) = match handled {
+        Ok(Handled::Appended(appended)) => (appended.version, appended.position, false),
+        Ok(Handled::Unchanged(at)) => (at.version, at.position, false),
+        Ok(Handled::Replayed(record)) => {
+            command.parse_as_before(record.version).await?;
+            (record.version, record.position, true)
+        }
+        Err(HandleError::Append(error @ AppendError::Unknown(_))) => return Err(outcome_unknown(error)),
+        Err(error) => return Err(problems::not_handled(error)),
+    };
+    tracing::debug!(%order_id, version, "{} carried out", route.scope);
+    let made = command.parsed.as_ref().and_then(|parsed| parsed.made.as_ref());
+    let made = made.map(|(field, id)| (*field, id.as_str()));
+    Accepted { resource: Resource::Order(&order_id), version, position, made, replayed }.into_response(route.success)
+}
+
+/// The ids in the path. A text that is no id names nothing that exists.
+fn ids(route: &OrderRoute, path: Result<Path<PathIds>, PathRejection>) -> Result<(OrderId, Option<ReturnId>), Problem> {
+    let path = path.ok().map(|Path(ids)| ids);
+    let order_id = path.as_ref().and_then(|ids| OrderId::parse(ids.order_id.as_str()).ok());
+    match (&route.parser, order_id, path.and_then(|ids| ReturnId::parse(ids.return_id?).ok())) {
+        (OnOrder(_), Some(order_id), _) => Ok((order_id, None)),
+        (OnOrder(_), None, _) => Err(no_such_order()),
+        (OnReturn(_), Some(order_id), Some(return_id)) => Ok((order_id, Some(return_id))),
+        (OnReturn(_), _, _) => Err(Problem::not_found("there is no such return")),
+    }
+}
+
+fn no_such_order() -> Problem {
+    order_refusal::problem(&domain::order::OrderError::NoSuchOrder, &[], None)
+}
+
+fn outcome_unknown(error: AppendError) -> Problem {
+    let detail = "the database failed; whether this was stored is not known: look at the order before you send it again, or \
+                  send it again with the same id or Idempotency-Key";
+    problems::outcome_unknown(error, detail)
+}
+
+struct ChangeOrder<'a> {
+    commands: &'a Commands,
+    route: &'static OrderRoute,
+    order_id: &'a OrderId,
+    return_id: Option<&'a ReturnId>,
+    body: &'a [u8],
+    precondition: Precondition,
+    metadata: Metadata,
+    /// The id for what the command makes, if the request gives none.
+    new_id: Uuid,
+    /// The command, once its body was read.
+    parsed: Option<ParsedCommand>,
+}
+
+impl Command for ChangeOrder<'_> {
+    type Refusal = Problem;
+
+    fn stream(&self) -> (&'static str, &str) {
+        (Order::TYPE, self.order_id.as_str())
+    }
+
+    async fn decide(&mut self) -> Result<Decision<'_>, HandleError<Problem>> {
+        let stream: Versioned<Order> = self.commands.store.load(self.order_id.as_str()).await?;
+        let Order::Placed(order) = &stream.state else { return Err(HandleError::Undecidable(no_such_order())) };
+        let parsed = self.parse(order, self.new_id).map_err(HandleError::Undecidable)?;
+        self.precondition.check(stream.version).map_err(HandleError::Refused)?;
+        let events = self.commands.limits.decide(&stream.state, parsed.command.clone());
+        let events = events.map_err(|refusal| {
+            let currency = Some(order.content.currency);
+            HandleError::Refused(order_refusal::problem(&refusal, &parsed.lines, currency))
+        })?;
+        self.parsed = Some(parsed);
+        if events.is_empty() {
+            return Ok(Decision::Unchanged(stream.last()));
+        }
+        let append = StreamAppend::of::<Order>(self.order_id.as_str(), stream.version, &events, &self.metadata)?;
+        let mut after = stream.state;
+        let mut stock_commands = Vec::new();
+        for event in events {
+            evolve(&mut after, event.clone());
+            if let Order::Placed(after) = &after {
+                stock_commands.extend(unit_moves(self.order_id, after, &event));
+            }
+        }
+        if stock_commands.is_empty() {
+            return Ok(Decision::Append(vec![append].into()));
+        }
+        let skus = stock_commands.iter().map(|(sku, _)| sku.to_string()).collect();
+        let locked = self.commands.stock.lock(skus).await?;
+        let mut appends =
+            stock_moves::stock_appends(&locked, stock_commands, &self.metadata).map_err(HandleError::Undecidable)?;
+        // The answer is about the order, which comes last.
+        appends.push(append);
+        Ok(Decision::Append(locked.into_append(appends)))
+    }
+}
+
+impl ChangeOrder<'_> {
+    /// Reads the body. What the command makes gets `new_id`, if the body gives no id.
+    fn parse(&self, order: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, Problem> {
+        let parsed = match (&self.route.parser, self.return_id) {
+            (OnOrder(parse), _) => parse(self.body, order, new_id),
+            (OnReturn(parse), Some(return_id)) => parse(self.body, return_id),
+            (OnReturn(_), None) => return Err(no_such_order()),
+        };
+        parsed.map_err(problems::invalid_body)
+    }
+}

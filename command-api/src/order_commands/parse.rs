@@ -1,0 +1,87 @@
+//! The readers of each command's body.
+
+use domain::body::InvalidBody;
+use domain::ids::ReturnId;
+use domain::order::event::LineQuantity;
+use domain::order::parse::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
+use domain::order::{OrderCommand, PlacedOrder};
+use uuid::Uuid;
+
+/// How a route's body is read. A body may leave out the id of what the command makes: then it gets the given one.
+pub(super) enum Parser {
+    /// For commands on the order in the path.
+    OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedCommand, InvalidBody>),
+    /// For commands on the return in the path.
+    OnReturn(fn(&[u8], &ReturnId) -> Result<ParsedCommand, InvalidBody>),
+}
+
+/// A command that was read.
+pub(super) struct ParsedCommand {
+    pub(super) command: OrderCommand,
+    /// What it makes, as the answer names it: a field and an id.
+    pub(super) made: Option<(&'static str, String)>,
+    /// The lines in its body, which a refusal may point to.
+    pub(super) lines: Vec<LineQuantity>,
+}
+
+pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+    let command = parse_cancellation(body, new_id)?;
+    let OrderCommand::CancelLines(cancellation) = &command else {
+        return Ok(ParsedCommand { command, made: None, lines: vec![] });
+    };
+    Ok(ParsedCommand {
+        made: Some(("cancellationId", cancellation.cancellation_id.to_string())),
+        lines: cancellation.lines.clone(),
+        command,
+    })
+}
+
+pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+    let shipment = parse_shipment(body, new_id)?;
+    Ok(ParsedCommand {
+        made: Some(("shipmentId", shipment.shipment_id.to_string())),
+        lines: shipment.lines.clone().unwrap_or_default(),
+        command: OrderCommand::ShipOrder(shipment),
+    })
+}
+
+pub(super) fn deliver(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedCommand, InvalidBody> {
+    parse_nothing(body)?;
+    Ok(ParsedCommand { command: OrderCommand::DeliverOrder, made: None, lines: vec![] })
+}
+
+pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+    let requested = parse_return(body, new_id)?;
+    Ok(ParsedCommand {
+        made: Some(("returnId", requested.return_id.to_string())),
+        lines: requested.lines.clone(),
+        command: OrderCommand::RequestReturn(requested),
+    })
+}
+
+pub(super) fn receive_return(body: &[u8], return_id: &ReturnId) -> Result<ParsedCommand, InvalidBody> {
+    parse_nothing(body)?;
+    Ok(ParsedCommand {
+        made: Some(("returnId", return_id.to_string())),
+        lines: vec![],
+        command: OrderCommand::ReceiveReturn(return_id.clone()),
+    })
+}
+
+pub(super) fn refund(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+    let refund = parse_refund(body, new_id, order.content.currency)?;
+    Ok(ParsedCommand {
+        made: Some(("refundId", refund.refund_id.to_string())),
+        lines: vec![],
+        command: OrderCommand::RequestRefund(refund),
+    })
+}
+
+pub(super) fn add_note(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+    let note = parse_note(body, new_id)?;
+    Ok(ParsedCommand {
+        made: Some(("noteId", note.note_id.to_string())),
+        lines: vec![],
+        command: OrderCommand::AddNote(note),
+    })
+}

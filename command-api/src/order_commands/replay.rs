@@ -1,0 +1,59 @@
+//! A command that was handled before: its answer names what it made then.
+
+use domain::order::{Order, OrderEvent};
+use event_store::{DecodeError, StoredEvent, Versioned};
+use problem::Problem;
+use uuid::Uuid;
+
+use super::{ChangeOrder, no_such_order};
+use crate::problems;
+
+impl ChangeOrder<'_> {
+    /// Reads the body again, with the id that was made when the command was handled and left the order at `version`.
+    pub(super) async fn parse_as_before(&mut self, version: i64) -> Result<(), Problem> {
+        let events = self.commands.store.read_stream::<Order>(self.order_id.as_str()).await;
+        let events = events.map_err(|error| problems::not_read(error.into()))?;
+        let made_then = id_made_at(&events, version).map_err(Problem::internal)?;
+        let stream = Versioned::<Order>::fold(&events).map_err(Problem::internal)?;
+        let Order::Placed(order) = &stream.state else { return Err(no_such_order()) };
+        self.parsed = Some(self.parse(order, made_then.unwrap_or_default())?);
+        Ok(())
+    }
+}
+
+/// The id that a version's event gave to what it made, if the client gave none.
+fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, DecodeError> {
+    let Some(event) = events.iter().find(|event| event.version == version) else { return Ok(None) };
+    let event = event.decode::<Order>()?;
+    Ok(id_made_by(&event).and_then(|id| Uuid::parse_str(id).ok()))
+}
+
+/// The id of what an event made.
+fn id_made_by(event: &OrderEvent) -> Option<&str> {
+    match event {
+        OrderEvent::OrderShipped(shipped) => Some(shipped.shipment_id.as_str()),
+        OrderEvent::LinesCancelled(cancelled) => Some(cancelled.cancellation_id.as_str()),
+        OrderEvent::ReturnRequested(requested) => Some(requested.return_id.as_str()),
+        OrderEvent::RefundRequested(requested) => Some(requested.refund_id.as_str()),
+        OrderEvent::NoteAdded(note) => Some(note.note_id.as_str()),
+        OrderEvent::OrderCreated(_)
+        | OrderEvent::StockReserved(_)
+        | OrderEvent::StockReservationFailed(_)
+        | OrderEvent::StockReleased(_)
+        | OrderEvent::PaymentAuthorized(_)
+        | OrderEvent::PaymentDeclined(_)
+        | OrderEvent::PaymentOutcomeUnknown(_)
+        | OrderEvent::PaymentVoided(_)
+        | OrderEvent::PaymentCaptured(_)
+        | OrderEvent::PaymentRefunded(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancellationRequested(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::ReturnReceived(_)
+        | OrderEvent::NotificationSent(_)
+        | OrderEvent::NotificationFailed(_)
+        | OrderEvent::OperatorIntervened(_) => None,
+    }
+}

@@ -1,0 +1,32 @@
+//! What a command on an order means for the units of its SKUs.
+
+use std::collections::BTreeMap;
+
+use cqrs_es::Aggregate;
+use domain::ids::Sku;
+use domain::stock::{self, Stock, StockCommand};
+use event_store::{LockedStreams, Metadata, NewEvent, StreamAppend};
+use problem::Problem;
+
+/// The events for the SKUs' streams, which are locked.
+pub(super) fn stock_appends(
+    locked: &LockedStreams<'_, Stock>,
+    commands: Vec<(Sku, StockCommand)>,
+    metadata: &Metadata,
+) -> Result<Vec<StreamAppend>, Problem> {
+    let mut skus: BTreeMap<Sku, (Stock, Vec<NewEvent>)> = BTreeMap::new();
+    for (sku, command) in commands {
+        let current = || (locked.stream(sku.as_str()).state.clone(), Vec::new());
+        let (state, events) = skus.entry(sku.clone()).or_insert_with(current);
+        for event in stock::decide(state, command).map_err(Problem::internal)? {
+            events.push(NewEvent::new(&event, metadata).map_err(Problem::internal)?);
+            stock::evolve(state, event);
+        }
+    }
+    let changed = skus.into_iter().filter(|(_, (_, events))| !events.is_empty());
+    let append = |(sku, (_, events)): (Sku, (Stock, Vec<NewEvent>))| {
+        let (stream_id, expected_version) = (sku.to_string(), locked.stream(sku.as_str()).version);
+        StreamAppend { stream_type: Stock::TYPE, stream_id, expected_version, events }
+    };
+    Ok(changed.map(append).collect())
+}

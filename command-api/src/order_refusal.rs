@@ -1,0 +1,50 @@
+//! Why the rules of an order refuse a command, as the client gets to know it.
+
+use domain::money::{Currency, Money};
+use domain::order::event::LineQuantity;
+use domain::order::{OrderAction, OrderError, Stage};
+use problem::{FieldError, Problem};
+
+/// A refusal. `lines` are those of the request, and `currency` is the order's.
+pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Option<Currency>) -> Problem {
+    let detail = refusal.to_string();
+    // Of a line that is named twice the second one is too much.
+    let line = |line_number: u32, field: &str| {
+        let index = lines.iter().rposition(|line| line.line_number == line_number);
+        index.map_or_else(|| "/lines".to_owned(), |index| format!("/lines/{index}/{field}"))
+    };
+    match refusal {
+        OrderError::ExistsWithOtherContent => Problem::conflict("order-exists", detail),
+        OrderError::NoSuchOrder | OrderError::NoSuchReturn(_) => Problem::not_found(detail),
+        OrderError::NotAllowed { action: _, stage, allowed } => {
+            let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
+            Problem::conflict("not-allowed", detail).with("stage", stage.name()).with("allowed", allowed)
+        }
+        OrderError::NotConfirmed => Problem::conflict("not-allowed", detail).with("stage", Stage::Pending.name()),
+        OrderError::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
+        OrderError::IdTaken { what: _ } => Problem::conflict("id-taken", detail),
+        OrderError::TooManyOf { action, limit } => {
+            Problem::conflict("limit-reached", detail).with("of", action.name()).with("limit", *limit)
+        }
+        OrderError::TooMuch { limit_bytes } => {
+            Problem::conflict("limit-reached", detail).with("of", "bytes").with("limit", *limit_bytes)
+        }
+        OrderError::Stale => Problem::conflict("overtaken", detail),
+        OrderError::CannotIntervene(_) => Problem::conflict("cannot-intervene", detail),
+        OrderError::NoSuchLine { line_number } => field(line(*line_number, "lineNumber"), "no_such_line", detail),
+        OrderError::LineTwice { line_number } => field(line(*line_number, "lineNumber"), "line_twice", detail),
+        OrderError::TooMany { line_number, .. } => field(line(*line_number, "quantity"), "too_many", detail),
+        OrderError::MoreThanCaptured { left_minor } => {
+            let left = currency.filter(|_| *left_minor > 0).map(|currency| Money::from_minor(*left_minor, currency));
+            let message = match left {
+                Some(left) => format!("only {left} {} can be refunded", left.currency()),
+                None => "nothing is left that could be refunded".to_owned(),
+            };
+            field("/amount".to_owned(), "too_much", message)
+        }
+    }
+}
+
+fn field(pointer: String, code: &'static str, message: String) -> Problem {
+    Problem::invalid(vec![FieldError { pointer, code: code.into(), message }])
+}

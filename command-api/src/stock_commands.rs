@@ -1,0 +1,115 @@
+//! `POST /stock/{sku}/receive` and `POST /stock/{sku}/adjust`: stock that arrived, and counts that are put right.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use cqrs_es::Aggregate;
+use domain::body::InvalidBody;
+use domain::ids::Sku;
+use domain::stock::{self, Stock, StockCommand, StockError};
+use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, StreamLocks};
+use http::StatusCode;
+use problem::{Precondition, Problem, Trace};
+
+use crate::answer::{Accepted, Resource};
+use crate::request::BodyKind;
+use crate::{Commands, metadata, problems};
+
+/// The commands on a SKU.
+pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
+    StockRoute { path: "/stock/{sku}/receive", scope: "shop POST /stock/receive", parse: stock::parse_receipt },
+    StockRoute { path: "/stock/{sku}/adjust", scope: "shop POST /stock/adjust", parse: stock::parse_adjustment },
+];
+
+/// How a command on a SKU is called.
+pub(crate) struct StockRoute {
+    pub(crate) path: &'static str,
+    /// Caller and command, within which idempotency keys are unique.
+    scope: &'static str,
+    /// Reads the body.
+    parse: fn(&[u8]) -> Result<StockCommand, InvalidBody>,
+}
+
+pub(crate) async fn change_stock(
+    route: &'static StockRoute,
+    State(commands): State<Arc<Commands>>,
+    path: Result<Path<String>, PathRejection>,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    let sku = path.ok().and_then(|Path(sku)| Sku::parse(sku).ok());
+    let sku = sku.ok_or_else(|| Problem::not_found("there is no such SKU"))?;
+    let request = commands.requests.read_body(request, BodyKind::Required).await?;
+    commands.store.ensure_capacity().map_err(problems::not_appended)?;
+    let request = commands.requests.begin(request, route.scope, Some(sku.as_str()))?;
+    let precondition = request.precondition()?;
+    let change = (route.parse)(&request.body).map_err(problems::invalid_body)?;
+    let (locks, metadata) = (&commands.stock, metadata(&trace));
+    let mut command = ChangeStock { locks, sku: &sku, change, precondition, metadata };
+    let (version, position, replayed) = match commands.store.handle(&mut command, request.key(), Retry::default()).await
+    {
+        Ok(Handled::Appended(appended)) => (appended.version, appended.position, false),
+        Ok(Handled::Unchanged(at)) => (at.version, at.position, false),
+        Ok(Handled::Replayed(record)) => (record.version, record.position, true),
+        Err(HandleError::Append(error @ AppendError::Unknown(_))) if request.key().is_none() => {
+            return Err(outcome_unknown(error));
+        }
+        Err(error) => return Err(problems::not_handled(error)),
+    };
+    // The first receipt makes the SKU tracked.
+    let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    Accepted { resource: Resource::Sku(&sku), version, position, made: None, replayed }.into_response(status)
+}
+
+struct ChangeStock<'a> {
+    locks: &'a StreamLocks<Stock>,
+    sku: &'a Sku,
+    change: StockCommand,
+    precondition: Precondition,
+    metadata: Metadata,
+}
+
+impl Command for ChangeStock<'_> {
+    type Refusal = Problem;
+
+    fn stream(&self) -> (&'static str, &str) {
+        (Stock::TYPE, self.sku.as_str())
+    }
+
+    async fn decide(&mut self) -> Result<Decision<'_>, HandleError<Problem>> {
+        let locked = self.locks.lock(BTreeSet::from([self.sku.to_string()])).await?;
+        let stock = locked.stream(self.sku.as_str());
+        self.precondition.check(stock.version).map_err(HandleError::Refused)?;
+        let events = stock::decide(&stock.state, self.change.clone());
+        let events = events.map_err(|refusal| HandleError::Refused(refused(refusal)))?;
+        let append = StreamAppend::of::<Stock>(self.sku.as_str(), stock.version, &events, &self.metadata)?;
+        Ok(Decision::Append(locked.into_append(vec![append])))
+    }
+}
+
+/// Why the count stays as it is.
+fn refused(refusal: StockError) -> Problem {
+    let detail = refusal.to_string();
+    match refusal {
+        StockError::BelowReserved { reserved } => {
+            Problem::conflict("below-reserved", detail).with("pointer", "/delta").with("reserved", reserved)
+        }
+        StockError::NotTracked => Problem::conflict("not-tracked", detail),
+        StockError::TooMany => Problem::conflict("too-many", detail),
+        // The body was refused for the first two; the others are about reservations, which these commands do not make.
+        StockError::ChangesNothing
+        | StockError::OutOfBounds
+        | StockError::NotEnough { .. }
+        | StockError::MoreThanReserved { .. } => Problem::internal(refusal),
+    }
+}
+
+/// Without a key a change can't be told from another one like it.
+fn outcome_unknown(error: AppendError) -> Problem {
+    let detail = "the database failed; whether the change was stored is not known: look at the SKU before you send it \
+                  again, and send an Idempotency-Key with the next one";
+    problems::outcome_unknown(error, detail)
+}

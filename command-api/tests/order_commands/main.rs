@@ -1,0 +1,8 @@
+//! The commands on an order that exists: their answers, and what is stored.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+mod answers;
+mod idempotency;
+mod preconditions;
+mod refusals;
+mod shop;

@@ -1,0 +1,100 @@
+//! Commands that are refused, and bodies that are.
+
+use axum::body::Body;
+use http::Request;
+use serde_json::{Value, json};
+
+use crate::shop::Shop;
+
+#[tokio::test]
+async fn what_it_is_not_the_time_for_is_refused_with_what_can_be_asked_instead() {
+    let shop = Shop::with_confirmed_order().await;
+    let refused = shop.post("/orders/a/deliver", json!({})).await;
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("not-allowed")), "{}", refused.body);
+    assert_eq!(refused.body["stage"], "confirmed");
+    assert_eq!(refused.body["allowed"], json!(["cancel", "ship", "notes"]));
+    assert_eq!(
+        refused.body["detail"],
+        "the order is confirmed: deliver is not possible; possible: cancel, ship, notes"
+    );
+    assert_eq!(shop.version().await, 4);
+    shop.store.close().await;
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_field_that_it_is_about() {
+    let shop = Shop::with_shipped_order().await;
+    let before = shop.version().await;
+    let returns = async |lines: Value| shop.post("/orders/a/returns", json!({ "lines": lines })).await;
+    let line = |line_number: u32, quantity: u32| json!({ "lineNumber": line_number, "quantity": quantity });
+    for (lines, expected) in [
+        (json!([line(1, 1), line(3, 1)]), ("/lines/1/lineNumber", "no_such_line")),
+        (json!([line(1, 1), line(2, 1), line(1, 1)]), ("/lines/2/lineNumber", "line_twice")),
+        (json!([line(2, 1), line(1, 3)]), ("/lines/1/quantity", "too_many")),
+        (json!([]), ("/lines", "out_of_range")),
+        (json!([line(1, 0)]), ("/lines/0/quantity", "out_of_range")),
+    ] {
+        assert_eq!(returns(lines.clone()).await.violation(), expected, "{lines}");
+    }
+    let refund = async |amount: Value| shop.post("/orders/a/refunds", json!({ "amount": amount })).await;
+    let too_much = refund(json!("25.51")).await;
+    assert_eq!(too_much.violation(), ("/amount", "too_much"));
+    assert_eq!(too_much.body["errors"][0]["message"], "only 25.50 USD can be refunded");
+    assert_eq!(refund(json!("1.001")).await.violation(), ("/amount", "invalid"));
+    assert_eq!(refund(json!(0)).await.violation(), ("/amount", "out_of_range"));
+    let note = shop.post("/orders/a/notes", json!({ "text": "x".repeat(4_001) })).await;
+    assert_eq!(note.violation(), ("/text", "too_long"));
+    assert_eq!(shop.version().await, before);
+
+    // All that is left, and then nothing is.
+    assert_eq!(shop.post("/orders/a/refunds", json!({})).await.status, 202);
+    let nothing = shop.post("/orders/a/refunds", json!({})).await;
+    assert_eq!(nothing.violation(), ("/amount", "too_much"));
+    assert_eq!(nothing.body["errors"][0]["message"], "nothing is left that could be refunded");
+    shop.store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let shop = Shop::with_shipped_order().await;
+    let before = shop.version().await;
+    let lines = json!({ "lines": [{ "lineNumber": 1, "quantity": 1 }] });
+    for order_id in ["nothing", "a%20b", "%ff", "%00"] {
+        for (path, body) in [
+            ("cancel", json!({})),
+            ("ship", json!({})),
+            ("deliver", json!({})),
+            ("returns", lines.clone()),
+            ("returns/r-1/receive", json!({})),
+            ("refunds", json!({})),
+            ("notes", json!({ "text": "x" })),
+        ] {
+            let answer = shop.post(&format!("/orders/{order_id}/{path}"), body).await;
+            assert_eq!((answer.status, &answer.body["code"]), (404, &json!("not-found")), "{order_id} {path}");
+        }
+    }
+    for return_id in ["r-1", "a%20b"] {
+        let answer = shop.post(&format!("/orders/a/returns/{return_id}/receive"), json!({})).await;
+        assert_eq!(answer.status, 404, "{return_id}: {}", answer.body);
+    }
+    assert_eq!(shop.version().await, before);
+    shop.store.close().await;
+}
+
+#[tokio::test]
+async fn a_body_must_be_json_where_there_has_to_be_one() {
+    let shop = Shop::with_confirmed_order().await;
+    for path in ["returns", "notes"] {
+        let nothing = Request::post(format!("/orders/a/{path}")).body(Body::empty()).unwrap();
+        assert_eq!(shop.send(nothing).await.status, 415, "{path}");
+    }
+    for path in ["cancel", "deliver", "returns/r-1/receive", "ship"] {
+        let text = Request::post(format!("/orders/a/{path}")).header("content-type", "text/plain");
+        assert_eq!(shop.send(text.body(Body::from("{}")).unwrap()).await.status, 415, "{path}");
+        assert_eq!(shop.post(&format!("/orders/a/{path}"), json!([])).await.status, 400, "{path}");
+        let unknown = shop.post(&format!("/orders/a/{path}"), json!({ "colour": "red" })).await;
+        assert_eq!(unknown.violation(), ("/colour", "unknown_field"), "{path}");
+    }
+    assert_eq!(shop.version().await, 4);
+    shop.store.close().await;
+}

@@ -1,0 +1,12 @@
+//! Bulk export and import of events, by COPY in Postgres's binary format.
+//!
+//! [`copy_out`] is one statement, so it reads one snapshot of the log. Rows come one at a time and are not kept, so a log of any length
+//! takes the same memory. [`copy_in`] fills an empty log, all or nothing.
+
+mod copy_in;
+mod copy_out;
+mod row;
+
+pub use copy_in::{CopyInError, CopyInSummary, EventSource, copy_in};
+pub use copy_out::{CopiedEvent, CopyOrder, CopyOut, copy_out};
+pub use row::MalformedRow;

@@ -1,0 +1,208 @@
+//! What operators see of subscriptions, and what they can do.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::PARTITIONS;
+pub use super::stopped::{StoppedSubscription, stopped_subscriptions};
+use crate::wake::LEASES;
+
+/// How far a subscription is behind the log.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct SubscriptionLag {
+    pub name: String,
+    /// Everything up to this position is handled, except parked events.
+    pub position: i64,
+    /// The position of the last event of the log; 0: there is none.
+    pub head: i64,
+    /// How many events are still to be handled: counted up to ten thousand, beyond that estimated by positions, some of which may
+    /// belong to failed appends.
+    pub lag_events: i64,
+    /// How long the first of them has been waiting.
+    pub lag_seconds: f64,
+    pub parked: i64,
+}
+
+/// The lag of every subscription that has ever begun, by name.
+pub async fn lag(pool: &PgPool) -> Result<Vec<SubscriptionLag>, sqlx::Error> {
+    sqlx::query_as(
+        "select s.name, s.position, log.head,
+                case when waiting.events < 10000 then waiting.events else log.head - s.position end as lag_events,
+                coalesce(greatest(extract(epoch from clock_timestamp() - waiting.since), 0), 0)::float8 as lag_seconds,
+                (select count(*) from parked_events p where p.subscription = s.name) as parked
+           from (select subscription as name, min(position) as position from subscription_partitions group by 1) as s,
+                (select coalesce(max(global_position), 0) as head from events) as log,
+                lateral (select count(*) as events, min(recorded_at) as since
+                           from (select recorded_at from events where global_position > s.position
+                                  order by global_position limit 10000) as next) as waiting
+          order by s.name",
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A copy that holds partitions of a subscription.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct LeaseHolder {
+    pub subscription: String,
+    /// The copy's id, drawn when it started; `None`: nobody holds them.
+    pub owner: Option<Uuid>,
+    /// Held by an exclusive lease, for a rebuild.
+    pub exclusive: bool,
+    /// Whether its lease still runs.
+    pub alive: bool,
+    pub partitions: Vec<i16>,
+}
+
+/// The holders of all partitions, by subscription and first partition.
+pub async fn lease_holders(pool: &PgPool) -> Result<Vec<LeaseHolder>, sqlx::Error> {
+    sqlx::query_as(
+        "select subscription, owner, exclusive, coalesce(leased_until > clock_timestamp(), false) as alive,
+                array_agg(partition order by partition) as partitions
+           from subscription_partitions group by 1, 2, 3, 4 order by 1, min(partition)",
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The transaction that is appending. While it does not end, no other can append, and subscribers see nothing new.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct AppendLockHolder {
+    /// The process id of its session.
+    pub pid: i32,
+    pub application: String,
+    /// `active`, or `idle in transaction` while its client keeps it waiting.
+    pub state: String,
+    pub since: DateTime<Utc>,
+    /// How long its transaction has lasted, by the database's clock.
+    pub held_seconds: f64,
+    /// Its current or last statement.
+    pub query: String,
+}
+
+/// The transaction that holds the append lock; `None`: nobody is appending.
+pub async fn append_lock_holder(pool: &PgPool) -> Result<Option<AppendLockHolder>, sqlx::Error> {
+    // The key of events_lock().
+    sqlx::query_as(
+        "select a.pid, coalesce(a.application_name, '') as application, coalesce(a.state, '') as state,
+                coalesce(a.xact_start, clock_timestamp()) as since,
+                coalesce(greatest(extract(epoch from clock_timestamp() - a.xact_start), 0), 0)::float8 as held_seconds,
+                coalesce(a.query, '') as query
+           from pg_locks l join pg_stat_activity a using (pid)
+          where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+            and l.database = (select oid from pg_database where datname = current_database())
+            and (l.classid::bigint << 32) | l.objid::bigint = 7311864570230142",
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// An event that a subscription could not handle, or that waits behind one in its stream.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct ParkedEvent {
+    pub subscription: String,
+    pub stream_type: String,
+    pub stream_id: String,
+    pub position: i64,
+    pub version: i64,
+    pub event_type: String,
+    /// Why it could not be handled; `None`: it waits behind another event.
+    pub error: Option<String>,
+    /// How often it was tried on its own.
+    pub attempts: i32,
+    pub parked_at: DateTime<Utc>,
+    /// An operator's request that is not done yet: `retry` or `skip`.
+    pub request: Option<String>,
+}
+
+/// The parked events of one subscription, or of all, in the order of the log.
+pub async fn parked_events(pool: &PgPool, subscription: Option<&str>) -> Result<Vec<ParkedEvent>, sqlx::Error> {
+    sqlx::query_as(
+        "select subscription, stream_type, stream_id, position, version, event_type, error, attempts, parked_at, request
+           from parked_events where $1::text is null or subscription = $1 order by subscription, position",
+    )
+    .bind(subscription)
+    .fetch_all(pool)
+    .await
+}
+
+/// What an operator can ask for a parked stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParkedRequest {
+    /// Try its events again.
+    Retry,
+    /// Drop its first parked event, which is never handled then, and try the others.
+    Skip,
+}
+
+impl ParkedRequest {
+    /// Its name, as operators use it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// Why a request could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkedRequestError {
+    /// There is no such subscription.
+    #[error("there is no subscription {name}; there are: {known}")]
+    UnknownSubscription { name: String, known: String },
+    /// The stream has no parked events.
+    #[error("nothing of stream {stream_id} is parked in {subscription}")]
+    NothingParked { subscription: String, stream_id: String },
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Checks that there is a subscription of this name.
+pub async fn ensure_subscription_exists(pool: &PgPool, name: &str) -> Result<(), ParkedRequestError> {
+    let known = "select distinct subscription from subscription_partitions order by 1";
+    let known: Vec<String> = sqlx::query_scalar(known).fetch_all(pool).await?;
+    if known.iter().any(|subscription| subscription == name) {
+        return Ok(());
+    }
+    Err(ParkedRequestError::UnknownSubscription { name: name.to_owned(), known: known.join(", ") })
+}
+
+/// Requests something for a parked stream. The copy that holds the stream's partition does it, at once if there is one.
+pub async fn request_parked(
+    pool: &PgPool,
+    subscription: &str,
+    stream_id: &str,
+    request: ParkedRequest,
+) -> Result<(), ParkedRequestError> {
+    ensure_subscription_exists(pool, subscription).await?;
+    let mut transaction = pool.begin().await?;
+    let ask = "update parked_events set request = $3
+                where subscription = $1 and stream_id = $2
+                  and (stream_type, position) in (select stream_type, min(position) from parked_events
+                                                   where subscription = $1 and stream_id = $2 group by 1)";
+    let ask = sqlx::query(ask).bind(subscription).bind(stream_id).bind(request.as_str());
+    if ask.execute(&mut *transaction).await?.rows_affected() == 0 {
+        return Err(ParkedRequestError::NothingParked {
+            subscription: subscription.to_owned(),
+            stream_id: stream_id.to_owned(),
+        });
+    }
+    sqlx::query("select pg_notify($1, '')").bind(LEASES).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The position of each subscription; one that has not begun is missing.
+pub async fn checkpoints(pool: &PgPool) -> Result<HashMap<String, i64>, sqlx::Error> {
+    // One whose rows are incomplete has partitions that have not begun.
+    let positions = "select subscription, case when count(*) < $1 then 0 else min(position) end
+                       from subscription_partitions group by 1";
+    let partitions = i64::try_from(PARTITIONS).unwrap_or(i64::MAX);
+    let positions: Vec<(String, i64)> = sqlx::query_as(positions).bind(partitions).fetch_all(pool).await?;
+    Ok(positions.into_iter().collect())
+}

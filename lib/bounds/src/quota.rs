@@ -1,0 +1,128 @@
+//! A limited amount that many share, and of which nobody gets more than a part.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An amount of something (memory, connections) that is shared out: to all keys together at most `total`, to each at most `per_key`.
+/// A key is whoever must not take everything, such as a client's address. Clones share the amount.
+#[derive(Debug, Clone)]
+pub struct Quota<K>(Arc<Limits<K>>);
+
+#[derive(Debug)]
+struct Limits<K> {
+    total: usize,
+    per_key: usize,
+    used: Mutex<Used<K>>,
+}
+
+#[derive(Debug)]
+struct Used<K> {
+    total: usize,
+    by_key: HashMap<K, usize>,
+}
+
+/// What was taken of a [`Quota`], until it is dropped.
+#[derive(Debug)]
+pub struct Share<K: Copy + Eq + Hash> {
+    quota: Quota<K>,
+    key: Option<K>,
+    amount: usize,
+}
+
+/// Which limits leave no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded {
+    /// That of all keys together.
+    pub total: bool,
+    /// That of this key.
+    pub per_key: bool,
+}
+
+impl<K: Copy + Eq + Hash> Quota<K> {
+    #[must_use]
+    pub fn new(total: usize, per_key: usize) -> Self {
+        Self(Arc::new(Limits { total, per_key, used: Mutex::new(Used { total: 0, by_key: HashMap::new() }) }))
+    }
+
+    /// A share of nothing yet. Without a key only the total counts.
+    #[must_use]
+    pub fn share(&self, key: Option<K>) -> Share<K> {
+        Share { quota: self.clone(), key, amount: 0 }
+    }
+
+    /// How much all shares have together.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Used<K>> {
+        // Nothing panics between the changes that belong together.
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Copy + Eq + Hash> Share<K> {
+    /// Grows to an amount, or stays as it is if there is not as much. It never shrinks.
+    pub fn grow_to(&mut self, amount: usize) -> Result<(), Exceeded> {
+        let more = amount.saturating_sub(self.amount);
+        if more == 0 {
+            return Ok(());
+        }
+        let mut used = self.quota.lock();
+        let of_key = self.key.map(|key| used.by_key.get(&key).copied().unwrap_or_default() + more);
+        let exceeded = Exceeded {
+            total: used.total + more > self.quota.0.total,
+            per_key: of_key.is_some_and(|amount| amount > self.quota.0.per_key),
+        };
+        if exceeded.total || exceeded.per_key {
+            return Err(exceeded);
+        }
+        used.total += more;
+        if let (Some(key), Some(of_key)) = (self.key, of_key) {
+            used.by_key.insert(key, of_key);
+        }
+        drop(used);
+        self.amount = amount;
+        Ok(())
+    }
+}
+
+impl<K: Copy + Eq + Hash> Drop for Share<K> {
+    fn drop(&mut self) {
+        if self.amount == 0 {
+            return;
+        }
+        let mut used = self.quota.lock();
+        used.total -= self.amount;
+        let Some(key) = self.key else { return };
+        if let Some(of_key) = used.by_key.get_mut(&key) {
+            *of_key -= self.amount;
+            if *of_key == 0 {
+                used.by_key.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_takes_its_part_and_leaves_the_rest_to_others() {
+        let quota = Quota::new(10, 6);
+        let (mut one, mut more_of_it, mut other) = (quota.share(Some(1)), quota.share(Some(1)), quota.share(Some(2)));
+        assert!(one.grow_to(4).is_ok() && one.grow_to(3).is_ok() && more_of_it.grow_to(2).is_ok());
+        let has_its_part = Err(Exceeded { total: false, per_key: true });
+        assert_eq!((one.grow_to(5), more_of_it.grow_to(3)), (has_its_part, has_its_part));
+        assert_eq!(other.grow_to(4), Ok(()));
+        let all_is_taken = Err(Exceeded { total: true, per_key: false });
+        assert_eq!((other.grow_to(5), quota.share(None).grow_to(1)), (all_is_taken, all_is_taken));
+        drop(one);
+        assert!(more_of_it.grow_to(6).is_ok() && other.grow_to(5).is_err());
+        drop((more_of_it, other));
+        assert_eq!((quota.used(), quota.lock().by_key.len()), (0, 0));
+    }
+}

@@ -1,0 +1,121 @@
+//! A log line for each request that is refused or fails, so that it can be found by its trace id. Lines are limited, so that clients
+//! can't fill the log with refused requests.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+
+use crate::{Problem, Trace};
+
+/// The most lines of each kind in a second.
+const LINES_PER_SECOND: u32 = 20;
+/// How much of a path and of a method is logged; they can be as long as a request's head.
+const LONGEST_PATH: usize = 200;
+const LONGEST_METHOD: usize = 20;
+
+#[derive(Debug, Default)]
+pub(crate) struct RefusalLog {
+    /// For what clients did wrong.
+    client_errors: RateLimit,
+    /// For requests without capacity or a database, which clients can bring about.
+    unavailable: RateLimit,
+    /// For internal failures, which the others must not crowd out.
+    failures: RateLimit,
+}
+
+impl RefusalLog {
+    /// The one place where a problem is logged, with the chain of its hidden cause.
+    pub(crate) fn log(&self, problem: &Problem, trace: &Trace, method: &Method, path: &str) {
+        let status = problem.status();
+        let limit = match status {
+            StatusCode::INTERNAL_SERVER_ERROR => &self.failures,
+            status if status.is_server_error() => &self.unavailable,
+            _ => &self.client_errors,
+        };
+        let Some(not_logged) = limit.admit(Instant::now()) else { return };
+        if not_logged > 0 {
+            tracing::warn!(not_logged, "more requests were refused than are logged");
+        }
+        let (trace_id, code) = (trace.trace_id(), problem.code());
+        let (method, path) = (beginning(method.as_str(), LONGEST_METHOD), beginning(path, LONGEST_PATH));
+        let error = problem.cause().map(chain);
+        let (failed, refused) = ("request failed", "request refused");
+        match (status, status.as_u16()) {
+            (StatusCode::INTERNAL_SERVER_ERROR, status) => {
+                tracing::error!(trace_id, method, path, status, code, error, "{failed}");
+            }
+            (server, status) if server.is_server_error() => {
+                tracing::warn!(trace_id, method, path, status, code, error, "{refused}");
+            }
+            (_, status) => tracing::info!(trace_id, method, path, status, code, error, "{refused}"),
+        }
+    }
+}
+
+fn beginning(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
+}
+
+/// Admits [`LINES_PER_SECOND`].
+#[derive(Debug, Default)]
+struct RateLimit(Mutex<Second>);
+
+#[derive(Debug, Default)]
+struct Second {
+    began: Option<Instant>,
+    admitted: u32,
+    left_out: u64,
+}
+
+impl RateLimit {
+    /// Admits a line if there is room, and says then how many were left out since the last one.
+    fn admit(&self, now: Instant) -> Option<u64> {
+        // Nothing panics between the changes that belong together.
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.began.is_none_or(|began| now.saturating_duration_since(began) >= Duration::from_secs(1)) {
+            (second.began, second.admitted) = (Some(now), 0);
+        }
+        if second.admitted == LINES_PER_SECOND {
+            second.left_out += 1;
+            return None;
+        }
+        second.admitted += 1;
+        Some(std::mem::take(&mut second.left_out))
+    }
+}
+
+fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_head_is_bounded() {
+        assert_eq!((beginning("POST", 20), beginning("ää", 3), beginning("", 3)), ("POST", "ä", ""));
+    }
+
+    #[test]
+    fn in_a_second_there_are_so_many_lines_and_the_next_one_says_how_many_were_left_out() {
+        let (limit, now) = (RateLimit::default(), Instant::now());
+        let admitted = |after: Duration| limit.admit(now + after);
+        for nth in 0..LINES_PER_SECOND {
+            assert_eq!(admitted(Duration::from_millis(nth.into())), Some(0));
+        }
+        assert_eq!(admitted(Duration::from_millis(500)), None);
+        assert_eq!(admitted(Duration::from_millis(999)), None);
+        assert_eq!(admitted(Duration::from_secs(1)), Some(2));
+        assert_eq!(admitted(Duration::from_secs(1)), Some(0));
+    }
+}
