@@ -8,24 +8,24 @@ use std::ops::RangeInclusive;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// One thing that is wrong with a body.
+/// A rule that a body breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Where: a JSON pointer (RFC 6901) into the body.
     pub pointer: String,
-    /// What kind, for programs: `required`, `unknown_field`, `out_of_range`, …
+    /// Which rule, for programs: `required`, `unknown_field`, `out_of_range`, …
     pub code: &'static str,
-    /// What to do about it, for people.
+    /// How to correct it, for people.
     pub message: String,
 }
 
-/// Why a body is not what it should be.
+/// Why a body was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBody {
-    /// It can't be read at all.
+    /// It is no JSON object.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// It can be read, and this is wrong with it. Never empty.
+    /// It breaks these rules. Never empty.
     #[error("{} violations", .0.len())]
     Invalid(Vec<Violation>),
 }
@@ -35,8 +35,8 @@ pub enum InvalidBody {
 #[error("the body is not a JSON object: {0}")]
 pub struct Malformed(pub String);
 
-/// Reads a body that is a JSON object; one answer names everything that is wrong with it. Numbers are read from their text and
-/// never pass through a float.
+/// Reads a body that must be a JSON object. The error lists every violation. Numbers are read from their text and never pass through
+/// a float.
 pub(crate) fn read_body<T>(
     body: &[u8],
     read: impl FnOnce(&mut Reader, Fields<'_>) -> Option<T>,
@@ -51,19 +51,19 @@ pub(crate) fn read_body<T>(
     }
 }
 
-/// A body can hold many thousand mistakes; an answer lists this many and says that there are more.
+/// The most violations that an error lists. It says if there are more.
 pub(crate) const MAX_VIOLATIONS: usize = 1_000;
 
-/// The members of a JSON object, as they stand in it.
+/// The members of a JSON object, in their order.
 pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// A field of the object being read: its name, and what was given there.
-pub(crate) struct Found<'a> {
+/// A field of the object that is being read, with its value if it has one.
+pub(crate) struct Field<'a> {
     name: &'static str,
     value: Option<&'a RawValue>,
 }
 
-/// Collects what is wrong while a body is read.
+/// Reads a body and collects its violations.
 #[derive(Default)]
 pub(crate) struct Reader {
     path: String,
@@ -83,24 +83,24 @@ impl Reader {
         self.violations
     }
 
-    pub(crate) fn is_clean(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.violations.is_empty()
     }
 
-    pub(crate) fn note(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        // One past the bound is kept, as the sign that there are more.
+    pub(crate) fn add_violation(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
+        // One more than the bound is kept: it shows that there are more.
         if self.violations.len() <= MAX_VIOLATIONS {
             self.violations.push(Violation { pointer: pointer.into(), code, message: message.into() });
         }
     }
 
-    /// Notes what is wrong with a field of the object being read. Only here is its pointer put together: most orders are sound.
-    pub(crate) fn note_at(&mut self, found: &Found<'_>, code: &'static str, message: impl Into<String>) {
-        self.note(format!("{}/{}", self.path, found.name), code, message);
+    /// Adds a violation by a field of the object that is being read. Its pointer is built only here, because most bodies are valid.
+    pub(crate) fn violation_at(&mut self, field: &Field<'_>, code: &'static str, message: impl Into<String>) {
+        self.add_violation(format!("{}/{}", self.path, field.name), code, message);
     }
 
-    /// Reads one element of an array, with pointers that say so.
-    pub(crate) fn within<T>(&mut self, array: &Found<'_>, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+    /// Reads one element of an array. Pointers to violations begin with the element's.
+    pub(crate) fn element<T>(&mut self, array: &Field<'_>, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.path.len();
         // Writing to a String can't fail.
         let _ = write!(self.path, "/{}/{index}", array.name);
@@ -114,26 +114,28 @@ impl Reader {
         match serde_json::from_str(value.get()) {
             Ok(fields) => Some(fields),
             Err(_) => {
-                self.note(self.path.clone(), "wrong_type", "must be an object");
+                self.add_violation(self.path.clone(), "wrong_type", "must be an object");
                 None
             }
         }
     }
 
-    /// The named fields of an object; any other is noted as unknown, one given twice as a duplicate.
+    /// The named fields of an object. Any other field is a violation, and so is a field that is given twice.
     pub(crate) fn object<'a, const N: usize>(
         &mut self,
         fields: Fields<'a>,
         names: [&'static str; N],
-    ) -> [Found<'a>; N] {
-        let mut found = names.map(|name| Found { name, value: None });
+    ) -> [Field<'a>; N] {
+        let mut found = names.map(|name| Field { name, value: None });
         for (name, value) in fields.0 {
             match names.iter().position(|known| *known == name) {
-                Some(at) if found[at].value.is_some() => self.note_at(&found[at], "duplicate_field", "is given twice"),
+                Some(at) if found[at].value.is_some() => {
+                    self.violation_at(&found[at], "duplicate_field", "is given twice");
+                }
                 Some(at) => found[at].value = Some(value),
                 None => {
                     let pointer = format!("{}/{}", self.path, name.replace('~', "~0").replace('/', "~1"));
-                    self.note(pointer, "unknown_field", "is not a field that is known here");
+                    self.add_violation(pointer, "unknown_field", "is not a field that is known here");
                 }
             }
         }
@@ -143,50 +145,50 @@ impl Reader {
     /// A field that must be there.
     pub(crate) fn required<'a, T>(
         &mut self,
-        found: &Found<'a>,
-        read: impl FnOnce(&mut Self, &Found<'a>) -> Option<T>,
+        field: &Field<'a>,
+        read: impl FnOnce(&mut Self, &Field<'a>) -> Option<T>,
     ) -> Option<T> {
-        if found.value.is_none() {
-            self.note_at(found, "required", "is required");
+        if field.value.is_none() {
+            self.violation_at(field, "required", "is required");
             return None;
         }
-        read(self, found)
+        read(self, field)
     }
 
-    /// A field that may be missing or null: `Some(None)` then.
-    #[expect(clippy::option_option, reason = "outer: was it sound; inner: was it given")]
+    /// A field that may be missing or null. It is `Some(None)` then.
+    #[expect(clippy::option_option, reason = "outer: was it valid; inner: was it given")]
     pub(crate) fn optional<'a, T>(
         &mut self,
-        found: &Found<'a>,
-        read: impl FnOnce(&mut Self, &Found<'a>) -> Option<T>,
+        field: &Field<'a>,
+        read: impl FnOnce(&mut Self, &Field<'a>) -> Option<T>,
     ) -> Option<Option<T>> {
-        match found.value {
+        match field.value {
             None => Some(None),
             Some(value) if value.get() == "null" => Some(None),
-            Some(_) => read(self, found).map(Some),
+            Some(_) => read(self, field).map(Some),
         }
     }
 
     /// A text that parses as something.
     pub(crate) fn text<T, E: fmt::Display>(
         &mut self,
-        found: &Found<'_>,
+        field: &Field<'_>,
         parse: impl FnOnce(String) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.string(found)?;
-        self.sound(found, parse(text.into_owned()))
+        let text = self.string(field)?;
+        self.checked(field, parse(text.into_owned()))
     }
 
     /// Free text of so many characters at most.
-    pub(crate) fn text_up_to(&mut self, found: &Found<'_>, max_chars: usize) -> Option<String> {
-        let text = self.string(found)?;
+    pub(crate) fn text_up_to(&mut self, field: &Field<'_>, max_chars: usize) -> Option<String> {
+        let text = self.string(field)?;
         if text.contains('\0') {
-            self.note_at(found, "invalid", "must not contain NUL");
+            self.violation_at(field, "invalid", "must not contain NUL");
             return None;
         }
         // Counting characters is needed only where there are more bytes than that.
         if text.len() > max_chars && text.chars().count() > max_chars {
-            self.note_at(found, "too_long", format!("must have at most {max_chars} characters"));
+            self.violation_at(field, "too_long", format!("must have at most {max_chars} characters"));
             return None;
         }
         Some(text.into_owned())
@@ -195,71 +197,71 @@ impl Reader {
     /// Any JSON that parses as something.
     pub(crate) fn parsed<'a, T, E: fmt::Display>(
         &mut self,
-        found: &Found<'a>,
+        field: &Field<'a>,
         parse: impl FnOnce(&'a RawValue) -> Result<T, E>,
     ) -> Option<T> {
-        let parsed = parse(found.value?);
-        self.sound(found, parsed)
+        let parsed = parse(field.value?);
+        self.checked(field, parsed)
     }
 
     /// A whole number within a range.
     pub(crate) fn integer<N: DeserializeOwned + PartialOrd + fmt::Display>(
         &mut self,
-        found: &Found<'_>,
+        field: &Field<'_>,
         range: RangeInclusive<N>,
     ) -> Option<N> {
-        match serde_json::from_str::<N>(found.text()) {
+        match serde_json::from_str::<N>(field.text()) {
             Ok(number) if range.contains(&number) => Some(number),
             Ok(_) | Err(_) => {
                 let message = format!("must be a whole number from {} to {}", range.start(), range.end());
-                self.note_at(found, "out_of_range", message);
+                self.violation_at(field, "out_of_range", message);
                 None
             }
         }
     }
 
     /// An array with so many elements.
-    pub(crate) fn array<'a>(&mut self, found: &Found<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
-        let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(found.text()) else {
-            self.note_at(found, "wrong_type", "must be an array");
+    pub(crate) fn array<'a>(&mut self, field: &Field<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
+        let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(field.text()) else {
+            self.violation_at(field, "wrong_type", "must be an array");
             return None;
         };
         if !length.contains(&elements.len()) {
             let message = format!("must have {} to {} elements", length.start(), length.end());
-            self.note_at(found, "out_of_range", message);
+            self.violation_at(field, "out_of_range", message);
             return None;
         }
         Some(elements)
     }
 
     /// The digits of a number, or of a text that holds one.
-    pub(crate) fn number_text<'a>(&mut self, found: &Found<'a>) -> Option<Cow<'a, str>> {
-        match found.text().as_bytes().first() {
-            Some(b'"') => self.string(found),
-            Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(found.text())),
+    pub(crate) fn number_text<'a>(&mut self, field: &Field<'a>) -> Option<Cow<'a, str>> {
+        match field.text().as_bytes().first() {
+            Some(b'"') => self.string(field),
+            Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(field.text())),
             Some(_) | None => {
-                self.note_at(found, "wrong_type", "must be a number, or a text that holds one");
+                self.violation_at(field, "wrong_type", "must be a number, or a text that holds one");
                 None
             }
         }
     }
 
-    fn string<'a>(&mut self, found: &Found<'a>) -> Option<Cow<'a, str>> {
-        match serde_json::from_str::<Text<'a>>(found.text()) {
+    fn string<'a>(&mut self, field: &Field<'a>) -> Option<Cow<'a, str>> {
+        match serde_json::from_str::<Text<'a>>(field.text()) {
             Ok(Text(text)) => Some(text),
             Err(_) => {
-                self.note_at(found, "wrong_type", "must be a text");
+                self.violation_at(field, "wrong_type", "must be a text");
                 None
             }
         }
     }
 
-    fn sound<T, E: fmt::Display>(&mut self, found: &Found<'_>, parsed: Result<T, E>) -> Option<T> {
-        parsed.map_err(|error| self.note_at(found, "invalid", error.to_string())).ok()
+    fn checked<T, E: fmt::Display>(&mut self, field: &Field<'_>, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|error| self.violation_at(field, "invalid", error.to_string())).ok()
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> Field<'a> {
     fn text(&self) -> &'a str {
         self.value.map_or("null", RawValue::get)
     }

@@ -1,4 +1,4 @@
-//! Makes the enum of an aggregate's events.
+//! Defines the enum of an aggregate's events.
 
 /// `events! { /// What it is. Name, UPCASTS { /// What happened. SomethingHappened, … } }`: an enum with a variant for each type of
 /// event that is in scope, their names, and the versions that follow from the changes of their shapes.

@@ -1,15 +1,14 @@
-//! One type per id, so that two of them can't be swapped by mistake.
+//! One type for each kind of id, so that no two can be swapped by mistake.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Ids are 1 to 128 characters of `A-Z a-z 0-9 . _ : -`: they stand in URLs, message attributes and mail subjects as
-/// they are.
+/// Ids are 1 to 128 characters of `A-Z a-z 0-9 . _ : -`. They appear unescaped in URLs, message attributes and mail subjects.
 const MAX_CHARS: usize = 128;
 
-/// Why a text is no id.
+/// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
     /// Nothing was given.
@@ -54,10 +53,10 @@ macro_rules! id {
             }
         }
 
-        /// An id that was made for something that came without one.
+        /// A generated id, for what a client posts without one.
         impl From<Uuid> for $name {
-            fn from(made: Uuid) -> Self {
-                Self(made.to_string())
+            fn from(generated: Uuid) -> Self {
+                Self(generated.to_string())
             }
         }
 
@@ -84,7 +83,7 @@ macro_rules! id {
 }
 
 id! {
-    /// An order, and the name of its event stream. The client's own, else a UUIDv7 that was made for it.
+    /// An order, and its event stream. The client chooses it; otherwise it is a generated UUIDv7.
     OrderId
 }
 id! {
@@ -92,11 +91,11 @@ id! {
     CustomerId
 }
 id! {
-    /// What can be ordered: a stock keeping unit.
+    /// A stock keeping unit: what can be ordered.
     Sku
 }
 id! {
-    /// What the payment provider knows a customer's means of payment by.
+    /// The payment provider's token for a customer's means of payment.
     PaymentToken
 }
 
@@ -109,11 +108,11 @@ id! {
     ReturnId
 }
 id! {
-    /// One refund of an order. That of a return bears the return's id.
+    /// One refund of an order. The refund of a return has the return's id.
     RefundId
 }
 id! {
-    /// One cancellation of some of an order.
+    /// One cancellation of lines of an order.
     CancellationId
 }
 id! {
@@ -122,14 +121,14 @@ id! {
 }
 
 impl CancellationId {
-    /// That of all that was left when it was called off, which happens once.
-    pub fn of_the_rest() -> Self {
+    /// The cancellation of all that was left of an order. It happens at most once.
+    pub(crate) fn of_the_rest() -> Self {
         Self("the-rest".to_owned())
     }
 }
 
 impl RefundId {
-    /// That of what a return is worth.
+    /// The refund of a return.
     pub fn of_return(return_id: &ReturnId) -> Self {
         Self(return_id.0.clone())
     }

@@ -5,6 +5,8 @@
 //! - [`event`]: everything that can happen to an order.
 //! - `state`, `evolve`: the state, and how each event changes it. `lines` counts what became of each line.
 //! - `transitions`: which actions an order takes at which stage, as one table. `limits`: how much one order can hold.
+//! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
+//! - `status`: how the payment, the goods and the returns stand, as people are told.
 //! - [`units`]: the stock commands that an order's events imply.
 //! - [`saga`]: the names of the saga's steps, and the decisions of operators about them.
 
@@ -16,9 +18,12 @@ mod evolve;
 mod intervene;
 mod limits;
 mod lines;
+pub mod mail_triggers;
+mod mails;
 pub mod parse;
 pub mod saga;
 mod state;
+mod status;
 mod transitions;
 pub mod units;
 
@@ -32,11 +37,13 @@ pub use event::OrderEvent;
 pub use evolve::evolve;
 pub use limits::OrderLimits;
 pub use lines::LineCounts;
+pub use mails::{Mail, MailOutcome};
 pub use state::{
-    Cancellation, FulfilmentStatus, Mail, MailOutcome, Order, OrderStatus, Payment, PaymentState, PaymentStatus,
-    PlacedOrder, Refund, Return, ReturnsStatus, Shipment, StockState, UndoReason,
+    Cancellation, Order, OrderStatus, Payment, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState,
+    UndoReason,
 };
-pub use transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
+pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
+pub use transitions::{OrderAction, Stage, TRANSITIONS};
 
 /// The order as cqrs-es sees it: a shell that passes on to [`decide`] and [`evolve`].
 impl cqrs_es::Aggregate for Order {

@@ -1,7 +1,7 @@
-//! What there is of a SKU: its state, the commands it takes, the events that come of them.
+//! The stock of a SKU: its state, the commands it takes, the events that come of them.
 //!
-//! A SKU that nobody registered is untracked: it is always available, and nothing is noted of it. The first receipt makes it
-//! tracked, and from then on it never sells more than there is.
+//! A SKU that nobody registered is untracked: it is always available, and has no events. The first receipt makes it tracked. From then
+//! on it never sells more than there is.
 
 mod event;
 mod parse;
@@ -17,122 +17,121 @@ pub use parse::{parse_adjustment, parse_receipt};
 
 use crate::ids::OrderId;
 
-/// The most that one receipt brings or one adjustment changes.
-pub const MAX_CHANGE: u32 = 1_000_000_000;
-/// The most there can be of a SKU: it stays exact in every JSON reader, and sums of it fit.
-pub const MAX_ON_HAND: i64 = 1_000_000_000_000;
+/// The most units of one receipt or one adjustment.
+pub(crate) const MAX_CHANGE: u32 = 1_000_000_000;
+/// The most units of a SKU. The number is exact in every JSON reader, and sums of it fit.
+pub(crate) const MAX_ON_HAND: i64 = 1_000_000_000_000;
 
-/// What can be done with the stock of a SKU.
+/// A command to the stock of a SKU.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StockCommand {
-    /// Add what came in. Tracks the SKU from then on.
+    /// Add units that came in. The SKU is tracked from then on.
     Receive(StockReceived),
-    /// Put the count right.
+    /// Correct the count.
     Adjust(StockAdjusted),
-    /// Set units aside for an order. An order has one reservation of a SKU; what it has stays as it is.
+    /// Reserve units for an order. An order has one reservation of a SKU, and a second command does not change it.
     Reserve(ReservationMade),
-    /// Give back what is set aside for an order and has not shipped.
+    /// Release the units of a reservation that have not shipped.
     Release {
         /// Whose reservation.
         order_id: OrderId,
     },
-    /// Give back what is set aside for an order beyond what it needs. Given twice, the second time changes nothing.
+    /// Release the units of a reservation that the order does not need any more. It can be repeated.
     ReleaseBeyond {
         /// Whose reservation.
         order_id: OrderId,
-        /// How many of those that have not shipped the order still needs.
+        /// How many units that have not shipped the order still needs.
         needed: u32,
     },
-    /// Take what shipped out of an order's reservation and off the shelf.
+    /// Take units that shipped out of the reservation and out of the stock.
     Commit {
         /// Whose reservation.
         order_id: OrderId,
-        /// How many have shipped to this order so far, in all: given twice, the second time changes nothing.
+        /// How many units have shipped to this order so far, in all. So the command can be repeated.
         shipped: u32,
     },
 }
 
-/// Why a command was refused. Each states the fact that stands against it.
+/// Why the stock refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StockError {
-    /// Fewer can be had than were asked for.
+    /// Fewer units are available than are to be reserved.
     #[error("only {available} are available")]
     NotEnough {
-        /// How many can be had.
+        /// How many are available.
         available: i64,
     },
-    /// The count would fall below what is promised to orders.
+    /// The count would fall below the reservations.
     #[error("{reserved} are reserved for orders: the count can't be lower")]
     BelowReserved {
-        /// How many are set aside.
+        /// How many units are reserved.
         reserved: i64,
     },
-    /// There is no count to put right.
+    /// There is no count to correct.
     #[error("this SKU is not tracked: receive it first")]
     NotTracked,
-    /// An adjustment of nothing.
+    /// An adjustment by 0.
     #[error("an adjustment must change the count")]
     ChangesNothing,
-    /// A receipt of nothing, or a number beyond [`MAX_CHANGE`].
+    /// A receipt of 0, or a change beyond `MAX_CHANGE`.
     #[error("one change is 1 to {MAX_CHANGE} units")]
     OutOfBounds,
-    /// There would be more than [`MAX_ON_HAND`].
+    /// There would be more than `MAX_ON_HAND`.
     #[error("there can be at most {MAX_ON_HAND} of a SKU")]
     TooMany,
-    /// More is said to have shipped than was set aside.
+    /// More units are to ship than are reserved.
     #[error("only {reserved} are still reserved for this order")]
     MoreThanReserved {
-        /// How many of the order's are still set aside.
+        /// How many units are still reserved for the order.
         reserved: u32,
     },
 }
 
-/// What there is of a SKU, folded from its events.
+/// The stock of a SKU, folded from its events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum Stock {
-    /// Nobody registered it: always available.
+    /// Nobody registered the SKU. It is always available.
     #[default]
     Untracked,
-    /// It is counted.
+    /// The units are counted.
     Tracked(TrackedStock),
 }
 
-/// A SKU that is counted. Its size is that of its open reservations.
+/// The stock of a tracked SKU. Its size is the number of its open reservations.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrackedStock {
-    /// How many lie on the shelf, those that are set aside too.
+    /// How many units there are, including the reserved ones.
     pub on_hand: i64,
-    /// How many of them are set aside: the sum of the reservations.
+    /// How many of them are reserved: the sum of the reservations.
     pub reserved: i64,
-    /// How many have shipped since it is tracked.
+    /// How many units have shipped since the SKU is tracked.
     pub sold: i64,
-    /// What is set aside for whom. A reservation of which nothing is left is gone. Clones share what they have in common: whoever
-    /// decides many commands at once works on a copy.
+    /// The reservations by order. An empty one is removed. Clones share their common parts, because many commands are decided on a
+    /// clone at once.
     pub reservations: RedBlackTreeMapSync<OrderId, Reservation>,
 }
 
-/// What is set aside for an order.
+/// The units that are reserved for an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// How many are still set aside, at least one.
+    /// How many units are still reserved, at least one.
     pub quantity: u32,
     /// How many have shipped.
     pub shipped: u32,
-    /// Until when. Nothing happens by itself then: whoever made it releases it.
+    /// When it runs out. The stock does not release it by itself: the saga that made it does.
     pub expires_at: DateTime<Utc>,
 }
 
 impl TrackedStock {
-    /// How many can be reserved.
+    /// How many units can be reserved.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
 }
 
-/// What a command changes: the events that come of it, none when what it asks for is already so.
+/// The events that a command leads to. There are none if it changes nothing. So a command for an order can be repeated.
 ///
-/// What is asked for an order can thus be given twice; the second time changes nothing. On an untracked SKU nothing is noted
-/// for orders; what was sold of it before it was tracked never comes off its count.
+/// An untracked SKU has no reservations. What was sold before it was tracked never reduces its count.
 pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
     match (stock, command) {
         (_, StockCommand::Receive(receipt)) => receive(stock, receipt),
@@ -217,7 +216,7 @@ fn commit(tracked: &TrackedStock, order_id: OrderId, shipped: u32) -> Result<Vec
     })
 }
 
-/// The stock after an event. An event that [`decide`] would not have made there changes as much as there is to change.
+/// Applies an event to the stock. An event that [`decide`] would not have made changes as much as there is to change.
 pub fn evolve(stock: &mut Stock, event: StockEvent) {
     if let (Stock::Untracked, StockEvent::StockReceived(_)) = (&*stock, &event) {
         *stock = Stock::Tracked(TrackedStock::default());
@@ -236,10 +235,10 @@ pub fn evolve(stock: &mut Stock, event: StockEvent) {
             tracked.reserved += i64::from(quantity) - before;
         }
         (Stock::Tracked(tracked), StockEvent::ReservationReleased(ReservationReleased { order_id, quantity })) => {
-            tracked.take(&order_id, quantity);
+            tracked.take_reserved(&order_id, quantity);
         }
         (Stock::Tracked(tracked), StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity })) => {
-            let taken = tracked.take(&order_id, quantity);
+            let taken = tracked.take_reserved(&order_id, quantity);
             if let Some(reservation) = tracked.reservations.get_mut(&order_id) {
                 reservation.shipped += taken;
             }
@@ -258,8 +257,8 @@ pub fn evolve(stock: &mut Stock, event: StockEvent) {
 }
 
 impl TrackedStock {
-    /// Takes up to so many out of a reservation, and says how many those were.
-    fn take(&mut self, order_id: &OrderId, quantity: u32) -> u32 {
+    /// Takes up to so many units out of a reservation, and returns how many these were.
+    fn take_reserved(&mut self, order_id: &OrderId, quantity: u32) -> u32 {
         let Some(reservation) = self.reservations.get_mut(order_id) else { return 0 };
         let taken = quantity.min(reservation.quantity);
         reservation.quantity -= taken;

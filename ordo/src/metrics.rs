@@ -62,7 +62,7 @@ pub fn measured(
 
 async fn show(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Result<Response, Problem> {
     let pool = figures.store.pool();
-    let asked = async { figures.log.ask(pool).await.and(figures.sagas.ask(pool).await) };
+    let asked = async { figures.log.ask(pool).await.and(figures.sagas.refresh(pool).await) };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
     // What this process counts is worth showing above all when the database is away.
     if let Ok(Err(error)) = &asked {

@@ -13,7 +13,7 @@ use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::stock::Stock;
 use event_store::{AppendSettings, EventStore, StreamLocks};
-use sagas::operate::{InterventionError, intervene};
+use sagas::operator::{InterventionError, intervene};
 
 use crate::settings::Settings;
 use crate::{connections, migrate};

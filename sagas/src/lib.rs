@@ -1,36 +1,38 @@
 //! Sagas carry an order through several steps, each with its undo, and end: done, undone, or visibly stuck.
 //!
-//! The order's own stream is the saga's log. What to do next is a pure function of the folded order ([`Saga::next`]); a step's
-//! outcome is an event on the order. So a saga can be stopped anywhere, by a crash too, and goes on from the events. Only when
-//! to look again is kept beside them, in `saga_work`.
+//! The order's own stream is the saga's log. The next step is a pure function of the folded order ([`Saga::next`]), and a step's outcome
+//! is an event on the order. So a saga can be stopped anywhere, even by a crash, and goes on from the events. Only its timers are kept
+//! beside them, in `saga_work`.
 //!
-//! - [`order_fulfilment`], [`order_refunds`]: the step tables. A new step is one row there and one file beside the others.
-//! - `saga`: what a step table is, and what is next in it.
-//! - `case`: an order in work, and what was decided on it; `shelf` stores that, with the units that it is about. `unread` reads
-//!   many of them.
-//! - `drive` carries orders on: after an event (`runner`), and when `work` says to look again (`due`). `answers` takes what comes back
-//!   over SQS; `requests` says what is still on its way there.
-//! - [`report`] says how far an order's sagas are, [`operate`] is for those who look after sagas that are stuck, and [`Metrics`]
-//!   tells them that there are some.
+//! - `order_fulfilment`, `order_refunds`: the step tables. A new step is one row there and one file beside the others.
+//! - `saga`: what a step table is, and which step is next.
+//! - `executor`: carries orders through the steps, those that are at the same step together. `payment_calls` calls the provider for them,
+//!   `mail_requests` sends their requests.
+//! - `order_session`: an order loaded for deciding. `unit_of_work`: stores decisions, with the stock commands that they imply.
+//!   `batched_reads`: loads many orders.
+//! - `subscriber` runs the executor after an event, `timer_runner` when one of the `timers` is due. `reply_consumer` records the replies
+//!   that arrive over SQS.
+//! - [`report`] shows how far an order's sagas are, [`operator`] records the decisions of operators about sagas that are stuck, and
+//!   [`Metrics`] counts these sagas.
 
-mod answers;
-mod case;
-mod drive;
-mod due;
+mod batched_reads;
+mod executor;
+mod mail_requests;
 mod metrics;
 mod notify_customer;
-pub mod operate;
-pub mod order_fulfilment;
-pub mod order_refunds;
-mod payment;
+pub mod operator;
+mod order_fulfilment;
+mod order_refunds;
+mod order_session;
+mod payment_calls;
+mod reply_consumer;
 pub mod report;
-mod requests;
 mod routes;
-mod runner;
 mod saga;
-mod shelf;
-mod unread;
-mod work;
+mod subscriber;
+mod timer_runner;
+mod timers;
+mod unit_of_work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,12 +43,12 @@ use messaging::{Consumer, Failures, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
+pub use mail_requests::mail_lag;
 pub use metrics::Metrics;
-pub use requests::mail_lag;
 pub use routes::routes;
 pub use saga::{Kind, Next, Saga, Step, Undo};
 
-/// The sagas of an order, in the order in which they are asked what is to be done.
+/// The sagas of an order, in the order in which they run.
 pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
 
 /// What the sagas work with.
@@ -93,9 +95,9 @@ impl Default for SagaSettings {
 pub(crate) struct Context {
     pub(crate) store: EventStore,
     pub(crate) stock: StreamLocks<Stock>,
-    pub(crate) payments: payment::Payments,
+    pub(crate) payments: payment_calls::PaymentCalls,
     pub(crate) notifications: Producer,
-    pub(crate) requests: requests::Requests,
+    pub(crate) mail_requests: mail_requests::MailRequests,
     pub(crate) settings: SagaSettings,
     pub(crate) metrics: Metrics,
 }
@@ -110,14 +112,14 @@ pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToke
     let Sagas { store, stock, payments, notifications, answers, settings } = sagas;
     // What was decided is waited for, however many commands of customers are queued.
     let store = store.waiting_when_full();
-    let payments = payment::Payments::new(payments);
-    let handler = answers::Answers::start(store.clone(), stock.clone(), metrics.clone());
-    let requests = requests::Requests::new(notifications.depth(), answers.depth());
-    let context = Context { store: store.clone(), stock, payments, notifications, requests, settings, metrics };
+    let payments = payment_calls::PaymentCalls::new(payments);
+    let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());
+    let mail_requests = mail_requests::MailRequests::new(notifications.depth(), answers.depth());
+    let context = Context { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
     let context = Arc::new(context);
     tokio::join!(
-        store.subscribe(runner::Runner::new(Arc::clone(&context)), stop.clone()),
-        due::look_again(context, stop.clone()),
-        answers.run(handler, Failures::kept_in(store.pool().clone()), stop.clone()),
+        store.subscribe(subscriber::SagaSubscriber::new(Arc::clone(&context)), stop.clone()),
+        timer_runner::run_timers(context, stop.clone()),
+        answers.run(consumer, Failures::kept_in(store.pool().clone()), stop.clone()),
     );
 }

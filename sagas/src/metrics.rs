@@ -1,4 +1,4 @@
-//! What is counted of the sagas.
+//! The metrics of the sagas.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,45 +19,45 @@ use tokio::time::Instant;
 
 use crate::SAGAS;
 use crate::report::{self, GivenUpFilter};
-use crate::saga::{Done, Outcome, Saga, StepError, Undo};
+use crate::saga::{Outcome, Progress, Saga, StepError, Undo};
 
-/// For how long a count of the mails that were given up is good.
+/// For how long a count of the given-up mails is used.
 const RECOUNT: Duration = Duration::from_secs(30);
 
-/// Figures of the sagas; clones share them.
+/// The metrics of the sagas. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    steps: Family<CameTo, Counter>,
-    duration: Family<At, Histogram>,
-    waiting: Family<At, Gauge>,
-    stuck: Family<At, Gauge>,
+    steps: Family<OutcomeLabels, Counter>,
+    duration: Family<StepLabels, Histogram>,
+    waiting: Family<StepLabels, Gauge>,
+    stuck: Family<StepLabels, Gauge>,
     unknown: Gauge,
-    mails: Family<Mailed, Counter>,
-    given_up: Family<OfTemplate, Gauge>,
-    /// When those were counted last.
+    mails: Family<MailLabels, Counter>,
+    given_up: Family<TemplateLabels, Gauge>,
+    /// When the given-up mails were last counted.
     counted: Arc<Mutex<Option<Instant>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Mailed {
+struct MailLabels {
     template: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfTemplate {
+struct TemplateLabels {
     template: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CameTo {
+struct OutcomeLabels {
     saga: &'static str,
     step: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct At {
+struct StepLabels {
     saga: &'static str,
     step: &'static str,
 }
@@ -79,7 +79,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Enters them into a registry.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("mails", "What became of mails, as orders have it", self.mails.clone());
         let given_up = "Mails that were given up, and that no operator has decided about since";
@@ -96,8 +96,8 @@ impl Metrics {
         registry.register("unknown", unknown, self.unknown.clone());
     }
 
-    /// Asks the database how many orders wait, so that every process shows the same.
-    pub async fn ask(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    /// Reads from the database how many orders wait, so that every process shows the same.
+    pub async fn refresh(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let rows = sqlx::query(
             "select saga, step, count(*) filter (where not stuck), count(*) filter (where stuck)
                from saga_work group by saga, step",
@@ -108,8 +108,8 @@ impl Metrics {
             let (saga, step): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             counts.push((saga, step, row.try_get::<i64, _>(2)?, row.try_get::<i64, _>(3)?));
         }
-        // Each step there is, so that where nothing is stuck it says so.
-        for at in everywhere() {
+        // Every step has a value, also if nothing waits there.
+        for at in all_steps() {
             let count = counts.iter().find(|(saga, step, ..)| saga == at.saga && step == at.step);
             let (waiting, stuck) = count.map_or((0, 0), |(.., waiting, stuck)| (*waiting, *stuck));
             self.waiting.get_or_create(&at).set(waiting);
@@ -121,7 +121,7 @@ impl Metrics {
         self.count_given_up(pool).await
     }
 
-    /// Counts the mails that were given up, if that was some time ago: it looks at every mail that ever was.
+    /// Counts the given-up mails, unless they were counted a moment ago: the query reads every mail that ever was.
     async fn count_given_up(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let Ok(mut counted) = self.counted.try_lock() else { return Ok(()) };
         if counted.is_some_and(|at| at.elapsed() < RECOUNT) {
@@ -131,40 +131,40 @@ impl Metrics {
         *counted = Some(Instant::now());
         for template in Template::ALL.map(Template::as_str) {
             let count = given_up.iter().find(|(of, _)| of == template).map_or(0, |(_, count)| *count);
-            self.given_up.get_or_create(&OfTemplate { template }).set(count);
+            self.given_up.get_or_create(&TemplateLabels { template }).set(count);
         }
         Ok(())
     }
 
-    /// It is on its order that a mail went out, or was given up.
-    pub(crate) fn mailed(&self, template: MailTemplate, outcome: MailOutcome) {
+    /// An order has the outcome of a mail.
+    pub(crate) fn mail_outcome(&self, template: MailTemplate, outcome: MailOutcome) {
         let outcome = match outcome {
             MailOutcome::Sent => "sent",
             MailOutcome::Failed => "failed",
         };
-        self.mails.get_or_create(&Mailed { template: template.name(), outcome }).inc();
+        self.mails.get_or_create(&MailLabels { template: template.name(), outcome }).inc();
     }
 
-    pub(crate) fn came_to(&self, saga: &Saga, step: SagaStep, outcome: &Outcome) {
+    pub(crate) fn step_outcome(&self, saga: &Saga, step: SagaStep, outcome: &Outcome) {
         let outcome = match outcome {
-            Ok(Done::Moved) => "done",
-            Ok(Done::Asked) => "asked",
-            Ok(Done::UnderWay(_)) => "under_way",
+            Ok(Progress::Advanced) => "done",
+            Ok(Progress::RequestSent) => "asked",
+            Ok(Progress::Running(_)) => "under_way",
             Err(StepError::Failed(_) | StepError::Unreachable(_)) => "failed",
             Err(StepError::Stuck(_)) => "stuck",
         };
-        self.steps.get_or_create(&CameTo { saga: saga.name, step: step.name(), outcome }).inc();
+        self.steps.get_or_create(&OutcomeLabels { saga: saga.name, step: step.name(), outcome }).inc();
     }
 
-    pub(crate) fn took(&self, saga: &Saga, step: SagaStep, time: Duration) {
-        self.duration.get_or_create(&At { saga: saga.name, step: step.name() }).observe(time.as_secs_f64());
+    pub(crate) fn step_duration(&self, saga: &Saga, step: SagaStep, time: Duration) {
+        self.duration.get_or_create(&StepLabels { saga: saga.name, step: step.name() }).observe(time.as_secs_f64());
     }
 }
 
-fn everywhere() -> Vec<At> {
+fn all_steps() -> Vec<StepLabels> {
     let mut all = Vec::new();
     for saga in SAGAS {
-        let mut at = |step: SagaStep| all.push(At { saga: saga.name, step: step.name() });
+        let mut at = |step: SagaStep| all.push(StepLabels { saga: saga.name, step: step.name() });
         for step in saga.steps {
             at(step.name);
             if let Undo::By(undo) = &step.undo {

@@ -1,4 +1,4 @@
-//! Fulfilling an order: what has to be done, in order, and how each step is undone.
+//! Fulfils an order. The step table: what has to be done, in this order, and how each step is undone.
 //!
 //! | step | kind | undo |
 //! |---|---|---|
@@ -9,22 +9,22 @@
 //! | void_rest | forward only | nothing: nobody pays for what will not be sent |
 //! | notify_customer | forward only | nothing: what the customer was told was true |
 //!
-//! Capturing comes before telling, so that a mail that nobody takes does not keep a shipment from being paid.
+//! The capture comes before the mail, so that a mail that can't be sent does not keep a shipment from being paid.
 
 mod authorize_payment;
 mod capture_payment;
+mod close_order;
 mod confirm_order;
 mod reserve_stock;
 mod void_rest;
 
-pub(crate) use confirm_order::close;
-pub(crate) use reserve_stock::expire;
+pub(crate) use close_order::CLOSE;
+pub(crate) use reserve_stock::EXPIRE;
 
 use crate::notify_customer;
 use crate::saga::Saga;
 
-/// The saga.
-pub static SAGA: Saga = Saga {
+pub(crate) static SAGA: Saga = Saga {
     name: "order_fulfilment",
     steps: &[
         reserve_stock::STEP,

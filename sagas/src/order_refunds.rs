@@ -1,4 +1,4 @@
-//! Giving money back, for what came back or because somebody said so.
+//! Gives money back: for returns, and for refunds that the shop asks for.
 //!
 //! | step | kind | undo |
 //! |---|---|---|
@@ -10,8 +10,7 @@ mod refund_payment;
 use crate::notify_customer;
 use crate::saga::Saga;
 
-/// The saga.
-pub static SAGA: Saga = Saga {
+pub(crate) static SAGA: Saga = Saga {
     name: "order_refunds",
     steps: &[refund_payment::STEP, notify_customer::OF_REFUNDS],
     concerns: |order| !order.refunds.is_empty(),

@@ -1,7 +1,7 @@
-//! What there is to see of an order's sagas: how far each step is, what it waits for, and what an operator can do about it.
+//! The report on an order's sagas: how far each step is, what it waits for, and what an operator can decide about it.
 //!
-//! [`report`] is a pure function of the order's events and its rows in `saga_work`, and asks the sagas themselves what is next:
-//! it never shows anything else than what they go by.
+//! [`report`] is a pure function of the order's events and its rows in `saga_work`. It asks the sagas themselves what is next, so it never
+//! shows anything else than what they do.
 
 mod given_up;
 mod history;
@@ -18,30 +18,32 @@ use event_store::{DecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
 
 pub use given_up::{GivenUp, GivenUpFilter, GivenUpGroup, GivenUpMail, count_given_up, given_up, given_up_groups};
-pub use rows::{After, Ended, EndedOrder, Filter, Group, WorkRow, count, ended, groups, waiting};
+pub use rows::{
+    EndState, EndedOrder, SagaRow, WaitingCursor, WaitingFilter, WaitingGroup, count, ended, groups, waiting,
+};
 
 use crate::SAGAS;
 use history::History;
 
-/// An order's sagas.
+/// The report on an order's sagas.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderReport {
     /// The order.
     pub order_id: String,
-    /// How its sagas are: as the one that is worst off.
+    /// The worst state of its sagas.
     pub state: SagaState,
-    /// Where the order is, for people.
+    /// The order's stage, for people.
     pub stage: &'static str,
-    /// The step that is next: the one that is stuck, if one is.
+    /// The step that is next; if a step is stuck, that one.
     pub waits_for: Option<SagaStep>,
-    /// Those that have to do with the order.
+    /// The sagas that concern the order.
     pub sagas: Vec<SagaReport>,
     /// What an operator can decide now, by step.
     pub remedies: Vec<Remedy>,
 }
 
-/// A saga of an order.
+/// The report on one saga of an order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaReport {
@@ -53,23 +55,23 @@ pub struct SagaReport {
     pub steps: Vec<StepReport>,
 }
 
-/// How a saga is.
+/// The state of a saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SagaState {
-    /// All that is called for is done.
+    /// All due steps are done.
     Completed,
-    /// All that was done is undone.
+    /// Everything that was done is undone.
     Compensated,
-    /// Something is to be done, and will be.
+    /// A step is due, and will be done.
     Running,
-    /// A mail was given up, and nobody sends it until an operator decides. Everything else is done.
+    /// A mail was given up, and is not sent until an operator decides. Everything else is done.
     Failed,
-    /// Something is to be done, and nobody tries it until an operator decides.
+    /// A step is due, and is not tried until an operator decides.
     Stuck,
 }
 
-/// A step of a saga.
+/// The report on a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
@@ -79,12 +81,12 @@ pub struct StepReport {
     pub kind: &'static str,
     /// How it is.
     #[serde(flatten)]
-    pub progress: Progress,
-    /// How its undoing is; `None`: it has none.
+    pub progress: StepProgress,
+    /// Its compensation; `None`: it has none.
     pub undo: Option<UndoReport>,
 }
 
-/// The undoing of a step.
+/// The report on a compensation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UndoReport {
@@ -92,65 +94,65 @@ pub struct UndoReport {
     pub step: SagaStep,
     /// How it is.
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: StepProgress,
 }
 
-/// How a step, or its undoing, is.
+/// How far a step or a compensation is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Progress {
+pub struct StepProgress {
     /// How it is.
     pub state: StepState,
-    /// Since when, if it has come to something.
+    /// When it ended, if it has.
     pub at: Option<DateTime<Utc>>,
-    /// What it waits for, if it was tried or asked for.
+    /// What it waits for, if it was tried or requested.
     #[serde(flatten)]
     pub waiting: Option<Waiting>,
-    /// What happened about it, oldest first.
+    /// The events about it, oldest first.
     pub messages: Vec<Message>,
 }
 
-/// How a step is.
+/// The state of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StepState {
-    /// It is done.
+    /// The step is done.
     Done,
-    /// It came to a refusal: the order is undone, or the mail is given up.
+    /// It failed for good: the order is undone, or the mail is given up.
     Failed,
-    /// It was done, and is undone.
+    /// It was done, and is undone again.
     Undone,
-    /// An operator goes on without it.
+    /// An operator skipped it.
     Skipped,
-    /// It is to be done now.
+    /// It is next.
     Due,
-    /// It was asked for, and the answer has not come.
+    /// It is requested, and waits for the answer.
     Waiting,
-    /// It failed, and is tried again.
+    /// It failed, and will be tried again.
     Retrying,
     /// It failed, and is not tried again until an operator decides.
     Stuck,
-    /// Its time has not come.
+    /// It is not due yet.
     NotYet,
-    /// The order does without it.
+    /// The order does not need it.
     NotNeeded,
 }
 
-/// What a step waits for. Counted since it came to the step, or since an operator last decided about it.
+/// What a step waits for. The counts begin when the saga reaches the step, and again when an operator decides about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waiting {
-    /// How often it was tried or asked for.
+    /// How often the step was tried or requested.
     pub attempts: u32,
     /// Since when it has been at this step.
     pub since: DateTime<Utc>,
-    /// When it is looked at again; `None`: not by itself. Of what is stuck: when the units that are set aside go back.
+    /// When it is tried again; `None`: not until an operator decides. If it is stuck: when its reservation runs out.
     pub next_try_at: Option<DateTime<Utc>>,
-    /// Why it was not done the last time.
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
 }
 
-/// Something that happened about a step.
+/// An event about a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -162,7 +164,7 @@ pub struct Message {
     pub event: &'static str,
     /// Who, if it is known.
     pub actor: Option<String>,
-    /// What more there is to say, for people.
+    /// Details, for people.
     pub text: Option<String>,
 }
 
@@ -178,17 +180,17 @@ pub struct Remedy {
     pub inputs: Vec<&'static str>,
 }
 
-/// What there is to see of an order's sagas at a time; `None`: there is no such order.
+/// The report on an order's sagas at a time; `None`: there is no such order.
 pub fn report(
     events: &[StoredEvent],
-    rows: &[WorkRow],
+    rows: &[SagaRow],
     now: DateTime<Utc>,
 ) -> Result<Option<OrderReport>, DecodeError> {
     let (mut order, mut history, mut given_up) = (Order::Absent, History::default(), GivenUp::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
-        history.note(&order, stored, &event);
-        given_up.note(&event);
+        history.add(&order, stored, &event);
+        given_up.add(&event);
         domain::order::evolve(&mut order, event);
     }
     let (Order::Placed(order), Some(last)) = (order, events.last()) else { return Ok(None) };
@@ -207,9 +209,9 @@ pub fn report(
     }))
 }
 
-/// What there is to see of an order's sagas now; `None`: there is no such order.
+/// Reads the report on an order's sagas; `None`: there is no such order.
 pub async fn read(store: &EventStore, order_id: &str) -> Result<Option<OrderReport>, ReadError> {
-    // The rows first: what they wait for may happen meanwhile, and then the events tell.
+    // The rows are read before the events. If something happens in between, the events tell.
     let (rows, now) = rows::of_order(store.pool(), order_id).await?;
     let events = store.read_stream::<Order>(order_id).await?;
     Ok(report(&events, &rows, now)?)
@@ -250,7 +252,7 @@ impl StepState {
 }
 
 impl StepReport {
-    /// It, or its undoing, if that is stuck.
+    /// The step or its compensation, whichever is stuck.
     fn stuck(&self) -> Option<SagaStep> {
         let undo = self.undo.iter().map(|undo| (undo.step, &undo.progress));
         let mut both = [(self.step, &self.progress)].into_iter().chain(undo);
@@ -259,14 +261,15 @@ impl StepReport {
 }
 
 impl OrderReport {
-    /// How a step, or an undoing, is.
-    pub fn progress(&self, step: SagaStep) -> Option<&Progress> {
+    /// How far a step or a compensation is.
+    pub fn progress(&self, step: SagaStep) -> Option<&StepProgress> {
         let all = self.sagas.iter().flat_map(|saga| &saga.steps).flat_map(|it| {
             let undo = it.undo.as_ref().map(|undo| (undo.step, &undo.progress));
             [Some((it.step, &it.progress)), undo].into_iter().flatten()
         });
-        // Both sagas tell the customer: the one that still has to goes before the other.
-        let mut of_step: Vec<&Progress> = all.filter(|(name, _)| *name == step).map(|(_, progress)| progress).collect();
+        // Both sagas notify the customer. The one that still has to comes first.
+        let mut of_step: Vec<&StepProgress> =
+            all.filter(|(name, _)| *name == step).map(|(_, progress)| progress).collect();
         of_step.sort_by_key(|progress| progress.waiting.is_none());
         of_step.first().copied()
     }

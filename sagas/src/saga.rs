@@ -1,36 +1,38 @@
-//! What a step table is, and what is next in it.
+//! The step tables of sagas, and which step is next for an order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
+use domain::order::{OrderError, PlacedOrder, Stage, StockState};
 use futures_util::future::BoxFuture;
+use payments::{PaymentError, PaymentGateway};
 
-use crate::Context;
-use crate::case::Case;
+use crate::SagaSettings;
+use crate::mail_requests::Outbox;
+use crate::order_session::OrderSession;
+use crate::unit_of_work::StockLedger;
 
 /// A saga: its steps, in the order in which they are due.
 pub struct Saga {
-    /// Its name: of its rows in `saga_work`, and the actor of its events.
+    /// The name of its rows in `saga_work`, and the actor of its events.
     pub name: &'static str,
-    /// Its steps.
+    /// The step table.
     pub steps: &'static [Step],
-    /// Whether it has anything to do with an order at all.
+    /// Whether the saga ever has anything to do for an order.
     pub concerns: fn(&PlacedOrder) -> bool,
 }
 
 /// A row of the step table.
 pub struct Step {
-    /// Its name.
+    /// The name under which it is stored and shown.
     pub name: SagaStep,
-    /// What a failure after it means.
+    /// What a failure of it means for the saga.
     pub kind: Kind,
     /// Whether the order calls for it now.
     pub is_due: fn(&PlacedOrder) -> bool,
-    /// Does it, for several orders at once.
-    pub(crate) run: Run,
+    /// What it does.
+    pub(crate) action: Action,
     /// How it is undone.
     pub undo: Undo,
 }
@@ -38,17 +40,17 @@ pub struct Step {
 /// Where a step stands in its saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Can be undone: a failure of it or after it undoes what was done.
+    /// It can be undone. If it or a later step fails for good, the order is undone.
     Compensable,
-    /// Once it is done there is no way back but to cancel.
+    /// The point of no return: afterwards the order can be cancelled, but not rejected.
     Pivot,
-    /// Comes after the pivot: tried until it succeeds or an operator decides; it never stops the order.
+    /// It comes after the pivot. It is tried until it succeeds or an operator decides, and never stops the order.
     ForwardOnly,
 }
 
 /// How a step is undone. A step that says neither does not compile.
 pub enum Undo {
-    /// By this.
+    /// By this compensation.
     By(UndoStep),
     /// There is nothing to undo.
     Nothing {
@@ -57,70 +59,83 @@ pub enum Undo {
     },
 }
 
-/// The undoing of a step, also of one that may have been done without anybody knowing.
+/// The compensation of a step. It also undoes a step that may have been done without a record of it.
 pub struct UndoStep {
-    /// Its name.
+    /// The name under which it is stored and shown.
     pub name: SagaStep,
     /// Whether there is something to undo.
     pub is_due: fn(&PlacedOrder) -> bool,
-    /// Undoes it, for several orders at once.
-    pub(crate) run: Run,
+    /// What it does.
+    pub(crate) action: Action,
 }
 
-/// Does something for each of the orders and gives each back with what it came to.
-pub(crate) type Run = for<'a> fn(&'a Arc<Context>, Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>>;
+/// What a step does for one order, and what it needs for that. The executor collects the orders that are at the same step: it stores
+/// their decisions together, calls the provider for them side by side, and sends their requests in one batch.
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    /// Decides on the order alone.
+    Decide(fn(&mut OrderSession) -> Outcome),
+    /// Decides on the order and on the stock of its SKUs. Both are stored at once.
+    DecideWithStock(fn(&mut OrderSession, &StockLedger<'_>, &SagaSettings) -> Outcome),
+    /// Calls the payment provider. Earlier decisions are stored before that.
+    CallProvider(for<'a> fn(&'a mut OrderSession, &'a dyn PaymentGateway) -> BoxFuture<'a, Outcome>),
+    /// Requests a mail. Earlier decisions are stored before that.
+    RequestMail(fn(&mut OrderSession, &mut Outbox) -> Outcome),
+}
 
 /// What a step came to for an order.
-pub(crate) type Outcome = Result<Done, StepError>;
+pub(crate) type Outcome = Result<Progress, StepError>;
 
-/// What a step that did not fail came to.
+/// How far a step came that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum Progress {
     /// The order has moved on.
-    Moved,
-    /// Its request is out; the answer will be an event on the order.
-    Asked,
-    /// It is still at it, and will record what comes of it. If it has not by then, it is asked again.
-    UnderWay(Duration),
+    Advanced,
+    /// The request is sent. The answer will be an event on the order.
+    RequestSent,
+    /// A call is still running and will record its answer. After this time the step is tried again.
+    Running(Duration),
 }
 
-/// Why a step came to nothing.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
     /// It is tried again, until the step's deadline.
     #[error("{0}")]
     Failed(String),
-    /// Whoever does it can't be reached, for any order: it is tried again for as long as that lasts.
+    /// Nobody can reach the service that the step needs. It is tried again for as long as that lasts.
     #[error("{0}")]
     Unreachable(String),
-    /// It stays so until an operator decides.
+    /// It is not tried again until an operator decides.
     #[error("{0}")]
     Stuck(String),
 }
 
 impl StepError {
-    /// The error with all its causes, as an operator wants to read it.
+    /// A failure with all its causes, for the operator who reads it.
     pub(crate) fn new(error: &dyn std::error::Error) -> Self {
-        Self::Failed(in_full(error))
+        Self::Failed(error_chain(error))
     }
 }
 
-/// What is to be done next with an order.
-pub enum Next {
-    /// A step.
-    Do(&'static Step),
-    /// The undoing of a step.
-    Undo(&'static UndoStep),
-    /// Everything is undone: say so.
-    Close,
-    /// The units were set aside for too long.
-    Expire,
-    /// Nothing: what was begun has ended.
-    Nothing,
+impl From<OrderError> for StepError {
+    fn from(error: OrderError) -> Self {
+        Self::new(&error)
+    }
 }
 
-/// The error with all its causes.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+/// An error of the provider that answers nothing.
+impl From<PaymentError> for StepError {
+    fn from(error: PaymentError) -> Self {
+        match error {
+            PaymentError::Unknown { .. } | PaymentError::Unavailable { .. } => Self::Failed(error.to_string()),
+            PaymentError::Declined { .. } | PaymentError::Refused { .. } => Self::Stuck(error.to_string()),
+        }
+    }
+}
+
+/// An error with all its causes.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -130,8 +145,22 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What is next for an order.
+pub enum Next {
+    /// A step.
+    Do(&'static Step),
+    /// The compensation of a step.
+    Undo(&'static UndoStep),
+    /// Everything is undone: the order is closed.
+    Close,
+    /// The reservation has run out: its units are released.
+    Expire,
+    /// Nothing.
+    Nothing,
+}
+
 impl Next {
-    /// The name of it; `None`: there is nothing to be done.
+    /// The name of it; `None`: nothing is next.
     pub fn step(&self) -> Option<SagaStep> {
         match self {
             Self::Do(step) => Some(step.name),
@@ -144,11 +173,10 @@ impl Next {
 }
 
 impl Saga {
-    /// What is to be done next with an order, now.
+    /// What is next for an order, now. An order that goes forward is at the first step that is due.
     ///
-    /// An order that is being undone goes through the undos in the order of their steps, and is then closed: no undo rests on another,
-    /// and units that are free are of use to others while the provider is still being asked. Otherwise the first step that is
-    /// due is done.
+    /// An order that is being undone goes through the compensations in the order of their steps, and is then closed. No compensation
+    /// depends on another. So the units come first: others can buy them while the provider is still being asked.
     pub fn next(&'static self, order: &PlacedOrder, now: DateTime<Utc>) -> Next {
         if !(self.concerns)(order) {
             return Next::Nothing;
@@ -160,29 +188,20 @@ impl Saga {
             });
             return undos.find(|undo| (undo.is_due)(order)).map_or(Next::Close, Next::Undo);
         }
-        if expires_at(order).is_some_and(|at| at <= now) {
+        if reservation_expires_at(order).is_some_and(|at| at <= now) {
             return Next::Expire;
         }
         self.steps.iter().find(|step| (step.is_due)(order)).map_or(Next::Nothing, Next::Do)
     }
 
-    /// Whether it is the one that undoes orders.
+    /// Whether this saga is the one that undoes orders.
     pub(crate) fn has_pivot(&self) -> bool {
         self.steps.iter().any(|step| step.kind == Kind::Pivot)
     }
 }
 
-/// What a step comes to that has nothing to do but to decide.
-pub(crate) fn decided(cases: Vec<Case>, command: &OrderCommand) -> Vec<(Case, Outcome)> {
-    let decide = |mut case: Case| {
-        let taken = case.take(command.clone());
-        (case, taken.map(|()| Done::Moved).map_err(|refusal| StepError::new(&refusal)))
-    };
-    cases.into_iter().map(decide).collect()
-}
-
-/// When the units of an order go back because it was not promised by then.
-pub(crate) fn expires_at(order: &PlacedOrder) -> Option<DateTime<Utc>> {
+/// When the reservation of an order that is not confirmed runs out.
+pub(crate) fn reservation_expires_at(order: &PlacedOrder) -> Option<DateTime<Utc>> {
     match (&order.stock, order.stage()) {
         (StockState::Reserved(reserved), Stage::Pending) => Some(reserved.expires_at),
         (

@@ -1,4 +1,4 @@
-//! What an order can be asked to do.
+//! The commands that an order takes.
 
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
@@ -7,86 +7,86 @@ use super::event::{
 };
 use crate::ids::{CancellationId, RefundId, ReturnId, ShipmentId};
 
-/// What an order can be asked to do. What somebody reports is taken as it is reported.
+/// A command to an order. The `Record…` commands report what happened elsewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OrderCommand {
-    /// Take the order as it was posted.
+    /// Create the order as it was posted.
     CreateOrder(OrderCreated),
-    /// Call it off; where some of it was sent already, the rest.
+    /// Cancel the order. If some of it was shipped, cancel the rest.
     CancelOrder(CancellationRequested),
-    /// Call some of it off: what was not sent, or some of that.
+    /// Cancel lines that were not shipped, or some of their units.
     CancelLines(CancelLines),
-    /// Send it, or some of it.
+    /// Ship the order, or some of it.
     ShipOrder(ShipOrder),
-    /// Note that it arrived.
+    /// The goods arrived.
     DeliverOrder,
-    /// Note that some of it will come back.
+    /// Goods will come back.
     RequestReturn(ReturnRequested),
-    /// Note that this came back.
+    /// The goods of this return came back.
     ReceiveReturn(ReturnId),
     /// Give money back.
     RequestRefund(RequestRefund),
-    /// Write something down.
+    /// Add a note.
     AddNote(NoteAdded),
-    /// Note that its units are set aside.
+    /// The units are reserved.
     RecordStockReserved(StockReserved),
-    /// Note that there are not enough.
+    /// There are not enough units.
     RecordStockReservationFailed(StockReservationFailed),
-    /// Note that its units were put back.
+    /// The reservation was released.
     RecordStockReleased(StockReleased),
-    /// Note that its money is held.
+    /// The provider holds the money.
     RecordPaymentAuthorized(PaymentAuthorized),
-    /// Note that its money is not held, for good.
+    /// The provider refuses to hold the money.
     RecordPaymentDeclined(PaymentDeclined),
-    /// Note that nobody knows whether its money is held.
+    /// Nobody knows whether the provider holds the money.
     RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown),
-    /// Note that its money is not held any more, and will not be.
+    /// The provider holds no money any more, and never will.
     RecordPaymentVoided,
-    /// Promise it to the customer: from here on it is only carried forward.
+    /// Confirm the order to the customer. From here on it can be cancelled, but not rejected.
     ConfirmOrder,
-    /// Note that money was taken.
+    /// Money for a shipment was taken.
     RecordPaymentCaptured(PaymentCaptured),
-    /// Note that money went back.
+    /// Money went back to the customer.
     RecordPaymentRefunded(PaymentRefunded),
-    /// Say that all that was done for it is undone.
+    /// End an order that is completely undone: as rejected or as cancelled.
     CloseOrder,
-    /// Note that a mail was accepted for delivery.
+    /// The mail service accepted a mail.
     RecordNotificationSent(NotificationSent),
-    /// Note that a mail could not be sent, for good.
+    /// A mail was given up.
     RecordNotificationFailed(NotificationFailed),
-    /// Do as an operator says.
+    /// Apply an operator's decision.
     Intervene(OperatorIntervened),
 }
 
-/// What is to be sent.
+/// A shipment to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShipOrder {
-    /// Names the shipment.
+    /// The id of the shipment.
     pub shipment_id: ShipmentId,
-    /// What; `None`: all that is left.
+    /// The lines to ship; `None`: all that is left.
     pub lines: Option<Vec<LineQuantity>>,
-    /// What it travels in, as far as it can be followed.
+    /// The parcels that the customer can follow.
     pub parcels: Vec<Parcel>,
 }
 
-/// What is not to be sent.
+/// Lines to cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelLines {
-    /// Names the cancellation.
+    /// The id of the cancellation.
     pub cancellation_id: CancellationId,
-    /// What; some of what is left.
+    /// The lines: some of what is left.
     pub lines: Vec<LineQuantity>,
-    /// Why.
+    /// Why, in the words of whoever asks.
     pub reason: Option<String>,
 }
 
-/// What is to be given back.
+/// Money to give back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRefund {
-    /// Names the refund.
+    /// The id of the refund.
     pub refund_id: RefundId,
     /// How much, in minor units; `None`: all that is left.
     pub amount_minor: Option<i64>,
-    /// Why.
+    /// Why, in the words of whoever asks.
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a command comes to: events, or a refusal that says why not.
+//! Decides on commands: each becomes events, or is refused.
 
 use std::collections::HashSet;
 
@@ -13,13 +13,12 @@ use super::event::{
     ReturnReceived, ReturnRequested, StockReleased,
 };
 use super::intervene::intervene;
-use super::state::{MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, StockState, UndoReason};
+use super::mails::MailOutcome;
+use super::state::{Order, OrderStatus, PaymentState, PlacedOrder, Refund, StockState, UndoReason};
 use super::transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
 use crate::ids::{CancellationId, RefundId, ReturnId};
 
-/// What a command changes: the events that come of it, none when what it asks for is already so.
-///
-/// Every command can thus be given twice; the second time changes nothing.
+/// The events that a command leads to. There are none if it changes nothing. So every command can be repeated.
 pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
     match (order, command) {
         (Order::Absent, OrderCommand::CreateOrder(content)) => Ok(vec![OrderEvent::OrderCreated(content)]),
@@ -28,10 +27,10 @@ pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, O
     }
 }
 
-/// What a command comes to: mostly one event or, if it is so already, none.
+/// Mostly one event, or none if nothing changes.
 type Decision = Result<Vec<OrderEvent>, OrderError>;
 
-/// It is so already.
+/// The order is as the command wants it already.
 const UNCHANGED: Decision = Ok(vec![]);
 
 fn one(event: OrderEvent) -> Decision {
@@ -39,18 +38,18 @@ fn one(event: OrderEvent) -> Decision {
 }
 
 impl PlacedOrder {
-    /// What a command changes, as [`decide`] has it.
+    /// See [`decide`].
     pub fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         match command {
             OrderCommand::CreateOrder(content) if self.content == content => UNCHANGED,
             OrderCommand::CreateOrder(_) => Err(OrderError::ExistsWithOtherContent),
             OrderCommand::CancelOrder(requested) => self.cancel(requested),
-            OrderCommand::CancelLines(demand) => self.cancel_lines(demand),
-            OrderCommand::ShipOrder(demand) => self.ship(demand),
+            OrderCommand::CancelLines(command) => self.cancel_lines(command),
+            OrderCommand::ShipOrder(command) => self.ship(command),
             OrderCommand::DeliverOrder => self.deliver(),
             OrderCommand::RequestReturn(requested) => self.request_return(requested),
             OrderCommand::ReceiveReturn(return_id) => self.receive_return(return_id),
-            OrderCommand::RequestRefund(demand) => self.request_refund(demand),
+            OrderCommand::RequestRefund(command) => self.request_refund(command),
             OrderCommand::AddNote(note) => self.add_note(note),
             OrderCommand::RecordStockReserved(reserved) => {
                 self.settle_stock(&StockState::Reserved(reserved.clone()), OrderEvent::StockReserved(reserved))
@@ -59,21 +58,21 @@ impl PlacedOrder {
                 self.settle_stock(&StockState::Short, OrderEvent::StockReservationFailed(failed))
             }
             OrderCommand::RecordStockReleased(released) => self.release_stock(released),
-            OrderCommand::RecordPaymentAuthorized(authorized) => self.authorized(authorized),
-            OrderCommand::RecordPaymentDeclined(declined) => self.declined(declined),
-            OrderCommand::RecordPaymentOutcomeUnknown(unknown) => self.unknown(unknown),
-            OrderCommand::RecordPaymentVoided => self.voided(),
+            OrderCommand::RecordPaymentAuthorized(authorized) => self.record_authorized(authorized),
+            OrderCommand::RecordPaymentDeclined(declined) => self.record_declined(declined),
+            OrderCommand::RecordPaymentOutcomeUnknown(unknown) => self.record_unknown(unknown),
+            OrderCommand::RecordPaymentVoided => self.record_voided(),
             OrderCommand::ConfirmOrder => self.confirm(),
-            OrderCommand::RecordPaymentCaptured(captured) => self.captured(captured),
-            OrderCommand::RecordPaymentRefunded(refunded) => self.refunded(refunded),
+            OrderCommand::RecordPaymentCaptured(captured) => self.record_captured(captured),
+            OrderCommand::RecordPaymentRefunded(refunded) => self.record_refunded(refunded),
             OrderCommand::CloseOrder => self.close(),
-            OrderCommand::RecordNotificationSent(sent) => self.mail_sent(sent),
-            OrderCommand::RecordNotificationFailed(failed) => self.mail_failed(failed),
+            OrderCommand::RecordNotificationSent(sent) => self.record_mail_sent(sent),
+            OrderCommand::RecordNotificationFailed(failed) => self.record_mail_failed(failed),
             OrderCommand::Intervene(intervention) => intervene(self, intervention),
         }
     }
 
-    /// Refuses what the table does not have.
+    /// Refuses an action that [`TRANSITIONS`] does not allow at the order's stage.
     fn check(&self, action: OrderAction) -> Result<(), OrderError> {
         let stage = self.stage();
         if TRANSITIONS.iter().any(|(known, stages)| *known == action && stages.contains(&stage)) {
@@ -86,7 +85,7 @@ impl PlacedOrder {
         if matches!(self.undoing, Some(UndoReason::Cancelled(_))) {
             return UNCHANGED;
         }
-        // What was sent stays sent: it is the rest that is called off.
+        // What was shipped stays shipped. The rest is cancelled.
         if !self.shipments.is_empty() {
             return self.cancel_the_rest(requested.reason);
         }
@@ -145,7 +144,7 @@ impl PlacedOrder {
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "return" }) };
         }
         self.check(OrderAction::RequestReturn)?;
-        // What it will be worth goes back under this name.
+        // The refund of a return has the return's id.
         if self.refund(&RefundId::of_return(&requested.return_id)).is_some() {
             return Err(OrderError::IdTaken { what: "refund" });
         }
@@ -185,7 +184,7 @@ impl PlacedOrder {
         one(OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason }))
     }
 
-    /// The refund of a name. One that was given up keeps its name: the provider may still know it by it.
+    /// The refund with an id. A refund that was given up keeps its id, because the provider may still know it.
     fn refund(&self, id: &RefundId) -> Option<&Refund> {
         self.refunds.iter().chain(&self.given_up).find(|refund| refund.id == *id)
     }
@@ -201,7 +200,7 @@ impl PlacedOrder {
         }
     }
 
-    /// Refuses lines that are not there, or of which there is less. Never empty: that is refused where it is read.
+    /// Refuses lines that the order does not have, or of which fewer are left. The parser refuses an empty list.
     fn check_lines(&self, lines: &[LineQuantity], left: impl Fn(u32, u32) -> u32) -> Result<(), OrderError> {
         let mut named = HashSet::with_capacity(lines.len());
         for &LineQuantity { line_number, quantity } in lines {
@@ -232,7 +231,7 @@ impl PlacedOrder {
     fn release_stock(&self, released: StockReleased) -> Decision {
         match &self.stock {
             StockState::Released => UNCHANGED,
-            // A reservation runs out only as long as nothing is promised; anything else is undone for a reason.
+            // A reservation runs out only while the order is pending. Otherwise it is released because the order is undone.
             StockState::Reserved(_)
                 if self.undoing.is_some() || (released.expired && self.stage() == Stage::Pending) =>
             {
@@ -244,13 +243,13 @@ impl PlacedOrder {
         }
     }
 
-    /// Recorded while it is undone, too: what is held has to be known to be let go of.
-    fn authorized(&self, authorized: PaymentAuthorized) -> Decision {
+    /// It is recorded even while the order is undone: money can be voided only if it is known to be held.
+    fn record_authorized(&self, authorized: PaymentAuthorized) -> Decision {
         match &self.payment.state {
             PaymentState::None | PaymentState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
-            // An operator went on without, and it is held after all.
+            // An operator went on without the payment, and the money is held after all.
             PaymentState::NotNeeded if self.status == OrderStatus::Pending => {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
@@ -264,7 +263,7 @@ impl PlacedOrder {
         }
     }
 
-    fn declined(&self, declined: PaymentDeclined) -> Decision {
+    fn record_declined(&self, declined: PaymentDeclined) -> Decision {
         match self.payment.state {
             PaymentState::None | PaymentState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentDeclined(declined))
@@ -278,7 +277,7 @@ impl PlacedOrder {
         }
     }
 
-    fn unknown(&self, unknown: PaymentOutcomeUnknown) -> Decision {
+    fn record_unknown(&self, unknown: PaymentOutcomeUnknown) -> Decision {
         match self.payment.state {
             PaymentState::None if self.may_hold_money() => one(OrderEvent::PaymentOutcomeUnknown(unknown)),
             PaymentState::Unknown => UNCHANGED,
@@ -290,7 +289,7 @@ impl PlacedOrder {
         }
     }
 
-    fn voided(&self) -> Decision {
+    fn record_voided(&self) -> Decision {
         if self.payment.state == PaymentState::Voided || self.payment.rest_voided {
             return UNCHANGED;
         }
@@ -311,8 +310,8 @@ impl PlacedOrder {
         }
     }
 
-    /// Money that moved is recorded, even if an operator did without it meanwhile.
-    fn captured(&self, captured: PaymentCaptured) -> Decision {
+    /// Money that moved is recorded even if an operator went on without it meanwhile.
+    fn record_captured(&self, captured: PaymentCaptured) -> Decision {
         match self.shipments.iter().find(|shipment| shipment.id == captured.shipment_id) {
             Some(shipment) if shipment.settled && !shipment.given_up => UNCHANGED,
             Some(shipment) if captured.amount_minor <= self.worth_minor(&shipment.lines) => {
@@ -322,7 +321,7 @@ impl PlacedOrder {
         }
     }
 
-    fn refunded(&self, refunded: PaymentRefunded) -> Decision {
+    fn record_refunded(&self, refunded: PaymentRefunded) -> Decision {
         match self.refund(&refunded.refund_id) {
             Some(refund) if refund.settled => UNCHANGED,
             Some(refund)
@@ -349,26 +348,26 @@ impl PlacedOrder {
         })
     }
 
-    /// A mail that was given up and then went out after all did go out; the other way round nothing is news.
-    fn mail_sent(&self, sent: NotificationSent) -> Decision {
+    /// A mail that was given up can still go out. A mail that went out can't fail any more.
+    fn record_mail_sent(&self, sent: NotificationSent) -> Decision {
         match self.outcome_of(sent.template, sent.notification_id, sent.nth) {
             None | Some(MailOutcome::Failed) => one(OrderEvent::NotificationSent(sent)),
             Some(MailOutcome::Sent) => UNCHANGED,
         }
     }
 
-    fn mail_failed(&self, failed: NotificationFailed) -> Decision {
+    fn record_mail_failed(&self, failed: NotificationFailed) -> Decision {
         match self.outcome_of(failed.template, failed.notification_id, failed.nth) {
             None => one(OrderEvent::NotificationFailed(failed)),
             Some(MailOutcome::Sent | MailOutcome::Failed) => UNCHANGED,
         }
     }
 
-    /// What became of a mail, under whatever name; `None`: that is waited for, or it is not known here.
+    /// What became of a mail, under any of its ids; `None`: it has no outcome, or the order does not know it.
     fn outcome_of(&self, template: MailTemplate, notification_id: Uuid, nth: Option<usize>) -> Option<MailOutcome> {
         let mails = self.mails.get(&template)?;
         let known = mails.iter().find(|mail| mail.is(notification_id));
-        let named_anew = || nth.and_then(|nth| mails.get(nth)).filter(|mail| !mail.again);
-        known.or_else(named_anew).map(|mail| mail.outcome)
+        let by_number = || nth.and_then(|nth| mails.get(nth)).filter(|mail| !mail.again);
+        known.or_else(by_number).map(|mail| mail.outcome)
     }
 }

@@ -3,7 +3,7 @@
 use super::transitions::{OrderAction, Stage};
 use crate::ids::ReturnId;
 
-/// Why a command was refused. Each states the fact that stands against it.
+/// Why an order refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// There is another order under this id.
@@ -12,14 +12,14 @@ pub enum OrderError {
     /// There is no order to do this with.
     #[error("there is no such order")]
     NoSuchOrder,
-    /// It is not the time for it.
+    /// The order's stage does not allow the action.
     #[error("the order is {stage}: {action} is not possible{}", list(allowed))]
     NotAllowed {
-        /// What was asked for.
+        /// The action.
         action: OrderAction,
-        /// Where the order is.
+        /// The order's stage.
         stage: Stage,
-        /// What could be asked for instead.
+        /// The actions that are possible now.
         allowed: Vec<OrderAction>,
     },
     /// There is another shipment, cancellation, return, refund or note of the order under this id.
@@ -48,39 +48,39 @@ pub enum OrderError {
         /// How many there are.
         left: u32,
     },
-    /// It is too early for single lines.
+    /// Lines can be cancelled only after the order is confirmed.
     #[error("single lines can be cancelled once the order is confirmed; all of it can be now")]
     NotConfirmed,
-    /// That is no part of the order.
+    /// These lines are the whole order.
     #[error("this is all of the order: cancel it without lines")]
     AllOfIt,
     /// There is no such return.
     #[error("the order has no return {0}")]
     NoSuchReturn(ReturnId),
-    /// That is more than the customer paid and did not get back.
+    /// The amount is more than the customer paid and did not get back.
     #[error("only {left_minor} minor units can be refunded")]
     MoreThanCaptured {
         /// In minor units.
         left_minor: i64,
     },
-    /// Enough of this hangs on the order.
+    /// The order has as many of these as it takes.
     #[error("an order takes {limit} {action} at the most, and this one has as many")]
     TooManyOf {
-        /// What was asked for.
+        /// The action.
         action: OrderAction,
-        /// How many there may be.
+        /// How many it takes.
         limit: u32,
     },
-    /// What hangs on the order would take too much room.
+    /// The order would exceed its size limit.
     #[error("what hangs on an order takes {limit_bytes} bytes at the most, and this would be more")]
     TooMuch {
-        /// How many bytes there may be.
+        /// How many bytes it takes.
         limit_bytes: u64,
     },
-    /// The order went another way while this was being done.
+    /// The order has changed, and what is reported does not apply to it any more.
     #[error("the order has gone another way")]
     Stale,
-    /// An operator can't do this with the step.
+    /// The operator's decision is not possible.
     #[error("{0}")]
     CannotIntervene(String),
 }

@@ -1,24 +1,27 @@
-//! What can happen to an order. Each version of each event has a golden file in `domain/golden/` and decodes for ever.
+//! Everything that can happen to an order, one file for each subject.
+//!
+//! Each version of each event has a golden file in `domain/golden/events/`, and stays readable forever.
 
-mod content;
 mod fulfilment;
-mod money;
+mod lifecycle;
+mod notification;
+mod payment;
 mod people;
+mod refund;
+mod returns;
+mod stock;
 mod upcasts;
 
-pub use content::{OrderCreated, OrderLine};
-pub use fulfilment::{
-    LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel, ReservedUnits, ReturnReceived, ReturnRequested,
-    Shortage, StockReleased, StockReservationFailed, StockReserved,
+pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel};
+pub use lifecycle::{
+    CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,
 };
-pub use money::{
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
-    RefundRequested,
-};
-pub use people::{
-    CancellationRequested, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCancelled, OrderConfirmed, OrderRejected, RejectionReason,
-};
+pub use notification::{MailTemplate, NotificationFailed, NotificationSent};
+pub use payment::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided};
+pub use people::{NoteAdded, OperatorIntervened};
+pub use refund::{PaymentRefunded, RefundRequested};
+pub use returns::{ReturnReceived, ReturnRequested};
+pub use stock::{ReservedUnits, Shortage, StockReleased, StockReservationFailed, StockReserved};
 pub(super) use upcasts::UPCASTS;
 
 use crate::events::events;
@@ -74,5 +77,53 @@ events! {
         NoteAdded,
         /// An operator decided what its saga could not.
         OperatorIntervened,
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderSubject {
+    /// The order as a whole: created, confirmed, rejected, cancelled.
+    Lifecycle,
+    /// Units of stock: reserved or released.
+    Stock,
+    /// The payment: authorized, captured, voided.
+    Payment,
+    /// Goods: shipped, delivered, or cancelled before they were shipped.
+    Fulfilment,
+    /// Goods that come back.
+    Return,
+    /// Money that goes back.
+    Refund,
+    /// Mails to the customer.
+    Notification,
+    /// Notes on the order.
+    Note,
+    /// Decisions of operators.
+    Operator,
+}
+
+impl OrderEvent {
+    /// The event's subject. Readers that need only some of the events match on this.
+    pub fn subject(&self) -> OrderSubject {
+        match self {
+            Self::OrderCreated(_)
+            | Self::OrderConfirmed(_)
+            | Self::OrderRejected(_)
+            | Self::CancellationRequested(_)
+            | Self::OrderCancelled(_) => OrderSubject::Lifecycle,
+            Self::StockReserved(_) | Self::StockReservationFailed(_) | Self::StockReleased(_) => OrderSubject::Stock,
+            Self::PaymentAuthorized(_)
+            | Self::PaymentDeclined(_)
+            | Self::PaymentOutcomeUnknown(_)
+            | Self::PaymentVoided(_)
+            | Self::PaymentCaptured(_) => OrderSubject::Payment,
+            Self::OrderShipped(_) | Self::LinesCancelled(_) | Self::OrderDelivered(_) => OrderSubject::Fulfilment,
+            Self::ReturnRequested(_) | Self::ReturnReceived(_) => OrderSubject::Return,
+            Self::RefundRequested(_) | Self::PaymentRefunded(_) => OrderSubject::Refund,
+            Self::NotificationSent(_) | Self::NotificationFailed(_) => OrderSubject::Notification,
+            Self::NoteAdded(_) => OrderSubject::Note,
+            Self::OperatorIntervened(_) => OrderSubject::Operator,
+        }
     }
 }

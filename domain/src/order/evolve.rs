@@ -1,17 +1,17 @@
-//! The order after an event.
+//! Applies events to the order.
 
 use uuid::Uuid;
 
 use super::event::{MailTemplate, OperatorIntervened, OrderEvent, RejectionReason};
 use super::lines::count;
+use super::mails::{Mail, MailOutcome};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::{
-    Cancellation, Mail, MailOutcome, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment,
-    StockState, UndoReason,
+    Cancellation, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
 };
 use crate::ids::RefundId;
 
-/// The order after an event. An event of an order that was never created has no effect: [`super::decide`] makes none.
+/// Applies an event to an order. An order that was never created ignores it: [`super::decide`] makes no such event.
 pub fn evolve(order: &mut Order, event: OrderEvent) {
     match (order, event) {
         (order, OrderEvent::OrderCreated(content)) => *order = Order::Placed(Box::new(PlacedOrder::new(content))),
@@ -21,7 +21,7 @@ pub fn evolve(order: &mut Order, event: OrderEvent) {
 }
 
 impl PlacedOrder {
-    /// Changes it by an event, as [`evolve`] has it.
+    /// See [`evolve`].
     pub fn apply(&mut self, event: OrderEvent) {
         match event {
             OrderEvent::OrderCreated(_) => {}
@@ -45,7 +45,7 @@ impl PlacedOrder {
                 self.reject(RejectionReason::PaymentDeclined { message: declined.message });
             }
             OrderEvent::PaymentOutcomeUnknown(_) => self.payment.state = PaymentState::Unknown,
-            OrderEvent::PaymentVoided(_) => self.let_go_of_money(),
+            OrderEvent::PaymentVoided(_) => self.void_payment(),
             OrderEvent::PaymentCaptured(captured) => {
                 self.payment.captured_minor += captured.amount_minor;
                 self.settle_shipment(|shipment| shipment.id == captured.shipment_id, false);
@@ -64,6 +64,7 @@ impl PlacedOrder {
             OrderEvent::OrderConfirmed(_) => self.status = OrderStatus::Confirmed,
             OrderEvent::OrderRejected(_) => self.status = OrderStatus::Rejected,
             OrderEvent::CancellationRequested(requested) => {
+                self.note_for_customer(requested.reason.as_ref());
                 self.undoing = Some(UndoReason::Cancelled(requested.reason));
             }
             OrderEvent::OrderCancelled(_) => {
@@ -116,25 +117,25 @@ impl PlacedOrder {
                 }
             }
             OrderEvent::NotificationSent(sent) => {
-                self.mailed(sent.template, sent.nth, sent.notification_id, MailOutcome::Sent);
+                self.record_mail(sent.template, sent.nth, sent.notification_id, MailOutcome::Sent);
             }
             OrderEvent::NotificationFailed(failed) => {
-                self.mailed(failed.template, failed.nth, failed.notification_id, MailOutcome::Failed);
+                self.record_mail(failed.template, failed.nth, failed.notification_id, MailOutcome::Failed);
             }
             OrderEvent::NoteAdded(note) => {
                 self.notes.insert(note.note_id.clone(), note);
             }
-            OrderEvent::OperatorIntervened(intervened) => self.intervened(intervened),
+            OrderEvent::OperatorIntervened(intervened) => self.apply_decision(intervened),
         }
     }
 
-    /// The first reason stands.
+    /// Has the order undone. The first reason stands.
     fn reject(&mut self, reason: RejectionReason) {
         self.undoing.get_or_insert(UndoReason::Rejected(reason));
     }
 
-    /// An order that stands keeps the payment of which something was taken, or may go back.
-    fn let_go_of_money(&mut self) {
+    /// An order that is not undone keeps its payment: some of it was captured, and can be refunded.
+    fn void_payment(&mut self) {
         if self.undoing.is_some() {
             self.payment.state = PaymentState::Voided;
         } else {
@@ -142,7 +143,7 @@ impl PlacedOrder {
         }
     }
 
-    /// A shipment whose money was taken, or that does without it.
+    /// The money for a shipment was taken, or was given up.
     fn settle_shipment(&mut self, which: impl Fn(&Shipment) -> bool, given_up: bool) {
         let Some(shipment) = self.shipments.iter_mut().find(|shipment| which(shipment)) else { return };
         if !shipment.settled {
@@ -151,7 +152,7 @@ impl PlacedOrder {
         (shipment.settled, shipment.given_up) = (true, given_up);
     }
 
-    /// Those that are settled come first, in the order in which they were: as the customer is told of them.
+    /// Settled refunds come first, in the order in which they were settled: the customer is told of them in this order.
     fn settle_refund(&mut self, id: &RefundId) {
         let refund = match self.refunds.iter().position(|refund| !refund.settled && refund.id == *id) {
             Some(at) => self.refunds.remove(at),
@@ -164,9 +165,10 @@ impl PlacedOrder {
         self.refunds.insert(at, Refund { settled: true, ..refund });
     }
 
-    /// An answer says which mail it is about. Those of earlier builds don't: under a name that nobody knows, they are about the one whose
-    /// answer is waited for; if none is, about one that an operator skipped without its name, or that was sent again before.
-    fn mailed(&mut self, template: MailTemplate, nth: Option<usize>, notification_id: Uuid, outcome: MailOutcome) {
+    /// A reply says which mail it is about. Replies that earlier builds recorded do not. If such a reply has an id that the order does not
+    /// know, it is about the mail that waits for its reply. If none waits, it is about a mail that an operator skipped without its id, or
+    /// that was sent again before.
+    fn record_mail(&mut self, template: MailTemplate, nth: Option<usize>, notification_id: Uuid, outcome: MailOutcome) {
         let is_waited_for = self.owes_mail(template);
         let mails = self.mails.entry(template).or_default();
         let known = mails.iter().position(|known| known.is(notification_id));
@@ -186,15 +188,25 @@ impl PlacedOrder {
         }
     }
 
-    fn intervened(&mut self, OperatorIntervened { decision, step, reason, notification_id, .. }: OperatorIntervened) {
+    /// What the customer is told of why the order is undone, if it is not being undone already. The last message stands.
+    fn note_for_customer(&mut self, message: Option<&String>) {
+        if self.undoing.is_none() && message.is_some() {
+            self.customer_message = message.cloned();
+        }
+    }
+
+    fn apply_decision(&mut self, intervened: OperatorIntervened) {
+        let OperatorIntervened { decision, step, reason, customer_message, notification_id, actor: _ } = intervened;
         match decision {
             OperatorDecision::Retry { payment_token: Some(token) } => {
-                self.payment.token = Some(token);
+                let replaced = self.payment.token.replace(token);
+                self.payment.replaced_tokens.push(replaced);
                 self.payment.replaced += 1;
             }
             OperatorDecision::Retry { payment_token: None } => self.retry(step),
             OperatorDecision::Skip => self.skip(step, notification_id),
             OperatorDecision::Compensate => {
+                self.note_for_customer(customer_message.as_ref());
                 let undo = match self.status {
                     OrderStatus::Pending => UndoReason::Rejected(RejectionReason::GivenUp { reason }),
                     OrderStatus::Confirmed
@@ -204,8 +216,11 @@ impl PlacedOrder {
                 };
                 self.undoing.get_or_insert(undo);
             }
-            OperatorDecision::MarkFailed => self.give_up(step),
-            // What it comes to is an event of its own.
+            OperatorDecision::MarkFailed => {
+                self.note_for_customer(customer_message.as_ref());
+                self.give_up(step);
+            }
+            // Its outcome is an event of its own.
             OperatorDecision::MarkSucceeded { .. } => {}
         }
     }
@@ -235,17 +250,17 @@ impl PlacedOrder {
         }
     }
 
-    /// The order does without the movement of money that is next.
+    /// The order goes on without the movement of money that is next.
     fn give_up(&mut self, step: SagaStep) {
         match step {
             SagaStep::CapturePayment => self.settle_shipment(|shipment| !shipment.settled, true),
             SagaStep::RefundPayment => {
-                // Nobody is told of money that does not come.
+                // The customer gets no mail about it.
                 if let Some(at) = self.refunds.iter().position(|refund| !refund.settled) {
                     self.given_up.push(self.refunds.remove(at));
                 }
             }
-            // What this comes to is an event of its own.
+            // Its outcome is an event of its own.
             SagaStep::AuthorizePayment
             | SagaStep::ReserveStock
             | SagaStep::ReleaseStock
@@ -262,14 +277,14 @@ impl PlacedOrder {
             SagaStep::ReserveStock => self.stock = StockState::NotNeeded,
             SagaStep::ReleaseStock => self.stock = StockState::Released,
             SagaStep::AuthorizePayment => self.payment.state = PaymentState::NotNeeded,
-            SagaStep::VoidPayment | SagaStep::VoidRest => self.let_go_of_money(),
+            SagaStep::VoidPayment | SagaStep::VoidRest => self.void_payment(),
             SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
             SagaStep::NotifyCustomer => self.skip_mail(notification_id),
             SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}
         }
     }
 
-    /// The order does without the mail that it owes next.
+    /// The order goes on without the mail that it owes next.
     fn skip_mail(&mut self, notification_id: Option<Uuid>) {
         let Some((template, nth)) = self.owed_mail() else { return };
         let mails = self.mails.entry(template).or_default();

@@ -1,21 +1,27 @@
-//! What operators may decide about a step, and what it comes to.
+//! Decides on what operators decide about a step.
 
 use super::error::OrderError;
 use super::event::{
     OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
 };
+use super::mails::MAX_RESENDS;
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::{PaymentState, PlacedOrder, StockState};
 use super::transitions::Stage;
 
-/// The intervention, and the outcome that an operator knows of.
+/// The event of the decision, and the event of the outcome if the operator knows it.
 pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -> Result<Vec<OrderEvent>, OrderError> {
     let step = intervention.step;
     if !is_open(order, step) && intervention.decision != OperatorDecision::Compensate {
         return refused(format!("{} is not what the order waits for", step.name()));
     }
     let outcome = match &intervention.decision {
-        OperatorDecision::Retry { payment_token: None } => None,
+        OperatorDecision::Retry { payment_token: None } => {
+            if step == SagaStep::NotifyCustomer && order.has_exhausted_mail() {
+                return refused(format!("a mail of the order was sent again {MAX_RESENDS} times: skip it"));
+            }
+            None
+        }
         OperatorDecision::Retry { payment_token: Some(_) } => {
             if step != SagaStep::AuthorizePayment {
                 return refused(format!("{} takes no other means of payment", step.name()));
@@ -88,7 +94,7 @@ const UNKNOWN: &str =
 const MAY_HAVE_MOVED: &str =
     "the provider may have moved the money: ask it, then mark the step as succeeded, with its reference, or failed";
 
-/// Whether the provider may have been asked for the movement that is next. Nobody notes that before it is asked.
+/// Whether the provider may have been asked for the movement of money that is next. No event says so beforehand.
 fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
     match step {
         SagaStep::CapturePayment => {
@@ -111,7 +117,7 @@ fn refused<T>(why: String) -> Result<T, OrderError> {
     Err(OrderError::CannotIntervene(why))
 }
 
-/// Whether the step has something to do, so that there is something to decide about it.
+/// Whether the step has something to do. Only then there is something to decide about it.
 fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
     let pending = order.stage() == Stage::Pending;
     let undoing = order.stage() == Stage::Undoing;

@@ -1,40 +1,40 @@
-//! How much may hang on one order. Whoever asks something of an order has all of it read: so there is an end to it, which no real
-//! order comes to.
+//! How much one order can hold.
+//!
+//! Every command reads all of its order, so an order has a size limit. No real order comes close to it.
 
 use super::command::OrderCommand;
 use super::decide::decide;
 use super::error::OrderError;
-use super::event::{LineQuantity, OrderEvent};
+use super::event::{LineQuantity, NoteAdded, OrderEvent, OrderSubject, Parcel};
 use super::state::{Order, PlacedOrder};
 use super::transitions::OrderAction;
 
-/// How much people may hang on one order. What sagas and operators record is not counted: it follows from this.
+/// How much people can add to one order. What sagas and operators record is not limited: it follows from what people asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderLimits {
-    /// Notes that were added.
+    /// The most notes.
     pub notes: u32,
-    /// Shipments. One that leaves nothing to be sent is taken all the same, so that every order can end.
+    /// The most shipments. The one that leaves nothing to ship is always accepted, so that every order can end.
     pub shipments: u32,
-    /// Cancellations of some of the order. One that leaves nothing to be sent is taken all the same.
+    /// The most cancellations of lines. The one that leaves nothing to ship is always accepted.
     pub cancellations: u32,
-    /// Returns.
+    /// The most returns.
     pub returns: u32,
-    /// Refunds, those of returns among them. What came back is refunded all the same.
+    /// The most refunds that people ask for. What comes back is always refunded.
     pub refunds: u32,
-    /// Bytes of all of these together, as [`PlacedOrder::hanging_bytes`] counts them.
+    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line.
     pub bytes: u64,
 }
 
 impl Default for OrderLimits {
-    /// Each of the 500 lines that an order can have may be sent and come back by itself.
+    /// An order can have 500 lines. Each of them can be shipped and come back by itself.
     fn default() -> Self {
         Self { notes: 1_000, shipments: 500, cancellations: 500, returns: 500, refunds: 500, bytes: 1 << 20 }
     }
 }
 
 impl OrderLimits {
-    /// What a command that people ask for changes, as [`decide`] has it, but for what would be too much. What is so already is
-    /// never too much.
+    /// [`decide`], within the limits. A command that changes nothing is never refused for them.
     pub fn decide(&self, order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         let events = decide(order, command)?;
         if let Order::Placed(placed) = order {
@@ -43,7 +43,7 @@ impl OrderLimits {
         Ok(events)
     }
 
-    /// How often something may be asked for of one order; `None`: it comes to an end by itself.
+    /// How often one order takes an action; `None`: there is no limit, since the action itself comes to an end.
     pub fn of(&self, action: OrderAction) -> Option<u32> {
         match action {
             OrderAction::Ship => Some(self.shipments),
@@ -56,74 +56,100 @@ impl OrderLimits {
     }
 
     fn check(&self, order: &PlacedOrder, event: &OrderEvent) -> Result<(), OrderError> {
-        let mut after = order.clone();
-        after.apply(event.clone());
-        let Some((action, count)) = hangs_on(order, event, &after) else { return Ok(()) };
-        let limit = self.of(action).unwrap_or(u32::MAX);
-        if u32::try_from(count).unwrap_or(u32::MAX) >= limit {
-            return Err(OrderError::TooManyOf { action, limit });
+        let Some(addition) = Addition::of(order, event) else { return Ok(()) };
+        let limit = self.of(addition.action).unwrap_or(u32::MAX);
+        if u32::try_from(addition.present).unwrap_or(u32::MAX) >= limit {
+            return Err(OrderError::TooManyOf { action: addition.action, limit });
         }
-        if after.hanging_bytes() > self.bytes {
+        if order.attached_bytes() + addition.bytes > self.bytes {
             return Err(OrderError::TooMuch { limit_bytes: self.bytes });
         }
         Ok(())
     }
 }
 
-/// What an event adds to an order that can be added again, and how many of it there are. `after` is the order with it.
-fn hangs_on(order: &PlacedOrder, event: &OrderEvent, after: &PlacedOrder) -> Option<(OrderAction, usize)> {
-    match event {
-        OrderEvent::NoteAdded(_) => Some((OrderAction::AddNote, order.notes.len())),
-        OrderEvent::OrderShipped(_) if !after.is_all_shipped() => Some((OrderAction::Ship, order.shipments.len())),
-        OrderEvent::LinesCancelled(_) if !after.is_all_shipped() => {
-            Some((OrderAction::Cancel, order.cancellations.len()))
+/// What an event adds to an order and counts against a limit.
+struct Addition {
+    action: OrderAction,
+    /// How many of these the order has already.
+    present: usize,
+    bytes: u64,
+}
+
+impl Addition {
+    fn of(order: &PlacedOrder, event: &OrderEvent) -> Option<Self> {
+        let addition = |action, present, bytes| Some(Self { action, present, bytes });
+        match event.subject() {
+            OrderSubject::Note | OrderSubject::Fulfilment | OrderSubject::Return | OrderSubject::Refund => {}
+            OrderSubject::Lifecycle
+            | OrderSubject::Stock
+            | OrderSubject::Payment
+            | OrderSubject::Notification
+            | OrderSubject::Operator => return None,
         }
-        OrderEvent::ReturnRequested(_) => Some((OrderAction::RequestReturn, order.returns.len())),
-        OrderEvent::RefundRequested(_) => Some((OrderAction::Refund, order.refunds.len() + order.given_up.len())),
-        OrderEvent::OrderShipped(_)
-        | OrderEvent::LinesCancelled(_)
-        | OrderEvent::OrderCreated(_)
-        | OrderEvent::StockReserved(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::StockReleased(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::PaymentCaptured(_)
-        | OrderEvent::PaymentRefunded(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderDelivered(_)
-        | OrderEvent::ReturnReceived(_)
-        | OrderEvent::NotificationSent(_)
-        | OrderEvent::NotificationFailed(_)
-        | OrderEvent::OperatorIntervened(_) => None,
+        if let OrderEvent::NoteAdded(note) = event {
+            return addition(OrderAction::AddNote, order.notes.len(), note_bytes(note));
+        }
+        if let OrderEvent::OrderShipped(it) = event
+            && !is_rest(order, &it.lines)
+        {
+            let bytes = lines_bytes(&it.lines) + parcels_bytes(&it.parcels);
+            return addition(OrderAction::Ship, order.shipments.len(), bytes);
+        }
+        if let OrderEvent::LinesCancelled(it) = event
+            && !is_rest(order, &it.lines)
+        {
+            let bytes = lines_bytes(&it.lines) + text_bytes(it.reason.as_deref());
+            return addition(OrderAction::Cancel, order.cancellations.len(), bytes);
+        }
+        if let OrderEvent::ReturnRequested(it) = event {
+            let bytes = lines_bytes(&it.lines) + text_bytes(it.reason.as_deref());
+            return addition(OrderAction::RequestReturn, order.returns.len(), bytes);
+        }
+        if let OrderEvent::RefundRequested(it) = event {
+            let bytes = BYTES_EACH + text_bytes(it.reason.as_deref());
+            return addition(OrderAction::Refund, order.refunds.len() + order.given_up.len(), bytes);
+        }
+        None
     }
 }
 
-/// What a line of a shipment or a return, or the frame of anything that hangs on an order, takes in a log, about.
+/// Whether the lines are all that is left to ship. [`decide`] made sure that they are no more than that.
+fn is_rest(order: &PlacedOrder, lines: &[LineQuantity]) -> bool {
+    let units = |lines: &[LineQuantity]| lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
+    units(lines) == units(&order.unshipped())
+}
+
+/// About what one line of a shipment, or the frame of anything attached to an order, takes in the log.
 const BYTES_EACH: u64 = 40;
 
 impl PlacedOrder {
-    /// What hangs on the order, in bytes: the texts in UTF-8, and 40 for each of them, each parcel and each line.
-    pub fn hanging_bytes(&self) -> u64 {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| bytes(text));
-        let lines = |lines: &[LineQuantity]| BYTES_EACH * (1 + lines.len() as u64);
-        let notes = self.notes.values().map(|note| BYTES_EACH + bytes(&note.text) + text(&note.author));
-        let shipments = self.shipments.iter().map(|it| {
-            let parcels = it.parcels.iter().map(|parcel| BYTES_EACH + text(&parcel.carrier) + text(&parcel.tracking));
-            lines(&it.lines) + parcels.sum::<u64>()
-        });
-        let returns = self.returns.iter().map(|it| lines(&it.lines) + text(&it.reason));
-        let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + text(&it.reason));
-        let cancellations = self.cancellations.iter().map(|it| lines(&it.lines) + text(&it.reason));
+    /// The size of the order's notes, shipments, cancellations, returns and refunds: the bytes of their texts in UTF-8, and 40 for each
+    /// of them, each parcel and each line.
+    pub(super) fn attached_bytes(&self) -> u64 {
+        let reason = |reason: &Option<String>| text_bytes(reason.as_deref());
+        let notes = self.notes.values().map(note_bytes);
+        let shipments = self.shipments.iter().map(|it| lines_bytes(&it.lines) + parcels_bytes(&it.parcels));
+        let cancellations = self.cancellations.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
+        let returns = self.returns.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
+        let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + reason(&it.reason));
         notes.chain(shipments).chain(cancellations).chain(returns).chain(refunds).sum()
     }
 }
 
-fn bytes(text: &str) -> u64 {
-    text.len() as u64
+fn note_bytes(note: &NoteAdded) -> u64 {
+    BYTES_EACH + text_bytes(Some(&note.text)) + text_bytes(note.author.as_deref())
+}
+
+fn lines_bytes(lines: &[LineQuantity]) -> u64 {
+    BYTES_EACH * (1 + lines.len() as u64)
+}
+
+fn parcels_bytes(parcels: &[Parcel]) -> u64 {
+    let parcel = |it: &Parcel| BYTES_EACH + text_bytes(it.carrier.as_deref()) + text_bytes(it.tracking.as_deref());
+    parcels.iter().map(parcel).sum()
+}
+
+fn text_bytes(text: Option<&str>) -> u64 {
+    text.map_or(0, |text| text.len() as u64)
 }

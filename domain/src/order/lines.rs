@@ -1,4 +1,5 @@
-//! The lines of an order and what became of each, counted as it happens: nothing that is asked of an order adds up shipments.
+//! The lines of an order, and counts of what became of each. The counts are kept with every event, so that no command has to add up
+//! shipments.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +7,38 @@ use super::event::{LineQuantity, OrderLine};
 use super::state::PlacedOrder;
 use crate::ids::Sku;
 
-/// What became of a line, in units.
+/// Counts of what became of a line, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineCounts {
-    /// Sent.
+    /// Shipped.
     pub shipped: u32,
-    /// Sent in shipments that are settled.
+    /// Shipped in shipments whose money was taken or given up.
     pub settled: u32,
-    /// Will not be sent.
+    /// Cancelled.
     pub cancelled: u32,
-    /// Came back or are to.
+    /// Came back, or will.
     pub returned: u32,
     /// Came back.
     pub received: u32,
 }
 
 impl PlacedOrder {
-    /// What became of a line so far; of one that the order does not have, nothing.
+    /// The counts of a line. They are all 0 if the order does not have it.
     pub fn counts(&self, line_number: u32) -> LineCounts {
         index(line_number).and_then(|at| self.counts.get(at)).copied().unwrap_or_default()
     }
 
-    /// How many of a line were sent.
+    /// How many units of a line were shipped.
     pub fn shipped(&self, line_number: u32) -> u32 {
         self.counts(line_number).shipped
     }
 
-    /// How many of a line came back or are to.
+    /// How many units of a line came back, or will.
     pub fn returned(&self, line_number: u32) -> u32 {
         self.counts(line_number).returned
     }
 
-    /// The line of a number, from 1.
+    /// The line with a number, from 1.
     pub fn line(&self, line_number: u32) -> Option<&OrderLine> {
         self.content.lines.get(index(line_number)?)
     }
@@ -47,17 +48,17 @@ impl PlacedOrder {
         (1..).zip(&self.content.lines)
     }
 
-    /// What can still be sent.
+    /// What can still be shipped.
     pub fn unshipped(&self) -> Vec<LineQuantity> {
         self.left_to_ship().collect()
     }
 
-    /// Whether nothing is left to be sent.
+    /// Whether nothing is left to ship.
     pub fn is_all_shipped(&self) -> bool {
         self.left_to_ship().next().is_none()
     }
 
-    /// How many of a line of which so many were ordered can still be sent.
+    /// How many units of a line can still be shipped.
     pub(super) fn left_of(&self, line_number: u32, ordered: u32) -> u32 {
         let counts = self.counts(line_number);
         ordered.saturating_sub(counts.shipped).saturating_sub(counts.cancelled)
@@ -70,29 +71,29 @@ impl PlacedOrder {
         })
     }
 
-    /// What so many of its lines cost, in minor units.
+    /// The price of some of its lines, in minor units.
     pub fn worth_minor(&self, lines: &[LineQuantity]) -> i64 {
         let worth = |it: &LineQuantity| self.line(it.line_number).map_or(0, |line| line.worth_minor(it.quantity));
         lines.iter().map(worth).fold(0, i64::saturating_add)
     }
 
-    /// What the lines that were cancelled cost, in minor units.
+    /// The price of the lines that were cancelled, in minor units.
     pub fn cancelled_minor(&self) -> i64 {
         let worth = |(number, line): (u32, &OrderLine)| line.worth_minor(self.counts(number).cancelled);
         self.numbered_lines().map(worth).fold(0, i64::saturating_add)
     }
 
-    /// How many of each SKU were sent in shipments that are settled.
+    /// How many units of each SKU were shipped in settled shipments.
     pub fn settled_by_sku(&self) -> BTreeMap<&Sku, u32> {
         self.by_sku(|_, counts| counts.settled)
     }
 
-    /// How many of each SKU were cancelled.
+    /// How many units of each SKU were cancelled.
     pub fn cancelled_by_sku(&self) -> BTreeMap<&Sku, u32> {
         self.by_sku(|_, counts| counts.cancelled)
     }
 
-    /// How many of each SKU the order still has to have set aside: those that were neither sent and settled nor cancelled.
+    /// How many units of each SKU the order still needs reserved: they were neither cancelled nor shipped and settled.
     pub fn needed_by_sku(&self) -> BTreeMap<&Sku, u32> {
         self.by_sku(|line, counts| line.quantity.saturating_sub(counts.settled).saturating_sub(counts.cancelled))
     }
@@ -105,7 +106,7 @@ impl PlacedOrder {
         by_sku
     }
 
-    /// Counts from nothing, by what the order holds: an order that was stored has no counts with it.
+    /// Counts everything anew. A stored order does not contain its counts.
     pub(super) fn recount(&mut self) {
         let mut counts = vec![LineCounts::default(); self.content.lines.len()];
         for shipment in &self.shipments {
@@ -127,7 +128,7 @@ impl PlacedOrder {
     }
 }
 
-/// Counts these units of the lines as well.
+/// Adds the units of some lines to a count.
 pub(super) fn count(counts: &mut [LineCounts], lines: &[LineQuantity], which: fn(&mut LineCounts) -> &mut u32) {
     for line in lines {
         if let Some(counts) = index(line.line_number).and_then(|at| counts.get_mut(at)) {

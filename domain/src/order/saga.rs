@@ -4,57 +4,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::PaymentToken;
 
-/// What an operator can have done about a step.
+/// What an operator decides about a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OperatorDecision {
-    /// Try it again, perhaps with another means of payment.
+    /// Try the step again, perhaps with another means of payment.
     Retry {
         /// The other means of payment.
         #[serde(default, rename = "paymentToken", skip_serializing_if = "Option::is_none")]
         payment_token: Option<PaymentToken>,
     },
-    /// Go on without it.
+    /// Go on without the step.
     Skip,
-    /// Undo what was done.
+    /// Undo the order.
     Compensate,
-    /// It was done: the provider says so under this reference.
+    /// The step was done: the provider confirms it under this reference.
     MarkSucceeded {
         /// The provider's id of what was done.
         reference: String,
     },
-    /// It was not done, and will not be.
+    /// The step was not done, and will not be.
     MarkFailed,
 }
 
-/// The steps of an order's sagas, and their undoings.
+/// The steps of an order's sagas, and their compensations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SagaStep {
-    /// Set the units aside.
+    /// Reserve the units.
     ReserveStock,
-    /// Put them back.
+    /// Release the reserved units.
     ReleaseStock,
-    /// Have the amount held.
+    /// Have the provider hold the amount.
     AuthorizePayment,
-    /// Let go of it.
+    /// Have the provider let go of the amount.
     VoidPayment,
-    /// Promise the order.
+    /// Confirm the order to the customer.
     ConfirmOrder,
     /// Take the money for what was shipped.
     CapturePayment,
-    /// Let go of the money for what will not be shipped.
+    /// Have the provider let go of the money for what will not be shipped.
     VoidRest,
     /// Give money back.
     RefundPayment,
-    /// Say that all is undone.
+    /// End an order that is completely undone.
     CloseOrder,
-    /// Tell the customer.
+    /// Tell the customer by mail.
     NotifyCustomer,
 }
 
 impl SagaStep {
-    /// All of them.
+    /// All steps and compensations.
     pub const ALL: [Self; 10] = [
         Self::ReserveStock,
         Self::ReleaseStock,
@@ -68,7 +68,7 @@ impl SagaStep {
         Self::NotifyCustomer,
     ];
 
-    /// Its name, as stored and as operators give it.
+    /// The name under which it is stored, and by which operators name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::ReserveStock => "reserve_stock",
@@ -84,7 +84,7 @@ impl SagaStep {
         }
     }
 
-    /// The step of a name.
+    /// The step with a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|step| step.name() == name)
     }

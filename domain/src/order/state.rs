@@ -1,13 +1,12 @@
-//! What an order is, and what can be asked of that.
+//! The state of an order, and questions about it.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
-
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use super::lines::LineCounts;
+use super::mails::Mail;
 use crate::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An order, folded from its events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,34 +24,37 @@ pub enum Order {
 pub struct PlacedOrder {
     /// What was posted.
     pub content: OrderCreated,
-    /// How far it is.
+    /// How far it has come.
     pub status: OrderStatus,
-    /// Why what was done for it is being undone, or was; `None`: it goes forward.
+    /// Why the order is undone, or was; `None`: it goes forward.
     pub undoing: Option<UndoReason>,
-    /// Its units.
+    /// The state of its units.
     pub stock: StockState,
-    /// Its money.
+    /// The state of its payment.
     pub payment: Payment,
-    /// What was sent, in order.
+    /// Its shipments, oldest first.
     pub shipments: Vec<Shipment>,
-    /// What will not be sent, in order. A build that did not know of it kept a folded order without.
+    /// The cancellations of lines, oldest first. Builds that did not know of them stored an order without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cancellations: Vec<Cancellation>,
-    /// What came back or is to, in order.
+    /// Its returns, oldest first.
     pub returns: Vec<Return>,
-    /// What was given back or is to be, in order.
+    /// Its refunds: the settled ones first.
     pub refunds: Vec<Refund>,
-    /// What was to be given back and was given up. Should the provider have done it all the same, it belongs to the others again.
+    /// The refunds that an operator gave up. If the provider turns out to have made one, it moves to the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<Refund>,
-    /// What became of each mail that was asked for, in order.
+    /// The mails that have an outcome, by template, oldest first.
     pub mails: BTreeMap<MailTemplate, Vec<Mail>>,
-    /// Whether it had been promised when it was cancelled: the mail that says so may be out, or on its way.
+    /// Whether it was confirmed when it was cancelled. Then the mail that confirms it may have gone out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_promised: bool,
-    /// What people wrote down.
+    /// What the shop or an operator wrote for the customer about why the order is undone. Not stored: only a fold of all events has it.
+    #[serde(skip)]
+    pub customer_message: Option<String>,
+    /// The notes on it.
     pub notes: BTreeMap<NoteId, NoteAdded>,
-    /// What became of each line, in the order of the lines: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
+    /// What became of each line: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
     #[serde(skip)]
     pub counts: Vec<LineCounts>,
 }
@@ -72,244 +74,147 @@ impl<'de> Deserialize<'de> for PlacedOrder {
     }
 }
 
-/// How far an order is.
+/// How far an order has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OrderStatus {
-    /// Accepted and stored; nothing is promised to the customer yet.
+    /// It is stored. It is not confirmed to the customer yet.
     Pending,
-    /// Promised to the customer.
+    /// It is confirmed to the customer.
     Confirmed,
     /// All of it arrived.
     Completed,
-    /// It could not be promised.
+    /// It could not be confirmed.
     Rejected,
-    /// It was called off.
+    /// It was cancelled.
     Cancelled,
 }
 
 /// Why an order is undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UndoReason {
-    /// It can't be promised.
+    /// It can't be confirmed.
     Rejected(RejectionReason),
-    /// Somebody called it off; why, in their words.
+    /// Somebody cancelled it; why, in their words.
     Cancelled(Option<String>),
 }
 
-/// The units of an order.
+/// The state of an order's units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StockState {
-    /// Not asked for yet.
+    /// No reservation was tried yet.
     None,
-    /// There were not enough.
+    /// There were not enough units.
     Short,
-    /// Set aside.
+    /// The units are reserved.
     Reserved(StockReserved),
-    /// An operator goes on without.
+    /// An operator skipped the reservation.
     NotNeeded,
-    /// Put back.
+    /// The reservation was released.
     Released,
 }
 
-/// The money of an order, in minor units of its currency.
+/// The payment of an order, in minor units of its currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
-    /// How the authorization stands.
+    /// The state of the authorization.
     pub state: PaymentState,
     /// The means of payment: the customer's, or one that an operator gave instead.
     pub token: Option<PaymentToken>,
-    /// How many means of payment were tried before this one. Each is asked for under a key of its own.
+    /// How many means of payment were tried before this one. Each has an idempotency key of its own.
     pub replaced: u32,
-    /// How much was taken.
+    /// The means of payment that operators replaced, oldest first. Not stored: only a fold of all events has them.
+    #[serde(skip)]
+    pub replaced_tokens: Vec<Option<PaymentToken>>,
+    /// How much was captured.
     pub captured_minor: i64,
-    /// How much of that was given back.
+    /// How much of that was refunded.
     pub refunded_minor: i64,
-    /// Whether what was held beyond what was taken was let go of.
+    /// Whether the rest of the authorization, beyond what was captured, was voided.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rest_voided: bool,
 }
 
-/// How an authorization stands.
+/// The state of an authorization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PaymentState {
-    /// No answer is recorded. It may have been asked for all the same.
+    /// No answer is recorded. The provider may have been asked all the same.
     None,
-    /// It was asked for, and the answer never came.
+    /// The provider was asked, and its answer never came.
     Unknown,
-    /// Refused for good.
+    /// The provider refused, for good.
     Declined,
-    /// Held.
+    /// The provider holds the money.
     Authorized {
-        /// The provider's id of it.
+        /// The provider's id of the authorization.
         reference: String,
-        /// How much.
+        /// How much it holds.
         amount_minor: i64,
     },
-    /// An operator goes on without.
+    /// An operator skipped the payment.
     NotNeeded,
-    /// Let go of.
+    /// The provider holds nothing any more.
     Voided,
 }
 
-/// A part of the order that was sent.
+/// A shipment of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shipment {
-    /// Its name.
+    /// The id of the shipment.
     pub id: ShipmentId,
-    /// What was sent.
+    /// What was shipped.
     pub lines: Vec<LineQuantity>,
-    /// What it travels in. A build that knew of one parcel only kept a folded order without it.
+    /// Its parcels. Builds that knew of one parcel only stored an order without.
     #[serde(default)]
     pub parcels: Vec<Parcel>,
-    /// Whether its money was taken, or an operator does without.
+    /// Whether its money was captured, or given up by an operator.
     pub settled: bool,
-    /// Whether an operator does without its money. Should the provider have taken it all the same, that is still to be recorded.
+    /// Whether an operator gave up its money. If the provider took it all the same, that is still recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub given_up: bool,
-    /// How often an operator wanted it tried again after it had failed. Each is an attempt of its own for the provider.
+    /// How often an operator had the capture tried again after a failure. Each is a new attempt for the provider.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
 }
 
-/// A part of the order that will not be sent.
+/// A cancellation of lines that were not shipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
-    /// Its name.
+    /// The id of the cancellation.
     pub id: CancellationId,
-    /// What will not be sent.
+    /// What will not be shipped.
     pub lines: Vec<LineQuantity>,
     /// Why.
     pub reason: Option<String>,
 }
 
-/// A part of the order that comes back.
+/// A return of goods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Return {
-    /// Its name.
+    /// The id of the return.
     pub id: ReturnId,
     /// What comes back.
     pub lines: Vec<LineQuantity>,
     /// Why.
     pub reason: Option<String>,
-    /// Whether it is here.
+    /// Whether it has arrived.
     pub received: bool,
 }
 
-/// Money that goes back.
+/// A refund of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
-    /// Its name.
+    /// The id of the refund.
     pub id: RefundId,
     /// How much.
     pub amount_minor: i64,
     /// Why.
     pub reason: Option<String>,
-    /// Whether the provider gave it back.
+    /// Whether the provider made it.
     pub settled: bool,
-    /// How often an operator wanted it tried again after it had failed. Each is an attempt of its own for the provider.
+    /// How often an operator had the refund tried again after a failure. Each is a new attempt for the provider.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
-}
-
-/// A mail that was asked for and decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mail {
-    /// The mail.
-    pub notification_id: Uuid,
-    /// What became of it.
-    pub outcome: MailOutcome,
-    /// Whether an operator wants it sent again.
-    pub again: bool,
-    /// Whether an operator did without it before its answer came, by an event that does not name it. Should its answer come, that bears
-    /// a name that is not known here.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub skipped: bool,
-    /// What it was called when it was sent before, and given up: answers to those can still come.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub former_ids: Vec<Uuid>,
-}
-
-impl Mail {
-    pub(super) fn new(notification_id: Uuid, outcome: MailOutcome) -> Self {
-        Self { notification_id, outcome, again: false, skipped: false, former_ids: vec![] }
-    }
-
-    /// Whether it is or was called so.
-    pub(super) fn is(&self, notification_id: Uuid) -> bool {
-        self.notification_id == notification_id || self.former_ids.contains(&notification_id)
-    }
-
-    /// It is called so from now on.
-    pub(super) fn rename(&mut self, notification_id: Uuid) {
-        if !self.is(notification_id) {
-            self.former_ids.push(std::mem::replace(&mut self.notification_id, notification_id));
-        }
-    }
-}
-
-/// What became of a mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailOutcome {
-    /// The mail service took it.
-    Sent,
-    /// It was given up.
-    Failed,
-}
-
-/// How the payment stands, as people are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum PaymentStatus {
-    /// Nothing is held.
-    None,
-    /// The provider did not answer.
-    Unknown,
-    /// Refused for good.
-    Declined,
-    /// Held.
-    Authorized,
-    /// Some of what the order comes to, less what was cancelled, was taken.
-    PartiallyCaptured,
-    /// All of that was taken.
-    Captured,
-    /// Some of it was given back.
-    PartiallyRefunded,
-    /// All that was taken was given back.
-    Refunded,
-    /// Let go of.
-    Voided,
-}
-
-/// How far the goods are, as people are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FulfilmentStatus {
-    /// Nothing is set aside.
-    None,
-    /// Set aside.
-    Reserved,
-    /// Some was sent.
-    PartiallyShipped,
-    /// All was sent.
-    Shipped,
-    /// All arrived.
-    Delivered,
-}
-
-/// What comes back, as people are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ReturnsStatus {
-    /// Nothing.
-    None,
-    /// Something is to.
-    Requested,
-    /// Something did.
-    PartiallyReturned,
-    /// Everything did.
-    Returned,
 }
 
 impl PlacedOrder {
@@ -326,6 +231,7 @@ impl PlacedOrder {
                 state: PaymentState::None,
                 token,
                 replaced: 0,
+                replaced_tokens: vec![],
                 captured_minor: 0,
                 refunded_minor: 0,
                 rest_voided: false,
@@ -337,18 +243,19 @@ impl PlacedOrder {
             given_up: vec![],
             mails: BTreeMap::new(),
             was_promised: false,
+            customer_message: None,
             notes: BTreeMap::new(),
             counts,
         }
     }
 
-    /// Whether units are set aside for it.
+    /// Whether units are reserved for it.
     pub fn holds_units(&self) -> bool {
         matches!(self.stock, StockState::Reserved(_))
     }
 
-    /// Whether the provider may hold money for it: an authorization may have been asked for and arrived although nobody
-    /// recorded its answer. It is asked for once the units are settled, never before.
+    /// Whether the provider may hold money for it. An authorization may have reached the provider although its answer is not recorded.
+    /// The provider is never asked before the units are reserved.
     pub fn may_hold_money(&self) -> bool {
         match self.payment.state {
             PaymentState::None => {
@@ -363,7 +270,7 @@ impl PlacedOrder {
         }
     }
 
-    /// How much is held and not taken, in minor units, as far as that is recorded.
+    /// How much the provider holds that is not captured, in minor units, as far as that is recorded.
     pub fn held_minor(&self) -> i64 {
         match self.payment.state {
             PaymentState::Authorized { amount_minor, .. } if !self.payment.rest_voided => {
@@ -378,7 +285,7 @@ impl PlacedOrder {
         }
     }
 
-    /// Whether money is held that never will be taken: some of the order was cancelled, and the rest was sent and paid for.
+    /// Whether the provider holds money that will never be captured: lines were cancelled, and all others are shipped and paid for.
     pub fn has_rest_to_void(&self) -> bool {
         self.undoing.is_none()
             && !self.cancellations.is_empty()
@@ -387,7 +294,7 @@ impl PlacedOrder {
             && self.held_minor() > 0
     }
 
-    /// Whether its payment is settled as far as a promise needs it.
+    /// Whether the payment allows a confirmation.
     pub fn is_paid_for(&self) -> bool {
         match self.payment.state {
             PaymentState::Authorized { .. } | PaymentState::NotNeeded => true,
@@ -396,131 +303,35 @@ impl PlacedOrder {
         }
     }
 
-    /// Whether its units are settled as far as a promise needs it.
+    /// Whether the units allow a confirmation.
     pub fn is_stocked(&self) -> bool {
         matches!(self.stock, StockState::Reserved(_) | StockState::NotNeeded)
     }
 
-    /// The first shipment whose money has not been taken.
+    /// The first shipment whose money is not captured.
     pub fn unsettled_shipment(&self) -> Option<&Shipment> {
         self.shipments.iter().find(|shipment| !shipment.settled)
     }
 
-    /// The first refund that has not been paid.
+    /// The first refund that is not made.
     pub fn unsettled_refund(&self) -> Option<&Refund> {
         self.refunds.iter().find(|refund| !refund.settled)
     }
 
-    /// How much was taken and has not gone back.
+    /// How much was captured and not refunded.
     pub fn kept_minor(&self) -> i64 {
         self.payment.captured_minor - self.payment.refunded_minor
     }
 
-    /// Whether the provider may be asked for a refund, and may have been: as much as that was taken of what it holds.
+    /// Whether the provider can be asked for a refund, and may have been: it holds a capture of at least that amount.
     pub fn is_payable(&self, refund: &Refund) -> bool {
         matches!(self.payment.state, PaymentState::Authorized { .. }) && refund.amount_minor <= self.kept_minor()
     }
 
-    /// How much more can be promised back: what was taken, less what went back or was promised back.
-    pub fn refundable_minor(&self) -> i64 {
+    /// How much more can be refunded: what was captured, less what was refunded or is to be.
+    pub(super) fn refundable_minor(&self) -> i64 {
         let open: i64 = self.refunds.iter().filter(|it| !it.settled).map(|it| it.amount_minor).sum();
         self.kept_minor() - open
-    }
-
-    /// How many mails of each kind there are to be, by what happened. What became of a promise that was taken back has to be known, too:
-    /// that is asked last, as it mostly is by then.
-    fn mails_owed(&self) -> [(MailTemplate, usize); 6] {
-        let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
-        [
-            (MailTemplate::OrderConfirmed, usize::from(stands)),
-            (MailTemplate::OrderRejected, usize::from(self.status == OrderStatus::Rejected)),
-            (MailTemplate::OrderCancelled, usize::from(self.status == OrderStatus::Cancelled)),
-            (MailTemplate::OrderShipped, self.shipments.len()),
-            (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
-            (MailTemplate::OrderConfirmed, usize::from(self.was_promised)),
-        ]
-    }
-
-    /// Whether nobody is to get such a mail any more: it would not be true.
-    pub fn is_withdrawn(&self, template: MailTemplate) -> bool {
-        template == MailTemplate::OrderConfirmed && self.status == OrderStatus::Cancelled
-    }
-
-    /// The mail that the customer is owed next: which of its kind, from 0.
-    pub fn owed_mail(&self) -> Option<(MailTemplate, usize)> {
-        self.mails_owed().into_iter().find_map(|(template, owed)| {
-            let mails = self.mails.get(&template).map_or(&[][..], Vec::as_slice);
-            let next = mails.iter().position(|mail| mail.again).unwrap_or(mails.len());
-            (next < owed.max(mails.len())).then_some((template, next))
-        })
-    }
-
-    /// Whether more mails of a kind are to be than were decided about.
-    pub(super) fn owes_mail(&self, template: MailTemplate) -> bool {
-        let decided = self.mails.get(&template).map_or(0, Vec::len);
-        self.mails_owed().into_iter().any(|(kind, owed)| kind == template && decided < owed)
-    }
-
-    /// Whether a mail was given up that somebody should get.
-    pub fn has_failed_mail(&self) -> bool {
-        self.failed_mails().next().is_some()
-    }
-
-    /// The kinds of the mails that were given up and that somebody should get.
-    pub fn failed_mails(&self) -> impl Iterator<Item = MailTemplate> {
-        let wanted = self.mails.iter().filter(|(template, _)| !self.is_withdrawn(**template));
-        let failed = wanted.filter(|(_, mails)| mails.iter().any(|mail| mail.outcome == MailOutcome::Failed));
-        failed.map(|(template, _)| *template)
-    }
-
-    /// How the payment stands, as people are told.
-    pub fn payment_status(&self) -> PaymentStatus {
-        let Payment { captured_minor, refunded_minor, rest_voided, .. } = self.payment;
-        match self.payment.state {
-            PaymentState::None | PaymentState::NotNeeded => PaymentStatus::None,
-            PaymentState::Unknown => PaymentStatus::Unknown,
-            PaymentState::Declined => PaymentStatus::Declined,
-            PaymentState::Voided => PaymentStatus::Voided,
-            PaymentState::Authorized { .. } if captured_minor == 0 && rest_voided => PaymentStatus::Voided,
-            PaymentState::Authorized { .. } if captured_minor == 0 => PaymentStatus::Authorized,
-            PaymentState::Authorized { .. } if refunded_minor == 0 => {
-                let owed_minor = self.content.total_minor - self.cancelled_minor();
-                if captured_minor < owed_minor { PaymentStatus::PartiallyCaptured } else { PaymentStatus::Captured }
-            }
-            PaymentState::Authorized { .. } if refunded_minor < captured_minor => PaymentStatus::PartiallyRefunded,
-            PaymentState::Authorized { .. } => PaymentStatus::Refunded,
-        }
-    }
-
-    /// How far the goods are, as people are told.
-    pub fn fulfilment_status(&self) -> FulfilmentStatus {
-        if self.status == OrderStatus::Completed {
-            FulfilmentStatus::Delivered
-        } else if self.shipments.is_empty() {
-            if self.holds_units() { FulfilmentStatus::Reserved } else { FulfilmentStatus::None }
-        } else if self.is_all_shipped() {
-            FulfilmentStatus::Shipped
-        } else {
-            FulfilmentStatus::PartiallyShipped
-        }
-    }
-
-    /// What comes back, as people are told.
-    pub fn returns_status(&self) -> ReturnsStatus {
-        if self.returns.is_empty() {
-            return ReturnsStatus::None;
-        }
-        let everything = self.numbered_lines().all(|(number, line)| {
-            let counts = self.counts(number);
-            counts.received + counts.cancelled >= line.quantity
-        });
-        if everything {
-            ReturnsStatus::Returned
-        } else if self.returns.iter().any(|back| back.received) {
-            ReturnsStatus::PartiallyReturned
-        } else {
-            ReturnsStatus::Requested
-        }
     }
 }
 

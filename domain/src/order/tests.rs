@@ -2,15 +2,17 @@ use cqrs_es::Aggregate;
 use uuid::Uuid;
 
 mod cancelled_lines;
+mod full_lifecycle;
 mod invariants;
-mod life;
 mod limits;
+mod operator_mails;
 mod operators;
 mod versions;
 
 use super::event::*;
 use super::parse::PostedOrder;
 use super::saga::*;
+use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
 use crate::ids::{CancellationId, NoteId, RefundId, ReturnId, ShipmentId, Sku};

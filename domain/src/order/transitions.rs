@@ -1,50 +1,50 @@
-//! What people may ask of an order, and when: one table, from which refusals, documentation and tests come.
+//! Which actions an order takes at which stage: one table, which refusals, documentation and tests use.
 
 use std::fmt;
 
 use super::{Order, OrderStatus, PlacedOrder};
 
-/// What people may ask for.
+/// An action that people take on an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderAction {
-    /// Call it off, or what of it was not sent.
+    /// Cancel it, or what of it was not shipped.
     Cancel,
-    /// Send it, or some of it.
+    /// Ship it, or some of it.
     Ship,
-    /// Say that it arrived.
+    /// Record that it arrived.
     Deliver,
-    /// Announce that some of it comes back.
+    /// Announce that goods come back.
     RequestReturn,
-    /// Say that this came back.
+    /// Record that the goods of a return came back.
     ReceiveReturn,
     /// Give money back.
     Refund,
-    /// Write something down.
+    /// Add a note.
     AddNote,
 }
 
-/// Where an order is, as far as that decides what may be asked of it.
+/// Where an order stands. This decides which actions it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Nothing is promised yet.
+    /// It is not confirmed yet.
     Pending,
     /// What was done for it is being undone.
     Undoing,
-    /// Promised, nothing sent.
+    /// It is confirmed, and nothing is shipped.
     Confirmed,
-    /// Some of it was sent.
+    /// Some of it is shipped.
     PartiallyShipped,
-    /// All of it was sent.
+    /// All of it is shipped.
     Shipped,
     /// All of it arrived.
     Completed,
-    /// It could not be promised. For good.
+    /// It could not be confirmed. This is final.
     Rejected,
-    /// It was called off. For good.
+    /// It was cancelled. This is final.
     Cancelled,
 }
 
-/// When each can be asked for; otherwise it is refused.
+/// The stages at which each action is taken. At any other stage it is refused.
 pub static TRANSITIONS: [(OrderAction, &[Stage]); 7] = {
     use Stage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
     [
@@ -61,13 +61,13 @@ pub static TRANSITIONS: [(OrderAction, &[Stage]); 7] = {
     ]
 };
 
-/// What can be asked for at a stage.
-pub fn allowed_at(stage: Stage) -> Vec<OrderAction> {
+/// The actions that an order takes at a stage.
+pub(super) fn allowed_at(stage: Stage) -> Vec<OrderAction> {
     TRANSITIONS.iter().filter(|(_, stages)| stages.contains(&stage)).map(|(action, _)| *action).collect()
 }
 
 impl Stage {
-    /// All of them, in the order in which an order comes to them.
+    /// All stages, in the order in which an order reaches them.
     pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Undoing,
@@ -122,7 +122,7 @@ impl fmt::Display for OrderAction {
 }
 
 impl Order {
-    /// Where it is; `None`: it was never posted.
+    /// The order's stage; `None`: it was never posted.
     pub fn stage(&self) -> Option<Stage> {
         match self {
             Self::Absent => None,
@@ -132,7 +132,7 @@ impl Order {
 }
 
 impl PlacedOrder {
-    /// Where it is.
+    /// The order's stage.
     pub fn stage(&self) -> Stage {
         match self.status {
             OrderStatus::Rejected => Stage::Rejected,

@@ -1,45 +1,32 @@
-//! What an event of an order means for the units of its SKUs: both are stored together, or not at all.
+//! The stock commands that an order's events imply. Both are stored together, or not at all.
 
 use std::collections::BTreeSet;
 
-use super::event::{OrderEvent, ReservedUnits};
+use super::event::{OrderEvent, OrderSubject, ReservedUnits};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
 use crate::ids::{OrderId, Sku};
 use crate::stock::{ReservationMade, StockCommand};
 
-/// Whether an event means anything for units.
+/// Whether an event implies stock commands.
 pub fn moves_units(event: &OrderEvent) -> bool {
-    match event {
-        OrderEvent::StockReserved(reserved) => !reserved.units.is_empty(),
-        OrderEvent::StockReleased(_) | OrderEvent::PaymentCaptured(_) | OrderEvent::LinesCancelled(_) => true,
-        OrderEvent::OperatorIntervened(it) => {
-            it.step == SagaStep::CapturePayment
-                && matches!(it.decision, OperatorDecision::Skip | OperatorDecision::MarkFailed)
+    match event.subject() {
+        OrderSubject::Stock => {
+            matches!(event, OrderEvent::StockReserved(reserved) if !reserved.units.is_empty())
+                || matches!(event, OrderEvent::StockReleased(_))
         }
-        OrderEvent::OrderCreated(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::RefundRequested(_)
-        | OrderEvent::PaymentRefunded(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderShipped(_)
-        | OrderEvent::OrderDelivered(_)
-        | OrderEvent::ReturnRequested(_)
-        | OrderEvent::ReturnReceived(_)
-        | OrderEvent::NotificationSent(_)
-        | OrderEvent::NotificationFailed(_)
-        | OrderEvent::NoteAdded(_) => false,
+        OrderSubject::Payment => matches!(event, OrderEvent::PaymentCaptured(_)),
+        OrderSubject::Fulfilment => matches!(event, OrderEvent::LinesCancelled(_)),
+        OrderSubject::Operator => gives_up_capture(event),
+        OrderSubject::Lifecycle
+        | OrderSubject::Return
+        | OrderSubject::Refund
+        | OrderSubject::Notification
+        | OrderSubject::Note => false,
     }
 }
 
-/// What an event of an order asks of the SKUs that it is about. `order` is as the event left it.
+/// The stock commands that an event implies, by SKU. `order` is the order after the event.
 pub fn unit_moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sku, StockCommand)> {
     if let OrderEvent::StockReserved(reserved) = event {
         let reserve = |units: &ReservedUnits| {
@@ -71,4 +58,10 @@ pub fn unit_moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -
         }
     };
     order.settled_by_sku().into_iter().map(|(sku, shipped)| (sku.clone(), command(shipped))).collect()
+}
+
+/// Whether an operator goes on without the money of a shipment. Its units have left the stock all the same.
+fn gives_up_capture(event: &OrderEvent) -> bool {
+    let OrderEvent::OperatorIntervened(it) = event else { return false };
+    it.step == SagaStep::CapturePayment && matches!(it.decision, OperatorDecision::Skip | OperatorDecision::MarkFailed)
 }

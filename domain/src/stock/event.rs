@@ -1,5 +1,5 @@
-//! What can happen to the stock of a SKU. Each version of each event has a golden file in
-//! `domain/golden/stock-events/` and decodes for ever.
+//! Everything that can happen to the stock of a SKU. Each version of each event has a golden file in `domain/golden/stock-events/`, and
+//! stays readable forever.
 
 use chrono::{DateTime, Utc};
 use event_versions::Upcast;
@@ -16,13 +16,13 @@ events! {
     StockEvent, UPCASTS {
         /// Units came in. The first makes the SKU tracked.
         StockReceived,
-        /// The count was put right.
+        /// The count was corrected.
         StockAdjusted,
-        /// Units were set aside for an order.
+        /// Units were reserved for an order.
         ReservationMade,
-        /// Units that were set aside are for sale again.
+        /// Reserved units are for sale again.
         ReservationReleased,
-        /// Units that were set aside have shipped.
+        /// Reserved units have shipped.
         ReservationCommitted,
     }
 }
@@ -35,17 +35,17 @@ pub struct StockReceived {
     pub quantity: u32,
 }
 
-/// The count was put right.
+/// The count was corrected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockAdjusted {
-    /// How many more there are than was thought; fewer, where it is negative. Never 0.
+    /// The correction of the count. Never 0.
     pub delta: i64,
     /// Why, in the words of whoever counted.
     pub reason: String,
 }
 
-/// Units were set aside for an order.
+/// Units were reserved for an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationMade {
@@ -57,17 +57,17 @@ pub struct ReservationMade {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Units that were set aside are for sale again.
+/// Reserved units are for sale again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationReleased {
-    /// For which order they were set aside.
+    /// For which order they were reserved.
     pub order_id: OrderId,
     /// How many.
     pub quantity: u32,
 }
 
-/// Units that were set aside have shipped.
+/// Reserved units have shipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationCommitted {

@@ -1,8 +1,7 @@
-//! Posted changes of stock: from a client's bytes to commands, with every violation in one answer.
+//! Parses the bodies of commands to the stock of a SKU.
 
 use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived};
-use crate::body::InvalidBody;
-use crate::body::{Fields, Found, Reader, read_body};
+use crate::body::{Field, Fields, InvalidBody, Reader, read_body};
 
 const MAX_REASON_CHARS: usize = 500;
 
@@ -10,7 +9,7 @@ const MAX_REASON_CHARS: usize = 500;
 pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut Reader, fields: Fields<'_>| {
         let [quantity] = reader.object(fields, ["quantity"]);
-        let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_CHANGE))?;
+        let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE))?;
         Some(StockCommand::Receive(StockReceived { quantity }))
     })
 }
@@ -25,20 +24,20 @@ pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     })
 }
 
-fn read_delta(reader: &mut Reader, found: &Found<'_>) -> Option<i64> {
+fn read_delta(reader: &mut Reader, field: &Field<'_>) -> Option<i64> {
     let most = i64::from(MAX_CHANGE);
-    let delta = reader.integer(found, -most..=most)?;
+    let delta = reader.integer(field, -most..=most)?;
     if delta == 0 {
-        reader.note_at(found, "changes_nothing", "must not be 0");
+        reader.violation_at(field, "changes_nothing", "must not be 0");
         return None;
     }
     Some(delta)
 }
 
-fn read_reason(reader: &mut Reader, found: &Found<'_>) -> Option<String> {
-    let reason = reader.text_up_to(found, MAX_REASON_CHARS)?;
+fn read_reason(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
+    let reason = reader.text_up_to(field, MAX_REASON_CHARS)?;
     if reason.trim().is_empty() {
-        reader.note_at(found, "invalid", "must say why");
+        reader.violation_at(field, "invalid", "must say why");
         return None;
     }
     Some(reason)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use sagas::operate::InterventionError;
+use sagas::operator::InterventionError;
 use sagas::report::{self, OrderReport, SagaState, StepState};
 use tokio::time::Instant;
 

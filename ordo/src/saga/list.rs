@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use domain::order::saga::SagaStep;
-use sagas::report::{self, Ended, Filter, GivenUpFilter, GivenUpGroup, Group, SagaState};
+use sagas::report::{self, EndState, GivenUpFilter, GivenUpGroup, SagaState, WaitingFilter, WaitingGroup};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -15,13 +15,13 @@ pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
         Some(SagaState::Running) => waiting(pool, args, Some(false)).await,
         Some(SagaState::Stuck) => waiting(pool, args, Some(true)).await,
         Some(SagaState::Failed) => failed(pool, args).await,
-        Some(state @ SagaState::Completed) => ended(pool, args, state, Ended::Completed).await,
-        Some(state @ SagaState::Compensated) => ended(pool, args, state, Ended::Compensated).await,
+        Some(state @ SagaState::Completed) => ended(pool, args, state, EndState::Completed).await,
+        Some(state @ SagaState::Compensated) => ended(pool, args, state, EndState::Compensated).await,
     }
 }
 
 async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Result<()> {
-    let filter = Filter { stuck, error: args.error.as_deref(), step: args.step, until: None };
+    let filter = WaitingFilter { stuck, error: args.error.as_deref(), step: args.step, until: None };
     let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
     let groups = report::groups(pool, filter).await?;
     let (running, stuck) = report::count(pool, filter).await?;
@@ -80,7 +80,7 @@ async fn count_failed(pool: &PgPool, args: &List) -> anyhow::Result<i64> {
     Ok(report::count_given_up(pool, filter).await?.into_iter().map(|(_, count)| count).sum())
 }
 
-async fn ended(pool: &PgPool, args: &List, state: SagaState, how: Ended) -> anyhow::Result<()> {
+async fn ended(pool: &PgPool, args: &List, state: SagaState, how: EndState) -> anyhow::Result<()> {
     let waits = args.error.is_none() && args.step.is_none();
     ensure!(waits, "what is {} waits at no step and has no error: leave --step and --error out", state.name());
     let orders = report::ended(pool, how, args.limit.get().into()).await?;
@@ -97,14 +97,14 @@ async fn ended(pool: &PgPool, args: &List, state: SagaState, how: Ended) -> anyh
     Ok(())
 }
 
-fn group_text(group: &Group) -> String {
-    let Group { step, stuck, error, count } = group;
+fn group_text(group: &WaitingGroup) -> String {
+    let WaitingGroup { step, stuck, error, count } = group;
     let state = if *stuck { "stuck" } else { "running" };
     let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     format!("{count} × {step}, {state}{error}")
 }
 
-fn group_json(group: &Group) -> Value {
-    let Group { step, stuck, error, count } = group;
+fn group_json(group: &WaitingGroup) -> Value {
+    let WaitingGroup { step, stuck, error, count } = group;
     json!({ "step": step, "state": if *stuck { "stuck" } else { "running" }, "error": error, "count": count })
 }

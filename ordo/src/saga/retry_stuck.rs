@@ -8,8 +8,8 @@ use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
 use domain::order::saga::{OperatorDecision, SagaStep};
 use futures_util::{StreamExt, stream};
-use sagas::operate::InterventionError;
-use sagas::report::{self, After, Filter, GivenUpFilter, GivenUpMail, WorkRow};
+use sagas::operator::InterventionError;
+use sagas::report::{self, GivenUpFilter, GivenUpMail, SagaRow, WaitingCursor, WaitingFilter};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::time::MissedTickBehavior;
@@ -90,7 +90,7 @@ async fn retry(desk: &Desk, args: &Retry, row: &Candidate) -> anyhow::Result<boo
 /// All that can be retried, some at a time.
 enum Pages<'a> {
     /// What is stuck; after the last that was given.
-    Stuck(Filter<'a>, Option<After>),
+    Stuck(WaitingFilter<'a>, Option<WaitingCursor>),
     /// Mails that were given up; after the position of the last that was given. A retry is of all of an order's mails: each order
     /// comes once.
     Failed { filter: GivenUpFilter<'a>, after: i64, orders: HashSet<String> },
@@ -102,7 +102,7 @@ impl<'a> Pages<'a> {
         if args.failed {
             return Self::Failed { filter: GivenUpFilter { error, until }, after: 0, orders: HashSet::new() };
         }
-        Self::Stuck(Filter { stuck: Some(true), error, step: args.step, until }, None)
+        Self::Stuck(WaitingFilter { stuck: Some(true), error, step: args.step, until }, None)
     }
 
     /// `None`: there are no more.
@@ -111,7 +111,7 @@ impl<'a> Pages<'a> {
             Self::Stuck(filter, after) => {
                 let page = report::waiting(pool, *filter, after.as_ref(), PAGE).await?;
                 let Some(end) = page.last() else { return Ok(None) };
-                *after = Some(After::of(end));
+                *after = Some(WaitingCursor::of(end));
                 Ok(Some(page.iter().map(Candidate::from).collect()))
             }
             Self::Failed { filter, after, orders } => {
@@ -125,8 +125,8 @@ impl<'a> Pages<'a> {
     }
 }
 
-impl From<&WorkRow> for Candidate {
-    fn from(row: &WorkRow) -> Self {
+impl From<&SagaRow> for Candidate {
+    fn from(row: &SagaRow) -> Self {
         let (order_id, step) = (row.order_id.clone(), row.step.clone());
         Self { order_id, step, line: words::line(row), summary: words::summary(row) }
     }

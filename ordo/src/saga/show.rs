@@ -3,7 +3,7 @@
 use anyhow::Context;
 use chrono::Utc;
 use event_store::EventStore;
-use sagas::report::{self, Message, OrderReport, Progress, SagaReport, SagaState, StepState};
+use sagas::report::{self, Message, OrderReport, SagaReport, SagaState, StepProgress, StepState};
 
 use super::words::{self, harmless};
 use crate::output;
@@ -63,7 +63,7 @@ pub(crate) fn step_lines(saga: &SagaReport, look: &Look, with_messages: bool) ->
     lines
 }
 
-fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &Progress)> {
+fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgress)> {
     saga.steps.iter().flat_map(|step| {
         let undo = step.undo.as_ref().filter(|undo| undo.progress.state != StepState::NotNeeded);
         let undo = undo.map(|undo| (undo.step.name(), &undo.progress));
@@ -72,7 +72,7 @@ fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &Progress)> {
 }
 
 /// How often a step that is not done was tried, and when it is looked at again.
-fn waits(progress: &Progress, look: &Look) -> String {
+fn waits(progress: &StepProgress, look: &Look) -> String {
     let Some(waiting) = &progress.waiting else { return String::new() };
     let tried = words::tried(waiting.attempts);
     let next = waiting.next_try_at.map(|at| {
@@ -114,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    fn progress(state: StepState, at: Option<DateTime<Utc>>) -> Progress {
-        Progress { state, at, waiting: None, messages: vec![] }
+    fn progress(state: StepState, at: Option<DateTime<Utc>>) -> StepProgress {
+        StepProgress { state, at, waiting: None, messages: vec![] }
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
             next_try_at: Some(now + TimeDelta::minutes(20)),
             last_error: Some("No such token".into()),
         };
-        let stuck = Progress { state: StepState::Stuck, at: None, waiting: Some(waiting), messages: vec![message] };
+        let stuck = StepProgress { state: StepState::Stuck, at: None, waiting: Some(waiting), messages: vec![message] };
         let step = |step, progress| StepReport { step, kind: "compensable", progress, undo: None };
         let saga = SagaReport {
             saga: "order_fulfilment",

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::order::saga::SagaStep;
-use sagas::report::{GivenUpMail, OrderReport, Progress, SagaState, StepState, WorkRow};
+use sagas::report::{GivenUpMail, OrderReport, SagaRow, SagaState, StepProgress, StepState};
 use serde_json::{Value, json};
 
 pub(super) use crate::dlq::harmless;
 
 /// One line of a list.
-pub(super) fn line(row: &WorkRow) -> String {
-    let WorkRow { saga, order_id, step, since, .. } = row;
+pub(super) fn line(row: &SagaRow) -> String {
+    let SagaRow { saga, order_id, step, since, .. } = row;
     let error = row.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     let how = how(row.stuck, row.failures);
     let next = next_look(row.stuck, row.next_try_at);
@@ -18,7 +18,7 @@ pub(super) fn line(row: &WorkRow) -> String {
 }
 
 /// What a list says of it, as JSON.
-pub(super) fn summary(row: &WorkRow) -> Value {
+pub(super) fn summary(row: &SagaRow) -> Value {
     json!({
         "saga": row.saga,
         "orderId": row.order_id,
@@ -72,7 +72,7 @@ pub(super) fn waits_for(report: &OrderReport, step: SagaStep) -> String {
 }
 
 /// How a step is.
-pub(super) fn progressed(progress: &Progress) -> String {
+pub(super) fn progressed(progress: &StepProgress) -> String {
     let state = progress.state.name();
     let Some(waiting) = &progress.waiting else {
         return progress.at.map_or_else(|| state.to_owned(), |at| format!("{state} {}", instant(at)));

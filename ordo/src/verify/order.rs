@@ -65,7 +65,7 @@ impl Story {
 
     pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
         (self.last_position, self.last_at) = (position, at);
-        self.given_up.note(&event);
+        self.given_up.add(&event);
         let mut owe = |template| *self.owed.entry(template).or_default() += 1;
         match &event {
             OrderEvent::OrderConfirmed(_) => owe(MailTemplate::OrderConfirmed),

@@ -1,4 +1,6 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use domain::ids::Sku;
 use domain::order::event::{
@@ -11,13 +13,15 @@ use messaging::{Producer, ProducerSettings};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::due::tests::context;
+use crate::mail_requests::send_requests;
 use crate::report::tests::{after, authorized, reserved};
+use crate::timer_runner::tests::context;
 
 /// The reason that the mail gives which is owed after these.
 fn told<const N: usize>(commands: [OrderCommand; N]) -> Option<String> {
-    let case = Case::open(&after(commands)).unwrap().unwrap();
-    Mail::owed(&case).unwrap().data(&case, 1).reason
+    let order = OrderSession::open(&after(commands)).unwrap().unwrap();
+    let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
+    content(&order, &mail, 1).reason
 }
 
 fn released(expired: bool) -> OrderCommand {
@@ -106,8 +110,8 @@ async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
     let mut times = Vec::new();
     for _ in 0..2 {
         let promised = [reserved(), authorized(), OrderCommand::ConfirmOrder];
-        let case = Case::open(&after(promised)).unwrap().unwrap();
-        let (_, outcome) = notify(&context, vec![case]).await.remove(0);
+        let order = OrderSession::open(&after(promised)).unwrap().unwrap();
+        let (_, outcome) = send_requests(&context, notify_customer, vec![order]).await.remove(0);
         assert!(matches!(outcome, Err(StepError::Unreachable(_))), "{outcome:?}");
         times.push(asked.load(Ordering::Relaxed));
     }

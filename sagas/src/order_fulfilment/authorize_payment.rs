@@ -1,128 +1,109 @@
-//! Has the provider hold what the order costs; lets go of it.
-
-use std::sync::Arc;
+//! Has the provider hold what the order costs. The compensation lets go of it.
 
 use domain::ids::PaymentToken;
 use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PaymentState, PlacedOrder, Stage};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use payments::{Authorization, PaymentError, PaymentGateway, Void};
 
-use crate::Context;
-use crate::case::Case;
-use crate::payment::{Answer, Ask, ask, failure};
-use crate::saga::{Kind, Outcome, Step, Undo, UndoStep};
+use crate::order_session::OrderSession;
+use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo, UndoStep};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::AuthorizePayment,
     kind: Kind::Compensable,
     is_due: |order| order.stage() == Stage::Pending && order.is_stocked() && !order.is_paid_for(),
-    run: authorize,
-    undo: Undo::By(UndoStep { name: SagaStep::VoidPayment, is_due: PlacedOrder::may_hold_money, run: void }),
+    action: Action::CallProvider(|order, provider| authorize_payment(order, provider).boxed()),
+    undo: Undo::By(UndoStep {
+        name: SagaStep::VoidPayment,
+        is_due: PlacedOrder::may_hold_money,
+        action: Action::CallProvider(|order, provider| void_payment(order, provider).boxed()),
+    }),
 };
 
-/// The same for every try with one means of payment.
-fn authorization(case: &Case) -> Authorization {
-    with_means(case, case.replaced.len(), case.order.payment.token.as_ref())
+async fn authorize_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
+    for replaced in replaced_authorizations(order) {
+        abandon(provider, &replaced).await?;
+    }
+    let request = authorization(order);
+    // While the outcome of an earlier call is unknown, the provider is asked about that call before anything else happens.
+    let was_unknown = order.order.payment.state == PaymentState::Unknown;
+    let found = if was_unknown { provider.find(&request).await } else { Ok(None) };
+    let authorized = match found {
+        Ok(Some(authorized)) => Ok(authorized),
+        Ok(None) => provider.authorize(&request).await,
+        Err(error) => Err(error),
+    };
+    match authorized {
+        Ok(authorized) => order.decide(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+            reference: authorized.reference,
+            amount_minor: request.amount_minor,
+        }))?,
+        Err(PaymentError::Declined { code, message }) => {
+            order.decide(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))?;
+        }
+        Err(error) => {
+            if matches!(error, PaymentError::Unknown { .. }) && !was_unknown {
+                let reason = error.to_string();
+                order.decide(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason }))?;
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(Progress::Advanced)
 }
 
-/// What was asked for with means of payment that an operator has replaced since.
-fn replaced(case: &Case) -> Vec<Authorization> {
-    case.replaced.iter().enumerate().map(|(nth, token)| with_means(case, nth, token.as_ref())).collect()
+/// An authorization that nobody recorded may be held as well. It is abandoned under its key, so that a call that is still on its way
+/// finds the key used.
+async fn void_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
+    for replaced in replaced_authorizations(order) {
+        abandon(provider, &replaced).await?;
+    }
+    let request = authorization(order);
+    match &order.order.payment.state {
+        PaymentState::Authorized { reference, .. } => {
+            let void = Void { key: format!("{}:void", request.key), reference: reference.clone() };
+            provider.void(&void).await?;
+        }
+        PaymentState::None
+        | PaymentState::Unknown
+        | PaymentState::Declined
+        | PaymentState::NotNeeded
+        | PaymentState::Voided => abandon(provider, &request).await?,
+    }
+    order.decide(OrderCommand::RecordPaymentVoided)?;
+    Ok(Progress::Advanced)
 }
 
-fn with_means(case: &Case, nth: usize, token: Option<&PaymentToken>) -> Authorization {
-    let content = &case.order.content;
+/// The request for the means of payment in use. It is the same in every attempt.
+fn authorization(order: &OrderSession) -> Authorization {
+    let payment = &order.order.payment;
+    authorization_with(order, payment.replaced_tokens.len(), payment.token.as_ref())
+}
+
+/// The requests for the means of payment that operators have replaced.
+fn replaced_authorizations(order: &OrderSession) -> Vec<Authorization> {
+    let replaced = order.order.payment.replaced_tokens.iter().enumerate();
+    replaced.map(|(nth, token)| authorization_with(order, nth, token.as_ref())).collect()
+}
+
+fn authorization_with(order: &OrderSession, nth: usize, token: Option<&PaymentToken>) -> Authorization {
+    let content = &order.order.content;
     Authorization {
-        key: format!("{}:authorize:{nth}", case.order_id),
-        order_id: case.order_id.clone(),
+        key: format!("{}:authorize:{nth}", order.order_id),
+        order_id: order.order_id.clone(),
         amount_minor: content.total_minor,
         currency: content.currency.code().to_owned(),
         token: token.map(ToString::to_string),
     }
 }
 
-/// Lets go of what nobody knows to be held: a call without an answer may still have been carried out, or will be.
-async fn abandon(gateway: &dyn PaymentGateway, replaced: &[Authorization]) -> Result<(), PaymentError> {
-    for request in replaced {
-        match gateway.abandon(request).await {
-            // What the provider does not understand it does not hold.
-            Ok(()) | Err(PaymentError::Refused { .. }) => {}
-            Err(error) => return Err(error),
-        }
+/// Lets go of an authorization that may be held: a call without an answer may have been carried out, or will be.
+async fn abandon(provider: &dyn PaymentGateway, request: &Authorization) -> Result<(), PaymentError> {
+    match provider.abandon(request).await {
+        // The provider holds nothing under a request that it does not understand.
+        Ok(()) | Err(PaymentError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
-}
-
-fn authorize<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    let what = |case: &Case| {
-        let (gateway, request, replaced) = (context.payments.gateway(), authorization(case), replaced(case));
-        let is_unknown = case.order.payment.state == PaymentState::Unknown;
-        Ask::Provider(
-            async move {
-                if let Err(error) = abandon(&*gateway, &replaced).await {
-                    return Answer::failed(failure(&error));
-                }
-                // An outcome that is not known is asked about before anything else happens.
-                let found = if is_unknown { gateway.find(&request).await } else { Ok(None) };
-                let authorized = match found {
-                    Ok(Some(authorized)) => Ok(authorized),
-                    Ok(None) => gateway.authorize(&request).await,
-                    Err(error) => Err(error),
-                };
-                match authorized {
-                    Ok(authorized) => Answer::moved(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
-                        reference: authorized.reference,
-                        amount_minor: request.amount_minor,
-                    })),
-                    Err(PaymentError::Declined { code, message }) => {
-                        Answer::moved(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
-                    }
-                    Err(error @ PaymentError::Unknown { .. }) if !is_unknown => Answer {
-                        commands: vec![OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown {
-                            reason: error.to_string(),
-                        })],
-                        outcome: Err(failure(&error)),
-                    },
-                    Err(error) => Answer::failed(failure(&error)),
-                }
-            }
-            .boxed(),
-        )
-    };
-    ask(context, SagaStep::AuthorizePayment, cases, what).boxed()
-}
-
-/// What is not known to be held is let go of as well: by its key, so that a call that is still on its way finds it used.
-fn void<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    let what = |case: &Case| {
-        let (gateway, request, replaced) = (context.payments.gateway(), authorization(case), replaced(case));
-        let reference = match &case.order.payment.state {
-            PaymentState::Authorized { reference, .. } => Some(reference.clone()),
-            PaymentState::None
-            | PaymentState::Unknown
-            | PaymentState::Declined
-            | PaymentState::NotNeeded
-            | PaymentState::Voided => None,
-        };
-        Ask::Provider(
-            async move {
-                if let Err(error) = abandon(&*gateway, &replaced).await {
-                    return Answer::failed(failure(&error));
-                }
-                let let_go = match reference {
-                    Some(reference) => gateway.void(&Void { key: format!("{}:void", request.key), reference }).await,
-                    None => abandon(&*gateway, &[request]).await,
-                };
-                match let_go {
-                    Ok(()) => Answer::moved(OrderCommand::RecordPaymentVoided),
-                    Err(error) => Answer::failed(failure(&error)),
-                }
-            }
-            .boxed(),
-        )
-    };
-    ask(context, SagaStep::VoidPayment, cases, what).boxed()
 }

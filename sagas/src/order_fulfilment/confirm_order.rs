@@ -1,29 +1,20 @@
-//! Promises the order to the customer.
-
-use std::sync::Arc;
+//! Confirms the order: it is promised to the customer.
 
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, Stage};
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
 
-use crate::Context;
-use crate::case::Case;
-use crate::saga::{Kind, Outcome, Step, Undo, decided};
+use crate::order_session::OrderSession;
+use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::ConfirmOrder,
     kind: Kind::Pivot,
     is_due: |order| order.stage() == Stage::Pending && order.is_stocked() && order.is_paid_for(),
-    run: confirm,
+    action: Action::Decide(confirm_order),
     undo: Undo::Nothing { because: "it is the pivot: a confirmed order is cancelled, not unconfirmed" },
 };
 
-fn confirm<'a>(_: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    ready(decided(cases, &OrderCommand::ConfirmOrder)).boxed()
-}
-
-/// Says that all that was done for an order is undone.
-pub(crate) fn close<'a>(_: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    ready(decided(cases, &OrderCommand::CloseOrder)).boxed()
+fn confirm_order(order: &mut OrderSession) -> Outcome {
+    order.decide(OrderCommand::ConfirmOrder)?;
+    Ok(Progress::Advanced)
 }

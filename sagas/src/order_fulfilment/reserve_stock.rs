@@ -1,79 +1,64 @@
-//! Sets the units of an order aside, all of them or none; puts them back.
+//! Reserves the units of an order: all of them, or none. The compensation releases them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use domain::ids::Sku;
 use domain::order::event::{ReservedUnits, Shortage, StockReleased, StockReservationFailed, StockReserved};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 
-use crate::Context;
-use crate::case::Case;
-use crate::saga::{Done, Kind, Outcome, Step, StepError, Undo, UndoStep};
-use crate::shelf::{Saved, Shelf, save_with_units};
+use crate::SagaSettings;
+use crate::order_session::OrderSession;
+use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo, UndoStep};
+use crate::unit_of_work::StockLedger;
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::ReserveStock,
     kind: Kind::Compensable,
     is_due: |order| order.stage() == Stage::Pending && order.stock == StockState::None,
-    run: reserve,
-    undo: Undo::By(UndoStep { name: SagaStep::ReleaseStock, is_due: PlacedOrder::holds_units, run: release }),
+    action: Action::DecideWithStock(reserve_stock),
+    undo: Undo::By(UndoStep {
+        name: SagaStep::ReleaseStock,
+        is_due: PlacedOrder::holds_units,
+        action: Action::DecideWithStock(|order, _, _| release_stock(order, false)),
+    }),
 };
 
-fn reserve<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    let hold = context.settings.reservation_hold;
-    let plan = move |case: &mut Case, shelf: &Shelf<'_>| {
-        let (mut units, mut shortages) = (Vec::new(), Vec::new());
-        for (sku, quantity) in wanted(&case.order) {
-            match shelf.available(sku) {
-                None => {}
-                Some(available) if available >= i64::from(quantity) => {
-                    units.push(ReservedUnits { sku: sku.clone(), quantity });
-                }
-                Some(available) => {
-                    shortages.push(Shortage { sku: sku.clone(), requested: quantity, available });
-                }
+/// Releases a reservation that has run out before the order was confirmed.
+pub(crate) const EXPIRE: Action = Action::DecideWithStock(|order, _, _| release_stock(order, true));
+
+fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &SagaSettings) -> Outcome {
+    let (mut units, mut shortages) = (Vec::new(), Vec::new());
+    for (sku, quantity) in needed_by_sku(&order.order) {
+        match stock.available(sku) {
+            None => {}
+            Some(available) if available >= i64::from(quantity) => {
+                units.push(ReservedUnits { sku: sku.clone(), quantity });
+            }
+            Some(available) => {
+                shortages.push(Shortage { sku: sku.clone(), requested: quantity, available });
             }
         }
-        let command = if shortages.is_empty() {
-            OrderCommand::RecordStockReserved(StockReserved { units, expires_at: case.now + hold })
-        } else {
-            OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages })
-        };
-        case.take_for_now(command).map_err(|refusal| StepError::new(&refusal))
-    };
-    async move { outcomes(save_with_units(&context.store, &context.stock, cases, plan).await) }.boxed()
-}
-
-/// What an order needs of each SKU.
-fn wanted(order: &PlacedOrder) -> BTreeMap<&Sku, u32> {
-    let mut wanted = BTreeMap::new();
-    for line in &order.content.lines {
-        *wanted.entry(&line.sku).or_default() += line.quantity;
     }
-    wanted
+    // After a conflict the stock is another. So this is decided anew then, and not repeated.
+    order.decide_once(if shortages.is_empty() {
+        let expires_at = order.now + settings.reservation_hold;
+        OrderCommand::RecordStockReserved(StockReserved { units, expires_at })
+    } else {
+        OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages })
+    })?;
+    Ok(Progress::Advanced)
 }
 
-fn release<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    put_back(context, cases, false)
+fn release_stock(order: &mut OrderSession, expired: bool) -> Outcome {
+    order.decide_once(OrderCommand::RecordStockReleased(StockReleased { expired }))?;
+    Ok(Progress::Advanced)
 }
 
-/// Puts units back that were set aside for too long.
-pub(crate) fn expire<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    put_back(context, cases, true)
-}
-
-fn put_back<'a>(context: &'a Arc<Context>, cases: Vec<Case>, expired: bool) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    let plan = move |case: &mut Case, _: &Shelf<'_>| {
-        let released = OrderCommand::RecordStockReleased(StockReleased { expired });
-        case.take_for_now(released).map_err(|refusal| StepError::new(&refusal))
-    };
-    async move { outcomes(save_with_units(&context.store, &context.stock, cases, plan).await) }.boxed()
-}
-
-fn outcomes(saved: Vec<Saved>) -> Vec<(Case, Outcome)> {
-    saved.into_iter().map(|(case, saved)| (case, saved.map(|()| Done::Moved))).collect()
+fn needed_by_sku(order: &PlacedOrder) -> BTreeMap<&Sku, u32> {
+    let mut needed = BTreeMap::new();
+    for line in &order.content.lines {
+        *needed.entry(&line.sku).or_default() += line.quantity;
+    }
+    needed
 }

@@ -1,72 +1,63 @@
 //! Gives money back.
 
-use std::sync::Arc;
-
+use domain::ids::RefundId;
 use domain::order::event::PaymentRefunded;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PaymentState};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use payments::Refund;
+use payments::{PaymentError, PaymentGateway, Refund};
 
-use crate::Context;
-use crate::case::Case;
-use crate::payment::{Answer, Ask, ask, failure};
-use crate::saga::{Kind, Outcome, Step, StepError, Undo};
+use crate::order_session::OrderSession;
+use crate::saga::{Action, Kind, Outcome, Progress, Step, StepError, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::RefundPayment,
     kind: Kind::ForwardOnly,
-    // What came back before it was paid for is refunded once it is. If it never is, that has to be seen.
+    // What came back before it was paid for is refunded once it is paid for. If it never is, the step is due and gets stuck.
     is_due: |order| {
-        let is_taken = |refund: &domain::order::Refund| refund.amount_minor <= order.kept_minor();
-        order.unsettled_refund().is_some_and(|refund| is_taken(refund) || order.unsettled_shipment().is_none())
+        order
+            .unsettled_refund()
+            .is_some_and(|refund| refund.amount_minor <= order.kept_minor() || order.unsettled_shipment().is_none())
     },
-    run: refund,
+    action: Action::CallProvider(|order, provider| refund_payment(order, provider).boxed()),
     undo: Undo::Nothing { because: "money that went back stays there" },
 };
 
-fn refund<'a>(context: &'a Arc<Context>, cases: Vec<Case>) -> BoxFuture<'a, Vec<(Case, Outcome)>> {
-    let what = |case: &Case| {
-        let order = &case.order;
-        let (Some(refund), PaymentState::Authorized { reference, .. }) =
-            (order.unsettled_refund(), &order.payment.state)
-        else {
-            return Ask::Nothing(never_taken());
-        };
-        if !order.is_payable(refund) {
-            return Ask::Nothing(never_taken());
+async fn refund_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
+    let (refund_id, request) = refund(order).ok_or_else(|| {
+        // An operator went on without the money. Nobody knew that when the refund was promised.
+        StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned())
+    })?;
+    let amount_minor = request.amount_minor;
+    match provider.refund(&request).await {
+        Ok(refunded) => {
+            let reference = refunded.reference;
+            order.decide(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
+                refund_id,
+                amount_minor,
+                reference,
+            }))?;
+            Ok(Progress::Advanced)
         }
-        let (gateway, refund_id) = (context.payments.gateway(), refund.id.clone());
-        let request = Refund {
-            key: format!("{}:refund:{refund_id}", case.order_id),
-            reference: reference.clone(),
-            amount_minor: refund.amount_minor,
-            currency: order.content.currency.code().to_owned(),
-            recorded_minor: order.payment.refunded_minor,
-            retries: refund.retries,
-        };
-        Ask::Provider(
-            async move {
-                match gateway.refund(&request).await {
-                    Ok(done) => Answer::moved(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
-                        refund_id,
-                        amount_minor: request.amount_minor,
-                        reference: done.reference,
-                    })),
-                    Err(payments::PaymentError::Declined { code, message }) => {
-                        Answer::failed(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
-                    }
-                    Err(error) => Answer::failed(failure(&error)),
-                }
-            }
-            .boxed(),
-        )
-    };
-    ask(context, SagaStep::RefundPayment, cases, what).boxed()
+        Err(PaymentError::Declined { code, message }) => {
+            Err(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// An operator did without the money, which was not to be known when it was promised back.
-fn never_taken() -> Answer {
-    Answer::failed(StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned()))
+/// The refund that is next; `None`: so much money was never taken.
+fn refund(session: &OrderSession) -> Option<(RefundId, Refund)> {
+    let order = &session.order;
+    let PaymentState::Authorized { reference, .. } = &order.payment.state else { return None };
+    let refund = order.unsettled_refund().filter(|refund| order.is_payable(refund))?;
+    let request = Refund {
+        key: format!("{}:refund:{}", session.order_id, refund.id),
+        reference: reference.clone(),
+        amount_minor: refund.amount_minor,
+        currency: order.content.currency.code().to_owned(),
+        recorded_minor: order.payment.refunded_minor,
+        retries: refund.retries,
+    };
+    Some((refund.id.clone(), request))
 }

@@ -1,7 +1,7 @@
-//! Mails that were given up, and that nobody has decided about since: as long as there are any, a customer has not been told.
+//! Mails that were given up, and that no operator has decided about since. As long as there are any, a customer does not know something.
 //!
-//! The log says so and nothing else. A mail that was given up is no more one once it went out after all, or once an operator has it
-//! sent again or goes on without it, or once it would not be true: nobody is told that an order is confirmed that was cancelled. [`GivenUp`] is that rule for the events of an order, [`FROM`] the same for all orders at once.
+//! Only the log has them. A mail is no longer given up once it went out after all, once an operator has it sent again or skips it, or once
+//! it would not be true: a cancelled order is not confirmed. [`GivenUp`] is this rule for one order, [`FROM`] for all orders at once.
 
 use chrono::{DateTime, Utc};
 use domain::order::OrderEvent;
@@ -10,7 +10,7 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
-use super::history::who_tells;
+use super::history::notifying_saga;
 
 /// The mails of an order that were given up.
 #[derive(Debug, Default)]
@@ -20,8 +20,8 @@ pub struct GivenUp {
 }
 
 impl GivenUp {
-    /// Takes note of an event of the order, in order.
-    pub fn note(&mut self, event: &OrderEvent) {
+    /// Adds the next event of the order.
+    pub fn add(&mut self, event: &OrderEvent) {
         if let OrderEvent::NotificationFailed(failed) = event {
             self.mails.push(failed.clone());
         }
@@ -40,18 +40,18 @@ impl GivenUp {
         }
     }
 
-    /// Those that nobody has decided about.
+    /// The mails that no operator has decided about.
     pub fn mails(&self) -> &[NotificationFailed] {
         &self.mails
     }
 
-    /// Whether one of them is this saga's to send.
+    /// Whether this saga would have to send one of them.
     pub(super) fn is_of(&self, saga: &str) -> bool {
-        self.mails.iter().any(|failed| who_tells(failed.template) == saga)
+        self.mails.iter().any(|failed| notifying_saga(failed.template) == saga)
     }
 }
 
-/// A mail that was given up, and that nobody has decided about since.
+/// A mail that was given up, and that no operator has decided about since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenUpMail {
     /// The order it is about.
@@ -62,16 +62,16 @@ pub struct GivenUpMail {
     pub reason: String,
     /// When.
     pub since: DateTime<Utc>,
-    /// Where the log says so.
+    /// The position of the event.
     pub position: i64,
 }
 
-/// Which of them: those that everything given here is true of.
+/// Which of these mails. All conditions that are given must hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GivenUpFilter<'a> {
-    /// Those whose reason contains this.
+    /// Only mails whose reason contains this.
     pub error: Option<&'a str>,
-    /// Those that were given up by then.
+    /// Only mails that were given up by then.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -101,7 +101,7 @@ const FROM: &str = "from events f, lateral (
          where c.aggregate_type = 'order' and c.aggregate_id = f.aggregate_id and c.event_type = 'OrderCancelled'))
        and ($1::text is null or strpos(mail.reason, $1) > 0) and ($2::timestamptz is null or f.recorded_at <= $2)";
 
-/// Mails that were given up, the longest first, at most so many. `after` is the position of the last that was given before.
+/// A page of these mails, longest first. `after` is the position of the last mail of the page before.
 pub async fn given_up(
     pool: &PgPool,
     filter: GivenUpFilter<'_>,
@@ -125,7 +125,7 @@ pub async fn given_up(
     rows.fetch_all(pool).await?.iter().map(mail).collect()
 }
 
-/// How many mails were given up for which reason, the commonest first, a hundred at most.
+/// How many mails were given up for which reason: the hundred most frequent reasons, most frequent first.
 pub async fn given_up_groups(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result<Vec<GivenUpGroup>, sqlx::Error> {
     let query = format!(
         "select mail.template, mail.reason, count(*) {FROM}

@@ -8,14 +8,14 @@ use event_store::StoredEvent;
 use super::{Message, StepState};
 use crate::{order_fulfilment, order_refunds};
 
-/// What happened about the steps of all sagas, oldest first.
+/// The events about the steps of all sagas, oldest first.
 #[derive(Default)]
 pub(super) struct History(Vec<Entry>);
 
 struct Entry {
     saga: &'static str,
     step: SagaStep,
-    became: Option<StepState>,
+    outcome: Option<StepState>,
     message: Message,
 }
 
@@ -23,28 +23,28 @@ struct Entry {
 struct About {
     saga: &'static str,
     step: SagaStep,
-    /// What the step came to; `None`: to nothing yet.
-    became: Option<StepState>,
+    /// The step's outcome; `None`: none yet.
+    outcome: Option<StepState>,
     text: Option<String>,
 }
 
 impl History {
-    /// Takes note of an event. `before` is the order that it happened to.
-    pub(super) fn note(&mut self, before: &Order, stored: &StoredEvent, event: &OrderEvent) {
-        let Some(About { saga, step, became, text }) = about(before, event) else { return };
+    /// Adds an event. `before` is the order before it.
+    pub(super) fn add(&mut self, before: &Order, stored: &StoredEvent, event: &OrderEvent) {
+        let Some(About { saga, step, outcome, text }) = about(before, event) else { return };
         let actor = stored.metadata().actor;
         let message = Message { version: stored.version, at: stored.recorded_at, event: event.name(), actor, text };
-        self.0.push(Entry { saga, step, became, message });
+        self.0.push(Entry { saga, step, outcome, message });
     }
 
-    /// What happened about a step.
+    /// The events about a step.
     pub(super) fn of(&self, saga: &str, step: SagaStep) -> Vec<Message> {
         self.entries(saga, step).map(|entry| entry.message.clone()).collect()
     }
 
-    /// What a step last came to, and when.
+    /// The last outcome of a step, and its event.
     pub(super) fn outcome(&self, saga: &str, step: SagaStep) -> Option<(StepState, &Message)> {
-        self.entries(saga, step).filter_map(|entry| Some((entry.became?, &entry.message))).last()
+        self.entries(saga, step).filter_map(|entry| Some((entry.outcome?, &entry.message))).last()
     }
 
     fn entries(&self, saga: &str, step: SagaStep) -> impl Iterator<Item = &Entry> {
@@ -55,7 +55,7 @@ impl History {
 fn about(before: &Order, event: &OrderEvent) -> Option<About> {
     use StepState::{Done, Failed, Skipped};
     let fulfilment = order_fulfilment::SAGA.name;
-    let (step, became, text) = match event {
+    let (step, outcome, text) = match event {
         OrderEvent::StockReserved(reserved) => {
             let units: Vec<_> = reserved.units.iter().map(|it| format!("{} × {}", it.quantity, it.sku)).collect();
             (SagaStep::ReserveStock, Some(Done), (!units.is_empty()).then(|| units.join(", ")))
@@ -110,20 +110,20 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
             let is_wanted = !matches!(before, Order::Placed(order) if order.is_withdrawn(failed.template));
             let text = format!("{}: {}", failed.template.name(), failed.reason);
             let about = mail(failed.template, Failed, text);
-            return Some(About { became: about.became.filter(|_| is_wanted), ..about });
+            return Some(About { outcome: about.outcome.filter(|_| is_wanted), ..about });
         }
         OrderEvent::OperatorIntervened(it) => {
             let moves_money = matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment);
-            let became = match it.decision {
+            let outcome = match it.decision {
                 OperatorDecision::Skip => Some(Skipped),
-                // The order does without. Of an authorization it is an event of its own.
+                // The order goes on without the money. The failure of an authorization is an event of its own.
                 OperatorDecision::MarkFailed => moves_money.then_some(Skipped),
                 OperatorDecision::Retry { .. }
                 | OperatorDecision::Compensate
                 | OperatorDecision::MarkSucceeded { .. } => None,
             };
-            let text = Some(format!("{}: {}", in_words(&it.decision), it.reason));
-            return Some(About { saga: whose(before, it.step), step: it.step, became, text });
+            let text = Some(format!("{}: {}", decision_text(&it.decision), it.reason));
+            return Some(About { saga: saga_of(before, it.step), step: it.step, outcome, text });
         }
         OrderEvent::OrderCreated(_)
         | OrderEvent::OrderDelivered(_)
@@ -131,18 +131,18 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
         | OrderEvent::ReturnReceived(_)
         | OrderEvent::NoteAdded(_) => return None,
     };
-    Some(About { saga: fulfilment, step, became, text })
+    Some(About { saga: fulfilment, step, outcome, text })
 }
 
-fn refund(became: Option<StepState>, text: Option<String>) -> Option<About> {
-    Some(About { saga: order_refunds::SAGA.name, step: SagaStep::RefundPayment, became, text })
+fn refund(outcome: Option<StepState>, text: Option<String>) -> Option<About> {
+    Some(About { saga: order_refunds::SAGA.name, step: SagaStep::RefundPayment, outcome, text })
 }
 
-fn mail(template: MailTemplate, became: StepState, text: String) -> About {
-    About { saga: who_tells(template), step: SagaStep::NotifyCustomer, became: Some(became), text: Some(text) }
+fn mail(template: MailTemplate, outcome: StepState, text: String) -> About {
+    About { saga: notifying_saga(template), step: SagaStep::NotifyCustomer, outcome: Some(outcome), text: Some(text) }
 }
 
-pub(super) fn who_tells(template: MailTemplate) -> &'static str {
+pub(super) fn notifying_saga(template: MailTemplate) -> &'static str {
     match template {
         MailTemplate::OrderRefunded => order_refunds::SAGA.name,
         MailTemplate::OrderConfirmed
@@ -152,15 +152,15 @@ pub(super) fn who_tells(template: MailTemplate) -> &'static str {
     }
 }
 
-/// The saga that a step is of. Both tell the customer: then it is the one whose mail is owed, or else was given up.
-fn whose(before: &Order, step: SagaStep) -> &'static str {
+/// The saga that a step belongs to. Both sagas notify the customer: then it is the saga whose mail is owed, or was given up.
+fn saga_of(before: &Order, step: SagaStep) -> &'static str {
     match step {
         SagaStep::RefundPayment => order_refunds::SAGA.name,
         SagaStep::NotifyCustomer => {
             let Order::Placed(order) = before else { return order_fulfilment::SAGA.name };
             let owed = order.owed_mail().map(|(template, _)| template);
             let template = owed.or_else(|| order.failed_mails().next());
-            template.map_or(order_fulfilment::SAGA.name, who_tells)
+            template.map_or(order_fulfilment::SAGA.name, notifying_saga)
         }
         SagaStep::ReserveStock
         | SagaStep::ReleaseStock
@@ -173,8 +173,8 @@ fn whose(before: &Order, step: SagaStep) -> &'static str {
     }
 }
 
-/// What pays for an order is nobody's business but the payment provider's.
-fn in_words(decision: &OperatorDecision) -> String {
+/// The decision, for people. The means of payment is kept from them.
+fn decision_text(decision: &OperatorDecision) -> String {
     match decision {
         OperatorDecision::Retry { payment_token: None } => "retry".to_owned(),
         OperatorDecision::Retry { payment_token: Some(_) } => "retry with another means of payment".to_owned(),

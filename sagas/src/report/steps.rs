@@ -1,4 +1,4 @@
-//! How each step of a saga is.
+//! The state of each step of a saga.
 
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
@@ -6,20 +6,20 @@ use domain::order::{PlacedOrder, Stage};
 
 use super::given_up::GivenUp;
 use super::history::History;
-use super::{Progress, SagaReport, SagaState, StepReport, StepState, UndoReport, Waiting, WorkRow};
+use super::{SagaReport, SagaRow, SagaState, StepProgress, StepReport, StepState, UndoReport, Waiting};
 use crate::order_fulfilment;
 use crate::saga::{Kind, Saga, Step, Undo};
 
 pub(super) fn saga(
     saga: &'static Saga,
     order: &PlacedOrder,
-    rows: &[WorkRow],
+    rows: &[SagaRow],
     history: &History,
     given_up: &GivenUp,
     now: DateTime<Utc>,
 ) -> SagaReport {
     let next = saga.next(order, now).step();
-    // A row about another step is one that its saga has not come round to yet.
+    // A row about another step is outdated: the saga has not processed it yet.
     let row = rows.iter().find(|row| row.saga == saga.name && next.is_some_and(|next| row.step == next.name()));
     let view = View { saga: saga.name, order, next, row, history, has_failed: given_up.is_of(saga.name) };
     let mut steps: Vec<StepReport> = saga.steps.iter().map(|step| view.step(step)).collect();
@@ -31,10 +31,10 @@ struct View<'a> {
     saga: &'static str,
     order: &'a PlacedOrder,
     next: Option<SagaStep>,
-    /// Of what is next.
-    row: Option<&'a WorkRow>,
+    /// The row of the next step.
+    row: Option<&'a SagaRow>,
     history: &'a History,
-    /// Whether a mail of it was given up.
+    /// Whether a mail of the saga was given up.
     has_failed: bool,
 }
 
@@ -72,7 +72,7 @@ impl View<'_> {
         StepReport { step: step.name, kind, progress, undo }
     }
 
-    /// What ends an order that is undone.
+    /// The step that ends an undone order.
     fn closing(&self) -> Option<StepReport> {
         let ends = self.order.stage() == Stage::Undoing || is_closed(self.order);
         let progress = || self.progress(SagaStep::CloseOrder, false, StepState::NotYet);
@@ -80,7 +80,7 @@ impl View<'_> {
         (self.saga == order_fulfilment::SAGA.name && ends).then(step)
     }
 
-    fn progress(&self, step: SagaStep, is_due: bool, otherwise: StepState) -> Progress {
+    fn progress(&self, step: SagaStep, is_due: bool, otherwise: StepState) -> StepProgress {
         let outcome = self.history.outcome(self.saga, step);
         let row = self.row.filter(|_| self.next == Some(step));
         let state = match (row, outcome) {
@@ -92,7 +92,7 @@ impl View<'_> {
             (None, None) => otherwise,
         };
         let has_ended = row.is_none() && state != StepState::Due;
-        Progress {
+        StepProgress {
             state,
             at: outcome.filter(|_| has_ended).map(|(_, message)| message.at),
             waiting: row.map(|row| Waiting {
@@ -105,7 +105,7 @@ impl View<'_> {
         }
     }
 
-    /// How a step is that is not due and came to nothing.
+    /// The state of a step that is not due and has no outcome.
     fn otherwise(&self, step: &Step) -> StepState {
         let is_free = step.name == SagaStep::AuthorizePayment && self.order.content.total_minor == 0;
         match (self.order.stage(), step.kind) {

@@ -11,7 +11,7 @@ use problem::{FieldError, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
 use super::unavailable;
-use crate::report::{self, After, Filter, SagaState, WorkRow};
+use crate::report::{self, SagaRow, SagaState, WaitingCursor, WaitingFilter};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -55,7 +55,7 @@ struct WaitingSaga {
 struct Cursor {
     stuck: Option<bool>,
     step: Option<SagaStep>,
-    after: After,
+    after: WaitingCursor,
 }
 
 pub(super) async fn waiting(
@@ -69,14 +69,14 @@ pub(super) async fn waiting(
     let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
     let limit = limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))?;
     let after = asked.cursor.as_deref().map(|text| Cursor::decode(text, stuck, step)).transpose()?;
-    let filter = Filter { stuck, step, ..Filter::default() };
+    let filter = WaitingFilter { stuck, step, ..WaitingFilter::default() };
     // One more than asked for tells whether there is a next page.
     let mut rows =
         report::waiting(store.pool(), filter, after.as_ref(), i64::from(limit) + 1).await.map_err(unavailable)?;
     let more = rows.len() > usize::from(limit);
     rows.truncate(usize::from(limit));
     let last = rows.last().filter(|_| more);
-    let cursor = last.map(|row| Cursor { stuck, step, after: After::of(row) }.encode());
+    let cursor = last.map(|row| Cursor { stuck, step, after: WaitingCursor::of(row) }.encode());
     Ok(Json(SagasPage { items: rows.into_iter().map(WaitingSaga::from).collect(), cursor }))
 }
 
@@ -86,7 +86,7 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    fn decode(text: &str, stuck: Option<bool>, step: Option<SagaStep>) -> Result<After, Problem> {
+    fn decode(text: &str, stuck: Option<bool>, step: Option<SagaStep>) -> Result<WaitingCursor, Problem> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let ours = cursor.filter(|cursor| cursor.stuck == stuck && cursor.step == step);
@@ -98,9 +98,9 @@ impl Cursor {
     }
 }
 
-impl From<WorkRow> for WaitingSaga {
-    fn from(row: WorkRow) -> Self {
-        let WorkRow { saga, order_id, step, attempts, failures: _, since, next_try_at, stuck, last_error } = row;
+impl From<SagaRow> for WaitingSaga {
+    fn from(row: SagaRow) -> Self {
+        let SagaRow { saga, order_id, step, attempts, failures: _, since, next_try_at, stuck, last_error } = row;
         let state = if stuck { SagaState::Stuck } else { SagaState::Running };
         let (next_try_at, reservation_ends_at) = if stuck { (None, next_try_at) } else { (next_try_at, None) };
         Self { saga, order_id, step, state, attempts, since, next_try_at, reservation_ends_at, last_error }

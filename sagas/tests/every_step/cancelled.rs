@@ -9,8 +9,8 @@ use sagas::report::{GivenUpFilter, SagaState};
 use testkit::PaymentCall;
 
 use crate::copy::Copy;
+use crate::full_lifecycle::{money, ship};
 use crate::gate::{GatedGateway, Held};
-use crate::life::{money, ship};
 use crate::world::{PRICE, World, sent};
 
 const REASON: &str = "changed my mind";

@@ -7,7 +7,7 @@ use messaging::Template;
 use sagas::SagaSettings;
 use testkit::{PaymentCall, PaymentFault};
 
-use crate::life::{money, refund, ship, units};
+use crate::full_lifecycle::{money, refund, ship, units};
 use crate::world::{NEVER, PRICE, World};
 
 const CONFIRMED: [&str; 5] =

@@ -9,7 +9,7 @@ use messaging::{NotificationFailed, Template};
 use sagas::{Kind, SAGAS, SagaSettings, Undo};
 use testkit::{PaymentCall, PaymentFault};
 
-use crate::life::{money, refund, ship, units};
+use crate::full_lifecycle::{money, refund, ship, units};
 use crate::world::{NEVER, PATIENCE, PRICE, SORRY, World, sent};
 
 /// Patient with answers, and with nothing else: what fails twice is stuck.

@@ -5,11 +5,11 @@
 mod cancelled;
 mod copy;
 mod crashes;
-mod due;
 mod fails;
+mod full_lifecycle;
 mod gate;
-mod life;
 mod many;
 mod mended;
+mod timers;
 mod twice;
 mod world;

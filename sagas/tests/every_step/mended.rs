@@ -7,7 +7,7 @@ use messaging::Template;
 use payments::{Authorization, PaymentGateway};
 use testkit::{PaymentCall, PaymentFault};
 
-use crate::life::{money, receive_return, refund, request_return, ship, units};
+use crate::full_lifecycle::{money, receive_return, refund, request_return, ship, units};
 use crate::world::{PRICE, SORRY, World};
 
 fn retry() -> OperatorDecision {

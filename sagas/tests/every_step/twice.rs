@@ -3,7 +3,7 @@
 use domain::order::OrderCommand;
 use messaging::Template;
 
-use crate::life::{receive_return, refund, request_return, ship, units};
+use crate::full_lifecycle::{receive_return, refund, request_return, ship, units};
 use crate::world::World;
 use testkit::{PaymentCall, PaymentFault};
 

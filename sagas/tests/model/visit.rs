@@ -89,7 +89,7 @@ impl Visit {
     /// Stores what was decided; if the order was changed meanwhile, what it comes to on the order as it is.
     pub(crate) fn save(&mut self, world: &mut World) {
         let is_stale = self.stored != world.order.version;
-        // As `Case::reopened` has it.
+        // As `OrderSession::rebase` does.
         let is_outdated = self.known.order.payment.replaced != world.order.order.payment.replaced;
         for Decided(command) in std::mem::take(&mut self.unsaved) {
             if is_outdated && is_of_means(&command) {
@@ -182,7 +182,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
         }
     }
     let Some(call) = call(&order, step, world, bug) else {
-        // As `never_taken` and what was refused for good have it.
+        // As `refund_payment` does, and what was refused for good.
         world.stuck = Some(step);
         return Some(false);
     };

@@ -6,20 +6,26 @@
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
-use domain::ids::{PaymentToken, RefundId, ReturnId, ShipmentId};
-use domain::order::event::{
-    CancellationRequested, LineQuantity, MailTemplate, NotificationSent, OperatorIntervened, ReturnRequested,
-};
-use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::ids::{RefundId, ReturnId, ShipmentId};
+use domain::order::event::{CancellationRequested, LineQuantity, MailTemplate, NotificationSent, ReturnRequested};
+use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, RequestRefund, ShipOrder};
 use uuid::Uuid;
 
+mod action;
+mod operator;
+
+pub(crate) use action::{Action, Decision, Flying, Left, Luck};
+
 use crate::order::{Known, Shelf, clock};
-use crate::provider::{Call, Provider};
+use crate::provider::Provider;
 use crate::visit::{self, Visit};
 
 /// A mail: which template, and which of its kind.
 pub(crate) type MailOf = (MailTemplate, usize);
+
+/// The most commits that a failover loses.
+const LOST: usize = 2;
 
 /// Everything there is.
 #[derive(Debug, Clone, Hash, PartialEq)]
@@ -43,108 +49,6 @@ pub(crate) struct World {
     /// Whether a failover lost what tells that money may be held: that units were set aside. What was held then lapses with the provider.
     pub(crate) may_lapse: bool,
     pub(crate) left: Left,
-}
-
-/// A call on its way.
-#[derive(Debug, Clone, Hash, PartialEq, Eq)]
-pub(crate) struct Flying {
-    pub(crate) call: Call,
-    /// Means of payment that were replaced when it was made.
-    pub(crate) replaced: u32,
-    /// Whether the process that made it died: nobody hears the answer.
-    pub(crate) is_orphan: bool,
-}
-
-/// How much may still happen.
-#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
-pub(crate) struct Left {
-    pub(crate) crashes: u8,
-    pub(crate) duplicates: u8,
-    /// Calls that go wrong.
-    pub(crate) faults: u8,
-    pub(crate) cancels: u8,
-    pub(crate) operators: u8,
-    pub(crate) expiries: u8,
-    pub(crate) ships: u8,
-    pub(crate) returns: u8,
-    pub(crate) refunds: u8,
-    /// How often the provider forgets its keys.
-    pub(crate) forgets: u8,
-    /// How often the database loses the last commits.
-    pub(crate) failovers: u8,
-}
-
-/// What can happen.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Action {
-    /// A copy of the saga looks at the order.
-    Look,
-    /// A visit does its next step, with this luck.
-    Go(usize, Luck),
-    /// A visit stores what it decided.
-    Save(usize),
-    /// A call arrives at the provider.
-    Arrive(usize),
-    /// All visits end where they are.
-    Crash,
-    /// Notification says that a mail went out.
-    Answer(MailOf),
-    /// The units were set aside for long enough.
-    TimePasses,
-    Cancel,
-    /// An operator decides.
-    Decide(SagaStep, Decision),
-    /// The provider forgets its keys.
-    Forget,
-    /// The database loses so many of its last commits.
-    Failover(usize),
-    Ship,
-    Return,
-    Refund,
-}
-
-/// What an operator decides. Outcomes are the true ones: the operator asked the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Retry,
-    OtherMeans,
-    Skip,
-    Compensate,
-    MarkSucceeded,
-    MarkFailed,
-}
-
-impl Decision {
-    const ALL: [Self; 6] =
-        [Self::Retry, Self::OtherMeans, Self::Skip, Self::Compensate, Self::MarkSucceeded, Self::MarkFailed];
-}
-
-/// As many commits as a failover loses at the most.
-const LOST: usize = 2;
-
-/// How a call goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Luck {
-    Good,
-    /// The provider says no.
-    Declined,
-    /// It is done, and the answer gets lost.
-    AnswerLost,
-    /// It never gets there, and nobody knows.
-    Lost,
-    /// It gets there later.
-    Late,
-    /// It surely was not done.
-    Unavailable,
-    /// The provider says no, and goes on to say so under this key.
-    Refused,
-    /// The provider breaks down, and goes on to say so under this key.
-    Broke,
-}
-
-impl Luck {
-    pub(crate) const BAD: [Self; 7] =
-        [Self::Declined, Self::AnswerLost, Self::Lost, Self::Late, Self::Unavailable, Self::Refused, Self::Broke];
 }
 
 impl World {
@@ -235,7 +139,7 @@ impl World {
             Action::Arrive(at) => {
                 let Flying { call, replaced, is_orphan } = world.flying.remove(*at);
                 let answered = world.provider.take(&call);
-                // As `payment::record` does: on the order as it is now, and not if it has gone another way.
+                // As `payment_calls::record_decisions` does: on the order as it is now, and not if it has gone another way.
                 if !is_orphan && world.order.order.payment.replaced == replaced {
                     for command in visit::answer(&world.order.order, &call, &answered) {
                         let _ = world.record(command);
@@ -268,8 +172,8 @@ impl World {
             }
             Action::Decide(step, decision) => {
                 left.operators -= 1;
-                let verb = world.verb(*step, *decision)?;
-                world.intervenes(*step, verb)?;
+                let said = world.operator_decision(*step, *decision)?;
+                world.intervenes(*step, said)?;
                 let goes_without = matches!(step, SagaStep::AuthorizePayment | SagaStep::VoidPayment);
                 world.is_waived |= goes_without && *decision == Decision::Skip;
                 // What is set aside then is not looked after any more.
@@ -348,75 +252,6 @@ impl World {
         self.record(command).ok()?;
         self.before.clear();
         (self.order.version > before).then_some(())
-    }
-
-    fn intervenes(&mut self, step: SagaStep, verb: OperatorDecision) -> Option<()> {
-        let (actor, reason) = ("ann".to_owned(), "because".to_owned());
-        self.asks(OrderCommand::Intervene(OperatorIntervened {
-            decision: verb,
-            step,
-            actor,
-            reason,
-            customer_message: None,
-            notification_id: None,
-        }))
-    }
-
-    /// What an operator says; `None`: it would not be true.
-    fn verb(&self, step: SagaStep, decision: Decision) -> Option<OperatorDecision> {
-        Some(match decision {
-            Decision::Retry => OperatorDecision::Retry { payment_token: None },
-            Decision::OtherMeans => {
-                OperatorDecision::Retry { payment_token: Some(PaymentToken::parse("tok_other").ok()?) }
-            }
-            Decision::Skip => OperatorDecision::Skip,
-            Decision::Compensate => OperatorDecision::Compensate,
-            Decision::MarkSucceeded => {
-                let reference = self.done(step)?;
-                OperatorDecision::MarkSucceeded { reference }
-            }
-            Decision::MarkFailed => {
-                // Too early is soon enough while everybody who asked is still there to hear the answer.
-                let left = &self.left;
-                let all_hear = left.crashes == 0 && left.faults == 0 && left.failovers == 0;
-                let moves = matches!(step, SagaStep::CapturePayment | SagaStep::RefundPayment);
-                let is_over = self.nobody_asks() || (all_hear && moves && self.flying.iter().all(|it| !it.is_orphan));
-                if !is_over || self.done(step).is_some() {
-                    return None;
-                }
-                OperatorDecision::MarkFailed
-            }
-        })
-    }
-
-    fn nobody_asks(&self) -> bool {
-        self.visits.is_empty() && self.flying.is_empty()
-    }
-
-    /// What the provider knows a step by that it did.
-    fn done(&self, step: SagaStep) -> Option<String> {
-        let (order, accounts) = (&self.order.order, &self.provider.accounts);
-        match step {
-            SagaStep::AuthorizePayment => {
-                let key = order.payment.replaced;
-                accounts.get(&key).filter(|account| account.is_held()).map(|_| key.to_string())
-            }
-            SagaStep::VoidPayment | SagaStep::VoidRest => {
-                let is_held = accounts.values().any(crate::provider::Account::is_held);
-                (self.nobody_asks() && !is_held).then(|| "v".to_owned())
-            }
-            SagaStep::CapturePayment => {
-                order.unsettled_shipment().filter(|it| self.provider.has(it.id.as_str())).map(|_| "c".to_owned())
-            }
-            SagaStep::RefundPayment => {
-                order.unsettled_refund().filter(|it| self.provider.has(it.id.as_str())).map(|_| "r".to_owned())
-            }
-            SagaStep::ReserveStock
-            | SagaStep::ReleaseStock
-            | SagaStep::ConfirmOrder
-            | SagaStep::CloseOrder
-            | SagaStep::NotifyCustomer => None,
-        }
     }
 
     /// What the order should have set aside by what is recorded of it.

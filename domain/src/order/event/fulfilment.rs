@@ -1,57 +1,8 @@
-//! Units: set aside, sent, brought back.
+//! Goods: shipped, delivered, or cancelled before they were shipped.
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CancellationId, ReturnId, ShipmentId, Sku};
-
-/// All units of the order were set aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StockReserved {
-    /// What was set aside of which SKU. SKUs that nobody keeps count of are not among them.
-    pub units: Vec<ReservedUnits>,
-    /// Until when, if the order is not confirmed by then.
-    pub expires_at: DateTime<Utc>,
-}
-
-/// Units of one SKU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReservedUnits {
-    /// Of what.
-    pub sku: Sku,
-    /// How many.
-    pub quantity: u32,
-}
-
-/// There were not enough units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StockReservationFailed {
-    /// What is short; never empty.
-    pub shortages: Vec<Shortage>,
-}
-
-/// A SKU of which there is too little.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Shortage {
-    /// Of what.
-    pub sku: Sku,
-    /// How many the order needs.
-    pub requested: u32,
-    /// How many there were.
-    pub available: i64,
-}
-
-/// What had been set aside went back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StockReleased {
-    /// Whether it was because the reservation had run out.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub expired: bool,
-}
+use crate::ids::{CancellationId, ShipmentId};
 
 /// So many of a line of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,26 +54,3 @@ pub struct LinesCancelled {
 /// All of the order arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderDelivered {}
-
-/// The customer will send some of it back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReturnRequested {
-    /// Names the return.
-    pub return_id: ReturnId,
-    /// What will come back; never empty, each line once.
-    pub lines: Vec<LineQuantity>,
-    /// Why, in the customer's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// What was to come back came back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReturnReceived {
-    /// Which return.
-    pub return_id: ReturnId,
-    /// What it is worth to the customer: what its lines cost, as far as that was not given back before.
-    pub refund_minor: i64,
-}

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::create::{MAX_ITEMS, MAX_QUANTITY};
-use crate::body::{Found, InvalidBody, Reader, read_body};
+use crate::body::{Field, InvalidBody, Reader, read_body};
 use crate::ids::{CancellationId, InvalidId, NoteId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
 use crate::order::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
@@ -28,16 +28,16 @@ const MAX_AUTHOR_CHARS: usize = 100;
 pub fn parse_cancellation(body: &[u8], generated: Uuid) -> Result<OrderCommand, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, reason] = reader.object(fields, ["cancellationId", "lines", "reason"]);
-        let cancellation_id = reader.optional(&id, |r, found| r.text(found, CancellationId::parse));
+        let cancellation_id = reader.optional(&id, |r, field| r.text(field, CancellationId::parse));
         let lines = reader.optional(&lines, read_lines);
-        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
+        let reason = reader.optional(&reason, |r, field| r.text_up_to(field, MAX_REASON_CHARS));
         let (cancellation_id, lines, reason) = (cancellation_id?, lines?, reason?);
         if cancellation_id == Some(CancellationId::of_the_rest()) {
-            reader.note_at(&id, "invalid", "is what the cancellation of all that is left is called: give another");
+            reader.violation_at(&id, "invalid", "is what the cancellation of all that is left is called: give another");
         }
         let Some(lines) = lines else {
             if cancellation_id.is_some() {
-                reader.note_at(&id, "invalid", "names a cancellation of lines: give them, too");
+                reader.violation_at(&id, "invalid", "names a cancellation of lines: give them, too");
             }
             return Some(OrderCommand::CancelOrder(CancellationRequested { reason }));
         };
@@ -58,7 +58,7 @@ pub fn parse_shipment(body: &[u8], generated: Uuid) -> Result<ShipOrder, Invalid
         let several = reader.optional(&parcels, read_parcels);
         let (the_only, several) = (the_only?, several?);
         if the_only.is_some() && several.is_some() {
-            reader.note_at(&parcels, "invalid", "must be all there is: give no carrier and no tracking beside it");
+            reader.violation_at(&parcels, "invalid", "must be all there is: give no carrier and no tracking beside it");
         }
         let parcels = several.unwrap_or_else(|| the_only.into_iter().collect());
         Some(ShipOrder { shipment_id: shipment_id?, lines: lines?, parcels })
@@ -71,7 +71,7 @@ pub fn parse_return(body: &[u8], generated: Uuid) -> Result<ReturnRequested, Inv
         let [id, lines, reason] = reader.object(fields, ["returnId", "lines", "reason"]);
         let return_id = read_id(reader, &id, ReturnId::parse, generated);
         let lines = reader.required(&lines, read_lines);
-        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
+        let reason = reader.optional(&reason, |r, field| r.text_up_to(field, MAX_REASON_CHARS));
         Some(ReturnRequested { return_id: return_id?, lines: lines?, reason: reason? })
     })
 }
@@ -81,8 +81,8 @@ pub fn parse_refund(body: &[u8], generated: Uuid, currency: Currency) -> Result<
     read_body(body, |reader, fields| {
         let [id, amount, reason] = reader.object(fields, ["refundId", "amount", "reason"]);
         let refund_id = read_id(reader, &id, RefundId::parse, generated);
-        let amount = reader.optional(&amount, |r, found| read_amount(r, found, currency));
-        let reason = reader.optional(&reason, |r, found| r.text_up_to(found, MAX_REASON_CHARS));
+        let amount = reader.optional(&amount, |r, field| read_amount(r, field, currency));
+        let reason = reader.optional(&reason, |r, field| r.text_up_to(field, MAX_REASON_CHARS));
         Some(RequestRefund { refund_id: refund_id?, amount_minor: amount?.map(Money::minor), reason: reason? })
     })
 }
@@ -93,7 +93,7 @@ pub fn parse_note(body: &[u8], generated: Uuid) -> Result<NoteAdded, InvalidBody
         let [id, text, author] = reader.object(fields, ["noteId", "text", "author"]);
         let note_id = read_id(reader, &id, NoteId::parse, generated);
         let text = reader.required(&text, read_words);
-        let author = reader.optional(&author, |r, found| r.text_up_to(found, MAX_AUTHOR_CHARS));
+        let author = reader.optional(&author, |r, field| r.text_up_to(field, MAX_AUTHOR_CHARS));
         Some(NoteAdded { note_id: note_id?, text: text?, author: author? })
     })
 }
@@ -109,20 +109,20 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), InvalidBody> {
 /// The client's own id for something, else the one that was generated for it.
 fn read_id<T: From<Uuid>>(
     reader: &mut Reader,
-    found: &Found<'_>,
+    field: &Field<'_>,
     parse: fn(String) -> Result<T, InvalidId>,
     generated: Uuid,
 ) -> Option<T> {
-    let given = reader.optional(found, |r, found| r.text(found, parse))?;
+    let given = reader.optional(field, |r, field| r.text(field, parse))?;
     Some(given.unwrap_or_else(|| generated.into()))
 }
 
 /// Lines of the order with quantities, at least one. Whether the order has them is for [`crate::order::decide`] to say.
-fn read_lines(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<LineQuantity>> {
-    let elements = reader.array(found, 1..=MAX_ITEMS)?;
+fn read_lines(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<LineQuantity>> {
+    let elements = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
-        lines.extend(reader.within(found, index, |reader| read_line(reader, element)));
+        lines.extend(reader.element(field, index, |reader| read_line(reader, element)));
     }
     Some(lines)
 }
@@ -130,22 +130,22 @@ fn read_lines(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<LineQuantity
 fn read_line(reader: &mut Reader, element: &RawValue) -> Option<LineQuantity> {
     let fields = reader.fields(element)?;
     let [line_number, quantity] = reader.object(fields, ["lineNumber", "quantity"]);
-    let line_number = reader.required(&line_number, |r, found| r.integer(found, 1..=u32::MAX));
-    let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
+    let line_number = reader.required(&line_number, |r, field| r.integer(field, 1..=u32::MAX));
+    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
     Some(LineQuantity { line_number: line_number?, quantity: quantity? })
 }
 
 /// Parcels, at least one, each with something to follow it by.
-fn read_parcels(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<Parcel>> {
-    let elements = reader.array(found, 1..=MAX_PARCELS)?;
+fn read_parcels(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<Parcel>> {
+    let elements = reader.array(field, 1..=MAX_PARCELS)?;
     let mut parcels = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
-        parcels.extend(reader.within(found, index, |reader| {
+        parcels.extend(reader.element(field, index, |reader| {
             let fields = reader.fields(element)?;
             let [carrier, tracking] = reader.object(fields, ["carrier", "tracking"]);
             let parcel = read_parcel(reader, &carrier, &tracking)?;
             if parcel.is_none() {
-                reader.note_at(&tracking, "required", "is required where there is no carrier");
+                reader.violation_at(&tracking, "required", "is required where there is no carrier");
             }
             parcel
         }));
@@ -154,34 +154,34 @@ fn read_parcels(reader: &mut Reader, found: &Found<'_>) -> Option<Vec<Parcel>> {
 }
 
 /// `Some(None)`: neither was given.
-#[expect(clippy::option_option, reason = "outer: was it sound; inner: was it given")]
-fn read_parcel(reader: &mut Reader, carrier: &Found<'_>, tracking: &Found<'_>) -> Option<Option<Parcel>> {
-    let carrier = reader.optional(carrier, |r, found| r.text_up_to(found, MAX_CARRIER_CHARS));
-    let tracking = reader.optional(tracking, |r, found| r.text_up_to(found, MAX_TRACKING_CHARS));
+#[expect(clippy::option_option, reason = "outer: was it valid; inner: was it given")]
+fn read_parcel(reader: &mut Reader, carrier: &Field<'_>, tracking: &Field<'_>) -> Option<Option<Parcel>> {
+    let carrier = reader.optional(carrier, |r, field| r.text_up_to(field, MAX_CARRIER_CHARS));
+    let tracking = reader.optional(tracking, |r, field| r.text_up_to(field, MAX_TRACKING_CHARS));
     let parcel = Parcel { carrier: carrier?, tracking: tracking? };
     Some((parcel != Parcel::default()).then_some(parcel))
 }
 
 /// An amount above zero.
-fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Currency) -> Option<Money> {
-    let text = reader.number_text(found)?;
+fn read_amount(reader: &mut Reader, field: &Field<'_>, currency: Currency) -> Option<Money> {
+    let text = reader.number_text(field)?;
     match Money::parse(&text, currency) {
         Ok(amount) if amount.minor() > 0 => Some(amount),
         Ok(_) => {
-            reader.note_at(found, "out_of_range", "must be more than 0");
+            reader.violation_at(field, "out_of_range", "must be more than 0");
             None
         }
         Err(error) => {
-            reader.note_at(found, "invalid", error.to_string());
+            reader.violation_at(field, "invalid", error.to_string());
             None
         }
     }
 }
 
-fn read_words(reader: &mut Reader, found: &Found<'_>) -> Option<String> {
-    let text = reader.text_up_to(found, MAX_NOTE_CHARS)?;
+fn read_words(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
+    let text = reader.text_up_to(field, MAX_NOTE_CHARS)?;
     if text.trim().is_empty() {
-        reader.note_at(found, "invalid", "must say something");
+        reader.violation_at(field, "invalid", "must say something");
         return None;
     }
     Some(text)

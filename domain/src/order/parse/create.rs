@@ -6,7 +6,7 @@ mod tests;
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::value::RawValue;
 
-use crate::body::{Fields, Found, InvalidBody, Reader, read_body};
+use crate::body::{Field, Fields, InvalidBody, Reader, read_body};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, OrderId, PaymentToken, Sku};
 use crate::json_text::JsonText;
@@ -55,22 +55,22 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
             ],
         );
     // Everything is read before anything is given up, so that one answer names every mistake.
-    let order_id = reader.optional(&order_id, |r, found| r.text(found, OrderId::parse));
-    let customer_id = reader.required(&customer_id, |r, found| r.text(found, CustomerId::parse));
-    let customer_email = reader.optional(&customer_email, |r, found| r.text(found, EmailAddress::parse));
-    let currency = reader.required(&currency, |r, found| r.text(found, |code| Currency::parse(&code)));
-    let total = reader.required(&total, |r, found| read_amount(r, found, currency));
-    let items = reader.required(&items, |r, found| read_items(r, found, currency));
-    let payment_token = reader.optional(&payment_token, |r, found| r.text(found, PaymentToken::parse));
-    let notes = reader.optional(&notes, |r, found| r.text_up_to(found, MAX_NOTES_CHARS));
-    let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
-    let placed_at = reader.optional(&placed_at, |r, found| r.text(found, read_instant));
+    let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
+    let customer_id = reader.required(&customer_id, |r, field| r.text(field, CustomerId::parse));
+    let customer_email = reader.optional(&customer_email, |r, field| r.text(field, EmailAddress::parse));
+    let currency = reader.required(&currency, |r, field| r.text(field, |code| Currency::parse(&code)));
+    let total = reader.required(&total, |r, field| read_amount(r, field, currency));
+    let items = reader.required(&items, |r, field| read_items(r, field, currency));
+    let payment_token = reader.optional(&payment_token, |r, field| r.text(field, PaymentToken::parse));
+    let notes = reader.optional(&notes, |r, field| r.text_up_to(field, MAX_NOTES_CHARS));
+    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
+    let placed_at = reader.optional(&placed_at, |r, field| r.text(field, read_instant));
 
     let (lines, sum) = items?;
     let total = total??;
-    if reader.is_clean() && sum != Some(total) {
+    if reader.is_valid() && sum != Some(total) {
         let sum = sum.map_or("more than any amount".to_owned(), |sum| sum.to_string());
-        reader.note("/totalAmount", "not_the_sum", format!("is {total}, but the items add up to {sum}"));
+        reader.add_violation("/totalAmount", "not_the_sum", format!("is {total}, but the items add up to {sum}"));
     }
     Some(PostedOrder {
         order_id: order_id?,
@@ -91,14 +91,14 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
 /// The lines and what they add up to (`None`: more than can be kept).
 fn read_items(
     reader: &mut Reader,
-    found: &Found<'_>,
+    field: &Field<'_>,
     currency: Option<Currency>,
 ) -> Option<(Vec<OrderLine>, Option<Money>)> {
-    let items: Vec<&RawValue> = reader.array(found, 1..=MAX_ITEMS)?;
+    let items: Vec<&RawValue> = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(items.len());
     let mut sum = currency.map(|currency| Money::from_minor(0, currency));
     for (index, item) in items.into_iter().enumerate() {
-        let Some((line, total)) = reader.within(found, index, |reader| read_line(reader, item, currency)) else {
+        let Some((line, total)) = reader.element(field, index, |reader| read_line(reader, item, currency)) else {
             continue;
         };
         sum = sum.zip(total).and_then(|(sum, total)| sum.checked_add(total));
@@ -111,11 +111,11 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
     let fields = reader.fields(item)?;
     let [sku, title, quantity, unit_price, metadata] =
         reader.object(fields, ["sku", "title", "quantity", "unitPrice", "metadata"]);
-    let sku = reader.required(&sku, |r, found| r.text(found, Sku::parse));
-    let title = reader.optional(&title, |r, found| r.text_up_to(found, MAX_TITLE_CHARS));
-    let quantity = reader.required(&quantity, |r, found| r.integer(found, 1..=MAX_QUANTITY));
-    let unit_price = reader.required(&unit_price, |r, found| read_amount(r, found, currency));
-    let metadata = reader.optional(&metadata, |r, found| r.parsed(found, JsonText::parse));
+    let sku = reader.required(&sku, |r, field| r.text(field, Sku::parse));
+    let title = reader.optional(&title, |r, field| r.text_up_to(field, MAX_TITLE_CHARS));
+    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
+    let unit_price = reader.required(&unit_price, |r, field| read_amount(r, field, currency));
+    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
     let (sku, quantity, unit_price) = (sku?, quantity?, unit_price??);
     // What nobody gave a title goes by its SKU.
     let title = title?.unwrap_or_else(|| sku.to_string());
@@ -133,9 +133,9 @@ fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> {
 }
 
 /// An amount: a number or a text that holds one. `Some(None)` when its currency is not known, which was noted there.
-#[expect(clippy::option_option, reason = "outer: was it sound as far as can be told; inner: is the currency known")]
-fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
-    let text = reader.number_text(found)?;
+#[expect(clippy::option_option, reason = "outer: was it valid as far as can be told; inner: is the currency known")]
+fn read_amount(reader: &mut Reader, field: &Field<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
+    let text = reader.number_text(field)?;
     let read = match currency {
         Some(currency) => Money::parse(&text, currency).map(Some),
         None => Money::check(&text).map(|()| None),
@@ -143,7 +143,7 @@ fn read_amount(reader: &mut Reader, found: &Found<'_>, currency: Option<Currency
     match read {
         Ok(amount) => Some(amount),
         Err(error) => {
-            reader.note_at(found, "invalid", error.to_string());
+            reader.violation_at(field, "invalid", error.to_string());
             None
         }
     }

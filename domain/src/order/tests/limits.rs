@@ -1,4 +1,4 @@
-//! How much may hang on one order.
+//! How much one order can hold.
 
 use super::*;
 
@@ -177,4 +177,24 @@ fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
     }
     let too_many = decide(&order, ship("s", 2));
     assert_eq!(too_many, Err(OrderError::TooMany { line_number: 1, left: 1 }));
+}
+
+#[test]
+fn what_a_command_adds_is_what_the_order_has_more_afterwards() {
+    let mut order = six();
+    let carried_out =
+        [ship("s-1", 2), ship("s-2", 1), bring_back("r-1"), cancel("c-1", 1), note(1, "ä gift"), note(2, "")];
+    for command in carried_out {
+        let Order::Placed(before) = order.clone() else { panic!("never placed") };
+        let events = decide(&order, command.clone()).unwrap();
+        events.iter().for_each(|event| evolve(&mut order, event.clone()));
+        let Order::Placed(after) = &order else { panic!("never placed") };
+        // The limit that the command just keeps, and the one that it just breaks.
+        let bytes = after.attached_bytes();
+        let kept = OrderLimits { bytes, ..OrderLimits::default() };
+        let broken = OrderLimits { bytes: bytes - 1, ..OrderLimits::default() };
+        let before = Order::Placed(before);
+        assert_eq!(kept.decide(&before, command.clone()), Ok(events));
+        assert_eq!(broken.decide(&before, command), Err(OrderError::TooMuch { limit_bytes: bytes - 1 }));
+    }
 }

@@ -1,0 +1,160 @@
+//! The order as a whole: created, confirmed, rejected, cancelled.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Shortage;
+use crate::email::EmailAddress;
+use crate::ids::{CustomerId, PaymentToken, Sku};
+use crate::json_text::JsonText;
+use crate::money::{Currency, Money};
+
+/// What the customer ordered. Amounts are minor units of `currency`; lines add up to `total_minor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCreated {
+    /// Who ordered.
+    pub customer_id: CustomerId,
+    /// The one currency of all its amounts.
+    pub currency: Currency,
+    /// What the customer owes.
+    pub total_minor: i64,
+    /// What was ordered, in the customer's order; never empty.
+    pub lines: Vec<OrderLine>,
+    /// Where its mails go; without it to the shop's own recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_email: Option<EmailAddress>,
+    /// What the payment provider knows the customer's means of payment by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_token: Option<PaymentToken>,
+    /// The customer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// The shop's own data, kept to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonText>,
+    /// When the customer ordered, if the shop says so. When the order was taken here is when this event was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_at: Option<DateTime<Utc>>,
+}
+
+impl OrderCreated {
+    /// What the customer owes.
+    pub fn total(&self) -> Money {
+        Money::from_minor(self.total_minor, self.currency)
+    }
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderLine {
+    /// What.
+    pub sku: Sku,
+    /// What people call it.
+    pub title: String,
+    /// How many, at least one.
+    pub quantity: u32,
+    /// What one of it costs.
+    pub unit_price_minor: i64,
+    /// The shop's own data, kept to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonText>,
+}
+
+impl OrderLine {
+    /// What one of it costs.
+    pub fn unit_price(&self, currency: Currency) -> Money {
+        Money::from_minor(self.unit_price_minor, currency)
+    }
+
+    /// What the line costs. Parsing made sure that it fits.
+    pub fn total(&self, currency: Currency) -> Money {
+        Money::from_minor(self.worth_minor(self.quantity), currency)
+    }
+
+    /// What so many of the line cost, in minor units.
+    pub fn worth_minor(&self, quantity: u32) -> i64 {
+        self.unit_price_minor.saturating_mul(i64::from(quantity))
+    }
+}
+
+/// The order was promised to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderConfirmed {}
+
+/// The order could not be promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRejected {
+    /// Why.
+    pub reason: RejectionReason,
+}
+
+/// Why an order could not be promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RejectionReason {
+    /// There were not enough units.
+    OutOfStock {
+        /// Of what; never empty.
+        shortages: Vec<Shortage>,
+    },
+    /// The payment was declined.
+    PaymentDeclined {
+        /// In the provider's words.
+        message: String,
+    },
+    /// It could not be paid before its reservation ran out.
+    NotPaidInTime,
+    /// An operator gave it up.
+    GivenUp {
+        /// In the operator's words.
+        reason: String,
+    },
+}
+
+impl RejectionReason {
+    /// As the shop and its operators are told: with all that is known.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::OutOfStock { shortages } => {
+                let short =
+                    |it: &Shortage| format!("{} ({} ordered, {} left)", it.sku, it.requested, it.available.max(0));
+                let short: Vec<String> = shortages.iter().map(short).collect();
+                format!("not enough in stock: {}", short.join(", "))
+            }
+            Self::PaymentDeclined { message } => format!("the payment was declined: {message}"),
+            Self::NotPaidInTime => "the payment could not be completed in time".to_owned(),
+            Self::GivenUp { reason } => reason.clone(),
+        }
+    }
+
+    /// As the customer is told: nothing of how many there are, of what the provider said, or of what operators wrote for each other.
+    pub fn for_customer(&self) -> Option<String> {
+        match self {
+            Self::OutOfStock { shortages } => {
+                let short: Vec<&str> = shortages.iter().map(|it| it.sku.as_str()).collect();
+                Some(format!("not enough in stock: {}", short.join(", ")))
+            }
+            Self::PaymentDeclined { message: _ } => Some("the payment was declined".to_owned()),
+            Self::NotPaidInTime => Some("the payment could not be completed in time".to_owned()),
+            Self::GivenUp { reason: _ } => None,
+        }
+    }
+}
+
+/// Somebody wants the order cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancellationRequested {
+    /// Why, as the customer is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The order was cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// Why, in the words of whoever called it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

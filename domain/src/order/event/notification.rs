@@ -1,0 +1,65 @@
+//! The mails to the customer.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The mail service took a mail to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationSent {
+    /// The mail: the same in every attempt to send it.
+    pub notification_id: Uuid,
+    /// What it says.
+    pub template: MailTemplate,
+    /// Where it went.
+    pub recipient: String,
+    /// The mail service's own id of it.
+    pub provider_message_id: String,
+    /// Which of the order's mails of its kind it is, from 0. Events of earlier builds do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<usize>,
+}
+
+/// A mail to the customer was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationFailed {
+    /// The mail: the same in every attempt to send it.
+    pub notification_id: Uuid,
+    /// What it would have said.
+    pub template: MailTemplate,
+    /// Why, in the mail service's words.
+    pub reason: String,
+    /// Which of the order's mails of its kind it is, from 0. Events of earlier builds do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<usize>,
+}
+
+/// The mails a customer can get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailTemplate {
+    /// Your order is confirmed.
+    OrderConfirmed,
+    /// Your order could not be accepted.
+    OrderRejected,
+    /// Your order was cancelled.
+    OrderCancelled,
+    /// Your order, or some of it, is on its way.
+    OrderShipped,
+    /// Your money is on its way back.
+    OrderRefunded,
+}
+
+impl MailTemplate {
+    /// Its name on the wire and in the read model.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrderConfirmed => "order-confirmed",
+            Self::OrderRejected => "order-rejected",
+            Self::OrderCancelled => "order-cancelled",
+            Self::OrderShipped => "order-shipped",
+            Self::OrderRefunded => "order-refunded",
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The events that mails are about. Their ids name the mails.
+//!
+//! A mail has the same id however often it is requested, because the id derives from the event that the mail tells of. A mail that
+//! was given up and that an operator has sent again gets another id, derived from the operator's event.
+
+use uuid::Uuid;
+
+use super::event::{MailTemplate, OrderEvent, OrderSubject};
+use super::saga::{OperatorDecision, SagaStep};
+use super::state::PlacedOrder;
+
+/// The stored events of an order that call for mails. They are folded beside the order, because an event has its id only once it is
+/// to be stored.
+#[derive(Debug, Clone, Default)]
+pub struct MailTriggers(Vec<(Uuid, MailTrigger)>);
+
+/// What an event means for the mails to the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTrigger {
+    /// It calls for this mail.
+    Mail(MailTemplate),
+    /// The mails that were given up are to be sent again.
+    Resend,
+}
+
+/// The mail that an order owes its customer next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwedMail {
+    /// What it says.
+    pub template: MailTemplate,
+    /// Which of the order's mails of this template it is, from 0.
+    pub nth: usize,
+    /// The id under which it is requested.
+    pub notification_id: Uuid,
+    /// The event that it tells of.
+    pub cause: Uuid,
+}
+
+/// Why an order has no mail to request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoOwedMail {
+    /// The customer knows everything.
+    #[error("no mail is owed")]
+    NotOwed,
+    /// The event that the mail is about is not stored.
+    #[error("what the mail is about did not happen")]
+    NoTrigger,
+}
+
+impl MailTrigger {
+    /// What an event means for mails.
+    pub fn of(event: &OrderEvent) -> Option<Self> {
+        match event.subject() {
+            OrderSubject::Lifecycle if matches!(event, OrderEvent::OrderConfirmed(_)) => {
+                Some(Self::Mail(MailTemplate::OrderConfirmed))
+            }
+            OrderSubject::Lifecycle if matches!(event, OrderEvent::OrderRejected(_)) => {
+                Some(Self::Mail(MailTemplate::OrderRejected))
+            }
+            OrderSubject::Lifecycle if matches!(event, OrderEvent::OrderCancelled(_)) => {
+                Some(Self::Mail(MailTemplate::OrderCancelled))
+            }
+            OrderSubject::Fulfilment if matches!(event, OrderEvent::OrderShipped(_)) => {
+                Some(Self::Mail(MailTemplate::OrderShipped))
+            }
+            OrderSubject::Refund if matches!(event, OrderEvent::PaymentRefunded(_)) => {
+                Some(Self::Mail(MailTemplate::OrderRefunded))
+            }
+            OrderSubject::Operator if is_resend(event) => Some(Self::Resend),
+            OrderSubject::Lifecycle
+            | OrderSubject::Stock
+            | OrderSubject::Payment
+            | OrderSubject::Fulfilment
+            | OrderSubject::Return
+            | OrderSubject::Refund
+            | OrderSubject::Notification
+            | OrderSubject::Note
+            | OrderSubject::Operator => None,
+        }
+    }
+}
+
+fn is_resend(event: &OrderEvent) -> bool {
+    let retry = OperatorDecision::Retry { payment_token: None };
+    matches!(event, OrderEvent::OperatorIntervened(it) if it.step == SagaStep::NotifyCustomer && it.decision == retry)
+}
+
+impl MailTriggers {
+    /// Folds an event under the id that it is stored by.
+    pub fn apply(&mut self, event_id: Uuid, event: &OrderEvent) {
+        self.0.extend(MailTrigger::of(event).map(|trigger| (event_id, trigger)));
+    }
+
+    /// The mail that the order owes next.
+    pub fn owed_mail(&self, order: &PlacedOrder) -> Result<OwedMail, NoOwedMail> {
+        let (template, nth) = order.owed_mail().ok_or(NoOwedMail::NotOwed)?;
+        let cause = self.ids(MailTrigger::Mail(template)).nth(nth).ok_or(NoOwedMail::NoTrigger)?;
+        let is_resent = order.mails.get(&template).and_then(|mails| mails.get(nth)).is_some_and(|mail| mail.again);
+        let last_resend = self.ids(MailTrigger::Resend).last().filter(|_| is_resent);
+        let notification_id = match last_resend {
+            None => first_id(cause, template),
+            Some(resend) => resend_id(resend, template, nth),
+        };
+        Ok(OwedMail { template, nth, notification_id, cause })
+    }
+
+    /// Which mail of its template the order requested under this id; `None`: it requested none. The mails of a template are requested
+    /// one after the other, each once all before it have an outcome.
+    pub fn requested_mail(&self, order: &PlacedOrder, template: MailTemplate, notification_id: Uuid) -> Option<usize> {
+        let decided = order.mails.get(&template).map_or(0, Vec::len);
+        let mut causes = self.ids(MailTrigger::Mail(template)).take(decided + 1);
+        let mut resends = self.ids(MailTrigger::Resend);
+        let resent =
+            || resends.find_map(|resend| (0..decided).find(|nth| resend_id(resend, template, *nth) == notification_id));
+        causes.position(|cause| first_id(cause, template) == notification_id).or_else(resent)
+    }
+
+    fn ids(&self, wanted: MailTrigger) -> impl Iterator<Item = Uuid> {
+        self.0.iter().filter(move |(_, trigger)| *trigger == wanted).map(|(event_id, _)| *event_id)
+    }
+}
+
+/// The id of the mail about an event.
+fn first_id(cause: Uuid, template: MailTemplate) -> Uuid {
+    Uuid::new_v5(&cause, template.name().as_bytes())
+}
+
+/// The id of the `nth` mail of a template that an operator has sent again.
+fn resend_id(resend: Uuid, template: MailTemplate, nth: usize) -> Uuid {
+    Uuid::new_v5(&resend, format!("{}{nth}", template.name()).as_bytes())
+}

@@ -1,0 +1,14 @@
+//! Closes an order once everything that was done for it is undone.
+
+use domain::order::OrderCommand;
+
+use crate::order_session::OrderSession;
+use crate::saga::{Action, Outcome, Progress};
+
+/// It is no row of the step table: it ends an order whose rows are all undone.
+pub(crate) const CLOSE: Action = Action::Decide(close_order);
+
+fn close_order(order: &mut OrderSession) -> Outcome {
+    order.decide(OrderCommand::CloseOrder)?;
+    Ok(Progress::Advanced)
+}

@@ -1,0 +1,94 @@
+//! Carries orders on when something happened to them: the sagas' subscription to the log.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::order::Order;
+use event_store::{StoredEvent, Subscriber, SubscriberError};
+use sqlx::PgConnection;
+
+use crate::batched_reads::UnreadOrders;
+use crate::executor::SagaExecutor;
+use crate::order_session::OrderSession;
+use crate::timers::{self, Ended, Schedule};
+use crate::{Context, SAGAS};
+
+/// The name of the subscription. It is that of the first saga, because there was only one once.
+const SUBSCRIPTION: &str = "order_fulfilment";
+/// The event of an operator's decision.
+const INTERVENED: &str = "OperatorIntervened";
+
+pub(crate) struct SagaSubscriber {
+    context: Arc<Context>,
+}
+
+impl SagaSubscriber {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+#[async_trait]
+impl Subscriber for SagaSubscriber {
+    fn name(&self) -> &str {
+        SUBSCRIPTION
+    }
+
+    fn follows(&self) -> Option<&'static str> {
+        Some(<Order as cqrs_es::Aggregate>::TYPE)
+    }
+
+    async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
+        let mut streams: BTreeMap<&str, Vec<&StoredEvent>> = BTreeMap::new();
+        for event in events.iter().filter(|event| event.is_of::<Order>()) {
+            streams.entry(&event.stream_id).or_default().push(event);
+        }
+        // The saga that recorded an event has gone on from it already.
+        streams.retain(|_, events| !events.iter().all(|event| is_by_saga(event)));
+        if streams.is_empty() {
+            return Ok(());
+        }
+        let intervened = streams.iter().filter(|(_, events)| events.iter().any(|event| event.event_type == INTERVENED));
+        let intervened: HashSet<&str> = intervened.map(|(order_id, _)| *order_id).collect();
+        let (complete, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_complete(events));
+        let mut unread = UnreadOrders::new(partial.into_iter().map(|(order_id, _)| (order_id.to_owned(), ())));
+        let mut orders = Vec::with_capacity(complete.len());
+        for (_, events) in complete {
+            orders.extend(OrderSession::open(events)?);
+        }
+        let (now, mut schedule) = (timers::now(&mut *transaction).await?, Schedule::default());
+        loop {
+            for ((), events) in unread.read_batch(&self.context.store).await? {
+                orders.extend(OrderSession::open(&events)?);
+            }
+            for saga in SAGAS {
+                let executor = SagaExecutor { context: &self.context, saga, waiting: &HashMap::new(), now };
+                orders = executor.run(orders, &mut schedule).await;
+            }
+            // A decision of an operator begins the attempts and the deadline anew.
+            for order in orders.drain(..).filter(|order| intervened.contains(order.order_id.as_str())) {
+                let ended =
+                    |saga: &crate::Saga| Ended { key: (saga.name, order.order_id.clone()), seen: order.version };
+                schedule.ended.extend(SAGAS.map(ended));
+            }
+            if unread.is_empty() {
+                break;
+            }
+        }
+        // Rows are locked last, so that nobody waits for them while the provider and the queue are asked.
+        timers::cancel(transaction, schedule.ended).await?;
+        timers::schedule(transaction, schedule.wake_ups).await?;
+        Ok(())
+    }
+}
+
+/// Whether a saga recorded the event.
+fn is_by_saga(event: &StoredEvent) -> bool {
+    event.metadata().actor.is_some_and(|actor| SAGAS.iter().any(|saga| saga.name == actor))
+}
+
+/// Whether these are all events of a stream up to the last of them. If more have happened since, storing the decisions meets a conflict.
+fn is_complete(events: &[&StoredEvent]) -> bool {
+    (1..).zip(events).all(|(version, event)| event.version == version)
+}
