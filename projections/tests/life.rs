@@ -5,7 +5,12 @@ use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
 use domain::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku};
-use domain::order::event::{CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, OperatorIntervened, OrderCancelled, OrderConfirmed, OrderDelivered, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested, RejectionReason, ReservedUnits, ReturnReceived, ReturnRequested, Shortage, StockReleased, StockReservationFailed, StockReserved};
+use domain::order::event::{
+    CancellationRequested, LineQuantity, LinesCancelled, NoteAdded, OperatorIntervened, OrderCancelled, OrderConfirmed,
+    OrderDelivered, OrderRejected, OrderShipped, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested, RejectionReason, ReservedUnits,
+    ReturnReceived, ReturnRequested, Shortage, StockReleased, StockReservationFailed, StockReserved,
+};
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderError, OrderEvent};

@@ -5,7 +5,10 @@ use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{NoteId, PaymentToken, RefundId, ShipmentId};
-use domain::order::event::{MailTemplate, NoteAdded, NotificationSent, OperatorIntervened, OrderConfirmed, PaymentAuthorized, PaymentCaptured, PaymentRefunded, RefundRequested, StockReserved};
+use domain::order::event::{
+    MailTemplate, NoteAdded, NotificationSent, OperatorIntervened, OrderConfirmed, PaymentAuthorized, PaymentCaptured,
+    PaymentRefunded, RefundRequested, StockReserved,
+};
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderError, OrderEvent};

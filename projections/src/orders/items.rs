@@ -5,8 +5,14 @@ use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonText;
 use domain::money::{Currency, Money};
-use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OrderCreated, OrderLine, OrderShipped, Parcel, ReturnRequested};
-use domain::order::{FulfilmentStatus, MailOutcome, Order, OrderStatus, PaymentStatus, PlacedOrder, ReturnsStatus, Stage, StockState, UndoReason, evolve};
+use domain::order::event::{
+    LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OrderCreated, OrderLine,
+    OrderShipped, Parcel, ReturnRequested,
+};
+use domain::order::{
+    FulfilmentStatus, MailOutcome, Order, OrderStatus, PaymentStatus, PlacedOrder, ReturnsStatus, Stage, StockState,
+    UndoReason, evolve,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
