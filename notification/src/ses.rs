@@ -8,7 +8,7 @@ use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag};
-use messaging::failure::chain;
+use error_chain::error_chain;
 use uuid::Uuid;
 
 use crate::mail::{Mail, one_line};
@@ -100,7 +100,7 @@ fn reason(error: &SdkError<SendEmailError>) -> String {
     let words = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("SES answered {code}: {message}"),
         (Some(code), None) => format!("SES answered {code}"),
-        (None, _) => chain(error),
+        (None, _) => error_chain(error),
     };
     one_line(&words, 500)
 }

@@ -10,7 +10,7 @@ use crate::pace::{Pace, Recipients};
 use crate::ses::{NotSent, Ses};
 use crate::settings::NotificationSettings;
 use chrono::Utc;
-use messaging::failure::chain;
+use error_chain::error_chain;
 use messaging::{
     CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
     NotificationSent, Outgoing, Received,
@@ -87,7 +87,7 @@ impl Worker {
                 Claim::Open(delivery) => delivery,
             };
             let mail = match &mail {
-                Err(unmailable) => return delivery.failed(chain(unmailable)).await.map_err(|error| retry(&error)),
+                Err(unmailable) => return delivery.failed(error_chain(unmailable)).await.map_err(|error| retry(&error)),
                 Ok(mail) => mail,
             };
             self.admit(mail, request.notification_id)?;
@@ -148,7 +148,7 @@ impl Worker {
             }
         };
         let answered = self.answers.send(answer).await;
-        answered.map_err(|error| HandlerError::retry(format!("the answer was not sent: {}", chain(&error))))?;
+        answered.map_err(|error| HandlerError::retry(format!("the answer was not sent: {}", error_chain(&error))))?;
         // Without the recipient: whom a shop writes to does not belong in its logs.
         match outcome {
             Outcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
@@ -173,9 +173,9 @@ impl Worker {
 }
 
 fn retry(error: &dyn Error) -> HandlerError {
-    HandlerError::retry(chain(error))
+    HandlerError::retry(error_chain(error))
 }
 
 fn dead(error: &dyn Error) -> HandlerError {
-    HandlerError::dead(chain(error))
+    HandlerError::dead(error_chain(error))
 }

@@ -11,13 +11,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{MailOutcome, OrderEvent};
+use error_chain::error_chain;
 use messaging::{Outgoing, QueueDepth, SendError, SqsError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::order_session::OrderSession;
-use crate::saga::{Outcome, StepError, error_chain};
+use crate::saga::{Outcome, StepError};
 use crate::timers::Waiting;
 use crate::{Context, unit_of_work};
 

@@ -12,9 +12,9 @@ use domain::ids::OrderId;
 use domain::order::event::MailTemplate;
 use domain::order::{MailOutcome, OrderCommand};
 use domain::stock::Stock;
+use error_chain::error_chain;
 use event_store::{EventStore, StoredEvent, StreamLocks};
 use futures_util::FutureExt;
-use messaging::failure::chain;
 use messaging::{Handler, HandlerError, NotificationAnswer, Received, Template};
 use tokio::sync::{mpsc, oneshot};
 
@@ -94,7 +94,7 @@ async fn record_or_isolate<Work: Future<Output = Vec<Recorded>>>(
 
 impl Handler for ReplyConsumer {
     async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
-        let event = NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(chain(&error)))?;
+        let event = NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(error_chain(&error)))?;
         // A text that is no id can't be looked up together with the ids of others. It names no order.
         OrderId::parse(&event.subject).map_err(|_| no_such_order())?;
         self.record(Reply { order_id: event.subject, answer: event.data }).await
@@ -174,7 +174,7 @@ impl Recorder {
 }
 
 fn open(events: &[StoredEvent]) -> Result<OrderSession, HandlerError> {
-    let order = OrderSession::open(events).map_err(|error| HandlerError::retry(chain(&error)))?;
+    let order = OrderSession::open(events).map_err(|error| HandlerError::retry(error_chain(&error)))?;
     let mut order = order.ok_or_else(no_such_order)?;
     order.metadata.actor = Some(ACTOR.to_owned());
     Ok(order)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderError, PlacedOrder, Stage, StockState};
+use error_chain::error_chain;
 use futures_util::future::BoxFuture;
 use payments::{PaymentError, PaymentGateway};
 
@@ -132,17 +133,6 @@ impl From<PaymentError> for StepError {
             PaymentError::Declined { .. } | PaymentError::Refused { .. } => Self::Stuck(error.to_string()),
         }
     }
-}
-
-/// An error with all its causes.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// What is next for an order.

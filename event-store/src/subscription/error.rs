@@ -60,14 +60,3 @@ fn is_about_the_data(error: &sqlx::Error) -> bool {
     }
     matches!(error, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
 }
-
-/// An error with all its causes, as an operator wants to read it.
-pub(super) fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use bounds::Budget;
+use error_chain::error_chain;
 use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{Connection, PgConnection, Row};
 
 use super::batch::Batch;
-use super::error::error_chain;
 use super::{StepError, Subscriber, SubscriberCopy, SubscriberError, connection, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 

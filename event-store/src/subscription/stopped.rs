@@ -1,9 +1,9 @@
 //! Subscriptions that are stopped at events that their builds do not know, for operators to see.
 
 use chrono::{DateTime, Utc};
+use error_chain::error_chain;
 use sqlx::PgPool;
 
-use super::error::error_chain;
 use super::partition_of;
 use crate::event::{DecodeError, StoredEvent};
 

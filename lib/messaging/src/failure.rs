@@ -1,9 +1,10 @@
-//! Errors in an operator's words, each said once.
+//! Why a call to SQS failed, as operators read it.
 
 use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use error_chain::error_chain;
 
 /// What SQS, or the way to it, made of a call that did not succeed. All of it: there is no cause behind it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,9 +54,9 @@ where
                 Self::Answered { code: code.to_owned(), message: error.message().unwrap_or("no message").to_owned() }
             }
             (None, Some(answer)) => {
-                Self::Answered { code: format!("HTTP {}", answer.status().as_u16()), message: chain(&error) }
+                Self::Answered { code: format!("HTTP {}", answer.status().as_u16()), message: error_chain(&error) }
             }
-            (None, None) => Self::NotReached { reason: chain(&error) },
+            (None, None) => Self::NotReached { reason: error_chain(&error) },
         }
     }
 }
@@ -74,31 +75,6 @@ where
     }
 }
 
-/// The error and all its causes on one line. A cause that the words before it end with already is not repeated: some errors
-/// show what they are made of and give it as their cause as well.
-pub fn chain(error: &dyn Error) -> String {
-    let mut words = first_line(&error.to_string()).to_owned();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        let said = first_line(&said);
-        if !words.ends_with(said) {
-            words = format!("{words}: {said}");
-        }
-        cause = error.source();
-    }
-    words
-}
-
-/// Some errors list below it what was tried: then the sentence that announces the list goes as well.
-fn first_line(text: &str) -> &str {
-    match text.split_once('\n') {
-        Some((first, _)) if first.ends_with(':') => first.rsplit_once(". ").map_or(first, |(said, _)| said),
-        Some((first, _)) => first,
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
@@ -110,31 +86,8 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Layer(&'static str, #[source] Option<Box<Layer>>);
-
-    fn layers(words: &[&'static str]) -> Option<Box<Layer>> {
-        let (first, rest) = words.split_first()?;
-        Some(Box::new(Layer(first, layers(rest))))
-    }
-
-    #[test]
-    fn every_cause_is_named_once() {
-        let said = |words: &[&'static str]| chain(&layers(words).unwrap());
-
-        assert_eq!(said(&["not sent"]), "not sent");
-        assert_eq!(said(&["not sent", "no route", "cable cut"]), "not sent: no route: cable cut");
-        assert_eq!(said(&["not sent", "no route", "no route", "cable cut"]), "not sent: no route: cable cut");
-        assert_eq!(said(&["not sent: no route", "no route"]), "not sent: no route");
-    }
-
-    #[test]
-    fn a_list_of_what_was_tried_is_left_out() {
-        let said = |words: &[&'static str]| chain(&layers(words).unwrap());
-
-        assert_eq!(said(&["not sent", "no credentials. Attempted:\n  a file\n  a server"]), "not sent: no credentials");
-        assert_eq!(said(&["not sent\nat all", "why:\n  because"]), "not sent: why:");
-    }
+    #[error("slow")]
+    struct Slow(#[source] Option<Box<Slow>>);
 
     #[tokio::test]
     async fn a_call_that_is_never_answered_ends_at_its_bound() {
@@ -148,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_did_not_get_out_says_why_once() {
-        let error: SdkError<SendMessageBatchError> = SdkError::timeout_error(layers(&["slow", "slow"]).unwrap());
+        let error: SdkError<SendMessageBatchError> = SdkError::timeout_error(Slow(Some(Box::new(Slow(None)))));
 
         let error = answered(Duration::from_secs(1), ready(Err::<(), _>(error))).await.unwrap_err();
 
@@ -168,6 +121,6 @@ mod tests {
         let gone = QueueDoesNotExist::builder().message("no such queue").build();
         let error = SendMessageBatchError::QueueDoesNotExist(gone);
 
-        assert_eq!(chain(&error), "QueueDoesNotExist: no such queue");
+        assert_eq!(error_chain(&error), "QueueDoesNotExist: no such queue");
     }
 }

@@ -7,7 +7,7 @@
 //! - [`consumer`]: receives, renews, retries, and ends in the dead-letter queue what cannot be done.
 //! - [`depth`]: how many messages a queue has.
 //! - [`dead_letters`]: what became of those, in the hands of operators.
-//! - [`failure`]: what SQS did not do, in words.
+//! - [`SqsError`]: why a call to SQS failed, as operators read it.
 //!
 //! Nothing here knows the rules of orders, and nothing rests on the queue alone: messages may be lost, doubled or late.
 
@@ -16,7 +16,7 @@ pub mod contract;
 pub mod dead_letters;
 pub mod depth;
 pub mod envelope;
-pub mod failure;
+mod failure;
 pub mod producer;
 pub mod queues;
 pub mod settings;

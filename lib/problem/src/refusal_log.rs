@@ -1,11 +1,10 @@
 //! A log line for each request that is refused or fails, so that it can be found by its trace id. Lines are limited, so that clients
 //! can't fill the log with refused requests.
 
-use std::error::Error;
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use error_chain::error_chain;
 use http::{Method, StatusCode};
 
 use crate::{Problem, Trace};
@@ -41,7 +40,7 @@ impl RefusalLog {
         }
         let (trace_id, code) = (trace.trace_id(), problem.code());
         let (method, path) = (beginning(method.as_str(), LONGEST_METHOD), beginning(path, LONGEST_PATH));
-        let error = problem.cause().map(chain);
+        let error = problem.cause().map(|cause| error_chain(cause));
         let (failed, refused) = ("request failed", "request refused");
         match (status, status.as_u16()) {
             (StatusCode::INTERNAL_SERVER_ERROR, status) => {
@@ -85,16 +84,6 @@ impl RateLimit {
         second.admitted += 1;
         Some(std::mem::take(&mut second.left_out))
     }
-}
-
-fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

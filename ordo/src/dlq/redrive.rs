@@ -6,7 +6,7 @@ mod progress;
 use std::num::NonZeroU32;
 
 use anyhow::bail;
-use messaging::failure::chain;
+use error_chain::error_chain;
 use messaging::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -145,7 +145,7 @@ impl Run<'_> {
         let Tally { sent, listed, failures, others, back, unseen } = tally;
         if args.json {
             let letters: Vec<Value> = listed.iter().map(|(origin, letter)| words::summary(*origin, letter)).collect();
-            let failures: Vec<String> = failures.iter().map(|error| chain(error)).collect();
+            let failures: Vec<String> = failures.iter().map(|error| error_chain(error)).collect();
             let answer = json!({
                 "dryRun": args.dry_run, "sent": sent, "deadLetters": letters, "failures": failures, "others": others,
                 "back": back, "unseen": unseen, "stopped": stop.is_cancelled(),
@@ -158,7 +158,7 @@ impl Run<'_> {
             }
         }
         for error in failures {
-            output::line(&chain(error))?;
+            output::line(&error_chain(error))?;
         }
         let verb = if args.dry_run { "would be sent again" } else { "sent again" };
         output::line(&format!("{} {verb}", words::letters(u64::try_from(*sent)?)))?;

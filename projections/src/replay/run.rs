@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use error_chain::error_chain;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,7 @@ impl Replay {
             Err(error) => {
                 // Shown to whoever asks; if it can't be written, the error itself is still reported.
                 let note = sqlx::query("update replays set error = $2, updated_at = now() where id = $1");
-                let _ = note.bind(self.state.id).bind(whole(error)).execute(&mut self.session).await;
+                let _ = note.bind(self.state.id).bind(error_chain(error)).execute(&mut self.session).await;
             }
         }
         if !matches!(ended, Err(ReplayError::Stopped)) {
@@ -120,15 +121,4 @@ pub(super) async fn release(mut session: PgConnection) {
     // It ends with the session in any case.
     let _ = session.execute("select pg_advisory_unlock_all()").await;
     let _ = session.close().await;
-}
-
-/// An error with all its causes.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

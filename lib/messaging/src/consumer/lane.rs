@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use error_chain::error_chain;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
 
 use super::received::Received;
 use super::{ANSWER_BOUND, Handler, HandlerError, Work, dead_letter, whole_seconds};
-use crate::failure::{answered, chain};
+use crate::failure::answered;
 use crate::queues::Queue;
 
 /// Some messages of one group, oldest first.
@@ -235,7 +236,7 @@ impl Failure<'_> {
             message_id = message.message_id,
             group_id = message.group_id,
             reason,
-            error = chain(error),
+            error = error_chain(error),
             "message not moved to the dead-letter queue, will be tried again"
         );
     }

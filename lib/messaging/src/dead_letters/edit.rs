@@ -121,8 +121,9 @@ fn place<'a>(event: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
 
 #[cfg(test)]
 mod tests {
+    use error_chain::error_chain;
+
     use super::*;
-    use crate::failure::chain;
 
     const REQUESTED: &str = include_str!("../../golden/ordo.notification.requested.v1.json");
     const SENT: &str = include_str!("../../golden/ordo.notification.sent.v1.json");
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn a_body_must_be_one_that_its_queue_can_hold() {
         assert!(Origin::Notifications.check(REQUESTED).is_ok() && Origin::Replies.check(SENT).is_ok());
-        let refused = |origin: Origin, body: &str| chain(&origin.check(body).unwrap_err());
+        let refused = |origin: Origin, body: &str| error_chain(&origin.check(body).unwrap_err());
 
         assert!(refused(Origin::Replies, REQUESTED).contains("the type is `ordo.notification.requested.v1`"));
         assert!(refused(Origin::Notifications, "poison").contains("the body is not a JSON object"));

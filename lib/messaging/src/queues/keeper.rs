@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use error_chain::error_chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{QueueSettings, Queues, ensure};
 use crate::dead_letters::Origin;
-use crate::failure::{SqsError, answered, chain};
+use crate::failure::{SqsError, answered};
 
 /// How long SQS may take to answer a look.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
@@ -112,7 +113,7 @@ async fn make_again(client: &Client, settings: &QueueSettings, queues: &Queues) 
             Look::Failed("the queues were made again and have other addresses: this process must be restarted".into())
         }
         Err(error) => {
-            let error = chain(&error);
+            let error = error_chain(&error);
             tracing::error!(error, "the queues can't be made again");
             Look::Failed(error)
         }

@@ -1,7 +1,7 @@
 use chrono::DateTime;
 use messaging::{
     CloudEvent, ConsumerSettings, JoinedProducer, NotificationRequested, Outgoing, Producer, ProducerSettings,
-    SendError, Template, failure,
+    SendError, Template,
 };
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ async fn without_a_queue_every_message_says_so() {
 
     assert_eq!(sent.len(), 2);
     assert!(sent.iter().all(|it| matches!(it, Err(SendError::Batch { .. }))), "{sent:?}");
-    let words = failure::chain(sent[0].as_ref().unwrap_err());
+    let words = error_chain::error_chain(sent[0].as_ref().unwrap_err());
     assert!(words.starts_with("the batch could not be sent: SQS answered "), "{words}");
     assert_eq!(words.matches("does not exist").count(), 1, "{words}");
 }
