@@ -9,7 +9,7 @@ RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
     cargo build --release --locked --package ordo --no-default-features --features dynamodb --bin ordo \
     && mkdir /out \
-    && objcopy --strip-debug target/release/ordo /out/ordo
+    && cp target/release/ordo /out/ordo
 
 # The glibc that the program was linked against.
 FROM debian:12.15-slim

@@ -87,7 +87,9 @@ impl Worker {
                 Claim::Open(delivery) => delivery,
             };
             let mail = match &mail {
-                Err(unmailable) => return delivery.failed(error_chain(unmailable)).await.map_err(|error| retry(&error)),
+                Err(unmailable) => {
+                    return delivery.failed(error_chain(unmailable)).await.map_err(|error| retry(&error));
+                }
                 Ok(mail) => mail,
             };
             self.admit(mail, request.notification_id)?;

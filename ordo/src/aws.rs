@@ -14,11 +14,11 @@ use aws_smithy_http_client::{Builder, tls};
 
 use crate::settings::Aws;
 
-/// Establishing a connection takes a round trip or three; more than this is a network that drops packets.
+/// Connecting takes one to three round trips. More time means that the network drops packets.
 const CONNECT: Duration = Duration::from_secs(3);
-/// SQS answers in milliseconds; one that is silent for so long costs a second attempt.
+/// SQS answers in milliseconds. After this time a second attempt is made.
 const SQS_ATTEMPT: Duration = Duration::from_secs(5);
-/// All attempts together: what a silent SQS costs a caller.
+/// All attempts together.
 const SQS_CALL: Duration = Duration::from_secs(10);
 /// A receive call waits up to 20 s for messages before it answers.
 const RECEIVE_ATTEMPT: Duration = Duration::from_secs(30);
@@ -30,19 +30,19 @@ const DYNAMODB_ATTEMPT: Duration = Duration::from_secs(3);
 /// All attempts together.
 #[cfg(feature = "dynamodb")]
 const DYNAMODB_CALL: Duration = Duration::from_secs(10);
-/// Past this, whether the mail went out is unknown, and the caller must look into its record.
+/// After this time it is unknown whether the mail was sent.
 const SES_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A client for SQS. Its calls may be repeated, so the SDK retries them.
-pub async fn sqs(aws: &Aws) -> aws_sdk_sqs::Client {
+pub(crate) async fn sqs(aws: &Aws) -> aws_sdk_sqs::Client {
     let timeouts = timeouts(SQS_ATTEMPT).operation_timeout(SQS_CALL).build();
     let config = config(aws, aws.sqs_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
-    let config = aws_sdk_sqs::config::Builder::from(&config).interceptor(PatienceWithReceives).build();
+    let config = aws_sdk_sqs::config::Builder::from(&config).interceptor(ReceiveTimeouts).build();
     aws_sdk_sqs::Client::from_conf(config)
 }
 
 /// A client for SES. It never repeats a call by itself: that would send a mail twice.
-pub async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
+pub(crate) async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
     let timeouts = timeouts(SES_ATTEMPT).build();
     let config = config(aws, aws.ses_endpoint.as_deref(), timeouts, RetryConfig::disabled()).await;
     aws_sdk_sesv2::Client::new(&config)
@@ -50,7 +50,7 @@ pub async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
 
 /// A client for DynamoDB. Its calls may be repeated, so the SDK retries them.
 #[cfg(feature = "dynamodb")]
-pub async fn dynamodb(aws: &Aws) -> aws_sdk_dynamodb::Client {
+pub(crate) async fn dynamodb(aws: &Aws) -> aws_sdk_dynamodb::Client {
     let timeouts = timeouts(DYNAMODB_ATTEMPT).operation_timeout(DYNAMODB_CALL).build();
     let config = config(aws, aws.dynamodb_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
     aws_sdk_dynamodb::Client::new(&config)
@@ -60,13 +60,13 @@ fn timeouts(attempt: Duration) -> TimeoutConfigBuilder {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt)
 }
 
-/// Gives receive calls the time that they are meant to take, and leaves the other calls to the client's own bounds.
+/// Gives receive calls, which wait for messages, longer time-outs than other calls.
 #[derive(Debug)]
-struct PatienceWithReceives;
+struct ReceiveTimeouts;
 
-impl Intercept for PatienceWithReceives {
+impl Intercept for ReceiveTimeouts {
     fn name(&self) -> &'static str {
-        "PatienceWithReceives"
+        "ReceiveTimeouts"
     }
 
     fn read_before_execution(
@@ -87,7 +87,7 @@ async fn config(aws: &Aws, endpoint: Option<&str>, timeouts: TimeoutConfig, retr
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(aws.region.clone()))
         .timeout_config(timeouts)
-        // Nothing is streamed, and every call as a whole has its bound.
+        // Nothing is streamed, and every call has a time-out.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(retries);
     let loader = match endpoint {
@@ -103,8 +103,8 @@ fn with_tls(loader: ConfigLoader) -> ConfigLoader {
     )
 }
 
-/// AWS is never reached without TLS: this is an emulator, which takes any credentials but insists on some. Looking for real ones
-/// first would end in a wait for a cloud's metadata service.
+/// A client for an emulator: AWS itself is never reached without TLS. An emulator takes any credentials but requires some. A search
+/// for real ones would end with a wait for the cloud's metadata service.
 fn without_tls(loader: ConfigLoader) -> ConfigLoader {
     let loader = loader.http_client(Builder::new().build_http());
     let given = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"]
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_sqs_costs_a_call_its_bound_and_a_receive_the_time_that_receives_take() {
-        // Takes connections, as the kernel does for it, and says nothing.
+        // The kernel accepts connections, and nothing answers.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", silent.local_addr().unwrap());
         let aws = Aws {

@@ -1,5 +1,5 @@
-//! A small HTTP client for the commands that talk to a running platform. It speaks plain HTTP only: they talk to the process
-//! itself, behind the proxy that does TLS.
+//! A small HTTP client for commands that talk to a running platform. It speaks plain HTTP only, because commands talk to the process
+//! itself, not to the proxy that does TLS.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use hyper_util::client::legacy::{self};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// No answer of the platform is longer. The longest is the brief list of a full inbox's mails, 400 bytes each.
+/// The longest answer is the brief list of a full inbox's mails, 400 bytes each.
 const LONGEST_ANSWER: usize = embedded::inbox::MESSAGES_KEPT * 4 * 1024;
 
 /// See the [module](self).
@@ -25,13 +25,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that gives every call so much time.
+    /// A client with a time-out for each call.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
         Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), patience }
     }
 
-    /// The status and JSON at `url`; what is not JSON comes as a string.
+    /// The status and JSON of an answer. A body that is not JSON becomes a string.
     pub async fn get(&self, url: &str) -> anyhow::Result<(StatusCode, Value)> {
         self.send(Request::get(address(url)?).body(Body::empty())?).await
     }
@@ -42,8 +42,8 @@ impl Client {
         self.send(request.body(Body::from(body.to_string()))?).await
     }
 
-    /// An answer that may go on for ever: only its beginning has to come in time.
-    pub async fn open(&self, url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Response<Body>> {
+    /// A streamed answer. Only its head has to arrive in time.
+    pub(crate) async fn open(&self, url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Response<Body>> {
         let mut request = Request::get(address(url)?);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -1,4 +1,4 @@
-//! `ordo config`: which settings hold and why, or everything that is wrong with them.
+//! `ordo config`: the settings with their sources, or all mistakes in them.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -8,8 +8,20 @@ use serde_json::json;
 use crate::output;
 use crate::settings::{Entry, Loaded, Mistakes, Settings, Sources};
 
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say everything that is wrong with the settings, or which hold and why
+    Check {
+        /// Say it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List every setting there is, with its default and its bounds
+    List,
+}
+
 /// `ordo config check`.
-pub fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Result<ExitCode> {
     let (text, code) = match (loaded, json) {
         (Ok(loaded), false) => (table(&loaded.entries), ExitCode::SUCCESS),
         (Ok(loaded), true) => (settings_json(&loaded.entries), ExitCode::SUCCESS),
@@ -20,14 +32,14 @@ pub fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Result<Exi
     Ok(code)
 }
 
-/// `ordo config list`: every setting, for people on a terminal; elsewhere as a Markdown table, the one in `docs/reference/settings.md`.
-pub fn list() -> anyhow::Result<()> {
+/// `ordo config list`: every setting, for people on a terminal; elsewhere as a Markdown table for the documentation.
+pub(crate) fn list() -> anyhow::Result<()> {
     let loaded = Settings::load(Sources::default())?;
     let text = if io::stdout().is_terminal() { for_people(&loaded.entries) } else { markdown(&loaded.entries) };
     Ok(output::line(&text)?)
 }
 
-/// A setting a paragraph: however narrow the terminal is, it can be read.
+/// One paragraph for each setting, which is readable on narrow terminals.
 fn for_people(entries: &[Entry]) -> String {
     let paragraph = |entry: &Entry| {
         let default = entry.default.as_deref().unwrap_or("not set");
@@ -36,7 +48,7 @@ fn for_people(entries: &[Entry]) -> String {
     entries.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
 }
 
-/// What holds: name, value, who said so.
+/// Name, value and source of each setting.
 fn table(entries: &[Entry]) -> String {
     let value = |entry: &Entry| entry.value.clone().unwrap_or_else(|| "(not set)".to_owned());
     let name_width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What every role talks to: the database, SQS, SES, and where the read models are.
+//! The connections of all roles: the database, SQS, SES and the read models.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,43 +10,38 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::aws;
-use crate::settings::{DatabaseUrl, KeptIn, Settings};
+use crate::settings::{DatabaseUrl, ReadModelStore, Settings};
 
 /// How long to wait for a connection. A request that waits longer is better answered 503.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For how long a connection that was just in use counts as alive.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// A connection that was used within this time is not checked.
+const ASSUMED_ALIVE: Duration = Duration::from_secs(1);
 
 /// Clients, shared by all roles of the process; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Connections {
-    /// The pool of database connections.
-    pub database: PgPool,
-    /// The pool of those who only read, and whom nothing waits for but a client.
-    pub reads: PgPool,
-    /// The queues.
-    pub sqs: aws_sdk_sqs::Client,
-    /// The mail service.
-    pub ses: aws_sdk_sesv2::Client,
-    /// Where the read models are kept.
-    pub read_models: Arc<dyn ReadModels>,
-    /// Whether the database may forget what it acknowledged, because that was asked for.
-    pub may_forget: bool,
+pub(crate) struct Connections {
+    pub(crate) database: PgPool,
+    /// The pool of GET requests.
+    pub(crate) reads: PgPool,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) ses: aws_sdk_sesv2::Client,
+    pub(crate) read_models: Arc<dyn ReadModels>,
+    /// Whether the database may lose acknowledged orders, because `--unsafe-durability` allows it.
+    pub(crate) may_forget: bool,
 }
 
 impl Connections {
-    /// Connects to what the settings name. The database must answer; SQS and SES are asked when they are first needed.
-    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+    /// Connects as the settings say. The database must answer; SQS and SES are first asked when they are needed.
+    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
         let database = database?;
         let (read_models, reads) = (read_models(settings, &database).await?, reads(settings)?);
         Ok(Self { read_models, database, reads, sqs, ses, may_forget: false })
     }
 
-    /// Refuses a database whose sessions are not its clients' own, or that could forget what it acknowledged, unless that was
-    /// asked for.
-    pub async fn check_database(&mut self, unsafe_durability: bool) -> anyhow::Result<()> {
+    /// Refuses a database whose sessions are shared by a proxy, and one that could lose acknowledged orders, unless that is allowed.
+    pub(crate) async fn check_database(&mut self, unsafe_durability: bool) -> anyhow::Result<()> {
         event_store::database_checks::check_sessions(&self.database).await?;
         self.may_forget = unsafe_durability;
         match event_store::database_checks::check_durability(&self.database).await {
@@ -59,31 +54,31 @@ impl Connections {
     }
 }
 
-/// Whoever stalls inside a transaction holds others up, above all the writers of events, who take turns: so no session may
-/// stall for long. And a server that can't reach a client any more must find out, for the sake of that client's locks.
-const BOUNDS: &str = "set idle_in_transaction_session_timeout = '60s'; set lock_timeout = '30s';
+/// A session that stalls inside a transaction holds up others, above all the writers of events, so its time is limited. And the
+/// server must notice clients that it cannot reach any more, in order to free their locks.
+const SESSION_TIMEOUTS: &str = "set idle_in_transaction_session_timeout = '60s'; set lock_timeout = '30s';
      set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
 
 /// A pool of connections to the database in the settings, which must answer.
-pub async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
+pub(crate) async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     let options = options(settings)?;
-    // The pool would try again until its time is up, and then know nothing but that.
+    // The pool would retry until its time-out and then report only that, not the cause.
     let first = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
     let connected = first.context("no answer").and_then(|connected| Ok(connected?));
     connected.with_context(|| cannot_connect(settings))?.close().await?;
-    Ok(pool(options, settings.database_connections, PATIENCE, BOUNDS.to_owned()))
+    Ok(pool(options, settings.database_connections, PATIENCE, SESSION_TIMEOUTS.to_owned()))
 }
 
-/// A pool to the same database for those who only read. However slow they are, nobody waits for them: theirs are other
-/// connections, and no statement takes long.
-pub fn reads(settings: &Settings) -> anyhow::Result<PgPool> {
+/// A pool to the same database for GET requests. Slow ones take no connections from others, and their statements have a time-out.
+pub(crate) fn reads(settings: &Settings) -> anyhow::Result<PgPool> {
     let patience = settings.read_timeout;
-    let bounds = format!("{BOUNDS}; set statement_timeout = {}", patience.as_millis());
+    let bounds = format!("{SESSION_TIMEOUTS}; set statement_timeout = {}", patience.as_millis());
     Ok(pool(options(settings)?, settings.read_connections, patience, bounds))
 }
 
 fn options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
-    let options: PgConnectOptions = named(settings)?.expose().parse().with_context(|| cannot_connect(settings))?;
+    let options: PgConnectOptions =
+        database_url(settings)?.expose().parse().with_context(|| cannot_connect(settings))?;
     Ok(match options.get_application_name() {
         Some(_) => options,
         None => options.application_name("ordo"),
@@ -95,7 +90,7 @@ fn cannot_connect(settings: &Settings) -> String {
     format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?")
 }
 
-/// Connections that are made when they are needed, and begin with `bounds`.
+/// A pool that connects when needed. Each session begins with `timeouts`.
 fn pool(options: PgConnectOptions, most: u32, patience: Duration, bounds: String) -> PgPool {
     let bounds: Arc<str> = bounds.into();
     PgPoolOptions::new()
@@ -110,26 +105,26 @@ fn pool(options: PgConnectOptions, most: u32, patience: Duration, bounds: String
         .connect_lazy_with(options)
 }
 
-/// Whether a pooled connection can be used. Asking the server costs each use a round trip, and never asking fails a request for
-/// each connection that the server's restart ended. A restart takes longer than [`TRUSTED`], so only those that have been
-/// idle for that long are asked.
+/// Whether a pooled connection is alive. A check costs a round trip; without checks, a restart of the server fails a request for
+/// each connection. A restart takes longer than [`ASSUMED_ALIVE`], so only those that have been
+/// idle for longer are checked.
 async fn is_alive(connection: &mut PgConnection, idle: Duration) -> Result<bool, sqlx::Error> {
-    if idle > TRUSTED {
+    if idle > ASSUMED_ALIVE {
         connection.ping().await?;
     }
     Ok(true)
 }
 
-/// Where the settings say that the read models are kept.
-pub async fn read_models(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+/// The read models, in the store that the settings choose.
+pub(crate) async fn read_models(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
     match settings.read_models {
-        KeptIn::Postgres => Ok(in_postgres(database)),
-        KeptIn::Dynamodb => in_dynamodb(settings, database).await,
+        ReadModelStore::Postgres => Ok(in_postgres(database)),
+        ReadModelStore::Dynamodb => in_dynamodb(settings, database).await,
     }
 }
 
-/// Read models in the database that has the events.
-pub fn in_postgres(database: &PgPool) -> Arc<dyn ReadModels> {
+/// Read models in the database of the events.
+pub(crate) fn in_postgres(database: &PgPool) -> Arc<dyn ReadModels> {
     Arc::new(read_models::postgres::Postgres::new(database.clone()))
 }
 
@@ -139,13 +134,13 @@ async fn in_dynamodb(settings: &Settings, database: &PgPool) -> anyhow::Result<A
     Ok(Arc::new(read_models::dynamodb::Dynamodb::new(client, database.clone(), prefix)))
 }
 
-/// The settings refuse it.
+/// Not reached: the settings refuse DynamoDB in this build.
 #[cfg(not(feature = "dynamodb"))]
 async fn in_dynamodb(_settings: &Settings, _database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
     anyhow::bail!("this program was built without DynamoDB")
 }
 
-fn named(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
+fn database_url(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
     settings
         .database_url
         .as_ref()
@@ -197,7 +192,7 @@ mod tests {
 
         // When
         sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(ours.pool()).await.unwrap();
-        tokio::time::sleep(TRUSTED + Duration::from_millis(100)).await;
+        tokio::time::sleep(ASSUMED_ALIVE + Duration::from_millis(100)).await;
 
         // Then
         let next: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool).await.unwrap();

@@ -8,18 +8,38 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::{cli, output};
+use crate::data_dir::Endpoints;
+use crate::output;
 
-/// Short enough to show the order of things, long enough not to be the load.
+/// Short enough to show the order of events, long enough not to load the platform.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// How many mails of others may come between two looks without hiding the one looked for.
+/// How many other mails may arrive between two polls without hiding the expected one.
 const NEWEST: usize = 50;
 
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// The API of the platform [default: where the one in the data directory is, or http://127.0.0.1:3000]
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
+    /// The inbox the mail arrives in [default: where that platform's is, or http://127.0.0.1:8005]
+    #[arg(long, value_name = "URL")]
+    pub(crate) inbox: Option<String>,
+    /// The order's id [default: a fresh one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) order_id: Option<String>,
+    /// How long to wait for the mail
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) timeout: u64,
+    /// Say it as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Posts the demo order and follows it until its mail is in the inbox.
-pub async fn run(args: &cli::Demo, places: &cli::Places) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
-    let mut journey = Journey::start(order_id, args, places);
+    let mut journey = Journey::start(order_id, args, endpoints);
     let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
     match waited {
         Ok(done) => done?,
@@ -35,8 +55,8 @@ pub async fn run(args: &cli::Demo, places: &cli::Places) -> anyhow::Result<()> {
 }
 
 struct Journey<'a> {
-    args: &'a cli::Demo,
-    places: &'a cli::Places,
+    args: &'a DemoArgs,
+    endpoints: &'a Endpoints,
     client: Client,
     order_id: String,
     since: Instant,
@@ -54,13 +74,22 @@ struct Step {
 }
 
 impl<'a> Journey<'a> {
-    fn start(order_id: String, args: &'a cli::Demo, places: &'a cli::Places) -> Self {
+    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a Endpoints) -> Self {
         let client = Client::new(Duration::from_secs(10));
-        Self { args, places, client, order_id, since: Instant::now(), steps: Vec::new(), events_seen: 0, status: None }
+        Self {
+            args,
+            endpoints,
+            client,
+            order_id,
+            since: Instant::now(),
+            steps: Vec::new(),
+            events_seen: 0,
+            status: None,
+        }
     }
 
     async fn follow(&mut self) -> anyhow::Result<()> {
-        // Asked first: what is missing is known before an order is placed, and the first connection is not on the clock.
+        // Ask first: a missing platform is noticed before an order is placed, and the first connection is not timed.
         let alive = self.client.get(&format!("{}/health/live", self.api())).await;
         alive.map_err(|error| anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api"))?;
         self.mail().await?;
@@ -92,7 +121,7 @@ impl<'a> Journey<'a> {
 
     async fn look_at_events(&mut self) -> anyhow::Result<()> {
         let (status, answer) = self.client.get(&self.order_url("/events")).await?;
-        // The timeline of an order that is not there yet.
+        // The order is not there yet.
         if !status.is_success() {
             return Ok(());
         }
@@ -106,7 +135,7 @@ impl<'a> Journey<'a> {
 
     async fn look_at_order(&mut self) -> anyhow::Result<()> {
         let (_, order) = self.client.get(&self.order_url("")).await?;
-        // A refusal has a number there: the order is not in the read model yet.
+        // In a problem `status` is a number: the order is not in the read model yet.
         if let Some(status) = order["status"].as_str()
             && self.status.as_deref() != Some(status)
         {
@@ -118,7 +147,7 @@ impl<'a> Journey<'a> {
 
     /// Subject and recipient of the mail about this order, once it is there.
     async fn mail(&self) -> anyhow::Result<Option<(String, String)>> {
-        let inbox = self.places.inbox.trim_end_matches('/');
+        let inbox = self.endpoints.inbox.trim_end_matches('/');
         let look = self.client.get(&format!("{inbox}/messages?brief=true&limit={NEWEST}")).await;
         let (_, messages) =
             look.map_err(|error| anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox"))?;
@@ -147,12 +176,12 @@ impl<'a> Journey<'a> {
                 json!({"orderId": self.order_id, "status": self.status, "totalMs": total_ms, "steps": self.steps});
             return Ok(output::line(&journey.to_string())?);
         }
-        output::line(&format!("the mail is at {}, the order at {}", self.places.inbox, self.order_url("")))?;
+        output::line(&format!("the mail is at {}, the order at {}", self.endpoints.inbox, self.order_url("")))?;
         Ok(())
     }
 
     fn api(&self) -> &str {
-        self.places.api.trim_end_matches('/')
+        self.endpoints.api.trim_end_matches('/')
     }
 
     fn order_url(&self, below: &str) -> String {
@@ -173,7 +202,7 @@ pub(crate) fn demo_order(order_id: &str) -> Value {
     })
 }
 
-/// A problem's own words, the violations included.
+/// The text of a problem, with its violations.
 fn said(answer: &Value) -> String {
     let detail =
         answer["detail"].as_str().or(answer["title"].as_str()).map_or_else(|| answer.to_string(), str::to_owned);

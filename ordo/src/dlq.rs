@@ -1,32 +1,32 @@
-//! `ordo dlq`: the messages that could not be handled, as an operator sees them, mends them and sends them again.
+//! `ordo dlq`: shows, edits, redrives and discards dead letters.
 
 mod args;
 mod list;
-mod one;
 mod redrive;
-mod words;
+mod render;
+mod single;
 
 use messaging::{DeadLetters, Origin};
 
 use crate::settings::Settings;
 use crate::{aws, migrate};
 
-pub(crate) use words::harmless;
+pub(crate) use render::harmless;
 
-pub use args::{Changes, Dlq, Edit, List, Redrive, Which};
+pub(crate) use args::{Changes, DlqCommand, Edit, List, Redrive};
 
-/// Does what was asked for, on the queues in the settings. Needs no database.
-pub async fn run(settings: &Settings, args: Dlq) -> anyhow::Result<()> {
+/// Needs the queues only, no database.
+pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result<()> {
     match args {
-        Dlq::List(args) => list::run(&queues(settings, args.queue).await?, &args).await,
-        Dlq::Show { id, json } => one::show(&queues(settings, None).await?, &id, json).await,
-        Dlq::Redrive(args) => redrive::run(&queues(settings, args.which.queue).await?, &args).await,
-        Dlq::Edit(Edit { id, change }) => {
-            // Read before any message is in our hands: standard input may take its time.
-            let change = one::Change::read(change)?;
-            one::edit(&queues(settings, None).await?, &id, &change).await
+        DlqCommand::List(args) => list::run(&queues(settings, args.queue).await?, &args).await,
+        DlqCommand::Show { id, json } => single::show(&queues(settings, None).await?, &id, json).await,
+        DlqCommand::Redrive(args) => redrive::run(&queues(settings, args.which.queue).await?, &args).await,
+        DlqCommand::Edit(Edit { id, change }) => {
+            // Read the change before any message is received: standard input may be slow.
+            let change = single::Change::read(change)?;
+            single::edit(&queues(settings, None).await?, &id, &change).await
         }
-        Dlq::Discard { id, reason } => one::discard(&queues(settings, None).await?, &id, &reason).await,
+        DlqCommand::Discard { id, reason } => single::discard(&queues(settings, None).await?, &id, &reason).await,
     }
 }
 

@@ -1,9 +1,9 @@
-//! `ordo events`: the log as a file, one event a line, and such a file as the log of an empty store.
+//! `ordo events`: exports the log to a file, one event a line, and imports such a file into an empty store.
 
-mod checked;
 mod export;
 mod import;
 mod line;
+mod validated_lines;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,91 +16,84 @@ use event_store::EventFilter;
 use crate::settings::Settings;
 use crate::{connections, migrate};
 
-/// See `ordo events --help`.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Events {
+pub(crate) enum EventsCommand {
     /// Write the events of the log, or some of them, one JSON object a line, exactly as they are stored
     Export(Export),
     /// Put such a file into a store that has no events, with positions, ids and times as they are; all of it or nothing
     Import(Import),
 }
 
-/// See `ordo events export --help`.
 #[derive(Debug, Clone, Args)]
-pub struct Export {
+pub(crate) struct Export {
     /// Only those of this stream, such as order/demo-1
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
-    pub stream: Option<Stream>,
+    pub(crate) stream: Option<Stream>,
     /// Only those of streams of this kind: order, stock
     #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
-    pub stream_type: Option<String>,
+    pub(crate) stream_type: Option<String>,
     /// Only those with these names, separated by commas
     #[arg(long = "type", value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub types: Vec<String>,
+    pub(crate) types: Vec<String>,
     /// Only those that came of the request with this trace: the traceId of its answer, or the header traceresponse
     #[arg(long, value_name = "TRACE")]
-    pub trace: Option<TraceId>,
+    pub(crate) trace: Option<TraceId>,
     /// Only those from this position on, or recorded at this instant or later
     #[arg(long, value_name = "POSITION|INSTANT")]
-    pub from: Option<Bound>,
+    pub(crate) from: Option<Bound>,
     /// Only those up to this position, with it, or recorded at this instant or earlier
     #[arg(long, value_name = "POSITION|INSTANT")]
-    pub to: Option<Bound>,
+    pub(crate) to: Option<Bound>,
     /// Where to [default: standard output]; there is no such file before it is complete
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Replace the file if it is there
     #[arg(long, requires = "out")]
-    pub force: bool,
+    pub(crate) force: bool,
 }
 
-/// See `ordo events import --help`.
 #[derive(Debug, Clone, Args)]
-pub struct Import {
+pub(crate) struct Import {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Say what was imported as one line of JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
-/// A stream: its kind and its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stream {
+pub(crate) struct Stream {
     kind: String,
     id: String,
 }
 
-/// Which request events came of.
+/// The trace of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceId(String);
+pub(crate) struct TraceId(String);
 
-/// Where a range of the log begins or ends.
+/// The begin or end of a range of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// At a position.
+pub(crate) enum Bound {
     Position(i64),
-    /// At a time.
     Instant(DateTime<Utc>),
 }
 
-/// Does what was asked for, on the database in the settings.
-pub async fn run(settings: &Settings, args: &Events) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, args: &EventsCommand) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    // One statement may take as long as it takes; and what fails half-way is not to go back among the others.
+    // A connection of its own: its statements have no time-out, and it is not reused after a failure.
     let connection = pool.acquire().await?.detach();
     match args {
-        Events::Export(args) => export::run(connection, args).await,
-        Events::Import(args) => import::run(connection, args).await,
+        EventsCommand::Export(args) => export::run(connection, args).await,
+        EventsCommand::Import(args) => import::run(connection, args).await,
     }
 }
 
 impl Export {
-    /// Which events are asked for.
+    /// The events that an export selects.
     #[must_use]
-    pub fn selection(&self) -> EventFilter {
+    pub(crate) fn selection(&self) -> EventFilter {
         let kind = self.stream.as_ref().map(|stream| stream.kind.clone()).or_else(|| self.stream_type.clone());
         let mut selection = EventFilter {
             stream_types: kind.into_iter().collect(),
@@ -124,15 +117,13 @@ impl Export {
 }
 
 impl Stream {
-    /// Its kind.
     #[must_use]
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Its id.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 }
@@ -184,10 +175,10 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
-        events: Events,
+        events: EventsCommand,
     }
 
-    fn parse(line: &str) -> Result<Events, clap::Error> {
+    fn parse(line: &str) -> Result<EventsCommand, clap::Error> {
         Line::try_parse_from(line.split(' ')).map(|line| line.events)
     }
 
@@ -195,7 +186,7 @@ mod tests {
     fn some_events_are_asked_for_by_stream_name_and_range() {
         let line =
             "events export --stream order/a --type OrderCreated,OrderShipped --from 7 --to 2026-11-21T19:00:00+01:00";
-        let Events::Export(export) = parse(line).unwrap() else { panic!("not export") };
+        let EventsCommand::Export(export) = parse(line).unwrap() else { panic!("not export") };
         let expected = EventFilter {
             after: 6,
             stream_types: vec!["order".into()],
@@ -205,7 +196,7 @@ mod tests {
             ..EventFilter::default()
         };
         assert_eq!(export.selection(), expected);
-        let Events::Export(all) = parse("events export").unwrap() else { panic!("not export") };
+        let EventsCommand::Export(all) = parse("events export").unwrap() else { panic!("not export") };
         assert_eq!(all.selection(), EventFilter { after: 0, ..EventFilter::default() });
     }
 
@@ -213,7 +204,7 @@ mod tests {
     fn events_of_a_request_are_asked_for_by_what_its_answer_says_of_its_trace() {
         let id = "0af7651916cd43dd8448eb211c80319c";
         for trace in [id.to_owned(), format!("00-{id}-b7ad6b7169203331-01")] {
-            let Events::Export(export) = parse(&format!("events export --trace {trace}")).unwrap() else {
+            let EventsCommand::Export(export) = parse(&format!("events export --trace {trace}")).unwrap() else {
                 panic!("not export")
             };
             assert_eq!(export.selection(), EventFilter { trace_id: Some(id.to_owned()), ..EventFilter::default() });

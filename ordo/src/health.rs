@@ -1,4 +1,4 @@
-//! Is this process alive, and can it do its work?
+//! Liveness and readiness of the process.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A dependency that does not answer in this time counts as failed; below the time-outs of the usual health checkers.
+/// The time-out of a check, below those of the usual health checkers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often the database's durability is looked at again.
+/// How often the database's durability is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Something a process needs in order to do its work.
+/// A check of something that the process needs.
 #[derive(Clone)]
-pub struct Check {
+pub(crate) struct Check {
     name: &'static str,
-    /// Whether the process can't do its work without it.
+    /// Whether the process is not ready without it.
     is_needed: bool,
     run: Arc<dyn Fn() -> Outcome + Send + Sync>,
 }
@@ -34,31 +34,30 @@ pub struct Check {
 type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 impl Check {
-    /// The check `name`; `run` answers why it fails in words for an operator, without secrets: anyone may read them.
-    pub fn new<F>(name: &'static str, run: impl Fn() -> F + Send + Sync + 'static) -> Self
+    /// `run` returns why the check fails, in words for operators and without secrets: anyone may read them.
+    pub(crate) fn new<F>(name: &'static str, run: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         Self { name, is_needed: true, run: Arc::new(move || Box::pin(run())) }
     }
 
-    /// The messages between the roles travel. While they don't, orders are taken all the same, and customers are told later.
+    /// The queues work. While they do not, orders are accepted all the same, and mails are sent later.
     #[must_use]
-    pub fn queues(watch: QueueWatch) -> Self {
+    pub(crate) fn queues(watch: QueueWatch) -> Self {
         let looked = Self::new("queues", move || std::future::ready(watch.amiss().map_or(Ok(()), Err)));
         Self { is_needed: false, ..looked }
     }
 
-    /// The database still keeps what it commits, as it did at the start. Settings that can't be read are the business of
-    /// [`Check::database`].
+    /// The database is still as durable as at the start. [`Check::database`] reports a database that does not answer.
     #[must_use]
-    pub fn durability(watch: watch::Receiver<Option<String>>) -> Self {
+    pub(crate) fn durability(watch: watch::Receiver<Option<String>>) -> Self {
         Self::new("durability", move || std::future::ready(watch.borrow().clone().map_or(Ok(()), Err)))
     }
 
     /// The database answers.
     #[must_use]
-    pub fn database(pool: PgPool) -> Self {
+    pub(crate) fn database(pool: PgPool) -> Self {
         Self::new("database", move || {
             let pool = pool.clone();
             async move {
@@ -72,8 +71,8 @@ impl Check {
     }
 }
 
-/// Looks every so often whether the database still keeps what it commits, says so where it changes, and notes what is amiss.
-pub async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<String>>, stop: CancellationToken) {
+/// Checks the database's durability regularly, logs changes, and sends what is wrong.
+pub(crate) async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<String>>, stop: CancellationToken) {
     let forever = async {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -97,7 +96,7 @@ pub async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<String>>
 
 /// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes that the process
 /// can't work without, else 503; `degraded` if another one fails.
-pub fn routes(checks: Vec<Check>) -> Router {
+pub(crate) fn routes(checks: Vec<Check>) -> Router {
     Router::new()
         .route("/health/live", get(|| async { Json(Live { status: "live" }) }))
         .route("/health/ready", get(ready))

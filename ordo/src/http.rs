@@ -1,13 +1,13 @@
-//! The HTTP server: an accept loop with the limits that keep slow, silent or greedy clients from hurting the others.
+//! The HTTP server: an accept loop with limits, so that slow, silent or greedy clients do not hurt the others.
 //!
-//! How long a body may take is up to whoever reads it.
+//! The time that a body may take is limited by its readers.
 //!
 //! HTTP/1.1 with keep-alive; TLS and HTTP/2 belong to the proxy in front. hyper is driven directly because `axum::serve` has no
 //! limits of its own.
 
-mod paced;
-mod places;
-mod turn;
+mod activity;
+mod slots;
+mod timed_stream;
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -34,35 +34,35 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service, ServiceExt};
 
-use self::paced::Paced;
-use self::places::{Place, Places};
-use self::turn::{Served, Turn};
+use self::activity::{Activity, ServedBody};
+use self::slots::{Slot, Slots};
+use self::timed_stream::TimedStream;
 
-/// What is answered even when there is no room for anything else: how the process is.
-const VITAL: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
-/// The longest head of a request, and about how much hyper keeps of a connection in either direction.
+/// The paths that are answered also on reserved connections.
+const ALWAYS_SERVED: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+/// The longest head of a request. hyper buffers about as much of a connection in either direction.
 const BUFFER: usize = 32 * 1024;
-/// What the system keeps of an answer that is not taken: asked for half of it, it takes the other for itself.
+/// The send buffer of a connection. The kernel doubles the value.
 const SENT_AHEAD: u32 = 128 * 1024;
-/// Open files that are left for the database, the queues and logs.
+/// Open files that are reserved for the database, the queues and logs.
 const OTHER_FILES: u64 = 256;
 
-/// What clients may take of the server.
+/// The limits of clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How long the head of a request may take from its first byte on, and a new client to its first byte.
+    /// The time for the head of a request from its first byte on, and for the first byte of a new connection.
     pub headers: Duration,
     /// How long a connection may wait for its next request.
     pub idle: Duration,
-    /// How long a client may take nothing of an answer.
+    /// The time in which a client must read some of an answer.
     pub answers: Duration,
-    /// Connections that are open at the same time. For one more, the one makes room that has waited the longest for a request.
+    /// Open connections. A further one replaces the connection that has waited the longest for a request.
     pub connections: usize,
-    /// Those of them that may come from one address, or one /64 network of IPv6.
+    /// Open connections from one address, or from one /64 network of IPv6.
     pub per_address: usize,
-    /// Connections beside these when all of them are busy: they are answered how the process is, and nothing else.
+    /// Further connections while all others are busy. Only health and metrics are answered on them.
     pub reserve: usize,
-    /// How long requests under way may take to end once the server stops.
+    /// The time for running requests to end once the server stops.
     pub drain: Duration,
 }
 
@@ -70,14 +70,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             headers: Duration::from_secs(10),
-            // Longer than the 60 s for which load balancers usually keep an idle connection: the side that sends must be the one
-            // that closes, or a request meets a connection that is just going.
+            // Longer than the 60 s for which load balancers usually keep an idle connection. The side that sends requests must be
+            // the one that closes; otherwise it may send a request on a connection that is being closed.
             idle: Duration::from_secs(75),
             answers: Duration::from_secs(30),
             // Measured with all of them: each takes 13 KiB while it is silent, 26 KiB once its request has begun to come, and 31 KiB
             // more with the longest head.
             connections: 5_000,
-            // More than a load balancer in front needs, and half of what there is.
+            // More than a load balancer in front needs, and half of all.
             per_address: 2_500,
             reserve: 64,
             // Half of the 10 s a whole shutdown may take.
@@ -87,10 +87,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same, but no more connections than files that may be open, which are first made as many as the system lets them be; then
-    /// one address gets half of these at the most.
+    /// Raises the process's limit of open files as far as the system allows, and lowers the connections to what it permits.
     #[must_use]
-    pub fn within_open_files(mut self) -> Self {
+    pub(crate) fn within_open_files(mut self) -> Self {
         if let Some(files) = open_files() {
             let files = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
             self.shrink_to(files.saturating_sub(self.reserve));
@@ -101,7 +100,7 @@ impl Limits {
     fn shrink_to(&mut self, connections: usize) {
         if connections < self.connections {
             self.connections = connections.max(1);
-            // One address must not get every place because there are fewer.
+            // One address must not get all connections because there are fewer.
             self.per_address = self.per_address.min((self.connections / 2).max(1));
             let (connections, per_address) = (self.connections, self.per_address);
             tracing::warn!(connections, per_address, "the limit of open files leaves room for fewer connections");
@@ -109,11 +108,11 @@ impl Limits {
     }
 }
 
-/// How many files may be open, once they are as many as the system lets them be; `None`: any number.
+/// Raises the limit of open files as far as the system allows, and returns it; `None`: no limit.
 fn open_files() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let before = current?;
-    // macOS refuses "any number" even where it names no maximum. Where all are refused, what there is will do.
+    // macOS refuses "no limit" even where it names no maximum. If all values are refused, the limit stays as it was.
     let more =
         [maximum, Some(65_536), Some(10_240)].into_iter().filter(|files| files.is_none_or(|files| files > before));
     let raised =
@@ -130,24 +129,24 @@ pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Tells whoever chose an address that cannot be had how to choose another.
-pub fn choose_another(error: &impl Display, flag: &str) -> anyhow::Error {
+/// An error about an address, with the flag that chooses another.
+pub(crate) fn choose_another(error: &impl Display, flag: &str) -> anyhow::Error {
     anyhow!("{error}; choose another address with {flag} (port 0: any free one)")
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart must not wait for the last connections of the process before it to time out.
+    // A restart must not wait until the connections of the previous process have timed out.
     socket.set_reuseaddr(true)?;
-    // Connections inherit it. Without it the system keeps up to 4 MB of an answer that nobody takes.
+    // Connections inherit it. Without it the kernel buffers up to 4 MB of an answer that is not read.
     socket.set_send_buffer_size(SENT_AHEAD)?;
     socket.bind(address)?;
     socket.listen(4096)
 }
 
-/// How this machine connects to what listens on `address`: one that listens everywhere is reached on loopback.
+/// The address at which this machine reaches a listener. One that listens everywhere is reached on loopback.
 #[must_use]
-pub fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -156,55 +155,55 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Serves `router` until `stop`, then lets requests under way end; see [`Limits::drain`].
+/// Serves `router` until `stop`, then lets running requests end; see [`Limits::drain`].
 ///
-/// Goes around the router as [`problem::layer`] does, so the router must not have that layer itself. Handlers find whose
-/// connection a request came on as its [`Peer`].
+/// Wraps the router in [`problem::layer`], so the router must not have that layer itself. Handlers get the client's address as the
+/// extension [`Peer`].
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let problems = problem::layer();
     let router = router.with_state(());
-    let reserved = problems.layer(vital_alone(&router));
+    let reserved = problems.layer(always_served_routes(&router));
     let routes = problems.layer(router);
     let mut protocol = http1::Builder::new();
-    // The connection keeps the time. That hyper keeps it too has it look for the next request as soon as an answer has gone.
+    // `TimedStream` enforces the time limits. hyper's own timer only makes it look for the next request right after an answer.
     protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle + limits.headers);
     protocol.max_buf_size(BUFFER).max_header_size(BUFFER);
     let drain = limits.drain;
     let graceful = GracefulShutdown::new();
     let mut connections: JoinSet<()> = JoinSet::new();
-    let mut places = Places::new(limits.clone());
+    let mut slots = Slots::new(limits.clone());
     loop {
         let (stream, address) = tokio::select! {
             accepted = accept(&listener) => accepted,
             Some(ended) = connections.join_next_with_id() => {
-                places.leave(connection_id(&ended));
+                slots.leave(connection_id(&ended));
                 continue;
             }
             () = stop.cancelled() => break,
         };
         let peer = Peer::of(address.ip());
-        // Without a place it is closed.
-        let Some(place) = places.find(peer) else { continue };
+        // Without a slot the connection is closed.
+        let Some(slot) = slots.find(peer) else { continue };
         // A small answer must not wait for the acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let turn = places.turn();
-        let routes = if place == Place::Full { routes.clone() } else { reserved.clone() };
-        let client = Client { routes, turn: Arc::clone(&turn), peer };
+        let activity = slots.activity();
+        let routes = if slot == Slot::Full { routes.clone() } else { reserved.clone() };
+        let client = Client { routes, activity: Arc::clone(&activity), peer };
         let answer = hyper::service::service_fn(move |request| client.clone().answer(request));
-        let stream = TokioIo::new(Paced::new(stream, Arc::clone(&turn), &limits));
-        let connection = graceful.watch(protocol.keep_alive(place == Place::Full).serve_connection(stream, answer));
+        let stream = TokioIo::new(TimedStream::new(stream, Arc::clone(&activity), &limits));
+        let connection = graceful.watch(protocol.keep_alive(slot == Slot::Full).serve_connection(stream, answer));
         let abort = connections.spawn(async move {
-            // A client that went away or was cut off: its own affair.
+            // The client went away or was cut off.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended");
             }
         });
-        places.take(place, peer, turn, abort);
+        slots.take(slot, peer, activity, abort);
     }
 
-    // From here on new clients are refused rather than left waiting.
+    // From here on new clients are refused. They would wait in vain.
     drop(listener);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests were still under way and are cut off");
@@ -218,18 +217,18 @@ fn connection_id(ended: &Result<(Id, ()), JoinError>) -> Id {
     }
 }
 
-/// Whoever is at the other end of a connection.
+/// A connection's client, as each request needs it.
 #[derive(Clone)]
 struct Client {
     routes: ProblemService<Router>,
-    turn: Arc<Turn>,
+    activity: Arc<Activity>,
     peer: Peer,
 }
 
 impl Client {
-    async fn answer(mut self, request: Request<Incoming>) -> Result<http::Response<Served>, Infallible> {
-        // It has lost its place, and is cut off in a moment.
-        let Some(serving) = self.turn.serve() else { return Ok(no_room().map(Served::from)) };
+    async fn answer(mut self, request: Request<Incoming>) -> Result<http::Response<ServedBody>, Infallible> {
+        // The connection has lost its slot and is about to be closed.
+        let Some(serving) = self.activity.serve() else { return Ok(no_room().map(ServedBody::from)) };
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         let answer = self.routes.call(request).await?;
@@ -237,13 +236,13 @@ impl Client {
     }
 }
 
-/// What a reserved place is good for.
-fn vital_alone(routes: &Router) -> Router {
-    let vital = VITAL.into_iter().fold(Router::new(), |router, path| {
+/// The routes that are answered on reserved connections.
+fn always_served_routes(routes: &Router) -> Router {
+    let routes_by_path = ALWAYS_SERVED.into_iter().fold(Router::new(), |router, path| {
         let routes = routes.clone();
         router.route(path, any(move |request: Request| routes.clone().oneshot(request)))
     });
-    vital.fallback(async || no_room())
+    routes_by_path.fallback(async || no_room())
 }
 
 fn no_room() -> Response {
@@ -258,11 +257,11 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            // The client was gone before it was its turn.
+            // The client was gone before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
-                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                // Most likely there are no file descriptors left. Trying again at once would only burn the processor.
                 tracing::error!(%error, "cannot accept connections");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

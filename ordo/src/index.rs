@@ -1,4 +1,4 @@
-//! `GET /`: what this is, and what there is to ask for; and what is answered where there is nothing.
+//! `GET /`: what this is, with links to the routes; and the answer where there is no route.
 
 use std::sync::Arc;
 
@@ -9,15 +9,12 @@ use serde::Serialize;
 
 use crate::settings::Role;
 
-/// What the index says of the process.
 #[derive(Serialize)]
 struct Index {
     name: &'static str,
     about: &'static str,
     version: &'static str,
-    /// Where all routes are described.
     documentation: &'static str,
-    /// What can be asked for here, by the way to it.
     links: Vec<Link>,
 }
 
@@ -32,7 +29,7 @@ const fn link(method: &'static str, path: &'static str, about: &'static str) -> 
     Link { method, path, about }
 }
 
-/// What every process answers.
+/// The routes of every process.
 const ALWAYS: [Link; 3] = [
     link("GET", "/health/live", "whether the process runs"),
     link("GET", "/health/ready", "whether it has what it needs"),
@@ -51,7 +48,7 @@ const READS: [Link; 7] = [
     link("GET", "/events/stream", "what happens, as it happens"),
 ];
 
-/// Where to begin with what a role answers.
+/// The main routes of a role.
 fn links(role: Role) -> &'static [Link] {
     match role {
         Role::CommandApi => &COMMANDS,
@@ -60,7 +57,7 @@ fn links(role: Role) -> &'static [Link] {
     }
 }
 
-/// The index of a process with these roles. What is at no route is answered with the way to it.
+/// The index of a process with these roles. Other paths are answered with a link to it.
 pub(crate) fn routes(roles: &[Role]) -> Router {
     let links = roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect();
     let index = Index {

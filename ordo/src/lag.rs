@@ -1,4 +1,4 @@
-//! How far orders are behind, and intake that goes by it.
+//! How long orders wait for the platform, and a limit for new orders that depends on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,38 +15,37 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked at, and how long the database may take to say.
+/// How often the lag is measured, and how long the database may take.
 const EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For how long what the database said last holds while it does not say: it is slow when much waits. After that nobody is refused
-/// because of it.
+/// How long the last measured lag counts while the database does not answer: it is slow when much waits. After that no order is
+/// refused because of the lag.
 const HOLDS: Duration = Duration::from_secs(60);
-/// When it is worth coming back.
+/// The value of `Retry-After`.
 const LATER: Duration = Duration::from_secs(5);
 
-/// For how many seconds orders have been waiting for the platform: to be carried on, or for their mails, whichever is longer.
-pub async fn of_orders(pool: &PgPool, subscriptions: &[SubscriptionLag]) -> Result<f64, sqlx::Error> {
+/// How many seconds orders have been waiting for the sagas or for their mails, whichever is longer.
+pub(crate) async fn of_orders(pool: &PgPool, subscriptions: &[SubscriptionLag]) -> Result<f64, sqlx::Error> {
     let of_sagas = subscriptions.iter().find(|lag| lag.name == sagas::SAGAS[0].name);
     Ok(sagas::mail_lag(pool).await?.max(of_sagas.map_or(0.0, |lag| lag.lag_seconds)))
 }
 
-/// Takes orders only as long as those before them are not too far behind.
+/// Refuses new orders while earlier ones are too far behind.
 #[derive(Clone)]
-pub struct Intake {
-    most: Duration,
-    /// As it was the last time, in milliseconds.
+pub(crate) struct IntakeLimit {
+    max_lag: Duration,
+    /// The last measured lag, in milliseconds.
     lag: Arc<AtomicU64>,
 }
 
-impl Intake {
-    /// Refuses new orders while the others are further behind than that.
+impl IntakeLimit {
     #[must_use]
-    pub fn up_to(most: Duration) -> Self {
-        Self { most, lag: Arc::default() }
+    pub(crate) fn new(max_lag: Duration) -> Self {
+        Self { max_lag, lag: Arc::default() }
     }
 
-    /// Looks how far orders are behind, until told to stop.
-    pub async fn watch(self, pool: PgPool, stop: CancellationToken) {
+    /// Measures the lag regularly until `stop`.
+    pub(crate) async fn watch(self, pool: PgPool, stop: CancellationToken) {
         let mut said = Instant::now();
         while !stop.is_cancelled() {
             let asked = async { of_orders(&pool, &event_store::operations::lag(&pool).await?).await };
@@ -65,16 +64,16 @@ impl Intake {
         }
     }
 
-    /// The routes, those by which new orders come bounded.
-    pub fn before(&self, routes: Router) -> Router {
+    /// The routes, with the limit on new orders.
+    pub(crate) fn apply_to(&self, routes: Router) -> Router {
         routes.layer(middleware::from_fn_with_state(self.clone(), admit))
     }
 }
 
-async fn admit(State(intake): State<Intake>, request: Request, next: Next) -> Result<Response, Problem> {
+async fn admit(State(intake): State<IntakeLimit>, request: Request, next: Next) -> Result<Response, Problem> {
     let lag = Duration::from_millis(intake.lag.load(Ordering::Relaxed));
     let is_new_order = request.method() == Method::POST && request.uri().path() == "/orders";
-    if is_new_order && lag > intake.most {
+    if is_new_order && lag > intake.max_lag {
         let detail = format!("orders are {} s behind; nothing was stored", lag.as_secs());
         return Err(Problem::unavailable("overloaded", detail, LATER));
     }

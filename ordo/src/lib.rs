@@ -1,39 +1,36 @@
-//! The platform: one binary that runs every role, alone or together, and brings its own database, queues and inbox where there
-//! are none.
+//! The program `ordo`: its command line, its settings, and the wiring of the crates into roles.
 //!
-//! Read [`cli`] for what can be asked of it, [`settings`] for what it can be told, [`roles`] for what it then runs.
+//! [`cli`] has the commands, and [`settings`] everything that can be set. What is public besides is for the benchmarks and the tests.
 
-pub mod aws;
-#[cfg(feature = "embedded")]
-pub mod bench;
+mod aws;
 pub mod cli;
 pub mod client;
-pub mod config;
-pub mod connections;
-pub mod demo;
-pub mod dlq;
-pub mod events;
-pub mod health;
+mod config;
+mod connections;
+mod data_dir;
+mod demo;
+mod dlq;
+mod events;
+mod health;
 pub mod http;
-pub mod inbox;
+mod inbox;
 mod index;
-pub mod lag;
-pub mod metrics;
-pub mod migrate;
-pub mod order;
+mod lag;
+mod metrics;
+mod migrate;
+mod order;
 pub mod output;
 mod page;
-pub mod payment;
-pub mod replay;
-pub mod roles;
-pub mod running;
-pub mod saga;
-pub mod serve;
+mod payment;
+mod replay;
+mod roles;
+mod saga;
+mod serve;
 pub mod settings;
 pub mod shutdown;
-pub mod subscriptions;
-pub mod tail;
-pub mod telemetry;
+mod subscriptions;
+mod tail;
+mod telemetry;
 #[cfg(feature = "embedded")]
-pub mod up;
-pub mod verify;
+mod up;
+mod verify;

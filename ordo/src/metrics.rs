@@ -1,8 +1,8 @@
-//! `GET /metrics`: what this process counts, in the OpenMetrics text format that Prometheus scrapes.
+//! `GET /metrics`: the metrics of this process in the OpenMetrics text format.
 //!
-//! Requests are counted by route, method and status, those that no route answers together; the event store, the sagas and the guard
-//! before the payment provider count their own work; how far subscriptions are behind and how many sagas wait is asked of the
-//! database when somebody wants to know.
+//! Requests are counted by route, method and status; those that match no route are counted together. The event store, the sagas and
+//! the guard of the payment provider have their own metrics. The lag of subscriptions and the waiting sagas are read from the
+//! database with each scrape.
 
 mod format;
 
@@ -33,12 +33,11 @@ use tower::{Layer, Service};
 use self::format::Format;
 use crate::lag;
 
-/// How long the database may take to say how far subscriptions are and what waits; below the time-outs of usual scrapers.
+/// The time-out of the database's part, below those of usual scrapers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Adds the route that shows all figures to `routes`, and counts the requests that come: those that are refused because of their
-/// host as well.
-pub fn measured(
+/// Adds `GET /metrics` to the routes, and counts all requests, also those that are refused because of their host.
+pub(crate) fn measured(
     routes: Router,
     hosts: &AllowedHosts,
     store: &EventStore,
@@ -50,21 +49,21 @@ pub fn measured(
     store.metrics().register(&mut registry);
     sagas.register(&mut registry);
     payments.register(&mut registry);
-    let requests = Requests::registered(&mut registry);
+    let requests = RequestMetrics::registered(&mut registry);
     let dead_letters = Family::default();
     registry.register("dead_letters", "Messages that could not be handled, by their queue", dead_letters.clone());
-    let log = LogFigures::registered(&mut registry);
-    let figures = Figures { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
+    let log = LogMetrics::registered(&mut registry);
+    let figures = MetricsState { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
     let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
-    // The first is the outer one; two layers of the router would cost each request a box more.
+    // The first layer is the outer one. Two calls of `layer` would cost each request one more allocation.
     routes.merge(shown).layer((requests, hosts.clone()))
 }
 
-async fn show(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn show(State(figures): State<Arc<MetricsState>>, headers: HeaderMap) -> Result<Response, Problem> {
     let pool = figures.store.pool();
     let asked = async { figures.log.ask(pool).await.and(figures.sagas.refresh(pool).await) };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
-    // What this process counts is worth showing above all when the database is away.
+    // The metrics of the process matter most when the database is away.
     if let Ok(Err(error)) = &asked {
         tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions and what waits is not known");
     }
@@ -76,25 +75,25 @@ async fn show(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Result
     Ok(Format::wanted(&headers).answer(text))
 }
 
-struct Figures {
+struct MetricsState {
     registry: Registry,
-    log: LogFigures,
+    log: LogMetrics,
     store: EventStore,
     sagas: sagas::Metrics,
     queues: QueueWatch,
-    dead_letters: Family<OfQueue, Gauge>,
+    dead_letters: Family<QueueLabel, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfQueue {
+struct QueueLabel {
     queue: &'static str,
 }
 
-impl Figures {
-    /// As many as there were when the queues were last looked at. What is not known is left out.
+impl MetricsState {
+    /// Sets the counts of the last check of the queues. Unknown counts are left out.
     fn count_dead_letters(&self) {
         for origin in Origin::ALL {
-            let queue = OfQueue { queue: origin.as_str() };
+            let queue = QueueLabel { queue: origin.as_str() };
             match self.queues.dead_letters(origin) {
                 Some(count) => {
                     self.dead_letters.get_or_create(&queue).set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -107,24 +106,24 @@ impl Figures {
     }
 }
 
-/// How far subscriptions are behind the log, and for how long one transaction has been holding the log's tail. Asked of the
-/// database, so that every process shows the same.
-struct LogFigures {
+/// The lag of subscriptions, and for how long a transaction has been holding the log's tail. Read from the database, so every
+/// process shows the same.
+struct LogMetrics {
     lag_known: Gauge,
     lag_of_orders: Gauge<f64, AtomicU64>,
-    lag_events: Family<OfSubscription, Gauge>,
-    lag_seconds: Family<OfSubscription, Gauge<f64, AtomicU64>>,
-    parked: Family<OfSubscription, Gauge>,
-    stopped: Family<OfSubscription, Gauge>,
+    lag_events: Family<SubscriptionLabel, Gauge>,
+    lag_seconds: Family<SubscriptionLabel, Gauge<f64, AtomicU64>>,
+    parked: Family<SubscriptionLabel, Gauge>,
+    stopped: Family<SubscriptionLabel, Gauge>,
     tail_held: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfSubscription {
+struct SubscriptionLabel {
     subscription: String,
 }
 
-impl LogFigures {
+impl LogMetrics {
     fn registered(registry: &mut Registry) -> Self {
         let figures = Self {
             lag_known: Gauge::default(),
@@ -161,7 +160,7 @@ impl LogFigures {
         self.lag_of_orders.set(lag::of_orders(pool, &lags).await?);
         for lag in lags {
             let stopped = stops.iter().filter(|stop| stop.subscription == lag.name).count();
-            let whose = OfSubscription { subscription: lag.name };
+            let whose = SubscriptionLabel { subscription: lag.name };
             self.lag_events.get_or_create(&whose).set(lag.lag_events);
             self.lag_seconds.get_or_create(&whose).set(lag.lag_seconds);
             self.parked.get_or_create(&whose).set(lag.parked);
@@ -173,39 +172,38 @@ impl LogFigures {
     }
 }
 
-/// What is counted of requests; a layer around routes, of which each request has a copy.
+/// The metrics of requests; a layer around the routes. Each request has a clone.
 #[derive(Clone)]
-struct Requests(Arc<RequestFigures>);
+struct RequestMetrics(Arc<RequestCounts>);
 
-struct RequestFigures {
-    answered: Family<Answered, Counter>,
-    duration: Family<Asked, Histogram>,
+struct RequestCounts {
+    answered: Family<ResponseLabels, Counter>,
+    duration: Family<RequestLabels, Histogram>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct RequestLabels {
     method: MethodLabel,
     route: Route,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct ResponseLabels {
     method: MethodLabel,
     route: Route,
     status: u16,
 }
 
-/// One that a route answers to; `other` where none did.
+/// `other` if no route matched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct MethodLabel(Option<Method>);
 
-/// As the router knows it, `/orders/{order_id}`: there are few of them, whatever clients ask for. `none` where none answered.
+/// The pattern of the route, such as `/orders/{order_id}`, so that there are few values; `none` if no route matched.
 #[derive(Debug, Clone)]
 struct Route(Option<MatchedPath>);
 
-/// What no route answered, because there is none, none with that method, or none for that host. Clients can make up as many of
-/// these as they like, and they are counted as one.
-const NOBODYS: Asked = Asked { method: MethodLabel(None), route: Route(None) };
+/// Requests without a matching path, method or host. Clients can make up any number of these, so they share one label.
+const UNROUTED: RequestLabels = RequestLabels { method: MethodLabel(None), route: Route(None) };
 
 impl Route {
     fn as_str(&self) -> &str {
@@ -239,12 +237,11 @@ impl EncodeLabelValue for MethodLabel {
     }
 }
 
-impl Requests {
+impl RequestMetrics {
     fn registered(registry: &mut Registry) -> Self {
         // 500 µs to 8 s.
         let histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
-        let requests =
-            RequestFigures { answered: Family::default(), duration: Family::new_with_constructor(histogram) };
+        let requests = RequestCounts { answered: Family::default(), duration: Family::new_with_constructor(histogram) };
         let registry = registry.sub_registry_with_prefix("http");
         registry.register("requests", "Requests answered", requests.answered.clone());
         let duration = requests.duration.clone();
@@ -252,31 +249,31 @@ impl Requests {
         Self(Arc::new(requests))
     }
 
-    fn count(&self, asked: Asked, status: StatusCode, since: Instant) {
+    fn count(&self, asked: RequestLabels, status: StatusCode, since: Instant) {
         self.0.duration.get_or_create(&asked).observe(since.elapsed().as_secs_f64());
-        let Asked { method, route } = asked;
-        self.0.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).inc();
+        let RequestLabels { method, route } = asked;
+        self.0.answered.get_or_create(&ResponseLabels { method, route, status: status.as_u16() }).inc();
     }
 }
 
-impl<S> Layer<S> for Requests {
-    type Service = Counted<S>;
+impl<S> Layer<S> for RequestMetrics {
+    type Service = CountedService<S>;
 
-    fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, requests: self.clone() }
+    fn layer(&self, inner: S) -> CountedService<S> {
+        CountedService { inner, requests: self.clone() }
     }
 }
 
 #[derive(Clone)]
-struct Counted<S> {
+struct CountedService<S> {
     inner: S,
-    requests: Requests,
+    requests: RequestMetrics,
 }
 
-impl<S: Service<Request, Response = Response>> Service<Request> for Counted<S> {
+impl<S: Service<Request, Response = Response>> Service<Request> for CountedService<S> {
     type Response = Response;
     type Error = S::Error;
-    type Future = Counting<S::Future>;
+    type Future = CountedFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -286,23 +283,23 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Counted<S> {
         // Only the fallback has no route.
         let route = request.extensions().get::<MatchedPath>().cloned();
         let method = || MethodLabel(Some(request.method().clone()));
-        let asked = route.map(|route| Asked { method: method(), route: Route(Some(route)) });
+        let asked = route.map(|route| RequestLabels { method: method(), route: Route(Some(route)) });
         let (requests, since) = (self.requests.clone(), Instant::now());
-        Counting { answer: self.inner.call(request), asked, requests, since }
+        CountedFuture { answer: self.inner.call(request), asked, requests, since }
     }
 }
 
 pin_project! {
-    struct Counting<F> {
+    struct CountedFuture<F> {
         #[pin]
         answer: F,
-        asked: Option<Asked>,
-        requests: Requests,
+        asked: Option<RequestLabels>,
+        requests: RequestMetrics,
         since: Instant,
     }
 }
 
-impl<F: Future<Output = Result<Response, E>>, E> Future for Counting<F> {
+impl<F: Future<Output = Result<Response, E>>, E> Future for CountedFuture<F> {
     type Output = Result<Response, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -311,7 +308,7 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Counting<F> {
         if let Ok(response) = &answer {
             let by_a_route = response.status() != StatusCode::METHOD_NOT_ALLOWED
                 && response.extensions().get::<RefusedByHost>().is_none();
-            let asked = counting.asked.take().filter(|_| by_a_route).unwrap_or(NOBODYS);
+            let asked = counting.asked.take().filter(|_| by_a_route).unwrap_or(UNROUTED);
             counting.requests.count(asked, response.status(), *counting.since);
         }
         Poll::Ready(answer)

@@ -7,10 +7,17 @@ use sqlx::PgPool;
 use sqlx::migrate::Migrate;
 
 use crate::settings::Settings;
-use crate::{aws, cli, connections, output};
+use crate::{aws, connections, output};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct MigrateArgs {
+    /// Create the queues as well
+    #[arg(long)]
+    pub(crate) queues: bool,
+}
 
 /// Brings the schema up to date. Idempotent, and safe to run from several processes at once.
-pub async fn run(settings: &Settings, args: &cli::Migrate) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
     output::line("the schema is up to date")?;
@@ -24,9 +31,9 @@ pub async fn run(settings: &Settings, args: &cli::Migrate) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Applies the migrations that the database has not seen, and makes the tables of new read models. Returns those that have to
-/// be built first: they were kept elsewhere, and a subscription that has moved on would leave out what they had.
-pub async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
+/// Applies new migrations, and creates the tables of new read models. Returns the read models that must be rebuilt: they were kept in
+/// another store, and their subscriptions have already passed the events that they lack.
+pub(crate) async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
     migrations::MIGRATIONS.run(pool).await.context("the schema cannot be brought up to date")?;
     let to_build = left_behind(pool, read_models).await?;
     for projection in projections::REGISTRY.iter().filter(|projection| !to_build.contains(&projection.name)) {
@@ -35,21 +42,21 @@ pub async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Resu
     Ok(to_build)
 }
 
-/// What to do about a read model that is not where it is kept.
-pub fn to_be_built(read_model: &str) -> String {
+/// The advice for a read model that must be rebuilt.
+pub(crate) fn to_be_built(read_model: &str) -> String {
     format!("the read model {read_model} is not there yet: run `ordo replay --projection {read_model}`")
 }
 
-/// Whether the database has the schema that this program was built for.
-pub async fn check(pool: &PgPool) -> anyhow::Result<()> {
+/// Fails if the database does not have the schema of this build.
+pub(crate) async fn check(pool: &PgPool) -> anyhow::Result<()> {
     if !is_up_to_date(pool).await.context("cannot look at the database's schema")? {
         bail!(NOT_UP_TO_DATE);
     }
     Ok(())
 }
 
-/// Whether all read models are there, so that they can be read and written.
-pub async fn check_read_models(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<()> {
+/// Fails if a read model is missing in its store.
+pub(crate) async fn check_read_models(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<()> {
     if let Some(read_model) = left_behind(pool, read_models).await?.first() {
         bail!(to_be_built(read_model));
     }
@@ -64,7 +71,7 @@ pub async fn check_read_models(pool: &PgPool, read_models: &dyn ReadModels) -> a
 const NOT_UP_TO_DATE: &str = "the database's schema is not up to date: run `ordo migrate`";
 const NO_TABLES: &str = "the read models' tables cannot be made or found";
 
-/// Read models that are not there although their subscriptions have come some way.
+/// Read models that are missing although their subscriptions have read events.
 async fn left_behind(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
     let moved = "select exists (select from subscription_partitions where subscription = $1 and position > 0)";
     let mut left = Vec::new();
@@ -81,7 +88,7 @@ async fn left_behind(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Res
 
 async fn is_up_to_date(pool: &PgPool) -> anyhow::Result<bool> {
     let mut connection = pool.acquire().await?;
-    // sqlx's own record of what it did.
+    // sqlx's record of applied migrations.
     let there = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
@@ -90,22 +97,22 @@ async fn is_up_to_date(pool: &PgPool) -> anyhow::Result<bool> {
     Ok(migrations::MIGRATIONS.iter().all(|known| applied.iter().any(|done| done.version == known.version)))
 }
 
-/// Creates the queues that are not there yet.
-pub async fn queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::Result<Queues> {
+/// Creates missing queues.
+pub(crate) async fn queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::Result<Queues> {
     queues::ensure(sqs, &wanted(settings))
         .await
         .context("the queues cannot be created; are AWS_ENDPOINT_URL_SQS and the credentials right?")
 }
 
-/// The queues; those that are not there are made.
-pub async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::Result<Queues> {
+/// The queues. Missing ones are created.
+pub(crate) async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::Result<Queues> {
     queues::find_or_make(sqs, &wanted(settings)).await.context(
         "the queues cannot be found: run `ordo migrate --queues`, or check AWS_ENDPOINT_URL_SQS and the credentials",
     )
 }
 
-/// How the queues are made.
-pub fn wanted(settings: &Settings) -> QueueSettings {
+/// The attributes of the queues.
+pub(crate) fn wanted(settings: &Settings) -> QueueSettings {
     let max_attempts = settings.notifications.max_attempts.max(settings.replies.max_attempts);
     QueueSettings {
         max_receive_count: QueueSettings::receives_for(max_attempts),

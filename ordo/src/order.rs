@@ -1,4 +1,4 @@
-//! `ordo order`: an order as it is or was, and what changed between two of its versions, from the log.
+//! `ordo order`: an order at any version, and the difference between two versions, from the log.
 
 mod changes;
 mod diff;
@@ -11,9 +11,8 @@ use projections::Moment;
 use crate::settings::Settings;
 use crate::{connections, migrate};
 
-/// See `ordo order --help`.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Order {
+pub(crate) enum OrderCommand {
     /// An order as it is now, or was at a version or an instant
     Show {
         /// The order's id
@@ -41,12 +40,11 @@ pub enum Order {
     },
 }
 
-/// Does what was asked for, on the database in the settings.
-pub async fn run(settings: &Settings, args: &Order) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, command: &OrderCommand) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    match args {
-        Order::Show { id, as_of, json } => show::run(&pool, id, *as_of, *json).await,
-        Order::Diff { id, from, to, json } => diff::run(&pool, id, (*from, *to), *json).await,
+    match command {
+        OrderCommand::Show { id, as_of, json } => show::run(&pool, id, *as_of, *json).await,
+        OrderCommand::Diff { id, from, to, json } => diff::run(&pool, id, (*from, *to), *json).await,
     }
 }

@@ -1,4 +1,4 @@
-//! What a command says on standard output. Log lines go to standard error, by tracing.
+//! The output of commands. It goes to standard output; log lines go to standard error.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use indicatif::style::TemplateError;
 use indicatif::{ProgressState, ProgressStyle};
 
-/// Writes one line. A reader that has gone away (`ordo … | head`) ends the process quietly, as it does other tools.
+/// Writes one line. A closed pipe (`ordo … | head`) ends the process quietly, as with other tools.
 pub fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -15,8 +15,8 @@ pub fn line(text: &str) -> io::Result<()> {
     }
 }
 
-/// How a bar looks. In its template, `{rate}` is how many a second.
-pub fn bar_style(template: &str) -> Result<ProgressStyle, TemplateError> {
+/// The style of a progress bar. `{rate}` in its template is the number a second.
+pub(crate) fn bar_style(template: &str) -> Result<ProgressStyle, TemplateError> {
     let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
         // There is nowhere to report a bar that cannot be drawn.
         let _ = write!(out, "{}/s", rate(state.per_sec()));
@@ -24,7 +24,7 @@ pub fn bar_style(template: &str) -> Result<ProgressStyle, TemplateError> {
     Ok(ProgressStyle::with_template(template)?.with_key("rate", rate))
 }
 
-/// How many a second, with thousands apart: `21,034.5`.
+/// A number a second with separators: `21,034.5`.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
     let text = format!("{per_second:.1}");
@@ -32,7 +32,7 @@ pub fn rate(per_second: f64) -> String {
     format!("{}.{decimal}", grouped(digits))
 }
 
-/// A whole number's digits with thousands apart: `21,034`.
+/// Digits with separators: `21,034`.
 #[must_use]
 pub fn grouped(digits: &str) -> String {
     let mut grouped = String::new();

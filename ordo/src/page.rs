@@ -1,6 +1,5 @@
-//! Pages for people: tables that fit the terminal, times as they are said, colour where it helps.
-//!
-//! What is not for a terminal has no colour and is not cut.
+//! Pages for people: tables that fit the terminal, relative times, colour. Output that is not for a terminal has no colour and is
+//! not cut.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -11,20 +10,20 @@ use rustix::termios::tcgetwinsize;
 
 use crate::dlq::harmless;
 
-/// The least that is left of a text that is cut.
+/// A text is not cut shorter than this.
 const SHORTEST: usize = 8;
 const BETWEEN: &str = "  ";
 
-/// How a page looks where it is shown.
+/// The width, colour and time of a page.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
+pub(crate) struct PageStyle {
     /// How many characters a line has; `None`: any number.
     width: Option<usize>,
     colour: bool,
     now: DateTime<Utc>,
 }
 
-/// What a word is to who reads it.
+/// The meaning of a text, which chooses its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -35,8 +34,8 @@ pub(crate) enum Tone {
     Aside,
 }
 
-impl Look {
-    /// As standard output shows it.
+impl PageStyle {
+    /// The style of standard output.
     pub(crate) fn of_stdout(now: DateTime<Utc>) -> Self {
         let out = io::stdout();
         let terminal = out.is_terminal();
@@ -45,13 +44,11 @@ impl Look {
         Self { width, colour: has_colour(terminal, std::env::var_os("NO_COLOR").as_deref()), now }
     }
 
-    /// Without colour, as wide as that.
     #[cfg(test)]
     pub(crate) fn plain(width: Option<usize>, now: DateTime<Utc>) -> Self {
         Self { width, colour: false, now }
     }
 
-    /// A text in its tone.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         let style = match tone {
             Tone::Plain => Style::new(),
@@ -64,7 +61,7 @@ impl Look {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    /// How long ago something was, or how long it takes until then.
+    /// A time relative to now.
     pub(crate) fn ago(&self, at: DateTime<Utc>) -> String {
         let past = self.now - at;
         match how_long(past.abs()) {
@@ -75,12 +72,12 @@ impl Look {
     }
 }
 
-/// `NO_COLOR` is what <https://no-color.org> says: set to anything but nothing.
+/// See <https://no-color.org>: any value but the empty one turns colour off.
 fn has_colour(terminal: bool, no_color: Option<&OsStr>) -> bool {
     terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
-/// `None`: no time at all.
+/// `None`: less than a second.
 fn how_long(time: TimeDelta) -> Option<String> {
     Some(match (time.num_seconds(), time.num_minutes(), time.num_hours(), time.num_days()) {
         (..1, ..) => return None,
@@ -91,7 +88,7 @@ fn how_long(time: TimeDelta) -> Option<String> {
     })
 }
 
-/// A table. Columns of numbers are flush right; what does not fit is cut in the column that has the most.
+/// A table. Columns of numbers are aligned right. If the table is too wide, the widest column of text is cut.
 #[derive(Debug)]
 pub(crate) struct Table {
     numbers: Vec<bool>,
@@ -105,17 +102,17 @@ impl Table {
         Self { numbers: columns.to_vec(), rows: Vec::new(), indent: 2 }
     }
 
-    /// The same at the beginning of the line.
+    /// The same without indentation.
     pub(crate) fn flush_left(self) -> Self {
         Self { indent: 0, ..self }
     }
 
-    /// A row. What anybody else wrote does nothing to the terminal.
+    /// Adds a row. Control characters are replaced, because texts may come from anybody.
     pub(crate) fn row<const N: usize>(&mut self, cells: [(Tone, String); N]) {
         self.rows.push(cells.into_iter().map(|(tone, text)| (tone, harmless(&text))).collect());
     }
 
-    /// The same without the columns of which all cells below the first are one of these texts.
+    /// The same without columns whose cells below the head are all one of these texts.
     pub(crate) fn without_columns_of(mut self, nothing: &[&str]) -> Self {
         for column in (0..self.numbers.len()).rev() {
             let cells = self.rows.iter().skip(1).filter_map(|row| row.get(column));
@@ -128,15 +125,15 @@ impl Table {
     }
 
     /// Its lines, one for each row.
-    pub(crate) fn lines(&self, look: &Look) -> Vec<String> {
-        let widths = self.widths(look.width);
+    pub(crate) fn lines(&self, style: &PageStyle) -> Vec<String> {
+        let widths = self.widths(style.width);
         let line = |row: &Vec<(Tone, String)>| {
             let last = row.iter().rposition(|(_, text)| !text.is_empty()).unwrap_or(0);
             let cells = row.iter().zip(&widths).zip(&self.numbers).enumerate().take(last + 1);
             let cells = cells.map(|(nth, (((tone, text), width), number))| {
                 let text = cut(text, *width);
                 let padding = " ".repeat(width.saturating_sub(text.chars().count()));
-                let text = look.paint(*tone, &text);
+                let text = style.paint(*tone, &text);
                 match (number, nth == last) {
                     (true, _) => format!("{padding}{text}"),
                     (false, true) => text,
@@ -201,7 +198,7 @@ mod tests {
 
     #[test]
     fn times_are_told_as_people_do() {
-        let look = Look::plain(None, noon());
+        let style = PageStyle::plain(None, noon());
         for (at, told) in [
             ("2026-11-21T12:00:00Z", "now"),
             ("2026-11-21T11:59:59.500Z", "now"),
@@ -212,14 +209,14 @@ mod tests {
             ("2026-11-18T11:00:00Z", "3 days ago"),
             ("2026-11-21T12:10:30Z", "in 10 min"),
         ] {
-            assert_eq!(look.ago(at.parse().unwrap()), told, "{at}");
+            assert_eq!(style.ago(at.parse().unwrap()), told, "{at}");
         }
     }
 
     #[test]
     fn a_table_lines_up_and_does_nothing_to_the_terminal() {
         assert_eq!(
-            table().lines(&Look::plain(None, noon())),
+            table().lines(&PageStyle::plain(None, noon())),
             [
                 "  line  SKU      title                 total",
                 "     1  sku-123  Wireless Headphones  129.99",
@@ -230,11 +227,11 @@ mod tests {
 
     #[test]
     fn a_table_fits_the_terminal() {
-        let lines = table().lines(&Look::plain(Some(36), noon()));
+        let lines = table().lines(&PageStyle::plain(Some(36), noon()));
         assert_eq!(lines[1], "     1  sku-123  Wireless H…  129.99");
         assert!(lines.iter().all(|line| line.chars().count() <= 36), "{lines:?}");
-        // Where there is no room at all, what is left can still be told apart.
-        assert_eq!(table().lines(&Look::plain(Some(1), noon()))[1], "     1  sku-123  Wireles…  129.99");
+        // Without any room the rest of a text can still be recognized.
+        assert_eq!(table().lines(&PageStyle::plain(Some(1), noon()))[1], "     1  sku-123  Wireles…  129.99");
     }
 
     #[test]
@@ -243,7 +240,7 @@ mod tests {
         table.row([plain("SKU"), plain("shipped"), plain("returned")]);
         table.row([plain("a"), plain("1"), plain("0")]);
         table.row([plain("b"), plain("0"), plain("0")]);
-        let lines = table.without_columns_of(&["0"]).lines(&Look::plain(None, noon()));
+        let lines = table.without_columns_of(&["0"]).lines(&PageStyle::plain(None, noon()));
         assert_eq!(lines, ["  SKU  shipped", "  a          1", "  b          0"]);
     }
 
@@ -252,9 +249,9 @@ mod tests {
         assert!(has_colour(true, None) && has_colour(true, Some(OsStr::new(""))));
         assert!(!has_colour(true, Some(OsStr::new("1"))));
         assert!(!has_colour(false, None));
-        let coloured = Look { colour: true, ..Look::plain(None, noon()) };
+        let coloured = PageStyle { colour: true, ..PageStyle::plain(None, noon()) };
         assert_eq!(coloured.paint(Tone::Good, "done"), "\u{1b}[32mdone\u{1b}[0m");
         assert_eq!(coloured.paint(Tone::Plain, "done"), "done");
-        assert_eq!(Look::plain(None, noon()).paint(Tone::Good, "done"), "done");
+        assert_eq!(PageStyle::plain(None, noon()).paint(Tone::Good, "done"), "done");
     }
 }

@@ -9,15 +9,15 @@ use payments::{Guarded, PaymentGateway, Sandbox, Stripe, StripeSettings};
 use crate::connections::Connections;
 use crate::settings::{PaymentProvider, Role, Settings};
 
-/// Establishing a connection takes a round trip or three. Past it nothing was sent, so the call has not happened: it has to end
-/// before the call's own time is up, when nobody would know.
+/// The time-out for connecting, which takes one to three round trips. It is shorter than a call's time-out: a call that never
+/// connected certainly did not happen, while a call that timed out has an unknown outcome.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// The gateway for all roles of this process: they share its connections, its breaker and its metrics.
-pub fn gateway(settings: &Settings, connections: &Connections) -> anyhow::Result<Arc<Guarded>> {
+pub(crate) fn gateway(settings: &Settings, connections: &Connections) -> anyhow::Result<Arc<Guarded>> {
     let payment = &settings.payment;
     let provider: Arc<dyn PaymentGateway> = match payment.provider {
-        // Without the role that asks it, nobody has to say who it is.
+        // Only the sagas need a provider.
         Some(PaymentProvider::Sandbox) | None => {
             if settings.roles.contains(&Role::Sagas) {
                 tracing::info!("payments go to the sandbox: no money moves (ORDO_PAYMENT_PROVIDER)");

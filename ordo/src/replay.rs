@@ -1,7 +1,7 @@
-//! `ordo replay`: read models rebuilt from the events, compared, taken back.
+//! `ordo replay`: rebuilds read models from the events, compares them, and rolls them back.
 
 mod args;
-mod words;
+mod render;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use indicatif::ProgressBar;
 use projections::{Phase, Progress, REGISTRY, ReplayError, Replays, Wanted};
 use serde_json::json;
 
-pub use self::args::Args;
+pub(crate) use self::args::ReplayArgs;
 use crate::settings::Settings;
 use crate::{connections, migrate, output, shutdown};
 
-/// How often a line says how far it is, where there is no terminal to draw on.
+/// How often a line shows the progress if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Does what the arguments say, with a bar on a terminal and a line every few seconds elsewhere.
-pub async fn run(settings: &Settings, args: Args) -> anyhow::Result<ExitCode> {
+/// Shows the progress as a bar on a terminal, and as a line every few seconds elsewhere.
+pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
     let replays = Replays::new(pool.clone(), connections::read_models(settings, &pool).await?);
@@ -44,7 +44,7 @@ async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Re
     if !as_json && state.events > 0 {
         output::line(&format!("going on after {} of {} events", state.events, state.total))?;
     }
-    // The bar is for people; what a program reads is lines.
+    // The bar is for people; programs read lines.
     let bar = if as_json { ProgressBar::hidden() } else { ProgressBar::no_length() };
     let template = "{msg:11} {bar:40} {human_pos} of {human_len} events  {rate}  {eta} left";
     let bar = bar.with_style(output::bar_style(template)?);
@@ -54,19 +54,19 @@ async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Re
     let mut next_line = began + LINE_EVERY;
     let mut lately = (began, state.events);
     let report = |progress: Progress| {
-        bar.set_message(words::phase(progress.phase));
+        bar.set_message(render::phase(progress.phase));
         bar.set_length(progress.total.max(progress.events));
         bar.set_position(progress.events);
         if bar.is_hidden() && Instant::now() >= next_line {
             next_line = Instant::now() + LINE_EVERY;
-            let rate = words::rate(progress.events.saturating_sub(lately.1), lately.0.elapsed());
+            let rate = render::rate(progress.events.saturating_sub(lately.1), lately.0.elapsed());
             lately = (Instant::now(), progress.events);
             let line = if as_json {
-                words::progress_json(progress, rate).to_string()
+                render::progress_json(progress, rate).to_string()
             } else {
-                words::progress(progress, rate)
+                render::progress(progress, rate)
             };
-            // A reader that has gone does not end the work.
+            // A closed pipe does not end the replay.
             let _ = output::line(&line);
         }
     };
@@ -75,9 +75,9 @@ async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Re
     bar.finish_and_clear();
     let replayed = ended?;
     if as_json {
-        output::line(&words::replayed_json(&state, &replayed, began.elapsed()).to_string())?;
+        output::line(&render::replayed_json(&state, &replayed, began.elapsed()).to_string())?;
     } else {
-        for line in words::replayed(&wanted.projections, &state, &replayed, began.elapsed()) {
+        for line in render::replayed(&wanted.projections, &state, &replayed, began.elapsed()) {
             output::line(&line)?;
         }
     }
@@ -87,9 +87,9 @@ async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Re
 async fn dry_run(replays: &Replays, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
     let estimate = replays.estimate(projections).await?;
     if as_json {
-        output::line(&words::estimate_json(&estimate).to_string())?;
+        output::line(&render::estimate_json(&estimate).to_string())?;
     } else {
-        for line in words::estimate(&estimate) {
+        for line in render::estimate(&estimate) {
             output::line(&line)?;
         }
     }
@@ -104,7 +104,7 @@ async fn cancel(replays: &Replays, projections: &[String], all: bool, as_json: b
                 cancelled.push(projection);
                 swapped.extend(stayed);
             }
-            // One replay may be of several.
+            // One replay may rebuild several projections.
             Err(ReplayError::NothingToCancel(_)) if all || !cancelled.is_empty() => {}
             Err(error) => return Err(error.into()),
         }
@@ -135,7 +135,7 @@ async fn roll_back(replays: &Replays, projections: &[String], as_json: bool) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// What it is doing has a length that is known.
+/// Whether the length of a phase is known.
 fn is_counted(phase: Phase) -> bool {
     matches!(phase, Phase::Folding | Phase::CatchingUp)
 }

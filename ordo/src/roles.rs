@@ -1,4 +1,4 @@
-//! Starts the roles this process was told to run, and says when they have stopped.
+//! Starts the roles of this process, and waits until they have stopped.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,40 +27,40 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::{self, Connections};
 use crate::health::{self, Check};
-use crate::lag::Intake;
+use crate::lag::IntakeLimit;
 use crate::settings::{Role, Settings};
 use crate::{http, index, metrics, migrate, payment};
 
-/// How many SKUs are remembered folded.
+/// How many folded SKUs are cached.
 const SKUS_REMEMBERED: usize = 10_000;
-/// How often it is looked whether the queues are there, and how many dead letters they have.
+/// How often the queues are checked and their dead letters counted.
 const LOOK_AT_QUEUES: Duration = Duration::from_secs(5);
-/// What a payment call may take beyond its time-out before its answer is asked for.
+/// The time after a payment call's time-out before the saga asks for its outcome.
 const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 
-/// Roles at work.
+/// The running roles.
 #[derive(Debug)]
-pub struct RunningRoles {
-    /// Where the HTTP API answers. Every process has one, if only to say how it is.
-    pub api: SocketAddr,
+pub(crate) struct RunningRoles {
+    /// The address of the HTTP API. Every process has one, at least for health and metrics.
+    pub(crate) api: SocketAddr,
     join: JoinHandle<anyhow::Result<()>>,
 }
 
 impl RunningRoles {
-    /// The API's address, with a host that this machine can connect to.
+    /// The API's URL, with a host that this machine can reach.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", http::reachable(self.api))
     }
 
-    /// Waits until every role has stopped: because it was asked to, or because one failed, which stops the others.
-    pub async fn join(self) -> anyhow::Result<()> {
+    /// Waits until every role has stopped. A role that fails stops the others.
+    pub(crate) async fn join(self) -> anyhow::Result<()> {
         self.join.await.context("a role panicked")?
     }
 }
 
 /// Starts `roles` and serves their routes on `listener`, until `stop`.
-pub async fn start(
+pub(crate) async fn start(
     settings: &Settings,
     connections: &Connections,
     roles: &[Role],
@@ -70,11 +70,11 @@ pub async fn start(
     let api = listener.local_addr().context("the HTTP listener has no address")?;
     check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
-    // Whoever decides about units in this process takes turns on the same SKUs, and remembers them together.
+    // All deciders about units in this process share these locks and this cache.
     let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::Metrics::default();
-    let mut running = Running { tasks: JoinSet::new(), stop };
+    let mut running = RoleTasks { tasks: JoinSet::new(), stop };
     let (queues, mut checks) = (QueueWatch::default(), Vec::new());
     if roles.iter().any(|role| matches!(role, Role::Sagas | Role::Notification)) {
         let found = migrate::find_queues(&connections.sqs, settings).await?;
@@ -82,14 +82,14 @@ pub async fn start(
         running.spawn("queues", messaging::queues::keep(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
         checks.push(Check::queues(queues.clone()));
     }
-    // What operators alone may do has one address, which whoever is in front can bar.
+    // Routes for operators have no second address under /v1, so a proxy in front can block them.
     let (mut routes, mut operators) = (Router::new(), Router::new());
     for role in roles {
         let stop = running.stop.clone();
         match role {
             Role::CommandApi => {
                 let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits);
-                routes = routes.merge(bounded(commands, settings.max_lag, connections, &mut running));
+                routes = routes.merge(with_intake_limit(commands, settings.max_lag, connections, &mut running));
             }
             Role::Projections => {
                 let read_models = &connections.read_models;
@@ -133,7 +133,7 @@ pub async fn start(
     }
     checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
     let routes = Router::new()
-        .nest("/v1", routes.clone().layer(map_response(found_under_v1)))
+        .nest("/v1", routes.clone().layer(map_response(prefix_location_with_v1)))
         .merge(routes)
         .merge(operators)
         .merge(index::routes(roles))
@@ -147,20 +147,20 @@ pub async fn start(
     Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })
 }
 
-/// The commands' routes; new orders are refused while those before them are further behind than that, if there is a bound.
-fn bounded(routes: Router, max_lag: Duration, connections: &Connections, running: &mut Running) -> Router {
+/// The routes of commands, with a limit on new orders if `max_lag` is set.
+fn with_intake_limit(routes: Router, max_lag: Duration, connections: &Connections, running: &mut RoleTasks) -> Router {
     if max_lag.is_zero() {
         return routes;
     }
-    let intake = Intake::up_to(max_lag);
-    let routes = intake.before(routes);
+    let intake = IntakeLimit::new(max_lag);
+    let routes = intake.apply_to(routes);
     let watch = intake.watch(connections.database.clone(), running.stop.clone());
     running.spawn("lag", watch);
     routes
 }
 
-/// Says where something is to who asked under `/v1`.
-async fn found_under_v1(mut answer: Response) -> Response {
+/// Answers to requests under `/v1` have locations under `/v1`.
+async fn prefix_location_with_v1(mut answer: Response) -> Response {
     let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     if let Some(Ok(location)) = location.map(|path| HeaderValue::try_from(format!("/v1{path}"))) {
         answer.headers_mut().insert(LOCATION, location);
@@ -175,18 +175,18 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// How the log is sealed, if it is.
+/// `None`: the log is not sealed.
 fn sealing(settings: &Settings) -> Option<SealSettings> {
     (settings.sealing_percent > 0).then_some(SealSettings { percent: settings.sealing_percent })
 }
 
-/// The tasks of the roles. When one ends, all do.
-struct Running {
+/// The tasks of the roles. When one ends, all end.
+struct RoleTasks {
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
 }
 
-impl Running {
+impl RoleTasks {
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(async move {
             task.await;
@@ -205,13 +205,13 @@ impl Running {
                 self.stop.cancel();
             }
         }
-        // Last: what was accepted while the roles drained is stored.
+        // Last, so that commands are stored that were accepted while the roles drained.
         store.close().await;
         outcome
     }
 }
 
-/// The event store takes events. It stops doing so only when it is closed, or when its writer died.
+/// Whether the event store accepts events. It stops only when it is closed, or when its writer has died.
 fn writing(store: EventStore) -> Check {
     Check::new("event-store", move || {
         let running = store.is_running();
@@ -219,17 +219,16 @@ fn writing(store: EventStore) -> Check {
     })
 }
 
-/// Whether the pools are large enough for each of the roles to get on with its work, and all that this process may take are there.
+/// Checks that the pools are large enough for the roles, and that the database has as many connections.
 async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Role]) -> anyhow::Result<()> {
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
     let needs = |role: &Role| match role {
-        // Orders need none of their own; two turns on SKUs and a look at what is known.
+        // New orders need none of their own. Two locks on SKUs, and a look-up of an idempotency key.
         Role::CommandApi => 3,
-        // A batch each, and beside them a lease that is renewed and a replay. Reads have others.
+        // A batch for each projection, the renewal of a lease, and a replay. Reads have other connections.
         Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
-        // A batch, which reads streams or is on its turn with a SKU meanwhile, what is due, which holds none while others are asked,
-        // an answer, a lease that is renewed, and the books of the sandbox.
+        // A batch, which reads streams and locks SKUs, the timers, a reply, the renewal of a lease, and the sandbox's ledger.
         Role::Sagas => 9,
         Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };

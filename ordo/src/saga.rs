@@ -1,13 +1,14 @@
-//! `ordo saga`: how far the sagas of orders are, where they are stuck, and what an operator decides about it.
+//! `ordo saga`: the state of the sagas, and the decisions of operators.
 //!
-//! A decision is an event on the order, with who and why. The sagas carry it out wherever they run; this needs the database alone.
+//! A decision is an event on the order with the operator and the reason. The sagas carry it out wherever they run; the command needs
+//! the database only.
 
 mod args;
+mod bulk_retry;
 mod decide;
 mod list;
-mod retry_stuck;
+mod render;
 mod show;
-mod words;
 
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -20,60 +21,59 @@ use crate::{connections, migrate};
 
 pub(crate) use show::step_lines;
 
-pub use args::{About, Ending, Input, List, Retry, Saga, Why};
+pub(crate) use args::{EndOrder, Justification, List, Retry, SagaCommand, Target};
 
-/// How many SKUs are remembered folded: a decision touches those of an order.
+/// How many folded SKUs are cached: a decision needs those of one order.
 const SKUS_REMEMBERED: usize = 1_000;
 
-/// Does what was asked for, on the database in the settings.
-pub async fn run(settings: &Settings, args: Saga) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, args: SagaCommand) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
     let store = EventStore::start(pool, AppendSettings::default());
-    let desk = Desk { stock: StreamLocks::new(store.clone(), SKUS_REMEMBERED), store };
-    let done = answer(&desk, args).await;
-    desk.store.close().await;
+    let operator = SagaOperator { stock: StreamLocks::new(store.clone(), SKUS_REMEMBERED), store };
+    let done = answer(&operator, args).await;
+    operator.store.close().await;
     done
 }
 
-async fn answer(desk: &Desk, args: Saga) -> anyhow::Result<()> {
+async fn answer(operator: &SagaOperator, args: SagaCommand) -> anyhow::Result<()> {
     match args {
-        Saga::List(args) => list::run(desk.store.pool(), &args).await,
-        Saga::Show { order, json } => show::run(&desk.store, &order, json).await,
-        Saga::Retry(Retry { order: Some(order), input, step, why, .. }) => {
+        SagaCommand::List(args) => list::run(operator.store.pool(), &args).await,
+        SagaCommand::Show { order, json } => show::run(&operator.store, &order, json).await,
+        SagaCommand::Retry(Retry { order: Some(order), input, step, why, .. }) => {
             let decision = OperatorDecision::Retry { payment_token: input.map(|input| input.payment_token) };
-            decide::run(desk, decision, About { order, step, why }, None).await
+            decide::run(operator, decision, Target { order, step, why }, None).await
         }
-        Saga::Retry(args) => retry_stuck::run(desk, &args).await,
-        Saga::Skip(about) => decide::run(desk, OperatorDecision::Skip, about, None).await,
-        Saga::Compensate(Ending { about, customer_message, yes }) => {
-            decide::confirm(desk, &about.order, yes).await?;
-            decide::run(desk, OperatorDecision::Compensate, about, customer_message).await
+        SagaCommand::Retry(args) => bulk_retry::run(operator, &args).await,
+        SagaCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
+        SagaCommand::Compensate(EndOrder { target, customer_message, yes }) => {
+            decide::confirm(operator, &target.order, yes).await?;
+            decide::run(operator, OperatorDecision::Compensate, target, customer_message).await
         }
-        Saga::MarkSucceeded { reference, about } => {
-            decide::run(desk, OperatorDecision::MarkSucceeded { reference }, about, None).await
+        SagaCommand::MarkSucceeded { reference, target } => {
+            decide::run(operator, OperatorDecision::MarkSucceeded { reference }, target, None).await
         }
-        Saga::MarkFailed(Ending { about, customer_message, yes }) => {
-            decide::confirm(desk, &about.order, yes).await?;
-            decide::run(desk, OperatorDecision::MarkFailed, about, customer_message).await
+        SagaCommand::MarkFailed(EndOrder { target, customer_message, yes }) => {
+            decide::confirm(operator, &target.order, yes).await?;
+            decide::run(operator, OperatorDecision::MarkFailed, target, customer_message).await
         }
     }
 }
 
-/// Where decisions are made.
-struct Desk {
+/// Records the decisions of operators.
+struct SagaOperator {
     store: EventStore,
     stock: StreamLocks<Stock>,
 }
 
-impl Desk {
-    /// Has a decision recorded, and says which events came of it.
+impl SagaOperator {
+    /// Records a decision, and returns the names of the events.
     async fn decide(
         &self,
         order: &str,
         step: SagaStep,
         decision: OperatorDecision,
-        why: &Why,
+        why: &Justification,
         customer_message: Option<String>,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = (why.actor(), why.reason.clone());

@@ -1,5 +1,8 @@
-//! `ordo serve`: roles against a database, queues and a mail service that are there already.
+//! `ordo serve`: roles on an existing database, queues and mail service.
 
+use std::net::SocketAddr;
+
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -7,17 +10,36 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::roles::RunningRoles;
 use crate::settings::{Role, Settings};
-use crate::{cli, http, migrate, output, roles, shutdown};
+use crate::{http, migrate, output, roles, shutdown};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Which roles, separated by commas [default: ORDO_ROLES, all]
+    #[arg(long, value_delimiter = ',', value_parser = role_names(), value_name = "ROLES")]
+    pub(crate) roles: Vec<String>,
+    /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Say where the API is as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Start on a database that may lose acknowledged orders
+    #[arg(long)]
+    pub(crate) unsafe_durability: bool,
+    /// Stop when standard input ends
+    #[arg(long = "leashed", hide = true)]
+    pub(crate) exit_on_stdin_close: bool,
+}
 
 /// Runs the roles in the settings until a signal stops them.
-pub async fn run(settings: Settings, args: &cli::Serve) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: Settings, args: &ServeArgs) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    if args.leashed {
-        shutdown::when_input_ends(&stop);
+    if args.exit_on_stdin_close {
+        shutdown::on_stdin_close(&stop);
     }
-    // First, because it is the mistake that costs least to find.
+    // Listen first: a taken address is the cheapest mistake to find.
     let listener = http::bind(settings.listen, "--listen")?;
-    // What a start waits for may never answer: a stop does not wait with it.
+    // A start may wait for ever. A stop must not.
     let starting = stop.run_until_cancelled(start(&settings, args, listener, stop.clone()));
     let Some(started) = starting.await else { return Ok(()) };
     let (connections, running) = started?;
@@ -29,12 +51,12 @@ pub async fn run(settings: Settings, args: &cli::Serve) -> anyhow::Result<()> {
 
 async fn start(
     settings: &Settings,
-    args: &cli::Serve,
+    args: &ServeArgs,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
     let mut connections = Connections::open(settings).await?;
-    // Orders that nobody pays for would be confirmed.
+    // Without a provider, unpaid orders would be confirmed.
     anyhow::ensure!(
         settings.payment.provider.is_some() || !settings.roles.contains(&Role::Sagas),
         "ORDO_PAYMENT_PROVIDER is not set: say who takes payments, stripe or, for trials in which no money moves, sandbox"
@@ -48,7 +70,6 @@ async fn start(
     Ok((connections, running))
 }
 
-/// Where the roles answer, once they do.
 #[derive(Serialize)]
 struct Announcement {
     ready: bool,
@@ -56,11 +77,15 @@ struct Announcement {
     roles: Vec<&'static str>,
 }
 
-fn announce(settings: &Settings, args: &cli::Serve, running: &RunningRoles) -> anyhow::Result<()> {
+fn announce(settings: &Settings, args: &ServeArgs, running: &RunningRoles) -> anyhow::Result<()> {
     let api = running.url();
     if !args.json {
         return Ok(output::line(&format!("api  {api}"))?);
     }
     let roles = settings.roles.iter().map(|role| role.as_str()).collect();
     Ok(output::line(&serde_json::to_string(&Announcement { ready: true, api, roles })?)?)
+}
+
+fn role_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str).into_iter().chain(["all"]))
 }

@@ -1,6 +1,6 @@
-//! Ending on request: the first signal drains, the second does not wait.
+//! Shutdown: the first signal drains, the second ends the process at once.
 //!
-//! A stop takes 10 s at the most, whatever hangs: the bounds below leave half a second of that to everything else.
+//! A stop takes at most 10 s, whatever hangs. The limits below leave half a second for everything else.
 
 use std::io;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 
-/// How long the roles have to end what they are doing.
-pub const ROLES: Duration = Duration::from_millis(5500);
-/// How long the database has to take leave of us; it notices a closed connection by itself.
-pub const CONNECTIONS: Duration = Duration::from_millis(500);
-/// How long what `ordo up` brought along has to end.
-pub const BROUGHT: Duration = Duration::from_millis(3500);
+/// The time for the roles to finish their work.
+pub(crate) const ROLES: Duration = Duration::from_millis(5500);
+/// The time for closing the connections. The database notices a closed socket by itself.
+pub(crate) const CONNECTIONS: Duration = Duration::from_millis(500);
+/// The time for the embedded services of `ordo up` to stop.
+pub(crate) const EMBEDDED_SERVICES: Duration = Duration::from_millis(3500);
 
 /// Cancels the token at the first SIGINT or SIGTERM; a second one ends the process at once.
 pub fn on_signal() -> io::Result<CancellationToken> {
@@ -34,19 +34,19 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Cancels the token when standard input ends: for a process that is not to outlive the one that holds the other end.
-pub fn when_input_ends(stop: &CancellationToken) {
+/// Cancels the token when standard input is closed, so that a process does not outlive its parent.
+pub fn on_stdin_close(stop: &CancellationToken) {
     let stop = stop.clone();
-    // Not tokio's: a read that waits for ever would keep its runtime from ending.
+    // A thread of its own: a blocked read would keep tokio's runtime from ending.
     std::thread::spawn(move || {
-        // An error is an end, too.
+        // An error ends it, too.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         stop.cancel();
     });
 }
 
 /// Waits for the roles' `work`; once `stop` is cancelled, for [`ROLES`] at most.
-pub async fn within_bound(
+pub(crate) async fn within_bound(
     stop: &CancellationToken,
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
@@ -61,7 +61,7 @@ pub async fn within_bound(
 }
 
 /// Closes the pools, for [`CONNECTIONS`] at most.
-pub async fn close(connections: &Connections) {
+pub(crate) async fn close(connections: &Connections) {
     let both = async { tokio::join!(connections.database.close(), connections.reads.close()) };
     if tokio::time::timeout(CONNECTIONS, both).await.is_err() {
         tracing::debug!("the database does not take leave");
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_bounds_leave_slack_within_ten_seconds() {
-        assert!(ROLES + CONNECTIONS + BROUGHT <= Duration::from_millis(9500));
+        assert!(ROLES + CONNECTIONS + EMBEDDED_SERVICES <= Duration::from_millis(9500));
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,20 +12,52 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::settings::Settings;
-use crate::{cli, connections, lag, migrate, output};
+use crate::{connections, lag, migrate, output};
 
 /// How long a request is waited for. A copy that runs does it at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum SubscriptionsCommand {
+    /// How far each is behind the log, who works on it, and who holds the log's tail, if someone does
+    List {
+        /// Say it as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The events that could not be handled, and those that wait behind them
+    Parked {
+        /// Only those of this subscription
+        name: Option<String>,
+        /// Say it as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the parked events of a stream handled again
+    Retry {
+        /// The subscription
+        name: String,
+        /// The stream's id, such as the order's
+        stream: String,
+    },
+    /// Forget the first parked event of a stream, which is never handled then, and have the others handled
+    Skip {
+        /// The subscription
+        name: String,
+        /// The stream's id, such as the order's
+        stream: String,
+    },
+}
+
 /// Does what was asked for, on the database in the settings.
-pub async fn run(settings: &Settings, args: &cli::Subscriptions) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, command: &SubscriptionsCommand) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    match args {
-        cli::Subscriptions::List { json } => list(&pool, *json).await,
-        cli::Subscriptions::Parked { name, json } => parked(&pool, name.as_deref(), *json).await,
-        cli::Subscriptions::Retry { name, stream } => ask(&pool, name, stream, ParkedRequest::Retry).await,
-        cli::Subscriptions::Skip { name, stream } => ask(&pool, name, stream, ParkedRequest::Skip).await,
+    match command {
+        SubscriptionsCommand::List { json } => list(&pool, *json).await,
+        SubscriptionsCommand::Parked { name, json } => parked(&pool, name.as_deref(), *json).await,
+        SubscriptionsCommand::Retry { name, stream } => ask(&pool, name, stream, ParkedRequest::Retry).await,
+        SubscriptionsCommand::Skip { name, stream } => ask(&pool, name, stream, ParkedRequest::Skip).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ordo tail`: events as they come, one a line, from the live stream of a running platform.
 
-mod blocks;
+mod sse;
 
 use std::io::Write;
 use std::num::NonZeroU64;
@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use url::Url;
 
-use self::blocks::{Block, Blocks};
+use self::sse::{SseEvent, SseParser};
 use crate::client::Client;
 use crate::dlq::harmless;
 use crate::events::Stream;
@@ -32,42 +32,41 @@ const BRIEF: usize = 120;
 /// The most of a refusal that is read.
 const LONGEST_REFUSAL: usize = 64 * 1024;
 
-/// See `ordo tail --help`.
 #[derive(Debug, Clone, Args)]
-pub struct Tail {
+pub(crate) struct TailArgs {
     /// The API of the platform [default: where the one in the data directory is, or http://127.0.0.1:3000]
     #[arg(long, value_name = "URL")]
-    pub api: Option<String>,
+    pub(crate) api: Option<String>,
     /// From behind which position: 0 is the first event [default: only what comes from now on]
     #[arg(long, value_name = "POSITION")]
-    pub after: Option<u64>,
+    pub(crate) after: Option<u64>,
     /// Only events with these names, separated by commas
     #[arg(long = "type", value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub types: Vec<String>,
+    pub(crate) types: Vec<String>,
     /// Only those of this stream, such as order/demo-1
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
-    pub stream: Option<Stream>,
+    pub(crate) stream: Option<Stream>,
     /// Only those of streams of this kind: order, stock
     #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
-    pub stream_type: Option<String>,
+    pub(crate) stream_type: Option<String>,
     /// End after so many events [default: never]
     #[arg(long, value_name = "N")]
-    pub limit: Option<NonZeroU64>,
+    pub(crate) limit: Option<NonZeroU64>,
     /// One JSON object a line, with all there is to an event
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
-/// Prints the events of the platform at `api` until there were as many as asked for. A stream that breaks off is taken up where it was.
-pub async fn run(args: &Tail, api: &str) -> anyhow::Result<()> {
+/// Prints the events of the platform at `api` until there were as many as asked for. A broken stream is continued where it was.
+pub(crate) async fn run(args: &TailArgs, api: &str) -> anyhow::Result<()> {
     let left = args.limit.map(NonZeroU64::get);
-    let mut following = Following { args, url: url(args, api)?, position: None, told: false, left };
+    let mut follower = Follower { args, url: url(args, api)?, position: None, reported: false, left };
     loop {
-        let ended = match following.follow().await {
+        let ended = match follower.follow().await {
             Ok(()) => return Ok(()),
             Err(ended) => ended,
         };
-        let (error, position) = match (ended, following.position) {
+        let (error, position) = match (ended, follower.position) {
             (Ended::Broken(error), Some(position)) => (error, position),
             (Ended::NoAnswer(error), Some(position)) => (error, position),
             (Ended::NoAnswer(error), None) => {
@@ -75,40 +74,41 @@ pub async fn run(args: &Tail, api: &str) -> anyhow::Result<()> {
             }
             (Ended::Broken(error), None) | (Ended::Final(error), _) => return Err(error),
         };
-        if !std::mem::replace(&mut following.told, true) {
-            let told = format!("ordo: {error:#}; it goes on behind position {position} as soon as there is an answer");
+        if !std::mem::replace(&mut follower.reported, true) {
+            let message =
+                format!("ordo: {error:#}; it goes on behind position {position} as soon as there is an answer");
             // There is nowhere left to report a standard error that cannot be written to.
-            let _ = writeln!(std::io::stderr().lock(), "{told}");
+            let _ = writeln!(std::io::stderr().lock(), "{message}");
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// How far it is.
-struct Following<'a> {
-    args: &'a Tail,
+/// A follower of the stream.
+struct Follower<'a> {
+    args: &'a TailArgs,
     url: Url,
-    /// The id of the last block; none before the first.
+    /// The id of the last event; `None` before the first.
     position: Option<i64>,
-    /// Whether it was said that the stream broke off, since it last did not.
-    told: bool,
+    /// Whether it was reported that the stream broke off.
+    reported: bool,
     left: Option<u64>,
 }
 
-/// Why nothing more comes.
+/// Why the stream ended.
 enum Ended {
     /// Trying again would not help.
     Final(anyhow::Error),
-    /// Nobody is there.
+    /// Nobody answers.
     NoAnswer(anyhow::Error),
-    /// The other side has gone, or is busy.
+    /// The other side is gone or busy.
     Broken(anyhow::Error),
 }
 
-impl Following<'_> {
+impl Follower<'_> {
     async fn follow(&mut self) -> Result<(), Ended> {
         let mut body = self.open().await?.into_data_stream();
-        let mut blocks = Blocks::default();
+        let mut sse = SseParser::default();
         loop {
             let read = tokio::time::timeout(SILENCE, body.next()).await;
             let silent = || Ended::Broken(anyhow!("the stream says nothing any more"));
@@ -116,7 +116,7 @@ impl Following<'_> {
                 return Err(Ended::Broken(anyhow!("the stream has ended")));
             };
             let piece = piece.map_err(|error| Ended::Broken(anyhow!(error).context("the stream broke off")))?;
-            for block in blocks.take(&piece) {
+            for block in sse.take(&piece) {
                 if self.print(block).map_err(Ended::Final)?.is_break() {
                     return Ok(());
                 }
@@ -124,7 +124,7 @@ impl Following<'_> {
         }
     }
 
-    /// The stream, from where it was.
+    /// Opens the stream behind the last event.
     async fn open(&self) -> Result<Body, Ended> {
         let id = self.position.map(|position| position.to_string());
         let headers = id.as_deref().map(|id| ("last-event-id", id));
@@ -140,21 +140,21 @@ impl Following<'_> {
         Err(if head.status.is_server_error() { Ended::Broken(error) } else { Ended::Final(error) })
     }
 
-    /// Prints an event; breaks after the last that was asked for.
-    fn print(&mut self, block: Block) -> anyhow::Result<ControlFlow<()>> {
+    /// Prints an event; breaks after the last one.
+    fn print(&mut self, block: SseEvent) -> anyhow::Result<ControlFlow<()>> {
         if let Some(data) = block.data {
             let line = if self.args.json { data } else { brief(&serde_json::from_str(&data)?) };
             output::line(&line)?;
             self.left = self.left.map(|left| left - 1);
         }
-        // After the line: what was not printed is asked for again.
+        // After the line, so that an event that was not printed comes again.
         self.position = block.id.or(self.position);
-        self.told = false;
+        self.reported = false;
         Ok(if self.left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 }
 
-fn url(args: &Tail, api: &str) -> anyhow::Result<Url> {
+fn url(args: &TailArgs, api: &str) -> anyhow::Result<Url> {
     let api = api.trim_end_matches('/');
     let wrong = || format!("{api} is not an address; it must look like http://127.0.0.1:3000");
     let mut url = Url::parse(&format!("{api}/events/stream")).with_context(wrong)?;
@@ -198,7 +198,7 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        tail: Tail,
+        tail: TailArgs,
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::settings::{LogFormat, Settings};
 const QUIETER: &str = "sqlx::postgres::notice=warn,rustack_sqs_core=warn,rustack_sqs_http=warn,aws_config=error";
 
 /// Installs the process's one log writer. Does nothing when one is installed already.
-pub fn init(settings: &Settings) {
+pub(crate) fn init(settings: &Settings) {
     // The setting was read as a filter before; nothing is left that could fail.
     let filter = EnvFilter::new(format!("{QUIETER},{}", settings.log));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);

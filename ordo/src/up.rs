@@ -1,11 +1,12 @@
-//! `ordo up`: the whole platform on one machine, with whatever the settings do not name brought along.
+//! `ordo up`: the whole platform on one machine, with embedded services for all that the settings do not name.
 //!
-//! A setting that names what this very platform had last, as one that was exported then does, names nothing else: that is
-//! brought along again.
+//! A setting may name an endpoint of this platform's last run, for example because it was exported then. It is ignored, and the
+//! embedded service is started again.
 //!
-//! Everything is started in the order it is needed and stopped in reverse: the roles drain first, then the queues and the inbox
-//! end, then the database.
+//! Services are started in the order they are needed and stopped in reverse: the roles drain first, then the queues and the inbox
+//! stop, then the database.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -18,47 +19,72 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
+use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free};
 use crate::roles::RunningRoles;
-use crate::running::{DataDir, Place, Taken, is_free};
 use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, Settings, Source};
-use crate::{cli, client, http, migrate, output, roles, shutdown};
+use crate::{client, http, migrate, output, roles, shutdown};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct UpArgs {
+    /// Keep nothing: the database's data goes when the platform stops
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the queues listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
+    pub(crate) sqs_listen: SocketAddr,
+    /// Where the mail inbox listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8005")]
+    pub(crate) ses_listen: SocketAddr,
+    /// Say where everything is as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Start on a database that may lose acknowledged orders
+    #[arg(long)]
+    pub(crate) unsafe_durability: bool,
+    /// Stop when standard input ends
+    #[arg(long = "leashed", hide = true)]
+    pub(crate) exit_on_stdin_close: bool,
+}
 
 /// Runs the platform until a signal stops it.
-pub async fn run(loaded: Loaded, mut args: cli::Up, dir: &DataDir) -> anyhow::Result<()> {
+pub(crate) async fn run(loaded: Loaded, mut args: UpArgs, dir: &DataDir) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    if args.leashed {
-        shutdown::when_input_ends(&stop);
+    if args.exit_on_stdin_close {
+        shutdown::on_stdin_close(&stop);
     }
-    say_what_is_set(&loaded, &args)?;
-    let mut taken = Taken::of(&dir.path, args.ephemeral)?;
-    args.sqs_listen = taken.address(args.sqs_listen, |place| place.sqs.as_deref());
-    args.ses_listen = taken.address(args.ses_listen, |place| place.inbox.as_deref());
+    report_settings(&loaded, &args)?;
+    let mut lock = DataDirLock::acquire(&dir.path, args.ephemeral)?;
+    args.sqs_listen = lock.address(args.sqs_listen, |last| last.sqs.as_deref());
+    args.ses_listen = lock.address(args.ses_listen, |last| last.inbox.as_deref());
     let named = loaded.settings.database_url.clone();
     let queues_from = ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"].map(|name| (name, loaded.source_of(name)));
-    let mut settings = without_our_own(loaded, &args, dir)?;
-    // It needs nothing, and says so once the roles start.
+    let mut settings = without_own_endpoints(loaded, &args, dir)?;
+    // The sandbox needs no account. The roles log that it is used.
     settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
     let moved =
         |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
-    // Every address first: a taken one is the likeliest mistake and must not cost a database start.
-    let listener = http::bind(taken.address(settings.listen, |place| Some(&place.api)), "--listen")?;
+    // Listen first: a taken address is the likeliest mistake, and should be found before the database starts.
+    let listener = http::bind(lock.address(settings.listen, |last| Some(&last.api)), "--listen")?;
     if settings.database_url.is_none() {
-        refuse_anothers_queues(&settings, &queues_from).await?;
+        refuse_foreign_queues(&settings, &queues_from).await?;
     }
-    let Some(mut brought) = Brought::start(&mut settings, &args, dir, &stop).await? else { return Ok(()) };
-    if brought.postgres.is_some() && !args.ephemeral && moved(&settings) {
-        brought.stop().await;
+    let Some(mut services) = EmbeddedServices::start(&mut settings, &args, dir, &stop).await? else { return Ok(()) };
+    if services.postgres.is_some() && !args.ephemeral && moved(&settings) {
+        services.stop().await;
         bail!(
             "another process has the port in DATABASE_URL by now: unset it, and commands find this database by themselves"
         );
     }
-    let outcome = run_roles(&settings, &args, &mut brought, &mut taken, listener, stop).await;
-    brought.stop().await;
+    let outcome = run_roles(&settings, &args, &mut services, &mut lock, listener, stop).await;
+    services.stop().await;
     outcome
 }
 
-/// What was set by somebody, before it has any effect: an export of last week is easily forgotten.
-fn say_what_is_set(loaded: &Loaded, args: &cli::Up) -> anyhow::Result<()> {
+/// Shows each setting that is not the default: an export of last week is easily forgotten.
+fn report_settings(loaded: &Loaded, args: &UpArgs) -> anyhow::Result<()> {
     for entry in &loaded.entries {
         let (Source::Environment | Source::File, Some(value)) = (entry.source, &entry.value) else { continue };
         if args.json {
@@ -70,9 +96,8 @@ fn say_what_is_set(loaded: &Loaded, args: &cli::Up) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The settings but for addresses at which this platform itself would be. Refuses another database beside the one that
-/// `--data-dir` names.
-fn without_our_own(loaded: Loaded, args: &cli::Up, dir: &DataDir) -> anyhow::Result<Settings> {
+/// The settings without endpoints of this platform itself. Refuses a database that is not the one in `--data-dir`.
+fn without_own_endpoints(loaded: Loaded, args: &UpArgs, dir: &DataDir) -> anyhow::Result<Settings> {
     let source = loaded.source_of("DATABASE_URL");
     let mut settings = loaded.settings;
     let own = Postgres::url_kept_in(&dir.path).and_then(|url| DatabaseUrl::parse(&url));
@@ -90,11 +115,11 @@ fn without_our_own(loaded: Loaded, args: &cli::Up, dir: &DataDir) -> anyhow::Res
     Ok(settings)
 }
 
-/// Refuses the queues that another platform brought along for itself, for a database of our own: half of the messages of each would be
-/// taken by the other.
-async fn refuse_anothers_queues(settings: &Settings, named_by: &[(&str, Source)]) -> anyhow::Result<()> {
+/// Refuses the embedded queues of another platform if the database is our own: each platform would receive half of the other's
+/// messages.
+async fn refuse_foreign_queues(settings: &Settings, named_by: &[(&str, Source)]) -> anyhow::Result<()> {
     let Some(url) = &settings.aws.sqs_endpoint else { return Ok(()) };
-    // Whoever does not answer is waited for later, or never.
+    // Queues that do not answer are reported later.
     let Ok(answer) = client::Client::new(Duration::from_secs(1)).open(url, &[]).await else { return Ok(()) };
     let Some(owner) = answer.headers().get(OWNER).and_then(|owner| owner.to_str().ok()) else { return Ok(()) };
     let named_by = named_by.iter().find(|(_, source)| *source != Source::Default);
@@ -106,25 +131,25 @@ async fn refuse_anothers_queues(settings: &Settings, named_by: &[(&str, Source)]
 
 async fn run_roles(
     settings: &Settings,
-    args: &cli::Up,
-    brought: &mut Brought,
-    taken: &mut Taken,
+    args: &UpArgs,
+    services: &mut EmbeddedServices,
+    lock: &mut DataDirLock,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    // What a start waits for may never answer: a stop does not wait with it.
+    // A start may wait for ever. A stop must not.
     let starting = stop.run_until_cancelled(start_roles(settings, args, listener, stop.clone()));
     let Some(started) = starting.await else { return Ok(()) };
     let (connections, running) = started?;
-    announce(settings, args, brought, taken, &running)?;
+    announce(settings, args, services, lock, &running)?;
     let mut roles = pin!(shutdown::within_bound(&stop, running.join()));
     let outcome = tokio::select! {
         ended = &mut roles => ended,
-        lost = brought.database_lost() => {
+        lost = services.database_lost() => {
             let asked = stop.is_cancelled();
             stop.cancel();
             let ended = roles.await;
-            // Whoever stops everything on this machine may have come to the database before us.
+            // A shutdown of the machine may have stopped the database before us.
             if asked { ended } else { Err(lost) }
         }
     };
@@ -134,7 +159,7 @@ async fn run_roles(
 
 async fn start_roles(
     settings: &Settings,
-    args: &cli::Up,
+    args: &UpArgs,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
@@ -148,24 +173,24 @@ async fn start_roles(
     Ok((connections, running))
 }
 
-/// Says where everything is, once all of it is ready: on standard output without the password, in the data directory with it.
+/// Prints the endpoints without the database's password, and writes them with it to the data directory.
 fn announce(
     settings: &Settings,
-    args: &cli::Up,
-    brought: &Brought,
-    taken: &mut Taken,
+    args: &UpArgs,
+    services: &EmbeddedServices,
+    lock: &mut DataDirLock,
     running: &RunningRoles,
 ) -> anyhow::Result<()> {
-    let place = Place {
+    let platform = RunningPlatform {
         ready: true,
         pid: std::process::id(),
         api: running.url(),
-        inbox: brought.inbox.as_ref().map(Inbox::url),
+        inbox: services.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
         database: settings.database_url.as_ref().map(|url| url.expose().to_owned()),
     };
-    taken.write(&place)?;
-    let addresses = Place { database: settings.database_url.as_ref().map(ToString::to_string), ..place };
+    lock.write(&platform)?;
+    let addresses = RunningPlatform { database: settings.database_url.as_ref().map(ToString::to_string), ..platform };
     if args.json {
         return Ok(output::line(&serde_json::to_string(&addresses)?)?);
     }
@@ -180,49 +205,49 @@ fn announce(
     Ok(output::line("ready; `ordo demo` shows an order's journey, Ctrl-C stops the platform")?)
 }
 
-/// What the settings did not name, and so was started here.
+/// The services that were started because the settings name none.
 #[derive(Default)]
-struct Brought {
+struct EmbeddedServices {
     sqs: Option<Sqs>,
     inbox: Option<Inbox>,
     postgres: Option<Postgres>,
 }
 
-impl Brought {
-    /// Starts what is missing and enters it into the settings. `None` if it was stopped before it was done.
+impl EmbeddedServices {
+    /// Starts the missing services and enters them into the settings. `None`: stopped meanwhile.
     async fn start(
         settings: &mut Settings,
-        args: &cli::Up,
+        args: &UpArgs,
         dir: &DataDir,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Self>> {
-        let mut brought = Self::default();
+        let mut services = Self::default();
         if settings.aws.sqs_endpoint.is_none() {
             let started = Sqs::start_owned(args.sqs_listen, settings.allowed_hosts.as_deref()).await;
             let sqs = started.map_err(|error| http::choose_another(&error, "--sqs-listen"))?;
             settings.aws.sqs_endpoint = Some(sqs.url());
-            brought.sqs = Some(sqs);
+            services.sqs = Some(sqs);
         }
         if settings.aws.ses_endpoint.is_none() {
             let started = Inbox::start_known_as(args.ses_listen, settings.allowed_hosts.as_deref()).await;
             let inbox = started.map_err(|error| http::choose_another(&error, "--ses-listen"))?;
             settings.aws.ses_endpoint = Some(inbox.url());
-            brought.inbox = Some(inbox);
+            services.inbox = Some(inbox);
         }
         if settings.database_url.is_none() {
             let options = Options { data_dir: dir.path.clone(), ephemeral: args.ephemeral };
-            // Dropped half-way, it takes its server with it.
+            // Dropping the future stops the server.
             let postgres = tokio::select! {
                 started = Postgres::start(options) => started?,
                 () = stop.cancelled() => return Ok(None),
             };
             settings.database_url = DatabaseUrl::parse(&postgres.url());
-            brought.postgres = Some(postgres);
+            services.postgres = Some(postgres);
         }
-        Ok(Some(brought))
+        Ok(Some(services))
     }
 
-    /// Waits until a database that was started here has ended, which nobody asked it to.
+    /// Waits until the embedded database has ended unexpectedly.
     async fn database_lost(&mut self) -> anyhow::Error {
         let Some(postgres) = &mut self.postgres else { return std::future::pending().await };
         postgres.ended().await;
@@ -241,8 +266,8 @@ impl Brought {
                 postgres.stop().await;
             }
         };
-        // What is dropped unfinished is stopped without us; the database recovers at its next start.
-        if tokio::time::timeout(shutdown::BROUGHT, stopping).await.is_err() {
+        // The watchdog stops the database without us. It recovers at its next start.
+        if tokio::time::timeout(shutdown::EMBEDDED_SERVICES, stopping).await.is_err() {
             tracing::warn!("the database is taking long to stop and goes on without us");
         }
     }

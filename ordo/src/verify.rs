@@ -1,26 +1,26 @@
 //! `ordo verify`: whether the log is what it was, and events, stock, money, sagas and mails agree with each other, over the whole
 //! database.
 //!
-//! It only reads, unless it is to seal, and all of it as of one moment, so it can run beside a platform at work. Streams are read one after the other, each
-//! folded, checked and forgotten; what is kept until the end is who has how many of which SKU set aside or sent to them. What
-//! is still under way is not held against anybody: the provider may know of a payment a moment before the order does.
+//! It only reads, unless it is to seal, and reads one snapshot, so it can run beside a running platform. Streams are read one after
+//! the other, each folded, checked and forgotten; only the units of each order and SKU are kept until the end. Work that is still
+//! under way is no finding: the provider may know of a payment a moment before the order does.
 //!
 //! - `chain`: no event was changed since it was sealed, or since a head was written down.
-//! - `streams`: every event in order, every stream without gaps; hands on what they fold to.
-//! - `order`: an order by itself: quantities, amounts, what it may be told.
+//! - `streams`: every event in order, every stream without gaps.
+//! - `order`: an order by itself: quantities, amounts, mails.
 //! - `units`: what SKUs hold for orders, and what orders say they hold.
-//! - `books`: the sandbox's books, and what orders say was paid.
-//! - `progress`: no saga is half done in silence.
-//! - `snapshots`: every snapshot of a SKU is what its events come to.
-//! - `views`: every read model is what the events make of it.
-//! - `mails`: each customer was told once, and only what is so.
+//! - `sandbox_ledger`: the sandbox's payments, and what orders say was paid.
+//! - `progress`: every saga has ended or waits for something.
+//! - `snapshots`: every snapshot of a SKU equals the fold of its events.
+//! - `views`: every read model equals the fold of the events.
+//! - `mails`: each mail was sent once, and for something that happened.
 
-mod books;
 mod chain;
 mod findings;
 mod mails;
 mod order;
 mod progress;
+mod sandbox_ledger;
 mod snapshots;
 mod streams;
 mod units;
@@ -37,16 +37,29 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use self::findings::Findings;
-use self::order::Sums;
+use self::order::MoneyTotals;
 use self::streams::Totals;
 use crate::settings::Settings;
-use crate::{cli, connections, migrate, output};
+use crate::{connections, migrate, output};
 
 /// How many findings are shown.
 const SHOWN: usize = 100;
 
-/// Checks the database in the settings, and says what is wrong with it. Fails if anything is.
-pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<ExitCode> {
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// Check the log against this, which an earlier `ordo verify` printed: whatever was changed up to there is found
+    #[arg(long, value_name = "POSITION:HASH")]
+    pub(crate) head: Option<ChainHead>,
+    /// First seal what is not sealed yet, so that a later change to it can be told by its position
+    #[arg(long)]
+    pub(crate) seal: bool,
+    /// Say it as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Checks the database and prints the findings. The exit code is 1 if there are any.
+pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
     if args.seal {
@@ -65,15 +78,7 @@ pub async fn run(settings: &Settings, args: &cli::Verify) -> anyhow::Result<Exit
     Ok(if findings.count() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with a database that has its read models in itself, in words: the first findings. For whoever has just put load
-/// on it.
-#[cfg(feature = "embedded")]
-pub(crate) async fn findings(pool: &PgPool) -> anyhow::Result<Vec<String>> {
-    let (_, findings) = verify(pool, &*connections::in_postgres(pool), None).await?;
-    Ok(findings.shown().map(|finding| format!("{}: {}", finding.about, finding.what)).collect())
-}
-
-/// What was looked at.
+/// The result of all checks.
 struct Found {
     log: ChainReport,
     totals: Totals,
@@ -93,7 +98,7 @@ async fn verify(
     let totals = streams::check(&mut transaction, &mut views, &mut findings).await?;
     let views = views.end(&mut transaction).await?;
     views::report(&views, &mut findings);
-    books::check_strays(&mut transaction, &mut findings).await?;
+    sandbox_ledger::check_strays(&mut transaction, &mut findings).await?;
     progress::check_strays(&mut transaction, &mut findings).await?;
     mails::check_strays(&mut transaction, &mut findings).await?;
     transaction.rollback().await?;
@@ -139,7 +144,7 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
 fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
     let Totals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } = &found.totals;
     let reasons = sagas.reasons.iter();
-    let sums = |(code, (_, sums)): (&String, &(Currency, Sums))| {
+    let sums = |(code, (_, sums)): (&String, &(Currency, MoneyTotals))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
         (code.clone(), sums)
     };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ordo::settings::{KeptIn, Loaded, Mistakes, Role, Settings, Source, Sources};
+use ordo::settings::{Loaded, Mistakes, ReadModelStore, Role, Settings, Source, Sources};
 
 #[test]
 fn nothing_needs_to_be_set() {
@@ -146,10 +146,10 @@ fn one_endpoint_can_stand_for_all_services() {
 
 #[test]
 fn read_models_are_kept_where_this_program_can_keep_them() {
-    assert_eq!(load(&[], "").unwrap().settings.read_models, KeptIn::Postgres);
+    assert_eq!(load(&[], "").unwrap().settings.read_models, ReadModelStore::Postgres);
     let dynamodb = load(&[("ORDO_READ_MODELS", "dynamodb")], "");
     if cfg!(feature = "dynamodb") {
-        assert_eq!(dynamodb.unwrap().settings.read_models, KeptIn::Dynamodb);
+        assert_eq!(dynamodb.unwrap().settings.read_models, ReadModelStore::Dynamodb);
     } else {
         let mistakes = dynamodb.unwrap_err().to_string();
         let expected = "ORDO_READ_MODELS: dynamodb is not part of this program: build it with `--features dynamodb`";

@@ -94,7 +94,8 @@ async fn record_or_isolate<Work: Future<Output = Vec<Recorded>>>(
 
 impl Handler for ReplyConsumer {
     async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
-        let event = NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(error_chain(&error)))?;
+        let event =
+            NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(error_chain(&error)))?;
         // A text that is no id can't be looked up together with the ids of others. It names no order.
         OrderId::parse(&event.subject).map_err(|_| no_such_order())?;
         self.record(Reply { order_id: event.subject, answer: event.data }).await

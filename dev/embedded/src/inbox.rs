@@ -25,17 +25,11 @@ pub struct Inbox {
 
 impl Inbox {
     /// Starts the inbox; port 0 takes any free port. Signatures are not checked: any credentials will do.
-    ///
-    /// # Errors
-    /// The address is taken, or not one of this machine.
     pub async fn start(address: SocketAddr) -> Result<Self, ListenError> {
         Self::start_known_as(address, None).await
     }
 
     /// The same, for requests under the hosts that are named; `None`: under those [usual there](problem::AllowedHosts::for_listener).
-    ///
-    /// # Errors
-    /// The address is taken, or not one of this machine.
     pub async fn start_known_as(address: SocketAddr, names: Option<&[String]>) -> Result<Self, ListenError> {
         let listening = loopback::listen(address).await?.known_as(names);
         let mailbox = Mailbox::default();

@@ -37,7 +37,6 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", reason(source))]
 pub struct ListenError {
-    /// The address asked for.
     pub address: SocketAddr,
     /// Why it could not be had.
     #[source]
@@ -62,9 +61,6 @@ pub struct Listening {
 }
 
 /// Takes the address; port 0 takes any free one. It will be asked under the hosts that are [usual there](AllowedHosts::for_listener).
-///
-/// # Errors
-/// The address is taken, or not one of this machine.
 pub async fn listen(address: SocketAddr) -> Result<Listening, ListenError> {
     let failed = |source| ListenError { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -75,13 +71,14 @@ pub async fn listen(address: SocketAddr) -> Result<Listening, ListenError> {
 impl Listening {
     /// The same, asked under the hosts that are named, if they are.
     #[must_use]
-    pub fn known_as(self, names: Option<&[String]>) -> Self {
+    pub(crate) fn known_as(self, names: Option<&[String]>) -> Self {
         Self { hosts: AllowedHosts::for_listener(self.address, names), ..self }
     }
 
     /// The same, whose answers say that it is there for this process alone; see [`OWNER`].
     #[must_use]
-    pub fn owned(self) -> Self {
+    #[cfg(feature = "sqs")]
+    pub(crate) fn owned(self) -> Self {
         Self { owner: Some(std::process::id().into()), ..self }
     }
 

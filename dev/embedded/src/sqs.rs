@@ -22,18 +22,12 @@ pub struct Sqs {
 
 impl Sqs {
     /// Starts the endpoint; port 0 takes any free port. Signatures are not checked: any credentials will do.
-    ///
-    /// # Errors
-    /// The address is taken, or not one of this machine.
     pub async fn start(address: SocketAddr) -> Result<Self, ListenError> {
         Ok(Self::serve(loopback::listen(address).await?))
     }
 
     /// The same, for the platform that this process is, as its [owner](loopback::OWNER), and for requests under the hosts that are
     /// named; `None`: under those [usual there](problem::AllowedHosts::for_listener).
-    ///
-    /// # Errors
-    /// The address is taken, or not one of this machine.
     pub async fn start_owned(address: SocketAddr, names: Option<&[String]>) -> Result<Self, ListenError> {
         Ok(Self::serve(loopback::listen(address).await?.known_as(names).owned()))
     }

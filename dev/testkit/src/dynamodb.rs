@@ -1,6 +1,6 @@
 //! A DynamoDB in this process, and an SDK client for it or for another emulator.
 
-mod bad_day;
+mod faulty;
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustack_dynamodb_core::{config::DynamoDBConfig, handler::RustackDynamoDBHand
 use rustack_dynamodb_http::service::{DynamoDBHttpConfig, DynamoDBHttpService};
 use sqlx::PgPool;
 
-use self::bad_day::BadDay;
+use self::faulty::FaultyHandler;
 
 /// A DynamoDB endpoint of the test's own, in the test's runtime. Its tables end with it.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub async fn dynamodb() -> Dynamodb {
 pub async fn failing_dynamodb() -> Dynamodb {
     let listening = loopback::listen(([127, 0, 0, 1], 0).into()).await.expect("a DynamoDB endpoint for the test");
     let tables = Arc::new(RustackDynamoDB::new(DynamoDBConfig::default()));
-    let handler = Arc::new(BadDay::over(RustackDynamoDBHandler::new(tables)));
+    let handler = Arc::new(FaultyHandler::over(RustackDynamoDBHandler::new(tables)));
     Dynamodb(Server::start(listening, DynamoDBHttpService::new(handler, DynamoDBHttpConfig::default())))
 }
 

@@ -7,10 +7,10 @@ use futures_util::future::try_join_all;
 use messaging::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
 use serde_json::{Value, json};
 
-use super::{List, words};
+use super::{List, render};
 use crate::output;
 
-/// What was found in one queue.
+/// The dead letters of one queue.
 struct Found {
     origin: Origin,
     letters: Vec<DeadLetter>,
@@ -23,7 +23,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &List) -> anyhow::Result<(
     let all = || found.iter().flat_map(|found| found.letters.iter().map(|letter| (found.origin, letter)));
     let errors = by_error(all().map(|(_, letter)| letter));
     if args.json {
-        let letters: Vec<Value> = all().map(|(origin, letter)| words::summary(origin, letter)).collect();
+        let letters: Vec<Value> = all().map(|(origin, letter)| render::summary(origin, letter)).collect();
         let errors: Vec<Value> =
             errors.iter().map(|(error, count)| json!({ "error": error, "count": count })).collect();
         let unseen: BTreeMap<_, _> = found.iter().map(|found| (found.origin.as_str(), found.unseen)).collect();
@@ -31,17 +31,17 @@ pub(super) async fn run(queues: &[DeadLetters], args: &List) -> anyhow::Result<(
         return Ok(output::line(&answer.to_string())?);
     }
     for (origin, letter) in all() {
-        output::line(&words::line(origin, letter))?;
+        output::line(&render::line(origin, letter))?;
     }
     for (error, count) in &errors {
-        output::line(&words::harmless(&format!("{count} × {error}")))?;
+        output::line(&render::harmless(&format!("{count} × {error}")))?;
     }
     for Found { origin, letters, unseen } in &found {
-        let there = words::letters(u64::try_from(letters.len()).unwrap_or(u64::MAX));
+        let there = render::letters(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         let more = match unseen {
             0 => String::new(),
             more if letters.len() >= limit => format!(", and about {more} more that --limit {limit} left out"),
-            more => format!(", and about {more} more that can't be looked at: they {}", words::UNSEEN),
+            more => format!(", and about {more} more that can't be looked at: they {}", render::UNSEEN),
         };
         output::line(&format!("{origin}: {there}{more}"))?;
     }
@@ -70,11 +70,11 @@ async fn up_to(sweep: &mut Sweep, limit: usize) -> Result<Vec<DeadLetter>, DeadL
     Ok(letters)
 }
 
-/// The commonest first.
+/// The most frequent first.
 fn by_error<'a>(letters: impl Iterator<Item = &'a DeadLetter>) -> Vec<(&'a str, u64)> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for letter in letters {
-        *counts.entry(words::error(letter)).or_default() += 1;
+        *counts.entry(render::error(letter)).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| Reverse(*count));

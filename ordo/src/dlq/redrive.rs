@@ -1,4 +1,4 @@
-//! `ordo dlq redrive`: dead letters back to the queues they were meant for, some or all.
+//! `ordo dlq redrive`: sends dead letters to their queues again, all or some.
 
 mod pace;
 mod progress;
@@ -15,13 +15,13 @@ use uuid::Uuid;
 use pace::Pace;
 use progress::Progress;
 
-use super::{Redrive, words};
+use super::{Redrive, render};
 use crate::{output, shutdown};
 
-/// As many as SQS takes and gives in one call.
+/// The most that SQS takes and gives in one call.
 const BATCH: u32 = 10;
 
-/// After so many failures it is not the messages that are at fault.
+/// After so many failures the messages are not the cause.
 const MOST_FAILURES: usize = 20;
 
 pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Result<()> {
@@ -53,7 +53,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Resul
         }
     }
     run.progress.end();
-    // What was done is said even if the rest could not be.
+    // The result is printed even if the rest failed.
     run.report()?;
     failed.map_or(Ok(()), Err)?;
     run.verdict()
@@ -69,23 +69,23 @@ struct Run<'a> {
     tally: Tally,
 }
 
-/// What became of what was looked at.
+/// The result.
 #[derive(Default)]
 struct Tally {
     sent: usize,
-    /// Those, where the answer lists them.
+    /// The redriven ones, if the output lists them.
     listed: Vec<(Origin, DeadLetter)>,
     failures: Vec<DeadLetterError>,
-    /// Those that were not asked for, or are beyond the limit.
+    /// Those that do not match, or exceed the limit.
     others: u64,
-    /// Those that were sent and are dead once more.
+    /// Those that were sent and became dead letters again.
     back: u64,
-    /// Those that nobody can look at, or that were not got to.
+    /// Those that could not be received, or were not reached.
     unseen: u64,
 }
 
 impl Run<'_> {
-    /// Sends what is asked for until there is no more of it, or until told to stop.
+    /// Sends matching dead letters until there are no more, or until `stop`.
     async fn through(&mut self, sweep: &mut Sweep) -> Result<(), DeadLetterError> {
         let most = self.args.rate.map_or(BATCH, |rate| rate.get().min(BATCH));
         while self.left() > 0 && self.tally.failures.len() < MOST_FAILURES && !self.stop.is_cancelled() {
@@ -134,7 +134,7 @@ impl Run<'_> {
     }
 
     fn left(&self) -> usize {
-        // There is one of an id.
+        // An id is unique.
         let limit = if self.args.which.id.is_some() { NonZeroU32::new(1) } else { self.args.limit };
         let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit.get()).unwrap_or(usize::MAX));
         limit.saturating_sub(self.tally.sent)
@@ -144,7 +144,7 @@ impl Run<'_> {
         let Self { args, stop, tally, .. } = self;
         let Tally { sent, listed, failures, others, back, unseen } = tally;
         if args.json {
-            let letters: Vec<Value> = listed.iter().map(|(origin, letter)| words::summary(*origin, letter)).collect();
+            let letters: Vec<Value> = listed.iter().map(|(origin, letter)| render::summary(*origin, letter)).collect();
             let failures: Vec<String> = failures.iter().map(|error| error_chain(error)).collect();
             let answer = json!({
                 "dryRun": args.dry_run, "sent": sent, "deadLetters": letters, "failures": failures, "others": others,
@@ -154,23 +154,23 @@ impl Run<'_> {
         }
         if args.dry_run {
             for (origin, letter) in listed {
-                output::line(&words::line(*origin, letter))?;
+                output::line(&render::line(*origin, letter))?;
             }
         }
         for error in failures {
             output::line(&error_chain(error))?;
         }
         let verb = if args.dry_run { "would be sent again" } else { "sent again" };
-        output::line(&format!("{} {verb}", words::letters(u64::try_from(*sent)?)))?;
+        output::line(&format!("{} {verb}", render::letters(u64::try_from(*sent)?)))?;
         if args.which.id.is_some() {
             return Ok(());
         }
         for (count, what) in [
             (*others, "left alone".to_owned()),
-            (*unseen, format!("not looked at: --limit or a signal came first, or they {}", words::UNSEEN)),
+            (*unseen, format!("not looked at: --limit or a signal came first, or they {}", render::UNSEEN)),
         ] {
             if count > 0 {
-                output::line(&format!("{} {what}", words::letters(count)))?;
+                output::line(&format!("{} {what}", render::letters(count)))?;
             }
         }
         Ok(())
@@ -179,10 +179,10 @@ impl Run<'_> {
     fn verdict(&self) -> anyhow::Result<()> {
         let Tally { sent, failures, back, .. } = &self.tally;
         if !failures.is_empty() {
-            bail!("{} could not be sent again; run it once more", words::letters(u64::try_from(failures.len())?));
+            bail!("{} could not be sent again; run it once more", render::letters(u64::try_from(failures.len())?));
         }
         if *back > 0 {
-            bail!("{} dead once more: `ordo dlq list` says why", words::letters(*back));
+            bail!("{} dead once more: `ordo dlq list` says why", render::letters(*back));
         }
         if self.stop.is_cancelled() {
             bail!("stopped before the end; run it once more for the rest");

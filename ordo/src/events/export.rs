@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 use super::{Export, line};
 use crate::output;
 
-/// How much is gathered for one write.
+/// How much is collected for one write.
 const CHUNK: usize = 64 * 1024;
 
 /// What was written.
@@ -32,7 +32,7 @@ pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Resu
     let (since, selection) = (Instant::now(), args.selection());
     let Some(path) = &args.out else {
         return match write(connection, &selection, &mut io::stdout().lock()).await {
-            // A reader that has gone away has seen what it wanted.
+            // A closed pipe is no failure.
             Err(error) if is_broken_pipe(&error) => Ok(()),
             done => check_names(&args.types, &done?),
         };
@@ -46,7 +46,7 @@ pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Resu
         file.persist(path).with_context(|| cannot_write(path))?;
         done
     } else {
-        // A device or a pipe takes what comes.
+        // A device or a pipe is written to directly.
         let mut file = File::options().write(true).open(path).with_context(|| cannot_write(path))?;
         write(connection, &selection, &mut file).await?
     };
@@ -56,7 +56,7 @@ pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Resu
     Ok(())
 }
 
-/// Where nothing was found, a name that no event has is the likeliest reason.
+/// Fails for an unknown event name if nothing was found: that is the likeliest reason.
 fn check_names(asked: &[String], done: &Written) -> anyhow::Result<()> {
     let known: Vec<&str> = [OrderEvent::NAMES, StockEvent::NAMES].concat();
     let unknown = asked.iter().find(|name| !known.contains(&name.as_str()));
@@ -89,12 +89,12 @@ async fn write(mut connection: PgConnection, selection: &EventFilter, to: &mut i
     Ok(done)
 }
 
-/// Whether there is a file to be put in the place of the path: not where there is something else than a file.
+/// Whether the path is to become a regular file: not if it is a device or a pipe.
 fn is_to_be_made(path: &Path) -> bool {
     path.metadata().map_or(true, |metadata| metadata.is_file())
 }
 
-/// A file in the same folder, which goes away unless it takes the path's place.
+/// A temporary file in the same folder, which is removed unless it replaces the path.
 fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     NamedTempFile::new_in(folder).with_context(|| cannot_write(path))
@@ -117,7 +117,7 @@ mod tests {
         let asked = ["OrderCreated".to_owned(), "Nope".to_owned()];
         let refused = check_names(&asked, &Written::default()).unwrap_err().to_string();
         assert!(refused.contains("no event is called \"Nope\"; there are OrderCreated, "), "{refused}");
-        // Somebody else's event may be in the log.
+        // Foreign events may be in the log.
         check_names(&asked, &Written { events: 1, positions: Some((1, 1)) }).unwrap();
         check_names(&asked[..1], &Written::default()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! An event as a line of text: one JSON object, with its payload and metadata to the letter.
+//! An event as a line: one JSON object with its payload and metadata unchanged.
 
 use std::io::Write;
 
@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// An event that was read from a line.
 #[derive(Debug)]
 pub(super) struct Line {
     position: i64,
@@ -26,25 +25,24 @@ pub(super) struct Line {
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LineError {
-    /// It is not JSON, or has a field too few or too many.
+    /// The line is no JSON, lacks a field or has an unknown one.
     #[error("{}", in_one_line(.0))]
     Json(#[from] serde_json::Error),
-    /// A field was given twice over, in both its forms, or in neither.
+    /// A field has both its forms or neither.
     #[error("either {0} or {0}Text has to be there")]
     OneOf(&'static str),
     /// The text of a field is no JSON.
     #[error("{0}Text is no JSON")]
     NoJson(&'static str),
-    /// Postgres keeps no such text.
+    /// Postgres cannot store the text.
     #[error("{0} has a NUL character")]
     Nul(&'static str),
-    /// Postgres keeps no such time.
+    /// Postgres cannot store the time.
     #[error("recordedAt is more precise than a microsecond")]
     TooPrecise,
 }
 
-/// The fields of a line. JSON that is spread over several lines, or has space around it, does not go into a line as it is: it is
-/// then a text, in a field of its own.
+/// The fields of a line. JSON that spans several lines, or has space around it, is stored as text in a field of its own.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Fields {
@@ -63,7 +61,7 @@ struct Fields {
     payload_text: Option<Box<str>>,
 }
 
-/// Appends an event's line to a text. The same event has the same line wherever it is.
+/// Appends an event's line to a text. The same event always has the same line.
 pub(super) fn write(event: &EventRef<'_>, text: &mut Vec<u8>) -> serde_json::Result<()> {
     let field = |text: &mut Vec<u8>, name: &str, value: &str| {
         text.extend(format!(",\"{name}\":").bytes());
@@ -92,7 +90,6 @@ pub(super) fn write(event: &EventRef<'_>, text: &mut Vec<u8>) -> serde_json::Res
 }
 
 impl Line {
-    /// Reads a line.
     pub(super) fn read(text: &[u8]) -> Result<Self, LineError> {
         let fields: Fields = serde_json::from_slice(text)?;
         for (name, value) in [
@@ -122,7 +119,6 @@ impl Line {
         })
     }
 
-    /// The event.
     pub(super) fn event(&self) -> EventRef<'_> {
         EventRef {
             position: self.position,
@@ -150,12 +146,12 @@ fn json(name: &'static str, json: Option<Box<RawValue>>, text: Option<Box<str>>)
     }
 }
 
-/// Whether reading it as part of a line gives it back to the letter.
+/// Whether JSON as part of a line is read back unchanged.
 fn fits_into_a_line(json: &str) -> bool {
     !json.contains(['\n', '\r']) && !json.starts_with([' ', '\t']) && !json.ends_with([' ', '\t']) && json != "null"
 }
 
-/// Without the line, which is always the first to whoever reads one.
+/// The message without the line number, which is always 1.
 fn in_one_line(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", ", at column ")
 }

@@ -1,4 +1,4 @@
-//! The two text formats of figures, as who scrapes them asks for one.
+//! The two text formats of metrics, chosen by `Accept`.
 
 use std::fmt::Write;
 
@@ -15,14 +15,14 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The one that `Accept` prefers; OpenMetrics where it does not say.
+    /// The format that `Accept` prefers; OpenMetrics by default.
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         let (older, newer) = (quality(accept, "text", "plain"), quality(accept, "application", "openmetrics-text"));
         if older > newer { Self::Prometheus } else { Self::OpenMetrics }
     }
 
-    /// Answers with what is in OpenMetrics.
+    /// An answer from text in OpenMetrics.
     pub(super) fn answer(self, text: String) -> Response {
         let (media_type, text) = match self {
             Self::OpenMetrics => ("application/openmetrics-text; version=1.0.0; charset=utf-8", text),
@@ -32,7 +32,7 @@ impl Format {
     }
 }
 
-/// How much a media type is wanted, by the range that fits it best: RFC 9110, 12.5.1.
+/// The quality of a media type, by the most specific range: RFC 9110, 12.5.1.
 fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
     let ranges = accept.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -48,7 +48,7 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
     ranges.max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))).map_or(0.0, |(_, quality)| quality)
 }
 
-/// The same in the older format: a counter bears its `_total` everywhere, and there are no units and no end.
+/// Converts to the older format: counters have `_total` in all lines, and there are no units and no end.
 fn older(text: &str) -> String {
     let (mut older, mut help) = (String::with_capacity(text.len()), None);
     for line in text.lines() {

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-/// A leaf that is not the same in both.
+/// A leaf that differs.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Change {
-    /// Where, as a JSON pointer.
+    /// A JSON pointer.
     pub(super) path: String,
-    /// What it was; null: it was not there.
+    /// null: it was missing.
     pub(super) old: Value,
-    /// What it is; null: it is not there any more.
+    /// null: it was removed.
     pub(super) new: Value,
 }
 
-/// All that differs, in the order of the paths, elements of lists by their place. An amount with its currency is one leaf.
+/// All differences in the order of their paths; elements of lists are compared by index. An amount with its currency is one leaf.
 pub(super) fn changes(old: &Value, new: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare(String::new(), Some(old), Some(new), &mut found);
@@ -53,7 +53,7 @@ fn compare(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut V
     }
 }
 
-/// The names of the members that either has, if both are objects, or one is and the other is not there.
+/// The names of all members, if both are objects, or one is an object and the other is missing.
 fn names<'a>(old: Option<&'a Value>, new: Option<&'a Value>) -> Option<BTreeSet<&'a str>> {
     let mut names = BTreeSet::new();
     for value in [old, new].into_iter().flatten() {
@@ -62,7 +62,7 @@ fn names<'a>(old: Option<&'a Value>, new: Option<&'a Value>) -> Option<BTreeSet<
     (!names.is_empty()).then_some(names)
 }
 
-/// How many elements the longer one has, if both are lists, or one is and the other is not there.
+/// The length of the longer list, if both are lists, or one is a list and the other is missing.
 fn length(old: Option<&Value>, new: Option<&Value>) -> Option<usize> {
     let mut longest = 0;
     for value in [old, new].into_iter().flatten() {

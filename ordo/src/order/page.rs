@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::dlq::harmless;
-use crate::page::{Look, Table, Tone};
+use crate::page::{PageStyle, Table, Tone};
 
 /// An order as `GET /orders/{id}` answers it, as far as the page shows it.
 #[derive(Debug, Deserialize)]
@@ -128,19 +128,19 @@ struct Mail {
 
 impl OrderView {
     /// Its lines. `version` says which of its versions it is.
-    pub(super) fn page(&self, version: &str, look: &Look) -> Vec<String> {
-        let mut lines = self.head(version, look);
+    pub(super) fn page(&self, version: &str, style: &PageStyle) -> Vec<String> {
+        let mut lines = self.head(version, style);
         lines.push(String::new());
-        lines.extend(self.articles(look));
+        lines.extend(self.articles(style));
         lines.push(String::new());
-        lines.extend(self.state(look));
+        lines.extend(self.state(style));
         for (name, rows) in [
-            ("shipments", self.shipments(look)),
-            ("cancellations", self.cancellations(look)),
-            ("returns", self.returns(look)),
-            ("refunds", self.refunds(look)),
-            ("addedNotes", self.notes(look)),
-            ("mails", self.mails(look)),
+            ("shipments", self.shipments(style)),
+            ("cancellations", self.cancellations(style)),
+            ("returns", self.returns(style)),
+            ("refunds", self.refunds(style)),
+            ("addedNotes", self.notes(style)),
+            ("mails", self.mails(style)),
         ] {
             if rows.is_empty() {
                 continue;
@@ -148,33 +148,33 @@ impl OrderView {
             let more = if self.more.iter().any(|more| more == name) { " (the latest)" } else { "" };
             let name = if name == "addedNotes" { "notes" } else { name };
             lines.push(String::new());
-            lines.push(look.paint(Tone::Heading, &format!("{name}{more}")));
+            lines.push(style.paint(Tone::Heading, &format!("{name}{more}")));
             lines.extend(rows);
         }
         lines
     }
 
-    fn head(&self, version: &str, look: &Look) -> Vec<String> {
+    fn head(&self, version: &str, style: &PageStyle) -> Vec<String> {
         let tone = match (self.undoing, self.status.as_str()) {
             (true, _) | (_, "pending") => Tone::Waits,
             (_, "rejected" | "cancelled") => Tone::Bad,
             _ => Tone::Good,
         };
-        let since = self.status_since.map_or_else(String::new, |since| format!("  {}", look.ago(since)));
+        let since = self.status_since.map_or_else(String::new, |since| format!("  {}", style.ago(since)));
         let undoing = if self.undoing { ", being undone" } else { "" };
         let mail = self.customer_email.as_ref().map_or_else(String::new, |mail| format!(", {mail}"));
-        let id = look.paint(Tone::Heading, &harmless(&self.order_id));
+        let id = style.paint(Tone::Heading, &harmless(&self.order_id));
         let mut lines = vec![
-            format!("{id}  {}{since}{undoing}", look.paint(tone, &self.status)),
-            look.paint(Tone::Aside, version),
-            harmless(&format!("{}{mail}, ordered {}", self.customer_id, look.ago(self.created_at))),
+            format!("{id}  {}{since}{undoing}", style.paint(tone, &self.status)),
+            style.paint(Tone::Aside, version),
+            harmless(&format!("{}{mail}, ordered {}", self.customer_id, style.ago(self.created_at))),
         ];
         lines.extend(self.reason.iter().map(|reason| harmless(&format!("reason: {reason}"))));
         lines.extend(self.notes.iter().map(|notes| harmless(&format!("\"{notes}\""))));
         lines
     }
 
-    fn articles(&self, look: &Look) -> Vec<String> {
+    fn articles(&self, style: &PageStyle) -> Vec<String> {
         let head = |text: &str| (Tone::Aside, text.to_owned());
         let mut table = Table::of(&[true, false, false, true, true, true, true, true, true]);
         table.row(["line", "SKU", "title", "quantity", "price", "total", "shipped", "cancelled", "returned"].map(head));
@@ -191,10 +191,10 @@ impl OrderView {
                 plain(line.returned.to_string()),
             ]);
         }
-        table.without_columns_of(&["0"]).lines(look)
+        table.without_columns_of(&["0"]).lines(style)
     }
 
-    fn state(&self, look: &Look) -> Vec<String> {
+    fn state(&self, style: &PageStyle) -> Vec<String> {
         let Amount { amount: total, currency } = &self.total;
         let mut money = format!("{}; total {total} {currency}", self.payment_status);
         for (amount, what) in
@@ -211,62 +211,68 @@ impl OrderView {
         for (name, value) in rows.into_iter().filter(|(name, value)| *name == "money" || *value != "none") {
             table.row([(Tone::Heading, name.to_owned()), plain(value)]);
         }
-        table.lines(look)
+        table.lines(style)
     }
 
-    fn shipments(&self, look: &Look) -> Vec<String> {
-        rows(look, &self.shipments, [false; 3], |shipment| {
+    fn shipments(&self, style: &PageStyle) -> Vec<String> {
+        rows(style, &self.shipments, [false; 3], |shipment| {
             let parcels = shipment.parcels.iter().map(|parcel| parcel.values().flatten().cloned().collect::<Vec<_>>());
             let parcels = parcels.map(|parcel| parcel.join(" ")).collect::<Vec<_>>().join(", ");
             let paid = if shipment.settled { "paid" } else { "not paid yet" };
             let what = [units(&shipment.lines), paid.to_owned(), parcels];
-            [plain(&shipment.shipment_id), plain(look.ago(shipment.shipped_at)), plain(and(what))]
+            [plain(&shipment.shipment_id), plain(style.ago(shipment.shipped_at)), plain(and(what))]
         })
     }
 
-    fn cancellations(&self, look: &Look) -> Vec<String> {
-        rows(look, &self.cancellations, [false; 3], |cancelled| {
+    fn cancellations(&self, style: &PageStyle) -> Vec<String> {
+        rows(style, &self.cancellations, [false; 3], |cancelled| {
             let reason = cancelled.reason.clone().unwrap_or_default();
             let what = [units(&cancelled.lines), reason];
-            [plain(&cancelled.cancellation_id), plain(look.ago(cancelled.cancelled_at)), plain(and(what))]
+            [plain(&cancelled.cancellation_id), plain(style.ago(cancelled.cancelled_at)), plain(and(what))]
         })
     }
 
-    fn returns(&self, look: &Look) -> Vec<String> {
-        rows(look, &self.returns, [false; 4], |back| {
+    fn returns(&self, style: &PageStyle) -> Vec<String> {
+        rows(style, &self.returns, [false; 4], |back| {
             let (tone, state, at) = match back.received_at {
                 Some(at) => (Tone::Good, "received", at),
                 None => (Tone::Waits, "requested", back.requested_at),
             };
             let what = [units(&back.lines), back.reason.clone().unwrap_or_default()];
-            [plain(&back.return_id), (tone, state.to_owned()), plain(look.ago(at)), plain(and(what))]
+            [plain(&back.return_id), (tone, state.to_owned()), plain(style.ago(at)), plain(and(what))]
         })
     }
 
-    fn refunds(&self, look: &Look) -> Vec<String> {
-        rows(look, &self.refunds, [false, true, false, false, false], |refund| {
+    fn refunds(&self, style: &PageStyle) -> Vec<String> {
+        rows(style, &self.refunds, [false, true, false, false, false], |refund| {
             let tone = if refund.status == "requested" { Tone::Waits } else { Tone::Good };
             let at = refund.refunded_at.unwrap_or(refund.requested_at);
             let amount = format!("{} {}", refund.amount.amount, refund.amount.currency);
             let reason = refund.reason.clone().unwrap_or_default();
-            [plain(&refund.refund_id), plain(amount), (tone, refund.status.clone()), plain(look.ago(at)), plain(reason)]
+            [
+                plain(&refund.refund_id),
+                plain(amount),
+                (tone, refund.status.clone()),
+                plain(style.ago(at)),
+                plain(reason),
+            ]
         })
     }
 
-    fn notes(&self, look: &Look) -> Vec<String> {
-        rows(look, &self.added_notes, [false; 3], |note| {
-            [plain(look.ago(note.at)), plain(note.author.as_deref().unwrap_or_default()), plain(&note.text)]
+    fn notes(&self, style: &PageStyle) -> Vec<String> {
+        rows(style, &self.added_notes, [false; 3], |note| {
+            [plain(style.ago(note.at)), plain(note.author.as_deref().unwrap_or_default()), plain(&note.text)]
         })
     }
 
-    fn mails(&self, look: &Look) -> Vec<String> {
-        rows(look, &self.mails, [false; 4], |mail| {
+    fn mails(&self, style: &PageStyle) -> Vec<String> {
+        rows(style, &self.mails, [false; 4], |mail| {
             let tone = if mail.status == "sent" { Tone::Good } else { Tone::Bad };
             let what = mail.recipient.as_ref().map(|to| format!("to {to}")).or_else(|| mail.reason.clone());
             [
                 plain(&mail.template),
                 (tone, mail.status.clone()),
-                plain(look.ago(mail.at)),
+                plain(style.ago(mail.at)),
                 plain(what.unwrap_or_default()),
             ]
         })
@@ -275,14 +281,14 @@ impl OrderView {
 
 /// A line for each.
 fn rows<T, const N: usize>(
-    look: &Look,
+    style: &PageStyle,
     items: &[T],
     numbers: [bool; N],
     row: impl Fn(&T) -> [(Tone, String); N],
 ) -> Vec<String> {
     let mut table = Table::of(&numbers);
     items.iter().for_each(|item| table.row(row(item)));
-    table.lines(look)
+    table.lines(style)
 }
 
 fn plain(text: impl Into<String>) -> (Tone, String) {
@@ -332,7 +338,7 @@ mod tests {
         let view: OrderView = serde_json::from_value(view).unwrap();
         view.page(
             "version 9 of 9, since 2026-11-21T11:59:00.000Z",
-            &Look::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
+            &PageStyle::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
         )
     }
 

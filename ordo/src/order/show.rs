@@ -6,7 +6,7 @@ use projections::{History, Moment};
 use sqlx::PgPool;
 
 use super::page::OrderView;
-use crate::page::{Look, Tone};
+use crate::page::{PageStyle, Tone};
 use crate::{output, saga};
 
 pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bool) -> anyhow::Result<()> {
@@ -16,20 +16,20 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bo
     if json {
         return Ok(output::line(then.view.get())?);
     }
-    let look = Look::of_stdout(Utc::now());
+    let style = PageStyle::of_stdout(Utc::now());
     let since = then.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let version = format!("version {} of {last}, since {since}", then.version);
     let view: OrderView = serde_json::from_str(then.view.get())?;
-    let mut lines = view.page(&version, &look);
-    // What sagas are at is known of now alone.
+    let mut lines = view.page(&version, &style);
+    // The state of sagas is known for the present only.
     if then.version == last {
-        lines.extend(steps(pool, id, &look).await?);
+        lines.extend(steps(pool, id, &style).await?);
     }
     lines.iter().try_for_each(|line| output::line(line))?;
     Ok(())
 }
 
-async fn steps(pool: &PgPool, id: &str, look: &Look) -> anyhow::Result<Vec<String>> {
+async fn steps(pool: &PgPool, id: &str, style: &PageStyle) -> anyhow::Result<Vec<String>> {
     let store = EventStore::start(pool.clone(), AppendSettings::default());
     let report = sagas::report::read(&store, id).await;
     store.close().await;
@@ -37,8 +37,8 @@ async fn steps(pool: &PgPool, id: &str, look: &Look) -> anyhow::Result<Vec<Strin
     let mut lines = Vec::new();
     for of_saga in &report.sagas {
         lines.push(String::new());
-        lines.push(look.paint(Tone::Heading, of_saga.saga));
-        lines.extend(saga::step_lines(of_saga, look, false));
+        lines.push(style.paint(Tone::Heading, of_saga.saga));
+        lines.extend(saga::step_lines(of_saga, style, false));
     }
     Ok(lines)
 }

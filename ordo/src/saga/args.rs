@@ -1,4 +1,4 @@
-//! What can be asked of `ordo saga`.
+//! The arguments of `ordo saga`.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -9,9 +9,8 @@ use domain::ids::PaymentToken;
 use domain::order::saga::SagaStep;
 use sagas::report::SagaState;
 
-/// See `ordo saga --help`.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Saga {
+pub(crate) enum SagaCommand {
     /// The sagas that wait or are stuck, and how many for which reason
     List(List),
     /// Everything about the sagas of an order: its steps, what happened about each, and what can be decided
@@ -25,9 +24,9 @@ pub enum Saga {
     /// Try the step that an order waits for again, now; or all that are stuck, or all mails that were given up
     Retry(Retry),
     /// Go on without the step
-    Skip(About),
+    Skip(Target),
     /// Undo what was done for the order, and end it
-    Compensate(Ending),
+    Compensate(EndOrder),
     /// The step was done: the provider says so
     MarkSucceeded {
         /// What the provider knows it by
@@ -35,60 +34,59 @@ pub enum Saga {
         reference: String,
         /// Of what.
         #[command(flatten)]
-        about: About,
+        target: Target,
     },
     /// The step was not done, and will not be: the provider says so
-    MarkFailed(Ending),
+    MarkFailed(EndOrder),
 }
 
-/// See `ordo saga list --help`.
 #[derive(Debug, Clone, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Only those that are so; failed: mails that were given up [default: running and stuck, which is all that waits]
     #[arg(long, value_name = "STATE", value_parser = states())]
-    pub state: Option<SagaState>,
+    pub(crate) state: Option<SagaState>,
     /// Only those whose last error contains this
     #[arg(long, value_name = "TEXT")]
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
     /// Only those at this step
     #[arg(long, value_name = "STEP", value_parser = steps())]
-    pub step: Option<SagaStep>,
+    pub(crate) step: Option<SagaStep>,
     /// The most to list; all are counted
     #[arg(long, value_name = "N", default_value = "100")]
-    pub limit: NonZeroU32,
+    pub(crate) limit: NonZeroU32,
     /// Say it as one line of JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
-/// Of which order and step a decision is, and who makes it.
+/// The order and step of a decision, and who makes it.
 #[derive(Debug, Clone, Args)]
-pub struct About {
+pub(crate) struct Target {
     /// The order's id
-    pub order: String,
+    pub(crate) order: String,
     /// The step [default: the one that the order waits for]
     #[arg(long, value_name = "STEP", value_parser = steps())]
-    pub step: Option<SagaStep>,
+    pub(crate) step: Option<SagaStep>,
     /// Who decides, and why.
     #[command(flatten)]
-    pub why: Why,
+    pub(crate) why: Justification,
 }
 
-/// A decision that ends an order, of which its customer hears.
+/// A decision that ends an order. Its customer gets a mail.
 #[derive(Debug, Clone, Args)]
-pub struct Ending {
+pub(crate) struct EndOrder {
     /// Of what.
     #[command(flatten)]
-    pub about: About,
+    pub(crate) target: Target,
     /// What the customer's mail gives as the reason [default: that the payment was declined, where it was; otherwise none]
     #[arg(long, value_name = "TEXT", value_parser = customer_message)]
-    pub customer_message: Option<String>,
+    pub(crate) customer_message: Option<String>,
     /// Do not ask first, on a terminal
     #[arg(long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
-/// The most characters that a mail shows of a reason.
+/// A mail shows this many characters of a reason at most.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 fn customer_message(text: &str) -> Result<String, String> {
@@ -97,70 +95,69 @@ fn customer_message(text: &str) -> Result<String, String> {
     holds.then(|| text.to_owned()).ok_or_else(|| format!("must be one line of 1 to {MAX_MESSAGE_CHARS} characters"))
 }
 
-/// Who decides, and why: both stay on the order.
+/// The operator and the reason. Both are recorded on the order.
 #[derive(Debug, Clone, Args)]
-pub struct Why {
-    /// Why, for those who look after orders: the customer does not read it
+pub(crate) struct Justification {
+    /// Justification, for those who look after orders: the customer does not read it
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    pub reason: String,
+    pub(crate) reason: String,
     /// Who decides [default: who runs this, or else operator]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     actor: Option<String>,
 }
 
-impl Why {
+impl Justification {
     /// Who decides.
     pub(super) fn actor(&self) -> String {
-        // Whoever became root to do this has another name.
+        // The name of the user before sudo.
         let of_process = ["SUDO_USER", "USER"].iter().filter_map(|name| std::env::var(name).ok());
         let named = self.actor.iter().cloned().chain(of_process).find(|name| !name.is_empty());
         named.unwrap_or_else(|| "operator".to_owned())
     }
 }
 
-/// See `ordo saga retry --help`.
 #[derive(Debug, Clone, Args)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// The order's id
     #[arg(required_unless_present_any = ["stuck", "failed"], conflicts_with_all = ["stuck", "failed"])]
-    pub order: Option<String>,
+    pub(crate) order: Option<String>,
     /// Another means of payment: paymentToken=TOKEN
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["stuck", "failed"])]
-    pub input: Option<Input>,
+    pub(crate) input: Option<RetryInput>,
     /// The step [default: the one that the order waits for; with --stuck, any]
     #[arg(long, value_name = "STEP", value_parser = steps())]
-    pub step: Option<SagaStep>,
+    pub(crate) step: Option<SagaStep>,
     /// All that are stuck
     #[arg(long)]
-    pub stuck: bool,
+    pub(crate) stuck: bool,
     /// All mails that were given up
     #[arg(long, conflicts_with_all = ["stuck", "step"])]
-    pub failed: bool,
+    pub(crate) failed: bool,
     /// Of those that are stuck or were given up, the ones whose error contains this
     #[arg(long, value_name = "TEXT", conflicts_with = "order")]
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
     /// The most to retry in a second [default: as fast as it goes]
     #[arg(long, value_name = "N", conflicts_with = "order")]
-    pub rate: Option<NonZeroU32>,
+    pub(crate) rate: Option<NonZeroU32>,
     /// Show which would be retried, and change nothing
     #[arg(long, conflicts_with = "order")]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Say it as one line of JSON
     #[arg(long, conflicts_with = "order")]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Who decides, and why.
     #[command(flatten)]
-    pub why: Why,
+    pub(crate) why: Justification,
 }
 
-/// What a retry is given anew.
+/// New input for a retry.
 #[derive(Debug, Clone)]
-pub struct Input {
+pub(crate) struct RetryInput {
     /// Another means of payment.
-    pub payment_token: PaymentToken,
+    pub(crate) payment_token: PaymentToken,
 }
 
-impl FromStr for Input {
+impl FromStr for RetryInput {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -189,17 +186,19 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
-        saga: Saga,
+        saga: SagaCommand,
     }
 
     #[test]
     fn a_retry_is_of_one_order_or_of_all_that_are_stuck() {
-        let Saga::Retry(one) = parse("saga retry o-1 --input paymentToken=tok_ok --reason mended").unwrap() else {
+        let SagaCommand::Retry(one) = parse("saga retry o-1 --input paymentToken=tok_ok --reason mended").unwrap()
+        else {
             panic!("not retry")
         };
         assert_eq!((one.order.as_deref(), one.stuck), (Some("o-1"), false));
         assert_eq!(one.input.unwrap().payment_token.to_string(), "tok_ok");
-        let Saga::Retry(all) = parse("saga retry --stuck --step void_payment --rate 5 --reason mended").unwrap() else {
+        let SagaCommand::Retry(all) = parse("saga retry --stuck --step void_payment --rate 5 --reason mended").unwrap()
+        else {
             panic!("not retry")
         };
         assert_eq!((all.order, all.step), (None, Some(SagaStep::VoidPayment)));
@@ -228,7 +227,7 @@ mod tests {
         }
     }
 
-    fn parse(line: &str) -> Result<Saga, clap::Error> {
+    fn parse(line: &str) -> Result<SagaCommand, clap::Error> {
         Line::try_parse_from(line.split(' ')).map(|line| line.saga)
     }
 }

@@ -1,4 +1,4 @@
-//! `ordo saga retry`, `skip`, `compensate`, `mark-succeeded`, `mark-failed`: what is decided about one order.
+//! `ordo saga retry`, `skip`, `compensate`, `mark-succeeded`, `mark-failed`: decisions about one order.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -10,40 +10,40 @@ use sagas::operator::InterventionError;
 use sagas::report::{self, OrderReport, SagaState, StepState};
 use tokio::time::Instant;
 
-use super::words::{self, harmless};
-use super::{About, Desk};
+use super::render::{self, harmless};
+use super::{SagaOperator, Target};
 use crate::output;
 
-/// How long the sagas are waited for. They do it at once, but a payment provider may take its time.
+/// How long to wait for the sagas. They act at once, but a payment provider may be slow.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
-    desk: &Desk,
+    operator: &SagaOperator,
     decision: OperatorDecision,
-    about: About,
+    target: Target,
     customer_message: Option<String>,
 ) -> anyhow::Result<()> {
-    let About { order, step, why } = about;
-    let before = find(desk, &order).await?;
+    let Target { order, step, why } = target;
+    let before = find(operator, &order).await?;
     let step = step.or_else(|| step_of(&before, &decision));
     let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };
-    match desk.decide(&order, step, decision, &why, customer_message).await {
+    match operator.decide(&order, step, decision, &why, customer_message).await {
         Ok(events) if events.is_empty() => Ok(output::line(&format!("{order} is being undone already"))?),
-        Ok(_) => follow(desk, &before).await,
+        Ok(_) => follow(operator, &before).await,
         Err(refused @ (InterventionError::Refused(_) | InterventionError::Stale(_))) => {
-            let now = find(desk, &order).await?;
-            bail!("{}", harmless(&format!("{refused}; {}", words::state(&now))))
+            let now = find(operator, &order).await?;
+            bail!("{}", harmless(&format!("{refused}; {}", render::state(&now))))
         }
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),
     }
 }
 
-/// Asks whoever sits before a terminal whether an order is really to be undone: there is no way back. A script has said so.
-pub(super) async fn confirm(desk: &Desk, order: &str, yes: bool) -> anyhow::Result<()> {
+/// On a terminal, asks whether the order is really to be undone: there is no way back. A script is not asked.
+pub(super) async fn confirm(operator: &SagaOperator, order: &str, yes: bool) -> anyhow::Result<()> {
     if yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(());
     }
-    let now = find(desk, order).await?;
+    let now = find(operator, order).await?;
     let done = now.sagas.iter().flat_map(|saga| &saga.steps).filter(|step| step.progress.state == StepState::Done);
     let done: Vec<&str> = done.map(|step| step.step.name()).collect();
     let done =
@@ -51,7 +51,7 @@ pub(super) async fn confirm(desk: &Desk, order: &str, yes: bool) -> anyhow::Resu
     write!(
         io::stderr(),
         "{}",
-        harmless(&format!("{}; {done}. Undo it and end the order? [y/N] ", words::state(&now)))
+        harmless(&format!("{}; {done}. Undo it and end the order? [y/N] ", render::state(&now)))
     )?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
@@ -59,8 +59,8 @@ pub(super) async fn confirm(desk: &Desk, order: &str, yes: bool) -> anyhow::Resu
     Ok(())
 }
 
-async fn find(desk: &Desk, order: &str) -> anyhow::Result<OrderReport> {
-    report::read(&desk.store, order).await?.with_context(|| format!("there is no order {order}"))
+async fn find(operator: &SagaOperator, order: &str) -> anyhow::Result<OrderReport> {
+    report::read(&operator.store, order).await?.with_context(|| format!("there is no order {order}"))
 }
 
 fn step_of(report: &OrderReport, decision: &OperatorDecision) -> Option<SagaStep> {
@@ -80,17 +80,17 @@ fn nothing_waits(report: &OrderReport) -> String {
     format!("{} is {}: it waits for nothing{mail}", report.order_id, report.state.name())
 }
 
-/// Says what came of it, once the sagas have carried it out.
-async fn follow(desk: &Desk, before: &OrderReport) -> anyhow::Result<()> {
+/// Waits until the sagas have carried the decision out, and prints the result.
+async fn follow(operator: &SagaOperator, before: &OrderReport) -> anyhow::Result<()> {
     let (asked, waited) = (Instant::now(), waits(before));
     loop {
-        let now = find(desk, &before.order_id).await?;
+        let now = find(operator, &before.order_id).await?;
         let carried_out = is_carried_out(&now, &waited);
         if carried_out && now.state == SagaState::Stuck {
-            bail!("{}", harmless(&words::state(&now)));
+            bail!("{}", harmless(&render::state(&now)));
         }
         if carried_out && !is_under_way(&now) {
-            output::line(&harmless(&words::state(&now)))?;
+            output::line(&harmless(&render::state(&now)))?;
             return undone(before, &now);
         }
         if asked.elapsed() > PATIENCE {
@@ -99,13 +99,13 @@ async fn follow(desk: &Desk, before: &OrderReport) -> anyhow::Result<()> {
             } else {
                 "no saga has carried it out yet: it is done once one runs"
             };
-            return Ok(output::line(&harmless(&format!("noted; {how}; {}", words::state(&now))))?);
+            return Ok(output::line(&harmless(&format!("noted; {how}; {}", render::state(&now))))?);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Says what was undone since.
+/// Prints the steps that were undone.
 fn undone(before: &OrderReport, now: &OrderReport) -> anyhow::Result<()> {
     let steps = |report: &OrderReport| -> Vec<(SagaStep, StepState)> {
         let steps = report.sagas.iter().flat_map(|saga| &saga.steps);
@@ -120,7 +120,7 @@ fn undone(before: &OrderReport, now: &OrderReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The steps that wait, and since when: a decision has each begin anew.
+/// The waiting steps with their start times. A decision restarts them.
 fn waits(report: &OrderReport) -> Vec<(SagaStep, DateTime<Utc>)> {
     let all = SagaStep::ALL.into_iter();
     all.filter_map(|step| Some((step, report.progress(step)?.waiting.as_ref()?.since))).collect()
@@ -131,7 +131,7 @@ fn is_carried_out(now: &OrderReport, waited: &[(SagaStep, DateTime<Utc>)]) -> bo
     !waits.iter().any(|wait| waited.contains(wait)) && (now.state != SagaState::Running || !waits.is_empty())
 }
 
-/// A provider was asked and has not answered. Mails are answered for later.
+/// Whether a provider has not answered yet. Mails are not waited for.
 fn is_under_way(report: &OrderReport) -> bool {
     let progress = report.waits_for.filter(|step| *step != SagaStep::NotifyCustomer).and_then(|it| report.progress(it));
     progress.is_some_and(|progress| matches!(progress.state, StepState::Waiting | StepState::Due))

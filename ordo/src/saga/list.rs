@@ -6,7 +6,7 @@ use sagas::report::{self, EndState, GivenUpFilter, GivenUpGroup, SagaState, Wait
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{List, words};
+use super::{List, render};
 use crate::output;
 
 pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
@@ -25,30 +25,30 @@ async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Res
     let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
     let groups = report::groups(pool, filter).await?;
     let (running, stuck) = report::count(pool, filter).await?;
-    // What is not asked for by state is everything that somebody may have to look at.
+    // Without --state, the list is of everything that may need attention.
     let failed = if args.state.is_none() { count_failed(pool, args).await? } else { 0 };
     if args.json {
-        let sagas: Vec<Value> = rows.iter().map(words::summary).collect();
+        let sagas: Vec<Value> = rows.iter().map(render::summary).collect();
         let groups: Vec<Value> = groups.iter().map(group_json).collect();
         let answer = json!({ "sagas": sagas, "groups": groups, "running": running, "stuck": stuck, "failed": failed });
         return Ok(output::line(&answer.to_string())?);
     }
     for row in &rows {
-        output::line(&words::line(row))?;
+        output::line(&render::line(row))?;
     }
     for group in &groups {
-        output::line(&words::harmless(&group_text(group)))?;
+        output::line(&render::harmless(&group_text(group)))?;
     }
     let left = running + stuck - i64::try_from(rows.len())?;
     let more = if left > 0 { format!(", {left} of them not listed: --limit") } else { String::new() };
-    output::line(&format!("{} running, {stuck} stuck{more}", words::sagas(running)))?;
+    output::line(&format!("{} running, {stuck} stuck{more}", render::sagas(running)))?;
     if failed > 0 {
-        output::line(&format!("{} given up: --state failed", words::mails(failed)))?;
+        output::line(&format!("{} given up: --state failed", render::mails(failed)))?;
     }
     Ok(())
 }
 
-/// Mails that were given up.
+/// Failed mails.
 async fn failed(pool: &PgPool, args: &List) -> anyhow::Result<()> {
     ensure!(args.step.is_none_or(|step| step == SagaStep::NotifyCustomer), "only mails fail: leave --step out");
     let filter = GivenUpFilter { error: args.error.as_deref(), until: None };
@@ -56,20 +56,20 @@ async fn failed(pool: &PgPool, args: &List) -> anyhow::Result<()> {
     let groups = report::given_up_groups(pool, filter).await?;
     let count = count_failed(pool, args).await?;
     if args.json {
-        let mails: Vec<Value> = mails.iter().map(words::mail_summary).collect();
+        let mails: Vec<Value> = mails.iter().map(render::mail_summary).collect();
         let group = |GivenUpGroup { template, reason, count }: &GivenUpGroup| json!({ "template": template, "state": "failed", "error": reason, "count": count });
         let groups: Vec<Value> = groups.iter().map(group).collect();
         return Ok(output::line(&json!({ "mails": mails, "groups": groups, "failed": count }).to_string())?);
     }
     for mail in &mails {
-        output::line(&words::mail(mail))?;
+        output::line(&render::mail(mail))?;
     }
     for GivenUpGroup { template, reason, count } in &groups {
-        output::line(&words::harmless(&format!("{count} × {template}: {reason}")))?;
+        output::line(&render::harmless(&format!("{count} × {template}: {reason}")))?;
     }
     let left = count - i64::try_from(mails.len())?;
     let more = if left > 0 { format!(", {left} of them not listed: --limit") } else { String::new() };
-    Ok(output::line(&format!("{} given up{more}", words::mails(count)))?)
+    Ok(output::line(&format!("{} given up{more}", render::mails(count)))?)
 }
 
 async fn count_failed(pool: &PgPool, args: &List) -> anyhow::Result<i64> {
@@ -87,12 +87,17 @@ async fn ended(pool: &PgPool, args: &List, state: SagaState, how: EndState) -> a
     if args.json {
         let orders: Vec<Value> = orders
             .iter()
-            .map(|it| json!({ "orderId": it.order_id, "state": state.name(), "at": words::instant(it.at) }))
+            .map(|it| json!({ "orderId": it.order_id, "state": state.name(), "at": render::instant(it.at) }))
             .collect();
         return Ok(output::line(&json!({ "orders": orders }).to_string())?);
     }
     for order in &orders {
-        output::line(&words::harmless(&format!("{}  {}  {}", order.order_id, state.name(), words::instant(order.at))))?;
+        output::line(&render::harmless(&format!(
+            "{}  {}  {}",
+            order.order_id,
+            state.name(),
+            render::instant(order.at)
+        )))?;
     }
     Ok(())
 }

@@ -5,32 +5,32 @@ use chrono::Utc;
 use event_store::EventStore;
 use sagas::report::{self, Message, OrderReport, SagaReport, SagaState, StepProgress, StepState};
 
-use super::words::{self, harmless};
+use super::render::{self, harmless};
 use crate::output;
-use crate::page::{Look, Table, Tone};
+use crate::page::{PageStyle, Table, Tone};
 
 pub(super) async fn run(store: &EventStore, order: &str, json: bool) -> anyhow::Result<()> {
     let report = report::read(store, order).await?.with_context(|| format!("there is no order {order}"))?;
     if json {
         return Ok(output::line(&serde_json::to_string(&report)?)?);
     }
-    let page = page(&report, &Look::of_stdout(Utc::now()));
+    let page = page(&report, &PageStyle::of_stdout(Utc::now()));
     page.iter().try_for_each(|line| output::line(line))?;
     Ok(())
 }
 
-fn page(report: &OrderReport, look: &Look) -> Vec<String> {
-    let id = look.paint(Tone::Heading, &harmless(&report.order_id));
+fn page(report: &OrderReport, style: &PageStyle) -> Vec<String> {
+    let id = style.paint(Tone::Heading, &harmless(&report.order_id));
     let but = if report.state == SagaState::Failed { ": a mail was given up" } else { "" };
     let mut lines = vec![
-        format!("{id}  {}{but}", look.paint(of_saga(report.state), report.state.name())),
+        format!("{id}  {}{but}", style.paint(of_saga(report.state), report.state.name())),
         format!("the order is {}", report.stage),
     ];
     for saga in &report.sagas {
         lines.push(String::new());
-        let state = look.paint(of_saga(saga.state), saga.state.name());
-        lines.push(format!("{}  {state}", look.paint(Tone::Heading, saga.saga)));
-        lines.extend(step_lines(saga, look, true));
+        let state = style.paint(of_saga(saga.state), saga.state.name());
+        lines.push(format!("{}  {state}", style.paint(Tone::Heading, saga.saga)));
+        lines.extend(step_lines(saga, style, true));
     }
     if !report.remedies.is_empty() {
         lines.push(String::new());
@@ -42,23 +42,22 @@ fn page(report: &OrderReport, look: &Look) -> Vec<String> {
     lines
 }
 
-/// The steps of a saga, and each undoing that there is to see, with what went wrong, and with what happened about them if that is
-/// wanted.
-pub(crate) fn step_lines(saga: &SagaReport, look: &Look, with_messages: bool) -> Vec<String> {
+/// The steps of a saga and their undos, with errors and, if asked for, their history.
+pub(crate) fn step_lines(saga: &SagaReport, style: &PageStyle, with_messages: bool) -> Vec<String> {
     let mut table = Table::of(&[false; 4]);
     for (name, progress) in steps(saga) {
         let state = (of_step(progress.state), progress.state.name().to_owned());
         let at = progress.at.or(progress.waiting.as_ref().map(|waiting| waiting.since));
-        let when = at.map_or_else(String::new, |at| look.ago(at));
-        table.row([(Tone::Plain, name.to_owned()), state, (Tone::Plain, when), (Tone::Plain, waits(progress, look))]);
+        let when = at.map_or_else(String::new, |at| style.ago(at));
+        table.row([(Tone::Plain, name.to_owned()), state, (Tone::Plain, when), (Tone::Plain, waits(progress, style))]);
     }
     let mut lines = Vec::new();
-    for (line, (_, progress)) in table.lines(look).into_iter().zip(steps(saga)) {
+    for (line, (_, progress)) in table.lines(style).into_iter().zip(steps(saga)) {
         lines.push(line);
         let error = progress.waiting.as_ref().and_then(|waiting| waiting.last_error.as_ref());
-        lines.extend(error.map(|error| look.paint(Tone::Bad, &harmless(&format!("    {error}")))));
+        lines.extend(error.map(|error| style.paint(Tone::Bad, &harmless(&format!("    {error}")))));
         let messages = progress.messages.iter().filter(|_| with_messages);
-        lines.extend(messages.map(|message| look.paint(Tone::Aside, &message_line(message, look))));
+        lines.extend(messages.map(|message| style.paint(Tone::Aside, &message_line(message, style))));
     }
     lines
 }
@@ -71,22 +70,22 @@ fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgress
     })
 }
 
-/// How often a step that is not done was tried, and when it is looked at again.
-fn waits(progress: &StepProgress, look: &Look) -> String {
+/// The attempts of a waiting step, and the time of the next one.
+fn waits(progress: &StepProgress, style: &PageStyle) -> String {
     let Some(waiting) = &progress.waiting else { return String::new() };
-    let tried = words::tried(waiting.attempts);
+    let tried = render::tried(waiting.attempts);
     let next = waiting.next_try_at.map(|at| {
         let what = if progress.state == StepState::Stuck { "its units go back" } else { "again" };
-        format!("{what} {}", look.ago(at))
+        format!("{what} {}", style.ago(at))
     });
     [Some(tried).filter(|it| !it.is_empty()), next].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn message_line(message: &Message, look: &Look) -> String {
+fn message_line(message: &Message, style: &PageStyle) -> String {
     let Message { version, at, event, actor, text } = message;
     let actor = actor.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
     let text = text.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-    harmless(&format!("    {event} {} (version {version}){actor}{text}", look.ago(*at)))
+    harmless(&format!("    {event} {} (version {version}){actor}{text}", style.ago(*at)))
 }
 
 fn of_saga(state: SagaState) -> Tone {
@@ -160,7 +159,7 @@ mod tests {
             remedies,
         };
         assert_eq!(
-            page(&report, &Look::plain(Some(90), now)),
+            page(&report, &PageStyle::plain(Some(90), now)),
             [
                 "demo-1\u{fffd}  stuck",
                 "the order is pending",

@@ -1,4 +1,4 @@
-//! The one secret among the settings.
+//! The address of the database, which hides its password.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,13 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
+use super::value_types::ValueType;
+
 /// Where the database is and how to log in. Shown anywhere, it hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(Url);
 
 impl DatabaseUrl {
-    /// What it must be, for someone who got it wrong.
-    pub const ALLOWED: &str = "a postgres:// address such as postgres://user:password@127.0.0.1:5432/ordo";
-
     /// Reads an address that the database driver takes as well.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -24,7 +23,7 @@ impl DatabaseUrl {
 
     /// Whether it is the same database, whoever logs in.
     #[must_use]
-    pub fn is_at(&self, other: &Self) -> bool {
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
         let place = |url: &Self| {
             let options = PgConnectOptions::from_str(url.expose()).ok()?;
             let host = if options.get_host() == "localhost" { "127.0.0.1" } else { options.get_host() };
@@ -35,7 +34,7 @@ impl DatabaseUrl {
 
     /// Whether it is the same login at the same database, whatever the password.
     #[must_use]
-    pub fn is_login_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_login_of(&self, other: &Self) -> bool {
         let user = |url: &Self| Some(PgConnectOptions::from_str(url.expose()).ok()?.get_username().to_owned());
         self.is_at(other) && user(self) == user(other)
     }
@@ -45,6 +44,11 @@ impl DatabaseUrl {
     pub fn expose(&self) -> &str {
         self.0.as_str()
     }
+}
+
+pub(super) fn database_url() -> ValueType<DatabaseUrl> {
+    let allowed = "a postgres:// address such as postgres://user:password@127.0.0.1:5432/ordo";
+    ValueType::new(allowed, DatabaseUrl::to_string, DatabaseUrl::parse)
 }
 
 impl fmt::Display for DatabaseUrl {

@@ -1,4 +1,4 @@
-//! Who takes the customers' money, and how patient we are with them.
+//! The settings of the payment provider.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,15 +7,13 @@ use std::time::Duration;
 use http::Uri;
 use payments::BreakerSettings;
 
-use super::kinds::{Kind, endpoint, payment_provider, seconds, stripe_key, whole};
-use super::reading::Reading;
+use super::reader::SettingsReader;
+use super::value_types::{ValueType, endpoint, integer, seconds};
 
-/// The payment provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// Which one; `None`: nobody said.
+    /// `None`: not set.
     pub provider: Option<PaymentProvider>,
-    /// Where Stripe is.
     pub stripe_url: String,
     /// The key of the account there; always there if Stripe is the provider.
     pub stripe_secret_key: Option<StripeKey>,
@@ -25,7 +23,6 @@ pub struct Payment {
     pub breaker: BreakerSettings,
 }
 
-/// Who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentProvider {
     /// The one that needs no account: it moves no money.
@@ -47,7 +44,7 @@ impl StripeKey {
         (secret && plain && (4..=255).contains(&text.len())).then(|| Self(text.to_owned()))
     }
 
-    /// Whether it moves no money.
+    /// Whether the key moves no money.
     fn is_test(&self) -> bool {
         self.0.starts_with("sk_test_") || self.0.starts_with("rk_test_")
     }
@@ -71,16 +68,29 @@ impl fmt::Debug for StripeKey {
     }
 }
 
-/// Whether what goes there does not leave this machine.
-fn is_here(url: &str) -> bool {
+/// Whether a URL is of this machine.
+fn is_local(url: &str) -> bool {
     let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-pub(super) fn read(table: &mut Reading) -> Payment {
+fn payment_provider() -> ValueType<PaymentProvider> {
+    let show = |provider: &PaymentProvider| format!("{provider:?}").to_lowercase();
+    ValueType::new("sandbox or stripe", show, |text| match text {
+        "sandbox" => Some(PaymentProvider::Sandbox),
+        "stripe" => Some(PaymentProvider::Stripe),
+        _ => None,
+    })
+}
+
+fn stripe_key() -> ValueType<StripeKey> {
+    ValueType::new("a secret key of Stripe's, sk_… or rk_…", StripeKey::to_string, StripeKey::parse)
+}
+
+pub(super) fn read(table: &mut SettingsReader) -> Payment {
     let usual = BreakerSettings::default();
-    let stripe_key: Kind<StripeKey> = stripe_key();
+    let stripe_key = stripe_key();
     let provider = table.optional(
         "ORDO_PAYMENT_PROVIDER",
         &payment_provider(),
@@ -93,7 +103,7 @@ pub(super) fn read(table: &mut Reading) -> Payment {
     if provider == Some(PaymentProvider::Stripe) && stripe_secret_key.is_none() {
         table.needed("ORDO_STRIPE_SECRET_KEY", &stripe_key, "ORDO_PAYMENT_PROVIDER is stripe");
     }
-    let is_safe = |key: &StripeKey| stripe_url.starts_with("https://") || (key.is_test() && is_here(&stripe_url));
+    let is_safe = |key: &StripeKey| stripe_url.starts_with("https://") || (key.is_test() && is_local(&stripe_url));
     if stripe_secret_key.as_ref().is_some_and(|key| !is_safe(key)) {
         table.refuse(
             "ORDO_STRIPE_URL",
@@ -109,13 +119,13 @@ pub(super) fn read(table: &mut Reading) -> Payment {
     let window = table.value(
         "ORDO_PAYMENT_BREAKER_WINDOW",
         usual.window,
-        &whole(2..=1000),
+        &integer(2..=1000),
         "How many of the last calls to the payment provider are looked at, of an order that keeps failing one a minute; with less than half of them nothing is decided",
     );
     let error_percent = table.value(
         "ORDO_PAYMENT_BREAKER_ERROR_PERCENT",
         usual.error_percent,
-        &whole(1..=100),
+        &integer(1..=100),
         "How many of a hundred have to fail for calls to stop",
     );
     let pause = table.value(

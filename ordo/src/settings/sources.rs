@@ -1,28 +1,52 @@
 //! Where settings come from: flags, the environment, the settings file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use super::Mistake;
-use super::reading::Source;
+use super::mistakes::Mistake;
 
-/// Picked up from the working directory without being asked for.
+/// Read from the working directory if it is there.
 const DEFAULT_FILE: &str = "ordo.toml";
 
-/// Everything that was given, before anyone asked what it means.
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A flag of the command line.
+    Flag(&'static str),
+    /// An environment variable.
+    Environment,
+    /// The settings file.
+    File,
+    /// The setting is not set.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag(flag) => flag,
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// All values that were given, not parsed yet.
 #[derive(Debug, Default)]
 pub struct Sources {
     flags: Vec<(&'static str, &'static str, String)>,
     environment: BTreeMap<String, String>,
-    file: BTreeMap<String, Filed>,
+    file: BTreeMap<String, FileValue>,
     mistakes: Vec<Mistake>,
 }
 
-/// A value of the file: its text and the key it was found under, as written there.
+/// A value of the file, with its key as it is written there.
 #[derive(Debug)]
-struct Filed {
+struct FileValue {
     key: String,
     text: String,
 }
@@ -30,7 +54,7 @@ struct Filed {
 impl Sources {
     /// The process's environment, and the file named by `--config`, by `ORDO_CONFIG`, or `ordo.toml` where that exists.
     #[must_use]
-    pub fn of_process(config: Option<&Path>) -> Self {
+    pub(crate) fn of_process(config: Option<&Path>) -> Self {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
         let sources = Self::default().environment(environment);
@@ -58,7 +82,7 @@ impl Sources {
 
     /// The settings file at `path`, which must exist.
     #[must_use]
-    pub fn file_at(mut self, path: &Path) -> Self {
+    pub(crate) fn file_at(mut self, path: &Path) -> Self {
         match std::fs::read_to_string(path) {
             Ok(text) => self.file(&text),
             Err(error) => {
@@ -104,7 +128,7 @@ impl Sources {
                     self.mistakes.push(Mistake::of_file(format!("`{key}` must be a text, a number or a list of them")));
                 }
                 Some(text) => {
-                    if let Some(twice) = self.file.insert(setting, Filed { key: key.clone(), text }) {
+                    if let Some(twice) = self.file.insert(setting, FileValue { key: key.clone(), text }) {
                         self.mistakes
                             .push(Mistake::of_file(format!("`{key}` and `{}` are the same setting", twice.key)));
                     }
@@ -115,18 +139,18 @@ impl Sources {
 
     /// Takes the value for `setting` out of the first place that has one.
     pub(super) fn take(&mut self, setting: &str) -> Option<(String, Source)> {
-        // Each place is asked, so that what is left over in the end is what nobody knows.
-        let filed = self.file.remove(&file_key(setting)).map(|filed| (filed.text, Source::File));
+        // The value is removed from each source, so that only unknown settings are left at the end.
+        let in_file = self.file.remove(&file_key(setting)).map(|value| (value.text, Source::File));
         let variable = self.environment.remove(setting).map(|value| (value, Source::Environment));
         let flag = self.flags.iter().position(|(name, ..)| *name == setting).map(|at| self.flags.remove(at));
-        flag.map(|(_, flag, value)| (value, Source::Flag(flag))).or(variable).or(filed)
+        flag.map(|(_, flag, value)| (value, Source::Flag(flag))).or(variable).or(in_file)
     }
 
-    /// What nobody asked for, though it looks like ours, each under the name it was given; and the mistakes made on the way.
+    /// The values that no setting took, by the names they were given; and the mistakes that were found.
     pub(super) fn finish(self) -> (Vec<(String, Source)>, Vec<Mistake>) {
-        let ours = |name: &String| name.starts_with("ORDO_") && name != "ORDO_CONFIG";
-        let variables = self.environment.into_keys().filter(ours).map(|name| (name, Source::Environment));
-        let keys = self.file.into_values().map(|filed| (filed.key, Source::File));
+        let is_setting = |name: &String| name.starts_with("ORDO_") && name != "ORDO_CONFIG";
+        let variables = self.environment.into_keys().filter(is_setting).map(|name| (name, Source::Environment));
+        let keys = self.file.into_values().map(|value| (value.key, Source::File));
         (variables.chain(keys).collect(), self.mistakes)
     }
 }

@@ -1,4 +1,4 @@
-//! No event was changed since it was sealed, or since a head was written down.
+//! No event was changed since it was sealed, or since a given head.
 
 use event_store::hash_chain::{ChainFault, ChainHead, ChainReport, check_chain};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::findings::Findings;
 
-/// Compares the log with its seals, and with the head if one is given.
+/// Compares the log with its seals, and with a head if one is given.
 pub(super) async fn check(
     connection: &mut PgConnection,
     head: Option<ChainHead>,

@@ -1,15 +1,14 @@
-//! What is wrong, in words.
+//! The findings.
 
-/// Something that does not agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// With what: `order o-1`, `SKU sku-1`.
+    /// `order o-1`, `SKU sku-1`.
     pub(super) about: String,
-    /// How it is, and how it should be.
+    /// How it is and how it should be.
     pub(super) what: String,
 }
 
-/// All findings, of which the first are kept.
+/// The first findings, and the number of all.
 #[derive(Debug)]
 pub(super) struct Findings {
     kept: Vec<Finding>,
@@ -18,7 +17,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Nothing is wrong yet. So many findings are kept, the others only counted.
+    /// Keeps `most` findings, and counts the others.
     pub(super) fn new(most: usize) -> Self {
         Self { kept: Vec::new(), most, count: 0 }
     }
@@ -30,7 +29,7 @@ impl Findings {
         }
     }
 
-    /// There are so many more, of which nothing else is known.
+    /// Counts findings without details.
     pub(super) fn add_unseen(&mut self, more: u64) {
         self.count += usize::try_from(more).unwrap_or(usize::MAX);
     }
@@ -39,7 +38,6 @@ impl Findings {
         self.count
     }
 
-    /// The first of them.
     pub(super) fn shown(&self) -> impl Iterator<Item = &Finding> {
         self.kept.iter()
     }

@@ -1,4 +1,4 @@
-//! Each customer was told once, and only what is so.
+//! Each mail was sent once, and for something that happened.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -6,13 +6,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::findings::Findings;
-use super::order::OneOrder;
+use super::order::AuditedOrder;
 
-/// What became of mails, as the orders have it.
+/// The mails by the orders' events.
 #[derive(Debug, Default)]
 pub(super) struct Mails {
     pub(super) sent: usize,
-    /// And nobody has decided about them since.
+    /// Failed mails that no operator has decided about since.
     pub(super) given_up: usize,
 }
 
@@ -24,11 +24,11 @@ struct Delivery {
     provider_message_id: Option<String>,
 }
 
-/// Compares these orders with the records of mails that were sent.
+/// Compares orders with the delivery records.
 pub(super) async fn check(
     connection: &mut PgConnection,
     ids: &[String],
-    orders: &[OneOrder],
+    orders: &[AuditedOrder],
     mails: &mut Mails,
     findings: &mut Findings,
 ) -> Result<(), sqlx::Error> {
@@ -51,7 +51,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-fn compare(order: &OneOrder, deliveries: &[&Delivery], findings: &mut Findings) {
+fn compare(order: &AuditedOrder, deliveries: &[&Delivery], findings: &mut Findings) {
     let mut wrong = |what: String| findings.add(order.about(), what);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in deliveries {
@@ -81,7 +81,7 @@ fn compare(order: &OneOrder, deliveries: &[&Delivery], findings: &mut Findings) 
     }
 }
 
-/// Nobody was told of an order that there is not.
+/// Checks that the orders of all delivery records exist.
 pub(super) async fn check_strays(connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
     let strays: Vec<(String, String)> = sqlx::query_as(
         "select d.order_id, d.template from notification_deliveries d

@@ -1,4 +1,4 @@
-//! An order by itself: what its events fold to, and what they tell beyond that.
+//! An order by itself: its fold, and what its events tell beyond that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,24 @@ use super::findings::Findings;
 
 /// An order whose events have all been read.
 #[derive(Debug)]
-pub(super) struct OneOrder {
+pub(super) struct AuditedOrder {
     pub(super) id: String,
     pub(super) placed: PlacedOrder,
     /// Of its last event.
     pub(super) last_position: i64,
     pub(super) last_at: DateTime<Utc>,
-    /// How many mails of a kind the customer may have got, by what happened.
+    /// The number of mails of each kind that the events call for.
     pub(super) owed: BTreeMap<MailTemplate, usize>,
     /// The mails that the order says were sent.
     pub(super) sent: Vec<NotificationSent>,
     /// The mails that were given up.
     pub(super) given_up: GivenUp,
-    /// The steps that an operator decided about: what the books say of them is the operator's word.
+    /// The steps that an operator decided about. Payments and units may differ from them.
     pub(super) by_hand: BTreeSet<SagaStep>,
 }
 
 /// An order whose events are being read.
-pub(super) struct Story {
+pub(super) struct OrderAudit {
     id: String,
     order: Order,
     last_position: i64,
@@ -43,13 +43,13 @@ pub(super) struct Story {
 
 /// Amounts of many orders, in minor units.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Sums {
+pub(super) struct MoneyTotals {
     pub(super) held: i64,
     pub(super) captured: i64,
     pub(super) refunded: i64,
 }
 
-impl Story {
+impl OrderAudit {
     pub(super) fn of(order_id: &str) -> Self {
         Self {
             id: order_id.to_owned(),
@@ -63,7 +63,7 @@ impl Story {
         }
     }
 
-    pub(super) fn goes_on(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
+    pub(super) fn apply(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
         (self.last_position, self.last_at) = (position, at);
         self.given_up.add(&event);
         let mut owe = |template| *self.owed.entry(template).or_default() += 1;
@@ -101,12 +101,12 @@ impl Story {
         domain::order::evolve(&mut self.order, event);
     }
 
-    /// The order; `None`: it was never posted.
-    pub(super) fn end(self, findings: &mut Findings) -> Option<OneOrder> {
+    /// `None`: the order was never created.
+    pub(super) fn finish(self, findings: &mut Findings) -> Option<AuditedOrder> {
         let Self { id, order, last_position, last_at, owed, sent, given_up, by_hand } = self;
         match order {
             Order::Placed(placed) => {
-                Some(OneOrder { id, placed: *placed, last_position, last_at, owed, sent, given_up, by_hand })
+                Some(AuditedOrder { id, placed: *placed, last_position, last_at, owed, sent, given_up, by_hand })
             }
             Order::Absent => {
                 findings.add(format!("order {id}"), "it has events, but was never created");
@@ -116,12 +116,12 @@ impl Story {
     }
 }
 
-impl OneOrder {
+impl AuditedOrder {
     pub(super) fn about(&self) -> String {
         format!("order {}", self.id)
     }
 
-    /// Whether it could not be promised, or was called off, for good.
+    /// Whether the order was rejected or cancelled.
     pub(super) fn is_undone(&self) -> bool {
         match self.placed.status {
             OrderStatus::Rejected | OrderStatus::Cancelled => true,
@@ -129,7 +129,7 @@ impl OneOrder {
         }
     }
 
-    /// Whether an operator decided about its money.
+    /// Whether an operator decided about its payment.
     pub(super) fn money_is_by_hand(&self) -> bool {
         [
             SagaStep::AuthorizePayment,
@@ -142,13 +142,13 @@ impl OneOrder {
         .any(|step| self.by_hand.contains(step))
     }
 
-    /// Whether nothing is due for it but to tell the customer, so that neither units nor money are on the move.
+    /// Whether no step is due but a mail, so that neither units nor money change.
     pub(super) fn is_at_rest(&self, now: DateTime<Utc>) -> bool {
         let due = SAGAS.iter().filter_map(|saga| saga.next(&self.placed, now).step());
         due.into_iter().all(|step| step == SagaStep::NotifyCustomer)
     }
 
-    /// Checks what its own events must agree in, at any time.
+    /// Checks the order against its own events.
     pub(super) fn check(&self, findings: &mut Findings) {
         let (placed, payment) = (&self.placed, &self.placed.payment);
         let mut wrong = |what: String| findings.add(self.about(), what);
@@ -191,10 +191,10 @@ impl OneOrder {
     }
 }
 
-impl Sums {
+impl MoneyTotals {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
         let payment = &placed.payment;
-        // The last capture lets go of what is left.
+        // The last capture releases the rest.
         if !placed.is_all_shipped() || placed.has_rest_to_void() {
             self.held += placed.held_minor();
         }

@@ -1,4 +1,4 @@
-//! No saga is half done in silence: it has ended, or a row says what it waits for, or its events have yet to be come to.
+//! Every saga has ended, or waits for something that is recorded, or has unread events.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,35 +9,34 @@ use sagas::SAGAS;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
-use super::order::OneOrder;
+use super::order::AuditedOrder;
 
 /// A backlog of a hundred thousand orders takes some minutes.
 const LATE: TimeDelta = TimeDelta::hours(1);
 
-/// How far the sagas are, in orders.
+/// The number of orders by the state of their sagas.
 #[derive(Debug, Default)]
 pub(super) struct Sagas {
-    /// Nothing is left to do, and the order stands.
+    /// Done; the order stands.
     pub(super) completed: u64,
-    /// Nothing is left to do, and the order was rejected or cancelled.
+    /// Done; the order was rejected or cancelled.
     pub(super) compensated: u64,
-    /// Something is due, and will be done or tried again by itself.
+    /// A step is due and will be done or retried.
     pub(super) waiting: u64,
-    /// Events have yet to be come to.
+    /// The sagas have not read all events yet.
     pub(super) in_flight: u64,
-    /// Those of them that have waited for it for longer than any backlog takes, and since when the first.
+    /// Those of them that have waited longer than any backlog takes, and since when.
     pub(super) late: Option<(u64, DateTime<Utc>)>,
-    /// An operator has to decide: the step and why, and how many orders.
+    /// Orders that wait for an operator, by step and reason.
     pub(super) reasons: BTreeMap<(String, String), u64>,
 }
 
 impl Sagas {
-    /// How many orders an operator has to decide about.
     pub(super) fn stuck(&self) -> u64 {
         self.reasons.values().sum()
     }
 
-    /// What nobody has come to for so long has not just begun.
+    /// Notes sagas that nobody has read for too long.
     pub(super) fn check_late(&self, findings: &mut Findings) {
         let Some((orders, since)) = self.late else { return };
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -49,7 +48,7 @@ impl Sagas {
     }
 }
 
-/// How far the sagas have read.
+/// The position of the sagas.
 pub(super) struct Progress {
     positions: [i64; PARTITIONS],
     now: DateTime<Utc>,
@@ -64,7 +63,7 @@ struct Row {
     last_error: Option<String>,
 }
 
-/// What becomes of an order, the worst last.
+/// The state of an order's sagas, the worst last.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Ended,
@@ -90,12 +89,12 @@ impl Progress {
         Ok(Self { positions, now })
     }
 
-    /// Where the sagas of these orders are.
+    /// Checks the sagas of orders.
     pub(super) async fn check(
         &self,
         connection: &mut PgConnection,
         ids: &[String],
-        orders: &[OneOrder],
+        orders: &[AuditedOrder],
         sagas: &mut Sagas,
         findings: &mut Findings,
     ) -> Result<(), sqlx::Error> {
@@ -143,7 +142,7 @@ impl Progress {
 
     fn state(
         &self,
-        order: &OneOrder,
+        order: &AuditedOrder,
         rows: &HashMap<(&str, &str), &Row>,
         parked: &HashMap<String, Option<String>>,
     ) -> State {
@@ -164,12 +163,12 @@ impl Progress {
     }
 }
 
-/// The sagas follow the log under the name of the first of them.
+/// The sagas share one subscription, named after the first.
 fn subscription() -> &'static str {
     SAGAS[0].name
 }
 
-/// Nobody waits for an order that there is not.
+/// Checks that the orders of all waiting sagas exist.
 pub(super) async fn check_strays(connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
     let strays: Vec<(String, String)> = sqlx::query_as(
         "select w.order_id, w.saga from saga_work w

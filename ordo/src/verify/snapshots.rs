@@ -1,6 +1,6 @@
-//! Snapshots of SKUs' streams: what their events come to up to there.
+//! Snapshots of SKUs equal the fold of their events.
 //!
-//! One that is ahead of the log, or of another build, is not used by anybody, and nothing is said of it.
+//! A snapshot that is ahead of the log, or of another build, is not used by anybody and not checked.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use super::findings::Findings;
 
-/// Those that this build uses, by their SKUs.
+/// The snapshots that this build uses, by SKU.
 pub(super) struct Snapshots(HashMap<String, Snapshot>);
 
 impl Snapshots {
@@ -26,7 +26,7 @@ impl Snapshots {
         Ok(Self(snapshots))
     }
 
-    /// Compares what a SKU is after an event with its snapshot, if that is of this version.
+    /// Compares a SKU after an event with its snapshot of that version, if there is one.
     pub(super) fn check(
         &self,
         event: &StoredEvent,

@@ -1,4 +1,4 @@
-//! Every event, stream by stream: in order, without gaps, readable. What a stream folds to is handed on.
+//! Reads every event, stream by stream: in order, without gaps, readable. The other checks get the folded streams.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +15,25 @@ use sqlx::PgConnection;
 
 use super::findings::Findings;
 use super::mails::Mails;
-use super::order::{OneOrder, Story, Sums};
+use super::order::{AuditedOrder, MoneyTotals, OrderAudit};
 use super::progress::{Progress, Sagas};
 use super::snapshots::Snapshots;
-use super::units::{Shelf, Units};
-use super::{books, mails};
+use super::units::{SkuAudit, UnitLedger};
+use super::{mails, sandbox_ledger};
 
 /// Events read at once.
 const EVENTS: usize = 5_000;
 /// Orders whose money, sagas and mails are looked up at once.
 const ORDERS: usize = 1_000;
 
-/// What was looked at.
+/// What was counted.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     /// Of orders and SKUs.
     pub(super) events: u64,
     pub(super) orders: u64,
     pub(super) skus: u64,
-    /// Of streams of other kinds, which are nothing of ours.
+    /// Of foreign streams.
     pub(super) foreign_events: u64,
     pub(super) foreign_streams: u64,
     /// Of the last event.
@@ -41,28 +41,28 @@ pub(super) struct Totals {
     pub(super) sagas: Sagas,
     pub(super) mails: Mails,
     /// By the currency's code.
-    pub(super) money: BTreeMap<String, (Currency, Sums)>,
+    pub(super) money: BTreeMap<String, (Currency, MoneyTotals)>,
 }
 
 /// The stream that is being read.
 enum Stream {
-    Order(Story),
-    Sku(Shelf),
-    /// Of a kind that others keep here.
+    Order(OrderAudit),
+    Sku(SkuAudit),
+    /// A stream of another application.
     Foreign,
-    /// Nothing more can be said of it.
+    /// A stream with an event that cannot be decoded.
     Unreadable,
 }
 
-/// The event before.
-struct Before {
+/// The previous event.
+struct Previous {
     stream_type: String,
     stream_id: String,
     version: i64,
     position: i64,
 }
 
-/// Checks every stream, and everything that hangs on them; hands each on to whoever compares them with the read models.
+/// Checks every stream, and compares it with units, payments, sagas, mails and read models.
 pub(super) async fn check(
     connection: &mut PgConnection,
     views: &mut Verification,
@@ -71,8 +71,8 @@ pub(super) async fn check(
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
     let progress = Progress::read(connection, now).await?;
     let snapshots = Snapshots::read(connection, findings).await?;
-    let mut pass = Pass { totals: Totals::default(), units: Units::default(), orders: Vec::new(), progress };
-    let (mut before, mut stream) = (None::<Before>, Stream::Unreadable);
+    let mut pass = LogPass { totals: Totals::default(), units: UnitLedger::default(), orders: Vec::new(), progress };
+    let (mut before, mut stream) = (None::<Previous>, Stream::Unreadable);
     loop {
         let after = before.as_ref().map_or(("", "", 0), |it| (&it.stream_type, &it.stream_id, it.version));
         let events = read_by_stream(connection, after, Budget::of(EVENTS)).await?.events;
@@ -85,8 +85,8 @@ pub(super) async fn check(
             }
             check_place(event, known.as_ref(), findings);
             stream = stream.after(event, findings);
-            if let Stream::Sku(shelf) = &stream {
-                snapshots.check(event, &shelf.stock, findings)?;
+            if let Stream::Sku(sku) = &stream {
+                snapshots.check(event, &sku.stock, findings)?;
             }
             match stream {
                 Stream::Foreign => pass.totals.foreign_events += 1,
@@ -94,7 +94,7 @@ pub(super) async fn check(
             }
             pass.totals.position = pass.totals.position.max(event.position);
             let StoredEvent { stream_type, stream_id, version, position, .. } = event;
-            before = Some(Before {
+            before = Some(Previous {
                 stream_type: stream_type.clone(),
                 stream_id: stream_id.clone(),
                 version: *version,
@@ -115,12 +115,12 @@ pub(super) async fn check(
     Ok(pass.totals)
 }
 
-/// An event comes right after the one before it in its stream, and later in the log.
-fn check_place(event: &StoredEvent, before: Option<&Before>, findings: &mut Findings) {
+/// An event follows the previous one of its stream, in the stream and in the log.
+fn check_place(event: &StoredEvent, before: Option<&Previous>, findings: &mut Findings) {
     let StoredEvent { stream_id, version, position, .. } = event;
     let (last, last_position) = before.map_or((0, 0), |it| (it.version, it.position));
     let about = || format!("{} {stream_id}", event.stream_type);
-    // How others number their events is for them to say, as long as they go up; the table's key sees to that.
+    // Foreign streams may have gaps. The table's key ensures that versions are unique.
     if *version != last + 1 && is_ours(&event.stream_type) {
         findings.add(about(), format!("version {version} comes after version {last}"));
     }
@@ -135,9 +135,9 @@ fn check_place(event: &StoredEvent, before: Option<&Before>, findings: &mut Find
 impl Stream {
     fn of(first: &StoredEvent) -> Self {
         if first.is_of::<Order>() {
-            Self::Order(Story::of(&first.stream_id))
+            Self::Order(OrderAudit::of(&first.stream_id))
         } else if first.is_of::<Stock>() {
-            Self::Sku(Shelf::of(&first.stream_id))
+            Self::Sku(SkuAudit::of(&first.stream_id))
         } else {
             Self::Foreign
         }
@@ -153,15 +153,15 @@ impl Stream {
         match self {
             Self::Order(mut story) => match event.decode::<Order>() {
                 Ok(happened) => {
-                    story.goes_on(happened, event.position, event.recorded_at);
+                    story.apply(happened, event.position, event.recorded_at);
                     Self::Order(story)
                 }
                 Err(error) => unreadable(&error),
             },
-            Self::Sku(mut shelf) => match event.decode::<Stock>() {
+            Self::Sku(mut sku) => match event.decode::<Stock>() {
                 Ok(happened) => {
-                    shelf.changes(happened, event.position, findings);
-                    Self::Sku(shelf)
+                    sku.apply(happened, event.position, findings);
+                    Self::Sku(sku)
                 }
                 Err(error) => unreadable(&error),
             },
@@ -171,33 +171,33 @@ impl Stream {
     }
 }
 
-/// One reading of the whole log.
-struct Pass {
+/// One pass over the whole log.
+struct LogPass {
     totals: Totals,
-    units: Units,
-    /// Read, and not looked up yet.
-    orders: Vec<OneOrder>,
+    units: UnitLedger,
+    /// Orders that were read, but not yet compared with payments, sagas and mails.
+    orders: Vec<AuditedOrder>,
     progress: Progress,
 }
 
-impl Pass {
-    /// A stream has been read to its end.
+impl LogPass {
+    /// Notes the end of a stream.
     fn close(&mut self, stream: Stream, findings: &mut Findings) {
         match stream {
             Stream::Order(story) => {
                 self.totals.orders += 1;
-                if let Some(order) = story.end(findings) {
+                if let Some(order) = story.finish(findings) {
                     order.check(findings);
-                    self.units.say(&order);
+                    self.units.add_order(&order);
                     let currency = order.placed.content.currency;
                     let money = self.totals.money.entry(currency.code().to_owned());
-                    money.or_insert_with(|| (currency, Sums::default())).1.add(&order.placed);
+                    money.or_insert_with(|| (currency, MoneyTotals::default())).1.add(&order.placed);
                     self.orders.push(order);
                 }
             }
-            Stream::Sku(shelf) => {
+            Stream::Sku(sku) => {
                 self.totals.skus += 1;
-                self.units.found(shelf, findings);
+                self.units.add_sku(sku, findings);
             }
             Stream::Foreign => self.totals.foreign_streams += 1,
             Stream::Unreadable => {}
@@ -207,7 +207,7 @@ impl Pass {
     async fn look_up(&mut self, connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
         let orders = std::mem::take(&mut self.orders);
         let ids: Vec<String> = orders.iter().map(|order| order.id.clone()).collect();
-        books::check(connection, &ids, &orders, findings).await?;
+        sandbox_ledger::check(connection, &ids, &orders, findings).await?;
         self.progress.check(connection, &ids, &orders, &mut self.totals.sagas, findings).await?;
         mails::check(connection, &ids, &orders, &mut self.totals.mails, findings).await
     }

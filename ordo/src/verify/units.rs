@@ -1,6 +1,6 @@
-//! What SKUs hold for orders and what orders say they hold: the same, in both directions, at any moment.
+//! Units that SKUs hold for orders equal those that orders hold, at any moment.
 //!
-//! They are stored together, so there is no time in between. Orders that neither hold units nor were sent any are not kept.
+//! Both are stored in one transaction. Orders without units are not kept in memory.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,32 +10,32 @@ use domain::order::saga::SagaStep;
 use domain::stock::{self, Stock, StockEvent};
 
 use super::findings::Findings;
-use super::order::OneOrder;
+use super::order::AuditedOrder;
 
-/// How many of a SKU an order has.
+/// An order's units of a SKU.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Has {
-    /// Set aside for it.
+struct UnitCount {
+    /// Reserved.
     open: i64,
-    /// Shipped to it and settled.
+    /// Shipped and settled.
     sent: i64,
 }
 
 #[derive(Debug, Default)]
-struct Both {
-    by_order: Has,
-    by_sku: Has,
-    /// An operator left them where they were.
+struct UnitClaims {
+    by_order: UnitCount,
+    by_sku: UnitCount,
+    /// An operator decided about them.
     by_hand: bool,
 }
 
-/// What each order has of each SKU, by its own word and by the SKU's.
+/// The units of each order and SKU, by the order's events and by the SKU's.
 #[derive(Debug, Default)]
-pub(super) struct Units(BTreeMap<String, HashMap<String, Both>>);
+pub(super) struct UnitLedger(BTreeMap<String, HashMap<String, UnitClaims>>);
 
-impl Units {
-    /// What an order says.
-    pub(super) fn say(&mut self, order: &OneOrder) {
+impl UnitLedger {
+    /// Adds the units by an order's events.
+    pub(super) fn add_order(&mut self, order: &AuditedOrder) {
         if order.by_hand.contains(&SagaStep::ReleaseStock) {
             for line in &order.placed.content.lines {
                 self.of(line.sku.as_str(), &order.id).by_hand = true;
@@ -50,64 +50,64 @@ impl Units {
                         |counted: &BTreeMap<&Sku, u32>| i64::from(counted.get(&units.sku).copied().unwrap_or(0));
                     let sent = of_sku(&settled);
                     let open = i64::from(units.quantity) - sent - of_sku(&cancelled);
-                    self.of(units.sku.as_str(), &order.id).by_order = Has { open, sent };
+                    self.of(units.sku.as_str(), &order.id).by_order = UnitCount { open, sent };
                 }
             }
             StockState::None | StockState::Short | StockState::NotNeeded | StockState::Released => {}
         }
     }
 
-    /// What a SKU says.
-    pub(super) fn found(&mut self, shelf: Shelf, findings: &mut Findings) {
-        shelf.check(findings);
-        for (order_id, has) in shelf.orders {
-            if has != Has::default() {
-                self.of(&shelf.sku, &order_id).by_sku = has;
+    /// Adds the units by a SKU's events.
+    pub(super) fn add_sku(&mut self, sku: SkuAudit, findings: &mut Findings) {
+        sku.check(findings);
+        for (order_id, has) in sku.orders {
+            if has != UnitCount::default() {
+                self.of(&sku.sku, &order_id).by_sku = has;
             }
         }
     }
 
-    /// Both say the same.
+    /// Checks that both agree.
     pub(super) fn check(&self, findings: &mut Findings) {
         for (sku, orders) in &self.0 {
             let mut differ: Vec<_> = orders.iter().filter(|(_, it)| it.by_order != it.by_sku && !it.by_hand).collect();
             differ.sort_by_key(|(order_id, _)| *order_id);
-            for (order_id, Both { by_order, by_sku, .. }) in differ {
-                let words = |has: &Has| format!("{} set aside, {} shipped", has.open, has.sent);
+            for (order_id, UnitClaims { by_order, by_sku, .. }) in differ {
+                let words = |has: &UnitCount| format!("{} set aside, {} shipped", has.open, has.sent);
                 let what = format!("for order {order_id}: {}; by the order: {}", words(by_sku), words(by_order));
                 findings.add(format!("SKU {sku}"), what);
             }
         }
     }
 
-    fn of(&mut self, sku: &str, order_id: &str) -> &mut Both {
+    fn of(&mut self, sku: &str, order_id: &str) -> &mut UnitClaims {
         self.0.entry(sku.to_owned()).or_default().entry(order_id.to_owned()).or_default()
     }
 }
 
-/// A SKU whose events are being read: its fold, and the same added up by itself.
-pub(super) struct Shelf {
+/// A SKU whose events are being read: its fold, and independent sums.
+pub(super) struct SkuAudit {
     sku: String,
     pub(super) stock: Stock,
     came_in: i64,
-    orders: HashMap<String, Has>,
-    /// It was said already that more was promised than there is.
+    orders: HashMap<String, UnitCount>,
+    /// Whether overselling was already found.
     oversold: bool,
 }
 
-impl Shelf {
+impl SkuAudit {
     pub(super) fn of(sku: &str) -> Self {
         Self { sku: sku.to_owned(), stock: Stock::Untracked, came_in: 0, orders: HashMap::new(), oversold: false }
     }
 
-    pub(super) fn changes(&mut self, event: StockEvent, position: i64, findings: &mut Findings) {
+    pub(super) fn apply(&mut self, event: StockEvent, position: i64, findings: &mut Findings) {
         match &event {
             StockEvent::StockReceived(it) => self.came_in += i64::from(it.quantity),
             StockEvent::StockAdjusted(it) => self.came_in += it.delta,
-            StockEvent::ReservationMade(it) => self.has(it.order_id.as_str()).open += i64::from(it.quantity),
-            StockEvent::ReservationReleased(it) => self.has(it.order_id.as_str()).open -= i64::from(it.quantity),
+            StockEvent::ReservationMade(it) => self.count_of(it.order_id.as_str()).open += i64::from(it.quantity),
+            StockEvent::ReservationReleased(it) => self.count_of(it.order_id.as_str()).open -= i64::from(it.quantity),
             StockEvent::ReservationCommitted(it) => {
-                let has = self.has(it.order_id.as_str());
+                let has = self.count_of(it.order_id.as_str());
                 has.open -= i64::from(it.quantity);
                 has.sent += i64::from(it.quantity);
             }
@@ -122,14 +122,14 @@ impl Shelf {
         }
     }
 
-    fn has(&mut self, order_id: &str) -> &mut Has {
+    fn count_of(&mut self, order_id: &str) -> &mut UnitCount {
         if !self.orders.contains_key(order_id) {
-            self.orders.insert(order_id.to_owned(), Has::default());
+            self.orders.insert(order_id.to_owned(), UnitCount::default());
         }
         self.orders.entry(order_id.to_owned()).or_default()
     }
 
-    /// The fold is what the events add up to.
+    /// Checks that the fold equals the sums.
     fn check(&self, findings: &mut Findings) {
         let (on_hand, reserved, listed) = match &self.stock {
             Stock::Untracked => (0, 0, 0),

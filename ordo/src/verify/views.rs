@@ -1,11 +1,11 @@
-//! Every read model is what the events make of it.
+//! Every read model equals the fold of the events.
 
 use projections::Verified;
 use serde_json::{Value, json};
 
 use super::findings::Findings;
 
-/// Notes the items that are not.
+/// Notes the items that differ.
 pub(super) fn report(views: &Verified, findings: &mut Findings) {
     for it in &views.discrepancies {
         findings.add(format!("read model {}, {} {}", it.projection, it.key.pk, it.key.sk), it.what.clone());

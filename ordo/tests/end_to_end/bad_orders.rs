@@ -1,4 +1,4 @@
-//! What is no order, arrives in pieces, or arrives many times at once.
+//! Invalid orders, orders that arrive in pieces, and orders that arrive many times at once.
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tokio::sync::watch;
 
-use crate::support::{Client, NoAnswer, Ordo, Setting, Stage, TOKENS, at_rest, order_of};
+use crate::support::{Client, Deployment, NoAnswer, Ordo, Setting, TOKENS, at_rest, order_of};
 
 /// `ORDO_CHAOS_ORDERS=1000 ORDO_CHAOS_KILLS=50` takes some minutes; another seed makes other moments.
 const ORDERS: usize = 200;
@@ -43,14 +43,14 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     let mut random = StdRng::seed_from_u64(seed);
 
     // Given
-    let stage = Stage::new(&[
+    let deployment = Deployment::new(&[
         ("ORDO_PAYMENT_TIMEOUT", "2"),
         ("ORDO_PAYMENT_BREAKER_PAUSE", "1"),
         // A step that others keep from its end is an operator's soon.
         ("ORDO_SAGA_DEADLINE", "5"),
     ])
     .await;
-    let mut roles = join_all(ROLES.map(|role| stage.serve(role))).await;
+    let mut roles = join_all(ROLES.map(|role| deployment.serve(role))).await;
     for (sku, units) in SKUS {
         if let Some(units) = units {
             roles[0].client().receive(sku, (units * orders).div_ceil(100)).await;
@@ -63,7 +63,7 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     let shop = Arc::new(Shop { api: address, next: AtomicUsize::new(0), orders });
     let lives = (0..CLIENTS).map(|nth| tokio::spawn(Arc::clone(&shop).run(seed + 1 + nth as u64)));
     let lives: Vec<_> = lives.collect();
-    let settings = stage.settings();
+    let settings = deployment.settings();
     let deaths = async {
         for kill in 1..=kills {
             // Spread over the orders, the last one when all are there.
@@ -72,7 +72,7 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
             tokio::time::sleep(Duration::from_millis(random.random_range(LATER_MS))).await;
             let nth = random.random_range(0..ROLES.len());
             roles[nth].kill().await;
-            roles[nth] = stage.serve(ROLES[nth]).await;
+            roles[nth] = deployment.serve(ROLES[nth]).await;
             if nth == 0 {
                 api.send_replace(roles[0].api.clone());
             }
@@ -84,13 +84,13 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
         let random = StdRng::seed_from_u64(seed + 100 + nth);
         operator::decides(&settings, orders, random, stopped.clone())
     });
-    let outages = outages::happen(&stage, StdRng::seed_from_u64(seed + 200), stopped.clone());
+    let outages = outages::happen(&deployment, StdRng::seed_from_u64(seed + 200), stopped.clone());
     let ((), decisions, outages) = tokio::join!(deaths, join_all(operators), outages);
     let decisions: usize = decisions.into_iter().sum();
     let quiet = std::time::Instant::now();
 
     // Then
-    let told = at_rest(stage.database.url(), orders, BOUND).await;
+    let told = at_rest(deployment.database.url(), orders, BOUND).await;
     println!(
         "{decisions} decisions, {outages} outages, at rest {:.1} s after the last: {told}",
         quiet.elapsed().as_secs_f64()
@@ -98,13 +98,13 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     for stuck in told["stuck"].as_array().unwrap() {
         assert_ne!(stuck["reason"], "", "{told}");
     }
-    everybody_says_the_same(&stage, &roles[0].client(), orders).await;
+    everybody_says_the_same(&deployment, &roles[0].client(), orders).await;
     drop::<Vec<Ordo>>(roles);
 }
 
 /// What the payment provider answers late can still get an order that is stuck to its end: then all are asked once more.
-async fn everybody_says_the_same(stage: &Stage, client: &Client, orders: usize) {
-    let (database, settings) = (stage.database.url(), stage.settings());
+async fn everybody_says_the_same(deployment: &Deployment, client: &Client, orders: usize) {
+    let (database, settings) = (deployment.database.url(), deployment.settings());
     let mut told = at_rest(database, orders, BOUND).await;
     for _ in 0..5 {
         let compared = compare(&told, &settings, client, orders).await;

@@ -1,4 +1,4 @@
-//! `ordo dlq`: an operator finds the messages that could not be handled, and mends them.
+//! `ordo dlq`: an operator finds dead letters and repairs them.
 
 use std::fs;
 

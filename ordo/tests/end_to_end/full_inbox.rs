@@ -1,4 +1,4 @@
-//! The commands that look into the inbox, where it holds as much as it can.
+//! `ordo demo` with an inbox that holds as much as it can.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::{Client, Ordo, run};
 const SEND: &str = "/v2/email/outbound-emails";
 
 #[tokio::test]
-async fn demo_and_bench_find_their_mails_in_a_full_inbox() {
+async fn the_demo_finds_its_mail_in_a_full_inbox() {
     // Given
     let ordo = Ordo::up(&[]).await;
     let inbox = Client::new(&ordo.inbox);
@@ -23,12 +23,7 @@ async fn demo_and_bench_find_their_mails_in_a_full_inbox() {
 
     // When
     let demo = run(&["demo", "--api", &ordo.api, "--inbox", &ordo.inbox], &[]).await;
-    let measuring = ["bench", "end-to-end", "--orders", "5", "--json", "--api", &ordo.api, "--inbox", &ordo.inbox];
-    let bench = run(&measuring, &[]).await;
 
     // Then
     assert_eq!(demo.code, 0, "{}", demo.err);
-    assert_eq!(bench.code, 0, "{}", bench.err);
-    let figures: serde_json::Value = serde_json::from_str(&bench.out).unwrap();
-    assert_eq!(figures["orders"], 5);
 }

@@ -11,15 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Ordo, PATIENCE, Stage, run};
+use crate::support::{Client, Deployment, Ordo, PATIENCE, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tail_misses_nothing_and_sees_nothing_twice_whatever_becomes_of_the_servers() {
     // Given
-    let stage = Stage::new(&[]).await;
-    let intake = stage.serve("command-api").await;
+    let deployment = Deployment::new(&[]).await;
+    let intake = deployment.serve("command-api").await;
     let client = intake.client();
-    let mut first = stage.serve("projections").await;
+    let mut first = deployment.serve("projections").await;
     let relay = Relay::to(&first).await;
     post(&client, 0..10).await;
 
@@ -34,13 +34,13 @@ async fn a_tail_misses_nothing_and_sees_nothing_twice_whatever_becomes_of_the_se
         assert!(!first.log().contains("cut off"), "{}", first.log());
 
         post(&client, 20..30).await;
-        let mut second = stage.serve("projections").await;
+        let mut second = deployment.serve("projections").await;
         relay.goes_to(&second);
         relay.until_passed(2).await;
         second.kill().await;
 
         post(&client, 30..40).await;
-        let third = stage.serve("projections").await;
+        let third = deployment.serve("projections").await;
         relay.goes_to(&third);
         post(&client, 40..50).await;
         third

@@ -1,4 +1,4 @@
-//! Databases that `ordo serve` is to refuse, each for its own reason.
+//! Databases that `ordo serve` refuses.
 
 use sqlx::{Connection, PgConnection};
 

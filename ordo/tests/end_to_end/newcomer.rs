@@ -1,4 +1,4 @@
-//! The way of somebody who just cloned it: `ordo up` in a folder, commands beside it, and what was exported yesterday.
+//! The first steps in a fresh clone: `ordo up` in a folder, commands beside it, and what was exported yesterday.
 
 use std::fs;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! What orders do while somebody whom the platform needs is away.
+//! Orders while a service that the platform needs is away.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use testkit::eventually;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::support::{Client, PATIENCE, Stage, at_rest, mails_by_order, order_of};
+use crate::support::{Client, Deployment, PATIENCE, at_rest, mails_by_order, order_of};
 
 const ORDERS: usize = 40;
 const BOUND: Duration = Duration::from_secs(60);
@@ -27,9 +27,9 @@ const BOUND: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_confirmed_while_notification_is_away_and_every_mail_goes_out_once_afterwards() {
     // Given
-    let stage = Stage::new(&[]).await;
+    let deployment = Deployment::new(&[]).await;
     let (shop, _sagas, mut notification) =
-        tokio::join!(stage.serve("command-api"), stage.serve("sagas"), stage.serve("notification"));
+        tokio::join!(deployment.serve("command-api"), deployment.serve("sagas"), deployment.serve("notification"));
     notification.signal(Signal::TERM);
     assert!(notification.ended(PATIENCE).await.is_some());
 
@@ -37,16 +37,16 @@ async fn orders_are_confirmed_while_notification_is_away_and_every_mail_goes_out
     post_all(&shop.client(), None).await;
 
     // Then
-    until(&stage, "OrderConfirmed", ORDERS).await;
-    assert_eq!(stage.inbox.accepted(), 0);
+    until(&deployment, "OrderConfirmed", ORDERS).await;
+    assert_eq!(deployment.inbox.accepted(), 0);
 
     // When
-    let _back = stage.serve("notification").await;
+    let _back = deployment.serve("notification").await;
 
     // Then
-    let told = at_rest(stage.database.url(), ORDERS, BOUND).await;
+    let told = at_rest(deployment.database.url(), ORDERS, BOUND).await;
     assert_eq!(told["sagas"]["completed"], ORDERS, "{told}");
-    let mails = mails_by_order(&stage.inbox.messages());
+    let mails = mails_by_order(&deployment.inbox.messages());
     assert_eq!(mails, (0..ORDERS).map(|nth| (order_id(nth), 1)).collect());
 }
 
@@ -55,7 +55,7 @@ async fn orders_wait_while_the_payment_provider_is_away_and_nobody_pays_twice() 
     // Given a provider that nobody can reach.
     let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = format!("http://{nowhere}");
-    let stage = Stage::new(&[
+    let deployment = Deployment::new(&[
         ("ORDO_PAYMENT_PROVIDER", "stripe"),
         ("ORDO_STRIPE_URL", &url),
         ("ORDO_STRIPE_SECRET_KEY", "sk_test_nobody"),
@@ -65,7 +65,7 @@ async fn orders_wait_while_the_payment_provider_is_away_and_nobody_pays_twice() 
     ])
     .await;
     let (shop, sagas, _notification) =
-        tokio::join!(stage.serve("command-api"), stage.serve("sagas"), stage.serve("notification"));
+        tokio::join!(deployment.serve("command-api"), deployment.serve("sagas"), deployment.serve("notification"));
     let client = shop.client();
 
     // When
@@ -73,8 +73,8 @@ async fn orders_wait_while_the_payment_provider_is_away_and_nobody_pays_twice() 
 
     // Then the breaker opens and the orders wait, their units set aside.
     eventually(PATIENCE, || async { sagas.log().contains("the payment provider is failing") }).await;
-    until(&stage, "StockReserved", ORDERS).await;
-    assert_eq!(count(&stage, "OrderConfirmed").await + count(&stage, "OrderRejected").await, 0);
+    until(&deployment, "StockReserved", ORDERS).await;
+    assert_eq!(count(&deployment, "OrderConfirmed").await + count(&deployment, "OrderRejected").await, 0);
 
     // When it is back, but does what it is asked and says nothing, then answers.
     let stripe = Stripe::start(nowhere).await;
@@ -82,7 +82,7 @@ async fn orders_wait_while_the_payment_provider_is_away_and_nobody_pays_twice() 
     stripe.is_well();
 
     // Then each is confirmed, and authorized once.
-    let told = at_rest(stage.database.url(), ORDERS, BOUND).await;
+    let told = at_rest(deployment.database.url(), ORDERS, BOUND).await;
     assert_eq!(told["sagas"]["completed"], ORDERS, "{told}");
     assert_eq!(stripe.payments(), (0..ORDERS).map(|nth| (order_id(nth), (1, 0))).collect());
 
@@ -94,7 +94,7 @@ async fn orders_wait_while_the_payment_provider_is_away_and_nobody_pays_twice() 
     }
     eventually(PATIENCE, || async { stripe.payments().values().any(|(_, captures)| *captures > 0) }).await;
     stripe.is_well();
-    let told = at_rest(stage.database.url(), ORDERS, BOUND).await;
+    let told = at_rest(deployment.database.url(), ORDERS, BOUND).await;
     assert_eq!(told["money"]["USD"]["capturedMinor"], 1_000 * ORDERS, "{told}");
     assert_eq!(stripe.payments(), (0..ORDERS).map(|nth| (order_id(nth), (1, 1))).collect());
 }
@@ -110,16 +110,16 @@ async fn post_all(client: &Client, token: Option<&str>) {
     }
 }
 
-async fn count(stage: &Stage, event_type: &str) -> usize {
-    let mut connection = PgConnection::connect(stage.database.url()).await.unwrap();
+async fn count(deployment: &Deployment, event_type: &str) -> usize {
+    let mut connection = PgConnection::connect(deployment.database.url()).await.unwrap();
     let count = sqlx::query_scalar("select count(*) from events where event_type = $1").bind(event_type);
     let count: i64 = count.fetch_one(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     usize::try_from(count).unwrap()
 }
 
-async fn until(stage: &Stage, event_type: &str, times: usize) {
-    eventually(PATIENCE, || async { count(stage, event_type).await == times }).await;
+async fn until(deployment: &Deployment, event_type: &str, times: usize) {
+    eventually(PATIENCE, || async { count(deployment, event_type).await == times }).await;
 }
 
 /// As much of Stripe as the platform talks to. It remembers what it did under which key, and does nothing twice.

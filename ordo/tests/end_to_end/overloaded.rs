@@ -1,4 +1,4 @@
-//! More orders than the event store takes.
+//! More orders than the event store can take.
 
 use sqlx::{Connection, PgConnection};
 use testkit::{demo_order, eventually};

@@ -11,9 +11,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Ordo, Stage, at_rest, order_of};
+use crate::support::{Client, Deployment, Ordo, at_rest, order_of};
 
-/// `ordo bench flash-sale --units 100 --orders 2000 --runs 20` does the same with more.
+/// `bench flash-sale --units 100 --orders 2000 --runs 20` does the same with more.
 const UNITS: usize = 20;
 const ORDERS: usize = 300;
 const CLIENTS: usize = 64;
@@ -44,11 +44,12 @@ async fn as_many_are_sold_as_there_are_and_everybody_else_is_told_why_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_are_sold_while_the_sagas_are_killed_again_and_again() {
-    let stage = Stage::new(&[]).await;
-    let (shop, _notification) = tokio::join!(stage.serve("command-api,projections"), stage.serve("notification"));
+    let deployment = Deployment::new(&[]).await;
+    let (shop, _notification) =
+        tokio::join!(deployment.serve("command-api,projections"), deployment.serve("notification"));
     let client = shop.client();
     client.receive(SKU, UNITS).await;
-    let mut sagas = stage.serve("sagas").await;
+    let mut sagas = deployment.serve("sagas").await;
 
     let posting = tokio::spawn({
         let client = client.clone();
@@ -58,13 +59,13 @@ async fn no_more_are_sold_while_the_sagas_are_killed_again_and_again() {
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(random.random_range(20..400))).await;
         sagas.kill().await;
-        sagas = stage.serve("sagas").await;
+        sagas = deployment.serve("sagas").await;
     }
     posting.await.unwrap();
 
-    let told = at_rest(stage.database.url(), ORDERS, BOUND).await;
+    let told = at_rest(deployment.database.url(), ORDERS, BOUND).await;
     assert_sold_out(&told, &client).await;
-    let mails = stage.inbox.messages();
+    let mails = deployment.inbox.messages();
     let text = |mail: &Arc<Message>| (mail.subject.clone(), mail.text.clone().unwrap());
     assert_everybody_was_told(&mails.iter().map(text).collect::<Vec<_>>());
 }

@@ -1,4 +1,4 @@
-//! HTTP to the letter, as clients, proxies, browsers and scrapers know it.
+//! Details of HTTP that clients, proxies, browsers and scrapers rely on.
 
 use serde_json::json;
 use testkit::demo_order;

@@ -1,4 +1,4 @@
-//! Questions that take for ever.
+//! Reads that take for ever.
 
 use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};

@@ -10,7 +10,9 @@ use testkit::{FaultyMailer, Response, demo_order, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Ordo, PATIENCE, Silenceable, folder, only_says_what_is_set, processes, run, settled};
+use crate::support::{
+    Client, Ordo, PATIENCE, SilenceableProxy, folder, only_says_what_is_set, processes, run, settled,
+};
 
 /// What a stop may take.
 const STOP: Duration = Duration::from_secs(10);
@@ -49,7 +51,7 @@ async fn queues_that_never_answer_do_not_keep_a_start_from_being_stopped() {
     assert_eq!(run(&["migrate"], &[("DATABASE_URL", database.url())]).await.code, 0);
     for serving in [false, true] {
         // Given
-        let sqs = Silenceable::silent().await;
+        let sqs = SilenceableProxy::silent().await;
         let sqs_url = sqs.http_url();
         let settings = [("AWS_ENDPOINT_URL_SQS", sqs_url.as_str()), ("DATABASE_URL", database.url())];
         let mut ordo = if serving {
@@ -68,7 +70,7 @@ async fn queues_that_never_answer_do_not_keep_a_start_from_being_stopped() {
 async fn queues_that_fall_silent_do_not_keep_the_platform_from_stopping() {
     // Given
     let queues = testkit::sqs().await;
-    let sqs = Silenceable::in_front_of(&queues.url()).await;
+    let sqs = SilenceableProxy::in_front_of(&queues.url()).await;
     let (data_dir, sqs_url) = (folder(), sqs.http_url());
     let mut ordo = Ordo::up_on(data_dir.path(), &[("AWS_ENDPOINT_URL_SQS", sqs_url.as_str())]).await;
     ordo.client().order(&demo_order("before")).await;
@@ -89,7 +91,7 @@ async fn queues_that_fall_silent_do_not_keep_the_platform_from_stopping() {
 async fn a_database_that_falls_silent_does_not_keep_the_roles_from_stopping() {
     // Given
     let (database, queues, inbox) = tokio::join!(testkit::durable_database(), testkit::sqs(), testkit::inbox());
-    let silenceable = Silenceable::in_front_of(database.url()).await;
+    let silenceable = SilenceableProxy::in_front_of(database.url()).await;
     let (database_url, sqs_url, inbox_url) = (silenceable.url_like(database.url()), queues.url(), inbox.url());
     let settings = [
         ("DATABASE_URL", database_url.as_str()),

@@ -1,23 +1,23 @@
-//! Whoever wrote down what `ordo verify` calls the head finds out whether the log was changed since.
+//! A head that `ordo verify` printed shows whether the log was changed since.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::support::{Finished, Stage, order_of, run, verify};
+use crate::support::{Deployment, Finished, order_of, run, verify};
 
 const BOUND: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_to_the_log_is_found_by_its_head() {
     // Given a log that is sealed while it is written.
-    let stage = Stage::new(&[]).await;
-    let shop = stage.serve("command-api").await;
+    let deployment = Deployment::new(&[]).await;
+    let shop = deployment.serve("command-api").await;
     for nth in 1..=5 {
         assert_eq!(shop.client().order(&order_of(&format!("o-{nth}"), None, &[("sku", 1)])).await.status, 201);
     }
-    let url = stage.database.url();
+    let url = deployment.database.url();
     testkit::eventually(BOUND, || async { verify(url).await["log"]["notSealed"] == 0 }).await;
     let head = verify(url).await["log"]["head"].as_str().unwrap().to_owned();
     let fine = verify_against(url, &head).await;
@@ -43,10 +43,10 @@ async fn a_change_to_the_log_is_found_by_its_head() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_can_not_be_one_is_refused() {
-    let stage = Stage::new(&[]).await;
-    let shop = stage.serve("command-api").await;
+    let deployment = Deployment::new(&[]).await;
+    let shop = deployment.serve("command-api").await;
     assert_eq!(shop.client().order(&order_of("o-1", None, &[("sku", 1)])).await.status, 201);
-    let url = stage.database.url();
+    let url = deployment.database.url();
 
     for malformed in ["", "7", "7:abc", "seven:0000000000000000000000000000000000000000000000000000000000000000"] {
         let refused = verify_against(url, malformed).await;
@@ -61,10 +61,10 @@ async fn a_head_that_can_not_be_one_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_no_process_seals_is_sealed_when_asked() {
-    let stage = Stage::new(&[("ORDO_SEALING_PERCENT", "0")]).await;
-    let shop = stage.serve("command-api").await;
+    let deployment = Deployment::new(&[("ORDO_SEALING_PERCENT", "0")]).await;
+    let shop = deployment.serve("command-api").await;
     assert_eq!(shop.client().order(&order_of("o-1", None, &[("sku", 1)])).await.status, 201);
-    let url = stage.database.url();
+    let url = deployment.database.url();
     let log = verify(url).await["log"].clone();
     assert_eq!((&log["notSealed"], &log["sealedUpTo"], &log["firstBadPosition"]), (&json!(1), &json!(0), &Value::Null));
     let sealed = run(&["verify", "--seal"], &[("DATABASE_URL", url)]).await;

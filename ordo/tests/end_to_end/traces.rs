@@ -1,4 +1,4 @@
-//! Whoever quotes the trace of an answer is found: a refusal in the log, what was accepted by its events.
+//! The trace id of an answer leads to a log line for a refusal, and to the events of an accepted order.
 
 use serde_json::{Value, json};
 use testkit::demo_order;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use url::Url;
 
-use crate::support::{Client, Ordo, Stage, at_rest, order_of, run, verify};
+use crate::support::{Client, Deployment, Ordo, at_rest, order_of, run, verify};
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -179,9 +179,9 @@ const SPOILED: &[(&str, &str, &str)] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_does_not_agree_is_found() {
     // Given a database in which orders have ended in every way, and one still waits to be told of.
-    let stage = Stage::new(&[]).await;
-    live(&stage).await;
-    let url = stage.database.url();
+    let deployment = Deployment::new(&[]).await;
+    live(&deployment).await;
+    let url = deployment.database.url();
     let told = verify(url).await;
     assert_eq!((&told["ok"], &told["sagas"]["waiting"]), (&json!(true), &json!(1)), "{told}");
     let ended = (&told["sagas"]["completed"], &told["sagas"]["compensated"], &told["orders"], &told["skus"]);
@@ -255,16 +255,16 @@ async fn a_read_model_that_the_events_do_not_make_is_found_and_a_replay_mends_it
 }
 
 /// One order that was shipped in part and came back, one cancelled, one rejected, and one that nobody was told of yet.
-async fn live(stage: &Stage) {
-    let shop = stage.serve("command-api").await;
-    let (_sagas, mut notification) = tokio::join!(stage.serve("sagas"), stage.serve("notification"));
+async fn live(deployment: &Deployment) {
+    let shop = deployment.serve("command-api").await;
+    let (_sagas, mut notification) = tokio::join!(deployment.serve("sagas"), deployment.serve("notification"));
     let client = shop.client();
     client.receive("sku", 100).await;
     for (id, token, quantity) in [("shipped", "tok_ok", 2), ("cancelled", "tok_ok", 1), ("rejected", "tok_declined", 1)]
     {
         assert_eq!(client.order(&order_of(id, Some(token), &[("sku", quantity)])).await.status, 201);
     }
-    let url = stage.database.url();
+    let url = deployment.database.url();
     at_rest(url, 3, BOUND).await;
     let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
     ask(&client, "/orders/cancelled/cancel", json!({})).await;

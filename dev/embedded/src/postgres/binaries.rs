@@ -78,7 +78,6 @@ impl Binaries {
 /// The version of Postgres that made a cluster.
 #[derive(Debug, Clone)]
 pub(super) struct ClusterVersion {
-    /// The cluster's folder.
     pub(super) path: PathBuf,
     /// `15`.
     pub(super) major: String,

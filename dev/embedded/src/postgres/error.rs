@@ -23,7 +23,6 @@ pub enum PostgresError {
          start empty", path.display()
     )]
     OtherVersion {
-        /// The cluster's folder.
         path: PathBuf,
         /// The major version that made it.
         cluster: String,
@@ -33,7 +32,6 @@ pub enum PostgresError {
     /// Another process runs on this data directory.
     #[error("{} is in use by process {owner}: stop that one first, or choose another data directory", path.display())]
     InUse {
-        /// The data directory.
         path: PathBuf,
         /// The process id of the holder, as it wrote it down.
         owner: String,
@@ -41,9 +39,7 @@ pub enum PostgresError {
     /// The data directory cannot be written to.
     #[error("cannot write to {}: choose another data directory, or change its owner", path.display())]
     NotWritable {
-        /// What could not be written.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -70,16 +66,10 @@ pub enum PostgresError {
     },
     /// The file with the server's password can't be read as one.
     #[error("{} does not hold the database's address: delete it, and the next start makes a new one", path.display())]
-    NoAddress {
-        /// The file.
-        path: PathBuf,
-    },
+    NoAddress { path: PathBuf },
     /// The server has another password than the file.
     #[error("the database does not take the password in {}: delete that file, and the next start sets a new one", path.display())]
-    OtherPassword {
-        /// The file.
-        path: PathBuf,
-    },
+    OtherPassword { path: PathBuf },
     /// The link to the cluster points to nothing.
     #[error(
         "{} points to {}, which is not there: bring it back, or delete the link to start empty", link.display(), target.display()
@@ -95,22 +85,15 @@ pub enum PostgresError {
     NoAccount,
     /// The cluster could not be created.
     #[error("initdb failed: {reason}")]
-    Initdb {
-        /// What it said.
-        reason: String,
-    },
+    Initdb { reason: String },
     /// The cluster could not be copied.
     #[error("copying the cluster failed: {reason}")]
-    Copy {
-        /// What went wrong.
-        reason: String,
-    },
+    Copy { reason: String },
     /// The server ended before it was ready.
     #[error("Postgres ended at once: {reason} (log: {})", log.display())]
     Exited {
         /// The line of its log that tells most.
         reason: String,
-        /// The log file.
         log: PathBuf,
     },
     /// The server did not get ready in time.
@@ -124,41 +107,30 @@ pub enum PostgresError {
     },
     /// The previous server on this data directory could not be stopped.
     #[error("the Postgres left over from a previous run (process {pid}) does not stop: stop it by hand")]
-    LeftoverStays {
-        /// Its process id.
-        pid: u32,
-    },
+    LeftoverStays { pid: u32 },
     /// The database could not be created.
     #[error("the database `ordo` could not be created")]
     CreateDatabase(#[source] sqlx::Error),
     /// No loopback port is free.
     #[error("no free port on 127.0.0.1")]
     NoPort {
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A download of the binaries failed.
     #[error("Postgres could not be downloaded: {reason}")]
-    Download {
-        /// What went wrong.
-        reason: String,
-    },
+    Download { reason: String },
     /// A file or process could not be handled.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was attempted.
         what: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },
     /// The start was abandoned half way.
     #[error("the start of Postgres was interrupted")]
     Interrupted {
-        /// How.
         #[source]
         source: tokio::task::JoinError,
     },

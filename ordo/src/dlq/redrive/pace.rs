@@ -1,4 +1,4 @@
-//! No faster than was asked for.
+//! A rate limit.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Lets so many through in a second.
+/// Lets a number of messages through each second.
 pub(super) struct Pace {
     rate: Option<NonZeroU32>,
     next: Instant,
@@ -17,7 +17,7 @@ impl Pace {
         Self { rate, next: Instant::now() }
     }
 
-    /// Waits until so many may go; false: it was told to stop before that.
+    /// Waits until so many may be sent; false: stopped before.
     pub(super) async fn wait(&mut self, count: usize, stop: &CancellationToken) -> bool {
         let Some(rate) = self.rate else { return true };
         let turn = tokio::time::sleep_until(self.next);

@@ -1,4 +1,4 @@
-//! How far a redrive is, for whoever waits.
+//! The progress of a redrive.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::dlq::Redrive;
 use crate::output;
 
-/// How often it is said how far it is, where there is no terminal.
+/// How often a line shows the progress if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// A bar on a terminal, lines elsewhere, and nothing but the answer where that is JSON.
+/// A bar on a terminal, lines elsewhere, and nothing if the output is JSON.
 pub(super) struct Progress {
     bar: ProgressBar,
     lines: bool,
@@ -31,7 +31,7 @@ impl Progress {
         self.bar.set_position(looked_at);
         if self.lines && Instant::now() >= self.next_line {
             self.next_line = Instant::now() + LINE_EVERY;
-            // The answer at the end will meet the same trouble, and say so.
+            // The output at the end will fail likewise and report it.
             let _ = output::line(&format!("{looked_at} of {there} dead letters"));
         }
     }

@@ -1,0 +1,182 @@
+//! The orders that are posted: the demo order, each under an id of its own and spread over 1,000 customers.
+//!
+//! A request is prepared once; for each order only the digits that differ are written into it.
+
+use uuid::Uuid;
+
+use crate::load::Requests;
+
+/// Whole requests. Each connection has a copy of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Orders {
+    request: Vec<u8>,
+    /// What the ids of these orders begin with.
+    prefix: String,
+    body: usize,
+    order_digits: usize,
+    customer_digits: usize,
+    key_digits: Option<usize>,
+}
+
+/// More orders than any run has.
+const ORDER_DIGITS: usize = 12;
+const CUSTOMER_DIGITS: usize = 3;
+
+/// As much as the API takes for `notes`.
+const LONGEST_NOTES: usize = 4_000;
+const UNIT_PRICE_CENTS: usize = 12_999;
+const SKU: &str = "sku-123";
+
+impl Orders {
+    /// Orders for the API at `host`, with ids that no other orders have.
+    pub(crate) fn new(host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
+        Self::of_sku(SKU, host, payload, idempotency_keys)
+    }
+
+    /// The same for one unit of this SKU.
+    pub(crate) fn of_sku(sku: &str, host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
+        let prefix = format!("bench-{}-", Uuid::now_v7().simple());
+        let order_id = format!("{prefix}{}", "0".repeat(ORDER_DIGITS));
+        let customer = format!("customer-{}", "0".repeat(CUSTOMER_DIGITS));
+        let body = body(&order_id, &customer, sku, payload);
+        let key = idempotency_keys.then(|| Uuid::now_v7().to_string());
+        let mut head = format!("POST /orders HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+        let key_digits = key.map(|key| {
+            head.push_str("Idempotency-Key: ");
+            head.push_str(&key);
+            head.push_str("\r\n");
+            head.len() - 2 - ORDER_DIGITS
+        });
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let behind = |text: &str, digits: usize| head.len() + body.find(text).map_or(0, |at| at + text.len()) - digits;
+        Self {
+            order_digits: behind(&order_id, ORDER_DIGITS),
+            customer_digits: behind(&customer, CUSTOMER_DIGITS),
+            key_digits,
+            body: head.len(),
+            request: [head.as_bytes(), body.as_bytes()].concat(),
+            prefix,
+        }
+    }
+
+    /// The `nth` order alone.
+    pub(crate) fn order(&mut self, nth: u64) -> &[u8] {
+        let body = self.body;
+        self.request(nth).get(body..).unwrap_or_default()
+    }
+
+    /// The `nth` order's id.
+    pub(crate) fn order_id(&self, nth: u64) -> String {
+        format!("{}{nth:012}", self.prefix)
+    }
+
+    /// What the ids of all of them begin with, and of no other order.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The bytes of one order.
+    pub(crate) fn order_bytes(&self) -> usize {
+        self.request.len() - self.body
+    }
+}
+
+impl Requests for Orders {
+    const SUCCESS: u16 = 201;
+
+    fn request(&mut self, nth: u64) -> &[u8] {
+        write_digits(&mut self.request, self.order_digits, ORDER_DIGITS, nth);
+        write_digits(&mut self.request, self.customer_digits, CUSTOMER_DIGITS, nth % 1_000);
+        if let Some(at) = self.key_digits {
+            write_digits(&mut self.request, at, ORDER_DIGITS, nth);
+        }
+        &self.request
+    }
+}
+
+/// Writes a number into a request, with so many digits.
+pub(crate) fn write_digits(request: &mut [u8], at: usize, digits: usize, mut number: u64) {
+    for digit in request.get_mut(at..at + digits).unwrap_or_default().iter_mut().rev() {
+        // The remainder is one digit.
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+    }
+}
+
+/// The demo order; with `bytes`, of that size: longer notes, and more lines where those do not suffice.
+fn body(order_id: &str, customer: &str, sku: &str, bytes: Option<usize>) -> String {
+    let of = |more_lines: usize, notes: usize| {
+        let total = UNIT_PRICE_CENTS * (1 + more_lines);
+        let line = format!(
+            r#",{{"sku":"sku-124","title":"{}","quantity":1,"unitPrice":129.99}}"#,
+            "Headphones ".repeat(45).trim_end()
+        );
+        format!(
+            r#"{{"orderId":"{order_id}","customerId":"{customer}","totalAmount":{}.{:02},"currency":"USD","items":[{{"sku":"{sku}","title":"Wireless Headphones","quantity":1,"unitPrice":129.99}}{}],"notes":"{}{}","metadata":{{"channel":"rest-client","requestedAt":"1759035874964"}}}}"#,
+            total / 100,
+            total % 100,
+            line.repeat(more_lines),
+            NOTES,
+            "x".repeat(notes),
+        )
+    };
+    const NOTES: &str = "REST Client sample order";
+    let longer_notes = LONGEST_NOTES - NOTES.len();
+    let mut more_lines = 0;
+    loop {
+        let missing = bytes.unwrap_or(0).saturating_sub(of(more_lines, 0).len());
+        if missing <= longer_notes {
+            return of(more_lines, missing);
+        }
+        more_lines += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use domain::order::parse::PostedOrder;
+
+    use super::*;
+
+    #[test]
+    fn every_order_is_one_the_api_takes_under_an_id_of_its_own() {
+        let mut orders = Orders::new("127.0.0.1:3000", None, false);
+        let mut seen = HashSet::new();
+        for nth in [0, 1, 999, 1_000, 123_456_789_012] {
+            let order = PostedOrder::parse(orders.order(nth)).unwrap();
+            let order_id = order.order_id.unwrap().to_string();
+            assert_eq!(order_id, orders.order_id(nth));
+            assert!(order_id.starts_with(orders.prefix()));
+            assert_eq!(order.content.customer_id.as_str(), format!("customer-{:03}", nth % 1_000));
+            assert!(seen.insert(order_id));
+        }
+    }
+
+    #[test]
+    fn an_order_has_the_size_that_was_asked_for_and_its_lines_add_up() {
+        for bytes in [512, 1_000, 4_300, 5_000, 20_000, 262_144] {
+            let mut orders = Orders::new("127.0.0.1:3000", Some(bytes), false);
+            assert_eq!(orders.order_bytes(), bytes);
+            let order = PostedOrder::parse(orders.order(7)).unwrap();
+            assert!(order.content.notes.unwrap().chars().count() <= LONGEST_NOTES);
+        }
+    }
+
+    #[test]
+    fn a_request_says_how_long_it_is_and_has_a_fresh_key_if_asked() {
+        let mut orders = Orders::new("shop:80", None, true);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let keys: HashSet<Uuid> = (0..100)
+            .map(|nth| {
+                let request = text(orders.request(nth));
+                assert!(request.contains(&format!("\r\nContent-Length: {}\r\n\r\n{{", orders.order_bytes())));
+                let key = request.lines().find_map(|line| line.strip_prefix("Idempotency-Key: ")).unwrap();
+                key.parse().unwrap()
+            })
+            .collect();
+        assert_eq!(keys.len(), 100);
+        assert!(!text(Orders::new("shop:80", None, false).request(0)).contains("Idempotency-Key"));
+    }
+}

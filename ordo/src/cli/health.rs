@@ -1,0 +1,33 @@
+//! `ordo health`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::data_dir::DataDir;
+use crate::http;
+use crate::settings::{Settings, Source, Sources};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// What to ask [default: /health/ready of the platform in the data directory, or at ORDO_LISTEN]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// Fails if the platform does not answer that it is ready.
+pub(super) async fn run(settings_file: Option<&Path>, dir: &DataDir, args: HealthArgs) -> anyhow::Result<()> {
+    let url = match args.url {
+        Some(url) => url,
+        None => {
+            let loaded = Settings::load(Sources::of_process(settings_file))?;
+            let listen = || format!("http://{}", http::reachable(loaded.settings.listen));
+            let set = loaded.source_of("ORDO_LISTEN") != Source::Default && !dir.named;
+            let running = if set { None } else { dir.running()? };
+            format!("{}/health/ready", running.map_or_else(listen, |running| running.api))
+        }
+    };
+    let (status, body) = Client::new(Duration::from_secs(3)).get(&url).await?;
+    anyhow::ensure!(status.is_success(), "{url} answers {status}: {body}");
+    Ok(())
+}

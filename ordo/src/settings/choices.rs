@@ -1,0 +1,102 @@
+//! Settings that choose among a few values.
+
+use std::fmt;
+
+use super::value_types::ValueType;
+
+/// A part of the platform that runs alone or with the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Takes commands over HTTP.
+    CommandApi,
+    /// Keeps the read models and answers questions over HTTP.
+    Projections,
+    /// Moves every order to its end.
+    Sagas,
+    /// Sends the mails.
+    Notification,
+}
+
+impl Role {
+    /// Every role, in the order data flows through them.
+    pub const ALL: [Self; 4] = [Self::CommandApi, Self::Projections, Self::Sagas, Self::Notification];
+
+    /// Its name on the command line and in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CommandApi => "command-api",
+            Self::Projections => "projections",
+            Self::Sagas => "sagas",
+            Self::Notification => "notification",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A comma list, or `all`.
+pub(super) fn roles() -> ValueType<Vec<Role>> {
+    let names = Role::ALL.map(Role::as_str).join(", ");
+    let show = |roles: &Vec<Role>| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
+    ValueType::new(format!("all, or a comma list of {names}"), show, |text| {
+        if text == "all" {
+            return Some(Role::ALL.to_vec());
+        }
+        let mut roles = Vec::new();
+        for name in text.split(',') {
+            let role = Role::parse(name.trim())?;
+            if !roles.contains(&role) {
+                roles.push(role);
+            }
+        }
+        Some(roles)
+    })
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line, for machines.
+    Json,
+}
+
+pub(super) fn log_format() -> ValueType<LogFormat> {
+    let show = |format: &LogFormat| format!("{format:?}").to_lowercase();
+    ValueType::new("auto, text or json", show, |text| match text {
+        "auto" => Some(LogFormat::Auto),
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    })
+}
+
+/// Where read models are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadModelStore {
+    /// In the database that has the events.
+    Postgres,
+    /// In tables of DynamoDB's.
+    Dynamodb,
+}
+
+pub(super) fn read_model_store() -> ValueType<ReadModelStore> {
+    let show = |store: &ReadModelStore| format!("{store:?}").to_lowercase();
+    ValueType::new("postgres or dynamodb", show, |text| match text {
+        "postgres" => Some(ReadModelStore::Postgres),
+        "dynamodb" => Some(ReadModelStore::Dynamodb),
+        _ => None,
+    })
+}
