@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const COMMANDS: &str = include_str!("../../docs/reference/commands.md");
+const GLOSSARY: &str = include_str!("../../docs/glossary.md");
 const HTTP: &str = include_str!("../../docs/reference/http.md");
 const SETTINGS: &str = include_str!("../../docs/reference/settings.md");
 const SUMMARY: &str = include_str!("../../docs/SUMMARY.md");
@@ -40,7 +41,8 @@ fn every_command_is_named() {
 fn every_route_is_described_and_every_route_that_is_described_is_there() {
     let mut routes = HashSet::new();
     for source in ["command-api/src", "projections/src", "sagas/src", "ordo/src"] {
-        for file in files(&checkout().join(source), "rs") {
+        let is_test = |file: &PathBuf| file.iter().any(|part| part == "tests" || part == "tests.rs");
+        for file in files(&checkout().join(source), "rs").into_iter().filter(|file| !is_test(file)) {
             let text = fs::read_to_string(&file).unwrap();
             let text = text.split("#[cfg(test)]").next().unwrap();
             routes.extend(text.split('"').filter(|literal| is_route(literal)).map(str::to_owned));
@@ -116,6 +118,29 @@ fn every_file_that_is_named_is_there() {
         }
     }
     assert!(missing.is_empty(), "files that are not there:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_type_that_the_glossary_names_is_there() {
+    let sources: Vec<String> = files(&checkout(), "rs").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let is_declared = |name: &str| {
+        let mut forms = ["struct", "enum", "trait", "type"].map(|kind| format!("{kind} {name}")).to_vec();
+        // Events are declared by a macro.
+        forms.push(format!("    {name}, UPCASTS"));
+        let is_one = |text: &str| text.starts_with(|char: char| !char.is_alphanumeric() && char != '_');
+        let declares = |source: &String| forms.iter().any(|form| source.split(form).skip(1).any(is_one));
+        sources.iter().any(declares)
+    };
+    let mut names = 0;
+    for entry in GLOSSARY.split("\n### ") {
+        let in_the_code = entry.split_once("*In the code:*").map_or("", |(_, names)| names);
+        let is_type = |name: &&str| name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphanumeric);
+        for name in in_the_code.split('`').skip(1).step_by(2).filter(is_type) {
+            assert!(is_declared(name), "docs/glossary.md names {name}, and there is no such type");
+            names += 1;
+        }
+    }
+    assert!(names >= 30, "{names} names");
 }
 
 #[test]
