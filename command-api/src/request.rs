@@ -164,7 +164,7 @@ impl Body {
         let wanted = needed.next_multiple_of(UNIT);
         let wanted = if capacity == 0 { wanted } else { wanted.max(2 * capacity).min(MAX_BYTES) };
         let units = wanted.saturating_sub(UNCOUNTED).div_ceil(UNIT);
-        if !self.memory.as_mut().is_none_or(|memory| memory.grow_to(units).is_ok()) {
+        if self.memory.as_mut().is_some_and(|memory| memory.grow_to(units).is_err()) {
             return Err(out_of_memory());
         }
         self.bytes.reserve_exact(wanted - self.bytes.len());

@@ -48,7 +48,7 @@ impl Metrics {
         registry.register_with_unit("batch_duration", "From a batch to its commit", Unit::Seconds, batch_duration);
     }
 
-    pub(crate) fn batch(&self, batch: BatchCounts, took: Duration) {
+    pub(crate) fn batch(&self, batch: &BatchCounts, took: Duration) {
         let commands = batch.stored + batch.conflicts + batch.replayed + batch.failed;
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most some hundred commands")]
         self.batch_commands.observe(commands as f64);

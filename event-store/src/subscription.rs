@@ -253,7 +253,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         let Batch { end, read, cut, .. } = batch;
         match self.handle(&batch).await {
             Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => {
-                self.handle_by_stream(batch).await?
+                self.handle_by_stream(batch).await?;
             }
             handled => handled?,
         }

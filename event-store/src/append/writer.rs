@@ -96,7 +96,7 @@ impl Writer {
                     self.progress.stored(end);
                 }
                 self.wake.wake();
-                self.metrics.batch(counts(&answers), began.elapsed());
+                self.metrics.batch(&counts(&answers), began.elapsed());
                 answers
             }
             Err(error) => {
