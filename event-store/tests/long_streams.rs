@@ -1,4 +1,4 @@
-//! Streams too long to be folded in one go by whoever needs them.
+//! Streams that are too long to be folded in one chunk.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ async fn grow(database: &testkit::Database, until: i64) {
     sqlx::query(grow).bind(SKU).bind(until).execute(database.pool()).await.unwrap();
 }
 
-/// Takes events away behind everybody's back: whoever folds over their place finds a hole.
+/// Deletes events without anybody noticing: a fold over their place finds a gap.
 async fn lose(database: &testkit::Database, from: i64, to: i64) {
     let mut transaction = database.pool().begin().await.unwrap();
     sqlx::query("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
@@ -43,15 +43,15 @@ async fn lose(database: &testkit::Database, from: i64, to: i64) {
     transaction.commit().await.unwrap();
 }
 
-/// Goes on with a turn until some of its stream is remembered, which is before it has all of it.
-async fn until_remembered(
-    writer: &StreamLocks<Stock>,
-    turn: &mut (impl Future<Output = Result<LockedStreams<'_, Stock>, event_store::ReadError>> + Unpin),
+/// Polls a lock until some of its stream is cached, which is before it has all of it.
+async fn until_cached(
+    stream_locks: &StreamLocks<Stock>,
+    locked: &mut (impl Future<Output = Result<LockedStreams<'_, Stock>, event_store::ReadError>> + Unpin),
 ) {
-    let mut turn = std::pin::pin!(turn);
-    poll_fn(|context| match turn.as_mut().poll(context) {
-        Poll::Ready(turn) => panic!("it had its turn, at version {}", turn.unwrap().stream(SKU).version),
-        Poll::Pending if writer.cached() > 0 => Poll::Ready(()),
+    let mut locked = std::pin::pin!(locked);
+    poll_fn(|context| match locked.as_mut().poll(context) {
+        Poll::Ready(locked) => panic!("it had its locked, at version {}", locked.unwrap().stream(SKU).version),
+        Poll::Pending if stream_locks.cached() > 0 => Poll::Ready(()),
         Poll::Pending => Poll::Pending,
     })
     .await;
@@ -63,34 +63,34 @@ fn on_hand(stream: &Versioned<Stock>) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn a_fold_that_was_given_up_goes_on_where_it_was() {
+async fn a_fold_that_was_cancelled_goes_on_where_it_was() {
     let database = testkit::database().await;
-    let (_, writer) = cold(&database).await;
+    let (_, stream_locks) = cold(&database).await;
     grow(&database, 4_000).await;
 
-    until_remembered(&writer, &mut Box::pin(writer.lock(sku()))).await;
+    until_cached(&stream_locks, &mut Box::pin(stream_locks.lock(sku()))).await;
     lose(&database, 2, 900).await;
 
-    let turn = writer.lock(sku()).await.unwrap();
-    assert_eq!(on_hand(turn.stream(SKU)), (4_000, 4_000));
+    let locked = stream_locks.lock(sku()).await.unwrap();
+    assert_eq!(on_hand(locked.stream(SKU)), (4_000, 4_000));
 }
 
 #[tokio::test]
-async fn who_folds_a_long_stream_holds_up_nobody() {
+async fn a_fold_of_a_long_stream_holds_up_nobody() {
     let database = testkit::database().await;
-    let (_, writer) = cold(&database).await;
+    let (_, stream_locks) = cold(&database).await;
     grow(&database, 4_000).await;
 
-    let mut turn = Box::pin(writer.lock(sku()));
-    until_remembered(&writer, &mut turn).await;
+    let mut locked = Box::pin(stream_locks.lock(sku()));
+    until_cached(&stream_locks, &mut locked).await;
 
     let locks = "select count(*) from pg_locks where locktype = 'advisory' and granted and objsubid = 2
                   and database = (select oid from pg_database where datname = current_database())";
     let locks = || async { sqlx::query_scalar::<_, i64>(locks).fetch_one(database.pool()).await.unwrap() };
     testkit::eventually(PATIENCE, || async { locks().await == 0 }).await;
-    // Others who want it as well fold it together with this one.
-    let one = async { on_hand(turn.await.unwrap().stream(SKU)) };
-    let other = async { on_hand(writer.lock(sku()).await.unwrap().stream(SKU)) };
+    // Another command that wants it folds it together with this one.
+    let one = async { on_hand(locked.await.unwrap().stream(SKU)) };
+    let other = async { on_hand(stream_locks.lock(sku()).await.unwrap().stream(SKU)) };
     let both = tokio::time::timeout(PATIENCE, async { tokio::join!(one, other) }).await.unwrap();
     assert_eq!(both, ((4_000, 4_000), (4_000, 4_000)));
 }
@@ -108,14 +108,14 @@ async fn until_snapshot_at(database: &testkit::Database, version: i64) -> Row {
     snapshot(database).await.unwrap()
 }
 
-/// What a process that knows nothing yet makes of the stream.
+/// The stream as a process with an empty cache folds it.
 async fn folded_by_another(database: &testkit::Database) -> (i64, i64) {
-    let (_, writer) = cold(database).await;
-    on_hand(writer.lock(sku()).await.unwrap().stream(SKU))
+    let (_, stream_locks) = cold(database).await;
+    on_hand(stream_locks.lock(sku()).await.unwrap().stream(SKU))
 }
 
 #[tokio::test]
-async fn who_knows_nothing_begins_a_long_stream_with_its_snapshot() {
+async fn a_process_with_an_empty_cache_begins_a_long_stream_with_its_snapshot() {
     let database = testkit::database().await;
     grow(&database, 12_500).await;
     assert_eq!(folded_by_another(&database).await, (12_500, 12_500));
@@ -128,16 +128,16 @@ async fn who_knows_nothing_begins_a_long_stream_with_its_snapshot() {
 #[tokio::test]
 async fn an_append_that_makes_a_stream_long_has_a_snapshot_taken() {
     let database = testkit::database().await;
-    let (store, writer) = cold(&database).await;
+    let (store, stream_locks) = cold(&database).await;
     grow(&database, 9_999).await;
 
-    let turn = writer.lock(sku()).await.unwrap();
+    let locked = stream_locks.lock(sku()).await.unwrap();
     let received = StockEvent::StockReceived(StockReceived { quantity: 5 });
     let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
-    let expected_version = turn.stream(SKU).version;
+    let expected_version = locked.stream(SKU).version;
     let events = vec![event(), event()];
     let append = StreamAppend { stream_type: "stock", stream_id: SKU.to_owned(), expected_version, events };
-    turn.append(vec![append]).await.unwrap();
+    locked.append(vec![append]).await.unwrap();
 
     let (_, _, state, _) = until_snapshot_at(&database, 10_001).await;
     let stored = store.load::<Stock>(SKU).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_snapshot_that_is_ahead_of_a_log_that_lost_commits_is_forgotten() {
 }
 
 #[tokio::test]
-async fn several_who_fold_a_long_stream_at_once_leave_its_last_snapshot() {
+async fn several_folds_of_a_long_stream_at_once_leave_its_last_snapshot() {
     let database = testkit::database().await;
     grow(&database, 21_000).await;
     let folding = (0..3).map(|_| folded_by_another(&database));
@@ -220,16 +220,16 @@ async fn several_who_fold_a_long_stream_at_once_leave_its_last_snapshot() {
 }
 
 #[tokio::test]
-async fn where_the_log_lost_what_is_remembered_and_is_long_again_it_is_folded_anew() {
+async fn a_cached_stream_that_the_log_lost_is_folded_anew() {
     let database = testkit::database().await;
-    let (_, writer) = cold(&database).await;
+    let (_, stream_locks) = cold(&database).await;
     grow(&database, 3).await;
-    assert_eq!(on_hand(writer.lock(sku()).await.unwrap().stream(SKU)), (3, 3));
+    assert_eq!(on_hand(stream_locks.lock(sku()).await.unwrap().stream(SKU)), (3, 3));
 
     // Others wrote more than is read in one go in the place of the last event.
     lose(&database, 3, 3).await;
     grow(&database, 2_500).await;
 
-    let turn = tokio::time::timeout(PATIENCE, writer.lock(sku())).await.unwrap().unwrap();
-    assert_eq!(on_hand(turn.stream(SKU)), (2_500, 2_500));
+    let locked = tokio::time::timeout(PATIENCE, stream_locks.lock(sku())).await.unwrap().unwrap();
+    assert_eq!(on_hand(locked.stream(SKU)), (2_500, 2_500));
 }

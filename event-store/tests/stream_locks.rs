@@ -1,4 +1,4 @@
-//! PartitionLocks on hot streams: no conflicts among those who take them, and none that is overlooked.
+//! Locks on hot streams: no conflicts among those that lock, and none that is overlooked.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::collections::BTreeSet;
@@ -54,19 +54,19 @@ async fn copy(database: &testkit::Database) -> EventStore {
     EventStore::start(pool, AppendSettings::default())
 }
 
-async fn append(turn: LockedStreams<'_, Stock>, id: &str, command: StockCommand) -> Result<Appended, AppendError> {
-    let append = decided(id, turn.stream(id), command).unwrap();
-    turn.append(vec![append]).await
+async fn append(locked: LockedStreams<'_, Stock>, id: &str, command: StockCommand) -> Result<Appended, AppendError> {
+    let append = decided(id, locked.stream(id), command).unwrap();
+    locked.append(vec![append]).await
 }
 
-/// What is remembered of a stream, which must be what is stored.
-async fn remembered(writer: &StreamLocks<Stock>, store: &EventStore, id: &str) -> Versioned<Stock> {
-    let turn = writer.lock(ids(&[id])).await.unwrap();
-    let (remembered, stored) = (turn.stream(id).clone(), store.load::<Stock>(id).await.unwrap());
-    assert_eq!(remembered.state, stored.state);
+/// A stream as it is cached, which must be as it is stored.
+async fn cached(stream_locks: &StreamLocks<Stock>, store: &EventStore, id: &str) -> Versioned<Stock> {
+    let locked = stream_locks.lock(ids(&[id])).await.unwrap();
+    let (cached, stored) = (locked.stream(id).clone(), store.load::<Stock>(id).await.unwrap());
+    assert_eq!(cached.state, stored.state);
     let place = |stream: &Versioned<Stock>| (stream.version, stream.first_position, stream.last_position);
-    assert_eq!(place(&remembered), place(&stored));
-    remembered
+    assert_eq!(place(&cached), place(&stored));
+    cached
 }
 
 fn tracked(stream: Versioned<Stock>) -> TrackedStock {
@@ -86,15 +86,15 @@ async fn locks(database: &testkit::Database) -> i64 {
 async fn of_hundreds_who_want_the_last_units_each_is_counted_once_and_nobody_meets_a_conflict() {
     let database = testkit::database().await;
     let stores = [copy(&database).await, copy(&database).await];
-    let writers = stores.clone().map(|store| StreamLocks::<Stock>::new(store, 10));
-    append(writers[0].lock(ids(&[SKU])).await.unwrap(), SKU, receive(200)).await.unwrap();
+    let locks_of = stores.clone().map(|store| StreamLocks::<Stock>::new(store, 10));
+    append(locks_of[0].lock(ids(&[SKU])).await.unwrap(), SKU, receive(200)).await.unwrap();
 
     let buyers = (0..300).map(|n| {
-        let writer = writers[n % 2].clone();
+        let stream_locks = locks_of[n % 2].clone();
         tokio::spawn(async move {
-            let turn = writer.lock(ids(&[SKU])).await.unwrap();
-            match decided(SKU, turn.stream(SKU), reserve(&format!("order-{n}"))) {
-                Ok(append) => turn.append(vec![append]).await.map(|_| true),
+            let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+            match decided(SKU, locked.stream(SKU), reserve(&format!("order-{n}"))) {
+                Ok(append) => locked.append(vec![append]).await.map(|_| true),
                 Err(StockError::NotEnough { available: 0 }) => Ok(false),
                 Err(refusal) => panic!("{refusal}"),
             }
@@ -106,43 +106,43 @@ async fn of_hundreds_who_want_the_last_units_each_is_counted_once_and_nobody_mee
     }
 
     assert_eq!(bought, 200);
-    for (writer, store) in writers.iter().zip(&stores) {
-        let stock = tracked(remembered(writer, store, SKU).await);
+    for (stream_locks, store) in locks_of.iter().zip(&stores) {
+        let stock = tracked(cached(stream_locks, store, SKU).await);
         assert_eq!((stock.on_hand, stock.reserved, stock.reservations.size()), (200, 200, 200));
     }
 }
 
 #[tokio::test]
-async fn who_writes_without_a_turn_makes_a_conflict_that_the_next_turn_has_seen() {
+async fn an_append_without_a_lock_makes_a_conflict_that_the_next_lock_has_seen() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
-    append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(1)).await.unwrap();
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
+    append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(1)).await.unwrap();
 
-    let turn = writer.lock(ids(&[SKU])).await.unwrap();
-    let outside = decided(SKU, turn.stream(SKU), reserve("a")).unwrap();
+    let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+    let outside = decided(SKU, locked.stream(SKU), reserve("a")).unwrap();
     store.append(vec![outside]).await.unwrap();
-    assert!(matches!(append(turn, SKU, reserve("b")).await, Err(AppendError::Conflict)));
+    assert!(matches!(append(locked, SKU, reserve("b")).await, Err(AppendError::Conflict)));
 
-    let turn = writer.lock(ids(&[SKU])).await.unwrap();
-    let refused = decided(SKU, turn.stream(SKU), reserve("b")).unwrap_err();
+    let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+    let refused = decided(SKU, locked.stream(SKU), reserve("b")).unwrap_err();
     assert_eq!(refused, StockError::NotEnough { available: 0 });
-    drop(turn);
-    assert_eq!(remembered(&writer, &store, SKU).await.version, 2);
+    drop(locked);
+    assert_eq!(cached(&stream_locks, &store, SKU).await.version, 2);
 }
 
 #[tokio::test]
-async fn what_was_not_stored_is_not_remembered() {
+async fn what_was_not_stored_is_not_cached() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
-    append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(1)).await.unwrap();
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
+    append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(1)).await.unwrap();
     store.append(vec![order("taken", 0)]).await.unwrap();
 
-    let turn = writer.lock(ids(&[SKU])).await.unwrap();
-    let reservation = decided(SKU, turn.stream(SKU), reserve("taken")).unwrap();
-    assert!(matches!(turn.append(vec![reservation, order("taken", 0)]).await, Err(AppendError::Conflict)));
-    assert_eq!(remembered(&writer, &store, SKU).await.version, 1);
+    let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+    let reservation = decided(SKU, locked.stream(SKU), reserve("taken")).unwrap();
+    assert!(matches!(locked.append(vec![reservation, order("taken", 0)]).await, Err(AppendError::Conflict)));
+    assert_eq!(cached(&stream_locks, &store, SKU).await.version, 1);
 }
 
 /// As a failover or a restore does to the last commits: they never were.
@@ -155,48 +155,48 @@ async fn lose(database: &testkit::Database, version: i64) {
 }
 
 #[tokio::test]
-async fn what_the_database_lost_is_not_remembered() {
+async fn what_the_database_lost_is_not_cached() {
     let database = testkit::database().await;
     let (store, elsewhere) = (copy(&database).await, copy(&database).await);
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
     for quantity in [1, 2, 4] {
-        append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(quantity)).await.unwrap();
+        append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(quantity)).await.unwrap();
     }
 
-    // Between two turns.
+    // Between two locks.
     lose(&database, 2).await;
-    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 3);
-    append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(8)).await.unwrap();
+    assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 3);
+    append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(8)).await.unwrap();
 
     // Somebody else has written another event in its place.
     lose(&database, 2).await;
     let other = at(SKU, 2, &[StockEvent::StockReceived(StockReceived { quantity: 16 })]);
     elsewhere.append(vec![other]).await.unwrap();
-    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 19);
+    assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 19);
 
-    // In the middle of a turn.
-    let turn = writer.lock(ids(&[SKU])).await.unwrap();
+    // While it is locked.
+    let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
     lose(&database, 1).await;
-    assert!(matches!(append(turn, SKU, receive(32)).await, Err(AppendError::Conflict)));
-    append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(32)).await.unwrap();
-    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 33);
+    assert!(matches!(append(locked, SKU, receive(32)).await, Err(AppendError::Conflict)));
+    append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(32)).await.unwrap();
+    assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 33);
 
     // All of it.
     lose(&database, 0).await;
-    assert_eq!(writer.lock(ids(&[SKU])).await.unwrap().stream(SKU).version, 0);
-    append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(64)).await.unwrap();
-    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 64);
+    assert_eq!(stream_locks.lock(ids(&[SKU])).await.unwrap().stream(SKU).version, 0);
+    append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(64)).await.unwrap();
+    assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 64);
 }
 
 #[tokio::test]
 async fn one_append_holds_several_skus_and_the_orders_beside_them() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
-    append(writer.lock(ids(&["a"])).await.unwrap(), "a", receive(5)).await.unwrap();
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
+    append(stream_locks.lock(ids(&["a"])).await.unwrap(), "a", receive(5)).await.unwrap();
 
-    let turn = writer.lock(ids(&["a", "b", "nobody-registered"])).await.unwrap();
-    assert_eq!((turn.stream("nobody-registered").version, turn.stream("b").version), (0, 0));
+    let locked = stream_locks.lock(ids(&["a", "b", "nobody-registered"])).await.unwrap();
+    assert_eq!((locked.stream("nobody-registered").version, locked.stream("b").version), (0, 0));
     let [StockEvent::StockReceived(first), second] =
         [stock::decide(&Stock::Untracked, receive(2)).unwrap(), stock::decide(&Stock::Untracked, receive(3)).unwrap()]
             .map(|events| events[0].clone())
@@ -204,53 +204,53 @@ async fn one_append_holds_several_skus_and_the_orders_beside_them() {
         panic!("not received")
     };
     let begun = at("b", 0, &[StockEvent::StockReceived(first), second]);
-    let reserved = decided("a", turn.stream("a"), reserve("order-1")).unwrap();
-    turn.append(vec![reserved, order("order-1", 0), begun, order("order-2", 0)]).await.unwrap();
+    let reserved = decided("a", locked.stream("a"), reserve("order-1")).unwrap();
+    locked.append(vec![reserved, order("order-1", 0), begun, order("order-2", 0)]).await.unwrap();
 
-    assert_eq!(tracked(remembered(&writer, &store, "a").await).reserved, 1);
-    assert_eq!(tracked(remembered(&writer, &store, "b").await).on_hand, 5);
+    assert_eq!(tracked(cached(&stream_locks, &store, "a").await).reserved, 1);
+    assert_eq!(tracked(cached(&stream_locks, &store, "b").await).on_hand, 5);
     assert_eq!(store.load::<Order>("order-2").await.unwrap().version, 1);
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_stream_without_events() {
+async fn a_stream_without_events_is_not_locked() {
     let database = testkit::database().await;
-    let writer = StreamLocks::<Stock>::new(copy(&database).await, 10);
-    let (one, other) = (writer.lock(ids(&[SKU])).await.unwrap(), writer.lock(ids(&[SKU])).await.unwrap());
+    let stream_locks = StreamLocks::<Stock>::new(copy(&database).await, 10);
+    let (one, other) = (stream_locks.lock(ids(&[SKU])).await.unwrap(), stream_locks.lock(ids(&[SKU])).await.unwrap());
     assert_eq!(locks(&database).await, 0);
     append(one, SKU, receive(1)).await.unwrap();
     assert!(matches!(append(other, SKU, receive(1)).await, Err(AppendError::Conflict)));
 
-    let turn = writer.lock(ids(&[SKU])).await.unwrap();
-    assert_eq!((turn.stream(SKU).version, locks(&database).await), (1, 1));
-    drop(turn);
+    let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+    assert_eq!((locked.stream(SKU).version, locks(&database).await), (1, 1));
+    drop(locked);
     testkit::eventually(PATIENCE, || async { locks(&database).await == 0 }).await;
 }
 
 #[tokio::test]
-async fn a_copy_that_freezes_in_its_turn_holds_nobody_up_for_ever() {
+async fn a_process_that_freezes_while_it_holds_a_lock_holds_nobody_up_for_ever() {
     let database = testkit::database().await;
     let (frozen, other) = (copy(&database).await, copy(&database).await);
     let frozen = StreamLocks::<Stock>::new(frozen, 10);
     let other = StreamLocks::<Stock>::new(other, 10);
     append(frozen.lock(ids(&[SKU])).await.unwrap(), SKU, receive(2)).await.unwrap();
 
-    let turn = frozen.lock(ids(&[SKU])).await.unwrap();
+    let locked = frozen.lock(ids(&[SKU])).await.unwrap();
     let others = tokio::time::timeout(PATIENCE, other.lock(ids(&[SKU]))).await.unwrap().unwrap();
     append(others, SKU, reserve("a")).await.unwrap();
-    // It wakes up and does not know that its turn is over.
-    assert!(matches!(append(turn, SKU, reserve("b")).await, Err(AppendError::Conflict)));
+    // It wakes up and does not know that it has lost the lock.
+    assert!(matches!(append(locked, SKU, reserve("b")).await, Err(AppendError::Conflict)));
     append(frozen.lock(ids(&[SKU])).await.unwrap(), SKU, reserve("b")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_turn_that_can_not_be_had_is_done_without() {
+async fn a_lock_that_can_not_be_had_is_done_without() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
-    append(writer.lock(ids(&[SKU])).await.unwrap(), SKU, receive(2)).await.unwrap();
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
+    append(stream_locks.lock(ids(&[SKU])).await.unwrap(), SKU, receive(2)).await.unwrap();
     // Somebody holds every lock there is, in a session that does not end.
-    let turn = writer.lock(ids(&[SKU])).await.unwrap();
+    let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
     let [namespace, partition]: [i64; 2] = sqlx::query_as::<_, (i64, i64)>(
         "select classid::bigint, objid::bigint from pg_locks where locktype = 'advisory' and objsubid = 2
             and database = (select oid from pg_database where datname = current_database())",
@@ -259,7 +259,7 @@ async fn a_turn_that_can_not_be_had_is_done_without() {
     .await
     .unwrap()
     .into();
-    drop(turn);
+    drop(locked);
     let mut holder = database.pool().acquire().await.unwrap();
     sqlx::query("select pg_advisory_lock($1::int, $2::int)")
         .bind(i32::try_from(namespace).unwrap())
@@ -268,26 +268,26 @@ async fn a_turn_that_can_not_be_had_is_done_without() {
         .await
         .unwrap();
 
-    let turn = tokio::time::timeout(PATIENCE, writer.lock(ids(&[SKU]))).await.unwrap().unwrap();
-    append(turn, SKU, reserve("a")).await.unwrap();
+    let locked = tokio::time::timeout(PATIENCE, stream_locks.lock(ids(&[SKU]))).await.unwrap().unwrap();
+    append(locked, SKU, reserve("a")).await.unwrap();
     assert_eq!(store.load::<Stock>(SKU).await.unwrap().version, 2);
 }
 
 #[tokio::test]
-async fn only_so_many_streams_are_remembered_and_the_others_read_again() {
+async fn only_so_many_streams_are_cached_and_the_others_read_again() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let writer = StreamLocks::<Stock>::new(store.clone(), 2);
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 2);
     for id in ["a", "b", "c", "a"] {
-        append(writer.lock(ids(&[id])).await.unwrap(), id, receive(1)).await.unwrap();
-        assert!(writer.cached() <= 2);
+        append(stream_locks.lock(ids(&[id])).await.unwrap(), id, receive(1)).await.unwrap();
+        assert!(stream_locks.cached() <= 2);
     }
-    // More than can be remembered, in one turn.
-    let turn = writer.lock(ids(&["a", "b", "c", "d"])).await.unwrap();
-    assert_eq!(["a", "b", "c", "d"].map(|id| turn.stream(id).version), [2, 1, 1, 0]);
-    drop(turn);
-    assert_eq!(tracked(remembered(&writer, &store, "a").await).on_hand, 2);
-    assert_eq!(writer.cached(), 2);
+    // More than can be cached, in one lock.
+    let locked = stream_locks.lock(ids(&["a", "b", "c", "d"])).await.unwrap();
+    assert_eq!(["a", "b", "c", "d"].map(|id| locked.stream(id).version), [2, 1, 1, 0]);
+    drop(locked);
+    assert_eq!(tracked(cached(&stream_locks, &store, "a").await).on_hand, 2);
+    assert_eq!(stream_locks.cached(), 2);
 }
 
 #[tokio::test]
@@ -298,25 +298,25 @@ async fn a_long_stream_is_folded_whole() {
     for begun in [0, 1_500] {
         store.append(vec![at(SKU, begun, &vec![received.clone(); 1_500])]).await.unwrap();
     }
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
-    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 3_000);
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
+    assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 3_000);
 }
 
 #[tokio::test]
-async fn a_request_under_a_key_is_carried_out_once() {
+async fn a_command_under_a_key_is_appended_once() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let writer = StreamLocks::<Stock>::new(store.clone(), 10);
+    let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
     let request = IdempotencyKey { scope: "shop POST /stock", key: "k".to_owned(), request_hash: [7; 32] };
     assert_eq!(store.find_idempotency_record(&request).await.unwrap(), None);
     let once = async || {
-        let turn = writer.lock(ids(&[SKU])).await.unwrap();
-        let append = decided(SKU, turn.stream(SKU), receive(5)).unwrap();
-        store.append_once(turn.into_append(vec![append]), request.clone()).await
+        let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+        let append = decided(SKU, locked.stream(SKU), receive(5)).unwrap();
+        store.append_once(locked.into_append(vec![append]), request.clone()).await
     };
     let first = once().await.unwrap();
     let Err(AppendError::Replayed(outcome)) = once().await else { panic!("carried out twice") };
     assert_eq!((outcome.stream_id.as_str(), outcome.version, outcome.position), (SKU, 1, first.position));
     assert_eq!(store.find_idempotency_record(&request).await.unwrap(), Some(outcome));
-    assert_eq!(tracked(remembered(&writer, &store, SKU).await).on_hand, 5);
+    assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 5);
 }
