@@ -40,7 +40,7 @@ impl<A: Default> Default for Versioned<A> {
 }
 
 /// A version of a stream, and the position of its event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamVersion {
     pub version: i64,
     pub position: i64,

@@ -13,6 +13,7 @@ use crate::order_fulfilment::{CLOSE, EXPIRE};
 use crate::order_session::OrderSession;
 use crate::payment_calls::call_provider;
 use crate::saga::{Action, Next, Outcome, Progress, Saga, StepError, reservation_expires_at};
+use crate::stock_ledger::StockLedger;
 use crate::timers::{Ended, Key, Schedule, Waiting, WakeUp};
 use crate::unit_of_work;
 
@@ -109,7 +110,7 @@ impl SagaExecutor<'_> {
                 decided.collect()
             }
             Action::DecideWithStock(decide) => {
-                let decide = |order: &mut OrderSession, stock: &unit_of_work::StockLedger<'_>| {
+                let decide = |order: &mut OrderSession, stock: &StockLedger<'_>| {
                     decide(order, stock, &context.settings).map(|_| ())
                 };
                 let stored = unit_of_work::decide_with_stock(&context.store, &context.stock, orders, decide).await;

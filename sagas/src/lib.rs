@@ -8,7 +8,8 @@
 //! - `saga`: what a step table is, and which step is next.
 //! - `executor`: carries orders through the steps, those that are at the same step together. `payment_calls` calls the provider for them,
 //!   `mail_requests` sends their requests.
-//! - `order_session`: an order loaded for deciding. `unit_of_work`: stores decisions, with the stock commands that they imply.
+//! - `order_session`: an order loaded for deciding. `unit_of_work`: stores decisions, with the stock commands that they imply;
+//!   `stock_ledger`: the stock that it locks.
 //!   `batched_reads`: loads many orders.
 //! - `subscriber` runs the executor after an event, `timer_runner` when one of the `timers` is due. `reply_consumer` records the replies
 //!   that arrive over SQS.
@@ -29,6 +30,7 @@ mod reply_consumer;
 pub mod report;
 mod routes;
 mod saga;
+mod stock_ledger;
 mod subscriber;
 mod timer_runner;
 mod timers;

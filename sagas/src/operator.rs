@@ -2,14 +2,15 @@
 
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::units::moves_units;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
-use event_store::{EventStore, Metadata, StreamLocks};
+use event_store::{Command, Decision, EventStore, HandleError, Metadata, Retry, StreamLocks, StreamVersion};
 use uuid::Uuid;
 
 use crate::order_session::OrderSession;
 use crate::saga::StepError;
-use crate::unit_of_work;
+use crate::stock_ledger::StockLedger;
 
 /// Why a decision was not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -28,49 +29,73 @@ pub enum InterventionError {
     Failed(String),
 }
 
-/// How often the decision is made again because the order has moved on.
-const ATTEMPTS: usize = 5;
-
 /// Records an operator's decision. The sagas carry it out, wherever they run. Returns the names of the recorded events: none if nothing
 /// had to change.
 pub async fn intervene(
     store: &EventStore,
     stock: &StreamLocks<Stock>,
     order_id: &str,
-    mut intervention: OperatorIntervened,
+    intervention: OperatorIntervened,
 ) -> Result<Vec<&'static str>, InterventionError> {
-    let failed = |error: StepError| InterventionError::Failed(error.to_string());
-    for attempt in 0..ATTEMPTS {
-        let order = OrderSession::read(store, order_id).await.map_err(failed)?;
-        let mut order = order.ok_or_else(|| InterventionError::NoSuchOrder(order_id.to_owned()))?;
-        let skipped = skipped_mail(&order, &intervention);
-        if attempt > 0 && skipped != intervention.notification_id {
-            break;
-        }
-        intervention.notification_id = skipped;
-        order.metadata = Metadata { actor: Some(format!("operator:{}", intervention.actor)), ..order.metadata };
-        let version = order.version;
-        match order.decide_once(OrderCommand::Intervene(intervention.clone())) {
-            Ok(()) => {}
-            Err(_) if attempt > 0 => break,
-            Err(refusal) => return Err(refusal.into()),
-        }
-        let events: Vec<_> = order.unstored().iter().map(OrderEvent::name).collect();
-        if events.is_empty() {
-            return Ok(events);
-        }
-        for (_, stored) in unit_of_work::store(store, stock, vec![order]).await {
-            stored.map_err(failed)?;
-        }
-        // After a conflict the decision was dropped.
-        let stored = store.read_stream::<Order>(order_id).await.map_err(|error| failed(StepError::new(&error)))?;
-        let decision = OrderEvent::OperatorIntervened(intervention.clone());
-        let mut since = stored.iter().filter(|event| event.version > version);
-        if since.any(|event| event.decode::<Order>().is_ok_and(|event| event == decision)) {
-            return Ok(events);
-        }
+    let step = intervention.step;
+    let mut command = Intervene { store, stock, order_id, intervention, is_retry: false, recorded: Vec::new() };
+    match store.handle(&mut command, None, Retry::default()).await {
+        Ok(_) => Ok(command.recorded),
+        Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => Err(error),
+        Err(HandleError::Contended { .. }) => Err(InterventionError::Stale(step)),
+        Err(error) => Err(InterventionError::Failed(StepError::new(&error).to_string())),
     }
-    Err(InterventionError::Stale(intervention.step))
+}
+
+/// An operator's decision, as a command on the order.
+struct Intervene<'a> {
+    store: &'a EventStore,
+    stock: &'a StreamLocks<Stock>,
+    order_id: &'a str,
+    intervention: OperatorIntervened,
+    /// Whether the order has changed since the first attempt.
+    is_retry: bool,
+    /// The names of the events.
+    recorded: Vec<&'static str>,
+}
+
+impl Command for Intervene<'_> {
+    type Refusal = InterventionError;
+
+    fn stream(&self) -> (&'static str, &str) {
+        (<Order as cqrs_es::Aggregate>::TYPE, self.order_id)
+    }
+
+    async fn decide(&mut self) -> Result<Decision<'_>, HandleError<InterventionError>> {
+        let failed = |error: StepError| HandleError::Undecidable(InterventionError::Failed(error.to_string()));
+        let stale = HandleError::Undecidable(InterventionError::Stale(self.intervention.step));
+        let no_such_order = || HandleError::Undecidable(InterventionError::NoSuchOrder(self.order_id.to_owned()));
+        let order = OrderSession::read(self.store, self.order_id).await.map_err(failed)?;
+        let mut order = order.ok_or_else(no_such_order)?;
+        let is_retry = std::mem::replace(&mut self.is_retry, true);
+        let skipped = skipped_mail(&order, &self.intervention);
+        if is_retry && skipped != self.intervention.notification_id {
+            return Err(stale);
+        }
+        self.intervention.notification_id = skipped;
+        order.metadata = Metadata { actor: Some(format!("operator:{}", self.intervention.actor)), ..order.metadata };
+        match order.decide_once(OrderCommand::Intervene(self.intervention.clone())) {
+            Ok(()) => {}
+            Err(_) if is_retry => return Err(stale),
+            Err(refusal) => return Err(HandleError::Undecidable(refusal.into())),
+        }
+        self.recorded = order.unstored().iter().map(OrderEvent::name).collect();
+        if self.recorded.is_empty() {
+            return Ok(Decision::Unchanged(StreamVersion::default()));
+        }
+        if !order.unstored().iter().any(moves_units) {
+            let (append, _) = order.append().map_err(failed)?;
+            return Ok(Decision::Append(vec![append].into()));
+        }
+        let mut ledger = StockLedger::lock(self.stock, std::slice::from_ref(&order)).await?;
+        let (append, _) = ledger.add(&order).map_err(failed)?;
+        Ok(Decision::Append(ledger.into_append(vec![append])))
+    }
 }
 
 /// The id of the mail that the decision skips.

@@ -12,7 +12,7 @@ use payments::{PaymentError, PaymentGateway};
 use crate::SagaSettings;
 use crate::mail_requests::Outbox;
 use crate::order_session::OrderSession;
-use crate::unit_of_work::StockLedger;
+use crate::stock_ledger::StockLedger;
 
 /// A saga: its steps, in the order in which they are due.
 pub struct Saga {

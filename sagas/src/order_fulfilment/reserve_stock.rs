@@ -10,7 +10,7 @@ use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
 use crate::SagaSettings;
 use crate::order_session::OrderSession;
 use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo, UndoStep};
-use crate::unit_of_work::StockLedger;
+use crate::stock_ledger::StockLedger;
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::ReserveStock,

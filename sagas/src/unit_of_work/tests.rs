@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, Utc};
+use domain::ids::Sku;
 use domain::order::event::{CancellationRequested, ReservedUnits, StockReleased, StockReserved};
 use domain::order::parse::PostedOrder;
 use domain::order::{OrderCommand, OrderEvent};
-use domain::stock::StockReceived;
-use event_store::AppendSettings;
+use domain::stock::{self, StockCommand, StockReceived};
+use event_store::{AppendSettings, Metadata, NewEvent, StreamAppend};
 use testkit::Database;
 
 use super::*;

@@ -1,0 +1,85 @@
+//! The stock of the SKUs of some orders, while it is locked, with what was decided on it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::ids::{OrderId, Sku};
+use domain::order::units::unit_moves;
+use domain::stock::{self, Stock, StockCommand};
+use event_store::{Append, LockedStreams, Metadata, NewEvent, ReadError, StreamAppend, StreamLocks};
+
+use crate::order_session::{EventIds, OrderSession};
+use crate::saga::StepError;
+
+pub(crate) struct StockLedger<'a> {
+    locked: LockedStreams<'a, Stock>,
+    decided: StockChanges,
+}
+
+/// What was decided on SKUs.
+#[derive(Default)]
+struct StockChanges {
+    /// The changed SKUs, as they will be once everything is stored.
+    after: HashMap<String, Stock>,
+    events: BTreeMap<String, Vec<NewEvent>>,
+}
+
+impl<'a> StockLedger<'a> {
+    /// Locks the stock of all SKUs of these orders.
+    pub(crate) async fn lock(locks: &'a StreamLocks<Stock>, orders: &[OrderSession]) -> Result<Self, ReadError> {
+        let lines = orders.iter().flat_map(|order| &order.order.content.lines);
+        let skus: BTreeSet<String> = lines.map(|line| line.sku.to_string()).collect();
+        Ok(Self { locked: locks.lock(skus).await?, decided: StockChanges::default() })
+    }
+
+    /// How many units can be reserved; `None`: the SKU is not tracked.
+    pub(crate) fn available(&self, sku: &Sku) -> Option<i64> {
+        match self.stock(sku.as_str()) {
+            Stock::Untracked => None,
+            Stock::Tracked(tracked) => Some(tracked.available()),
+        }
+    }
+
+    /// Decides on the units that an order's unstored events are about, and returns what has to be appended to the order's stream. The
+    /// ledger gets all changes for the order, or none.
+    pub(crate) fn add(&mut self, order: &OrderSession) -> Result<(StreamAppend, EventIds), StepError> {
+        let order_id = OrderId::parse(order.order_id.as_str()).map_err(|error| StepError::new(&error))?;
+        let commands = order.unstored().iter().flat_map(|event| unit_moves(&order_id, &order.order, event)).collect();
+        let changes = self.decide(commands, &order.metadata)?;
+        let append = order.append()?;
+        self.decided.after.extend(changes.after);
+        for (sku, events) in changes.events {
+            self.decided.events.entry(sku).or_default().extend(events);
+        }
+        Ok(append)
+    }
+
+    /// The changes of the stock and of the orders, to be appended while the stock is locked.
+    pub(crate) fn into_append(self, orders: Vec<StreamAppend>) -> Append<'a> {
+        let skus = self.decided.events.into_iter().map(|(sku, events)| StreamAppend {
+            stream_type: <Stock as cqrs_es::Aggregate>::TYPE,
+            expected_version: self.locked.stream(&sku).version,
+            stream_id: sku,
+            events,
+        });
+        let streams = skus.chain(orders).collect();
+        self.locked.into_append(streams)
+    }
+
+    fn stock(&self, sku: &str) -> &Stock {
+        self.decided.after.get(sku).unwrap_or_else(|| &self.locked.stream(sku).state)
+    }
+
+    fn decide(&self, commands: Vec<(Sku, StockCommand)>, metadata: &Metadata) -> Result<StockChanges, StepError> {
+        let mut changes = StockChanges::default();
+        for (sku, command) in commands {
+            let sku = sku.to_string();
+            let stock = changes.after.entry(sku.clone()).or_insert_with(|| self.stock(&sku).clone());
+            for event in stock::decide(stock, command).map_err(|error| StepError::new(&error))? {
+                let new = NewEvent::new(&event, metadata).map_err(|error| StepError::new(&error))?;
+                changes.events.entry(sku.clone()).or_default().push(new);
+                stock::evolve(stock, event);
+            }
+        }
+        Ok(changes)
+    }
+}
