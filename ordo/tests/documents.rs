@@ -12,6 +12,9 @@ const HTTP: &str = include_str!("../../docs/reference/http.md");
 const SETTINGS: &str = include_str!("../../docs/reference/settings.md");
 const SUMMARY: &str = include_str!("../../docs/SUMMARY.md");
 
+/// What a line of text may have; tables and links can't be broken.
+const LINE: usize = 140;
+
 fn ordo(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_ordo")).args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {output:?}");
@@ -122,21 +125,26 @@ fn every_file_that_is_named_is_there() {
 
 #[test]
 fn every_type_that_the_glossary_names_is_there() {
-    let sources: Vec<String> = files(&checkout(), "rs").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-    let is_declared = |name: &str| {
-        let mut forms = ["struct", "enum", "trait", "type"].map(|kind| format!("{kind} {name}")).to_vec();
-        // Events are declared by a macro.
-        forms.push(format!("    {name}, UPCASTS"));
-        let is_one = |text: &str| text.starts_with(|char: char| !char.is_alphanumeric() && char != '_');
-        let declares = |source: &String| forms.iter().any(|form| source.split(form).skip(1).any(is_one));
-        sources.iter().any(declares)
-    };
+    let mut declared = HashSet::new();
+    for file in files(&checkout(), "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let words: Vec<&str> = text.split(|char: char| !char.is_alphanumeric() && char != '_').collect();
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            match pair {
+                ["struct" | "enum" | "trait" | "type", name] => declared.insert((*name).to_owned()),
+                // Events are declared by a macro.
+                [name, "UPCASTS"] => declared.insert((*name).to_owned()),
+                _ => false,
+            };
+        }
+    }
     let mut names = 0;
     for entry in GLOSSARY.split("\n### ") {
         let in_the_code = entry.split_once("*In the code:*").map_or("", |(_, names)| names);
         let is_type = |name: &&str| name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphanumeric);
         for name in in_the_code.split('`').skip(1).step_by(2).filter(is_type) {
-            assert!(is_declared(name), "docs/glossary.md names {name}, and there is no such type");
+            assert!(declared.contains(name), "docs/glossary.md names {name}, and there is no such type");
             names += 1;
         }
     }
@@ -150,6 +158,18 @@ fn every_page_is_in_the_book() {
         let page = page.strip_prefix(&docs).unwrap().display().to_string();
         assert!(SUMMARY.contains(&format!("]({page})")), "docs/SUMMARY.md does not have {page}");
     }
+}
+
+#[test]
+fn lines_can_be_read() {
+    for document in files(&checkout(), "md") {
+        let text = fs::read_to_string(&document).unwrap();
+        let is_text = |line: &&str| !line.trim_start().starts_with(['|', '{', '[']) && !line.contains("](");
+        let long = text.lines().filter(is_text).find(|line| line.chars().count() > LINE);
+        assert_eq!(long, None, "{}: a line is longer than {LINE} characters", document.display());
+    }
+    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 150, "README.md says what it is and where to read on; the rest goes into docs");
 }
 
 fn checkout() -> PathBuf {
