@@ -55,11 +55,12 @@ impl PlacedOrder {
                 amount_minor: requested.amount_minor,
                 reason: requested.reason,
                 settled: false,
+                reference: None,
                 retries: 0,
             }),
             OrderEvent::PaymentRefunded(refunded) => {
                 self.payment.refunded_minor += refunded.amount_minor;
-                self.settle_refund(&refunded.refund_id);
+                self.settle_refund(&refunded.refund_id, refunded.reference);
             }
             OrderEvent::OrderConfirmed(_) => self.status = OrderStatus::Confirmed,
             OrderEvent::OrderRejected(_) => self.status = OrderStatus::Rejected,
@@ -112,6 +113,7 @@ impl PlacedOrder {
                         amount_minor: received.refund_minor,
                         reason: None,
                         settled: false,
+                        reference: None,
                         retries: 0,
                     });
                 }
@@ -153,7 +155,7 @@ impl PlacedOrder {
     }
 
     /// Settled refunds come first, in the order in which they were settled: the customer is told of them in this order.
-    fn settle_refund(&mut self, id: &RefundId) {
+    fn settle_refund(&mut self, id: &RefundId, reference: String) {
         let refund = match self.refunds.iter().position(|refund| !refund.settled && refund.id == *id) {
             Some(at) => self.refunds.remove(at),
             None => match self.given_up.iter().position(|refund| refund.id == *id) {
@@ -162,7 +164,7 @@ impl PlacedOrder {
             },
         };
         let at = self.refunds.iter().position(|refund| !refund.settled).unwrap_or(self.refunds.len());
-        self.refunds.insert(at, Refund { settled: true, ..refund });
+        self.refunds.insert(at, Refund { settled: true, reference: Some(reference), ..refund });
     }
 
     /// A reply says which mail it is about. Replies that earlier builds recorded do not. If such a reply has an id that the order does not

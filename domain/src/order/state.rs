@@ -212,6 +212,9 @@ pub struct Refund {
     pub reason: Option<String>,
     /// Whether the provider made it.
     pub settled: bool,
+    /// The provider's id of it, once it is settled. It is not stored: only sagas need it, and they fold orders from their events.
+    #[serde(skip)]
+    pub reference: Option<String>,
     /// How often an operator had the refund tried again after a failure. Each is a new attempt for the provider.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
@@ -316,6 +319,11 @@ impl PlacedOrder {
     /// The first refund that is not made.
     pub fn unsettled_refund(&self) -> Option<&Refund> {
         self.refunds.iter().find(|refund| !refund.settled)
+    }
+
+    /// The provider's ids of the refunds that are recorded as made.
+    pub fn refund_references(&self) -> impl Iterator<Item = &str> {
+        self.refunds.iter().filter_map(|refund| refund.reference.as_deref())
     }
 
     /// How much was captured and not refunded.

@@ -98,9 +98,9 @@ pub struct Refund {
     pub amount_minor: i64,
     /// The currency of the authorization.
     pub currency: String,
-    /// How much is recorded as given back of it before, in minor units. Should the provider have given back more, that may be what is
-    /// asked for here.
-    pub recorded_minor: i64,
+    /// The provider's ids of the payment's refunds that are recorded. One that the provider made and that is not recorded may be the one
+    /// that is asked for here.
+    pub recorded: Vec<String>,
     /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
     pub retries: u32,
 }

@@ -43,7 +43,7 @@ async fn localstripe_reserves_takes_and_gives_back() {
         reference: payment.clone(),
         amount_minor: 1_000,
         currency: "USD".to_owned(),
-        recorded_minor: 0,
+        recorded: vec![],
         retries: 0,
     };
     assert!(stripe.refund(&refund).await.unwrap().reference.starts_with("re_"));

@@ -43,7 +43,7 @@ async fn a_payment_is_authorized_captured_in_parts_refunded_and_added_up() {
         reference: payment.clone(),
         amount_minor: 150,
         currency: "EUR".to_owned(),
-        recorded_minor: 0,
+        recorded: vec![],
         retries: 0,
     };
     let refunded = sandbox.refund(&refund).await.unwrap();

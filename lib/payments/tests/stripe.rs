@@ -113,7 +113,7 @@ async fn a_refund_that_failed_is_declined_and_one_that_is_pending_is_made() {
         reference: "pi_1".to_owned(),
         amount_minor: 100,
         currency: "USD".to_owned(),
-        recorded_minor: 0,
+        recorded: vec![],
         retries: 0,
     };
     assert_eq!(fake.stripe.refund(&refund).await.unwrap().reference, "re_1");

@@ -194,8 +194,28 @@ async fn a_refund_that_an_earlier_build_made_without_a_mark_is_not_made_again() 
 
     // One of another amount is another, and so is one that is recorded.
     fake.stripe.refund(&refund("f-2", 200)).await.unwrap();
-    fake.stripe.refund(&Refund { recorded_minor: 500, ..refund("f-3", 300) }).await.unwrap();
+    fake.stripe.refund(&Refund { recorded: vec!["re_1".to_owned(), "re_2".to_owned()], ..refund("f-3", 300) }).await.unwrap();
     assert_eq!(fake.moved(), (1_000, 800));
+}
+
+#[tokio::test]
+async fn a_refund_that_an_operator_recorded_hides_no_other_without_a_mark() {
+    let fake = Fake::start().await;
+    fake.stripe.capture(&capture(&fake.pay().await, "s-1", 1_000)).await.unwrap();
+    // An earlier build made it, and its answer was lost.
+    fake.stripe.refund(&refund("f-2", 300)).await.unwrap();
+    fake.forgets_marks();
+    fake.forgets();
+    // An operator paid the one before by a bank transfer, and said so.
+    let by_hand = Refund { recorded: vec!["bank transfer 17".to_owned()], ..refund("f-2", 300) };
+    assert_eq!(kind(&fake.stripe.refund(&by_hand).await.map(drop)), "unknown");
+    assert_eq!(fake.moved(), (1_000, 300));
+
+    // Beside one with a mark it is no other's either.
+    let marked = fake.stripe.refund(&refund("f-3", 200)).await.unwrap().reference;
+    let by_hand = Refund { recorded: vec!["bank transfer 17".to_owned(), marked], ..refund("f-2", 300) };
+    assert_eq!(kind(&fake.stripe.refund(&by_hand).await.map(drop)), "unknown");
+    assert_eq!(fake.moved(), (1_000, 500));
 }
 
 #[tokio::test]
@@ -226,7 +246,7 @@ fn capture(payment: &str, shipment: &str, amount_minor: i64) -> Capture {
 
 fn refund(name: &str, amount_minor: i64) -> Refund {
     let (key, reference) = (format!("order-1:refund:{name}"), "pi_1".to_owned());
-    Refund { key, reference, amount_minor, currency: "USD".to_owned(), recorded_minor: 0, retries: 0 }
+    Refund { key, reference, amount_minor, currency: "USD".to_owned(), recorded: vec![], retries: 0 }
 }
 
 fn kind(outcome: &Result<(), PaymentError>) -> &'static str {

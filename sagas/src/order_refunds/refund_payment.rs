@@ -56,7 +56,7 @@ fn refund(session: &OrderSession) -> Option<(RefundId, Refund)> {
         reference: reference.clone(),
         amount_minor: refund.amount_minor,
         currency: order.content.currency.code().to_owned(),
-        recorded_minor: order.payment.refunded_minor,
+        recorded: order.refund_references().map(str::to_owned).collect(),
         retries: refund.retries,
     };
     Some((refund.id.clone(), request))

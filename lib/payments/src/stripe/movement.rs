@@ -126,21 +126,22 @@ async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<
     }
 }
 
-/// A refund without a mark was made by a build that marked nothing, or by somebody else. One of the same amount may be the one that is
-/// asked for, if more went back than is accounted for.
+/// A refund without a mark was made by a build that marked nothing, or by hand. One of the same amount that is not recorded either may be
+/// the one that is asked for.
 async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option<String>, PaymentError> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?;
     let mark = key::mark(&request.key);
     let all = format!("/v1/refunds?payment_intent={}&limit={PAGE}", request.reference);
-    let (mut path, mut refunded, mut marked, mut alike) = (all.clone(), 0_i64, 0_i64, None);
+    let (mut path, mut refunded, mut known, mut alike) = (all.clone(), 0_i64, 0_i64, None);
     loop {
         let page: Page = connection.get(&path).await?;
         for made in page.data.iter().filter(|made| made.why_failed().is_none()) {
             refunded = refunded.saturating_add(made.amount);
             match made.ordo_key() {
                 Some(key) if *key == mark => return Ok(Some(made.id.clone())),
-                Some(_) => marked = marked.saturating_add(made.amount),
+                Some(_) => known = known.saturating_add(made.amount),
+                None if request.recorded.contains(&made.id) => known = known.saturating_add(made.amount),
                 None if made.amount == amount => alike = Some(made.id.clone()),
                 None => {}
             }
@@ -150,12 +151,11 @@ async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option
             Some(_) | None => break,
         }
     }
-    let known = marked.max(recorded(request.recorded_minor, &request.currency)?);
     match alike {
-        Some(alike) if refunded.saturating_sub(known) >= amount => Err(PaymentError::unknown(format!(
+        Some(alike) => Err(PaymentError::unknown(format!(
             "Stripe gave {refunded} back, of which {known} is accounted for: whether {alike} is this refund is not known"
         ))),
-        Some(_) | None => Ok(None),
+        None => Ok(None),
     }
 }
 

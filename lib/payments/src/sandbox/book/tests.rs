@@ -32,7 +32,7 @@ fn refund(key: &str, amount_minor: i64) -> Operation {
         reference,
         amount_minor,
         currency: "EUR".to_owned(),
-        recorded_minor: 0,
+        recorded: vec![],
         retries: 0,
     })
 }
