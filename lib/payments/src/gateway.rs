@@ -1,61 +1,61 @@
-//! The port: what is asked of a payment provider, whoever it is.
+//! The port to a payment provider.
 
 use async_trait::async_trait;
 
-/// A payment provider. Money is reserved first, taken when goods go out, and given back when they return.
+/// A payment provider. Money is authorized first, captured when goods are shipped, and refunded when they return.
 ///
-/// Every effect bears an idempotency key: a call repeated under its key has one effect, whether the first one was answered or not,
-/// and however long ago it was. Another request under a used key is [`PaymentError::Refused`].
+/// Every effect has an idempotency key: a call that is repeated under its key has one effect, whether the first one was
+/// answered or not, and however long ago it was. Another request under a used key is [`PaymentError::Refused`].
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
     /// Reserves an amount.
     async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError>;
 
-    /// What became of an authorization whose answer never came, asked by its key. `None`: the provider never saw it;
-    /// [`PaymentError::Declined`]: it said no. Some providers can only be asked by asking for it again, and never answer `None`.
+    /// Finds an authorization by its key, if its answer never came. `None`: the provider never saw it.
+    /// [`PaymentError::Declined`]: it was declined. Some providers can only be asked by repeating the request, and
+    /// never answer `None`.
     async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError>;
 
-    /// Takes part of what was authorized, or all of it; as often as there is something left. What was taken under the key before is
-    /// found, and not taken again.
+    /// Takes part of the authorized amount, or all of it, as often as there is something left. A capture that was made
+    /// under the key before is found, and not made again.
     async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError>;
 
-    /// Lets go of whatever was not captured. It is no mistake if nothing is left or it was done before.
+    /// Releases whatever was not captured. It is no error if nothing is left.
     async fn void(&self, request: &Void) -> Result<(), PaymentError>;
 
-    /// Lets go of whatever is held under the key of an authorization whose answer nobody knows, and sees to it that nothing will
-    /// be: a request under that key that is still on its way holds nothing when it arrives.
+    /// Releases whatever an authorization with an unknown outcome holds, and makes sure that it never will hold
+    /// anything: if the request is still on its way, it has no effect when it arrives.
     async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError>;
 
-    /// Gives back part of what was captured, or all of it. What was given back under the key before is found, and not given again.
+    /// Gives back part of the captured amount, or all of it. A refund that was made under the key before is found, and
+    /// not made again.
     async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError>;
 }
 
-/// To reserve an amount for an order.
+/// A request to reserve an amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// The idempotency key.
     pub key: String,
-    /// The order it is for, for the provider's own records.
+    /// For the provider's own records.
     pub order_id: String,
-    /// Minor units of the currency, at least 1: for nothing, no provider is asked.
+    /// Minor units of the currency, at least 1.
     pub amount_minor: i64,
     /// The ISO 4217 code, in capitals.
     pub currency: String,
-    /// What the customer pays with, as the provider named it to the shop.
+    /// The provider's token of the customer's means of payment.
     pub token: Option<String>,
 }
 
-/// Money that is reserved.
+/// A reserved amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorized {
-    /// The provider's id of the payment: captures, voids and refunds name it.
+    /// The provider's id of the payment, for captures, voids and refunds.
     pub reference: String,
 }
 
-/// To take money that is reserved.
+/// A request to take reserved money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {
-    /// The idempotency key.
     pub key: String,
     /// The payment, as [`Authorized`] named it.
     pub reference: String,
@@ -63,34 +63,34 @@ pub struct Capture {
     pub amount_minor: i64,
     /// The currency of the authorization.
     pub currency: String,
-    /// Whether nothing more will be captured. The provider then lets go of the rest.
+    /// Whether nothing more will be captured. The provider then releases the rest.
     pub last: bool,
-    /// How much is recorded as taken of it before, in minor units. Should the provider have taken more, that may be what is asked for here.
+    /// How much of the payment is recorded as captured, in minor units. If the provider captured more, that may be this
+    /// capture.
     pub recorded_minor: i64,
-    /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
+    /// How often an operator retried it after a permanent failure. A provider may repeat its answer to a key, so each
+    /// retry is an attempt of its own.
     pub retries: u32,
 }
 
-/// Money that was taken.
+/// A capture that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
-    /// The provider's id of what it did.
+    /// The provider's id of the capture.
     pub reference: String,
 }
 
-/// To let go of what is reserved and not captured.
+/// A request to release what is not captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Void {
-    /// The idempotency key.
     pub key: String,
     /// The payment, as [`Authorized`] named it.
     pub reference: String,
 }
 
-/// To give money back.
+/// A request to give captured money back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
-    /// The idempotency key.
     pub key: String,
     /// The payment, as [`Authorized`] named it.
     pub reference: String,
@@ -98,49 +98,42 @@ pub struct Refund {
     pub amount_minor: i64,
     /// The currency of the authorization.
     pub currency: String,
-    /// The provider's ids of the payment's refunds that are recorded. One that the provider made and that is not recorded may be the one
-    /// that is asked for here.
+    /// The provider's ids of the payment's recorded refunds. If the provider made one that is not recorded, that may be
+    /// this refund.
     pub recorded: Vec<String>,
-    /// How often it is to be tried again although it failed for good: a provider may go on to answer a key as it did once.
+    /// How often an operator retried it after a permanent failure. A provider may repeat its answer to a key, so each
+    /// retry is an attempt of its own.
     pub retries: u32,
 }
 
-/// Money on its way back.
+/// A refund that was made or is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refunded {
     /// The provider's id of the refund.
     pub reference: String,
 }
 
-/// Why a call did not come to what was asked. The kinds say what may be done about it.
+/// Why a call failed. The variants differ in what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PaymentError {
-    /// The provider said no, for good: the customer has to pay in another way.
+    /// The provider declined for good: the customer has to pay in another way.
     #[error("declined: {message} ({code})")]
     Declined {
-        /// The provider's word for the reason, for programs.
+        /// The provider's code for the reason.
         code: String,
-        /// The same for people.
+        /// The reason in words.
         message: String,
     },
-    /// There was no answer. It may or may not have happened: ask again under the same key, or [`PaymentGateway::find`] out.
+    /// There was no answer. The call may or may not have had its effect: repeat it under the same key, or use
+    /// [`PaymentGateway::find`].
     #[error("outcome unknown: {reason}")]
-    Unknown {
-        /// What came instead of an answer.
-        reason: String,
-    },
-    /// It surely did not happen; try again later.
+    Unknown { reason: String },
+    /// The call had no effect. It can be tried again later.
     #[error("not available: {reason}")]
-    Unavailable {
-        /// What was in the way.
-        reason: String,
-    },
-    /// The request itself is wrong, and stays so: someone has to look into it.
+    Unavailable { reason: String },
+    /// The request itself is wrong: an operator has to look into it.
     #[error("refused: {reason}")]
-    Refused {
-        /// What is wrong with it.
-        reason: String,
-    },
+    Refused { reason: String },
 }
 
 impl PaymentError {

@@ -1,4 +1,4 @@
-//! What stands before every provider: a bound on how long a call may take, and a circuit breaker.
+//! Wraps a provider with a timeout and a circuit breaker.
 
 mod breaker;
 mod metrics;
@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 
-/// A gateway that answers in time. A call that takes too long is [`PaymentError::Unknown`]; while the provider is failing, calls
-/// are [`PaymentError::Unavailable`] at once and don't reach it.
+/// A gateway with a timeout and a circuit breaker. A call that takes too long is [`PaymentError::Unknown`]. While the
+/// breaker is open, calls are [`PaymentError::Unavailable`] at once and don't reach the provider.
 pub struct Guarded {
     gateway: Arc<dyn PaymentGateway>,
     timeout: Duration,
@@ -33,7 +33,6 @@ impl fmt::Debug for Guarded {
 }
 
 impl Guarded {
-    /// Guards this gateway.
     #[must_use]
     pub fn new(gateway: Arc<dyn PaymentGateway>, timeout: Duration, breaker: BreakerSettings) -> Self {
         Self { gateway, timeout, breaker: Breaker::new(breaker), metrics: Metrics::default() }
@@ -45,7 +44,6 @@ impl Guarded {
         self.breaker.state()
     }
 
-    /// What is counted of the calls.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -57,12 +55,12 @@ impl Guarded {
         order: &str,
         call: impl Future<Output = Result<T, PaymentError>> + Send,
     ) -> Result<T, PaymentError> {
-        let pass = match self.breaker.enter(order) {
-            Ok(pass) => pass,
+        let permit = match self.breaker.enter(order) {
+            Ok(permit) => permit,
             Err(wait) => {
                 self.metrics.not_tried(operation);
                 self.metrics.breaker(self.state());
-                // Rounded up: too early is of no use.
+                // Rounded up, so that a retry does not come too early.
                 let seconds = wait.as_millis().div_ceil(1000).max(1);
                 let reason = format!("the payment provider is failing; calls go again in {seconds} s");
                 return Err(PaymentError::unavailable(reason));
@@ -74,17 +72,17 @@ impl Guarded {
         let outcome = answered.unwrap_or_else(|_| {
             Err(PaymentError::unknown(format!("no answer within {} s", self.timeout.as_secs_f64())))
         });
-        pass.answered(health(&outcome));
+        permit.answered(health(&outcome));
         self.metrics.called(operation, &outcome, began.elapsed());
         self.metrics.breaker(self.state());
         outcome
     }
 }
 
-/// A provider that says no is well.
+/// A provider that declines or refuses is healthy.
 fn health<T>(outcome: &Result<T, PaymentError>) -> Health {
     match outcome {
-        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => Health::Well,
+        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => Health::Healthy,
         Err(PaymentError::Unknown { .. } | PaymentError::Unavailable { .. }) => Health::Failing,
     }
 }

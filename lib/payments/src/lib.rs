@@ -1,14 +1,14 @@
-//! Payments: what the platform asks of a provider, and the providers it can ask.
+//! Payment providers behind one port.
 //!
-//! [`PaymentGateway`] is the port. Behind it stand [`Sandbox`], a provider of our own whose tokens choose the outcome, and
-//! [`Stripe`]. [`Guarded`] goes before either: it bounds how long a call may take, and spares a provider that is failing.
+//! [`PaymentGateway`] is the port. Its adapters are [`Sandbox`], a provider of our own whose tokens choose the outcome,
+//! and [`Stripe`]. [`Guarded`] wraps either with a timeout and a circuit breaker.
 //!
-//! Nothing here knows an order's rules. Amounts are minor units under a currency's code, ids are text.
+//! Nothing here knows the rules of orders. Amounts are minor units with a currency code, ids are strings.
 
 mod gateway;
 mod guarded;
-pub mod sandbox;
-pub mod stripe;
+mod sandbox;
+mod stripe;
 
 pub use gateway::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 pub use guarded::{BreakerSettings, BreakerState, Guarded, Metrics};

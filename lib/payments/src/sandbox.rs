@@ -1,19 +1,20 @@
-//! A payment provider of our own that needs no account. Its books are in Postgres: they outlive a crash and can be added up.
+//! A payment provider of our own that needs no account. Its books are in Postgres, so they survive a crash and can be
+//! audited.
 //!
-//! What the customer pays with chooses what happens:
+//! The payment token chooses the outcome:
 //!
-//! | token | what happens |
+//! | token | outcome |
 //! |---|---|
-//! | none, `tok_ok` | it is paid |
-//! | `tok_declined` | the provider says no |
-//! | `tok_timeout_then_ok` | the amount is reserved, but the answer to the first request never comes |
-//! | `tok_timeout_then_declined` | the provider says no, but the first time nobody hears it |
+//! | none, `tok_ok` | authorized |
+//! | `tok_declined` | declined |
+//! | `tok_timeout_then_ok` | authorized, but the first request gets no answer |
+//! | `tok_timeout_then_declined` | declined, but the first request gets no answer |
 //! | `tok_slow` | every call is answered after 2 s |
-//! | `tok_flaky` | the first two calls under each key fail and do nothing, whatever they ask for |
-//! | any other | the provider knows no such token, and says no, as a real one does |
+//! | `tok_flaky` | the first two calls under each key fail without effect |
+//! | any other | declined, as an unknown token |
 //!
-//! It holds callers to a real provider's rules: no more is captured than was authorized, no more refunded than captured, nothing
-//! captured once the rest was let go, all in one currency.
+//! It has the rules of a real provider: no more is captured than was authorized, no more is refunded than was captured,
+//! nothing is captured after a void, and all of it is in one currency.
 
 mod book;
 mod ledger;
@@ -29,14 +30,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 
-/// Calls in one transaction. A batch grows with the load; more would only make its statements long.
+/// The most calls of one transaction. More would only make its statements long.
 const BATCH: usize = 256;
-/// What `tok_slow` takes.
+/// How long a call with `tok_slow` takes.
 const SLOW: Duration = Duration::from_secs(2);
-/// When a caller of `tok_timeout_…` would be told at last. Nobody waits for so long.
+/// How long a call with `tok_timeout_…` takes: longer than any caller waits.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// See the [module](self). Clones share the same batches.
+/// Clones share batches.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     calls: mpsc::Sender<Call>,
@@ -49,10 +50,10 @@ struct Call {
 }
 
 impl Sandbox {
-    /// Starts the task that keeps the books in this database; it ends with the last clone.
+    /// Starts the task that keeps the books in this database. It ends with the last clone.
     ///
-    /// Whatever is queued goes as one transaction, one after the other, over one connection. So a question about a call
-    /// comes after that call, even if its caller gave up on it.
+    /// Queued calls are executed in batches, one transaction after the other, over one connection. So a `find` comes
+    /// after the call that it is about, even if that call's caller gave up.
     #[must_use]
     pub fn start(pool: PgPool) -> Self {
         let (calls, mut waiting) = mpsc::channel(4 * BATCH);
@@ -68,7 +69,7 @@ impl Sandbox {
     async fn call(&self, operation: Operation) -> Result<Standing, PaymentError> {
         operation.check()?;
         let (answer, answered) = oneshot::channel();
-        // Neither fails unless the runtime is going down.
+        // These fail only if the runtime is shutting down.
         let stopped = || PaymentError::unavailable("the sandbox has stopped");
         self.calls.send(Call { operation, answer }).await.map_err(|_| stopped())?;
         let Reply { outcome, pace } = answered.await.map_err(|_| PaymentError::unknown("the sandbox has stopped"))?;
@@ -87,15 +88,15 @@ impl Sandbox {
 }
 
 async fn handle(pool: &PgPool, calls: impl Iterator<Item = Call>) {
-    // Whoever gave up before it began never made the call.
+    // A call whose caller gave up before it began is never made.
     let (operations, answers): (Vec<_>, Vec<_>) =
         calls.filter(|call| !call.answer.is_closed()).map(|call| (call.operation, call.answer)).unzip();
-    let replies = match storage::carry_out(pool, &operations).await {
+    let replies = match storage::execute(pool, &operations).await {
         Ok(replies) => replies,
         Err(error) => vec![Reply { outcome: Err(error), pace: Pace::AtOnce }; operations.len()],
     };
     for (reply, answer) in replies.into_iter().zip(answers) {
-        // Whoever stopped waiting does not need to know.
+        // A caller that was dropped needs no reply.
         let _ = answer.send(reply);
     }
 }

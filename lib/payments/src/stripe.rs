@@ -1,10 +1,12 @@
-//! A provider that speaks Stripe's PaymentIntents API: an intent is created and confirmed at once, to be captured by hand.
+//! An adapter for Stripe's PaymentIntents API: an intent is created and confirmed at once, and captured manually.
 //!
-//! - Every POST that must not be carried out twice carries its key as `Idempotency-Key`, so Stripe answers a repeated one as it
-//!   answered the first. It keeps keys for 24 hours at least. What was asked for longer ago is found by Stripe's metadata.
-//! - Stripe gives a failed request's answer again too. How captures and refunds get over that is told in `movement.rs`.
-//! - To be captured in parts, an account needs multicapture; without it a capture that is not the last is refused.
-//! - The customer is not there when the saga pays, so a card that wants to see them is declined.
+//! - Every POST that must not be carried out twice has its key as `Idempotency-Key`, so that Stripe answers a repeated
+//!   one as it answered the first. Stripe keeps keys for at least 24 hours. After that, requests are found by Stripe's
+//!   metadata.
+//! - Stripe also repeats the answer to a failed request. `movement.rs` explains how captures and refunds deal with
+//!   that.
+//! - Partial captures need an account with multicapture. Without it, a capture that is not the last one is refused.
+//! - The customer is not present when the saga pays. So a card that requires authentication is declined.
 
 mod amount;
 mod connection;
@@ -25,14 +27,13 @@ use url::form_urlencoded;
 
 use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
 
-/// Where Stripe is and who asks.
 #[derive(Clone)]
 pub struct StripeSettings {
     /// The base address, without a trailing slash: `https://api.stripe.com`.
     pub url: String,
     /// The secret key of the account, `sk_…` or `rk_…`.
     pub secret_key: String,
-    /// How long a connection may take to be made. Past it nothing was sent, so nothing happened.
+    /// How long connecting may take. After that nothing was sent, so nothing happened.
     pub connect_timeout: Duration,
 }
 
@@ -42,25 +43,23 @@ impl fmt::Debug for StripeSettings {
     }
 }
 
-/// Why there can be no connection to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
-    /// Nobody would be trusted.
     #[error("this machine's root certificates can't be read")]
     Roots(#[source] std::io::Error),
-    /// The key has characters that no header may have.
+    /// The key has characters that are invalid in a header.
     #[error("the secret key is not one of Stripe's")]
     SecretKey,
 }
 
-/// See the [module](self). It waits for answers without bound: [`Guarded`](crate::Guarded) sets one.
+/// It has no timeout of its own: [`Guarded`](crate::Guarded) has one.
 #[derive(Debug, Clone)]
 pub struct Stripe {
     connection: Connection,
 }
 
 impl Stripe {
-    /// Connects when it is first asked something.
+    /// Connects with the first request.
     pub fn new(settings: &StripeSettings) -> Result<Self, StripeError> {
         Ok(Self { connection: Connection::new(settings)? })
     }
@@ -90,8 +89,8 @@ impl PaymentGateway for Stripe {
         made.authorized()
     }
 
-    /// Stripe's search may be a minute behind, and is not there in every country: whom it does not find is asked for again under the
-    /// same key, which is kept for longer than that.
+    /// Stripe's search may be a minute behind, and is not available in every country. If it finds nothing, the request
+    /// is repeated under the same key, which Stripe keeps for longer than that.
     async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
         match self.search(request).await? {
             Some(found) => found.authorized().map(Some),
@@ -104,18 +103,18 @@ impl PaymentGateway for Stripe {
         Ok(Captured { reference })
     }
 
-    /// Without a key: it may be asked twice, and a failure is not to be repeated.
+    /// Without a key: it may be carried out twice, and Stripe must not repeat a failure.
     async fn void(&self, request: &Void) -> Result<(), PaymentError> {
         let intent = intent(&request.reference)?;
         let canceled: Result<Intent, _> = self.connection.post(&format!("{intent}/cancel"), None, &[]).await;
         let canceled = canceled.map_err(PaymentError::from);
         let Err(refused @ PaymentError::Refused { .. }) = canceled else { return canceled.map(drop) };
-        // Perhaps there is nothing to let go any more: it was canceled before, or captured to the end.
+        // Perhaps nothing is held any more, because it was canceled before or captured completely.
         let now: Intent = self.connection.get(&intent).await?;
         if matches!(now.status.as_str(), "canceled" | "succeeded") { Ok(()) } else { Err(refused) }
     }
 
-    /// Asking for it again uses the key up: whatever else comes under it is given the answer of this payment, which is voided.
+    /// Repeating the request uses the key up: a late request under it gets the answer of this payment, which is voided.
     async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
         match self.find(request).await {
             Ok(None) => Ok(()),
@@ -135,7 +134,7 @@ impl PaymentGateway for Stripe {
 }
 
 impl Stripe {
-    /// The payment of an authorization, if Stripe's search has it.
+    /// Finds the payment of an authorization by Stripe's search.
     async fn search(&self, request: &Authorization) -> Result<Option<Intent>, PaymentError> {
         let query = format!("metadata['ordo_key']:'{}'", key::mark(&request.key));
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", &query).finish();
@@ -148,7 +147,7 @@ impl Stripe {
     }
 }
 
-/// The path of a payment. What could lead elsewhere is no reference of Stripe's.
+/// The path of a payment. A reference with other characters could lead elsewhere, and is refused.
 fn intent(reference: &str) -> Result<String, PaymentError> {
     let plain = !reference.is_empty() && reference.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if plain {
@@ -175,18 +174,18 @@ struct Found {
     data: Vec<Intent>,
 }
 
-/// Stripe names other objects by id, or shows them whole.
+/// Another object of Stripe's: its id, or all of it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Expandable {
     Id(String),
-    Whole { id: String },
+    Expanded { id: String },
 }
 
 impl Expandable {
     fn into_id(self) -> String {
         match self {
-            Self::Id(id) | Self::Whole { id } => id,
+            Self::Id(id) | Self::Expanded { id } => id,
         }
     }
 }

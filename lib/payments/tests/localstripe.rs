@@ -1,5 +1,5 @@
-//! The Stripe adapter against somebody else's idea of Stripe. What localstripe does not have is not checked here: idempotency
-//! keys, captures in several parts, and error codes other than a card's.
+//! The Stripe adapter against somebody else's idea of Stripe. What localstripe does not have is not checked here:
+//! idempotency keys, captures in several parts, and error codes other than a card's.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by panicking")]
 
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! A circuit breaker: it stops calls to a provider that fails too many of them, and lets some through now and then to see.
+//! A circuit breaker: it stops calls to a provider that fails too many of them, and lets a few probe it every now and
+//! then.
 //!
-//! What counts are the provider's failures, and it fails many orders. That one order fails again says nothing new: its failures
-//! count once a minute.
+//! It counts failures of the provider, which concern many orders. Repeated failures of one order say nothing about the
+//! provider: they count once a minute.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,13 +14,13 @@ use tokio::time::Instant;
 /// When the breaker opens, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// How many of the last calls are looked at.
+    /// How many of the last calls count.
     pub window: usize,
-    /// With fewer calls than that in the window it stays closed.
+    /// With fewer calls in the window, it stays closed.
     pub at_least: usize,
-    /// It opens when this many of a hundred failed.
+    /// It opens when this many per cent of them failed.
     pub error_percent: u32,
-    /// How long nothing goes through once it is open.
+    /// How long it stays open before it probes.
     pub pause: Duration,
 }
 
@@ -32,43 +33,43 @@ impl Default for BreakerSettings {
 /// Whether calls reach the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
-    /// They do.
+    /// All do.
     Closed,
-    /// They don't.
+    /// None do.
     Open,
-    /// A few do, of an order one each. What comes of them decides for the others.
+    /// A few probes do, one of an order. They decide whether it closes.
     HalfOpen,
 }
 
-/// How a call found the provider.
+/// What a call shows about the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    Well,
+    Healthy,
     Failing,
 }
 
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
-    known: Mutex<Known>,
+    current: Mutex<State>,
 }
 
-/// How many different orders go to see. Of the orders that fail by themselves several may come at once.
+/// How many different orders probe. Several of them may fail for reasons of their own.
 const PROBES: usize = 5;
-/// For how long an order that failed says nothing new by failing.
-const A_MINUTE: Duration = Duration::from_secs(60);
-/// How many orders that failed are remembered at the most.
-const REMEMBERED: usize = 10_000;
+/// Further failures of an order do not count for so long.
+const FAILURE_TTL: Duration = Duration::from_secs(60);
+/// The most failed orders that are remembered.
+const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug)]
-struct Known {
+struct State {
     circuit: Circuit,
-    failed: Failed,
+    failed: RecentFailures,
 }
 
-/// The orders that failed within the last minute, the latest behind.
+/// The orders that failed within the last minute, the latest at the end.
 #[derive(Debug, Default)]
-struct Failed {
+struct RecentFailures {
     orders: HashSet<u64>,
     since: VecDeque<(Instant, u64)>,
 }
@@ -81,16 +82,16 @@ enum Circuit {
     Open {
         until: Instant,
     },
-    /// Some went to see.
+    /// Some orders probe the provider.
     Probing {
         orders: Vec<u64>,
         failed: usize,
     },
 }
 
-/// Leave to make one call. Dropped without an answer, it says nothing about the provider.
+/// The permission for one call. If it is dropped without an answer, it does not count.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
+pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
     order: u64,
     probe: bool,
@@ -99,54 +100,54 @@ pub(super) struct Pass<'a> {
 
 impl Breaker {
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, known: Mutex::new(Known { circuit: Circuit::closed(), failed: Failed::default() }) }
+        Self { settings, current: Mutex::new(State { circuit: Circuit::closed(), failed: RecentFailures::default() }) }
     }
 
     pub(super) fn state(&self) -> BreakerState {
-        match &self.known().circuit {
+        match &self.lock().circuit {
             Circuit::Closed { .. } => BreakerState::Closed,
             Circuit::Open { until } if Instant::now() < *until => BreakerState::Open,
             Circuit::Open { .. } | Circuit::Probing { .. } => BreakerState::HalfOpen,
         }
     }
 
-    /// Leave to call for an order, or how long it will take until there may be some.
-    pub(super) fn enter(&self, order: &str) -> Result<Pass<'_>, Duration> {
+    /// The permission for a call of an order, or how long to wait for one.
+    pub(super) fn enter(&self, order: &str) -> Result<Permit<'_>, Duration> {
         let mut hasher = DefaultHasher::new();
         order.hash(&mut hasher);
         let order = hasher.finish();
-        let mut known = self.known();
-        let probe = match &mut known.circuit {
+        let mut state = self.lock();
+        let probe = match &mut state.circuit {
             Circuit::Closed { .. } => false,
             Circuit::Open { until } => {
                 let left = until.saturating_duration_since(Instant::now());
                 if !left.is_zero() {
                     return Err(left);
                 }
-                known.circuit = Circuit::Probing { orders: vec![order], failed: 0 };
+                state.circuit = Circuit::Probing { orders: vec![order], failed: 0 };
                 true
             }
             Circuit::Probing { orders, .. } if orders.len() < PROBES && !orders.contains(&order) => {
                 orders.push(order);
                 true
             }
-            // If they fail, it takes one more pause.
+            // Enough orders probe already. If they fail, there is one more pause.
             Circuit::Probing { .. } => return Err(self.settings.pause),
         };
-        Ok(Pass { breaker: self, order, probe, answered: false })
+        Ok(Permit { breaker: self, order, probe, answered: false })
     }
 
-    fn note(&self, order: u64, probe: bool, health: Health) {
-        let mut known = self.known();
-        let known = &mut *known;
-        if health == Health::Failing && !known.failed.is_news(order) {
-            known.circuit.came_back(order, probe);
+    fn record(&self, order: u64, probe: bool, health: Health) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if health == Health::Failing && !state.failed.insert(order) {
+            state.circuit.end_probe(order, probe);
             return;
         }
-        let opens = match (&mut known.circuit, health) {
-            (Circuit::Probing { .. }, Health::Well) if probe => {
+        let opens = match (&mut state.circuit, health) {
+            (Circuit::Probing { .. }, Health::Healthy) if probe => {
                 tracing::info!("the payment provider answers again");
-                known.circuit = Circuit::closed();
+                state.circuit = Circuit::closed();
                 false
             }
             (Circuit::Probing { orders, failed }, Health::Failing) if probe => {
@@ -161,12 +162,12 @@ impl Breaker {
                 }
                 health == Health::Failing && self.too_many(last)
             }
-            // A call from before it opened: that it failed is no news, and that it did not proves little.
+            // A call that began before the breaker opened proves nothing.
             (Circuit::Open { .. } | Circuit::Probing { .. }, _) => false,
         };
         if opens {
             tracing::warn!(pause_s = self.settings.pause.as_secs_f64(), "the payment provider is failing");
-            known.circuit = Circuit::Open { until: Instant::now() + self.settings.pause };
+            state.circuit = Circuit::Open { until: Instant::now() + self.settings.pause };
         }
     }
 
@@ -175,9 +176,9 @@ impl Breaker {
         last.len() >= self.settings.at_least && failed * 100 >= last.len() * self.settings.error_percent as usize
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // Nothing panics while it is held.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,8 +187,8 @@ impl Circuit {
         Self::Closed { last: VecDeque::new() }
     }
 
-    /// One that went to see has nothing to tell: another may go.
-    fn came_back(&mut self, order: u64, probe: bool) {
+    /// A probe ended without a result. Another order may probe.
+    fn end_probe(&mut self, order: u64, probe: bool) {
         match self {
             Self::Probing { orders, .. } if probe => orders.retain(|other| *other != order),
             Self::Probing { .. } | Self::Closed { .. } | Self::Open { .. } => {}
@@ -195,37 +196,37 @@ impl Circuit {
     }
 }
 
-impl Failed {
-    /// Notes that an order failed, and says whether that is news.
-    fn is_news(&mut self, order: u64) -> bool {
+impl RecentFailures {
+    /// Records that an order failed. False: it had failed within the last minute.
+    fn insert(&mut self, order: u64) -> bool {
         let now = Instant::now();
         while let Some((since, oldest)) = self.since.front() {
-            if self.since.len() < REMEMBERED && now.duration_since(*since) < A_MINUTE {
+            if self.since.len() < MAX_REMEMBERED && now.duration_since(*since) < FAILURE_TTL {
                 break;
             }
             self.orders.remove(oldest);
             self.since.pop_front();
         }
-        let is_news = self.orders.insert(order);
-        if is_news {
+        let is_new = self.orders.insert(order);
+        if is_new {
             self.since.push_back((now, order));
         }
-        is_news
+        is_new
     }
 }
 
-impl Pass<'_> {
+impl Permit<'_> {
     pub(super) fn answered(mut self, health: Health) {
         self.answered = true;
-        self.breaker.note(self.order, self.probe, health);
+        self.breaker.record(self.order, self.probe, health);
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        // Whoever went to see gave up: the next one may.
+        // The caller gave up.
         if !self.answered {
-            self.breaker.known().circuit.came_back(self.order, self.probe);
+            self.breaker.lock().circuit.end_probe(self.order, self.probe);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted of the calls to a payment provider.
+//! Metrics of the calls to a payment provider.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use prometheus_client::registry::{Registry, Unit};
 use super::BreakerState;
 use crate::PaymentError;
 
-/// Counters of a [`Guarded`](crate::Guarded); clones share them.
+/// The metrics of a [`Guarded`](crate::Guarded). Clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     calls: Family<Call, Counter>,
-    duration: Family<Asked, Histogram>,
+    duration: Family<Operation, Histogram>,
     breaker: Gauge,
 }
 
@@ -27,7 +27,7 @@ struct Call {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct Operation {
     operation: &'static str,
 }
 
@@ -43,7 +43,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Enters them into a registry.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("payment");
         registry.register("calls", "Calls to the payment provider", self.calls.clone());
@@ -62,10 +61,10 @@ impl Metrics {
             Err(PaymentError::Refused { .. }) => "refused",
         };
         self.calls.get_or_create(&Call { operation, outcome }).inc();
-        self.duration.get_or_create(&Asked { operation }).observe(took.as_secs_f64());
+        self.duration.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
     }
 
-    /// The breaker did not let it through.
+    /// The breaker was open.
     pub(super) fn not_tried(&self, operation: &'static str) {
         self.calls.get_or_create(&Call { operation, outcome: "not_tried" }).inc();
     }

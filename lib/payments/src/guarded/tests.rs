@@ -248,7 +248,8 @@ async fn metrics_count_calls_by_what_came_of_them() {
     }
 }
 
-/// A provider that is well, with orders of which every tenth fails by itself: twice under each key, or never answering the first time.
+/// A provider that is well, with orders of which every tenth fails by itself: twice under each key, or never answering
+/// the first time.
 #[derive(Default)]
 struct OrdersOwn(Mutex<HashMap<String, u32>>);
 

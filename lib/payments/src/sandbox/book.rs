@@ -1,4 +1,4 @@
-//! The sandbox's rules: what comes of a call, given what is in the books. No database in here.
+//! The sandbox's rules: the outcome of a call, given the books. There is no database in here.
 
 mod operation;
 #[cfg(test)]
@@ -10,24 +10,23 @@ pub(super) use operation::{Operation, PAYMENT_PREFIX, movement_reference, paymen
 
 use crate::{Authorization, Capture, PaymentError, Refund, Void};
 
-/// Why a token that the sandbox does not know is declined.
+/// The decline code of an unknown token.
 const UNKNOWN_TOKEN: &str = "unknown_token";
 
-/// How often `tok_flaky` fails a key.
+/// How often a key fails with `tok_flaky`.
 const FLAKY_FAILURES: i16 = 2;
 
-/// What comes of a call, and when its caller hears of it.
+/// The outcome of a call, and when its caller gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) outcome: Result<Standing, PaymentError>,
     pub(super) pace: Pace,
 }
 
-/// How things stand after a call, or were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Done,
-    /// Looked for, and never seen.
+    /// `find` found no such call.
     Absent,
 }
 
@@ -38,14 +37,14 @@ pub(super) enum Pace {
     Never,
 }
 
-/// What the books hold about a batch of calls, and then what has to be written.
+/// The rows of the books that a batch of calls is about.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// By their reference.
+    /// By reference.
     pub(super) payments: HashMap<String, Payment>,
-    /// By their reference.
+    /// By reference.
     pub(super) movements: HashMap<String, Movement>,
-    /// How often a key was failed on purpose.
+    /// How often a key has failed on purpose, by key.
     pub(super) failures: HashMap<String, Failures>,
 }
 
@@ -59,7 +58,7 @@ pub(super) struct Payment {
     pub(super) declined: Option<String>,
     pub(super) captured: i64,
     pub(super) refunded: i64,
-    /// The rest was let go.
+    /// The rest was released.
     pub(super) closed: bool,
     pub(super) state: Row,
 }
@@ -79,7 +78,7 @@ pub(super) struct Failures {
     pub(super) state: Row,
 }
 
-/// What has to be done about a row.
+/// Whether a row has to be written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Row {
     #[default]
@@ -95,8 +94,8 @@ pub(super) enum Kind {
 }
 
 impl Book {
-    /// Carries out one call in the books.
-    pub(super) fn carry_out(&mut self, operation: &Operation) -> Reply {
+    /// Executes one call.
+    pub(super) fn execute(&mut self, operation: &Operation) -> Reply {
         let token = self.token(operation).map(str::to_owned);
         let (outcome, first) = match operation {
             Operation::Find(request) => return Reply { outcome: self.find(request), pace: Pace::AtOnce },
@@ -161,7 +160,7 @@ impl Book {
 
     fn void(&mut self, request: &Void) -> Result<Standing, PaymentError> {
         let payment = self.payment(&request.reference)?;
-        // What was declined holds nothing.
+        // A declined payment holds nothing.
         if payment.closed || payment.declined.is_some() {
             return Ok(Standing::Done);
         }
@@ -173,7 +172,7 @@ impl Book {
         Ok(Standing::Done)
     }
 
-    /// What was never seen is entered as let go of, so that the request finds its key used when it arrives.
+    /// An unknown key is recorded as released, so that a late request finds it used.
     fn abandon(&mut self, request: &Authorization) -> Result<Standing, PaymentError> {
         let payment = self.payments.entry(payment_reference(&request.key)).or_insert_with(|| Payment::new(request));
         if !payment.closed {
@@ -252,7 +251,7 @@ impl Payment {
         let declined = match request.token.as_deref() {
             Some("tok_declined" | "tok_timeout_then_declined") => Some("card_declined".to_owned()),
             None | Some("tok_ok" | "tok_timeout_then_ok" | "tok_slow" | "tok_flaky") => None,
-            // A slip of the pen must not look like a payment that went well.
+            // A misspelt token must not look like a successful payment.
             Some(_) => Some(UNKNOWN_TOKEN.to_owned()),
         };
         Self {
@@ -269,7 +268,7 @@ impl Payment {
         }
     }
 
-    /// What the request for this payment is told, however often it comes.
+    /// The answer to the authorization, the same for every repetition.
     fn answer(&self, request: &Authorization) -> Result<Standing, PaymentError> {
         let same = self.order_id == request.order_id
             && self.currency == request.currency

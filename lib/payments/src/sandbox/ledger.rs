@@ -1,30 +1,25 @@
-//! The sandbox's books, for whoever adds them up against the orders.
+//! Reads the sandbox's books, to compare them with the orders.
 
 use sqlx::{PgExecutor, PgPool};
 
-/// One payment that the sandbox authorized. Amounts are minor units; what is still held is
-/// `authorized - captured - voided`.
+/// A payment that the sandbox authorized. Amounts are minor units. `authorized - captured - voided` is still held.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct LedgerRow {
-    /// The order that it pays for.
     pub order_id: String,
     /// The sandbox's id of the payment.
     pub reference: String,
     /// ISO 4217.
     pub currency: String,
-    /// What was reserved.
     pub authorized: i64,
-    /// What was taken of it.
     pub captured: i64,
-    /// What was given back of that.
     pub refunded: i64,
-    /// What was let go, by a void or the last capture.
+    /// Released by a void or by the last capture.
     pub voided: i64,
-    /// How many payments were authorized for the same order: more than one is one too many.
+    /// How many payments were authorized for the same order. There should be one.
     pub authorizations: i64,
 }
 
-/// The payments by order, `limit` of them after that row; declined ones left out.
+/// The next `limit` payments after a row, ordered by order, without declined ones.
 pub async fn ledger(pool: &PgPool, after: Option<&LedgerRow>, limit: u32) -> Result<Vec<LedgerRow>, sqlx::Error> {
     let (order_id, reference) = after.map_or(("", ""), |row| (&row.order_id, &row.reference));
     sqlx::query_as(
@@ -44,7 +39,7 @@ pub async fn ledger(pool: &PgPool, after: Option<&LedgerRow>, limit: u32) -> Res
     .await
 }
 
-/// The payments of these orders, by order; declined ones left out.
+/// The payments of these orders, ordered by order, without declined ones.
 pub async fn ledger_of(executor: impl PgExecutor<'_>, order_ids: &[String]) -> Result<Vec<LedgerRow>, sqlx::Error> {
     sqlx::query_as(
         "select order_id, reference, currency, amount as authorized, captured, refunded,
@@ -59,7 +54,7 @@ pub async fn ledger_of(executor: impl PgExecutor<'_>, order_ids: &[String]) -> R
     .await
 }
 
-/// Whether a reference is one that the sandbox gives its payments, so that its books have to have it.
+/// Whether the sandbox made this reference, so that its books should have the payment.
 pub fn is_sandbox_payment(reference: &str) -> bool {
     reference.starts_with(super::book::PAYMENT_PREFIX)
 }

@@ -1,36 +1,37 @@
-//! The books in Postgres: a batch of calls is one transaction.
+//! Loads and saves the books in Postgres. A batch of calls is one transaction.
 
 use sqlx::postgres::{PgConnection, PgPool};
 
 use super::book::{Book, Failures, Kind, Movement, Operation, Payment, Reply, Row};
 use crate::PaymentError;
 
-/// What all batches of all processes take turns by: the letters of "ordo pay".
-const TURN: i64 = i64::from_be_bytes(*b"ordo pay");
+/// The advisory lock that serializes the batches of all processes: the letters of "ordo pay".
+const BATCH_LOCK: i64 = i64::from_be_bytes(*b"ordo pay");
 
-/// What becomes of each call. After an error, none of them took effect if it is `Unavailable`; else nobody knows.
+/// Executes a batch of calls. After the error `Unavailable` none of them had an effect; after any other the outcome is
+/// unknown.
 ///
-/// Batches of all processes take turns. So whoever asks about a call that another process has made is told what came of it, not
-/// that it was never seen; and no two of them meet at a row.
-pub(super) async fn carry_out(pool: &PgPool, operations: &[Operation]) -> Result<Vec<Reply>, PaymentError> {
+/// The batches of all processes are serialized. So a `find` sees the calls of other processes, and no two batches write
+/// the same row at once.
+pub(super) async fn execute(pool: &PgPool, operations: &[Operation]) -> Result<Vec<Reply>, PaymentError> {
     if operations.is_empty() {
         return Ok(Vec::new());
     }
-    let mut transaction = pool.begin().await.map_err(|error| undone(&error))?;
+    let mut transaction = pool.begin().await.map_err(|error| rolled_back(&error))?;
     sqlx::query("select pg_advisory_xact_lock($1)")
-        .bind(TURN)
+        .bind(BATCH_LOCK)
         .execute(&mut *transaction)
         .await
-        .map_err(|error| undone(&error))?;
-    let mut book = load(&mut transaction, operations).await.map_err(|error| undone(&error))?;
-    let replies = operations.iter().map(|operation| book.carry_out(operation)).collect();
-    save(&mut transaction, &book).await.map_err(|error| undone(&error))?;
+        .map_err(|error| rolled_back(&error))?;
+    let mut book = load(&mut transaction, operations).await.map_err(|error| rolled_back(&error))?;
+    let replies = operations.iter().map(|operation| book.execute(operation)).collect();
+    save(&mut transaction, &book).await.map_err(|error| rolled_back(&error))?;
     transaction.commit().await.map_err(|error| unknown(&error))?;
     Ok(replies)
 }
 
-/// Without a commit there is nothing.
-fn undone(error: &sqlx::Error) -> PaymentError {
+/// The transaction was not committed, so nothing happened.
+fn rolled_back(error: &sqlx::Error) -> PaymentError {
     tracing::warn!(error = %error, "the sandbox could not reach its books");
     PaymentError::unavailable(format!("the sandbox's database: {error}"))
 }
@@ -40,7 +41,7 @@ fn unknown(error: &sqlx::Error) -> PaymentError {
     PaymentError::unknown(format!("the sandbox's database: {error}"))
 }
 
-/// Reads what the calls are about.
+/// Loads the rows that the calls are about.
 async fn load(connection: &mut PgConnection, operations: &[Operation]) -> Result<Book, sqlx::Error> {
     let mut book = Book::default();
     let payments: Vec<String> = operations.iter().map(Operation::payment).collect();
@@ -76,7 +77,6 @@ async fn load(connection: &mut PgConnection, operations: &[Operation]) -> Result
     Ok(book)
 }
 
-/// Writes what changed.
 async fn save(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
     add_payments(connection, book).await?;
     change_payments(connection, book).await?;

@@ -1,21 +1,20 @@
-//! Amounts as Stripe counts them.
+//! Converts amounts to Stripe's.
 
 use crate::PaymentError;
 
-/// ISO 4217's minor units in those that Stripe takes. They are the same, but for a few currencies of which Stripe has its own
-/// idea of the decimals.
+/// Converts ISO 4217 minor units to Stripe's. They differ for a few currencies only.
 pub(super) fn stripe_amount(amount_minor: i64, currency: &str) -> Result<i64, PaymentError> {
     let refused = |why: &str| PaymentError::refused(format!("{amount_minor} minor units of {currency}: {why}"));
     if amount_minor < 1 {
         return Err(refused("must be at least 1"));
     }
     match currency {
-        // Without decimals in the standard, with two at Stripe.
+        // No decimals in the standard, two at Stripe.
         "ISK" | "UGX" => amount_minor.checked_mul(100).ok_or_else(|| refused("too large")),
-        // With two in the standard, with none at Stripe.
+        // Two decimals in the standard, none at Stripe.
         "MGA" if amount_minor % 100 == 0 => Ok(amount_minor / 100),
         "MGA" => Err(refused("Stripe takes whole ones only")),
-        // With three in both, of which Stripe wants the last to be zero.
+        // Three decimals in both, but Stripe wants the last to be zero.
         "BHD" | "JOD" | "KWD" | "OMR" | "TND" if amount_minor % 10 != 0 => Err(refused("Stripe takes tens only")),
         _ => Ok(amount_minor),
     }

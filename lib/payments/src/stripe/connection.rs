@@ -18,8 +18,8 @@ use super::failure::{self, Failed};
 use super::{StripeError, StripeSettings, key};
 use crate::PaymentError;
 
-/// No answer of Stripe's that is asked for here is anywhere near as long.
-const LONGEST_ANSWER: usize = 1024 * 1024;
+/// Far more than any answer to these requests.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
@@ -51,7 +51,7 @@ impl Connection {
         Ok(self.send(Method::GET, path, None, &[]).await?)
     }
 
-    /// Without a key: only for what may be asked twice.
+    /// Only requests that may be carried out twice go without a key.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -83,8 +83,8 @@ impl Connection {
 
         let response = self.client.request(request).await.map_err(|error| failure::of_sending(&error))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, LONGEST_ANSWER).collect().await;
-        // Whatever the status promised: without the body nobody knows.
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        // Without the body the outcome is unknown, whatever the status.
         let body =
             body.map_err(|error| PaymentError::unknown(format!("Stripe's answer broke off: {error}")))?.to_bytes();
         if !head.status.is_success() {

@@ -1,4 +1,4 @@
-//! What a failed request to Stripe means.
+//! Classifies failed requests to Stripe.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::PaymentError;
 
-/// A request that failed, and whether this was the answer to an earlier one under its key.
+/// The error of a request, and whether Stripe repeated its answer to an earlier one under the same key.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: PaymentError,
@@ -28,7 +28,7 @@ impl From<Failed> for PaymentError {
     }
 }
 
-/// A request that got no answer. Without a connection nothing was sent.
+/// The error of a request without an answer. Without a connection nothing was sent.
 pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
     let mut innermost: &dyn Error = error;
     while let Some(cause) = innermost.source() {
@@ -41,7 +41,7 @@ pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
     }
 }
 
-/// A request that was answered with an error.
+/// The error of a request that was answered with one.
 pub(super) fn of_answer(head: &Parts, body: &[u8]) -> Failed {
     let is_replayed = head.headers.get("idempotent-replayed").is_some_and(|replayed| replayed == "true");
     Failed { error: error_of(head, body), is_replayed }
@@ -57,7 +57,7 @@ fn error_of(head: &Parts, body: &[u8]) -> PaymentError {
         for detail in [code.as_deref(), message.as_deref()].into_iter().flatten() {
             reason.push_str(&format!(", {detail}"));
         }
-        // Stripe's people ask for it.
+        // Stripe's support asks for it.
         if let Some(id) = head.headers.get("request-id").and_then(|id| id.to_str().ok()) {
             reason.push_str(&format!(" ({id})"));
         }
@@ -68,16 +68,15 @@ fn error_of(head: &Parts, body: &[u8]) -> PaymentError {
             let message = message.clone().unwrap_or_else(|| "the payment was declined".to_owned());
             PaymentError::declined(code.clone().unwrap_or_else(|| "declined".to_owned()), message)
         }
-        // The first request under this key is still at work, or another one holds the payment.
+        // The first request under this key is still running, or another one has locked the payment.
         StatusCode::CONFLICT => PaymentError::unknown(reason()),
-        // The key was used for something else, such as the same as an earlier version of this program asked for it: what came of
-        // that is not said.
+        // The key was used for another request, perhaps by an earlier version of this program. Its outcome is unknown.
         StatusCode::BAD_REQUEST if kind.as_deref() == Some("idempotency_error") => PaymentError::unknown(reason()),
-        // Also when it does not take our key: that says nothing of what was asked before with another.
+        // Also if Stripe refuses our secret key: that says nothing about earlier requests with another one.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             PaymentError::unavailable(reason())
         }
-        // What the customer gave to pay with is none: theirs to mend, not an operator's.
+        // The customer's means of payment is invalid. The customer has to change it, not an operator.
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND if param.as_deref() == Some("payment_method") => {
             let message = message.clone().unwrap_or_else(|| "there is no such payment method".to_owned());
             PaymentError::declined(code.clone().unwrap_or_else(|| "payment_method_invalid".to_owned()), message)

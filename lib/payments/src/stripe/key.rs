@@ -1,21 +1,21 @@
-//! Keys in the shapes that Stripe has room for.
+//! Idempotency keys and marks in the forms that Stripe accepts.
 
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-/// Stripe takes no longer ones.
-const LONGEST: usize = 255;
+/// Stripe's limit for keys.
+const MAX_LENGTH: usize = 255;
 
-/// A key as it goes into a header: one that is too long is its hash.
+/// The key for the header. A key that is too long is replaced by its hash.
 pub(super) fn for_header(key: &str) -> Cow<'_, str> {
-    if key.len() <= LONGEST { Cow::Borrowed(key) } else { Cow::Owned(hash(key)) }
+    if key.len() <= MAX_LENGTH { Cow::Borrowed(key) } else { Cow::Owned(hash(key)) }
 }
 
-/// What the marks of movements begin with.
+/// The prefix of marks.
 pub(super) const MARK: &str = "ordo_m_";
 
-/// What a movement is known by in Stripe's metadata, whose names have up to 40 characters.
+/// The mark of a movement in Stripe's metadata, whose names have up to 40 characters.
 pub(super) fn mark(key: &str) -> String {
     format!("{MARK}{}", &hash(key)[..32])
 }

@@ -1,10 +1,11 @@
-//! Captures and refunds, each made once.
+//! Makes each capture and each refund once.
 //!
-//! Stripe forgets a key after a day, and until then it repeats the answer it gave, failures too. So a movement bears a mark in
-//! Stripe's own books, and is looked up by that before it is asked for. What earlier builds left there bears none: as long as it may be
-//! what is asked for, the outcome is not known, and nothing is repeated. What has failed is tried again under another key, but only
-//! once it is known that nothing came of the one before: two keys at a time could both be carried out. Which key that is need not
-//! be remembered, as Stripe says again what came of those before. A call is not under way for as long as a key is kept.
+//! Stripe forgets an idempotency key after a day. Until then it repeats its answer to that key, even a failure. So a
+//! movement has a mark in Stripe's metadata, and is looked up by its mark before it is made. Movements of earlier
+//! builds have no mark: if one of them may be the requested one, the outcome is unknown and nothing is made. A failed
+//! movement is tried again under another key, but only after the key before is known to have had no effect: with two
+//! open keys both could be carried out. No process has to remember the current key, because Stripe repeats its answers
+//! to the keys before. No call takes as long as Stripe keeps a key.
 
 use serde::Deserialize;
 
@@ -14,19 +15,18 @@ use super::failure::Failed;
 use super::{Expandable, Intent, intent, key};
 use crate::{Capture, PaymentError, Refund};
 
-/// How many keys are tried at the most. Only what breaks down at Stripe uses one up by itself.
+/// The most keys of a movement. Beside operators' retries, only server errors of Stripe use one up.
 const ATTEMPTS: u32 = 32;
-/// The most that Stripe lists at a time.
+/// Stripe's limit for a page.
 const PAGE: &str = "100";
 
-/// Money that is to move.
 pub(super) enum Movement<'a> {
     Capture(&'a Capture),
     Refund(&'a Refund),
 }
 
 impl Movement<'_> {
-    /// Has the money moved unless it was before, and says what Stripe knows that by.
+    /// Makes the movement, unless it was made before. Returns Stripe's id of it.
     pub(super) async fn once(&self, connection: &Connection) -> Result<String, PaymentError> {
         if let Some(reference) = self.find(connection).await? {
             return Ok(reference);
@@ -43,7 +43,7 @@ impl Movement<'_> {
             };
             match error {
                 PaymentError::Declined { .. } | PaymentError::Refused { .. } if retries > 0 => retries -= 1,
-                // Stripe broke down at it, and is not at it any more: what came of it can be seen.
+                // A server error that Stripe repeats: the request is over, so its effect can be looked up.
                 PaymentError::Unknown { .. } if is_replayed => {
                     if let Some(reference) = self.find(connection).await? {
                         return Ok(reference);
@@ -58,7 +58,7 @@ impl Movement<'_> {
         Err(PaymentError::unavailable(format!("Stripe failed at it {ATTEMPTS} times, and keeps saying so for a day")))
     }
 
-    /// What Stripe's books have of it.
+    /// Looks the movement up at Stripe.
     async fn find(&self, connection: &Connection) -> Result<Option<String>, PaymentError> {
         match self {
             Self::Capture(request) => find_capture(connection, request).await,
@@ -86,8 +86,8 @@ async fn capture(connection: &Connection, request: &Capture, key: &str) -> Resul
     Ok(captured.latest())
 }
 
-/// An intent bears the marks of its captures, each with its amount. They have to add up to no more than was received; and what was
-/// received beyond them has to be recorded, as it was captured by a build that marked nothing.
+/// An intent has the marks of its captures, each with its amount. They must not add up to more than was received. Any
+/// further received amount must be recorded: a build without marks captured it.
 async fn find_capture(connection: &Connection, request: &Capture) -> Result<Option<String>, PaymentError> {
     stripe_amount(request.amount_minor, &request.currency)?;
     let now: Intent = connection.get(&intent(&request.reference)?).await?;
@@ -107,7 +107,7 @@ async fn find_capture(connection: &Connection, request: &Capture) -> Result<Opti
     Ok(is_marked.then(|| now.latest()))
 }
 
-/// What is recorded of a payment, as Stripe counts it.
+/// A recorded amount in Stripe's units.
 fn recorded(amount_minor: i64, currency: &str) -> Result<i64, PaymentError> {
     if amount_minor == 0 { Ok(0) } else { stripe_amount(amount_minor, currency) }
 }
@@ -121,13 +121,13 @@ async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<
     let made: MadeRefund = connection.post("/v1/refunds", Some(key), &form).await?;
     match made.why_failed() {
         Some(why) => Err(PaymentError::declined(why, format!("the refund {} failed", made.id)).into()),
-        // Pending ones are on their way.
+        // A pending refund is on its way.
         None => Ok(made.id),
     }
 }
 
-/// A refund without a mark was made by a build that marked nothing, or by hand. One of the same amount that is not recorded either may be
-/// the one that is asked for.
+/// A refund without a mark was made by a build without marks, or by hand. If it has the same amount and is not
+/// recorded, it may be the requested one.
 async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option<String>, PaymentError> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?;
@@ -195,7 +195,7 @@ impl MadeRefund {
 }
 
 impl Intent {
-    /// What Stripe knows its last capture by.
+    /// Stripe's id of the last capture.
     fn latest(self) -> String {
         self.latest_charge.map_or(self.id, Expandable::into_id)
     }

@@ -1,13 +1,13 @@
-//! What can be asked of the sandbox, and the ids it gives out.
+//! The calls of the sandbox, and the ids that it makes.
 
 use uuid::{Uuid, uuid};
 
 use crate::{Authorization, Capture, PaymentError, Refund, Void};
 
-/// Ids derive from keys: the same key gets the same id, in whichever process it is handled.
+/// Ids are derived from keys, so that a key gets the same id in every process.
 const IDS: Uuid = uuid!("5a0cf1b5-6f0a-4d2e-9a54-0d5f4a1c7e11");
 
-/// What the ids of payments begin with.
+/// The prefix of the ids of payments.
 pub(in crate::sandbox) const PAYMENT_PREFIX: &str = "sbx_pay_";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,6 @@ pub(in crate::sandbox) enum Operation {
 }
 
 impl Operation {
-    /// The payment it is about.
     pub(in crate::sandbox) fn payment(&self) -> String {
         match self {
             Self::Authorize(request) | Self::Find(request) | Self::Abandon(request) => payment_reference(&request.key),
@@ -31,7 +30,6 @@ impl Operation {
         }
     }
 
-    /// The movement that it would make.
     pub(in crate::sandbox) fn movement(&self) -> Option<String> {
         match self {
             Self::Capture(request) => Some(movement_reference(&request.key)),
@@ -49,7 +47,7 @@ impl Operation {
         }
     }
 
-    /// Refuses what Postgres would not take: it would fail all that share its batch.
+    /// Refuses texts that Postgres would refuse, because they would fail the whole batch.
     pub(in crate::sandbox) fn check(&self) -> Result<(), PaymentError> {
         let texts = match self {
             Self::Authorize(request) | Self::Find(request) | Self::Abandon(request) => {

@@ -43,7 +43,7 @@ fn void() -> Operation {
 
 fn authorized(token: Option<&str>) -> Book {
     let mut book = Book::default();
-    assert_eq!(book.carry_out(&Operation::Authorize(authorization(token))).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&Operation::Authorize(authorization(token))).outcome, Ok(Standing::Done));
     book
 }
 
@@ -54,42 +54,42 @@ fn is_refused(reply: &Reply) -> bool {
 #[test]
 fn no_more_is_captured_than_was_authorized() {
     let mut book = authorized(None);
-    assert_eq!(book.carry_out(&capture("first", 400, false)).outcome, Ok(Standing::Done));
-    assert!(is_refused(&book.carry_out(&capture("too much", 601, false))));
-    assert_eq!(book.carry_out(&capture("rest", 600, false)).outcome, Ok(Standing::Done));
-    assert!(is_refused(&book.carry_out(&capture("more", 1, false))));
+    assert_eq!(book.execute(&capture("first", 400, false)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.execute(&capture("too much", 601, false))));
+    assert_eq!(book.execute(&capture("rest", 600, false)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.execute(&capture("more", 1, false))));
 }
 
 #[test]
 fn no_more_is_refunded_than_was_captured() {
     let mut book = authorized(None);
-    assert!(is_refused(&book.carry_out(&refund("early", 1))));
-    book.carry_out(&capture("part", 400, true)).outcome.unwrap();
-    assert_eq!(book.carry_out(&refund("first", 300)).outcome, Ok(Standing::Done));
-    assert!(is_refused(&book.carry_out(&refund("too much", 101))));
-    assert_eq!(book.carry_out(&refund("rest", 100)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.execute(&refund("early", 1))));
+    book.execute(&capture("part", 400, true)).outcome.unwrap();
+    assert_eq!(book.execute(&refund("first", 300)).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.execute(&refund("too much", 101))));
+    assert_eq!(book.execute(&refund("rest", 100)).outcome, Ok(Standing::Done));
 }
 
 #[test]
 fn nothing_is_captured_once_the_rest_was_let_go() {
     let mut voided = authorized(None);
-    assert_eq!(voided.carry_out(&void()).outcome, Ok(Standing::Done));
-    assert!(is_refused(&voided.carry_out(&capture("late", 1, false))));
-    assert_eq!(voided.carry_out(&void()).outcome, Ok(Standing::Done));
+    assert_eq!(voided.execute(&void()).outcome, Ok(Standing::Done));
+    assert!(is_refused(&voided.execute(&capture("late", 1, false))));
+    assert_eq!(voided.execute(&void()).outcome, Ok(Standing::Done));
 
     let mut done = authorized(None);
-    done.carry_out(&capture("last", 400, true)).outcome.unwrap();
-    assert!(is_refused(&done.carry_out(&capture("late", 1, false))));
-    assert_eq!(done.carry_out(&void()).outcome, Ok(Standing::Done));
+    done.execute(&capture("last", 400, true)).outcome.unwrap();
+    assert!(is_refused(&done.execute(&capture("late", 1, false))));
+    assert_eq!(done.execute(&void()).outcome, Ok(Standing::Done));
 }
 
 #[test]
 fn a_call_under_the_same_key_has_one_effect_and_the_same_answer() {
     let mut book = authorized(None);
     for _ in 0..3 {
-        assert_eq!(book.carry_out(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
-        assert_eq!(book.carry_out(&capture("last", 600, true)).outcome, Ok(Standing::Done));
-        assert_eq!(book.carry_out(&refund("back", 600)).outcome, Ok(Standing::Done));
+        assert_eq!(book.execute(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
+        assert_eq!(book.execute(&capture("last", 600, true)).outcome, Ok(Standing::Done));
+        assert_eq!(book.execute(&refund("back", 600)).outcome, Ok(Standing::Done));
     }
     assert_eq!((book.payments.len(), book.movements.len()), (1, 2));
 }
@@ -98,11 +98,11 @@ fn a_call_under_the_same_key_has_one_effect_and_the_same_answer() {
 fn a_key_is_good_for_one_request_only() {
     let mut book = authorized(None);
     let other = Authorization { amount_minor: AMOUNT + 1, ..authorization(None) };
-    assert!(is_refused(&book.carry_out(&Operation::Authorize(other.clone()))));
-    assert!(is_refused(&book.carry_out(&Operation::Find(other))));
-    book.carry_out(&capture("part", 400, false)).outcome.unwrap();
-    assert!(is_refused(&book.carry_out(&capture("part", 401, false))));
-    assert!(is_refused(&book.carry_out(&refund("part", 400))));
+    assert!(is_refused(&book.execute(&Operation::Authorize(other.clone()))));
+    assert!(is_refused(&book.execute(&Operation::Find(other))));
+    book.execute(&capture("part", 400, false)).outcome.unwrap();
+    assert!(is_refused(&book.execute(&capture("part", 401, false))));
+    assert!(is_refused(&book.execute(&refund("part", 400))));
 }
 
 #[test]
@@ -118,19 +118,19 @@ fn amounts_are_in_the_payments_currency_and_more_than_nothing() {
         recorded_minor: 0,
         retries: 0,
     };
-    assert!(is_refused(&book.carry_out(&Operation::Capture(dollars))));
-    assert!(is_refused(&book.carry_out(&capture("nothing", 0, true))));
+    assert!(is_refused(&book.execute(&Operation::Capture(dollars))));
+    assert!(is_refused(&book.execute(&capture("nothing", 0, true))));
     let nothing = Authorization { key: "nothing".to_owned(), amount_minor: 0, ..authorization(None) };
-    assert!(is_refused(&book.carry_out(&Operation::Authorize(nothing))));
+    assert!(is_refused(&book.execute(&Operation::Authorize(nothing))));
 }
 
 #[test]
 fn a_payment_that_nobody_authorized_is_refused() {
     let mut book = Book::default();
-    assert!(is_refused(&book.carry_out(&capture("capture", 1, true))));
-    assert!(is_refused(&book.carry_out(&void())));
-    assert!(is_refused(&book.carry_out(&refund("refund", 1))));
-    assert_eq!(book.carry_out(&Operation::Find(authorization(None))).outcome, Ok(Standing::Absent));
+    assert!(is_refused(&book.execute(&capture("capture", 1, true))));
+    assert!(is_refused(&book.execute(&void())));
+    assert!(is_refused(&book.execute(&refund("refund", 1))));
+    assert_eq!(book.execute(&Operation::Find(authorization(None))).outcome, Ok(Standing::Absent));
 }
 
 #[test]
@@ -140,14 +140,14 @@ fn a_declined_payment_stays_declined_and_holds_nothing() {
     for operation in
         [Operation::Authorize(request.clone()), Operation::Authorize(request.clone()), Operation::Find(request)]
     {
-        let reply = book.carry_out(&operation);
+        let reply = book.execute(&operation);
         assert!(
             matches!(&reply.outcome, Err(PaymentError::Declined { code, .. }) if code == "card_declined"),
             "{reply:?}"
         );
     }
-    assert!(is_refused(&book.carry_out(&capture("capture", 1, true))));
-    assert_eq!(book.carry_out(&void()).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.execute(&capture("capture", 1, true))));
+    assert_eq!(book.execute(&void()).outcome, Ok(Standing::Done));
 }
 
 #[test]
@@ -155,9 +155,9 @@ fn only_the_first_answer_of_a_timeout_never_comes() {
     for (token, paid) in [("tok_timeout_then_ok", true), ("tok_timeout_then_declined", false)] {
         let mut book = Book::default();
         let request = authorization(Some(token));
-        assert_eq!(book.carry_out(&Operation::Authorize(request.clone())).pace, Pace::Never);
+        assert_eq!(book.execute(&Operation::Authorize(request.clone())).pace, Pace::Never);
         for operation in [Operation::Find(request.clone()), Operation::Authorize(request)] {
-            let reply = book.carry_out(&operation);
+            let reply = book.execute(&operation);
             assert_eq!((reply.pace, reply.outcome.is_ok()), (Pace::AtOnce, paid), "{token}");
         }
     }
@@ -168,7 +168,7 @@ fn a_slow_payment_is_slow_in_all_that_it_does() {
     let mut book = Book::default();
     let request = authorization(Some("tok_slow"));
     for operation in [Operation::Authorize(request), capture("capture", 1, false), refund("refund", 1), void()] {
-        let reply = book.carry_out(&operation);
+        let reply = book.execute(&operation);
         assert_eq!(reply, Reply { outcome: Ok(Standing::Done), pace: Pace::Slow });
     }
 }
@@ -181,11 +181,11 @@ fn a_flaky_payment_fails_twice_under_each_key_without_effect() {
     for operation in calls {
         for _ in 0..2 {
             let before = format!("{:?}", (&book.payments, &book.movements));
-            assert!(matches!(book.carry_out(&operation).outcome, Err(PaymentError::Unknown { .. })));
+            assert!(matches!(book.execute(&operation).outcome, Err(PaymentError::Unknown { .. })));
             assert_eq!(format!("{:?}", (&book.payments, &book.movements)), before);
         }
-        assert_eq!(book.carry_out(&operation).outcome, Ok(Standing::Done), "{operation:?}");
-        assert_eq!(book.carry_out(&operation).outcome, Ok(Standing::Done), "{operation:?}");
+        assert_eq!(book.execute(&operation).outcome, Ok(Standing::Done), "{operation:?}");
+        assert_eq!(book.execute(&operation).outcome, Ok(Standing::Done), "{operation:?}");
     }
 }
 
@@ -193,15 +193,15 @@ fn a_flaky_payment_fails_twice_under_each_key_without_effect() {
 fn what_was_abandoned_before_it_came_holds_nothing_when_it_comes() {
     let mut book = Book::default();
     let abandon = Operation::Abandon(authorization(None));
-    assert_eq!(book.carry_out(&abandon).outcome, Ok(Standing::Done));
-    assert_eq!(book.carry_out(&abandon).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&abandon).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&abandon).outcome, Ok(Standing::Done));
     // It is answered as it would have been; nothing can be taken of it.
-    assert_eq!(book.carry_out(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
-    assert!(is_refused(&book.carry_out(&capture("late", 1, false))));
+    assert_eq!(book.execute(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
+    assert!(is_refused(&book.execute(&capture("late", 1, false))));
 
     let mut held = authorized(None);
-    assert_eq!(held.carry_out(&abandon).outcome, Ok(Standing::Done));
-    assert!(is_refused(&held.carry_out(&capture("late", 1, false))));
+    assert_eq!(held.execute(&abandon).outcome, Ok(Standing::Done));
+    assert!(is_refused(&held.execute(&capture("late", 1, false))));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_token_that_is_not_known_is_declined_whenever_it_is_asked_for() {
     for token in ["tok_declind", "tok_OK", "pm_card_visa", ""] {
         let mut book = Book::default();
         for _ in 0..2 {
-            let reply = book.carry_out(&Operation::Authorize(authorization(Some(token))));
+            let reply = book.execute(&Operation::Authorize(authorization(Some(token))));
             let declined =
                 matches!(&reply.outcome, Err(PaymentError::Declined { code, .. }) if code == "unknown_token");
             assert!(declined, "{token}: {reply:?}");
