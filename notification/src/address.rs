@@ -1,8 +1,8 @@
-//! Addresses that are safe to put in a mail's header.
+//! E-mail addresses that are safe in a mail's header.
 
 use std::fmt;
 
-/// An e-mail address as SES takes it: ASCII, one `@`, nothing that could end or extend a header.
+/// An e-mail address that SES accepts: ASCII, one `@`, nothing that could end or extend a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EmailAddress(String);
 
@@ -32,7 +32,7 @@ impl EmailAddress {
     }
 }
 
-/// Who a mail comes from: an address, with or without a name.
+/// The sender of a mail: an address, with or without a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sender(String);
 
@@ -55,7 +55,6 @@ impl Sender {
     }
 }
 
-/// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AddressError {
     shown: String,
@@ -70,7 +69,7 @@ impl fmt::Display for AddressError {
     }
 }
 
-/// The text, bounded and escaped.
+/// The text, cut and escaped.
 fn shown(text: &str) -> String {
     let start: String = text.chars().take(100).collect();
     format!("{start:?}")

@@ -1,6 +1,6 @@
-//! The delivery record: at most one decision per notification id.
+//! Delivery records: at most one outcome per notification id.
 //!
-//! A mail is claimed before it is handed over ([`claims`]), and what came of it is recorded before the claim is let go
+//! A mail is claimed before it is sent ([`claims`]), and its outcome is recorded before the claim is released
 //! ([`records`]). Both are done for many mails at once.
 
 mod claims;
@@ -15,63 +15,60 @@ use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use claims::{Claims, Found, Held};
+use claims::{ClaimGuard, Claimed, Claims};
 use records::Records;
 
 pub(crate) use records::COMMITS;
 
-/// What was decided about a mail, for good.
+/// The recorded outcome of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Sent { recipient: String, provider_message_id: String },
     Failed { reason: String },
 }
 
-/// Why a mail was not sent that was asked for and then not wanted: records bear it, so it stays as it is.
+/// The reason of withdrawn mails. It is stored in records, so it must not change.
 const WITHDRAWN: &str = "withdrawn before it was sent";
 
 impl Outcome {
-    /// Whether nobody is to get the mail any more.
     pub(crate) fn is_withdrawn(&self) -> bool {
         matches!(self, Self::Failed { reason } if reason == WITHDRAWN)
     }
 
-    /// Whether it stands even if the mail is to be tried again.
+    /// Whether a retry of failed mails leaves it as it is.
     fn is_final(&self) -> bool {
         matches!(self, Self::Sent { .. }) || self.is_withdrawn()
     }
 }
 
-/// What is found when a mail is about to be sent.
 pub(crate) enum Claim {
-    /// Somebody decided before.
+    /// The mail has an outcome.
     Decided(Outcome),
-    /// Nobody did, and nobody else can until this delivery is decided or dropped.
+    /// The mail has none, and no one else can send it until this delivery is recorded or dropped.
     Open(Delivery),
 }
 
-/// An undecided delivery that is this process's alone. Dropping it leaves no trace.
+/// A claimed mail without an outcome. Dropping it only releases the claim.
 pub(crate) struct Delivery {
-    held: Held,
+    claim: ClaimGuard,
     records: Records,
     record: Record,
 }
 
-/// The record's fixed part.
+/// The part of a record that is known before the mail is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) notification_id: Uuid,
     pub(crate) order_id: String,
     pub(crate) template: Template,
-    /// Where the mail goes; none if it can't go anywhere.
+    /// `None`: the request has no valid address.
     pub(crate) recipient: Option<String>,
     /// Which attempt this is, from 1.
     pub(crate) attempts: u32,
-    /// Whether a failure that was recorded is to be forgotten. A mail that was sent or withdrawn never is sent again.
+    /// Whether to send the mail although a failure is recorded. A sent or withdrawn mail is never sent again.
     pub(crate) retry_failed: bool,
 }
 
-/// Why a delivery could not be claimed or recorded.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum DeliveryError {
     #[error("the mail could not be claimed")]
@@ -84,76 +81,76 @@ pub(crate) enum DeliveryError {
     Ending,
 }
 
-/// How long a mail may be in work beyond the hand-over itself.
+/// How long a mail may be claimed beyond the time for sending it.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How often a mail that is in work elsewhere is looked at. That is rare: two copies of a request, handled at the same time.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a mail is checked that another process has claimed. That is rare: it takes two copies of a request at the
+/// same time.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// All deliveries of this process.
 pub(crate) struct Deliveries {
     claims: Claims,
     records: Records,
-    patience: Duration,
+    claim_timeout: Duration,
 }
 
 impl Deliveries {
-    /// `send_timeout` is how long a hand-over may take. The task ends, with every claim let go, once the deliveries and this are
-    /// dropped.
+    /// `send_timeout`: how long sending a mail may take. The task ends when this and all deliveries are dropped and all
+    /// claims are released.
     pub(crate) fn start(pool: PgPool, send_timeout: Duration) -> (Self, JoinHandle<()>) {
-        let patience = send_timeout + MARGIN;
-        let (claims, claiming) = Claims::start(pool.clone(), patience);
-        let records = Records::start(pool, patience);
-        (Self { claims, records, patience }, claiming)
+        let claim_timeout = send_timeout + MARGIN;
+        let (claims, claiming) = Claims::start(pool.clone(), claim_timeout);
+        let records = Records::start(pool, claim_timeout);
+        (Self { claims, records, claim_timeout }, claiming)
     }
 
-    /// Claims the mail, waiting for whoever has it for as long as they may need.
+    /// Claims the mail. If another process has claimed it, waits for as long as that may take.
     pub(crate) async fn claim(&self, record: &Record) -> Result<Claim, DeliveryError> {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
-                    Found::Decided(outcome, _) if outcome.is_final() || !record.retry_failed => {
+                    Claimed::Decided(outcome, _) if outcome.is_final() || !record.retry_failed => {
                         return Ok(Claim::Decided(outcome));
                     }
-                    Found::Decided(_, held) | Found::Free(held) => {
+                    Claimed::Decided(_, claim) | Claimed::Free(claim) => {
                         let (records, record) = (self.records.clone(), record.clone());
-                        return Ok(Claim::Open(Delivery { held, records, record }));
+                        return Ok(Claim::Open(Delivery { claim, records, record }));
                     }
-                    Found::Elsewhere => tokio::time::sleep(LOOK).await,
+                    Claimed::Elsewhere => tokio::time::sleep(POLL_INTERVAL).await,
                 }
             }
         };
-        tokio::time::timeout(self.patience, waiting).await.unwrap_or(Err(DeliveryError::Taken))
+        tokio::time::timeout(self.claim_timeout, waiting).await.unwrap_or(Err(DeliveryError::Taken))
     }
 }
 
 impl Delivery {
     /// Records that SES accepted the mail.
     pub(crate) async fn sent(self, recipient: &str, provider_message_id: String) -> Result<Outcome, DeliveryError> {
-        self.decided(Outcome::Sent { recipient: recipient.into(), provider_message_id }).await
+        self.record(Outcome::Sent { recipient: recipient.into(), provider_message_id }).await
     }
 
-    /// Records that the mail never will be sent.
+    /// Records that the mail will never be sent.
     pub(crate) async fn failed(self, reason: String) -> Result<Outcome, DeliveryError> {
-        self.decided(Outcome::Failed { reason }).await
+        self.record(Outcome::Failed { reason }).await
     }
 
-    /// Records that the mail is not wanted any more.
+    /// Records that the mail was withdrawn.
     pub(crate) async fn withdrawn(self) -> Result<Outcome, DeliveryError> {
         self.failed(WITHDRAWN.to_owned()).await
     }
 
-    /// The claim goes along: it is let go when the outcome is recorded, also if nobody waits for that any more.
-    async fn decided(self, outcome: Outcome) -> Result<Outcome, DeliveryError> {
-        self.records.write(self.record, outcome.clone(), self.held).await?;
+    /// The claim is released once the outcome is recorded, even if the caller is dropped.
+    async fn record(self, outcome: Outcome) -> Result<Outcome, DeliveryError> {
+        self.records.write(self.record, outcome.clone(), self.claim).await?;
         Ok(outcome)
     }
 }
 
-/// What the server answers, if it does so in time.
-async fn within<T>(bound: Duration, asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+/// The result of a query, or an error if it takes too long.
+async fn within<T>(bound: Duration, query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {bound:?}")));
-    tokio::time::timeout(bound, asking).await.map_err(silent)?
+    tokio::time::timeout(bound, query).await.map_err(silent)?
 }
 
 #[derive(sqlx::FromRow)]
@@ -167,7 +164,7 @@ struct Row {
 
 impl From<Row> for Outcome {
     fn from(row: Row) -> Self {
-        // The table's constraints say which columns go with which outcome.
+        // The constraints of the table define which columns each outcome has.
         if row.outcome == "sent" {
             Self::Sent {
                 recipient: row.recipient.unwrap_or_default(),

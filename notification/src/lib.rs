@@ -1,74 +1,74 @@
-//! Tells customers by mail: requests come over SQS, mails go out over SES, and each request is answered.
+//! Sends mails to customers: requests come over SQS, mails go out over SES, and each request is answered.
 //!
 //! # One mail per notification id
-//! Requests come at least once, and so may come twice. A mail is claimed before it is handed over, and its outcome is recorded
-//! before the claim is let go; a copy of the request waits for that, finds the outcome and only answers it again. Claims are locks
-//! of one session of the database, which end with it: when the process dies they are gone at once, when it freezes or is cut off
-//! after `send_timeout` and 5 s. One window remains, between SES accepting the mail and the record being committed. The mail is
-//! sent again if in it
-//! - the process dies, or has to stop before it is through,
+//! Requests are delivered at least once, so they may come twice. A mail is claimed before it is sent, and its outcome
+//! is recorded before the claim is released. A copy of the request waits for that, finds the outcome and only answers
+//! it again. Claims are advisory locks of one database session. They end with it: at once if the process dies, and
+//! after `send_timeout` and 5 s if it freezes or is cut off. One window remains, between SES accepting the mail and the
+//! commit of the record. The mail is sent again if in that window
+//! - the process dies, or is stopped,
 //! - SES's answer is lost, or comes later than `send_timeout`,
-//! - the database is away for longer than the record is tried for: once with others, and five more times alone after waits of 0.1,
-//!   0.2, 0.3, 0.4 and 0.5 s, each of which waits for a connection as long as the pool allows,
-//! - the session of the claims ends, and another copy of the request comes to another process before the claims are taken anew.
+//! - the database is down for longer than the record is retried: once in a batch, and five more times alone after waits
+//!   of 0.1, 0.2, 0.3, 0.4 and 0.5 s, each of which waits for a connection as long as the pool allows,
+//! - the session of the claims ends, and another process gets a copy of the request before the claims are taken again.
 //!
-//! SES has no way to ask whether it has a mail, and no idempotency key. Every mail bears its notification id in the header [`NOTIFICATION_ID_HEADER`]: such doubles can be told and counted.
+//! SES can't be asked whether it has a mail, and has no idempotency key. Every mail bears its notification id in the
+//! header [`NOTIFICATION_ID_HEADER`]: so duplicates can be found and counted.
 //!
 //! # What happens when SES does not take a mail
 //! | SES | here |
 //! |---|---|
-//! | throttles | all workers slow down, the mail is tried again until it goes; no attempt is spent |
-//! | is asked for many mails to one recipient | some go out at once (`recipient_burst`), each of the others has a turn of its own and comes again then; no attempt is spent |
+//! | throttles | all handlers slow down, and the mail is tried again until SES accepts it; no attempt is spent |
+//! | gets many mails to one recipient | some go out at once (`recipient_burst`), the others one after each `recipient_spacing`; no attempt is spent |
 //! | pauses or suspends the account | the same, with long pauses |
 //! | refuses the mail | recorded and answered as failed; the request goes to the dead-letter queue |
-//! | fails, or can't be reached | tried again with backoff; after the last attempt, failed as above |
+//! | fails, or can't be reached | tried again with backoff; after the last attempt it has failed as above |
 //!
-//! # A mail that is not wanted any more
-//! A request can withdraw a mail: it is answered with what is recorded of it, or that it failed, and then it is never sent.
+//! # Withdrawn mails
+//! A request can withdraw a mail. It is answered with the recorded outcome; if there is none, the mail is recorded as
+//! failed and never sent.
 
 mod address;
 mod delivery;
 mod mail;
-mod pace;
+mod request_handler;
+mod send_rate;
 mod ses;
 mod settings;
-mod worker;
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client as SqsClient;
-use messaging::{Consumer, Failures, InvalidSettings, JoinedProducer, Producer, Queues};
+use messaging::{BatchingProducer, Consumer, FailureCounts, InvalidSettings, Producer, Queues};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use delivery::Deliveries;
+use request_handler::RequestHandler;
 use ses::Ses;
-use worker::Worker;
 
 pub use ses::NOTIFICATION_ID_HEADER;
 pub use settings::NotificationSettings;
 
-/// How many database connections it uses at once: one for all claims, one for failures, the others for records.
+/// The most database connections in use: one for all claims, one for failure counts, the others for records.
 pub const CONNECTIONS: usize = 2 + delivery::COMMITS;
 
-/// How long the last claims may take to be let go at the end.
-const LAST_CLAIMS: Duration = Duration::from_secs(1);
+/// How long releasing the last claims may take at shutdown.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What notification works with.
 #[derive(Debug, Clone)]
 pub struct NotificationDeps {
-    /// The database of the delivery records. [`CONNECTIONS`] of its connections are in use at the most, by session: what is between
-    /// here and the server must not share them out by transaction.
+    /// The database of the delivery records. At most [`CONNECTIONS`] of its connections are in use. They need session
+    /// pooling: a pooler in transaction mode would lose the claims.
     pub pool: PgPool,
-    /// For both queues.
     pub sqs: SqsClient,
-    /// Where requests come from and answers go.
+    /// Requests come from `notifications`, answers go to `replies`.
     pub queues: Queues,
-    /// Its own retries are switched off for every mail: they would send twice.
+    /// Its own retries are switched off for mails: they would send a mail twice.
     pub ses: aws_sdk_sesv2::Client,
 }
 
-/// Sends mails until cancelled; any number of copies may run. An error means that the settings are out of bounds.
+/// Sends mails until cancelled. Any number of processes may run it. An error means that the settings are invalid.
 pub async fn run(
     deps: NotificationDeps,
     settings: NotificationSettings,
@@ -78,12 +78,13 @@ pub async fn run(
     let addresses = settings.addresses()?;
     let NotificationDeps { pool, sqs, queues, ses } = deps;
     let consumer = Consumer::new(sqs.clone(), queues.notifications, settings.consumer)?;
-    let failures = Failures::kept_in(pool.clone());
-    let (deliveries, letting_go) = Deliveries::start(pool, settings.send_timeout);
+    let failures = FailureCounts::new(pool.clone());
+    let (deliveries, releasing) = Deliveries::start(pool, settings.send_timeout);
     let ses = Ses::new(&ses, settings.send_timeout);
-    let answers = JoinedProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
-    consumer.run(Worker::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
-    // So that nobody has to wait for a claim of ours. If an outcome is still being recorded, its claim goes with the process.
-    let _ = tokio::time::timeout(LAST_CLAIMS, letting_go).await;
+    let answers = BatchingProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
+    consumer.run(RequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
+    // So that no other process has to wait for these claims. A claim whose outcome is still being recorded ends with
+    // the process.
+    let _ = tokio::time::timeout(RELEASE_TIMEOUT, releasing).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Mails, made from requests by templates.
+//! Composes mails from requests and templates.
 
 mod money;
 mod order;
@@ -13,7 +13,6 @@ use messaging::{NotificationRequested, Template};
 use crate::address::{AddressError, EmailAddress, Sender};
 use order::Order;
 
-/// A mail that can be handed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
     pub(crate) from: Sender,
@@ -21,7 +20,6 @@ pub(crate) struct Mail {
     pub(crate) content: Content,
 }
 
-/// What it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     /// One line of ASCII.
@@ -30,9 +28,9 @@ pub(crate) struct Content {
     pub(crate) html: String,
 }
 
-/// Why no mail can be made from a request, now or later.
+/// Why a request can't become a mail, now or later.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unmailable {
+pub(crate) enum ComposeError {
     #[error("the recipient is no address")]
     Recipient {
         #[from]
@@ -50,7 +48,7 @@ impl Mail {
         request: &NotificationRequested,
         from: &Sender,
         default_recipient: &EmailAddress,
-    ) -> Result<Self, Unmailable> {
+    ) -> Result<Self, ComposeError> {
         let to = match &request.recipient {
             Some(recipient) => EmailAddress::parse(recipient)?,
             None => default_recipient.clone(),
@@ -70,14 +68,14 @@ fn content(request: &NotificationRequested) -> Result<Content, askama::Error> {
     }
 }
 
-/// The text on one line, at most `most` characters: nothing in a request may look like a line of the mail's own, or turn
-/// around what stands beside it.
+/// The text on one line, with at most `most` characters. Nothing in a request may look like a line of the mail itself,
+/// or change the direction of the text beside it.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() || breaks_or_turns(c) { ' ' } else { c }).take(most).collect()
+    text.chars().map(|c| if c.is_control() || is_line_or_direction_control(c) { ' ' } else { c }).take(most).collect()
 }
 
-/// Unicode's line and paragraph separators, and what overrides or isolates the direction of the text that follows.
-fn breaks_or_turns(c: char) -> bool {
+/// Unicode's line and paragraph separators, and its controls of text direction.
+fn is_line_or_direction_control(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,4 +1,4 @@
-//! Hands a mail over to SES, once, and says what SES made of it.
+//! Sends a mail over SES, once, and classifies the answer.
 
 use std::time::Duration;
 
@@ -13,26 +13,25 @@ use uuid::Uuid;
 
 use crate::mail::{Mail, one_line};
 
-/// The header that tells a mail sent twice from two mails.
+/// The header by which a mail that was sent twice can be told from two mails.
 pub const NOTIFICATION_ID_HEADER: &str = "X-Ordo-Notification-Id";
 
 /// The same as a tag, for SES's own event publishing.
 const NOTIFICATION_ID_TAG: &str = "ordo-notification-id";
 
-/// What SES, or the way to it, made of a mail that it did not accept.
+/// Why SES did not accept a mail.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotSent {
-    /// Too fast.
+pub(crate) enum SendError {
+    /// The account sends too fast.
     Throttled,
-    /// The account may not send: none of its mails would go.
+    /// The account may not send any mail.
     Paused { reason: String },
-    /// This mail will never go.
+    /// SES will never accept this mail.
     Refused { reason: String },
-    /// Perhaps later. SES may even have accepted it, and its answer was lost.
+    /// It may work later. SES may even have accepted the mail, and its answer was lost.
     Failed { reason: String },
 }
 
-/// The way to SES.
 #[derive(Debug, Clone)]
 pub(crate) struct Ses {
     client: Client,
@@ -40,18 +39,18 @@ pub(crate) struct Ses {
 }
 
 impl Ses {
-    /// The client, but for its retries: SendEmail has no idempotency key, so they would send a mail again. `timeout` is how long one
-    /// call may take.
+    /// Switches off the client's retries: SendEmail has no idempotency key, so they would send a mail twice. `timeout`:
+    /// how long one call may take.
     pub(crate) fn new(client: &Client, timeout: Duration) -> Self {
         let once = client.config().to_builder().retry_config(RetryConfig::disabled());
-        // Nothing here is streamed, and each call as a whole has its bound.
+        // Nothing here is streamed, and the whole call has a timeout.
         let once = once.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self { client: Client::from_conf(once.build()), timeout }
     }
 
-    /// SES's id for the mail, if it accepted.
-    pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, NotSent> {
-        let refused = |error: BuildError| NotSent::Refused { reason: error.to_string() };
+    /// Returns SES's id of the mail.
+    pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, SendError> {
+        let refused = |error: BuildError| SendError::Refused { reason: error.to_string() };
         let message = message(mail, notification_id).map_err(refused)?;
         let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
         let request = self
@@ -66,9 +65,9 @@ impl Ses {
             Ok(Ok(accepted)) => accepted
                 .message_id
                 .filter(|id| !id.is_empty())
-                .ok_or_else(|| NotSent::Failed { reason: "SES answered without a message id".into() }),
+                .ok_or_else(|| SendError::Failed { reason: "SES answered without a message id".into() }),
             Ok(Err(error)) => Err(classify(&error)),
-            Err(_) => Err(NotSent::Failed { reason: format!("SES did not answer within {timeout:?}") }),
+            Err(_) => Err(SendError::Failed { reason: format!("SES did not answer within {timeout:?}") }),
         }
     }
 }
@@ -80,22 +79,22 @@ fn message(mail: &Mail, notification_id: Uuid) -> Result<Message, BuildError> {
     Ok(Message::builder().subject(utf8(&mail.content.subject)?).body(body).headers(header).build())
 }
 
-fn classify(error: &SdkError<SendEmailError>) -> NotSent {
+fn classify(error: &SdkError<SendEmailError>) -> SendError {
     let reason = reason(error);
     match error.code() {
         Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling") => {
-            NotSent::Throttled
+            SendError::Throttled
         }
-        Some("SendingPausedException" | "AccountSuspendedException") => NotSent::Paused { reason },
+        Some("SendingPausedException" | "AccountSuspendedException") => SendError::Paused { reason },
         Some(
             "MessageRejected" | "MailFromDomainNotVerifiedException" | "BadRequestException" | "NotFoundException",
-        ) => NotSent::Refused { reason },
-        _ if error.raw_response().is_some_and(|it| it.status().as_u16() == 429) => NotSent::Throttled,
-        _ => NotSent::Failed { reason },
+        ) => SendError::Refused { reason },
+        _ if error.raw_response().is_some_and(|it| it.status().as_u16() == 429) => SendError::Throttled,
+        _ => SendError::Failed { reason },
     }
 }
 
-/// In words for an operator, without line breaks.
+/// In words for an operator, on one line.
 fn reason(error: &SdkError<SendEmailError>) -> String {
     let words = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("SES answered {code}: {message}"),

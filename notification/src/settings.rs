@@ -1,27 +1,25 @@
-//! How notification works, with its bounds.
+//! The settings of notification and their bounds.
 
 use std::time::Duration;
 
-use messaging::settings::Checks;
-use messaging::{Backoff, ConsumerSettings, InvalidSettings, ProducerSettings, SettingError};
+use messaging::{Backoff, ConsumerSettings, InvalidSettings, ProducerSettings, SettingChecks, SettingError};
 
 use crate::address::{EmailAddress, Sender};
 
-/// How notification works.
 #[derive(Debug, Clone)]
 pub struct NotificationSettings {
     /// Who mails come from: an address, or `Name <address>`. SES must have verified it.
     pub from: String,
-    /// Where a mail goes whose request names no recipient.
+    /// The recipient of requests that name none.
     pub default_recipient: String,
-    /// How long one hand-over to SES may take, 1 s to 60 s.
+    /// How long a call to SES may take, 1 s to 60 s.
     pub send_timeout: Duration,
-    /// How long all workers wait after SES throttled, longer each time in a row. Up to 5 min.
+    /// How long all handlers wait after SES throttled, longer each time in a row. Up to 5 min.
     pub throttle_backoff: Backoff,
-    /// How long all workers wait when SES says that the account may not send now, 1 s to 1 h.
+    /// How long all handlers wait if the account may not send, 1 s to 1 h.
     pub paused_wait: Duration,
-    /// How many mails a recipient gets at once, 1 to 10,000; then it is one after each `recipient_spacing`. The default recipient, which is
-    /// the shop's own, gets all of its mails at once.
+    /// How many mails a recipient gets at once, 1 to 10,000. After that it gets one after each `recipient_spacing`. The
+    /// default recipient, the shop itself, has no limit.
     pub recipient_burst: u32,
     /// See `recipient_burst`; 0 s to 1 h.
     pub recipient_spacing: Duration,
@@ -48,10 +46,10 @@ impl Default for NotificationSettings {
 }
 
 impl NotificationSettings {
-    /// Names every setting outside its bounds, those of the consumer and the producer too.
+    /// The error names every invalid setting, also those of the consumer and the producer.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
         let second = Duration::from_secs(1);
-        let mut checks = Checks::default();
+        let mut checks = SettingChecks::default();
         checks.within("send_timeout", self.send_timeout, second..=60 * second);
         let Backoff { first, most } = self.throttle_backoff;
         checks.within("throttle_backoff.most", most, Duration::from_millis(10)..=300 * second);

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use event_store::database_checks::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
-use messaging::QueueWatch;
+use messaging::QueueHealth;
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -44,8 +44,8 @@ impl Check {
 
     /// The queues work. While they do not, orders are accepted all the same, and mails are sent later.
     #[must_use]
-    pub(crate) fn queues(watch: QueueWatch) -> Self {
-        let looked = Self::new("queues", move || std::future::ready(watch.amiss().map_or(Ok(()), Err)));
+    pub(crate) fn queues(watch: QueueHealth) -> Self {
+        let looked = Self::new("queues", move || std::future::ready(watch.problem().map_or(Ok(()), Err)));
         Self { is_needed: false, ..looked }
     }
 

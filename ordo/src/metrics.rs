@@ -18,7 +18,7 @@ use axum::response::Response;
 use axum::routing::get;
 use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
-use messaging::{Origin, QueueWatch};
+use messaging::{Origin, QueueHealth};
 use pin_project_lite::pin_project;
 use problem::{AllowedHosts, Problem, RefusedByHost};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -43,7 +43,7 @@ pub(crate) fn measured(
     store: &EventStore,
     sagas: &sagas::Metrics,
     payments: &payments::Metrics,
-    queues: QueueWatch,
+    queues: QueueHealth,
 ) -> Router {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
@@ -80,7 +80,7 @@ struct MetricsState {
     log: LogMetrics,
     store: EventStore,
     sagas: sagas::Metrics,
-    queues: QueueWatch,
+    queues: QueueHealth,
     dead_letters: Family<QueueLabel, Gauge>,
 }
 

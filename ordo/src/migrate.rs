@@ -106,7 +106,7 @@ pub(crate) async fn queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> an
 
 /// The queues. Missing ones are created.
 pub(crate) async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) -> anyhow::Result<Queues> {
-    queues::find_or_make(sqs, &wanted(settings)).await.context(
+    queues::find_or_create(sqs, &wanted(settings)).await.context(
         "the queues cannot be found: run `ordo migrate --queues`, or check AWS_ENDPOINT_URL_SQS and the credentials",
     )
 }

@@ -13,7 +13,7 @@ use axum::response::Response;
 use domain::stock::Stock;
 use event_store::hash_chain::SealSettings;
 use event_store::{AppendSettings, EventStore, StoreSettings, StreamLocks, SubscriptionSettings};
-use messaging::{Consumer, Producer, ProducerSettings, QueueWatch, Queues};
+use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
 use notification::{NotificationDeps, NotificationSettings};
 use payments::Guarded;
 use problem::AllowedHosts;
@@ -75,11 +75,11 @@ pub(crate) async fn start(
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::Metrics::default();
     let mut running = RoleTasks { tasks: JoinSet::new(), stop };
-    let (queues, mut checks) = (QueueWatch::default(), Vec::new());
+    let (queues, mut checks) = (QueueHealth::default(), Vec::new());
     if roles.iter().any(|role| matches!(role, Role::Sagas | Role::Notification)) {
         let found = migrate::find_queues(&connections.sqs, settings).await?;
         let (sqs, wanted, stop) = (connections.sqs.clone(), migrate::wanted(settings), running.stop.clone());
-        running.spawn("queues", messaging::queues::keep(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
+        running.spawn("queues", messaging::queues::maintain(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
         checks.push(Check::queues(queues.clone()));
     }
     // Routes for operators have no second address under /v1, so a proxy in front can block them.

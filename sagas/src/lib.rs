@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use domain::stock::Stock;
 use event_store::{EventStore, StreamLocks};
-use messaging::{Consumer, Failures, Producer};
+use messaging::{Consumer, FailureCounts, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
@@ -122,6 +122,6 @@ pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToke
     tokio::join!(
         store.subscribe(subscriber::SagaSubscriber::new(Arc::clone(&context)), stop.clone()),
         timer_runner::run_timers(context, stop.clone()),
-        answers.run(consumer, Failures::kept_in(store.pool().clone()), stop.clone()),
+        answers.run(consumer, FailureCounts::new(store.pool().clone()), stop.clone()),
     );
 }

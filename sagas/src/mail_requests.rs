@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{MailOutcome, OrderEvent};
 use error_chain::error_chain;
-use messaging::{Outgoing, QueueDepth, SendError, SqsError};
+use messaging::{OutgoingMessage, QueueDepth, SendError, SqsError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -33,11 +33,11 @@ const USUAL: i64 = 16;
 
 /// The message by which a step requests a mail, if it does.
 #[derive(Default)]
-pub(crate) struct Outbox(Option<Outgoing>);
+pub(crate) struct Outbox(Option<OutgoingMessage>);
 
 impl Outbox {
     /// Has a request sent.
-    pub(crate) fn put(&mut self, request: Outgoing) {
+    pub(crate) fn put(&mut self, request: OutgoingMessage) {
         self.0 = Some(request);
     }
 }
@@ -86,7 +86,7 @@ pub(crate) async fn send_requests(
 ///
 /// A queue that does not answer must not hold the transaction open until the server ends it: then nothing would be recorded. Nor must it
 /// keep the next batch waiting. Requests that did get there are sent again under the same id, which the queue drops.
-async fn send(context: &Context, requests: Vec<Outgoing>) -> Vec<Result<(), SendError>> {
+async fn send(context: &Context, requests: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
     if requests.is_empty() || context.mail_requests.is_silent() {
         return vec![];
     }

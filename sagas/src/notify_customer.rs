@@ -5,7 +5,7 @@ use domain::order::event::{LineQuantity, MailTemplate, NotificationFailed, Order
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PlacedOrder, UndoReason};
-use messaging::{CloudEvent, Line, NotificationRequested, Outgoing, Parcel, Shipment, Template};
+use messaging::{CloudEvent, Line, NotificationRequested, OutgoingMessage, Parcel, Shipment, Template};
 use uuid::Uuid;
 
 use crate::mail_requests::Outbox;
@@ -62,16 +62,16 @@ fn give_up(order: &mut OrderSession, mail: &OwedMail) -> Result<(), StepError> {
 }
 
 /// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt.
-fn request(order: &OrderSession, mail: &OwedMail) -> Result<Outgoing, StepError> {
+fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, StepError> {
     let attempt = order.requests_sent + 1;
     let content = content(order, mail, attempt);
     let withdraws = content.withdraw;
     let event =
         CloudEvent::new(&order.order_id, time_of(mail.cause), content).traced(order.metadata.traceparent.clone());
-    let request = Outgoing::event(&event, attempt).map_err(|error| StepError::new(&error))?;
+    let request = OutgoingMessage::event(&event, attempt).map_err(|error| StepError::new(&error))?;
     // The queue must not take it for a repetition of the first request.
     let dedup_id = if withdraws { format!("{}-withdraw", request.dedup_id) } else { request.dedup_id };
-    Ok(Outgoing { dedup_id, ..request })
+    Ok(OutgoingMessage { dedup_id, ..request })
 }
 
 fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> NotificationRequested {

@@ -15,7 +15,7 @@ use domain::stock::Stock;
 use error_chain::error_chain;
 use event_store::{EventStore, StoredEvent, StreamLocks};
 use futures_util::FutureExt;
-use messaging::{Handler, HandlerError, NotificationAnswer, Received, Template};
+use messaging::{Handler, HandlerError, NotificationAnswer, ReceivedMessage, Template};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batched_reads::UnreadOrders;
@@ -93,7 +93,7 @@ async fn record_or_isolate<Work: Future<Output = Vec<Recorded>>>(
 }
 
 impl Handler for ReplyConsumer {
-    async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
         let event =
             NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(error_chain(&error)))?;
         // A text that is no id can't be looked up together with the ids of others. It names no order.

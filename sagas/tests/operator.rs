@@ -11,7 +11,7 @@ use domain::stock::Stock;
 use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
-    CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, Outgoing, Producer,
+    CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, OutgoingMessage, Producer,
     ProducerSettings, QueueSettings, Queues, queues,
 };
 use sagas::operator::{InterventionError, intervene};
@@ -110,7 +110,7 @@ impl Fixture {
         };
         let event = CloudEvent::new(order_id, chrono::DateTime::UNIX_EPOCH, failed);
         let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
-        replies.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
+        replies.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
 
     async fn end(self) {

@@ -14,7 +14,7 @@ use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
-    Outgoing, Producer, ProducerSettings, QueueSettings, Queues, Template, queues,
+    OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, Template, queues,
 };
 use sagas::operator::intervene;
 use sagas::report::{self, GivenUpFilter, SagaState};
@@ -84,7 +84,7 @@ impl Fixture {
     async fn answer(&self, bodies: Vec<String>) {
         let outgoing = |body| {
             let id = Uuid::now_v7().to_string();
-            Outgoing { group_id: id.clone(), dedup_id: id, body, attributes: Vec::new() }
+            OutgoingMessage { group_id: id.clone(), dedup_id: id, body, attributes: Vec::new() }
         };
         let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
         let sent = replies.send(bodies.into_iter().map(outgoing).collect()).await;

@@ -1,17 +1,18 @@
-//! Receives messages and sees each one through: done, tried again, or in the dead-letter queue with the reason.
+//! Receives messages and handles each one, until it is done or in the dead-letter queue with the reason.
 //!
-//! - A message is deleted only after its handler has returned `Ok`: the effect is recorded. Until then its visibility is
-//!   renewed, so nobody else gets it; a consumer that dies lets go of it within one visibility timeout.
-//! - Messages of one group are handled one after the other, in order; a failed one holds back those behind it.
-//! - Delivery is at least once. Handlers survive being run twice.
-//! - An attempt is one that its handler failed with: what is handed back untried, at shutdown, behind a failed message or because its
-//!   time has not come, is none.
-//! - Whatever SQS does, the consumer stays: it backs off, says so once, and says when it receives again.
+//! - A message is deleted only after its handler has returned `Ok`, which means that the effect is recorded. Until then
+//!   its visibility timeout is renewed, so that no other consumer gets it. If the consumer dies, the message is visible
+//!   again after that timeout.
+//! - Messages of one group are handled one after the other, in order. A failed one holds back those behind it.
+//! - Delivery is at least once. Handlers have to survive being run twice.
+//! - Only a handler's failure counts as an attempt. A message that is returned without being handled does not count: at
+//!   shutdown, behind a failed message, or because its time has not come.
+//! - If SQS fails, the consumer backs off, and logs once that it does and once that it receives again.
 
 mod acknowledge;
 mod backoff;
 mod dead_letter;
-mod failures;
+mod failure_counts;
 mod lane;
 mod received;
 mod settings;
@@ -28,43 +29,42 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::depth::QueueDepth;
-use crate::failure::{SqsError, answered};
+use crate::error::{SqsError, answered};
+use crate::queue_depth::QueueDepth;
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
 use acknowledge::Acknowledger;
 use lane::Lane;
 
 pub use backoff::Backoff;
-pub use dead_letter::ERROR_ATTRIBUTE;
-pub use failures::Failures;
-pub use received::Received;
+pub(crate) use dead_letter::ERROR_ATTRIBUTE;
+pub use failure_counts::FailureCounts;
+pub use received::ReceivedMessage;
 pub use settings::ConsumerSettings;
 
-/// What is done with each message.
 pub trait Handler: Send + Sync + 'static {
-    /// Does what the message asks. `Ok` means that the effect is recorded and the message can be forgotten. The future may be
-    /// dropped at any await, when the consumer has to stop.
-    fn handle(&self, message: &Received) -> impl Future<Output = Result<(), HandlerError>> + Send;
+    /// `Ok` means that the effect is recorded and the message can be deleted. The future may be dropped at any await,
+    /// when the consumer has to stop.
+    fn handle(&self, message: &ReceivedMessage) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
-/// Why a message was not done.
+/// Why a message is not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandlerError {
-    /// It may work later. On the last attempt the message goes to the dead-letter queue all the same.
+    /// It may work later. After the last attempt the message goes to the dead-letter queue.
     #[error("{reason}")]
     Retry {
-        /// For the log, and for the dead letter if it was the last attempt.
+        /// For the log, and for the dead letter after the last attempt.
         reason: String,
     },
-    /// Its time has not come: nothing was tried, so it is no attempt, and it is never the last. SQS counts the receive all the same,
-    /// so `after` is when it is likely to be its turn.
+    /// Its time has not come. Nothing was tried, so this is no attempt. SQS counts the receive all the same, so `after`
+    /// should be when its time is likely to come.
     #[error("not before {after:?} from now")]
     Later {
-        /// When the message comes again. SQS counts whole seconds, up to twelve hours.
+        /// When the message is received again. SQS has whole seconds, up to twelve hours.
         after: Duration,
     },
-    /// It never will: the message goes to the dead-letter queue at once.
+    /// It will never work. The message goes to the dead-letter queue at once.
     #[error("{reason}")]
     Dead {
         /// For the log and the dead letter.
@@ -73,12 +73,10 @@ pub enum HandlerError {
 }
 
 impl HandlerError {
-    /// Try again, when the backoff says.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry { reason: reason.into() }
     }
 
-    /// Never try again.
     pub fn dead(reason: impl Into<String>) -> Self {
         Self::Dead { reason: reason.into() }
     }
@@ -93,23 +91,21 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer of the queue; settings out of bounds are refused.
     pub fn new(client: Client, queue: Queue, settings: ConsumerSettings) -> Result<Self, InvalidSettings> {
         settings.validate()?;
         Ok(Self { client, queue, settings })
     }
 
-    /// How many messages its queue has.
     pub fn depth(&self) -> QueueDepth {
         QueueDepth::of(self.client.clone(), self.queue.url.clone())
     }
 
-    /// Consumes until cancelled. Then it receives no more, lets the handlers at work finish within `shutdown_grace`, hands the
-    /// rest back, and returns. What the handler fails with is counted in `failures`.
-    pub async fn run<H: Handler>(self, handler: H, failures: Failures, cancel: CancellationToken) {
+    /// Consumes until cancelled. Then it stops receiving, lets running handlers finish within `shutdown_grace`, returns
+    /// the other messages to the queue, and returns. Handlers' failures are counted in `failures`.
+    pub async fn run<H: Handler>(self, handler: H, failures: FailureCounts, cancel: CancellationToken) {
         let (acknowledger, deleting) = Acknowledger::start(self.client.clone(), self.queue.clone());
         let abandon = CancellationToken::new();
-        // Should this future be dropped instead of cancelled, the lanes stop as well.
+        // So that the lanes stop as well if this future is dropped instead of cancelled.
         let _abandon_on_drop = abandon.clone().drop_guard();
         let work = Arc::new(Work {
             client: self.client,
@@ -136,7 +132,7 @@ impl Consumer {
         drop(work);
         let finished = async {
             lanes.wait().await;
-            // It ends with the last lane.
+            // The task ends with the last lane.
             let _ = deleting.await;
         };
         if tokio::time::timeout(SHUTDOWN_BOUND, finished).await.is_err() {
@@ -146,30 +142,30 @@ impl Consumer {
     }
 }
 
-/// What every poller and lane of one consumer shares.
+/// Shared by all pollers and lanes of a consumer.
 struct Work<H> {
     client: Client,
     queue: Queue,
     settings: ConsumerSettings,
     handler: H,
-    failures: Failures,
+    failures: FailureCounts,
     acknowledger: Acknowledger,
-    /// Whether the last receive failed: logged when it changes.
+    /// Whether the last receive failed. Changes are logged.
     failing: AtomicBool,
-    /// Receive no more, begin nothing new.
+    /// Stop receiving, and begin no further message.
     cancel: CancellationToken,
-    /// Drop what is being worked on.
+    /// Drop the running handlers.
     abandon: CancellationToken,
 }
 
 impl<H: Handler> Work<H> {
-    /// Receives until cancelled, never more than there are free slots for.
+    /// Receives until cancelled, never more messages than there are free slots.
     async fn poll(self: Arc<Self>, slots: &Arc<Semaphore>, lanes: &TaskTracker) {
         let cancel = self.cancel.clone();
         let mut failures = 0;
         while let Some(Some(mut free)) = cancel.run_until_cancelled(self.reserve(slots)).await {
-            // A long poll that is dropped here can't take messages with it: the connection closes, and what SQS had already
-            // handed to it comes back after the visibility timeout.
+            // Dropping a long poll loses no messages: what SQS had handed out already is visible again after the
+            // visibility timeout.
             let Some(received) = cancel.run_until_cancelled(self.receive(free.num_permits())).await else { return };
             match received {
                 Ok(messages) => {
@@ -182,7 +178,7 @@ impl<H: Handler> Work<H> {
                     }
                     drop(free);
                     if !full {
-                        tokio::time::sleep(GATHER).await;
+                        tokio::time::sleep(POLL_PAUSE).await;
                     }
                 }
                 Err(error) => {
@@ -198,7 +194,7 @@ impl<H: Handler> Work<H> {
         }
     }
 
-    /// Waits for one free slot, and takes as many more as a batch could fill.
+    /// Waits for one free slot, and takes further free ones, up to the size of a batch.
     async fn reserve(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let mut reserved = Arc::clone(slots).acquire_owned().await.ok()?;
         while reserved.num_permits() < self.settings.batch_size {
@@ -210,7 +206,7 @@ impl<H: Handler> Work<H> {
         Some(reserved)
     }
 
-    async fn receive(&self, most: usize) -> Result<Vec<Received>, SqsError> {
+    async fn receive(&self, most: usize) -> Result<Vec<ReceivedMessage>, SqsError> {
         let ConsumerSettings { wait_seconds, visibility_timeout, .. } = self.settings;
         let request = self
             .client
@@ -223,13 +219,15 @@ impl<H: Handler> Work<H> {
             .set_message_system_attribute_names(Some(received::SYSTEM_ATTRIBUTES.to_vec()));
         let bound = Duration::from_secs(u64::from(wait_seconds)) + ANSWER_BOUND;
         let answer = answered(bound, request.send()).await?;
-        Ok(answer.messages.unwrap_or_default().into_iter().map(Received::from_sqs).collect())
+        Ok(answer.messages.unwrap_or_default().into_iter().map(ReceivedMessage::from_sqs).collect())
     }
 
-    /// The handler's answer; a panic is a failure like any other.
-    async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
+    /// Runs the handler. A panic is a failure like any other.
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
         let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind().await;
-        handled.unwrap_or_else(|panic| Err(HandlerError::retry(format!("the handler panicked: {}", words(&*panic)))))
+        handled.unwrap_or_else(|panic| {
+            Err(HandlerError::retry(format!("the handler panicked: {}", panic_message(&*panic))))
+        })
     }
 
     fn receiving_works(&self) {
@@ -245,25 +243,25 @@ impl<H: Handler> Work<H> {
     }
 }
 
-/// How long a poller waits for messages, and for free slots, to gather before it receives again after a batch that was not full. A call
-/// costs about the same for one message as for ten; without the wait there would be as many calls as the processor can make.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long a poller waits after a batch that was not full, so that more messages and free slots gather. A call costs
+/// about the same for one message as for ten; without the pause there would be as many calls as the processor can make.
+const POLL_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long SQS may take to answer a call, the SDK's own retries included, and a long poll beyond its wait. Then the connection
-/// counts as dead.
+/// How long SQS may take to answer a call, with the SDK's own retries, or a long poll after its waiting time. After
+/// that the connection counts as dead.
 const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
-/// How long handing back and deleting together may take at shutdown when SQS does not answer. With the grace before it, it
-/// stays below the ten seconds that the process has.
+/// How long returning and deleting messages may take at shutdown if SQS does not answer. Together with the grace period
+/// it is below the ten seconds that the process has.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(3);
 
-/// SQS counts visibility in whole seconds: rounded up, so that nothing comes back too early.
+/// SQS has visibility timeouts in whole seconds. They are rounded up, so that no message comes back too early.
 fn whole_seconds(duration: Duration) -> i32 {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

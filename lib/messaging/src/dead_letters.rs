@@ -1,15 +1,16 @@
-//! Dead letters in the hands of operators: looked at, changed, sent again, discarded.
+//! What operators do with dead letters: list, edit, redrive and discard them.
 //!
-//! - A [`Sweep`] goes through a dead-letter queue once. What it hands out stays hidden from others until the sweep is released,
-//!   and is back in its old place then. A sweep that dies lets go by itself after half a minute.
-//! - SQS hands out nothing of a group of which a message is in somebody's hands, and some servers one message of a group at a
-//!   time: so a dead letter can wait behind an earlier one of its order, where nobody can look at it. [`Sweep::unseen`] counts
-//!   these.
-//! - What is sent again is deleted only after its queue has taken it. A crash in between leaves it in both; handlers survive that.
+//! - A [`Sweep`] reads a dead-letter queue once. The dead letters that it has read stay hidden from others until it is
+//!   released; then they are visible again in their old order. If its process dies, they are visible again after half a
+//!   minute.
+//! - SQS hands out no further message of a group while one is hidden; some servers hand out only one message of a group
+//!   at a time. So a dead letter can be stuck behind an earlier one of its order. [`Sweep::unseen`] counts these.
+//! - A dead letter that is redriven is deleted only after its original queue has it. A crash in between leaves it in
+//!   both queues; handlers survive that.
 
-mod again;
+mod dead_letter;
 mod edit;
-mod letter;
+mod redrive;
 mod sweep;
 
 use std::fmt;
@@ -18,13 +19,12 @@ use std::str::FromStr;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
-use crate::failure::{SqsError, answered};
+use crate::error::{SqsError, answered};
 use crate::producer::SendError;
 use crate::queues::{Queue, Queues};
 
-pub use again::{REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE};
-pub use edit::{Assignment, EditError};
-pub use letter::DeadLetter;
+pub use dead_letter::DeadLetter;
+pub use edit::Assignment;
 pub use sweep::Sweep;
 
 /// The dead letters of one queue.
@@ -36,27 +36,25 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// The dead letters of this one of the queues.
     pub fn of(client: Client, origin: Origin, queues: &Queues) -> Self {
         Self { client, origin, queue: queues.of(origin).clone() }
     }
 
-    /// Which queue they were meant for, and are sent to again.
+    /// The queue that they came from, and are redriven to.
     pub fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// The name of that queue.
     pub fn queue_name(&self) -> &str {
         &self.queue.name
     }
 
-    /// A look at all of them, once. Nothing happens before its first call.
+    /// Begins to read them. Nothing is received before the first call of [`Sweep::next`].
     pub fn sweep(&self) -> Sweep {
         Sweep::new(self.clone())
     }
 
-    /// How many there are, in somebody's hands or not. SQS says so approximately.
+    /// How many there are, hidden or not. SQS's count is approximate.
     pub async fn count(&self) -> Result<u64, DeadLetterError> {
         let failed = |source| DeadLetterError::Count { queue: self.queue.name.clone(), source };
         let request = self
@@ -70,20 +68,17 @@ impl DeadLetters {
     }
 }
 
-/// Which queue a dead letter was meant for.
+/// The queue that a dead letter came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Requests to notification.
     Notifications,
-    /// Answers to the fulfilment saga.
     Replies,
 }
 
 impl Origin {
-    /// All there are.
     pub const ALL: [Self; 2] = [Self::Notifications, Self::Replies];
 
-    /// As it is called in the queue's name.
+    /// Its part of the queue's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Notifications => "notifications",
@@ -107,47 +102,20 @@ impl FromStr for Origin {
     }
 }
 
-/// What could not be done with dead letters.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
-    /// They can't be read.
     #[error("the dead letters of `{queue}` can't be read")]
-    Receive {
-        /// Whose they are.
-        queue: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// They can't be counted.
+    Receive { queue: String, source: SqsError },
     #[error("the dead letters of `{queue}` can't be counted")]
-    Count {
-        /// Whose they are.
-        queue: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// It stays where it is. (After [`SendError::Batch`] and [`SendError::TimedOut`] it may have been sent all the same.)
+    Count { queue: String, source: SqsError },
+    /// It is still a dead letter. After [`SendError::Batch`] and [`SendError::TimedOut`] it may have been sent all the
+    /// same.
     #[error("dead letter {id} was not sent")]
-    Send {
-        /// Which one.
-        id: String,
-        /// What was in the way.
-        source: SendError,
-    },
-    /// It stays where it is.
+    Send { id: String, source: SendError },
+    /// It is still a dead letter.
     #[error("dead letter {id} was not deleted")]
-    Delete {
-        /// Which one.
-        id: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// It is where it should be, and still here as well.
+    Delete { id: String, source: SqsError },
+    /// It is in both queues.
     #[error("dead letter {id} was sent, but not deleted: the next redrive sends it a second time")]
-    SentOnly {
-        /// Which one.
-        id: String,
-        /// What SQS said.
-        source: SqsError,
-    },
+    SentOnly { id: String, source: SqsError },
 }

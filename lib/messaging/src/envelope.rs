@@ -1,7 +1,7 @@
 //! The envelope: CloudEvents 1.0, structured JSON.
 //!
-//! Whatever passes here can be stored and sent on: no text has a character that Postgres or SQS would refuse, for itself or, in one
-//! statement or batch, for its neighbours.
+//! A parsed event can be stored and sent on: no text in it has a character that Postgres or SQS would refuse. Such a
+//! text would also fail the other events of its statement or batch.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,54 +17,51 @@ use uuid::Uuid;
 /// The version of the CloudEvents specification that bodies follow.
 const SPEC_VERSION: &str = "1.0";
 
-/// How `data` is encoded, and the `content-type` of a body.
+/// The encoding of `data`.
 const DATA_CONTENT_TYPE: &str = "application/json";
 
 /// The media type of a whole body, sent as the `content-type` attribute.
-pub const BODY_CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+pub(crate) const BODY_CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
-/// What a message says: a type of `data` that two parts of the platform agreed on.
+/// The type of a message's `data`, agreed on by its sender and its receiver.
 pub trait Contract: Serialize + DeserializeOwned {
     /// The CloudEvents `type`, with its version.
     const TYPE: &'static str;
 
-    /// The CloudEvents `source`: who sends it.
+    /// The CloudEvents `source`.
     const SOURCE: &'static str;
 
-    /// The id of the event that bears this data. It is derived from the data, so that the same message made twice has the
+    /// The id of the event with this data. It is derived from the data, so that a message that is made twice has the
     /// same id.
     fn id(&self) -> Uuid;
 }
 
-/// An event as it travels. The id is the data's own ([`Contract::id`]), never a fresh one.
+/// An event with its data. Its id is derived from the data ([`Contract::id`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudEvent<T> {
-    /// Identifies the event; the same on every redelivery and repeated send.
+    /// The same on every redelivery and repeated send.
     pub id: Uuid,
-    /// What it is about: the order id.
+    /// The order id.
     pub subject: String,
-    /// When what it tells happened, if its sender said so.
+    /// When it happened, if the sender set that.
     pub time: Option<DateTime<Utc>>,
-    /// W3C trace context of the work that caused it.
+    /// The W3C trace context of its cause.
     pub traceparent: Option<String>,
-    /// What it says.
     pub data: T,
 }
 
 impl<T: Contract> CloudEvent<T> {
-    /// An event about `subject` (an order id).
     pub fn new(subject: impl Into<String>, time: DateTime<Utc>, data: T) -> Self {
         Self { id: data.id(), subject: subject.into(), time: Some(time), traceparent: None, data }
     }
 
-    /// The same event, traced as part of `traceparent`.
     #[must_use]
     pub fn traced(mut self, traceparent: Option<String>) -> Self {
         self.traceparent = traceparent;
         self
     }
 
-    /// The body to send. Attributes come in a fixed order, so equal events are equal bytes.
+    /// The message body. Attributes have a fixed order, so equal events give equal bytes.
     pub fn to_json(&self) -> Result<String, EnvelopeError> {
         let wire = Wire {
             specversion: SPEC_VERSION,
@@ -81,7 +78,7 @@ impl<T: Contract> CloudEvent<T> {
         serde_json::to_string(&wire).map_err(|source| EnvelopeError::Encode { source })
     }
 
-    /// Reads a body that must be a `T`. Extension attributes this version does not know are ignored, as the specification asks.
+    /// Parses a body. Unknown extension attributes are ignored, as the specification requires.
     pub fn parse(body: &str) -> Result<Self, EnvelopeError> {
         let raw = RawEvent::parse(body)?;
         if raw.kind != T::TYPE {
@@ -92,66 +89,35 @@ impl<T: Contract> CloudEvent<T> {
 }
 
 impl<T> CloudEvent<T> {
-    /// The same event with its data seen as something else.
-    pub(crate) fn map<U>(self, see: impl FnOnce(T) -> U) -> CloudEvent<U> {
+    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> CloudEvent<U> {
         CloudEvent {
             id: self.id,
             subject: self.subject,
             time: self.time,
             traceparent: self.traceparent,
-            data: see(self.data),
+            data: convert(self.data),
         }
     }
 }
 
-/// Why a body is not the event it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// The body is not a JSON object.
     #[error("the body is not a JSON object")]
-    NotAnObject {
-        /// What the parser found.
-        source: serde_json::Error,
-    },
-    /// An attribute that every message must bear is not there.
+    NotAnObject { source: serde_json::Error },
     #[error("the attribute `{attribute}` is missing")]
-    Missing {
-        /// Its CloudEvents name.
-        attribute: &'static str,
-    },
-    /// An attribute is there and can't be right.
+    Missing { attribute: &'static str },
     #[error("the attribute `{attribute}` must be {expected}")]
-    Invalid {
-        /// Its CloudEvents name.
-        attribute: &'static str,
-        /// What would have been right.
-        expected: &'static str,
-    },
-    /// A sound event that does not belong on this queue, or of a version this build does not know.
+    Invalid { attribute: &'static str, expected: &'static str },
+    /// A valid event of another queue, or of a version that this build does not know.
     #[error("the type is `{found}`, expected `{expected}`")]
-    UnexpectedType {
-        /// The `type` it bears.
-        found: String,
-        /// The `type`, or types, that belong here.
-        expected: &'static str,
-    },
-    /// The data does not follow the contract of its type.
+    UnexpectedType { found: String, expected: &'static str },
     #[error("the data is not a valid `{kind}`")]
-    Data {
-        /// The event's `type`.
-        kind: String,
-        /// Which field, and where.
-        source: serde_json::Error,
-    },
-    /// The event could not be written as JSON.
+    Data { kind: String, source: serde_json::Error },
     #[error("the event can't be written as JSON")]
-    Encode {
-        /// What the encoder refused.
-        source: serde_json::Error,
-    },
+    Encode { source: serde_json::Error },
 }
 
-/// An event whose attributes are sound and whose data has not been looked at: the `type` decides how to read it.
+/// An event with valid attributes whose data is not parsed yet.
 pub(crate) struct RawEvent<'a> {
     pub(crate) kind: String,
     id: Uuid,
@@ -179,7 +145,7 @@ impl<'a> RawEvent<'a> {
         let time = optional_text(&attributes, "time")?.map(|time| DateTime::parse_from_rfc3339(&time)).transpose();
         let time = time.map_err(|_| EnvelopeError::Invalid { attribute: "time", expected: "an RFC 3339 time" })?;
         let subject = text(&attributes, "subject")?;
-        if !can_be_a_group(&subject) {
+        if !is_valid_group_id(&subject) {
             let expected = "1 to 128 characters of ASCII that can be seen";
             return Err(EnvelopeError::Invalid { attribute: "subject", expected });
         }
@@ -220,7 +186,6 @@ struct Wire<'a, T> {
     data: &'a T,
 }
 
-/// By name, so that an error can say which attribute is wrong.
 type Attributes<'a> = BTreeMap<String, &'a RawValue>;
 
 fn data_schema(kind: &str) -> String {
@@ -231,7 +196,7 @@ fn text(attributes: &Attributes<'_>, name: &'static str) -> Result<String, Envel
     optional_text(attributes, name)?.ok_or(EnvelopeError::Missing { attribute: name })
 }
 
-/// An attribute that is null is one that is not there.
+/// A null attribute counts as missing.
 fn optional_text(attributes: &Attributes<'_>, name: &'static str) -> Result<Option<String>, EnvelopeError> {
     let Some(raw) = attributes.get(name).filter(|raw| raw.get() != "null") else {
         return Ok(None);
@@ -245,8 +210,8 @@ fn optional_text(attributes: &Attributes<'_>, name: &'static str) -> Result<Opti
     }
 }
 
-/// What SQS takes for the name of a group of messages, which the subject is.
-fn can_be_a_group(subject: &str) -> bool {
+/// Whether SQS accepts the subject as a message group id.
+fn is_valid_group_id(subject: &str) -> bool {
     (1..=128).contains(&subject.len()) && subject.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -255,7 +220,7 @@ fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(DATA_CONTENT_TYPE)
 }
 
-/// The data as JSON, which can also come as Base64.
+/// The data as JSON. It can also come in Base64.
 fn data<'a>(attributes: &Attributes<'a>) -> Result<Cow<'a, str>, EnvelopeError> {
     let (attribute, data) = match (attributes.get("data").copied(), optional_text(attributes, "data_base64")?) {
         (Some(data), None) => ("data", Cow::Borrowed(data.get())),
@@ -279,7 +244,7 @@ fn data<'a>(attributes: &Attributes<'a>) -> Result<Cow<'a, str>, EnvelopeError> 
     Ok(data)
 }
 
-/// Whether any text in a JSON text has the character U+0000, which has to be escaped there.
+/// Whether any string in the JSON has the character U+0000, which is always escaped there.
 fn has_nul(json: &str) -> bool {
     let is_escaped = |at: usize| json.as_bytes()[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1;
     json.match_indices("\\u0000").any(|(at, _)| !is_escaped(at))

@@ -1,34 +1,34 @@
-//! What the parts of Ordo say to each other over SQS, and how.
+//! Messages between the parts of Ordo, over SQS.
 //!
-//! - [`envelope`]: every body is a CloudEvents 1.0 event in structured JSON.
-//! - [`contract`]: the data inside: what the fulfilment saga asks of notification, and what it is answered.
-//! - [`queues`]: which queues there are, and their attributes.
-//! - [`producer`]: sends in batches, and says what became of each message.
-//! - [`consumer`]: receives, renews, retries, and ends in the dead-letter queue what cannot be done.
-//! - [`depth`]: how many messages a queue has.
-//! - [`dead_letters`]: what became of those, in the hands of operators.
-//! - [`SqsError`]: why a call to SQS failed, as operators read it.
+//! - `envelope`: every body is a CloudEvents 1.0 event in structured JSON.
+//! - `contract`: the data inside: the requests of the fulfilment saga to notification, and the answers.
+//! - [`queues`]: the queues and their attributes.
+//! - `producer`: sends in batches, and returns a result for each message.
+//! - `consumer`: receives, handles and retries messages, and moves those that fail for good to the dead-letter queue.
+//! - `queue_depth`: how many messages a queue has.
+//! - `dead_letters`: what operators do with those.
+//! - `error`: errors of SQS, in words for operators.
 //!
-//! Nothing here knows the rules of orders, and nothing rests on the queue alone: messages may be lost, doubled or late.
+//! Nothing here knows the rules of orders. No correctness depends on the queue: messages may be lost, doubled or late.
 
-pub mod consumer;
-pub mod contract;
-pub mod dead_letters;
-pub mod depth;
-pub mod envelope;
-mod failure;
-pub mod producer;
+mod consumer;
+mod contract;
+mod dead_letters;
+mod envelope;
+mod error;
+mod producer;
+mod queue_depth;
 pub mod queues;
-pub mod settings;
+mod settings;
 
-pub use consumer::{Backoff, Consumer, ConsumerSettings, Failures, Handler, HandlerError, Received};
+pub use consumer::{Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, ReceivedMessage};
 pub use contract::{
     Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Parcel, Shipment, Template,
 };
-pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
-pub use depth::QueueDepth;
-pub use envelope::{CloudEvent, Contract, EnvelopeError};
-pub use failure::SqsError;
-pub use producer::{JoinedProducer, Outgoing, Producer, ProducerSettings, SendError};
-pub use queues::{Queue, QueueError, QueueSettings, QueueWatch, Queues};
-pub use settings::{InvalidSettings, SettingError};
+pub use dead_letters::{Assignment, DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
+pub use envelope::{CloudEvent, Contract};
+pub use error::SqsError;
+pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
+pub use queue_depth::QueueDepth;
+pub use queues::{Queue, QueueError, QueueHealth, QueueSettings, Queues};
+pub use settings::{InvalidSettings, SettingChecks, SettingError};

@@ -1,9 +1,9 @@
-//! Sends messages in batches and says what became of each.
+//! Sends messages in batches, and returns a result for each.
 //!
-//! Batches hold up to ten messages and a bounded number of bytes, and several travel at once. One group's messages are never in two
-//! batches at the same time, so their order is the caller's order.
+//! A batch has up to ten messages and a bounded number of bytes, and several are sent at once. Messages of one group
+//! are never in two batches at the same time, so they keep the caller's order.
 
-mod joined;
+mod batching;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use crate::depth::QueueDepth;
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
-use crate::failure::{SqsError, answered};
-use crate::settings::{Checks, InvalidSettings};
+use crate::error::{SqsError, answered};
+use crate::queue_depth::QueueDepth;
+use crate::settings::{InvalidSettings, SettingChecks};
 
-pub use joined::JoinedProducer;
+pub use batching::BatchingProducer;
 
-/// SQS takes no more messages in one call.
+/// SQS's limit for one call.
 const BATCH_MESSAGES: usize = 10;
 
 /// Sends to one queue. Cheap to clone.
@@ -35,20 +35,19 @@ pub struct Producer {
 
 /// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Messages of one group arrive in the order they were sent: the order id.
+pub struct OutgoingMessage {
+    /// Messages of one group arrive in the order in which they were sent. The group is the order id.
     pub group_id: String,
-    /// A message sent again within five minutes under the same id is dropped by SQS.
+    /// SQS drops a message that is sent again under the same id within five minutes.
     pub dedup_id: String,
     /// The body, a CloudEvent.
     pub body: String,
-    /// String attributes beside it, at most ten.
+    /// String attributes, at most ten.
     pub attributes: Vec<(String, String)>,
 }
 
-impl Outgoing {
-    /// The message that carries an event. `attempt` tells a deliberate repetition from an accidental one: only the latter is
-    /// dropped by the queue.
+impl OutgoingMessage {
+    /// The message of an event. A new `attempt` gets a deliberate repetition through the queue's deduplication.
     pub fn event<T: Contract>(event: &CloudEvent<T>, attempt: u32) -> Result<Self, EnvelopeError> {
         let mut attributes = vec![
             ("content-type".to_owned(), BODY_CONTENT_TYPE.to_owned()),
@@ -66,27 +65,26 @@ impl Outgoing {
         })
     }
 
-    /// What SQS counts against its limits: the body and every attribute's name, type and value.
+    /// The size that SQS limits: the body, and the name, type and value of every attribute.
     fn bytes(&self) -> usize {
         let attribute = |(name, value): &(String, String)| name.len() + "String".len() + value.len();
         self.body.len() + self.attributes.iter().map(attribute).sum::<usize>()
     }
 }
 
-/// How a producer sends.
 #[derive(Debug, Clone)]
 pub struct ProducerSettings {
     /// The most bytes in one batch, and so in one message.
     pub batch_bytes: usize,
-    /// How many batches travel at once.
+    /// The most concurrent batches.
     pub concurrency: usize,
-    /// How long SQS may take to answer for one batch, the SDK's own retries included, 1 s to 60 s.
+    /// How long SQS may take to answer a batch, with the SDK's own retries, 1 s to 60 s.
     pub timeout: Duration,
 }
 
 impl Default for ProducerSettings {
     fn default() -> Self {
-        // What every SQS server takes; AWS itself takes four times as much.
+        // Every SQS server accepts this much; AWS accepts four times as much.
         Self { batch_bytes: 256 * 1024, concurrency: 4, timeout: Duration::from_secs(10) }
     }
 }
@@ -94,7 +92,7 @@ impl Default for ProducerSettings {
 impl ProducerSettings {
     /// Names every setting outside its bounds.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
-        let mut checks = Checks::default();
+        let mut checks = SettingChecks::default();
         checks.within("batch_bytes", self.batch_bytes, 1024..=1024 * 1024);
         checks.within("concurrency", self.concurrency, 1..=64);
         checks.within("timeout", self.timeout, Duration::from_secs(1)..=Duration::from_secs(60));
@@ -102,63 +100,47 @@ impl ProducerSettings {
     }
 }
 
-/// Why a message was not sent. The others of the same call are not affected.
+/// Why a message was not sent. Other messages of the same call are not affected.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SendError {
-    /// The message can never be sent as it is.
     #[error("the message has {bytes} bytes, more than the {limit} that a message may have")]
     TooLong {
-        /// With its attributes.
         bytes: usize,
-        /// The bound it breaks: `batch_bytes`.
+        /// `batch_bytes` of the settings.
         limit: usize,
     },
-    /// SQS took the batch and refused this message.
+    /// SQS accepted the batch and refused this message.
     #[error("SQS refused the message: {code}: {message}")]
     Refused {
-        /// SQS's error code.
         code: String,
-        /// SQS's words.
         message: String,
-        /// Whether the message is at fault: sending it again would not help.
+        /// Whether the message is at fault, so that sending it again would not help.
         sender_fault: bool,
     },
     /// The whole batch failed, after the SDK's own retries. It may have arrived all the same.
     #[error("the batch could not be sent")]
-    Batch {
-        /// What went wrong.
-        source: SqsError,
-    },
-    /// SQS did not answer for the batch in time. It may have arrived all the same.
+    Batch { source: SqsError },
+    /// SQS did not answer in time. The batch may have arrived all the same.
     #[error("SQS did not answer for the batch within {timeout:?}")]
-    TimedOut {
-        /// How long it was waited for: `timeout` of the settings.
-        timeout: Duration,
-    },
-    /// The batch can't be put as SQS wants it.
+    TimedOut { timeout: Duration },
     #[error("the message can't be put in a batch")]
-    Build {
-        /// What is missing.
-        source: Arc<aws_sdk_sqs::error::BuildError>,
-    },
-    /// SQS answered for the batch and did not mention this message.
+    Build { source: Arc<aws_sdk_sqs::error::BuildError> },
+    /// SQS's answer does not mention this message.
     #[error("SQS did not say what became of the message")]
     Unanswered,
 }
 
 impl Producer {
-    /// A producer for the queue at this address.
     pub fn new(client: Client, queue_url: impl Into<String>, settings: ProducerSettings) -> Self {
         Self { client, queue_url: queue_url.into(), settings }
     }
 
-    /// How many messages its queue has.
     pub fn depth(&self) -> QueueDepth {
         QueueDepth::of(self.client.clone(), self.queue_url.clone())
     }
 
-    /// Sends all of them. The result has one entry per message, in the order they were given; `Ok` means that SQS has it.
-    pub async fn send(&self, messages: Vec<Outgoing>) -> Vec<Result<(), SendError>> {
+    /// Sends messages. The result has one entry per message, in the order given. `Ok` means that SQS has it.
+    pub async fn send(&self, messages: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
         let mut results: Vec<_> = messages.iter().map(|_| Err(SendError::Unanswered)).collect();
         let limit = self.settings.batch_bytes;
         let mut sendable = Vec::with_capacity(messages.len());
@@ -181,7 +163,6 @@ impl Producer {
         results
     }
 
-    /// One batch after the other.
     async fn send_lane(&self, lane: Vec<Numbered>) -> Vec<(usize, Result<(), SendError>)> {
         let mut answers = Vec::with_capacity(lane.len());
         for batch in batches(lane, self.settings.batch_bytes) {
@@ -201,7 +182,7 @@ impl Producer {
         };
         let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
         match answered(self.settings.timeout, request.send()).await {
-            Ok(answer) => one_by_one(&numbers, &answer),
+            Ok(answer) => results_of(&numbers, &answer),
             Err(SqsError::TimedOut { bound }) => all(&numbers, &SendError::TimedOut { timeout: bound }),
             Err(source) => all(&numbers, &SendError::Batch { source }),
         }
@@ -212,12 +193,12 @@ impl Producer {
 struct Numbered {
     nth: usize,
     bytes: usize,
-    message: Outgoing,
+    message: OutgoingMessage,
 }
 
 impl Numbered {
     fn into_entry(self) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
-        let Outgoing { group_id, dedup_id, body, attributes } = self.message;
+        let OutgoingMessage { group_id, dedup_id, body, attributes } = self.message;
         let mut entry = SendMessageBatchRequestEntry::builder()
             .id(self.nth.to_string())
             .message_group_id(group_id)
@@ -235,7 +216,7 @@ pub(crate) fn text_attribute(value: String) -> Result<MessageAttributeValue, aws
     MessageAttributeValue::builder().data_type("String").string_value(value).build()
 }
 
-/// Spreads messages over at most `most` lanes, each group wholly in one; no more lanes than full batches would need.
+/// Spreads messages over at most `most` lanes. A group is in one lane only. There are no more lanes than full batches.
 fn lanes(messages: Vec<Numbered>, most: usize) -> Vec<Vec<Numbered>> {
     let count = messages.len().div_ceil(BATCH_MESSAGES).clamp(1, most.max(1));
     let mut lanes: Vec<Vec<Numbered>> = (0..count).map(|_| Vec::new()).collect();
@@ -251,7 +232,7 @@ fn shortest(lanes: &[Vec<Numbered>]) -> usize {
     (0..lanes.len()).min_by_key(|&lane| lanes[lane].len()).unwrap_or(0)
 }
 
-/// Cuts a lane into batches that respect both bounds.
+/// Splits a lane into batches within both limits.
 fn batches(lane: Vec<Numbered>, most_bytes: usize) -> Vec<Vec<Numbered>> {
     let mut batches: Vec<Vec<Numbered>> = Vec::new();
     let mut bytes = 0;
@@ -270,8 +251,8 @@ fn batches(lane: Vec<Numbered>, most_bytes: usize) -> Vec<Vec<Numbered>> {
     batches
 }
 
-/// A batch can fail in part and still be answered with success.
-fn one_by_one(numbers: &[usize], answer: &SendMessageBatchOutput) -> Vec<(usize, Result<(), SendError>)> {
+/// The results of a batch that SQS accepted. Single messages may have failed.
+fn results_of(numbers: &[usize], answer: &SendMessageBatchOutput) -> Vec<(usize, Result<(), SendError>)> {
     let mut by_id: HashMap<&str, Result<(), SendError>> = HashMap::new();
     for sent in answer.successful() {
         by_id.insert(sent.id(), Ok(()));

@@ -1,9 +1,10 @@
 //! The queues, and their attributes.
 //!
-//! `{prefix}-notifications.fifo` carries requests to notification, `{prefix}-replies.fifo` its answers; each has a dead-letter
-//! queue. A message's group is its order, so one order's messages keep their order and orders do not wait for each other.
+//! `{prefix}-notifications.fifo` carries requests to notification, `{prefix}-replies.fifo` its answers; each has a
+//! dead-letter queue. A message's group is its order, so one order's messages keep their order and orders do not wait
+//! for each other.
 
-mod keeper;
+mod maintain;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,12 +16,11 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
 use crate::consumer::ConsumerSettings;
 use crate::dead_letters::Origin;
-use crate::failure::SqsError;
-use crate::settings::{Checks, InvalidSettings};
+use crate::error::SqsError;
+use crate::settings::{InvalidSettings, SettingChecks};
 
-pub use keeper::{QueueWatch, keep};
+pub use maintain::{QueueHealth, maintain};
 
-/// Where each kind of message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queues {
     /// Requests to notification.
@@ -30,7 +30,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The queue that dead letters of this origin were meant for.
+    /// The queue that dead letters of this origin came from.
     pub fn of(&self, origin: Origin) -> &Queue {
         match origin {
             Origin::Notifications => &self.notifications,
@@ -39,30 +39,26 @@ impl Queues {
     }
 }
 
-/// A queue and the one that its hopeless messages end in.
+/// A queue and its dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name, for people and logs.
     pub name: String,
-    /// Its address.
     pub url: String,
-    /// The address of its dead-letter queue.
     pub dead_letter_url: String,
 }
 
-/// How the queues are made.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
-    /// What the queues' names begin with, so that several platforms can share an account.
+    /// The prefix of the queues' names, so that several platforms can share an account.
     pub prefix: String,
-    /// How long a received message stays hidden unless renewed. Consumers ask for their own; this one is for other readers.
+    /// The visibility timeout for readers that set none. Consumers set their own.
     pub visibility_timeout: Duration,
-    /// How long a message waits before SQS drops it.
+    /// How long SQS keeps a message.
     pub retention: Duration,
-    /// The same for the dead-letter queues.
+    /// How long SQS keeps a dead letter.
     pub dead_letter_retention: Duration,
-    /// After so many receives, 1 to 1,000, SQS itself moves a message to the dead-letter queue. Consumers do so earlier and say why;
-    /// this is the net for messages that kill their consumer.
+    /// After so many receives, 1 to 1,000, SQS itself moves a message to the dead-letter queue. Consumers do that
+    /// earlier, with a reason; this is for messages that crash their consumer.
     pub max_receive_count: u32,
 }
 
@@ -72,7 +68,7 @@ impl Default for QueueSettings {
             prefix: "ordo".into(),
             visibility_timeout: Duration::from_secs(30),
             retention: days(4),
-            // SQS's maximum: people look at dead letters late, and moving a message does not restart its clock.
+            // SQS's maximum: people look at dead letters late, and moving a message does not restart its retention.
             dead_letter_retention: days(14),
             max_receive_count: Self::receives_for(ConsumerSettings::default().max_attempts),
         }
@@ -80,15 +76,15 @@ impl Default for QueueSettings {
 }
 
 impl QueueSettings {
-    /// The receives to allow where consumers allow so many attempts: well above that, since SQS counts what is handed back untried,
-    /// and a message is handed back each time that one before it in its group fails.
+    /// The `max_receive_count` for consumers with so many attempts. It is much higher, because SQS also counts receives
+    /// without an attempt: a message is returned each time that one before it in its group fails.
     pub fn receives_for(max_attempts: u32) -> u32 {
         max_attempts.saturating_mul(20).clamp(100, 1000)
     }
 
-    /// Names every setting outside SQS's bounds.
+    /// The error names every setting outside SQS's limits.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
-        let mut checks = Checks::default();
+        let mut checks = SettingChecks::default();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         // SQS takes 80 characters, and the longest ending here has 23.
         let prefix_holds = (1..=57).contains(&self.prefix.len()) && self.prefix.chars().all(plain);
@@ -105,7 +101,7 @@ impl QueueSettings {
     }
 }
 
-/// Creates the queues that are not there, and gives those that are the attributes they should have. Idempotent.
+/// Creates missing queues, and sets the attributes of existing ones. Idempotent.
 pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
     settings.validate()?;
     Ok(Queues {
@@ -114,7 +110,7 @@ pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues,
     })
 }
 
-/// The addresses of queues that exist already: for roles that may not create any.
+/// Finds the existing queues, for roles that may not create any.
 pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
     settings.validate()?;
     Ok(Queues {
@@ -123,9 +119,9 @@ pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, Q
     })
 }
 
-/// The addresses of the queues; those that are not there are made, as [`ensure`] makes them. For roles that may not create any as
-/// long as all are there.
-pub async fn find_or_make(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+/// Finds the queues, and creates them as [`ensure`] does if any is missing. It needs no right to create queues as long
+/// as all exist.
+pub async fn find_or_create(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
     match find(client, settings).await {
         Err(QueueError::Find { name, source }) if source.is_missing_queue() => {
             tracing::warn!(queue = name, "the queue is not there: making it");
@@ -135,56 +131,23 @@ pub async fn find_or_make(client: &Client, settings: &QueueSettings) -> Result<Q
     }
 }
 
-/// Why the queues are not as they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The settings are out of bounds.
     #[error("the queue settings are invalid")]
     Settings {
-        /// Which of them.
         #[from]
         source: InvalidSettings,
     },
-    /// A queue could not be created.
     #[error("queue `{name}` could not be created")]
-    Create {
-        /// Which queue.
-        name: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// A queue's address could not be found.
+    Create { name: String, source: SqsError },
     #[error("queue `{name}` could not be found")]
-    Find {
-        /// Which queue.
-        name: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// A queue exists with other attributes, and could not be given the right ones.
+    Find { name: String, source: SqsError },
     #[error("queue `{name}` exists with other attributes, which could not be changed")]
-    Adjust {
-        /// Which queue.
-        name: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// A queue's attributes could not be read.
+    Adjust { name: String, source: SqsError },
     #[error("the attributes of queue `{name}` could not be read")]
-    Describe {
-        /// Which queue.
-        name: String,
-        /// What SQS said.
-        source: SqsError,
-    },
-    /// SQS answered without what was asked for.
+    Describe { name: String, source: SqsError },
     #[error("SQS answered without the {what} of queue `{name}`")]
-    Incomplete {
-        /// Which queue.
-        name: String,
-        /// What was missing.
-        what: &'static str,
-    },
+    Incomplete { name: String, what: &'static str },
 }
 
 async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueError> {
@@ -212,10 +175,10 @@ fn names(settings: &QueueSettings, what: &str) -> (String, String) {
     (format!("{}-{what}.fifo", settings.prefix), format!("{}-{what}-dlq.fifo", settings.prefix))
 }
 
-/// What can be set on a new queue and changed on an old one.
+/// The attributes that can be set on new and on existing queues.
 fn attributes(settings: &QueueSettings, retention: Duration) -> HashMap<Attribute, String> {
     HashMap::from([
-        // High-throughput mode: limits and deduplication per order, not per queue.
+        // High-throughput mode: limits and deduplication per group, not per queue.
         (Attribute::DeduplicationScope, "messageGroup".into()),
         (Attribute::FifoThroughputLimit, "perMessageGroupId".into()),
         (Attribute::VisibilityTimeout, settings.visibility_timeout.as_secs().to_string()),
@@ -228,7 +191,7 @@ async fn ensure_one(
     name: &str,
     attributes: &HashMap<Attribute, String>,
 ) -> Result<String, QueueError> {
-    // Whether a queue is FIFO is given at its creation and can't be set later.
+    // FIFO can only be set when the queue is created.
     let mut creation = attributes.clone();
     creation.insert(Attribute::FifoQueue, "true".into());
     let created = client.create_queue().queue_name(name).set_attributes(Some(creation)).send().await;
@@ -246,7 +209,7 @@ async fn ensure_one(
 }
 
 fn exists_otherwise(error: &SdkError<CreateQueueError>) -> bool {
-    // Servers differ in which of the two names they give.
+    // Servers differ in which of the two codes they use.
     let named = matches!(error.code(), Some("QueueAlreadyExists" | "QueueNameExists"));
     named || error.as_service_error().is_some_and(CreateQueueError::is_queue_name_exists)
 }

@@ -1,4 +1,4 @@
-//! Settings with bounds: every mistake is named, and all of them at once.
+//! Checks settings against their bounds, and reports all errors at once.
 
 use std::fmt;
 
@@ -6,15 +6,13 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{setting}` is {value}, must be {allowed}")]
 pub struct SettingError {
-    /// Its name, as the settings struct has it.
+    /// The field of the settings struct.
     pub setting: &'static str,
-    /// What it was set to.
     pub value: String,
-    /// What it may be.
     pub allowed: String,
 }
 
-/// Every setting of one component that is outside its bounds.
+/// All invalid settings of one component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSettings(pub Vec<SettingError>);
 
@@ -30,12 +28,11 @@ impl fmt::Display for InvalidSettings {
     }
 }
 
-/// Collects the mistakes of one component.
+/// Collects the invalid settings of one component.
 #[derive(Debug, Default)]
-pub struct Checks(Vec<SettingError>);
+pub struct SettingChecks(Vec<SettingError>);
 
-impl Checks {
-    /// The setting must lie in the range.
+impl SettingChecks {
     pub fn within<T>(&mut self, setting: &'static str, value: T, range: std::ops::RangeInclusive<T>)
     where
         T: Copy + PartialOrd + fmt::Debug,
@@ -46,14 +43,14 @@ impl Checks {
         self.require(setting, format!("{value:?}"), holds, allowed);
     }
 
-    /// The setting must fulfil a condition; `allowed` says which.
+    /// Reports the setting unless the condition holds. `allowed`: the condition in words.
     pub fn require(&mut self, setting: &'static str, value: String, holds: bool, allowed: impl Into<String>) {
         if !holds {
             self.0.push(SettingError { setting, value, allowed: allowed.into() });
         }
     }
 
-    /// All mistakes, if there were any.
+    /// An error if any setting is invalid.
     pub fn done(self) -> Result<(), InvalidSettings> {
         if self.0.is_empty() { Ok(()) } else { Err(InvalidSettings(self.0)) }
     }

@@ -1,11 +1,11 @@
-//! Who may send a mail now.
+//! Claims on mails, so that only one process sends a mail.
 //!
-//! A claim is an advisory lock, held by the one session that this process has for all its claims: taking many is one statement,
-//! and writes nothing. It is let go when the mail is decided, or ends with the session: at once if the process dies, and by the
-//! server's own clock (`idle_session_timeout`) if it freezes or is cut off. So no crash holds up a mail.
+//! A claim is an advisory lock. One session of this process holds all its claims: taking many of them is one statement,
+//! and writes nothing. A claim is released when the outcome is recorded, or ends with the session: at once if the
+//! process dies, and by `idle_session_timeout` if it freezes or is cut off. So no crash blocks a mail.
 //!
-//! A claim says that nobody else is at work on the mail, and then the record is read: in this order, and in statements of their own,
-//! because a statement does not see what was committed after it began.
+//! The claim is taken first, and then the record is read, in a statement of its own: a statement does not see what was
+//! committed after it began.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,101 +22,103 @@ use uuid::Uuid;
 
 use super::{DeliveryError, Outcome, Row, within};
 
-/// Takes claims for the whole process; clones share its session.
+/// Takes the claims of this process. Clones share the session.
 #[derive(Debug, Clone)]
 pub(super) struct Claims {
-    asks: UnboundedSender<Ask>,
+    commands: UnboundedSender<ClaimCommand>,
 }
 
-/// What was found about a mail.
+/// What a claim found.
 #[derive(Debug)]
-pub(super) enum Found {
-    /// It is nobody's and undecided: it is the caller's now.
-    Free(Held),
-    /// It is decided. It is the caller's all the same, should that be decided anew.
-    Decided(Outcome, Held),
-    /// Another process is at work on it.
+pub(super) enum Claimed {
+    /// The mail has no outcome. The caller has claimed it now.
+    Free(ClaimGuard),
+    /// The mail has an outcome. The caller has claimed it all the same, in case it tries again.
+    Decided(Outcome, ClaimGuard),
+    /// Another process has claimed it.
     Elsewhere,
 }
 
-/// A claim. Dropping it lets go of it.
+/// Dropping it releases the claim.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ClaimGuard {
     id: Uuid,
-    asks: UnboundedSender<Ask>,
+    commands: UnboundedSender<ClaimCommand>,
 }
 
 impl Claims {
-    /// `bound` is how long a claim outlives a process that froze, and how long the server may take. The task ends, with its session,
-    /// once the claims are dropped.
+    /// `bound`: how long a claim outlives a frozen process, and how long the server may take. The task and its session
+    /// end when all claims are dropped.
     pub(super) fn start(pool: PgPool, bound: Duration) -> (Self, JoinHandle<()>) {
-        let (asks, asked) = unbounded_channel();
-        let desk = Desk { pool, bound, asks: asks.downgrade(), session: None, claimed: HashMap::new() };
-        (Self { asks }, tokio::spawn(desk.serve(asked)))
+        let (commands, received) = unbounded_channel();
+        let keeper =
+            ClaimKeeper { pool, bound, commands: commands.downgrade(), session: None, claimed: HashMap::new() };
+        (Self { commands }, tokio::spawn(keeper.run(received)))
     }
 
-    /// Claims the mail, once whoever is at work on it in this process is through.
-    pub(super) async fn claim(&self, id: Uuid) -> Result<Found, DeliveryError> {
+    /// Claims the mail, after earlier claims of it in this process are released.
+    pub(super) async fn claim(&self, id: Uuid) -> Result<Claimed, DeliveryError> {
         let (answer, answered) = oneshot::channel();
-        self.asks.send(Ask::Claim(id, answer)).map_err(|_| DeliveryError::Ending)?;
+        self.commands.send(ClaimCommand::Claim(id, answer)).map_err(|_| DeliveryError::Ending)?;
         answered.await.unwrap_or(Err(DeliveryError::Ending))
     }
 }
 
-impl Drop for Held {
+impl Drop for ClaimGuard {
     fn drop(&mut self) {
-        // Without a desk there is no session, and so no claim.
-        let _ = self.asks.send(Ask::Release(self.id));
+        // Without the keeper there is no session, and so no claim.
+        let _ = self.commands.send(ClaimCommand::Release(self.id));
     }
 }
 
 #[derive(Debug)]
-enum Ask {
+enum ClaimCommand {
     Claim(Uuid, Answer),
     Release(Uuid),
 }
 
-type Answer = oneshot::Sender<Result<Found, DeliveryError>>;
+type Answer = oneshot::Sender<Result<Claimed, DeliveryError>>;
 
-/// The most that is asked of the server at once.
-const MOST: usize = 1_000;
+/// The most commands that are sent to the server at once.
+const MAX_COMMANDS: usize = 1_000;
 
-/// The one place that talks to the session.
-struct Desk {
+/// The owner of the session.
+struct ClaimKeeper {
     pool: PgPool,
     bound: Duration,
-    asks: WeakUnboundedSender<Ask>,
+    commands: WeakUnboundedSender<ClaimCommand>,
     session: Option<PoolConnection<Postgres>>,
-    /// What is claimed here, each with those who wait for it here: the server would give a session the same lock again.
+    /// The claimed mails, each with the callers that wait for it here: the server would grant the lock again to the
+    /// same session.
     claimed: HashMap<Uuid, Vec<Answer>>,
 }
 
-impl Desk {
-    async fn serve(mut self, mut asked: UnboundedReceiver<Ask>) {
-        let mut asks = Vec::new();
+impl ClaimKeeper {
+    async fn run(mut self, mut received: UnboundedReceiver<ClaimCommand>) {
+        let mut commands = Vec::new();
         loop {
-            // Whatever came while the server was asked is asked for together.
-            match tokio::time::timeout(self.bound / 3, asked.recv_many(&mut asks, MOST)).await {
+            // Everything that came during the last exchange is sent together.
+            match tokio::time::timeout(self.bound / 3, received.recv_many(&mut commands, MAX_COMMANDS)).await {
                 Ok(0) => return,
-                Ok(_) => self.round(mem::take(&mut asks)).await,
-                Err(_) => self.stay().await,
+                Ok(_) => self.execute(mem::take(&mut commands)).await,
+                Err(_) => self.keep_alive().await,
             }
         }
     }
 
-    async fn round(&mut self, asks: Vec<Ask>) {
+    async fn execute(&mut self, commands: Vec<ClaimCommand>) {
         let (mut released, mut wanted) = (Vec::new(), Vec::new());
-        for ask in asks {
-            let again = match ask {
-                Ask::Claim(id, answer) => (id, vec![answer]),
-                Ask::Release(id) => {
+        for command in commands {
+            let again = match command {
+                ClaimCommand::Claim(id, answer) => (id, vec![answer]),
+                ClaimCommand::Release(id) => {
                     released.push(id);
                     (id, self.claimed.remove(&id).unwrap_or_default())
                 }
             };
             for answer in again.1 {
                 match self.claimed.entry(again.0) {
-                    Entry::Occupied(at_work) => at_work.into_mut().push(answer),
+                    Entry::Occupied(claimed) => claimed.into_mut().push(answer),
                     Entry::Vacant(free) => {
                         free.insert(Vec::new());
                         wanted.push((again.0, answer));
@@ -125,8 +127,8 @@ impl Desk {
             }
         }
         let ids: Vec<Uuid> = wanted.iter().map(|(id, _)| *id).collect();
-        match self.ask(&released, &ids).await {
-            Ok(found) => wanted.into_iter().zip(found).for_each(|((id, answer), found)| self.tell(id, answer, found)),
+        match self.exchange(&released, &ids).await {
+            Ok(found) => wanted.into_iter().zip(found).for_each(|((id, answer), found)| self.answer(id, answer, found)),
             Err(source) => {
                 let source = Arc::new(source);
                 for (id, answer) in wanted {
@@ -138,36 +140,36 @@ impl Desk {
         }
     }
 
-    fn tell(&mut self, id: Uuid, answer: Answer, found: Locked) {
-        // Dropped unless it is handed over, and then its release comes round.
-        let held = || self.asks.upgrade().map(|asks| Held { id, asks }).ok_or(DeliveryError::Ending);
+    fn answer(&mut self, id: Uuid, answer: Answer, found: LockResult) {
+        // If the answer is not taken, the guard is dropped and its release comes back as a command.
+        let held = || self.commands.upgrade().map(|commands| ClaimGuard { id, commands }).ok_or(DeliveryError::Ending);
         let _ = match found {
-            Locked::Undecided => answer.send(held().map(Found::Free)),
-            Locked::Decided(outcome) => answer.send(held().map(|held| Found::Decided(outcome, held))),
-            Locked::Elsewhere => {
+            LockResult::Undecided => answer.send(held().map(Claimed::Free)),
+            LockResult::Decided(outcome) => answer.send(held().map(|held| Claimed::Decided(outcome, held))),
+            LockResult::Elsewhere => {
                 for waiting in self.claimed.remove(&id).unwrap_or_default() {
-                    let _ = waiting.send(Ok(Found::Elsewhere));
+                    let _ = waiting.send(Ok(Claimed::Elsewhere));
                 }
-                answer.send(Ok(Found::Elsewhere))
+                answer.send(Ok(Claimed::Elsewhere))
             }
         };
     }
 
-    /// A session that is gone is noticed here, most of the time: then it is asked again in a new one.
-    async fn ask(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<Locked>, sqlx::Error> {
+    /// A lost session is usually noticed here. Then the exchange is repeated in a new one.
+    async fn exchange(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<LockResult>, sqlx::Error> {
         let had_session = self.session.is_some();
-        match self.ask_once(released, wanted).await {
+        match self.exchange_once(released, wanted).await {
             Err(error) if had_session => {
                 tracing::debug!(%error, "the session of the claims is gone");
-                self.ask_once(released, wanted).await
+                self.exchange_once(released, wanted).await
             }
             answered => answered,
         }
     }
 
-    async fn ask_once(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<Locked>, sqlx::Error> {
+    async fn exchange_once(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<LockResult>, sqlx::Error> {
         within(self.bound, async {
-            // Taken: a session in which anything failed ends, and with it whatever it may hold.
+            // Taken out: a session in which anything failed is closed, and its claims end.
             let (mut session, released) = match self.session.take() {
                 Some(session) => (session, released),
                 None => (self.open(wanted).await?, [].as_slice()),
@@ -179,27 +181,27 @@ impl Desk {
         .await
     }
 
-    /// A session that claims at once what is at work here, all but `wanted`.
+    /// Opens a session that takes all claims of this process again, except `wanted`.
     async fn open(&self, wanted: &[Uuid]) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let mut session = self.pool.acquire().await?;
         session.close_on_drop();
         session.execute(format!("set idle_session_timeout = {}", self.bound.as_millis()).as_str()).await?;
-        let at_work: Vec<Uuid> = self.claimed.keys().filter(|id| !wanted.contains(id)).copied().collect();
-        if !at_work.is_empty() {
-            let lost = exchange(&mut session, &[], &at_work).await?;
-            let lost = lost.iter().filter(|found| matches!(found, Locked::Elsewhere)).count();
-            tracing::warn!(claims = at_work.len(), lost, "the session of the claims was lost, and taken up again");
+        let claimed: Vec<Uuid> = self.claimed.keys().filter(|id| !wanted.contains(id)).copied().collect();
+        if !claimed.is_empty() {
+            let lost = exchange(&mut session, &[], &claimed).await?;
+            let lost = lost.iter().filter(|found| matches!(found, LockResult::Elsewhere)).count();
+            tracing::warn!(claims = claimed.len(), lost, "the session of the claims was lost, and taken up again");
         }
         Ok(session)
     }
 
-    /// A sign of life, so that the server keeps the session; and if it did not, another.
-    async fn stay(&mut self) {
+    /// Pings the server, so that it keeps the session. Opens a new one if it did not.
+    async fn keep_alive(&mut self) {
         let Some(session) = &mut self.session else { return };
         if within(self.bound, session.ping()).await.is_err() {
             self.session = None;
             if !self.claimed.is_empty()
-                && let Err(error) = self.ask_once(&[], &[]).await
+                && let Err(error) = self.exchange_once(&[], &[]).await
             {
                 tracing::warn!(%error, "claims can't be renewed");
             }
@@ -207,14 +209,18 @@ impl Desk {
     }
 }
 
-enum Locked {
+enum LockResult {
     Undecided,
     Decided(Outcome),
     Elsewhere,
 }
 
-/// Lets go of some and takes others, and says of each of those what was found.
-async fn exchange(session: &mut PgConnection, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<Locked>, sqlx::Error> {
+/// Releases some claims and takes others. Returns what it found for each of the latter.
+async fn exchange(
+    session: &mut PgConnection,
+    released: &[Uuid],
+    wanted: &[Uuid],
+) -> Result<Vec<LockResult>, sqlx::Error> {
     if released.is_empty() && wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -231,7 +237,7 @@ async fn exchange(session: &mut PgConnection, released: &[Uuid], wanted: &[Uuid]
     let taken: Vec<(Uuid, bool)> = wanted.iter().copied().zip(taken).collect();
     let ours: Vec<Uuid> = taken.iter().filter(|(_, ours)| *ours).map(|(id, _)| *id).collect();
     if ours.is_empty() {
-        return Ok(taken.iter().map(|_| Locked::Elsewhere).collect());
+        return Ok(taken.iter().map(|_| LockResult::Elsewhere).collect());
     }
     let decided: Vec<Row> = sqlx::query_as(
         "select notification_id, recipient, outcome, provider_message_id, reason
@@ -243,14 +249,14 @@ async fn exchange(session: &mut PgConnection, released: &[Uuid], wanted: &[Uuid]
     let mut decided: HashMap<Uuid, Outcome> =
         decided.into_iter().map(|row| (row.notification_id, row.into())).collect();
     let found = |(id, ours)| match decided.remove(&id) {
-        Some(outcome) => Locked::Decided(outcome),
-        None if ours => Locked::Undecided,
-        None => Locked::Elsewhere,
+        Some(outcome) => LockResult::Decided(outcome),
+        None if ours => LockResult::Undecided,
+        None => LockResult::Elsewhere,
     };
     Ok(taken.into_iter().map(found).collect())
 }
 
-/// Two ids with the same key would only keep each other waiting.
+/// The lock key of a mail. Two mails with the same key would only wait for each other.
 fn key(id: &Uuid) -> i64 {
     let (high, _) = id.as_u64_pair();
     high.cast_signed()
@@ -269,17 +275,17 @@ mod tests {
         let database = testkit::database().await;
         let (ours, _) = Claims::start(database.pool().clone(), BOUND);
         let (theirs, _) = Claims::start(database.pool().clone(), BOUND);
-        let Found::Free(held) = ours.claim(id(1)).await.unwrap() else { panic!("it is nobody's") };
-        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Found::Elsewhere));
+        let Claimed::Free(held) = ours.claim(id(1)).await.unwrap() else { panic!("it is nobody's") };
+        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Claimed::Elsewhere));
 
         let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
                       and database = (select oid from pg_database where datname = current_database())";
         sqlx::query(ending).execute(database.pool()).await.unwrap();
-        assert!(matches!(ours.claim(id(2)).await.unwrap(), Found::Free(_)), "a new session is made for it");
+        assert!(matches!(ours.claim(id(2)).await.unwrap(), Claimed::Free(_)), "a new session is made for it");
 
-        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Found::Elsewhere));
+        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Claimed::Elsewhere));
         drop(held);
-        testkit::eventually(BOUND, || async { matches!(theirs.claim(id(1)).await.unwrap(), Found::Free(_)) }).await;
+        testkit::eventually(BOUND, || async { matches!(theirs.claim(id(1)).await.unwrap(), Claimed::Free(_)) }).await;
     }
 
     #[tokio::test]
@@ -290,13 +296,13 @@ mod tests {
         let [second, third] =
             [claims.clone(), claims.clone()].map(|it| tokio::spawn(async move { it.claim(id(1)).await }));
         // Asked for later, and answered: the others have been looked at by then, and wait.
-        assert!(matches!(claims.claim(id(2)).await.unwrap(), Found::Free(_)));
+        assert!(matches!(claims.claim(id(2)).await.unwrap(), Claimed::Free(_)));
         assert!(!second.is_finished() && !third.is_finished());
 
         drop(first);
 
         for waiting in [second, third] {
-            assert!(matches!(waiting.await.unwrap().unwrap(), Found::Free(_)));
+            assert!(matches!(waiting.await.unwrap().unwrap(), Claimed::Free(_)));
         }
     }
 

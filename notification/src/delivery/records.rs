@@ -1,4 +1,4 @@
-//! Records outcomes, those of many mails in one statement and so with one commit.
+//! Records outcomes, many of them in one statement and so in one commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::claims::Held;
+use super::claims::ClaimGuard;
 use super::{DeliveryError, Outcome, Record, within};
 
 /// The most outcomes of one statement.
-const MOST: usize = 256;
+const MAX_BATCH: usize = 256;
 
-/// How many commits are under way at once. Meanwhile outcomes gather for the next one, so that batches grow with the load and nobody
-/// waits for one to fill.
+/// The most concurrent commits. Meanwhile outcomes gather for the next batch: so batches grow with the load, and none
+/// waits to be full.
 pub(crate) const COMMITS: usize = 2;
 
-/// How often an outcome is tried to be recorded alone, after its batch failed and waits of 0.1 s, 0.2 s and so on.
+/// How often an outcome is retried alone after its batch failed, with waits of 0.1 s, 0.2 s and so on.
 const TRIES: u32 = 5;
 
-/// Records outcomes; clones share batches.
+/// Records outcomes. Clones share the batches.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     decisions: UnboundedSender<Decision>,
@@ -33,19 +33,19 @@ pub(super) struct Records {
 struct Decision {
     record: Record,
     outcome: Outcome,
-    /// Let go after the record is there, or was given up.
-    _held: Held,
+    /// Released after the record is committed or given up.
+    _claim: ClaimGuard,
     written: oneshot::Sender<Result<(), DeliveryError>>,
 }
 
 impl Records {
-    /// `bound` is how long one try may take. The task ends with the last clone.
+    /// `bound`: how long one try may take. The task ends with the last clone.
     pub(super) fn start(pool: PgPool, bound: Duration) -> Self {
         let (decisions, decided) = unbounded_channel();
         tokio::spawn(async move {
             let batches = stream::unfold(decided, |mut decided| async {
                 let mut batch = Vec::new();
-                let some = decided.recv_many(&mut batch, MOST).await > 0;
+                let some = decided.recv_many(&mut batch, MAX_BATCH).await > 0;
                 some.then_some((batch, decided))
             });
             batches.for_each_concurrent(COMMITS, |batch| write(&pool, bound, batch)).await;
@@ -53,18 +53,18 @@ impl Records {
         Self { decisions }
     }
 
-    /// `Ok`: the outcome is committed. A mail that was sent and not recorded would be sent again, so it is forgotten only if the
-    /// database stays away through all [`TRIES`].
-    pub(super) async fn write(&self, record: Record, outcome: Outcome, held: Held) -> Result<(), DeliveryError> {
+    /// `Ok`: the outcome is committed. A sent mail without a record would be sent again: so it is given up only if the
+    /// database is down for all [`TRIES`].
+    pub(super) async fn write(&self, record: Record, outcome: Outcome, claim: ClaimGuard) -> Result<(), DeliveryError> {
         let (written, answered) = oneshot::channel();
-        let decision = Decision { record, outcome, _held: held, written };
+        let decision = Decision { record, outcome, _claim: claim, written };
         self.decisions.send(decision).map_err(|_| DeliveryError::Ending)?;
         answered.await.unwrap_or(Err(DeliveryError::Ending))
     }
 }
 
 async fn write(pool: &PgPool, bound: Duration, mut batch: Vec<Decision>) {
-    // In one order, so that two batches never wait for each other in a circle.
+    // Ordered by id, so that two batches can't deadlock.
     batch.sort_unstable_by_key(|decision| decision.record.notification_id);
     match insert(pool, bound, &batch).await {
         Ok(()) => batch.into_iter().for_each(|decision| _ = decision.written.send(Ok(()))),
@@ -90,7 +90,7 @@ async fn write_alone(pool: &PgPool, bound: Duration, decision: Decision, mut sou
     let _ = decision.written.send(Err(DeliveryError::Write { source }));
 }
 
-/// A mail that was sent stays so. A row is there already if the statement was committed and its answer lost, or if the claim was.
+/// A sent mail stays sent. A row may exist already, if the commit's answer or the claim was lost.
 async fn insert(pool: &PgPool, bound: Duration, batch: &[Decision]) -> Result<(), sqlx::Error> {
     let mut columns = Columns::default();
     batch.iter().for_each(|decision| columns.push(decision));

@@ -1,4 +1,4 @@
-//! Amounts as people read them.
+//! Formats amounts for people.
 
 /// `1234567.50` and `USD` give `1,234,567.50 USD`.
 pub(super) fn amount(decimal: &str, currency: &str) -> String {

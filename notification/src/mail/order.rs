@@ -1,11 +1,11 @@
-//! What a request says about an order, as a mail shows it.
+//! An order as a mail shows it.
 
 use messaging::NotificationRequested;
 
 use super::money::amount;
 use super::one_line;
 
-/// Every value on one line and readable; the templates escape them.
+/// Every value is on one line. The templates escape them.
 pub(super) struct Order {
     pub(super) id: String,
     pub(super) total: String,
@@ -16,7 +16,7 @@ pub(super) struct Order {
     pub(super) refund: Option<String>,
 }
 
-/// At least one of both is known.
+/// At least one of the two is known.
 pub(super) struct Parcel {
     pub(super) carrier: Option<String>,
     pub(super) tracking: Option<String>,
@@ -32,38 +32,38 @@ pub(super) struct Line {
 
 impl From<&NotificationRequested> for Order {
     fn from(request: &NotificationRequested) -> Self {
-        let currency = one_line(&request.currency, MOST);
-        let price = |decimal: &str| amount(&one_line(decimal, MOST), &currency);
+        let currency = one_line(&request.currency, MAX_CHARACTERS);
+        let price = |decimal: &str| amount(&one_line(decimal, MAX_CHARACTERS), &currency);
         let line = |line: &messaging::Line| Line {
-            sku: one_line(&line.sku, MOST),
-            title: one_line(&line.title, MOST),
+            sku: one_line(&line.sku, MAX_CHARACTERS),
+            title: one_line(&line.title, MAX_CHARACTERS),
             quantity: line.quantity,
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
         };
         let parcel = |it: &messaging::Parcel| Parcel {
-            carrier: said(it.carrier.as_deref()),
-            tracking: said(it.tracking.as_deref()),
+            carrier: non_blank(it.carrier.as_deref()),
+            tracking: non_blank(it.tracking.as_deref()),
         };
         let parcels = request.shipment.iter().flat_map(messaging::Shipment::parcels).map(parcel);
         Self {
-            id: one_line(&request.order_id, MOST),
+            id: one_line(&request.order_id, MAX_CHARACTERS),
             total: price(&request.total_amount),
             lines: request.lines.iter().map(line).collect(),
             omitted_lines: request.omitted_lines,
-            reason: said(request.reason.as_deref()),
+            reason: non_blank(request.reason.as_deref()),
             parcels: parcels.filter(|it| it.carrier.is_some() || it.tracking.is_some()).collect(),
-            refund: said(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
+            refund: non_blank(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
         }
     }
 }
 
-/// What was given, unless it is blank: a mail has no line for what it does not know.
-fn said(text: Option<&str>) -> Option<String> {
-    let text = one_line(text?, MOST);
+/// The text, unless it is blank: a mail has no line for a missing value.
+fn non_blank(text: Option<&str>) -> Option<String> {
+    let text = one_line(text?, MAX_CHARACTERS);
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The longest value shown, in characters: what the longest title may have.
-const MOST: usize = 500;
+/// The longest value shown, in characters. The longest title has as many.
+const MAX_CHARACTERS: usize = 500;

@@ -4,8 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use messaging::dead_letters::Assignment;
-use messaging::{DeadLetter, Origin};
+use messaging::{Assignment, DeadLetter, Origin};
 
 use super::render;
 
@@ -91,7 +90,7 @@ impl LetterFilter {
     /// Whether a dead letter of the right queue matches.
     pub(super) fn holds(&self, letter: &DeadLetter) -> bool {
         let Self { queue: _, id, error, order, kind } = self;
-        id.as_ref().is_none_or(|id| letter.is_called(id))
+        id.as_ref().is_none_or(|id| letter.has_id(id))
             && error.as_ref().is_none_or(|text| render::error(letter).contains(text))
             && order.as_ref().is_none_or(|order| letter.order_id == *order)
             && kind.as_ref().is_none_or(|kind| letter.kind.as_ref() == Some(kind))

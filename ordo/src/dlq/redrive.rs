@@ -95,7 +95,7 @@ impl Run<'_> {
             }
             let (mut wanted, mut passed) = (Vec::new(), 0);
             for letter in some {
-                if letter.is_back_from(&self.name) {
+                if letter.was_redriven_by(&self.name) {
                     self.tally.back += 1;
                 } else if self.args.which.holds(&letter) && wanted.len() < self.left() {
                     wanted.push(letter);
@@ -118,7 +118,7 @@ impl Run<'_> {
         let results = if self.args.dry_run {
             letters.iter().map(|_| Ok(())).collect()
         } else {
-            sweep.send_again(letters.iter().map(|letter| (letter, letter.again(&self.name))).collect()).await
+            sweep.redrive(letters.iter().map(|letter| (letter, letter.redriven(&self.name))).collect()).await
         };
         for (letter, result) in letters.into_iter().zip(results) {
             match result {

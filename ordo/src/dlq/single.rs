@@ -6,8 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use domain::email::EmailAddress;
-use messaging::dead_letters::Assignment;
-use messaging::{DeadLetter, DeadLetters, Sweep};
+use messaging::{Assignment, DeadLetter, DeadLetters, Sweep};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -82,7 +81,7 @@ async fn send_edited(sweep: &mut Sweep, letter: &DeadLetter, change: &Change) ->
     sweep.letters().origin().check(&body).context("nothing is changed")?;
     check_recipient(&body).context("nothing is changed")?;
     let message = letter.edited(&body, &Uuid::now_v7().to_string());
-    for sent in sweep.send_again(vec![(letter, message)]).await {
+    for sent in sweep.redrive(vec![(letter, message)]).await {
         sent?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use messaging::{Outgoing, Producer, ProducerSettings};
+use messaging::{OutgoingMessage, Producer, ProducerSettings};
 use serde_json::{Value, json};
 use testkit::{FaultyMailer, Response, demo_order, eventually, sqs_client};
 
@@ -160,7 +160,7 @@ async fn dead_letters(ordo: &Ordo, count: usize) -> Vec<Value> {
 async fn send(ordo: &Ordo, messages: &[(&str, &str)]) {
     let sqs = sqs_client(&ordo.sqs);
     let url = sqs.get_queue_url().queue_name("ordo-notifications.fifo").send().await.unwrap().queue_url.unwrap();
-    let message = |(group, body): &(&str, &str)| Outgoing {
+    let message = |(group, body): &(&str, &str)| OutgoingMessage {
         group_id: (*group).into(),
         dedup_id: format!("{group}-by-hand"),
         body: (*body).into(),

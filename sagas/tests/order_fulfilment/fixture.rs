@@ -11,7 +11,7 @@ use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
-    Outgoing, Producer, ProducerSettings, QueueSettings, Queues, queues,
+    OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
 };
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway};
@@ -90,7 +90,7 @@ impl Fixture {
     pub(crate) async fn answer<T: Contract>(&self, order_id: &str, data: T) {
         let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), data);
         let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
-        replies.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
+        replies.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
 
     pub(crate) async fn stop_saga(&mut self) {

@@ -1,4 +1,4 @@
-//! Deletes what is done, in batches.
+//! Deletes handled messages, in batches.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::ANSWER_BOUND;
-use crate::failure::answered;
+use crate::error::answered;
 use crate::queues::Queue;
 
-/// SQS deletes no more messages in one call.
+/// SQS's limit for one call.
 const BATCH: usize = 10;
 
-/// How long a finished message waits for others to be deleted with: short beside any handler, long enough to fill a batch
-/// under load. Its group gets no further message meanwhile.
+/// How long a handled message waits for others to be deleted with. That is short compared to any handler, and long
+/// enough to fill a batch under load. Its group gets no further message meanwhile.
 const LINGER: Duration = Duration::from_millis(10);
 
-/// How many batches are deleted at once.
+/// The most concurrent deletions.
 const CONCURRENCY: usize = 4;
 
-/// How often one deletion is tried. Beyond that the message comes again, and its handler finds the effect recorded.
+/// The most tries of a deletion. After that the message is received again, and its handler finds the effect recorded.
 const TRIES: u32 = 3;
 
-/// Takes the receipts of finished messages.
+/// Takes the receipt handles of handled messages.
 pub(super) struct Acknowledger {
     receipts: mpsc::Sender<String>,
 }
 
 impl Acknowledger {
-    /// The task ends, with everything deleted, once the acknowledger is dropped.
+    /// The task ends when the acknowledger is dropped and every message is deleted.
     pub(super) fn start(client: Client, queue: Queue) -> (Self, JoinHandle<()>) {
         let (receipts, finished) = mpsc::channel(4 * BATCH);
         let deleting = tokio::spawn(async move {
@@ -44,15 +44,14 @@ impl Acknowledger {
         (Self { receipts }, deleting)
     }
 
-    /// The message is done: delete it soon.
-    pub(super) async fn done(&self, receipt_handle: String) {
+    pub(super) async fn acknowledge(&self, receipt_handle: String) {
         if self.receipts.send(receipt_handle).await.is_err() {
             tracing::error!("the deleting task is gone: a finished message will come again");
         }
     }
 }
 
-/// Waits for one receipt, and a moment for more.
+/// Waits for one receipt handle, and a moment for more.
 async fn next_batch(finished: &mut mpsc::Receiver<String>) -> Option<Vec<String>> {
     let mut batch = vec![finished.recv().await?];
     let filled = async {
@@ -78,7 +77,7 @@ async fn delete(client: &Client, queue: &Queue, mut receipts: Vec<String>) {
     tracing::warn!(queue = queue.name, messages = receipts.len(), "finished messages not deleted: they come again");
 }
 
-/// The receipts that were not deleted and might be at another try.
+/// Returns the receipt handles whose deletion can be retried.
 async fn delete_once(client: &Client, queue: &Queue, receipts: Vec<String>) -> Vec<String> {
     let entry = |(nth, receipt): (usize, &String)| {
         DeleteMessageBatchRequestEntry::builder().id(nth.to_string()).receipt_handle(receipt).build()
@@ -91,7 +90,7 @@ async fn delete_once(client: &Client, queue: &Queue, receipts: Vec<String>) -> V
             let mut again = Vec::new();
             for failure in answer.failed() {
                 tracing::debug!(queue = queue.name, code = failure.code(), "SQS refused to delete a message");
-                // A receipt that is at fault (expired, say) won't do at another try either.
+                // A receipt handle that is at fault, such as an expired one, can't be retried.
                 if !failure.sender_fault() {
                     let nth: Option<usize> = failure.id().parse().ok();
                     again.extend(nth.and_then(|nth| receipts.get(nth)).cloned());

@@ -1,8 +1,9 @@
-//! How long to wait after the nth failure in a row.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
-/// A wait that doubles from `first` up to `most`, with jitter so that those who failed together do not come back together.
+/// A wait that doubles from `first` up to `most`. Its jitter keeps those that failed together from coming back
+/// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The wait after the first failure.
@@ -12,7 +13,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` failures in a row: between half and the whole of the doubled wait.
+    /// The wait after so many failures in a row: between half and all of the doubled wait.
     pub fn delay(&self, failures: u32) -> Duration {
         // Thirty doublings of a millisecond are twelve days: beyond any bound.
         let doublings = failures.saturating_sub(1).min(30);

@@ -1,25 +1,30 @@
-//! Puts a message that can't be done where people look at it, with the reason.
+//! Moves a message to the dead-letter queue, with the reason.
 
 use aws_sdk_sqs::Client;
 
 use super::ANSWER_BOUND;
-use super::received::Received;
-use crate::failure::{SqsError, answered};
+use super::received::ReceivedMessage;
+use crate::error::{SqsError, answered};
 use crate::producer::text_attribute;
 use crate::queues::Queue;
 
-/// The attribute of a dead letter that says why it is one.
-pub const ERROR_ATTRIBUTE: &str = "ordo-error";
+/// The attribute of a dead letter that has the reason.
+pub(crate) const ERROR_ATTRIBUTE: &str = "ordo-error";
 
-/// The longest reason, in bytes: it counts against the message's size.
+/// The longest reason, in bytes. It counts against the message's size limit.
 const MOST_BYTES: usize = 1024;
 
-/// SQS takes no more attributes with a message.
+/// SQS's limit for the attributes of a message.
 const MOST_ATTRIBUTES: usize = 10;
 
-/// Sends the message as it came, and the reason, to the dead-letter queue. Done twice (a crash before the deletion), it is
-/// there once: SQS's id of the message is the deduplication id.
-pub(super) async fn bury(client: &Client, queue: &Queue, message: &Received, reason: &str) -> Result<(), BuryError> {
+/// Sends the message with its attributes and the reason to the dead-letter queue. Its SQS id is the deduplication id:
+/// so it is there once, even if this is repeated after a crash before the deletion.
+pub(super) async fn move_to_dead_letters(
+    client: &Client,
+    queue: &Queue,
+    message: &ReceivedMessage,
+    reason: &str,
+) -> Result<(), DeadLetterMoveError> {
     let mut request = client
         .send_message()
         .queue_url(&queue.dead_letter_url)
@@ -30,22 +35,21 @@ pub(super) async fn bury(client: &Client, queue: &Queue, message: &Received, rea
     for (name, value) in others.take(MOST_ATTRIBUTES - 1) {
         request = request.message_attributes(name, value.clone());
     }
-    let reason = text_attribute(bounded_text(reason)).map_err(|source| BuryError::Build { source })?;
+    let reason = text_attribute(bounded_text(reason)).map_err(|source| DeadLetterMoveError::Build { source })?;
     request = request.message_attributes(ERROR_ATTRIBUTE, reason);
-    answered(ANSWER_BOUND, request.send()).await.map_err(|source| BuryError::Send { source })?;
+    answered(ANSWER_BOUND, request.send()).await.map_err(|source| DeadLetterMoveError::Send { source })?;
     Ok(())
 }
 
-/// Why a message is not in the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BuryError {
+pub(super) enum DeadLetterMoveError {
     #[error("the dead letter could not be built")]
     Build { source: aws_sdk_sqs::error::BuildError },
     #[error("the dead letter could not be sent")]
     Send { source: SqsError },
 }
 
-/// Bounded, never empty, and without the characters that SQS refuses.
+/// The text cut to the longest reason, never empty, without the characters that SQS refuses.
 fn bounded_text(text: &str) -> String {
     let mut bounded = String::new();
     for character in text.chars() {

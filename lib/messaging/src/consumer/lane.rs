@@ -1,4 +1,4 @@
-//! Works through the messages of one group that came in one receive, in order.
+//! Handles the messages of one group that came in one receive, in order.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
 
-use super::received::Received;
+use super::received::ReceivedMessage;
 use super::{ANSWER_BOUND, Handler, HandlerError, Work, dead_letter, whole_seconds};
-use crate::failure::answered;
+use crate::error::answered;
 use crate::queues::Queue;
 
-/// Some messages of one group, oldest first.
+/// Messages of one group, the oldest first.
 pub(super) struct Lane<H> {
     work: Arc<Work<H>>,
-    messages: VecDeque<Received>,
-    /// One for the whole lane: the messages behind the one in work grow old as well.
+    messages: VecDeque<ReceivedMessage>,
+    /// Renews the visibility of all messages of the lane: those that wait would become visible as well.
     heartbeat: Interval,
 }
 
-/// Splits one receive into its groups, each in the order received.
-pub(super) fn by_group(messages: Vec<Received>) -> Vec<VecDeque<Received>> {
-    let mut lanes: Vec<VecDeque<Received>> = Vec::new();
+/// Splits the messages of one receive by group, each in the order received.
+pub(super) fn by_group(messages: Vec<ReceivedMessage>) -> Vec<VecDeque<ReceivedMessage>> {
+    let mut lanes: Vec<VecDeque<ReceivedMessage>> = Vec::new();
     for message in messages {
-        let same_group = |lane: &&mut VecDeque<Received>| lane.iter().any(|it| it.group_id == message.group_id);
+        let same_group = |lane: &&mut VecDeque<ReceivedMessage>| lane.iter().any(|it| it.group_id == message.group_id);
         match lanes.iter_mut().find(same_group) {
             Some(lane) => lane.push_back(message),
             None => lanes.push(VecDeque::from([message])),
@@ -38,14 +38,14 @@ pub(super) fn by_group(messages: Vec<Received>) -> Vec<VecDeque<Received>> {
 }
 
 impl<H: Handler> Lane<H> {
-    pub(super) fn new(work: Arc<Work<H>>, messages: VecDeque<Received>) -> Self {
+    pub(super) fn new(work: Arc<Work<H>>, messages: VecDeque<ReceivedMessage>) -> Self {
         let half = work.settings.visibility_timeout / 2;
         let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + half, half);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { work, messages, heartbeat }
     }
 
-    /// Until all are done, one has to wait, or the consumer stops. The slots are free again afterwards.
+    /// Returns when all messages are done, one of them has to wait, or the consumer stops. The slots are free then.
     pub(super) async fn work(mut self, _slots: OwnedSemaphorePermit) {
         self.count_attempts().await;
         while !self.messages.is_empty() {
@@ -53,7 +53,7 @@ impl<H: Handler> Lane<H> {
                 return self.release(Duration::ZERO).await;
             }
             let Some(outcome) = self.attempt().await else {
-                // Abandoned: whatever the handler had not recorded, the next consumer does.
+                // Abandoned. The next consumer does what the handler has not recorded.
                 return self.release(Duration::ZERO).await;
             };
             let outcome = match outcome {
@@ -65,26 +65,27 @@ impl<H: Handler> Lane<H> {
             }
             if let Some(done) = self.messages.pop_front() {
                 if done.attempt > 1 {
-                    self.work.failures.forget(&self.work.queue.name, &done.message_id).await;
+                    self.work.failures.delete(&self.work.queue.name, &done.message_id).await;
                 }
-                self.work.acknowledger.done(done.receipt_handle).await;
+                self.work.acknowledger.acknowledge(done.receipt_handle).await;
             }
         }
     }
 
-    /// Says of each message which attempt this is. What SQS hands out for the first time nobody can have failed with.
+    /// Sets each message's attempt. A message that SQS hands out for the first time can't have failed before.
     async fn count_attempts(&mut self) {
         let Work { failures, queue, settings, .. } = &*self.work;
         let again = self.messages.iter().filter(|message| message.receive_count > 1);
         let again: Vec<&str> = again.map(|message| message.message_id.as_str()).collect();
-        let known = if again.is_empty() { HashMap::new() } else { failures.of(&queue.name, &again).await };
+        let known = if again.is_empty() { HashMap::new() } else { failures.load(&queue.name, &again).await };
         for message in &mut self.messages {
             let failures = known.get(&message.message_id).copied().unwrap_or(0);
-            message.counted(failures, settings.max_attempts);
+            message.set_attempt(failures, settings.max_attempts);
         }
     }
 
-    /// Handles the first message while the visibility of all of them is renewed. `None` if the consumer gave up waiting.
+    /// Handles the first message, and renews the visibility of all of them meanwhile. `None`: the consumer stopped
+    /// before it was done.
     async fn attempt(&mut self) -> Option<Result<(), HandlerError>> {
         let message = self.messages.front()?;
         let span = tracing::info_span!(
@@ -102,7 +103,7 @@ impl<H: Handler> Lane<H> {
         }
     }
 
-    /// Decides what becomes of a message that was not done: `Ok` if it is in the dead-letter queue now, else how long it waits.
+    /// Handles a failure. `Ok`: the message is in the dead-letter queue. `Err`: how long it has to wait.
     async fn settle(&self, error: HandlerError) -> Result<(), Duration> {
         let Some(message) = self.messages.front() else { return Ok(()) };
         let Work { client, queue, settings, failures, .. } = &*self.work;
@@ -110,12 +111,12 @@ impl<H: Handler> Lane<H> {
         let log = Failure { queue, message };
         let (reason, wait) = match error {
             HandlerError::Later { after } => {
-                log.put_off(after);
+                log.postponed(after);
                 return Err(after);
             }
             HandlerError::Retry { reason } if !message.is_last_attempt => {
                 log.retried(&reason, backoff);
-                failures.note(&queue.name, &message.message_id).await;
+                failures.increment(&queue.name, &message.message_id).await;
                 return Err(backoff);
             }
             HandlerError::Retry { reason } => {
@@ -123,32 +124,33 @@ impl<H: Handler> Lane<H> {
             }
             HandlerError::Dead { reason } => (reason, backoff),
         };
-        match dead_letter::bury(client, queue, message, &reason).await {
+        match dead_letter::move_to_dead_letters(client, queue, message, &reason).await {
             Ok(()) => {
-                log.buried(&reason);
+                log.moved(&reason);
                 Ok(())
             }
             Err(error) => {
-                log.not_buried(&reason, &error);
+                log.not_moved(&reason, &error);
                 Err(wait)
             }
         }
     }
 
-    /// Gives up the lane: the first message is visible again after `wait`, those behind it as soon as it is their turn.
+    /// Returns all messages to the queue. The first is visible again after `wait`, the others when it is their turn in
+    /// the group.
     async fn release(self, wait: Duration) {
         let first = self.messages.front().map(|first| (first, wait));
-        // Last first: a server that puts a returned message at the head of its group keeps their order, too.
+        // The last one first, for servers that put a returned message at the head of its group.
         let behind = self.messages.iter().skip(1).rev().map(|it| (it, Duration::ZERO));
         change_visibility(&self.work.client, &self.work.queue, behind.chain(first)).await;
     }
 }
 
-/// Renews the visibility of all messages at every heartbeat, for ever.
+/// Renews the visibility of all messages at every heartbeat.
 async fn renew(
     client: &Client,
     queue: &Queue,
-    messages: &VecDeque<Received>,
+    messages: &VecDeque<ReceivedMessage>,
     heartbeat: &mut Interval,
 ) -> std::convert::Infallible {
     loop {
@@ -158,9 +160,13 @@ async fn renew(
     }
 }
 
-/// Best effort: a message whose visibility could not be changed comes again when its timeout ends.
-async fn change_visibility(client: &Client, queue: &Queue, messages: impl Iterator<Item = (&Received, Duration)>) {
-    let entry = |(nth, (message, timeout)): (usize, (&Received, Duration))| {
+/// Best effort: otherwise a message is visible again when its timeout ends.
+async fn change_visibility(
+    client: &Client,
+    queue: &Queue,
+    messages: impl Iterator<Item = (&ReceivedMessage, Duration)>,
+) {
+    let entry = |(nth, (message, timeout)): (usize, (&ReceivedMessage, Duration))| {
         ChangeMessageVisibilityBatchRequestEntry::builder()
             .id(nth.to_string())
             .receipt_handle(&message.receipt_handle)
@@ -183,17 +189,17 @@ async fn change_visibility(client: &Client, queue: &Queue, messages: impl Iterat
     }
 }
 
-/// Twelve hours: SQS hides a message no longer.
+/// Twelve hours: SQS's limit for a visibility timeout.
 const MOST_SECONDS: i32 = 43_200;
 
-/// What is logged about a message that was not done.
+/// Logs what becomes of a message that failed.
 struct Failure<'a> {
     queue: &'a Queue,
-    message: &'a Received,
+    message: &'a ReceivedMessage,
 }
 
 impl Failure<'_> {
-    fn put_off(&self, wait: Duration) {
+    fn postponed(&self, wait: Duration) {
         let Self { queue, message } = self;
         tracing::debug!(
             queue = queue.name,
@@ -217,7 +223,7 @@ impl Failure<'_> {
         );
     }
 
-    fn buried(&self, reason: &str) {
+    fn moved(&self, reason: &str) {
         let Self { queue, message } = self;
         tracing::error!(
             queue = queue.name,
@@ -229,7 +235,7 @@ impl Failure<'_> {
         );
     }
 
-    fn not_buried(&self, reason: &str, error: &dead_letter::BuryError) {
+    fn not_moved(&self, reason: &str, error: &dead_letter::DeadLetterMoveError) {
         let Self { queue, message } = self;
         tracing::error!(
             queue = queue.name,

@@ -1,36 +1,35 @@
-//! A message as a handler sees it.
+//! A received message.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName as SystemAttribute};
 
-/// What SQS knows about a message and is asked to tell.
+/// The system attributes to receive with a message.
 pub(super) const SYSTEM_ATTRIBUTES: [SystemAttribute; 2] =
     [SystemAttribute::ApproximateReceiveCount, SystemAttribute::MessageGroupId];
 
-/// A message as a handler sees it.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub struct ReceivedMessage {
     /// SQS's id of the message.
     pub message_id: String,
-    /// The group whose order it keeps: the order id.
+    /// The message group: the order id.
     pub group_id: String,
     /// The body, as it was sent.
     pub body: String,
-    /// The string attributes beside the body.
+    /// The string attributes.
     pub attributes: BTreeMap<String, String>,
-    /// How often SQS has handed it out, this time included. Being handed back untried counts too.
+    /// How often SQS has handed it out, this time included, even if it was returned without being handled.
     pub receive_count: u32,
-    /// Which attempt this is, from 1: with all before it, its handler failed.
+    /// Which attempt this is, from 1. The handler failed with all earlier ones.
     pub attempt: u32,
-    /// Whether a failure now is the last: a retry would end in the dead-letter queue.
+    /// Whether a failure of this attempt moves the message to the dead-letter queue.
     pub is_last_attempt: bool,
     pub(super) receipt_handle: String,
-    /// All attributes as they came, to go with the message into the dead-letter queue.
+    /// All attributes as received, for the dead-letter queue.
     pub(super) raw_attributes: HashMap<String, MessageAttributeValue>,
 }
 
-impl Received {
+impl ReceivedMessage {
     pub(super) fn from_sqs(message: Message) -> Self {
         let system = message.attributes.unwrap_or_default();
         let receive_count = system.get(&SystemAttribute::ApproximateReceiveCount);
@@ -51,8 +50,7 @@ impl Received {
         }
     }
 
-    /// It has failed so often before.
-    pub(super) fn counted(&mut self, failures: u32, max_attempts: u32) {
+    pub(super) fn set_attempt(&mut self, failures: u32, max_attempts: u32) {
         self.attempt = failures.saturating_add(1);
         self.is_last_attempt = self.attempt >= max_attempts;
     }

@@ -3,28 +3,29 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use crate::settings::{Checks, InvalidSettings};
+use crate::settings::{InvalidSettings, SettingChecks};
 
-/// How a queue is consumed. One set per queue.
+/// How a queue is consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumerSettings {
     /// The most messages of one receive, 1 to 10.
     pub batch_size: usize,
     /// How long a receive waits for messages, 0 to 20.
     pub wait_seconds: u32,
-    /// How long a message stays hidden if its consumer dies, 1 s to 12 h. Renewed at half of it while work goes on.
+    /// How long a message stays hidden if its consumer dies, 1 s to 12 h. It is renewed at half of that while the
+    /// message is handled.
     pub visibility_timeout: Duration,
-    /// The most messages in work at once, 1 to 1,000.
+    /// The most messages that are handled at once, 1 to 1,000.
     pub concurrency: usize,
-    /// How many receives wait at once, 1 to 32: more where the way to SQS is long.
+    /// The number of concurrent receives, 1 to 32. A distant SQS needs more.
     pub pollers: usize,
-    /// A message with which its handler has failed so often goes to the dead-letter queue, 1 to 1,000.
+    /// After so many failures a message goes to the dead-letter queue, 1 to 1,000.
     pub max_attempts: u32,
     /// How long a failed message waits for its next attempt, up to 12 h.
     pub retry_backoff: Backoff,
     /// How long to wait when receiving itself fails, 10 ms to 5 min.
     pub error_backoff: Backoff,
-    /// How long handlers may finish after the consumer was told to stop, up to 10 min.
+    /// How long handlers may go on after the consumer was cancelled, up to 10 min.
     pub shutdown_grace: Duration,
 }
 
@@ -52,7 +53,7 @@ impl ConsumerSettings {
     /// Names every setting outside its bounds.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
         let second = Duration::from_secs(1);
-        let mut checks = Checks::default();
+        let mut checks = SettingChecks::default();
         checks.within("batch_size", self.batch_size, 1..=10);
         checks.within("wait_seconds", self.wait_seconds, 0..=20);
         checks.within("visibility_timeout", self.visibility_timeout, second..=TWELVE_HOURS);

@@ -1,4 +1,4 @@
-//! Changes to the body of a dead letter, and whether the result is something that its queue can hold.
+//! Edits of a dead letter's body, and the check of the result.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use super::{DeadLetter, Origin};
 use crate::contract::{NotificationAnswer, NotificationRequested};
 use crate::envelope::{CloudEvent, EnvelopeError};
 
-/// A value for one place of a body: `/data/recipient=ada@example.com`, the place as a JSON pointer (RFC 6901).
+/// A new value in a body: `/data/recipient=ada@example.com`. The place is a JSON pointer (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     pointer: String,
@@ -30,51 +30,29 @@ impl FromStr for Assignment {
     }
 }
 
-/// Why a body can't be changed like that.
+/// Why a body can't be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// There is no place in it that a pointer could name.
     #[error("the body is not JSON: nothing can be set in it, it can only be replaced as a whole")]
-    NotJson {
-        /// What the parser found.
-        source: serde_json::Error,
-    },
-    /// What should hold the place is not there.
+    NotJson { source: serde_json::Error },
+    /// The parent of the place does not exist.
     #[error("the body has no place {pointer}")]
-    NoSuchPlace {
-        /// The JSON pointer.
-        pointer: String,
-    },
-    /// Its consumer could not read it.
+    NoSuchPlace { pointer: String },
     #[error("the new body can't be sent to {origin}")]
-    Unreadable {
-        /// Which queue.
-        origin: Origin,
-        /// What is wrong with it.
-        source: EnvelopeError,
-    },
-    /// Its consumer would refuse it.
+    Unreadable { origin: Origin, source: EnvelopeError },
     #[error("the new body's subject is `{subject}`, but its data is about order `{order_id}`")]
-    OtherOrder {
-        /// The CloudEvent's subject.
-        subject: String,
-        /// The order of the data.
-        order_id: String,
-    },
+    OtherOrder { subject: String, order_id: String },
 }
 
 impl DeadLetter {
-    /// Its body with all values set, which may or may not be one that its queue can hold ([`Origin::check`]).
-    ///
-    /// # Errors
-    /// The body is not JSON, or lacks what should hold the place.
+    /// The body with all values set. It still has to be checked ([`Origin::check`]).
     pub fn with(&self, assignments: &[Assignment]) -> Result<String, EditError> {
         assign(&self.body, assignments)
     }
 }
 
 impl Origin {
-    /// Whether the queue's consumer can read this body: a CloudEvent of a contract that belongs there.
+    /// Checks that the queue's consumer can read this body: a CloudEvent of a contract of the queue.
     pub fn check(self, body: &str) -> Result<(), EditError> {
         let unreadable = |source| EditError::Unreadable { origin: self, source };
         match self {
@@ -92,8 +70,8 @@ impl Origin {
     }
 }
 
-/// The body with all values set. A value is read as JSON; what is no JSON is text, and so is a number in a place that holds text
-/// now (amounts are text).
+/// The body with all values set. A value is parsed as JSON. It is a string if it is no JSON, or if it is a number or a
+/// boolean and the place has a string now: amounts are strings.
 fn assign(body: &str, assignments: &[Assignment]) -> Result<String, EditError> {
     let mut event: Value = serde_json::from_str(body).map_err(|source| EditError::NotJson { source })?;
     for Assignment { pointer, value } in assignments {
@@ -108,7 +86,7 @@ fn assign(body: &str, assignments: &[Assignment]) -> Result<String, EditError> {
     Ok(event.to_string())
 }
 
-/// The place that the pointer names: one that is there, or a new one in an object.
+/// The place of a pointer: an existing one, or a new member of an object.
 fn place<'a>(event: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
     if event.pointer(pointer).is_some() {
         return event.pointer_mut(pointer);

@@ -1,4 +1,4 @@
-//! One look at a dead-letter queue, and what is done with what it finds.
+//! Reads a dead-letter queue once, and redrives or deletes what it has read.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,51 +11,52 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{DeadLetter, DeadLetterError, DeadLetters};
-use crate::failure::{SqsError, answered};
-use crate::producer::{Outgoing, Producer, ProducerSettings};
+use crate::error::{SqsError, answered};
+use crate::producer::{OutgoingMessage, Producer, ProducerSettings};
 
-/// How long SQS may take to answer a call, the SDK's own retries included, and a long poll beyond its wait.
+/// How long SQS may take to answer a call, with the SDK's own retries, or a long poll after its waiting time.
 pub(super) const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
-/// SQS takes and gives no more messages in one call.
+/// SQS's limit for one call.
 const BATCH: usize = 10;
 
-/// For how long what was handed out stays hidden, unless it is renewed: how long others wait after a sweep that died.
+/// The visibility timeout of dead letters that are read. It is renewed; if the process dies, others wait for it.
 const HOLD_SECONDS: i32 = 30;
 
-/// How many calls renew or hand back at once: ten thousand dead letters take a second or two at a server that is far away.
+/// The most concurrent calls that change visibility. With a distant server, ten thousand dead letters take a second or
+/// two.
 const CONCURRENCY: usize = 16;
 
-/// How often it is renewed. The caller may take the difference to [`HOLD_SECONDS`] between two calls.
+/// How often visibility is renewed. Between two calls, the caller may take the difference to [`HOLD_SECONDS`].
 const RENEW_AFTER: Duration = Duration::from_secs(10);
 
-/// A receive that waits asks every server that SQS keeps the queue on; one that doesn't may come back empty for no reason.
+/// Long polling asks all servers of the queue. Short polling may return nothing although there are messages.
 const WAIT_SECONDS: i32 = 1;
 
-/// A look at each dead letter of a queue, once. End it with [`Sweep::release`].
+/// Reads each dead letter of a queue once. It has to end with [`Sweep::release`].
 #[derive(Debug)]
 pub struct Sweep {
     letters: DeadLetters,
-    again: Producer,
-    /// The receipts of what is hidden, by id.
+    producer: Producer,
+    /// The receipt handles of the hidden dead letters, by id.
     held: HashMap<String, String>,
-    /// Everything that was handed out.
+    /// The ids of all dead letters that were returned.
     seen: HashSet<String>,
     renewed: Instant,
 }
 
 impl Sweep {
     pub(super) fn new(letters: DeadLetters) -> Self {
-        let again = Producer::new(letters.client.clone(), &letters.queue.url, ProducerSettings::default());
-        Self { letters, again, held: HashMap::new(), seen: HashSet::new(), renewed: Instant::now() }
+        let producer = Producer::new(letters.client.clone(), &letters.queue.url, ProducerSettings::default());
+        Self { letters, producer, held: HashMap::new(), seen: HashSet::new(), renewed: Instant::now() }
     }
 
-    /// Whose dead letters these are.
     pub fn letters(&self) -> &DeadLetters {
         &self.letters
     }
 
-    /// The next ones, up to ten; none if there are no more that can be seen. They are the caller's until the sweep is released.
+    /// The next dead letters, up to ten. None: there are no more that are visible. They stay hidden from others until
+    /// the sweep is released.
     pub async fn next(&mut self, most: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
         loop {
             self.renew().await;
@@ -70,7 +71,7 @@ impl Sweep {
             let mut fresh = Vec::with_capacity(received.len());
             for letter in received.into_iter().map(DeadLetter::from_sqs) {
                 self.held.insert(letter.id.clone(), letter.receipt_handle.clone());
-                // One that was not held long enough comes a second time.
+                // A dead letter whose visibility timeout has passed is received a second time.
                 if self.seen.insert(letter.id.clone()) {
                     fresh.push(letter);
                 }
@@ -81,31 +82,31 @@ impl Sweep {
         }
     }
 
-    /// The one with this id, its own or the one it had before.
+    /// The dead letter with this id, now or in its original queue.
     pub async fn find(&mut self, id: &str) -> Result<Option<DeadLetter>, DeadLetterError> {
         loop {
-            let some = self.next(BATCH).await?;
-            if some.is_empty() {
+            let letters = self.next(BATCH).await?;
+            if letters.is_empty() {
                 return Ok(None);
             }
-            if let Some(found) = some.into_iter().find(|letter| letter.is_called(id)) {
+            if let Some(found) = letters.into_iter().find(|letter| letter.has_id(id)) {
                 return Ok(Some(found));
             }
         }
     }
 
-    /// How many are there that this sweep has not handed out: those it did not get to, that wait behind others of their order,
-    /// or that are in someone else's hands.
+    /// How many dead letters this sweep has not returned: it did not get to them, they wait behind others of their
+    /// order, or someone else has them.
     pub async fn unseen(&self) -> Result<u64, DeadLetterError> {
         let all = self.letters.count().await?;
         Ok(all.saturating_sub(u64::try_from(self.held.len()).unwrap_or(u64::MAX)))
     }
 
-    /// Sends messages to the queue that the dead letters were meant for, each in place of its dead letter, which is deleted then.
-    /// The result has one entry per message, in the order given.
-    pub async fn send_again(&mut self, messages: Vec<(&DeadLetter, Outgoing)>) -> Vec<Result<(), DeadLetterError>> {
+    /// Sends messages to the original queue, each in place of its dead letter, which is deleted then. The result has
+    /// one entry per message, in the order given.
+    pub async fn redrive(&mut self, messages: Vec<(&DeadLetter, OutgoingMessage)>) -> Vec<Result<(), DeadLetterError>> {
         let (letters, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-        let sent = self.again.send(outgoing).await;
+        let sent = self.producer.send(outgoing).await;
         let arrived: Vec<_> =
             letters.iter().zip(&sent).filter(|(_, sent)| sent.is_ok()).map(|(letter, _)| *letter).collect();
         let mut kept = self.delete(&arrived).await;
@@ -117,7 +118,6 @@ impl Sweep {
         letters.iter().zip(sent).map(result).collect()
     }
 
-    /// Deletes one for good.
     pub async fn discard(&mut self, letter: &DeadLetter) -> Result<(), DeadLetterError> {
         match self.delete(&[letter]).await.remove(&letter.id) {
             Some(source) => Err(DeadLetterError::Delete { id: letter.id.clone(), source }),
@@ -125,7 +125,8 @@ impl Sweep {
         }
     }
 
-    /// Hands back whatever is left. If SQS does not answer, that happens by itself after half a minute.
+    /// Makes the remaining dead letters visible again. If SQS does not answer, they are visible by themselves after
+    /// half a minute.
     pub async fn release(self) {
         self.set_visibility(0).await;
     }
@@ -151,7 +152,7 @@ impl Sweep {
         }
     }
 
-    /// Best effort: what could not be renewed is seen by others sooner, what could not be handed back later.
+    /// Best effort: otherwise others see the dead letters sooner or later than intended.
     async fn set_visibility(&self, seconds: i32) {
         let receipts: Vec<&String> = self.held.values().collect();
         let batches = stream::iter(receipts.chunks(BATCH));
@@ -175,7 +176,7 @@ impl Sweep {
         }
     }
 
-    /// Deletes them, and says by id why which were not.
+    /// Deletes dead letters. Returns the errors by id.
     async fn delete(&mut self, letters: &[&DeadLetter]) -> HashMap<String, SqsError> {
         let mut kept = HashMap::new();
         for batch in letters.chunks(BATCH) {

@@ -1,8 +1,8 @@
 //! Dead letters are looked at without being lost, and go back where they belong.
 
 use messaging::{
-    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetters, Origin, Outgoing, Producer, ProducerSettings, Queues,
-    Sweep,
+    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetters, Origin, OutgoingMessage, Producer, ProducerSettings,
+    Queues, Sweep,
 };
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::stage::{Act, Script, Stage, outgoing, quick, receive};
 #[tokio::test]
 async fn a_look_at_dead_letters_leaves_them_where_they_are() {
     let stage = Stage::new().await;
-    bury(&stage, &[("o-1", "first"), ("o-1", "second"), ("o-2", "other")]).await;
+    move_to_dead_letters(&stage, &[("o-1", "first"), ("o-1", "second"), ("o-2", "other")]).await;
 
     for _ in 0..2 {
         let mut sweep = letters(&stage).sweep();
@@ -68,7 +68,7 @@ async fn a_dead_letter_is_found_by_the_id_that_it_had_and_says_what_is_known() {
 #[tokio::test]
 async fn the_dead_letters_of_an_order_go_back_one_after_the_other_and_in_order() {
     let stage = Stage::new().await;
-    bury(&stage, &[("o-1", "first"), ("o-1", "second"), ("o-2", "other"), ("o-1", "third")]).await;
+    move_to_dead_letters(&stage, &[("o-1", "first"), ("o-1", "second"), ("o-2", "other"), ("o-1", "third")]).await;
 
     let mut sweep = letters(&stage).sweep();
     let mut sent = 0;
@@ -78,7 +78,7 @@ async fn the_dead_letters_of_an_order_go_back_one_after_the_other_and_in_order()
             break;
         }
         sent += some.len();
-        let results = sweep.send_again(some.iter().map(|it| (it, it.again("run"))).collect()).await;
+        let results = sweep.redrive(some.iter().map(|it| (it, it.redriven("run"))).collect()).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
     }
     let unseen = sweep.unseen().await.unwrap();
@@ -96,12 +96,12 @@ async fn the_dead_letters_of_an_order_go_back_one_after_the_other_and_in_order()
 #[tokio::test]
 async fn one_that_was_sent_before_a_crash_kept_it_from_being_deleted_arrives_once() {
     let stage = Stage::new().await;
-    bury(&stage, &[("o-1", "hello")]).await;
+    move_to_dead_letters(&stage, &[("o-1", "hello")]).await;
     let mut sweep = letters(&stage).sweep();
     let letter = sweep.next(10).await.unwrap().remove(0);
-    send(&stage, &stage.queue.url, vec![letter.again("crashed")]).await;
+    send(&stage, &stage.queue.url, vec![letter.redriven("crashed")]).await;
 
-    let sent = sweep.send_again(vec![(&letter, letter.again("run"))]).await;
+    let sent = sweep.redrive(vec![(&letter, letter.redriven("run"))]).await;
     sweep.release().await;
 
     assert!(sent[0].is_ok(), "{sent:?}");
@@ -113,10 +113,10 @@ async fn one_that_was_sent_before_a_crash_kept_it_from_being_deleted_arrives_onc
 #[tokio::test]
 async fn one_that_dies_again_is_known_by_who_sent_it() {
     let stage = Stage::new().await;
-    bury(&stage, &[("o-1", "hello")]).await;
+    move_to_dead_letters(&stage, &[("o-1", "hello")]).await;
     let mut sweep = letters(&stage).sweep();
     let letter = sweep.next(10).await.unwrap().remove(0);
-    let sent = sweep.send_again(vec![(&letter, letter.again("run"))]).await;
+    let sent = sweep.redrive(vec![(&letter, letter.redriven("run"))]).await;
     assert!(sent[0].is_ok(), "{sent:?}");
     let script = Script::new(|_| Act::Die("still can't be read"));
     let consumer = stage.consume(ConsumerSettings { max_attempts: 1, ..quick() }, &script);
@@ -126,14 +126,14 @@ async fn one_that_dies_again_is_known_by_who_sent_it() {
     let back = sweep.next(10).await.unwrap().remove(0);
     sweep.release().await;
 
-    assert!(back.is_back_from("run") && !letter.is_back_from("run"));
+    assert!(back.was_redriven_by("run") && !letter.was_redriven_by("run"));
     assert_eq!((back.error.as_deref(), back.redriven), (Some("still can't be read"), 1));
 }
 
 #[tokio::test]
 async fn a_discarded_one_is_gone_and_the_next_of_its_order_can_be_seen() {
     let stage = Stage::new().await;
-    bury(&stage, &[("o-1", "first"), ("o-1", "second")]).await;
+    move_to_dead_letters(&stage, &[("o-1", "first"), ("o-1", "second")]).await;
 
     let mut sweep = letters(&stage).sweep();
     let first = sweep.next(1).await.unwrap().remove(0);
@@ -164,7 +164,7 @@ async fn one_that_was_sent_and_could_not_be_deleted_is_said_to_be_in_both() {
 
     let mut sweep = letters.sweep();
     let some = all(&mut sweep).await;
-    let sent = sweep.send_again(some.iter().map(|it| (it, it.again("run"))).collect()).await;
+    let sent = sweep.redrive(some.iter().map(|it| (it, it.redriven("run"))).collect()).await;
     sweep.release().await;
 
     assert!(sent[0].is_ok(), "{sent:?}");
@@ -200,12 +200,12 @@ fn letters(stage: &Stage) -> DeadLetters {
 }
 
 /// Puts messages where dead letters are.
-async fn bury(stage: &Stage, messages: &[(&str, &str)]) {
+async fn move_to_dead_letters(stage: &Stage, messages: &[(&str, &str)]) {
     let messages = messages.iter().map(|(group, body)| outgoing(group, body)).collect();
     send(stage, &stage.queue.dead_letter_url, messages).await;
 }
 
-async fn send(stage: &Stage, url: &str, messages: Vec<Outgoing>) {
+async fn send(stage: &Stage, url: &str, messages: Vec<OutgoingMessage>) {
     let sent = Producer::new(stage.client.clone(), url, ProducerSettings::default()).send(messages).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use messaging::{ConsumerSettings, Producer, ProducerSettings, Queue, Received, SendError};
+use messaging::{ConsumerSettings, Producer, ProducerSettings, Queue, ReceivedMessage, SendError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -68,7 +68,7 @@ async fn when_receiving_fails_the_consumer_backs_off_and_stays() {
         _ => Answer::Nothing,
     })
     .await;
-    let script = Script::new(|_: &Received| Act::Done);
+    let script = Script::new(|_: &ReceivedMessage| Act::Done);
     let settings = ConsumerSettings { pollers: 1, ..quick() };
 
     let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script, testkit::database().await.pool());

@@ -1,6 +1,6 @@
 use chrono::DateTime;
 use messaging::{
-    CloudEvent, ConsumerSettings, JoinedProducer, NotificationRequested, Outgoing, Producer, ProducerSettings,
+    CloudEvent, ConsumerSettings, BatchingProducer, NotificationRequested, OutgoingMessage, Producer, ProducerSettings,
     SendError, Template,
 };
 use uuid::Uuid;
@@ -13,7 +13,7 @@ async fn an_event_travels_with_its_attributes() {
     let event = CloudEvent::new("o-1", DateTime::UNIX_EPOCH, request()).traced(Some("00-trace".into()));
     let producer = Producer::new(stage.client.clone(), &stage.queue.url, ProducerSettings::default());
 
-    producer.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
+    producer.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
 
     let received = receive(&stage.client, &stage.queue.url).await.remove(0);
     assert_eq!(CloudEvent::parse(received.body().unwrap()).unwrap(), event);
@@ -33,7 +33,7 @@ async fn a_repeated_send_is_dropped_and_a_second_attempt_is_not() {
     let script = Script::new(|_| Act::Done);
 
     for attempt in [1, 1, 2] {
-        producer.send(vec![Outgoing::event(&event, attempt).unwrap()]).await.remove(0).unwrap();
+        producer.send(vec![OutgoingMessage::event(&event, attempt).unwrap()]).await.remove(0).unwrap();
     }
 
     let consumer = stage.consume(quick(), &script);
@@ -82,7 +82,7 @@ async fn many_messages_arrive_in_the_order_of_their_groups() {
 async fn single_messages_sent_at_the_same_time_share_batches_and_each_has_its_result() {
     let stage = Stage::new().await;
     let settings = ProducerSettings { batch_bytes: 1024, ..ProducerSettings::default() };
-    let joined = JoinedProducer::start(Producer::new(stage.client.clone(), &stage.queue.url, settings));
+    let joined = BatchingProducer::start(Producer::new(stage.client.clone(), &stage.queue.url, settings));
     let script = Script::new(|_| Act::Done);
 
     let sends = (0..30).map(|nth| {

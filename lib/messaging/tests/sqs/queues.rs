@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
-use messaging::{Origin, Producer, ProducerSettings, QueueError, QueueSettings, QueueWatch, Queues, queues};
+use messaging::{Origin, Producer, ProducerSettings, QueueError, QueueHealth, QueueSettings, Queues, queues};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +84,7 @@ async fn a_queue_that_is_deleted_is_made_again_and_dead_letters_are_counted() {
     testkit::eventually(PATIENCE, || async { queues::find(&client, &settings).await.is_ok_and(|found| found == made) })
         .await;
     testkit::eventually(PATIENCE, || std::future::ready(counted() == [Some(0), Some(0)])).await;
-    assert_eq!(kept.watch.amiss(), None);
+    assert_eq!(kept.watch.problem(), None);
     kept.end().await;
 }
 
@@ -99,7 +99,7 @@ async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
     let kept = Kept::start(&testkit::sqs_client(&sqs.url), &QueueSettings::default(), &queues);
 
     let says_why = "queue `ordo-notifications-dlq.fifo` could not be created: SQS answered InternalError: no message";
-    testkit::eventually(PATIENCE, || std::future::ready(kept.watch.amiss().as_deref() == Some(says_why))).await;
+    testkit::eventually(PATIENCE, || std::future::ready(kept.watch.problem().as_deref() == Some(says_why))).await;
     assert_eq!(kept.watch.dead_letters(Origin::Replies), None);
     kept.end().await;
 }
@@ -109,24 +109,24 @@ async fn queues_that_are_not_there_when_a_role_starts_are_made() {
     let (client, _endpoint) = client().await;
     let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
 
-    let made = queues::find_or_make(&client, &settings).await.unwrap();
+    let made = queues::find_or_create(&client, &settings).await.unwrap();
 
     assert_eq!(queues::find(&client, &settings).await.unwrap(), made);
 }
 
 /// Queues that are looked after.
 struct Kept {
-    watch: QueueWatch,
+    watch: QueueHealth,
     stop: CancellationToken,
     keeping: JoinHandle<()>,
 }
 
 impl Kept {
     fn start(client: &Client, settings: &QueueSettings, queues: &Queues) -> Self {
-        let (watch, stop) = (QueueWatch::default(), CancellationToken::new());
+        let (watch, stop) = (QueueHealth::default(), CancellationToken::new());
         let (client, settings, queues) = (client.clone(), settings.clone(), queues.clone());
         let pause = Duration::from_millis(20);
-        let keeping = tokio::spawn(queues::keep(client, settings, queues, watch.clone(), pause, stop.clone()));
+        let keeping = tokio::spawn(queues::maintain(client, settings, queues, watch.clone(), pause, stop.clone()));
         Self { watch, stop, keeping }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::Message;
 use messaging::{
-    Backoff, Consumer, ConsumerSettings, Failures, Handler, HandlerError, Outgoing, Producer, ProducerSettings, Queue,
-    QueueSettings, Received, queues,
+    Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, OutgoingMessage, Producer,
+    ProducerSettings, Queue, QueueSettings, ReceivedMessage, queues,
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -89,8 +89,8 @@ pub(crate) fn prefix() -> String {
     format!("test-{}", uuid::Uuid::now_v7().simple())
 }
 
-pub(crate) fn outgoing(group: &str, body: &str) -> Outgoing {
-    Outgoing {
+pub(crate) fn outgoing(group: &str, body: &str) -> OutgoingMessage {
+    OutgoingMessage {
         group_id: group.into(),
         dedup_id: format!("{body}-1"),
         body: body.into(),
@@ -127,7 +127,7 @@ pub(crate) fn run(
     let cancel = CancellationToken::new();
     let consumer = Consumer::new(client, queue, settings).unwrap();
     let task =
-        tokio::spawn(consumer.run(Actor(Arc::clone(script)), Failures::kept_in(database.clone()), cancel.clone()));
+        tokio::spawn(consumer.run(Actor(Arc::clone(script)), FailureCounts::new(database.clone()), cancel.clone()));
     Running { cancel: cancel.drop_guard(), task }
 }
 
@@ -144,16 +144,16 @@ pub(crate) enum Act {
 
 /// Decides by message, and remembers each one it was given: its body and how often it had been received.
 pub(crate) struct Script {
-    act: fn(&Received) -> Act,
-    seen: Mutex<Vec<Received>>,
+    act: fn(&ReceivedMessage) -> Act,
+    seen: Mutex<Vec<ReceivedMessage>>,
 }
 
 impl Script {
-    pub(crate) fn new(act: fn(&Received) -> Act) -> Arc<Self> {
+    pub(crate) fn new(act: fn(&ReceivedMessage) -> Act) -> Arc<Self> {
         Arc::new(Self { act, seen: Mutex::default() })
     }
 
-    pub(crate) fn seen(&self) -> Vec<Received> {
+    pub(crate) fn seen(&self) -> Vec<ReceivedMessage> {
         self.seen.lock().unwrap().clone()
     }
 
@@ -169,7 +169,7 @@ impl Script {
 struct Actor(Arc<Script>);
 
 impl Handler for Actor {
-    async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
         self.0.seen.lock().unwrap().push(message.clone());
         match (self.0.act)(message) {
             Act::Done => Ok(()),

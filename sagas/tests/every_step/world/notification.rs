@@ -6,7 +6,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use chrono::{TimeZone, Utc};
 use futures_util::future::join_all;
-use messaging::{CloudEvent, Contract, NotificationRequested, NotificationSent, Outgoing, Producer, ProducerSettings};
+use messaging::{
+    CloudEvent, Contract, NotificationRequested, NotificationSent, OutgoingMessage, Producer, ProducerSettings,
+};
 
 use super::{PATIENCE, World};
 
@@ -80,7 +82,7 @@ impl World {
     pub(crate) async fn answer<T: Contract>(&self, order_id: &str, answer: T) {
         let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
         let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), answer);
-        replies.send(vec![Outgoing::event(&event, 1).unwrap()]).await.remove(0).unwrap();
+        replies.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
 }
 

@@ -5,16 +5,16 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use crate::failure::{SqsError, answered};
+use crate::error::{SqsError, answered};
 
-/// What is counted: messages that wait, that somebody is at work on, and that are delayed.
+/// Counts visible, hidden and delayed messages.
 const COUNTED: [QueueAttributeName; 3] = [
     QueueAttributeName::ApproximateNumberOfMessages,
     QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
     QueueAttributeName::ApproximateNumberOfMessagesDelayed,
 ];
-/// How long SQS may take to say so.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long SQS may take to answer.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// Counts the messages of one queue. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,11 +28,11 @@ impl QueueDepth {
         Self { client, queue_url }
     }
 
-    /// About how many messages there are that nobody has deleted. SQS's figures may be a moment old.
+    /// About how many messages the queue has. SQS's count is approximate and may be a moment old.
     pub async fn messages(&self) -> Result<u64, SqsError> {
-        let asked = self.client.get_queue_attributes().queue_url(&self.queue_url);
-        let asked = asked.set_attribute_names(Some(COUNTED.to_vec()));
-        let answer = answered(PATIENCE, asked.send()).await?;
+        let request = self.client.get_queue_attributes().queue_url(&self.queue_url);
+        let request = request.set_attribute_names(Some(COUNTED.to_vec()));
+        let answer = answered(ANSWER_BOUND, request.send()).await?;
         let counts = answer.attributes().into_iter().flat_map(|attributes| attributes.values());
         Ok(counts.filter_map(|count| count.parse::<u64>().ok()).sum())
     }

@@ -1,4 +1,4 @@
-//! Lets many who each send one message share batches.
+//! Batches single messages of many callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,28 +6,29 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BATCH_MESSAGES, Outgoing, Producer, SendError};
+use super::{BATCH_MESSAGES, OutgoingMessage, Producer, SendError};
 
-/// How many batches travel at once.
+/// The most concurrent batches.
 const CONCURRENCY: usize = 4;
 
-/// How long a message waits for others to travel with: short beside what a call takes, long enough to fill a batch under load.
+/// How long a message waits for others to fill its batch. That is short compared to a call, and long enough to fill a
+/// batch under load.
 const LINGER: Duration = Duration::from_millis(4);
 
-/// Sends single messages of many callers in common batches. Clones share the batches. Two messages of one group keep their
-/// order if the second is sent after the first was answered.
+/// Sends single messages of many callers in shared batches. Clones share the batches. Two messages of one group keep
+/// their order if the second is sent after the result of the first.
 #[derive(Debug, Clone)]
-pub struct JoinedProducer {
+pub struct BatchingProducer {
     messages: mpsc::Sender<Waiting>,
 }
 
 struct Waiting {
-    message: Outgoing,
+    message: OutgoingMessage,
     answer: oneshot::Sender<Result<(), SendError>>,
 }
 
-impl JoinedProducer {
-    /// Its task ends with the last clone.
+impl BatchingProducer {
+    /// The task ends with the last clone.
     pub fn start(producer: Producer) -> Self {
         let (messages, waiting) = mpsc::channel(8 * BATCH_MESSAGES);
         tokio::spawn(async move {
@@ -42,9 +43,9 @@ impl JoinedProducer {
     }
 
     /// `Ok` means that SQS has the message.
-    pub async fn send(&self, message: Outgoing) -> Result<(), SendError> {
+    pub async fn send(&self, message: OutgoingMessage) -> Result<(), SendError> {
         let (answer, answered) = oneshot::channel();
-        // Neither fails unless the runtime is going down.
+        // These fail only if the runtime is shutting down.
         self.messages.send(Waiting { message, answer }).await.map_err(|_| SendError::Unanswered)?;
         answered.await.unwrap_or(Err(SendError::Unanswered))
     }
@@ -68,7 +69,7 @@ async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting
 async fn send(producer: Arc<Producer>, batch: Vec<Waiting>) {
     let (messages, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.message, it.answer)).unzip();
     for (result, answer) in producer.send(messages).await.into_iter().zip(answers) {
-        // Whoever stopped waiting does not need to know.
+        // A caller that was dropped needs no result.
         let _ = answer.send(result);
     }
 }

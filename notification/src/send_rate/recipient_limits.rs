@@ -1,5 +1,5 @@
-//! How often one recipient gets mail: as often as there is something to tell, but no flood of it. Whoever can post orders could
-//! otherwise have a thousand mails sent to somebody, one for each of a thousand shipments of nothing.
+//! Limits how many mails one recipient gets. Otherwise anyone who can post orders could flood a recipient, for example
+//! with a thousand empty shipments.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,74 +9,73 @@ use uuid::Uuid;
 
 use crate::address::EmailAddress;
 
-/// How many recipients, and how many turns, are known before those are forgotten that mean nothing any more.
-const KNOWN: usize = 10_000;
+/// From this many recipients or turns on, outdated ones are removed.
+const PRUNE_AT: usize = 10_000;
 
-/// How long a turn is kept for a mail that did not come when it was due: another process has it, most likely. A failed mail may come
-/// a few minutes late.
+/// How long a turn is kept for a mail that does not come back. Most likely another process has it; a failed mail may
+/// come back some minutes late.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// When the recipients of one process get their mails.
+/// The limits of all recipients of a process.
 #[derive(Debug)]
-pub(crate) struct Recipients {
+pub(crate) struct RecipientLimits {
     spacing: Duration,
-    /// How far ahead of the spacing a recipient may be.
+    /// How far a recipient may be ahead of the spacing.
     ahead: Duration,
-    book: Mutex<Book>,
+    schedule: Mutex<Schedule>,
 }
 
-/// Who gets what when.
 #[derive(Debug)]
-struct Book {
-    /// For each recipient, when all mails that it got, or has a turn for, would have been due, one after each spacing.
+struct Schedule {
+    /// By recipient: when its last mail would be due if there were one after each spacing.
     due: HashMap<String, Instant>,
-    /// The turns of the mails that are not through.
+    /// By mail: its turn, until it is done.
     turns: HashMap<Uuid, Instant>,
-    /// How many turns there are when those are forgotten that nobody came to: looking for them takes as long as there are turns.
-    tidy_at: usize,
+    /// The number of turns at which outdated ones are removed, which takes a pass over all of them.
+    prune_turns_at: usize,
 }
 
-impl Recipients {
-    /// Each gets up to `burst` mails at once, then one after each `spacing`.
+impl RecipientLimits {
+    /// A recipient gets up to `burst` mails at once, then one after each `spacing`.
     pub(crate) fn new(burst: u32, spacing: Duration) -> Self {
         let ahead = spacing.saturating_mul(burst.saturating_sub(1));
-        let book = Book { due: HashMap::new(), turns: HashMap::new(), tidy_at: KNOWN };
-        Self { spacing, ahead, book: Mutex::new(book) }
+        let schedule = Schedule { due: HashMap::new(), turns: HashMap::new(), prune_turns_at: PRUNE_AT };
+        Self { spacing, ahead, schedule: Mutex::new(schedule) }
     }
 
-    /// When this mail may go out. A mail keeps its turn, however often it comes, until it is done.
+    /// When this mail may be sent. It keeps its turn, however often it comes back, until it is done.
     pub(crate) fn turn(&self, recipient: &EmailAddress, mail: Uuid, now: Instant) -> Instant {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.tidy(now);
-        let Book { due, turns, .. } = &mut *book;
+        let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        schedule.prune(now);
+        let Schedule { due, turns, .. } = &mut *schedule;
         *turns.entry(mail).or_insert_with(|| {
-            let due = due.entry(name(recipient)).or_insert(now);
+            let due = due.entry(normalized(recipient)).or_insert(now);
             let next = (*due).max(now);
             *due = next + self.spacing;
             next.checked_sub(self.ahead).unwrap_or(now).max(now)
         })
     }
 
-    /// The mail went out, or never will.
+    /// The mail has its outcome.
     pub(crate) fn done(&self, mail: Uuid) {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).turns.remove(&mail);
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner).turns.remove(&mail);
     }
 }
 
-impl Book {
-    fn tidy(&mut self, now: Instant) {
-        if self.due.len() >= KNOWN {
+impl Schedule {
+    fn prune(&mut self, now: Instant) {
+        if self.due.len() >= PRUNE_AT {
             self.due.retain(|_, due| *due > now);
         }
-        if self.turns.len() >= self.tidy_at {
+        if self.turns.len() >= self.prune_turns_at {
             self.turns.retain(|_, turn| *turn + KEPT > now);
-            self.tidy_at = KNOWN.max(2 * self.turns.len());
+            self.prune_turns_at = PRUNE_AT.max(2 * self.turns.len());
         }
     }
 }
 
-/// Most mail services take no notice of capitals.
-fn name(recipient: &EmailAddress) -> String {
+/// Most mail services ignore case.
+fn normalized(recipient: &EmailAddress) -> String {
     recipient.as_str().to_lowercase()
 }
 
@@ -96,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_recipient_gets_some_mails_at_once_and_then_one_after_the_other() {
-        let (recipients, now) = (Recipients::new(2, 10 * SECOND), Instant::now());
+        let (recipients, now) = (RecipientLimits::new(2, 10 * SECOND), Instant::now());
         assert_eq!(recipients.turn(&ada(), mail(1), now), now);
         assert_eq!(recipients.turn(&EmailAddress::parse("ADA@example.com").unwrap(), mail(2), now), now);
         assert_eq!(recipients.turn(&ada(), mail(3), now), now + 10 * SECOND);
@@ -116,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_mail_keeps_its_turn_until_it_is_done() {
-        let (recipients, now) = (Recipients::new(1, 10 * SECOND), Instant::now());
+        let (recipients, now) = (RecipientLimits::new(1, 10 * SECOND), Instant::now());
         assert_eq!(recipients.turn(&ada(), mail(1), now), now);
         assert_eq!(recipients.turn(&ada(), mail(2), now), now + 10 * SECOND);
         assert_eq!(recipients.turn(&ada(), mail(2), now + SECOND), now + 10 * SECOND, "it came too early");
@@ -128,13 +127,13 @@ mod tests {
 
     #[test]
     fn what_means_nothing_any_more_is_forgotten() {
-        let (recipients, now) = (Recipients::new(1, SECOND), Instant::now());
-        for nth in 0..KNOWN {
+        let (recipients, now) = (RecipientLimits::new(1, SECOND), Instant::now());
+        for nth in 0..PRUNE_AT {
             let recipient = EmailAddress::parse(&format!("a{nth}@example.com")).unwrap();
             recipients.turn(&recipient, mail(nth as u128), now);
         }
-        recipients.turn(&ada(), mail(KNOWN as u128), now + 2 * KEPT);
-        let book = recipients.book.lock().unwrap();
-        assert_eq!((book.due.len(), book.turns.len()), (1, 1));
+        recipients.turn(&ada(), mail(PRUNE_AT as u128), now + 2 * KEPT);
+        let schedule = recipients.schedule.lock().unwrap();
+        assert_eq!((schedule.due.len(), schedule.turns.len()), (1, 1));
     }
 }

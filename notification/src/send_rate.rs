@@ -1,34 +1,34 @@
-//! How fast mails go out: as fast as they come, until SES says slower. All workers share one pace. What one recipient gets has a
-//! pace of its own ([`recipients`]).
+//! Limits how fast mails are sent. There is no limit until SES throttles. All handlers of a process share the rate.
+//! Each recipient has a limit of its own ([`recipient_limits`]).
 
-mod recipients;
+mod recipient_limits;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use messaging::Backoff;
 
-pub(crate) use recipients::Recipients;
+pub(crate) use recipient_limits::RecipientLimits;
 
-/// The pace of all workers of one process.
+/// The rate at which a process sends mails.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct SendRate {
     schedule: Mutex<Schedule>,
 }
 
-impl Pace {
+impl SendRate {
     pub(crate) fn new(throttle_backoff: Backoff, paused_wait: Duration) -> Self {
         Self { schedule: Mutex::new(Schedule::new(throttle_backoff, paused_wait, Instant::now())) }
     }
 
-    /// Waits for this worker's turn to send, and says when it came.
+    /// Waits until the caller may send. Returns that time.
     pub(crate) async fn turn(&self) -> Instant {
         loop {
             let now = Instant::now();
             let turn = self.schedule().reserve(now);
             if turn > now {
                 tokio::time::sleep_until(turn.into()).await;
-                // A pause may have been called meanwhile.
+                // A pause may have begun meanwhile.
                 if self.schedule().is_closed(Instant::now()) {
                     continue;
                 }
@@ -41,7 +41,7 @@ impl Pace {
         self.schedule().accepted();
     }
 
-    /// SES throttled a mail whose turn came at `turn`.
+    /// SES throttled the mail that was sent at `turn`.
     pub(crate) fn throttled(&self, turn: Instant) {
         if let Some(pause) = self.schedule().throttled(turn, Instant::now()) {
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
@@ -49,7 +49,7 @@ impl Pace {
         }
     }
 
-    /// SES said to a mail whose turn came at `turn` that the account may not send.
+    /// SES answered the mail that was sent at `turn` that the account may not send.
     pub(crate) fn paused(&self, turn: Instant, reason: &str) {
         if let Some(pause) = self.schedule().paused(turn, Instant::now()) {
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
@@ -62,30 +62,30 @@ impl Pace {
     }
 }
 
-/// Who may send when. Slows down by doubling the space between mails, speeds up by a tenth with each mail accepted.
+/// When mails may be sent. Throttling doubles the space between mails; every accepted mail reduces it by a tenth.
 #[derive(Debug)]
 struct Schedule {
     throttle_backoff: Backoff,
     paused_wait: Duration,
-    /// The next turn that nobody has.
+    /// The next free turn.
     next: Instant,
-    /// Between two turns; none at full speed.
+    /// The time between two turns; zero at full speed.
     spacing: Duration,
-    /// Nobody sends before.
+    /// No mail is sent before this.
     closed_until: Instant,
-    /// When the last pause was called. What was under way then says nothing new.
-    called_at: Instant,
-    /// Throttled so often since a mail was last accepted.
-    in_a_row: u32,
+    /// When the last pause began. Answers to mails that were sent before it do not begin another.
+    paused_at: Instant,
+    /// How often SES has throttled since it last accepted a mail.
+    throttled_in_a_row: u32,
 }
 
-/// The space after the first throttling: twenty mails a second.
+/// The space after the first throttling: 20 mails a second.
 const FIRST_SPACING: Duration = Duration::from_millis(50);
 
-/// SES's sandbox allows one mail a second: never slower.
+/// The longest space. SES's sandbox allows one mail a second.
 const MOST_SPACING: Duration = Duration::from_secs(1);
 
-/// Spaces shorter than this are none.
+/// A shorter space counts as none.
 const LEAST_SPACING: Duration = Duration::from_millis(1);
 
 impl Schedule {
@@ -96,8 +96,8 @@ impl Schedule {
             next: now,
             spacing: Duration::ZERO,
             closed_until: now,
-            called_at: now,
-            in_a_row: 0,
+            paused_at: now,
+            throttled_in_a_row: 0,
         }
     }
 
@@ -112,29 +112,29 @@ impl Schedule {
     }
 
     fn accepted(&mut self) {
-        self.in_a_row = 0;
+        self.throttled_in_a_row = 0;
         self.spacing = self.spacing * 9 / 10;
         if self.spacing < LEAST_SPACING {
             self.spacing = Duration::ZERO;
         }
     }
 
-    /// The pause, if this calls a new one.
+    /// The new pause, if this begins one.
     fn throttled(&mut self, turn: Instant, now: Instant) -> Option<Duration> {
-        if turn < self.called_at {
+        if turn < self.paused_at {
             return None;
         }
-        self.in_a_row += 1;
-        Some(self.close(self.throttle_backoff.delay(self.in_a_row), now))
+        self.throttled_in_a_row += 1;
+        Some(self.close(self.throttle_backoff.delay(self.throttled_in_a_row), now))
     }
 
-    /// The pause, if this calls a new one.
+    /// The new pause, if this begins one.
     fn paused(&mut self, turn: Instant, now: Instant) -> Option<Duration> {
-        (turn >= self.called_at).then(|| self.close(self.paused_wait, now))
+        (turn >= self.paused_at).then(|| self.close(self.paused_wait, now))
     }
 
     fn close(&mut self, pause: Duration, now: Instant) -> Duration {
-        self.called_at = now;
+        self.paused_at = now;
         self.closed_until = now + pause;
         self.next = self.closed_until;
         self.spacing = (self.spacing * 2).clamp(FIRST_SPACING, MOST_SPACING);

@@ -1,4 +1,4 @@
-//! A dead letter, as far as it can be read: anything may be in its body.
+//! A dead letter, as far as it can be parsed: its body may be anything.
 
 use std::collections::BTreeMap;
 
@@ -6,45 +6,44 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as System};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::again::{REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE};
+use super::redrive::{REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE};
 use crate::consumer::ERROR_ATTRIBUTE;
 
-/// A message that could not be done, and what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// SQS's id of it, as long as it is a dead letter.
+    /// SQS's id of the dead letter.
     pub id: String,
-    /// The id that it had in the queue it was meant for: the one that log lines name.
+    /// The id that the message had in its original queue, and has in log lines.
     pub original_id: Option<String>,
-    /// The group whose order it keeps.
+    /// The message group.
     pub group_id: String,
-    /// The order it is about: the CloudEvent's subject, else the group.
+    /// The order: the CloudEvent's subject, or else the group.
     pub order_id: String,
-    /// The CloudEvent's type, as the body or else the attribute beside it has it.
+    /// The CloudEvent's type, from the body or else from the attribute.
     pub kind: Option<String>,
-    /// Which request for the same thing it was, where its data says so.
+    /// The attempt in the data, if there is one.
     pub attempt: Option<u64>,
-    /// How often it has been sent again already.
+    /// How often it was redriven.
     pub redriven: u32,
-    /// Why it could not be done. `None`: SQS itself gave it up, since no consumer ever came to an end with it.
+    /// Why it failed. `None`: SQS itself moved it, because no consumer ever finished it.
     pub error: Option<String>,
     /// Since when it is a dead letter.
     pub since: DateTime<Utc>,
     /// The body, as it was sent.
     pub body: String,
-    /// The string attributes beside the body.
+    /// The string attributes.
     pub attributes: BTreeMap<String, String>,
     pub(super) receipt_handle: String,
 }
 
 impl DeadLetter {
-    /// Whether `id` is one of its ids.
-    pub fn is_called(&self, id: &str) -> bool {
+    /// Whether `id` is its id, now or in its original queue.
+    pub fn has_id(&self, id: &str) -> bool {
         self.id == id || self.original_id.as_deref() == Some(id)
     }
 
-    /// Whether this run sent it again, and it died once more.
-    pub fn is_back_from(&self, run: &str) -> bool {
+    /// Whether this redrive sent it, and it failed once more.
+    pub fn was_redriven_by(&self, run: &str) -> bool {
         self.attributes.get(RUN_ATTRIBUTE).is_some_and(|sender| sender == run)
     }
 

@@ -6,36 +6,27 @@ use std::time::Duration;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use error_chain::error_chain;
 
-/// What SQS, or the way to it, made of a call that did not succeed. All of it: there is no cause behind it.
+/// Why a call to SQS failed. The message is complete: there is no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SqsError {
-    /// SQS answered, and not with success.
     #[error("SQS answered {code}: {message}")]
     Answered {
-        /// SQS's error code, or the HTTP status if it gave none.
+        /// SQS's error code, or the HTTP status if there is none.
         code: String,
-        /// SQS's words.
         message: String,
     },
-    /// No answer, after the SDK's own retries.
+    /// There was no answer, after the SDK's own retries.
     #[error("SQS was not reached: {reason}")]
-    NotReached {
-        /// What was in the way.
-        reason: String,
-    },
-    /// No answer within the bound on the whole call, the SDK's own retries included.
+    NotReached { reason: String },
+    /// There was no answer within the bound of the whole call, with the SDK's own retries.
     #[error("SQS did not answer within {bound:?}")]
-    TimedOut {
-        /// How long it was waited for.
-        bound: Duration,
-    },
+    TimedOut { bound: Duration },
 }
 
 impl SqsError {
-    /// Whether the queue that was asked for is not there.
-    pub fn is_missing_queue(&self) -> bool {
+    pub(crate) fn is_missing_queue(&self) -> bool {
         match self {
-            // The name of the JSON protocol, and the one before it, which servers give, too.
+            // The code of the JSON protocol, and that of the older one, which some servers use.
             Self::Answered { code, .. } => {
                 ["QueueDoesNotExist", "NonExistentQueue"].iter().any(|name| code.ends_with(name))
             }

@@ -1,4 +1,4 @@
-//! What a dead letter is sent again as.
+//! The message that a redriven dead letter becomes.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -7,27 +7,28 @@ use super::DeadLetter;
 use crate::consumer::ERROR_ATTRIBUTE;
 use crate::contract::NotificationRequested;
 use crate::envelope::{BODY_CONTENT_TYPE, Contract};
-use crate::producer::Outgoing;
+use crate::producer::OutgoingMessage;
 
-/// The attribute of a message that says how often it has been sent again.
-pub const REDRIVEN_ATTRIBUTE: &str = "ordo-redriven";
+/// The attribute that counts how often a message was redriven.
+pub(super) const REDRIVEN_ATTRIBUTE: &str = "ordo-redriven";
 
-/// The attribute of a message that says who sent it again last: a redrive that meets it once more leaves it alone.
-pub const RUN_ATTRIBUTE: &str = "ordo-redriven-by";
+/// The attribute that names the last redrive of a message. A redrive that reads the message once more skips it.
+pub(super) const RUN_ATTRIBUTE: &str = "ordo-redriven-by";
 
-/// With both of ours no more than the ten that SQS takes.
+/// Together with these two: the ten attributes that SQS allows.
 const OTHER_ATTRIBUTES: usize = 8;
 
 impl DeadLetter {
-    /// The same message, to be really tried again. The same dead letter sent twice within five minutes arrives once.
-    pub fn again(&self, run: &str) -> Outgoing {
-        // Not the id it had: SQS may still remember that, and would drop this silently.
+    /// The same message, so that its handler really tries again. If it is redriven twice within five minutes, it
+    /// arrives once.
+    pub fn redriven(&self, run: &str) -> OutgoingMessage {
+        // Not the original deduplication id: SQS may remember that, and would drop the message silently.
         let dedup_id = format!("redriven-{}", self.id);
-        self.outgoing(dedup_id, retrying(&self.body), self.attributes.clone().into_iter().collect(), run)
+        self.outgoing(dedup_id, with_retry(&self.body), self.attributes.clone().into_iter().collect(), run)
     }
 
-    /// Another body in its place, one that [`Origin::check`](super::Origin::check) has passed.
-    pub fn edited(&self, body: &str, run: &str) -> Outgoing {
+    /// The message with another body, which [`Origin::check`](super::Origin::check) has accepted.
+    pub fn edited(&self, body: &str, run: &str) -> OutgoingMessage {
         let event: Value = serde_json::from_str(body).unwrap_or_default();
         let ours = [
             ("content-type", Some(BODY_CONTENT_TYPE)),
@@ -40,24 +41,29 @@ impl DeadLetter {
                 attributes.insert(name.to_owned(), value.to_owned());
             }
         }
-        // A fresh one: should the dead letter have been sent as it was a moment ago, this must not be taken for it.
+        // A new id: if the unedited message was redriven a moment ago, SQS must not take this one for a duplicate.
         let dedup_id = format!("edited-{}", Uuid::now_v7());
-        self.outgoing(dedup_id, retrying(body), attributes.into_iter().collect(), run)
+        self.outgoing(dedup_id, with_retry(body), attributes.into_iter().collect(), run)
     }
 
-    fn outgoing(&self, dedup_id: String, body: String, mut attributes: Vec<(String, String)>, run: &str) -> Outgoing {
+    fn outgoing(
+        &self,
+        dedup_id: String,
+        body: String,
+        mut attributes: Vec<(String, String)>,
+        run: &str,
+    ) -> OutgoingMessage {
         attributes.retain(|(name, _)| ![ERROR_ATTRIBUTE, REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE].contains(&name.as_str()));
         attributes.truncate(OTHER_ATTRIBUTES);
         attributes.push((REDRIVEN_ATTRIBUTE.to_owned(), self.redriven.saturating_add(1).to_string()));
         attributes.push((RUN_ATTRIBUTE.to_owned(), run.to_owned()));
-        Outgoing { group_id: self.group_id.clone(), dedup_id, body, attributes }
+        OutgoingMessage { group_id: self.group_id.clone(), dedup_id, body, attributes }
     }
 }
 
-/// A request for a mail that failed for good is answered from its record, without another attempt, unless it says that the
-/// failure is to be forgotten. Its attempt is a new one, so that the answer is not taken for the earlier one. Anything else
-/// stays as it is, to the letter.
-fn retrying(body: &str) -> String {
+/// Has a request try its mail again: without `retryFailed`, notification would answer with the recorded failure. The
+/// attempt gets a new number, so that the answer is not taken for a duplicate. Any other body stays as it is.
+fn with_retry(body: &str) -> String {
     let Ok(mut event) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
     if event["type"] != NotificationRequested::TYPE {
         return body.to_owned();
@@ -84,10 +90,10 @@ mod tests {
     const FAILED: &str = include_str!("../../golden/ordo.notification.failed.v1.json");
 
     #[test]
-    fn a_request_asks_once_more_and_says_that_its_failure_is_to_be_forgotten() {
+    fn a_request_gets_a_new_attempt_and_retries_a_recorded_failure() {
         let before = CloudEvent::<NotificationRequested>::parse(REQUESTED).unwrap();
 
-        let body = retrying(REQUESTED);
+        let body = with_retry(REQUESTED);
 
         let after = CloudEvent::<NotificationRequested>::parse(&body).unwrap();
         assert_eq!((after.id, after.subject, after.time), (before.id, before.subject, before.time));
@@ -97,18 +103,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_stays_as_it_is_to_the_letter() {
+    fn any_other_body_stays_as_it_is() {
         for body in [FAILED, "not JSON", "[1, 2]", r#"{"type": "ordo.notification.requested.v1", "data": 3}"#] {
-            assert_eq!(retrying(body), body);
+            assert_eq!(with_retry(body), body);
         }
     }
 
     #[test]
-    fn its_error_stays_behind_and_how_often_it_was_sent_is_counted() {
+    fn the_error_is_removed_and_the_redrives_are_counted() {
         let names = ["ce-type", "ordo-error", "ordo-redriven", "ordo-redriven-by", "a", "b", "c", "d", "e", "f"];
         let letter = letter(REQUESTED, &names.map(|name| (name, "1")));
 
-        let again = letter.again("this run");
+        let again = letter.redriven("this run");
 
         let attribute =
             |name: &str| again.attributes.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str());
@@ -119,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_one_bears_the_attributes_of_its_new_body() {
+    fn an_edited_message_has_the_attributes_of_its_new_body() {
         let again = letter("poison", &[("ce-type", "nonsense"), ("traceparent", "t")]).edited(FAILED, "this run");
 
         let attribute =

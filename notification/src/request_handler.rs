@@ -1,4 +1,4 @@
-//! One request: decide it, record that, answer it.
+//! Handles one request: sends the mail, records the outcome and answers.
 
 use std::error::Error;
 use std::time::Instant;
@@ -6,45 +6,44 @@ use std::time::Instant;
 use crate::address::{EmailAddress, Sender};
 use crate::delivery::{Claim, Deliveries, Outcome, Record};
 use crate::mail::Mail;
-use crate::pace::{Pace, Recipients};
-use crate::ses::{NotSent, Ses};
+use crate::send_rate::{RecipientLimits, SendRate};
+use crate::ses::{SendError, Ses};
 use crate::settings::NotificationSettings;
 use chrono::Utc;
 use error_chain::error_chain;
 use messaging::{
-    CloudEvent, Contract, Handler, HandlerError, JoinedProducer, NotificationFailed, NotificationRequested,
-    NotificationSent, Outgoing, Received,
+    BatchingProducer, CloudEvent, Contract, Handler, HandlerError, NotificationFailed, NotificationRequested,
+    NotificationSent, OutgoingMessage, ReceivedMessage,
 };
 use uuid::Uuid;
 
-/// Handles requests for mails.
-pub(crate) struct Worker {
+pub(crate) struct RequestHandler {
     deliveries: Deliveries,
     ses: Ses,
-    answers: JoinedProducer,
+    answers: BatchingProducer,
     from: Sender,
     default_recipient: EmailAddress,
-    pace: Pace,
-    recipients: Recipients,
+    send_rate: SendRate,
+    recipients: RecipientLimits,
 }
 
-impl Worker {
-    /// The addresses are those of the settings.
+impl RequestHandler {
+    /// The addresses are the parsed ones of the settings.
     pub(crate) fn new(
         deliveries: Deliveries,
         ses: Ses,
-        answers: JoinedProducer,
+        answers: BatchingProducer,
         (from, default_recipient): (Sender, EmailAddress),
         settings: &NotificationSettings,
     ) -> Self {
-        let pace = Pace::new(settings.throttle_backoff, settings.paused_wait);
-        let recipients = Recipients::new(settings.recipient_burst, settings.recipient_spacing);
-        Self { deliveries, ses, answers, from, default_recipient, pace, recipients }
+        let send_rate = SendRate::new(settings.throttle_backoff, settings.paused_wait);
+        let recipients = RecipientLimits::new(settings.recipient_burst, settings.recipient_spacing);
+        Self { deliveries, ses, answers, from, default_recipient, send_rate, recipients }
     }
 }
 
-impl Handler for Worker {
-    async fn handle(&self, message: &Received) -> Result<(), HandlerError> {
+impl Handler for RequestHandler {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
         let event = CloudEvent::<NotificationRequested>::parse(&message.body).map_err(|error| dead(&error))?;
         if event.data.order_id != event.subject {
             return Err(HandlerError::dead("the order id is not the event's subject"));
@@ -53,16 +52,20 @@ impl Handler for Worker {
         self.answer(&event, &outcome).await?;
         match outcome {
             Outcome::Sent { .. } => Ok(()),
-            // That is what was asked for, then or now.
+            // The request, or an earlier one, wanted no mail.
             Outcome::Failed { .. } if event.data.withdraw || outcome.is_withdrawn() => Ok(()),
             Outcome::Failed { reason } => Err(HandlerError::dead(reason)),
         }
     }
 }
 
-impl Worker {
-    /// The recorded outcome: an earlier one, or that of sending the mail now.
-    async fn decide(&self, request: &NotificationRequested, message: &Received) -> Result<Outcome, HandlerError> {
+impl RequestHandler {
+    /// The recorded outcome of the mail: an earlier one, or that of sending it now.
+    async fn decide(
+        &self,
+        request: &NotificationRequested,
+        message: &ReceivedMessage,
+    ) -> Result<Outcome, HandlerError> {
         let mail = Mail::compose(request, &self.from, &self.default_recipient);
         let record = Record {
             notification_id: request.notification_id,
@@ -72,13 +75,13 @@ impl Worker {
             attempts: message.attempt,
             retry_failed: request.retry_failed,
         };
-        // Before the mail: one that is withdrawn is to nobody.
+        // Before the mail is looked at: a withdrawn one has no recipient.
         if request.withdraw {
             return self.withdraw(&record).await;
         }
         loop {
-            // Waiting for a turn holds no claim.
-            let turn = self.pace.turn().await;
+            // No claim is held while this waits.
+            let turn = self.send_rate.turn().await;
             let delivery = match self.deliveries.claim(&record).await.map_err(|error| retry(&error))? {
                 Claim::Decided(outcome) => {
                     self.recipients.done(request.notification_id);
@@ -87,37 +90,35 @@ impl Worker {
                 Claim::Open(delivery) => delivery,
             };
             let mail = match &mail {
-                Err(unmailable) => {
-                    return delivery.failed(error_chain(unmailable)).await.map_err(|error| retry(&error));
-                }
+                Err(invalid) => return delivery.failed(error_chain(invalid)).await.map_err(|error| retry(&error)),
                 Ok(mail) => mail,
             };
             self.admit(mail, request.notification_id)?;
             let decided = match self.ses.send(mail, request.notification_id).await {
                 Ok(provider_message_id) => {
-                    self.pace.accepted();
+                    self.send_rate.accepted();
                     delivery.sent(mail.to.as_str(), provider_message_id).await
                 }
-                Err(NotSent::Throttled) => {
-                    self.pace.throttled(turn);
+                Err(SendError::Throttled) => {
+                    self.send_rate.throttled(turn);
                     continue;
                 }
-                Err(NotSent::Paused { reason }) => {
-                    self.pace.paused(turn, &reason);
+                Err(SendError::Paused { reason }) => {
+                    self.send_rate.paused(turn, &reason);
                     continue;
                 }
-                Err(NotSent::Refused { reason }) => delivery.failed(reason).await,
-                Err(NotSent::Failed { reason }) if message.is_last_attempt => {
+                Err(SendError::Refused { reason }) => delivery.failed(reason).await,
+                Err(SendError::Failed { reason }) if message.is_last_attempt => {
                     delivery.failed(format!("given up after {} attempts: {reason}", message.attempt)).await
                 }
-                Err(NotSent::Failed { reason }) => return Err(HandlerError::retry(reason)),
+                Err(SendError::Failed { reason }) => return Err(HandlerError::retry(reason)),
             };
             self.recipients.done(request.notification_id);
             return decided.map_err(|error| retry(&error));
         }
     }
 
-    /// What became of the mail before; if that is nothing, that it never will be sent.
+    /// The outcome of the mail so far. If there is none, the mail is recorded as withdrawn.
     async fn withdraw(&self, record: &Record) -> Result<Outcome, HandlerError> {
         let claim = self.deliveries.claim(record).await.map_err(|error| retry(&error))?;
         self.recipients.done(record.notification_id);
@@ -127,8 +128,8 @@ impl Worker {
         }
     }
 
-    /// Whether the recipient gets this mail now; else it comes again when it is its turn, so that nobody else waits for it here. The
-    /// default recipient is the shop, which gets all of its mails.
+    /// Checks the recipient's limit. A mail over the limit goes back to the queue until its turn, so that no other mail
+    /// waits for it. The default recipient is the shop itself and has no limit.
     fn admit(&self, mail: &Mail, notification_id: Uuid) -> Result<(), HandlerError> {
         if mail.to == self.default_recipient {
             return Ok(());
@@ -138,7 +139,7 @@ impl Worker {
         if turn <= now { Ok(()) } else { Err(HandlerError::Later { after: turn.duration_since(now) }) }
     }
 
-    /// Every request is answered, a repeated one too: the first answer may have been lost.
+    /// Answers every request, even a repeated one: the first answer may have been lost.
     async fn answer(&self, request: &CloudEvent<NotificationRequested>, outcome: &Outcome) -> Result<(), HandlerError> {
         let NotificationRequested { notification_id, template, .. } = request.data;
         let answer = match outcome.clone() {
@@ -151,7 +152,7 @@ impl Worker {
         };
         let answered = self.answers.send(answer).await;
         answered.map_err(|error| HandlerError::retry(format!("the answer was not sent: {}", error_chain(&error))))?;
-        // Without the recipient: whom a shop writes to does not belong in its logs.
+        // Without the recipient, which is personal data.
         match outcome {
             Outcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
             Outcome::Failed { reason } if request.data.withdraw || outcome.is_withdrawn() => {
@@ -168,9 +169,9 @@ impl Worker {
         &self,
         request: &CloudEvent<NotificationRequested>,
         answer: T,
-    ) -> Result<Outgoing, HandlerError> {
+    ) -> Result<OutgoingMessage, HandlerError> {
         let event = CloudEvent::new(&request.subject, Utc::now(), answer).traced(request.traceparent.clone());
-        Outgoing::event(&event, request.data.attempt).map_err(|error| dead(&error))
+        OutgoingMessage::event(&event, request.data.attempt).map_err(|error| dead(&error))
     }
 }
 
