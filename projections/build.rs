@@ -1,4 +1,5 @@
-//! Says by which code events become items: a replay that another build began is not gone on with, for its items may differ.
+//! Says by which code events become items: a replay that another build began is not gone on with, for its items may
+//! differ.
 
 use std::collections::BTreeSet;
 use std::fs;

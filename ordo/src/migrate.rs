@@ -36,9 +36,7 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
 pub(crate) async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
     migrations::MIGRATIONS.run(pool).await.context("the schema cannot be brought up to date")?;
     let to_build = left_behind(pool, read_models).await?;
-    for projection in projections::REGISTRY.iter().filter(|projection| !to_build.contains(&projection.name)) {
-        read_models.create(projection.name).await.context(NO_TABLES)?;
-    }
+    projections::create_tables(read_models, &to_build).await.context(NO_TABLES)?;
     Ok(to_build)
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use projections::{Phase, Progress, REGISTRY, ReplayError, Replays, Wanted};
+use projections::{Phase, Progress, REGISTRY, ReplayError, ReplayRequest, Replays};
 use serde_json::json;
 
 pub(crate) use self::args::ReplayArgs;
@@ -35,10 +35,10 @@ pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> anyhow::Result
     if args.rollback {
         return roll_back(&replays, &projections, args.json).await;
     }
-    rebuild(&replays, Wanted { projections, compare: args.compare }, args.json).await
+    rebuild(&replays, ReplayRequest { projections, compare: args.compare }, args.json).await
 }
 
-async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn rebuild(replays: &Replays, wanted: ReplayRequest, as_json: bool) -> anyhow::Result<ExitCode> {
     let replay = replays.open(&wanted).await?;
     let state = replay.state().clone();
     if !as_json && state.events > 0 {
@@ -81,7 +81,7 @@ async fn rebuild(replays: &Replays, wanted: Wanted, as_json: bool) -> anyhow::Re
             output::line(&line)?;
         }
     }
-    Ok(if replayed.swapped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if replayed.promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn dry_run(replays: &Replays, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use domain::money::{Currency, Money};
 use event_store::hash_chain::{ChainHead, ChainReport, seal_all};
-use projections::{Verification, Verified};
+use projections::{Verification, VerificationReport};
 use read_models::ReadModels;
 use serde_json::json;
 use sqlx::PgPool;
@@ -82,7 +82,7 @@ pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> anyhow::Resul
 struct Found {
     log: ChainReport,
     totals: Totals,
-    views: Verified,
+    views: VerificationReport,
 }
 
 async fn verify(

@@ -1,14 +1,14 @@
-//! What the keys of several read models are made of.
+//! Parts of keys that several read models use.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::order::OrderStatus;
 use event_store::partition_of;
 
-/// Into how many partitions of an index everything goes that would otherwise be in one: DynamoDB gives each partition its own
-/// share of throughput, and a question about all of them has to ask each.
+/// How many partitions an index with all orders or all SKUs is split into. DynamoDB limits the throughput of each
+/// partition; a query about all of them reads each.
 const SHARDS: usize = 4;
 
-/// The partition of an index that a stream's item is in.
+/// The partition of an index that has a stream's item.
 pub(crate) fn sharded(name: &str, stream_id: &str) -> String {
     format!("{name}#{}", partition_of(stream_id) % SHARDS)
 }
@@ -18,12 +18,11 @@ pub(crate) fn shards(name: &str) -> Vec<String> {
     (0..SHARDS).map(|shard| format!("{name}#{shard}")).collect()
 }
 
-/// Sorts as the time does: always the same number of digits.
+/// A string that sorts like the time: it always has the same number of digits.
 pub(crate) fn sortable(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// The statuses that an order can have.
 pub(crate) const STATUSES: [OrderStatus; 5] = [
     OrderStatus::Pending,
     OrderStatus::Confirmed,
@@ -32,7 +31,7 @@ pub(crate) const STATUSES: [OrderStatus; 5] = [
     OrderStatus::Cancelled,
 ];
 
-/// A status as keys and clients have it.
+/// A status in keys and answers.
 pub(crate) fn status_name(status: OrderStatus) -> &'static str {
     match status {
         OrderStatus::Pending => "pending",
@@ -43,7 +42,6 @@ pub(crate) fn status_name(status: OrderStatus) -> &'static str {
     }
 }
 
-/// The status of a name.
 pub(crate) fn status_of(name: &str) -> Option<OrderStatus> {
     STATUSES.into_iter().find(|status| status_name(*status) == name)
 }

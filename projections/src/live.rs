@@ -1,13 +1,13 @@
-//! `GET /events/stream`: the log as it grows, as server-sent events.
+//! `GET /events/stream`: the log as server-sent events.
 //!
-//! Each event's `id` is its position, so that whoever comes back with `Last-Event-ID` goes on where they were: nothing is left out
-//! and nothing comes twice, whatever restarts in between. A client that reads slowly is not run ahead of: what it has not taken
-//! yet is still in the log, and nowhere else; whoever serves it gives up a connection on which nothing is taken.
+//! The `id` of each event is its position. A client that reconnects with `Last-Event-ID` goes on there: it misses no
+//! event and gets none twice, whatever was restarted in between. Nothing is buffered for a slow client: its next events
+//! are read from the log when it takes them. The HTTP server closes a connection on which nothing is taken.
 
+mod connection_limit;
 mod feed;
 mod follower;
 mod frame;
-mod places;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -30,24 +30,23 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::connection_limit::{ConnectionLimit, ConnectionSlot, LimitReached};
 use self::feed::Feed;
 use self::follower::Follower;
-use self::places::{NoPlace, Place, Places};
 use crate::parameters::invalid;
 use crate::reads::unavailable;
 
-/// The most clients of a process that follow at the same time: each holds a connection for as long as it likes.
+/// The most live streams of a process: each holds a connection for as long as the client likes.
 const CLIENTS: usize = 1_000;
-/// What a client is told to wait before it connects again.
+/// How long clients should wait before they reconnect.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How live streams behave.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveSettings {
-    /// After how long without an event something is sent all the same: whoever is in between sees that the connection is in use,
-    /// and a client that has gone is noticed.
+    /// A heartbeat is sent after this long without an event. It keeps proxies from closing the connection, and finds
+    /// clients that have gone.
     pub heartbeat: Duration,
-    /// How many clients may follow from one address.
+    /// The most live streams of one client address.
     pub per_address: usize,
 }
 
@@ -58,71 +57,70 @@ impl Default for LiveSettings {
     }
 }
 
-/// The route of the live stream. All streams end once `stop` is cancelled; clients come back by themselves.
+/// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
 pub fn live_routes(store: EventStore, settings: LiveSettings, stop: CancellationToken) -> Router {
-    let places = Places::new(CLIENTS, settings.per_address);
-    Router::new().route("/events/stream", get(events)).with_state(Live {
+    let limit = ConnectionLimit::new(CLIENTS, settings.per_address);
+    Router::new().route("/events/stream", get(events)).with_state(LiveState {
         feed: Feed::of(store),
         settings,
         stop,
-        places,
+        limit,
     })
 }
 
-/// What all streams of a process share.
+/// Shared by all live streams of a process.
 #[derive(Clone)]
-struct Live {
+struct LiveState {
     feed: Feed,
     settings: LiveSettings,
     stop: CancellationToken,
-    places: Places,
+    limit: ConnectionLimit,
 }
 
-/// From where, and which events.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LiveQuery {
-    /// `end`, which is the default, or a position; 0: from the first event.
+struct LiveParameters {
+    /// `end`, which is the default, or a position. 0 starts at the first event.
     after: Option<String>,
-    /// Names of events, separated by commas.
+    /// Event names, separated by commas.
     r#type: Option<String>,
     stream_type: Option<String>,
     stream_id: Option<String>,
 }
 
 async fn events(
-    State(live): State<Live>,
-    asked: Result<QueryParameters<LiveQuery>, Problem>,
+    State(live): State<LiveState>,
+    parameters: Result<QueryParameters<LiveParameters>, Problem>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asked = asked?.0;
-    // A client that comes back sends both: where it began, in its URL, and how far it came.
-    let after = match (last_event_id(&headers)?, &asked.after) {
+    let parameters = parameters?.0;
+    // A client that reconnects sends both: its start in the URL, and the last event that it got in the header.
+    let after = match (last_event_id(&headers)?, &parameters.after) {
         (Some(position), _) => Some(position),
         (None, Some(after)) => position(after)?,
         (None, None) => None,
     };
-    let selection = selection(asked)?;
-    let place = live.places.take(peer.map(|Extension(peer)| peer)).map_err(|none| {
-        let detail = match none {
-            NoPlace::OfAll(clients) => format!("{clients} clients follow already"),
-            NoPlace::OfAddress(clients) => format!("{clients} clients follow from this address already"),
+    let selection = selection(parameters)?;
+    let slot = live.limit.acquire(peer.map(|Extension(peer)| peer)).map_err(|reached| {
+        let detail = match reached {
+            LimitReached::Total(clients) => format!("{clients} clients follow already"),
+            LimitReached::PerAddress(clients) => format!("{clients} clients follow from this address already"),
         };
         Problem::unavailable("too-many-streams", detail, Duration::from_secs(5))
     })?;
     let end = live.feed.join().await.map_err(unavailable)?;
     if let Some(after) = after.filter(|after| *after > end) {
-        // Of another log, most likely. Waiting until this one has come as far would leave out all that is before.
+        // Most likely a position of another log: waiting for it would skip all events before it.
         return Err(Problem::malformed(format!("position {after} is beyond the end of the log, which is at {end}")));
     }
     let follower = Follower::starting(live.feed.clone(), selection, after.unwrap_or(end));
-    let sending = Sending::to(follower, &live, place);
-    let body = Body::from_stream(stream::unfold(sending, Sending::next));
+    let stream = EventStream::to(follower, &live, slot);
+    let body = Body::from_stream(stream::unfold(stream, EventStream::next));
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
-        // nginx would otherwise keep events until it has a buffer full of them.
+        // Without this nginx holds events back until its buffer is full.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, body).into_response())
@@ -143,67 +141,69 @@ fn position(after: &str) -> Result<Option<i64>, Problem> {
     position.map(Some).ok_or_else(|| invalid("after", "must be a position of the log, 0 for all of it, or end"))
 }
 
-fn selection(asked: LiveQuery) -> Result<EventFilter, Problem> {
-    let event_types: Vec<String> = asked.r#type.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
+fn selection(parameters: LiveParameters) -> Result<EventFilter, Problem> {
+    let event_types: Vec<String> =
+        parameters.r#type.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
     for (name, values) in [
         ("type", event_types.iter().collect::<Vec<_>>()),
-        ("streamType", asked.stream_type.iter().collect()),
-        ("streamId", asked.stream_id.iter().collect()),
+        ("streamType", parameters.stream_type.iter().collect()),
+        ("streamId", parameters.stream_id.iter().collect()),
     ] {
         if values.iter().any(|value| value.is_empty()) {
             return Err(invalid(name, "is given without a value"));
         }
     }
-    // Whoever waits for what never comes has most likely misspelled it.
-    if let Some(unknown) = asked.stream_type.as_ref().filter(|kind| !is_ours(kind)) {
+    // Most likely a misspelling, and the client would wait forever.
+    if let Some(unknown) = parameters.stream_type.as_ref().filter(|kind| !is_ours(kind)) {
         let kinds = STREAM_TYPES.join(" and ");
         return Err(invalid("streamType", format!("{unknown:?} is no kind of stream; there are {kinds}")));
     }
-    // Foreign streams are not for clients.
-    let stream_types = asked.stream_type.map_or_else(|| STREAM_TYPES.map(str::to_owned).to_vec(), |kind| vec![kind]);
+    // Streams of other applications in the same log are not for clients.
+    let stream_types =
+        parameters.stream_type.map_or_else(|| STREAM_TYPES.map(str::to_owned).to_vec(), |kind| vec![kind]);
     let names = OrderEvent::NAMES.iter().chain(StockEvent::NAMES);
     if let Some(unknown) = event_types.iter().find(|name| names.clone().all(|known| known != name)) {
         return Err(invalid("type", format!("there is no event {unknown:?}")));
     }
-    Ok(EventFilter { event_types, stream_types, stream_id: asked.stream_id, ..EventFilter::default() })
+    Ok(EventFilter { event_types, stream_types, stream_id: parameters.stream_id, ..EventFilter::default() })
 }
 
-/// What is sent to one client.
-struct Sending {
+/// The stream of one client.
+struct EventStream {
     follower: Follower,
-    begun: bool,
+    has_begun: bool,
     heartbeat: Duration,
-    /// When something has to be sent.
+    /// When the next heartbeat is due.
     due: Instant,
     stop: CancellationToken,
-    _place: Place,
+    _slot: ConnectionSlot,
 }
 
-impl Sending {
-    fn to(follower: Follower, live: &Live, place: Place) -> Self {
+impl EventStream {
+    fn to(follower: Follower, live: &LiveState, slot: ConnectionSlot) -> Self {
         let heartbeat = live.settings.heartbeat;
         let due = Instant::now() + heartbeat;
         let stop = live.stop.clone();
-        Self { follower, begun: false, heartbeat, due, stop, _place: place }
+        Self { follower, has_begun: false, heartbeat, due, stop, _slot: slot }
     }
 
-    /// The next piece; `None`: the end.
+    /// The next chunk. `None`: the stream ends.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let stop = self.stop.clone();
-        let piece = stop.run_until_cancelled(self.piece()).await??;
+        let chunk = stop.run_until_cancelled(self.chunk()).await??;
         self.due = Instant::now() + self.heartbeat;
-        Some((Ok(piece), self))
+        Some((Ok(chunk), self))
     }
 
-    async fn piece(&mut self) -> Option<Bytes> {
-        if !self.begun {
-            self.begun = true;
-            // From here a client resumes that loses its connection before its first event.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        if !self.has_begun {
+            self.has_begun = true;
+            // Tells the client its position, in case it loses the connection before the first event.
             return Some(frame::beginning(self.follower.position(), RETRY));
         }
         loop {
             match self.follower.read().await {
-                Ok(Some(piece)) => return Some(piece),
+                Ok(Some(chunk)) => return Some(chunk),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(
@@ -214,7 +214,7 @@ impl Sending {
                 }
             }
             if tokio::time::timeout_at(self.due, self.follower.wait()).await.is_err() {
-                // All up to there was sent, or is not asked for.
+                // Every wanted event up to this position has been sent.
                 return Some(frame::heartbeat(self.follower.position()));
             }
         }

@@ -9,18 +9,19 @@
 //! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
 //!
-//! Most events change nothing that an order is found by, so that they move no index entry.
+//! Most events change no key of an index, so they move no index entry.
 //!
-//! How far an order is follows from rules that are the domain's: the order's item keeps the folded order, without texts, and
-//! every event goes through [`domain::order::evolve`].
+//! An order's status follows from the domain's rules: its item holds the folded order, without texts, and every event
+//! goes through [`domain::order::evolve`].
 
-mod asked;
 mod collections;
 mod days;
-mod items;
-mod question;
+mod filter;
+mod list_request;
 mod routes;
+mod rows;
 mod search;
+pub(crate) mod time_travel;
 mod view;
 
 use std::any::Any;
@@ -34,20 +35,19 @@ use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::items::{CancellationItem, LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
-use crate::items::Items;
+use self::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
+use crate::error::FoldError;
+use crate::fold_context::FoldContext;
 use crate::keys::{sharded, sortable, status_name};
-use crate::projection::{Fold, FoldError, Follows, Projection};
-
-pub(crate) use self::view::OrderView;
+use crate::projection::{Fold, Follows, Projection};
 
 pub(crate) const PROJECTION: Projection = Projection {
     name: "orders",
-    follows: Follows::Orders(Fold { head, concerns: |_| true, needs, fold }),
+    follows: Follows::Orders(Fold { head, handles: |_| true, keys_to_load, fold }),
     routes: routes::routes,
 };
 
-type Fact = crate::projection::Fact<Order>;
+type Recorded = crate::projection::Recorded<Order>;
 
 const META: &str = "#META";
 
@@ -71,18 +71,18 @@ fn of_day(day: NaiveDate) -> String {
     format!("DAY#{day}")
 }
 
-fn key(fact: &Fact, sk: impl Into<String>) -> Key {
-    Key::new(collection(&fact.stream_id), sk)
+fn key(recorded: &Recorded, sk: impl Into<String>) -> Key {
+    Key::new(collection(&recorded.stream_id), sk)
 }
 
-/// Every event changes the order's own item.
+/// Every event changes the order's own row.
 fn head(order_id: &str) -> Key {
     Key::new(collection(order_id), META)
 }
 
-/// These change another one that is there, too.
-fn needs(fact: &Fact) -> Vec<Key> {
-    let part = match &fact.event {
+/// These events also change a row that an earlier event created.
+fn keys_to_load(recorded: &Recorded) -> Vec<Key> {
+    let part = match &recorded.event {
         OrderEvent::ReturnReceived(received) => Some(format!("RETURN#{}", received.return_id)),
         OrderEvent::PaymentRefunded(refunded) => Some(format!("REFUND#{}", refunded.refund_id)),
         OrderEvent::OrderCreated(_)
@@ -108,65 +108,71 @@ fn needs(fact: &Fact) -> Vec<Key> {
         | OrderEvent::NoteAdded(_)
         | OrderEvent::OperatorIntervened(_) => None,
     };
-    part.into_iter().map(|sk| key(fact, sk)).collect()
+    part.into_iter().map(|sk| key(recorded, sk)).collect()
 }
 
-fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
-    if let OrderEvent::OrderCreated(content) = &fact.event {
-        create(items, fact, content);
+fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
+    if let OrderEvent::OrderCreated(content) = &recorded.event {
+        create(items, recorded, content);
         return Ok(());
     }
-    let mut order: OrderItem = take(items, fact, META)?;
+    let mut order: OrderRow = take(items, recorded, META)?;
     let (currency, status) = (order.currency(), order.status);
-    if !order.apply(fact) {
-        // An earlier build folded it, and kept less than this takes: it has to be rebuilt.
-        return Err(FoldError::Missing { position: fact.position, key: key(fact, "#META, with the folded order") });
+    if !order.apply(recorded) {
+        // The row of an earlier build has no folded order: the read model has to be rebuilt.
+        return Err(FoldError::MissingItem {
+            position: recorded.position,
+            key: key(recorded, "#META, with the folded order"),
+        });
     }
     if order.status == status {
-        items.put_back(key(fact, META), fact.position, order);
+        items.put_back(key(recorded, META), recorded.position, order);
     } else {
-        put_order(items, fact, order);
+        put_order(items, recorded, order);
     }
-    match &fact.event {
+    match &recorded.event {
         OrderEvent::OrderShipped(shipped) => {
-            put(items, fact, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentItem::new(fact, shipped));
+            put(items, recorded, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentRow::new(recorded, shipped));
         }
         OrderEvent::LinesCancelled(cancelled) => {
             let sk = format!("CANCELLATION#{}", cancelled.cancellation_id);
-            put(items, fact, sk, CancellationItem::new(fact, cancelled));
+            put(items, recorded, sk, CancellationRow::new(recorded, cancelled));
         }
         OrderEvent::ReturnRequested(requested) => {
-            put(items, fact, format!("RETURN#{}", requested.return_id), ReturnItem::new(fact, requested));
+            put(items, recorded, format!("RETURN#{}", requested.return_id), ReturnRow::new(recorded, requested));
         }
         OrderEvent::ReturnReceived(received) => {
             let sk = format!("RETURN#{}", received.return_id);
-            let mut back: ReturnItem = take(items, fact, &sk)?;
-            back.received_at = Some(fact.recorded_at);
-            put(items, fact, sk, back);
+            let mut back: ReturnRow = take(items, recorded, &sk)?;
+            back.received_at = Some(recorded.recorded_at);
+            put(items, recorded, sk, back);
             if received.refund_minor == 0 {
                 return Ok(());
             }
             let refund_id = RefundId::of_return(&received.return_id);
-            let refund = RefundItem::new(fact, &refund_id, received.refund_minor, currency, None);
-            put(items, fact, format!("REFUND#{refund_id}"), refund);
+            let refund = RefundRow::new(recorded, &refund_id, received.refund_minor, currency, None);
+            put(items, recorded, format!("REFUND#{refund_id}"), refund);
         }
         OrderEvent::RefundRequested(requested) => {
             let refund_id = &requested.refund_id;
-            let refund = RefundItem::new(fact, refund_id, requested.amount_minor, currency, requested.reason.clone());
-            put(items, fact, format!("REFUND#{refund_id}"), refund);
+            let refund =
+                RefundRow::new(recorded, refund_id, requested.amount_minor, currency, requested.reason.clone());
+            put(items, recorded, format!("REFUND#{refund_id}"), refund);
         }
         OrderEvent::PaymentRefunded(refunded) => {
             let sk = format!("REFUND#{}", refunded.refund_id);
-            let mut refund: RefundItem = take(items, fact, &sk)?;
-            refund.refunded_at = Some(fact.recorded_at);
-            put(items, fact, sk, refund);
+            let mut refund: RefundRow = take(items, recorded, &sk)?;
+            refund.refunded_at = Some(recorded.recorded_at);
+            put(items, recorded, sk, refund);
         }
-        OrderEvent::NoteAdded(note) => put(items, fact, format!("NOTE#{}", note.note_id), NoteItem::new(fact, note)),
+        OrderEvent::NoteAdded(note) => {
+            put(items, recorded, format!("NOTE#{}", note.note_id), NoteRow::new(recorded, note))
+        }
         OrderEvent::NotificationSent(sent) => {
-            put(items, fact, format!("MAIL#{}", sent.notification_id), MailItem::sent(fact, sent));
+            put(items, recorded, format!("MAIL#{}", sent.notification_id), MailRow::sent(recorded, sent));
         }
         OrderEvent::NotificationFailed(failed) => {
-            put(items, fact, format!("MAIL#{}", failed.notification_id), MailItem::failed(fact, failed));
+            put(items, recorded, format!("MAIL#{}", failed.notification_id), MailRow::failed(recorded, failed));
         }
         OrderEvent::OrderCreated(_)
         | OrderEvent::StockReserved(_)
@@ -187,37 +193,37 @@ fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
     Ok(())
 }
 
-fn create(items: &mut Items, fact: &Fact, content: &OrderCreated) {
-    put_order(items, fact, OrderItem::new(fact, content));
-    let created = format!("{}#{}", sortable(fact.recorded_at), fact.stream_id);
+fn create(items: &mut FoldContext, recorded: &Recorded, content: &OrderCreated) {
+    put_order(items, recorded, OrderRow::new(recorded, content));
+    let created = format!("{}#{}", sortable(recorded.recorded_at), recorded.stream_id);
     let mut skus = HashSet::new();
     for (line_number, line) in (1..).zip(&content.lines) {
-        // An order is listed once under a SKU, however many of its lines have it.
+        // An order is listed once under a SKU, even if several of its lines have it.
         let by_sku = skus.insert(&line.sku).then(|| Key::new(with_sku(line.sku.as_str()), created.clone()));
-        let item = LineItem::new(line_number, line, content.currency);
-        items.put(key(fact, format!("LINE#{line_number:03}")), [by_sku, None, None], fact.position, item);
+        let item = LineRow::new(line_number, line, content.currency);
+        items.put(key(recorded, format!("LINE#{line_number:03}")), [by_sku, None, None], recorded.position, item);
     }
 }
 
-/// An item that an earlier event of the order wrote.
-fn take<T: DeserializeOwned + Any>(items: &mut Items, fact: &Fact, sk: &str) -> Result<T, FoldError> {
-    let key = key(fact, sk);
-    items.take(&key)?.ok_or(FoldError::Missing { position: fact.position, key })
+/// Takes a row that an earlier event of the order created.
+fn take<T: DeserializeOwned + Any>(items: &mut FoldContext, recorded: &Recorded, sk: &str) -> Result<T, FoldError> {
+    let key = key(recorded, sk);
+    items.take(&key)?.ok_or(FoldError::MissingItem { position: recorded.position, key })
 }
 
-/// Puts the order where it is found by what it is now.
-fn put_order(items: &mut Items, fact: &Fact, order: OrderItem) {
+/// Puts the order's row under the index keys of its present state.
+fn put_order(items: &mut FoldContext, recorded: &Recorded, order: OrderRow) {
     let order_id = &order.order_id;
     let created = format!("{}#{order_id}", sortable(order.created_at));
     let since = format!("{}#{order_id}", sortable(order.status_since.unwrap_or(order.created_at)));
-    let found_by = [
+    let index_keys = [
         Key::new(customer(&order.customer_id), created.clone()),
         Key::new(sharded(&of_status(order.status), order_id), since),
         Key::new(sharded(&of_day(order.created_at.date_naive()), order_id), created),
     ];
-    items.put(key(fact, META), found_by.map(Some), fact.position, order);
+    items.put(key(recorded, META), index_keys.map(Some), recorded.position, order);
 }
 
-fn put(items: &mut Items, fact: &Fact, sk: String, body: impl Serialize + Any + Send) {
-    items.put(key(fact, sk), [None, None, None], fact.position, body);
+fn put(items: &mut FoldContext, recorded: &Recorded, sk: String, body: impl Serialize + Any + Send) {
+    items.put(key(recorded, sk), [None, None, None], recorded.position, body);
 }

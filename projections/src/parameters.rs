@@ -1,4 +1,4 @@
-//! What a URL's parameters say, and everything that is wrong with them in one answer.
+//! Parses query parameters, and collects all their errors for one answer.
 
 use std::fmt::Display;
 
@@ -11,13 +11,13 @@ use crate::keys::{STATUSES, status_name, status_of};
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
 
-/// What is wrong with the parameters of a request.
+/// The errors in the query parameters of a request.
 #[derive(Debug, Default)]
-pub(crate) struct Wrong(Vec<FieldError>);
+pub(crate) struct ParameterErrors(Vec<FieldError>);
 
-impl Wrong {
-    /// A parameter's value, if it was given and is one. What is wrong with it is noted.
-    pub(crate) fn parsed<V, E: Display>(
+impl ParameterErrors {
+    /// The value of a parameter. `None`: it is missing, or invalid, which is noted.
+    pub(crate) fn parse<V, E: Display>(
         &mut self,
         parameter: &str,
         given: Option<String>,
@@ -26,33 +26,32 @@ impl Wrong {
         match given.map(parse)? {
             Ok(value) => Some(value),
             Err(error) => {
-                self.note(parameter, error);
+                self.add(parameter, error);
                 None
             }
         }
     }
 
-    /// How many a page has.
     pub(crate) fn page_limit(&mut self, given: Option<i64>) -> u16 {
         let Some(given) = given else { return DEFAULT_LIMIT };
         let limit = u16::try_from(given).ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
         limit.unwrap_or_else(|| {
-            self.note("limit", format!("must be a whole number from 1 to {MAX_LIMIT}"));
+            self.add("limit", format!("must be a whole number from 1 to {MAX_LIMIT}"));
             DEFAULT_LIMIT
         })
     }
 
-    pub(crate) fn note(&mut self, parameter: &str, message: impl Display) {
+    pub(crate) fn add(&mut self, parameter: &str, message: impl Display) {
         self.0.push(field_error(parameter, &message));
     }
 
-    /// An answer that says what is wrong, unless nothing is.
-    pub(crate) fn none(self) -> Result<(), Problem> {
+    /// A problem with all errors, if there are any.
+    pub(crate) fn into_result(self) -> Result<(), Problem> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
     }
 }
 
-/// A parameter that was given and is wrong.
+/// The problem of one invalid parameter.
 pub(crate) fn invalid(parameter: &str, message: impl Display) -> Problem {
     Problem::invalid(vec![field_error(parameter, &message)])
 }
@@ -61,14 +60,14 @@ fn field_error(parameter: &str, message: &dyn Display) -> FieldError {
     FieldError { pointer: format!("?{parameter}"), code: "invalid".into(), message: message.to_string() }
 }
 
-/// An order's status.
-#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
 pub(crate) fn status(name: String) -> Result<OrderStatus, String> {
     status_of(&name).ok_or_else(|| format!("must be one of {}", STATUSES.map(status_name).join(", ")))
 }
 
-/// An instant, or a day, which is its first instant in UTC. What is recorded has microseconds: between two of them it is the later.
-#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+/// An instant, or a day, which stands for its first instant in UTC. Recorded times have microseconds, so it is rounded
+/// up to the next one.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
 pub(crate) fn instant(text: String) -> Result<DateTime<Utc>, &'static str> {
     const WANTED: &str =
         "must be an instant like 2026-11-20T10:00:00Z, or a day like 2026-11-20; in a URL a + is written %2B";
@@ -78,12 +77,11 @@ pub(crate) fn instant(text: String) -> Result<DateTime<Utc>, &'static str> {
     };
     let beyond = i64::from(instant.timestamp_subsec_nanos() % 1_000);
     let up = TimeDelta::nanoseconds(if beyond == 0 { 0 } else { 1_000 - beyond });
-    // Within the years that have four digits, texts sort as times do.
+    // Only for years with four digits do the strings sort like the times.
     instant.checked_add_signed(up).filter(|instant| (0..=9999).contains(&instant.year())).ok_or(WANTED)
 }
 
-/// A day.
-#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
 pub(crate) fn day(text: String) -> Result<NaiveDate, &'static str> {
     let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok();
     day.filter(|day| day.to_string() == text && (0..=9999).contains(&day.year())).ok_or("must be a day like 2026-11-20")
@@ -109,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instant_is_refused() {
+    fn anything_else_is_no_instant() {
         for text in [
             "",
             "yesterday",
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_status_is_told_which_there_are() {
+    fn the_error_of_an_unknown_status_lists_the_known_ones() {
         let error = status("shipped".to_owned()).unwrap_err();
         assert_eq!(error, "must be one of pending, confirmed, completed, rejected, cancelled");
         assert!(status(String::new()).is_err());

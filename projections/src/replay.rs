@@ -1,23 +1,24 @@
-//! Rebuilds read models from nothing, beside the live ones, while they run.
+//! Rebuilds read models from the log while the live ones go on.
 //!
-//! A replay folds the log stream by stream into next generations, all of its projections in one pass, in bulk and without
-//! indexes; it makes these, follows the log from where it began, looks for differences if asked to, and has each generation
-//! take the live one's place in one transaction. The old one is kept, to go back to. What it has done is in the table `replays`,
-//! in the transactions that did it: one that was killed goes on from there.
+//! A replay builds the next generation of its read models in one pass over the log. It folds the log stream by stream
+//! and writes the items in bulk ([`bulk_fold`]), creates the indexes, follows the log from where it began
+//! ([`catch_up`]), compares the generations if asked to, and promotes each next generation to the live one in one
+//! transaction ([`promote`]). The old generation is kept, so that it can be restored ([`roll_back`]).
 //!
-//! Nothing here has a queue, a mailer or a payment gateway.
+//! Progress is recorded in the table `replays` ([`table`]), in the transactions that make it: a replay that was killed
+//! goes on from there. Nothing here has access to a queue, a mailer or a payment gateway.
 
-mod begin;
+mod bulk_fold;
 mod catch_up;
 mod error;
 mod estimate;
-mod folding;
-mod record;
+mod lifecycle;
+mod promote;
 mod roll_back;
 mod routes;
 mod run;
-mod swap;
-mod traffic;
+mod table;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -26,12 +27,15 @@ use sqlx::PgPool;
 
 pub use self::error::ReplayError;
 pub use self::estimate::Estimate;
-pub use self::record::{Phase, ReplayState};
 pub use self::routes::ReplayRoutes;
 pub use self::run::Replay;
+pub use self::table::{Phase, ReplayState};
 
-use crate::REGISTRY;
 use crate::projection::Projection;
+use crate::registry::REGISTRY;
+
+/// Fewer events than this are left for the promotion, during which no process writes the live generation.
+const ALMOST_CAUGHT_UP: usize = 200;
 
 /// The replays of a database.
 #[derive(Debug, Clone)]
@@ -42,50 +46,59 @@ pub struct Replays {
 
 /// What is to be rebuilt.
 #[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The projections, each once.
+pub struct ReplayRequest {
+    /// The names of the projections, each once.
     pub projections: Vec<String>,
-    /// Look for differences, and change places only if there are none.
+    /// Whether to compare the generations, and promote the next one only if it equals the live one.
     pub compare: bool,
 }
 
 /// How far a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What it is doing.
     pub phase: Phase,
     /// Events folded so far.
     pub events: u64,
-    /// How many there were when it began.
+    /// Events in the log when the replay began.
     pub total: u64,
 }
 
 /// How a replay ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replayed {
-    /// How many events it folded.
+pub struct ReplaySummary {
+    /// Events folded.
     pub events: u64,
-    /// The log position that the read models stand at.
+    /// The log position that the rebuilt read models stand at.
     pub position: i64,
-    /// How each of them differed from the live one, if that was asked for. With a difference the live ones are as they were.
+    /// How each next generation differs from the live one, if the request asked for a comparison. With any difference
+    /// nothing is promoted.
     pub comparisons: Vec<(String, Comparison)>,
-    /// Whether the read models have taken the live ones' places.
-    pub swapped: bool,
+    /// Whether the rebuilt read models are live now.
+    pub promoted: bool,
 }
 
 impl Replays {
-    /// Those of a database whose read models are kept there.
     pub fn new(pool: PgPool, read_models: Arc<dyn ReadModels>) -> Self {
         Self { pool, read_models }
     }
 }
 
 /// The projections of these names, in the order of the registry.
-fn find(names: &[String]) -> Result<Vec<&'static Projection>, ReplayError> {
+fn projections_named(names: &[String]) -> Result<Vec<&'static Projection>, ReplayError> {
     let known = || REGISTRY.iter().map(|projection| projection.name);
     match names.iter().find(|name| !known().any(|known| known == **name)) {
-        Some(name) => Err(ReplayError::Unknown { name: name.clone(), known: known().collect::<Vec<_>>().join(", ") }),
-        None if names.is_empty() => Err(ReplayError::Nothing),
+        Some(name) => {
+            Err(ReplayError::UnknownProjection { name: name.clone(), known: known().collect::<Vec<_>>().join(", ") })
+        }
+        None if names.is_empty() => Err(ReplayError::NoProjection),
         None => Ok(REGISTRY.iter().filter(|projection| names.iter().any(|name| name == projection.name)).collect()),
     }
+}
+
+/// The types of the streams that these projections follow.
+fn stream_types(projections: &[&'static Projection]) -> Vec<&'static str> {
+    let mut types: Vec<&str> = projections.iter().map(|projection| projection.follows.stream_type()).collect();
+    types.sort_unstable();
+    types.dedup();
+    types
 }

@@ -1,13 +1,14 @@
-//! What was ordered in each hour, by currency and by what became of it: `GET /sales`.
+//! The orders of each hour, counted by currency and status: `GET /sales`.
 //!
 //! | item | pk | sk |
 //! |---|---|---|
-//! | as what an order is counted | `ORDER#id` | `#SALE` |
-//! | what adds up | `SALES#2026-11-20` | `HOUR#10#USD#confirmed#7` |
+//! | how an order is counted | `ORDER#id` | `#SALE` |
+//! | a tally | `SALES#2026-11-20` | `HOUR#10#USD#confirmed#7` |
 //!
-//! An order counts in the hour in which it was created (UTC), under the status that it has now: one that is confirmed moves from one
-//! sum to another. Only events that change its status write anything. Each sum is kept in parts, one for each partition of a
-//! subscription: only one copy at a time changes a row, and none waits for another.
+//! An order counts in the hour in which it was created (UTC), under its present status: an order that is confirmed
+//! moves from one tally to another. Only events that change the status write anything. Each sum is kept in several
+//! tallies, one per partition of the subscription. So only one process at a time writes a tally, and none waits for
+//! another.
 
 mod routes;
 
@@ -18,19 +19,20 @@ use event_store::partition_of;
 use read_models::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::items::Items;
+use crate::error::FoldError;
+use crate::fold_context::FoldContext;
 use crate::keys::{status_name, status_of};
-use crate::projection::{Fold, FoldError, Follows, Projection};
+use crate::projection::{Fold, Follows, Projection};
 
 pub(crate) const PROJECTION: Projection = Projection {
     name: "sales",
-    follows: Follows::Orders(Fold { head, concerns, needs, fold }),
+    follows: Follows::Orders(Fold { head, handles, keys_to_load, fold }),
     routes: routes::routes,
 };
 
-type Fact = crate::projection::Fact<Order>;
+type Recorded = crate::projection::Recorded<Order>;
 
-/// As what an order is counted.
+/// How an order is counted.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sale {
@@ -40,16 +42,16 @@ struct Sale {
     status: OrderStatus,
 }
 
-/// Which sum an order is in.
+/// The sum that an order is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Counted {
+struct Bucket {
     hour: u32,
     currency: Currency,
     status: OrderStatus,
 }
 
-/// The numbers of a sum. An amount is kept in two of them, of which `BILLIONS` counts 10^9 minor units: an order may be worth all
-/// that fits into one number.
+/// The numbers of a tally. An amount is split into two, because a single order may be worth as much as one number
+/// holds: `BILLIONS` counts 10^9 minor units, `REST` the others.
 const ORDERS: &str = "orders";
 const BILLIONS: &str = "billions";
 const REST: &str = "rest";
@@ -59,53 +61,52 @@ fn head(order_id: &str) -> Key {
     Key::new(format!("ORDER#{order_id}"), "#SALE")
 }
 
-fn concerns(event: &OrderEvent) -> bool {
+fn handles(event: &OrderEvent) -> bool {
     status_after(event).is_some()
 }
 
-/// Sums are added to without being looked at.
-fn needs(_fact: &Fact) -> Vec<Key> {
+/// Tallies are added to without being read.
+fn keys_to_load(_fact: &Recorded) -> Vec<Key> {
     vec![]
 }
 
-fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
-    let key = head(&fact.stream_id);
-    let sale = if let OrderEvent::OrderCreated(content) = &fact.event {
+fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
+    let key = head(&recorded.stream_id);
+    let sale = if let OrderEvent::OrderCreated(content) = &recorded.event {
         let (currency, total_minor) = (content.currency, content.total_minor);
-        Sale { created_at: fact.recorded_at, currency, total_minor, status: OrderStatus::Pending }
+        Sale { created_at: recorded.recorded_at, currency, total_minor, status: OrderStatus::Pending }
     } else {
-        let Some(status) = status_after(&fact.event) else { return Ok(()) };
-        let missing = || FoldError::Missing { position: fact.position, key: key.clone() };
+        let Some(status) = status_after(&recorded.event) else { return Ok(()) };
+        let missing = || FoldError::MissingItem { position: recorded.position, key: key.clone() };
         let before: Sale = items.take(&key)?.ok_or_else(missing)?;
-        before.count(items, fact, -1);
+        before.count(items, recorded, -1);
         Sale { status, ..before }
     };
-    sale.count(items, fact, 1);
-    items.put(key, [None, None, None], fact.position, sale);
+    sale.count(items, recorded, 1);
+    items.put(key, [None, None, None], recorded.position, sale);
     Ok(())
 }
 
 impl Sale {
-    /// Adds it to its sum so many times.
-    fn count(&self, items: &mut Items, fact: &Fact, times: i64) {
-        let counted = Counted { hour: self.created_at.hour(), currency: self.currency, status: self.status };
-        let sk = format!("{}#{}", counted.sk(), partition_of(&fact.stream_id));
+    /// Adds it to its tally so many times; -1 takes it out.
+    fn count(&self, items: &mut FoldContext, recorded: &Recorded, times: i64) {
+        let bucket = Bucket { hour: self.created_at.hour(), currency: self.currency, status: self.status };
+        let sk = format!("{}#{}", bucket.sort_key(), partition_of(&recorded.stream_id));
         let numbers = [
             (ORDERS, times),
             (BILLIONS, times * (self.total_minor / BILLION)),
             (REST, times * (self.total_minor % BILLION)),
         ];
-        items.add(Key::new(sales(self.created_at.date_naive()), sk), fact.position, &numbers);
+        items.add(Key::new(sales_of(self.created_at.date_naive()), sk), recorded.position, &numbers);
     }
 }
 
-impl Counted {
-    fn sk(self) -> String {
+impl Bucket {
+    fn sort_key(self) -> String {
         format!("HOUR#{:02}#{}#{}", self.hour, self.currency, status_name(self.status))
     }
 
-    /// That of a sum's key.
-    fn of_sk(sk: &str) -> Option<Self> {
+    fn of_sort_key(sk: &str) -> Option<Self> {
         let mut parts = sk.strip_prefix("HOUR#")?.split('#');
         Some(Self {
             hour: parts.next()?.parse().ok()?,
@@ -115,11 +116,11 @@ impl Counted {
     }
 }
 
-fn sales(day: NaiveDate) -> String {
+fn sales_of(day: NaiveDate) -> String {
     format!("SALES#{day}")
 }
 
-/// The status that an order has after an event; `None`: the one that it had.
+/// The status of an order after an event. `None`: the event does not change it.
 fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
     match event {
         OrderEvent::OrderCreated(_) => Some(OrderStatus::Pending),

@@ -1,4 +1,4 @@
-//! What there is of a SKU, and which SKUs are counted: `GET /stock/{sku}`, `GET /stock`.
+//! The stock of each tracked SKU: `GET /stock/{sku}`, `GET /stock`.
 //!
 //! | item | pk | sk | gsi1 |
 //! |---|---|---|---|
@@ -16,21 +16,25 @@ use problem::{Problem, QueryParameters};
 use read_models::{Index, Key, Order, Query, Within};
 use serde::{Deserialize, Serialize};
 
-use crate::items::Items;
+use crate::error::FoldError;
+use crate::fold_context::FoldContext;
 use crate::keys::{sharded, shards};
-use crate::parameters::Wrong;
-use crate::projection::{Fold, FoldError, Follows, Projection};
-use crate::reads::{ReadQuery, Reads, page_problem, sku, store_problem, versioned};
+use crate::parameters::ParameterErrors;
+use crate::projection::{Fold, Follows, Projection};
+use crate::reads::{PositionParameter, ReadContext, page_problem, parse_sku, store_problem, with_etag};
 
-pub(crate) const PROJECTION: Projection =
-    Projection { name: "stock", follows: Follows::Stock(Fold { head: key, concerns: |_| true, needs, fold }), routes };
+pub(crate) const PROJECTION: Projection = Projection {
+    name: "stock",
+    follows: Follows::Stock(Fold { head: key, handles: |_| true, keys_to_load, fold }),
+    routes,
+};
 
-type Fact = crate::projection::Fact<Stock>;
+type Recorded = crate::projection::Recorded<Stock>;
 
-/// A SKU that is counted.
+/// A tracked SKU, as stored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StockItem {
+struct StockRow {
     sku: String,
     on_hand: i64,
     reserved: i64,
@@ -39,63 +43,63 @@ struct StockItem {
     updated_at: DateTime<Utc>,
 }
 
-/// A SKU as answers have it.
+/// A tracked SKU, as clients see it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StockView {
     #[serde(flatten)]
-    item: StockItem,
+    item: StockRow,
     tracked: bool,
     available: i64,
 }
 
-/// A SKU that nobody registered: always available.
+/// A SKU without stock events: it is always available.
 #[derive(Serialize)]
 struct UntrackedView<'a> {
     sku: &'a str,
     tracked: bool,
 }
 
-/// What the partitions are called that all SKUs are in.
+/// The name of the index partitions that have all SKUs.
 const ALL: &str = "STOCK";
 
 fn key(sku: &str) -> Key {
     Key::new(format!("STOCK#{sku}"), "#META")
 }
 
-/// There is one item only.
-fn needs(_fact: &Fact) -> Vec<Key> {
+/// A SKU has only one item.
+fn keys_to_load(_fact: &Recorded) -> Vec<Key> {
     vec![]
 }
 
-fn fold(items: &mut Items, fact: &Fact) -> Result<(), FoldError> {
-    let key = key(&fact.stream_id);
-    let mut stock = match (items.take::<StockItem>(&key)?, &fact.event) {
+fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
+    let key = key(&recorded.stream_id);
+    let mut stock = match (items.take::<StockRow>(&key)?, &recorded.event) {
         (Some(stock), _) => stock,
-        (None, StockEvent::StockReceived(_)) => StockItem::nothing_yet(fact),
+        (None, StockEvent::StockReceived(_)) => StockRow::empty(recorded),
         (
             None,
             StockEvent::StockAdjusted(_)
             | StockEvent::ReservationMade(_)
             | StockEvent::ReservationReleased(_)
             | StockEvent::ReservationCommitted(_),
-        ) => return Err(FoldError::Missing { position: fact.position, key }),
+        ) => return Err(FoldError::MissingItem { position: recorded.position, key }),
     };
-    stock.change(&fact.event);
-    stock.version = fact.version;
-    stock.updated_at = fact.recorded_at;
-    let by_sku = Key::new(sharded(ALL, &fact.stream_id), &fact.stream_id);
-    items.put(key, [Some(by_sku), None, None], fact.position, stock);
+    stock.apply(&recorded.event);
+    stock.version = recorded.version;
+    stock.updated_at = recorded.recorded_at;
+    let by_sku = Key::new(sharded(ALL, &recorded.stream_id), &recorded.stream_id);
+    items.put(key, [Some(by_sku), None, None], recorded.position, stock);
     Ok(())
 }
 
-impl StockItem {
-    fn nothing_yet(fact: &Fact) -> Self {
-        let sku = fact.stream_id.clone();
-        Self { sku, on_hand: 0, reserved: 0, sold: 0, version: fact.version, updated_at: fact.recorded_at }
+impl StockRow {
+    fn empty(recorded: &Recorded) -> Self {
+        let sku = recorded.stream_id.clone();
+        Self { sku, on_hand: 0, reserved: 0, sold: 0, version: recorded.version, updated_at: recorded.recorded_at }
     }
 
-    fn change(&mut self, event: &StockEvent) {
+    fn apply(&mut self, event: &StockEvent) {
         match event {
             StockEvent::StockReceived(received) => self.on_hand += i64::from(received.quantity),
             StockEvent::StockAdjusted(adjusted) => self.on_hand += adjusted.delta,
@@ -111,11 +115,11 @@ impl StockItem {
     }
 }
 
-fn routes() -> Router<Reads> {
+fn routes() -> Router<ReadContext> {
     Router::new().route("/stock/{sku}", get(stock)).route("/stock", get(all))
 }
 
-/// Some SKUs. As long as there is a cursor there may be more.
+/// A page of SKUs. If it has a cursor, there may be more.
 #[derive(Serialize)]
 struct StockPage {
     items: Vec<StockView>,
@@ -124,39 +128,39 @@ struct StockPage {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StockQuery {
+struct StockParameters {
     limit: Option<i64>,
     cursor: Option<String>,
     min_position: Option<i64>,
 }
 
 async fn stock(
-    State(reads): State<Reads>,
+    State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<QueryParameters<ReadQuery>, Problem>,
+    parameters: Result<QueryParameters<PositionParameter>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let sku = sku(path)?;
-    reads.wait_for(PROJECTION.name, asked?.0.min_position, &headers).await?;
+    let sku = parse_sku(path)?;
+    reads.wait_for_position(PROJECTION.name, parameters?.0.min_position, &headers).await?;
     let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
     let Some(item) = found.first() else {
         let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
-        return versioned(&headers, 0, untracked);
+        return with_etag(&headers, 0, untracked);
     };
-    let item: StockItem = item.read().map_err(Problem::internal)?;
-    versioned(&headers, item.version, StockView::of(item))
+    let item: StockRow = item.read().map_err(Problem::internal)?;
+    with_etag(&headers, item.version, StockView::of(item))
 }
 
 async fn all(
-    State(reads): State<Reads>,
-    asked: Result<QueryParameters<StockQuery>, Problem>,
+    State(reads): State<ReadContext>,
+    parameters: Result<QueryParameters<StockParameters>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<StockPage>, Problem> {
-    let asked = asked?.0;
-    let mut wrong = Wrong::default();
-    let limit = wrong.page_limit(asked.limit);
-    wrong.none()?;
-    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
+    let parameters = parameters?.0;
+    let mut errors = ParameterErrors::default();
+    let limit = errors.page_limit(parameters.limit);
+    errors.into_result()?;
+    reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let query = Query {
         name: ALL,
         within: Within::Index(Index::Gsi1, &shards(ALL)),
@@ -164,7 +168,7 @@ async fn all(
         until: None,
         order: Order::Ascending,
         limit,
-        cursor: asked.cursor.as_deref(),
+        cursor: parameters.cursor.as_deref(),
     };
     let page = reads.table(PROJECTION.name).query(&query).await.map_err(page_problem)?;
     let items = page.items.iter().map(|item| item.read().map(StockView::of));
@@ -172,7 +176,7 @@ async fn all(
 }
 
 impl StockView {
-    fn of(item: StockItem) -> Self {
+    fn of(item: StockRow) -> Self {
         Self { tracked: true, available: item.on_hand - item.reserved, item }
     }
 }

@@ -1,4 +1,5 @@
-//! An order's timeline: `GET /orders/{id}/events`. The order's stream itself, no copy of it, page by page.
+//! An order's timeline: `GET /orders/{id}/events`. It is read from the order's stream, page by page, and has no read
+//! model.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +20,10 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::parameters::Wrong;
-use crate::reads::{Reads, order_id, unavailable};
+use crate::parameters::ParameterErrors;
+use crate::reads::{ReadContext, parse_order_id, unavailable};
 
-pub(crate) fn routes() -> Router<Reads> {
+pub(crate) fn routes() -> Router<ReadContext> {
     Router::new().route("/orders/{order_id}/events", get(timeline))
 }
 
@@ -31,26 +32,25 @@ pub(crate) fn routes() -> Router<Reads> {
 struct Timeline {
     order_id: String,
     items: Vec<Entry>,
-    /// Where the next page begins; `None`: this was the last.
+    /// The cursor of the next page. `None`: this is the last page.
     cursor: Option<String>,
 }
 
-/// Which part of it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TimelineQuery {
     limit: Option<i64>,
     cursor: Option<String>,
-    /// There is nothing to wait for: what the log has come to is here.
+    /// Only checked against the end of the log: the timeline is never behind it.
     min_position: Option<i64>,
 }
 
-/// How many events a page has, unless fewer are asked for: all of most orders.
+/// The events of a page, unless the client wants fewer. Most orders have fewer than this.
 const MAX_LIMIT: u16 = 200;
-/// What a page holds at the most, but for one event that is larger.
+/// The bytes of a page. A single event may be larger.
 const MAX_BYTES: i64 = 1 << 20;
 
-/// An event as people and programs read it.
+/// An event as clients see it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
@@ -65,17 +65,17 @@ pub(crate) struct Entry {
 }
 
 async fn timeline(
-    State(reads): State<Reads>,
+    State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<QueryParameters<TimelineQuery>, Problem>,
+    parameters: Result<QueryParameters<TimelineQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<Timeline>, Problem> {
-    let (order_id, asked) = (order_id(path)?.to_string(), asked?.0);
-    let mut wrong = Wrong::default();
-    let limit = wrong.page_limit(Some(asked.limit.unwrap_or(MAX_LIMIT.into())));
-    let after = wrong.parsed("cursor", asked.cursor, version).unwrap_or(0);
-    wrong.none()?;
-    reads.within_the_log(asked.min_position, &headers).await?;
+    let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
+    let mut errors = ParameterErrors::default();
+    let limit = errors.page_limit(Some(parameters.limit.unwrap_or(MAX_LIMIT.into())));
+    let after = errors.parse("cursor", parameters.cursor, version).unwrap_or(0);
+    errors.into_result()?;
+    reads.position_in_log(parameters.min_position, &headers).await?;
     let (pool, stream) = (reads.store.pool(), (Order::TYPE, order_id.as_str(), after));
     let events = read_stream_after(pool, stream, limit.into(), MAX_BYTES).await.map_err(unavailable)?;
     let last = read_version(pool, Order::TYPE, &order_id).await.map_err(unavailable)?;
@@ -87,8 +87,8 @@ async fn timeline(
     Ok(Json(Timeline { order_id, items, cursor }))
 }
 
-/// The version that a cursor stands for: the last one that was read.
-#[expect(clippy::needless_pass_by_value, reason = "as all that read a parameter")]
+/// The version in a cursor: that of the last event of the page before.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
 fn version(cursor: String) -> Result<i64, &'static str> {
     let version = cursor.parse().ok().filter(|version| *version > 0);
     version.ok_or("must be the cursor of an earlier answer")
@@ -100,7 +100,7 @@ impl TryFrom<StoredEvent> for Entry {
     fn try_from(event: StoredEvent) -> Result<Self, Self::Error> {
         let decoded = event.is_of::<Order>().then(|| event.decode::<Order>());
         let data = match decoded {
-            // What pays for the order is nobody's business but the payment provider's.
+            // Payment tokens are for the payment provider only.
             Some(Ok(OrderEvent::OrderCreated(mut content))) => {
                 content.payment_token = None;
                 to_raw_value(&content)?
@@ -111,12 +111,12 @@ impl TryFrom<StoredEvent> for Entry {
                 }
                 to_raw_value(&intervened)?
             }
-            // Whoever reads a timeline need not know what an event looked like once.
+            // Events of earlier versions are shown in today's version.
             Some(Ok(now)) if now.event_version() != event.event_version => {
                 content(&event.event_type, &to_raw_value(&now)?)
             }
             Some(Ok(_)) | None => content(&event.event_type, &event.payload),
-            // An event that is not known here is shown as it is stored, but for that.
+            // An unknown event is shown as it is stored, without payment tokens.
             Some(Err(_)) => without_tokens(&content(&event.event_type, &event.payload)),
         };
         Ok(Self {
@@ -131,28 +131,28 @@ impl TryFrom<StoredEvent> for Entry {
     }
 }
 
-/// What happened, without the name that is shown beside it: the payload is `{"OrderConfirmed": {…}}`.
+/// The payload without the event's name around it: stored payloads look like `{"OrderConfirmed": {…}}`.
 fn content(event_type: &str, payload: &RawValue) -> Box<RawValue> {
     let named: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(payload.get()).ok();
     named.and_then(|mut named| named.remove(event_type)).unwrap_or_else(|| payload.to_owned())
 }
 
-/// What can't be looked through is not shown.
+/// The content without payment tokens; null if it can't be parsed.
 fn without_tokens(content: &RawValue) -> Box<RawValue> {
     let content = serde_json::from_str(content.get()).and_then(|mut content: Value| {
-        forget_tokens(&mut content);
+        remove_tokens(&mut content);
         to_raw_value(&content)
     });
     content.unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-fn forget_tokens(content: &mut Value) {
+fn remove_tokens(content: &mut Value) {
     match content {
         Value::Object(members) => {
             members.remove("paymentToken");
-            members.values_mut().for_each(forget_tokens);
+            members.values_mut().for_each(remove_tokens);
         }
-        Value::Array(elements) => elements.iter_mut().for_each(forget_tokens),
+        Value::Array(elements) => elements.iter_mut().for_each(remove_tokens),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -1,107 +1,75 @@
-//! Whether every read model is what its projection makes of the events: each stream is folded afresh and compared with the items
-//! that are stored.
+//! Verifies that every read model is what its projection makes of the events: each stream is folded again and compared
+//! with the stored items.
 //!
-//! Streams come one after the other, as of one moment; items are read a little later, and what was written meanwhile is not held
-//! against anybody, nor is what has yet to be written. Of a stream only its own items are kept, and of those that were compared
-//! only marks of their keys, so that a log of any length takes the same memory. Sums over many streams are kept until the end.
+//! The streams come one after the other, from one snapshot of the log. The items are read a little later; items that
+//! were written since the snapshot, or are still to be written, are skipped. Only the current streams' items are in
+//! memory, and a Bloom filter of the keys of the earlier ones, so the memory does not grow with the log. The tallies
+//! are kept until the end.
 //!
-//! - `stream`: a stream folded afresh, as far as it was and as far as it could have been.
-//! - `view`: one read model, and what is stored of it.
-//! - `sums`: what adds up over many streams.
-//! - `difference`: two items compared, in words.
-//! - `marks`: keys that were met.
+//! - `stream`: one stream, folded again up to the checkpoint and up to the end of the log.
+//! - `read_model`: one read model, compared with what is stored.
+//! - `report`: the result.
+//! - `sums`: the tallies.
+//! - `difference`: how two items differ, in words.
+//! - `bloom_filter`: the keys that were seen.
 
+mod bloom_filter;
 mod difference;
-mod marks;
+mod read_model;
+mod report;
 mod stream;
 mod sums;
-mod view;
 
 use event_store::StoredEvent;
-use read_models::{Key, ReadModels};
+use read_models::ReadModels;
 use sqlx::PgConnection;
 
-use self::view::View;
-use crate::REGISTRY;
-use crate::projection::ProjectError;
+use self::read_model::ReadModelCheck;
+pub use self::report::{Discrepancy, VerificationReport};
+use crate::error::ProjectError;
+use crate::registry::REGISTRY;
 
-/// How many discrepancies are listed.
-const MOST: usize = 100;
-
-/// An item that is not what the events make of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discrepancy {
-    /// Of which projection.
-    pub projection: &'static str,
-    /// Which item.
-    pub key: Key,
-    /// How it is.
-    pub what: String,
-}
-
-/// What came of a verification.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verified {
-    /// How many items are what they should be.
-    pub alike: u64,
-    /// How many could not be compared: they were on the move, or events of theirs are parked.
-    pub left_out: u64,
-    /// The first items that are not what they should be.
-    pub discrepancies: Vec<Discrepancy>,
-    /// How many there are, listed or not.
-    pub in_all: u64,
-}
-
-/// Every read model, while the log is read stream by stream.
+/// A verification of all read models. It gets the log stream by stream.
 #[derive(Debug)]
 pub struct Verification {
-    views: Vec<View>,
-    found: Verified,
+    checks: Vec<ReadModelCheck>,
+    report: VerificationReport,
 }
 
 impl Verification {
-    /// Begins in a transaction that sees one moment; all events that it sees are to be handed to [`read`](Self::read).
+    /// Begins in a transaction with one snapshot. All events of the snapshot have to be passed to [`read`](Self::read).
     pub async fn begin(connection: &mut PgConnection, read_models: &dyn ReadModels) -> Result<Self, sqlx::Error> {
         let last = "select coalesce(max(global_position), 0) from events";
         let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *connection).await?;
-        let mut views = Vec::with_capacity(REGISTRY.len());
+        let mut checks = Vec::with_capacity(REGISTRY.len());
         for projection in REGISTRY {
-            views.push(View::new(connection, read_models, projection, last).await?);
+            checks.push(ReadModelCheck::new(connection, read_models, projection, last).await?);
         }
-        Ok(Self { views, found: Verified::default() })
+        Ok(Self { checks, report: VerificationReport::default() })
     }
 
-    /// The next events, stream by stream, each oldest first.
+    /// Takes the next events. They come stream by stream, the oldest event of each first.
     pub async fn read(&mut self, connection: &mut PgConnection, events: &[StoredEvent]) -> Result<(), ProjectError> {
         let same_stream = |one: &StoredEvent, next: &StoredEvent| {
             one.stream_id == next.stream_id && one.stream_type == next.stream_type
         };
         for events in events.chunk_by(same_stream) {
-            for view in &mut self.views {
-                view.fold(events, &mut self.found);
-                view.look_up(connection, false, &mut self.found).await?;
+            for check in &mut self.checks {
+                check.fold(events, &mut self.report);
+                check.compare_pending(connection, false, &mut self.report).await?;
             }
         }
         Ok(())
     }
 
-    /// There are no more events.
-    pub async fn end(mut self, connection: &mut PgConnection) -> Result<Verified, ProjectError> {
-        for view in &mut self.views {
-            view.end_of_stream();
-            view.look_up(connection, true, &mut self.found).await?;
-            view.compare_sums(&mut self.found).await?;
-            view.find_strays(connection, &mut self.found).await?;
+    /// Compares the rest, once all events are read.
+    pub async fn end(mut self, connection: &mut PgConnection) -> Result<VerificationReport, ProjectError> {
+        for check in &mut self.checks {
+            check.end_of_stream();
+            check.compare_pending(connection, true, &mut self.report).await?;
+            check.compare_sums(&mut self.report).await?;
+            check.find_orphans(connection, &mut self.report).await?;
         }
-        Ok(self.found)
-    }
-}
-
-impl Verified {
-    fn add(&mut self, projection: &'static str, key: &Key, what: String) {
-        self.in_all += 1;
-        if self.discrepancies.len() < MOST {
-            self.discrepancies.push(Discrepancy { projection, key: key.clone(), what });
-        }
+        Ok(self.report)
     }
 }

@@ -1,5 +1,5 @@
-//! Logs as earlier builds wrote them, `data/log-*.ndjson`, one event a line: this build folds them to what they mean. What that is
-//! is in the file beside each, which `UPDATE_GOLDEN=1` writes; a log itself never changes.
+//! Logs as earlier builds wrote them, `data/log-*.ndjson`, one event a line: this build folds them to what they mean.
+//! What that is is in the file beside each, which `UPDATE_GOLDEN=1` writes; a log itself never changes.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +83,7 @@ async fn a_timeline_has_events_of_earlier_versions_as_they_are_today() {
 /// Every stream as the rules fold it, and as it is answered.
 async fn folded_and_shown(pool: &PgPool, log: &[Line]) -> Value {
     let read_models = testkit::read_models(pool);
-    projections::create_tables(&*read_models).await.unwrap();
+    projections::create_tables(&*read_models, &[]).await.unwrap();
     let store = EventStore::start(pool.clone(), StoreSettings::default());
     let stop = CancellationToken::new();
     let running = tokio::spawn(projections::run(store.clone(), read_models.clone(), stop.clone()));

@@ -17,18 +17,18 @@ use tower::ServiceExt;
 
 const NOTES: usize = 250;
 
-struct Reads {
+struct ReadSide {
     _database: Database,
     _stop: DropGuard,
     routes: Router,
     position: i64,
 }
 
-impl Reads {
+impl ReadSide {
     /// An order with many notes, and its read side.
     async fn of_many_notes(text: &str) -> Self {
         let database = testkit::database().await;
-        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
         tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
@@ -69,7 +69,7 @@ impl Reads {
 
 #[tokio::test]
 async fn its_timeline_is_read_page_by_page() {
-    let reads = Reads::of_many_notes("x").await;
+    let reads = ReadSide::of_many_notes("x").await;
     let (events, pages) = reads.walk("/orders/a/events?limit=100").await;
     assert_eq!(pages, [100, 100, 51]);
     let versions: Vec<_> = events.iter().map(|event| event["version"].as_u64().unwrap()).collect();
@@ -85,7 +85,7 @@ async fn its_timeline_is_read_page_by_page() {
 
 #[tokio::test]
 async fn a_page_of_its_timeline_is_bounded_by_bytes_as_well() {
-    let reads = Reads::of_many_notes(&"x".repeat(10_000)).await;
+    let reads = ReadSide::of_many_notes(&"x".repeat(10_000)).await;
     let (events, pages) = reads.walk("/orders/a/events?").await;
     assert_eq!(events.len(), 1 + NOTES);
     assert!(pages.len() == 3 && pages[0] < 110, "{pages:?}");
@@ -93,7 +93,7 @@ async fn a_page_of_its_timeline_is_bounded_by_bytes_as_well() {
 
 #[tokio::test]
 async fn what_hangs_on_it_is_read_page_by_page_and_the_latest_comes_with_it() {
-    let reads = Reads::of_many_notes("x").await;
+    let reads = ReadSide::of_many_notes("x").await;
     let (_, order) = reads.get(&format!("/orders/a?minPosition={}", reads.position)).await;
     let shown = order["addedNotes"].as_array().unwrap();
     let ends = [shown[0]["noteId"].as_str().unwrap(), shown[99]["noteId"].as_str().unwrap()];

@@ -12,7 +12,7 @@ use event_store::operations::checkpoints;
 use event_store::{AppendSettings, EventStore, Handled, Metadata, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, Replayed, Replays, Wanted};
+use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::Database;
@@ -36,7 +36,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { database, store, routes, stop: CancellationToken::new(), running: None }
@@ -351,9 +351,9 @@ async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
 }
 
 /// A whole replay of one projection.
-async fn replay(pool: &PgPool, projection: &str) -> Result<Replayed, ReplayError> {
+async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
     let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&Wanted { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }
 

@@ -9,7 +9,7 @@ use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
 use event_store::operations::{checkpoints, lease_holders, parked_events};
 use event_store::{EventStore, ExclusiveLease, Handled, Metadata, StoreSettings, SubscriptionSettings, Versioned};
-use projections::{ReplayError, Replayed, Replays, Wanted};
+use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testkit::Database;
@@ -44,7 +44,7 @@ impl Copy {
 
 async fn database() -> Database {
     let database = testkit::database().await;
-    projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+    projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
     database
 }
 
@@ -177,8 +177,8 @@ async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
 }
 
 /// A whole replay of one projection.
-async fn replay(pool: &PgPool, projection: &str) -> Result<Replayed, ReplayError> {
+async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
     let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&Wanted { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }

@@ -10,7 +10,7 @@ use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockRe
 use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, Replayed, Replays, Wanted};
+use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { database, store, routes, stop: CancellationToken::new() }
@@ -177,8 +177,8 @@ async fn a_rebuild_comes_to_the_same_and_hundreds_of_events_of_a_sku_write_it_on
 }
 
 /// A whole replay of one projection.
-async fn replay(pool: &PgPool, projection: &str) -> Result<Replayed, ReplayError> {
+async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
     let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&Wanted { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }

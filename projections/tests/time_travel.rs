@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 /// The read side of a database. Whether its views follow the log is up to the test.
-struct Reads {
+struct ReadSide {
     database: Database,
     store: EventStore,
     routes: Router,
@@ -35,10 +35,10 @@ struct Answer {
     body: Value,
 }
 
-impl Reads {
+impl ReadSide {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         Self { routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())), database, store }
     }
@@ -114,7 +114,7 @@ fn story() -> Vec<OrderEvent> {
 
 #[tokio::test]
 async fn every_version_of_an_order_is_shown_as_it_was_shown_then() {
-    let reads = Reads::new().await;
+    let reads = ReadSide::new().await;
     let stop = CancellationToken::new();
     let running =
         tokio::spawn(projections::run(reads.store.clone(), testkit::read_models(reads.store.pool()), stop.clone()));
@@ -146,7 +146,7 @@ async fn every_version_of_an_order_is_shown_as_it_was_shown_then() {
 
 #[tokio::test]
 async fn the_past_is_told_though_no_view_has_seen_it_and_without_its_secrets() {
-    let reads = Reads::new().await;
+    let reads = ReadSide::new().await;
     for event in story() {
         reads.happens(event).await;
     }
@@ -165,7 +165,7 @@ async fn the_past_is_told_though_no_view_has_seen_it_and_without_its_secrets() {
 
 #[tokio::test]
 async fn what_there_never_was_is_said_to_be_missing_and_what_there_was_instead() {
-    let reads = Reads::new().await;
+    let reads = ReadSide::new().await;
     for event in story().into_iter().take(2) {
         reads.happens(event).await;
     }
@@ -197,7 +197,7 @@ async fn what_there_never_was_is_said_to_be_missing_and_what_there_was_instead()
 
 #[tokio::test]
 async fn an_event_that_this_build_does_not_know_hides_nothing_that_was_before_it() {
-    let reads = Reads::new().await;
+    let reads = ReadSide::new().await;
     for event in story().into_iter().take(2) {
         reads.happens(event).await;
     }

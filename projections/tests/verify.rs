@@ -1,5 +1,5 @@
-//! Read models compared with a fresh fold of the events: whatever is not what it should be is found, and what is under way is not
-//! held against anybody.
+//! Read models compared with a fresh fold of the events: whatever is not what it should be is found, and what is under
+//! way is not held against anybody.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use domain::stock::{Stock, StockCommand, StockReceived, decide};
 use event_store::operations::parked_events;
 use event_store::read::read_by_stream;
 use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
-use projections::{REGISTRY, Verification, Verified};
+use projections::{REGISTRY, Verification, VerificationReport};
 use sqlx::{Executor, PgPool};
 use testkit::Database;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ struct Shop {
 impl Shop {
     async fn new() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         Self { database, store }
     }
@@ -85,7 +85,7 @@ impl Shop {
     }
 
     /// So many events are read at once.
-    async fn verify(&self, at_once: usize) -> Verified {
+    async fn verify(&self, at_once: usize) -> VerificationReport {
         let mut transaction = self.pool().begin().await.unwrap();
         transaction.execute("set transaction isolation level repeatable read, read only").await.unwrap();
         let read_models = testkit::read_models(self.pool());
@@ -114,9 +114,9 @@ impl Shop {
 async fn what_the_events_make_is_what_is_stored_however_they_are_read() {
     let shop = Shop::busy().await;
     let whole = shop.verify(1_000).await;
-    assert_eq!((&whole.discrepancies, whole.in_all, whole.left_out), (&vec![], 0, 0));
+    assert_eq!((&whole.discrepancies, whole.discrepancy_count, whole.skipped), (&vec![], 0, 0));
     // Each order has at least itself and a line.
-    assert!(whole.alike >= 8, "{whole:?}");
+    assert!(whole.matching >= 8, "{whole:?}");
     for at_once in [1, 2, 3] {
         assert_eq!(shop.verify(at_once).await, whole);
     }
@@ -190,7 +190,7 @@ async fn whatever_differs_is_found() {
         let found = shop.verify(1_000).await;
         let is_it = |it: &projections::Discrepancy| (it.projection, &*it.key.pk, &*it.what) == (projection, pk, what);
         assert!(found.discrepancies.iter().any(is_it), "{spoil}: {found:#?}");
-        assert!(found.in_all <= 2, "{spoil}: {found:#?}");
+        assert!(found.discrepancy_count <= 2, "{spoil}: {found:#?}");
 
         for table in ["orders", "stock"] {
             let back = format!(
@@ -215,24 +215,24 @@ async fn what_a_projection_has_not_come_to_yet_is_not_held_against_it() {
 
     // Then
     let found = shop.verify(2).await;
-    assert_eq!((&found.discrepancies, found.in_all), (&vec![], 0));
-    assert!(found.left_out >= 2, "{found:?}");
+    assert_eq!((&found.discrepancies, found.discrepancy_count), (&vec![], 0));
+    assert!(found.skipped >= 2, "{found:?}");
     // But what it has come to, it has to have got right.
     shop.spoil("delete from read_model_orders where pk = 'ORDER#a' and sk like 'LINE#%'").await;
-    assert_eq!(shop.verify(2).await.in_all, 1);
+    assert_eq!(shop.verify(2).await.discrepancy_count, 1);
 }
 
 #[tokio::test]
 async fn streams_with_parked_events_are_left_out() {
     let shop = Shop::busy().await;
     shop.spoil("update read_model_orders set item = '{}' where pk = 'ORDER#a' and sk = '#META'").await;
-    assert_eq!(shop.verify(1_000).await.in_all, 1);
+    assert_eq!(shop.verify(1_000).await.discrepancy_count, 1);
     shop.happens("a", 2, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
     shop.project().await;
     assert_eq!(parked_events(shop.pool(), Some("orders")).await.unwrap().len(), 1);
     let found = shop.verify(1_000).await;
     assert_eq!(found.discrepancies, []);
-    assert!(found.left_out >= 2, "{found:?}");
+    assert!(found.skipped >= 2, "{found:?}");
 }
 
 #[tokio::test]
@@ -258,5 +258,5 @@ async fn of_many_discrepancies_the_first_are_listed_and_all_are_counted() {
     )
     .await;
     let found = shop.verify(1_000).await;
-    assert_eq!((found.discrepancies.len(), found.in_all), (100, 2_500));
+    assert_eq!((found.discrepancies.len(), found.discrepancy_count), (100, 2_500));
 }

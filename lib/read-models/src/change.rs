@@ -1,33 +1,32 @@
-//! What the events of one stream change.
+//! What the events of one stream change in a read model.
 
 use std::collections::BTreeMap;
 
 use crate::{Item, Key};
 
-/// What the events of one stream change, all of it or nothing.
+/// What the events of one stream change. It is written completely or not at all.
 ///
-/// Each event that changes anything changes the stream's head, whose version therefore tells which events are in it: whoever folds
-/// passes over events that the head has passed. A change that comes again, or an older one, changes nothing.
+/// Every event that changes any item also changes the head of its stream. So the head's version tells which events are
+/// folded, and a fold skips events that the head has passed. Writing a change again, or an older one, changes nothing.
 #[derive(Debug)]
 pub struct Change {
-    /// The stream's first item.
+    /// The item that changes with every event of the stream.
     pub head: Item,
-    /// The version of the head that this change was made from; `None`: there was none.
+    /// The version of the head that the change is based on. `None`: there was no head.
     pub base: Option<i64>,
-    /// Its other items that changed, each once.
+    /// The other changed items of the stream, each once.
     pub others: Vec<Item>,
-    /// What counts up over many streams, each key once.
+    /// What is added to tallies, each key once.
     pub tallies: Vec<Tally>,
 }
 
-/// An amount that adds up over many streams: an item whose body is an object of whole numbers.
+/// An addition to a tally: an item that adds up over many streams, whose body is an object of whole numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Where it is.
     pub key: Key,
-    /// The log position that changed it last.
+    /// The log position of the last event in it.
     pub version: i64,
-    /// What is added to each number. A number that is not there yet is 0.
+    /// What is added to each number. A missing number is 0.
     pub add: BTreeMap<String, i64>,
 }
 

@@ -1,4 +1,4 @@
-//! Two generations of a read model beside each other.
+//! Compares two generations of a read model.
 
 use std::collections::HashMap;
 
@@ -8,41 +8,39 @@ use serde_json::Value;
 
 use crate::{Item, Key, StoreError, Table};
 
-/// How many items are looked at in one go.
+/// How many items are read at once.
 const BATCH: u16 = 1_000;
 
-/// How two generations differ; as JSON what operators are shown.
+/// How two generations differ. Operators see it as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
-    /// How many items are alike.
+    /// How many items are equal.
     pub alike: u64,
-    /// How many are in the old one only.
+    /// How many items only the old generation has.
     pub only_in_old: u64,
-    /// How many are in the new one only.
+    /// How many items only the new generation has.
     pub only_in_new: u64,
-    /// How many differ.
+    /// How many items differ.
     pub different: u64,
-    /// How many were left out: what wrote them was not yet in the other generation.
+    /// How many items were skipped, because the other generation had not got to the event that wrote them.
     pub on_the_move: u64,
-    /// The first of them, of each kind some.
+    /// The first differences of each kind.
     pub examples: Vec<Difference>,
 }
 
-/// An item that is not the same in both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Where it is.
     #[serde(flatten)]
     pub key: Key,
-    /// How the old one has it.
+    /// The body in the old generation.
     pub old: Option<String>,
-    /// How the new one has it.
+    /// The body in the new generation.
     pub new: Option<String>,
 }
 
 impl Comparison {
-    /// Whether there is no difference.
+    /// Whether the generations are equal.
     pub fn is_empty(&self) -> bool {
         self.only_in_old + self.only_in_new + self.different == 0
     }
@@ -59,19 +57,19 @@ impl Comparison {
     }
 }
 
-/// Compares two generations, of which one or both go on changing: items that events after `up_to` wrote are left out. `examples`
-/// is how many of each kind are kept.
+/// Compares two generations while they may be written: items that events after `up_to` wrote are skipped. `examples` is
+/// how many differences of each kind are kept.
 pub async fn compare(old: &dyn Table, new: &dyn Table, up_to: i64, examples: usize) -> Result<Comparison, StoreError> {
     let mut comparison = Comparison::default();
     let mut after = None;
     loop {
         let scanned = new.scan(after.as_ref(), BATCH).await?;
-        let theirs = by_key(old, &scanned.items).await?;
+        let others = by_key(old, &scanned.items).await?;
         for item in &scanned.items {
-            match theirs.get(&item.key) {
+            match others.get(&item.key) {
                 _ if item.version > up_to => comparison.on_the_move += 1,
                 Some(other) if other.version > up_to => comparison.on_the_move += 1,
-                Some(other) if same(other, item) => comparison.alike += 1,
+                Some(other) if is_same(other, item) => comparison.alike += 1,
                 Some(other) => comparison.note(|it| &mut it.different, examples, Some(other), Some(item)),
                 None => comparison.note(|it| &mut it.only_in_new, examples, None, Some(item)),
             }
@@ -83,8 +81,8 @@ pub async fn compare(old: &dyn Table, new: &dyn Table, up_to: i64, examples: usi
     }
     loop {
         let scanned = old.scan(after.as_ref(), BATCH).await?;
-        let theirs = by_key(new, &scanned.items).await?;
-        for item in scanned.items.iter().filter(|item| !theirs.contains_key(&item.key)) {
+        let others = by_key(new, &scanned.items).await?;
+        for item in scanned.items.iter().filter(|item| !others.contains_key(&item.key)) {
             if item.version > up_to {
                 comparison.on_the_move += 1;
             } else {
@@ -98,13 +96,13 @@ pub async fn compare(old: &dyn Table, new: &dyn Table, up_to: i64, examples: usi
     }
 }
 
-/// Whether two items say the same to whoever reads or finds them.
-pub fn same(one: &Item, other: &Item) -> bool {
-    one.index_keys == other.index_keys && one.version == other.version && same_json(one, other)
+/// Whether readers see no difference between two items.
+fn is_same(one: &Item, other: &Item) -> bool {
+    one.index_keys == other.index_keys && one.version == other.version && is_same_json(one, other)
 }
 
-/// Tallies are written by the database once they were added to, with spaces of its own.
-fn same_json(one: &Item, other: &Item) -> bool {
+/// Postgres writes the JSON of tallies with spaces of its own.
+fn is_same_json(one: &Item, other: &Item) -> bool {
     one.body.get() == other.body.get()
         || matches!((one.read::<Value>(), other.read::<Value>()), (Ok(one), Ok(other)) if one == other)
 }

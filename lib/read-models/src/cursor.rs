@@ -1,18 +1,17 @@
-//! Cursors: where a page ended, opaque to clients, good for the query that made it only.
+//! Cursors: where a page ended. They are opaque to clients, and valid only for the query that made them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::Key;
-use crate::sound::is_sound;
+use crate::key_validation::is_valid_part;
 
-/// A cursor that this query did not make.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is no cursor of this query; leave it out to start at the first page")]
 pub struct InvalidCursor;
 
-/// The last item of a page: the query's name, then the item's place in it.
+/// The last item of a page: the name of the query, the item's sort key in it, and the item's own key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cursor {
     query: String,
@@ -27,15 +26,15 @@ impl Cursor {
     }
 
     pub(crate) fn encode(&self) -> String {
-        // Four texts can always be written.
+        // Four strings always serialize.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
     pub(crate) fn decode(text: &str, query: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
-        // Made by hand, it could be what no store takes as a key.
-        let fits = Key::new(&*cursor.pk, &*cursor.sk).is_sound() && is_sound(&cursor.sort);
+        // A forged cursor could have keys that no store takes.
+        let fits = Key::new(&*cursor.pk, &*cursor.sk).is_valid() && is_valid_part(&cursor.sort);
         if cursor.query == query && fits { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }

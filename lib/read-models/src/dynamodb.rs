@@ -1,14 +1,15 @@
-//! Read models in DynamoDB: a table each and generation, `PREFIX-NAME-NUMBER`. Which generation a number is, Postgres says.
+//! Read models in DynamoDB. Each generation is a table `PREFIX-NAME-NUMBER`; which number is which generation is
+//! recorded in Postgres.
 //!
-//! What is written here is not part of the transaction that moves the checkpoint: it is there before that commits, or it is there
-//! although that never does. So every write is such that it can come again (`write`). Reads by an item's own key see
-//! what was written before; those along an index may be behind by a moment, as DynamoDB's indexes are.
+//! A write here is not part of the transaction that moves the checkpoint: it is done before that commits, or although
+//! that never commits. So every write may come again (`write`). Reads by an item's own key are consistent; reads from
+//! an index may be a moment behind.
 
 mod attributes;
 mod bulk;
-mod numbers;
-mod patience;
 mod range;
+mod retry;
+mod table_numbers;
 mod tables;
 mod write;
 
@@ -19,9 +20,9 @@ use aws_sdk_dynamodb::Client;
 use sqlx::{PgConnection, PgPool};
 
 use self::bulk::BatchPut;
-use self::numbers::Numbers;
-use self::tables::{DynamodbTable, Physical};
-use crate::{Bulk, Generation, ReadModels, StoreError, Table};
+use self::table_numbers::TableNumbers;
+use self::tables::{DynamodbTable, PhysicalTable};
+use crate::{BulkWriter, Generation, ReadModels, StoreError, Table};
 
 /// Read models in DynamoDB.
 #[derive(Debug, Clone)]
@@ -32,13 +33,13 @@ pub struct Dynamodb {
 }
 
 impl Dynamodb {
-    /// Those whose tables' names begin with `prefix`, and whose generations this database knows.
+    /// The tables' names begin with `prefix`. `pool`: the database that records the generations.
     pub fn new(client: Client, pool: PgPool, prefix: impl Into<String>) -> Self {
         Self { client, pool, prefix: prefix.into() }
     }
 
-    fn physical(&self, read_model: &str, generation: Generation, number: i64) -> Physical {
-        Physical {
+    fn physical_table(&self, read_model: &str, generation: Generation, number: i64) -> PhysicalTable {
+        PhysicalTable {
             client: self.client.clone(),
             name: format!("{}-{read_model}-{number}", self.prefix),
             read_model: read_model.to_owned(),
@@ -46,17 +47,17 @@ impl Dynamodb {
         }
     }
 
-    /// Deletes the tables that nobody needs any more, once that is committed: until then it may be undone.
-    async fn sweep(&self, read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let dropped = Numbers::committed(read_model, &self.pool).await?.dropped;
+    /// Deletes the tables whose drop is committed. Until then it could be rolled back.
+    async fn delete_dropped(&self, read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let dropped = TableNumbers::committed(read_model, &self.pool).await?.dropped;
         for number in &dropped {
-            self.physical(read_model, Generation::Previous, *number).delete().await?;
+            self.physical_table(read_model, Generation::Previous, *number).delete().await?;
         }
-        numbers::forget(read_model, &dropped, connection).await
+        table_numbers::forget_deleted(read_model, &dropped, connection).await
     }
 
-    fn bulk(&self, read_model: &str, number: i64) -> Box<dyn Bulk> {
-        Box::new(BatchPut::new(self.physical(read_model, Generation::Next, number)))
+    fn bulk(&self, read_model: &str, number: i64) -> Box<dyn BulkWriter> {
+        Box::new(BatchPut::new(self.physical_table(read_model, Generation::Next, number)))
     }
 }
 
@@ -71,55 +72,63 @@ impl ReadModels for Dynamodb {
             return Ok(());
         }
         let mut transaction = self.pool.begin().await?;
-        // Whoever does the same at the same time waits for as long as DynamoDB takes to make a table.
+        // Another process that does the same waits for the lock for as long as DynamoDB takes to create a table.
         for bound in ["idle_in_transaction_session_timeout", "lock_timeout"] {
             sqlx::query(&format!("set local {bound} = 0")).execute(&mut *transaction).await?;
         }
-        let known = Numbers::locked(read_model, &mut transaction).await?.live;
+        let known = TableNumbers::locked(read_model, &mut transaction).await?.live;
         if let Some(number) = known
-            && self.physical(read_model, Generation::Live, number).exists().await?
+            && self.physical_table(read_model, Generation::Live, number).exists().await?
         {
             return Ok(());
         }
-        let number = numbers::next(read_model, &mut transaction).await?;
-        self.physical(read_model, Generation::Live, number).create().await?;
-        numbers::set(read_model, Generation::Live, number, &mut transaction).await?;
+        let number = table_numbers::next(read_model, &mut transaction).await?;
+        self.physical_table(read_model, Generation::Live, number).create().await?;
+        table_numbers::assign(read_model, Generation::Live, number, &mut transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
 
     async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, StoreError> {
-        match Numbers::committed(read_model, &self.pool).await?.of(generation) {
-            Some(number) => self.physical(read_model, generation, number).exists().await,
+        match TableNumbers::committed(read_model, &self.pool).await?.of(generation) {
+            Some(number) => self.physical_table(read_model, generation, number).exists().await,
             None => Ok(false),
         }
     }
 
-    async fn begin(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
+    async fn begin_next(
+        &self,
+        read_model: &str,
+        connection: &mut PgConnection,
+    ) -> Result<Box<dyn BulkWriter>, StoreError> {
         self.discard(read_model, Generation::Next, connection).await?;
-        let number = numbers::next(read_model, connection).await?;
-        self.physical(read_model, Generation::Next, number).create().await?;
-        numbers::set(read_model, Generation::Next, number, connection).await?;
+        let number = table_numbers::next(read_model, connection).await?;
+        self.physical_table(read_model, Generation::Next, number).create().await?;
+        table_numbers::assign(read_model, Generation::Next, number, connection).await?;
         Ok(self.bulk(read_model, number))
     }
 
-    /// A table in DynamoDB does not go with a transaction.
-    async fn rehearse(
+    /// DynamoDB can't roll back a table.
+    async fn begin_trial(
         &self,
         _read_model: &str,
         _transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn Bulk>>, StoreError> {
+    ) -> Result<Option<Box<dyn BulkWriter>>, StoreError> {
         Ok(None)
     }
 
-    async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError> {
-        let number = Numbers::seen_by(read_model, connection).await?.needed(read_model, Generation::Next)?;
+    async fn resume_next(
+        &self,
+        read_model: &str,
+        connection: &mut PgConnection,
+    ) -> Result<Box<dyn BulkWriter>, StoreError> {
+        let number = TableNumbers::seen_by(read_model, connection).await?.require(read_model, Generation::Next)?;
         Ok(self.bulk(read_model, number))
     }
 
-    async fn advance(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
-        numbers::advance(read_model, transaction).await?;
-        // Where this read model was kept in Postgres before, what is there is of no use from now on.
+    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+        table_numbers::promote(read_model, transaction).await?;
+        // The tables in Postgres are obsolete, if this read model was kept there before.
         for table in [format!("read_model_{read_model}"), format!("read_model_{read_model}_previous")] {
             sqlx::query(&format!("drop table if exists {table}")).execute(&mut *transaction).await?;
         }
@@ -127,7 +136,7 @@ impl ReadModels for Dynamodb {
     }
 
     async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
-        numbers::roll_back(read_model, transaction).await
+        table_numbers::roll_back(read_model, transaction).await
     }
 
     async fn discard(
@@ -136,14 +145,14 @@ impl ReadModels for Dynamodb {
         generation: Generation,
         connection: &mut PgConnection,
     ) -> Result<(), StoreError> {
-        numbers::let_go(read_model, generation, connection).await?;
+        table_numbers::drop_generation(read_model, generation, connection).await?;
         if generation == Generation::Next {
             crate::postgres::forget_tallies(read_model, connection).await?;
         }
-        self.sweep(read_model, connection).await
+        self.delete_dropped(read_model, connection).await
     }
 
-    async fn tidy(&self, read_model: &str) -> Result<(), StoreError> {
-        self.sweep(read_model, &mut *self.pool.acquire().await?).await
+    async fn delete_dropped_tables(&self, read_model: &str) -> Result<(), StoreError> {
+        self.delete_dropped(read_model, &mut *self.pool.acquire().await?).await
     }
 }

@@ -1,4 +1,4 @@
-//! Where read models are kept: a table each, in up to three generations.
+//! The traits of a store: tables, their generations, and bulk writing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use crate::{Change, Item, Key, Page, Query, QueryError, Scanned, StoreError, Tally};
+use crate::{Change, Item, Key, Page, Query, QueryError, ScanPage, StoreError, Tally};
 
-/// One of the tables that a read model can have at once.
+/// The up to three tables of a read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Generation {
     /// The one that is read and kept up to date.
     Live,
-    /// The one that is being built to take its place.
+    /// The one that a replay builds.
     Next,
-    /// The one whose place was taken.
+    /// The one that was live before the last promotion.
     Previous,
 }
 
@@ -29,39 +29,47 @@ impl fmt::Display for Generation {
     }
 }
 
-/// A place where read models are kept. Whatever is written through a connection to Postgres is part of its transaction where
-/// the tables are there, too; elsewhere it may be done although the transaction is not, and has to stand being done again.
+/// A store of read models. Where the tables are in Postgres, every write is part of the connection's transaction.
+/// Elsewhere a write may be done although the transaction is rolled back, and may be done again.
 #[async_trait]
 pub trait ReadModels: fmt::Debug + Send + Sync {
-    /// A generation of a read model. It need not be there.
+    /// A generation of a read model. It need not exist.
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table>;
 
-    /// Makes the live generation if there is none.
+    /// Creates the live generation if there is none.
     async fn create(&self, read_model: &str) -> Result<(), StoreError>;
 
-    /// Whether a generation is there.
     async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, StoreError>;
 
-    /// Begins an empty next generation, to be written in bulk first: what was left of another is dropped.
-    async fn begin(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError>;
+    /// Creates an empty next generation for bulk writing. An unfinished one from before is dropped.
+    async fn begin_next(
+        &self,
+        read_model: &str,
+        connection: &mut PgConnection,
+    ) -> Result<Box<dyn BulkWriter>, StoreError>;
 
-    /// Begins one that goes again with the transaction, to try out how long it takes; `None`: none can be kept so.
-    async fn rehearse(
+    /// Creates a next generation that is rolled back with the transaction, to measure how long writing takes. `None`:
+    /// this store can't.
+    async fn begin_trial(
         &self,
         read_model: &str,
         transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn Bulk>>, StoreError>;
+    ) -> Result<Option<Box<dyn BulkWriter>>, StoreError>;
 
-    /// Goes on with the next generation that was begun.
-    async fn resume(&self, read_model: &str, connection: &mut PgConnection) -> Result<Box<dyn Bulk>, StoreError>;
+    /// Resumes writing the next generation.
+    async fn resume_next(
+        &self,
+        read_model: &str,
+        connection: &mut PgConnection,
+    ) -> Result<Box<dyn BulkWriter>, StoreError>;
 
-    /// Puts the next generation in the place of the live one, which is the previous one from then on; the one before that goes.
-    async fn advance(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError>;
+    /// Makes the next generation the live one, and the live one the previous one. The previous one is dropped.
+    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError>;
 
-    /// Has the live and the previous generation change places.
+    /// Exchanges the live and the previous generation.
     async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError>;
 
-    /// Removes a generation, if it is there.
+    /// Drops a generation, if it exists.
     async fn discard(
         &self,
         read_model: &str,
@@ -69,16 +77,17 @@ pub trait ReadModels: fmt::Debug + Send + Sync {
         connection: &mut PgConnection,
     ) -> Result<(), StoreError>;
 
-    /// Deletes what was removed and is not in Postgres: that goes after the removal is committed, now or with the next generation.
-    async fn tidy(&self, _read_model: &str) -> Result<(), StoreError> {
+    /// Deletes dropped tables outside Postgres. This happens after the drop is committed, now or with the next
+    /// generation.
+    async fn delete_dropped_tables(&self, _read_model: &str) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-/// A generation that is being written in bulk. Nobody reads it yet.
+/// Writes a generation in bulk, before it has readers.
 #[async_trait]
-pub trait Bulk: fmt::Debug + Send + Sync {
-    /// Adds items of streams none of which is there yet, but for those that the transaction before wrote before it died.
+pub trait BulkWriter: fmt::Debug + Send + Sync {
+    /// Adds the items of new streams. Some may be there already, if the transaction before failed after it wrote them.
     async fn add(
         &mut self,
         transaction: &mut PgConnection,
@@ -86,31 +95,31 @@ pub trait Bulk: fmt::Debug + Send + Sync {
         tallies: &[Tally],
     ) -> Result<(), StoreError>;
 
-    /// Makes the indexes now, so that each part pays for its own entries: slower in all, and no single step is long. May be done again.
-    async fn index_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
+    /// Creates the indexes before the items. That takes longer in total, but no single step is long. May be called
+    /// again.
+    async fn create_indexes_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
 
-    /// Makes the generation ready to be written and read like any other. May be done again.
+    /// Makes the generation ready for reads and normal writes. May be called again.
     async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
 }
 
 /// The items of one generation of a read model.
 #[async_trait]
 pub trait Table: fmt::Debug + Send + Sync {
-    /// Those of the items that there are, as a writer needs them: the last that was written.
+    /// The items of these keys that exist, for a writer: always the last written ones.
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError>;
 
-    /// Writes changes, of each stream at most one.
+    /// Writes changes. There is at most one of each stream.
     async fn write(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), StoreError>;
 
-    /// Those of the items that there are, for a reader.
+    /// The items of these keys that exist, for a reader.
     async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError>;
 
-    /// All items of a collection, by their sort keys.
+    /// All items with a partition key, ordered by sort key.
     async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError>;
 
-    /// A page of what a query finds.
     async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError>;
 
-    /// Some of all items, at most so many.
-    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<Scanned, StoreError>;
+    /// Reads the whole table page by page, in an order of the store's own.
+    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, StoreError>;
 }

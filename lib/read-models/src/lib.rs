@@ -1,8 +1,9 @@
-//! Read models as DynamoDB keeps them: JSON items under a partition and a sort key, found by up to three other keys.
+//! Stores of read models, with the data model of DynamoDB: JSON items under a partition key and a sort key, and up to
+//! three indexes.
 //!
-//! A [`Table`] holds the items of one read model, a [`ReadModels`] the tables of all, each in up to three generations. Items are
-//! written stream by stream, as [`Change`]s that may come twice, and read one collection or index at a time, in pages. This
-//! crate knows nothing of orders.
+//! A [`Table`] holds the items of one read model. A [`ReadModels`] holds the tables of all read models, each in up to
+//! three generations. Items are written stream by stream, as [`Change`]s that may be written twice, and are read in
+//! pages, from one collection or index at a time. This crate knows nothing of orders.
 
 mod change;
 mod compare;
@@ -10,21 +11,21 @@ mod cursor;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 mod generation;
+mod key_validation;
 pub mod postgres;
 mod query;
-mod sound;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use change::{Change, Tally};
-pub use compare::{Comparison, Difference, compare, same};
+pub use compare::{Comparison, Difference, compare};
 pub use cursor::InvalidCursor;
-pub use generation::{Bulk, Generation, ReadModels, Table};
-pub use query::{Order, Page, Query, QueryError, Scanned, Within};
+pub use generation::{BulkWriter, Generation, ReadModels, Table};
+pub use query::{Order, Page, Query, QueryError, ScanPage, Within};
 
-/// Where an item is: its collection and its place in it.
+/// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Key {
     /// The partition key: the item collection, like `ORDER#a-1`.
@@ -34,25 +35,21 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of these two parts.
     pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
         Self { pk: pk.into(), sk: sk.into() }
     }
 }
 
-/// The other ways to find items.
+/// The secondary indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
-    /// The first.
     Gsi1,
-    /// The second.
     Gsi2,
-    /// The third.
     Gsi3,
 }
 
 impl Index {
-    /// Its name, as tables have it.
+    /// The name of the index, and the prefix of its columns.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gsi1 => "gsi1",
@@ -62,58 +59,44 @@ impl Index {
     }
 }
 
-/// An item.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// Where it is.
     pub key: Key,
-    /// Where the indexes have it; `None`: not found that way.
+    /// Its keys in the indexes. `None`: that index does not have it.
     pub index_keys: [Option<Key>; 3],
-    /// The log position that wrote it. An older one never replaces a newer one.
+    /// The log position of the event that wrote it. An older version never replaces a newer one.
     pub version: i64,
-    /// What readers get.
+    /// The JSON of the item.
     pub body: Box<RawValue>,
 }
 
 impl Item {
     /// About how many bytes of memory it takes.
     pub fn size(&self) -> usize {
-        /// Its keys, roughly.
+        /// A rough size of its keys.
         const KEYS: usize = 256;
         self.body.get().len() + KEYS
     }
 
-    /// The body as a type.
+    /// Deserializes the body.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.body.get())
     }
 }
 
-/// Why a store of read models did not do what it was asked to.
+/// Why a store could not read or write.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// Another writer was faster. What is stored has to be read again.
+    /// Another writer was faster. The stored items have to be read again.
     #[error("another writer changed {0:?} meanwhile")]
     Conflict(Key),
-    /// The store does not keep such an item, however often it is asked to.
+    /// The store can never keep this item.
     #[error("the item {key:?} can't be kept: {reason}")]
-    Refused {
-        /// Which.
-        key: Key,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The generation is not there.
+    Refused { key: Key, reason: String },
     #[error("there is no {generation} generation of {read_model}")]
-    NoGeneration {
-        /// Of which read model.
-        read_model: String,
-        /// Which.
-        generation: Generation,
-    },
+    NoGeneration { read_model: String, generation: Generation },
     /// A store that is not Postgres failed.
     #[error("the store of read models failed")]
     Remote(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,97 +1,84 @@
-//! Questions to a table, and the pages of the answer.
+//! Queries and their pages.
 
 use bounds::Budget;
 
 use crate::cursor::Cursor;
-use crate::sound::is_sound;
+use crate::key_validation::is_valid_part;
 use crate::{Index, InvalidCursor, Item, Key, StoreError};
 
-/// A question to a table: items of one or several partitions together, by their sort keys.
+/// A query for the items of one or several partitions, ordered by sort key.
 #[derive(Debug, Clone)]
 pub struct Query<'a> {
-    /// What it is called, so that its cursors are good for it only: whatever tells it from other questions.
+    /// Cursors are valid only for queries of the same name.
     pub name: &'a str,
-    /// Where to look.
     pub within: Within<'a>,
-    /// The least sort key.
+    /// The lower bound of the sort keys, included.
     pub from: Option<&'a str>,
-    /// Sort keys are less than this.
+    /// The upper bound of the sort keys, excluded.
     pub until: Option<&'a str>,
-    /// In which order.
     pub order: Order,
-    /// The most items of a page. One of large items has fewer, and a cursor.
+    /// The most items of a page. A page of large items has fewer, and a cursor.
     pub limit: u16,
-    /// Where the page before ended.
+    /// The cursor of the page before.
     pub cursor: Option<&'a str>,
 }
 
-/// Where to look.
+/// Which partitions a query reads.
 #[derive(Debug, Clone, Copy)]
 pub enum Within<'a> {
-    /// A collection.
+    /// The items with this partition key.
     Collection(&'a str),
-    /// Partitions of an index, merged by their sort keys.
+    /// Partitions of an index, merged by sort key.
     Index(Index, &'a [String]),
 }
 
-/// In which order items come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The least sort key first.
     Ascending,
-    /// The greatest sort key first.
     Descending,
 }
 
-/// Some items of a query, and how to go on.
 #[derive(Debug)]
 pub struct Page {
-    /// The items, in the query's order.
     pub items: Vec<Item>,
-    /// Where the next page begins; `None`: this was the last.
+    /// The cursor of the next page. `None`: this is the last page.
     pub cursor: Option<String>,
 }
 
-/// Some items of a table, in an order of its own, and where the others begin.
 #[derive(Debug)]
-pub struct Scanned {
-    /// The items.
+pub struct ScanPage {
     pub items: Vec<Item>,
-    /// To go on after; `None`: there are no more.
+    /// The key after which the scan goes on. `None`: there are no more items.
     pub after: Option<Key>,
 }
 
-/// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The cursor belongs to another query.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// The table could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Query<'_> {
-    /// Where the page before ended.
     pub(crate) fn after(&self) -> Result<Option<Cursor>, InvalidCursor> {
         self.cursor.map(|text| Cursor::decode(text, self.name)).transpose()
     }
 
-    /// The partitions that there can be, each once.
+    /// The partitions with a valid key, each once.
     pub(crate) fn partitions(&self) -> Vec<&str> {
         let mut partitions: Vec<&str> = match self.within {
             Within::Collection(pk) => vec![pk],
             Within::Index(_, partitions) => partitions.iter().map(String::as_str).collect(),
         };
-        partitions.retain(|partition| is_sound(partition));
+        partitions.retain(|partition| is_valid_part(partition));
         partitions.sort_unstable();
         partitions.dedup();
         partitions
     }
 
-    /// Where an item is among the others that the query finds.
-    pub(crate) fn place<'i>(&self, item: &'i Item) -> (&'i str, &'i Key) {
+    /// What the query orders items by.
+    pub(crate) fn sort_position<'i>(&self, item: &'i Item) -> (&'i str, &'i Key) {
         let sort = match self.within {
             Within::Collection(_) => &item.key.sk,
             Within::Index(index, _) => item.index_keys[index as usize].as_ref().map_or(&item.key.sk, |key| &key.sk),
@@ -99,25 +86,25 @@ impl Query<'_> {
         (sort, &item.key)
     }
 
-    /// What a page may take.
+    /// How many items and bytes a page may have.
     pub(crate) fn budget(&self) -> Budget {
         Budget::of(usize::from(self.limit))
     }
 
-    /// The page of these items, of which one more than the limit was asked for, or than fits.
+    /// Makes a page of the items that were read: one more than the limit, or than fits.
     pub(crate) fn page(&self, mut items: Vec<Item>) -> Page {
         let mut budget = self.budget();
         let fit = items.iter().take_while(|item| budget.take(item.size())).count();
-        // Nobody looks behind an item that uses up all the bytes by itself.
+        // After an item that uses up all the bytes, no further one was read.
         let more = items.len() > fit || budget.bytes() == 0;
         items.truncate(fit);
         let last = items.last().filter(|_| more);
         Page { cursor: last.map(|last| self.cursor_at(last)), items }
     }
 
-    /// The cursor of a page that ends with this item: for whoever leaves out items of a page, or ends it early.
+    /// The cursor of a page that ends with this item, for callers that shorten a page.
     pub fn cursor_at(&self, item: &Item) -> String {
-        let (sort, key) = self.place(item);
+        let (sort, key) = self.sort_position(item);
         Cursor::after(self.name, sort.to_owned(), key).encode()
     }
 }

@@ -1,6 +1,6 @@
 //! `ordo order diff`.
 
-use projections::{History, Moment, OrderThen};
+use projections::{Moment, OrderHistory, OrderSnapshot};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -9,7 +9,7 @@ use crate::dlq::harmless;
 use crate::output;
 
 pub(super) async fn run(pool: &PgPool, id: &str, moments: (Moment, Moment), json: bool) -> anyhow::Result<()> {
-    let history = History::read(pool, id).await?;
+    let history = OrderHistory::read(pool, id).await?;
     let (old, new) = (history.at(moments.0)?, history.at(moments.1)?);
     let changes = changes(&view(&old)?, &view(&new)?);
     if json {
@@ -22,11 +22,11 @@ pub(super) async fn run(pool: &PgPool, id: &str, moments: (Moment, Moment), json
     Ok(())
 }
 
-fn view(then: &OrderThen) -> serde_json::Result<Value> {
+fn view(then: &OrderSnapshot) -> serde_json::Result<Value> {
     serde_json::from_str(then.view.get())
 }
 
-fn headline(history: &History, old: &OrderThen, new: &OrderThen) -> String {
+fn headline(history: &OrderHistory, old: &OrderSnapshot, new: &OrderSnapshot) -> String {
     let (from, to) = (old.version, new.version);
     match from.cmp(&to) {
         std::cmp::Ordering::Equal => format!("was at version {from} at both"),

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use event_store::{AppendSettings, EventStore};
-use projections::{History, Moment};
+use projections::{Moment, OrderHistory};
 use sqlx::PgPool;
 
 use super::page::OrderView;
@@ -10,7 +10,7 @@ use crate::page::{PageStyle, Tone};
 use crate::{output, saga};
 
 pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bool) -> anyhow::Result<()> {
-    let history = History::read(pool, id).await?;
+    let history = OrderHistory::read(pool, id).await?;
     let last = history.last_version();
     let then = history.at(as_of.unwrap_or(Moment::Version(last)))?;
     if json {

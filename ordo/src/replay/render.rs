@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use projections::{Estimate, Phase, Progress, ReplayState, Replayed};
+use projections::{Estimate, Phase, Progress, ReplayState, ReplaySummary};
 use serde_json::{Value, json};
 
 use super::is_counted;
@@ -62,7 +62,7 @@ fn left(progress: Progress, rate: f64) -> Option<Duration> {
 pub(super) fn replayed(
     projections: &[String],
     state: &ReplayState,
-    replayed: &Replayed,
+    replayed: &ReplaySummary,
     took: Duration,
 ) -> Vec<String> {
     let mut lines = Vec::new();
@@ -86,7 +86,7 @@ pub(super) fn replayed(
         }
     }
     let names = projections.join(", ");
-    lines.push(if replayed.swapped {
+    lines.push(if replayed.promoted {
         let (are, events) = (if projections.len() > 1 { "are" } else { "is" }, replayed.events);
         let rate = rate(events.saturating_sub(state.events), took);
         let rate = rate.map_or_else(String::new, |rate| format!(" ({} events a second)", output::rate(rate)));
@@ -101,10 +101,10 @@ pub(super) fn replayed(
     lines
 }
 
-pub(super) fn replayed_json(state: &ReplayState, replayed: &Replayed, took: Duration) -> Value {
+pub(super) fn replayed_json(state: &ReplayState, replayed: &ReplaySummary, took: Duration) -> Value {
     let comparison: BTreeMap<_, _> = replayed.comparisons.iter().map(|(name, found)| (name, found)).collect();
     json!({
-        "phase": if replayed.swapped { Phase::Done } else { Phase::Different }.name(),
+        "phase": if replayed.promoted { Phase::Done } else { Phase::Different }.name(),
         "replay": state.id,
         "projections": state.projections,
         "events": replayed.events,

@@ -1,7 +1,7 @@
-//! The end of the log, read once for all clients of a process.
+//! The latest events, read from the log once for all live streams of a process.
 //!
-//! There is no task that reads: of the clients that wait for something new one reads it, and the others find it there. Without
-//! clients nothing is read.
+//! There is no background task: one of the waiting streams reads the new events, and the others find them in memory.
+//! Without streams nothing is read.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,140 +12,144 @@ use event_store::read::{last_position, read_after, read_filtered};
 use event_store::{EventFilter, EventStore, LogChanges, StoredEvent};
 use tokio::sync::Semaphore;
 
-use super::follower::PIECE;
 use super::frame::Frame;
 
+/// The most bytes that a connection gets at once. A larger event is sent in several chunks, and looked up again for
+/// each.
+pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 /// The most events in one read.
 pub(super) const PAGE: usize = 64;
-/// How far a read goes that finds only few of the events it looks for: so no read takes long.
-const STRETCH: i64 = 100_000;
-/// How much of the end of the log is kept: events and bytes. A client that is further behind reads for itself.
-const KEPT: (usize, usize) = (1_000, 4 * 1024 * 1024);
-/// How many clients read for themselves at the same time: orders are to be read and taken meanwhile.
+/// The most positions that one read passes when few events match, so that no read takes long.
+const MAX_SCAN: i64 = 100_000;
+/// How many of the latest events are kept in memory, and how many bytes of them. A stream that is further behind reads
+/// the log itself.
+const KEPT_EVENTS: usize = 1_000;
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// How many streams read the log themselves at the same time. More would slow down orders.
 const READERS: usize = 2;
-/// Within this time nobody looks again without a sign that there is something.
-const LOOKED_LATELY: Duration = Duration::from_millis(900);
+/// Without a wake-up, the log is not polled again within this time.
+const POLL_INTERVAL: Duration = Duration::from_millis(900);
 
-/// Shared by all clients of a process.
 #[derive(Clone)]
 pub(super) struct Feed(Arc<Shared>);
 
 struct Shared {
     store: EventStore,
-    recent: Mutex<Recent>,
-    /// Held by whoever looks for new events.
-    looking: tokio::sync::Mutex<()>,
+    recent: Mutex<RecentEvents>,
+    /// Held while new events are read.
+    polling: tokio::sync::Mutex<()>,
     readers: Semaphore,
 }
 
-/// The end of the log as far as it was read.
+/// The latest events.
 #[derive(Default)]
-struct Recent {
-    /// All events after `from` up to `to`.
+struct RecentEvents {
+    /// All events after `from`, up to and with `to`.
     frames: VecDeque<Arc<Frame>>,
     bytes: usize,
     from: i64,
     to: i64,
-    /// Looks that have begun, and the last that came to its end.
+    /// How many polls have begun, and the number of the last one that is done.
     begun: u64,
     done: u64,
     done_at: Option<Instant>,
-    /// Whether there was more than one look takes.
+    /// Whether the last poll left events unread.
     more: bool,
 }
 
-/// What a client finds.
-pub(super) enum Found {
-    /// The events after its position, up to another.
+/// What is in memory after a position.
+pub(super) enum Lookup {
+    /// The events after the position, up to another position.
     Events(Vec<Arc<Frame>>, i64),
-    /// Nothing: it has seen all that was read.
+    /// No events: the stream has seen all that were read.
     Nothing,
-    /// It is further behind than what is kept. All up to this position is in the log.
+    /// The events after the position are not in memory any more. They have to be read from the log, up to this
+    /// position.
     Behind(i64),
 }
 
-/// Which look at the end of the log will do.
+/// Which poll a stream needs before it may wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Look {
-    /// One that began after so many others.
+pub(super) enum Poll {
+    /// One that begins after so many others.
     After(u64),
-    /// One that was made lately.
-    Lately,
+    /// Any recent one.
+    Recent,
 }
 
 impl Feed {
     pub(super) fn of(store: EventStore) -> Self {
-        let (recent, looking) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Shared { store, recent, looking, readers: Semaphore::new(READERS) }))
+        let (recent, polling) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self(Arc::new(Shared { store, recent, polling, readers: Semaphore::new(READERS) }))
     }
 
     pub(super) fn log_changes(&self) -> LogChanges {
         self.0.store.log_changes()
     }
 
-    /// The end of the log right now, for a client that comes.
+    /// The end of the log, for a stream that begins.
     pub(super) async fn join(&self) -> Result<i64, sqlx::Error> {
-        let _looking = self.0.looking.lock().await;
+        let _polling = self.0.polling.lock().await;
         let end = last_position(self.0.store.pool()).await?;
         let mut recent = self.recent();
-        // Nobody has followed for a while: what came meanwhile is read by whoever asks for it.
+        // There was no stream for a while. The events since then are read by those streams that want them.
         if usize::try_from(end - recent.to).is_ok_and(|missed| missed > PAGE) {
             recent.forget_up_to(end);
         }
         Ok(end)
     }
 
-    /// What is there after a position.
-    pub(super) fn after(&self, position: i64) -> Found {
+    pub(super) fn after(&self, position: i64) -> Lookup {
         let recent = self.recent();
         if position < recent.from {
-            return Found::Behind(recent.to);
+            return Lookup::Behind(recent.to);
         }
-        // A look that was asked for by others may not have come as far as the client was when it joined.
+        // The stream may have begun at a later position than the last poll reached.
         if position >= recent.to {
-            return Found::Nothing;
+            return Lookup::Nothing;
         }
         let first = recent.frames.partition_point(|frame| frame.position <= position);
         let frames: Vec<_> = recent.frames.range(first..).take(PAGE).cloned().collect();
         let to = frames.last().filter(|_| frames.len() == PAGE).map_or(recent.to, |last| last.position);
-        Found::Events(frames, to)
+        Lookup::Events(frames, to)
     }
 
-    /// Reads what is asked for after a position and up to another, or the first events of it; and how far that was.
+    /// Reads the first selected events between two positions from the log. Also returns the position that the read has
+    /// reached.
     pub(super) async fn read(
         &self,
-        wanted: &EventFilter,
+        selection: &EventFilter,
         after: i64,
         up_to: i64,
         most: usize,
     ) -> Result<(Vec<Arc<Frame>>, i64), sqlx::Error> {
         let _reader = self.0.readers.acquire().await;
-        let up_to = up_to.min(after.saturating_add(STRETCH));
-        let wanted = EventFilter { after, up_to: Some(up_to), ..wanted.clone() };
+        let up_to = up_to.min(after.saturating_add(MAX_SCAN));
+        let selection = EventFilter { after, up_to: Some(up_to), ..selection.clone() };
         let mut connection = self.0.store.pool().acquire().await?;
-        let page = read_filtered(&mut connection, &wanted, Budget::of(most).with_bytes(PIECE)).await?;
+        let page = read_filtered(&mut connection, &selection, Budget::of(most).with_bytes(CHUNK_BYTES)).await?;
         drop(connection);
         let reached = page.events.last().filter(|_| page.more).map_or(up_to, |last| last.position);
         Ok((frames(page.events)?, reached))
     }
 
-    /// A look that sees all that is there now.
-    pub(super) fn look_from_now(&self) -> Look {
-        Look::After(self.recent().begun)
+    /// A poll that sees every event that is in the log now.
+    pub(super) fn fresh_poll(&self) -> Poll {
+        Poll::After(self.recent().begun)
     }
 
-    /// A look for what the last one did not take, if there was more.
-    pub(super) fn look_for_more(&self) -> Option<Look> {
+    /// A poll for the events that the last one left unread, if it left any.
+    pub(super) fn poll_for_more(&self) -> Option<Poll> {
         let recent = self.recent();
-        recent.more.then_some(Look::After(recent.begun))
+        recent.more.then_some(Poll::After(recent.begun))
     }
 
-    /// Looks for new events, unless somebody has done so.
-    pub(super) async fn look(&self, look: Look) -> Result<(), sqlx::Error> {
-        let _looking = self.0.looking.lock().await;
+    /// Reads new events, unless another stream's poll will do.
+    pub(super) async fn poll(&self, poll: Poll) -> Result<(), sqlx::Error> {
+        let _polling = self.0.polling.lock().await;
         let from = {
             let mut recent = self.recent();
-            if recent.has_seen(look) {
+            if recent.is_done(poll) {
                 return Ok(());
             }
             recent.begun += 1;
@@ -159,16 +163,16 @@ impl Feed {
         Ok(())
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, RecentEvents> {
         self.0.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Recent {
-    fn has_seen(&self, look: Look) -> bool {
-        match look {
-            Look::After(begun) => self.done > begun,
-            Look::Lately => self.done_at.is_some_and(|at| at.elapsed() < LOOKED_LATELY),
+impl RecentEvents {
+    fn is_done(&self, poll: Poll) -> bool {
+        match poll {
+            Poll::After(begun) => self.done > begun,
+            Poll::Recent => self.done_at.is_some_and(|at| at.elapsed() < POLL_INTERVAL),
         }
     }
 
@@ -179,7 +183,7 @@ impl Recent {
             self.bytes += frame.text.len();
             self.frames.push_back(frame);
         }
-        while self.frames.len() > KEPT.0 || self.bytes > KEPT.1 {
+        while self.frames.len() > KEPT_EVENTS || self.bytes > KEPT_BYTES {
             let Some(oldest) = self.frames.pop_front() else { break };
             self.bytes -= oldest.text.len();
             self.from = oldest.position;

@@ -1,4 +1,4 @@
-//! Pieces of an event stream, as the HTML standard has them.
+//! Blocks of an event stream, as the HTML standard defines them.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::timeline::Entry;
 
-/// An event, written once for all clients.
+/// An event, encoded once for all streams.
 pub(super) struct Frame {
     pub(super) position: i64,
     pub(super) stream_type: String,
@@ -18,7 +18,7 @@ pub(super) struct Frame {
     pub(super) text: Bytes,
 }
 
-/// An event as a timeline has it, and whose it is.
+/// An event as in a timeline, with its stream.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Data<'a> {
@@ -38,21 +38,22 @@ impl Frame {
     }
 }
 
-/// What comes first: how soon to come back, and from where. Clients note an id though no event comes with it.
+/// The first block: after how long to reconnect, and from where. Clients keep an id even if no event comes with it.
 pub(super) fn beginning(position: i64, retry: Duration) -> Bytes {
     format!("retry: {}\nid: {position}\n\n", retry.as_millis()).into()
 }
 
-/// A sign of life, and how far the log has been looked through.
+/// A comment, with the position up to which the log was read.
 pub(super) fn heartbeat(position: i64) -> Bytes {
     format!(":\nid: {position}\n\n").into()
 }
 
 fn block(position: i64, name: &str, data: &str) -> Bytes {
     let mut text = String::with_capacity(data.len() + name.len() + 64);
-    // Writing to a string does not fail. A name of another writer's may have line ends; no name of ours has.
+    // Writing to a string does not fail. Event names of other writers may have line ends.
     let _ = writeln!(text, "id: {position}\nevent: {}", name.replace(['\n', '\r'], " "));
-    // JSON that is stored on several lines: their ends mean nothing in it, and come back as they are sent.
+    // The payload may have several lines. Line ends between JSON tokens mean nothing, so any of them may separate
+    // `data` lines.
     for line in data.split(['\n', '\r']) {
         let _ = writeln!(text, "data: {line}");
     }

@@ -1,4 +1,5 @@
-//! What hangs on an order, page by page: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`, `/mails`.
+//! The parts of an order in pages: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`,
+//! `/mails`.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -10,20 +11,19 @@ use read_models::{Item, Key, Order, Within};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::items::{CancellationItem, MailItem, NoteItem, OrderItem, ReturnItem};
+use super::rows::{CancellationRow, MailRow, NoteRow, OrderRow, ReturnRow};
 use super::view::{RefundView, ShipmentView, placed};
 use super::{META, PROJECTION, collection};
-use crate::parameters::Wrong;
-use crate::reads::{Reads, order_id, page_problem, store_problem};
+use crate::parameters::ParameterErrors;
+use crate::reads::{ReadContext, page_problem, parse_order_id, store_problem};
 
-pub(super) fn routes() -> Router<Reads> {
+pub(super) fn routes() -> Router<ReadContext> {
     Kind::ALL.into_iter().fold(Router::new(), |routes, kind| {
         let path = format!("/orders/{{order_id}}/{}", kind.name());
-        routes.route(&path, get(move |reads, path, asked, headers| page(kind, reads, path, asked, headers)))
+        routes.route(&path, get(move |reads, path, parameters, headers| page(kind, reads, path, parameters, headers)))
     })
 }
 
-/// What hangs on an order.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Shipments,
@@ -34,7 +34,7 @@ enum Kind {
     Mails,
 }
 
-/// Some of what hangs on an order, by their ids. As long as there is a cursor there are more.
+/// Some parts of one kind, ordered by their ids. If the page has a cursor, there are more.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CollectionPage {
@@ -53,16 +53,16 @@ struct CollectionQuery {
 
 async fn page(
     kind: Kind,
-    State(reads): State<Reads>,
+    State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<QueryParameters<CollectionQuery>, Problem>,
+    parameters: Result<QueryParameters<CollectionQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<CollectionPage>, Problem> {
-    let (order_id, asked) = (order_id(path)?.to_string(), asked?.0);
-    let mut wrong = Wrong::default();
-    let limit = wrong.page_limit(asked.limit);
-    wrong.none()?;
-    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
+    let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
+    let mut errors = ParameterErrors::default();
+    let limit = errors.page_limit(parameters.limit);
+    errors.into_result()?;
+    reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let (table, pk) = (reads.table(PROJECTION.name), collection(&order_id));
     let head = table.find(&[Key::new(pk.clone(), META)]).await.map_err(store_problem)?;
     let Some(head) = head.first() else {
@@ -77,11 +77,11 @@ async fn page(
             until: Some(until),
             order: Order::Ascending,
             limit,
-            cursor: asked.cursor.as_deref(),
+            cursor: parameters.cursor.as_deref(),
         })
         .await
         .map_err(page_problem)?;
-    let items = kind.show(head, &page.items).map_err(Problem::internal)?;
+    let items = kind.view(head, &page.items).map_err(Problem::internal)?;
     Ok(Json(CollectionPage { order_id, items, cursor: page.cursor }))
 }
 
@@ -89,7 +89,7 @@ impl Kind {
     const ALL: [Self; 6] =
         [Self::Shipments, Self::Cancellations, Self::Returns, Self::Refunds, Self::Notes, Self::Mails];
 
-    /// As in the path.
+    /// The last segment of the path.
     fn name(self) -> &'static str {
         match self {
             Self::Shipments => "shipments",
@@ -101,7 +101,7 @@ impl Kind {
         }
     }
 
-    /// From which sort key on its items are, and before which.
+    /// The range of sort keys that its rows have: from the first, and before the second.
     fn sort_keys(self) -> (&'static str, &'static str) {
         match self {
             Self::Shipments => ("SHIPMENT#", "SHIPMENT$"),
@@ -113,18 +113,18 @@ impl Kind {
         }
     }
 
-    /// The items as the order shows them. `head` is the order's own.
-    fn show(self, head: &Item, items: &[Item]) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
-        let placed = placed(&mut head.read::<OrderItem>()?);
+    /// The rows as `GET /orders/{id}` shows them. `head` is the order's own row.
+    fn view(self, head: &Item, items: &[Item]) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+        let placed = placed(&mut head.read::<OrderRow>()?);
         let placed = placed.as_deref();
-        let show = |item: &Item| match self {
+        let view = |item: &Item| match self {
             Self::Shipments => to_raw_value(&ShipmentView::of(item.read()?, placed)),
-            Self::Cancellations => to_raw_value(&item.read::<CancellationItem>()?),
-            Self::Returns => to_raw_value(&item.read::<ReturnItem>()?),
+            Self::Cancellations => to_raw_value(&item.read::<CancellationRow>()?),
+            Self::Returns => to_raw_value(&item.read::<ReturnRow>()?),
             Self::Refunds => to_raw_value(&RefundView::of(item.read()?, placed)),
-            Self::Notes => to_raw_value(&item.read::<NoteItem>()?),
-            Self::Mails => to_raw_value(&item.read::<MailItem>()?),
+            Self::Notes => to_raw_value(&item.read::<NoteRow>()?),
+            Self::Mails => to_raw_value(&item.read::<MailRow>()?),
         };
-        items.iter().map(show).collect()
+        items.iter().map(view).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The days that there can be orders of, and where a walk over them stands.
+//! The days that there can be orders of, and the cursor of a scan over them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use read_models::InvalidCursor;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-/// The first and the last day, both of them included. All days are UTC's.
+/// The first and the last day of the log, both included, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogDays {
     pub(super) first: NaiveDate,
@@ -15,10 +15,10 @@ pub(super) struct LogDays {
 }
 
 impl LogDays {
-    /// Those that the log has events of; `None`: it has none.
+    /// `None`: the log is empty.
     pub(super) async fn read(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
-        // Events that came from elsewhere may bear times that this clock has not reached, and a clock that was put right may have
-        // given the second event an earlier time than the first.
+        // Imported events may be later than this clock's time, and after a clock was set back the second event may be
+        // earlier than the first. So the last day is the later of the two, and the first day is one day earlier.
         let ends = "select (select recorded_at from events order by global_position limit 1),
                            greatest(now(), (select recorded_at from events order by global_position desc limit 1))";
         let (first, last): (Option<DateTime<Utc>>, DateTime<Utc>) = sqlx::query_as(ends).fetch_one(pool).await?;
@@ -26,7 +26,7 @@ impl LogDays {
         Ok(first.map(|first| Self { first: first.pred_opt().unwrap_or(first), last: last.date_naive() }))
     }
 
-    /// Those that lie between two instants, the second of them left out.
+    /// The days of the log between two instants; the second is excluded.
     pub(super) fn within(self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<Self> {
         let first = from.map_or(self.first, |from| self.first.max(from.date_naive()));
         let last = to.map_or(self.last, |to| self.last.min(to.date_naive()));
@@ -34,12 +34,12 @@ impl LogDays {
     }
 }
 
-/// Where a page ended.
+/// Where a page ended in a scan by day.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DayCursor {
     /// The day to go on with.
     pub(super) day: NaiveDate,
-    /// Where in it, by the table's own cursor; `None`: at its end, which comes first.
+    /// The table's cursor within that day. `None`: the scan has not reached that day yet.
     pub(super) after: Option<String>,
 }
 
@@ -51,16 +51,16 @@ struct Encoded {
 }
 
 impl DayCursor {
-    pub(super) fn encode(self, question: &str) -> String {
-        let encoded = Encoded { question: question.to_owned(), day: self.day, after: self.after };
-        // Texts and a date can always be written.
+    pub(super) fn encode(self, filter: &str) -> String {
+        let encoded = Encoded { question: filter.to_owned(), day: self.day, after: self.after };
+        // Strings and a date always serialize.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&encoded).unwrap_or_default())
     }
 
-    pub(super) fn decode(text: &str, question: &str) -> Result<Self, InvalidCursor> {
+    pub(super) fn decode(text: &str, filter: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let cursor: Encoded = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
-        if cursor.question != question {
+        if cursor.question != filter {
             return Err(InvalidCursor);
         }
         Ok(Self { day: cursor.day, after: cursor.after })
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn only_days_that_there_are_events_of_are_looked_at() {
+    fn only_days_that_there_are_events_of_are_scanned() {
         let days = LogDays { first: day("2026-11-01"), last: day("2026-11-20") };
         let within = |from, to| days.within(from, to).map(|days| (days.first.to_string(), days.last.to_string()));
         let both = |first: &str, last: &str| Some((first.to_owned(), last.to_owned()));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_good_for_its_own_question() {
+    fn a_cursor_is_valid_for_its_own_filter_only() {
         let cursor = || DayCursor { day: day("2026-11-20"), after: Some("inner".to_owned()) };
         let text = cursor().encode("orders");
         assert_eq!(DayCursor::decode(&text, "orders"), Ok(cursor()));

@@ -1,4 +1,5 @@
-//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has what hangs on an order.
+//! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has the lists of one order's
+//! shipments, returns and so on.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -10,19 +11,19 @@ use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
-use super::asked::{Asked, OrdersQuery};
 use super::days::LogDays;
-use super::items::OrderItem;
-use super::question::Way;
-use super::search::{Found, Search};
+use super::filter::AccessPath;
+use super::list_request::{ListParameters, ListRequest};
+use super::rows::OrderRow;
+use super::search::{OrdersFound, Search};
+use super::time_travel::{Moment, OrderHistory, TimeTravelError};
 use super::view::OrderView;
 use super::{PROJECTION, collection};
 use crate::keys::sortable;
 use crate::parameters::invalid;
-use crate::reads::{Reads, order_id, store_problem, unavailable, versioned};
-use crate::time_travel::{History, Moment, TimeTravelError};
+use crate::reads::{ReadContext, parse_order_id, store_problem, unavailable, with_etag};
 
-pub(super) fn routes() -> Router<Reads> {
+pub(super) fn routes() -> Router<ReadContext> {
     Router::new()
         .route("/orders/{order_id}", get(order))
         .route("/orders", get(orders))
@@ -30,14 +31,13 @@ pub(super) fn routes() -> Router<Reads> {
         .merge(super::collections::routes())
 }
 
-/// Some orders, each without what hangs on it. As long as there is a cursor there may be more.
+/// A page of orders, without their shipments, returns and so on. If it has a cursor, there may be more.
 #[derive(Serialize)]
 struct OrdersPage {
-    items: Vec<OrderItem>,
+    items: Vec<OrderRow>,
     cursor: Option<String>,
 }
 
-/// Which order, and as of when.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OrderQuery {
@@ -46,28 +46,33 @@ struct OrderQuery {
 }
 
 async fn order(
-    State(reads): State<Reads>,
+    State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<QueryParameters<OrderQuery>, Problem>,
+    parameters: Result<QueryParameters<OrderQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (order_id, asked) = (order_id(path)?, asked?.0);
-    if let Some(as_of) = &asked.as_of {
+    let (order_id, parameters) = (parse_order_id(path)?, parameters?.0);
+    if let Some(as_of) = &parameters.as_of {
         return order_then(&reads, order_id.as_str(), as_of, &headers).await;
     }
-    reads.wait_for(PROJECTION.name, asked.min_position, &headers).await?;
+    reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
     let Some(view) = OrderView::of(&items).map_err(Problem::internal)? else {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     };
-    versioned(&headers, view.order.version, view)
+    with_etag(&headers, view.order.version, view)
 }
 
-/// The order as it was. No view is read for it, so there is none to wait for: the log has every position that was ever told.
-async fn order_then(reads: &Reads, order_id: &str, as_of: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+/// The order as it was. It is folded from the log, so there is no read model to wait for.
+async fn order_then(
+    reads: &ReadContext,
+    order_id: &str,
+    as_of: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let moment: Moment = as_of.parse().map_err(|error| invalid("asOf", error))?;
-    let then = History::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
-    versioned(headers, then.version, then.view)
+    let snapshot = OrderHistory::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
+    with_etag(headers, snapshot.version, snapshot.view)
 }
 
 impl From<TimeTravelError> for Problem {
@@ -85,41 +90,45 @@ impl From<TimeTravelError> for Problem {
 }
 
 async fn orders(
-    State(reads): State<Reads>,
-    asked: Result<QueryParameters<OrdersQuery>, Problem>,
+    State(reads): State<ReadContext>,
+    parameters: Result<QueryParameters<ListParameters>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    page(&reads, asked?.0, &headers).await
+    page(&reads, parameters?.0, &headers).await
 }
 
 async fn customers_orders(
-    State(reads): State<Reads>,
+    State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
-    asked: Result<QueryParameters<OrdersQuery>, Problem>,
+    parameters: Result<QueryParameters<ListParameters>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    let mut asked = asked?.0;
-    if asked.customer_id.is_some() {
+    let mut parameters = parameters?.0;
+    if parameters.customer_id.is_some() {
         return Err(invalid("customerId", "is given by the path already"));
     }
-    // What is no id is no customer's, and has no orders.
+    // An invalid id is no customer's: the list is empty.
     let Some(customer_id) = path.ok().and_then(|Path(id)| CustomerId::parse(id).ok()) else {
-        asked.parse()?;
+        parameters.parse()?;
         return Ok(Json(OrdersPage { items: vec![], cursor: None }));
     };
-    asked.customer_id = Some(customer_id.into());
-    page(&reads, asked, &headers).await
+    parameters.customer_id = Some(customer_id.into());
+    page(&reads, parameters, &headers).await
 }
 
-async fn page(reads: &Reads, asked: OrdersQuery, headers: &HeaderMap) -> Result<Json<OrdersPage>, Problem> {
-    let min_position = asked.min_position;
-    let Asked { question, limit, cursor } = asked.parse()?;
-    reads.wait_for(PROJECTION.name, min_position, headers).await?;
-    let days = match question.way() {
-        Way::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
-        Way::Along { .. } => None,
+async fn page(
+    reads: &ReadContext,
+    parameters: ListParameters,
+    headers: &HeaderMap,
+) -> Result<Json<OrdersPage>, Problem> {
+    let min_position = parameters.min_position;
+    let ListRequest { filter, limit, cursor } = parameters.parse()?;
+    reads.wait_for_position(PROJECTION.name, min_position, headers).await?;
+    let days = match filter.access_path() {
+        AccessPath::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
+        AccessPath::Index { .. } => None,
     };
-    let search = Search::new(reads.table(PROJECTION.name), &question, limit);
-    let Found { orders, cursor } = search.page(days, cursor.as_deref()).await?;
+    let search = Search::new(reads.table(PROJECTION.name), &filter, limit);
+    let OrdersFound { orders, cursor } = search.page(days, cursor.as_deref()).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }

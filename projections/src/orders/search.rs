@@ -1,9 +1,8 @@
-//! A page of the answer to a question.
+//! Finds a page of orders.
 //!
-//! It has as many orders as were asked for, or fewer if they are large.
-//!
-//! What an index does not tell is told by the orders found along it. A page is filled by as many reads as that takes, up to a
-//! bound on the orders that one request looks at: beyond it fewer are answered, or none, and the cursor goes on from there.
+//! A page has as many orders as the client wants, or fewer if they are large. An index can't check every condition of a
+//! filter, so orders are read until the page is full, up to a bound on the orders that one request reads. Beyond that
+//! the page has fewer orders, or none, and its cursor goes on from there.
 
 use std::collections::HashMap;
 
@@ -13,43 +12,42 @@ use problem::Problem;
 use read_models::{Index, Item, Key, Order, Query, Table, Within};
 
 use super::days::{DayCursor, LogDays};
-use super::items::OrderItem;
-use super::question::{Question, Way};
+use super::filter::{AccessPath, OrderFilter};
+use super::rows::OrderRow;
 use super::{META, of_day};
 use crate::keys::{shards, sortable};
 use crate::parameters::invalid;
 use crate::reads::{page_problem, store_problem};
 
-/// The most orders that one request looks at. A question that finds what it looks for gets by with one page of them.
+/// The most orders that one request reads. Where every order matches, it reads one page of them only.
 const MOST_EXAMINED: usize = 1_000;
-/// The most days that one request looks at.
+/// The most days that one request reads.
 const MOST_DAYS: usize = 31;
-/// How many are read at once where most are passed over.
+/// How many orders are read at once after the first page.
 const CHUNK: u16 = 200;
 
-/// Some orders, and how to go on.
-pub(super) struct Found {
-    pub(super) orders: Vec<OrderItem>,
-    /// `None`: these were the last.
+pub(super) struct OrdersFound {
+    pub(super) orders: Vec<OrderRow>,
+    /// `None`: there are no more.
     pub(super) cursor: Option<String>,
 }
 
-/// A question that is being answered.
+/// A search under way, with the orders found so far.
 pub(super) struct Search<'a> {
     table: &'a dyn Table,
-    question: &'a Question,
+    filter: &'a OrderFilter,
     limit: u16,
-    found: Vec<OrderItem>,
+    found: Vec<OrderRow>,
     room: Budget,
     stride: BatchSize,
     examined: usize,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(table: &'a dyn Table, question: &'a Question, limit: u16) -> Self {
+    pub(super) fn new(table: &'a dyn Table, filter: &'a OrderFilter, limit: u16) -> Self {
         Self {
             table,
-            question,
+            filter,
             limit,
             found: Vec::new(),
             room: Budget::of(usize::from(limit)),
@@ -58,11 +56,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The page that begins where the cursor says. `days` are those that there are orders of, if it is known.
-    pub(super) async fn page(mut self, days: Option<LogDays>, cursor: Option<&str>) -> Result<Found, Problem> {
-        let name = self.question.name();
-        let cursor = match self.question.way() {
-            Way::Along { index, partitions, lines, from, until } => {
+    /// The page at the cursor. `days` are the days that there are orders of, for a search by day.
+    pub(super) async fn page(mut self, days: Option<LogDays>, cursor: Option<&str>) -> Result<OrdersFound, Problem> {
+        let name = self.filter.name();
+        let cursor = match self.filter.access_path() {
+            AccessPath::Index { index, partitions, lines, from, until } => {
                 let query = Query {
                     name: &name,
                     within: Within::Index(index, &partitions),
@@ -72,14 +70,14 @@ impl<'a> Search<'a> {
                     limit: self.limit,
                     cursor,
                 };
-                self.along(query, lines).await?
+                self.scan(query, lines).await?
             }
-            Way::ByDay => self.by_day(&name, days, cursor).await?,
+            AccessPath::ByDay => self.by_day(&name, days, cursor).await?,
         };
-        Ok(Found { orders: self.found, cursor })
+        Ok(OrdersFound { orders: self.found, cursor })
     }
 
-    /// The latest day first.
+    /// Scans the latest day first.
     async fn by_day(
         &mut self,
         name: &str,
@@ -88,12 +86,11 @@ impl<'a> Search<'a> {
     ) -> Result<Option<String>, Problem> {
         let cursor = cursor.map(|text| DayCursor::decode(text, name)).transpose();
         let cursor = cursor.map_err(|error| invalid("cursor", error))?;
-        let Some(LogDays { first, last }) = days.and_then(|days| days.within(self.question.from, self.question.to))
-        else {
+        let Some(LogDays { first, last }) = days.and_then(|days| days.within(self.filter.from, self.filter.to)) else {
             return Ok(None);
         };
         let (mut day, mut after) = cursor.map_or((last, None), |cursor| (cursor.day, cursor.after));
-        let (from, until) = (self.question.from.map(sortable), self.question.to.map(sortable));
+        let (from, until) = (self.filter.from.map(sortable), self.filter.to.map(sortable));
         for _ in 0..MOST_DAYS {
             let partitions = shards(&of_day(day));
             let query = Query {
@@ -105,7 +102,7 @@ impl<'a> Search<'a> {
                 limit: self.limit,
                 cursor: after.as_deref(),
             };
-            if let Some(after) = self.along(query, false).await? {
+            if let Some(after) = self.scan(query, false).await? {
                 return Ok(Some(DayCursor { day, after: Some(after) }.encode(name)));
             }
             after = None;
@@ -113,21 +110,21 @@ impl<'a> Search<'a> {
                 Some(before) if before >= first => before,
                 Some(_) | None => return Ok(None),
             };
-            if self.is_full() || self.is_enough() {
+            if self.is_full() || self.has_read_enough() {
                 break;
             }
         }
         Ok(Some(DayCursor { day, after: None }.encode(name)))
     }
 
-    /// Takes what is wanted along a query until the page is full or enough was looked at. Returns where to go on; `None`: nothing
-    /// is left.
-    async fn along(&mut self, first: Query<'_>, lines: bool) -> Result<Option<String>, Problem> {
+    /// Collects the matching orders of a query until the page is full or enough orders are read. Returns the cursor to
+    /// go on from; `None`: nothing is left.
+    async fn scan(&mut self, first: Query<'_>, lines: bool) -> Result<Option<String>, Problem> {
         let mut limit = first.limit;
         let mut cursor: Option<String> = first.cursor.map(str::to_owned);
         loop {
             if lines {
-                // A line is small, but its order may not be.
+                // A line is small, but its order may be large.
                 limit = limit.min(u16::try_from(self.stride.pieces()).unwrap_or(limit));
             }
             let query = Query { limit, cursor: cursor.as_deref(), ..first.clone() };
@@ -135,16 +132,16 @@ impl<'a> Search<'a> {
             let orders = if lines { self.orders_of(&page.items).await? } else { read(&page.items)? };
             let of = page.items.len();
             for (nth, (item, order)) in page.items.iter().zip(orders).enumerate() {
-                let Some((size, order)) = order.filter(|(_, order)| self.question.matches(order)) else { continue };
+                let Some((size, order)) = order.filter(|(_, order)| self.filter.matches(order)) else { continue };
                 self.room.spend(size);
-                self.found.push(shown(order));
+                self.found.push(without_folded_state(order));
                 if self.is_full() {
                     let more = nth + 1 < of || page.cursor.is_some();
                     return Ok(more.then(|| query.cursor_at(item)));
                 }
             }
             self.examined += of;
-            if page.cursor.is_none() || self.is_enough() {
+            if page.cursor.is_none() || self.has_read_enough() {
                 return Ok(page.cursor);
             }
             cursor = page.cursor;
@@ -152,12 +149,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The orders that lines belong to, and their sizes.
-    async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<(usize, OrderItem)>>, Problem> {
+    /// The orders of these lines, with their sizes.
+    async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<(usize, OrderRow)>>, Problem> {
         let key = |line: &Item| Key::new(line.key.pk.clone(), META);
         let found = self.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
         self.stride.observe(found.len(), found.iter().map(Item::size).sum());
-        let mut orders: HashMap<&str, (usize, OrderItem)> = HashMap::new();
+        let mut orders: HashMap<&str, (usize, OrderRow)> = HashMap::new();
         for (item, order) in found.iter().zip(read(&found)?) {
             orders.extend(order.map(|order| (item.key.pk.as_str(), order)));
         }
@@ -168,18 +165,17 @@ impl<'a> Search<'a> {
         self.room.is_used_up()
     }
 
-    fn is_enough(&self) -> bool {
+    fn has_read_enough(&self) -> bool {
         self.examined >= MOST_EXAMINED
     }
 }
 
-fn read(items: &[Item]) -> Result<Vec<Option<(usize, OrderItem)>>, Problem> {
+fn read(items: &[Item]) -> Result<Vec<Option<(usize, OrderRow)>>, Problem> {
     let sized = |item: &Item| item.read().map(|order| Some((item.size(), order))).map_err(Problem::internal);
     items.iter().map(sized).collect()
 }
 
-/// Without what is not shown.
-fn shown(mut order: OrderItem) -> OrderItem {
+fn without_folded_state(mut order: OrderRow) -> OrderRow {
     order.folded = None;
     order
 }

@@ -1,4 +1,4 @@
-//! An order as it is answered: its items put together.
+//! The answer of `GET /orders/{id}`, made of the order's rows.
 
 use domain::order::{Order, PlacedOrder};
 use read_models::Item;
@@ -6,26 +6,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::META;
-use super::items::{CancellationItem, LineItem, MailItem, NoteItem, OrderItem, RefundItem, ReturnItem, ShipmentItem};
+use super::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
 
-/// How many of each kind of what hangs on an order are shown with it.
+/// How many shipments, returns and so on are shown with an order, of each kind the latest.
 const SHOWN: usize = 100;
 
-/// An order with what hangs on it, each kind in the order in which it came; of many the latest.
+/// An order with its lines, shipments, returns and so on, in the order in which they were recorded.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrderView {
     #[serde(flatten)]
-    pub(super) order: OrderItem,
+    pub(super) order: OrderRow,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    cancellations: Vec<CancellationItem>,
-    returns: Vec<ReturnItem>,
+    cancellations: Vec<CancellationRow>,
+    returns: Vec<ReturnRow>,
     refunds: Vec<RefundView>,
-    added_notes: Vec<NoteItem>,
-    mails: Vec<MailItem>,
-    /// What there is more of than is shown.
+    added_notes: Vec<NoteRow>,
+    mails: Vec<MailRow>,
+    /// The kinds of which not all are shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more: Vec<&'static str>,
 }
@@ -33,60 +33,59 @@ pub(crate) struct OrderView {
 #[derive(Serialize)]
 struct LineView {
     #[serde(flatten)]
-    line: LineItem,
-    /// How many were sent.
+    line: LineRow,
+    /// Units sent.
     shipped: u32,
-    /// How many will not be.
+    /// Units cancelled.
     #[serde(skip_serializing_if = "is_none")]
     cancelled: u32,
-    /// How many of those came back.
+    /// Units that came back.
     returned: u32,
 }
 
 #[derive(Serialize)]
 pub(super) struct ShipmentView {
     #[serde(flatten)]
-    shipment: ShipmentItem,
-    /// Whether its money was taken, or an operator does without.
+    shipment: ShipmentRow,
+    /// Whether its amount was captured or given up by an operator.
     settled: bool,
 }
 
 #[derive(Serialize)]
 pub(super) struct RefundView {
     #[serde(flatten)]
-    refund: RefundItem,
+    refund: RefundRow,
     status: RefundStatus,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum RefundStatus {
-    /// It will be paid.
+    /// Not made yet.
     Requested,
-    /// It was paid.
     Refunded,
-    /// An operator does without.
+    /// An operator gave it up.
     Skipped,
 }
 
 impl OrderView {
-    /// The order of a collection's items; `None`: there is none.
+    /// The order whose rows these are. `None`: there is no such order.
     pub(crate) fn of(items: &[Item]) -> Result<Option<Self>, serde_json::Error> {
         let Some(meta) = items.iter().find(|item| item.key.sk == META) else { return Ok(None) };
-        let mut order: OrderItem = meta.read()?;
+        let mut order: OrderRow = meta.read()?;
         let placed = placed(&mut order);
         let placed = placed.as_deref();
-        let mut shipments: Vec<ShipmentItem> = kind(items, "SHIPMENT#")?;
+        let mut shipments: Vec<ShipmentRow> = rows(items, "SHIPMENT#")?;
         shipments.sort_by_key(|shipment| shipment.shipped_at);
-        let mut cancellations: Vec<CancellationItem> = kind(items, "CANCELLATION#")?;
+        let mut cancellations: Vec<CancellationRow> = rows(items, "CANCELLATION#")?;
         cancellations.sort_by_key(|cancelled| cancelled.cancelled_at);
-        let mut returns: Vec<ReturnItem> = kind(items, "RETURN#")?;
+        let mut returns: Vec<ReturnRow> = rows(items, "RETURN#")?;
         returns.sort_by_key(|back| back.requested_at);
-        let mut refunds: Vec<RefundItem> = kind(items, "REFUND#")?;
+        let mut refunds: Vec<RefundRow> = rows(items, "REFUND#")?;
         refunds.sort_by_key(|refund| refund.requested_at);
-        let mut added_notes: Vec<NoteItem> = kind(items, "NOTE#")?;
+        let mut added_notes: Vec<NoteRow> = rows(items, "NOTE#")?;
         added_notes.sort_by_key(|note| note.at);
-        let mut mails: Vec<MailItem> = kind(items, "MAIL#")?;
+        let mut mails: Vec<MailRow> = rows(items, "MAIL#")?;
         mails.sort_by_key(|mail| mail.at);
         let mut more = Vec::new();
         keep_latest(&mut shipments, "shipments", &mut more);
@@ -97,7 +96,7 @@ impl OrderView {
         keep_latest(&mut mails, "mails", &mut more);
         Ok(Some(Self {
             order,
-            lines: kind(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
+            lines: rows(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
             cancellations,
             returns,
@@ -110,26 +109,26 @@ impl OrderView {
 }
 
 impl LineView {
-    fn of(line: LineItem, placed: Option<&PlacedOrder>) -> Self {
+    fn of(line: LineRow, placed: Option<&PlacedOrder>) -> Self {
         let counts = placed.map(|placed| placed.counts(line.line_number)).unwrap_or_default();
         Self { line, shipped: counts.shipped, cancelled: counts.cancelled, returned: counts.received }
     }
 }
 
 impl ShipmentView {
-    pub(super) fn of(shipment: ShipmentItem, placed: Option<&PlacedOrder>) -> Self {
+    pub(super) fn of(shipment: ShipmentRow, placed: Option<&PlacedOrder>) -> Self {
         let known = placed.and_then(|it| it.shipments.iter().find(|it| it.id.as_str() == shipment.shipment_id));
-        Self { settled: known.is_some_and(|known| known.settled), shipment: shipment.brought_up() }
+        Self { settled: known.is_some_and(|known| known.settled), shipment: shipment.upcast() }
     }
 }
 
 impl RefundView {
-    pub(super) fn of(refund: RefundItem, placed: Option<&PlacedOrder>) -> Self {
+    pub(super) fn of(refund: RefundRow, placed: Option<&PlacedOrder>) -> Self {
         let known = placed.and_then(|it| it.refunds.iter().find(|it| it.id.as_str() == refund.refund_id));
         let status = match known {
             Some(known) if known.settled => RefundStatus::Refunded,
             Some(_) => RefundStatus::Requested,
-            // It is not owed any more.
+            // It was given up.
             None => RefundStatus::Skipped,
         };
         Self { refund, status }
@@ -141,8 +140,8 @@ fn is_none(units: &u32) -> bool {
     *units == 0
 }
 
-/// The folded order that an order's item has with it; it is not shown.
-pub(super) fn placed(order: &mut OrderItem) -> Option<Box<PlacedOrder>> {
+/// Takes the folded order out of the order's row, which is then fit to be shown.
+pub(super) fn placed(order: &mut OrderRow) -> Option<Box<PlacedOrder>> {
     match order.folded.take() {
         Some(Order::Placed(placed)) => Some(placed),
         Some(Order::Absent) | None => None,
@@ -157,7 +156,7 @@ fn keep_latest<T>(items: &mut Vec<T>, name: &'static str, more: &mut Vec<&'stati
     }
 }
 
-/// The items of a kind.
-fn kind<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, serde_json::Error> {
+/// The rows whose sort keys begin with a prefix.
+fn rows<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, serde_json::Error> {
     items.iter().filter(|item| item.key.sk.starts_with(prefix)).map(Item::read).collect()
 }

@@ -1,4 +1,4 @@
-//! What a replay would do, without doing it.
+//! Estimates how long a replay would take.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,45 +7,45 @@ use event_store::EventFilter;
 use event_store::bulk::{CopyOrder, copy_out};
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::begin::kinds;
-use super::folding::Folder;
+use super::bulk_fold::{Folder, only_stream_type};
 use super::run::release;
-use super::traffic::ALONE;
-use super::{ReplayError, Replays, find, record};
+use super::throttle::QUIET_BATCH;
+use super::{ReplayError, Replays, projections_named, stream_types, table};
 
-/// As many events are tried out, or the first of them that have as many bytes: what comes of them is in memory together.
+/// The sample ends after this many events or bytes, whichever comes first. All of its items are in memory together.
 const SAMPLE: u64 = 50_000;
 const SAMPLE_BYTES: usize = 64 << 20;
 
 /// What a replay would do.
 #[derive(Debug, Clone)]
 pub struct Estimate {
-    /// The projections, in the order of the registry.
+    /// The names of the projections, in the order of the registry.
     pub projections: Vec<&'static str>,
-    /// How many events are to be folded.
+    /// How many events it would fold.
     pub events: u64,
-    /// How many were tried out to know how long that takes.
+    /// How many events the estimate is based on.
     pub sample: u64,
-    /// How long it will take, about; `None`: there is nothing to fold, or writing can't be tried out here.
+    /// How long it would take. `None`: the log is empty, or the store can't write a sample that is rolled back.
     pub expected: Option<Duration>,
-    /// There is a replay of them that was begun: it would go on after so many events.
+    /// There is an unfinished replay of these projections, which would go on after so many events.
     pub begun: Option<u64>,
 }
 
 impl Replays {
-    /// What a replay of these projections would do, and about how long. It folds and writes the first events in a transaction that
-    /// is rolled back.
+    /// Folds and writes the first events of the log in a transaction that is rolled back, and measures how long that
+    /// takes.
     pub async fn estimate(&self, names: &[String]) -> Result<Estimate, ReplayError> {
-        let projections = find(names)?;
+        let projections = projections_named(names)?;
         let names: Vec<&'static str> = projections.iter().map(|projection| projection.name).collect();
-        let mut session = self.session(&names).await?;
-        let begun = match record::open(&mut session, &names).await?.as_slice() {
+        let mut session = self.lock_projections(&names).await?;
+        let begun = match table::unfinished(&mut session, &names).await?.as_slice() {
             [] => None,
-            [one] if one.projections == names => Some(one.events),
+            [same] if same.projections == names => Some(same.events),
             [other, ..] => return Err(ReplayError::Unfinished { projections: other.projections.join(", ") }),
         };
+        let types = stream_types(&projections);
         let count = sqlx::query_scalar("select count(*) from events where aggregate_type = any($1)");
-        let events: i64 = count.bind(kinds(&projections)).fetch_one(&mut session).await?;
+        let events: i64 = count.bind(&types).fetch_one(&mut session).await?;
         let events = u64::try_from(events).unwrap_or(0);
 
         let began = Instant::now();
@@ -54,15 +54,11 @@ impl Replays {
         let mut transaction = session.begin().await?;
         let mut bulks = Vec::new();
         for name in &names {
-            bulks.push(self.read_models.rehearse(name, &mut transaction).await?);
+            bulks.push(self.read_models.begin_trial(name, &mut transaction).await?);
         }
-        let mut parts = Vec::new();
-        let mut folder = Folder::new(projections.clone(), Arc::new(ALONE.into()));
-        let one_kind = <[&str; 1]>::try_from(kinds(&projections)).ok();
-        let selection = EventFilter {
-            stream_types: one_kind.map(|[kind]| kind.to_owned()).into_iter().collect(),
-            ..EventFilter::default()
-        };
+        let mut batches = Vec::new();
+        let mut folder = Folder::new(projections, Arc::new(QUIET_BATCH.into()));
+        let selection = EventFilter { stream_types: only_stream_type(&types), ..EventFilter::default() };
         let mut log = copy_out(&mut reading, &selection, CopyOrder::ByStream).await?;
         let (mut sample, mut bytes) = (0, 0);
         while sample < SAMPLE
@@ -70,13 +66,13 @@ impl Replays {
             && let Some(event) = log.next().await?
         {
             bytes += event.size();
-            parts.extend(folder.event(&event.read()?)?);
+            batches.extend(folder.fold(&event.read()?)?);
             sample += 1;
         }
         drop(log);
-        parts.push(folder.finish()?);
-        for part in &parts {
-            for (bulk, folded) in bulks.iter_mut().zip(&part.folded) {
+        batches.push(folder.finish()?);
+        for batch in &batches {
+            for (bulk, folded) in bulks.iter_mut().zip(&batch.by_projection) {
                 let tallies: Vec<_> = folded.tallies.values().cloned().collect();
                 if let Some(bulk) = bulk {
                     bulk.add(&mut transaction, &folded.items, &tallies).await?;
@@ -88,7 +84,7 @@ impl Replays {
         }
         transaction.rollback().await?;
         let took = began.elapsed();
-        // There may be rows under way on it still.
+        // The COPY may not be over: no orderly end of the session.
         let _ = reading.close_hard().await;
         release(session).await;
         let left = events.saturating_sub(begun.unwrap_or(0));

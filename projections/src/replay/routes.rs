@@ -1,4 +1,5 @@
-//! Replays over HTTP, for operators: `POST /admin/replays`, `GET` and `DELETE /admin/replays/{id}`, `POST /admin/rollbacks`.
+//! Replays over HTTP, for operators: `POST /admin/replays`, `GET` and `DELETE /admin/replays/{id}`, `POST
+//! /admin/rollbacks`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Phase, ReplayError, ReplayState, Replays, Wanted};
-use crate::REGISTRY;
+use super::{Phase, ReplayError, ReplayRequest, ReplayState, Replays};
+use crate::registry::REGISTRY;
 
-/// Replays that were begun over HTTP run here until they are over, or the process stops: then they go on when they are posted again.
+/// Runs the replays that were begun over HTTP until they are over or the process stops. A stopped one goes on when it
+/// is posted again.
 #[derive(Clone)]
 pub struct ReplayRoutes {
     replays: Replays,
@@ -29,12 +31,10 @@ pub struct ReplayRoutes {
 }
 
 impl ReplayRoutes {
-    /// Replays that stop with this token.
     pub fn new(replays: Replays, stop: CancellationToken) -> Self {
         Self { replays, running: TaskTracker::new(), stop }
     }
 
-    /// The routes.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/admin/replays", post(begin).get(list))
@@ -43,7 +43,7 @@ impl ReplayRoutes {
             .with_state(Arc::new(self.clone()))
     }
 
-    /// Waits for the stop, and until what was running has stopped.
+    /// Returns once the token is cancelled and all replays have stopped.
     pub async fn stopped(self) {
         self.stop.cancelled().await;
         self.running.close();
@@ -51,12 +51,10 @@ impl ReplayRoutes {
     }
 }
 
-type Here = State<Arc<ReplayRoutes>>;
-
-/// What is to be rebuilt. Either some projections or all.
+/// The body of `POST /admin/replays`: either some projections or all.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Posted {
+struct ReplayBody {
     #[serde(default)]
     projections: Vec<String>,
     #[serde(default)]
@@ -69,27 +67,28 @@ struct Posted {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RollBack {
+struct RollbackBody {
     projection: String,
 }
 
 /// A replay as operators see it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct ReplayView {
     id: Uuid,
     projections: Vec<String>,
     compare: bool,
     phase: &'static str,
-    /// Whether anybody works on it right now.
+    /// Whether a process works on it right now.
     running: bool,
     events: u64,
     total: u64,
     position: i64,
     events_per_second: Option<f64>,
-    /// As far as the events go that there were when it began.
+    /// For the events that the log had when the replay began.
     seconds_left: Option<f64>,
-    swapped: Vec<String>,
+    #[serde(rename = "swapped")]
+    promoted: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,16 +97,19 @@ struct Shown {
     updated_at: DateTime<Utc>,
 }
 
-async fn begin(State(here): Here, posted: Result<Json<Posted>, JsonRejection>) -> Result<Response, Problem> {
-    let posted = body(posted)?;
-    let projections = match (posted.all, posted.projections.is_empty()) {
+async fn begin(
+    State(routes): State<Arc<ReplayRoutes>>,
+    body: Result<Json<ReplayBody>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let body = parse_body(body)?;
+    let projections = match (body.all, body.projections.is_empty()) {
         (true, true) => REGISTRY.iter().map(|projection| projection.name.to_owned()).collect(),
-        (false, false) => posted.projections,
+        (false, false) => body.projections,
         (true, false) => return Err(invalid("/all", "is true although projections are named: give one of the two")),
         (false, true) => return Err(invalid("/projections", "is empty: name projections, or give \"all\": true")),
     };
-    if posted.dry_run {
-        let estimate = here.replays.estimate(&projections).await.map_err(refused)?;
+    if body.dry_run {
+        let estimate = routes.replays.estimate(&projections).await.map_err(problem)?;
         let seconds = estimate.expected.map(|expected| expected.as_secs_f64());
         let answer = json!({
             "projections": estimate.projections,
@@ -118,13 +120,13 @@ async fn begin(State(here): Here, posted: Result<Json<Posted>, JsonRejection>) -
         });
         return Ok(Json(answer).into_response());
     }
-    let replay = here.replays.open(&Wanted { projections, compare: posted.compare }).await.map_err(refused)?;
+    let replay = routes.replays.open(&ReplayRequest { projections, compare: body.compare }).await.map_err(problem)?;
     let id = replay.state().id;
-    let stop = here.stop.clone();
-    here.running.spawn(async move {
+    let stop = routes.stop.clone();
+    routes.running.spawn(async move {
         match replay.run(&stop, |_| ()).await {
-            Ok(replayed) => {
-                tracing::info!(replay = %id, events = replayed.events, swapped = replayed.swapped, "replayed");
+            Ok(summary) => {
+                tracing::info!(replay = %id, events = summary.events, swapped = summary.promoted, "replayed");
             }
             Err(error @ (ReplayError::Stopped | ReplayError::Cancelled)) => {
                 tracing::info!(replay = %id, %error, "replay");
@@ -134,47 +136,54 @@ async fn begin(State(here): Here, posted: Result<Json<Posted>, JsonRejection>) -
             }
         }
     });
-    let state = Shown::of(here.replays.find(id).await.map_err(refused)?);
+    let state = ReplayView::of(routes.replays.find(id).await.map_err(problem)?);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/admin/replays/{id}"))], Json(state)).into_response())
 }
 
-async fn list(State(here): Here) -> Result<Json<serde_json::Value>, Problem> {
-    let replays = here.replays.list().await.map_err(refused)?;
-    Ok(Json(json!({ "items": replays.into_iter().map(Shown::of).collect::<Vec<_>>() })))
+async fn list(State(routes): State<Arc<ReplayRoutes>>) -> Result<Json<serde_json::Value>, Problem> {
+    let replays = routes.replays.list().await.map_err(problem)?;
+    Ok(Json(json!({ "items": replays.into_iter().map(ReplayView::of).collect::<Vec<_>>() })))
 }
 
-async fn show(State(here): Here, path: Result<Path<Uuid>, PathRejection>) -> Result<Json<Shown>, Problem> {
-    Ok(Json(Shown::of(here.replays.find(id(path)?).await.map_err(refused)?)))
+async fn show(
+    State(routes): State<Arc<ReplayRoutes>>,
+    path: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<ReplayView>, Problem> {
+    Ok(Json(ReplayView::of(routes.replays.find(replay_id(path)?).await.map_err(problem)?)))
 }
 
-async fn cancel(State(here): Here, path: Result<Path<Uuid>, PathRejection>) -> Result<StatusCode, Problem> {
-    let state = here.replays.find(id(path)?).await.map_err(refused)?;
+async fn cancel(
+    State(routes): State<Arc<ReplayRoutes>>,
+    path: Result<Path<Uuid>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let state = routes.replays.find(replay_id(path)?).await.map_err(problem)?;
     if state.phase == Phase::Done {
-        return Err(refused(ReplayError::TooLate));
+        return Err(problem(ReplayError::TooLate));
     }
-    here.replays.cancel(&state.projections[0]).await.map_err(refused)?;
+    routes.replays.cancel(&state.projections[0]).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn roll_back(
-    State(here): Here,
-    posted: Result<Json<RollBack>, JsonRejection>,
+    State(routes): State<Arc<ReplayRoutes>>,
+    body: Result<Json<RollbackBody>, JsonRejection>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let RollBack { projection } = body(posted)?;
-    let (replays, name) = (here.replays.clone(), projection.clone());
-    // It goes on although the client leaves: in the middle of it the live one stands still.
-    let went_back = here.running.spawn(async move { replays.roll_back(&name).await }).await;
-    let position = went_back.map_err(Problem::internal)?.map_err(|error| {
-        let unknown = matches!(error, ReplayError::Unknown { .. });
-        if unknown { invalid("/projection", error.to_string()) } else { refused(error) }
+    let RollbackBody { projection } = parse_body(body)?;
+    let (replays, name) = (routes.replays.clone(), projection.clone());
+    // In a task of its own, so that it goes on if the client disconnects: the live generation must not be left without
+    // a projector.
+    let restored = routes.running.spawn(async move { replays.roll_back(&name).await }).await;
+    let position = restored.map_err(Problem::internal)?.map_err(|error| {
+        let unknown = matches!(error, ReplayError::UnknownProjection { .. });
+        if unknown { invalid("/projection", error.to_string()) } else { problem(error) }
     })?;
     Ok(Json(json!({ "projection": projection, "position": position })))
 }
 
-impl Shown {
+impl ReplayView {
     fn of(state: ReplayState) -> Self {
         let rate = state.rate();
-        #[expect(clippy::cast_precision_loss, reason = "nobody counts as far")]
+        #[expect(clippy::cast_precision_loss, reason = "a log has fewer than 2^52 events")]
         let left = state.total.saturating_sub(state.events) as f64;
         Self {
             events_per_second: rate.map(f64::round),
@@ -187,7 +196,7 @@ impl Shown {
             events: state.events,
             total: state.total,
             position: state.position,
-            swapped: state.swapped,
+            promoted: state.promoted,
             comparison: state.comparison,
             error: state.error,
             began_at: state.began_at,
@@ -196,17 +205,17 @@ impl Shown {
     }
 }
 
-fn id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+fn replay_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
     path.map(|Path(id)| id).map_err(|_| Problem::not_found("there is no such replay"))
 }
 
-fn body<T>(posted: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    match posted {
+fn parse_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    match body {
         Ok(Json(body)) => Ok(body),
         Err(error @ JsonRejection::MissingJsonContentType(_)) => {
             Err(Problem::unsupported_media_type(error.body_text()))
         }
-        // The text names the field.
+        // The error text names the field.
         Err(error @ JsonRejection::JsonDataError(_)) => Err(invalid("", error.body_text())),
         Err(error) => Err(Problem::malformed(error.body_text())),
     }
@@ -216,17 +225,17 @@ fn invalid(pointer: &str, message: impl Into<String>) -> Problem {
     Problem::invalid(vec![FieldError { pointer: pointer.into(), code: "invalid".into(), message: message.into() }])
 }
 
-fn refused(error: ReplayError) -> Problem {
+fn problem(error: ReplayError) -> Problem {
     let text = error.to_string();
     match error {
-        ReplayError::Unknown { .. } | ReplayError::Nothing => invalid("/projections", text),
+        ReplayError::UnknownProjection { .. } | ReplayError::NoProjection => invalid("/projections", text),
         ReplayError::NoReplay(_) => Problem::not_found(text),
         ReplayError::AlreadyRunning(_) => Problem::conflict("replay-running", text),
         ReplayError::Unfinished { .. } => Problem::conflict("replay-unfinished", text),
         ReplayError::NothingToCancel(_) => Problem::conflict("nothing-to-cancel", text),
         ReplayError::TooLate => Problem::conflict("replay-over", text),
         ReplayError::NoPrevious(_) => Problem::conflict("no-previous-generation", text),
-        ReplayError::Cancelled | ReplayError::Stopped | ReplayError::Overtaken(_) | ReplayError::InUse(_) => {
+        ReplayError::Cancelled | ReplayError::Stopped | ReplayError::LeaseLost(_) | ReplayError::InUse(_) => {
             Problem::unavailable("replay-ended", text, Duration::from_secs(1))
         }
         ReplayError::Database(_) | ReplayError::Store(_) => {

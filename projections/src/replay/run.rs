@@ -1,4 +1,4 @@
-//! A replay at work.
+//! A replay at work, phase by phase.
 
 use std::time::Instant;
 
@@ -6,53 +6,50 @@ use error_chain::error_chain;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::record::{Phase, ReplayState};
-use super::{Progress, ReplayError, Replayed, Replays};
+use super::table::{self, Phase, Recording, ReplayState};
+use super::{Progress, ReplayError, ReplaySummary, Replays};
 use crate::projection::Projection;
 
-/// A replay that may be worked on, by this process only. Dropped, it can be gone on with.
+/// A replay that only this process may work on. Once it is dropped, any process can resume it.
 #[derive(Debug)]
 pub struct Replay {
     pub(super) replays: Replays,
-    /// Holds the right to work on it.
+    /// Holds the locks of the projections.
     pub(super) session: PgConnection,
     pub(super) projections: Vec<&'static Projection>,
     pub(super) state: ReplayState,
 }
 
 impl Replay {
-    /// What it is, as it was when it was opened.
+    /// The state in which it was opened.
     pub fn state(&self) -> &ReplayState {
         &self.state
     }
 
-    /// Leaves it for now; at once somebody else may go on with it.
+    /// Lets go of the replay. Another process can resume it at once.
     pub async fn close(self) {
         release(self.session).await;
     }
 
-    /// Works on it until it is over, or `stop`. Whatever ends it early, it goes on from there when it is opened again, unless it
-    /// was cancelled. `report` is told how far it is, now and then.
+    /// Works until the replay is over or `stop` is cancelled. A replay that ends early goes on from there when it is
+    /// opened again, unless somebody cancelled it. `report` gets the progress every now and then.
     pub async fn run(
         mut self,
         stop: &CancellationToken,
         mut report: impl FnMut(Progress) + Send,
-    ) -> Result<Replayed, ReplayError> {
+    ) -> Result<ReplaySummary, ReplayError> {
         let ended = tokio::select! {
             biased;
-            // Whatever is under way is rolled back.
+            // The transaction under way is rolled back.
             () = stop.cancelled() => Err(ReplayError::Stopped),
             ended = self.phases(&mut report) => ended,
         };
         match &ended {
             Ok(_) | Err(ReplayError::Stopped) => {}
-            Err(ReplayError::Cancelled) => {
-                self.replays.clean_up(&mut self.session, &self.state).await?;
-            }
+            Err(ReplayError::Cancelled) => self.replays.discard(&mut self.session, &self.state).await?,
             Err(error) => {
-                // Shown to whoever asks; if it can't be written, the error itself is still reported.
-                let note = sqlx::query("update replays set error = $2, updated_at = now() where id = $1");
-                let _ = note.bind(self.state.id).bind(error_chain(error)).execute(&mut self.session).await;
+                // For `GET /admin/replays/{id}`. If it can't be written, the caller gets the error all the same.
+                let _ = table::record_error(&mut self.session, self.state.id, &error_chain(error)).await;
             }
         }
         if !matches!(ended, Err(ReplayError::Stopped)) {
@@ -61,64 +58,61 @@ impl Replay {
         ended
     }
 
-    async fn phases(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<Replayed, ReplayError> {
+    async fn phases(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<ReplaySummary, ReplayError> {
         if self.state.phase == Phase::Folding {
-            self.fold(report).await?;
+            self.bulk_fold(report).await?;
             self.enter(Phase::Indexing).await?;
         }
         if self.state.phase == Phase::Indexing {
             report(self.progress());
-            let began = Instant::now();
-            for projection in &self.projections {
-                let mut next = self.replays.read_models.resume(projection.name, &mut self.session).await?;
-                next.finish(&mut self.session).await?;
-            }
-            self.worked(began).await?;
+            self.create_indexes().await?;
             self.enter(Phase::CatchingUp).await?;
         }
         report(self.progress());
         self.catch_up(report).await?;
         let comparisons = if self.state.compares { self.compare().await? } else { vec![] };
-        let swapped = comparisons.iter().all(|(_, comparison)| comparison.is_empty());
-        if swapped {
-            self.change_places(report).await?;
+        let promoted = comparisons.iter().all(|(_, comparison)| comparison.is_empty());
+        if promoted {
+            self.promote_all(report).await?;
         } else {
             self.enter(Phase::Different).await?;
         }
         let (events, position) = (self.state.events, self.state.position);
-        Ok(Replayed { events, position, comparisons, swapped })
+        Ok(ReplaySummary { events, position, comparisons, promoted })
+    }
+
+    async fn create_indexes(&mut self) -> Result<(), ReplayError> {
+        let began = Instant::now();
+        for projection in &self.projections {
+            let mut next = self.replays.read_models.resume_next(projection.name, &mut self.session).await?;
+            next.finish(&mut self.session).await?;
+        }
+        Ok(table::record_working_time(&mut self.session, self.state.id, began.elapsed()).await?)
+    }
+
+    async fn enter(&mut self, phase: Phase) -> Result<(), ReplayError> {
+        self.state.phase = phase;
+        match table::enter_phase(&mut self.session, self.state.id, phase).await? {
+            Recording::Recorded => Ok(()),
+            Recording::Cancelled => Err(ReplayError::Cancelled),
+        }
     }
 
     pub(super) fn progress(&self) -> Progress {
         Progress { phase: self.state.phase, events: self.state.events, total: self.state.total }
     }
 
-    /// Those that have not taken the live ones' places yet.
-    pub(super) fn to_do(&self) -> Vec<&'static Projection> {
-        let swapped = &self.state.swapped;
-        let to_do = |projection: &&&Projection| !swapped.iter().any(|name| name == projection.name);
-        self.projections.iter().filter(to_do).copied().collect()
-    }
-
-    async fn enter(&mut self, phase: Phase) -> Result<(), ReplayError> {
-        let enter = "update replays set phase = $2, updated_at = now() where id = $1 returning cancelling";
-        let enter = sqlx::query_scalar(enter).bind(self.state.id).bind(phase.name());
-        let cancelling: Option<bool> = enter.fetch_optional(&mut self.session).await?;
-        self.state.phase = phase;
-        if cancelling == Some(false) { Ok(()) } else { Err(ReplayError::Cancelled) }
-    }
-
-    async fn worked(&mut self, since: Instant) -> Result<(), ReplayError> {
-        let note = "update replays set working = working + make_interval(secs => $2), updated_at = now() where id = $1";
-        let note = sqlx::query(note).bind(self.state.id).bind(since.elapsed().as_secs_f64());
-        note.execute(&mut self.session).await?;
-        Ok(())
+    /// The projections whose next generation is not live yet.
+    pub(super) fn not_promoted(&self) -> Vec<&'static Projection> {
+        let promoted = &self.state.promoted;
+        let is_left = |projection: &&&Projection| !promoted.iter().any(|name| name == projection.name);
+        self.projections.iter().filter(is_left).copied().collect()
     }
 }
 
-/// Gives the right to rebuild back at once: a session that is only closed keeps it until the server has noticed.
+/// Ends a session and frees its locks at once. A session that is only closed keeps them until the server notices.
 pub(super) async fn release(mut session: PgConnection) {
-    // It ends with the session in any case.
+    // If this fails, the locks still end with the session.
     let _ = session.execute("select pg_advisory_unlock_all()").await;
     let _ = session.close().await;
 }

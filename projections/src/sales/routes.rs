@@ -12,21 +12,21 @@ use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
-use super::{BILLION, BILLIONS, Counted, ORDERS, PROJECTION, REST, sales};
+use super::{BILLION, BILLIONS, Bucket, ORDERS, PROJECTION, REST, sales_of};
 use crate::keys::{status_name, status_of};
-use crate::parameters::{Wrong, day, status};
-use crate::reads::{Reads, store_problem};
+use crate::parameters::{ParameterErrors, day, status};
+use crate::reads::{ReadContext, store_problem};
 
-/// A quarter of a year.
+/// The longest period of one request: a quarter of a year.
 const MOST_DAYS: i64 = 92;
 
-pub(super) fn routes() -> Router<Reads> {
+pub(super) fn routes() -> Router<ReadContext> {
     Router::new().route("/sales", get(sold))
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SalesQuery {
+struct SalesParameters {
     day: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -35,7 +35,7 @@ struct SalesQuery {
     min_position: Option<i64>,
 }
 
-/// What was ordered in each hour of some days, and in all of them together.
+/// The orders of each hour of some days, and of all of them together.
 #[derive(Debug, Serialize)]
 struct Sales {
     from: NaiveDate,
@@ -60,15 +60,14 @@ struct Sum {
     total: Amount,
 }
 
-/// A decimal text with its currency.
+/// A decimal string with its currency.
 #[derive(Debug, Serialize)]
 struct Amount {
     amount: String,
     currency: Currency,
 }
 
-/// What is asked for.
-struct Asked {
+struct SalesRequest {
     from: NaiveDate,
     to: NaiveDate,
     currency: Option<Currency>,
@@ -76,26 +75,26 @@ struct Asked {
 }
 
 async fn sold(
-    State(reads): State<Reads>,
-    asked: Result<QueryParameters<SalesQuery>, Problem>,
+    State(reads): State<ReadContext>,
+    parameters: Result<QueryParameters<SalesParameters>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<Sales>, Problem> {
-    let asked = asked?.0;
-    let min_position = asked.min_position;
-    let asked = asked.parse()?;
-    reads.wait_for(PROJECTION.name, min_position, &headers).await?;
+    let parameters = parameters?.0;
+    let min_position = parameters.min_position;
+    let request = parameters.parse()?;
+    reads.wait_for_position(PROJECTION.name, min_position, &headers).await?;
     let table = reads.table(PROJECTION.name);
     let mut hours = Vec::new();
-    let mut totals: BTreeMap<&str, Added> = BTreeMap::new();
-    // One at a time: a day has a few thousand rows at the most.
-    for day in asked.from.iter_days().take_while(|day| *day < asked.to) {
-        let mut of_day: BTreeMap<(u32, &str, &str), Added> = BTreeMap::new();
-        for item in table.collection(&sales(day)).await.map_err(store_problem)? {
-            let Some(counted) = Counted::of_sk(&item.key.sk).filter(|counted| asked.matches(*counted)) else {
+    let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
+    // One day at a time: a day has a few thousand tallies at the most.
+    for day in request.from.iter_days().take_while(|day| *day < request.to) {
+        let mut of_day: BTreeMap<(u32, &str, &str), Total> = BTreeMap::new();
+        for item in table.collection(&sales_of(day)).await.map_err(store_problem)? {
+            let Some(bucket) = Bucket::of_sort_key(&item.key.sk).filter(|bucket| request.wants(*bucket)) else {
                 continue;
             };
             let numbers = item.read().map_err(Problem::internal)?;
-            let Counted { hour, currency, status } = counted;
+            let Bucket { hour, currency, status } = bucket;
             of_day.entry((hour, currency.code(), status_name(status))).or_default().add(&numbers);
             totals.entry(currency.code()).or_default().add(&numbers);
         }
@@ -106,70 +105,70 @@ async fn sold(
         }));
     }
     let totals = totals.into_iter().filter_map(|(currency, added)| added.sum(currency)).collect();
-    Ok(Json(Sales { from: asked.from, to: asked.to, hours, totals }))
+    Ok(Json(Sales { from: request.from, to: request.to, hours, totals }))
 }
 
-impl SalesQuery {
-    fn parse(self) -> Result<Asked, Problem> {
-        let mut wrong = Wrong::default();
+impl SalesParameters {
+    fn parse(self) -> Result<SalesRequest, Problem> {
+        let mut errors = ParameterErrors::default();
         let bounds = match (self.day, self.from, self.to) {
-            (Some(only), None, None) => wrong.parsed("day", Some(only), day).map(|day| (day, day + Days::new(1))),
-            (None, from @ Some(_), to @ Some(_)) => wrong.parsed("from", from, day).zip(wrong.parsed("to", to, day)),
+            (Some(only), None, None) => errors.parse("day", Some(only), day).map(|day| (day, day + Days::new(1))),
+            (None, from @ Some(_), to @ Some(_)) => errors.parse("from", from, day).zip(errors.parse("to", to, day)),
             (None, None, None) => {
-                wrong.note("day", "is required, or from and to");
+                errors.add("day", "is required, or from and to");
                 None
             }
             (None, None, Some(_)) => {
-                wrong.note("from", "is required with to");
+                errors.add("from", "is required with to");
                 None
             }
             (None, Some(_), None) => {
-                wrong.note("to", "is required with from; it is the day after the last");
+                errors.add("to", "is required with from; it is the day after the last");
                 None
             }
             (Some(_), _, _) => {
-                wrong.note("day", "is given, and so is from or to: leave one out");
+                errors.add("day", "is given, and so is from or to: leave one out");
                 None
             }
         };
         if let Some((from, to)) = bounds {
             if to < from {
-                wrong.note("to", "must not be before from");
+                errors.add("to", "must not be before from");
             } else if (to - from).num_days() > MOST_DAYS {
-                wrong.note("to", format!("must be at most {MOST_DAYS} days after from"));
+                errors.add("to", format!("must be at most {MOST_DAYS} days after from"));
             }
         }
-        let currency = wrong.parsed("currency", self.currency, |code| Currency::parse(&code));
-        let status = wrong.parsed("status", self.status, status);
-        wrong.none()?;
-        // Without any there would have been something wrong.
+        let currency = errors.parse("currency", self.currency, |code| Currency::parse(&code));
+        let status = errors.parse("status", self.status, status);
+        errors.into_result()?;
+        // Without bounds there was an error.
         let (from, to) = bounds.unwrap_or_default();
-        Ok(Asked { from, to, currency, status })
+        Ok(SalesRequest { from, to, currency, status })
     }
 }
 
-impl Asked {
-    fn matches(&self, counted: Counted) -> bool {
-        self.currency.is_none_or(|currency| currency == counted.currency)
-            && self.status.is_none_or(|status| status == counted.status)
+impl SalesRequest {
+    fn wants(&self, bucket: Bucket) -> bool {
+        self.currency.is_none_or(|currency| currency == bucket.currency)
+            && self.status.is_none_or(|status| status == bucket.status)
     }
 }
 
-/// What parts of a sum add up to.
+/// The total of several tallies.
 #[derive(Debug, Clone, Copy, Default)]
-struct Added {
+struct Total {
     orders: i64,
     minor: i128,
 }
 
-impl Added {
+impl Total {
     fn add(&mut self, numbers: &BTreeMap<String, i64>) {
         let number = |name| numbers.get(name).copied().unwrap_or(0);
         self.orders += number(ORDERS);
         self.minor += i128::from(number(BILLIONS)) * i128::from(BILLION) + i128::from(number(REST));
     }
 
-    /// `None`: there is no order in it any more.
+    /// `None`: all its orders have moved to another status.
     fn sum(self, currency: &str) -> Option<Sum> {
         let currency = Currency::parse(currency).ok()?;
         let amount = decimal(self.minor, currency.exponent());
@@ -177,7 +176,7 @@ impl Added {
     }
 }
 
-/// An amount in minor units with so many decimals. Sums can be more than one order may be worth.
+/// An amount in minor units as a decimal string. Unlike [`domain::money::Money`] it can be more than one order may be worth.
 fn decimal(minor: i128, decimals: u8) -> String {
     let unit = 10_u128.pow(decimals.into());
     let (sign, minor) = (if minor < 0 { "-" } else { "" }, minor.unsigned_abs());

@@ -1,9 +1,9 @@
-//! Two items compared, in words. What is in them is not repeated: they are about customers.
+//! How two items differ, in words. Their contents are not quoted: they are personal data.
 
 use read_models::{Index, Item};
 use serde_json::Value;
 
-/// How a stored item differs from what it should be; `None`: not at all.
+/// How a stored item differs from what it should be. `None`: it does not.
 pub(super) fn difference(stored: &Item, should: &Item) -> Option<String> {
     let mut what = Vec::new();
     if stored.version != should.version {
@@ -20,7 +20,7 @@ pub(super) fn difference(stored: &Item, should: &Item) -> Option<String> {
     (!what.is_empty()).then(|| what.join("; "))
 }
 
-/// Where the bodies differ; the order of their fields does not matter.
+/// The fields in which the bodies differ. Their order does not matter.
 fn bodies(stored: &Item, should: &Item) -> Option<String> {
     let (Ok(stored), Ok(should)) = (stored.read::<Value>(), should.read::<Value>()) else {
         return Some("it can't be read".to_owned());
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn every_difference_is_named() {
         let should = item(r#"{"a":1,"b":2,"c":3}"#, 7, "CUSTOMER#1");
         for (stored, what) in [
             (item(r#"{"c":3, "b":2,"a":1}"#, 7, "CUSTOMER#1"), None),

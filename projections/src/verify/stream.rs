@@ -1,4 +1,4 @@
-//! A stream folded afresh: up to where its projection has come, and up to the end of the log.
+//! One stream, folded again: up to the checkpoint of its projection, and up to the end of the log.
 
 use std::collections::HashMap;
 
@@ -6,52 +6,51 @@ use event_store::StoredEvent;
 use event_versions::Upcastable;
 use read_models::{Item, Key, Tally};
 
-use crate::items::Items;
-use crate::projection::{Fold, FoldError, Follows, facts};
+use crate::error::FoldError;
+use crate::fold_context::FoldContext;
+use crate::projection::{Fold, Follows, Recorded};
 
-/// The items of one stream, and what it adds to sums.
+/// The items of one stream, and what it adds to tallies.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Folded {
     pub(super) items: HashMap<Key, Item>,
     pub(super) tallies: Vec<Tally>,
 }
 
-/// A stream that is being read.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct RefoldedStream {
     pub(super) id: String,
-    /// Up to here its projection has come.
+    /// The position up to which the projection has folded its partition.
     pub(super) checkpoint: i64,
-    /// Of the events up to the checkpoint.
-    pub(super) at: Folded,
-    /// Of all events, once there are some behind the checkpoint. Of sums only what these add.
-    pub(super) all: Option<Folded>,
-    /// It can't be folded: nothing more can be said of it.
+    /// The fold of the events up to the checkpoint.
+    pub(super) to_checkpoint: Folded,
+    /// The fold of all events, if there are any after the checkpoint. Its tallies have only what these add.
+    pub(super) to_end: Option<Folded>,
+    /// Why the stream can't be folded. It is not compared then.
     pub(super) failed: Option<FoldError>,
 }
 
-impl Stream {
+impl RefoldedStream {
     pub(super) fn new(id: &str, checkpoint: i64) -> Self {
-        Self { id: id.to_owned(), checkpoint, at: Folded::default(), all: None, failed: None }
+        Self { id: id.to_owned(), checkpoint, to_checkpoint: Folded::default(), to_end: None, failed: None }
     }
 
-    /// Its next events.
     pub(super) fn fold(&mut self, follows: &Follows, events: &[StoredEvent]) {
         // Positions grow within a stream.
-        let (at, ahead) = events.split_at(events.partition_point(|event| event.position <= self.checkpoint));
+        let (before, after) = events.split_at(events.partition_point(|event| event.position <= self.checkpoint));
         if self.failed.is_none()
-            && !at.is_empty()
-            && let Err(error) = self.at.fold(follows, at)
+            && !before.is_empty()
+            && let Err(error) = self.to_checkpoint.fold(follows, before)
         {
             self.failed = Some(error);
         }
-        if self.failed.is_some() || ahead.is_empty() {
+        if self.failed.is_some() || after.is_empty() {
             return;
         }
-        let items = &self.at.items;
-        let all = self.all.get_or_insert_with(|| Folded { items: items.clone(), tallies: Vec::new() });
-        // What the projection has not come to yet is for itself to stumble over.
-        let _ = all.fold(follows, ahead);
+        let items = &self.to_checkpoint.items;
+        let to_end = self.to_end.get_or_insert_with(|| Folded { items: items.clone(), tallies: Vec::new() });
+        // An error here is the projection's to find, once it gets there.
+        let _ = to_end.fold(follows, after);
     }
 }
 
@@ -63,17 +62,17 @@ impl Folded {
         }
     }
 
-    /// As the live one does it, batch by batch, with this for its table.
+    /// Folds batch by batch, as the live projector does, with `self` as the table.
     fn fold_with<A: Upcastable>(&mut self, fold: &Fold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
-        let facts = facts::<A>(events)?;
-        let Some(first) = facts.first() else { return Ok(()) };
+        let events = Recorded::<A>::decode_all(events)?;
+        let Some(first) = events.first() else { return Ok(()) };
         let head = (fold.head)(&first.stream_id);
-        let mut keys: Vec<Key> = facts.iter().flat_map(|fact| (fold.needs)(fact)).collect();
+        let mut keys: Vec<Key> = events.iter().flat_map(|recorded| (fold.keys_to_load)(recorded)).collect();
         keys.push(head.clone());
         keys.sort_unstable();
         keys.dedup();
-        let known = Items::of(keys.iter().filter_map(|key| self.items.get(key).cloned()));
-        let Some(change) = fold.stream(known, head, &facts)? else { return Ok(()) };
+        let known = FoldContext::of(keys.iter().filter_map(|key| self.items.get(key).cloned()));
+        let Some(change) = fold.apply(known, head, &events)? else { return Ok(()) };
         self.tallies.extend(change.tallies);
         for item in change.others.into_iter().chain([change.head]) {
             self.items.insert(item.key.clone(), item);

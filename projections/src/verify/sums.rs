@@ -1,43 +1,41 @@
-//! Sums over many streams, as fresh folds add them up.
+//! The tallies, added up from the folds of all streams.
 
 use std::collections::BTreeMap;
 
 use read_models::{Item, Key, Tally};
 
-use super::stream::Stream;
+use super::stream::RefoldedStream;
 
-/// What one sum comes to.
+/// What one tally should be.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
-    /// Of what its projection has come to.
-    at: Option<Tally>,
-    /// Of what it has not come to yet.
-    ahead: Option<Tally>,
+    /// From the events up to the checkpoint.
+    to_checkpoint: Option<Tally>,
+    /// From the events after it.
+    after: Option<Tally>,
 }
 
-/// How a stored sum compares.
+/// How a stored tally compares with its sum.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compared {
-    /// It is what it should be.
-    Alike,
-    /// It is being added to.
-    OnTheMove,
-    /// It is not.
+    Equal,
+    /// The projection is adding to it right now.
+    Changing,
+    /// How it differs, in words.
     Different(String),
 }
 
-/// All sums of a read model.
+/// All tallies of a read model.
 #[derive(Debug, Default)]
 pub(super) struct Sums(BTreeMap<Key, Sum>);
 
 impl Sums {
-    /// What a stream adds.
-    pub(super) fn add(&mut self, stream: &Stream) {
-        for tally in &stream.at.tallies {
-            plus(&mut self.0.entry(tally.key.clone()).or_default().at, tally);
+    pub(super) fn add(&mut self, stream: &RefoldedStream) {
+        for tally in &stream.to_checkpoint.tallies {
+            plus(&mut self.0.entry(tally.key.clone()).or_default().to_checkpoint, tally);
         }
-        for tally in stream.all.iter().flat_map(|all| &all.tallies) {
-            plus(&mut self.0.entry(tally.key.clone()).or_default().ahead, tally);
+        for tally in stream.to_end.iter().flat_map(|folded| &folded.tallies) {
+            plus(&mut self.0.entry(tally.key.clone()).or_default().after, tally);
         }
     }
 
@@ -58,13 +56,13 @@ fn plus(sum: &mut Option<Tally>, tally: &Tally) {
 }
 
 impl Sum {
-    /// Compares it with what is stored, which nothing behind the log's end has been added to.
+    /// Compares it with the stored tally, to which no event after the end of the log was added.
     pub(super) fn compare(&self, stored: Option<&Item>) -> Compared {
         let Some(stored) = stored else {
-            return if self.at.is_some() {
+            return if self.to_checkpoint.is_some() {
                 Compared::Different("it is missing".to_owned())
             } else {
-                Compared::OnTheMove
+                Compared::Changing
             };
         };
         let Ok(numbers) = stored.read::<BTreeMap<String, i64>>() else {
@@ -72,11 +70,13 @@ impl Sum {
         };
         let is =
             |tally: &Tally| tally.version == stored.version && without_zeros(&tally.add) == without_zeros(&numbers);
-        match (&self.at, &self.ahead) {
-            (Some(at), _) if is(at) => Compared::Alike,
-            // Any part of what is ahead may have been added by now.
-            (_, Some(ahead)) if stored.version <= ahead.version.max(self.at.as_ref().map_or(0, |at| at.version)) => {
-                Compared::OnTheMove
+        match (&self.to_checkpoint, &self.after) {
+            (Some(at), _) if is(at) => Compared::Equal,
+            // Any of the events after the checkpoint may have been added by now.
+            (_, Some(after))
+                if stored.version <= after.version.max(self.to_checkpoint.as_ref().map_or(0, |at| at.version)) =>
+            {
+                Compared::Changing
             }
             (Some(at), _) => {
                 let words = |add: &BTreeMap<String, i64>, version: i64| {
@@ -124,9 +124,9 @@ mod tests {
                 let tallies = adds.iter().map(|(version, orders)| tally(*version, *orders)).collect();
                 Folded { items: Default::default(), tallies }
             };
-            let mut stream = Stream::new("a", 0);
-            stream.at = folded(at);
-            stream.all = (!ahead.is_empty()).then(|| folded(ahead));
+            let mut stream = RefoldedStream::new("a", 0);
+            stream.to_checkpoint = folded(at);
+            stream.to_end = (!ahead.is_empty()).then(|| folded(ahead));
             sums.add(&stream);
         }
         sums
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_sum_is_what_all_streams_add_to_it() {
         let sums = sum(&[(&[(3, 1), (7, -1)], &[]), (&[(5, 2)], &[])]);
-        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 2 })))), Compared::Alike);
+        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 2 })))), Compared::Equal);
         let wrong = |what: &str| Compared::Different(what.to_owned());
         assert_eq!(
             compared(&sums, Some(&stored(7, &json!({ "orders": 3 })))),
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn what_is_added_meanwhile_may_be_in_it_or_not() {
         let sums = sum(&[(&[(3, 1)], &[(7, 5)]), (&[], &[(6, 2)])]);
-        assert_eq!(compared(&sums, Some(&stored(3, &json!({ "orders": 1 })))), Compared::Alike);
-        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 6 })))), Compared::OnTheMove);
+        assert_eq!(compared(&sums, Some(&stored(3, &json!({ "orders": 1 })))), Compared::Equal);
+        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 6 })))), Compared::Changing);
         assert!(matches!(compared(&sums, Some(&stored(8, &json!({ "orders": 8 })))), Compared::Different(_)));
-        assert_eq!(compared(&sum(&[(&[], &[(6, 2)])]), None), Compared::OnTheMove);
+        assert_eq!(compared(&sum(&[(&[], &[(6, 2)])]), None), Compared::Changing);
     }
 }

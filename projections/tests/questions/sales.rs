@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use domain::money::{Currency, Money};
 use domain::order::OrderStatus;
-use projections::{Replays, Wanted};
+use projections::{ReplayRequest, Replays};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -107,9 +107,9 @@ async fn events_that_come_again_count_once_and_a_rebuild_comes_to_the_same() {
     shop.pause().await;
     let pool = shop.database.pool();
     let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let wanted = Wanted { projections: vec!["sales".to_owned()], compare: true };
+    let wanted = ReplayRequest { projections: vec!["sales".to_owned()], compare: true };
     let replayed = replays.open(&wanted).await.unwrap().run(&CancellationToken::new(), |_| ()).await.unwrap();
-    assert!(replayed.swapped, "{replayed:?}");
+    assert!(replayed.promoted, "{replayed:?}");
     assert_eq!(rows(&shop).await, live);
     assert_eq!(shop.ok(ALL).await, sales);
     shop.close().await;

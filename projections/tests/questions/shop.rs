@@ -53,7 +53,7 @@ impl Shop {
     /// With its projections at work.
     pub(crate) async fn open() -> Self {
         let database = testkit::database().await;
-        projections::create_tables(&*testkit::read_models(database.pool())).await.unwrap();
+        projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         let mut shop = Self { database, routes, store, at_work: None };
@@ -80,7 +80,8 @@ impl Shop {
         self.store.close().await;
     }
 
-    /// Enters what happened to these orders into the log, in the order of its times, and returns the position of its end.
+    /// Enters what happened to these orders into the log, in the order of its times, and returns the position of its
+    /// end.
     pub(crate) async fn take(&self, orders: &[Placed]) -> i64 {
         let mut happened: Vec<Happening<'_>> = orders.iter().flat_map(Placed::happenings).collect();
         happened.sort_by_key(|it| (it.at, it.version));
@@ -194,8 +195,8 @@ impl Placed {
     }
 }
 
-/// So many orders over ten days and, some, half a year earlier; always the same ones of the same seed. Several were created, or
-/// changed their status, at the same moment.
+/// So many orders over ten days and, some, half a year earlier; always the same ones of the same seed. Several were
+/// created, or changed their status, at the same moment.
 pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
     let mut dice = StdRng::seed_from_u64(seed);
     let skus = ["headphone", "cable", "case", "stand"];

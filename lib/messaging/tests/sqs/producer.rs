@@ -1,6 +1,6 @@
 use chrono::DateTime;
 use messaging::{
-    CloudEvent, ConsumerSettings, BatchingProducer, NotificationRequested, OutgoingMessage, Producer, ProducerSettings,
+    BatchingProducer, CloudEvent, ConsumerSettings, NotificationRequested, OutgoingMessage, Producer, ProducerSettings,
     SendError, Template,
 };
 use uuid::Uuid;

@@ -1,25 +1,26 @@
-//! Items as DynamoDB's attributes.
+//! Converts items to and from DynamoDB's attributes.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
 
-use super::range::{entry, sort_of};
+use super::range::{index_sort_key, sort_of};
 use crate::{Index, Item, Key, StoreError, Tally};
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// What the names of a tally's numbers begin with. They are attributes, because DynamoDB adds to nothing else.
-pub(super) const NUMBER: &str = "n_";
-/// DynamoDB's own bound on an item, names included.
-const MOST: usize = 400 * 1_024;
-/// More than the names and numbers of an item take.
+/// The prefix of the attributes of a tally's numbers. Each number is an attribute of its own, because DynamoDB can only
+/// add to those.
+pub(super) const NUMBER_PREFIX: &str = "n_";
+/// DynamoDB's limit on an item, attribute names included.
+const MAX_ITEM_BYTES: usize = 400 * 1_024;
+/// An upper bound for the attribute names and numbers of an item.
 const OVERHEAD: usize = 200;
 
 const INDEXES: [Index; 3] = [Index::Gsi1, Index::Gsi2, Index::Gsi3];
 
-/// The attributes of an index's keys.
+/// The attribute names of an index's keys.
 pub(super) fn index_names(index: Index) -> (&'static str, &'static str) {
     match index {
         Index::Gsi1 => ("gsi1pk", "gsi1sk"),
@@ -48,7 +49,7 @@ pub(super) fn of_item(item: &Item) -> Attributes {
         if let Some(at) = at {
             let (pk, sk) = index_names(index);
             attributes.insert(pk.into(), text(&at.pk));
-            attributes.insert(sk.into(), text(entry(&at.sk, &item.key)));
+            attributes.insert(sk.into(), text(index_sort_key(&at.sk, &item.key)));
         }
     }
     attributes
@@ -57,7 +58,7 @@ pub(super) fn of_item(item: &Item) -> Attributes {
 pub(super) fn of_tally(tally: &Tally) -> Attributes {
     let mut attributes = of_key(&tally.key);
     attributes.insert("version".into(), number(tally.version));
-    attributes.extend(tally.add.iter().map(|(name, value)| (format!("{NUMBER}{name}"), number(*value))));
+    attributes.extend(tally.add.iter().map(|(name, value)| (format!("{NUMBER_PREFIX}{name}"), number(*value))));
     attributes
 }
 
@@ -65,64 +66,63 @@ pub(super) fn of_tally(tally: &Tally) -> Attributes {
 pub(super) fn size(item: &Item) -> usize {
     let keys = item.index_keys.iter().flatten().map(|at| at.pk.len() + at.sk.len());
     let own = item.key.pk.len() + item.key.sk.len();
-    // The sort key of each index holds it, too.
+    // The sort key of each index holds the item's own key, too.
     own * 4 + keys.sum::<usize>() + item.body.get().len() + OVERHEAD
 }
 
-/// Refuses what DynamoDB would not take, before anything is written.
+/// Refuses an item that DynamoDB can't keep.
 pub(super) fn check(item: &Item) -> Result<(), StoreError> {
     item.check()?;
     let size = size(item);
-    if size <= MOST {
+    if size <= MAX_ITEM_BYTES {
         return Ok(());
     }
-    let reason = format!("it has about {size} bytes, and DynamoDB takes {MOST}");
+    let reason = format!("it has about {size} bytes, and DynamoDB takes {MAX_ITEM_BYTES}");
     Err(StoreError::Refused { key: item.key.clone(), reason })
 }
 
-/// An item of a table that somebody else wrote to.
+/// An item that this program did not write.
 #[derive(Debug, thiserror::Error)]
 #[error("an item in DynamoDB has no readable {0}: {1:?}")]
 struct Foreign(&'static str, Option<Key>);
 
-/// The item that these attributes are.
 pub(super) fn item(mut attributes: Attributes) -> Result<Item, StoreError> {
     let key = key(&mut attributes)?;
     let foreign = |what| StoreError::Remote(Box::new(Foreign(what, Some(key.clone()))));
-    let version = numeric(attributes.remove("version")).ok_or_else(|| foreign("version"))?;
+    let version = as_number(attributes.remove("version")).ok_or_else(|| foreign("version"))?;
     let index_keys = INDEXES.map(|index| {
         let (pk, sk) = index_names(index);
-        let (pk, sk) = (textual(attributes.remove(pk))?, textual(attributes.remove(sk))?);
+        let (pk, sk) = (as_text(attributes.remove(pk))?, as_text(attributes.remove(sk))?);
         Some(Key { sk: sort_of(&sk).to_owned(), pk })
     });
-    let body = match textual(attributes.remove("item")) {
+    let body = match as_text(attributes.remove("item")) {
         Some(body) => RawValue::from_string(body),
-        None => tallied(attributes),
+        None => tally_body(attributes),
     };
     Ok(Item { index_keys, version, body: body.map_err(|_| foreign("item"))?, key })
 }
 
-/// Takes the key out of an item's attributes.
+/// Takes the key out of the attributes.
 pub(super) fn key(attributes: &mut Attributes) -> Result<Key, StoreError> {
     let mut part = |name: &'static str| {
-        textual(attributes.remove(name)).ok_or_else(|| StoreError::Remote(Box::new(Foreign(name, None))))
+        as_text(attributes.remove(name)).ok_or_else(|| StoreError::Remote(Box::new(Foreign(name, None))))
     };
     Ok(Key { pk: part("pk")?, sk: part("sk")? })
 }
 
-/// The body of a tally: its numbers in the order of their names.
-fn tallied(attributes: Attributes) -> Result<Box<RawValue>, serde_json::Error> {
+/// The body of a tally: its numbers, ordered by name.
+fn tally_body(attributes: Attributes) -> Result<Box<RawValue>, serde_json::Error> {
     let numbers = attributes.into_iter().filter_map(|(name, value)| {
-        let name = name.strip_prefix(NUMBER)?.to_owned();
-        Some((name, numeric(Some(value))?))
+        let name = name.strip_prefix(NUMBER_PREFIX)?.to_owned();
+        Some((name, as_number(Some(value))?))
     });
     serde_json::value::to_raw_value(&numbers.collect::<BTreeMap<_, _>>())
 }
 
-fn textual(value: Option<AttributeValue>) -> Option<String> {
+fn as_text(value: Option<AttributeValue>) -> Option<String> {
     if let Some(AttributeValue::S(text)) = value { Some(text) } else { None }
 }
 
-fn numeric(value: Option<AttributeValue>) -> Option<i64> {
+fn as_number(value: Option<AttributeValue>) -> Option<i64> {
     if let Some(AttributeValue::N(digits)) = value { digits.parse().ok() } else { None }
 }

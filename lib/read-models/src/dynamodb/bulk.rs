@@ -1,4 +1,4 @@
-//! Filling a table that nobody reads yet.
+//! Bulk writing by BatchWriteItem.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -6,31 +6,30 @@ use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use sqlx::PgConnection;
 
 use super::attributes::{Attributes, check, of_item, of_tally};
-use super::patience::{Overloaded, Patience, is_passing};
-use super::tables::{Physical, side_by_side};
+use super::retry::{Backoff, Overloaded, is_transient};
+use super::tables::{PhysicalTable, concurrently};
 use crate::postgres::{forget_tallies, keep_tallies, summed_tallies};
-use crate::{Bulk, Item, StoreError, Tally};
+use crate::{BulkWriter, Item, StoreError, Tally};
 
 /// The most items of one BatchWriteItem.
 const BATCH: usize = 25;
 
-/// A table that is being filled.
 #[derive(Debug)]
 pub(super) struct BatchPut {
-    table: Physical,
+    table: PhysicalTable,
 }
 
 impl BatchPut {
-    pub(super) fn new(table: Physical) -> Self {
+    pub(super) fn new(table: PhysicalTable) -> Self {
         Self { table }
     }
 
     async fn put(&self, items: Vec<Attributes>) -> Result<(), StoreError> {
         let batches = items.chunks(BATCH).map(|batch| self.batch(batch.to_vec())).collect();
-        side_by_side(batches).await.map(drop)
+        concurrently(batches).await.map(drop)
     }
 
-    /// As many as one call takes. What it leaves undone is sent again.
+    /// Writes as many items as one call takes. Unprocessed items are sent again.
     async fn batch(&self, items: Vec<Attributes>) -> Result<(), StoreError> {
         let table = &self.table;
         let put = |item| PutRequest::builder().set_item(Some(item)).build();
@@ -40,7 +39,7 @@ impl BatchPut {
             .map(put)
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::Remote(Box::new(error)))?;
-        let mut patience = Patience::default();
+        let mut backoff = Backoff::default();
         loop {
             match table.client.batch_write_item().request_items(&table.name, left.clone()).send().await {
                 Ok(answer) => {
@@ -49,10 +48,10 @@ impl BatchPut {
                         return Ok(());
                     }
                 }
-                Err(error) if error.code().is_some_and(is_passing) => {}
+                Err(error) if error.code().is_some_and(is_transient) => {}
                 Err(error) => return Err(table.failed(error)),
             }
-            if !patience.pause().await {
+            if !backoff.pause().await {
                 return Err(Overloaded.into());
             }
         }
@@ -60,7 +59,7 @@ impl BatchPut {
 }
 
 #[async_trait]
-impl Bulk for BatchPut {
+impl BulkWriter for BatchPut {
     async fn add(
         &mut self,
         transaction: &mut PgConnection,
@@ -73,15 +72,15 @@ impl Bulk for BatchPut {
         self.put(items.iter().map(of_item).collect()).await
     }
 
-    /// DynamoDB's tables have theirs from the first.
-    async fn index_first(&mut self, _connection: &mut PgConnection) -> Result<(), StoreError> {
+    /// DynamoDB's tables have their indexes from the start.
+    async fn create_indexes_first(&mut self, _connection: &mut PgConnection) -> Result<(), StoreError> {
         Ok(())
     }
 
     async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let tallies = summed_tallies(&self.table.read_model, connection).await?;
         self.put(tallies.iter().map(of_tally).collect()).await?;
-        // Not before: what was put may be put again, what was forgotten is gone.
+        // Only now: a put can be repeated, a deletion can't be undone.
         forget_tallies(&self.table.read_model, connection).await
     }
 }

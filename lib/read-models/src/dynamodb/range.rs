@@ -1,42 +1,42 @@
-//! A part of a collection or of a partition of an index, by its sort keys.
+//! A range of sort keys in a collection or in a partition of an index.
 //!
-//! In an index, many items may have the same sort key, and DynamoDB says nothing about their order. So the sort key that it
-//! gets is followed by the item's own key: no two are the same then, and a page can begin in any partition after any item, be that
-//! item still there or not. Between the parts is a character that keys do not have and that is less than all they have.
+//! Many items of an index may have the same sort key, and DynamoDB does not define their order. So the sort keys stored
+//! there end with the item's own key. No two are equal then, and a page can begin after any item, even one that does
+//! not exist any more. The separator between the parts is lower than any character of a key.
 
 use crate::{Index, InvalidCursor, Item, Key, Order, Query, Within};
 
-const END: char = '\u{1}';
-/// The least character that keys may have.
-const LEAST: char = '\u{2}';
+const SEPARATOR: char = '\u{1}';
+/// The lowest character of a key.
+const MIN_CHAR: char = '\u{2}';
 
-/// Where an index has an item.
-pub(super) fn entry(sort: &str, key: &Key) -> String {
-    format!("{sort}{END}{}{END}{}{END}", key.pk, key.sk)
+/// The sort key that an index stores for an item.
+pub(super) fn index_sort_key(sort: &str, key: &Key) -> String {
+    format!("{sort}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}", key.pk, key.sk)
 }
 
-/// The sort key in the place where an index has an item.
-pub(super) fn sort_of(entry: &str) -> &str {
-    entry.split(END).next().unwrap_or_default()
+/// The sort key in a sort key that an index stores.
+pub(super) fn sort_of(stored: &str) -> &str {
+    stored.split(SEPARATOR).next().unwrap_or_default()
 }
 
-/// The sort keys from `least` to `most`, both included: DynamoDB has no range that leaves an end out.
+/// The sort keys from `least` to `most`. Both are included, because DynamoDB has no ranges that exclude an end.
 #[derive(Debug, Clone)]
 pub(super) struct Range {
     pub(super) least: Option<String>,
     pub(super) most: Option<String>,
     pub(super) order: Order,
-    /// Whose sort keys; `None`: the items' own.
+    /// The index of the sort keys. `None`: the items' own sort keys.
     pub(super) index: Option<Index>,
 }
 
 impl Range {
-    /// All of a collection.
-    pub(super) fn whole() -> Self {
+    /// A whole collection.
+    pub(super) fn all() -> Self {
         Self { least: None, most: None, order: Order::Ascending, index: None }
     }
 
-    /// What is left of a query.
+    /// The range of a query after its cursor.
     pub(super) fn of(query: &Query<'_>) -> Result<Self, InvalidCursor> {
         let index = match query.within {
             Within::Collection(_) => None,
@@ -50,7 +50,7 @@ impl Range {
         Ok(range)
     }
 
-    /// Leaves out what comes up to this item.
+    /// Excludes everything up to this item.
     pub(super) fn go_on_after(&mut self, item: &Item) {
         let at = self.index.and_then(|index| item.index_keys[index as usize].as_ref());
         self.begin_after(&at.unwrap_or(&item.key).sk, &item.key);
@@ -58,20 +58,22 @@ impl Range {
 
     fn begin_after(&mut self, sort: &str, key: &Key) {
         match (self.order, self.index) {
-            (Order::Ascending, None) => self.raise(format!("{sort}{END}")),
-            // It is left out by `leaves_out`.
+            (Order::Ascending, None) => self.raise(format!("{sort}{SEPARATOR}")),
+            // `excludes` leaves out the item itself.
             (Order::Descending, None) => self.lower(sort.to_owned()),
-            (Order::Ascending, Some(_)) => self.raise(format!("{sort}{END}{}{END}{}{LEAST}", key.pk, key.sk)),
-            (Order::Descending, Some(_)) => self.lower(format!("{sort}{END}{}{END}{}", key.pk, key.sk)),
+            (Order::Ascending, Some(_)) => {
+                self.raise(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}{MIN_CHAR}", key.pk, key.sk))
+            }
+            (Order::Descending, Some(_)) => self.lower(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}", key.pk, key.sk)),
         }
     }
 
-    /// Whether the item is the end that does not belong to the range. Entries of an index are never that.
-    pub(super) fn leaves_out(&self, item: &Item) -> bool {
+    /// Whether the item is the excluded end of the range. An index has no such item.
+    pub(super) fn excludes(&self, item: &Item) -> bool {
         self.index.is_none() && self.most.as_ref() == Some(&item.key.sk)
     }
 
-    /// DynamoDB refuses to look into a range whose ends are the wrong way round.
+    /// DynamoDB refuses a range whose lower end is above its upper end.
     pub(super) fn is_empty(&self) -> bool {
         matches!((&self.least, &self.most), (Some(least), Some(most)) if least > most)
     }

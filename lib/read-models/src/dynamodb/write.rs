@@ -1,87 +1,90 @@
-//! Changes, each all or nothing, and each such that it can come again.
+//! Writes changes. Each is written completely or not at all, and may be written again.
 //!
-//! A head alone is put if what is there is older. A head with other items or tallies is a transaction on the condition that the head is
-//! still the one that the change was made from; if it is not, the change was done already or has to be made anew. What counts up
-//! is counted once by that: its condition is the head's. Changes that count the same would meet at their tallies, so they
-//! share transactions, and those go one after another.
+//! A head alone is put if the stored one is older. A head with other items or tallies is a transaction, on the
+//! condition that the stored head is the one that the change is based on. If it is not, the change was written before,
+//! or has to be folded again. The same condition makes sure that tallies are added once. Changes that add to the same
+//! tallies would conflict: so they share transactions, which run one after another.
 
 mod transaction;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use futures_util::future;
 
-use self::transaction::{ITEMS, Outcome, is_too_much, transact};
+use self::transaction::{MAX_ITEMS, Outcome, is_too_large, transact};
 use super::attributes::{self, number, of_item, of_key};
-use super::patience::{Overloaded, Patience, is_passing};
-use super::tables::{Physical, side_by_side};
+use super::retry::{Backoff, Overloaded, is_transient};
+use super::tables::{PhysicalTable, concurrently};
 use crate::{Change, Item, StoreError};
 
-/// Writes changes, of each stream at most one. If that fails, some may be there.
-pub(super) async fn all(table: &Physical, changes: &[Change]) -> Result<(), StoreError> {
-    // Before anything is written: nobody writes half of what can't be written.
+/// Writes changes, at most one of each stream. If it fails, some may be written.
+pub(super) async fn all(table: &PhysicalTable, changes: &[Change]) -> Result<(), StoreError> {
+    // Before anything is written, so that a refused change leaves nothing behind.
     for change in changes {
         change.items().try_for_each(attributes::check)?;
         change.tallies.iter().try_for_each(|tally| tally.key.check())?;
     }
-    let (counting, plain): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| !change.tallies.is_empty());
-    let plain = side_by_side(plain.into_iter().map(|change| alone(table, change)).collect());
-    let counting = async {
-        for pack in packed(&counting) {
-            together(table, pack).await?;
+    let (with_tallies, plain): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| !change.tallies.is_empty());
+    let plain = concurrently(plain.into_iter().map(|change| write_one(table, change)).collect());
+    let with_tallies = async {
+        for group in transaction_groups(&with_tallies) {
+            write_together(table, group).await?;
         }
         Ok(())
     };
-    future::try_join(plain, counting).await.map(drop)
+    future::try_join(plain, with_tallies).await.map(drop)
 }
 
-/// As many as a transaction takes, again and again, in their order.
-fn packed<'a, 'c>(mut changes: &'a [&'c Change]) -> impl Iterator<Item = &'a [&'c Change]> {
+/// Splits changes into groups that fit into a transaction each, in their order.
+fn transaction_groups<'a, 'c>(mut changes: &'a [&'c Change]) -> impl Iterator<Item = &'a [&'c Change]> {
     std::iter::from_fn(move || {
-        let many = (1..=changes.len().min(ITEMS)).rev().find(|many| *many == 1 || !is_too_much(&changes[..*many]))?;
-        let pack;
-        (pack, changes) = changes.split_at(many);
-        Some(pack)
+        let many =
+            (1..=changes.len().min(MAX_ITEMS)).rev().find(|many| *many == 1 || !is_too_large(&changes[..*many]))?;
+        let group;
+        (group, changes) = changes.split_at(many);
+        Some(group)
     })
 }
 
-/// Several in one transaction, unless one of them is done already or out of date.
-async fn together(table: &Physical, changes: &[&Change]) -> Result<(), StoreError> {
+/// Writes several changes in one transaction; one by one if any of them is stale.
+async fn write_together(table: &PhysicalTable, changes: &[&Change]) -> Result<(), StoreError> {
     if changes.len() > 1 && matches!(transact(table, changes, true).await?, Outcome::Done) {
         return Ok(());
     }
     for change in changes {
-        alone(table, change).await?;
+        write_one(table, change).await?;
     }
     Ok(())
 }
 
-async fn alone(table: &Physical, change: &Change) -> Result<(), StoreError> {
+async fn write_one(table: &PhysicalTable, change: &Change) -> Result<(), StoreError> {
     if change.others.is_empty() && change.tallies.is_empty() {
         return put_newer(table, &change.head).await;
     }
-    let whole = !is_too_much(&[change]);
-    if !whole {
-        // The head last: until it is there, all of this comes again. The others are not read before it is.
-        side_by_side(change.others.iter().map(|item| put_newer(table, item)).collect()).await?;
+    let fits = !is_too_large(&[change]);
+    if !fits {
+        // The head comes last. Until it is written, the whole change may come again, and the other items are not read.
+        concurrently(change.others.iter().map(|item| put_newer(table, item)).collect()).await?;
     }
-    match transact(table, &[change], whole).await? {
+    match transact(table, &[change], fits).await? {
         Outcome::Done => Ok(()),
-        Outcome::Stale => done_or_out_of_date(table, change).await,
+        Outcome::Stale => check_written(table, change).await,
     }
 }
 
-/// The head was not the one that the change was made from.
-async fn done_or_out_of_date(table: &Physical, change: &Change) -> Result<(), StoreError> {
+/// The stored head is not the one that the change is based on: either the change was written before, or it is a
+/// conflict.
+async fn check_written(table: &PhysicalTable, change: &Change) -> Result<(), StoreError> {
     let key = &change.head.key;
     let get = table.client.get_item().table_name(&table.name).consistent_read(true).set_key(Some(of_key(key)));
     let stored = get.send().await.map_err(|error| table.failed(error))?.item.map(attributes::item).transpose()?;
-    let done = stored.is_some_and(|stored| stored.version >= change.head.version);
-    if done { Ok(()) } else { Err(StoreError::Conflict(key.clone())) }
+    let is_written = stored.is_some_and(|stored| stored.version >= change.head.version);
+    if is_written { Ok(()) } else { Err(StoreError::Conflict(key.clone())) }
 }
 
-/// An item, unless the one that is there is as new.
-async fn put_newer(table: &Physical, item: &Item) -> Result<(), StoreError> {
-    let mut patience = Patience::default();
+/// Puts an item, unless the stored one is as new.
+async fn put_newer(table: &PhysicalTable, item: &Item) -> Result<(), StoreError> {
+    let mut backoff = Backoff::default();
     loop {
         let put = table.client.put_item().table_name(&table.name).set_item(Some(of_item(item)));
         let put = put.condition_expression("attribute_not_exists(pk) or #version < :version");
@@ -89,10 +92,10 @@ async fn put_newer(table: &Physical, item: &Item) -> Result<(), StoreError> {
         match put.expression_attribute_values(":version", number(item.version)).send().await {
             Ok(_) => return Ok(()),
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => return Ok(()),
-            Err(error) if error.code().is_some_and(is_passing) => {}
+            Err(error) if error.code().is_some_and(is_transient) => {}
             Err(error) => return Err(table.failed(error)),
         }
-        if !patience.pause().await {
+        if !backoff.pause().await {
             return Err(Overloaded.into());
         }
     }

@@ -1,13 +1,12 @@
-//! Filling a table of items by binary COPY, before it has indexes.
+//! Bulk writing by binary COPY.
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::json_text::JsonText;
 use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
-use crate::{Bulk, Item, StoreError, Tally};
+use crate::{BulkWriter, Item, StoreError, Tally};
 
-/// A table that is being filled.
 #[derive(Debug)]
 pub(super) struct CopyIn {
     read_model: String,
@@ -15,13 +14,13 @@ pub(super) struct CopyIn {
     rows: Vec<u8>,
 }
 
-/// How a binary COPY begins: its signature, no flags, no extension.
+/// The header of a binary COPY: its signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// How it ends, in the place of a row's number of columns.
+/// Ends a binary COPY, in the place of a row's number of columns.
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const COLUMNS: [u8; 2] = 10_i16.to_be_bytes();
-/// As much as is sent at once.
-const PIECE: usize = 1 << 20;
+/// How many bytes are sent at once.
+const CHUNK_BYTES: usize = 1 << 20;
 
 impl CopyIn {
     pub(super) fn new(read_model: &str, table: String) -> Self {
@@ -30,7 +29,7 @@ impl CopyIn {
 }
 
 #[async_trait]
-impl Bulk for CopyIn {
+impl BulkWriter for CopyIn {
     async fn add(
         &mut self,
         transaction: &mut PgConnection,
@@ -48,7 +47,7 @@ impl Bulk for CopyIn {
         self.rows.extend_from_slice(HEADER);
         for item in items {
             row(&mut self.rows, item);
-            if self.rows.len() >= PIECE {
+            if self.rows.len() >= CHUNK_BYTES {
                 copy.send(self.rows.as_slice()).await?;
                 self.rows.clear();
             }
@@ -59,7 +58,7 @@ impl Bulk for CopyIn {
         Ok(())
     }
 
-    async fn index_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn create_indexes_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         sqlx::query("select index_read_model($1)").bind(&self.table).execute(connection).await?;
         Ok(())
     }
@@ -81,13 +80,13 @@ impl Bulk for CopyIn {
         forget_tallies(&self.read_model, &mut transaction).await?;
         transaction.commit().await?;
         sqlx::query("select index_read_model($1)").bind(&self.table).execute(&mut *connection).await?;
-        // What is known of the live one says nothing about this one.
+        // The planner has no statistics of this table yet.
         sqlx::query(&format!("analyze {}", self.table)).execute(connection).await?;
         Ok(())
     }
 }
 
-/// A row of a binary COPY: each column behind its length.
+/// Writes a row of a binary COPY: each column after its length.
 fn row(to: &mut Vec<u8>, item: &Item) {
     to.extend_from_slice(&COLUMNS);
     column(to, Some(item.key.pk.as_bytes()));
@@ -101,7 +100,7 @@ fn row(to: &mut Vec<u8>, item: &Item) {
 }
 
 fn column(to: &mut Vec<u8>, value: Option<&[u8]>) {
-    // Postgres takes no row of 1 GiB, and refuses one with a length that does not fit.
+    // Postgres refuses rows of 1 GiB, and so this length.
     let length = value.map_or(-1, |value| i32::try_from(value.len()).unwrap_or(i32::MAX));
     to.extend_from_slice(&length.to_be_bytes());
     to.extend_from_slice(value.unwrap_or_default());

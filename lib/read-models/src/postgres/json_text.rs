@@ -1,4 +1,4 @@
-//! JSON text as a parameter, as it is.
+//! JSON text as a parameter of type `json`.
 
 use sqlx::Postgres;
 use sqlx::encode::{Encode, IsNull};
@@ -6,7 +6,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
 
-/// sqlx's own type for JSON is sent as `jsonb`: the server would parse it, order its members and write it anew.
+/// sqlx sends its own JSON type as `jsonb`, which the server would parse, reorder and write anew.
 pub(super) struct JsonText<'a>(pub(super) &'a str);
 
 impl sqlx::Type<Postgres> for JsonText<'_> {

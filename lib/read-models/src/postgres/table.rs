@@ -1,6 +1,6 @@
 //! A table of items in Postgres.
 
-mod selection;
+mod select_statement;
 
 use std::collections::HashSet;
 
@@ -12,15 +12,15 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
-use self::selection::Selection;
-use super::gathered::Gathered;
+use self::select_statement::SelectStatement;
+use super::batched_reads::BatchedReads;
 use super::json_text::JsonText;
 use super::name as table_of;
 use super::tallies::bodies;
-use crate::sound::{distinct, is_sound};
-use crate::{Change, Generation, Item, Key, Page, Query, QueryError, Scanned, StoreError, Table, Tally};
+use crate::key_validation::{is_valid_part, valid_keys};
+use crate::{Change, Generation, Item, Key, Page, Query, QueryError, ScanPage, StoreError, Table, Tally};
 
-/// The items of one generation, in the table of its name.
+/// One generation of a read model. Its statements are built once.
 #[derive(Debug)]
 pub(super) struct PostgresTable {
     pool: PgPool,
@@ -33,26 +33,26 @@ pub(super) struct PostgresTable {
     add: String,
     collections: String,
     scan: String,
-    readers: Gathered,
+    readers: BatchedReads,
 }
 
 const COLUMNS: &str = "t.pk, t.sk, t.gsi1pk, t.gsi1sk, t.gsi2pk, t.gsi2sk, t.gsi3pk, t.gsi3sk, t.version, t.item";
 
-/// How many bytes the items before one take where they are stored, and whether that is within what is read at once. Items that are
-/// large are compressed there, so this sends too much rather than too little: whoever reads counts once more.
+/// The stored bytes of all items before one, and whether they are within the budget of one read. Postgres stores large
+/// items compressed, so the server may send more than fits; the reader counts again.
 const BEFORE: &str = "sum(pg_column_size(item)) over";
-pub(super) fn enough() -> String {
+pub(super) fn within_budget() -> String {
     format!("coalesce(t.before, 0) <= {}", Budget::BYTES)
 }
 
-/// What Postgres says where there is no such table.
+/// Postgres's error code for a missing table.
 const UNDEFINED_TABLE: &str = "42P01";
 
 impl PostgresTable {
     /// Names come from the program, never from a client.
     pub(super) fn new(pool: PgPool, read_model: &str, generation: Generation) -> Self {
         let name = table_of(read_model, generation);
-        // A rebuilt or redelivered older version is no news.
+        // An older version, from a rebuild or a redelivery, changes nothing.
         let put = format!(
             "insert into {name} as t
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -77,13 +77,13 @@ impl PostgresTable {
                     (greatest(t.version, excluded.version), add_tallies(t.item, excluded.item))"
             ),
             collections: format!("select {COLUMNS} from unnest($1::text[]) as k(pk) join {name} t using (pk)"),
-            readers: Gathered::new(),
+            readers: BatchedReads::new(),
             scan: format!(
                 "select {COLUMNS} from (
                     select *, {BEFORE} (order by pk, sk rows between unbounded preceding and 1 preceding) as before
                       from {name} where (pk, sk) > ($1, $2) order by pk, sk limit $3
                  ) as t where {} order by pk, sk",
-                enough()
+                within_budget()
             ),
             name,
             pool,
@@ -114,19 +114,19 @@ impl PostgresTable {
     }
 
     async fn write_all(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
-        // In the order of their keys, so that all writers of a table lock its rows in one order.
+        // Ordered by key, so that all writers lock rows in the same order.
         let mut items: Vec<&Item> = changes.iter().flat_map(Change::items).collect();
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         if changes.iter().all(|change| change.tallies.is_empty()) {
             put(&self.put, &items).execute(transaction).await?;
             return Ok(());
         }
-        // Whose head was there already was counted then.
+        // A head that was not written was there already: its tallies were added then.
         let rows = put(&self.put_returning, &items).fetch_all(&mut *transaction).await?;
-        let news = rows.iter().map(|row| Ok(Key { pk: row.try_get(0)?, sk: row.try_get(1)? }));
-        let news = news.collect::<Result<HashSet<Key>, sqlx::Error>>()?;
-        let counting = changes.iter().filter(|change| news.contains(&change.head.key));
-        let tallies = Tally::summed(counting.flat_map(|change| &change.tallies));
+        let written = rows.iter().map(|row| Ok(Key { pk: row.try_get(0)?, sk: row.try_get(1)? }));
+        let written = written.collect::<Result<HashSet<Key>, sqlx::Error>>()?;
+        let new_changes = changes.iter().filter(|change| written.contains(&change.head.key));
+        let tallies = Tally::summed(new_changes.flat_map(|change| &change.tallies));
         self.add(transaction, &tallies).await
     }
 }
@@ -134,7 +134,7 @@ impl PostgresTable {
 #[async_trait]
 impl Table for PostgresTable {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
-        let keys = distinct(keys);
+        let keys = valid_keys(keys);
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -163,7 +163,7 @@ impl Table for PostgresTable {
     }
 
     async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
-        if !is_sound(pk) {
+        if !is_valid_part(pk) {
             return Ok(Vec::new());
         }
         let read = |pks: Vec<String>| async move {
@@ -175,32 +175,31 @@ impl Table for PostgresTable {
 
     async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError> {
         let after = query.after()?;
-        let selection = Selection::of(&self.name, query, after.as_ref());
-        // One more than asked for tells whether there is a next page.
-        let mut found = sqlx::query(&selection.statement).bind(query.partitions()).bind(i64::from(query.limit) + 1);
-        for value in selection.values {
+        let select = SelectStatement::of(&self.name, query, after.as_ref());
+        // One more than the limit tells whether there is a next page.
+        let mut found = sqlx::query(&select.statement).bind(query.partitions()).bind(i64::from(query.limit) + 1);
+        for value in select.values {
             found = found.bind(value);
         }
-        let items = some(found.fetch(&self.pool), query.budget()).await.map_err(|error| self.failed(error))?;
+        let items = take_within(found.fetch(&self.pool), query.budget()).await.map_err(|error| self.failed(error))?;
         Ok(query.page(items))
     }
 
-    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<Scanned, StoreError> {
+    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, StoreError> {
         let (pk, sk) = after.map_or(("", ""), |key| (&key.pk, &key.sk));
         let (mut budget, found) = (Budget::of(usize::from(limit)), sqlx::query(&self.scan).bind(pk).bind(sk));
-        let found = some(found.bind(i64::from(limit)).fetch(&self.pool), budget).await;
+        let found = take_within(found.bind(i64::from(limit)).fetch(&self.pool), budget).await;
         let mut items = found.map_err(|error| self.failed(error))?;
         let fit = items.iter().take_while(|item| budget.take(item.size())).count();
         let more = items.len() > fit || budget.is_used_up();
         items.truncate(fit);
         let after = items.last().filter(|_| more).map(|last| last.key.clone());
-        Ok(Scanned { items, after })
+        Ok(ScanPage { items, after })
     }
 }
 
-/// As many of the rows as fit into a budget, and one more if there is one. Each is parsed when it comes, and what comes behind them
-/// is not kept.
-async fn some(
+/// The rows that fit into a budget, and one more. Later rows are not kept.
+async fn take_within(
     mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
     mut budget: Budget,
 ) -> Result<Vec<Item>, sqlx::Error> {
@@ -224,7 +223,7 @@ fn put<'q>(statement: &'q str, items: &[&'q Item]) -> sqlx::query::Query<'q, sql
         query = query.bind(keys().map(|key| key.map(|key| key.sk.as_str())).collect::<Vec<_>>());
     }
     query = query.bind(items.iter().map(|item| item.version).collect::<Vec<_>>());
-    // As text: sqlx would have it as jsonb, which does not keep it to the letter.
+    // As text: sqlx would send jsonb, which does not keep the JSON to the letter.
     query.bind(items.iter().map(|item| item.body.get()).collect::<Vec<_>>())
 }
 

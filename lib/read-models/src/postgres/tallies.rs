@@ -1,4 +1,5 @@
-//! What a generation that is being filled still has to add up, kept in Postgres whatever its items are kept in.
+//! The tallies of a generation that is being bulk-written. They are kept in Postgres, for every store, and are added up
+//! at the end.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +9,8 @@ use sqlx::{PgConnection, Row};
 use super::json_text::JsonText;
 use crate::{Key, StoreError, Tally};
 
-/// Keeps tallies of a part of the log, with the transaction that notes that it was folded.
-pub async fn keep_tallies(
+/// Keeps the tallies of a batch, in the transaction that records the batch as folded.
+pub(crate) async fn keep_tallies(
     read_model: &str,
     transaction: &mut PgConnection,
     tallies: &[Tally],
@@ -32,15 +33,15 @@ pub async fn keep_tallies(
     Ok(())
 }
 
-/// The numbers of tallies as the items that they are in Postgres.
+/// The tallies' numbers as the JSON of items in Postgres.
 pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Result<Vec<String>, sqlx::Error> {
     let body = |tally: &Tally| serde_json::to_string(&tally.add);
     let bodies = tallies.into_iter().map(body).collect::<Result<_, _>>();
     bodies.map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// Everything that was kept, added up.
-pub async fn summed_tallies(read_model: &str, connection: &mut PgConnection) -> Result<Vec<Tally>, StoreError> {
+/// All kept tallies of a read model, added up.
+pub(crate) async fn summed_tallies(read_model: &str, connection: &mut PgConnection) -> Result<Vec<Tally>, StoreError> {
     let rows = sqlx::query(
         "select pk, sk, max(version), json_object_agg(name, total) from (
             select pk, sk, max(version) as version, a.key as name, sum(a.value::bigint)::bigint as total
@@ -57,14 +58,13 @@ pub async fn summed_tallies(read_model: &str, connection: &mut PgConnection) -> 
     rows.iter().map(tally).collect::<Result<_, sqlx::Error>>().map_err(StoreError::from)
 }
 
-/// Forgets what was kept.
-pub async fn forget_tallies(read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(crate) async fn forget_tallies(read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("delete from read_model_tallies where read_model = $1").bind(read_model).execute(connection).await?;
     Ok(())
 }
 
 impl Tally {
-    /// Added up key by key, in the order of the keys.
+    /// Adds tallies up by key. The result is ordered by key.
     pub fn summed<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
         let mut sums: BTreeMap<&Key, Self> = BTreeMap::new();
         for tally in tallies {
@@ -78,7 +78,7 @@ impl Tally {
         sums.into_values().collect()
     }
 
-    /// Adds what another of the same key adds.
+    /// Adds another tally of the same key.
     pub fn add(&mut self, other: &Self) {
         self.version = self.version.max(other.version);
         for (name, number) in &other.add {

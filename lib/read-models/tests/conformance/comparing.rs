@@ -6,7 +6,7 @@ use crate::world::{THINGS, World, change, item, json, key, tally};
 
 async fn build(world: &World, items: &[Item], tallies: &[read_models::Tally]) {
     let mut connection = world.database.pool().acquire().await.unwrap();
-    let mut bulk = world.read_models.begin(THINGS, &mut connection).await.unwrap();
+    let mut bulk = world.read_models.begin_next(THINGS, &mut connection).await.unwrap();
     bulk.add(&mut connection, items, tallies).await.unwrap();
     bulk.finish(&mut connection).await.unwrap();
 }

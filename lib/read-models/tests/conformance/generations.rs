@@ -15,14 +15,14 @@ async fn there(world: &World) -> [bool; 3] {
 
 /// Fills a next generation with one item.
 async fn build(world: &World, connection: &mut PgConnection, version: i64, body: &str) {
-    let mut bulk = world.read_models.begin(THINGS, connection).await.unwrap();
+    let mut bulk = world.read_models.begin_next(THINGS, connection).await.unwrap();
     bulk.add(connection, &[item("a", "1", version, body)], &[]).await.unwrap();
     bulk.finish(connection).await.unwrap();
 }
 
 async fn swap(world: &World, connection: &mut PgConnection) {
     let mut transaction = connection.begin().await.unwrap();
-    world.read_models.advance(THINGS, &mut transaction).await.unwrap();
+    world.read_models.promote(THINGS, &mut transaction).await.unwrap();
     transaction.commit().await.unwrap();
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn a_swap_that_is_rolled_back_never_was(world: &World) {
     swap(world, &mut connection).await;
     build(world, &mut connection, 3, "third").await;
     let mut transaction = connection.begin().await.unwrap();
-    world.read_models.advance(THINGS, &mut transaction).await.unwrap();
+    world.read_models.promote(THINGS, &mut transaction).await.unwrap();
     transaction.rollback().await.unwrap();
     assert_eq!(there(world).await, [true, true, true]);
     for (generation, body) in
@@ -107,9 +107,9 @@ pub(crate) async fn a_generation_that_is_not_there_is_named(world: &World) {
             if read_model == THINGS && *generation == wanted);
         assert!(named, "{refused:?}");
     };
-    missing(world.read_models.advance(THINGS, &mut transaction).await, Generation::Next);
+    missing(world.read_models.promote(THINGS, &mut transaction).await, Generation::Next);
     missing(world.read_models.roll_back(THINGS, &mut transaction).await, Generation::Previous);
-    missing(world.read_models.resume(THINGS, &mut transaction).await.map(drop), Generation::Next);
+    missing(world.read_models.resume_next(THINGS, &mut transaction).await.map(drop), Generation::Next);
     transaction.rollback().await.unwrap();
     let refused = world.table(Generation::Next).find(&[key("a")]).await.unwrap_err();
     let refused_writes = world.write_to(Generation::Next, &[change(item("a", "1", 1, "x"), None)]).await.unwrap_err();
@@ -129,7 +129,7 @@ pub(crate) async fn a_discarded_generation_is_gone_and_another_can_begin(world: 
     }
     // What was left of one is not part of another.
     build(world, &mut connection, 9, "left").await;
-    world.read_models.begin(THINGS, &mut connection).await.unwrap().finish(&mut connection).await.unwrap();
+    world.read_models.begin_next(THINGS, &mut connection).await.unwrap().finish(&mut connection).await.unwrap();
     assert!(world.table(Generation::Next).find(&[key("a")]).await.unwrap().is_empty());
     swap(world, &mut connection).await;
     assert_eq!(there(world).await, [true, false, true]);
@@ -165,7 +165,7 @@ async fn no_table_of_dynamodbs_is_left_of_what_was_discarded_or_never_committed(
     let mut connection = world.database.pool().acquire().await.unwrap();
     for commits in [false, true, true] {
         let mut transaction = connection.begin().await.unwrap();
-        let mut bulk = world.read_models.begin(THINGS, &mut transaction).await.unwrap();
+        let mut bulk = world.read_models.begin_next(THINGS, &mut transaction).await.unwrap();
         bulk.add(&mut transaction, &[item("a", "1", 1, "x")], &[]).await.unwrap();
         if commits {
             transaction.commit().await.unwrap();
@@ -181,7 +181,7 @@ async fn no_table_of_dynamodbs_is_left_of_what_was_discarded_or_never_committed(
     world.read_models.discard(THINGS, Generation::Next, &mut transaction).await.unwrap();
     assert_eq!(tables().await.len(), 2, "it may still be undone");
     transaction.commit().await.unwrap();
-    world.read_models.tidy(THINGS).await.unwrap();
+    world.read_models.delete_dropped_tables(THINGS).await.unwrap();
     assert_eq!(tables().await, ["test-things-1"]);
     assert_eq!(there(&world).await, [true, false, false]);
 }

@@ -1,6 +1,7 @@
 //! What every store of read models has to do, whichever it is: one suite, run against each.
 //!
-//! DynamoDB is an emulator in this process (feature `dynamodb`); and, where `ORDO_TEST_MOTO` names it, one that is none of ours.
+//! DynamoDB is an emulator in this process (feature `dynamodb`); and, where `ORDO_TEST_MOTO` names it, one that is none
+//! of ours.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 #[cfg(feature = "dynamodb")]

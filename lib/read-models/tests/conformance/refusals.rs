@@ -28,7 +28,7 @@ pub(crate) async fn keys_that_no_store_takes_are_refused_and_nothing_is_written(
             assert!(matches!(refused, StoreError::Refused { .. }), "{key:?}: {refused:?}");
         }
         let mut connection = world.database.pool().acquire().await.unwrap();
-        let mut bulk = world.read_models.begin(THINGS, &mut connection).await.unwrap();
+        let mut bulk = world.read_models.begin_next(THINGS, &mut connection).await.unwrap();
         let refused = bulk.add(&mut connection, &[at(key.clone(), None)], &[]).await.unwrap_err();
         assert!(matches!(refused, StoreError::Refused { .. }), "{key:?}: {refused:?}");
     }

@@ -1,4 +1,4 @@
-//! One transaction of DynamoDB's.
+//! A TransactWriteItems call.
 
 use std::collections::HashSet;
 
@@ -6,44 +6,43 @@ use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
 
-use crate::dynamodb::attributes::{NUMBER, number, of_item, of_key, size};
-use crate::dynamodb::patience::{Overloaded, Patience, is_passing};
-use crate::dynamodb::tables::Physical;
+use crate::dynamodb::attributes::{NUMBER_PREFIX, number, of_item, of_key, size};
+use crate::dynamodb::retry::{Backoff, Overloaded, is_transient};
+use crate::dynamodb::tables::PhysicalTable;
 use crate::{Change, Item, Key, StoreError, Tally};
 
 /// The most items of a transaction.
-pub(super) const ITEMS: usize = 100;
-/// DynamoDB takes 4 MiB; what is counted here is about right.
-const BYTES: usize = 3 * 1_024 * 1_024;
+pub(super) const MAX_ITEMS: usize = 100;
+/// DynamoDB's limit is 4 MiB. Item sizes are counted approximately here.
+const MAX_BYTES: usize = 3 * 1_024 * 1_024;
 
-/// What became of a transaction.
 pub(super) enum Outcome {
     Done,
-    /// One of the heads is not the one that its change was made from. Nothing was written.
+    /// One of the stored heads is not the one that its change is based on. Nothing was written.
     Stale,
 }
 
-/// Whether these do not fit into one transaction.
-pub(super) fn is_too_much(changes: &[&Change]) -> bool {
+/// Whether these changes do not fit into one transaction.
+pub(super) fn is_too_large(changes: &[&Change]) -> bool {
     let tallies: HashSet<&Key> = changes.iter().flat_map(|change| &change.tallies).map(|tally| &tally.key).collect();
     let items: usize = changes.iter().map(|change| 1 + change.others.len()).sum();
     let bytes: usize = changes.iter().flat_map(|change| change.items()).map(size).sum();
-    items + tallies.len() > ITEMS || bytes > BYTES
+    items + tallies.len() > MAX_ITEMS || bytes > MAX_BYTES
 }
 
-/// Writes the heads and the tallies of changes, and their other items if those are to be part of it.
-pub(super) async fn transact(table: &Physical, changes: &[&Change], others: bool) -> Result<Outcome, StoreError> {
+/// Writes the heads and tallies of changes, and their other items if `others`.
+pub(super) async fn transact(table: &PhysicalTable, changes: &[&Change], others: bool) -> Result<Outcome, StoreError> {
     let tallies = Tally::summed(changes.iter().flat_map(|change| &change.tallies));
-    if let ([change], true) = (changes, 1 + tallies.len() > ITEMS) {
+    if let ([change], true) = (changes, 1 + tallies.len() > MAX_ITEMS) {
         let reason =
-            format!("its change adds to {} tallies, and a transaction has room for {}", tallies.len(), ITEMS - 1);
+            format!("its change adds to {} tallies, and a transaction has room for {}", tallies.len(), MAX_ITEMS - 1);
         return Err(StoreError::Refused { key: change.head.key.clone(), reason });
     }
-    // Of these, the version that is there is the newer one.
+    // The tallies whose stored version is newer.
     let mut newer: HashSet<usize> = HashSet::new();
-    let mut patience = Patience::default();
+    let mut backoff = Backoff::default();
     loop {
-        let mut actions = Vec::with_capacity(ITEMS);
+        let mut actions = Vec::with_capacity(MAX_ITEMS);
         for change in changes {
             actions.push(put_head(table, change).map_err(impossible)?);
         }
@@ -61,7 +60,7 @@ pub(super) async fn transact(table: &Physical, changes: &[&Change], others: bool
         };
         let reasons = match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
-            _ if error.code().is_some_and(is_passing) => &[],
+            _ if error.code().is_some_and(is_transient) => &[],
             _ => return Err(table.failed(error)),
         };
         if reasons.iter().take(changes.len()).any(is_unmet) {
@@ -72,14 +71,14 @@ pub(super) async fn transact(table: &Physical, changes: &[&Change], others: bool
         let lost: bool = reasons
             .iter()
             .filter_map(CancellationReason::code)
-            .any(|code| !["None", CONDITION].contains(&code) && !is_passing(code));
+            .any(|code| !["None", CONDITION].contains(&code) && !is_transient(code));
         if lost {
             return Err(table.failed(error));
         }
-        // Each once at most: a version never goes back.
+        // This happens at most once per tally, because versions only grow.
         let known = newer.len();
         newer.extend(behind);
-        if newer.len() == known && !patience.pause().await {
+        if newer.len() == known && !backoff.pause().await {
             return Err(Overloaded.into());
         }
     }
@@ -91,8 +90,8 @@ fn is_unmet(reason: &CancellationReason) -> bool {
     reason.code() == Some(CONDITION)
 }
 
-/// The head, on the condition that it is the one that the change was made from.
-fn put_head(table: &Physical, change: &Change) -> Result<TransactWriteItem, BuildError> {
+/// Puts the head, on the condition that the stored one is the change's base.
+fn put_head(table: &PhysicalTable, change: &Change) -> Result<TransactWriteItem, BuildError> {
     let put = Put::builder().table_name(&table.name).set_item(Some(of_item(&change.head)));
     let put = match change.base {
         None => put.condition_expression("attribute_not_exists(pk)"),
@@ -104,18 +103,18 @@ fn put_head(table: &Physical, change: &Change) -> Result<TransactWriteItem, Buil
     Ok(TransactWriteItem::builder().put(put.build()?).build())
 }
 
-fn put(table: &Physical, item: &Item) -> Result<TransactWriteItem, BuildError> {
+fn put(table: &PhysicalTable, item: &Item) -> Result<TransactWriteItem, BuildError> {
     let put = Put::builder().table_name(&table.name).set_item(Some(of_item(item))).build()?;
     Ok(TransactWriteItem::builder().put(put).build())
 }
 
-/// Adds to a tally. Its version becomes this one's, unless the one that is there is known to be newer.
-fn add(table: &Physical, tally: &Tally, is_newer: bool) -> Result<TransactWriteItem, BuildError> {
+/// Adds to a tally, and sets its version unless the stored one is known to be newer.
+fn add(table: &PhysicalTable, tally: &Tally, is_newer: bool) -> Result<TransactWriteItem, BuildError> {
     let mut update = Update::builder().table_name(&table.name).set_key(Some(of_key(&tally.key)));
     let mut sums = Vec::with_capacity(tally.add.len());
     for (nth, (name, amount)) in tally.add.iter().enumerate() {
         sums.push(format!("#n{nth} :n{nth}"));
-        update = update.expression_attribute_names(format!("#n{nth}"), format!("{NUMBER}{name}"));
+        update = update.expression_attribute_names(format!("#n{nth}"), format!("{NUMBER_PREFIX}{name}"));
         update = update.expression_attribute_values(format!(":n{nth}"), number(*amount));
     }
     let mut expression = String::new();
@@ -131,7 +130,7 @@ fn add(table: &Physical, tally: &Tally, is_newer: bool) -> Result<TransactWriteI
     Ok(TransactWriteItem::builder().update(update.update_expression(expression).build()?).build())
 }
 
-/// Something was left out of a request that is the same every time.
+/// A request lacks a required field. Its fields never vary, so this can't happen.
 fn impossible(error: BuildError) -> StoreError {
     StoreError::Remote(Box::new(error))
 }

@@ -1,0 +1,130 @@
+//! The items that a fold reads and changes. Each is read from JSON and written as JSON once, however many events change
+//! it.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+
+use read_models::{Change, Item, Key, Tally};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::error::FoldError;
+
+/// The loaded items of one stream, the changed ones among them, and what is added to tallies.
+#[derive(Default)]
+pub(crate) struct FoldContext {
+    items: HashMap<Key, Entry>,
+    tallies: BTreeMap<Key, Tally>,
+}
+
+struct Entry {
+    body: Body,
+    index_keys: [Option<Key>; 3],
+    version: i64,
+    changed: bool,
+}
+
+enum Body {
+    /// As it was read.
+    Stored(Box<RawValue>),
+    /// As a fold left it.
+    Typed(Box<dyn Document>),
+    /// A fold took it and has not put it back yet.
+    Taken,
+}
+
+/// A body that a fold has put and that is still to be written as JSON.
+trait Document: Any + Send {
+    fn write(&self) -> Result<Box<RawValue>, serde_json::Error>;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl<T: Serialize + Any + Send> Document for T {
+    fn write(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        to_raw_value(self)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+impl FoldContext {
+    pub(crate) fn of(items: impl Iterator<Item = Item>) -> Self {
+        let entry = |item: Item| {
+            let (body, index_keys, version) = (Body::Stored(item.body), item.index_keys, item.version);
+            (item.key, Entry { body, index_keys, version, changed: false })
+        };
+        Self { items: items.map(entry).collect(), tallies: BTreeMap::new() }
+    }
+
+    /// The position of the event that last wrote an item.
+    pub(crate) fn version(&self, key: &Key) -> Option<i64> {
+        self.items.get(key).map(|entry| entry.version)
+    }
+
+    /// Takes an item out, to be changed and put back. `None`: there is none. An item has to be taken as the type that
+    /// it was put as.
+    pub(crate) fn take<T: DeserializeOwned + Any>(&mut self, key: &Key) -> Result<Option<T>, FoldError> {
+        let Some(entry) = self.items.get_mut(key) else { return Ok(None) };
+        match std::mem::replace(&mut entry.body, Body::Taken) {
+            Body::Stored(json) => Ok(Some(serde_json::from_str(json.get())?)),
+            Body::Typed(document) => Ok(document.into_any().downcast().ok().map(|body| *body)),
+            Body::Taken => Ok(None),
+        }
+    }
+
+    /// Puts an item under these keys. `version` is the position of the event that changed it.
+    pub(crate) fn put<T>(&mut self, key: Key, index_keys: [Option<Key>; 3], version: i64, body: T)
+    where
+        T: Serialize + Any + Send,
+    {
+        let entry = Entry { body: Body::Typed(Box::new(body)), index_keys, version, changed: true };
+        self.items.insert(key, entry);
+    }
+
+    /// Puts a taken item back under the index keys that it had.
+    pub(crate) fn put_back<T>(&mut self, key: Key, version: i64, body: T)
+    where
+        T: Serialize + Any + Send,
+    {
+        let index_keys = self.items.get_mut(&key).map(|entry| std::mem::take(&mut entry.index_keys));
+        self.put(key, index_keys.unwrap_or_default(), version, body);
+    }
+
+    /// Adds to a tally.
+    pub(crate) fn add(&mut self, key: Key, version: i64, numbers: &[(&str, i64)]) {
+        let add = numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
+        let tally = Tally { key: key.clone(), version, add };
+        self.tallies.entry(key).and_modify(|sum| sum.add(&tally)).or_insert(tally);
+    }
+
+    /// What the fold changed. `None`: nothing.
+    pub(crate) fn into_change(mut self, head: Key, base: Option<i64>) -> Result<Option<Change>, FoldError> {
+        self.items.retain(|_, entry| entry.changed);
+        if self.items.is_empty() && self.tallies.is_empty() {
+            return Ok(None);
+        }
+        let Some((key, entry)) = self.items.remove_entry(&head) else { return Err(FoldError::HeadUnchanged(head)) };
+        let head = entry.into_item(key)?.ok_or(FoldError::HeadUnchanged(head))?;
+        let mut others = Vec::with_capacity(self.items.len());
+        for (key, entry) in self.items {
+            others.extend(entry.into_item(key)?);
+        }
+        // The same events always give the same change.
+        others.sort_unstable_by(|one: &Item, other| one.key.cmp(&other.key));
+        Ok(Some(Change { head, base, others, tallies: self.tallies.into_values().collect() }))
+    }
+}
+
+impl Entry {
+    fn into_item(self, key: Key) -> Result<Option<Item>, serde_json::Error> {
+        let body = match self.body {
+            Body::Stored(json) => json,
+            Body::Typed(document) => document.write()?,
+            Body::Taken => return Ok(None),
+        };
+        Ok(Some(Item { key, index_keys: self.index_keys, version: self.version, body }))
+    }
+}

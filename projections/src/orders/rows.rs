@@ -1,0 +1,401 @@
+//! The stored bodies of the read model's items.
+
+use chrono::{DateTime, Utc};
+use domain::email::EmailAddress;
+use domain::ids::{RefundId, Sku};
+use domain::json_text::JsonText;
+use domain::money::{Currency, Money};
+use domain::order::event::{
+    LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OrderCreated, OrderLine,
+    OrderShipped, Parcel, ReturnRequested,
+};
+use domain::order::{
+    FulfilmentStatus, MailOutcome, Order, OrderStatus, PaymentStatus, PlacedOrder, ReturnsStatus, Stage, StockState,
+    UndoReason, evolve,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+type Recorded = crate::projection::Recorded<Order>;
+
+/// The order itself. Its lines, shipments and so on have rows of their own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderRow {
+    pub(super) order_id: String,
+    pub(super) customer_id: String,
+    pub(super) status: OrderStatus,
+    /// Since when it has this status. `None`: an earlier build wrote the row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status_since: Option<DateTime<Utc>>,
+    #[serde(default = "none_paid")]
+    payment_status: PaymentStatus,
+    #[serde(default = "none_sent")]
+    fulfilment_status: FulfilmentStatus,
+    #[serde(default = "none_returned")]
+    returns_status: ReturnsStatus,
+    /// Whether the saga is compensating.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    undoing: bool,
+    /// Why the saga compensates, or did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    pub(super) version: i64,
+    pub(super) created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    total: Amount,
+    /// What was captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    captured: Option<Amount>,
+    /// What was refunded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refunded: Option<Amount>,
+    /// The price of the cancelled units. `None`: nothing was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer_email: Option<EmailAddress>,
+    /// When the customer ordered, if the shop told us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placed_at: Option<DateTime<Utc>>,
+    /// The customer's own notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<JsonText>,
+    /// The folded order, from which the statuses follow. Answers leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) folded: Option<Order>,
+}
+
+// For rows of earlier builds, which did not have these statuses.
+fn none_paid() -> PaymentStatus {
+    PaymentStatus::None
+}
+fn none_sent() -> FulfilmentStatus {
+    FulfilmentStatus::None
+}
+fn none_returned() -> ReturnsStatus {
+    ReturnsStatus::None
+}
+
+impl OrderRow {
+    pub(super) fn new(recorded: &Recorded, content: &OrderCreated) -> Self {
+        let mut item = Self {
+            order_id: recorded.stream_id.clone(),
+            customer_id: content.customer_id.to_string(),
+            status: OrderStatus::Pending,
+            status_since: Some(recorded.recorded_at),
+            payment_status: none_paid(),
+            fulfilment_status: none_sent(),
+            returns_status: none_returned(),
+            undoing: false,
+            reason: None,
+            version: recorded.version,
+            created_at: recorded.recorded_at,
+            updated_at: recorded.recorded_at,
+            total: content.total().into(),
+            captured: None,
+            refunded: None,
+            cancelled: None,
+            customer_email: content.customer_email.clone(),
+            placed_at: content.placed_at,
+            notes: content.notes.clone(),
+            metadata: content.metadata.clone(),
+            folded: Some(Order::Absent),
+        };
+        item.apply(recorded);
+        item
+    }
+
+    /// Applies an event. False: the row has no folded order, because an earlier build wrote it.
+    pub(super) fn apply(&mut self, recorded: &Recorded) -> bool {
+        let Some(mut order) = self.folded.take() else { return false };
+        let before = self.status;
+        evolve(&mut order, recorded.event.clone());
+        if let Order::Placed(placed) = &mut order {
+            self.show(placed);
+            strip_texts(placed);
+        }
+        self.folded = Some(order);
+        if self.status != before {
+            self.status_since = Some(recorded.recorded_at);
+        }
+        self.version = recorded.version;
+        self.updated_at = recorded.recorded_at;
+        true
+    }
+
+    /// Derives the fields that clients see from the folded order.
+    fn show(&mut self, placed: &PlacedOrder) {
+        let money = |minor| Some(Money::from_minor(minor, placed.content.currency).into());
+        self.status = placed.status;
+        self.payment_status = placed.payment_status();
+        self.fulfilment_status = placed.fulfilment_status();
+        self.returns_status = placed.returns_status();
+        self.captured = money(placed.payment.captured_minor);
+        self.refunded = money(placed.payment.refunded_minor);
+        self.cancelled = match placed.cancelled_minor() {
+            0 => None,
+            minor => money(minor),
+        };
+        self.undoing = placed.stage() == Stage::Undoing;
+        self.reason = match &placed.undoing {
+            None => None,
+            Some(UndoReason::Rejected(reason)) => Some(reason.in_words()),
+            Some(UndoReason::Cancelled(reason)) => reason.clone(),
+        };
+    }
+
+    pub(super) fn currency(&self) -> Currency {
+        self.total.currency
+    }
+
+    pub(super) fn has_line_of(&self, sku: &Sku) -> bool {
+        match &self.folded {
+            Some(Order::Placed(placed)) => placed.content.lines.iter().any(|line| line.sku == *sku),
+            Some(Order::Absent) | None => false,
+        }
+    }
+}
+
+/// Removes what no status depends on, so that the row stays small. It is in other rows, or private.
+fn strip_texts(placed: &mut PlacedOrder) {
+    let content = &mut placed.content;
+    (content.customer_email, content.payment_token, content.notes, content.metadata) = (None, None, None, None);
+    for line in &mut content.lines {
+        line.title.clear();
+        line.metadata = None;
+    }
+    placed.payment.token = None;
+    placed.mails.clear();
+    placed.was_promised = false;
+    placed.notes.clear();
+    if let StockState::Reserved(reserved) = &mut placed.stock {
+        reserved.units.clear();
+    }
+    for shipment in &mut placed.shipments {
+        shipment.parcels.clear();
+        shipment.retries = 0;
+    }
+    placed.cancellations.iter_mut().for_each(|cancelled| cancelled.reason = None);
+    placed.returns.iter_mut().for_each(|back| back.reason = None);
+    for refund in placed.refunds.iter_mut().chain(&mut placed.given_up) {
+        (refund.reason, refund.retries) = (None, 0);
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LineRow {
+    pub(super) line_number: u32,
+    sku: String,
+    title: String,
+    quantity: u32,
+    unit_price: Amount,
+    line_total: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<JsonText>,
+}
+
+impl LineRow {
+    pub(super) fn new(line_number: u32, line: &OrderLine, currency: Currency) -> Self {
+        Self {
+            line_number,
+            sku: line.sku.to_string(),
+            title: line.title.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price(currency).into(),
+            line_total: line.total(currency).into(),
+            metadata: line.metadata.clone(),
+        }
+    }
+}
+
+/// A shipment.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShipmentRow {
+    pub(super) shipment_id: String,
+    lines: Vec<LineQuantity>,
+    /// The tracking of the first parcel.
+    #[serde(flatten)]
+    first: Parcel,
+    /// Missing in rows of earlier builds, which had one parcel at most.
+    #[serde(default)]
+    parcels: Vec<Parcel>,
+    pub(super) shipped_at: DateTime<Utc>,
+}
+
+impl ShipmentRow {
+    pub(super) fn new(recorded: &Recorded, shipped: &OrderShipped) -> Self {
+        Self {
+            shipment_id: shipped.shipment_id.to_string(),
+            lines: shipped.lines.clone(),
+            first: shipped.parcels.first().cloned().unwrap_or_default(),
+            parcels: shipped.parcels.clone(),
+            shipped_at: recorded.recorded_at,
+        }
+    }
+
+    /// Gives a row of an earlier build the form of today's rows.
+    pub(super) fn upcast(mut self) -> Self {
+        if self.parcels.is_empty() && self.first != Parcel::default() {
+            self.parcels.push(self.first.clone());
+        }
+        self
+    }
+}
+
+/// A cancellation of lines.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CancellationRow {
+    cancellation_id: String,
+    lines: Vec<LineQuantity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    pub(super) cancelled_at: DateTime<Utc>,
+}
+
+impl CancellationRow {
+    pub(super) fn new(recorded: &Recorded, cancelled: &LinesCancelled) -> Self {
+        Self {
+            cancellation_id: cancelled.cancellation_id.to_string(),
+            lines: cancelled.lines.clone(),
+            reason: cancelled.reason.clone(),
+            cancelled_at: recorded.recorded_at,
+        }
+    }
+}
+
+/// A return.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReturnRow {
+    return_id: String,
+    lines: Vec<LineQuantity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    pub(super) requested_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) received_at: Option<DateTime<Utc>>,
+}
+
+impl ReturnRow {
+    pub(super) fn new(recorded: &Recorded, requested: &ReturnRequested) -> Self {
+        Self {
+            return_id: requested.return_id.to_string(),
+            lines: requested.lines.clone(),
+            reason: requested.reason.clone(),
+            requested_at: recorded.recorded_at,
+            received_at: None,
+        }
+    }
+}
+
+/// A refund, requested or made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefundRow {
+    pub(super) refund_id: String,
+    amount: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    pub(super) requested_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refunded_at: Option<DateTime<Utc>>,
+}
+
+impl RefundRow {
+    pub(super) fn new(
+        recorded: &Recorded,
+        refund_id: &RefundId,
+        amount_minor: i64,
+        currency: Currency,
+        reason: Option<String>,
+    ) -> Self {
+        Self {
+            refund_id: refund_id.to_string(),
+            amount: Money::from_minor(amount_minor, currency).into(),
+            reason,
+            requested_at: recorded.recorded_at,
+            refunded_at: None,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NoteRow {
+    note_id: String,
+    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    author: Option<String>,
+    pub(super) at: DateTime<Utc>,
+}
+
+impl NoteRow {
+    pub(super) fn new(recorded: &Recorded, note: &NoteAdded) -> Self {
+        Self {
+            note_id: note.note_id.to_string(),
+            text: note.text.clone(),
+            author: note.author.clone(),
+            at: recorded.recorded_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MailRow {
+    notification_id: Uuid,
+    template: String,
+    status: MailOutcome,
+    pub(super) at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider_message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl MailRow {
+    pub(super) fn sent(recorded: &Recorded, sent: &NotificationSent) -> Self {
+        Self {
+            notification_id: sent.notification_id,
+            template: sent.template.name().to_owned(),
+            status: MailOutcome::Sent,
+            at: recorded.recorded_at,
+            recipient: Some(sent.recipient.clone()),
+            provider_message_id: Some(sent.provider_message_id.clone()),
+            reason: None,
+        }
+    }
+
+    pub(super) fn failed(recorded: &Recorded, failed: &NotificationFailed) -> Self {
+        Self {
+            notification_id: failed.notification_id,
+            template: failed.template.name().to_owned(),
+            status: MailOutcome::Failed,
+            at: recorded.recorded_at,
+            recipient: None,
+            provider_message_id: None,
+            reason: Some(failed.reason.clone()),
+        }
+    }
+}
+
+/// An amount in answers: a decimal string with its currency.
+#[derive(Debug, Serialize, Deserialize)]
+struct Amount {
+    amount: String,
+    currency: Currency,
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self { amount: money.to_string(), currency: money.currency() }
+    }
+}
