@@ -15,7 +15,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use cqrs_es::Aggregate;
 use domain::ids::{OrderId, ReturnId};
-use domain::order::units::unit_moves;
+use domain::order::units::implied_stock_commands;
 use domain::order::{Order, PlacedOrder, evolve};
 use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, Versioned};
 use http::StatusCode;
@@ -184,7 +184,7 @@ impl Command for ChangeOrder<'_> {
         for event in events {
             evolve(&mut after, event.clone());
             if let Order::Placed(after) = &after {
-                stock_commands.extend(unit_moves(self.order_id, after, &event));
+                stock_commands.extend(implied_stock_commands(self.order_id, after, &event));
             }
         }
         if stock_commands.is_empty() {

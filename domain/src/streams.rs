@@ -13,6 +13,6 @@ pub const STREAM_TYPES: [&str; 2] = [Order::TYPE, Stock::TYPE];
 
 /// Whether streams of this type belong to this platform. All others are foreign.
 #[must_use]
-pub fn is_ours(stream_type: &str) -> bool {
+pub fn is_known(stream_type: &str) -> bool {
     STREAM_TYPES.contains(&stream_type)
 }

@@ -20,7 +20,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
-use domain::streams::{STREAM_TYPES, is_ours};
+use domain::streams::{STREAM_TYPES, is_known};
 use event_store::{EventFilter, EventStore};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -154,7 +154,7 @@ fn selection(parameters: LiveParameters) -> Result<EventFilter, Problem> {
         }
     }
     // Most likely a misspelling, and the client would wait forever.
-    if let Some(unknown) = parameters.stream_type.as_ref().filter(|kind| !is_ours(kind)) {
+    if let Some(unknown) = parameters.stream_type.as_ref().filter(|kind| !is_known(kind)) {
         let kinds = STREAM_TYPES.join(" and ");
         return Err(invalid("streamType", format!("{unknown:?} is no kind of stream; there are {kinds}")));
     }

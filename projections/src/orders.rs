@@ -29,7 +29,9 @@ use std::collections::HashSet;
 
 use chrono::NaiveDate;
 use domain::ids::RefundId;
-use domain::order::event::OrderCreated;
+use domain::order::event::{
+    FulfilmentEvent, NoteEvent, NotificationEvent, OrderCreated, OrderSubject, RefundEvent, ReturnEvent,
+};
 use domain::order::{Order, OrderEvent, OrderStatus};
 use read_models::Key;
 use serde::Serialize;
@@ -82,31 +84,18 @@ fn head(order_id: &str) -> Key {
 
 /// These events also change a row that an earlier event created.
 fn keys_to_load(recorded: &Recorded) -> Vec<Key> {
-    let part = match &recorded.event {
-        OrderEvent::ReturnReceived(received) => Some(format!("RETURN#{}", received.return_id)),
-        OrderEvent::PaymentRefunded(refunded) => Some(format!("REFUND#{}", refunded.refund_id)),
-        OrderEvent::OrderCreated(_)
-        | OrderEvent::StockReserved(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::StockReleased(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::PaymentCaptured(_)
-        | OrderEvent::RefundRequested(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderShipped(_)
-        | OrderEvent::LinesCancelled(_)
-        | OrderEvent::OrderDelivered(_)
-        | OrderEvent::ReturnRequested(_)
-        | OrderEvent::NotificationSent(_)
-        | OrderEvent::NotificationFailed(_)
-        | OrderEvent::NoteAdded(_)
-        | OrderEvent::OperatorIntervened(_) => None,
+    let part = match recorded.event.subject() {
+        OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => Some(format!("RETURN#{}", received.return_id)),
+        OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => Some(format!("REFUND#{}", refunded.refund_id)),
+        OrderSubject::Lifecycle(_)
+        | OrderSubject::Reservation(_)
+        | OrderSubject::Payment(_)
+        | OrderSubject::Fulfilment(_)
+        | OrderSubject::Return(ReturnEvent::ReturnRequested(_))
+        | OrderSubject::Refund(RefundEvent::RefundRequested(_))
+        | OrderSubject::Notification(_)
+        | OrderSubject::Note(_)
+        | OrderSubject::Operator(_) => None,
     };
     part.into_iter().map(|sk| key(recorded, sk)).collect()
 }
@@ -130,18 +119,18 @@ fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
     } else {
         put_order(items, recorded, order);
     }
-    match &recorded.event {
-        OrderEvent::OrderShipped(shipped) => {
+    match recorded.event.subject() {
+        OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(shipped)) => {
             put(items, recorded, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentRow::new(recorded, shipped));
         }
-        OrderEvent::LinesCancelled(cancelled) => {
+        OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(cancelled)) => {
             let sk = format!("CANCELLATION#{}", cancelled.cancellation_id);
             put(items, recorded, sk, CancellationRow::new(recorded, cancelled));
         }
-        OrderEvent::ReturnRequested(requested) => {
+        OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => {
             put(items, recorded, format!("RETURN#{}", requested.return_id), ReturnRow::new(recorded, requested));
         }
-        OrderEvent::ReturnReceived(received) => {
+        OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => {
             let sk = format!("RETURN#{}", received.return_id);
             let mut back: ReturnRow = take(items, recorded, &sk)?;
             back.received_at = Some(recorded.recorded_at);
@@ -153,42 +142,32 @@ fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
             let refund = RefundRow::new(recorded, &refund_id, received.refund_minor, currency, None);
             put(items, recorded, format!("REFUND#{refund_id}"), refund);
         }
-        OrderEvent::RefundRequested(requested) => {
+        OrderSubject::Refund(RefundEvent::RefundRequested(requested)) => {
             let refund_id = &requested.refund_id;
             let refund =
                 RefundRow::new(recorded, refund_id, requested.amount_minor, currency, requested.reason.clone());
             put(items, recorded, format!("REFUND#{refund_id}"), refund);
         }
-        OrderEvent::PaymentRefunded(refunded) => {
+        OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => {
             let sk = format!("REFUND#{}", refunded.refund_id);
             let mut refund: RefundRow = take(items, recorded, &sk)?;
             refund.refunded_at = Some(recorded.recorded_at);
             put(items, recorded, sk, refund);
         }
-        OrderEvent::NoteAdded(note) => {
-            put(items, recorded, format!("NOTE#{}", note.note_id), NoteRow::new(recorded, note))
+        OrderSubject::Note(NoteEvent::NoteAdded(note)) => {
+            put(items, recorded, format!("NOTE#{}", note.note_id), NoteRow::new(recorded, note));
         }
-        OrderEvent::NotificationSent(sent) => {
+        OrderSubject::Notification(NotificationEvent::NotificationSent(sent)) => {
             put(items, recorded, format!("MAIL#{}", sent.notification_id), MailRow::sent(recorded, sent));
         }
-        OrderEvent::NotificationFailed(failed) => {
+        OrderSubject::Notification(NotificationEvent::NotificationFailed(failed)) => {
             put(items, recorded, format!("MAIL#{}", failed.notification_id), MailRow::failed(recorded, failed));
         }
-        OrderEvent::OrderCreated(_)
-        | OrderEvent::StockReserved(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::StockReleased(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::PaymentCaptured(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderDelivered(_)
-        | OrderEvent::OperatorIntervened(_) => {}
+        OrderSubject::Lifecycle(_)
+        | OrderSubject::Reservation(_)
+        | OrderSubject::Payment(_)
+        | OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_))
+        | OrderSubject::Operator(_) => {}
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod routes;
 
 use chrono::{DateTime, NaiveDate, Timelike, Utc};
 use domain::money::Currency;
+use domain::order::event::{FulfilmentEvent, LifecycleEvent, OrderSubject};
 use domain::order::{Order, OrderEvent, OrderStatus};
 use event_store::partition_of;
 use read_models::Key;
@@ -122,31 +123,21 @@ fn sales_of(day: NaiveDate) -> String {
 
 /// The status of an order after an event. `None`: the event does not change it.
 fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
-    match event {
-        OrderEvent::OrderCreated(_) => Some(OrderStatus::Pending),
-        OrderEvent::OrderConfirmed(_) => Some(OrderStatus::Confirmed),
-        OrderEvent::OrderRejected(_) => Some(OrderStatus::Rejected),
-        OrderEvent::OrderCancelled(_) => Some(OrderStatus::Cancelled),
-        OrderEvent::OrderDelivered(_) => Some(OrderStatus::Completed),
-        OrderEvent::LinesCancelled(_)
-        | OrderEvent::StockReserved(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::StockReleased(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::PaymentCaptured(_)
-        | OrderEvent::RefundRequested(_)
-        | OrderEvent::PaymentRefunded(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderShipped(_)
-        | OrderEvent::ReturnRequested(_)
-        | OrderEvent::ReturnReceived(_)
-        | OrderEvent::NotificationSent(_)
-        | OrderEvent::NotificationFailed(_)
-        | OrderEvent::NoteAdded(_)
-        | OrderEvent::OperatorIntervened(_) => None,
+    match event.subject() {
+        OrderSubject::Lifecycle(LifecycleEvent::OrderCreated(_)) => Some(OrderStatus::Pending),
+        OrderSubject::Lifecycle(LifecycleEvent::OrderConfirmed(_)) => Some(OrderStatus::Confirmed),
+        OrderSubject::Lifecycle(LifecycleEvent::OrderRejected(_)) => Some(OrderStatus::Rejected),
+        OrderSubject::Lifecycle(LifecycleEvent::OrderCancelled(_)) => Some(OrderStatus::Cancelled),
+        OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_)) => Some(OrderStatus::Completed),
+        OrderSubject::Lifecycle(LifecycleEvent::CancellationRequested(_))
+        | OrderSubject::Reservation(_)
+        | OrderSubject::Payment(_)
+        | OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(_) | FulfilmentEvent::LinesCancelled(_))
+        | OrderSubject::Return(_)
+        | OrderSubject::Refund(_)
+        | OrderSubject::Notification(_)
+        | OrderSubject::Note(_)
+        | OrderSubject::Operator(_) => None,
     }
 }
 

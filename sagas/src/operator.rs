@@ -2,7 +2,7 @@
 
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::units::moves_units;
+use domain::order::units::implies_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
 use event_store::{Command, Decision, EventStore, HandleError, Metadata, Retry, StreamLocks, StreamVersion};
@@ -88,7 +88,7 @@ impl Command for Intervene<'_> {
         if self.recorded.is_empty() {
             return Ok(Decision::Unchanged(StreamVersion::default()));
         }
-        if !order.unstored().iter().any(moves_units) {
+        if !order.unstored().iter().any(implies_stock_commands) {
             let (append, _) = order.append().map_err(failed)?;
             return Ok(Decision::Append(vec![append].into()));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::ids::{OrderId, Sku};
-use domain::order::units::unit_moves;
+use domain::order::units::implied_stock_commands;
 use domain::stock::{self, Stock, StockCommand};
 use event_store::{Append, LockedStreams, Metadata, NewEvent, ReadError, StreamAppend, StreamLocks};
 
@@ -43,7 +43,8 @@ impl<'a> StockLedger<'a> {
     /// ledger gets all changes for the order, or none.
     pub(crate) fn add(&mut self, order: &OrderSession) -> Result<(StreamAppend, EventIds), StepError> {
         let order_id = OrderId::parse(order.order_id.as_str()).map_err(|error| StepError::new(&error))?;
-        let commands = order.unstored().iter().flat_map(|event| unit_moves(&order_id, &order.order, event)).collect();
+        let commands =
+            order.unstored().iter().flat_map(|event| implied_stock_commands(&order_id, &order.order, event)).collect();
         let changes = self.decide(commands, &order.metadata)?;
         let append = order.append()?;
         self.decided.after.extend(changes.after);

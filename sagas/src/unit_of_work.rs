@@ -2,7 +2,7 @@
 //! never reserved for an order that does not know of them, or the other way round.
 
 use domain::order::Order;
-use domain::order::units::moves_units;
+use domain::order::units::implies_stock_commands;
 use domain::stock::Stock;
 use event_store::{Command, Decision, EventStore, HandleError, Handled, Retry, StreamLocks, StreamVersion};
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ pub(crate) type Stored = (OrderSession, Result<(), StepError>);
 
 /// Stores what was decided on each of the orders.
 pub(crate) async fn store(store: &EventStore, stock: &StreamLocks<Stock>, orders: Vec<OrderSession>) -> Vec<Stored> {
-    let touches_units = |order: &OrderSession| order.unstored().iter().any(moves_units);
+    let touches_units = |order: &OrderSession| order.unstored().iter().any(implies_stock_commands);
     let (with_units, without): (Vec<_>, Vec<_>) = orders.into_iter().partition(touches_units);
     let mut stored = join_all(without.into_iter().map(|order| store_one(store, order))).await;
     if !with_units.is_empty() {

@@ -1,5 +1,6 @@
 //! A command that was handled before: its answer names what it made then.
 
+use domain::order::event::{FulfilmentEvent, NoteEvent, OrderSubject, RefundEvent, ReturnEvent};
 use domain::order::{Order, OrderEvent};
 use event_store::{DecodeError, StoredEvent, Versioned};
 use problem::Problem;
@@ -30,30 +31,21 @@ fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, Deco
 
 /// The id of what an event made.
 fn id_made_by(event: &OrderEvent) -> Option<&str> {
-    match event {
-        OrderEvent::OrderShipped(shipped) => Some(shipped.shipment_id.as_str()),
-        OrderEvent::LinesCancelled(cancelled) => Some(cancelled.cancellation_id.as_str()),
-        OrderEvent::ReturnRequested(requested) => Some(requested.return_id.as_str()),
-        OrderEvent::RefundRequested(requested) => Some(requested.refund_id.as_str()),
-        OrderEvent::NoteAdded(note) => Some(note.note_id.as_str()),
-        OrderEvent::OrderCreated(_)
-        | OrderEvent::StockReserved(_)
-        | OrderEvent::StockReservationFailed(_)
-        | OrderEvent::StockReleased(_)
-        | OrderEvent::PaymentAuthorized(_)
-        | OrderEvent::PaymentDeclined(_)
-        | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
-        | OrderEvent::PaymentCaptured(_)
-        | OrderEvent::PaymentRefunded(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancellationRequested(_)
-        | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderDelivered(_)
-        | OrderEvent::ReturnReceived(_)
-        | OrderEvent::NotificationSent(_)
-        | OrderEvent::NotificationFailed(_)
-        | OrderEvent::OperatorIntervened(_) => None,
+    match event.subject() {
+        OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(shipped)) => Some(shipped.shipment_id.as_str()),
+        OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(cancelled)) => {
+            Some(cancelled.cancellation_id.as_str())
+        }
+        OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => Some(requested.return_id.as_str()),
+        OrderSubject::Refund(RefundEvent::RefundRequested(requested)) => Some(requested.refund_id.as_str()),
+        OrderSubject::Note(NoteEvent::NoteAdded(note)) => Some(note.note_id.as_str()),
+        OrderSubject::Lifecycle(_)
+        | OrderSubject::Reservation(_)
+        | OrderSubject::Payment(_)
+        | OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_))
+        | OrderSubject::Return(ReturnEvent::ReturnReceived(_))
+        | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
+        | OrderSubject::Notification(_)
+        | OrderSubject::Operator(_) => None,
     }
 }

@@ -10,6 +10,7 @@ mod people;
 mod refund;
 mod returns;
 mod stock;
+mod subject;
 mod upcasts;
 
 pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel};
@@ -22,6 +23,10 @@ pub use people::{NoteAdded, OperatorIntervened};
 pub use refund::{PaymentRefunded, RefundRequested};
 pub use returns::{ReturnReceived, ReturnRequested};
 pub use stock::{ReservedUnits, Shortage, StockReleased, StockReservationFailed, StockReserved};
+pub use subject::{
+    FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderSubject, PaymentEvent,
+    RefundEvent, ReservationEvent, ReturnEvent,
+};
 pub(super) use upcasts::UPCASTS;
 
 use crate::events::events;
@@ -77,53 +82,5 @@ events! {
         NoteAdded,
         /// An operator decided what its saga could not.
         OperatorIntervened,
-    }
-}
-
-/// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderSubject {
-    /// The order as a whole: created, confirmed, rejected, cancelled.
-    Lifecycle,
-    /// Units of stock: reserved or released.
-    Stock,
-    /// The payment: authorized, captured, voided.
-    Payment,
-    /// Goods: shipped, delivered, or cancelled before they were shipped.
-    Fulfilment,
-    /// Goods that come back.
-    Return,
-    /// Money that goes back.
-    Refund,
-    /// Mails to the customer.
-    Notification,
-    /// Notes on the order.
-    Note,
-    /// Decisions of operators.
-    Operator,
-}
-
-impl OrderEvent {
-    /// The event's subject. Readers that need only some of the events match on this.
-    pub fn subject(&self) -> OrderSubject {
-        match self {
-            Self::OrderCreated(_)
-            | Self::OrderConfirmed(_)
-            | Self::OrderRejected(_)
-            | Self::CancellationRequested(_)
-            | Self::OrderCancelled(_) => OrderSubject::Lifecycle,
-            Self::StockReserved(_) | Self::StockReservationFailed(_) | Self::StockReleased(_) => OrderSubject::Stock,
-            Self::PaymentAuthorized(_)
-            | Self::PaymentDeclined(_)
-            | Self::PaymentOutcomeUnknown(_)
-            | Self::PaymentVoided(_)
-            | Self::PaymentCaptured(_) => OrderSubject::Payment,
-            Self::OrderShipped(_) | Self::LinesCancelled(_) | Self::OrderDelivered(_) => OrderSubject::Fulfilment,
-            Self::ReturnRequested(_) | Self::ReturnReceived(_) => OrderSubject::Return,
-            Self::RefundRequested(_) | Self::PaymentRefunded(_) => OrderSubject::Refund,
-            Self::NotificationSent(_) | Self::NotificationFailed(_) => OrderSubject::Notification,
-            Self::NoteAdded(_) => OrderSubject::Note,
-            Self::OperatorIntervened(_) => OrderSubject::Operator,
-        }
     }
 }

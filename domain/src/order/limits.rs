@@ -5,7 +5,9 @@
 use super::command::OrderCommand;
 use super::decide::decide;
 use super::error::OrderError;
-use super::event::{LineQuantity, NoteAdded, OrderEvent, OrderSubject, Parcel};
+use super::event::{
+    FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, OrderEvent, OrderSubject, Parcel, RefundEvent, ReturnEvent,
+};
 use super::state::{Order, PlacedOrder};
 use super::transitions::OrderAction;
 
@@ -78,39 +80,38 @@ struct Addition {
 
 impl Addition {
     fn of(order: &PlacedOrder, event: &OrderEvent) -> Option<Self> {
-        let addition = |action, present, bytes| Some(Self { action, present, bytes });
-        match event.subject() {
-            OrderSubject::Note | OrderSubject::Fulfilment | OrderSubject::Return | OrderSubject::Refund => {}
-            OrderSubject::Lifecycle
-            | OrderSubject::Stock
-            | OrderSubject::Payment
-            | OrderSubject::Notification
-            | OrderSubject::Operator => return None,
-        }
-        if let OrderEvent::NoteAdded(note) = event {
-            return addition(OrderAction::AddNote, order.notes.len(), note_bytes(note));
-        }
-        if let OrderEvent::OrderShipped(it) = event
-            && !is_rest(order, &it.lines)
-        {
-            let bytes = lines_bytes(&it.lines) + parcels_bytes(&it.parcels);
-            return addition(OrderAction::Ship, order.shipments.len(), bytes);
-        }
-        if let OrderEvent::LinesCancelled(it) = event
-            && !is_rest(order, &it.lines)
-        {
-            let bytes = lines_bytes(&it.lines) + text_bytes(it.reason.as_deref());
-            return addition(OrderAction::Cancel, order.cancellations.len(), bytes);
-        }
-        if let OrderEvent::ReturnRequested(it) = event {
-            let bytes = lines_bytes(&it.lines) + text_bytes(it.reason.as_deref());
-            return addition(OrderAction::RequestReturn, order.returns.len(), bytes);
-        }
-        if let OrderEvent::RefundRequested(it) = event {
-            let bytes = BYTES_EACH + text_bytes(it.reason.as_deref());
-            return addition(OrderAction::Refund, order.refunds.len() + order.given_up.len(), bytes);
-        }
-        None
+        let reason_bytes = |reason: &Option<String>| text_bytes(reason.as_deref());
+        let (action, present, bytes) = match event.subject() {
+            OrderSubject::Note(NoteEvent::NoteAdded(note)) => {
+                (OrderAction::AddNote, order.notes.len(), note_bytes(note))
+            }
+            OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !is_rest(order, &it.lines) => {
+                (OrderAction::Ship, order.shipments.len(), lines_bytes(&it.lines) + parcels_bytes(&it.parcels))
+            }
+            OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(it)) if !is_rest(order, &it.lines) => {
+                (OrderAction::Cancel, order.cancellations.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
+            }
+            OrderSubject::Return(ReturnEvent::ReturnRequested(it)) => {
+                (OrderAction::RequestReturn, order.returns.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
+            }
+            OrderSubject::Refund(RefundEvent::RefundRequested(it)) => {
+                let present = order.refunds.len() + order.given_up.len();
+                (OrderAction::Refund, present, BYTES_EACH + reason_bytes(&it.reason))
+            }
+            OrderSubject::Lifecycle(_)
+            | OrderSubject::Reservation(_)
+            | OrderSubject::Payment(_)
+            | OrderSubject::Fulfilment(
+                FulfilmentEvent::OrderShipped(_)
+                | FulfilmentEvent::LinesCancelled(_)
+                | FulfilmentEvent::OrderDelivered(_),
+            )
+            | OrderSubject::Return(ReturnEvent::ReturnReceived(_))
+            | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
+            | OrderSubject::Notification(_)
+            | OrderSubject::Operator(_) => return None,
+        };
+        Some(Self { action, present, bytes })
     }
 }
 

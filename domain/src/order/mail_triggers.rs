@@ -5,7 +5,9 @@
 
 use uuid::Uuid;
 
-use super::event::{MailTemplate, OrderEvent, OrderSubject};
+use super::event::{
+    FulfilmentEvent, LifecycleEvent, MailTemplate, OperatorEvent, OrderEvent, OrderSubject, RefundEvent,
+};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
 
@@ -50,40 +52,30 @@ pub enum NoOwedMail {
 impl MailTrigger {
     /// What an event means for mails.
     pub fn of(event: &OrderEvent) -> Option<Self> {
+        let mail = |template| Some(Self::Mail(template));
         match event.subject() {
-            OrderSubject::Lifecycle if matches!(event, OrderEvent::OrderConfirmed(_)) => {
-                Some(Self::Mail(MailTemplate::OrderConfirmed))
+            OrderSubject::Lifecycle(LifecycleEvent::OrderConfirmed(_)) => mail(MailTemplate::OrderConfirmed),
+            OrderSubject::Lifecycle(LifecycleEvent::OrderRejected(_)) => mail(MailTemplate::OrderRejected),
+            OrderSubject::Lifecycle(LifecycleEvent::OrderCancelled(_)) => mail(MailTemplate::OrderCancelled),
+            OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(_)) => mail(MailTemplate::OrderShipped),
+            OrderSubject::Refund(RefundEvent::PaymentRefunded(_)) => mail(MailTemplate::OrderRefunded),
+            OrderSubject::Operator(OperatorEvent::OperatorIntervened(it)) => {
+                let is_resend = it.step == SagaStep::NotifyCustomer && it.decision == RETRY;
+                is_resend.then_some(Self::Resend)
             }
-            OrderSubject::Lifecycle if matches!(event, OrderEvent::OrderRejected(_)) => {
-                Some(Self::Mail(MailTemplate::OrderRejected))
-            }
-            OrderSubject::Lifecycle if matches!(event, OrderEvent::OrderCancelled(_)) => {
-                Some(Self::Mail(MailTemplate::OrderCancelled))
-            }
-            OrderSubject::Fulfilment if matches!(event, OrderEvent::OrderShipped(_)) => {
-                Some(Self::Mail(MailTemplate::OrderShipped))
-            }
-            OrderSubject::Refund if matches!(event, OrderEvent::PaymentRefunded(_)) => {
-                Some(Self::Mail(MailTemplate::OrderRefunded))
-            }
-            OrderSubject::Operator if is_resend(event) => Some(Self::Resend),
-            OrderSubject::Lifecycle
-            | OrderSubject::Stock
-            | OrderSubject::Payment
-            | OrderSubject::Fulfilment
-            | OrderSubject::Return
-            | OrderSubject::Refund
-            | OrderSubject::Notification
-            | OrderSubject::Note
-            | OrderSubject::Operator => None,
+            OrderSubject::Lifecycle(LifecycleEvent::OrderCreated(_) | LifecycleEvent::CancellationRequested(_))
+            | OrderSubject::Reservation(_)
+            | OrderSubject::Payment(_)
+            | OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(_) | FulfilmentEvent::OrderDelivered(_))
+            | OrderSubject::Return(_)
+            | OrderSubject::Refund(RefundEvent::RefundRequested(_))
+            | OrderSubject::Notification(_)
+            | OrderSubject::Note(_) => None,
         }
     }
 }
 
-fn is_resend(event: &OrderEvent) -> bool {
-    let retry = OperatorDecision::Retry { payment_token: None };
-    matches!(event, OrderEvent::OperatorIntervened(it) if it.step == SagaStep::NotifyCustomer && it.decision == retry)
-}
+const RETRY: OperatorDecision = OperatorDecision::Retry { payment_token: None };
 
 impl MailTriggers {
     /// Folds an event under the id that it is stored by.

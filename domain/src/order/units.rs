@@ -2,32 +2,37 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{OrderEvent, OrderSubject, ReservedUnits};
+use super::event::{
+    FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, ReservedUnits,
+};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
 use crate::ids::{OrderId, Sku};
 use crate::stock::{ReservationMade, StockCommand};
 
 /// Whether an event implies stock commands.
-pub fn moves_units(event: &OrderEvent) -> bool {
+pub fn implies_stock_commands(event: &OrderEvent) -> bool {
     match event.subject() {
-        OrderSubject::Stock => {
-            matches!(event, OrderEvent::StockReserved(reserved) if !reserved.units.is_empty())
-                || matches!(event, OrderEvent::StockReleased(_))
+        OrderSubject::Reservation(ReservationEvent::StockReserved(reserved)) => !reserved.units.is_empty(),
+        OrderSubject::Reservation(ReservationEvent::StockReservationFailed(_)) => false,
+        OrderSubject::Reservation(ReservationEvent::StockReleased(_)) => true,
+        OrderSubject::Payment(payment) => matches!(payment, PaymentEvent::PaymentCaptured(_)),
+        OrderSubject::Fulfilment(fulfilment) => matches!(fulfilment, FulfilmentEvent::LinesCancelled(_)),
+        // An operator goes on without the money of a shipment. Its units have left the stock all the same.
+        OrderSubject::Operator(OperatorEvent::OperatorIntervened(it)) => {
+            it.step == SagaStep::CapturePayment
+                && matches!(it.decision, OperatorDecision::Skip | OperatorDecision::MarkFailed)
         }
-        OrderSubject::Payment => matches!(event, OrderEvent::PaymentCaptured(_)),
-        OrderSubject::Fulfilment => matches!(event, OrderEvent::LinesCancelled(_)),
-        OrderSubject::Operator => gives_up_capture(event),
-        OrderSubject::Lifecycle
-        | OrderSubject::Return
-        | OrderSubject::Refund
-        | OrderSubject::Notification
-        | OrderSubject::Note => false,
+        OrderSubject::Lifecycle(_)
+        | OrderSubject::Return(_)
+        | OrderSubject::Refund(_)
+        | OrderSubject::Notification(_)
+        | OrderSubject::Note(_) => false,
     }
 }
 
 /// The stock commands that an event implies, by SKU. `order` is the order after the event.
-pub fn unit_moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sku, StockCommand)> {
+pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sku, StockCommand)> {
     if let OrderEvent::StockReserved(reserved) = event {
         let reserve = |units: &ReservedUnits| {
             let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
@@ -46,7 +51,7 @@ pub fn unit_moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -
         };
         return needed.into_iter().map(keep).collect();
     }
-    if !moves_units(event) {
+    if !implies_stock_commands(event) {
         return vec![];
     }
     let command = |shipped: u32| {
@@ -58,10 +63,4 @@ pub fn unit_moves(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -
         }
     };
     order.settled_by_sku().into_iter().map(|(sku, shipped)| (sku.clone(), command(shipped))).collect()
-}
-
-/// Whether an operator goes on without the money of a shipment. Its units have left the stock all the same.
-fn gives_up_capture(event: &OrderEvent) -> bool {
-    let OrderEvent::OperatorIntervened(it) = event else { return false };
-    it.step == SagaStep::CapturePayment && matches!(it.decision, OperatorDecision::Skip | OperatorDecision::MarkFailed)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::order::Order;
 use domain::stock::Stock;
-use domain::streams::is_ours;
+use domain::streams::is_known;
 use event_store::bulk::EventSource;
 use event_store::{DecodeError, EventRef};
 use indicatif::ProgressBar;
@@ -90,7 +90,7 @@ impl Known {
         let next = *last + 1;
         // Foreign streams may have gaps, as long as versions ascend.
         ensure!(
-            version == next || (version > next && !is_ours(stream_type)),
+            version == next || (version > next && !is_known(stream_type)),
             "stream {stream_type}/{stream_id} has version {version} where {next} has to come; \
              a part of the log can be imported only if the streams in it are whole"
         );

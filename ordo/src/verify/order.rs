@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::order::event::{MailTemplate, NotificationSent};
+use domain::order::mail_triggers::MailTrigger;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder};
 use sagas::SAGAS;
@@ -66,37 +67,20 @@ impl OrderAudit {
     pub(super) fn apply(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
         (self.last_position, self.last_at) = (position, at);
         self.given_up.add(&event);
-        let mut owe = |template| *self.owed.entry(template).or_default() += 1;
-        match &event {
-            OrderEvent::OrderConfirmed(_) => owe(MailTemplate::OrderConfirmed),
-            OrderEvent::OrderRejected(_) => owe(MailTemplate::OrderRejected),
-            OrderEvent::OrderCancelled(_) => owe(MailTemplate::OrderCancelled),
-            OrderEvent::OrderShipped(_) => owe(MailTemplate::OrderShipped),
-            OrderEvent::PaymentRefunded(_) => owe(MailTemplate::OrderRefunded),
-            OrderEvent::NotificationSent(sent) => self.sent.push(sent.clone()),
-            OrderEvent::OperatorIntervened(it) => match it.decision {
+        match MailTrigger::of(&event) {
+            Some(MailTrigger::Mail(template)) => *self.owed.entry(template).or_default() += 1,
+            Some(MailTrigger::Resend) | None => {}
+        }
+        if let OrderEvent::NotificationSent(sent) = &event {
+            self.sent.push(sent.clone());
+        }
+        if let OrderEvent::OperatorIntervened(it) = &event {
+            match it.decision {
                 OperatorDecision::Skip | OperatorDecision::MarkSucceeded { .. } | OperatorDecision::MarkFailed => {
                     self.by_hand.insert(it.step);
                 }
                 OperatorDecision::Retry { .. } | OperatorDecision::Compensate => {}
-            },
-            OrderEvent::OrderCreated(_)
-            | OrderEvent::StockReserved(_)
-            | OrderEvent::StockReservationFailed(_)
-            | OrderEvent::StockReleased(_)
-            | OrderEvent::PaymentAuthorized(_)
-            | OrderEvent::PaymentDeclined(_)
-            | OrderEvent::PaymentOutcomeUnknown(_)
-            | OrderEvent::PaymentVoided(_)
-            | OrderEvent::PaymentCaptured(_)
-            | OrderEvent::RefundRequested(_)
-            | OrderEvent::CancellationRequested(_)
-            | OrderEvent::LinesCancelled(_)
-            | OrderEvent::OrderDelivered(_)
-            | OrderEvent::ReturnRequested(_)
-            | OrderEvent::ReturnReceived(_)
-            | OrderEvent::NotificationFailed(_)
-            | OrderEvent::NoteAdded(_) => {}
+            }
         }
         domain::order::evolve(&mut self.order, event);
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::money::Currency;
 use domain::order::Order;
 use domain::stock::Stock;
-use domain::streams::is_ours;
+use domain::streams::is_known;
 use event_store::StoredEvent;
 use event_store::read::read_by_stream;
 use projections::Verification;
@@ -121,7 +121,7 @@ fn check_place(event: &StoredEvent, before: Option<&Previous>, findings: &mut Fi
     let (last, last_position) = before.map_or((0, 0), |it| (it.version, it.position));
     let about = || format!("{} {stream_id}", event.stream_type);
     // Foreign streams may have gaps. The table's key ensures that versions are unique.
-    if *version != last + 1 && is_ours(&event.stream_type) {
+    if *version != last + 1 && is_known(&event.stream_type) {
         findings.add(about(), format!("version {version} comes after version {last}"));
     }
     if *position <= last_position {

@@ -10,7 +10,7 @@ use domain::ids::OrderId;
 use domain::order::event::{CancellationRequested, OperatorIntervened};
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::units::unit_moves;
+use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, decide, evolve};
 use domain::stock::{self, Stock, StockCommand, StockReceived};
 use embedded::sqs::Sqs;
@@ -193,7 +193,7 @@ impl World {
             for event in &events {
                 evolve(&mut order.state, event.clone());
                 let Order::Placed(after) = &order.state else { panic!("there is no order {order_id}") };
-                for (sku, command) in unit_moves(&id, after, event) {
+                for (sku, command) in implied_stock_commands(&id, after, event) {
                     let stock = self.store.load::<Stock>(sku.as_str()).await.unwrap();
                     let moved = stock::decide(&stock.state, command).unwrap();
                     let moved = moved.iter().map(|event| NewEvent::new(event, &metadata).unwrap()).collect();

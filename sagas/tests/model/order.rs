@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::OrderId;
 use domain::order::parse::PostedOrder;
-use domain::order::units::unit_moves;
+use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
 use domain::stock::{self, Stock, StockCommand, StockReceived};
 
@@ -128,7 +128,7 @@ impl Shelf {
 
     /// What an event of the order means for its units, as the product has it.
     pub(crate) fn follow(&mut self, order: &PlacedOrder, event: &OrderEvent) {
-        for (_, command) in unit_moves(&OrderId::parse("o").unwrap(), order, event) {
+        for (_, command) in implied_stock_commands(&OrderId::parse("o").unwrap(), order, event) {
             self.decide(command);
         }
     }

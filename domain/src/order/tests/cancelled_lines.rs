@@ -100,7 +100,7 @@ fn units_that_will_not_be_sent_go_back_and_those_that_were_sent_stay_set_aside_u
     order.apply(event.clone());
     let sku = Sku::parse("sku-123").unwrap();
     let beyond = |needed| StockCommand::ReleaseBeyond { order_id: order_id.clone(), needed };
-    assert_eq!(unit_moves(&order_id, &order, &event), [(sku, beyond(1))]);
+    assert_eq!(implied_stock_commands(&order_id, &order, &event), [(sku, beyond(1))]);
 }
 
 #[test]

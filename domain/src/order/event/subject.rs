@@ -1,0 +1,93 @@
+//! The events of an order in groups, by what they are about.
+//!
+//! Code that needs a few of the events matches on [`OrderEvent::subject`]. A new event does not compile until it has a subject here, and
+//! then not until every match that looks into that subject covers it.
+
+use super::{
+    CancellationRequested, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
+    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
+    RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
+};
+
+/// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
+macro_rules! subjects {
+    ($($(#[$doc:meta])* $subject:ident($group:ident) { $($event:ident,)* })*) => {
+        /// What an event of an order is about.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub enum OrderSubject<'a> {
+            $($(#[$doc])* $subject($group<'a>),)*
+        }
+
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy, PartialEq)]
+            pub enum $group<'a> {
+                $($event(&'a $event),)*
+            }
+        )*
+
+        impl OrderEvent {
+            /// The event in the group of its subject.
+            pub fn subject(&self) -> OrderSubject<'_> {
+                match self {
+                    $($(Self::$event(event) => OrderSubject::$subject($group::$event(event)),)*)*
+                }
+            }
+        }
+    };
+}
+
+subjects! {
+    /// The order as a whole: created, confirmed, rejected, cancelled.
+    Lifecycle(LifecycleEvent) {
+        OrderCreated,
+        OrderConfirmed,
+        OrderRejected,
+        CancellationRequested,
+        OrderCancelled,
+    }
+    /// Units of stock: reserved or released.
+    Reservation(ReservationEvent) {
+        StockReserved,
+        StockReservationFailed,
+        StockReleased,
+    }
+    /// The payment: authorized, captured, voided.
+    Payment(PaymentEvent) {
+        PaymentAuthorized,
+        PaymentDeclined,
+        PaymentOutcomeUnknown,
+        PaymentVoided,
+        PaymentCaptured,
+    }
+    /// Goods: shipped, delivered, or cancelled before they were shipped.
+    Fulfilment(FulfilmentEvent) {
+        OrderShipped,
+        LinesCancelled,
+        OrderDelivered,
+    }
+    /// Goods that come back.
+    Return(ReturnEvent) {
+        ReturnRequested,
+        ReturnReceived,
+    }
+    /// Money that goes back.
+    Refund(RefundEvent) {
+        RefundRequested,
+        PaymentRefunded,
+    }
+    /// Mails to the customer.
+    Notification(NotificationEvent) {
+        NotificationSent,
+        NotificationFailed,
+    }
+    /// Notes on the order.
+    Note(NoteEvent) {
+        NoteAdded,
+    }
+    /// Decisions of operators.
+    Operator(OperatorEvent) {
+        OperatorIntervened,
+    }
+}
