@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn each_mail_is_the_golden_mail() {
-    let reason = || Some("Standing ClaimKeeper, Oak is out of stock".to_owned());
+    let reason = || Some("Standing Desk, Oak is out of stock".to_owned());
     let dhl = || parcel(Some("DHL"), Some("00340434161094042557"));
     let parcels = vec![dhl(), parcel(Some("UPS"), None), parcel(None, Some("1Z999AA10123456784"))];
     let refund_amount = || Some("1250.00".to_owned());
@@ -181,7 +181,7 @@ fn request(template: Template) -> NotificationRequested {
         total_amount: "2629.99".into(),
         lines: vec![
             line("sku-123", "Wireless Headphones", 1, "129.99", "129.99"),
-            line("sku-7", "Standing ClaimKeeper, Oak", 2, "1250.00", "2500.00"),
+            line("sku-7", "Standing Desk, Oak", 2, "1250.00", "2500.00"),
         ],
         omitted_lines: 0,
         reason: None,
