@@ -4,7 +4,6 @@
 //! event and gets none twice, whatever was restarted in between. Nothing is buffered for a slow client: its next events
 //! are read from the log when it takes them. The HTTP server closes a connection on which nothing is taken.
 
-mod connection_limit;
 mod feed;
 mod follower;
 mod frame;
@@ -17,6 +16,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use bounds::{Quota, Share};
 use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
@@ -30,7 +30,6 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::connection_limit::{ConnectionLimit, ConnectionSlot, LimitReached};
 use self::feed::Feed;
 use self::follower::Follower;
 use crate::parameters::invalid;
@@ -59,12 +58,12 @@ impl Default for LiveSettings {
 
 /// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
 pub fn live_routes(store: EventStore, settings: LiveSettings, stop: CancellationToken) -> Router {
-    let limit = ConnectionLimit::new(CLIENTS, settings.per_address);
+    let open_streams = Quota::new(CLIENTS, settings.per_address);
     Router::new().route("/events/stream", get(events)).with_state(LiveState {
         feed: Feed::of(store),
         settings,
         stop,
-        limit,
+        open_streams,
     })
 }
 
@@ -74,7 +73,7 @@ struct LiveState {
     feed: Feed,
     settings: LiveSettings,
     stop: CancellationToken,
-    limit: ConnectionLimit,
+    open_streams: Quota<Peer>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,10 +101,11 @@ async fn events(
         (None, None) => None,
     };
     let selection = selection(parameters)?;
-    let slot = live.limit.acquire(peer.map(|Extension(peer)| peer)).map_err(|reached| {
-        let detail = match reached {
-            LimitReached::Total(clients) => format!("{clients} clients follow already"),
-            LimitReached::PerAddress(clients) => format!("{clients} clients follow from this address already"),
+    let mut slot = live.open_streams.share(peer.map(|Extension(peer)| peer));
+    slot.grow_to(1).map_err(|exceeded| {
+        let detail = match exceeded.total {
+            true => format!("{CLIENTS} clients follow already"),
+            false => format!("{} clients follow from this address already", live.settings.per_address),
         };
         Problem::unavailable("too-many-streams", detail, Duration::from_secs(5))
     })?;
@@ -176,11 +176,12 @@ struct EventStream {
     /// When the next heartbeat is due.
     due: Instant,
     stop: CancellationToken,
-    _slot: ConnectionSlot,
+    /// Its place among the open streams.
+    _slot: Share<Peer>,
 }
 
 impl EventStream {
-    fn to(follower: Follower, live: &LiveState, slot: ConnectionSlot) -> Self {
+    fn to(follower: Follower, live: &LiveState, slot: Share<Peer>) -> Self {
         let heartbeat = live.settings.heartbeat;
         let due = Instant::now() + heartbeat;
         let stop = live.stop.clone();

@@ -2,7 +2,6 @@
 
 mod batched_reads;
 mod bulk;
-mod json_text;
 mod table;
 mod tallies;
 

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::json_text::JsonText;
 use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
 use crate::{BulkWriter, Item, StoreError, Tally};
+use postgres_json::RawJson;
 
 #[derive(Debug)]
 pub(super) struct CopyIn {
@@ -74,7 +74,7 @@ impl BulkWriter for CopyIn {
         .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
         .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
         .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-        .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
+        .bind(bodies.iter().map(|body| RawJson(body)).collect::<Vec<_>>())
         .execute(&mut *transaction)
         .await?;
         forget_tallies(&self.read_model, &mut transaction).await?;

@@ -14,11 +14,11 @@ use sqlx::{PgConnection, PgPool, Row};
 
 use self::select_statement::SelectStatement;
 use super::batched_reads::BatchedReads;
-use super::json_text::JsonText;
 use super::name as table_of;
 use super::tallies::bodies;
 use crate::key_validation::{is_valid_part, valid_keys};
 use crate::{Change, Generation, Item, Key, Page, Query, QueryError, ScanPage, StoreError, Table, Tally};
+use postgres_json::RawJson;
 
 /// One generation of a read model. Its statements are built once.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl PostgresTable {
             .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
             .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
             .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-            .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
+            .bind(bodies.iter().map(|body| RawJson(body)).collect::<Vec<_>>())
             .execute(connection)
             .await?;
         Ok(())

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
-use super::json_text::JsonText;
 use crate::{Key, StoreError, Tally};
+use postgres_json::RawJson;
 
 /// Keeps the tallies of a batch, in the transaction that records the batch as folded.
 pub(crate) async fn keep_tallies(
@@ -27,7 +27,7 @@ pub(crate) async fn keep_tallies(
     .bind(tallies.iter().map(|tally| tally.key.pk.as_str()).collect::<Vec<_>>())
     .bind(tallies.iter().map(|tally| tally.key.sk.as_str()).collect::<Vec<_>>())
     .bind(tallies.iter().map(|tally| tally.version).collect::<Vec<_>>())
-    .bind(bodies.iter().map(|body| JsonText(body)).collect::<Vec<_>>())
+    .bind(bodies.iter().map(|body| RawJson(body)).collect::<Vec<_>>())
     .execute(transaction)
     .await?;
     Ok(())
