@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 /// RFC 5321's bound on a forward path, without its angle brackets.
 const MAX_CHARS: usize = 254;
-/// RFC 5321's bound on what stands before the `@`.
+/// RFC 5321's bound on the part before the `@`.
 const MAX_LOCAL_CHARS: usize = 64;
 
-/// An address that a mail can be sent to: printable ASCII, one `@`, a domain name, at most 254 characters of which 64 stand
-/// before the `@`. What notification sends to: `golden/addresses.json` binds both.
+/// An address that a mail can be sent to: printable ASCII, one `@`, a domain name, at most 254 characters, at most 64 of them before the
+/// `@`. Notification has the same rule: `golden/addresses.json` holds both to it.
 ///
-/// Decoding does not check again: an address in the log passed the rule of its day, and events decode for ever.
+/// Decoding does not check again: an address in the log passed the rule of its day, and events stay readable forever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EmailAddress(String);
 
-/// Why a text is no address.
+/// A text that is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an e-mail address of at most {MAX_CHARS} printable ASCII characters, like name@example.com")]
 pub struct InvalidEmail;
 
 impl EmailAddress {
-    /// The address, if a mail could be sent to it. No character is taken that could break out of a mail's header.
+    /// Checks that a mail could be sent to the address. No character is accepted that could break out of a mail's header.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidEmail> {
         let text = text.into();
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&byte);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cqrs_es::DomainEvent;
 use event_versions::{FIRST, Snapshotted, Upcastable};
 
-/// Each event, one of each kind, is its golden file of today's version, and its golden file is it.
+/// Each event encodes to the golden file of its current version, and decodes from it.
 pub(crate) fn check_today<A: Upcastable>(folder: &str, one_of_each: impl IntoIterator<Item = A::Event>) {
     for event in one_of_each {
         let (name, version) = (event.event_type(), event.event_version());
@@ -25,7 +25,7 @@ pub(crate) fn check_today<A: Upcastable>(folder: &str, one_of_each: impl IntoIte
     }
 }
 
-/// Whatever was ever written decodes to an event of the same name.
+/// Every golden file decodes to an event of its name.
 pub(crate) fn check_all<A: Upcastable>(folder: &str) {
     for (name, version) in files(folder) {
         let file = format!("{name}-{version}.json");
@@ -36,7 +36,7 @@ pub(crate) fn check_all<A: Upcastable>(folder: &str) {
     }
 }
 
-/// There is a golden file of every version that an event was ever written in, and of no other.
+/// There is a golden file of every version of every event, and no other.
 pub(crate) fn check_versions<A: Upcastable>(folder: &str, names: &[&str]) {
     let mut expected: BTreeSet<(String, String)> =
         names.iter().map(|name| ((*name).to_owned(), FIRST.to_owned())).collect();
@@ -46,11 +46,11 @@ pub(crate) fn check_versions<A: Upcastable>(folder: &str, names: &[&str]) {
         assert!(is_new, "{} became {} twice", upcast.event_type, upcast.to);
     }
     assert_eq!(files(folder), expected);
-    // A stock cqrs-es takes the same list: it panics at what is not a version.
+    // cqrs-es itself accepts the same list: it panics at a text that is not a version.
     assert_eq!(event_versions::upcasters::<A>().len(), A::UPCASTS.len());
 }
 
-/// What a stream is after each of some events, which are of all kinds there are, is the golden file of today's version of the state.
+/// The states after each of some events are those of the golden file. The events must include each event.
 pub(crate) fn check_states<A: Snapshotted + PartialEq + Debug>(
     folder: &str,
     names: &[&str],
@@ -72,7 +72,7 @@ pub(crate) fn check_states<A: Snapshotted + PartialEq + Debug>(
     assert_eq!(golden.lines().collect::<Vec<_>>(), states, "another state needs another STATE_VERSION");
 }
 
-/// The events and versions that there are golden files of.
+/// The events and versions of all golden files.
 fn files(folder: &str) -> BTreeSet<(String, String)> {
     let files =
         std::fs::read_dir(path(folder, "")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

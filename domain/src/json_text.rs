@@ -1,4 +1,4 @@
-//! Free-form JSON that a client attached to its order: checked once, kept to the letter.
+//! Free-form JSON that a client attaches to an order. It is checked once and kept to the letter.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// The most bytes such a text may have.
 const MAX_BYTES: usize = 16 * 1024;
-/// How deep its objects and arrays may stand in each other.
+/// How deep its objects and arrays may be nested.
 const MAX_LEVELS: usize = 10;
 
 /// A JSON object exactly as the client wrote it (numbers keep every digit), at most 16 KiB, 10 levels, without NUL.
@@ -17,7 +17,7 @@ const MAX_LEVELS: usize = 10;
 #[serde(transparent)]
 pub struct JsonText(Box<RawValue>);
 
-/// Why a text can't be kept.
+/// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidJsonText {
     /// It is not a JSON object.
@@ -32,7 +32,7 @@ pub enum InvalidJsonText {
 }
 
 impl JsonText {
-    /// The text, if it is a JSON object within the bounds.
+    /// Checks that the text is a JSON object within the bounds.
     pub fn parse(text: &RawValue) -> Result<Self, InvalidJsonText> {
         if !text.get().starts_with('{') {
             return Err(InvalidJsonText::NotAnObject);
@@ -53,15 +53,15 @@ impl JsonText {
     }
 }
 
-/// Two texts are the same when they say the same: white space, escapes and the order of members do not count. Numbers count
-/// by their text, to the last digit: `1` and `1.0` differ.
+/// Two texts are equal if they mean the same: white space, escapes and the order of members make no difference. Numbers are compared by
+/// their text, to the last digit: `1` and `1.0` differ.
 impl PartialEq for JsonText {
     fn eq(&self, other: &Self) -> bool {
         same(&self.0, &other.0)
     }
 }
 
-/// Each level is read again for the one above it: the bounds on bytes and levels keep that cheap.
+/// Each level is parsed again for the level above it. The bounds on bytes and levels keep that cheap.
 fn same(one: &RawValue, other: &RawValue) -> bool {
     fn both<'a, T: Deserialize<'a>>(one: &'a RawValue, other: &'a RawValue) -> Option<(T, T)> {
         Some((serde_json::from_str(one.get()).ok()?, serde_json::from_str(other.get()).ok()?))

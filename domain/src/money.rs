@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An ISO 4217 currency that amounts can be stated in.
+/// An ISO 4217 currency that has minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency {
@@ -12,13 +12,13 @@ pub struct Currency {
     exponent: u8,
 }
 
-/// A code that is no currency amounts can be stated in.
+/// A code that is no currency with minor units.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be an ISO 4217 currency code in capitals, like USD")]
 pub struct UnknownCurrency;
 
 impl Currency {
-    /// The currency of a code like `USD`. Codes without minor units by the standard (gold, "no currency") are none.
+    /// Parses a code like `USD`. Codes without minor units (gold, "no currency") are refused.
     pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
         let known = iso_currency::Currency::from_code(code).ok_or(UnknownCurrency)?;
         // Some(4) is CLF's, the largest there is.
@@ -26,7 +26,6 @@ impl Currency {
         Ok(Self { known, exponent })
     }
 
-    /// The three letters.
     pub fn code(self) -> &'static str {
         self.known.code()
     }
@@ -70,7 +69,7 @@ pub struct Money {
     currency: Currency,
 }
 
-/// Why a text is no amount of a currency.
+/// Why a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
     /// Not a decimal number.
@@ -93,7 +92,7 @@ pub enum AmountError {
 }
 
 impl Money {
-    /// So many minor units (cents, yen, fils).
+    /// An amount from minor units (cents, yen, fils).
     pub fn from_minor(minor: i64, currency: Currency) -> Self {
         Self { minor, currency }
     }
@@ -112,7 +111,7 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
-    /// What is wrong with a text as an amount of whatever currency.
+    /// Checks a text as an amount of an unknown currency.
     pub(crate) fn check(text: &str) -> Result<(), AmountError> {
         let decimal = Decimal::parse(text).ok_or(AmountError::NotANumber)?;
         let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes());
@@ -124,19 +123,18 @@ impl Money {
         self.minor
     }
 
-    /// Its currency.
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// The sum, if both are of one currency and it fits.
+    /// The sum; `None` if the currencies differ or it does not fit.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let same = self.currency == other.currency;
         same.then_some(())?;
         Some(Self { minor: self.minor.checked_add(other.minor)?, ..self })
     }
 
-    /// The amount so many times, if it fits.
+    /// The multiple; `None` if it does not fit.
     pub fn checked_mul(self, times: u32) -> Option<Self> {
         Some(Self { minor: self.minor.checked_mul(i64::from(times))?, ..self })
     }
@@ -156,7 +154,7 @@ impl fmt::Display for Money {
     }
 }
 
-/// A decimal taken apart: `digits` × 10^-`scale`.
+/// The parts of a decimal number: its digits × 10^-`scale`.
 struct Decimal<'a> {
     negative: bool,
     whole: &'a str,
@@ -187,7 +185,7 @@ impl<'a> Decimal<'a> {
         Some(Self { negative, whole, fraction, scale })
     }
 
-    /// The digits followed by so many zeros, as an integer, if it fits.
+    /// The integer of the digits and so many zeros; `None` if it does not fit.
     fn shifted_by(&self, zeros: i64) -> Option<i64> {
         let mut digits = self.whole.bytes().chain(self.fraction.bytes());
         let unshifted =
@@ -203,7 +201,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The exponent of a number, capped far beyond anything that fits: only its sign and rough size matter then.
+/// The exponent of a number. It is capped far beyond anything that fits.
 fn parse_exponent(text: &str) -> Option<i64> {
     const CAP: i64 = 1_000_000;
     let (sign, digits) = match text.as_bytes().first()? {

@@ -5,12 +5,11 @@
 //! beside them, in `saga_work`.
 //!
 //! - `order_fulfilment`, `order_refunds`: the step tables. A new step is one row there and one file beside the others.
-//! - `saga`: what a step table is, and which step is next.
+//! - `saga`: what a step table is, and which step is next. `outcome`: what a step came to.
 //! - `executor`: carries orders through the steps, those that are at the same step together. `payment_calls` calls the provider for them,
 //!   `mail_requests` sends their requests.
 //! - `order_session`: an order loaded for deciding. `unit_of_work`: stores decisions, with the stock commands that they imply;
-//!   `stock_ledger`: the stock that it locks.
-//!   `batched_reads`: loads many orders.
+//!   `stock_ledger`: the stock that it locks. `batched_reads`: loads many orders.
 //! - `subscriber` runs the executor after an event, `timer_runner` when one of the `timers` is due. `reply_consumer` records the replies
 //!   that arrive over SQS.
 //! - [`report`] shows how far an order's sagas are, [`operator`] records the decisions of operators about sagas that are stuck, and
@@ -25,6 +24,7 @@ pub mod operator;
 mod order_fulfilment;
 mod order_refunds;
 mod order_session;
+mod outcome;
 mod payment_calls;
 mod reply_consumer;
 pub mod report;
@@ -55,30 +55,28 @@ pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
 
 /// What the sagas work with.
 pub struct Sagas {
-    /// The log, and where steps record what they did.
     pub store: EventStore,
-    /// Who decides about units.
+    /// The stock of all SKUs.
     pub stock: StreamLocks<Stock>,
-    /// Whom money is asked of.
+    /// The payment provider.
     pub payments: Arc<dyn PaymentGateway>,
-    /// Where requests for mails go.
+    /// The queue of requests to notification.
     pub notifications: Producer,
-    /// Where their answers come from.
+    /// The queue of its replies.
     pub answers: Consumer,
-    /// How patient they are.
     pub settings: SagaSettings,
 }
 
-/// How patient sagas are.
+/// The deadlines of the sagas.
 #[derive(Debug, Clone, Copy)]
 pub struct SagaSettings {
-    /// How long a step waits for an answer from notification before it asks again; doubled with each time.
+    /// How long a step waits for notification's reply before it sends its request again. It doubles with each request.
     pub answer_deadline: Duration,
-    /// How long units are set aside for an order that is not confirmed.
+    /// How long units are reserved for an order that is not confirmed.
     pub reservation_hold: Duration,
-    /// How long a step is tried before it is stuck and an operator has to look.
+    /// How long a step is tried before it is stuck and an operator has to decide.
     pub step_deadline: Duration,
-    /// How long a payment call may take, with some margin: after that the answer is asked for.
+    /// How long a payment call may take, with some margin. After that the step is tried again.
     pub payment_patience: Duration,
 }
 
@@ -93,7 +91,7 @@ impl Default for SagaSettings {
     }
 }
 
-/// What a step may use.
+/// What the executor works with.
 pub(crate) struct Context {
     pub(crate) store: EventStore,
     pub(crate) stock: StreamLocks<Stock>,
@@ -109,10 +107,10 @@ pub async fn run(sagas: Sagas, stop: CancellationToken) {
     run_measured(sagas, Metrics::default(), stop).await;
 }
 
-/// [`run`], counting what happens.
+/// [`run`], with metrics.
 pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
     let Sagas { store, stock, payments, notifications, answers, settings } = sagas;
-    // What was decided is waited for, however many commands of customers are queued.
+    // Decisions of sagas wait for room in the queue of appends, however many commands of customers are there.
     let store = store.waiting_when_full();
     let payments = payment_calls::PaymentCalls::new(payments);
     let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::order_session::OrderSession;
-use crate::saga::{Outcome, StepError};
+use crate::outcome::{Outcome, StepError};
 use crate::timers::Waiting;
 use crate::{Context, unit_of_work};
 

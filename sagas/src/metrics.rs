@@ -18,8 +18,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::SAGAS;
+use crate::outcome::{Outcome, Progress, StepError};
 use crate::report::{self, GivenUpFilter};
-use crate::saga::{Outcome, Progress, Saga, StepError, Undo};
+use crate::saga::{Saga, Undo};
 
 /// For how long a count of the given-up mails is used.
 const RECOUNT: Duration = Duration::from_secs(30);

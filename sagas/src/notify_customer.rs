@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::mail_requests::Outbox;
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Kind, Outcome, Progress, Step, StepError, Undo};
+use crate::outcome::{Outcome, Progress, StepError};
+use crate::saga::{Action, Kind, Step, Undo};
 
 /// Tells of everything but refunds.
 pub(crate) const OF_FULFILMENT: Step = Step { is_due: |order| owes_mail(order, false), ..OF_REFUNDS };

@@ -9,7 +9,7 @@ use event_store::{Command, Decision, EventStore, HandleError, Metadata, Retry, S
 use uuid::Uuid;
 
 use crate::order_session::OrderSession;
-use crate::saga::StepError;
+use crate::outcome::StepError;
 use crate::stock_ledger::StockLedger;
 
 /// Why a decision was not recorded.

@@ -11,7 +11,7 @@ use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
 use event_store::{DecodeError, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend};
 use uuid::Uuid;
 
-use crate::saga::StepError;
+use crate::outcome::StepError;
 
 /// An order loaded for deciding.
 #[derive(Clone)]

@@ -16,7 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::order_session::OrderSession;
-use crate::saga::{Outcome, Progress, StepError, reservation_expires_at};
+use crate::outcome::{Outcome, Progress, StepError};
+use crate::saga::reservation_expires_at;
 use crate::{Context, timers, unit_of_work};
 
 /// How long the orders of a batch wait for each other's answers.

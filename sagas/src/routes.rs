@@ -1,4 +1,4 @@
-//! `GET /orders/{id}/saga`: how far an order's sagas are, as the log and `saga_work` have it. `GET /sagas`: those that wait.
+//! `GET /orders/{id}/saga`: the report on an order's sagas. `GET /sagas`: the sagas that wait.
 
 mod list;
 
@@ -23,7 +23,7 @@ async fn saga(
     State(store): State<EventStore>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<OrderReport>, Problem> {
-    // What is no id names no order.
+    // There is no order under a text that is no id.
     let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
     let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;
     let report = report::read(&store, order_id.as_str()).await.map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! The stock of the SKUs of some orders, while it is locked, with what was decided on it.
+//! The locked stock of the SKUs of some orders, with the decisions on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use domain::stock::{self, Stock, StockCommand};
 use event_store::{Append, LockedStreams, Metadata, NewEvent, ReadError, StreamAppend, StreamLocks};
 
 use crate::order_session::{EventIds, OrderSession};
-use crate::saga::StepError;
+use crate::outcome::StepError;
 
 pub(crate) struct StockLedger<'a> {
     locked: LockedStreams<'a, Stock>,

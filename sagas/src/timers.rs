@@ -14,7 +14,7 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-use crate::saga::StepError;
+use crate::outcome::StepError;
 
 /// The longest wait for an answer.
 const MAX_WAIT: Duration = Duration::from_secs(600);

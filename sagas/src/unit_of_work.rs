@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::batched_reads::UnreadOrders;
 use crate::order_session::{EventIds, OrderSession};
-use crate::saga::StepError;
+use crate::outcome::StepError;
 use crate::stock_ledger::StockLedger;
 
 /// How often orders are decided on together; after that each is decided on by itself.

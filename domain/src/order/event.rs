@@ -32,55 +32,55 @@ pub(super) use upcasts::UPCASTS;
 use crate::events::events;
 
 events! {
-    /// Something that happened to an order. Who did it, when and why is the event's metadata, not its content.
+    /// Something that happened to an order. Who did it, when and why is in the event's metadata.
     OrderEvent, UPCASTS {
         /// A customer ordered.
         OrderCreated,
-        /// All units of it were set aside, as far as their SKUs are tracked.
+        /// All units of it are reserved, as far as their SKUs are tracked.
         StockReserved,
-        /// There were not enough units; none was set aside.
+        /// There were not enough units. None was reserved.
         StockReservationFailed,
-        /// What had been set aside went back.
+        /// The reservation was released.
         StockReleased,
         /// The provider holds the amount for us.
         PaymentAuthorized,
-        /// The provider will not.
+        /// The provider refuses to hold the amount.
         PaymentDeclined,
         /// The provider did not answer: it may hold the amount or not.
         PaymentOutcomeUnknown,
-        /// Nothing is held any more, and nothing will be; what was taken stays taken.
+        /// The provider holds no money any more, and never will. What was captured stays captured.
         PaymentVoided,
-        /// The amount of a shipment was taken.
+        /// The money for a shipment was captured.
         PaymentCaptured,
-        /// Money was promised back.
+        /// Money is to go back.
         RefundRequested,
         /// Money went back.
         PaymentRefunded,
-        /// The order was promised to the customer.
+        /// The order is confirmed to the customer.
         OrderConfirmed,
-        /// The order could not be promised; all that was done for it is undone.
+        /// The order could not be confirmed. All that was done for it is undone.
         OrderRejected,
-        /// Somebody wants it cancelled. From here on it is only undone.
+        /// The order is to be cancelled. From here on it is only undone.
         CancellationRequested,
-        /// It was cancelled; all that was done for it is undone.
+        /// The order was cancelled. All that was done for it is undone.
         OrderCancelled,
-        /// Some of it, or all, was sent.
+        /// Goods were shipped.
         OrderShipped,
-        /// Some of it will not be sent.
+        /// Lines will not be shipped.
         LinesCancelled,
         /// All of it arrived.
         OrderDelivered,
-        /// The customer will send some of it back.
+        /// The customer will send goods back.
         ReturnRequested,
-        /// What was to come back came back.
+        /// The goods of a return came back.
         ReturnReceived,
-        /// The mail service took a mail to the customer.
+        /// The mail service accepted a mail to the customer.
         NotificationSent,
         /// A mail to the customer was given up.
         NotificationFailed,
-        /// Somebody wrote something down.
+        /// Somebody added a note.
         NoteAdded,
-        /// An operator decided what its saga could not.
+        /// An operator decided about a step of its sagas.
         OperatorIntervened,
     }
 }

@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use payments::{Authorization, PaymentError, PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo, UndoStep};
+use crate::outcome::{Outcome, Progress};
+use crate::saga::{Action, Kind, Step, Undo, UndoStep};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::AuthorizePayment,

@@ -3,7 +3,8 @@
 use domain::order::OrderCommand;
 
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Outcome, Progress};
+use crate::outcome::{Outcome, Progress};
+use crate::saga::Action;
 
 /// It is no row of the step table: it ends an order whose rows are all undone.
 pub(crate) const CLOSE: Action = Action::Decide(close_order);

@@ -4,7 +4,8 @@ use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, Stage};
 
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo};
+use crate::outcome::{Outcome, Progress};
+use crate::saga::{Action, Kind, Step, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::ConfirmOrder,

@@ -9,7 +9,8 @@ use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
 
 use crate::SagaSettings;
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo, UndoStep};
+use crate::outcome::{Outcome, Progress};
+use crate::saga::{Action, Kind, Step, Undo, UndoStep};
 use crate::stock_ledger::StockLedger;
 
 pub(super) const STEP: Step = Step {

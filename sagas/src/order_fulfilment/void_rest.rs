@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use payments::{PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Kind, Outcome, Progress, Step, Undo};
+use crate::outcome::{Outcome, Progress};
+use crate::saga::{Action, Kind, Step, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::VoidRest,

@@ -8,7 +8,8 @@ use futures_util::FutureExt;
 use payments::{PaymentError, PaymentGateway, Refund};
 
 use crate::order_session::OrderSession;
-use crate::saga::{Action, Kind, Outcome, Progress, Step, StepError, Undo};
+use crate::outcome::{Outcome, Progress, StepError};
+use crate::saga::{Action, Kind, Step, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::RefundPayment,

@@ -54,13 +54,11 @@ impl GivenUp {
 /// A mail that was given up, and that no operator has decided about since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenUpMail {
-    /// The order it is about.
     pub order_id: String,
-    /// What it would have said.
     pub template: String,
     /// Why it was given up.
     pub reason: String,
-    /// When.
+    /// When it was given up.
     pub since: DateTime<Utc>,
     /// The position of the event.
     pub position: i64,
@@ -78,11 +76,9 @@ pub struct GivenUpFilter<'a> {
 /// How many mails were given up for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenUpGroup {
-    /// What they would have said.
     pub template: String,
     /// Why they were given up.
     pub reason: String,
-    /// How many there are.
     pub count: i64,
 }
 
@@ -137,7 +133,7 @@ pub async fn given_up_groups(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result
     rows.fetch_all(pool).await?.iter().map(group).collect()
 }
 
-/// How many mails were given up, by what they would have said.
+/// How many mails were given up, by template.
 pub async fn count_given_up(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let query = format!("select mail.template, count(*) {FROM} group by 1");
     sqlx::query_as(&query).bind(filter.error).bind(filter.until).fetch_all(pool).await

@@ -1,4 +1,4 @@
-//! What happened about each step, from the events.
+//! The history of each step, from the events.
 
 use domain::order::event::{MailTemplate, RejectionReason};
 use domain::order::saga::{OperatorDecision, SagaStep};

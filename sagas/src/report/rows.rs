@@ -9,11 +9,8 @@ use sqlx::{PgPool, Row};
 /// A row of `saga_work`: a saga of an order that waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SagaRow {
-    /// The saga.
     pub saga: String,
-    /// The order.
     pub order_id: String,
-    /// The step.
     pub step: String,
     /// How often the step was tried or requested.
     pub attempts: u32,
@@ -45,13 +42,11 @@ pub struct WaitingFilter<'a> {
 /// How many sagas wait at a step for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingGroup {
-    /// The step.
     pub step: String,
     /// Whether they are stuck.
     pub stuck: bool,
     /// Their last error.
     pub error: Option<String>,
-    /// How many there are.
     pub count: i64,
 }
 
@@ -67,7 +62,6 @@ pub enum EndState {
 /// An order whose sagas have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedOrder {
-    /// The order.
     pub order_id: String,
     /// When it was confirmed, or closed.
     pub at: DateTime<Utc>,
@@ -84,9 +78,7 @@ const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or s
 pub struct WaitingCursor {
     /// Since when it has been at its step.
     pub since: DateTime<Utc>,
-    /// The saga.
     pub saga: String,
-    /// The order.
     pub order_id: String,
 }
 

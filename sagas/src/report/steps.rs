@@ -46,7 +46,7 @@ impl View<'_> {
             (Some(_), _) => SagaState::Running,
             (None, _) if self.has_failed => SagaState::Failed,
             (None, _) if of_fulfilment && is_closed(self.order) => SagaState::Compensated,
-            // What came back before it was paid for is refunded once it is.
+            // A return of goods that are not paid for yet is refunded once they are.
             (None, _) if !of_fulfilment && self.order.unsettled_refund().is_some() => SagaState::Running,
             (None, _) => SagaState::Completed,
         }

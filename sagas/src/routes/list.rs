@@ -1,4 +1,4 @@
-//! `GET /sagas`: those that wait or are stuck, the longest first, page by page.
+//! `GET /sagas`: the sagas that wait or are stuck, longest first, page by page.
 
 use axum::Json;
 use axum::extract::State;
@@ -25,7 +25,7 @@ pub(super) struct SagasQuery {
     cursor: Option<String>,
 }
 
-/// Some sagas.
+/// A page of sagas.
 #[derive(Debug, Serialize)]
 pub(super) struct SagasPage {
     items: Vec<WaitingSaga>,
@@ -42,15 +42,15 @@ struct WaitingSaga {
     state: SagaState,
     attempts: u32,
     since: DateTime<Utc>,
-    /// `None` of what is stuck: it is not tried by itself.
+    /// `None` if the saga is stuck: it is not tried by itself.
     next_try_at: Option<DateTime<Utc>>,
-    /// When the units that are set aside for an order that is stuck go back.
+    /// When the reservation of a stuck order runs out.
     #[serde(skip_serializing_if = "Option::is_none")]
     reservation_ends_at: Option<DateTime<Utc>>,
     last_error: Option<String>,
 }
 
-/// Where a page ended, and of which question.
+/// Where a page ended, and the query that it belongs to.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     stuck: Option<bool>,
@@ -70,7 +70,7 @@ pub(super) async fn waiting(
     let limit = limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))?;
     let after = asked.cursor.as_deref().map(|text| Cursor::decode(text, stuck, step)).transpose()?;
     let filter = WaitingFilter { stuck, step, ..WaitingFilter::default() };
-    // One more than asked for tells whether there is a next page.
+    // One row more than the limit tells whether there is a next page.
     let mut rows =
         report::waiting(store.pool(), filter, after.as_ref(), i64::from(limit) + 1).await.map_err(unavailable)?;
     let more = rows.len() > usize::from(limit);
@@ -82,7 +82,7 @@ pub(super) async fn waiting(
 
 impl Cursor {
     fn encode(&self) -> String {
-        // Texts and a time can always be written.
+        // Texts and times always serialize.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
@@ -90,7 +90,7 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let ours = cursor.filter(|cursor| cursor.stuck == stuck && cursor.step == step);
-        // Postgres takes no NUL in a text, and no instant long ago.
+        // Postgres refuses NUL in a text, and instants long ago.
         let ours = ours.filter(|cursor| (0..=9_999).contains(&cursor.after.since.year()));
         let sound = ours.filter(|cursor| !cursor.after.saga.contains('\0') && !cursor.after.order_id.contains('\0'));
         let wrong = "is no cursor of this query; leave it out to start at the first page";

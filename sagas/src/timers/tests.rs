@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use super::claims::{Claim, First, StepGroup, wake_outdated};
 use super::{Ended, Key, WakeUp, cancel, ensure, record_failure, schedule};
-use crate::saga::StepError;
+use crate::outcome::StepError;
 
 const STEP: SagaStep = SagaStep::CapturePayment;
 const NOW: Duration = Duration::ZERO;

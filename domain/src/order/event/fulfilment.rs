@@ -4,49 +4,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CancellationId, ShipmentId};
 
-/// So many of a line of the order.
+/// Units of one line of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LineQuantity {
-    /// Which line, from 1.
+    /// The number of the line, from 1.
     pub line_number: u32,
-    /// How many, at least one.
+    /// How many units, at least one.
     pub quantity: u32,
 }
 
-/// Some of the order, or all, was sent.
+/// Goods were shipped: all of the order, or some of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderShipped {
-    /// Names the shipment.
     pub shipment_id: ShipmentId,
-    /// What was sent; never empty, each line once.
+    /// What was shipped. Never empty; each line is named once.
     pub lines: Vec<LineQuantity>,
-    /// What it travels in; empty: there is nothing to follow it by.
+    /// The parcels that the customer can follow.
     pub parcels: Vec<Parcel>,
 }
 
-/// What a customer can follow a parcel by; one of both at least.
+/// How a customer can follow a parcel. At least one of both is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parcel {
-    /// Who brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
-    /// What the carrier knows it by.
+    /// The carrier's tracking number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
 }
 
-/// Some of the order will not be sent. What was set aside for it went back in the same moment, and nobody pays for it.
+/// Lines of the order will not be shipped. Their reservation is released in the same append, and nobody pays for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LinesCancelled {
-    /// Names the cancellation.
     pub cancellation_id: CancellationId,
-    /// What will not be sent; never empty, each line once.
+    /// What will not be shipped. Never empty; each line is named once.
     pub lines: Vec<LineQuantity>,
-    /// Why.
+    /// Why, in the words of whoever cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

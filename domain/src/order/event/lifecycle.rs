@@ -13,27 +13,26 @@ use crate::money::{Currency, Money};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCreated {
-    /// Who ordered.
     pub customer_id: CustomerId,
     /// The one currency of all its amounts.
     pub currency: Currency,
     /// What the customer owes.
     pub total_minor: i64,
-    /// What was ordered, in the customer's order; never empty.
+    /// The lines, in the order in which they were posted. Never empty.
     pub lines: Vec<OrderLine>,
-    /// Where its mails go; without it to the shop's own recipient.
+    /// Where its mails go. Without it they go to the shop's own recipient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<EmailAddress>,
-    /// What the payment provider knows the customer's means of payment by.
+    /// The payment provider's token for the customer's means of payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_token: Option<PaymentToken>,
-    /// The customer's words.
+    /// What the customer wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonText>,
-    /// When the customer ordered, if the shop says so. When the order was taken here is when this event was recorded.
+    /// When the customer ordered, if the shop says so. The time of this event is when the platform accepted the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_at: Option<DateTime<Utc>>,
 }
@@ -49,13 +48,12 @@ impl OrderCreated {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderLine {
-    /// What.
     pub sku: Sku,
-    /// What people call it.
+    /// The name for people.
     pub title: String,
     /// How many, at least one.
     pub quantity: u32,
-    /// What one of it costs.
+    /// The price of one unit.
     pub unit_price_minor: i64,
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,58 +61,57 @@ pub struct OrderLine {
 }
 
 impl OrderLine {
-    /// What one of it costs.
+    /// The price of one unit.
     pub fn unit_price(&self, currency: Currency) -> Money {
         Money::from_minor(self.unit_price_minor, currency)
     }
 
-    /// What the line costs. Parsing made sure that it fits.
+    /// The price of the line. The parser made sure that it fits.
     pub fn total(&self, currency: Currency) -> Money {
         Money::from_minor(self.worth_minor(self.quantity), currency)
     }
 
-    /// What so many of the line cost, in minor units.
+    /// The price of some units of the line, in minor units.
     pub fn worth_minor(&self, quantity: u32) -> i64 {
         self.unit_price_minor.saturating_mul(i64::from(quantity))
     }
 }
 
-/// The order was promised to the customer.
+/// The order is confirmed to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderConfirmed {}
 
-/// The order could not be promised.
+/// The order could not be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRejected {
-    /// Why.
     pub reason: RejectionReason,
 }
 
-/// Why an order could not be promised.
+/// Why an order could not be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RejectionReason {
     /// There were not enough units.
     OutOfStock {
-        /// Of what; never empty.
+        /// The SKUs that are short. Never empty.
         shortages: Vec<Shortage>,
     },
     /// The payment was declined.
     PaymentDeclined {
-        /// In the provider's words.
+        /// The provider's words.
         message: String,
     },
-    /// It could not be paid before its reservation ran out.
+    /// It was not paid before its reservation ran out.
     NotPaidInTime,
     /// An operator gave it up.
     GivenUp {
-        /// In the operator's words.
+        /// The operator's words.
         reason: String,
     },
 }
 
 impl RejectionReason {
-    /// As the shop and its operators are told: with all that is known.
+    /// For the shop and its operators: everything that is known.
     pub fn in_words(&self) -> String {
         match self {
             Self::OutOfStock { shortages } => {
@@ -129,7 +126,7 @@ impl RejectionReason {
         }
     }
 
-    /// As the customer is told: nothing of how many there are, of what the provider said, or of what operators wrote for each other.
+    /// For the customer: without stock levels, the provider's words, or what operators wrote for each other.
     pub fn for_customer(&self) -> Option<String> {
         match self {
             Self::OutOfStock { shortages } => {
@@ -143,10 +140,10 @@ impl RejectionReason {
     }
 }
 
-/// Somebody wants the order cancelled.
+/// The order is to be cancelled. From here on it is only undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancellationRequested {
-    /// Why, as the customer is told.
+    /// Why, for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -154,7 +151,7 @@ pub struct CancellationRequested {
 /// The order was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
-    /// Why, in the words of whoever called it off.
+    /// Why, in the words of whoever cancelled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

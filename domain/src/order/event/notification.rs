@@ -3,19 +3,18 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The mail service took a mail to the customer.
+/// The mail service accepted a mail to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSent {
-    /// The mail: the same in every attempt to send it.
+    /// The id of the mail. It is the same in every attempt to send it.
     pub notification_id: Uuid,
-    /// What it says.
     pub template: MailTemplate,
-    /// Where it went.
+    /// The address that it was sent to.
     pub recipient: String,
-    /// The mail service's own id of it.
+    /// The mail service's id of the mail.
     pub provider_message_id: String,
-    /// Which of the order's mails of its kind it is, from 0. Events of earlier builds do not say.
+    /// Which of the order's mails of this template it is, from 0. Events of earlier builds do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<usize>,
 }
@@ -24,18 +23,17 @@ pub struct NotificationSent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationFailed {
-    /// The mail: the same in every attempt to send it.
+    /// The id of the mail. It is the same in every attempt to send it.
     pub notification_id: Uuid,
-    /// What it would have said.
     pub template: MailTemplate,
     /// Why, in the mail service's words.
     pub reason: String,
-    /// Which of the order's mails of its kind it is, from 0. Events of earlier builds do not say.
+    /// Which of the order's mails of this template it is, from 0. Events of earlier builds do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<usize>,
 }
 
-/// The mails a customer can get.
+/// The mails that a customer can get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MailTemplate {
@@ -52,7 +50,7 @@ pub enum MailTemplate {
 }
 
 impl MailTemplate {
-    /// Its name on the wire and in the read model.
+    /// The name in messages and in the read model.
     pub fn name(self) -> &'static str {
         match self {
             Self::OrderConfirmed => "order-confirmed",

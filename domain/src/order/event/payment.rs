@@ -10,7 +10,6 @@ use crate::ids::ShipmentId;
 pub struct PaymentAuthorized {
     /// The provider's id of the payment.
     pub reference: String,
-    /// How much is held.
     pub amount_minor: i64,
 }
 
@@ -32,19 +31,18 @@ pub struct PaymentOutcomeUnknown {
     pub reason: String,
 }
 
-/// Nothing is held any more, and nothing will be; what was taken stays taken.
+/// The provider holds no money any more, and never will. What was captured stays captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentVoided {}
 
-/// The amount of a shipment was taken.
+/// The money for a shipment was captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCaptured {
-    /// For which shipment.
     pub shipment_id: ShipmentId,
-    /// How much: what its lines cost.
+    /// The price of its lines.
     pub amount_minor: i64,
-    /// The provider's id of it.
+    /// The provider's id of the capture.
     pub reference: String,
 }

@@ -4,15 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::RefundId;
 
-/// Money was promised back.
+/// Money is to go back to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefundRequested {
-    /// Names the refund.
     pub refund_id: RefundId,
-    /// How much.
     pub amount_minor: i64,
-    /// Why.
+    /// Why, in the words of whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -21,10 +19,9 @@ pub struct RefundRequested {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
-    /// Which refund: of a request, or of a return under the return's id.
+    /// The refund. The refund of a return has the return's id.
     pub refund_id: RefundId,
-    /// How much.
     pub amount_minor: i64,
-    /// The provider's id of it.
+    /// The provider's id of the refund.
     pub reference: String,
 }

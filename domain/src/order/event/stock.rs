@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Sku;
 
-/// All units of the order were set aside.
+/// All units of the order are reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockReserved {
-    /// What was set aside of which SKU. SKUs that nobody keeps count of are not among them.
+    /// The reserved units by SKU, without SKUs that are not tracked.
     pub units: Vec<ReservedUnits>,
-    /// Until when, if the order is not confirmed by then.
+    /// When the reservation runs out if the order is not confirmed by then.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -19,17 +19,15 @@ pub struct StockReserved {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservedUnits {
-    /// Of what.
     pub sku: Sku,
-    /// How many.
     pub quantity: u32,
 }
 
-/// There were not enough units.
+/// There were not enough units. Nothing was reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockReservationFailed {
-    /// What is short; never empty.
+    /// The SKUs that are short. Never empty.
     pub shortages: Vec<Shortage>,
 }
 
@@ -37,7 +35,6 @@ pub struct StockReservationFailed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shortage {
-    /// Of what.
     pub sku: Sku,
     /// How many the order needs.
     pub requested: u32,
@@ -45,10 +42,10 @@ pub struct Shortage {
     pub available: i64,
 }
 
-/// What had been set aside went back.
+/// The reservation of the order was released.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReleased {
-    /// Whether it was because the reservation had run out.
+    /// Whether it was released because it had run out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expired: bool,
 }

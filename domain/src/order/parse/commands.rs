@@ -16,15 +16,15 @@ use crate::order::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel
 use crate::order::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
 
 const MAX_REASON_CHARS: usize = 500;
-/// As many as a mail can name without growing beyond a message.
+/// A mail can name so many without exceeding the size of a message.
 const MAX_PARCELS: usize = 20;
 const MAX_CARRIER_CHARS: usize = 100;
 const MAX_TRACKING_CHARS: usize = 200;
 const MAX_NOTE_CHARS: usize = 4_000;
 const MAX_AUTHOR_CHARS: usize = 100;
 
-/// Reads `{"cancellationId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "reason"?}`: without lines it is the order that is cancelled,
-/// or what is left of it, and nothing of it has a name.
+/// Reads `{"cancellationId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "reason"?}`. Without lines the whole order is cancelled, or
+/// what is left of it, and the cancellation has no id of the client's.
 pub fn parse_cancellation(body: &[u8], generated: Uuid) -> Result<OrderCommand, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, reason] = reader.object(fields, ["cancellationId", "lines", "reason"]);
@@ -46,8 +46,8 @@ pub fn parse_cancellation(body: &[u8], generated: Uuid) -> Result<OrderCommand, 
     })
 }
 
-/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}]}`. For one parcel
-/// `"carrier"?, "tracking"?` do.
+/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}]}`. For a single
+/// parcel, `"carrier"?, "tracking"?` can be given instead.
 pub fn parse_shipment(body: &[u8], generated: Uuid) -> Result<ShipOrder, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, carrier, tracking, parcels] =
@@ -98,7 +98,7 @@ pub fn parse_note(body: &[u8], generated: Uuid) -> Result<NoteAdded, InvalidBody
     })
 }
 
-/// Reads `{}`: all has been said by the path.
+/// Reads `{}`: the path says everything.
 pub fn parse_nothing(body: &[u8]) -> Result<(), InvalidBody> {
     read_body(body, |reader, fields| {
         let [] = reader.object(fields, []);
@@ -106,7 +106,7 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), InvalidBody> {
     })
 }
 
-/// The client's own id for something, else the one that was generated for it.
+/// The client's own id, or else the generated one.
 fn read_id<T: From<Uuid>>(
     reader: &mut Reader,
     field: &Field<'_>,
@@ -117,7 +117,7 @@ fn read_id<T: From<Uuid>>(
     Some(given.unwrap_or_else(|| generated.into()))
 }
 
-/// Lines of the order with quantities, at least one. Whether the order has them is for [`crate::order::decide`] to say.
+/// Lines of the order with quantities, at least one line. [`crate::order::decide`] checks whether the order has them.
 fn read_lines(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<LineQuantity>> {
     let elements = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(elements.len());
@@ -135,7 +135,7 @@ fn read_line(reader: &mut Reader, element: &RawValue) -> Option<LineQuantity> {
     Some(LineQuantity { line_number: line_number?, quantity: quantity? })
 }
 
-/// Parcels, at least one, each with something to follow it by.
+/// Parcels, at least one, each with a carrier or a tracking number.
 fn read_parcels(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<Parcel>> {
     let elements = reader.array(field, 1..=MAX_PARCELS)?;
     let mut parcels = Vec::with_capacity(elements.len());

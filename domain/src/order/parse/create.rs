@@ -13,30 +13,29 @@ use crate::json_text::JsonText;
 use crate::money::{Currency, Money};
 use crate::order::event::{OrderCreated, OrderLine};
 
-/// How many lines an order may have.
+/// The most lines of an order.
 pub(super) const MAX_ITEMS: usize = 500;
-/// How many of one line.
+/// The most units of a line.
 pub(super) const MAX_QUANTITY: u32 = 1_000_000;
 const MAX_TITLE_CHARS: usize = 500;
 const MAX_NOTES_CHARS: usize = 4_000;
 
-/// An order as a client may post it.
+/// An order as a client posts it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PostedOrder {
     /// The client's own id for it, if it gave one.
     pub order_id: Option<OrderId>,
-    /// What is ordered.
     pub content: OrderCreated,
 }
 
 impl PostedOrder {
-    /// Reads a body. Numbers are read from their text and never pass through a float.
+    /// Reads a body. Numbers never pass through a float.
     pub fn parse(body: &[u8]) -> Result<Self, InvalidBody> {
         read_body(body, read_order)
     }
 }
 
-/// The order, or `None` with the reasons noted in the reader.
+/// The order; `None` if the reader has violations.
 fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
     let [order_id, customer_id, customer_email, currency, total, items, payment_token, notes, metadata, placed_at] =
         reader.object(
@@ -54,7 +53,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
                 "createdAtIso",
             ],
         );
-    // Everything is read before anything is given up, so that one answer names every mistake.
+    // Everything is read before the first return, so that one answer names every violation.
     let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
     let customer_id = reader.required(&customer_id, |r, field| r.text(field, CustomerId::parse));
     let customer_email = reader.optional(&customer_email, |r, field| r.text(field, EmailAddress::parse));
@@ -88,7 +87,7 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
     })
 }
 
-/// The lines and what they add up to (`None`: more than can be kept).
+/// The lines and their sum (`None`: it does not fit).
 fn read_items(
     reader: &mut Reader,
     field: &Field<'_>,
@@ -117,7 +116,7 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
     let unit_price = reader.required(&unit_price, |r, field| read_amount(r, field, currency));
     let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
     let (sku, quantity, unit_price) = (sku?, quantity?, unit_price??);
-    // What nobody gave a title goes by its SKU.
+    // A line without a title is called by its SKU.
     let title = title?.unwrap_or_else(|| sku.to_string());
     let line = OrderLine { sku, title, quantity, unit_price_minor: unit_price.minor(), metadata: metadata? };
     Some((line, unit_price.checked_mul(quantity)))
@@ -127,12 +126,12 @@ fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -
 #[expect(clippy::needless_pass_by_value, reason = "as all that read a text")]
 fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> {
     let instant = DateTime::parse_from_rfc3339(&text).map(|instant| instant.to_utc()).ok();
-    // Beyond these years texts no longer have four digits for them.
+    // Other years do not have four digits.
     let instant = instant.filter(|instant| (0..=9999).contains(&instant.year()));
     instant.ok_or("must be an instant such as 2026-11-21T18:00:00Z (RFC 3339)")
 }
 
-/// An amount: a number or a text that holds one. `Some(None)` when its currency is not known, which was noted there.
+/// An amount: a number or a text that holds one. `Some(None)` if the currency is invalid, which is a violation of its own.
 #[expect(clippy::option_option, reason = "outer: was it valid as far as can be told; inner: is the currency known")]
 fn read_amount(reader: &mut Reader, field: &Field<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
     let text = reader.number_text(field)?;
