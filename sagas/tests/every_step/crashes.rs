@@ -208,8 +208,8 @@ async fn several_copies_that_crash_in_turn_bring_every_order_to_its_end_once() {
             world.holds_nothing(id).await;
         }
     }
-    let shelf = world.stock("s").await;
-    assert_eq!((shelf.reserved, shelf.on_hand), (confirmed, 30));
+    let stock = world.stock("s").await;
+    assert_eq!((stock.reserved, stock.on_hand), (confirmed, 30));
     assert_eq!(world.gateway.payments().values().map(|payment| payment.captured).sum::<i64>(), 0);
     world.end().await;
 }

@@ -50,8 +50,8 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
             };
             an_undo_that_is_not_stored(&world, undo.name.name(), event).await;
         }
-        let shelf = world.stock("s").await;
-        assert_eq!(shelf.reserved, 0, "after {}: {shelf:?}", step.name.name());
+        let stock = world.stock("s").await;
+        assert_eq!(stock.reserved, 0, "after {}: {stock:?}", step.name.name());
     }
     an_undo_that_is_not_stored(&world, SagaStep::CloseOrder.name(), "OrderCancelled").await;
     world.end().await;

@@ -20,8 +20,8 @@ async fn of_500_orders_for_100_units_exactly_100_are_confirmed() {
     assert_eq!((told(Template::OrderConfirmed), told(Template::OrderRejected)), (100, 400));
     let is_short = |reason: &Option<String>| reason.as_deref().is_some_and(|it| it == "not enough in stock: hot");
     assert!(mails.iter().all(|mail| mail.template == Template::OrderConfirmed || is_short(&mail.reason)));
-    let shelf = world.stock("hot").await;
-    assert_eq!((shelf.on_hand, shelf.reserved, shelf.available()), (100, 100, 0));
+    let stock = world.stock("hot").await;
+    assert_eq!((stock.on_hand, stock.reserved, stock.available()), (100, 100, 0));
     assert_eq!(world.gateway.payments().values().filter(|payment| payment.is_held()).count(), 100);
     world.end().await;
 }
@@ -49,9 +49,9 @@ async fn orders_over_several_skus_get_all_of_them_or_none() {
         }
     }
     for (sku, sum) in taken {
-        let shelf = world.stock(sku).await;
-        assert_eq!(shelf.reserved, sum, "{sku}");
-        assert!(shelf.available() >= 0, "{sku}: {shelf:?}");
+        let stock = world.stock(sku).await;
+        assert_eq!(stock.reserved, sum, "{sku}");
+        assert!(stock.available() >= 0, "{sku}: {stock:?}");
     }
     // Each wish is short of something in the end.
     let left = join_all(["a", "b", "c"].map(|sku| world.stock(sku))).await;

@@ -90,14 +90,14 @@ impl Model for Fulfilment {
                 world.may_lapse || world.provider.accounts.values().filter(|account| account.is_held()).count() <= 1
             }),
             Property::always("nothing is left of an order that was rejected or cancelled", |_, world: &World| {
-                is_standing(world) || (world.shelf.reserved() == 0 && has_no_money(world))
+                is_standing(world) || (world.stock.reserved() == 0 && has_no_money(world))
             }),
             Property::always("an order is promised only with its units and its money", |_, world: &World| {
                 let order = &world.order.order;
                 order.stage() != Stage::Confirmed
-                    || (world.shelf.reserved() == world.owed_units() && (is_held(world) || world.is_waived))
+                    || (world.stock.reserved() == world.owed_units() && (is_held(world) || world.is_waived))
             }),
-            Property::always("no more is sold than there is", |_, world: &World| world.shelf.available() >= 0),
+            Property::always("no more is sold than there is", |_, world: &World| world.stock.available() >= 0),
             Property::always("what is quiet has come to its end", |_, world: &World| {
                 !world.is_quiet() || world.stuck.is_some() || has_ended(world)
             }),
@@ -150,7 +150,7 @@ fn has_ended(world: &World) -> bool {
     is_told
         && (is_standing(world) || has_no_money(world))
         && the_books_agree(world)
-        && world.shelf.reserved() == world.owed_units()
+        && world.stock.reserved() == world.owed_units()
         && order.unsettled_shipment().is_none()
         && order.unsettled_refund().is_none()
         && (!order.is_all_shipped() || world.provider.accounts.values().all(|account| !account.is_held()))

@@ -16,25 +16,25 @@ pub(crate) const PRICE: i64 = 1_000;
 
 /// An order as its events left it. The product's order has no hash; it is that of its fields' text, taken once.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct KnownOrder {
     pub(crate) order: Arc<PlacedOrder>,
     pub(crate) version: u32,
     digest: u64,
 }
 
-impl Hash for Known {
+impl Hash for KnownOrder {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.digest.hash(state);
     }
 }
 
-impl PartialEq for Known {
+impl PartialEq for KnownOrder {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 }
 
-impl Known {
+impl KnownOrder {
     /// An order that was just posted.
     pub(crate) fn placed() -> Self {
         let total = PRICE * i64::from(ORDERED);
@@ -95,9 +95,9 @@ impl Known {
 
 /// The SKU: the product's own rules.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Shelf(pub(crate) Stock);
+pub(crate) struct SkuStock(pub(crate) Stock);
 
-impl Hash for Shelf {
+impl Hash for SkuStock {
     fn hash<H: Hasher>(&self, state: &mut H) {
         if let Stock::Tracked(tracked) = &self.0 {
             (tracked.on_hand, tracked.reserved, tracked.sold).hash(state);
@@ -105,11 +105,11 @@ impl Hash for Shelf {
     }
 }
 
-impl Shelf {
+impl SkuStock {
     pub(crate) fn with(quantity: u32) -> Self {
-        let mut shelf = Self(Stock::Untracked);
-        shelf.decide(StockCommand::Receive(StockReceived { quantity }));
-        shelf
+        let mut stock = Self(Stock::Untracked);
+        stock.decide(StockCommand::Receive(StockReceived { quantity }));
+        stock
     }
 
     pub(crate) fn available(&self) -> i64 {

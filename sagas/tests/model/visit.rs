@@ -1,4 +1,4 @@
-//! A copy of the saga at work: the product's own choice of what is next, its steps' effects on the model's provider and shelf, and
+//! A copy of the saga at work: the product's own choice of what is next, its steps' effects on the model's provider and stock, and
 //! how what was decided is stored.
 
 use std::hash::{Hash, Hasher};
@@ -13,15 +13,15 @@ use domain::order::{OrderCommand, PaymentState, PlacedOrder};
 use sagas::{Next, SAGAS};
 
 use crate::Bug;
-use crate::order::{Known, ORDERED, expires_at};
+use crate::order::{KnownOrder, ORDERED, expires_at};
 use crate::provider::{Answer, Asking, Call, Refused};
-use crate::world::{Flying, Luck, World, hash_of_text};
+use crate::world::{CallInFlight, Luck, World, hash_of_text};
 
 /// A copy of the saga at work on the order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Visit {
     /// The order as it will be once everything is stored.
-    known: Known,
+    known: KnownOrder,
     /// The version that is stored, as far as the visit knows.
     stored: u32,
     /// What was decided and is not stored.
@@ -60,7 +60,7 @@ pub(crate) fn next(order: &PlacedOrder, world: &World) -> Option<(SagaStep, bool
 }
 
 impl Visit {
-    pub(crate) fn begin(order: &Known) -> Self {
+    pub(crate) fn begin(order: &KnownOrder) -> Self {
         Self { known: order.clone(), stored: order.version, unsaved: vec![] }
     }
 
@@ -120,7 +120,7 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
         SagaStep::ConfirmOrder => visit.take(OrderCommand::ConfirmOrder).ok()?,
         SagaStep::CloseOrder => visit.take(OrderCommand::CloseOrder).ok()?,
         SagaStep::ReserveStock | SagaStep::ReleaseStock => {
-            // Decided with the shelf in hand, on the order as it is: anything older meets a conflict.
+            // Decided with the stock at hand, on the order as it is: anything older meets a conflict.
             visit.save(world);
             let command = match step {
                 SagaStep::ReserveStock => reserve(world),
@@ -156,7 +156,7 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
 }
 
 fn reserve(world: &World) -> OrderCommand {
-    let (sku, available) = (Sku::parse("s").unwrap(), world.shelf.available());
+    let (sku, available) = (Sku::parse("s").unwrap(), world.stock.available());
     if available >= i64::from(ORDERED) {
         let units = vec![ReservedUnits { sku, quantity: ORDERED }];
         return OrderCommand::RecordStockReserved(StockReserved { units, expires_at: expires_at() });
@@ -229,7 +229,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
             Some(false)
         }
         Luck::Late => {
-            world.flying.push(Flying { call, replaced, is_orphan: false });
+            world.in_flight.push(CallInFlight { call, replaced, is_orphan: false });
             Some(false)
         }
         Luck::Unavailable => Some(false),
@@ -258,7 +258,7 @@ fn is_found(call: &Call, world: &World) -> bool {
 /// The attempt at a movement that is next; `None`: the provider says no.
 fn attempt(world: &World, done: &str, retries: u32, bug: Option<Bug>) -> Option<u32> {
     if bug == Some(Bug::IsNotSureOfTheAttemptBefore) {
-        return u32::try_from(world.provider.answers.len() + world.flying.len()).ok();
+        return u32::try_from(world.provider.answers.len() + world.in_flight.len()).ok();
     }
     match world.provider.asking(done, retries) {
         Asking::Found => Some(0),

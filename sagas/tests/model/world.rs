@@ -15,9 +15,9 @@ use uuid::Uuid;
 mod action;
 mod operator;
 
-pub(crate) use action::{Action, Decision, Flying, Left, Luck};
+pub(crate) use action::{Action, CallInFlight, Decision, Left, Luck};
 
-use crate::order::{Known, Shelf, clock};
+use crate::order::{KnownOrder, SkuStock, clock};
 use crate::provider::Provider;
 use crate::visit::{self, Visit};
 
@@ -30,12 +30,12 @@ const LOST: usize = 2;
 /// Everything there is.
 #[derive(Debug, Clone, Hash, PartialEq)]
 pub(crate) struct World {
-    pub(crate) order: Known,
-    pub(crate) shelf: Shelf,
+    pub(crate) order: KnownOrder,
+    pub(crate) stock: SkuStock,
     pub(crate) provider: Provider,
     pub(crate) visits: Vec<Visit>,
     /// Calls that are still on their way to the provider.
-    pub(crate) flying: Vec<Flying>,
+    pub(crate) in_flight: Vec<CallInFlight>,
     /// Mails that were asked for and are not answered.
     pub(crate) asked: BTreeSet<MailOf>,
     pub(crate) is_late: bool,
@@ -43,7 +43,7 @@ pub(crate) struct World {
     pub(crate) stuck: Option<SagaStep>,
     /// What a failover may lose: the order and the SKU as they were before the last commits. What people
     /// asked for and operators decided is not lost here: nobody could tell that from its never having been said.
-    before: Vec<(Known, Shelf)>,
+    before: Vec<(KnownOrder, SkuStock)>,
     /// Whether an operator went on without what the order holds, or without letting go of it.
     pub(crate) is_waived: bool,
     /// Whether a failover lost what tells that money may be held: that units were set aside. What was held then lapses with the provider.
@@ -54,11 +54,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(on_hand: u32, left: Left) -> Self {
         Self {
-            order: Known::placed(),
-            shelf: Shelf::with(on_hand),
+            order: KnownOrder::placed(),
+            stock: SkuStock::with(on_hand),
             provider: Provider::default(),
             visits: vec![],
-            flying: vec![],
+            in_flight: vec![],
             asked: BTreeSet::new(),
             is_late: false,
             stuck: None,
@@ -87,14 +87,17 @@ impl World {
                 }
             }
         }
-        actions.extend((0..self.flying.len()).map(Action::Arrive));
+        actions.extend((0..self.in_flight.len()).map(Action::Arrive));
         actions.extend(self.asked.iter().copied().map(Action::Answer));
         let left = &self.left;
         let may = [
-            (left.crashes > 0 && !(self.visits.is_empty() && self.flying.iter().all(|it| it.is_orphan)), Action::Crash),
+            (
+                left.crashes > 0 && !(self.visits.is_empty() && self.in_flight.iter().all(|it| it.is_orphan)),
+                Action::Crash,
+            ),
             (left.expiries > 0, Action::TimePasses),
             (left.cancels > 0, Action::Cancel),
-            (left.forgets > 0 && self.flying.is_empty() && !self.provider.answers.is_empty(), Action::Forget),
+            (left.forgets > 0 && self.in_flight.is_empty() && !self.provider.answers.is_empty(), Action::Forget),
             (left.ships > 0, Action::Ship),
             (left.returns > 0, Action::Return),
             (left.refunds > 0, Action::Refund),
@@ -113,7 +116,7 @@ impl World {
     /// Whether only people could still change something.
     pub(crate) fn is_quiet(&self) -> bool {
         self.visits.is_empty()
-            && self.flying.is_empty()
+            && self.in_flight.is_empty()
             && self.asked.is_empty()
             && visit::next(&self.order.order, self).is_none()
     }
@@ -137,7 +140,7 @@ impl World {
                 world.visits.insert(*at, visit);
             }
             Action::Arrive(at) => {
-                let Flying { call, replaced, is_orphan } = world.flying.remove(*at);
+                let CallInFlight { call, replaced, is_orphan } = world.in_flight.remove(*at);
                 let answered = world.provider.take(&call);
                 // As `payment_calls::record_decisions` does: on the order as it is now, and not if it has gone another way.
                 if !is_orphan && world.order.order.payment.replaced == replaced {
@@ -149,7 +152,7 @@ impl World {
             Action::Crash => {
                 left.crashes -= 1;
                 world.visits.clear();
-                world.flying.iter_mut().for_each(|it| it.is_orphan = true);
+                world.in_flight.iter_mut().for_each(|it| it.is_orphan = true);
             }
             Action::Answer((template, nth)) => {
                 world.asked.remove(&(*template, *nth));
@@ -188,10 +191,10 @@ impl World {
             Action::Failover(lost) => {
                 left.failovers -= 1;
                 let at = world.before.len() - lost;
-                let (order, shelf) = world.before.get(at)?.clone();
+                let (order, stock) = world.before.get(at)?.clone();
                 world.before.clear();
                 world.may_lapse |= order.order.stock != world.order.order.stock;
-                (world.order, world.shelf, world.stuck) = (order, shelf, None);
+                (world.order, world.stock, world.stuck) = (order, stock, None);
                 // All connections break; calls that are under way go on.
                 world.visits.clear();
             }
@@ -229,13 +232,13 @@ impl World {
 
     /// Decides on the order as it is stored, and stores that with what it means for the units.
     pub(crate) fn record(&mut self, command: OrderCommand) -> Result<(), domain::order::OrderError> {
-        let before = (self.order.clone(), self.shelf.clone());
+        let before = (self.order.clone(), self.stock.clone());
         let events = self.order.decide(command)?;
         if events.is_empty() {
             return Ok(());
         }
         for event in events {
-            self.shelf.follow(&self.order.order, &event);
+            self.stock.follow(&self.order.order, &event);
         }
         self.stuck = None;
         if self.left.failovers > 0 {

@@ -7,7 +7,7 @@ use crate::provider::Call;
 
 /// A call on its way.
 #[derive(Debug, Clone, Hash, PartialEq, Eq)]
-pub(crate) struct Flying {
+pub(crate) struct CallInFlight {
     pub(crate) call: Call,
     /// Means of payment that were replaced when it was made.
     pub(crate) replaced: u32,

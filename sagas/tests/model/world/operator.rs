@@ -38,7 +38,8 @@ impl World {
                 let left = &self.left;
                 let all_hear = left.crashes == 0 && left.faults == 0 && left.failovers == 0;
                 let moves = matches!(step, SagaStep::CapturePayment | SagaStep::RefundPayment);
-                let is_over = self.nobody_asks() || (all_hear && moves && self.flying.iter().all(|it| !it.is_orphan));
+                let is_over =
+                    self.nobody_asks() || (all_hear && moves && self.in_flight.iter().all(|it| !it.is_orphan));
                 if !is_over || self.done(step).is_some() {
                     return None;
                 }
@@ -48,7 +49,7 @@ impl World {
     }
 
     fn nobody_asks(&self) -> bool {
-        self.visits.is_empty() && self.flying.is_empty()
+        self.visits.is_empty() && self.in_flight.is_empty()
     }
 
     /// What the provider knows a step by that it did.
