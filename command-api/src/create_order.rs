@@ -46,6 +46,8 @@ pub(crate) async fn create_order(
     let handled = match store.handle(&mut command, request.key(), Retry::default()).await {
         Ok(handled) => handled,
         Err(HandleError::Refused(refused)) => return Err(refused),
+        // The id was made for a request that is not the one the key stands for.
+        Err(error @ HandleError::KeyReused) => return Err(problems::not_handled(error)),
         // If it is not known whether the order is stored, it can be sent again under the id that was made for it.
         Err(error) => return Err(problems::not_handled(error).with("orderId", order_id.as_str())),
     };

@@ -50,7 +50,7 @@ async fn until_cached(
 ) {
     let mut locked = std::pin::pin!(locked);
     poll_fn(|context| match locked.as_mut().poll(context) {
-        Poll::Ready(locked) => panic!("it had its locked, at version {}", locked.unwrap().stream(SKU).version),
+        Poll::Ready(locked) => panic!("it was locked already, at version {}", locked.unwrap().stream(SKU).version),
         Poll::Pending if stream_locks.cached() > 0 => Poll::Ready(()),
         Poll::Pending => Poll::Pending,
     })

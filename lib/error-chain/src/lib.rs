@@ -6,12 +6,11 @@ use std::error::Error;
 ///
 /// Some errors show what they are made of and give it as their cause as well: a cause that the text ends with already is not repeated.
 pub fn error_chain(error: &dyn Error) -> String {
-    let mut text = first_line(&error.to_string()).to_owned();
+    let mut text = one_line(&error.to_string());
     let mut next = error.source();
     while let Some(cause) = next {
-        let message = cause.to_string();
-        let message = first_line(&message);
-        if !text.ends_with(message) {
+        let message = one_line(&cause.to_string());
+        if !text.ends_with(&message) {
             text = format!("{text}: {message}");
         }
         next = cause.source();
@@ -19,12 +18,15 @@ pub fn error_chain(error: &dyn Error) -> String {
     text
 }
 
-/// Some errors list on further lines what was tried. The sentence that announces such a list is left out, too.
-fn first_line(text: &str) -> &str {
+/// A text of several lines as one. Some errors list on further lines what was tried: the list is left out, and so is the sentence that
+/// announces it.
+fn one_line(text: &str) -> String {
     match text.split_once('\n') {
-        Some((first, _)) if first.ends_with(':') => first.rsplit_once(". ").map_or(first, |(sentence, _)| sentence),
-        Some((first, _)) => first,
-        None => text,
+        Some((first, _)) if first.ends_with(':') => {
+            first.rsplit_once(". ").map_or(first, |(sentence, _)| sentence).to_owned()
+        }
+        Some(_) => text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "),
+        None => text.to_owned(),
     }
 }
 
@@ -59,6 +61,12 @@ mod tests {
             chain_of(&["not sent", "no credentials. Attempted:\n  a file\n  a server"]),
             "not sent: no credentials"
         );
-        assert_eq!(chain_of(&["not sent\nat all", "why:\n  because"]), "not sent: why:");
+        assert_eq!(chain_of(&["not sent", "why:\n  because"]), "not sent: why:");
+    }
+
+    #[test]
+    fn further_lines_are_kept() {
+        let panicked = "assertion `left == right` failed\n  left: 1\n\n right: 2\n";
+        assert_eq!(chain_of(&["not sent", panicked]), "not sent: assertion `left == right` failed left: 1 right: 2");
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::order::event::{MailTemplate, NotificationSent};
-use domain::order::mail_triggers::MailTrigger;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder};
 use sagas::SAGAS;
@@ -67,9 +66,8 @@ impl OrderAudit {
     pub(super) fn apply(&mut self, event: OrderEvent, position: i64, at: DateTime<Utc>) {
         (self.last_position, self.last_at) = (position, at);
         self.given_up.add(&event);
-        match MailTrigger::of(&event) {
-            Some(MailTrigger::Mail(template)) => *self.owed.entry(template).or_default() += 1,
-            Some(MailTrigger::Resend) | None => {}
+        if let Some(template) = owed_mail(&event) {
+            *self.owed.entry(template).or_default() += 1;
         }
         if let OrderEvent::NotificationSent(sent) = &event {
             self.sent.push(sent.clone());
@@ -97,6 +95,36 @@ impl OrderAudit {
                 None
             }
         }
+    }
+}
+
+/// The mail that an event calls for. The audit says so by itself: a mistake of the sagas must not hide here.
+fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
+    match event {
+        OrderEvent::OrderConfirmed(_) => Some(MailTemplate::OrderConfirmed),
+        OrderEvent::OrderRejected(_) => Some(MailTemplate::OrderRejected),
+        OrderEvent::OrderCancelled(_) => Some(MailTemplate::OrderCancelled),
+        OrderEvent::OrderShipped(_) => Some(MailTemplate::OrderShipped),
+        OrderEvent::PaymentRefunded(_) => Some(MailTemplate::OrderRefunded),
+        OrderEvent::OrderCreated(_)
+        | OrderEvent::StockReserved(_)
+        | OrderEvent::StockReservationFailed(_)
+        | OrderEvent::StockReleased(_)
+        | OrderEvent::PaymentAuthorized(_)
+        | OrderEvent::PaymentDeclined(_)
+        | OrderEvent::PaymentOutcomeUnknown(_)
+        | OrderEvent::PaymentVoided(_)
+        | OrderEvent::PaymentCaptured(_)
+        | OrderEvent::RefundRequested(_)
+        | OrderEvent::CancellationRequested(_)
+        | OrderEvent::LinesCancelled(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::ReturnRequested(_)
+        | OrderEvent::ReturnReceived(_)
+        | OrderEvent::NotificationSent(_)
+        | OrderEvent::NotificationFailed(_)
+        | OrderEvent::NoteAdded(_)
+        | OrderEvent::OperatorIntervened(_) => None,
     }
 }
 

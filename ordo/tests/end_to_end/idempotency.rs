@@ -43,6 +43,8 @@ async fn a_key_with_another_body_is_refused_and_changes_nothing() {
     let problem = client.order_once(&demo_order("b"), "k").await.unwrap().problem(422);
 
     assert_eq!(problem["code"], "idempotency-key-reused", "{problem}");
+    // It is no order's answer.
+    assert!(problem.get("orderId").is_none(), "{problem}");
     assert_eq!(event_count(&ordo.database).await, 1);
 }
 

@@ -153,7 +153,8 @@ async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option
     }
     match alike {
         Some(alike) => Err(PaymentError::unknown(format!(
-            "Stripe gave {refunded} back, of which {known} is accounted for: whether {alike} is this refund is not known"
+            "Stripe gave {refunded} back, of which {known} is accounted for: whether {alike} is this refund is not known; one \
+             that was made by hand counts once it is recorded under Stripe's id"
         ))),
         None => Ok(None),
     }
