@@ -108,7 +108,7 @@ pub(crate) async fn start(
             }
             Role::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
-                running.spawn("sagas", sagas::run_measured(sagas, figures.clone(), stop));
+                running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
             }
             Role::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;
@@ -265,12 +265,12 @@ async fn sagas(
         store,
         payments: Arc::clone(payments) as Arc<dyn payments::PaymentGateway>,
         notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
-        answers: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
+        replies: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
         settings: SagaSettings {
-            answer_deadline: settings.notification_deadline,
+            reply_deadline: settings.notification_deadline,
             reservation_hold: settings.reservation_hold,
             step_deadline: settings.saga_deadline,
-            payment_patience: settings.payment.timeout + PAYMENT_MARGIN,
+            payment_call_timeout: settings.payment.timeout + PAYMENT_MARGIN,
         },
     })
 }

@@ -157,9 +157,7 @@ impl SagaExecutor<'_> {
         let (key, settings, order_id) = (self.key(order), &self.context.settings, &order.order_id);
         let wake_up = match outcome {
             Ok(Progress::Advanced) => return None,
-            Ok(Progress::RequestSent) => {
-                WakeUp::after_request(key, step, order.requests_sent, settings.answer_deadline)
-            }
+            Ok(Progress::RequestSent) => WakeUp::after_request(key, step, order.requests_sent, settings.reply_deadline),
             Ok(Progress::Running(_)) if self.is_past_deadline(tried) => {
                 tracing::error!(order_id, step = step.name(), "saga is stuck without an answer");
                 WakeUp::stuck(key, step, tried, "there is no answer".to_owned())

@@ -63,7 +63,7 @@ pub struct Sagas {
     /// The queue of requests to notification.
     pub notifications: Producer,
     /// The queue of its replies.
-    pub answers: Consumer,
+    pub replies: Consumer,
     pub settings: SagaSettings,
 }
 
@@ -71,22 +71,22 @@ pub struct Sagas {
 #[derive(Debug, Clone, Copy)]
 pub struct SagaSettings {
     /// How long a step waits for notification's reply before it sends its request again. It doubles with each request.
-    pub answer_deadline: Duration,
+    pub reply_deadline: Duration,
     /// How long units are reserved for an order that is not confirmed.
     pub reservation_hold: Duration,
     /// How long a step is tried before it is stuck and an operator has to decide.
     pub step_deadline: Duration,
     /// How long a payment call may take, with some margin. After that the step is tried again.
-    pub payment_patience: Duration,
+    pub payment_call_timeout: Duration,
 }
 
 impl Default for SagaSettings {
     fn default() -> Self {
         Self {
-            answer_deadline: Duration::from_secs(15),
+            reply_deadline: Duration::from_secs(15),
             reservation_hold: Duration::from_secs(1_800),
             step_deadline: Duration::from_secs(600),
-            payment_patience: Duration::from_secs(5),
+            payment_call_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -103,23 +103,18 @@ pub(crate) struct Context {
 }
 
 /// Runs the sagas until told to stop.
-pub async fn run(sagas: Sagas, stop: CancellationToken) {
-    run_measured(sagas, Metrics::default(), stop).await;
-}
-
-/// [`run`], with metrics.
-pub async fn run_measured(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
-    let Sagas { store, stock, payments, notifications, answers, settings } = sagas;
+pub async fn run(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
+    let Sagas { store, stock, payments, notifications, replies, settings } = sagas;
     // Decisions of sagas wait for room in the queue of appends, however many commands of customers are there.
     let store = store.waiting_when_full();
     let payments = payment_calls::PaymentCalls::new(payments);
     let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());
-    let mail_requests = mail_requests::MailRequests::new(notifications.depth(), answers.depth());
+    let mail_requests = mail_requests::MailRequests::new(notifications.depth(), replies.depth());
     let context = Context { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
     let context = Arc::new(context);
     tokio::join!(
         store.subscribe(subscriber::SagaSubscriber::new(Arc::clone(&context)), stop.clone()),
         timer_runner::run_timers(context, stop.clone()),
-        answers.run(consumer, FailureCounts::new(store.pool().clone()), stop.clone()),
+        replies.run(consumer, FailureCounts::new(store.pool().clone()), stop.clone()),
     );
 }

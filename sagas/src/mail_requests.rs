@@ -126,8 +126,8 @@ impl Waiting {
 }
 
 impl MailRequests {
-    pub(crate) fn new(requests: QueueDepth, answers: QueueDepth) -> Self {
-        Self { queues: [requests, answers], counted: Mutex::default(), silent: std::sync::Mutex::default() }
+    pub(crate) fn new(requests: QueueDepth, replies: QueueDepth) -> Self {
+        Self { queues: [requests, replies], counted: Mutex::default(), silent: std::sync::Mutex::default() }
     }
 
     /// The queue of requests did not answer.
@@ -165,9 +165,9 @@ impl MailRequests {
     }
 
     async fn messages(&self) -> Result<u64, SqsError> {
-        let [requests, answers] = &self.queues;
-        let (requests, answers) = tokio::try_join!(requests.messages(), answers.messages())?;
-        Ok(requests + answers)
+        let [requests, replies] = &self.queues;
+        let (requests, replies) = tokio::try_join!(requests.messages(), replies.messages())?;
+        Ok(requests + replies)
     }
 }
 

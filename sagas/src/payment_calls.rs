@@ -74,7 +74,7 @@ pub(crate) async fn call_provider(
         match timeout_at(until, answer).await {
             Ok(Ok(answered)) => answered,
             // The call goes on by itself. Or it panicked, and is made again.
-            Ok(Err(_)) | Err(_) => (order, Ok(Progress::Running(context.settings.payment_patience))),
+            Ok(Err(_)) | Err(_) => (order, Ok(Progress::Running(context.settings.payment_call_timeout))),
         }
     });
     results.extend(join_all(answers).await);

@@ -232,7 +232,7 @@ impl TimerRunner {
                 due.push(row);
             } else {
                 let waited = (now - row.waiting.since).to_std().unwrap_or_default();
-                let (key, deadline) = ((saga.name, row.order_id.clone()), self.context.settings.answer_deadline);
+                let (key, deadline) = ((saga.name, row.order_id.clone()), self.context.settings.reply_deadline);
                 schedule.wake_ups.push(WakeUp::while_queued(key, &row.waiting, waited, deadline));
             }
         }

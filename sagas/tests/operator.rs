@@ -50,10 +50,10 @@ impl Fixture {
             stock: stock.clone(),
             payments: std::sync::Arc::new(payments.clone()),
             notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-            answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
-            settings: SagaSettings { answer_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
+            replies: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+            settings: SagaSettings { reply_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
         };
-        let sagas = tokio::spawn(sagas::run(sagas, stop.clone()));
+        let sagas = tokio::spawn(sagas::run(sagas, sagas::Metrics::default(), stop.clone()));
         Self { _database: database, store, stock, payments, sqs, client, queues, stop, sagas }
     }
 

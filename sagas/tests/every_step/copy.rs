@@ -38,10 +38,10 @@ impl Copy {
                 stock: StreamLocks::new(store.clone(), 100),
                 payments,
                 notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-                answers: Consumer::new(client, queues.replies, consumer).unwrap(),
+                replies: Consumer::new(client, queues.replies, consumer).unwrap(),
                 settings,
             };
-            sagas::run(sagas, stopped).await;
+            sagas::run(sagas, sagas::Metrics::default(), stopped).await;
             store.close().await;
         });
         Self { runtime: Some(runtime), task: Some(task), stop }

@@ -14,7 +14,7 @@ const CONFIRMED: [&str; 5] =
     ["OrderCreated", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "NotificationSent"];
 
 fn settings() -> SagaSettings {
-    SagaSettings { answer_deadline: NEVER, payment_patience: Duration::from_millis(200), ..SagaSettings::default() }
+    SagaSettings { reply_deadline: NEVER, payment_call_timeout: Duration::from_millis(200), ..SagaSettings::default() }
 }
 
 impl World {

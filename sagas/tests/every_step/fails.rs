@@ -14,7 +14,7 @@ use crate::world::{NEVER, PATIENCE, PRICE, SORRY, World, sent};
 
 /// Patient with answers, and with nothing else: what fails twice is stuck.
 fn impatient() -> SagaSettings {
-    SagaSettings { answer_deadline: NEVER, step_deadline: Duration::ZERO, ..SagaSettings::default() }
+    SagaSettings { reply_deadline: NEVER, step_deadline: Duration::ZERO, ..SagaSettings::default() }
 }
 
 #[tokio::test]
@@ -227,11 +227,8 @@ async fn a_provider_that_is_away_is_asked_until_it_is_back_and_nothing_is_charge
 
 #[tokio::test]
 async fn units_go_back_when_an_order_is_not_paid_in_time() {
-    let settings = SagaSettings {
-        answer_deadline: NEVER,
-        reservation_hold: Duration::from_millis(500),
-        ..SagaSettings::default()
-    };
+    let settings =
+        SagaSettings { reply_deadline: NEVER, reservation_hold: Duration::from_millis(500), ..SagaSettings::default() };
     let world = World::with(settings).await;
     world.receive("s", 5).await;
     // It holds the money, and nobody hears of it.

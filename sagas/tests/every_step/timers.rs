@@ -98,7 +98,7 @@ async fn a_mail_that_was_never_asked_for_is_not_given_up_with_the_one_before_it(
 #[tokio::test]
 async fn two_copies_that_have_both_rows_of_an_order_between_them_do_not_wait_for_each_other() {
     const ORDERS: usize = 120;
-    let mut world = World::with(SagaSettings { answer_deadline: NEVER, ..SagaSettings::default() }).await;
+    let mut world = World::with(SagaSettings { reply_deadline: NEVER, ..SagaSettings::default() }).await;
     world.stop_copies().await;
     let ids: Vec<String> = (0..ORDERS).map(|n| format!("o-{n}")).collect();
     join_all(ids.iter().map(|id| owes_a_capture_and_a_refund(&world, id))).await;

@@ -56,7 +56,7 @@ pub(crate) struct World {
 impl World {
     /// One copy of the sagas at work, and nothing yet to do.
     pub(crate) async fn start() -> Self {
-        Self::with(SagaSettings { answer_deadline: NEVER, ..SagaSettings::default() }).await
+        Self::with(SagaSettings { reply_deadline: NEVER, ..SagaSettings::default() }).await
     }
 
     pub(crate) async fn with(settings: SagaSettings) -> Self {

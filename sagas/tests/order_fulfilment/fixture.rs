@@ -35,8 +35,8 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    pub(crate) async fn start(answer_deadline: Duration) -> Self {
-        Self::with(answering_within(answer_deadline)).await
+    pub(crate) async fn start(reply_deadline: Duration) -> Self {
+        Self::with(answering_within(reply_deadline)).await
     }
 
     pub(crate) async fn with(settings: SagaSettings) -> Self {
@@ -105,8 +105,8 @@ impl Fixture {
     }
 }
 
-pub(crate) fn answering_within(answer_deadline: Duration) -> SagaSettings {
-    SagaSettings { answer_deadline, ..SagaSettings::default() }
+pub(crate) fn answering_within(reply_deadline: Duration) -> SagaSettings {
+    SagaSettings { reply_deadline, ..SagaSettings::default() }
 }
 
 pub(crate) fn run(
@@ -121,10 +121,10 @@ pub(crate) fn run(
         stock: StreamLocks::new(store.clone(), 100),
         payments: std::sync::Arc::new(FaultyGateway::default()),
         notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-        answers: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+        replies: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
         settings,
     };
-    (stop.clone(), tokio::spawn(sagas::run(saga, stop)))
+    (stop.clone(), tokio::spawn(sagas::run(saga, sagas::Metrics::default(), stop)))
 }
 
 pub(crate) async fn messages_in(client: &Client, url: &str) -> u32 {

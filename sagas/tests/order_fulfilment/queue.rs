@@ -32,7 +32,7 @@ async fn while_the_queue_is_away_orders_are_confirmed_and_their_mails_asked_for_
 
 #[tokio::test]
 async fn a_queue_that_is_away_for_longer_than_a_step_may_take_leaves_no_mail_stuck() {
-    let patience = SagaSettings { answer_deadline: NEVER, step_deadline: Duration::ZERO, ..SagaSettings::default() };
+    let patience = SagaSettings { reply_deadline: NEVER, step_deadline: Duration::ZERO, ..SagaSettings::default() };
     let mut saga = Fixture::with(patience).await;
     let address = saga.sqs.url().trim_start_matches("http://").parse().unwrap();
     let sqs = std::mem::replace(&mut saga.sqs, testkit::sqs().await);
