@@ -10,7 +10,7 @@ use problem::{FieldError, Problem};
 /// When it is worth trying again.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// A body that is not what it should be.
+/// A body that is malformed or breaks rules.
 pub(crate) fn invalid_body(rejection: InvalidBody) -> Problem {
     match rejection {
         InvalidBody::Malformed(error) => Problem::malformed(error.to_string()),

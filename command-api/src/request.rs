@@ -1,7 +1,7 @@
 //! Reading a command's request: its body within bounds, its idempotency key, its precondition.
 //!
-//! A body is bounded by itself, and so are all bodies together that are being read or handled. A key is in use until its request is
-//! answered.
+//! The size of a body is bounded, and so are all bodies together that are being read or handled. A key is in use until its request
+//! is answered.
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -32,7 +32,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The bytes of each body that are not counted. Usual orders need no more, so that large ones never keep them out. The number of
 /// connections bounds what that comes to: 20 MiB for 5,000.
 const UNCOUNTED: usize = 4 * 1024;
-/// What is counted at a time of the bytes beyond that.
+/// The granularity in which further bytes are counted.
 const UNIT: usize = 1024;
 /// The units for all bodies together: 44 MiB, which makes 64 with what is not counted.
 const MAX_UNITS: usize = 44 * 1024;

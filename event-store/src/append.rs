@@ -46,7 +46,7 @@ pub struct Append<'a> {
     pub(crate) locks: Option<Box<dyn OnStored + 'a>>,
 }
 
-/// What is told that an append is stored.
+/// A listener for the moment when an append is stored.
 pub(crate) trait OnStored: Send {
     fn stored(self: Box<Self>, appended: Appended);
 }

@@ -114,7 +114,7 @@ impl EventStore {
         self.appender.is_running()
     }
 
-    /// Writes what is already queued, refuses what comes after, and ends the store's tasks.
+    /// Stores what is queued, refuses what comes after, and ends the store's tasks.
     pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();

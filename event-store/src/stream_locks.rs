@@ -155,7 +155,7 @@ impl<A: Snapshotted> StreamLocks<A> {
         self.take_cached(streams);
         let read = catch_up::read_chunk(connection, streams).await;
         let mut cache = self.cache();
-        // What came before an error is right.
+        // Events that were folded before an error are right.
         streams.iter().for_each(|(id, stream)| store_in_cache(&mut cache, id, stream));
         let chunk = read?;
         for id in &chunk.lost {

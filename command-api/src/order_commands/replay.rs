@@ -22,7 +22,7 @@ impl ChangeOrder<'_> {
     }
 }
 
-/// The id that a version's event gave to what it made, if the client gave none.
+/// The id of what the event at a version made, if the server drew that id.
 fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, DecodeError> {
     let Some(event) = events.iter().find(|event| event.version == version) else { return Ok(None) };
     let event = event.decode::<Order>()?;

@@ -1,4 +1,4 @@
-//! SnapshotWriter snapshots: beside those who append, and beside those who fold.
+//! Writing snapshots in the background, beside appends and reads.
 
 use std::io;
 use std::sync::Arc;

@@ -64,7 +64,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Takes every partition from whoever holds it, for a rebuild: no copy takes a share of it while the lease runs.
+    /// Takes every partition from its holder, for a rebuild: no copy takes a share while the lease runs.
     pub(super) async fn take_all(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         while self.held.len() < PARTITIONS {
             let all = read_leases(connection, &self.subscription).await?;

@@ -1,4 +1,4 @@
-//! What operators see of subscriptions, and what they can do.
+//! For operators: the state of subscriptions, and requests for parked streams.
 
 use std::collections::HashMap;
 

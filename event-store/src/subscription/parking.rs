@@ -105,8 +105,8 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         Ok(())
     }
 
-    /// Handles parked events of a stream one by one, as many as fit into memory, up to one that still can't be; what was handled is
-    /// parked no more. Returns whether there are more to be tried.
+    /// Handles parked events of a stream one by one, as many as fit into memory, up to the first that still can't be handled. Handled
+    /// events are no longer parked. Returns whether there are more to try.
     async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<bool, StepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
@@ -151,26 +151,26 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         };
 
         let subscription = subscriber.name();
-        let forget = format!("delete from parked_events where {of_stream} and position = any($4)");
-        let forget = sqlx::query(&forget).bind(subscription).bind(stream_type).bind(stream_id);
+        let delete = format!("delete from parked_events where {of_stream} and position = any($4)");
+        let delete = sqlx::query(&delete).bind(subscription).bind(stream_type).bind(stream_id);
         let handled: Vec<i64> = events[..done].iter().map(|event| event.position).collect();
-        forget.bind(handled).execute(&mut *transaction).await?;
+        delete.bind(handled).execute(&mut *transaction).await?;
         if let Some(error) = &error {
-            let note = format!(
+            let update = format!(
                 "update parked_events set error = $5, attempts = attempts + 1, request = null
                   where {of_stream} and position = $4"
             );
-            let note = sqlx::query(&note).bind(subscription).bind(stream_type).bind(stream_id);
-            note.bind(events[done].position).bind(error).execute(&mut *transaction).await?;
+            let update = sqlx::query(&update).bind(subscription).bind(stream_type).bind(stream_id);
+            update.bind(events[done].position).bind(error).execute(&mut *transaction).await?;
         }
-        // Should this copy die now, the others are still asked for.
-        let go_on = format!(
+        // If this copy dies now, the request for the other events stays.
+        let request_rest = format!(
             "update parked_events set request = 'retry'
               where {of_stream} and position = (select min(position) from parked_events where {of_stream})"
         );
-        let go_on = sqlx::query(&go_on).bind(subscription).bind(stream_type).bind(stream_id);
-        let more = error.is_none() && go_on.execute(&mut *transaction).await?.rows_affected() > 0;
-        // Nothing moves, but only whoever holds the stream may do this.
+        let request_rest = sqlx::query(&request_rest).bind(subscription).bind(stream_type).bind(stream_id);
+        let more = error.is_none() && request_rest.execute(&mut *transaction).await?.rows_affected() > 0;
+        // The position does not move, but this checks that the stream's partition is still held.
         leases.advance(&mut transaction, 0).await?;
         transaction.commit().await?;
         for event in &events[..skipped] {
@@ -223,7 +223,7 @@ fn by_stream(events: Vec<StoredEvent>) -> Vec<Vec<StoredEvent>> {
     streams
 }
 
-/// Sets events aside that come after parked ones of their streams.
+/// Parks events that come after parked events of their streams.
 pub(super) async fn park_behind(
     transaction: &mut PgConnection,
     subscription: &str,
@@ -232,7 +232,7 @@ pub(super) async fn park_behind(
     park(transaction, subscription, events, None).await
 }
 
-/// Sets events aside: the first because of an error, if there was one, the others behind it.
+/// Parks events: the first because of an error, if there was one, the others behind it.
 async fn park(
     transaction: &mut PgConnection,
     subscription: &str,

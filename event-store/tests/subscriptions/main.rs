@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 mod lost_commits;
-mod operating;
+mod operations;
 mod parking;
 mod sharing;
 mod single_copy;

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An amount of something (memory, connections) that is shared out: to all keys together at most `total`, to each at most `per_key`.
-/// A key is whoever must not take everything, such as a client's address. Clones share the amount.
+/// A key is a client's address, for example. Nobody can take everything then. Clones share the amount.
 #[derive(Debug, Clone)]
 pub struct Quota<K>(Arc<Limits<K>>);
 

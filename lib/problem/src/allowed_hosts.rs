@@ -95,7 +95,7 @@ impl AllowedHosts {
         Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", "It comes from another site").detail(detail))
     }
 
-    /// Whether no page sent it, and its host is the one that was found to be allowed before, letter by letter.
+    /// Whether no page sent the request, and its host is, letter by letter, the one that was found to be allowed before.
     fn has_seen<B>(&self, request: &http::Request<B>) -> bool {
         let headers = request.headers();
         if request.uri().authority().is_some() || headers.contains_key(header::ORIGIN) || headers.contains_key(SITE) {

@@ -35,7 +35,7 @@ pub use query_parameters::QueryParameters;
 pub use trace::Trace;
 
 /// The media type of every answer made here.
-pub const MEDIA_TYPE: &str = "application/problem+json";
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A refusal or failure, as the client sees it, with the cause that the client does not see.
 ///
@@ -62,17 +62,17 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
     }
 
-    /// 404: there is no such thing.
+    /// 404.
     pub fn not_found(detail: impl Into<Text>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing").detail(detail)
     }
 
     /// 405: the path exists, the method does not.
-    pub fn method_not_allowed() -> Self {
+    fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here")
     }
 
-    /// 409: what is asked for contradicts what is already there. `code` tells the conflicts apart.
+    /// 409: the request contradicts the present state. `code` tells the conflicts apart.
     pub fn conflict(code: impl Into<Text>, detail: impl Into<Text>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "The request conflicts with the present state").detail(detail)
     }

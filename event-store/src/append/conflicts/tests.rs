@@ -7,10 +7,10 @@ use super::*;
 use crate::bulk::{CopyInError, EventSource, copy_in};
 use crate::{EventRef, NewEvent};
 
-/// For what comes about in its own time.
+/// The longest wait for something that happens in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Until so many sessions wait for a lock.
+/// Waits until so many sessions wait for a lock.
 async fn until_waiting(pool: &PgPool, count: i64) {
     let waiting = "select count(distinct pid) from pg_locks where not granted";
     let waiting = || async { sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == count };
@@ -28,7 +28,7 @@ impl EventSource for Nothing {
 }
 
 #[tokio::test]
-async fn an_append_around_conflicts_and_an_import_do_not_wait_for_each_other_in_a_circle() {
+async fn an_append_around_conflicts_and_an_import_do_not_deadlock() {
     // Given
     let database = testkit::database().await;
     let event = NewEvent {

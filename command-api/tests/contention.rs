@@ -1,4 +1,4 @@
-//! Many who ask something of one order at the same time, and one who asks too much of it.
+//! Many commands on one order at the same time, and more of them than its limits allow.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 use axum::Router;
@@ -42,7 +42,7 @@ impl Process {
 }
 
 #[tokio::test]
-async fn of_many_who_write_notes_on_one_order_everybody_gets_in_whichever_process_they_ask() {
+async fn all_of_many_notes_on_one_order_are_stored_whichever_process_they_go_to() {
     let database = testkit::database().await;
     let processes = [(); 2].map(|()| Process::start(database.pool(), OrderLimits::default()));
     processes[0].order().await;
