@@ -1,4 +1,4 @@
-//! Rules of the house: which crate may depend on which.
+//! Rules of the house: which crate may depend on which, how long a source file may be, and what a crate may make public.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,6 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::Table;
+
+/// A source file is read in one sitting.
+const LONGEST_FILE: usize = 400;
 
 /// A crate of this workspace.
 struct Package {
@@ -32,6 +35,24 @@ fn packages() -> Vec<Package> {
     folders.map(package).collect()
 }
 
+/// All Rust sources below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// The crates that each crate depends on by the table in ARCHITECTURE.md: its last column, or all for `ordo`.
 fn table_of_dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
@@ -46,7 +67,7 @@ fn table_of_dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn crates_depend_on_what_the_architecture_says() {
+fn crates_depend_only_on_what_the_architecture_says() {
     let packages = packages();
     let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let depends_on = |package: &Package| -> BTreeSet<String> {
@@ -56,7 +77,14 @@ fn crates_depend_on_what_the_architecture_says() {
     };
     let actual: BTreeMap<String, BTreeSet<String>> =
         packages.iter().map(|package| (package.name.clone(), depends_on(package))).collect();
-    assert_eq!(actual, table_of_dependencies(), "left: the manifests, right: the table in ARCHITECTURE.md");
+    let allowed = table_of_dependencies();
+    for (package, depends_on) in &actual {
+        let may = allowed.get(package).unwrap_or_else(|| panic!("ARCHITECTURE.md has no row for {package}"));
+        let more: Vec<_> = depends_on.difference(may).collect();
+        assert!(more.is_empty(), "by ARCHITECTURE.md, {package} does not depend on {more:?}");
+    }
+    let gone: Vec<_> = allowed.keys().filter(|package| !actual.contains_key(*package)).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md has rows for crates that are not there: {gone:?}");
 }
 
 #[test]
@@ -67,4 +95,95 @@ fn helpers_of_development_are_no_part_of_the_product() {
             assert!(dependencies.is_none(), "{} depends on {helper}", package.name);
         }
     }
+}
+
+#[test]
+fn no_source_file_is_longer_than_a_sitting() {
+    let lines = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    let all = packages().into_iter().flat_map(|package| sources(&package.folder));
+    let long: Vec<_> = all.map(|path| (lines(&path), path)).filter(|(lines, _)| *lines > LONGEST_FILE).collect();
+    assert!(long.is_empty(), "files of more than {LONGEST_FILE} lines: {long:#?}");
+}
+
+/// By its text: a name counts as used outside its crate if another crate, or a test of its own, has it as a word. A type may also
+/// be public because the signature of another public item names it.
+#[test]
+fn what_a_crate_makes_public_is_used_outside_it() {
+    let packages = packages();
+    let texts: Vec<Vec<(PathBuf, String)>> = packages.iter().map(|package| texts_of(&package.folder)).collect();
+    let words_outside = |nth: usize| -> BTreeSet<&str> {
+        let is_outside = |of: usize, path: &Path| of != nth || !path.starts_with(packages[nth].folder.join("src"));
+        let all = texts.iter().enumerate().flat_map(|(of, texts)| texts.iter().map(move |text| (of, text)));
+        let outside = all.filter(|(of, (path, _))| is_outside(*of, path) || path.ends_with("main.rs"));
+        outside.flat_map(|(_, (_, text))| words(text)).collect()
+    };
+    let mut unused = Vec::new();
+    for (nth, package) in packages.iter().enumerate().filter(|(_, package)| package.folder.join("src/lib.rs").is_file())
+    {
+        let outside = words_outside(nth);
+        let own = texts[nth].iter().filter(|(path, _)| path.starts_with(package.folder.join("src")));
+        let own: Vec<&str> = own.map(|(_, text)| text.split("#[cfg(test)]\nmod tests {").next().unwrap()).collect();
+        let signatures: Vec<&str> = own.iter().flat_map(|text| signatures(text)).collect();
+        for (kind, name) in own.iter().flat_map(|text| public_items(text)) {
+            let is_type = ["struct", "enum", "trait", "type"].contains(&kind);
+            let in_signature = || {
+                let declares = |signature: &str| signature.contains(&format!("{kind} {name}"));
+                signatures.iter().any(|signature| !declares(signature) && words(signature).any(|word| word == name))
+            };
+            if !outside.contains(name) && !(is_type && in_signature()) {
+                unused.push(format!("{}: {kind} {name}", package.name));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "public and not used outside: {unused:#?}");
+}
+
+/// The sources of a crate without comments.
+fn texts_of(folder: &Path) -> Vec<(PathBuf, String)> {
+    let without_comment = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+    let text = |path: PathBuf| {
+        let text: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(without_comment).collect();
+        (path, text.join("\n"))
+    };
+    sources(folder).into_iter().map(text).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| !character.is_alphanumeric() && character != '_').filter(|word| !word.is_empty())
+}
+
+/// The kind and name of each item that a line declares as public.
+fn public_items(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| {
+        let mut words = line.trim_start().strip_prefix("pub ")?.split_whitespace();
+        let kinds = ["fn", "struct", "enum", "trait", "const", "static", "type", "mod"];
+        let mut kind = words.next().filter(|word| kinds.contains(word) || ["async", "unsafe"].contains(word))?;
+        let mut name = words.next()?;
+        while kinds.contains(&name) {
+            (kind, name) = (name, words.next()?);
+        }
+        let end = name.find(|character: char| !character.is_alphanumeric() && character != '_');
+        let name = &name[..end.unwrap_or(name.len())];
+        // Macros have variables for names.
+        (!name.is_empty()).then_some((kind, name))
+    })
+}
+
+/// The texts that name types of other public items: public functions up to their bodies, public fields, associated types, and the
+/// whole of public types.
+fn signatures(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("pub ") {
+        let rest = &text[at..];
+        let is_type =
+            ["pub enum ", "pub struct ", "pub trait ", "pub type "].iter().any(|start| rest.starts_with(start));
+        let end = if is_type { rest.find("\n}").or(rest.find(';')) } else { rest.find(['{', ';', '\n']) };
+        let end = if rest.contains("fn ") && !is_type { rest.find(['{', ';']).or(end) } else { end };
+        found.push(&rest[..end.unwrap_or(rest.len())]);
+    }
+    for (at, _) in text.match_indices("    type ") {
+        let rest = &text[at..];
+        found.push(&rest[..rest.find(';').unwrap_or(rest.len())]);
+    }
+    found
 }

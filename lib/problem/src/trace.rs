@@ -30,7 +30,7 @@ impl Trace {
 
     /// The trace named by a `traceparent` header, with a parent id of our own, or `None` when it is not valid.
     #[must_use]
-    pub fn continued(traceparent: &[u8]) -> Option<Self> {
+    pub(crate) fn continued(traceparent: &[u8]) -> Option<Self> {
         let (text, rest) = traceparent.split_first_chunk::<LENGTH>()?;
         let [v0, v1, b'-', ..] = text else {
             return None;

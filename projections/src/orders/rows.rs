@@ -47,7 +47,6 @@ pub(super) struct OrderRow {
     /// What was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     captured: Option<Amount>,
-    /// What was refunded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refunded: Option<Amount>,
     /// The price of the cancelled units. `None`: nothing was cancelled.
@@ -269,7 +268,6 @@ impl CancellationRow {
     }
 }
 
-/// A return.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReturnRow {
