@@ -29,18 +29,18 @@ enum Body {
     /// As it was read.
     Stored(Box<RawValue>),
     /// As a fold left it.
-    Typed(Box<dyn Document>),
+    Typed(Box<dyn FoldedBody>),
     /// A fold took it and has not put it back yet.
     Taken,
 }
 
 /// A body that a fold has put and that is still to be written as JSON.
-trait Document: Any + Send {
+trait FoldedBody: Any + Send {
     fn write(&self) -> Result<Box<RawValue>, serde_json::Error>;
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
-impl<T: Serialize + Any + Send> Document for T {
+impl<T: Serialize + Any + Send> FoldedBody for T {
     fn write(&self) -> Result<Box<RawValue>, serde_json::Error> {
         to_raw_value(self)
     }
@@ -70,7 +70,7 @@ impl FoldContext {
         let Some(entry) = self.items.get_mut(key) else { return Ok(None) };
         match std::mem::replace(&mut entry.body, Body::Taken) {
             Body::Stored(json) => Ok(Some(serde_json::from_str(json.get())?)),
-            Body::Typed(document) => Ok(document.into_any().downcast().ok().map(|body| *body)),
+            Body::Typed(body) => Ok(body.into_any().downcast().ok().map(|body| *body)),
             Body::Taken => Ok(None),
         }
     }
@@ -122,7 +122,7 @@ impl Entry {
     fn into_item(self, key: Key) -> Result<Option<Item>, serde_json::Error> {
         let body = match self.body {
             Body::Stored(json) => json,
-            Body::Typed(document) => document.write()?,
+            Body::Typed(body) => body.write()?,
             Body::Taken => return Ok(None),
         };
         Ok(Some(Item { key, index_keys: self.index_keys, version: self.version, body }))

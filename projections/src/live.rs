@@ -30,7 +30,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::feed::Feed;
+use self::feed::EventFeed;
 use self::follower::Follower;
 use crate::parameters::invalid;
 use crate::reads::unavailable;
@@ -60,7 +60,7 @@ impl Default for LiveSettings {
 pub fn live_routes(store: EventStore, settings: LiveSettings, stop: CancellationToken) -> Router {
     let open_streams = Quota::new(CLIENTS, settings.per_address);
     Router::new().route("/events/stream", get(events)).with_state(LiveState {
-        feed: Feed::of(store),
+        feed: EventFeed::of(store),
         settings,
         stop,
         open_streams,
@@ -70,7 +70,7 @@ pub fn live_routes(store: EventStore, settings: LiveSettings, stop: Cancellation
 /// Shared by all live streams of a process.
 #[derive(Clone)]
 struct LiveState {
-    feed: Feed,
+    feed: EventFeed,
     settings: LiveSettings,
     stop: CancellationToken,
     open_streams: Quota<Peer>,

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
-use read_models::{Index, Key, Order, Query, Within};
+use read_models::{Index, Key, Order, Query, QueryScope};
 use serde::{Deserialize, Serialize};
 
 use crate::error::FoldError;
@@ -163,7 +163,7 @@ async fn all(
     reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let query = Query {
         name: ALL,
-        within: Within::Index(Index::Gsi1, &shards(ALL)),
+        scope: QueryScope::Index(Index::Gsi1, &shards(ALL)),
         from: None,
         until: None,
         order: Order::Ascending,

@@ -107,7 +107,7 @@ impl Consumer {
         let abandon = CancellationToken::new();
         // So that the lanes stop as well if this future is dropped instead of cancelled.
         let _abandon_on_drop = abandon.clone().drop_guard();
-        let work = Arc::new(Work {
+        let work = Arc::new(ConsumerContext {
             client: self.client,
             queue: self.queue,
             settings: self.settings,
@@ -143,7 +143,7 @@ impl Consumer {
 }
 
 /// Shared by all pollers and lanes of a consumer.
-struct Work<H> {
+struct ConsumerContext<H> {
     client: Client,
     queue: Queue,
     settings: ConsumerSettings,
@@ -158,7 +158,7 @@ struct Work<H> {
     abandon: CancellationToken,
 }
 
-impl<H: Handler> Work<H> {
+impl<H: Handler> ConsumerContext<H> {
     /// Receives until cancelled, never more messages than there are free slots.
     async fn poll(self: Arc<Self>, slots: &Arc<Semaphore>, lanes: &TaskTracker) {
         let cancel = self.cancel.clone();

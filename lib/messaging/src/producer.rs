@@ -149,7 +149,7 @@ impl Producer {
             if bytes > limit {
                 results[nth] = Err(SendError::TooLong { bytes, limit });
             } else {
-                sendable.push(Numbered { nth, bytes, message });
+                sendable.push(NumberedMessage { nth, bytes, message });
             }
         }
         let lanes = lanes(sendable, self.settings.concurrency);
@@ -163,7 +163,7 @@ impl Producer {
         results
     }
 
-    async fn send_lane(&self, lane: Vec<Numbered>) -> Vec<(usize, Result<(), SendError>)> {
+    async fn send_lane(&self, lane: Vec<NumberedMessage>) -> Vec<(usize, Result<(), SendError>)> {
         let mut answers = Vec::with_capacity(lane.len());
         for batch in batches(lane, self.settings.batch_bytes) {
             answers.extend(self.send_batch(batch).await);
@@ -171,9 +171,9 @@ impl Producer {
         answers
     }
 
-    async fn send_batch(&self, batch: Vec<Numbered>) -> Vec<(usize, Result<(), SendError>)> {
+    async fn send_batch(&self, batch: Vec<NumberedMessage>) -> Vec<(usize, Result<(), SendError>)> {
         let numbers: Vec<usize> = batch.iter().map(|it| it.nth).collect();
-        let entries: Result<Vec<_>, _> = batch.into_iter().map(Numbered::into_entry).collect();
+        let entries: Result<Vec<_>, _> = batch.into_iter().map(NumberedMessage::into_entry).collect();
         let entries = match entries {
             Ok(entries) => entries,
             Err(source) => {
@@ -190,13 +190,13 @@ impl Producer {
 }
 
 /// A message with its place in the caller's list.
-struct Numbered {
+struct NumberedMessage {
     nth: usize,
     bytes: usize,
     message: OutgoingMessage,
 }
 
-impl Numbered {
+impl NumberedMessage {
     fn into_entry(self) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
         let OutgoingMessage { group_id, dedup_id, body, attributes } = self.message;
         let mut entry = SendMessageBatchRequestEntry::builder()
@@ -217,9 +217,9 @@ pub(crate) fn text_attribute(value: String) -> Result<MessageAttributeValue, aws
 }
 
 /// Spreads messages over at most `most` lanes. A group is in one lane only. There are no more lanes than full batches.
-fn lanes(messages: Vec<Numbered>, most: usize) -> Vec<Vec<Numbered>> {
+fn lanes(messages: Vec<NumberedMessage>, most: usize) -> Vec<Vec<NumberedMessage>> {
     let count = messages.len().div_ceil(BATCH_MESSAGES).clamp(1, most.max(1));
-    let mut lanes: Vec<Vec<Numbered>> = (0..count).map(|_| Vec::new()).collect();
+    let mut lanes: Vec<Vec<NumberedMessage>> = (0..count).map(|_| Vec::new()).collect();
     let mut lane_of_group: HashMap<String, usize> = HashMap::new();
     for message in messages {
         let lane = *lane_of_group.entry(message.message.group_id.clone()).or_insert_with(|| shortest(&lanes));
@@ -228,13 +228,13 @@ fn lanes(messages: Vec<Numbered>, most: usize) -> Vec<Vec<Numbered>> {
     lanes
 }
 
-fn shortest(lanes: &[Vec<Numbered>]) -> usize {
+fn shortest(lanes: &[Vec<NumberedMessage>]) -> usize {
     (0..lanes.len()).min_by_key(|&lane| lanes[lane].len()).unwrap_or(0)
 }
 
 /// Splits a lane into batches within both limits.
-fn batches(lane: Vec<Numbered>, most_bytes: usize) -> Vec<Vec<Numbered>> {
-    let mut batches: Vec<Vec<Numbered>> = Vec::new();
+fn batches(lane: Vec<NumberedMessage>, most_bytes: usize) -> Vec<Vec<NumberedMessage>> {
+    let mut batches: Vec<Vec<NumberedMessage>> = Vec::new();
     let mut bytes = 0;
     for message in lane {
         match batches.last_mut() {

@@ -23,7 +23,7 @@ mod storage;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use book::{Operation, Pace, Reply, Standing, movement_reference, payment_reference};
+use book::{CallOutcome, Operation, Reply, ReplyDelay, movement_reference, payment_reference};
 pub use ledger::{LedgerRow, is_sandbox_payment, ledger, ledger_of};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
@@ -66,20 +66,20 @@ impl Sandbox {
         Self { calls }
     }
 
-    async fn call(&self, operation: Operation) -> Result<Standing, PaymentError> {
+    async fn call(&self, operation: Operation) -> Result<CallOutcome, PaymentError> {
         operation.check()?;
         let (answer, answered) = oneshot::channel();
         // These fail only if the runtime is shutting down.
         let stopped = || PaymentError::unavailable("the sandbox has stopped");
         self.calls.send(Call { operation, answer }).await.map_err(|_| stopped())?;
-        let Reply { outcome, pace } = answered.await.map_err(|_| PaymentError::unknown("the sandbox has stopped"))?;
-        match pace {
-            Pace::AtOnce => outcome,
-            Pace::Slow => {
+        let Reply { outcome, delay } = answered.await.map_err(|_| PaymentError::unknown("the sandbox has stopped"))?;
+        match delay {
+            ReplyDelay::AtOnce => outcome,
+            ReplyDelay::Slow => {
                 tokio::time::sleep(SLOW).await;
                 outcome
             }
-            Pace::Never => {
+            ReplyDelay::Never => {
                 tokio::time::sleep(NEVER).await;
                 Err(PaymentError::unknown("the sandbox did not answer, as its token says"))
             }
@@ -93,7 +93,7 @@ async fn handle(pool: &PgPool, calls: impl Iterator<Item = Call>) {
         calls.filter(|call| !call.answer.is_closed()).map(|call| (call.operation, call.answer)).unzip();
     let replies = match storage::execute(pool, &operations).await {
         Ok(replies) => replies,
-        Err(error) => vec![Reply { outcome: Err(error), pace: Pace::AtOnce }; operations.len()],
+        Err(error) => vec![Reply { outcome: Err(error), delay: ReplyDelay::AtOnce }; operations.len()],
     };
     for (reply, answer) in replies.into_iter().zip(answers) {
         // A caller that was dropped needs no reply.
@@ -110,7 +110,7 @@ impl PaymentGateway for Sandbox {
 
     async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
         let found = self.call(Operation::Find(request.clone())).await?;
-        Ok((found == Standing::Done).then(|| Authorized { reference: payment_reference(&request.key) }))
+        Ok((found == CallOutcome::Done).then(|| Authorized { reference: payment_reference(&request.key) }))
     }
 
     async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {

@@ -138,7 +138,7 @@ impl Stripe {
     async fn search(&self, request: &Authorization) -> Result<Option<Intent>, PaymentError> {
         let query = format!("metadata['ordo_key']:'{}'", key::mark(&request.key));
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", &query).finish();
-        let found = self.connection.get::<Found>(&format!("/v1/payment_intents/search?{query}")).await;
+        let found = self.connection.get::<SearchResult>(&format!("/v1/payment_intents/search?{query}")).await;
         match found {
             Ok(found) => Ok(found.data.into_iter().next()),
             Err(PaymentError::Refused { .. }) => Ok(None),
@@ -170,7 +170,7 @@ struct Intent {
 }
 
 #[derive(Debug, Deserialize)]
-struct Found {
+struct SearchResult {
     data: Vec<Intent>,
 }
 

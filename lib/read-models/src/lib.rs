@@ -23,7 +23,7 @@ pub use change::{Change, Tally};
 pub use compare::{Comparison, Difference, compare};
 pub use cursor::InvalidCursor;
 pub use generation::{BulkWriter, Generation, ReadModels, Table};
-pub use query::{Order, Page, Query, QueryError, ScanPage, Within};
+pub use query::{Order, Page, Query, QueryError, QueryScope, ScanPage};
 
 /// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

@@ -11,7 +11,7 @@ use crate::{Index, InvalidCursor, Item, Key, StoreError};
 pub struct Query<'a> {
     /// Cursors are valid only for queries of the same name.
     pub name: &'a str,
-    pub within: Within<'a>,
+    pub scope: QueryScope<'a>,
     /// The lower bound of the sort keys, included.
     pub from: Option<&'a str>,
     /// The upper bound of the sort keys, excluded.
@@ -25,7 +25,7 @@ pub struct Query<'a> {
 
 /// Which partitions a query reads.
 #[derive(Debug, Clone, Copy)]
-pub enum Within<'a> {
+pub enum QueryScope<'a> {
     /// The items with this partition key.
     Collection(&'a str),
     /// Partitions of an index, merged by sort key.
@@ -67,9 +67,9 @@ impl Query<'_> {
 
     /// The partitions with a valid key, each once.
     pub(crate) fn partitions(&self) -> Vec<&str> {
-        let mut partitions: Vec<&str> = match self.within {
-            Within::Collection(pk) => vec![pk],
-            Within::Index(_, partitions) => partitions.iter().map(String::as_str).collect(),
+        let mut partitions: Vec<&str> = match self.scope {
+            QueryScope::Collection(pk) => vec![pk],
+            QueryScope::Index(_, partitions) => partitions.iter().map(String::as_str).collect(),
         };
         partitions.retain(|partition| is_valid_part(partition));
         partitions.sort_unstable();
@@ -79,9 +79,9 @@ impl Query<'_> {
 
     /// What the query orders items by.
     pub(crate) fn sort_position<'i>(&self, item: &'i Item) -> (&'i str, &'i Key) {
-        let sort = match self.within {
-            Within::Collection(_) => &item.key.sk,
-            Within::Index(index, _) => item.index_keys[index as usize].as_ref().map_or(&item.key.sk, |key| &key.sk),
+        let sort = match self.scope {
+            QueryScope::Collection(_) => &item.key.sk,
+            QueryScope::Index(index, _) => item.index_keys[index as usize].as_ref().map_or(&item.key.sk, |key| &key.sk),
         };
         (sort, &item.key)
     }

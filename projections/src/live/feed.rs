@@ -31,7 +31,7 @@ const READERS: usize = 2;
 const POLL_INTERVAL: Duration = Duration::from_millis(900);
 
 #[derive(Clone)]
-pub(super) struct Feed(Arc<Shared>);
+pub(super) struct EventFeed(Arc<Shared>);
 
 struct Shared {
     store: EventStore,
@@ -77,7 +77,7 @@ pub(super) enum Poll {
     Recent,
 }
 
-impl Feed {
+impl EventFeed {
     pub(super) fn of(store: EventStore) -> Self {
         let (recent, polling) = (Mutex::default(), tokio::sync::Mutex::default());
         Self(Arc::new(Shared { store, recent, polling, readers: Semaphore::new(READERS) }))

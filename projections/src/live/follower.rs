@@ -8,11 +8,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use event_store::{EventFilter, LogChanges};
 
-use super::feed::{CHUNK_BYTES, Feed, Lookup, PAGE, Poll};
+use super::feed::{CHUNK_BYTES, EventFeed, Lookup, PAGE, Poll};
 use super::frame::Frame;
 
 pub(super) struct Follower {
-    feed: Feed,
+    feed: EventFeed,
     selection: EventFilter,
     /// Every selected event up to here was sent.
     position: i64,
@@ -24,7 +24,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn starting(feed: Feed, selection: EventFilter, position: i64) -> Self {
+    pub(super) fn starting(feed: EventFeed, selection: EventFilter, position: i64) -> Self {
         let news = feed.log_changes();
         // For events that came before `news` began to listen.
         let poll = Some(feed.fresh_poll());

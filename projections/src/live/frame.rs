@@ -21,7 +21,7 @@ pub(super) struct Frame {
 /// An event as in a timeline, with its stream.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Data<'a> {
+struct StreamedEvent<'a> {
     stream_type: &'a str,
     stream_id: &'a str,
     #[serde(flatten)]
@@ -32,7 +32,8 @@ impl Frame {
     pub(super) fn of(event: StoredEvent) -> Result<Self, serde_json::Error> {
         let (stream_type, stream_id) = (event.stream_type.clone(), event.stream_id.clone());
         let entry = Entry::try_from(event)?;
-        let data = serde_json::to_string(&Data { stream_type: &stream_type, stream_id: &stream_id, entry: &entry })?;
+        let data =
+            serde_json::to_string(&StreamedEvent { stream_type: &stream_type, stream_id: &stream_id, entry: &entry })?;
         let text = block(entry.position, &entry.event_type, &data);
         Ok(Self { position: entry.position, stream_type, stream_id, event_type: entry.event_type, text })
     }

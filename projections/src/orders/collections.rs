@@ -7,7 +7,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
-use read_models::{Item, Key, Order, Within};
+use read_models::{Item, Key, Order, QueryScope};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -18,14 +18,14 @@ use crate::parameters::ParameterErrors;
 use crate::reads::{ReadContext, page_problem, parse_order_id, store_problem};
 
 pub(super) fn routes() -> Router<ReadContext> {
-    Kind::ALL.into_iter().fold(Router::new(), |routes, kind| {
-        let path = format!("/orders/{{order_id}}/{}", kind.name());
-        routes.route(&path, get(move |reads, path, parameters, headers| page(kind, reads, path, parameters, headers)))
+    OrderPart::ALL.into_iter().fold(Router::new(), |routes, part| {
+        let path = format!("/orders/{{order_id}}/{}", part.name());
+        routes.route(&path, get(move |reads, path, parameters, headers| page(part, reads, path, parameters, headers)))
     })
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum OrderPart {
     Shipments,
     Cancellations,
     Returns,
@@ -34,7 +34,7 @@ enum Kind {
     Mails,
 }
 
-/// Some parts of one kind, ordered by their ids. If the page has a cursor, there are more.
+/// Parts of one kind, ordered by their ids. If the page has a cursor, there are more.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CollectionPage {
@@ -52,7 +52,7 @@ struct CollectionQuery {
 }
 
 async fn page(
-    kind: Kind,
+    part: OrderPart,
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
@@ -68,11 +68,11 @@ async fn page(
     let Some(head) = head.first() else {
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     };
-    let (from, until) = kind.sort_keys();
+    let (from, until) = part.sort_keys();
     let page = table
         .query(&read_models::Query {
-            name: &format!("{} of {pk}", kind.name()),
-            within: Within::Collection(&pk),
+            name: &format!("{} of {pk}", part.name()),
+            scope: QueryScope::Collection(&pk),
             from: Some(from),
             until: Some(until),
             order: Order::Ascending,
@@ -81,11 +81,11 @@ async fn page(
         })
         .await
         .map_err(page_problem)?;
-    let items = kind.view(head, &page.items).map_err(Problem::internal)?;
+    let items = part.view(head, &page.items).map_err(Problem::internal)?;
     Ok(Json(CollectionPage { order_id, items, cursor: page.cursor }))
 }
 
-impl Kind {
+impl OrderPart {
     const ALL: [Self; 6] =
         [Self::Shipments, Self::Cancellations, Self::Returns, Self::Refunds, Self::Notes, Self::Mails];
 

@@ -44,7 +44,7 @@ pub(super) struct DayCursor {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Encoded {
+struct EncodedCursor {
     question: String,
     day: NaiveDate,
     after: Option<String>,
@@ -52,14 +52,14 @@ struct Encoded {
 
 impl DayCursor {
     pub(super) fn encode(self, filter: &str) -> String {
-        let encoded = Encoded { question: filter.to_owned(), day: self.day, after: self.after };
+        let encoded = EncodedCursor { question: filter.to_owned(), day: self.day, after: self.after };
         // Strings and a date always serialize.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&encoded).unwrap_or_default())
     }
 
     pub(super) fn decode(text: &str, filter: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
-        let cursor: Encoded = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        let cursor: EncodedCursor = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
         if cursor.question != filter {
             return Err(InvalidCursor);
         }

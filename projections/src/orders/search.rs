@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use bounds::{BatchSize, Budget};
 use chrono::Days;
 use problem::Problem;
-use read_models::{Index, Item, Key, Order, Query, Table, Within};
+use read_models::{Index, Item, Key, Order, Query, QueryScope, Table};
 
 use super::days::{DayCursor, LogDays};
 use super::filter::{AccessPath, OrderFilter};
@@ -63,7 +63,7 @@ impl<'a> Search<'a> {
             AccessPath::Index { index, partitions, lines, from, until } => {
                 let query = Query {
                     name: &name,
-                    within: Within::Index(index, &partitions),
+                    scope: QueryScope::Index(index, &partitions),
                     from: from.as_deref(),
                     until: until.as_deref(),
                     order: Order::Descending,
@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
             let partitions = shards(&of_day(day));
             let query = Query {
                 name,
-                within: Within::Index(Index::Gsi3, &partitions),
+                scope: QueryScope::Index(Index::Gsi3, &partitions),
                 from: from.as_deref(),
                 until: until.as_deref(),
                 order: Order::Descending,

@@ -12,7 +12,7 @@ use super::bloom_filter::BloomFilter;
 use super::difference::difference;
 use super::report::VerificationReport;
 use super::stream::RefoldedStream;
-use super::sums::{Compared, Sums};
+use super::sums::{Sums, TallyComparison};
 use crate::error::ProjectError;
 use crate::projection::Projection;
 
@@ -196,9 +196,9 @@ impl ReadModelCheck {
                     continue;
                 }
                 match sum.compare(stored) {
-                    Compared::Equal => report.matching += 1,
-                    Compared::Changing => report.skipped += 1,
-                    Compared::Different(what) => report.add(self.projection.name, key, what),
+                    TallyComparison::Equal => report.matching += 1,
+                    TallyComparison::Changing => report.skipped += 1,
+                    TallyComparison::Different(what) => report.add(self.projection.name, key, what),
                 }
             }
         }

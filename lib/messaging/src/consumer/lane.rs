@@ -12,13 +12,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
 
 use super::received::ReceivedMessage;
-use super::{ANSWER_BOUND, Handler, HandlerError, Work, dead_letter, whole_seconds};
+use super::{ANSWER_BOUND, ConsumerContext, Handler, HandlerError, dead_letter, whole_seconds};
 use crate::error::answered;
 use crate::queues::Queue;
 
 /// Messages of one group, the oldest first.
 pub(super) struct Lane<H> {
-    work: Arc<Work<H>>,
+    context: Arc<ConsumerContext<H>>,
     messages: VecDeque<ReceivedMessage>,
     /// Renews the visibility of all messages of the lane: those that wait would become visible as well.
     heartbeat: Interval,
@@ -38,18 +38,18 @@ pub(super) fn by_group(messages: Vec<ReceivedMessage>) -> Vec<VecDeque<ReceivedM
 }
 
 impl<H: Handler> Lane<H> {
-    pub(super) fn new(work: Arc<Work<H>>, messages: VecDeque<ReceivedMessage>) -> Self {
-        let half = work.settings.visibility_timeout / 2;
+    pub(super) fn new(context: Arc<ConsumerContext<H>>, messages: VecDeque<ReceivedMessage>) -> Self {
+        let half = context.settings.visibility_timeout / 2;
         let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + half, half);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { work, messages, heartbeat }
+        Self { context, messages, heartbeat }
     }
 
     /// Returns when all messages are done, one of them has to wait, or the consumer stops. The slots are free then.
     pub(super) async fn work(mut self, _slots: OwnedSemaphorePermit) {
         self.count_attempts().await;
         while !self.messages.is_empty() {
-            if self.work.cancel.is_cancelled() {
+            if self.context.cancel.is_cancelled() {
                 return self.release(Duration::ZERO).await;
             }
             let Some(outcome) = self.attempt().await else {
@@ -65,16 +65,16 @@ impl<H: Handler> Lane<H> {
             }
             if let Some(done) = self.messages.pop_front() {
                 if done.attempt > 1 {
-                    self.work.failures.delete(&self.work.queue.name, &done.message_id).await;
+                    self.context.failures.delete(&self.context.queue.name, &done.message_id).await;
                 }
-                self.work.acknowledger.acknowledge(done.receipt_handle).await;
+                self.context.acknowledger.acknowledge(done.receipt_handle).await;
             }
         }
     }
 
     /// Sets each message's attempt. A message that SQS hands out for the first time can't have failed before.
     async fn count_attempts(&mut self) {
-        let Work { failures, queue, settings, .. } = &*self.work;
+        let ConsumerContext { failures, queue, settings, .. } = &*self.context;
         let again = self.messages.iter().filter(|message| message.receive_count > 1);
         let again: Vec<&str> = again.map(|message| message.message_id.as_str()).collect();
         let known = if again.is_empty() { HashMap::new() } else { failures.load(&queue.name, &again).await };
@@ -90,23 +90,23 @@ impl<H: Handler> Lane<H> {
         let message = self.messages.front()?;
         let span = tracing::info_span!(
             "message",
-            queue = self.work.queue.name,
+            queue = self.context.queue.name,
             message_id = message.message_id,
             group_id = message.group_id,
             attempt = message.attempt,
         );
-        let renewal = renew(&self.work.client, &self.work.queue, &self.messages, &mut self.heartbeat);
+        let renewal = renew(&self.context.client, &self.context.queue, &self.messages, &mut self.heartbeat);
         tokio::select! {
-            handled = self.work.handle(message).instrument(span) => Some(handled),
+            handled = self.context.handle(message).instrument(span) => Some(handled),
             never = renewal => match never {},
-            () = self.work.abandon.cancelled() => None,
+            () = self.context.abandon.cancelled() => None,
         }
     }
 
     /// Handles a failure. `Ok`: the message is in the dead-letter queue. `Err`: how long it has to wait.
     async fn settle(&self, error: HandlerError) -> Result<(), Duration> {
         let Some(message) = self.messages.front() else { return Ok(()) };
-        let Work { client, queue, settings, failures, .. } = &*self.work;
+        let ConsumerContext { client, queue, settings, failures, .. } = &*self.context;
         let backoff = settings.retry_backoff.delay(message.attempt);
         let log = Failure { queue, message };
         let (reason, wait) = match error {
@@ -142,7 +142,7 @@ impl<H: Handler> Lane<H> {
         let first = self.messages.front().map(|first| (first, wait));
         // The last one first, for servers that put a returned message at the head of its group.
         let behind = self.messages.iter().skip(1).rev().map(|it| (it, Duration::ZERO));
-        change_visibility(&self.work.client, &self.work.queue, behind.chain(first)).await;
+        change_visibility(&self.context.client, &self.context.queue, behind.chain(first)).await;
     }
 }
 

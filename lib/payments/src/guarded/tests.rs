@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// What the provider does from now on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
+enum Behaviour {
     Well,
     Declining,
     Failing,
@@ -24,7 +24,7 @@ enum Mood {
 
 /// A provider that does as it is told.
 struct Scripted {
-    mood: watch::Sender<Mood>,
+    mood: watch::Sender<Behaviour>,
     calls: AtomicUsize,
 }
 
@@ -34,11 +34,11 @@ impl PaymentGateway for Scripted {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.borrow();
         match mood {
-            Mood::Well => Ok(Authorized { reference: "pay".to_owned() }),
-            Mood::Declining => Err(PaymentError::declined("card_declined", "no")),
-            Mood::Failing => Err(PaymentError::unknown("500")),
-            Mood::Unreachable => Err(PaymentError::unavailable("no connection")),
-            Mood::Silent => std::future::pending().await,
+            Behaviour::Well => Ok(Authorized { reference: "pay".to_owned() }),
+            Behaviour::Declining => Err(PaymentError::declined("card_declined", "no")),
+            Behaviour::Failing => Err(PaymentError::unknown("500")),
+            Behaviour::Unreachable => Err(PaymentError::unavailable("no connection")),
+            Behaviour::Silent => std::future::pending().await,
         }
     }
 
@@ -71,7 +71,7 @@ struct Stage {
 
 impl Stage {
     fn set() -> Self {
-        let provider = Arc::new(Scripted { mood: watch::Sender::new(Mood::Well), calls: AtomicUsize::new(0) });
+        let provider = Arc::new(Scripted { mood: watch::Sender::new(Behaviour::Well), calls: AtomicUsize::new(0) });
         let breaker = BreakerSettings { window: 20, at_least: 10, ..BreakerSettings::default() };
         let guarded = Guarded::new(provider.clone(), TIMEOUT, breaker);
         Self { provider, guarded, orders: AtomicUsize::new(0) }
@@ -83,7 +83,7 @@ impl Stage {
         self.guarded.authorize(&Authorization { order_id, ..request() }).await
     }
 
-    async fn times(&self, count: usize, mood: Mood) {
+    async fn times(&self, count: usize, mood: Behaviour) {
         self.provider.mood.send_replace(mood);
         for _ in 0..count {
             let _ = self.authorize().await;
@@ -108,7 +108,7 @@ fn request() -> Authorization {
 #[tokio::test(start_paused = true)]
 async fn a_call_without_an_answer_is_unknown_after_its_time() {
     let stage = Stage::set();
-    stage.provider.mood.send_replace(Mood::Silent);
+    stage.provider.mood.send_replace(Behaviour::Silent);
     let since = Instant::now();
     assert_eq!(stage.authorize().await, Err(PaymentError::unknown("no answer within 3 s")));
     // Tokio's timers are a millisecond coarse.
@@ -118,13 +118,13 @@ async fn a_call_without_an_answer_is_unknown_after_its_time() {
 #[tokio::test(start_paused = true)]
 async fn it_opens_when_half_of_ten_calls_failed_and_then_spares_the_provider() {
     let stage = Stage::set();
-    stage.times(5, Mood::Well).await;
-    stage.times(4, Mood::Failing).await;
+    stage.times(5, Behaviour::Well).await;
+    stage.times(4, Behaviour::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
-    stage.times(1, Mood::Unreachable).await;
+    stage.times(1, Behaviour::Unreachable).await;
     assert_eq!(stage.guarded.state(), BreakerState::Open);
 
-    stage.provider.mood.send_replace(Mood::Well);
+    stage.provider.mood.send_replace(Behaviour::Well);
     let refused = stage.authorize().await.unwrap_err();
     assert_eq!(refused, PaymentError::unavailable("the payment provider is failing; calls go again in 10 s"));
     tokio::time::advance(Duration::from_millis(8_500)).await;
@@ -136,24 +136,24 @@ async fn it_opens_when_half_of_ten_calls_failed_and_then_spares_the_provider() {
 #[tokio::test(start_paused = true)]
 async fn nine_failures_are_too_few_to_open_it() {
     let stage = Stage::set();
-    stage.times(9, Mood::Failing).await;
+    stage.times(9, Behaviour::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_last_twenty_calls_count() {
     let stage = Stage::set();
-    stage.times(100, Mood::Well).await;
-    stage.times(9, Mood::Failing).await;
+    stage.times(100, Behaviour::Well).await;
+    stage.times(9, Behaviour::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
-    stage.times(1, Mood::Failing).await;
+    stage.times(1, Behaviour::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_declines_is_well() {
     let stage = Stage::set();
-    stage.times(50, Mood::Declining).await;
+    stage.times(50, Behaviour::Declining).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
     assert_eq!(stage.calls(), 50);
 }
@@ -161,19 +161,19 @@ async fn a_provider_that_declines_is_well() {
 #[tokio::test(start_paused = true)]
 async fn calls_that_time_out_open_it() {
     let stage = Stage::set();
-    stage.times(10, Mood::Silent).await;
+    stage.times(10, Behaviour::Silent).await;
     assert_eq!(stage.guarded.state(), BreakerState::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_the_pause_calls_of_several_orders_go_to_see_and_close_it() {
     let stage = Stage::set();
-    stage.times(10, Mood::Failing).await;
+    stage.times(10, Behaviour::Failing).await;
     tokio::time::advance(PAUSE).await;
     assert_eq!(stage.guarded.state(), BreakerState::HalfOpen);
 
     // Given: five that are on their way, others behind them.
-    stage.provider.mood.send_replace(Mood::Silent);
+    stage.provider.mood.send_replace(Behaviour::Silent);
     let probes = join_all((0..5).map(|_| stage.authorize()));
     let (probes, other) = tokio::join!(probes, async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -186,34 +186,34 @@ async fn after_the_pause_calls_of_several_orders_go_to_see_and_close_it() {
     // Then: that they failed cost another pause; one that does not fail opens the way.
     assert_eq!(stage.guarded.state(), BreakerState::Open);
     tokio::time::advance(PAUSE).await;
-    stage.times(3, Mood::Well).await;
+    stage.times(3, Behaviour::Well).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
     assert_eq!(stage.calls(), 18);
     // And what failed before is forgotten.
-    stage.times(6, Mood::Failing).await;
+    stage.times(6, Behaviour::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_given_up_leaves_the_way_to_the_next() {
     let stage = Stage::set();
-    stage.times(10, Mood::Failing).await;
+    stage.times(10, Behaviour::Failing).await;
     tokio::time::advance(PAUSE).await;
-    stage.provider.mood.send_replace(Mood::Silent);
+    stage.provider.mood.send_replace(Behaviour::Silent);
     let given_up = tokio::time::timeout(Duration::from_secs(1), stage.authorize()).await;
     assert!(given_up.is_err());
-    stage.times(1, Mood::Well).await;
+    stage.times(1, Behaviour::Well).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_from_before_it_opened_change_nothing() {
     let stage = Stage::set();
-    stage.times(9, Mood::Failing).await;
-    stage.provider.mood.send_replace(Mood::Silent);
+    stage.times(9, Behaviour::Failing).await;
+    stage.provider.mood.send_replace(Behaviour::Silent);
     let (slow, ()) = tokio::join!(stage.authorize(), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        stage.times(1, Mood::Failing).await;
+        stage.times(1, Behaviour::Failing).await;
         assert_eq!(stage.guarded.state(), BreakerState::Open);
     });
     assert!(matches!(slow, Err(PaymentError::Unknown { .. })));
@@ -225,9 +225,9 @@ async fn calls_from_before_it_opened_change_nothing() {
 #[tokio::test(start_paused = true)]
 async fn metrics_count_calls_by_what_came_of_them() {
     let stage = Stage::set();
-    stage.times(1, Mood::Well).await;
-    stage.times(1, Mood::Declining).await;
-    stage.times(9, Mood::Failing).await;
+    stage.times(1, Behaviour::Well).await;
+    stage.times(1, Behaviour::Declining).await;
+    stage.times(9, Behaviour::Failing).await;
     assert!(stage.guarded.find(&request()).await.is_err());
 
     let mut registry = Registry::default();
@@ -251,10 +251,10 @@ async fn metrics_count_calls_by_what_came_of_them() {
 /// A provider that is well, with orders of which every tenth fails by itself: twice under each key, or never answering
 /// the first time.
 #[derive(Default)]
-struct OrdersOwn(Mutex<HashMap<String, u32>>);
+struct OrderFailures(Mutex<HashMap<String, u32>>);
 
 #[async_trait]
-impl PaymentGateway for OrdersOwn {
+impl PaymentGateway for OrderFailures {
     async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
         let tries = {
             let mut tries = self.0.lock().unwrap();
@@ -292,7 +292,7 @@ impl PaymentGateway for OrdersOwn {
 
 #[tokio::test(start_paused = true)]
 async fn orders_that_fail_by_themselves_do_not_open_it() {
-    let guarded = Guarded::new(Arc::new(OrdersOwn::default()), TIMEOUT, BreakerSettings::default());
+    let guarded = Guarded::new(Arc::new(OrderFailures::default()), TIMEOUT, BreakerSettings::default());
     let order = |nth: usize| Authorization {
         key: format!("order-{nth}:authorize"),
         order_id: format!("order-{nth}"),
@@ -320,7 +320,7 @@ async fn orders_that_fail_by_themselves_do_not_open_it() {
 #[tokio::test(start_paused = true)]
 async fn orders_that_failed_before_do_not_keep_it_open() {
     let stage = Stage::set();
-    stage.times(10, Mood::Failing).await;
+    stage.times(10, Behaviour::Failing).await;
     tokio::time::advance(PAUSE).await;
     // The same ten come first, and fail again; then one that is well.
     for nth in 0..10 {
@@ -328,14 +328,14 @@ async fn orders_that_failed_before_do_not_keep_it_open() {
         assert!(stage.guarded.authorize(&Authorization { order_id, ..request() }).await.is_err());
     }
     assert_eq!(stage.guarded.state(), BreakerState::HalfOpen);
-    stage.times(1, Mood::Well).await;
+    stage.times(1, Behaviour::Well).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_order_that_fails_for_minutes_counts_once_a_minute() {
     let stage = Stage::set();
-    stage.provider.mood.send_replace(Mood::Failing);
+    stage.provider.mood.send_replace(Behaviour::Failing);
     for minute in 0..10 {
         assert_eq!(stage.guarded.state(), BreakerState::Closed, "minute {minute}");
         for _ in 0..100 {

@@ -19,19 +19,19 @@ const FLAKY_FAILURES: i16 = 2;
 /// The outcome of a call, and when its caller gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
-    pub(super) outcome: Result<Standing, PaymentError>,
-    pub(super) pace: Pace,
+    pub(super) outcome: Result<CallOutcome, PaymentError>,
+    pub(super) delay: ReplyDelay,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum CallOutcome {
     Done,
     /// `find` found no such call.
     Absent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum ReplyDelay {
     AtOnce,
     Slow,
     Never,
@@ -60,7 +60,7 @@ pub(super) struct Payment {
     pub(super) refunded: i64,
     /// The rest was released.
     pub(super) closed: bool,
-    pub(super) state: Row,
+    pub(super) state: RowState,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,18 +69,18 @@ pub(super) struct Movement {
     pub(super) payment: String,
     pub(super) kind: Kind,
     pub(super) amount: i64,
-    pub(super) state: Row,
+    pub(super) state: RowState,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Failures {
     pub(super) count: i16,
-    pub(super) state: Row,
+    pub(super) state: RowState,
 }
 
 /// Whether a row has to be written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Row {
+pub(super) enum RowState {
     #[default]
     AsStored,
     New,
@@ -98,7 +98,7 @@ impl Book {
     pub(super) fn execute(&mut self, operation: &Operation) -> Reply {
         let token = self.token(operation).map(str::to_owned);
         let (outcome, first) = match operation {
-            Operation::Find(request) => return Reply { outcome: self.find(request), pace: Pace::AtOnce },
+            Operation::Find(request) => return Reply { outcome: self.find(request), delay: ReplyDelay::AtOnce },
             Operation::Authorize(request) => {
                 let first = !self.payments.contains_key(&operation.payment());
                 (self.authorize(request), first)
@@ -108,22 +108,22 @@ impl Book {
             Operation::Void(request) => (self.void(request), false),
             Operation::Refund(request) => (self.refund(request), false),
         };
-        let pace = match token.as_deref() {
-            Some("tok_timeout_then_ok" | "tok_timeout_then_declined") if first => Pace::Never,
-            Some("tok_slow") => Pace::Slow,
-            Some(_) | None => Pace::AtOnce,
+        let delay = match token.as_deref() {
+            Some("tok_timeout_then_ok" | "tok_timeout_then_declined") if first => ReplyDelay::Never,
+            Some("tok_slow") => ReplyDelay::Slow,
+            Some(_) | None => ReplyDelay::AtOnce,
         };
-        Reply { outcome, pace }
+        Reply { outcome, delay }
     }
 
-    fn find(&self, request: &Authorization) -> Result<Standing, PaymentError> {
+    fn find(&self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
         match self.payments.get(&payment_reference(&request.key)) {
             Some(payment) => payment.answer(request),
-            None => Ok(Standing::Absent),
+            None => Ok(CallOutcome::Absent),
         }
     }
 
-    fn authorize(&mut self, request: &Authorization) -> Result<Standing, PaymentError> {
+    fn authorize(&mut self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
         let reference = payment_reference(&request.key);
         if let Some(payment) = self.payments.get(&reference) {
             return payment.answer(request);
@@ -136,9 +136,9 @@ impl Book {
         answer
     }
 
-    fn capture(&mut self, request: &Capture) -> Result<Standing, PaymentError> {
+    fn capture(&mut self, request: &Capture) -> Result<CallOutcome, PaymentError> {
         if self.moved(&request.key, &request.reference, Kind::Capture, request.amount_minor)? {
-            return Ok(Standing::Done);
+            return Ok(CallOutcome::Done);
         }
         let payment = self.authorized(&request.reference)?;
         payment.in_currency(&request.currency)?;
@@ -155,36 +155,36 @@ impl Book {
         payment.closed = request.last;
         payment.changed();
         self.record(&request.key, &request.reference, Kind::Capture, request.amount_minor);
-        Ok(Standing::Done)
+        Ok(CallOutcome::Done)
     }
 
-    fn void(&mut self, request: &Void) -> Result<Standing, PaymentError> {
+    fn void(&mut self, request: &Void) -> Result<CallOutcome, PaymentError> {
         let payment = self.payment(&request.reference)?;
         // A declined payment holds nothing.
         if payment.closed || payment.declined.is_some() {
-            return Ok(Standing::Done);
+            return Ok(CallOutcome::Done);
         }
         let token = payment.token.clone();
         self.fail_on_purpose(&request.key, token.as_deref())?;
         let payment = self.payment(&request.reference)?;
         payment.closed = true;
         payment.changed();
-        Ok(Standing::Done)
+        Ok(CallOutcome::Done)
     }
 
     /// An unknown key is recorded as released, so that a late request finds it used.
-    fn abandon(&mut self, request: &Authorization) -> Result<Standing, PaymentError> {
+    fn abandon(&mut self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
         let payment = self.payments.entry(payment_reference(&request.key)).or_insert_with(|| Payment::new(request));
         if !payment.closed {
             payment.closed = true;
             payment.changed();
         }
-        Ok(Standing::Done)
+        Ok(CallOutcome::Done)
     }
 
-    fn refund(&mut self, request: &Refund) -> Result<Standing, PaymentError> {
+    fn refund(&mut self, request: &Refund) -> Result<CallOutcome, PaymentError> {
         if self.moved(&request.key, &request.reference, Kind::Refund, request.amount_minor)? {
-            return Ok(Standing::Done);
+            return Ok(CallOutcome::Done);
         }
         let payment = self.authorized(&request.reference)?;
         payment.in_currency(&request.currency)?;
@@ -196,7 +196,7 @@ impl Book {
         payment.refunded += request.amount_minor;
         payment.changed();
         self.record(&request.key, &request.reference, Kind::Refund, request.amount_minor);
-        Ok(Standing::Done)
+        Ok(CallOutcome::Done)
     }
 
     /// Whether this very movement was made before.
@@ -207,7 +207,8 @@ impl Book {
     }
 
     fn record(&mut self, key: &str, payment: &str, kind: Kind, amount: i64) {
-        let movement = Movement { key: key.to_owned(), payment: payment.to_owned(), kind, amount, state: Row::New };
+        let movement =
+            Movement { key: key.to_owned(), payment: payment.to_owned(), kind, amount, state: RowState::New };
         self.movements.insert(movement_reference(key), movement);
     }
 
@@ -219,7 +220,7 @@ impl Book {
         if failures.count >= FLAKY_FAILURES {
             return Ok(());
         }
-        *failures = Failures { count: failures.count + 1, state: Row::Changed };
+        *failures = Failures { count: failures.count + 1, state: RowState::Changed };
         Err(PaymentError::unknown("the sandbox failed, as its token says"))
     }
 
@@ -264,12 +265,12 @@ impl Payment {
             captured: 0,
             refunded: 0,
             closed: false,
-            state: Row::New,
+            state: RowState::New,
         }
     }
 
     /// The answer to the authorization, the same for every repetition.
-    fn answer(&self, request: &Authorization) -> Result<Standing, PaymentError> {
+    fn answer(&self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
         let same = self.order_id == request.order_id
             && self.currency == request.currency
             && self.amount == request.amount_minor
@@ -282,7 +283,7 @@ impl Payment {
                 Err(PaymentError::declined(code, "the sandbox knows no such token; tok_ok is one that is paid"))
             }
             Some(code) => Err(PaymentError::declined(code, "the sandbox declined it, as its token says")),
-            None => Ok(Standing::Done),
+            None => Ok(CallOutcome::Done),
         }
     }
 
@@ -294,8 +295,8 @@ impl Payment {
     }
 
     fn changed(&mut self) {
-        if self.state == Row::AsStored {
-            self.state = Row::Changed;
+        if self.state == RowState::AsStored {
+            self.state = RowState::Changed;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::{PgConnection, PgPool};
 
-use super::book::{Book, Failures, Kind, Movement, Operation, Payment, Reply, Row};
+use super::book::{Book, Failures, Kind, Movement, Operation, Payment, Reply, RowState};
 use crate::PaymentError;
 
 /// The advisory lock that serializes the batches of all processes: the letters of "ordo pay".
@@ -64,7 +64,7 @@ async fn load(connection: &mut PgConnection, operations: &[Operation]) -> Result
         .await?;
         book.movements.extend(rows.into_iter().map(|(reference, key, payment, kind, amount)| {
             let kind = if kind == Kind::Capture.as_str() { Kind::Capture } else { Kind::Refund };
-            (reference, Movement { key, payment, kind, amount, state: Row::AsStored })
+            (reference, Movement { key, payment, kind, amount, state: RowState::AsStored })
         }));
     }
 
@@ -73,7 +73,7 @@ async fn load(connection: &mut PgConnection, operations: &[Operation]) -> Result
         .bind(keys)
         .fetch_all(connection)
         .await?;
-    book.failures.extend(rows.into_iter().map(|(key, count)| (key, Failures { count, state: Row::AsStored })));
+    book.failures.extend(rows.into_iter().map(|(key, count)| (key, Failures { count, state: RowState::AsStored })));
     Ok(book)
 }
 
@@ -85,7 +85,7 @@ async fn save(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Er
 }
 
 async fn add_payments(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
-    let new: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == Row::New).collect();
+    let new: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == RowState::New).collect();
     if new.is_empty() {
         return Ok(());
     }
@@ -114,7 +114,7 @@ async fn add_payments(connection: &mut PgConnection, book: &Book) -> Result<(), 
 }
 
 async fn change_payments(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
-    let changed: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == Row::Changed).collect();
+    let changed: Vec<_> = book.payments.iter().filter(|(_, payment)| payment.state == RowState::Changed).collect();
     if changed.is_empty() {
         return Ok(());
     }
@@ -135,7 +135,7 @@ async fn change_payments(connection: &mut PgConnection, book: &Book) -> Result<(
 }
 
 async fn add_movements(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
-    let new: Vec<_> = book.movements.iter().filter(|(_, movement)| movement.state == Row::New).collect();
+    let new: Vec<_> = book.movements.iter().filter(|(_, movement)| movement.state == RowState::New).collect();
     if new.is_empty() {
         return Ok(());
     }
@@ -154,7 +154,7 @@ async fn add_movements(connection: &mut PgConnection, book: &Book) -> Result<(),
 }
 
 async fn count_failures(connection: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
-    let counted: Vec<_> = book.failures.iter().filter(|(_, failures)| failures.state != Row::AsStored).collect();
+    let counted: Vec<_> = book.failures.iter().filter(|(_, failures)| failures.state != RowState::AsStored).collect();
     if counted.is_empty() {
         return Ok(());
     }
@@ -186,7 +186,7 @@ struct PaymentRow {
 impl PaymentRow {
     fn into_payment(self) -> (String, Payment) {
         let Self { reference, key, order_id, currency, amount, token, declined, captured, refunded, closed } = self;
-        let state = Row::AsStored;
+        let state = RowState::AsStored;
         (reference, Payment { key, order_id, currency, amount, token, declined, captured, refunded, closed, state })
     }
 }

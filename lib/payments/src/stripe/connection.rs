@@ -14,7 +14,7 @@ use rustls::crypto::ring;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::failure::{self, Failed};
+use super::failure::{self, FailedRequest};
 use super::{StripeError, StripeSettings, key};
 use crate::PaymentError;
 
@@ -57,7 +57,7 @@ impl Connection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, Failed> {
+    ) -> Result<T, FailedRequest> {
         self.send(Method::POST, path, key, form).await
     }
 
@@ -67,7 +67,7 @@ impl Connection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, Failed> {
+    ) -> Result<T, FailedRequest> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))

@@ -11,19 +11,19 @@ use crate::PaymentError;
 
 /// The error of a request, and whether Stripe repeated its answer to an earlier one under the same key.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct FailedRequest {
     pub(super) error: PaymentError,
     pub(super) is_replayed: bool,
 }
 
-impl From<PaymentError> for Failed {
+impl From<PaymentError> for FailedRequest {
     fn from(error: PaymentError) -> Self {
         Self { error, is_replayed: false }
     }
 }
 
-impl From<Failed> for PaymentError {
-    fn from(failed: Failed) -> Self {
+impl From<FailedRequest> for PaymentError {
+    fn from(failed: FailedRequest) -> Self {
         failed.error
     }
 }
@@ -42,9 +42,9 @@ pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
 }
 
 /// The error of a request that was answered with one.
-pub(super) fn of_answer(head: &Parts, body: &[u8]) -> Failed {
+pub(super) fn of_answer(head: &Parts, body: &[u8]) -> FailedRequest {
     let is_replayed = head.headers.get("idempotent-replayed").is_some_and(|replayed| replayed == "true");
-    Failed { error: error_of(head, body), is_replayed }
+    FailedRequest { error: error_of(head, body), is_replayed }
 }
 
 fn error_of(head: &Parts, body: &[u8]) -> PaymentError {

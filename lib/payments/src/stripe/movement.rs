@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::amount::stripe_amount;
 use super::connection::Connection;
-use super::failure::Failed;
+use super::failure::FailedRequest;
 use super::{Expandable, Intent, intent, key};
 use crate::{Capture, PaymentError, Refund};
 
@@ -37,7 +37,7 @@ impl Movement<'_> {
         };
         for nth in 0..ATTEMPTS {
             let made = self.make(connection, &key::of_attempt(key, nth)).await;
-            let Failed { error, is_replayed } = match made {
+            let FailedRequest { error, is_replayed } = match made {
                 Ok(reference) => return Ok(reference),
                 Err(failed) => failed,
             };
@@ -66,7 +66,7 @@ impl Movement<'_> {
         }
     }
 
-    async fn make(&self, connection: &Connection, key: &str) -> Result<String, Failed> {
+    async fn make(&self, connection: &Connection, key: &str) -> Result<String, FailedRequest> {
         match self {
             Self::Capture(request) => capture(connection, request, key).await,
             Self::Refund(request) => refund(connection, request, key).await,
@@ -74,7 +74,7 @@ impl Movement<'_> {
     }
 }
 
-async fn capture(connection: &Connection, request: &Capture, key: &str) -> Result<String, Failed> {
+async fn capture(connection: &Connection, request: &Capture, key: &str) -> Result<String, FailedRequest> {
     let path = format!("{}/capture", intent(&request.reference)?);
     let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
     let mark = format!("metadata[{}]", key::mark(&request.key));
@@ -112,13 +112,13 @@ fn recorded(amount_minor: i64, currency: &str) -> Result<i64, PaymentError> {
     if amount_minor == 0 { Ok(0) } else { stripe_amount(amount_minor, currency) }
 }
 
-async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<String, Failed> {
+async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<String, FailedRequest> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
     let mark = key::mark(&request.key);
     let form =
         [("payment_intent", request.reference.as_str()), ("amount", &amount), ("metadata[ordo_key]", mark.as_str())];
-    let made: MadeRefund = connection.post("/v1/refunds", Some(key), &form).await?;
+    let made: StripeRefund = connection.post("/v1/refunds", Some(key), &form).await?;
     match made.why_failed() {
         Some(why) => Err(PaymentError::declined(why, format!("the refund {} failed", made.id)).into()),
         // A pending refund is on its way.
@@ -135,7 +135,7 @@ async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option
     let all = format!("/v1/refunds?payment_intent={}&limit={PAGE}", request.reference);
     let (mut path, mut refunded, mut known, mut alike) = (all.clone(), 0_i64, 0_i64, None);
     loop {
-        let page: Page = connection.get(&path).await?;
+        let page: RefundPage = connection.get(&path).await?;
         for made in page.data.iter().filter(|made| made.why_failed().is_none()) {
             refunded = refunded.saturating_add(made.amount);
             match made.ordo_key() {
@@ -161,14 +161,14 @@ async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option
 }
 
 #[derive(Debug, Deserialize)]
-struct Page {
-    data: Vec<MadeRefund>,
+struct RefundPage {
+    data: Vec<StripeRefund>,
     #[serde(default)]
     has_more: bool,
 }
 
 #[derive(Debug, Deserialize)]
-struct MadeRefund {
+struct StripeRefund {
     id: String,
     #[serde(default)]
     amount: i64,
@@ -182,7 +182,7 @@ struct Metadata {
     ordo_key: Option<String>,
 }
 
-impl MadeRefund {
+impl StripeRefund {
     fn why_failed(&self) -> Option<&str> {
         match self.status.as_deref() {
             Some(failed @ ("failed" | "canceled")) => Some(self.failure_reason.as_deref().unwrap_or(failed)),

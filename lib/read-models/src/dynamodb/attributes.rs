@@ -84,11 +84,11 @@ pub(super) fn check(item: &Item) -> Result<(), StoreError> {
 /// An item that this program did not write.
 #[derive(Debug, thiserror::Error)]
 #[error("an item in DynamoDB has no readable {0}: {1:?}")]
-struct Foreign(&'static str, Option<Key>);
+struct UnreadableItem(&'static str, Option<Key>);
 
 pub(super) fn item(mut attributes: Attributes) -> Result<Item, StoreError> {
     let key = key(&mut attributes)?;
-    let foreign = |what| StoreError::Remote(Box::new(Foreign(what, Some(key.clone()))));
+    let foreign = |what| StoreError::Remote(Box::new(UnreadableItem(what, Some(key.clone()))));
     let version = as_number(attributes.remove("version")).ok_or_else(|| foreign("version"))?;
     let index_keys = INDEXES.map(|index| {
         let (pk, sk) = index_names(index);
@@ -105,7 +105,7 @@ pub(super) fn item(mut attributes: Attributes) -> Result<Item, StoreError> {
 /// Takes the key out of the attributes.
 pub(super) fn key(attributes: &mut Attributes) -> Result<Key, StoreError> {
     let mut part = |name: &'static str| {
-        as_text(attributes.remove(name)).ok_or_else(|| StoreError::Remote(Box::new(Foreign(name, None))))
+        as_text(attributes.remove(name)).ok_or_else(|| StoreError::Remote(Box::new(UnreadableItem(name, None))))
     };
     Ok(Key { pk: part("pk")?, sk: part("sk")? })
 }

@@ -4,7 +4,7 @@
 //! there end with the item's own key. No two are equal then, and a page can begin after any item, even one that does
 //! not exist any more. The separator between the parts is lower than any character of a key.
 
-use crate::{Index, InvalidCursor, Item, Key, Order, Query, Within};
+use crate::{Index, InvalidCursor, Item, Key, Order, Query, QueryScope};
 
 const SEPARATOR: char = '\u{1}';
 /// The lowest character of a key.
@@ -38,9 +38,9 @@ impl Range {
 
     /// The range of a query after its cursor.
     pub(super) fn of(query: &Query<'_>) -> Result<Self, InvalidCursor> {
-        let index = match query.within {
-            Within::Collection(_) => None,
-            Within::Index(index, _) => Some(index),
+        let index = match query.scope {
+            QueryScope::Collection(_) => None,
+            QueryScope::Index(index, _) => Some(index),
         };
         let (least, most) = (query.from.map(str::to_owned), query.until.map(str::to_owned));
         let mut range = Self { least, most, order: query.order, index };

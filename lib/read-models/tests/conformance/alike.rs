@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use read_models::{Change, Index, Item, Key, Order, Query, Within};
+use read_models::{Change, Index, Item, Key, Order, Query, QueryScope};
 
 use crate::world::{World, change, json, tally};
 
@@ -134,8 +134,8 @@ impl Question {
         Query {
             name: "any",
             within: match self.index {
-                None => Within::Collection(&self.partitions[0]),
-                Some(index) => Within::Index(index, &self.partitions),
+                None => QueryScope::Collection(&self.partitions[0]),
+                Some(index) => QueryScope::Index(index, &self.partitions),
             },
             from: self.from.as_deref(),
             until: self.until.as_deref(),

@@ -1,6 +1,6 @@
 //! Queries, page by page.
 
-use read_models::{Index, Item, Key, Order, Query, QueryError, Within};
+use read_models::{Index, Item, Key, Order, Query, QueryError, QueryScope};
 
 use crate::world::{World, all, change, item, names, part};
 
@@ -81,7 +81,7 @@ pub(crate) async fn several_partitions_are_merged(world: &World) {
     for limit in [1, 3, 7, 20, 21] {
         let query = Query {
             name: "sharded",
-            within: Within::Index(Index::Gsi2, &partitions),
+            scope: QueryScope::Index(Index::Gsi2, &partitions),
             ..all(&[], Order::Ascending, limit)
         };
         assert_eq!(world.walk(&query).await, expected);
@@ -91,14 +91,14 @@ pub(crate) async fn several_partitions_are_merged(world: &World) {
         let some = world.walk(&Query { from: Some("03"), until: Some("05"), ..query }).await;
         assert_eq!(some, ["06", "07", "08", "09"]);
     }
-    let nowhere = Query { within: Within::Index(Index::Gsi2, &[]), ..all(&[], Order::Ascending, 5) };
+    let nowhere = Query { scope: QueryScope::Index(Index::Gsi2, &[]), ..all(&[], Order::Ascending, 5) };
     assert!(world.walk(&nowhere).await.is_empty());
 }
 
 pub(crate) async fn a_collection_is_read_in_pages(world: &World) {
     let sks = ["#META", "LINE#1", "LINE#10", "LINE#2", "MAIL#1"];
     world.put(&sks.map(|sk| part("a", sk, 1, "x"))).await;
-    let base = Query { name: "parts", within: Within::Collection("THING#a"), ..all(&[], Order::Ascending, 2) };
+    let base = Query { name: "parts", scope: QueryScope::Collection("THING#a"), ..all(&[], Order::Ascending, 2) };
     let cases: [(Option<&str>, Option<&str>, &[&str]); 5] = [
         (None, None, &sks),
         (Some("LINE#"), Some("LINE$"), &["LINE#1", "LINE#10", "LINE#2"]),
@@ -186,7 +186,7 @@ pub(crate) async fn a_page_of_big_items_is_full(world: &World) {
     let big = "b".repeat(300_000);
     world.put(&(0..9).map(|n| part("big", &format!("P#{n}"), 1, &big)).collect::<Vec<_>>()).await;
     assert_eq!(world.live().collection("THING#big").await.unwrap().len(), 9);
-    let parts = Query { within: Within::Collection("THING#big"), ..all(&[], Order::Descending, 8) };
+    let parts = Query { scope: QueryScope::Collection("THING#big"), ..all(&[], Order::Descending, 8) };
     let page = world.live().query(&parts).await.unwrap();
     assert_eq!((page.items.len(), page.cursor.is_some()), (8, true));
 
@@ -210,8 +210,8 @@ pub(crate) async fn what_is_read_at_once_has_few_items_if_they_are_large(world: 
 
     let (mut seen, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let within = Within::Collection("THING#big");
-        let parts = Query { within, cursor: cursor.as_deref(), ..all(&[], Order::Ascending, 200) };
+        let scope = QueryScope::Collection("THING#big");
+        let parts = Query { scope, cursor: cursor.as_deref(), ..all(&[], Order::Ascending, 200) };
         let page = world.live().query(&parts).await.unwrap();
         let bytes: usize = page.items.iter().map(|item| item.body.get().len()).sum();
         assert!(bytes <= AT_ONCE, "{} items, {bytes} bytes", page.items.len());

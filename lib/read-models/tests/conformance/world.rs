@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use read_models::{
-    Change, Generation, Index, Item, Key, Order, Page, Query, ReadModels, StoreError, Table, Tally, Within,
+    Change, Generation, Index, Item, Key, Order, Page, Query, QueryScope, ReadModels, StoreError, Table, Tally,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use testkit::Database;
@@ -165,8 +165,8 @@ pub(crate) fn numbers(numbers: &[(&str, i64)]) -> BTreeMap<String, i64> {
 
 /// All things, along gsi1.
 pub(crate) fn all(partitions: &[String], order: Order, limit: u16) -> Query<'_> {
-    let within = Within::Index(Index::Gsi1, partitions);
-    Query { name: "all", within, from: None, until: None, order, limit, cursor: None }
+    let scope = QueryScope::Index(Index::Gsi1, partitions);
+    Query { name: "all", scope, from: None, until: None, order, limit, cursor: None }
 }
 
 /// What the things of a page are called.

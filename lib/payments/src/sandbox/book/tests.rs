@@ -43,7 +43,7 @@ fn void() -> Operation {
 
 fn authorized(token: Option<&str>) -> Book {
     let mut book = Book::default();
-    assert_eq!(book.execute(&Operation::Authorize(authorization(token))).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&Operation::Authorize(authorization(token))).outcome, Ok(CallOutcome::Done));
     book
 }
 
@@ -54,9 +54,9 @@ fn is_refused(reply: &Reply) -> bool {
 #[test]
 fn no_more_is_captured_than_was_authorized() {
     let mut book = authorized(None);
-    assert_eq!(book.execute(&capture("first", 400, false)).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&capture("first", 400, false)).outcome, Ok(CallOutcome::Done));
     assert!(is_refused(&book.execute(&capture("too much", 601, false))));
-    assert_eq!(book.execute(&capture("rest", 600, false)).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&capture("rest", 600, false)).outcome, Ok(CallOutcome::Done));
     assert!(is_refused(&book.execute(&capture("more", 1, false))));
 }
 
@@ -65,31 +65,31 @@ fn no_more_is_refunded_than_was_captured() {
     let mut book = authorized(None);
     assert!(is_refused(&book.execute(&refund("early", 1))));
     book.execute(&capture("part", 400, true)).outcome.unwrap();
-    assert_eq!(book.execute(&refund("first", 300)).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&refund("first", 300)).outcome, Ok(CallOutcome::Done));
     assert!(is_refused(&book.execute(&refund("too much", 101))));
-    assert_eq!(book.execute(&refund("rest", 100)).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&refund("rest", 100)).outcome, Ok(CallOutcome::Done));
 }
 
 #[test]
 fn nothing_is_captured_once_the_rest_was_let_go() {
     let mut voided = authorized(None);
-    assert_eq!(voided.execute(&void()).outcome, Ok(Standing::Done));
+    assert_eq!(voided.execute(&void()).outcome, Ok(CallOutcome::Done));
     assert!(is_refused(&voided.execute(&capture("late", 1, false))));
-    assert_eq!(voided.execute(&void()).outcome, Ok(Standing::Done));
+    assert_eq!(voided.execute(&void()).outcome, Ok(CallOutcome::Done));
 
     let mut done = authorized(None);
     done.execute(&capture("last", 400, true)).outcome.unwrap();
     assert!(is_refused(&done.execute(&capture("late", 1, false))));
-    assert_eq!(done.execute(&void()).outcome, Ok(Standing::Done));
+    assert_eq!(done.execute(&void()).outcome, Ok(CallOutcome::Done));
 }
 
 #[test]
 fn a_call_under_the_same_key_has_one_effect_and_the_same_answer() {
     let mut book = authorized(None);
     for _ in 0..3 {
-        assert_eq!(book.execute(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
-        assert_eq!(book.execute(&capture("last", 600, true)).outcome, Ok(Standing::Done));
-        assert_eq!(book.execute(&refund("back", 600)).outcome, Ok(Standing::Done));
+        assert_eq!(book.execute(&Operation::Authorize(authorization(None))).outcome, Ok(CallOutcome::Done));
+        assert_eq!(book.execute(&capture("last", 600, true)).outcome, Ok(CallOutcome::Done));
+        assert_eq!(book.execute(&refund("back", 600)).outcome, Ok(CallOutcome::Done));
     }
     assert_eq!((book.payments.len(), book.movements.len()), (1, 2));
 }
@@ -130,7 +130,7 @@ fn a_payment_that_nobody_authorized_is_refused() {
     assert!(is_refused(&book.execute(&capture("capture", 1, true))));
     assert!(is_refused(&book.execute(&void())));
     assert!(is_refused(&book.execute(&refund("refund", 1))));
-    assert_eq!(book.execute(&Operation::Find(authorization(None))).outcome, Ok(Standing::Absent));
+    assert_eq!(book.execute(&Operation::Find(authorization(None))).outcome, Ok(CallOutcome::Absent));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_declined_payment_stays_declined_and_holds_nothing() {
         );
     }
     assert!(is_refused(&book.execute(&capture("capture", 1, true))));
-    assert_eq!(book.execute(&void()).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&void()).outcome, Ok(CallOutcome::Done));
 }
 
 #[test]
@@ -155,10 +155,10 @@ fn only_the_first_answer_of_a_timeout_never_comes() {
     for (token, paid) in [("tok_timeout_then_ok", true), ("tok_timeout_then_declined", false)] {
         let mut book = Book::default();
         let request = authorization(Some(token));
-        assert_eq!(book.execute(&Operation::Authorize(request.clone())).pace, Pace::Never);
+        assert_eq!(book.execute(&Operation::Authorize(request.clone())).delay, ReplyDelay::Never);
         for operation in [Operation::Find(request.clone()), Operation::Authorize(request)] {
             let reply = book.execute(&operation);
-            assert_eq!((reply.pace, reply.outcome.is_ok()), (Pace::AtOnce, paid), "{token}");
+            assert_eq!((reply.delay, reply.outcome.is_ok()), (ReplyDelay::AtOnce, paid), "{token}");
         }
     }
 }
@@ -169,7 +169,7 @@ fn a_slow_payment_is_slow_in_all_that_it_does() {
     let request = authorization(Some("tok_slow"));
     for operation in [Operation::Authorize(request), capture("capture", 1, false), refund("refund", 1), void()] {
         let reply = book.execute(&operation);
-        assert_eq!(reply, Reply { outcome: Ok(Standing::Done), pace: Pace::Slow });
+        assert_eq!(reply, Reply { outcome: Ok(CallOutcome::Done), delay: ReplyDelay::Slow });
     }
 }
 
@@ -184,8 +184,8 @@ fn a_flaky_payment_fails_twice_under_each_key_without_effect() {
             assert!(matches!(book.execute(&operation).outcome, Err(PaymentError::Unknown { .. })));
             assert_eq!(format!("{:?}", (&book.payments, &book.movements)), before);
         }
-        assert_eq!(book.execute(&operation).outcome, Ok(Standing::Done), "{operation:?}");
-        assert_eq!(book.execute(&operation).outcome, Ok(Standing::Done), "{operation:?}");
+        assert_eq!(book.execute(&operation).outcome, Ok(CallOutcome::Done), "{operation:?}");
+        assert_eq!(book.execute(&operation).outcome, Ok(CallOutcome::Done), "{operation:?}");
     }
 }
 
@@ -193,14 +193,14 @@ fn a_flaky_payment_fails_twice_under_each_key_without_effect() {
 fn what_was_abandoned_before_it_came_holds_nothing_when_it_comes() {
     let mut book = Book::default();
     let abandon = Operation::Abandon(authorization(None));
-    assert_eq!(book.execute(&abandon).outcome, Ok(Standing::Done));
-    assert_eq!(book.execute(&abandon).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&abandon).outcome, Ok(CallOutcome::Done));
+    assert_eq!(book.execute(&abandon).outcome, Ok(CallOutcome::Done));
     // It is answered as it would have been; nothing can be taken of it.
-    assert_eq!(book.execute(&Operation::Authorize(authorization(None))).outcome, Ok(Standing::Done));
+    assert_eq!(book.execute(&Operation::Authorize(authorization(None))).outcome, Ok(CallOutcome::Done));
     assert!(is_refused(&book.execute(&capture("late", 1, false))));
 
     let mut held = authorized(None);
-    assert_eq!(held.execute(&abandon).outcome, Ok(Standing::Done));
+    assert_eq!(held.execute(&abandon).outcome, Ok(CallOutcome::Done));
     assert!(is_refused(&held.execute(&capture("late", 1, false))));
 }
 

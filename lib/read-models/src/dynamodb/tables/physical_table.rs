@@ -31,7 +31,7 @@ pub(in crate::dynamodb) struct PhysicalTable {
 
 #[derive(Debug, thiserror::Error)]
 #[error("DynamoDB has not {0} the table {1} within {TIMEOUT:?}")]
-struct Slow(&'static str, String);
+struct TableTimeout(&'static str, String);
 
 impl PhysicalTable {
     /// Creates the table, empty. A table of this name is deleted first: its transaction never committed.
@@ -71,7 +71,7 @@ impl PhysicalTable {
             }
             Ok(())
         };
-        let slow = |_| StoreError::Remote(Box::new(Slow(done, self.name.clone())));
+        let slow = |_| StoreError::Remote(Box::new(TableTimeout(done, self.name.clone())));
         tokio::time::timeout(TIMEOUT, reached).await.map_err(slow)?
     }
 

@@ -2,7 +2,7 @@
 
 use super::{BEFORE, COLUMNS, within_budget};
 use crate::cursor::Cursor;
-use crate::{Order, Query, Within};
+use crate::{Order, Query, QueryScope};
 
 /// The statement of a query. `$1` are the partitions, `$2` is the limit, then come the values.
 pub(super) struct SelectStatement<'a> {
@@ -14,9 +14,9 @@ impl<'a> SelectStatement<'a> {
     /// Reads up to a page of each partition from the index, from the cursor on, and takes the first items of them all.
     /// So every page costs the same.
     pub(super) fn of(table: &str, query: &Query<'a>, after: Option<&'a Cursor>) -> Self {
-        let (partition, sort) = match query.within {
-            Within::Collection(_) => ("pk".to_owned(), "sk".to_owned()),
-            Within::Index(index, _) => (format!("{}pk", index.name()), format!("{}sk", index.name())),
+        let (partition, sort) = match query.scope {
+            QueryScope::Collection(_) => ("pk".to_owned(), "sk".to_owned()),
+            QueryScope::Index(index, _) => (format!("{}pk", index.name()), format!("{}sk", index.name())),
         };
         let (direction, beyond) = match query.order {
             Order::Ascending => ("asc", ">"),
@@ -106,8 +106,8 @@ mod tests {
     /// How many rows a page of 50 takes out of the table.
     async fn rows_read(pool: &sqlx::PgPool, order: Order, after: Option<&Cursor>) -> u64 {
         let partitions = ["ALL".to_owned()];
-        let within = Within::Index(Index::Gsi1, &partitions);
-        let query = Query { name: "", within, from: None, until: None, order, limit: 50, cursor: None };
+        let scope = QueryScope::Index(Index::Gsi1, &partitions);
+        let query = Query { name: "", scope, from: None, until: None, order, limit: 50, cursor: None };
         let selection = SelectStatement::of("read_model_things", &query, after);
         let explain = format!("explain (analyze, costs off, timing off, format json) {}", selection.statement);
         let mut explained = sqlx::query_scalar(&explain).bind(query.partitions()).bind(51_i64);
