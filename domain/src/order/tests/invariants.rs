@@ -125,7 +125,7 @@ fn check(order: &PlacedOrder) {
     };
     assert!(0 <= refunded_minor && refunded_minor <= captured_minor, "{order:?}");
     assert!(captured_minor <= authorized.max(if order.shipments.is_empty() { 0 } else { TOTAL }), "{order:?}");
-    assert!(order.refundable_minor() >= -order.worth_of_unsettled_shipments(), "{order:?}");
+    assert!(order.refundable_minor() >= -order.worth_not_captured(), "{order:?}");
     for (number, line) in order.numbered_lines() {
         assert!(order.returned(number) <= order.shipped(number), "{order:?}");
         assert!(order.shipped(number) + order.counts(number).cancelled <= line.quantity, "{order:?}");
@@ -141,8 +141,13 @@ fn check(order: &PlacedOrder) {
 }
 
 impl PlacedOrder {
-    fn worth_of_unsettled_shipments(&self) -> i64 {
-        self.shipments.iter().filter(|it| !it.settled).map(|it| self.worth_minor(&it.lines)).sum()
+    /// What is to be captured yet, and what is missing because a capture was recorded with less than the goods are worth.
+    fn worth_not_captured(&self) -> i64 {
+        let worth = |of: fn(&Shipment) -> bool| -> i64 {
+            self.shipments.iter().filter(|it| of(it)).map(|it| self.worth_minor(&it.lines)).sum()
+        };
+        let missing = worth(|it| it.settled && !it.given_up) - self.payment.captured_minor;
+        worth(|it| !it.settled) + missing.max(0)
     }
 }
 
