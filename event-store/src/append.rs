@@ -97,7 +97,7 @@ impl Default for AppendSettings {
 }
 
 impl crate::EventStore {
-    /// The same store for work that can't be refused: while the queue is full, appends wait for room.
+    /// The same store for work that can't be refused: while the queue is full, appends wait for room, unless they hold locks.
     pub fn waiting_when_full(&self) -> Self {
         let mut store = self.clone();
         store.appender.waits_when_full = true;
@@ -139,9 +139,11 @@ impl crate::EventStore {
         let (answer, answered) = oneshot::channel();
         let Append { streams, locks } = append;
         let command = QueuedCommand { streams, record };
-        let memory = self.appender.reserve_memory(&command).await?;
+        // Who holds locks never waits for room: all commands on the locked streams would wait with it.
+        let waits = self.appender.waits_when_full && locks.is_none();
+        let memory = self.appender.reserve_memory(&command, waits).await?;
         let queued = Queued { command, answer, memory };
-        if self.appender.waits_when_full {
+        if waits {
             self.appender.queue.send(queued).await.map_err(|_| AppendError::Closed)?;
         } else {
             self.appender.queue.try_send(queued).map_err(|error| match error {
@@ -257,11 +259,11 @@ impl Appender {
     }
 
     /// Memory for a command. A command that is larger than all there is gets all of it.
-    async fn reserve_memory(&self, command: &QueuedCommand) -> Result<OwnedSemaphorePermit, AppendError> {
+    async fn reserve_memory(&self, command: &QueuedCommand, waits: bool) -> Result<OwnedSemaphorePermit, AppendError> {
         let bytes = u32::try_from(command.size().min(self.memory_bytes)).unwrap_or(u32::MAX);
         let memory = Arc::clone(&self.memory);
         // It is never closed.
-        let memory = match self.waits_when_full {
+        let memory = match waits {
             true => memory.acquire_many_owned(bytes).await.ok(),
             false => memory.try_acquire_many_owned(bytes).ok(),
         };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use domain::order::Order;
-use event_store::{AppendError, AppendSettings, EventStore};
+use domain::stock::Stock;
+use event_store::{AppendError, AppendSettings, EventStore, StreamLocks};
 
 use crate::support::*;
 
@@ -61,4 +62,31 @@ async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
     }
     assert_eq!(store.load::<Order>(&refused[0]).await.unwrap().version, 0);
     assert!(matches!(store.append(vec![append("late", 0, vec![created()])]).await, Err(AppendError::Closed)));
+}
+
+#[tokio::test]
+async fn an_append_that_holds_locks_does_not_wait_for_room_in_the_queue() {
+    let database = testkit::database().await;
+    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1, ..AppendSettings::default() });
+    let locks = StreamLocks::<Stock>::new(store.clone(), 10);
+    let mut blocker = database.pool().begin().await.unwrap();
+    sqlx::query(HELD).execute(&mut *blocker).await.unwrap();
+    let patient = store.waiting_when_full();
+    let waiting = (0..2).map(|n| {
+        let store = patient.clone();
+        tokio::spawn(async move { store.append(vec![append(&format!("a{n}"), 0, vec![created()])]).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    testkit::eventually(Duration::from_secs(10), || async { store.ensure_capacity().is_err() }).await;
+
+    let locked = locks.lock(["sku-1".to_owned()].into()).await.unwrap();
+    let append = locked.into_append(vec![append("b", 0, vec![created()])]);
+    let refused = tokio::time::timeout(Duration::from_secs(5), patient.append(append)).await.unwrap();
+    assert!(matches!(refused, Err(AppendError::QueueFull)), "{refused:?}");
+
+    blocker.rollback().await.unwrap();
+    for asked in waiting {
+        asked.await.unwrap().unwrap();
+    }
+    store.close().await;
 }
