@@ -39,12 +39,11 @@ pub(crate) async fn decide_with_stock(
 ) -> Vec<Stored> {
     let mut together = StoreWithStock::new(store, stock, orders, &decide);
     let handled = store.handle(&mut together, None, Retry::attempts(ATTEMPTS_TOGETHER)).await;
-    let (mut stored, in_conflict) = together.finish(handled);
+    let (mut stored, in_conflict) = together.finish(handled).await;
     for order in in_conflict {
         let mut alone = StoreWithStock::new(store, stock, vec![order], &decide);
-        alone.is_outdated = true;
         let handled = store.handle(&mut alone, None, Retry::default()).await;
-        let (done, in_conflict) = alone.finish(handled);
+        let (done, in_conflict) = alone.finish(handled).await;
         stored.extend(done);
         stored.extend(in_conflict.into_iter().map(|order| (order, Err(too_many_conflicts()))));
     }
@@ -128,15 +127,19 @@ impl<'a, F> StoreWithStock<'a, F> {
         }
     }
 
-    /// What became of the orders, and those that still conflict.
-    fn finish(self, handled: Result<Handled, HandleError<StepError>>) -> (Vec<Stored>, Vec<OrderSession>) {
+    /// What became of the orders, and those that still conflict, as others have left them: a decision that is not to be made again must
+    /// not be stored later.
+    async fn finish(mut self, handled: Result<Handled, HandleError<StepError>>) -> (Vec<Stored>, Vec<OrderSession>) {
+        if matches!(handled, Err(HandleError::Contended { .. })) {
+            self.rebase().await;
+            return (self.failed, self.orders);
+        }
         let mut stored = self.failed;
         match handled {
             Ok(_) => stored.extend(self.orders.into_iter().zip(self.ids).map(|(mut order, ids)| {
                 order.stored(ids);
                 (order, Ok(()))
             })),
-            Err(HandleError::Contended { .. }) => return (stored, self.orders),
             Err(error) => stored.extend(self.orders.into_iter().map(|order| (order, Err(StepError::new(&error))))),
         }
         (stored, vec![])
@@ -157,9 +160,18 @@ async fn store_one(store: &EventStore, order: OrderSession) -> Stored {
         }
         Ok(Handled::Unchanged(_) | Handled::Replayed(_)) => (order, Ok(())),
         Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => (order, Err(error)),
-        Err(HandleError::Contended { .. }) => (order, Err(too_many_conflicts())),
+        Err(HandleError::Contended { .. }) => {
+            let rebased = rebase(store, &mut order).await;
+            (order, rebased.and_then(|()| Err(too_many_conflicts())))
+        }
         Err(error) => (order, Err(StepError::new(&error))),
     }
+}
+
+/// Makes the decisions again on the order as others have left it.
+async fn rebase(store: &EventStore, order: &mut OrderSession) -> Result<(), StepError> {
+    let events = store.read_stream::<Order>(&order.order_id).await.map_err(|error| StepError::new(&error))?;
+    order.rebase(&events)
 }
 
 fn too_many_conflicts() -> StepError {
@@ -184,9 +196,7 @@ impl Command for StoreOrder<'_> {
 
     async fn decide(&mut self) -> Result<Decision<'_>, HandleError<StepError>> {
         if std::mem::replace(&mut self.is_outdated, true) {
-            let events = self.store.read_stream::<Order>(&self.order.order_id).await;
-            let events = events.map_err(|error| HandleError::Undecidable(StepError::new(&error)))?;
-            self.order.rebase(&events).map_err(HandleError::Undecidable)?;
+            rebase(self.store, &mut self.order).await.map_err(HandleError::Undecidable)?;
         }
         if self.order.unstored().is_empty() {
             return Ok(Decision::Unchanged(StreamVersion::default()));

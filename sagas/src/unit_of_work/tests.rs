@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, Utc};
-use domain::ids::Sku;
-use domain::order::event::{CancellationRequested, ReservedUnits, StockReleased, StockReserved};
+use domain::ids::{NoteId, Sku};
+use domain::order::event::{CancellationRequested, NoteAdded, ReservedUnits, StockReleased, StockReserved};
 use domain::order::parse::PostedOrder;
 use domain::order::{OrderCommand, OrderEvent};
 use domain::stock::{self, StockCommand, StockReceived};
@@ -111,4 +111,35 @@ async fn what_was_decided_before_an_unknown_outcome_keeps_no_units_of_an_order_t
 
     store(&world.store, &world.stock, vec![without_answer]).await;
     assert_eq!(world.set_aside().await, [0, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_before_the_last_conflict_is_not_stored_later() {
+    let world = World::with([("a", 10), ("b", 10)]).await;
+    let orders = vec![world.order("o").await, world.order("p").await];
+    let runtime = tokio::runtime::Handle::current();
+    // Each time that the reservation is decided, somebody else changes the order first.
+    let notes = std::sync::atomic::AtomicI64::new(0);
+    let decide = |order: &mut OrderSession, _: &StockLedger<'_>| {
+        let nth = notes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let append = note(&order.order_id, order.version, nth);
+        tokio::task::block_in_place(|| runtime.block_on(world.store.append(vec![append]))).unwrap();
+        Ok(order.decide_once(reserved(&[("a", 1), ("b", 1)]))?)
+    };
+    let stored = decide_with_stock(&world.store, &world.stock, orders, decide).await;
+
+    assert_eq!(stored.len(), 2);
+    for (order, stored) in stored {
+        assert_eq!(stored.unwrap_err().to_string(), "others changed the order each time");
+        assert!(order.unstored().is_empty(), "{:?}", order.unstored());
+        assert_eq!(order.version, world.store.load::<Order>(&order.order_id).await.unwrap().version);
+        assert_eq!(by_order(store(&world.store, &world.stock, vec![order]).await).into_values().next(), Some(Ok(())));
+    }
+    assert_eq!(world.set_aside().await, [0, 0]);
+}
+
+fn note(order_id: &str, expected_version: i64, nth: i64) -> StreamAppend {
+    let note_id = NoteId::parse(format!("n-{nth}")).unwrap();
+    let note = OrderEvent::NoteAdded(NoteAdded { note_id, text: "noted".into(), author: None });
+    StreamAppend::of::<Order>(order_id, expected_version, &[note], &Metadata::default()).unwrap()
 }
