@@ -6,6 +6,7 @@
 //!
 //! - `order_fulfilment`, `order_refunds`: the step tables. A new step is one row there and one file beside the others.
 //! - `saga`: what a step table is, and which step is next. `outcome`: what a step came to.
+//!   `provider_call`: what a step asks the payment provider.
 //! - `executor`: carries orders through the steps, those that are at the same step together. `payment_calls` calls the provider for them,
 //!   `mail_requests` sends their requests.
 //! - `order_session`: an order loaded for deciding. `unit_of_work`: stores decisions, with the stock commands that they imply;
@@ -26,6 +27,7 @@ mod order_refunds;
 mod order_session;
 mod outcome;
 mod payment_calls;
+mod provider_call;
 mod reply_consumer;
 pub mod report;
 mod routes;

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::outcome::StepError;
 
 /// An order loaded for deciding.
-#[derive(Clone)]
 pub(crate) struct OrderSession {
     pub(crate) order_id: String,
     /// The order, with the decisions that are not stored yet.
@@ -140,11 +139,6 @@ impl OrderSession {
         }
         *self = rebased;
         Ok(())
-    }
-
-    /// The commands that were decided and are not stored.
-    pub(crate) fn into_commands(self) -> Vec<OrderCommand> {
-        self.commands
     }
 }
 

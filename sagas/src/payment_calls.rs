@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use domain::order::OrderCommand;
 use domain::order::saga::SagaStep;
 use event_store::Metadata;
 use futures_util::future::{BoxFuture, join_all};
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::order_session::OrderSession;
 use crate::outcome::{Outcome, Progress, StepError};
+use crate::provider_call::{Answer, ProviderCall};
 use crate::saga::reservation_expires_at;
 use crate::{Context, timers, unit_of_work};
 
@@ -36,12 +38,6 @@ pub(crate) struct PaymentCalls {
     places: Arc<Semaphore>,
 }
 
-/// What a step does at the provider.
-type Call = for<'a> fn(&'a mut OrderSession, &'a dyn PaymentGateway) -> BoxFuture<'a, Outcome>;
-
-/// An order after its call.
-type Answered = (OrderSession, Outcome);
-
 impl PaymentCalls {
     pub(crate) fn new(provider: Arc<dyn PaymentGateway>) -> Self {
         Self { provider, places: Arc::new(Semaphore::new(MAX_CALLS)) }
@@ -56,23 +52,27 @@ impl PaymentCalls {
 pub(crate) async fn call_provider(
     context: &Arc<Context>,
     step: SagaStep,
-    call: Call,
+    prepare: fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, Outcome)> {
     let until = Instant::now() + BATCH_WAIT;
     let (mut results, mut calls) = (Vec::with_capacity(orders.len()), Vec::with_capacity(orders.len()));
     for (order, stored) in unit_of_work::store(&context.store, &context.stock, orders).await {
-        match stored {
-            Err(error) => results.push((order, Err(error))),
-            Ok(()) => match context.payments.place(until).await {
-                Some(place) => calls.push((start(context, step, call, order.clone(), place), order)),
+        if let Err(error) = stored {
+            results.push((order, Err(error)));
+            continue;
+        }
+        match prepare(&order, Arc::clone(&context.payments.provider)) {
+            ProviderCall::NotNeeded(answer) => results.push(decide(order, answer)),
+            ProviderCall::Needed(call) => match context.payments.place(until).await {
+                Some(place) => calls.push((start(context, step, call, &order, place), order)),
                 None => results.push((order, Ok(Progress::Running(SOON)))),
             },
         }
     }
     let answers = calls.into_iter().map(|(answer, order)| async move {
         match timeout_at(until, answer).await {
-            Ok(Ok(answered)) => answered,
+            Ok(Ok(answer)) => decide(order, answer),
             // The call goes on by itself. Or it panicked, and is made again.
             Ok(Err(_)) | Err(_) => (order, Ok(Progress::Running(context.settings.payment_call_timeout))),
         }
@@ -81,64 +81,86 @@ pub(crate) async fn call_provider(
     results
 }
 
+fn decide(mut order: OrderSession, answer: Answer) -> (OrderSession, Outcome) {
+    match answer.decision.map_or(Ok(()), |decision| order.decide(decision)) {
+        Ok(()) => (order, answer.outcome),
+        Err(refused) => (order, Err(refused.into())),
+    }
+}
+
 /// Starts a call. It answers the receiver; if nobody waits for that any more, it records the answer itself.
 fn start(
     context: &Arc<Context>,
     step: SagaStep,
-    call: Call,
-    mut order: OrderSession,
+    call: BoxFuture<'static, Answer>,
+    order: &OrderSession,
     place: OwnedSemaphorePermit,
-) -> oneshot::Receiver<Answered> {
+) -> oneshot::Receiver<Answer> {
     let (answer, answered) = oneshot::channel();
-    let context = Arc::clone(context);
-    let expires_at = reservation_expires_at(&order.order);
+    let (context, called) = (Arc::clone(context), CalledOrder::of(order));
     tokio::spawn(async move {
         let _place = place;
-        let outcome = call(&mut order, &*context.payments.provider).await;
-        let Err((order, outcome)) = answer.send((order, outcome)) else { return };
-        let order_id = order.order_id.clone();
-        let recorded = match outcome {
-            Err(error) if order.unstored().is_empty() => {
-                record_failure(&context, &order, step, &error, expires_at).await
-            }
-            Ok(_) | Err(_) => record_decisions(&context, order).await,
+        let Err(late) = answer.send(call.await) else { return };
+        let recorded = match (late.decision, late.outcome) {
+            (Some(decision), _) => called.record_decision(&context, decision).await,
+            (None, Err(error)) => called.record_failure(&context, step, &error).await,
+            (None, Ok(_)) => Ok(()),
         };
         if let Err(error) = recorded {
+            let order_id = called.order_id;
             tracing::warn!(order_id, %error, "what the payment provider answered is not recorded; it is asked again");
         }
     });
     answered
 }
 
-/// Records on the order's row why a late call failed.
-async fn record_failure(
-    context: &Context,
-    order: &OrderSession,
-    step: SagaStep,
-    error: &StepError,
-    expires_at: Option<DateTime<Utc>>,
-) -> Result<(), StepError> {
-    for _ in 0..RECORD_ATTEMPTS {
-        let known = (order.order_id.as_str(), order.version);
-        let recorded = timers::record_failure(context.store.pool(), known, step, error, expires_at).await;
-        if recorded.map_err(|error| StepError::new(&error))? {
-            break;
-        }
-        tokio::time::sleep(SOON).await;
-    }
-    Ok(())
+/// What a late answer needs of the order that it is about.
+struct CalledOrder {
+    order_id: String,
+    version: i64,
+    /// How many means of payment had been replaced.
+    replaced: u32,
+    reservation_expires_at: Option<DateTime<Utc>>,
+    metadata: Metadata,
 }
 
-/// Records what a late call decided, on the order as it is now.
-async fn record_decisions(context: &Context, late: OrderSession) -> Result<(), StepError> {
-    let Some(mut order) = OrderSession::read(&context.store, &late.order_id).await? else { return Ok(()) };
-    if order.order.payment.replaced != late.order.payment.replaced {
-        return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));
+impl CalledOrder {
+    fn of(order: &OrderSession) -> Self {
+        Self {
+            order_id: order.order_id.clone(),
+            version: order.version,
+            replaced: order.order.payment.replaced,
+            reservation_expires_at: reservation_expires_at(&order.order),
+            metadata: Metadata { actor: Some(ACTOR.to_owned()), ..order.metadata.clone() },
+        }
     }
-    order.metadata = Metadata { actor: Some(ACTOR.to_owned()), ..late.metadata.clone() };
-    for command in late.into_commands() {
-        order.decide(command)?;
+
+    /// Records on the order's row why the call failed.
+    async fn record_failure(&self, context: &Context, step: SagaStep, error: &StepError) -> Result<(), StepError> {
+        let known = (self.order_id.as_str(), self.version);
+        for _ in 0..RECORD_ATTEMPTS {
+            let pool = context.store.pool();
+            let recorded = timers::record_failure(pool, known, step, error, self.reservation_expires_at).await;
+            if recorded.map_err(|error| StepError::new(&error))? {
+                break;
+            }
+            tokio::time::sleep(SOON).await;
+        }
+        Ok(())
     }
-    let stored = unit_of_work::store(&context.store, &context.stock, vec![order]).await;
-    stored.into_iter().try_for_each(|(_, stored)| stored)
+
+    /// Decides on the order as it is now.
+    async fn record_decision(&self, context: &Context, decision: OrderCommand) -> Result<(), StepError> {
+        let Some(mut order) = OrderSession::read(&context.store, &self.order_id).await? else { return Ok(()) };
+        if order.order.payment.replaced != self.replaced {
+            return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));
+        }
+        order.metadata = self.metadata.clone();
+        order.decide(decision)?;
+        let stored = unit_of_work::store(&context.store, &context.stock, vec![order]).await;
+        stored.into_iter().try_for_each(|(_, stored)| stored)
+    }
 }
+
+#[cfg(test)]
+mod tests;

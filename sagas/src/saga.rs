@@ -1,15 +1,17 @@
 //! The step tables of sagas, and which step is next for an order.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{PlacedOrder, Stage, StockState};
-use futures_util::future::BoxFuture;
 use payments::PaymentGateway;
 
 use crate::SagaSettings;
 use crate::mail_requests::Outbox;
 use crate::order_session::OrderSession;
 use crate::outcome::Outcome;
+use crate::provider_call::ProviderCall;
 use crate::stock_ledger::StockLedger;
 
 /// A saga: its steps, in the order in which they are due.
@@ -77,7 +79,7 @@ pub(crate) enum Action {
     /// Decides on the order and on the stock of its SKUs. Both are stored at once.
     DecideWithStock(fn(&mut OrderSession, &StockLedger<'_>, &SagaSettings) -> Outcome),
     /// Calls the payment provider. Earlier decisions are stored before that.
-    CallProvider(for<'a> fn(&'a mut OrderSession, &'a dyn PaymentGateway) -> BoxFuture<'a, Outcome>),
+    CallProvider(fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall),
     /// Requests a mail. Earlier decisions are stored before that.
     RequestMail(fn(&mut OrderSession, &mut Outbox) -> Outcome),
 }

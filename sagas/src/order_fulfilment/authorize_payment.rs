@@ -1,80 +1,89 @@
 //! Has the provider hold what the order costs. The compensation lets go of it.
 
+use std::sync::Arc;
+
 use domain::ids::PaymentToken;
 use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PaymentState, PlacedOrder, Stage};
-use futures_util::FutureExt;
 use payments::{Authorization, PaymentError, PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress};
+use crate::provider_call::{Answer, ProviderCall};
 use crate::saga::{Action, Kind, Step, Undo, UndoStep};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::AuthorizePayment,
     kind: Kind::Compensable,
     is_due: |order| order.stage() == Stage::Pending && order.is_stocked() && !order.is_paid_for(),
-    action: Action::CallProvider(|order, provider| authorize_payment(order, provider).boxed()),
+    action: Action::CallProvider(authorize_payment),
     undo: Undo::By(UndoStep {
         name: SagaStep::VoidPayment,
         is_due: PlacedOrder::may_hold_money,
-        action: Action::CallProvider(|order, provider| void_payment(order, provider).boxed()),
+        action: Action::CallProvider(void_payment),
     }),
 };
 
-async fn authorize_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
-    for replaced in replaced_authorizations(order) {
-        abandon(provider, &replaced).await?;
-    }
-    let request = authorization(order);
-    // While the outcome of an earlier call is unknown, the provider is asked about that call before anything else happens.
+fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+    let (replaced, request) = (replaced_authorizations(order), authorization(order));
     let was_unknown = order.order.payment.state == PaymentState::Unknown;
-    let found = if was_unknown { provider.find(&request).await } else { Ok(None) };
-    let authorized = match found {
-        Ok(Some(authorized)) => Ok(authorized),
-        Ok(None) => provider.authorize(&request).await,
-        Err(error) => Err(error),
-    };
-    match authorized {
-        Ok(authorized) => order.decide(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
-            reference: authorized.reference,
-            amount_minor: request.amount_minor,
-        }))?,
-        Err(PaymentError::Declined { code, message }) => {
-            order.decide(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))?;
+    ProviderCall::needed(async move {
+        if let Err(error) = abandon_all(&*provider, &replaced).await {
+            return Answer::failed(error);
         }
-        Err(error) => {
-            if matches!(error, PaymentError::Unknown { .. }) && !was_unknown {
-                let reason = error.to_string();
-                order.decide(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason }))?;
+        // While the outcome of an earlier call is unknown, the provider is asked about that call before anything else happens.
+        let found = if was_unknown { provider.find(&request).await } else { Ok(None) };
+        let authorized = match found {
+            Ok(Some(authorized)) => Ok(authorized),
+            Ok(None) => provider.authorize(&request).await,
+            Err(error) => Err(error),
+        };
+        match authorized {
+            Ok(authorized) => Answer::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+                reference: authorized.reference,
+                amount_minor: request.amount_minor,
+            })),
+            Err(PaymentError::Declined { code, message }) => {
+                Answer::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
             }
-            return Err(error.into());
+            Err(error @ PaymentError::Unknown { .. }) if !was_unknown => {
+                let reason = error.to_string();
+                let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason });
+                Answer::failed_with(unknown, error)
+            }
+            Err(error) => Answer::failed(error),
         }
-    }
-    Ok(Progress::Advanced)
+    })
 }
 
 /// An authorization that nobody recorded may be held as well. It is abandoned under its key, so that a call that is still on its way
 /// finds the key used.
-async fn void_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
-    for replaced in replaced_authorizations(order) {
-        abandon(provider, &replaced).await?;
-    }
-    let request = authorization(order);
-    match &order.order.payment.state {
+fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+    let (mut abandoned, request) = (replaced_authorizations(order), authorization(order));
+    let void = match &order.order.payment.state {
         PaymentState::Authorized { reference, .. } => {
-            let void = Void { key: format!("{}:void", request.key), reference: reference.clone() };
-            provider.void(&void).await?;
+            Some(Void { key: format!("{}:void", request.key), reference: reference.clone() })
         }
         PaymentState::None
         | PaymentState::Unknown
         | PaymentState::Declined
         | PaymentState::NotNeeded
-        | PaymentState::Voided => abandon(provider, &request).await?,
-    }
-    order.decide(OrderCommand::RecordPaymentVoided)?;
-    Ok(Progress::Advanced)
+        | PaymentState::Voided => {
+            abandoned.push(request);
+            None
+        }
+    };
+    ProviderCall::needed(async move {
+        if let Err(error) = abandon_all(&*provider, &abandoned).await {
+            return Answer::failed(error);
+        }
+        if let Some(void) = void
+            && let Err(error) = provider.void(&void).await
+        {
+            return Answer::failed(error);
+        }
+        Answer::done(OrderCommand::RecordPaymentVoided)
+    })
 }
 
 /// The request for the means of payment in use. It is the same in every attempt.
@@ -100,11 +109,14 @@ fn authorization_with(order: &OrderSession, nth: usize, token: Option<&PaymentTo
     }
 }
 
-/// Lets go of an authorization that may be held: a call without an answer may have been carried out, or will be.
-async fn abandon(provider: &dyn PaymentGateway, request: &Authorization) -> Result<(), PaymentError> {
-    match provider.abandon(request).await {
-        // The provider holds nothing under a request that it does not understand.
-        Ok(()) | Err(PaymentError::Refused { .. }) => Ok(()),
-        Err(error) => Err(error),
+/// Lets go of authorizations that may be held: a call without an answer may have been carried out, or will be.
+async fn abandon_all(provider: &dyn PaymentGateway, requests: &[Authorization]) -> Result<(), PaymentError> {
+    for request in requests {
+        match provider.abandon(request).await {
+            // The provider holds nothing under a request that it does not understand.
+            Ok(()) | Err(PaymentError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(())
 }

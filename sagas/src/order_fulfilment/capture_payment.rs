@@ -1,38 +1,45 @@
 //! Takes the money for what was shipped. The units leave the stock with the record of it.
 
+use std::sync::Arc;
+
 use domain::order::event::PaymentCaptured;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PaymentState, Shipment};
-use futures_util::FutureExt;
 use payments::{Capture, PaymentError, PaymentGateway};
 
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress, StepError};
+use crate::outcome::StepError;
+use crate::provider_call::{Answer, ProviderCall};
 use crate::saga::{Action, Kind, Step, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::CapturePayment,
     kind: Kind::ForwardOnly,
     is_due: |order| order.unsettled_shipment().is_some(),
-    action: Action::CallProvider(|order, provider| capture_payment(order, provider).boxed()),
+    action: Action::CallProvider(capture_payment),
     undo: Undo::Nothing { because: "what was sent is paid for; money goes back as a refund" },
 };
 
-async fn capture_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
-    let Some(shipment) = order.order.unsettled_shipment() else { return Ok(Progress::Advanced) };
+fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+    let Some(shipment) = order.order.unsettled_shipment() else { return ProviderCall::NotNeeded(Answer::nothing()) };
     let shipment_id = shipment.id.clone();
-    let (amount_minor, reference) = match capture(order, shipment) {
-        None => (0, String::new()),
-        Some(request) => match provider.capture(&request).await {
-            Ok(captured) => (request.amount_minor, captured.reference),
-            Err(PaymentError::Declined { code, message }) => {
-                return Err(StepError::Stuck(format!("the money could not be taken: {message} ({code})")));
-            }
-            Err(error) => return Err(error.into()),
-        },
+    let Some(request) = capture(order, shipment) else {
+        let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
+        return ProviderCall::NotNeeded(Answer::done(OrderCommand::RecordPaymentCaptured(captured)));
     };
-    order.decide(OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference }))?;
-    Ok(Progress::Advanced)
+    ProviderCall::needed(async move {
+        match provider.capture(&request).await {
+            Ok(captured) => Answer::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+                shipment_id,
+                amount_minor: request.amount_minor,
+                reference: captured.reference,
+            })),
+            Err(PaymentError::Declined { code, message }) => {
+                Answer::failed(StepError::Stuck(format!("the money could not be taken: {message} ({code})")))
+            }
+            Err(error) => Answer::failed(error),
+        }
+    })
 }
 
 /// `None`: the shipment costs nothing, or no money is held for the order.

@@ -1,14 +1,16 @@
 //! Gives money back.
 
+use std::sync::Arc;
+
 use domain::ids::RefundId;
 use domain::order::event::PaymentRefunded;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PaymentState};
-use futures_util::FutureExt;
 use payments::{PaymentError, PaymentGateway, Refund};
 
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress, StepError};
+use crate::outcome::StepError;
+use crate::provider_call::{Answer, ProviderCall};
 use crate::saga::{Action, Kind, Step, Undo};
 
 pub(super) const STEP: Step = Step {
@@ -20,31 +22,29 @@ pub(super) const STEP: Step = Step {
             .unsettled_refund()
             .is_some_and(|refund| refund.amount_minor <= order.kept_minor() || order.unsettled_shipment().is_none())
     },
-    action: Action::CallProvider(|order, provider| refund_payment(order, provider).boxed()),
+    action: Action::CallProvider(refund_payment),
     undo: Undo::Nothing { because: "money that went back stays there" },
 };
 
-async fn refund_payment(order: &mut OrderSession, provider: &dyn PaymentGateway) -> Outcome {
-    let (refund_id, request) = refund(order).ok_or_else(|| {
+fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+    let Some((refund_id, request)) = refund(order) else {
         // An operator went on without the money. Nobody knew that when the refund was promised.
-        StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned())
-    })?;
-    let amount_minor = request.amount_minor;
-    match provider.refund(&request).await {
-        Ok(refunded) => {
-            let reference = refunded.reference;
-            order.decide(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
+        let stuck = StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned());
+        return ProviderCall::NotNeeded(Answer::failed(stuck));
+    };
+    ProviderCall::needed(async move {
+        match provider.refund(&request).await {
+            Ok(refunded) => Answer::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
                 refund_id,
-                amount_minor,
-                reference,
-            }))?;
-            Ok(Progress::Advanced)
+                amount_minor: request.amount_minor,
+                reference: refunded.reference,
+            })),
+            Err(PaymentError::Declined { code, message }) => {
+                Answer::failed(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
+            }
+            Err(error) => Answer::failed(error),
         }
-        Err(PaymentError::Declined { code, message }) => {
-            Err(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
-        }
-        Err(error) => Err(error.into()),
-    }
+    })
 }
 
 /// The refund that is next; `None`: so much money was never taken.

@@ -1,0 +1,50 @@
+//! What a step has to ask the payment provider, and what it comes to once there is an answer.
+
+use domain::order::OrderCommand;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::outcome::{Outcome, Progress, StepError};
+
+/// What a step has to ask the provider for an order.
+pub(crate) enum ProviderCall {
+    /// Nothing. What the step comes to is known without it.
+    NotNeeded(Answer),
+    /// This. The call holds its requests and not the order, because hundreds of calls can wait for a slow provider.
+    Needed(BoxFuture<'static, Answer>),
+}
+
+/// What a step comes to once the provider has answered.
+pub(crate) struct Answer {
+    /// What is to be decided on the order.
+    pub(crate) decision: Option<OrderCommand>,
+    pub(crate) outcome: Outcome,
+}
+
+impl ProviderCall {
+    pub(crate) fn needed(call: impl Future<Output = Answer> + Send + 'static) -> Self {
+        Self::Needed(call.boxed())
+    }
+}
+
+impl Answer {
+    /// The step is done.
+    pub(crate) fn done(decision: OrderCommand) -> Self {
+        Self { decision: Some(decision), outcome: Ok(Progress::Advanced) }
+    }
+
+    /// There was nothing to do.
+    pub(crate) fn nothing() -> Self {
+        Self { decision: None, outcome: Ok(Progress::Advanced) }
+    }
+
+    /// The step failed, and nothing is decided.
+    pub(crate) fn failed(error: impl Into<StepError>) -> Self {
+        Self { decision: None, outcome: Err(error.into()) }
+    }
+
+    /// The step failed, and the order says so.
+    pub(crate) fn failed_with(decision: OrderCommand, error: impl Into<StepError>) -> Self {
+        Self { decision: Some(decision), outcome: Err(error.into()) }
+    }
+}
