@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use domain::order::OrderLimits;
+use domain::order::OrderGrowthLimits;
 use domain::stock::Stock;
 use event_store::{EventStore, Metadata, StreamLocks};
 use problem::Trace;
@@ -27,13 +27,13 @@ use problem::Trace;
 struct Commands {
     store: EventStore,
     stock: StreamLocks<Stock>,
-    limits: OrderLimits,
+    limits: OrderGrowthLimits,
     order_locks: order_locks::OrderLocks,
     requests: request::RequestReader,
 }
 
 /// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order.
-pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderLimits) -> Router {
+pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthLimits) -> Router {
     let (order_locks, requests) = (order_locks::OrderLocks::default(), request::RequestReader::default());
     let commands = Commands { store, stock, limits, order_locks, requests };
     let mut router = Router::new().route("/orders", post(create_order::create_order));

@@ -24,8 +24,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::parse::BodyParser::{self, OnOrder, OnReturn};
 use self::parse::ParsedCommand;
-use self::parse::Parser::{self, OnOrder, OnReturn};
 use crate::answer::{Accepted, Resource};
 use crate::request::BodyKind::{self, Optional, Required};
 use crate::{Commands, metadata, order_refusal, problems};
@@ -50,7 +50,7 @@ const fn route(
     scope: &'static str,
     success: StatusCode,
     body: BodyKind,
-    parser: Parser,
+    parser: BodyParser,
 ) -> OrderRoute {
     OrderRoute { path, scope, success, body, parser }
 }
@@ -65,7 +65,7 @@ pub(crate) struct OrderRoute {
     scope: &'static str,
     success: StatusCode,
     body: BodyKind,
-    parser: Parser,
+    parser: BodyParser,
 }
 
 /// The ids in a route's path.

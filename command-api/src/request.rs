@@ -60,7 +60,7 @@ pub(crate) enum BodyKind {
 
 /// A request that was read.
 pub(crate) struct CommandRequest {
-    pub(crate) body: Body,
+    pub(crate) body: BufferedBody,
     headers: HeaderMap,
     key: Option<KeyInFlight>,
 }
@@ -73,7 +73,7 @@ impl Default for RequestReader {
 
 impl RequestReader {
     /// Reads a request's body.
-    pub(crate) async fn read_body(&self, request: Request, kind: BodyKind) -> Result<(Parts, Body), Problem> {
+    pub(crate) async fn read_body(&self, request: Request, kind: BodyKind) -> Result<(Parts, BufferedBody), Problem> {
         let (head, body) = check_head(request)?;
         let claims_json = claims_json(&head);
         if kind == BodyKind::Required && !claims_json {
@@ -86,7 +86,7 @@ impl RequestReader {
         })?;
         // Some clients give a content type even without a body.
         match kind {
-            BodyKind::Optional if body.is_empty() => Ok((head, Body { bytes: b"{}".to_vec(), memory: None })),
+            BodyKind::Optional if body.is_empty() => Ok((head, BufferedBody { bytes: b"{}".to_vec(), memory: None })),
             BodyKind::Optional if !claims_json => Err(not_json()),
             BodyKind::Optional | BodyKind::Required => Ok((head, body)),
         }
@@ -96,7 +96,7 @@ impl RequestReader {
     /// same body and the same `target`.
     pub(crate) fn begin(
         &self,
-        (head, body): (Parts, Body),
+        (head, body): (Parts, BufferedBody),
         scope: &'static str,
         target: Option<&str>,
     ) -> Result<CommandRequest, Problem> {
@@ -105,8 +105,8 @@ impl RequestReader {
         Ok(CommandRequest { body, headers: head.headers, key })
     }
 
-    async fn read_frames(&self, peer: Option<Peer>, mut frames: Incoming) -> Result<Body, Problem> {
-        let mut body = Body { bytes: Vec::new(), memory: Some(self.memory.share(peer)) };
+    async fn read_frames(&self, peer: Option<Peer>, mut frames: Incoming) -> Result<BufferedBody, Problem> {
+        let mut body = BufferedBody { bytes: Vec::new(), memory: Some(self.memory.share(peer)) };
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| Problem::malformed(format!("the body could not be read: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
@@ -135,13 +135,13 @@ impl CommandRequest {
 
 /// A body. Its memory is counted until it is dropped, which is when its command is answered.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub(crate) struct BufferedBody {
     bytes: Vec<u8>,
     /// `None`: it counts nothing.
     memory: Option<Share<Peer>>,
 }
 
-impl Deref for Body {
+impl Deref for BufferedBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -149,7 +149,7 @@ impl Deref for Body {
     }
 }
 
-impl Body {
+impl BufferedBody {
     /// Reserves memory for more bytes as they come, whatever the client says of the length. What is counted is the capacity.
     fn reserve(&mut self, more: usize) -> Result<(), Problem> {
         let needed = self.bytes.len() + more;

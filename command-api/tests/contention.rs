@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use domain::order::{Order, OrderLimits};
+use domain::order::{Order, OrderGrowthLimits};
 use event_store::{EventStore, StoreSettings, StreamLocks};
 use futures_util::future::join_all;
 use http::Request;
@@ -18,7 +18,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(pool: &PgPool, limits: OrderLimits) -> Self {
+    fn start(pool: &PgPool, limits: OrderGrowthLimits) -> Self {
         let store = EventStore::start(pool.clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
         Self { routes: command_api::routes(store.clone(), stock, limits), store }
@@ -44,7 +44,7 @@ impl Process {
 #[tokio::test]
 async fn all_of_many_notes_on_one_order_are_stored_whichever_process_they_go_to() {
     let database = testkit::database().await;
-    let processes = [(); 2].map(|()| Process::start(database.pool(), OrderLimits::default()));
+    let processes = [(); 2].map(|()| Process::start(database.pool(), OrderGrowthLimits::default()));
     processes[0].order().await;
 
     let writer = async |n: usize| {
@@ -66,7 +66,8 @@ async fn all_of_many_notes_on_one_order_are_stored_whichever_process_they_go_to(
 #[tokio::test]
 async fn an_order_that_has_enough_of_something_takes_no_more_of_it() {
     let database = testkit::database().await;
-    let shop = Process::start(database.pool(), OrderLimits { notes: 2, bytes: 20_000, ..OrderLimits::default() });
+    let shop =
+        Process::start(database.pool(), OrderGrowthLimits { notes: 2, bytes: 20_000, ..OrderGrowthLimits::default() });
     shop.order().await;
     let note = |n: u32, text: &str| shop.post("/orders/a/notes", json!({ "noteId": format!("n-{n}"), "text": text }));
     assert_eq!(note(1, "x").await.0, 201);

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use domain::order::{Order, OrderLimits};
+use domain::order::{Order, OrderGrowthLimits};
 use event_store::{EventStore, StoreSettings, StreamLocks};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, poll, stream};
@@ -33,7 +33,7 @@ impl Shop {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        let routes = command_api::routes(store.clone(), stock, OrderLimits::default());
+        let routes = command_api::routes(store.clone(), stock, OrderGrowthLimits::default());
         Self { store, routes, _database: database }
     }
 

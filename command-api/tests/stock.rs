@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use domain::ids::{OrderId, Sku};
-use domain::order::event::{PaymentAuthorized, ReservedUnits, StockReserved};
+use domain::order::event::{PaymentAuthorized, SkuQuantity, StockReserved};
 use domain::order::{Order, OrderCommand, decide};
 use domain::stock;
 use domain::stock::{ReservationMade, Stock, StockEvent};
@@ -31,7 +31,7 @@ impl Shop {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
-        let limits = domain::order::OrderLimits::default();
+        let limits = domain::order::OrderGrowthLimits::default();
         let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer());
         Self { _database: database, store, routes }
     }
@@ -60,7 +60,7 @@ impl Shop {
         let reserve = |_: &Stock| Ok::<_, stock::StockError>(vec![made.clone()]);
         let known = self.store.load(sku).await.unwrap();
         self.store.execute(sku, known, &Metadata::default(), reserve).await.unwrap();
-        let units = vec![ReservedUnits { sku: sku_id, quantity }];
+        let units = vec![SkuQuantity { sku: sku_id, quantity }];
         let authorized = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 4_000 };
         for command in [
             OrderCommand::RecordStockReserved(StockReserved { units, expires_at }),

@@ -24,7 +24,7 @@ pub struct Violation {
 pub enum InvalidBody {
     /// It is no JSON object.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    MalformedBody(#[from] MalformedBody),
     /// It breaks these rules. Never empty.
     #[error("{} violations", .0.len())]
     Invalid(Vec<Violation>),
@@ -33,7 +33,7 @@ pub enum InvalidBody {
 /// A body that is no JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the body is not a JSON object: {0}")]
-pub struct Malformed(pub String);
+pub struct MalformedBody(pub String);
 
 /// Reads a body that must be a JSON object. The error lists every violation. Numbers are read from their text and never pass through
 /// a float.
@@ -41,8 +41,8 @@ pub(crate) fn read_body<T>(
     body: &[u8],
     read: impl FnOnce(&mut Reader, Fields<'_>) -> Option<T>,
 ) -> Result<T, InvalidBody> {
-    let body = std::str::from_utf8(body).map_err(|error| Malformed(format!("it is not UTF-8 ({error})")))?;
-    let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| Malformed(error.to_string()))?;
+    let body = std::str::from_utf8(body).map_err(|error| MalformedBody(format!("it is not UTF-8 ({error})")))?;
+    let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| MalformedBody(error.to_string()))?;
     let mut reader = Reader::default();
     let value = read(&mut reader, fields);
     match (value, reader.into_violations()) {

@@ -35,7 +35,7 @@ pub use decide::decide;
 pub use error::OrderError;
 pub use event::OrderEvent;
 pub use evolve::evolve;
-pub use limits::OrderLimits;
+pub use limits::OrderGrowthLimits;
 pub use lines::LineCounts;
 pub use mails::{Mail, MailOutcome};
 pub use state::{

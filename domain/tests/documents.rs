@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::order::{OrderEvent, OrderLimits, Stage, TRANSITIONS};
+use domain::order::{OrderEvent, OrderGrowthLimits, Stage, TRANSITIONS};
 use domain::stock;
 
 const ORDERS: &str = include_str!("../../docs/reference/orders.md");
@@ -10,7 +10,7 @@ const EVENTS: &str = include_str!("../../docs/reference/events.md");
 
 #[test]
 fn the_table_of_what_can_be_asked_is_the_one_that_decides() {
-    let limits = OrderLimits::default();
+    let limits = OrderGrowthLimits::default();
     let mut table = "| asked for by | of an order that is | at the most |\n|---|---|---|\n".to_owned();
     for (action, stages) in &TRANSITIONS {
         let stages: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use self::writer::Writer;
 use crate::event::{Metadata, NewEvent};
-use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewRecord};
+use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewIdempotencyRecord};
 use crate::metrics::Metrics;
 use crate::subscription::progress::Progress;
 use crate::wake::WakeUps;
@@ -126,7 +126,7 @@ impl crate::EventStore {
         key: IdempotencyKey,
     ) -> Result<Appended, AppendError> {
         let append = append.into();
-        let record = append.streams.last().map(|last| NewRecord {
+        let record = append.streams.last().map(|last| NewIdempotencyRecord {
             key,
             stream_type: last.stream_type,
             stream_id: last.stream_id.clone(),
@@ -135,7 +135,11 @@ impl crate::EventStore {
         self.enqueue(append, record).await
     }
 
-    pub(crate) async fn enqueue(&self, append: Append<'_>, record: Option<NewRecord>) -> Result<Appended, AppendError> {
+    pub(crate) async fn enqueue(
+        &self,
+        append: Append<'_>,
+        record: Option<NewIdempotencyRecord>,
+    ) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
         let Append { streams, locks } = append;
         let command = QueuedCommand { streams, record };
@@ -190,7 +194,7 @@ impl From<Vec<StreamAppend>> for Append<'_> {
 /// What one command stores, all of it or nothing.
 struct QueuedCommand {
     streams: Vec<StreamAppend>,
-    record: Option<NewRecord>,
+    record: Option<NewIdempotencyRecord>,
 }
 
 /// A command in the queue, and where its answer goes.

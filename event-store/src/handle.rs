@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::EventStore;
 use crate::append::{Append, AppendError, Appended, StreamAppend};
 use crate::event::Metadata;
-use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewRecord};
+use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewIdempotencyRecord};
 use crate::read::{ReadError, StreamVersion, Versioned, read_version};
 
 /// A command on one or several streams.
@@ -145,7 +145,7 @@ impl EventStore {
         (stream_type, stream_id): (&'static str, &str),
         version: i64,
     ) -> Result<(), AppendError> {
-        let record = NewRecord { key, stream_type, stream_id: stream_id.to_owned(), version };
+        let record = NewIdempotencyRecord { key, stream_type, stream_id: stream_id.to_owned(), version };
         self.enqueue(Append::from(vec![]), Some(record)).await.map(drop)
     }
 

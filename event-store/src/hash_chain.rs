@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::chain::{ChainHead, MalformedHead};
 pub use self::check::{ChainReport, check_chain};
-pub use self::fault::{ChainFault, SealVerdict};
+pub use self::fault::{ChainFault, SealAgreement};
 use self::row::Row;
 use self::seals::{Draft, Entry};
 use crate::bulk::{CopyOrder, copy_out};

@@ -44,7 +44,7 @@ pub struct IdempotencyRecord {
 
 /// A record that is to be written.
 #[derive(Debug, Clone)]
-pub(crate) struct NewRecord {
+pub(crate) struct NewIdempotencyRecord {
     pub(crate) key: IdempotencyKey,
     pub(crate) stream_type: &'static str,
     pub(crate) stream_id: String,

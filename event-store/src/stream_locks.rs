@@ -6,8 +6,8 @@
 //! command goes on without a lock that another process does not release.
 
 mod catch_up;
-mod partition_locks;
 mod pending;
+mod striped_locks;
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -17,8 +17,8 @@ use event_versions::{Snapshotted, Upcastable};
 use lru::LruCache;
 use sqlx::PgConnection;
 
-use self::partition_locks::{DatabaseLock, PartitionLocks, ProcessLock};
 use self::pending::PendingEvents;
+use self::striped_locks::{DatabaseLock, ProcessLock, StripedLocks};
 use crate::append::{Append, AppendError, Appended, OnStored, StreamAppend};
 use crate::read::{ReadError, Versioned};
 use crate::snapshots::{self, SnapshotWriter, is_due};
@@ -29,7 +29,7 @@ use crate::{EventStore, partition_of};
 #[derive(Clone)]
 pub struct StreamLocks<A> {
     store: EventStore,
-    locks: PartitionLocks,
+    locks: StripedLocks,
     cache: Arc<Mutex<Cache<A>>>,
     /// Held while one chunk of streams that are far behind is folded.
     folding: Arc<tokio::sync::Mutex<()>>,
@@ -57,7 +57,7 @@ impl<A: Snapshotted> StreamLocks<A> {
         let cache = LruCache::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
         Self {
             store,
-            locks: PartitionLocks::default(),
+            locks: StripedLocks::default(),
             cache: Arc::new(Mutex::new(cache)),
             folding: Arc::default(),
             snapshots: SnapshotWriter::default(),

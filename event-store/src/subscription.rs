@@ -24,7 +24,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Postgres};
 use tokio_util::sync::CancellationToken;
 
-use self::batch::Batch;
+use self::batch::FetchedBatch;
 pub use self::error::SubscriberError;
 pub use self::exclusive_lease::ExclusiveLease;
 use self::leases::Leases;
@@ -250,7 +250,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             return Ok(Step::NothingNew);
         }
         let Some(batch) = self.read().await? else { return Ok(Step::NothingNew) };
-        let Batch { end, read, cut, .. } = batch;
+        let FetchedBatch { end, read, cut, .. } = batch;
         match self.handle(&batch).await {
             Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => {
                 self.handle_by_stream(batch).await?;
@@ -273,10 +273,10 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
 
     /// The events after the lowest position of the held partitions; `None`: there are none. No transaction has begun, so a lost
     /// connection only costs another try.
-    async fn read(&mut self) -> Result<Option<Batch>, StepError> {
+    async fn read(&mut self) -> Result<Option<FetchedBatch>, StepError> {
         let (follows, budget) = (self.subscriber.follows(), Budget::of(self.limit));
         if let Some(kept) = &mut self.connection {
-            match Batch::read(kept, &self.leases, follows, budget).await {
+            match FetchedBatch::read(kept, &self.leases, follows, budget).await {
                 Err(sqlx::Error::Io(_)) => self.reset(),
                 read => return Ok(read?),
             }
@@ -284,11 +284,11 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         // The leases belong to the session of a connection.
         self.rebalance().await?;
         let fresh = connection(&mut self.connection, self.store).await?;
-        Ok(Batch::read(fresh, &self.leases, follows, budget).await?)
+        Ok(FetchedBatch::read(fresh, &self.leases, follows, budget).await?)
     }
 
     /// Handles all events of a batch in one transaction.
-    async fn handle(&mut self, batch: &Batch) -> Result<(), StepError> {
+    async fn handle(&mut self, batch: &FetchedBatch) -> Result<(), StepError> {
         let connection = connection(&mut self.connection, self.store).await?;
         let mut transaction = connection.begin().await?;
         if !batch.events.is_empty() {

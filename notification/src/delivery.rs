@@ -1,4 +1,4 @@
-//! Delivery records: at most one outcome per notification id.
+//! ClaimedMail records: at most one outcome per notification id.
 //!
 //! A mail is claimed before it is sent ([`claims`]), and its outcome is recorded before the claim is released
 //! ([`records`]). Both are done for many mails at once.
@@ -45,19 +45,19 @@ pub(crate) enum Claim {
     /// The mail has an outcome.
     Decided(Outcome),
     /// The mail has none, and no one else can send it until this delivery is recorded or dropped.
-    Open(Delivery),
+    Open(ClaimedMail),
 }
 
 /// A claimed mail without an outcome. Dropping it only releases the claim.
-pub(crate) struct Delivery {
+pub(crate) struct ClaimedMail {
     claim: ClaimGuard,
     records: Records,
-    record: Record,
+    record: DeliveryRecord,
 }
 
 /// The part of a record that is known before the mail is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Record {
+pub(crate) struct DeliveryRecord {
     pub(crate) notification_id: Uuid,
     pub(crate) order_id: String,
     pub(crate) template: Template,
@@ -105,7 +105,7 @@ impl Deliveries {
     }
 
     /// Claims the mail. If another process has claimed it, waits for as long as that may take.
-    pub(crate) async fn claim(&self, record: &Record) -> Result<Claim, DeliveryError> {
+    pub(crate) async fn claim(&self, record: &DeliveryRecord) -> Result<Claim, DeliveryError> {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
@@ -114,7 +114,7 @@ impl Deliveries {
                     }
                     Claimed::Decided(_, claim) | Claimed::Free(claim) => {
                         let (records, record) = (self.records.clone(), record.clone());
-                        return Ok(Claim::Open(Delivery { claim, records, record }));
+                        return Ok(Claim::Open(ClaimedMail { claim, records, record }));
                     }
                     Claimed::Elsewhere => tokio::time::sleep(POLL_INTERVAL).await,
                 }
@@ -124,7 +124,7 @@ impl Deliveries {
     }
 }
 
-impl Delivery {
+impl ClaimedMail {
     /// Records that SES accepted the mail.
     pub(crate) async fn sent(self, recipient: &str, provider_message_id: String) -> Result<Outcome, DeliveryError> {
         self.record(Outcome::Sent { recipient: recipient.into(), provider_message_id }).await
@@ -215,15 +215,15 @@ mod tests {
         assert_eq!(outcome, sent);
     }
 
-    async fn open(deliveries: &Deliveries, record: &Record) -> Delivery {
+    async fn open(deliveries: &Deliveries, record: &DeliveryRecord) -> ClaimedMail {
         match deliveries.claim(record).await.unwrap() {
             Claim::Open(delivery) => delivery,
             Claim::Decided(outcome) => panic!("it is decided: {outcome:?}"),
         }
     }
 
-    fn record(nth: u128) -> Record {
-        Record {
+    fn record(nth: u128) -> DeliveryRecord {
+        DeliveryRecord {
             notification_id: Uuid::from_u128(nth << 64),
             order_id: "o-1".into(),
             template: Template::OrderConfirmed,

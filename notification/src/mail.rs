@@ -11,17 +11,17 @@ mod order_shipped;
 use messaging::{NotificationRequested, Template};
 
 use crate::address::{AddressError, EmailAddress, Sender};
-use order::Order;
+use order::MailOrder;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
     pub(crate) from: Sender,
     pub(crate) to: EmailAddress,
-    pub(crate) content: Content,
+    pub(crate) content: MailContent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Content {
+pub(crate) struct MailContent {
     /// One line of ASCII.
     pub(crate) subject: String,
     pub(crate) text: String,
@@ -57,8 +57,8 @@ impl Mail {
     }
 }
 
-fn content(request: &NotificationRequested) -> Result<Content, askama::Error> {
-    let order = Order::from(request);
+fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
+    let order = MailOrder::from(request);
     match request.template {
         Template::OrderConfirmed => order_confirmed::content(&order),
         Template::OrderRejected => order_rejected::content(&order),

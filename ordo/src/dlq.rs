@@ -13,7 +13,7 @@ use crate::{aws, migrate};
 
 pub(crate) use render::harmless;
 
-pub(crate) use args::{Changes, DlqCommand, Edit, List, Redrive};
+pub(crate) use args::{Changes, DlqCommand, EditArgs, List, Redrive};
 
 /// Needs the queues only, no database.
 pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result<()> {
@@ -21,7 +21,7 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
         DlqCommand::List(args) => list::run(&queues(settings, args.queue).await?, &args).await,
         DlqCommand::Show { id, json } => single::show(&queues(settings, None).await?, &id, json).await,
         DlqCommand::Redrive(args) => redrive::run(&queues(settings, args.which.queue).await?, &args).await,
-        DlqCommand::Edit(Edit { id, change }) => {
+        DlqCommand::EditArgs(EditArgs { id, change }) => {
             // Read the change before any message is received: standard input may be slow.
             let change = single::Change::read(change)?;
             single::edit(&queues(settings, None).await?, &id, &change).await

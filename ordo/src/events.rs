@@ -2,8 +2,8 @@
 
 mod export;
 mod import;
+mod import_reader;
 mod line;
-mod validated_lines;
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! `ordo migrate`: the schema, the read models' tables, and the queues if asked for.
 
 use anyhow::{Context, bail};
-use messaging::queues::{self, QueueSettings, Queues};
+use messaging::queues::{self, QueueProvisioning, Queues};
 use read_models::{Generation, ReadModels};
 use sqlx::PgPool;
 use sqlx::migrate::Migrate;
@@ -110,12 +110,12 @@ pub(crate) async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) 
 }
 
 /// The attributes of the queues.
-pub(crate) fn wanted(settings: &Settings) -> QueueSettings {
+pub(crate) fn wanted(settings: &Settings) -> QueueProvisioning {
     let max_attempts = settings.notifications.max_attempts.max(settings.replies.max_attempts);
-    QueueSettings {
-        max_receive_count: QueueSettings::receives_for(max_attempts),
+    QueueProvisioning {
+        max_receive_count: QueueProvisioning::receives_for(max_attempts),
         prefix: settings.queue_prefix.clone(),
         visibility_timeout: settings.notifications.visibility_timeout,
-        ..QueueSettings::default()
+        ..QueueProvisioning::default()
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use projections::{Phase, Progress, REGISTRY, ReplayError, ReplayRequest, Replays};
+use projections::{Progress, REGISTRY, ReplayError, ReplayPhase, ReplayRequest, Replays};
 use serde_json::json;
 
 pub(crate) use self::args::ReplayArgs;
@@ -136,6 +136,6 @@ async fn roll_back(replays: &Replays, projections: &[String], as_json: bool) -> 
 }
 
 /// Whether the length of a phase is known.
-fn is_counted(phase: Phase) -> bool {
-    matches!(phase, Phase::Folding | Phase::CatchingUp)
+fn is_counted(phase: ReplayPhase) -> bool {
+    matches!(phase, ReplayPhase::Folding | ReplayPhase::CatchingUp)
 }

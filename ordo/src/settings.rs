@@ -16,7 +16,7 @@ mod value_types;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::order::OrderLimits;
+use domain::order::OrderGrowthLimits;
 use messaging::{Backoff, ConsumerSettings};
 
 pub use self::choices::{LogFormat, ReadModelStore, Role};
@@ -75,7 +75,7 @@ pub struct Settings {
     /// How many commands may wait for the event store before it answers 503.
     pub append_queue: usize,
     /// How much one order may accumulate.
-    pub order_limits: OrderLimits,
+    pub order_limits: OrderGrowthLimits,
     /// How far behind orders may be before new ones are answered 503; zero: no limit.
     pub max_lag: Duration,
     /// How much of its time sealing the log may take, in percent; 0: it is not sealed.
@@ -89,9 +89,9 @@ pub struct Settings {
     /// How long the saga waits for notification's answer before it asks again.
     pub notification_deadline: Duration,
     /// The consumer of requests for mails.
-    pub notifications: Consumer,
+    pub notifications: ConsumerConfig,
     /// The consumer of the answers to the saga.
-    pub replies: Consumer,
+    pub replies: ConsumerConfig,
     pub payment: Payment,
     /// Which log lines are written, as tracing's filter directives.
     pub log: String,
@@ -112,7 +112,7 @@ pub struct Aws {
 
 /// How one queue is consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Consumer {
+pub struct ConsumerConfig {
     /// Messages per receive call.
     pub batch_size: usize,
     /// How many seconds a receive call waits for the first message.
@@ -127,7 +127,7 @@ pub struct Consumer {
     pub max_attempts: u32,
 }
 
-impl Consumer {
+impl ConsumerConfig {
     /// The settings of the consumer; the rest are defaults.
     #[must_use]
     pub fn settings(&self) -> ConsumerSettings {

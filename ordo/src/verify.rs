@@ -37,7 +37,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use self::findings::Findings;
-use self::order::MoneyTotals;
+use self::order::PaymentTotals;
 use self::streams::Totals;
 use crate::settings::Settings;
 use crate::{connections, migrate, output};
@@ -144,7 +144,7 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
 fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
     let Totals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } = &found.totals;
     let reasons = sagas.reasons.iter();
-    let sums = |(code, (_, sums)): (&String, &(Currency, MoneyTotals))| {
+    let sums = |(code, (_, sums)): (&String, &(Currency, PaymentTotals))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
         (code.clone(), sums)
     };

@@ -33,11 +33,12 @@ use projector::Projector;
 use reads::ReadContext;
 
 pub use live::{LiveSettings, live_routes};
-pub use orders::time_travel::{Moment, OrderHistory, OrderSnapshot};
+pub use orders::time_travel::{Moment, OrderAsOf, OrderHistory};
 pub use projection::Projection;
 pub use registry::REGISTRY;
 pub use replay::{
-    Estimate, Phase, Progress, Replay, ReplayError, ReplayRequest, ReplayRoutes, ReplayState, ReplaySummary, Replays,
+    Estimate, Progress, Replay, ReplayError, ReplayPhase, ReplayRequest, ReplayRoutes, ReplayState, ReplaySummary,
+    Replays,
 };
 pub use verify::{Discrepancy, Verification, VerificationReport};
 

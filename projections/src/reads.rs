@@ -30,7 +30,7 @@ pub(crate) struct ReadContext {
 /// `?minPosition=`: the read model must have passed this position of the log.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct PositionParameter {
+pub(crate) struct MinPositionQuery {
     pub(crate) min_position: Option<i64>,
 }
 

@@ -29,7 +29,7 @@ pub use self::error::ReplayError;
 pub use self::estimate::Estimate;
 pub use self::routes::ReplayRoutes;
 pub use self::run::Replay;
-pub use self::table::{Phase, ReplayState};
+pub use self::table::{ReplayPhase, ReplayState};
 
 use crate::projection::Projection;
 use crate::registry::REGISTRY;
@@ -56,7 +56,7 @@ pub struct ReplayRequest {
 /// How far a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    pub phase: Phase,
+    pub phase: ReplayPhase,
     /// Events folded so far.
     pub events: u64,
     /// Events in the log when the replay began.

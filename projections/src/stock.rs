@@ -21,7 +21,7 @@ use crate::fold_context::FoldContext;
 use crate::keys::{sharded, shards};
 use crate::parameters::ParameterErrors;
 use crate::projection::{Fold, Follows, Projection};
-use crate::reads::{PositionParameter, ReadContext, page_problem, parse_sku, store_problem, with_etag};
+use crate::reads::{MinPositionQuery, ReadContext, page_problem, parse_sku, store_problem, with_etag};
 
 pub(crate) const PROJECTION: Projection = Projection {
     name: "stock",
@@ -137,7 +137,7 @@ struct StockParameters {
 async fn stock(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
-    parameters: Result<QueryParameters<PositionParameter>, Problem>,
+    parameters: Result<QueryParameters<MinPositionQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let sku = parse_sku(path)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 
-use crate::Context;
+use crate::SagaDependencies;
 use crate::mail_requests::send_requests;
 use crate::order_fulfilment::{CLOSE, EXPIRE};
 use crate::order_session::OrderSession;
@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, Progress, StepError};
 use crate::payment_calls::call_provider;
 use crate::saga::{Action, Next, Saga, reservation_expires_at};
 use crate::stock_ledger::StockLedger;
-use crate::timers::{Ended, Key, Schedule, Waiting, WakeUp};
+use crate::timers::{Ended, Key, SagaTimer, Schedule, Waiting};
 use crate::unit_of_work;
 
 /// More rounds than an order has steps. An order that needs more goes round in a circle, and has to wait.
@@ -23,7 +23,7 @@ const MAX_ROUNDS: usize = 32;
 
 /// Carries orders through one saga.
 pub(crate) struct SagaExecutor<'a> {
-    pub(crate) context: &'a Arc<Context>,
+    pub(crate) context: &'a Arc<SagaDependencies>,
     pub(crate) saga: &'static Saga,
     /// The rows of the orders, as far as they are known.
     pub(crate) waiting: &'a HashMap<Key, Waiting>,
@@ -148,7 +148,7 @@ impl SagaExecutor<'_> {
     }
 
     /// When to look at an order again whose step came to this; `None`: it does not wait.
-    fn wake_up(&self, order: &OrderSession, step: SagaStep, outcome: Outcome) -> Option<WakeUp> {
+    fn wake_up(&self, order: &OrderSession, step: SagaStep, outcome: Outcome) -> Option<SagaTimer> {
         // A decision that could not be stored was not made: the saga is still at the step that made the first of them.
         let (step, tried) = match order.unstored_since.filter(|_| outcome.is_err() && !order.unstored().is_empty()) {
             Some(step) => (step, self.row(order, step)),
@@ -157,23 +157,25 @@ impl SagaExecutor<'_> {
         let (key, settings, order_id) = (self.key(order), &self.context.settings, &order.order_id);
         let wake_up = match outcome {
             Ok(Progress::Advanced) => return None,
-            Ok(Progress::RequestSent) => WakeUp::after_request(key, step, order.requests_sent, settings.reply_deadline),
+            Ok(Progress::RequestSent) => {
+                SagaTimer::after_request(key, step, order.requests_sent, settings.reply_deadline)
+            }
             Ok(Progress::Running(_)) if self.is_past_deadline(tried) => {
                 tracing::error!(order_id, step = step.name(), "saga is stuck without an answer");
-                WakeUp::stuck(key, step, tried, "there is no answer".to_owned())
+                SagaTimer::stuck(key, step, tried, "there is no answer".to_owned())
             }
-            Ok(Progress::Running(wait)) => WakeUp::in_progress(key, step, tried, wait),
+            Ok(Progress::Running(wait)) => SagaTimer::in_progress(key, step, tried, wait),
             Err(error) => {
                 let is_over = !matches!(error, StepError::Unreachable(_)) && self.is_past_deadline(tried);
                 let text = error.to_string();
                 match error {
                     StepError::Failed(_) | StepError::Unreachable(_) if !is_over => {
                         tracing::warn!(order_id, step = step.name(), error = text, "step failed");
-                        WakeUp::retry(key, step, tried, text)
+                        SagaTimer::retry(key, step, tried, text)
                     }
                     StepError::Failed(_) | StepError::Unreachable(_) | StepError::Stuck(_) => {
                         tracing::error!(order_id, step = step.name(), error = text, "saga is stuck");
-                        WakeUp::stuck(key, step, tried, text)
+                        SagaTimer::stuck(key, step, tried, text)
                     }
                 }
             }
@@ -186,10 +188,10 @@ impl SagaExecutor<'_> {
     /// Stores what is not stored, and schedules what each order waits for.
     async fn store_and_schedule(
         &self,
-        waiting: Vec<(OrderSession, Option<WakeUp>)>,
+        waiting: Vec<(OrderSession, Option<SagaTimer>)>,
         schedule: &mut Schedule,
     ) -> Vec<OrderSession> {
-        let mut wake_ups: HashMap<String, WakeUp> = HashMap::new();
+        let mut wake_ups: HashMap<String, SagaTimer> = HashMap::new();
         let mut orders = Vec::with_capacity(waiting.len());
         for (order, wake_up) in waiting {
             wake_ups.extend(wake_up.map(|wake_up| (order.order_id.clone(), wake_up)));
@@ -202,7 +204,9 @@ impl SagaExecutor<'_> {
                 (Err(error), _, next) => self.wake_up(&order, next.unwrap_or(SagaStep::CloseOrder), Err(error)),
                 (Ok(()), Some(wake_up), _) => Some(wake_up),
                 // Others changed the order while it was stored.
-                (Ok(()), None, Some(next)) => Some(WakeUp::in_progress(self.key(&order), next, None, Duration::ZERO)),
+                (Ok(()), None, Some(next)) => {
+                    Some(SagaTimer::in_progress(self.key(&order), next, None, Duration::ZERO))
+                }
                 (Ok(()), None, None) => None,
             };
             // A saga that has nothing to do with the order has no row of it.

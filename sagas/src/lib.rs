@@ -50,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 pub use mail_requests::mail_lag;
 pub use metrics::Metrics;
 pub use routes::routes;
-pub use saga::{Kind, Next, Saga, Step, Undo};
+pub use saga::{Next, Saga, Step, StepKind, Undo};
 
 /// The sagas of an order, in the order in which they run.
 pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
@@ -94,7 +94,7 @@ impl Default for SagaSettings {
 }
 
 /// What the executor works with.
-pub(crate) struct Context {
+pub(crate) struct SagaDependencies {
     pub(crate) store: EventStore,
     pub(crate) stock: StreamLocks<Stock>,
     pub(crate) payments: payment_calls::PaymentCalls,
@@ -112,7 +112,8 @@ pub async fn run(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
     let payments = payment_calls::PaymentCalls::new(payments);
     let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());
     let mail_requests = mail_requests::MailRequests::new(notifications.depth(), replies.depth());
-    let context = Context { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
+    let context =
+        SagaDependencies { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
     let context = Arc::new(context);
     tokio::join!(
         store.subscribe(subscriber::SagaSubscriber::new(Arc::clone(&context)), stop.clone()),

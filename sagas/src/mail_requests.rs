@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::order_session::OrderSession;
 use crate::outcome::{Outcome, StepError};
 use crate::timers::Waiting;
-use crate::{Context, unit_of_work};
+use crate::{SagaDependencies, unit_of_work};
 
 /// How long the queue may take for the requests of a batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Outbox {
 /// Sends the request of a step for each of the orders, in one batch. What was decided on them before is stored first: nobody is told
 /// of what is not stored.
 pub(crate) async fn send_requests(
-    context: &Context,
+    context: &SagaDependencies,
     request: fn(&mut OrderSession, &mut Outbox) -> Outcome,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, Outcome)> {
@@ -86,7 +86,7 @@ pub(crate) async fn send_requests(
 ///
 /// A queue that does not answer must not hold the transaction open until the server ends it: then nothing would be recorded. Nor must it
 /// keep the next batch waiting. Requests that did get there are sent again under the same id, which the queue drops.
-async fn send(context: &Context, requests: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
+async fn send(context: &SagaDependencies, requests: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
     if requests.is_empty() || context.mail_requests.is_silent() {
         return vec![];
     }

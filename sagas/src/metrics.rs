@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::SAGAS;
 use crate::outcome::{Outcome, Progress, StepError};
-use crate::report::{self, GivenUpFilter};
+use crate::report::{self, GivenUpMailFilter};
 use crate::saga::{Saga, Undo};
 
 /// For how long a count of the given-up mails is used.
@@ -128,7 +128,7 @@ impl Metrics {
         if counted.is_some_and(|at| at.elapsed() < RECOUNT) {
             return Ok(());
         }
-        let given_up = report::count_given_up(pool, GivenUpFilter::default()).await?;
+        let given_up = report::count_given_up(pool, GivenUpMailFilter::default()).await?;
         *counted = Some(Instant::now());
         for template in Template::ALL.map(Template::as_str) {
             let count = given_up.iter().find(|(of, _)| of == template).map_or(0, |(_, count)| *count);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::mail_requests::Outbox;
 use crate::order_session::OrderSession;
 use crate::outcome::{Outcome, Progress, StepError};
-use crate::saga::{Action, Kind, Step, Undo};
+use crate::saga::{Action, Step, StepKind, Undo};
 
 /// Tells of everything but refunds.
 pub(crate) const OF_FULFILMENT: Step = Step { is_due: |order| owes_mail(order, false), ..OF_REFUNDS };
@@ -19,7 +19,7 @@ pub(crate) const OF_FULFILMENT: Step = Step { is_due: |order| owes_mail(order, f
 /// Tells of refunds.
 pub(crate) const OF_REFUNDS: Step = Step {
     name: SagaStep::NotifyCustomer,
-    kind: Kind::ForwardOnly,
+    kind: StepKind::Retriable,
     is_due: |order| owes_mail(order, true),
     action: Action::RequestMail(notify_customer),
     undo: Undo::Nothing { because: "what the customer was told was true" },

@@ -20,7 +20,7 @@ use crate::order_session::OrderSession;
 use crate::outcome::{Outcome, Progress, StepError};
 use crate::provider_call::{Answer, ProviderCall};
 use crate::saga::reservation_expires_at;
-use crate::{Context, timers, unit_of_work};
+use crate::{SagaDependencies, timers, unit_of_work};
 
 /// How long the orders of a batch wait for each other's answers.
 const BATCH_WAIT: Duration = Duration::from_millis(100);
@@ -50,7 +50,7 @@ impl PaymentCalls {
 
 /// Makes a step's call for each of the orders. What was decided on them before is stored first.
 pub(crate) async fn call_provider(
-    context: &Arc<Context>,
+    context: &Arc<SagaDependencies>,
     step: SagaStep,
     prepare: fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall,
     orders: Vec<OrderSession>,
@@ -90,7 +90,7 @@ fn decide(mut order: OrderSession, answer: Answer) -> (OrderSession, Outcome) {
 
 /// Starts a call. It answers the receiver; if nobody waits for that any more, it records the answer itself.
 fn start(
-    context: &Arc<Context>,
+    context: &Arc<SagaDependencies>,
     step: SagaStep,
     call: BoxFuture<'static, Answer>,
     order: &OrderSession,
@@ -136,7 +136,12 @@ impl CalledOrder {
     }
 
     /// Records on the order's row why the call failed.
-    async fn record_failure(&self, context: &Context, step: SagaStep, error: &StepError) -> Result<(), StepError> {
+    async fn record_failure(
+        &self,
+        context: &SagaDependencies,
+        step: SagaStep,
+        error: &StepError,
+    ) -> Result<(), StepError> {
         let known = (self.order_id.as_str(), self.version);
         for _ in 0..RECORD_ATTEMPTS {
             let pool = context.store.pool();
@@ -150,7 +155,7 @@ impl CalledOrder {
     }
 
     /// Decides on the order as it is now.
-    async fn record_decision(&self, context: &Context, decision: OrderCommand) -> Result<(), StepError> {
+    async fn record_decision(&self, context: &SagaDependencies, decision: OrderCommand) -> Result<(), StepError> {
         let Some(mut order) = OrderSession::read(&context.store, &self.order_id).await? else { return Ok(()) };
         if order.order.payment.replaced != self.replaced {
             return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));

@@ -17,13 +17,15 @@ use domain::order::{Order, OrderCommand, PlacedOrder, Stage};
 use event_store::{DecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
 
-pub use given_up::{GivenUp, GivenUpFilter, GivenUpGroup, GivenUpMail, count_given_up, given_up, given_up_groups};
+pub use given_up::{
+    GivenUp, GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, count_given_up, given_up, given_up_groups,
+};
 pub use rows::{
-    EndState, EndedOrder, SagaRow, WaitingCursor, WaitingFilter, WaitingGroup, count, ended, groups, waiting,
+    EndedSagaRow, SagaEnd, WaitingCursor, WaitingFilter, WaitingGroup, WaitingSagaRow, count, ended, groups, waiting,
 };
 
 use crate::SAGAS;
-use history::History;
+use history::StepHistory;
 
 /// The report on an order's sagas.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -183,10 +185,10 @@ pub struct Remedy {
 /// The report on an order's sagas at a time; `None`: there is no such order.
 pub fn report(
     events: &[StoredEvent],
-    rows: &[SagaRow],
+    rows: &[WaitingSagaRow],
     now: DateTime<Utc>,
 ) -> Result<Option<OrderReport>, DecodeError> {
-    let (mut order, mut history, mut given_up) = (Order::Absent, History::default(), GivenUp::default());
+    let (mut order, mut history, mut given_up) = (Order::Absent, StepHistory::default(), GivenUp::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
         history.add(&order, stored, &event);

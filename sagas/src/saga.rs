@@ -29,7 +29,7 @@ pub struct Step {
     /// The name under which it is stored and shown.
     pub name: SagaStep,
     /// What a failure of it means for the saga.
-    pub kind: Kind,
+    pub kind: StepKind,
     /// Whether the order calls for it now.
     pub is_due: fn(&PlacedOrder) -> bool,
     /// What it does.
@@ -40,13 +40,13 @@ pub struct Step {
 
 /// Where a step stands in its saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum StepKind {
     /// It can be undone. If it or a later step fails for good, the order is undone.
     Compensable,
     /// The point of no return: afterwards the order can be cancelled, but not rejected.
     Pivot,
     /// It comes after the pivot. It is tried until it succeeds or an operator decides, and never stops the order.
-    ForwardOnly,
+    Retriable,
 }
 
 /// How a step is undone. A step that says neither does not compile.
@@ -135,7 +135,7 @@ impl Saga {
 
     /// Whether this saga is the one that undoes orders.
     pub(crate) fn has_pivot(&self) -> bool {
-        self.steps.iter().any(|step| step.kind == Kind::Pivot)
+        self.steps.iter().any(|step| step.kind == StepKind::Pivot)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::batched_reads::UnreadOrders;
 use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::timers::{self, Ended, Schedule};
-use crate::{Context, SAGAS};
+use crate::{SAGAS, SagaDependencies};
 
 /// The name of the subscription. It is that of the first saga, because there was only one once.
 const SUBSCRIPTION: &str = "order_fulfilment";
@@ -20,11 +20,11 @@ const SUBSCRIPTION: &str = "order_fulfilment";
 const INTERVENED: &str = "OperatorIntervened";
 
 pub(crate) struct SagaSubscriber {
-    context: Arc<Context>,
+    context: Arc<SagaDependencies>,
 }
 
 impl SagaSubscriber {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<SagaDependencies>) -> Self {
         Self { context }
     }
 }

@@ -23,8 +23,8 @@ use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::saga::Saga;
 use crate::timers::claims::{Claim, ClaimedRow, First, StepGroup, wake_outdated};
-use crate::timers::{self, Ended, Key, Schedule, Waiting, WakeUp};
-use crate::{Context, SAGAS};
+use crate::timers::{self, Ended, Key, SagaTimer, Schedule, Waiting};
+use crate::{SAGAS, SagaDependencies};
 
 /// The most rows in one batch.
 const BATCH: i64 = 100;
@@ -39,7 +39,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const WAKE_OUTDATED: Duration = Duration::from_secs(10);
 
 /// Carries orders on when their timers are due, until told to stop.
-pub(crate) async fn run_timers(context: Arc<Context>, stop: CancellationToken) {
+pub(crate) async fn run_timers(context: Arc<SagaDependencies>, stop: CancellationToken) {
     let runner = TimerRunner { context, stop: stop.clone() };
     let lanes = lanes();
     let (mut batches, mut woken) = (JoinSet::new(), Instant::now());
@@ -89,7 +89,7 @@ fn lanes() -> Vec<Lane> {
 
 #[derive(Clone)]
 struct TimerRunner {
-    context: Arc<Context>,
+    context: Arc<SagaDependencies>,
     stop: CancellationToken,
 }
 
@@ -132,7 +132,7 @@ impl TimerRunner {
             }
             let Err(error) = self.attempt(saga, claim, std::slice::from_ref(row)).await else { return };
             tracing::error!(order_id = row.order_id, saga = saga.name, error, "a due order can't be looked at");
-            let failed = WakeUp::unreadable((saga.name, row.order_id.clone()), &row.waiting, error);
+            let failed = SagaTimer::unreadable((saga.name, row.order_id.clone()), &row.waiting, error);
             if let Err(error) = claim.settle(self.context.store.pool(), &[failed], &[]).await {
                 tracing::error!(order_id = row.order_id, %error, "that could not be noted");
             }
@@ -180,7 +180,7 @@ impl TimerRunner {
                             error = &error as &dyn std::error::Error,
                             "order can't be read"
                         );
-                        schedule.wake_ups.push(WakeUp::unreadable(
+                        schedule.wake_ups.push(SagaTimer::unreadable(
                             key(row),
                             &row.waiting,
                             StepError::new(&error).to_string(),
@@ -233,7 +233,7 @@ impl TimerRunner {
             } else {
                 let waited = (now - row.waiting.since).to_std().unwrap_or_default();
                 let (key, deadline) = ((saga.name, row.order_id.clone()), self.context.settings.reply_deadline);
-                schedule.wake_ups.push(WakeUp::while_queued(key, &row.waiting, waited, deadline));
+                schedule.wake_ups.push(SagaTimer::while_queued(key, &row.waiting, waited, deadline));
             }
         }
         Ok(due)

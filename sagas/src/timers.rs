@@ -42,14 +42,14 @@ pub(crate) struct Waiting {
 #[derive(Default)]
 pub(crate) struct Schedule {
     /// The sagas that wait.
-    pub(crate) wake_ups: Vec<WakeUp>,
+    pub(crate) wake_ups: Vec<SagaTimer>,
     /// The sagas that wait for nothing.
     pub(crate) ended: Vec<Ended>,
 }
 
 /// When to look at an order again: a row to write.
 #[derive(Debug)]
-pub(crate) struct WakeUp {
+pub(crate) struct SagaTimer {
     saga: &'static str,
     order_id: String,
     step: String,
@@ -69,7 +69,7 @@ pub(crate) struct Ended {
     pub(crate) seen: i64,
 }
 
-impl WakeUp {
+impl SagaTimer {
     /// The step's request was sent. An answer should come within the deadline, which doubles with each request.
     pub(crate) fn after_request(key: Key, step: SagaStep, requests_before: u32, deadline: Duration) -> Self {
         let wait = doubled(deadline, requests_before).min(MAX_WAIT.max(deadline));
@@ -168,7 +168,7 @@ fn replacement(new: &str) -> String {
     )
 }
 
-fn bind_rows<'q>(query: &'q str, rows: &'q [WakeUp]) -> Query<'q, Postgres, PgArguments> {
+fn bind_rows<'q>(query: &'q str, rows: &'q [SagaTimer]) -> Query<'q, Postgres, PgArguments> {
     let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     sqlx::query(query)
         .bind(rows.iter().map(|row| row.saga).collect::<Vec<_>>())
@@ -183,7 +183,7 @@ fn bind_rows<'q>(query: &'q str, rows: &'q [WakeUp]) -> Query<'q, Postgres, PgAr
 }
 
 /// Writes rows, apart from those whose last writer knew more of the order.
-pub(crate) async fn schedule(transaction: &mut PgConnection, mut rows: Vec<WakeUp>) -> Result<(), sqlx::Error> {
+pub(crate) async fn schedule(transaction: &mut PgConnection, mut rows: Vec<SagaTimer>) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }

@@ -12,10 +12,10 @@ use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, OutgoingMessage, Producer,
-    ProducerSettings, QueueSettings, Queues, queues,
+    ProducerSettings, QueueProvisioning, Queues, queues,
 };
 use sagas::operator::{InterventionError, intervene};
-use sagas::report::{self, EndState, OrderReport, SagaState, StepState, WaitingCursor, WaitingFilter};
+use sagas::report::{self, OrderReport, SagaEnd, SagaState, StepState, WaitingCursor, WaitingFilter};
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway, PaymentCall, PaymentFault};
 use tokio::task::JoinHandle;
@@ -41,7 +41,7 @@ impl Fixture {
     async fn start() -> Self {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let (stock, payments) = (StreamLocks::new(store.clone(), 100), FaultyGateway::default());
         let stop = CancellationToken::new();
@@ -177,11 +177,11 @@ async fn an_undoing_that_is_stuck_is_done_when_an_operator_says_so_and_the_order
 
     // Its row is forgotten a moment after its last event.
     testkit::eventually(PATIENCE, || async {
-        let ended = report::ended(fixture.store.pool(), EndState::Compensated, 10).await.unwrap();
+        let ended = report::ended(fixture.store.pool(), SagaEnd::Compensated, 10).await.unwrap();
         ended.iter().map(|it| it.order_id.as_str()).collect::<Vec<_>>() == ["a"]
     })
     .await;
-    assert!(report::ended(fixture.store.pool(), EndState::Completed, 10).await.unwrap().is_empty());
+    assert!(report::ended(fixture.store.pool(), SagaEnd::Completed, 10).await.unwrap().is_empty());
     fixture.end().await;
 }
 

@@ -14,10 +14,10 @@ use embedded::sqs::Sqs;
 use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
-    OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, Template, queues,
+    OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, Template, queues,
 };
 use sagas::operator::intervene;
-use sagas::report::{self, GivenUpFilter, SagaState};
+use sagas::report::{self, GivenUpMailFilter, SagaState};
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway};
 use tokio::task::JoinHandle;
@@ -42,7 +42,7 @@ impl Fixture {
     async fn start() -> Self {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendSettings::default());
         let stop = CancellationToken::new();
         let sagas = Sagas {
@@ -105,7 +105,7 @@ impl Fixture {
 
     /// The orders of the mails that were given up, for a reason that contains this.
     async fn given_up(&self, error: Option<&str>) -> Vec<String> {
-        let filter = GivenUpFilter { error, until: None };
+        let filter = GivenUpMailFilter { error, until: None };
         let mails = report::given_up(self.store.pool(), filter, 0, 10).await.unwrap();
         mails.into_iter().map(|mail| mail.order_id).collect()
     }
@@ -213,7 +213,7 @@ async fn a_mail_that_was_given_up_is_listed_until_somebody_decides_or_it_went_ou
     testkit::eventually(PATIENCE, || async { saga.given_up(None).await.len() == 3 }).await;
 
     assert_eq!(saga.given_up(Some("not verified")).await, ["without"]);
-    let groups = report::given_up_groups(saga.store.pool(), GivenUpFilter::default()).await.unwrap();
+    let groups = report::given_up_groups(saga.store.pool(), GivenUpMailFilter::default()).await.unwrap();
     assert_eq!((groups[0].count, groups[0].reason.as_str(), groups[1].count), (2, "no mailbox", 1));
     assert_eq!(saga.state("late").await, SagaState::Failed);
 

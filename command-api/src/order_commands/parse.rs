@@ -8,7 +8,7 @@ use domain::order::{OrderCommand, PlacedOrder};
 use uuid::Uuid;
 
 /// How a route's body is read. A body may leave out the id of what the command makes: then it gets the given one.
-pub(super) enum Parser {
+pub(super) enum BodyParser {
     /// For commands on the order in the path.
     OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedCommand, InvalidBody>),
     /// For commands on the return in the path.

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use domain::ids::ShipmentId;
 use domain::order::event::{PaymentAuthorized, PaymentCaptured, StockReserved};
 use domain::order::parse::PostedOrder;
-use domain::order::{Order, OrderCommand, OrderEvent, OrderLimits, decide};
+use domain::order::{Order, OrderCommand, OrderEvent, OrderGrowthLimits, decide};
 use event_store::{EventStore, Metadata, StoreSettings, StreamLocks, Versioned};
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ impl Shop {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        let routes = command_api::routes(store.clone(), stock, OrderLimits::default());
+        let routes = command_api::routes(store.clone(), stock, OrderGrowthLimits::default());
         Self { routes, _database: database, store }
     }
 

@@ -22,7 +22,7 @@ pub use payment::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOu
 pub use people::{NoteAdded, OperatorIntervened};
 pub use refund::{PaymentRefunded, RefundRequested};
 pub use returns::{ReturnReceived, ReturnRequested};
-pub use stock::{ReservedUnits, Shortage, StockReleased, StockReservationFailed, StockReserved};
+pub use stock::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};
 pub use subject::{
     FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderSubject, PaymentEvent,
     RefundEvent, ReservationEvent, ReturnEvent,

@@ -13,7 +13,7 @@ use super::transitions::OrderAction;
 
 /// How much people can add to one order. What sagas and operators record is not limited: it follows from what people asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderLimits {
+pub struct OrderGrowthLimits {
     /// The most notes.
     pub notes: u32,
     /// The most shipments. The one that leaves nothing to ship is always accepted, so that every order can end.
@@ -28,14 +28,14 @@ pub struct OrderLimits {
     pub bytes: u64,
 }
 
-impl Default for OrderLimits {
+impl Default for OrderGrowthLimits {
     /// An order can have 500 lines. Each of them can be shipped and come back by itself.
     fn default() -> Self {
         Self { notes: 1_000, shipments: 500, cancellations: 500, returns: 500, refunds: 500, bytes: 1 << 20 }
     }
 }
 
-impl OrderLimits {
+impl OrderGrowthLimits {
     /// [`decide`], within the limits. A command that changes nothing is never refused for them.
     pub fn decide(&self, order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         let events = decide(order, command)?;

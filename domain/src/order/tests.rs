@@ -55,7 +55,7 @@ fn confirmed() -> OrderEvent {
 }
 
 fn reserved() -> OrderEvent {
-    let units = vec![ReservedUnits { sku: Sku::parse("sku-123").unwrap(), quantity: 1 }];
+    let units = vec![SkuQuantity { sku: Sku::parse("sku-123").unwrap(), quantity: 1 }];
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     OrderEvent::StockReserved(StockReserved { units, expires_at })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::event::{
-    FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, ReservedUnits,
+    FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, SkuQuantity,
 };
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
@@ -34,7 +34,7 @@ pub fn implies_stock_commands(event: &OrderEvent) -> bool {
 /// The stock commands that an event implies, by SKU. `order` is the order after the event.
 pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &OrderEvent) -> Vec<(Sku, StockCommand)> {
     if let OrderEvent::StockReserved(reserved) = event {
-        let reserve = |units: &ReservedUnits| {
+        let reserve = |units: &SkuQuantity| {
             let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
             let made = ReservationMade { order_id, quantity: units.quantity, expires_at };
             (units.sku.clone(), StockCommand::Reserve(made))

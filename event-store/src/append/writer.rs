@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use super::connection::{WriterConnection, is_connection_lost};
 use super::{AppendError, Appended, Queued, QueuedCommand, conflicts};
-use crate::idempotency::NewRecord;
+use crate::idempotency::NewIdempotencyRecord;
 use crate::metrics::{BatchCounts, Metrics};
 use crate::subscription::progress::Progress;
 use crate::wake::WakeUps;
@@ -206,7 +206,7 @@ async fn insert(connection: &mut PgConnection, commands: &[&QueuedCommand]) -> R
         events.metadata.push(RawJson(&event.metadata));
         events.event_ids.push(event.event_id);
     }
-    let records: Vec<&NewRecord> = commands.iter().filter_map(|command| command.record.as_ref()).collect();
+    let records: Vec<&NewIdempotencyRecord> = commands.iter().filter_map(|command| command.record.as_ref()).collect();
     if events.versions.is_empty() && records.is_empty() {
         return Ok(None);
     }

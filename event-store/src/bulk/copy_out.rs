@@ -28,7 +28,7 @@ pub struct CopyOut<'c> {
 
 /// An exported event as it came: cheap to pass on, to another thread too.
 #[derive(Debug, Clone)]
-pub struct CopiedEvent(Bytes);
+pub struct RawEvent(Bytes);
 
 /// Starts an export of the events that match, as of now.
 ///
@@ -56,7 +56,7 @@ pub fn copy_out<'c>(
 
 impl CopyOut<'_> {
     /// The next event; `None`: these were all.
-    pub async fn next(&mut self) -> Result<Option<CopiedEvent>, sqlx::Error> {
+    pub async fn next(&mut self) -> Result<Option<RawEvent>, sqlx::Error> {
         // The protocol has each row in a message of its own.
         while let Some(mut message) = self.rows.try_next().await? {
             if !self.begun {
@@ -68,14 +68,14 @@ impl CopyOut<'_> {
                 self.begun = true;
             }
             if !message.is_empty() && message != TRAILER.as_slice() {
-                return Ok(Some(CopiedEvent(message)));
+                return Ok(Some(RawEvent(message)));
             }
         }
         Ok(None)
     }
 }
 
-impl CopiedEvent {
+impl RawEvent {
     /// The row as it came: the number of its columns, then each behind its length.
     pub(crate) fn row(&self) -> &[u8] {
         &self.0

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 
 use self::suspects::Suspects;
 use super::chain::{Chain, ChainHead, digest};
-use super::fault::{ChainFault, SealVerdict};
+use super::fault::{ChainFault, SealAgreement};
 use super::row::Row;
 use super::seals::{Entry, Seal};
 use crate::bulk::{CopyOrder, copy_out};
@@ -217,13 +217,13 @@ impl GivenHead {
         if position > last.max(sealed) {
             ChainFault::BeyondTheLog { position, last }
         } else if self.seals == self.head {
-            not_the_head(SealVerdict::LeadToHead)
+            not_the_head(SealAgreement::LeadToHead)
         } else if position != self.log.position && position != self.seals.position {
             ChainFault::NoSuchHead { position }
         } else if position > sealed {
-            not_the_head(SealVerdict::EndBefore(sealed))
+            not_the_head(SealAgreement::EndBefore(sealed))
         } else {
-            not_the_head(SealVerdict::LeadElsewhere)
+            not_the_head(SealAgreement::LeadElsewhere)
         }
     }
 }

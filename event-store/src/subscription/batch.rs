@@ -8,7 +8,7 @@ use super::leases::Leases;
 use super::{PARTITIONS, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
-pub(super) struct Batch {
+pub(super) struct FetchedBatch {
     /// The new events of the copy's partitions, in order.
     pub(super) events: Vec<StoredEvent>,
     /// Those of parked streams.
@@ -21,7 +21,7 @@ pub(super) struct Batch {
     pub(super) cut: bool,
 }
 
-impl Batch {
+impl FetchedBatch {
     /// Reads from the lowest position of the held partitions on; `None`: there is nothing new. The same statement says which streams are
     /// parked; only the holder of a partition changes that. Of streams that are not followed only the position is read. Rows are taken
     /// one by one until the budget's bytes are used up. Rows that are on their way then were sent in vain, so the caller asks for fewer

@@ -8,7 +8,7 @@ use error_chain::error_chain;
 use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{Connection, PgConnection, Row};
 
-use super::batch::Batch;
+use super::batch::FetchedBatch;
 use super::{StepError, Subscriber, SubscriberCopy, SubscriberError, connection, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
@@ -50,7 +50,7 @@ async fn attempt_in_savepoint(
 
 impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// Handles a batch stream by stream after it could not be handled as a whole, and parks the streams that can't be handled.
-    pub(super) async fn handle_by_stream(&mut self, batch: Batch) -> Result<(), StepError> {
+    pub(super) async fn handle_by_stream(&mut self, batch: FetchedBatch) -> Result<(), StepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
         let work = async {

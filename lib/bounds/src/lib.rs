@@ -10,4 +10,4 @@ mod quota;
 
 pub use batch_size::BatchSize;
 pub use budget::Budget;
-pub use quota::{Exceeded, Quota, Share};
+pub use quota::{Quota, QuotaExceeded, Share};

@@ -32,7 +32,7 @@ pub struct Share<K: Copy + Eq + Hash> {
 
 /// Which limits leave no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
+pub struct QuotaExceeded {
     /// That of all keys together.
     pub total: bool,
     /// That of this key.
@@ -65,14 +65,14 @@ impl<K: Copy + Eq + Hash> Quota<K> {
 
 impl<K: Copy + Eq + Hash> Share<K> {
     /// Grows to an amount, or stays as it is if there is not as much. It never shrinks.
-    pub fn grow_to(&mut self, amount: usize) -> Result<(), Exceeded> {
+    pub fn grow_to(&mut self, amount: usize) -> Result<(), QuotaExceeded> {
         let more = amount.saturating_sub(self.amount);
         if more == 0 {
             return Ok(());
         }
         let mut used = self.quota.lock();
         let of_key = self.key.map(|key| used.by_key.get(&key).copied().unwrap_or_default() + more);
-        let exceeded = Exceeded {
+        let exceeded = QuotaExceeded {
             total: used.total + more > self.quota.0.total,
             per_key: of_key.is_some_and(|amount| amount > self.quota.0.per_key),
         };
@@ -115,10 +115,10 @@ mod tests {
         let quota = Quota::new(10, 6);
         let (mut one, mut more_of_it, mut other) = (quota.share(Some(1)), quota.share(Some(1)), quota.share(Some(2)));
         assert!(one.grow_to(4).is_ok() && one.grow_to(3).is_ok() && more_of_it.grow_to(2).is_ok());
-        let has_its_part = Err(Exceeded { total: false, per_key: true });
+        let has_its_part = Err(QuotaExceeded { total: false, per_key: true });
         assert_eq!((one.grow_to(5), more_of_it.grow_to(3)), (has_its_part, has_its_part));
         assert_eq!(other.grow_to(4), Ok(()));
-        let all_is_taken = Err(Exceeded { total: true, per_key: false });
+        let all_is_taken = Err(QuotaExceeded { total: true, per_key: false });
         assert_eq!((other.grow_to(5), quota.share(None).grow_to(1)), (all_is_taken, all_is_taken));
         drop(one);
         assert!(more_of_it.grow_to(6).is_ok() && other.grow_to(5).is_err());

@@ -30,5 +30,5 @@ pub use envelope::{CloudEvent, Contract};
 pub use error::SqsError;
 pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
 pub use queue_depth::QueueDepth;
-pub use queues::{Queue, QueueError, QueueHealth, QueueSettings, Queues};
+pub use queues::{Queue, QueueError, QueueHealth, QueueProvisioning, Queues};
 pub use settings::{InvalidSettings, SettingChecks, SettingError};

@@ -48,7 +48,7 @@ pub struct Queue {
 }
 
 #[derive(Debug, Clone)]
-pub struct QueueSettings {
+pub struct QueueProvisioning {
     /// The prefix of the queues' names, so that several platforms can share an account.
     pub prefix: String,
     /// The visibility timeout for readers that set none. Consumers set their own.
@@ -62,7 +62,7 @@ pub struct QueueSettings {
     pub max_receive_count: u32,
 }
 
-impl Default for QueueSettings {
+impl Default for QueueProvisioning {
     fn default() -> Self {
         Self {
             prefix: "ordo".into(),
@@ -75,7 +75,7 @@ impl Default for QueueSettings {
     }
 }
 
-impl QueueSettings {
+impl QueueProvisioning {
     /// The `max_receive_count` for consumers with so many attempts. It is much higher, because SQS also counts receives
     /// without an attempt: a message is returned each time that one before it in its group fails.
     pub fn receives_for(max_attempts: u32) -> u32 {
@@ -102,7 +102,7 @@ impl QueueSettings {
 }
 
 /// Creates missing queues, and sets the attributes of existing ones. Idempotent.
-pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+pub async fn ensure(client: &Client, settings: &QueueProvisioning) -> Result<Queues, QueueError> {
     settings.validate()?;
     Ok(Queues {
         notifications: ensure_pair(client, settings, "notifications").await?,
@@ -111,7 +111,7 @@ pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues,
 }
 
 /// Finds the existing queues, for roles that may not create any.
-pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+pub async fn find(client: &Client, settings: &QueueProvisioning) -> Result<Queues, QueueError> {
     settings.validate()?;
     Ok(Queues {
         notifications: find_pair(client, settings, "notifications").await?,
@@ -121,7 +121,7 @@ pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, Q
 
 /// Finds the queues, and creates them as [`ensure`] does if any is missing. It needs no right to create queues as long
 /// as all exist.
-pub async fn find_or_create(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueError> {
+pub async fn find_or_create(client: &Client, settings: &QueueProvisioning) -> Result<Queues, QueueError> {
     match find(client, settings).await {
         Err(QueueError::Find { name, source }) if source.is_missing_queue() => {
             tracing::warn!(queue = name, "the queue is not there: making it");
@@ -150,7 +150,7 @@ pub enum QueueError {
     Incomplete { name: String, what: &'static str },
 }
 
-async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueError> {
+async fn ensure_pair(client: &Client, settings: &QueueProvisioning, what: &str) -> Result<Queue, QueueError> {
     let (name, dead_letter_name) = names(settings, what);
     let dead_letter_url =
         ensure_one(client, &dead_letter_name, &attributes(settings, settings.dead_letter_retention)).await?;
@@ -164,19 +164,19 @@ async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> R
     Ok(Queue { name, url, dead_letter_url })
 }
 
-async fn find_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueError> {
+async fn find_pair(client: &Client, settings: &QueueProvisioning, what: &str) -> Result<Queue, QueueError> {
     let (name, dead_letter_name) = names(settings, what);
     let url = find_one(client, &name).await?;
     let dead_letter_url = find_one(client, &dead_letter_name).await?;
     Ok(Queue { name, url, dead_letter_url })
 }
 
-fn names(settings: &QueueSettings, what: &str) -> (String, String) {
+fn names(settings: &QueueProvisioning, what: &str) -> (String, String) {
     (format!("{}-{what}.fifo", settings.prefix), format!("{}-{what}-dlq.fifo", settings.prefix))
 }
 
 /// The attributes that can be set on new and on existing queues.
-fn attributes(settings: &QueueSettings, retention: Duration) -> HashMap<Attribute, String> {
+fn attributes(settings: &QueueProvisioning, retention: Duration) -> HashMap<Attribute, String> {
     HashMap::from([
         // High-throughput mode: limits and deduplication per group, not per queue.
         (Attribute::DeduplicationScope, "messageGroup".into()),

@@ -21,7 +21,7 @@ use sqlx::{PgConnection, PgPool};
 
 use self::bulk::BatchPut;
 use self::table_numbers::TableNumbers;
-use self::tables::{DynamodbTable, PhysicalTable};
+use self::tables::{LogicalTable, PhysicalTable};
 use crate::{BulkWriter, Generation, ReadModels, StoreError, Table};
 
 /// Read models in DynamoDB.
@@ -64,7 +64,7 @@ impl Dynamodb {
 #[async_trait]
 impl ReadModels for Dynamodb {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
-        Arc::new(DynamodbTable::new(self.clone(), read_model, generation))
+        Arc::new(LogicalTable::new(self.clone(), read_model, generation))
     }
 
     async fn create(&self, read_model: &str) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::claims::ClaimGuard;
-use super::{DeliveryError, Outcome, Record, within};
+use super::{DeliveryError, DeliveryRecord, Outcome, within};
 
 /// The most outcomes of one statement.
 const MAX_BATCH: usize = 256;
@@ -31,7 +31,7 @@ pub(super) struct Records {
 
 #[derive(Debug)]
 struct Decision {
-    record: Record,
+    record: DeliveryRecord,
     outcome: Outcome,
     /// Released after the record is committed or given up.
     _claim: ClaimGuard,
@@ -55,7 +55,12 @@ impl Records {
 
     /// `Ok`: the outcome is committed. A sent mail without a record would be sent again: so it is given up only if the
     /// database is down for all [`TRIES`].
-    pub(super) async fn write(&self, record: Record, outcome: Outcome, claim: ClaimGuard) -> Result<(), DeliveryError> {
+    pub(super) async fn write(
+        &self,
+        record: DeliveryRecord,
+        outcome: Outcome,
+        claim: ClaimGuard,
+    ) -> Result<(), DeliveryError> {
         let (written, answered) = oneshot::channel();
         let decision = Decision { record, outcome, _claim: claim, written };
         self.decisions.send(decision).map_err(|_| DeliveryError::Ending)?;

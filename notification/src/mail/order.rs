@@ -6,7 +6,7 @@ use super::money::amount;
 use super::one_line;
 
 /// Every value is on one line. The templates escape them.
-pub(super) struct Order {
+pub(super) struct MailOrder {
     pub(super) id: String,
     pub(super) total: String,
     pub(super) lines: Vec<Line>,
@@ -30,7 +30,7 @@ pub(super) struct Line {
     pub(super) line_total: String,
 }
 
-impl From<&NotificationRequested> for Order {
+impl From<&NotificationRequested> for MailOrder {
     fn from(request: &NotificationRequested) -> Self {
         let currency = one_line(&request.currency, MAX_CHARACTERS);
         let price = |decimal: &str| amount(&one_line(decimal, MAX_CHARACTERS), &currency);

@@ -2,11 +2,11 @@
 
 use askama::Template;
 
-use super::Content;
-use super::order::Order;
+use super::MailContent;
+use super::order::MailOrder;
 
-pub(super) fn content(order: &Order) -> Result<Content, askama::Error> {
-    Ok(Content {
+pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
+    Ok(MailContent {
         subject: format!("Order {} could not be accepted", order.id),
         text: Text { order }.render()?,
         html: Html { order }.render()?,
@@ -16,11 +16,11 @@ pub(super) fn content(order: &Order) -> Result<Content, askama::Error> {
 #[derive(Template)]
 #[template(path = "order_rejected.txt")]
 struct Text<'a> {
-    order: &'a Order,
+    order: &'a MailOrder,
 }
 
 #[derive(Template)]
 #[template(path = "order_rejected.html")]
 struct Html<'a> {
-    order: &'a Order,
+    order: &'a MailOrder,
 }

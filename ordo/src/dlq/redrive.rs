@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use pace::Pace;
+use pace::RateLimiter;
 use progress::Progress;
 
 use super::{Redrive, render};
@@ -33,7 +33,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Resul
     let mut run = Run {
         args,
         name: Uuid::now_v7().to_string(),
-        pace: Pace::new(args.rate.filter(|_| !args.dry_run)),
+        pace: RateLimiter::new(args.rate.filter(|_| !args.dry_run)),
         progress: Progress::start(there, args)?,
         stop,
         tally: Tally::default(),
@@ -63,7 +63,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Resul
 struct Run<'a> {
     args: &'a Redrive,
     name: String,
-    pace: Pace,
+    pace: RateLimiter,
     progress: Progress,
     stop: CancellationToken,
     tally: Tally,

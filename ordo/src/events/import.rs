@@ -12,14 +12,14 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::Import;
-use super::validated_lines::ValidatedLines;
+use super::import_reader::ImportReader;
 use crate::output;
 
 pub(super) async fn run(connection: PgConnection, args: &Import) -> anyhow::Result<()> {
     let since = Instant::now();
     let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
-    let mut lines = ValidatedLines::of(open(&args.file)?, bar.clone());
+    let mut lines = ImportReader::of(open(&args.file)?, bar.clone());
     let done = match copy_in(connection, &mut lines).await {
         Ok(done) => done,
         Err(CopyInError::Source(error)) => return Err(error.context("nothing is imported")),

@@ -1,6 +1,6 @@
 //! `ordo order diff`.
 
-use projections::{Moment, OrderHistory, OrderSnapshot};
+use projections::{Moment, OrderAsOf, OrderHistory};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -22,11 +22,11 @@ pub(super) async fn run(pool: &PgPool, id: &str, moments: (Moment, Moment), json
     Ok(())
 }
 
-fn view(then: &OrderSnapshot) -> serde_json::Result<Value> {
+fn view(then: &OrderAsOf) -> serde_json::Result<Value> {
     serde_json::from_str(then.view.get())
 }
 
-fn headline(history: &OrderHistory, old: &OrderSnapshot, new: &OrderSnapshot) -> String {
+fn headline(history: &OrderHistory, old: &OrderAsOf, new: &OrderAsOf) -> String {
     let (from, to) = (old.version, new.version);
     match from.cmp(&to) {
         std::cmp::Ordering::Equal => format!("was at version {from} at both"),

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use projections::{Estimate, Phase, Progress, ReplayState, ReplaySummary};
+use projections::{Estimate, Progress, ReplayPhase, ReplayState, ReplaySummary};
 use serde_json::{Value, json};
 
 use super::is_counted;
 use crate::output;
 
-pub(super) fn phase(phase: Phase) -> &'static str {
+pub(super) fn phase(phase: ReplayPhase) -> &'static str {
     match phase {
-        Phase::Folding => "folding",
-        Phase::Indexing => "indexing",
-        Phase::CatchingUp => "catching up",
-        Phase::Different => "different",
-        Phase::Done => "done",
+        ReplayPhase::Folding => "folding",
+        ReplayPhase::Indexing => "indexing",
+        ReplayPhase::CatchingUp => "catching up",
+        ReplayPhase::Different => "different",
+        ReplayPhase::Done => "done",
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn replayed(
 pub(super) fn replayed_json(state: &ReplayState, replayed: &ReplaySummary, took: Duration) -> Value {
     let comparison: BTreeMap<_, _> = replayed.comparisons.iter().map(|(name, found)| (name, found)).collect();
     json!({
-        "phase": if replayed.promoted { Phase::Done } else { Phase::Different }.name(),
+        "phase": if replayed.promoted { ReplayPhase::Done } else { ReplayPhase::Different }.name(),
         "replay": state.id,
         "projections": state.projections,
         "events": replayed.events,

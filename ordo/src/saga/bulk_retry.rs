@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::{OperatorDecision, SagaStep};
 use futures_util::{StreamExt, stream};
 use sagas::operator::InterventionError;
-use sagas::report::{self, GivenUpFilter, GivenUpMail, SagaRow, WaitingCursor, WaitingFilter};
+use sagas::report::{self, GivenUpMail, GivenUpMailFilter, WaitingCursor, WaitingFilter, WaitingSagaRow};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::time::MissedTickBehavior;
@@ -51,7 +51,7 @@ pub(super) async fn run(operator: &SagaOperator, args: &Retry) -> anyhow::Result
     // Sagas that are stuck again after their retry are not retried twice.
     let until: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
     let mut pages = Pages::new(args, until);
-    let mut pace = Pace::new(args.rate.filter(|_| !args.dry_run));
+    let mut pace = RateLimiter::new(args.rate.filter(|_| !args.dry_run));
     let mut tally = Tally::default();
     while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
         let Some(page) = pages.next(pool).await? else { break };
@@ -92,14 +92,14 @@ enum Pages<'a> {
     /// Stuck sagas, and the end of the last page.
     Stuck(WaitingFilter<'a>, Option<WaitingCursor>),
     /// Failed mails, and the position of the last page's end. A retry is of all mails of an order, so each order comes once.
-    Failed { filter: GivenUpFilter<'a>, after: i64, orders: HashSet<String> },
+    Failed { filter: GivenUpMailFilter<'a>, after: i64, orders: HashSet<String> },
 }
 
 impl<'a> Pages<'a> {
     fn new(args: &'a Retry, until: DateTime<Utc>) -> Self {
         let (error, until) = (args.error.as_deref(), Some(until));
         if args.failed {
-            return Self::Failed { filter: GivenUpFilter { error, until }, after: 0, orders: HashSet::new() };
+            return Self::Failed { filter: GivenUpMailFilter { error, until }, after: 0, orders: HashSet::new() };
         }
         Self::Stuck(WaitingFilter { stuck: Some(true), error, step: args.step, until }, None)
     }
@@ -124,8 +124,8 @@ impl<'a> Pages<'a> {
     }
 }
 
-impl From<&SagaRow> for Candidate {
-    fn from(row: &SagaRow) -> Self {
+impl From<&WaitingSagaRow> for Candidate {
+    fn from(row: &WaitingSagaRow) -> Self {
         let (order_id, step) = (row.order_id.clone(), row.step.clone());
         Self { order_id, step, line: render::line(row), summary: render::summary(row) }
     }
@@ -178,9 +178,9 @@ impl Tally {
 }
 
 /// Limits the rate, or does not.
-struct Pace(Option<tokio::time::Interval>);
+struct RateLimiter(Option<tokio::time::Interval>);
 
-impl Pace {
+impl RateLimiter {
     fn new(rate: Option<NonZeroU32>) -> Self {
         Self(rate.map(|rate| {
             let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.get());

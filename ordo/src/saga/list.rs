@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use domain::order::saga::SagaStep;
-use sagas::report::{self, EndState, GivenUpFilter, GivenUpGroup, SagaState, WaitingFilter, WaitingGroup};
+use sagas::report::{self, GivenUpMailFilter, GivenUpMailGroup, SagaEnd, SagaState, WaitingFilter, WaitingGroup};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -15,8 +15,8 @@ pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
         Some(SagaState::Running) => waiting(pool, args, Some(false)).await,
         Some(SagaState::Stuck) => waiting(pool, args, Some(true)).await,
         Some(SagaState::Failed) => failed(pool, args).await,
-        Some(state @ SagaState::Completed) => ended(pool, args, state, EndState::Completed).await,
-        Some(state @ SagaState::Compensated) => ended(pool, args, state, EndState::Compensated).await,
+        Some(state @ SagaState::Completed) => ended(pool, args, state, SagaEnd::Completed).await,
+        Some(state @ SagaState::Compensated) => ended(pool, args, state, SagaEnd::Compensated).await,
     }
 }
 
@@ -51,20 +51,20 @@ async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Res
 /// Failed mails.
 async fn failed(pool: &PgPool, args: &List) -> anyhow::Result<()> {
     ensure!(args.step.is_none_or(|step| step == SagaStep::NotifyCustomer), "only mails fail: leave --step out");
-    let filter = GivenUpFilter { error: args.error.as_deref(), until: None };
+    let filter = GivenUpMailFilter { error: args.error.as_deref(), until: None };
     let mails = report::given_up(pool, filter, 0, args.limit.get().into()).await?;
     let groups = report::given_up_groups(pool, filter).await?;
     let count = count_failed(pool, args).await?;
     if args.json {
         let mails: Vec<Value> = mails.iter().map(render::mail_summary).collect();
-        let group = |GivenUpGroup { template, reason, count }: &GivenUpGroup| json!({ "template": template, "state": "failed", "error": reason, "count": count });
+        let group = |GivenUpMailGroup { template, reason, count }: &GivenUpMailGroup| json!({ "template": template, "state": "failed", "error": reason, "count": count });
         let groups: Vec<Value> = groups.iter().map(group).collect();
         return Ok(output::line(&json!({ "mails": mails, "groups": groups, "failed": count }).to_string())?);
     }
     for mail in &mails {
         output::line(&render::mail(mail))?;
     }
-    for GivenUpGroup { template, reason, count } in &groups {
+    for GivenUpMailGroup { template, reason, count } in &groups {
         output::line(&render::harmless(&format!("{count} × {template}: {reason}")))?;
     }
     let left = count - i64::try_from(mails.len())?;
@@ -76,11 +76,11 @@ async fn count_failed(pool: &PgPool, args: &List) -> anyhow::Result<i64> {
     if args.step.is_some_and(|step| step != SagaStep::NotifyCustomer) {
         return Ok(0);
     }
-    let filter = GivenUpFilter { error: args.error.as_deref(), until: None };
+    let filter = GivenUpMailFilter { error: args.error.as_deref(), until: None };
     Ok(report::count_given_up(pool, filter).await?.into_iter().map(|(_, count)| count).sum())
 }
 
-async fn ended(pool: &PgPool, args: &List, state: SagaState, how: EndState) -> anyhow::Result<()> {
+async fn ended(pool: &PgPool, args: &List, state: SagaState, how: SagaEnd) -> anyhow::Result<()> {
     let waits = args.error.is_none() && args.step.is_none();
     ensure!(waits, "what is {} waits at no step and has no error: leave --step and --error out", state.name());
     let orders = report::ended(pool, how, args.limit.get().into()).await?;

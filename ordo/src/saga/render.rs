@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::order::saga::SagaStep;
-use sagas::report::{GivenUpMail, OrderReport, SagaRow, SagaState, StepProgress, StepState};
+use sagas::report::{GivenUpMail, OrderReport, SagaState, StepProgress, StepState, WaitingSagaRow};
 use serde_json::{Value, json};
 
 pub(super) use crate::dlq::harmless;
 
 /// One line of a list.
-pub(super) fn line(row: &SagaRow) -> String {
-    let SagaRow { saga, order_id, step, since, .. } = row;
+pub(super) fn line(row: &WaitingSagaRow) -> String {
+    let WaitingSagaRow { saga, order_id, step, since, .. } = row;
     let error = row.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     let how = how(row.stuck, row.failures);
     let next = next_look(row.stuck, row.next_try_at);
@@ -18,7 +18,7 @@ pub(super) fn line(row: &SagaRow) -> String {
 }
 
 /// An entry of a list as JSON.
-pub(super) fn summary(row: &SagaRow) -> Value {
+pub(super) fn summary(row: &WaitingSagaRow) -> Value {
     json!({
         "saga": row.saga,
         "orderId": row.order_id,

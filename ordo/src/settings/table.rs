@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use domain::order::OrderLimits;
+use domain::order::OrderGrowthLimits;
 use event_store::AppendSettings;
 use projections::LiveSettings;
 
@@ -15,7 +15,7 @@ use super::sources::Sources;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, name, seconds, sender, socket_address,
 };
-use super::{Aws, Consumer, Loaded, Settings, payment};
+use super::{Aws, ConsumerConfig, Loaded, Settings, payment};
 use crate::http::Limits;
 
 impl Settings {
@@ -191,10 +191,10 @@ fn read_model_store(table: &mut SettingsReader) -> ReadModelStore {
     store
 }
 
-fn order_limits(table: &mut SettingsReader) -> OrderLimits {
-    let OrderLimits { notes, shipments, cancellations, returns, refunds, bytes } = OrderLimits::default();
+fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
+    let OrderGrowthLimits { notes, shipments, cancellations, returns, refunds, bytes } = OrderGrowthLimits::default();
     let many = || integer(1..=1_000_000);
-    OrderLimits {
+    OrderGrowthLimits {
         notes: table.value("ORDO_ORDER_NOTES", notes, &many(), "Notes that one order takes"),
         shipments: table.value(
             "ORDO_ORDER_SHIPMENTS",
@@ -225,10 +225,10 @@ fn order_limits(table: &mut SettingsReader) -> OrderLimits {
 }
 
 /// What can be set for each queue, under that queue's names.
-fn consumer(table: &mut SettingsReader, names: [&'static str; 6], at_once: usize) -> Consumer {
+fn consumer(table: &mut SettingsReader, names: [&'static str; 6], at_once: usize) -> ConsumerConfig {
     let [batch_size, wait_seconds, visibility_timeout, error_backoff, concurrency, max_attempts] = names;
     let (half_a_minute, twelve_hours) = (Duration::from_secs(30), 43_200);
-    Consumer {
+    ConsumerConfig {
         batch_size: table.value(batch_size, 10, &integer(1..=10), "Messages per receive call"),
         wait_seconds: table.value(wait_seconds, 20, &integer(0..=20), "Seconds a receive call waits for a message"),
         visibility_timeout: table.value(

@@ -43,7 +43,7 @@ pub(super) struct OrderAudit {
 
 /// Amounts of many orders, in minor units.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct MoneyTotals {
+pub(super) struct PaymentTotals {
     pub(super) held: i64,
     pub(super) captured: i64,
     pub(super) refunded: i64,
@@ -203,7 +203,7 @@ impl AuditedOrder {
     }
 }
 
-impl MoneyTotals {
+impl PaymentTotals {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
         let payment = &placed.payment;
         // The last capture releases the rest.

@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 
 use super::findings::Findings;
 use super::mails::Mails;
-use super::order::{AuditedOrder, MoneyTotals, OrderAudit};
+use super::order::{AuditedOrder, OrderAudit, PaymentTotals};
 use super::progress::{Progress, Sagas};
 use super::snapshots::Snapshots;
 use super::units::{SkuAudit, UnitLedger};
@@ -41,7 +41,7 @@ pub(super) struct Totals {
     pub(super) sagas: Sagas,
     pub(super) mails: Mails,
     /// By the currency's code.
-    pub(super) money: BTreeMap<String, (Currency, MoneyTotals)>,
+    pub(super) money: BTreeMap<String, (Currency, PaymentTotals)>,
 }
 
 /// The stream that is being read.
@@ -191,7 +191,7 @@ impl LogPass {
                     self.units.add_order(&order);
                     let currency = order.placed.content.currency;
                     let money = self.totals.money.entry(currency.code().to_owned());
-                    money.or_insert_with(|| (currency, MoneyTotals::default())).1.add(&order.placed);
+                    money.or_insert_with(|| (currency, PaymentTotals::default())).1.add(&order.placed);
                     self.orders.push(order);
                 }
             }

@@ -33,7 +33,7 @@ pub struct OrderHistory {
 
 /// An order as it was.
 #[derive(Debug, Clone)]
-pub struct OrderSnapshot {
+pub struct OrderAsOf {
     pub version: i64,
     /// When the order reached this version.
     pub since: DateTime<Utc>,
@@ -43,7 +43,7 @@ pub struct OrderSnapshot {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a version of the order, from 1 on, or an instant such as 2026-11-21T18:00:00Z")]
-pub struct InvalidMoment;
+pub struct InvalidPointInTime;
 
 /// Why there is no snapshot of an order.
 #[derive(Debug, thiserror::Error)]
@@ -84,14 +84,14 @@ impl OrderHistory {
     }
 
     /// The order at a moment. At an instant in the future it is the present order.
-    pub fn at(&self, moment: Moment) -> Result<OrderSnapshot, TimeTravelError> {
+    pub fn at(&self, moment: Moment) -> Result<OrderAsOf, TimeTravelError> {
         let until = self.until(moment)?;
         let mut items: Vec<Item> = PROJECTION.fold_stream(until)?.map_or_else(Vec::new, Change::into_items);
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         let view = OrderView::of(&items)?;
         match (view, until.last()) {
             (Some(view), Some(last)) => {
-                Ok(OrderSnapshot { version: last.version, since: last.recorded_at, view: to_raw_value(&view)? })
+                Ok(OrderAsOf { version: last.version, since: last.recorded_at, view: to_raw_value(&view)? })
             }
             (None, _) | (_, None) => Err(TimeTravelError::NoOrder(self.order_id.clone())),
         }
@@ -126,17 +126,17 @@ impl OrderHistory {
 }
 
 impl FromStr for Moment {
-    type Err = InvalidMoment;
+    type Err = InvalidPointInTime;
 
-    fn from_str(text: &str) -> Result<Self, InvalidMoment> {
+    fn from_str(text: &str) -> Result<Self, InvalidPointInTime> {
         if let Ok(version) = text.parse() {
-            return if version >= 1 { Ok(Self::Version(version)) } else { Err(InvalidMoment) };
+            return if version >= 1 { Ok(Self::Version(version)) } else { Err(InvalidPointInTime) };
         }
         // An unescaped `+` in a URL arrives as a space.
         let mended = text.rsplit_once(' ').filter(|(_, offset)| offset.len() == "01:00".len());
         let mended = mended.map(|(instant, offset)| format!("{instant}+{offset}"));
         let instant = DateTime::parse_from_rfc3339(mended.as_deref().unwrap_or(text));
-        instant.map(|instant| Self::Instant(instant.to_utc())).map_err(|_| InvalidMoment)
+        instant.map(|instant| Self::Instant(instant.to_utc())).map_err(|_| InvalidPointInTime)
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
         for text in
             ["", "0", "-1", "1.5", "99999999999999999999", "yesterday", "2026-11-21", "2026-13-01T00:00:00Z", " 3"]
         {
-            assert_eq!(text.parse::<Moment>(), Err(InvalidMoment), "{text}");
+            assert_eq!(text.parse::<Moment>(), Err(InvalidPointInTime), "{text}");
         }
     }
 }

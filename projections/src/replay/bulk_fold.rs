@@ -11,12 +11,12 @@ use std::time::Instant;
 
 use bounds::Budget;
 use event_store::EventFilter;
-use event_store::bulk::{CopiedEvent, CopyOrder, copy_out};
+use event_store::bulk::{CopyOrder, RawEvent, copy_out};
 use read_models::BulkWriter;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::mpsc;
 
-pub(super) use self::folder::{FoldedBatch, Folder};
+pub(super) use self::folder::{BulkFoldedBatch, Folder};
 use super::throttle::Throttle;
 use super::{Progress, Replay, ReplayError, stream_types, table};
 
@@ -81,7 +81,7 @@ impl Replay {
     async fn write(
         &mut self,
         bulks: &mut [Box<dyn BulkWriter>],
-        batch: &FoldedBatch,
+        batch: &BulkFoldedBatch,
         began: Instant,
     ) -> Result<(), ReplayError> {
         let mut transaction = self.session.begin().await?;
@@ -109,7 +109,7 @@ pub(super) fn only_stream_type(types: &[&str]) -> Vec<String> {
 async fn read_log(
     pool: PgPool,
     selection: EventFilter,
-    chunks: mpsc::Sender<Vec<CopiedEvent>>,
+    chunks: mpsc::Sender<Vec<RawEvent>>,
 ) -> Result<(), ReplayError> {
     // Not from the pool: a connection in the middle of a COPY can't be used for anything else.
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;

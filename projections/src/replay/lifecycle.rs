@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
 use super::run::release;
-use super::table::{self, Phase, ReplayState};
+use super::table::{self, ReplayPhase, ReplayState};
 use super::{Replay, ReplayError, ReplayRequest, Replays, projections_named, stream_types};
 use crate::projection::Projection;
 
@@ -64,7 +64,7 @@ impl Replays {
         drop(connection);
         loop {
             match self.find(state.id).await {
-                Ok(over) if over.phase == Phase::Done => return Err(ReplayError::TooLate),
+                Ok(over) if over.phase == ReplayPhase::Done => return Err(ReplayError::TooLate),
                 Ok(now) => state = now,
                 // The process at work has removed it.
                 Err(ReplayError::NoReplay(_)) => return Ok(state.promoted),

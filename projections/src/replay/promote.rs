@@ -9,7 +9,7 @@ use read_models::{Generation, StoreError};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::table::{self, Phase, Recording};
+use super::table::{self, Recording, ReplayPhase};
 use super::{Progress, Replay, ReplayError, Replays};
 use crate::projection::Projection;
 use crate::projector::project;
@@ -52,7 +52,7 @@ impl Replay {
             }
         }
         table::finish(&mut self.session, self.state.id, self.state.position).await?;
-        self.state.phase = Phase::Done;
+        self.state.phase = ReplayPhase::Done;
         Ok(())
     }
 

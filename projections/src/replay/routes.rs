@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Phase, ReplayError, ReplayRequest, ReplayState, Replays};
+use super::{ReplayError, ReplayPhase, ReplayRequest, ReplayState, Replays};
 use crate::registry::REGISTRY;
 
 /// Runs the replays that were begun over HTTP until they are over or the process stops. A stopped one goes on when it
@@ -157,7 +157,7 @@ async fn cancel(
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let state = routes.replays.find(replay_id(path)?).await.map_err(problem)?;
-    if state.phase == Phase::Done {
+    if state.phase == ReplayPhase::Done {
         return Err(problem(ReplayError::TooLate));
     }
     routes.replays.cancel(&state.projections[0]).await.map_err(problem)?;

@@ -6,7 +6,7 @@ use error_chain::error_chain;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::table::{self, Phase, Recording, ReplayState};
+use super::table::{self, Recording, ReplayPhase, ReplayState};
 use super::{Progress, ReplayError, ReplaySummary, Replays};
 use crate::projection::Projection;
 
@@ -59,14 +59,14 @@ impl Replay {
     }
 
     async fn phases(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<ReplaySummary, ReplayError> {
-        if self.state.phase == Phase::Folding {
+        if self.state.phase == ReplayPhase::Folding {
             self.bulk_fold(report).await?;
-            self.enter(Phase::Indexing).await?;
+            self.enter(ReplayPhase::Indexing).await?;
         }
-        if self.state.phase == Phase::Indexing {
+        if self.state.phase == ReplayPhase::Indexing {
             report(self.progress());
             self.create_indexes().await?;
-            self.enter(Phase::CatchingUp).await?;
+            self.enter(ReplayPhase::CatchingUp).await?;
         }
         report(self.progress());
         self.catch_up(report).await?;
@@ -75,7 +75,7 @@ impl Replay {
         if promoted {
             self.promote_all(report).await?;
         } else {
-            self.enter(Phase::Different).await?;
+            self.enter(ReplayPhase::Different).await?;
         }
         let (events, position) = (self.state.events, self.state.position);
         Ok(ReplaySummary { events, position, comparisons, promoted })
@@ -90,7 +90,7 @@ impl Replay {
         Ok(table::record_working_time(&mut self.session, self.state.id, began.elapsed()).await?)
     }
 
-    async fn enter(&mut self, phase: Phase) -> Result<(), ReplayError> {
+    async fn enter(&mut self, phase: ReplayPhase) -> Result<(), ReplayError> {
         self.state.phase = phase;
         match table::enter_phase(&mut self.session, self.state.id, phase).await? {
             Recording::Recorded => Ok(()),

@@ -18,7 +18,7 @@ const KEPT: i64 = 50;
 
 /// What a replay is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum ReplayPhase {
     /// It folds the log stream by stream.
     Folding,
     /// It creates the indexes.
@@ -39,7 +39,7 @@ pub struct ReplayState {
     /// Whether it compares the generations before it promotes.
     pub compares: bool,
     /// What it is doing, or was doing when it was stopped.
-    pub phase: Phase,
+    pub phase: ReplayPhase,
     /// Whether a process works on it right now.
     pub running: bool,
     /// Events folded so far.
@@ -65,7 +65,7 @@ pub struct ReplayState {
     pub(super) stream_id: String,
 }
 
-impl Phase {
+impl ReplayPhase {
     /// The name in the table and in answers.
     pub fn name(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Phase {
     }
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for ReplayPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -104,7 +104,7 @@ impl ReplayState {
             id: row.try_get(0)?,
             projections: row.try_get(1)?,
             compares: row.try_get(2)?,
-            phase: Phase::named(phase).ok_or_else(|| sqlx::Error::Decode(format!("no phase: {phase}").into()))?,
+            phase: ReplayPhase::named(phase).ok_or_else(|| sqlx::Error::Decode(format!("no phase: {phase}").into()))?,
             horizon: row.try_get(4)?,
             total: count(5)?,
             events: count(6)?,
@@ -257,7 +257,11 @@ pub(super) async fn record_position(
     Ok(Recording::of(record.fetch_optional(transaction).await?))
 }
 
-pub(super) async fn enter_phase(session: &mut PgConnection, id: Uuid, phase: Phase) -> Result<Recording, sqlx::Error> {
+pub(super) async fn enter_phase(
+    session: &mut PgConnection,
+    id: Uuid,
+    phase: ReplayPhase,
+) -> Result<Recording, sqlx::Error> {
     let enter = "update replays set phase = $2, updated_at = now() where id = $1 returning cancelling";
     let enter = sqlx::query_scalar(enter).bind(id).bind(phase.name());
     Ok(Recording::of(enter.fetch_optional(session).await?))

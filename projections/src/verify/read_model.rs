@@ -12,7 +12,7 @@ use super::bloom_filter::BloomFilter;
 use super::difference::difference;
 use super::report::VerificationReport;
 use super::stream::RefoldedStream;
-use super::sums::{Sums, TallyComparison};
+use super::sums::{ExpectedTallies, TallyComparison};
 use crate::error::ProjectError;
 use crate::projection::Projection;
 
@@ -32,7 +32,7 @@ pub(super) struct ReadModelCheck {
     /// The streams before it that are still to be compared, and how many more fit into memory.
     pending: Vec<RefoldedStream>,
     budget: Budget,
-    sums: Sums,
+    sums: ExpectedTallies,
     seen_keys: BloomFilter,
     /// Of the items that were written after the verification began, the newest.
     newest: Option<(i64, Key)>,
@@ -66,7 +66,7 @@ impl ReadModelCheck {
             current: None,
             pending: Vec::new(),
             budget: Budget::of(BATCH),
-            sums: Sums::default(),
+            sums: ExpectedTallies::default(),
             seen_keys: BloomFilter::new(),
             newest: None,
             has_parked_events,

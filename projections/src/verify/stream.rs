@@ -12,7 +12,7 @@ use crate::projection::{Fold, Follows, Recorded};
 
 /// The items of one stream, and what it adds to tallies.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FoldedStream {
+pub(super) struct ExpectedItems {
     pub(super) items: HashMap<Key, Item>,
     pub(super) tallies: Vec<Tally>,
 }
@@ -23,16 +23,16 @@ pub(super) struct RefoldedStream {
     /// The position up to which the projection has folded its partition.
     pub(super) checkpoint: i64,
     /// The fold of the events up to the checkpoint.
-    pub(super) to_checkpoint: FoldedStream,
+    pub(super) to_checkpoint: ExpectedItems,
     /// The fold of all events, if there are any after the checkpoint. Its tallies have only what these add.
-    pub(super) to_end: Option<FoldedStream>,
+    pub(super) to_end: Option<ExpectedItems>,
     /// Why the stream can't be folded. It is not compared then.
     pub(super) failed: Option<FoldError>,
 }
 
 impl RefoldedStream {
     pub(super) fn new(id: &str, checkpoint: i64) -> Self {
-        Self { id: id.to_owned(), checkpoint, to_checkpoint: FoldedStream::default(), to_end: None, failed: None }
+        Self { id: id.to_owned(), checkpoint, to_checkpoint: ExpectedItems::default(), to_end: None, failed: None }
     }
 
     pub(super) fn fold(&mut self, follows: &Follows, events: &[StoredEvent]) {
@@ -48,13 +48,13 @@ impl RefoldedStream {
             return;
         }
         let items = &self.to_checkpoint.items;
-        let to_end = self.to_end.get_or_insert_with(|| FoldedStream { items: items.clone(), tallies: Vec::new() });
+        let to_end = self.to_end.get_or_insert_with(|| ExpectedItems { items: items.clone(), tallies: Vec::new() });
         // An error here is the projection's to find, once it gets there.
         let _ = to_end.fold(follows, after);
     }
 }
 
-impl FoldedStream {
+impl ExpectedItems {
     fn fold(&mut self, follows: &Follows, events: &[StoredEvent]) -> Result<(), FoldError> {
         match follows {
             Follows::Orders(fold) => self.fold_with(fold, events),

@@ -8,7 +8,7 @@ use super::stream::RefoldedStream;
 
 /// What one tally should be.
 #[derive(Debug, Default)]
-pub(super) struct Sum {
+pub(super) struct ExpectedTally {
     /// From the events up to the checkpoint.
     to_checkpoint: Option<Tally>,
     /// From the events after it.
@@ -27,9 +27,9 @@ pub(super) enum TallyComparison {
 
 /// All tallies of a read model.
 #[derive(Debug, Default)]
-pub(super) struct Sums(BTreeMap<Key, Sum>);
+pub(super) struct ExpectedTallies(BTreeMap<Key, ExpectedTally>);
 
-impl Sums {
+impl ExpectedTallies {
     pub(super) fn add(&mut self, stream: &RefoldedStream) {
         for tally in &stream.to_checkpoint.tallies {
             plus(&mut self.0.entry(tally.key.clone()).or_default().to_checkpoint, tally);
@@ -39,7 +39,7 @@ impl Sums {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Sum)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &ExpectedTally)> {
         self.0.iter()
     }
 
@@ -55,7 +55,7 @@ fn plus(sum: &mut Option<Tally>, tally: &Tally) {
     }
 }
 
-impl Sum {
+impl ExpectedTally {
     /// Compares it with the stored tally, to which no event after the end of the log was added.
     pub(super) fn compare(&self, stored: Option<&Item>) -> TallyComparison {
         let Some(stored) = stored else {
@@ -102,7 +102,7 @@ mod tests {
     use serde_json::json;
     use serde_json::value::to_raw_value;
 
-    use super::super::stream::FoldedStream;
+    use super::super::stream::ExpectedItems;
     use super::*;
 
     fn tally(version: i64, orders: i64) -> Tally {
@@ -119,12 +119,12 @@ mod tests {
     type Adds<'a> = &'a [(i64, i64)];
 
     /// Of streams that add so much up to their checkpoint, and behind it.
-    fn sum(streams: &[(Adds<'_>, Adds<'_>)]) -> Sums {
-        let mut sums = Sums::default();
+    fn sum(streams: &[(Adds<'_>, Adds<'_>)]) -> ExpectedTallies {
+        let mut sums = ExpectedTallies::default();
         for (at, ahead) in streams {
             let folded = |adds: &[(i64, i64)]| {
                 let tallies = adds.iter().map(|(version, orders)| tally(*version, *orders)).collect();
-                FoldedStream { items: Default::default(), tallies }
+                ExpectedItems { items: Default::default(), tallies }
             };
             let mut stream = RefoldedStream::new("a", 0);
             stream.to_checkpoint = folded(at);
@@ -134,7 +134,7 @@ mod tests {
         sums
     }
 
-    fn compared(sums: &Sums, stored: Option<&Item>) -> TallyComparison {
+    fn compared(sums: &ExpectedTallies, stored: Option<&Item>) -> TallyComparison {
         sums.iter().next().unwrap().1.compare(stored)
     }
 

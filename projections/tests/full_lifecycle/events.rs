@@ -5,8 +5,8 @@ use domain::ids::{RefundId, ReturnId, ShipmentId, Sku};
 use domain::order::OrderEvent;
 use domain::order::event::{
     LineQuantity, OperatorIntervened, OrderConfirmed, OrderDelivered, OrderShipped, Parcel, PaymentAuthorized,
-    PaymentCaptured, PaymentOutcomeUnknown, PaymentRefunded, RefundRequested, ReservedUnits, ReturnReceived,
-    ReturnRequested, StockReserved,
+    PaymentCaptured, PaymentOutcomeUnknown, PaymentRefunded, RefundRequested, ReturnReceived, ReturnRequested,
+    SkuQuantity, StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -23,7 +23,7 @@ pub(crate) fn created() -> OrderEvent {
 }
 
 pub(crate) fn reserved() -> OrderEvent {
-    let units = vec![ReservedUnits { sku: Sku::parse("cable").unwrap(), quantity: 1 }];
+    let units = vec![SkuQuantity { sku: Sku::parse("cable").unwrap(), quantity: 1 }];
     let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     OrderEvent::StockReserved(StockReserved { units, expires_at })
 }

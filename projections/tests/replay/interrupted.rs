@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::order::OrderEvent;
 use domain::order::parse::PostedOrder;
-use projections::{Phase, ReplayError};
+use projections::{ReplayError, ReplayPhase};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, all};
@@ -24,8 +24,8 @@ async fn a_replay_that_was_stopped_goes_on_where_it_was() {
     let replay = fixture.open(&["orders"], true).await.unwrap();
     let (id, folded) = (replay.state().id, AtomicBool::new(false));
     let stopped = replay.run(&stop, |progress| {
-        folded.store(progress.phase == Phase::Indexing, Ordering::SeqCst);
-        if progress.phase == Phase::Indexing {
+        folded.store(progress.phase == ReplayPhase::Indexing, Ordering::SeqCst);
+        if progress.phase == ReplayPhase::Indexing {
             stop.cancel();
         }
     });
@@ -45,7 +45,7 @@ async fn a_replay_that_was_stopped_goes_on_where_it_was() {
         }
     };
     assert_eq!((replayed.events, replayed.position), (12, position));
-    assert_eq!(fixture.replays.find(id).await.unwrap().phase, Phase::Done);
+    assert_eq!(fixture.replays.find(id).await.unwrap().phase, ReplayPhase::Done);
     let rows = fixture.rows("read_model_orders").await;
     assert_eq!(rows[..live.len()], live);
 }

@@ -1,6 +1,6 @@
 //! Replays that come to their end.
 
-use projections::Phase;
+use projections::ReplayPhase;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, all};
@@ -30,7 +30,7 @@ async fn all_read_models_are_rebuilt_in_one_pass_and_are_what_the_live_ones_were
         assert_eq!(fixture.rows(&format!("read_model_{name}")).await, live, "{name}");
     }
     let over = &fixture.replays.list().await.unwrap()[0];
-    assert_eq!((over.phase, over.running, over.events, over.total), (Phase::Done, false, 60, 60));
+    assert_eq!((over.phase, over.running, over.events, over.total), (ReplayPhase::Done, false, 60, 60));
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn differences_are_told_with_examples_and_leave_the_live_one_in_its_place_
     assert_eq!((&example("ORDER#o-2").old, example("ORDER#made-up").new.as_ref()), (&None, None));
     assert!(fixture.rows("read_model_orders").await.iter().any(|row| row.contains("spoilt")));
     let waiting = fixture.replays.list().await.unwrap();
-    assert_eq!((waiting[0].phase, waiting[0].running), (Phase::Different, false));
+    assert_eq!((waiting[0].phase, waiting[0].running), (ReplayPhase::Different, false));
     assert_eq!(waiting[0].comparison.as_ref().unwrap()["orders"]["different"], 1);
 
     // And when somebody decides that the new one is right, what came meanwhile is in it, too.

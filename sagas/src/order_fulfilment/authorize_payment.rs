@@ -10,11 +10,11 @@ use payments::{Authorization, PaymentError, PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
 use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Kind, Step, Undo, UndoStep};
+use crate::saga::{Action, Step, StepKind, Undo, UndoStep};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::AuthorizePayment,
-    kind: Kind::Compensable,
+    kind: StepKind::Compensable,
     is_due: |order| order.stage() == Stage::Pending && order.is_stocked() && !order.is_paid_for(),
     action: Action::CallProvider(authorize_payment),
     undo: Undo::By(UndoStep {

@@ -10,11 +10,11 @@ use payments::{Capture, PaymentError, PaymentGateway};
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Kind, Step, Undo};
+use crate::saga::{Action, Step, StepKind, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::CapturePayment,
-    kind: Kind::ForwardOnly,
+    kind: StepKind::Retriable,
     is_due: |order| order.unsettled_shipment().is_some(),
     action: Action::CallProvider(capture_payment),
     undo: Undo::Nothing { because: "what was sent is paid for; money goes back as a refund" },

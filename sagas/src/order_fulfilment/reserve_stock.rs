@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use domain::ids::Sku;
-use domain::order::event::{ReservedUnits, Shortage, StockReleased, StockReservationFailed, StockReserved};
+use domain::order::event::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
 
 use crate::SagaSettings;
 use crate::order_session::OrderSession;
 use crate::outcome::{Outcome, Progress};
-use crate::saga::{Action, Kind, Step, Undo, UndoStep};
+use crate::saga::{Action, Step, StepKind, Undo, UndoStep};
 use crate::stock_ledger::StockLedger;
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::ReserveStock,
-    kind: Kind::Compensable,
+    kind: StepKind::Compensable,
     is_due: |order| order.stage() == Stage::Pending && order.stock == StockState::None,
     action: Action::DecideWithStock(reserve_stock),
     undo: Undo::By(UndoStep {
@@ -34,7 +34,7 @@ fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &S
         match stock.available(sku) {
             None => {}
             Some(available) if available >= i64::from(quantity) => {
-                units.push(ReservedUnits { sku: sku.clone(), quantity });
+                units.push(SkuQuantity { sku: sku.clone(), quantity });
             }
             Some(available) => {
                 shortages.push(Shortage { sku: sku.clone(), requested: quantity, available });

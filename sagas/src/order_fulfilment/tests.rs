@@ -8,7 +8,7 @@ use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, OrderEvent, PlacedOrder};
 use uuid::Uuid;
 
-use crate::saga::{Kind, Undo};
+use crate::saga::{StepKind, Undo};
 use crate::{SAGAS, order_fulfilment::SAGA};
 
 fn now() -> DateTime<Utc> {
@@ -102,11 +102,11 @@ fn a_mail_that_was_given_up_ends_the_saga_and_the_order_stands() {
 
 #[test]
 fn no_customer_is_told_anything_before_the_pivot() {
-    let pivot = SAGA.steps.iter().position(|step| step.kind == Kind::Pivot).unwrap();
+    let pivot = SAGA.steps.iter().position(|step| step.kind == StepKind::Pivot).unwrap();
     let notify = SAGA.steps.iter().position(|step| step.name == SagaStep::NotifyCustomer).unwrap();
     assert!(pivot < notify);
-    assert!(SAGA.steps[pivot + 1..].iter().all(|step| step.kind == Kind::ForwardOnly));
-    assert!(SAGA.steps[..pivot].iter().all(|step| step.kind == Kind::Compensable));
+    assert!(SAGA.steps[pivot + 1..].iter().all(|step| step.kind == StepKind::Retriable));
+    assert!(SAGA.steps[..pivot].iter().all(|step| step.kind == StepKind::Compensable));
 }
 
 #[test]
@@ -114,11 +114,11 @@ fn every_step_that_can_be_undone_says_how_and_every_other_why_not() {
     for step in SAGAS.iter().flat_map(|saga| saga.steps) {
         match &step.undo {
             Undo::By(undo) => {
-                assert_eq!(step.kind, Kind::Compensable, "{:?}", step.name);
+                assert_eq!(step.kind, StepKind::Compensable, "{:?}", step.name);
                 assert_ne!(undo.name, step.name);
             }
             Undo::Nothing { because } => {
-                assert_ne!(step.kind, Kind::Compensable, "{:?}", step.name);
+                assert_ne!(step.kind, StepKind::Compensable, "{:?}", step.name);
                 assert!(!because.is_empty(), "{:?}", step.name);
             }
         }

@@ -10,11 +10,11 @@ use payments::{PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
 use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Kind, Step, Undo};
+use crate::saga::{Action, Step, StepKind, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::VoidRest,
-    kind: Kind::ForwardOnly,
+    kind: StepKind::Retriable,
     is_due: PlacedOrder::has_rest_to_void,
     action: Action::CallProvider(void_rest),
     undo: Undo::Nothing { because: "nobody pays for what will not be sent" },

@@ -11,11 +11,11 @@ use payments::{PaymentError, PaymentGateway, Refund};
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Kind, Step, Undo};
+use crate::saga::{Action, Step, StepKind, Undo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::RefundPayment,
-    kind: Kind::ForwardOnly,
+    kind: StepKind::Retriable,
     // What came back before it was paid for is refunded once it is paid for. If it never is, the step is due and gets stuck.
     is_due: |order| {
         order

@@ -14,16 +14,20 @@ use crate::timer_runner::tests::context;
 
 const MIB: usize = 1 << 20;
 
-async fn with_provider(provider: FaultyGateway) -> (Database, Arc<Context>) {
+async fn with_provider(provider: FaultyGateway) -> (Database, Arc<SagaDependencies>) {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings::default());
     let queue = Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
     let payments = PaymentCalls::new(Arc::new(provider));
-    (database, Arc::new(Context { payments, ..context(store, queue) }))
+    (database, Arc::new(SagaDependencies { payments, ..context(store, queue) }))
 }
 
 /// Does a step that calls the provider.
-async fn call(context: &Arc<Context>, name: SagaStep, orders: Vec<OrderSession>) -> Vec<(OrderSession, Outcome)> {
+async fn call(
+    context: &Arc<SagaDependencies>,
+    name: SagaStep,
+    orders: Vec<OrderSession>,
+) -> Vec<(OrderSession, Outcome)> {
     let step = SAGAS.iter().flat_map(|saga| saga.steps).find(|step| step.name == name).unwrap();
     let Action::CallProvider(prepare) = step.action else { panic!("{name:?} calls nobody") };
     call_provider(context, name, prepare, orders).await

@@ -66,7 +66,7 @@ pub struct GivenUpMail {
 
 /// Which of these mails. All conditions that are given must hold.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct GivenUpFilter<'a> {
+pub struct GivenUpMailFilter<'a> {
     /// Only mails whose reason contains this.
     pub error: Option<&'a str>,
     /// Only mails that were given up by then.
@@ -75,7 +75,7 @@ pub struct GivenUpFilter<'a> {
 
 /// How many mails were given up for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GivenUpGroup {
+pub struct GivenUpMailGroup {
     pub template: String,
     /// Why they were given up.
     pub reason: String,
@@ -100,7 +100,7 @@ const FROM: &str = "from events f, lateral (
 /// A page of these mails, longest first. `after` is the position of the last mail of the page before.
 pub async fn given_up(
     pool: &PgPool,
-    filter: GivenUpFilter<'_>,
+    filter: GivenUpMailFilter<'_>,
     after: i64,
     limit: i64,
 ) -> Result<Vec<GivenUpMail>, sqlx::Error> {
@@ -122,19 +122,23 @@ pub async fn given_up(
 }
 
 /// How many mails were given up for which reason: the hundred most frequent reasons, most frequent first.
-pub async fn given_up_groups(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result<Vec<GivenUpGroup>, sqlx::Error> {
+pub async fn given_up_groups(
+    pool: &PgPool,
+    filter: GivenUpMailFilter<'_>,
+) -> Result<Vec<GivenUpMailGroup>, sqlx::Error> {
     let query = format!(
         "select mail.template, mail.reason, count(*) {FROM}
           group by 1, 2 order by count(*) desc, 1, 2 limit 100"
     );
     let rows = sqlx::query(&query).bind(filter.error).bind(filter.until);
-    let group =
-        |row: &PgRow| Ok(GivenUpGroup { template: row.try_get(0)?, reason: row.try_get(1)?, count: row.try_get(2)? });
+    let group = |row: &PgRow| {
+        Ok(GivenUpMailGroup { template: row.try_get(0)?, reason: row.try_get(1)?, count: row.try_get(2)? })
+    };
     rows.fetch_all(pool).await?.iter().map(group).collect()
 }
 
 /// How many mails were given up, by template.
-pub async fn count_given_up(pool: &PgPool, filter: GivenUpFilter<'_>) -> Result<Vec<(String, i64)>, sqlx::Error> {
+pub async fn count_given_up(pool: &PgPool, filter: GivenUpMailFilter<'_>) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let query = format!("select mail.template, count(*) {FROM} group by 1");
     sqlx::query_as(&query).bind(filter.error).bind(filter.until).fetch_all(pool).await
 }

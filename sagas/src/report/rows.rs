@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row};
 
 /// A row of `saga_work`: a saga of an order that waits.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SagaRow {
+pub struct WaitingSagaRow {
     pub saga: String,
     pub order_id: String,
     pub step: String,
@@ -52,7 +52,7 @@ pub struct WaitingGroup {
 
 /// How the sagas of an order ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndState {
+pub enum SagaEnd {
     /// The order is confirmed, and nothing is left to do.
     Completed,
     /// Everything that was done is undone.
@@ -61,7 +61,7 @@ pub enum EndState {
 
 /// An order whose sagas have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedOrder {
+pub struct EndedSagaRow {
     pub order_id: String,
     /// When it was confirmed, or closed.
     pub at: DateTime<Utc>,
@@ -84,7 +84,7 @@ pub struct WaitingCursor {
 
 impl WaitingCursor {
     /// The place of a row.
-    pub fn of(row: &SagaRow) -> Self {
+    pub fn of(row: &WaitingSagaRow) -> Self {
         Self { since: row.since, saga: row.saga.clone(), order_id: row.order_id.clone() }
     }
 }
@@ -95,7 +95,7 @@ pub async fn waiting(
     filter: WaitingFilter<'_>,
     after: Option<&WaitingCursor>,
     limit: i64,
-) -> Result<Vec<SagaRow>, sqlx::Error> {
+) -> Result<Vec<WaitingSagaRow>, sqlx::Error> {
     // Written out, so that Postgres sees that the partial index of stuck sagas applies.
     let stuck = if filter.stuck == Some(true) { "stuck" } else { "true" };
     let query = format!(
@@ -137,10 +137,10 @@ pub async fn groups(pool: &PgPool, filter: WaitingFilter<'_>) -> Result<Vec<Wait
 }
 
 /// Orders whose sagas have ended, latest first. Reads the log backwards from its end.
-pub async fn ended(pool: &PgPool, how: EndState, limit: i64) -> Result<Vec<EndedOrder>, sqlx::Error> {
+pub async fn ended(pool: &PgPool, how: SagaEnd, limit: i64) -> Result<Vec<EndedSagaRow>, sqlx::Error> {
     let (ends, takes_it_back): (&[&str], &[&str]) = match how {
-        EndState::Completed => (&["OrderConfirmed"], &["CancellationRequested", "OrderCancelled"]),
-        EndState::Compensated => (&["OrderRejected", "OrderCancelled"], &[]),
+        SagaEnd::Completed => (&["OrderConfirmed"], &["CancellationRequested", "OrderCancelled"]),
+        SagaEnd::Compensated => (&["OrderRejected", "OrderCancelled"], &[]),
     };
     let query = "select aggregate_id, recorded_at from events e
           where aggregate_type = 'order' and event_type = any($1)
@@ -149,11 +149,14 @@ pub async fn ended(pool: &PgPool, how: EndState, limit: i64) -> Result<Vec<Ended
                                and l.event_type = any($2))
           order by global_position desc limit $3";
     let rows = sqlx::query(query).bind(ends).bind(takes_it_back).bind(limit).fetch_all(pool).await?;
-    rows.iter().map(|row| Ok(EndedOrder { order_id: row.try_get(0)?, at: row.try_get(1)? })).collect()
+    rows.iter().map(|row| Ok(EndedSagaRow { order_id: row.try_get(0)?, at: row.try_get(1)? })).collect()
 }
 
 /// The rows of an order, and the time by the database's clock.
-pub(super) async fn of_order(pool: &PgPool, order_id: &str) -> Result<(Vec<SagaRow>, DateTime<Utc>), sqlx::Error> {
+pub(super) async fn of_order(
+    pool: &PgPool,
+    order_id: &str,
+) -> Result<(Vec<WaitingSagaRow>, DateTime<Utc>), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let query = format!("select {COLUMNS} from saga_work where order_id = $1 order by saga");
     let rows = sqlx::query(&query).bind(order_id).fetch_all(&mut *connection).await?;
@@ -168,9 +171,9 @@ fn bound<'q>(query: Query<'q>, filter: WaitingFilter<'q>) -> Query<'q> {
     query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until)
 }
 
-fn row(row: &PgRow) -> Result<SagaRow, sqlx::Error> {
+fn row(row: &PgRow) -> Result<WaitingSagaRow, sqlx::Error> {
     let (attempts, failures): (i32, i32) = (row.try_get(3)?, row.try_get(4)?);
-    Ok(SagaRow {
+    Ok(WaitingSagaRow {
         saga: row.try_get(0)?,
         order_id: row.try_get(1)?,
         step: row.try_get(2)?,

@@ -5,16 +5,16 @@ use domain::order::saga::SagaStep;
 use domain::order::{PlacedOrder, Stage};
 
 use super::given_up::GivenUp;
-use super::history::History;
-use super::{SagaReport, SagaRow, SagaState, StepProgress, StepReport, StepState, UndoReport, Waiting};
+use super::history::StepHistory;
+use super::{SagaReport, SagaState, StepProgress, StepReport, StepState, UndoReport, Waiting, WaitingSagaRow};
 use crate::order_fulfilment;
-use crate::saga::{Kind, Saga, Step, Undo};
+use crate::saga::{Saga, Step, StepKind, Undo};
 
 pub(super) fn saga(
     saga: &'static Saga,
     order: &PlacedOrder,
-    rows: &[SagaRow],
-    history: &History,
+    rows: &[WaitingSagaRow],
+    history: &StepHistory,
     given_up: &GivenUp,
     now: DateTime<Utc>,
 ) -> SagaReport {
@@ -32,8 +32,8 @@ struct View<'a> {
     order: &'a PlacedOrder,
     next: Option<SagaStep>,
     /// The row of the next step.
-    row: Option<&'a SagaRow>,
-    history: &'a History,
+    row: Option<&'a WaitingSagaRow>,
+    history: &'a StepHistory,
     /// Whether a mail of the saga was given up.
     has_failed: bool,
 }
@@ -65,9 +65,9 @@ impl View<'_> {
             progress.state = StepState::Undone;
         }
         let kind = match step.kind {
-            Kind::Compensable => "compensable",
-            Kind::Pivot => "pivot",
-            Kind::ForwardOnly => "forwardOnly",
+            StepKind::Compensable => "compensable",
+            StepKind::Pivot => "pivot",
+            StepKind::Retriable => "forwardOnly",
         };
         StepReport { step: step.name, kind, progress, undo }
     }
@@ -112,7 +112,7 @@ impl View<'_> {
             (Stage::Pending, _) if is_free => StepState::NotNeeded,
             (Stage::Pending, _) => StepState::NotYet,
             (Stage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
-            (Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed, Kind::ForwardOnly) => {
+            (Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed, StepKind::Retriable) => {
                 StepState::NotYet
             }
             (

@@ -11,7 +11,7 @@ use event_store::StoredEvent;
 use serde_json::{json, value::to_raw_value};
 use uuid::Uuid;
 
-use super::{OrderReport, SagaRow, SagaState, StepState, report};
+use super::{OrderReport, SagaState, StepState, WaitingSagaRow, report};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -45,8 +45,8 @@ fn stored(version: i64, event: &OrderEvent) -> StoredEvent {
     }
 }
 
-fn row(step: &str) -> SagaRow {
-    SagaRow {
+fn row(step: &str) -> WaitingSagaRow {
+    WaitingSagaRow {
         saga: "order_fulfilment".into(),
         order_id: "o-1".into(),
         step: step.into(),
@@ -59,8 +59,8 @@ fn row(step: &str) -> SagaRow {
     }
 }
 
-fn stuck(step: &str) -> SagaRow {
-    SagaRow { failures: 3, next_try_at: None, stuck: true, last_error: Some("no such card".into()), ..row(step) }
+fn stuck(step: &str) -> WaitingSagaRow {
+    WaitingSagaRow { failures: 3, next_try_at: None, stuck: true, last_error: Some("no such card".into()), ..row(step) }
 }
 
 pub(crate) fn reserved() -> OrderCommand {
@@ -84,7 +84,7 @@ fn decided(decision: OperatorDecision, step: SagaStep) -> OrderCommand {
     })
 }
 
-fn of(commands: impl IntoIterator<Item = OrderCommand>, rows: &[SagaRow]) -> OrderReport {
+fn of(commands: impl IntoIterator<Item = OrderCommand>, rows: &[WaitingSagaRow]) -> OrderReport {
     report(&after(commands), rows, now()).unwrap().unwrap()
 }
 
@@ -113,7 +113,7 @@ fn a_step_with_a_row_waits_is_retried_or_is_stuck() {
     let step = SagaStep::AuthorizePayment;
     let waiting = of([reserved()], &[row("authorize_payment")]);
     assert_eq!((state(&waiting, step), waiting.state), (StepState::Waiting, SagaState::Running));
-    let retrying = of([reserved()], &[SagaRow { failures: 1, ..row("authorize_payment") }]);
+    let retrying = of([reserved()], &[WaitingSagaRow { failures: 1, ..row("authorize_payment") }]);
     assert_eq!((state(&retrying, step), retrying.state), (StepState::Retrying, SagaState::Running));
 
     let stuck = of([reserved()], &[stuck("authorize_payment")]);

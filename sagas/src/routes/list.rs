@@ -11,7 +11,7 @@ use problem::{FieldError, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
 use super::unavailable;
-use crate::report::{self, SagaRow, SagaState, WaitingCursor, WaitingFilter};
+use crate::report::{self, SagaState, WaitingCursor, WaitingFilter, WaitingSagaRow};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -98,9 +98,9 @@ impl Cursor {
     }
 }
 
-impl From<SagaRow> for WaitingSaga {
-    fn from(row: SagaRow) -> Self {
-        let SagaRow { saga, order_id, step, attempts, failures: _, since, next_try_at, stuck, last_error } = row;
+impl From<WaitingSagaRow> for WaitingSaga {
+    fn from(row: WaitingSagaRow) -> Self {
+        let WaitingSagaRow { saga, order_id, step, attempts, failures: _, since, next_try_at, stuck, last_error } = row;
         let state = if stuck { SagaState::Stuck } else { SagaState::Running };
         let (next_try_at, reservation_ends_at) = if stuck { (None, next_try_at) } else { (next_try_at, None) };
         Self { saga, order_id, step, state, attempts, since, next_try_at, reservation_ends_at, last_error }

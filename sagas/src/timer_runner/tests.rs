@@ -8,8 +8,8 @@ use crate::payment_calls::PaymentCalls;
 use crate::{Metrics, SagaSettings};
 
 /// What steps work with, of which requests go out so.
-pub(crate) fn context(store: EventStore, notifications: Producer) -> Context {
-    Context {
+pub(crate) fn context(store: EventStore, notifications: Producer) -> SagaDependencies {
+    SagaDependencies {
         stock: StreamLocks::new(store.clone(), 10),
         payments: PaymentCalls::new(Arc::new(FaultyGateway::default())),
         mail_requests: MailRequests::new(notifications.depth(), notifications.depth()),

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
-use super::{Ended, ROWS, Waiting, WakeUp, bind_rows, replacement};
+use super::{Ended, ROWS, SagaTimer, Waiting, bind_rows, replacement};
 
 /// How long a claim lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -106,7 +106,12 @@ impl Claim {
 
     /// Writes back what came of the rows that it still has, apart from those whose last writer knew more of the order. The others are
     /// processed again when they are due.
-    pub(crate) async fn settle(&self, pool: &PgPool, wake_ups: &[WakeUp], ended: &[Ended]) -> Result<(), sqlx::Error> {
+    pub(crate) async fn settle(
+        &self,
+        pool: &PgPool,
+        wake_ups: &[SagaTimer],
+        ended: &[Ended],
+    ) -> Result<(), sqlx::Error> {
         if !wake_ups.is_empty() {
             let query = format!(
                 "with mine as materialized (

@@ -5,7 +5,7 @@ use domain::order::saga::SagaStep;
 use sqlx::PgPool;
 
 use super::claims::{Claim, First, StepGroup, wake_outdated};
-use super::{Ended, Key, WakeUp, cancel, ensure, record_failure, schedule};
+use super::{Ended, Key, SagaTimer, cancel, ensure, record_failure, schedule};
 use crate::outcome::StepError;
 
 const STEP: SagaStep = SagaStep::CapturePayment;
@@ -20,15 +20,15 @@ fn ended(order_id: &str, seen: i64) -> Ended {
     Ended { key: key(order_id), seen }
 }
 
-fn waits(order_id: &str, wait: Duration, seen: i64) -> WakeUp {
-    WakeUp::in_progress(key(order_id), STEP, None, wait).seeing(seen)
+fn waits(order_id: &str, wait: Duration, seen: i64) -> SagaTimer {
+    SagaTimer::in_progress(key(order_id), STEP, None, wait).seeing(seen)
 }
 
-fn stuck(order_id: &str, seen: i64) -> WakeUp {
-    WakeUp::stuck(key(order_id), STEP, None, "no funds".to_owned()).seeing(seen)
+fn stuck(order_id: &str, seen: i64) -> SagaTimer {
+    SagaTimer::stuck(key(order_id), STEP, None, "no funds".to_owned()).seeing(seen)
 }
 
-async fn noted(pool: &PgPool, rows: Vec<WakeUp>) {
+async fn noted(pool: &PgPool, rows: Vec<SagaTimer>) {
     schedule(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
@@ -140,7 +140,7 @@ async fn an_error_that_the_database_would_not_take_is_noted_all_the_same() {
     let database = testkit::database().await;
     let pool = database.pool();
     let long = "\0".repeat(3) + &"x".repeat(100_000);
-    noted(pool, vec![WakeUp::retry(key("a"), STEP, None, long)]).await;
+    noted(pool, vec![SagaTimer::retry(key("a"), STEP, None, long)]).await;
     let noted: i32 = sqlx::query_scalar("select length(last_error) from saga_work").fetch_one(pool).await.unwrap();
     assert_eq!(noted, 4_000);
 }
@@ -163,7 +163,7 @@ async fn a_failure_that_is_told_late_does_not_take_a_stuck_saga_out_of_sight() {
 async fn requests_for_an_earlier_mail_or_another_step_do_not_count_for_what_is_next() {
     let database = testkit::database().await;
     let pool = database.pool();
-    let asked = |order_id| WakeUp::after_request(key(order_id), SagaStep::NotifyCustomer, 0, AN_HOUR).seeing(3);
+    let asked = |order_id| SagaTimer::after_request(key(order_id), SagaStep::NotifyCustomer, 0, AN_HOUR).seeing(3);
     schedule(&mut pool.acquire().await.unwrap(), vec![asked("same mail"), asked("other mail"), asked("other step")])
         .await
         .unwrap();

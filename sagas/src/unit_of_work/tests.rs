@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, Utc};
 use domain::ids::{NoteId, Sku};
-use domain::order::event::{CancellationRequested, NoteAdded, ReservedUnits, StockReleased, StockReserved};
+use domain::order::event::{CancellationRequested, NoteAdded, SkuQuantity, StockReleased, StockReserved};
 use domain::order::parse::PostedOrder;
 use domain::order::{OrderCommand, OrderEvent};
 use domain::stock::{self, StockCommand, StockReceived};
@@ -66,8 +66,7 @@ impl World {
 }
 
 fn reserved(units: &[(&str, u32)]) -> OrderCommand {
-    let units =
-        units.iter().map(|(sku, quantity)| ReservedUnits { sku: Sku::parse(*sku).unwrap(), quantity: *quantity });
+    let units = units.iter().map(|(sku, quantity)| SkuQuantity { sku: Sku::parse(*sku).unwrap(), quantity: *quantity });
     let expires_at = Utc::now() + TimeDelta::hours(1);
     OrderCommand::RecordStockReserved(StockReserved { units: units.collect(), expires_at })
 }

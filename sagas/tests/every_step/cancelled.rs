@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::order::Stage;
 use futures_util::future::join_all;
 use messaging::{NotificationFailed, NotificationRequested, Template};
-use sagas::report::{GivenUpFilter, SagaState};
+use sagas::report::{GivenUpMailFilter, SagaState};
 use testkit::PaymentCall;
 
 use crate::copy::Copy;
@@ -86,7 +86,7 @@ async fn what_became_of_a_promise_that_was_taken_back_is_asked_for_until_it_is_k
         assert_eq!(events[events.len() - 3..], ["OrderCancelled", "NotificationSent", last]);
 
         // Nobody is to be told of it any more, so nobody has to look.
-        let given_up = sagas::report::given_up(world.store.pool(), GivenUpFilter::default(), 0, 10).await.unwrap();
+        let given_up = sagas::report::given_up(world.store.pool(), GivenUpMailFilter::default(), 0, 10).await.unwrap();
         assert_eq!(given_up, []);
         let report = sagas::report::read(&world.store, order_id).await.unwrap().unwrap();
         assert_eq!(report.state, SagaState::Compensated);

@@ -6,7 +6,7 @@ use domain::order::Stage;
 use domain::order::event::MailTemplate;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use messaging::{NotificationFailed, Template};
-use sagas::{Kind, SAGAS, SagaSettings, Undo};
+use sagas::{SAGAS, SagaSettings, StepKind, Undo};
 use testkit::{PaymentCall, PaymentFault};
 
 use crate::full_lifecycle::{money, refund, ship, units};
@@ -35,7 +35,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
             }
         }
         if let Undo::By(undo) = &step.undo {
-            assert_eq!(step.kind, Kind::Compensable);
+            assert_eq!(step.kind, StepKind::Compensable);
             let event = match undo.name {
                 SagaStep::VoidPayment => "PaymentVoided",
                 SagaStep::ReleaseStock => "StockReleased",

@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use domain::ids::Sku;
 use domain::order::event::{
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, ReservedUnits,
-    Shortage, StockReleased, StockReservationFailed, StockReserved,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, Shortage, SkuQuantity,
+    StockReleased, StockReservationFailed, StockReserved,
 };
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PaymentState, PlacedOrder};
@@ -158,7 +158,7 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
 fn reserve(world: &World) -> OrderCommand {
     let (sku, available) = (Sku::parse("s").unwrap(), world.stock.available());
     if available >= i64::from(ORDERED) {
-        let units = vec![ReservedUnits { sku, quantity: ORDERED }];
+        let units = vec![SkuQuantity { sku, quantity: ORDERED }];
         return OrderCommand::RecordStockReserved(StockReserved { units, expires_at: expires_at() });
     }
     let shortages = vec![Shortage { sku, requested: ORDERED, available }];

@@ -6,7 +6,7 @@ use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::order::event::{
-    MailTemplate, NotificationSent, OrderConfirmed, OrderCreated, PaymentAuthorized, ReservedUnits, StockReserved,
+    MailTemplate, NotificationSent, OrderConfirmed, OrderCreated, PaymentAuthorized, SkuQuantity, StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
@@ -84,7 +84,7 @@ impl GeneratedLog {
                 OrderEvent::OrderCreated(created)
             }
             2 => {
-                let units = |line: &domain::order::event::OrderLine| ReservedUnits {
+                let units = |line: &domain::order::event::OrderLine| SkuQuantity {
                     sku: line.sku.clone(),
                     quantity: line.quantity,
                 };

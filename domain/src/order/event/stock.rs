@@ -10,7 +10,7 @@ use crate::ids::Sku;
 #[serde(rename_all = "camelCase")]
 pub struct StockReserved {
     /// The reserved units by SKU, without SKUs that are not tracked.
-    pub units: Vec<ReservedUnits>,
+    pub units: Vec<SkuQuantity>,
     /// When the reservation runs out if the order is not confirmed by then.
     pub expires_at: DateTime<Utc>,
 }
@@ -18,7 +18,7 @@ pub struct StockReserved {
 /// Units of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReservedUnits {
+pub struct SkuQuantity {
     pub sku: Sku,
     pub quantity: u32,
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-const FEW: OrderLimits =
-    OrderLimits { notes: 2, shipments: 1, cancellations: 1, returns: 1, refunds: 1, bytes: 10_000 };
+const FEW: OrderGrowthLimits =
+    OrderGrowthLimits { notes: 2, shipments: 1, cancellations: 1, returns: 1, refunds: 1, bytes: 10_000 };
 
 fn note(n: u32, text: &str) -> OrderCommand {
     let note_id = NoteId::parse(format!("n-{n}")).unwrap();
@@ -40,7 +40,7 @@ fn six() -> Order {
     given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()])
 }
 
-fn carry_out(order: &mut Order, limits: OrderLimits, command: OrderCommand) -> Result<usize, OrderError> {
+fn carry_out(order: &mut Order, limits: OrderGrowthLimits, command: OrderCommand) -> Result<usize, OrderError> {
     let events = limits.decide(order, command)?;
     let count = events.len();
     events.into_iter().for_each(|event| evolve(order, event));
@@ -69,7 +69,7 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
     ] {
         assert_eq!(FEW.of(action), Some(limit));
         assert_eq!(carry_out(&mut order, FEW, command.clone()), Err(OrderError::TooManyOf { action, limit }));
-        assert_eq!(carry_out(&mut order, OrderLimits::default(), command), Ok(1), "where more is allowed");
+        assert_eq!(carry_out(&mut order, OrderGrowthLimits::default(), command), Ok(1), "where more is allowed");
     }
     // What is so already is not too much, however much there is.
     for command in [ship("s-2", 1), cancel("c-2", 1), bring_back("r-2"), refund("f-2"), note(3, "x")] {
@@ -131,7 +131,7 @@ fn a_refusal_names_the_limit() {
 fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
     let mut order = six();
     for command in [ship("s-1", 2), ship("s-2", 1), bring_back("r-1"), note(1, "x")] {
-        carry_out(&mut order, OrderLimits::default(), command).unwrap();
+        carry_out(&mut order, OrderGrowthLimits::default(), command).unwrap();
     }
     evolve(
         &mut order,
@@ -142,9 +142,9 @@ fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
         }),
     );
     let cancelled = cancel("c-1", 1);
-    carry_out(&mut order, OrderLimits::default(), cancelled).unwrap();
+    carry_out(&mut order, OrderGrowthLimits::default(), cancelled).unwrap();
     let back = OrderCommand::ReceiveReturn(ReturnId::parse("r-1").unwrap());
-    carry_out(&mut order, OrderLimits::default(), back).unwrap();
+    carry_out(&mut order, OrderGrowthLimits::default(), back).unwrap();
 
     let stored = serde_json::to_string(&order).unwrap();
     let read: Order = serde_json::from_str(&stored).unwrap();
@@ -191,8 +191,8 @@ fn what_a_command_adds_is_what_the_order_has_more_afterwards() {
         let Order::Placed(after) = &order else { panic!("never placed") };
         // The limit that the command just keeps, and the one that it just breaks.
         let bytes = after.attached_bytes();
-        let kept = OrderLimits { bytes, ..OrderLimits::default() };
-        let broken = OrderLimits { bytes: bytes - 1, ..OrderLimits::default() };
+        let kept = OrderGrowthLimits { bytes, ..OrderGrowthLimits::default() };
+        let broken = OrderGrowthLimits { bytes: bytes - 1, ..OrderGrowthLimits::default() };
         let before = Order::Placed(before);
         assert_eq!(kept.decide(&before, command.clone()), Ok(events));
         assert_eq!(broken.decide(&before, command), Err(OrderError::TooMuch { limit_bytes: bytes - 1 }));

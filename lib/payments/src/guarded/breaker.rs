@@ -91,7 +91,7 @@ enum Circuit {
 
 /// The permission for one call. If it is dropped without an answer, it does not count.
 #[derive(Debug)]
-pub(super) struct Permit<'a> {
+pub(super) struct CallPermit<'a> {
     breaker: &'a Breaker,
     order: u64,
     probe: bool,
@@ -112,7 +112,7 @@ impl Breaker {
     }
 
     /// The permission for a call of an order, or how long to wait for one.
-    pub(super) fn enter(&self, order: &str) -> Result<Permit<'_>, Duration> {
+    pub(super) fn enter(&self, order: &str) -> Result<CallPermit<'_>, Duration> {
         let mut hasher = DefaultHasher::new();
         order.hash(&mut hasher);
         let order = hasher.finish();
@@ -134,7 +134,7 @@ impl Breaker {
             // Enough orders probe already. If they fail, there is one more pause.
             Circuit::Probing { .. } => return Err(self.settings.pause),
         };
-        Ok(Permit { breaker: self, order, probe, answered: false })
+        Ok(CallPermit { breaker: self, order, probe, answered: false })
     }
 
     fn record(&self, order: u64, probe: bool, health: Health) {
@@ -215,14 +215,14 @@ impl RecentFailures {
     }
 }
 
-impl Permit<'_> {
+impl CallPermit<'_> {
     pub(super) fn answered(mut self, health: Health) {
         self.answered = true;
         self.breaker.record(self.order, self.probe, health);
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
         // The caller gave up.
         if !self.answered {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use sqlx::PgConnection;
 
 use super::attributes::{Attributes, check, of_item, of_tally};
-use super::retry::{Backoff, Overloaded, is_transient};
+use super::retry::{Overloaded, ThrottleRetry, is_transient};
 use super::tables::{PhysicalTable, concurrently};
 use crate::postgres::{forget_tallies, keep_tallies, summed_tallies};
 use crate::{BulkWriter, Item, StoreError, Tally};
@@ -39,7 +39,7 @@ impl BatchPut {
             .map(put)
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::Remote(Box::new(error)))?;
-        let mut backoff = Backoff::default();
+        let mut backoff = ThrottleRetry::default();
         loop {
             match table.client.batch_write_item().request_items(&table.name, left.clone()).send().await {
                 Ok(answer) => {

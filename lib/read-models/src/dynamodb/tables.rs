@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use super::attributes::{Attributes, index_names, item, key, of_key, text};
 use super::range::Range;
-use super::retry::{Backoff, Overloaded, is_transient};
+use super::retry::{Overloaded, ThrottleRetry, is_transient};
 use super::table_numbers::{SharedLookup, TableNumbers};
 use super::{Dynamodb, write};
 use crate::key_validation::{is_valid_part, valid_keys};
@@ -32,14 +32,14 @@ pub(super) async fn concurrently<T>(
 
 /// One generation of a read model, whichever table that is at the moment.
 #[derive(Debug)]
-pub(super) struct DynamodbTable {
+pub(super) struct LogicalTable {
     store: Dynamodb,
     read_model: String,
     generation: Generation,
     lookup: SharedLookup,
 }
 
-impl DynamodbTable {
+impl LogicalTable {
     pub(super) fn new(store: Dynamodb, read_model: &str, generation: Generation) -> Self {
         let lookup = SharedLookup::new(read_model, store.pool.clone());
         Self { store, read_model: read_model.to_owned(), generation, lookup }
@@ -61,7 +61,7 @@ impl DynamodbTable {
 }
 
 #[async_trait]
-impl Table for DynamodbTable {
+impl Table for LogicalTable {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
         self.to_write(connection).await?.find(keys).await
     }
@@ -124,7 +124,7 @@ impl PhysicalTable {
     /// Reads as many items as one call takes. Unprocessed keys are requested again.
     async fn batch(&self, mut keys: Vec<Attributes>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
-        let mut backoff = Backoff::default();
+        let mut backoff = ThrottleRetry::default();
         loop {
             let request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
             let request = request.map_err(|error| StoreError::Remote(Box::new(error)))?;

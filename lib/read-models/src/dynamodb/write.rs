@@ -12,7 +12,7 @@ use futures_util::future;
 
 use self::transaction::{MAX_ITEMS, Outcome, is_too_large, transact};
 use super::attributes::{self, number, of_item, of_key};
-use super::retry::{Backoff, Overloaded, is_transient};
+use super::retry::{Overloaded, ThrottleRetry, is_transient};
 use super::tables::{PhysicalTable, concurrently};
 use crate::{Change, Item, StoreError};
 
@@ -84,7 +84,7 @@ async fn check_written(table: &PhysicalTable, change: &Change) -> Result<(), Sto
 
 /// Puts an item, unless the stored one is as new.
 async fn put_newer(table: &PhysicalTable, item: &Item) -> Result<(), StoreError> {
-    let mut backoff = Backoff::default();
+    let mut backoff = ThrottleRetry::default();
     loop {
         let put = table.client.put_item().table_name(&table.name).set_item(Some(of_item(item)));
         let put = put.condition_expression("attribute_not_exists(pk) or #version < :version");

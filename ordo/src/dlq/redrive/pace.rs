@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Lets a number of messages through each second.
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     rate: Option<NonZeroU32>,
     next: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(rate: Option<NonZeroU32>) -> Self {
         Self { rate, next: Instant::now() }
     }
@@ -36,7 +36,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_go_in_a_second_than_may() {
-        let (mut pace, stop, began) = (Pace::new(NonZeroU32::new(20)), CancellationToken::new(), Instant::now());
+        let (mut pace, stop, began) = (RateLimiter::new(NonZeroU32::new(20)), CancellationToken::new(), Instant::now());
 
         for _ in 0..7 {
             assert!(pace.wait(10, &stop).await);
@@ -48,7 +48,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_when_it_is_told_to_stop() {
-        let (mut pace, stop) = (Pace::new(NonZeroU32::new(1)), CancellationToken::new());
+        let (mut pace, stop) = (RateLimiter::new(NonZeroU32::new(1)), CancellationToken::new());
         assert!(pace.wait(10, &stop).await);
         stop.cancel();
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use domain::order::Order;
 use domain::stock::Stock;
 use event_store::EventRef;
-use event_store::bulk::CopiedEvent;
+use event_store::bulk::RawEvent;
 use event_versions::Upcastable;
 use read_models::{Item, Key, Tally};
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// The items that all events of some streams add up to.
 #[derive(Default)]
-pub(crate) struct FoldedBatch {
+pub(crate) struct BulkFoldedBatch {
     /// In the order of the projections.
     pub(crate) by_projection: Vec<FoldedItems>,
     pub(crate) events: i64,
@@ -43,7 +43,7 @@ pub(crate) struct Folder {
     projections: Vec<&'static Projection>,
     /// How many events make a batch. The writer changes it as the log gets busy or quiet.
     batch_size: Arc<AtomicI64>,
-    batch: FoldedBatch,
+    batch: BulkFoldedBatch,
     stream: Option<CurrentStream>,
 }
 
@@ -56,7 +56,7 @@ struct CurrentStream {
 
 impl Folder {
     pub(crate) fn new(projections: Vec<&'static Projection>, batch_size: Arc<AtomicI64>) -> Self {
-        Self { batch: FoldedBatch::empty(projections.len()), projections, batch_size, stream: None }
+        Self { batch: BulkFoldedBatch::empty(projections.len()), projections, batch_size, stream: None }
     }
 
     /// Folds chunks of events up to an empty one, which marks the end of the log, and sends the batches. If the chunks
@@ -64,8 +64,8 @@ impl Folder {
     /// is dropped.
     pub(crate) fn run(
         mut self,
-        mut chunks: mpsc::Receiver<Vec<CopiedEvent>>,
-        batches: &mpsc::Sender<FoldedBatch>,
+        mut chunks: mpsc::Receiver<Vec<RawEvent>>,
+        batches: &mpsc::Sender<BulkFoldedBatch>,
     ) -> Result<(), ReplayError> {
         while let Some(chunk) = chunks.blocking_recv() {
             if chunk.is_empty() {
@@ -85,13 +85,13 @@ impl Folder {
     }
 
     /// Folds an event. Returns the batch of the streams before it, if that is complete.
-    pub(crate) fn fold(&mut self, event: &EventRef<'_>) -> Result<Option<FoldedBatch>, ReplayError> {
+    pub(crate) fn fold(&mut self, event: &EventRef<'_>) -> Result<Option<BulkFoldedBatch>, ReplayError> {
         let is_current = |it: &CurrentStream| it.stream_id == event.stream_id && it.stream_type == event.stream_type;
         let mut complete = None;
         if !self.stream.as_ref().is_some_and(is_current) {
             self.end_stream()?;
             if self.batch.events >= self.batch_size.load(Ordering::Relaxed) || self.batch.bytes >= BATCH_BYTES {
-                complete = Some(std::mem::replace(&mut self.batch, FoldedBatch::empty(self.projections.len())));
+                complete = Some(std::mem::replace(&mut self.batch, BulkFoldedBatch::empty(self.projections.len())));
             }
         }
         let stream = self.stream.get_or_insert_with(|| CurrentStream {
@@ -111,7 +111,7 @@ impl Folder {
     }
 
     /// The last batch.
-    pub(crate) fn finish(mut self) -> Result<FoldedBatch, ReplayError> {
+    pub(crate) fn finish(mut self) -> Result<BulkFoldedBatch, ReplayError> {
         self.end_stream()?;
         Ok(self.batch)
     }
@@ -140,7 +140,7 @@ impl Folder {
     }
 }
 
-impl FoldedBatch {
+impl BulkFoldedBatch {
     fn empty(projections: usize) -> Self {
         Self { by_projection: (0..projections).map(|_| FoldedItems::default()).collect(), ..Self::default() }
     }

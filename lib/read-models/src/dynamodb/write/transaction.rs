@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
 
 use crate::dynamodb::attributes::{NUMBER_PREFIX, number, of_item, of_key, size};
-use crate::dynamodb::retry::{Backoff, Overloaded, is_transient};
+use crate::dynamodb::retry::{Overloaded, ThrottleRetry, is_transient};
 use crate::dynamodb::tables::PhysicalTable;
 use crate::{Change, Item, Key, StoreError, Tally};
 
@@ -40,7 +40,7 @@ pub(super) async fn transact(table: &PhysicalTable, changes: &[&Change], others:
     }
     // The tallies whose stored version is newer.
     let mut newer: HashSet<usize> = HashSet::new();
-    let mut backoff = Backoff::default();
+    let mut backoff = ThrottleRetry::default();
     loop {
         let mut actions = Vec::with_capacity(MAX_ITEMS);
         for change in changes {

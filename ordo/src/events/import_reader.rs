@@ -19,7 +19,7 @@ use super::line::Line;
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Reads events from lines. Its memory grows with the file: about a hundred bytes for each stream, and thirty for each event.
-pub(super) struct ValidatedLines<R> {
+pub(super) struct ImportReader<R> {
     input: R,
     text: Vec<u8>,
     line: Option<Line>,
@@ -37,7 +37,7 @@ struct Known {
     event_ids: HashSet<Uuid>,
 }
 
-impl<R: BufRead> ValidatedLines<R> {
+impl<R: BufRead> ImportReader<R> {
     pub(super) fn of(input: R, bar: ProgressBar) -> Self {
         Self { input, text: Vec::new(), line: None, known: Known::default(), bar }
     }
@@ -64,7 +64,7 @@ impl<R: BufRead> ValidatedLines<R> {
     }
 }
 
-impl<R: BufRead + Send> EventSource for ValidatedLines<R> {
+impl<R: BufRead + Send> EventSource for ImportReader<R> {
     type Error = anyhow::Error;
 
     async fn next(&mut self) -> anyhow::Result<Option<EventRef<'_>>> {
@@ -133,7 +133,7 @@ mod tests {
 
     /// How many events a text has, or what is wrong with it.
     fn read(text: &str) -> Result<usize, String> {
-        let mut lines = ValidatedLines::of(Cursor::new(text.as_bytes()), ProgressBar::hidden());
+        let mut lines = ImportReader::of(Cursor::new(text.as_bytes()), ProgressBar::hidden());
         let mut count = 0;
         while lines.read().map_err(|error| format!("{error:#}"))?.is_some() {
             count += 1;

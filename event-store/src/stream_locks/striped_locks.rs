@@ -22,7 +22,7 @@ pub(super) type ProcessLock<'a> = MutexGuard<'a, ()>;
 
 /// The locks of one [`StreamLocks`](super::StreamLocks) and its clones.
 #[derive(Clone)]
-pub(super) struct PartitionLocks {
+pub(super) struct StripedLocks {
     partitions: Arc<[Mutex<()>; PARTITIONS]>,
     connections: Arc<Semaphore>,
 }
@@ -33,13 +33,13 @@ pub(super) struct DatabaseLock {
     _connection: OwnedSemaphorePermit,
 }
 
-impl Default for PartitionLocks {
+impl Default for StripedLocks {
     fn default() -> Self {
         Self { partitions: Arc::default(), connections: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 }
 
-impl PartitionLocks {
+impl StripedLocks {
     /// Waits for the mutexes, first come, first served.
     pub(super) async fn lock_in_process(&self, partitions: &BTreeSet<usize>) -> Vec<ProcessLock<'_>> {
         let mut locks = Vec::with_capacity(partitions.len());
