@@ -49,6 +49,9 @@ fn every_route_is_described_and_every_route_that_is_described_is_there() {
             let text = fs::read_to_string(&file).unwrap();
             let text = text.split("#[cfg(test)]").next().unwrap();
             routes.extend(text.split('"').filter(|literal| is_route(literal)).map(str::to_owned));
+            for path in text.split("route(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(path == "/" || is_below_a_root(path), "{path} begins like no known route: {ADD_THE_ROOT}");
+            }
         }
     }
     let routes: HashSet<String> = routes.iter().map(|route| as_described(route)).collect();
@@ -60,6 +63,10 @@ fn every_route_is_described_and_every_route_that_is_described_is_there() {
     for described in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
         let Some((_, path)) = described.split_once(" /") else { continue };
         let path = format!("/{}", path.split('?').next().unwrap());
+        assert!(
+            path == "/" || is_below_a_root(&path),
+            "docs/reference/http.md describes {path}, which begins like no known route: {ADD_THE_ROOT}"
+        );
         assert!(
             path == "/" || routes.contains(&path),
             "docs/reference/http.md describes {path}, and there is no such route"
@@ -73,11 +80,19 @@ fn as_described(route: &str) -> String {
     route.replace("{return_id}", "{returnId}")
 }
 
+/// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
+const ROOTS: [&str; 9] =
+    ["/orders", "/customers", "/stock", "/sales", "/sagas", "/events", "/admin", "/health", "/metrics"];
+const ADD_THE_ROOT: &str = "add the first part of the path to ROOTS in ordo/tests/documents.rs";
+
 /// A path below one of the resources, and nothing else.
 fn is_route(literal: &str) -> bool {
     let of_path = |char: char| char.is_ascii_lowercase() || "/{}_".contains(char);
-    let roots = ["/orders", "/customers", "/stock", "/sales", "/sagas", "/events", "/admin", "/health", "/metrics"];
-    literal.chars().all(of_path) && !literal.contains("{}") && roots.iter().any(|root| literal.starts_with(root))
+    literal.chars().all(of_path) && !literal.contains("{}") && is_below_a_root(literal)
+}
+
+fn is_below_a_root(path: &str) -> bool {
+    ROOTS.iter().any(|root| path.starts_with(root))
 }
 
 #[test]

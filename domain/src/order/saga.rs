@@ -27,65 +27,56 @@ pub enum OperatorDecision {
     MarkFailed,
 }
 
-/// The steps of an order's sagas, and their compensations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SagaStep {
-    /// Reserve the units.
-    ReserveStock,
-    /// Release the reserved units.
-    ReleaseStock,
-    /// Have the provider hold the amount.
-    AuthorizePayment,
-    /// Have the provider let go of the amount.
-    VoidPayment,
-    /// Confirm the order to the customer.
-    ConfirmOrder,
-    /// Take the money for what was shipped.
-    CapturePayment,
-    /// Have the provider let go of the money for what will not be shipped.
-    VoidRest,
-    /// Give money back.
-    RefundPayment,
-    /// End an order that is completely undone.
-    CloseOrder,
-    /// Tell the customer by mail.
-    NotifyCustomer,
+/// An enum of steps, each with its name: all of them, and how they are stored and parsed, follow from the one list.
+macro_rules! saga_steps {
+    ($(#[$about:meta])* $steps:ident { $($(#[$doc:meta])* $step:ident = $name:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $steps {
+            $($(#[$doc])* #[serde(rename = $name)] $step,)*
+        }
+
+        impl $steps {
+            /// All steps and compensations.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$step),*];
+
+            /// The name under which it is stored, and by which operators name it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$step => $name,)*
+                }
+            }
+
+            /// The step with a name.
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|step| step.name() == name)
+            }
+        }
+    };
 }
 
-impl SagaStep {
-    /// All steps and compensations.
-    pub const ALL: [Self; 10] = [
-        Self::ReserveStock,
-        Self::ReleaseStock,
-        Self::AuthorizePayment,
-        Self::VoidPayment,
-        Self::ConfirmOrder,
-        Self::CapturePayment,
-        Self::VoidRest,
-        Self::RefundPayment,
-        Self::CloseOrder,
-        Self::NotifyCustomer,
-    ];
-
-    /// The name under which it is stored, and by which operators name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ReserveStock => "reserve_stock",
-            Self::ReleaseStock => "release_stock",
-            Self::AuthorizePayment => "authorize_payment",
-            Self::VoidPayment => "void_payment",
-            Self::ConfirmOrder => "confirm_order",
-            Self::CapturePayment => "capture_payment",
-            Self::VoidRest => "void_rest",
-            Self::RefundPayment => "refund_payment",
-            Self::CloseOrder => "close_order",
-            Self::NotifyCustomer => "notify_customer",
-        }
-    }
-
-    /// The step with a name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.name() == name)
+saga_steps! {
+    /// The steps of an order's sagas, and their compensations.
+    SagaStep {
+        /// Reserve the units.
+        ReserveStock = "reserve_stock",
+        /// Release the reserved units.
+        ReleaseStock = "release_stock",
+        /// Have the provider hold the amount.
+        AuthorizePayment = "authorize_payment",
+        /// Have the provider let go of the amount.
+        VoidPayment = "void_payment",
+        /// Confirm the order to the customer.
+        ConfirmOrder = "confirm_order",
+        /// Take the money for what was shipped.
+        CapturePayment = "capture_payment",
+        /// Have the provider let go of the money for what will not be shipped.
+        VoidRest = "void_rest",
+        /// Give money back.
+        RefundPayment = "refund_payment",
+        /// End an order that is completely undone.
+        CloseOrder = "close_order",
+        /// Tell the customer by mail.
+        NotifyCustomer = "notify_customer",
     }
 }
