@@ -5,9 +5,9 @@
 //! | reserve_stock | compensable | release_stock |
 //! | authorize_payment | compensable | void_payment |
 //! | confirm_order | pivot | nothing: a confirmed order is cancelled, not unconfirmed |
-//! | capture_payment | forward only | nothing: what was sent is paid for; money goes back as a refund |
-//! | void_rest | forward only | nothing: nobody pays for what will not be sent |
-//! | notify_customer | forward only | nothing: what the customer was told was true |
+//! | capture_payment | retriable | nothing: what was sent is paid for; money goes back as a refund |
+//! | void_rest | retriable | nothing: nobody pays for what will not be sent |
+//! | notify_customer | retriable | nothing: what the customer was told was true |
 //!
 //! The capture comes before the mail, so that a mail that can't be sent does not keep a shipment from being paid.
 

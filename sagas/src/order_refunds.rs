@@ -2,8 +2,8 @@
 //!
 //! | step | kind | undo |
 //! |---|---|---|
-//! | refund_payment | forward only | nothing: money that went back stays there |
-//! | notify_customer | forward only | nothing: what the customer was told was true |
+//! | refund_payment | retriable | nothing: money that went back stays there |
+//! | notify_customer | retriable | nothing: what the customer was told was true |
 
 mod refund_payment;
 
