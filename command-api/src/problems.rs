@@ -13,7 +13,7 @@ pub(crate) const RETRY_SOON: Duration = Duration::from_secs(1);
 /// A body that is malformed or breaks rules.
 pub(crate) fn invalid_body(rejection: InvalidBody) -> Problem {
     match rejection {
-        InvalidBody::MalformedBody(error) => Problem::malformed(error.to_string()),
+        InvalidBody::Malformed(error) => Problem::malformed(error.to_string()),
         InvalidBody::Invalid(violations) => Problem::invalid(
             violations
                 .into_iter()

@@ -24,7 +24,7 @@ pub struct Violation {
 pub enum InvalidBody {
     /// It is no JSON object.
     #[error(transparent)]
-    MalformedBody(#[from] MalformedBody),
+    Malformed(#[from] MalformedBody),
     /// It breaks these rules. Never empty.
     #[error("{} violations", .0.len())]
     Invalid(Vec<Violation>),

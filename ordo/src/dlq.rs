@@ -21,7 +21,7 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
         DlqCommand::List(args) => list::run(&queues(settings, args.queue).await?, &args).await,
         DlqCommand::Show { id, json } => single::show(&queues(settings, None).await?, &id, json).await,
         DlqCommand::Redrive(args) => redrive::run(&queues(settings, args.which.queue).await?, &args).await,
-        DlqCommand::EditArgs(EditArgs { id, change }) => {
+        DlqCommand::Edit(EditArgs { id, change }) => {
             // Read the change before any message is received: standard input may be slow.
             let change = single::Change::read(change)?;
             single::edit(&queues(settings, None).await?, &id, &change).await

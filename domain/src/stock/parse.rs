@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn what_is_no_json_object_is_malformed() {
         for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
-            assert!(matches!(parse_receipt(body), Err(InvalidBody::MalformedBody(_))), "{body:?}");
+            assert!(matches!(parse_receipt(body), Err(InvalidBody::Malformed(_))), "{body:?}");
         }
     }
 }

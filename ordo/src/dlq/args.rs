@@ -23,7 +23,7 @@ pub(crate) enum DlqCommand {
     /// Send them to their queue again, all or some of them; a mail that had failed for good is really tried again
     Redrive(Redrive),
     /// Change the body of one and send it again. A body that its queue's consumer could not read is refused
-    EditArgs(EditArgs),
+    Edit(EditArgs),
     /// Delete one for good
     Discard {
         /// Its id
@@ -132,9 +132,7 @@ mod tests {
 
     #[test]
     fn an_edit_says_what_to_change_in_one_way() {
-        let DlqCommand::EditArgs(edit) = parse("dlq edit m-1 --set /a=1 --set /b=2").unwrap() else {
-            panic!("not edit")
-        };
+        let DlqCommand::Edit(edit) = parse("dlq edit m-1 --set /a=1 --set /b=2").unwrap() else { panic!("not edit") };
         assert_eq!((edit.id.as_str(), edit.change.set.len()), ("m-1", 2));
 
         for (line, kind) in [

@@ -146,7 +146,7 @@ fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
 #[test]
 fn what_is_no_json_object_is_malformed() {
     for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
-        assert!(matches!(parse_nothing(body), Err(InvalidBody::MalformedBody(_))), "{body:?}");
-        assert!(matches!(parse_cancellation(body, GENERATED), Err(InvalidBody::MalformedBody(_))), "{body:?}");
+        assert!(matches!(parse_nothing(body), Err(InvalidBody::Malformed(_))), "{body:?}");
+        assert!(matches!(parse_cancellation(body, GENERATED), Err(InvalidBody::Malformed(_))), "{body:?}");
     }
 }

@@ -59,7 +59,7 @@ fn every_kind_of_bad_order_is_refused_where_it_is_wrong() {
         let case: Value = serde_json::from_str(line).unwrap();
         let refused = PostedOrder::parse(case["body"].as_str().unwrap().as_bytes()).unwrap_err();
         match (case["status"].as_u64().unwrap(), refused) {
-            (400, InvalidBody::MalformedBody(_)) => {}
+            (400, InvalidBody::Malformed(_)) => {}
             (422, InvalidBody::Invalid(violations)) => {
                 let pointer = case["pointer"].as_str().unwrap();
                 assert!(violations.iter().any(|v| v.pointer == pointer), "{}: {violations:?}", case["name"]);
@@ -224,7 +224,7 @@ proptest! {
                 let under = format!("/{field}");
                 prop_assert!(elsewhere || violations.iter().all(|v| v.pointer.starts_with(&under)), "{:?}", violations);
             }
-            Err(InvalidBody::MalformedBody(error)) => return Err(TestCaseError::fail(error.to_string())),
+            Err(InvalidBody::Malformed(error)) => return Err(TestCaseError::fail(error.to_string())),
         }
     }
 }
