@@ -107,7 +107,8 @@ pub(crate) struct SagaDependencies {
 /// Runs the sagas until told to stop.
 pub async fn run(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
     let Sagas { store, stock, payments, notifications, replies, settings } = sagas;
-    // Decisions of sagas wait for room in the queue of appends, however many commands of customers are there.
+    // Decisions of sagas wait for room in the queue of appends, however many commands of customers are there. Those that hold the locks
+    // of SKUs do not: they are refused while it is full, and tried again.
     let store = store.waiting_when_full();
     let payments = payment_calls::PaymentCalls::new(payments);
     let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());

@@ -26,6 +26,8 @@ use crate::{SagaDependencies, timers, unit_of_work};
 const BATCH_WAIT: Duration = Duration::from_millis(100);
 /// How many calls can be under way at once. An order that finds no place tries again soon.
 const MAX_CALLS: usize = 512;
+/// How many late answers are recorded at once.
+const MAX_RECORDERS: usize = 16;
 const SOON: Duration = Duration::from_secs(1);
 /// How often recording the failure of a late call is tried. The order's row may not be written yet.
 const RECORD_ATTEMPTS: usize = 5;
@@ -36,11 +38,13 @@ const ACTOR: &str = "payments";
 pub(crate) struct PaymentCalls {
     provider: Arc<dyn PaymentGateway>,
     places: Arc<Semaphore>,
+    /// For late answers that are being recorded: each has its order in memory.
+    recorders: Semaphore,
 }
 
 impl PaymentCalls {
     pub(crate) fn new(provider: Arc<dyn PaymentGateway>) -> Self {
-        Self { provider, places: Arc::new(Semaphore::new(MAX_CALLS)) }
+        Self { provider, places: Arc::new(Semaphore::new(MAX_CALLS)), recorders: Semaphore::new(MAX_RECORDERS) }
     }
 
     async fn place(&self, until: Instant) -> Option<OwnedSemaphorePermit> {
@@ -70,11 +74,14 @@ pub(crate) async fn call_provider(
             },
         }
     }
-    let answers = calls.into_iter().map(|(answer, order)| async move {
-        match timeout_at(until, answer).await {
-            Ok(Ok(answer)) => decide(order, answer),
-            // The call goes on by itself. Or it panicked, and is made again.
-            Ok(Err(_)) | Err(_) => (order, Ok(Progress::Running(context.settings.payment_call_timeout))),
+    let answers = calls.into_iter().map(|(mut answer, order)| async move {
+        let in_time = timeout_at(until, &mut answer).await.ok().and_then(Result::ok);
+        // From here on the call records its answer by itself, unless it has just given it.
+        answer.close();
+        match in_time.or_else(|| answer.try_recv().ok()) {
+            Some(answer) => decide(order, answer),
+            // It goes on by itself. Or it panicked, and is made again.
+            None => (order, Ok(Progress::Running(context.settings.payment_call_timeout))),
         }
     });
     results.extend(join_all(answers).await);
@@ -99,11 +106,14 @@ fn start(
     let (answer, answered) = oneshot::channel();
     let (context, called) = (Arc::clone(context), CalledOrder::of(order));
     tokio::spawn(async move {
-        let _place = place;
         let Err(late) = answer.send(call.await) else { return };
         let recorded = match (late.decision, late.outcome) {
             (Some(decision), _) => called.record_decision(&context, decision).await,
-            (None, Err(error)) => called.record_failure(&context, step, &error).await,
+            (None, Err(error)) => {
+                // Others can be called for while this waits for the order's row.
+                drop(place);
+                called.record_failure(&context, step, &error).await
+            }
             (None, Ok(_)) => Ok(()),
         };
         if let Err(error) = recorded {
@@ -156,6 +166,8 @@ impl CalledOrder {
 
     /// Decides on the order as it is now.
     async fn record_decision(&self, context: &SagaDependencies, decision: OrderCommand) -> Result<(), StepError> {
+        // It is never closed.
+        let _recorder = context.payments.recorders.acquire().await.ok();
         let Some(mut order) = OrderSession::read(&context.store, &self.order_id).await? else { return Ok(()) };
         if order.order.payment.replaced != self.replaced {
             return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));

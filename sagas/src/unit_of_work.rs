@@ -4,7 +4,10 @@
 use domain::order::Order;
 use domain::order::units::implies_stock_commands;
 use domain::stock::Stock;
-use event_store::{Command, Decision, EventStore, HandleError, Handled, Retry, StreamLocks, StreamVersion};
+use error_chain::error_chain;
+use event_store::{
+    AppendError, Command, Decision, EventStore, HandleError, Handled, Retry, StreamLocks, StreamVersion,
+};
 use futures_util::future::join_all;
 
 use crate::batched_reads::UnreadOrders;
@@ -127,22 +130,26 @@ impl<'a, F> StoreWithStock<'a, F> {
         }
     }
 
-    /// What became of the orders, and those that still conflict, as others have left them: a decision that is not to be made again must
-    /// not be stored later.
+    /// What became of the orders, and those that still conflict. Those that are not stored are as others have left them: a decision that is
+    /// not to be made again must not be stored later.
     async fn finish(mut self, handled: Result<Handled, HandleError<StepError>>) -> (Vec<Stored>, Vec<OrderSession>) {
-        if matches!(handled, Err(HandleError::Contended { .. })) {
-            self.rebase().await;
+        let error = match handled {
+            Ok(_) => {
+                let stored = self.orders.into_iter().zip(self.ids).map(|(mut order, ids)| {
+                    order.stored(ids);
+                    (order, Ok(()))
+                });
+                self.failed.extend(stored);
+                return (self.failed, vec![]);
+            }
+            Err(error) => error,
+        };
+        self.rebase().await;
+        if matches!(error, HandleError::Contended { .. }) {
             return (self.failed, self.orders);
         }
-        let mut stored = self.failed;
-        match handled {
-            Ok(_) => stored.extend(self.orders.into_iter().zip(self.ids).map(|(mut order, ids)| {
-                order.stored(ids);
-                (order, Ok(()))
-            })),
-            Err(error) => stored.extend(self.orders.into_iter().map(|order| (order, Err(StepError::new(&error))))),
-        }
-        (stored, vec![])
+        self.failed.extend(self.orders.into_iter().map(|order| (order, Err(not_stored(&error)))));
+        (self.failed, vec![])
     }
 }
 
@@ -164,7 +171,15 @@ async fn store_one(store: &EventStore, order: OrderSession) -> Stored {
             let rebased = rebase(store, &mut order).await;
             (order, rebased.and_then(|()| Err(too_many_conflicts())))
         }
-        Err(error) => (order, Err(StepError::new(&error))),
+        Err(error) => (order, Err(not_stored(&error))),
+    }
+}
+
+/// A queue that is full for long must not leave an order to an operator.
+fn not_stored(error: &HandleError<StepError>) -> StepError {
+    match matches!(error, HandleError::Append(AppendError::QueueFull)) {
+        true => StepError::Unreachable(error_chain(error)),
+        false => StepError::new(error),
     }
 }
 

@@ -58,6 +58,7 @@ async fn free_and_shipped(store: &EventStore) -> OrderSession {
 }
 
 /// How many bytes of memory this process has.
+#[cfg(target_os = "linux")]
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -80,12 +81,13 @@ async fn an_order_for_which_nothing_is_asked_needs_no_place_among_the_calls() {
     assert_eq!(captured.amount_minor, 0);
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn calls_that_wait_for_a_slow_provider_do_not_hold_their_orders() {
     let provider = FaultyGateway::default();
     provider.always(PaymentCall::Authorize, Some(PaymentFault::NoAnswer));
     let (_database, context) = with_provider(provider.clone()).await;
-    let note = NoteAdded { note_id: NoteId::parse("n").unwrap(), text: "x".repeat(MIB), author: None };
+    let note = NoteAdded { note_id: NoteId::parse("n").unwrap(), text: "x".repeat(4 * MIB), author: None };
     let events = after([reserved(), OrderCommand::AddNote(note)]);
 
     let before = resident_bytes();
@@ -98,7 +100,8 @@ async fn calls_that_wait_for_a_slow_provider_do_not_hold_their_orders() {
     assert_eq!(context.payments.places.available_permits(), MAX_CALLS - 128);
     assert_eq!(provider.calls(PaymentCall::Authorize), 128);
     let held = resident_bytes().saturating_sub(before);
-    assert!(held < 64 * MIB, "128 calls for orders of 1 MiB hold {held} bytes");
+    // Other tests of this process take some, too.
+    assert!(held < 256 * MIB, "128 calls for orders of 4 MiB hold {held} bytes");
 }
 
 #[tokio::test]
