@@ -15,7 +15,7 @@ use problem::{Precondition, Problem, Trace};
 use uuid::Uuid;
 
 use crate::answer::{Accepted, Resource};
-use crate::request::BodyKind;
+use crate::request::BodyPresence;
 use crate::{Commands, metadata, order_refusal, problems};
 
 /// Caller and command, within which idempotency keys are unique. There is one kind of caller: a shop.
@@ -28,7 +28,7 @@ pub(crate) async fn create_order(
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
-    let request = commands.requests.read_body(request, BodyKind::Required).await?;
+    let request = commands.requests.read_body(request, BodyPresence::Required).await?;
     // Parsing an order that has to be refused would take time from those that were accepted.
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
     let request = commands.requests.begin(request, SCOPE, None)?;

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use self::parse::BodyParser::{self, OnOrder, OnReturn};
 use self::parse::ParsedCommand;
 use crate::answer::{Accepted, Resource};
-use crate::request::BodyKind::{self, Optional, Required};
+use crate::request::BodyPresence::{self, Optional, Required};
 use crate::{Commands, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser.
@@ -49,7 +49,7 @@ const fn route(
     path: &'static str,
     scope: &'static str,
     success: StatusCode,
-    body: BodyKind,
+    body: BodyPresence,
     parser: BodyParser,
 ) -> OrderRoute {
     OrderRoute { path, scope, success, body, parser }
@@ -64,7 +64,7 @@ pub(crate) struct OrderRoute {
     /// Caller and command, within which idempotency keys are unique.
     scope: &'static str,
     success: StatusCode,
-    body: BodyKind,
+    body: BodyPresence,
     parser: BodyParser,
 }
 

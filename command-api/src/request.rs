@@ -51,7 +51,7 @@ pub(crate) struct RequestReader {
 
 /// Whether a request must have a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyKind {
+pub(crate) enum BodyPresence {
     /// A JSON body.
     Required,
     /// A JSON body or none, which is `{}`.
@@ -73,10 +73,14 @@ impl Default for RequestReader {
 
 impl RequestReader {
     /// Reads a request's body.
-    pub(crate) async fn read_body(&self, request: Request, kind: BodyKind) -> Result<(Parts, BufferedBody), Problem> {
+    pub(crate) async fn read_body(
+        &self,
+        request: Request,
+        kind: BodyPresence,
+    ) -> Result<(Parts, BufferedBody), Problem> {
         let (head, body) = check_head(request)?;
         let claims_json = claims_json(&head);
-        if kind == BodyKind::Required && !claims_json {
+        if kind == BodyPresence::Required && !claims_json {
             return Err(not_json());
         }
         let peer = head.extensions.get().copied();
@@ -86,9 +90,11 @@ impl RequestReader {
         })?;
         // Some clients give a content type even without a body.
         match kind {
-            BodyKind::Optional if body.is_empty() => Ok((head, BufferedBody { bytes: b"{}".to_vec(), memory: None })),
-            BodyKind::Optional if !claims_json => Err(not_json()),
-            BodyKind::Optional | BodyKind::Required => Ok((head, body)),
+            BodyPresence::Optional if body.is_empty() => {
+                Ok((head, BufferedBody { bytes: b"{}".to_vec(), memory: None }))
+            }
+            BodyPresence::Optional if !claims_json => Err(not_json()),
+            BodyPresence::Optional | BodyPresence::Required => Ok((head, body)),
         }
     }
 

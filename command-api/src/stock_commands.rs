@@ -15,7 +15,7 @@ use http::StatusCode;
 use problem::{Precondition, Problem, Trace};
 
 use crate::answer::{Accepted, Resource};
-use crate::request::BodyKind;
+use crate::request::BodyPresence;
 use crate::{Commands, metadata, problems};
 
 /// The commands on a SKU.
@@ -42,7 +42,7 @@ pub(crate) async fn change_stock(
 ) -> Result<Response, Problem> {
     let sku = path.ok().and_then(|Path(sku)| Sku::parse(sku).ok());
     let sku = sku.ok_or_else(|| Problem::not_found("there is no such SKU"))?;
-    let request = commands.requests.read_body(request, BodyKind::Required).await?;
+    let request = commands.requests.read_body(request, BodyPresence::Required).await?;
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
     let request = commands.requests.begin(request, route.scope, Some(sku.as_str()))?;
     let precondition = request.precondition()?;

@@ -39,7 +39,7 @@ pub use limits::OrderGrowthLimits;
 pub use lines::LineCounts;
 pub use mails::{Mail, MailOutcome};
 pub use state::{
-    Cancellation, Order, OrderStatus, Payment, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState,
+    AuthorizationState, Cancellation, Order, OrderStatus, Payment, PlacedOrder, Refund, Return, Shipment, StockState,
     UndoReason,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};

@@ -118,7 +118,7 @@ impl crate::EventStore {
         self.enqueue(append.into(), None).await
     }
 
-    /// [`EventStore::append`], recorded under an idempotency key in the same transaction. The record names the last stream. A key
+    /// [`Self::append`], recorded under an idempotency key in the same transaction. The record names the last stream. A key
     /// that has been used stores nothing: [`AppendError::Replayed`].
     pub async fn append_once(
         &self,

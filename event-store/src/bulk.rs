@@ -8,5 +8,5 @@ mod copy_out;
 mod row;
 
 pub use copy_in::{CopyInError, CopyInSummary, EventSource, copy_in};
-pub use copy_out::{CopyOrder, CopyOut, RawEvent, copy_out};
-pub use row::MalformedRow;
+pub use copy_out::{CopyOrder, CopyOut, CopyRow, copy_out};
+pub use row::CopyDecodeError;

@@ -29,7 +29,7 @@ pub use self::chain::{ChainHead, MalformedHead};
 pub use self::check::{ChainReport, check_chain};
 pub use self::fault::{ChainFault, SealAgreement};
 use self::row::Row;
-use self::seals::{Draft, Entry};
+use self::seals::{Entry, SealDraft};
 use crate::bulk::{CopyOrder, copy_out};
 use crate::filter::EventFilter;
 
@@ -118,7 +118,7 @@ async fn seal_some(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     // and goes on from here.
     let begin = "select set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(7311, 6)";
     sqlx::query(begin).execute(&mut *transaction).await?;
-    let mut draft = Draft::begin(&mut transaction).await?;
+    let mut draft = SealDraft::begin(&mut transaction).await?;
     let next = "select max(global_position) from (
                     select global_position from events where global_position > $1 order by 1 limit $2) as next";
     let next = sqlx::query_scalar(next).bind(draft.after).bind(CHUNK).fetch_one(&mut *transaction).await?;

@@ -1,4 +1,4 @@
-//! ClaimedMail records: at most one outcome per notification id.
+//! Delivery records: at most one outcome per notification id.
 //!
 //! A mail is claimed before it is sent ([`claims`]), and its outcome is recorded before the claim is released
 //! ([`records`]). Both are done for many mails at once.
@@ -52,12 +52,12 @@ pub(crate) enum Claim {
 pub(crate) struct ClaimedMail {
     claim: ClaimGuard,
     records: Records,
-    record: DeliveryRecord,
+    record: DeliveryAttempt,
 }
 
 /// The part of a record that is known before the mail is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct DeliveryRecord {
+pub(crate) struct DeliveryAttempt {
     pub(crate) notification_id: Uuid,
     pub(crate) order_id: String,
     pub(crate) template: Template,
@@ -105,7 +105,7 @@ impl Deliveries {
     }
 
     /// Claims the mail. If another process has claimed it, waits for as long as that may take.
-    pub(crate) async fn claim(&self, record: &DeliveryRecord) -> Result<Claim, DeliveryError> {
+    pub(crate) async fn claim(&self, record: &DeliveryAttempt) -> Result<Claim, DeliveryError> {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
@@ -215,15 +215,15 @@ mod tests {
         assert_eq!(outcome, sent);
     }
 
-    async fn open(deliveries: &Deliveries, record: &DeliveryRecord) -> ClaimedMail {
+    async fn open(deliveries: &Deliveries, record: &DeliveryAttempt) -> ClaimedMail {
         match deliveries.claim(record).await.unwrap() {
             Claim::Open(delivery) => delivery,
             Claim::Decided(outcome) => panic!("it is decided: {outcome:?}"),
         }
     }
 
-    fn record(nth: u128) -> DeliveryRecord {
-        DeliveryRecord {
+    fn record(nth: u128) -> DeliveryAttempt {
+        DeliveryAttempt {
             notification_id: Uuid::from_u128(nth << 64),
             order_id: "o-1".into(),
             template: Template::OrderConfirmed,

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use crate::address::{EmailAddress, Sender};
-use crate::delivery::{Claim, Deliveries, DeliveryRecord, Outcome};
+use crate::delivery::{Claim, Deliveries, DeliveryAttempt, Outcome};
 use crate::mail::Mail;
 use crate::send_rate::{RecipientLimits, SendRate};
 use crate::ses::{SendError, Ses};
@@ -67,7 +67,7 @@ impl RequestHandler {
         message: &ReceivedMessage,
     ) -> Result<Outcome, HandlerError> {
         let mail = Mail::compose(request, &self.from, &self.default_recipient);
-        let record = DeliveryRecord {
+        let record = DeliveryAttempt {
             notification_id: request.notification_id,
             order_id: request.order_id.clone(),
             template: request.template,
@@ -119,7 +119,7 @@ impl RequestHandler {
     }
 
     /// The outcome of the mail so far. If there is none, the mail is recorded as withdrawn.
-    async fn withdraw(&self, record: &DeliveryRecord) -> Result<Outcome, HandlerError> {
+    async fn withdraw(&self, record: &DeliveryAttempt) -> Result<Outcome, HandlerError> {
         let claim = self.deliveries.claim(record).await.map_err(|error| retry(&error))?;
         self.recipients.done(record.notification_id);
         match claim {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messaging::{Backoff, ConsumerSettings, InvalidSettings, ProducerSettings, SettingChecks, SettingError};
+use messaging::{Backoff, ConsumerSettings, InvalidSettings, ProducerSettings, SettingError, SettingsValidator};
 
 use crate::address::{EmailAddress, Sender};
 
@@ -49,7 +49,7 @@ impl NotificationSettings {
     /// The error names every invalid setting, also those of the consumer and the producer.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
         let second = Duration::from_secs(1);
-        let mut checks = SettingChecks::default();
+        let mut checks = SettingsValidator::default();
         checks.within("send_timeout", self.send_timeout, second..=60 * second);
         let Backoff { first, most } = self.throttle_backoff;
         checks.within("throttle_backoff.most", most, Duration::from_millis(10)..=300 * second);

@@ -29,7 +29,7 @@ use crate::order::OrderCommand;
 use crate::replay::ReplayArgs;
 use crate::saga::SagaCommand;
 use crate::serve::ServeArgs;
-use crate::settings::{Loaded, Settings, Source, Sources};
+use crate::settings::{Loaded, RawSettings, SettingSource, Settings};
 use crate::subscriptions::SubscriptionsCommand;
 use crate::tail::TailArgs;
 #[cfg(feature = "embedded")]
@@ -134,13 +134,13 @@ pub fn run() -> ExitCode {
 async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let file = cli.config.as_deref();
     let dir = DataDir::of(cli.data_dir);
-    let settings = || dir.complete(load(Sources::of_process(file))?);
+    let settings = || dir.complete(load(RawSettings::of_process(file))?);
     match cli.command {
         #[cfg(feature = "embedded")]
-        Command::Up(args) => up::run(load(listening(Sources::of_process(file), args.listen))?, args, &dir).await?,
+        Command::Up(args) => up::run(load(listening(RawSettings::of_process(file), args.listen))?, args, &dir).await?,
         Command::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
-            let sources = Sources::of_process(file).flag("ORDO_ROLES", "--roles", roles);
+            let sources = RawSettings::of_process(file).flag("ORDO_ROLES", "--roles", roles);
             serve::run(dir.complete(load(listening(sources, args.listen))?)?, &args).await?;
         }
         Command::Migrate(args) => migrate::run(&settings()?, &args).await?,
@@ -151,8 +151,9 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tail(args) => tail::run(&args, &dir.endpoints(args.api.clone(), None)?.api).await?,
         Command::Subscriptions(command) => subscriptions::run(&settings()?, &command).await?,
         Command::Dlq(command) => {
-            let loaded = load(Sources::of_process(file))?;
-            let names_aws = loaded.source_of("AWS_REGION") != Source::Default || loaded.settings.database_url.is_some();
+            let loaded = load(RawSettings::of_process(file))?;
+            let names_aws =
+                loaded.source_of("AWS_REGION") != SettingSource::Default || loaded.settings.database_url.is_some();
             let settings = dir.complete(loaded)?;
             anyhow::ensure!(settings.aws.sqs_endpoint.is_some() || names_aws, NO_QUEUES);
             dlq::run(&settings, command).await?;
@@ -160,12 +161,12 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Saga(command) => saga::run(&settings()?, command).await?,
         Command::Verify(args) => return verify::run(&settings()?, &args).await,
         Command::Config(ConfigCommand::Check { json }) => {
-            return config::check(Settings::load(Sources::of_process(file)), json);
+            return config::check(Settings::load(RawSettings::of_process(file)), json);
         }
         Command::Config(ConfigCommand::List) => config::list()?,
         Command::Health(args) => health::run(file, &dir, args).await?,
         Command::Inbox(args) => {
-            let settings = load(Sources::of_process(file))?.settings;
+            let settings = load(RawSettings::of_process(file))?.settings;
             inbox::run(&settings, &args).await?;
         }
         Command::Completions { shell } => {
@@ -184,12 +185,12 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn listening(sources: Sources, address: Option<SocketAddr>) -> Sources {
+fn listening(sources: RawSettings, address: Option<SocketAddr>) -> RawSettings {
     sources.flag("ORDO_LISTEN", "--listen", address.map(|address| address.to_string()))
 }
 
 /// Loads the settings, and starts logging as they say.
-fn load(sources: Sources) -> anyhow::Result<Loaded> {
+fn load(sources: RawSettings) -> anyhow::Result<Loaded> {
     let loaded = Settings::load(sources)?;
     telemetry::init(&loaded.settings);
     Ok(loaded)

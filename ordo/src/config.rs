@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::output;
-use crate::settings::{Entry, Loaded, Mistakes, Settings, Sources};
+use crate::settings::{Entry, Loaded, Mistakes, RawSettings, Settings};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -34,7 +34,7 @@ pub(crate) fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Res
 
 /// `ordo config list`: every setting, for people on a terminal; elsewhere as a Markdown table for the documentation.
 pub(crate) fn list() -> anyhow::Result<()> {
-    let loaded = Settings::load(Sources::default())?;
+    let loaded = Settings::load(RawSettings::default())?;
     let text = if io::stdout().is_terminal() { for_people(&loaded.entries) } else { markdown(&loaded.entries) };
     Ok(output::line(&text)?)
 }
@@ -91,7 +91,7 @@ mod tests {
 
     fn entries(variables: &[(&str, &str)]) -> Vec<Entry> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Settings::load(Sources::default().environment(variables)).unwrap().entries
+        Settings::load(RawSettings::default().environment(variables)).unwrap().entries
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn database_url(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Sources;
+    use crate::settings::RawSettings;
 
     #[tokio::test]
     async fn slow_reads_take_no_connections_from_others_and_end() {
@@ -158,7 +158,7 @@ mod tests {
         let ours = testkit::database().await;
         let variables = [("DATABASE_URL", ours.url()), ("ORDO_READ_CONNECTIONS", "2"), ("ORDO_READ_TIMEOUT", "1")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let settings = Settings::load(Sources::default().environment(variables)).unwrap().settings;
+        let settings = Settings::load(RawSettings::default().environment(variables)).unwrap().settings;
         let (database, reads) = (database(&settings).await.unwrap(), reads(&settings).unwrap());
         let slow = (0..8).map(|_| {
             let reads = reads.clone();
@@ -186,7 +186,7 @@ mod tests {
         // Given
         let ours = testkit::database().await;
         let variables = [("DATABASE_URL".to_owned(), ours.url().to_owned())];
-        let settings = Settings::load(Sources::default().environment(variables)).unwrap().settings;
+        let settings = Settings::load(RawSettings::default().environment(variables)).unwrap().settings;
         let pool = database(&settings).await.unwrap();
         let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool).await.unwrap();
 

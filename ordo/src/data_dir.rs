@@ -239,7 +239,7 @@ fn file_in(data_dir: &Path, ephemeral: bool) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use crate::settings::Sources;
+    use crate::settings::RawSettings;
 
     use super::*;
 
@@ -323,7 +323,7 @@ mod tests {
         {
             for named in [false, true] {
                 let variables = set.map(|set| ("DATABASE_URL".to_owned(), set.to_owned()));
-                let loaded = Settings::load(Sources::default().environment(variables)).unwrap();
+                let loaded = Settings::load(RawSettings::default().environment(variables)).unwrap();
                 let settings = DataDir { path: folder.path().to_owned(), named }.complete(loaded).unwrap();
                 assert_eq!(settings.database_url.unwrap().expose(), used);
             }

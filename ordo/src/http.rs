@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service, ServiceExt};
 
 use self::activity::{Activity, ServedBody};
-use self::slots::{Slot, Slots};
+use self::slots::{ConnectionSlot, ConnectionSlots};
 use self::timed_stream::TimedStream;
 
 /// The paths that are answered also on reserved connections.
@@ -171,7 +171,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let drain = limits.drain;
     let graceful = GracefulShutdown::new();
     let mut connections: JoinSet<()> = JoinSet::new();
-    let mut slots = Slots::new(limits.clone());
+    let mut slots = ConnectionSlots::new(limits.clone());
     loop {
         let (stream, address) = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -189,11 +189,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let activity = slots.activity();
-        let routes = if slot == Slot::Full { routes.clone() } else { reserved.clone() };
+        let routes = if slot == ConnectionSlot::Full { routes.clone() } else { reserved.clone() };
         let client = Client { routes, activity: Arc::clone(&activity), peer };
         let answer = hyper::service::service_fn(move |request| client.clone().answer(request));
         let stream = TokioIo::new(TimedStream::new(stream, Arc::clone(&activity), &limits));
-        let connection = graceful.watch(protocol.keep_alive(slot == Slot::Full).serve_connection(stream, answer));
+        let connection =
+            graceful.watch(protocol.keep_alive(slot == ConnectionSlot::Full).serve_connection(stream, answer));
         let abort = connections.spawn(async move {
             // The client went away or was cut off.
             if let Err(error) = connection.await {

@@ -16,7 +16,7 @@ const BETWEEN: &str = "  ";
 
 /// The width, colour and time of a page.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PageStyle {
+pub(crate) struct TerminalStyle {
     /// How many characters a line has; `None`: any number.
     width: Option<usize>,
     colour: bool,
@@ -34,7 +34,7 @@ pub(crate) enum Tone {
     Aside,
 }
 
-impl PageStyle {
+impl TerminalStyle {
     /// The style of standard output.
     pub(crate) fn of_stdout(now: DateTime<Utc>) -> Self {
         let out = io::stdout();
@@ -125,7 +125,7 @@ impl Table {
     }
 
     /// Its lines, one for each row.
-    pub(crate) fn lines(&self, style: &PageStyle) -> Vec<String> {
+    pub(crate) fn lines(&self, style: &TerminalStyle) -> Vec<String> {
         let widths = self.widths(style.width);
         let line = |row: &Vec<(Tone, String)>| {
             let last = row.iter().rposition(|(_, text)| !text.is_empty()).unwrap_or(0);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn times_are_told_as_people_do() {
-        let style = PageStyle::plain(None, noon());
+        let style = TerminalStyle::plain(None, noon());
         for (at, told) in [
             ("2026-11-21T12:00:00Z", "now"),
             ("2026-11-21T11:59:59.500Z", "now"),
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_table_lines_up_and_does_nothing_to_the_terminal() {
         assert_eq!(
-            table().lines(&PageStyle::plain(None, noon())),
+            table().lines(&TerminalStyle::plain(None, noon())),
             [
                 "  line  SKU      title                 total",
                 "     1  sku-123  Wireless Headphones  129.99",
@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn a_table_fits_the_terminal() {
-        let lines = table().lines(&PageStyle::plain(Some(36), noon()));
+        let lines = table().lines(&TerminalStyle::plain(Some(36), noon()));
         assert_eq!(lines[1], "     1  sku-123  Wireless H…  129.99");
         assert!(lines.iter().all(|line| line.chars().count() <= 36), "{lines:?}");
         // Without any room the rest of a text can still be recognized.
-        assert_eq!(table().lines(&PageStyle::plain(Some(1), noon()))[1], "     1  sku-123  Wireles…  129.99");
+        assert_eq!(table().lines(&TerminalStyle::plain(Some(1), noon()))[1], "     1  sku-123  Wireles…  129.99");
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
         table.row([plain("SKU"), plain("shipped"), plain("returned")]);
         table.row([plain("a"), plain("1"), plain("0")]);
         table.row([plain("b"), plain("0"), plain("0")]);
-        let lines = table.without_columns_of(&["0"]).lines(&PageStyle::plain(None, noon()));
+        let lines = table.without_columns_of(&["0"]).lines(&TerminalStyle::plain(None, noon()));
         assert_eq!(lines, ["  SKU  shipped", "  a          1", "  b          0"]);
     }
 
@@ -249,9 +249,9 @@ mod tests {
         assert!(has_colour(true, None) && has_colour(true, Some(OsStr::new(""))));
         assert!(!has_colour(true, Some(OsStr::new("1"))));
         assert!(!has_colour(false, None));
-        let coloured = PageStyle { colour: true, ..PageStyle::plain(None, noon()) };
+        let coloured = TerminalStyle { colour: true, ..TerminalStyle::plain(None, noon()) };
         assert_eq!(coloured.paint(Tone::Good, "done"), "\u{1b}[32mdone\u{1b}[0m");
         assert_eq!(coloured.paint(Tone::Plain, "done"), "done");
-        assert_eq!(PageStyle::plain(None, noon()).paint(Tone::Good, "done"), "done");
+        assert_eq!(TerminalStyle::plain(None, noon()).paint(Tone::Good, "done"), "done");
     }
 }

@@ -42,13 +42,13 @@ mod tests {
     use payments::{Authorization, BreakerState};
 
     use super::*;
-    use crate::settings::Sources;
+    use crate::settings::RawSettings;
 
     async fn gateway_with(variables: &[(&str, &str)]) -> anyhow::Result<Arc<Guarded>> {
         let database = testkit::database().await;
         let url = [("DATABASE_URL", database.url()), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
         let variables = url.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::load(Sources::default().environment(variables)).unwrap().settings;
+        let settings = Settings::load(RawSettings::default().environment(variables)).unwrap().settings;
         let connections = Connections::open(&settings).await.unwrap();
         gateway(&settings, &connections)
     }

@@ -24,7 +24,7 @@ pub use self::database_url::DatabaseUrl;
 pub use self::mistakes::{Mistake, Mistakes};
 pub use self::payment::{Payment, PaymentProvider, StripeKey};
 pub use self::reader::Entry;
-pub use self::sources::{Source, Sources};
+pub use self::sources::{RawSettings, SettingSource};
 
 /// The settings, and where each value came from.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub struct Loaded {
 
 impl Loaded {
     #[must_use]
-    pub(crate) fn source_of(&self, name: &str) -> Source {
-        self.entries.iter().find(|entry| entry.name == name).map_or(Source::Default, |entry| entry.source)
+    pub(crate) fn source_of(&self, name: &str) -> SettingSource {
+        self.entries.iter().find(|entry| entry.name == name).map_or(SettingSource::Default, |entry| entry.source)
     }
 }
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free};
 use crate::roles::RunningRoles;
-use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, Settings, Source};
+use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, SettingSource, Settings};
 use crate::{client, http, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -86,7 +86,9 @@ pub(crate) async fn run(loaded: Loaded, mut args: UpArgs, dir: &DataDir) -> anyh
 /// Shows each setting that is not the default: an export of last week is easily forgotten.
 fn report_settings(loaded: &Loaded, args: &UpArgs) -> anyhow::Result<()> {
     for entry in &loaded.entries {
-        let (Source::Environment | Source::File, Some(value)) = (entry.source, &entry.value) else { continue };
+        let (SettingSource::Environment | SettingSource::File, Some(value)) = (entry.source, &entry.value) else {
+            continue;
+        };
         if args.json {
             tracing::info!(setting = entry.name, value, source = %entry.source, "a setting that is not the default");
         } else {
@@ -117,13 +119,13 @@ fn without_own_endpoints(loaded: Loaded, args: &UpArgs, dir: &DataDir) -> anyhow
 
 /// Refuses the embedded queues of another platform if the database is our own: each platform would receive half of the other's
 /// messages.
-async fn refuse_foreign_queues(settings: &Settings, named_by: &[(&str, Source)]) -> anyhow::Result<()> {
+async fn refuse_foreign_queues(settings: &Settings, named_by: &[(&str, SettingSource)]) -> anyhow::Result<()> {
     let Some(url) = &settings.aws.sqs_endpoint else { return Ok(()) };
     // Queues that do not answer are reported later.
     let Ok(answer) = client::Client::new(Duration::from_secs(1)).open(url, &[]).await else { return Ok(()) };
     let Some(owner) = answer.headers().get(OWNER).and_then(|owner| owner.to_str().ok()) else { return Ok(()) };
-    let named_by = named_by.iter().find(|(_, source)| *source != Source::Default);
-    let (name, source) = named_by.copied().unwrap_or(("AWS_ENDPOINT_URL_SQS", Source::Default));
+    let named_by = named_by.iter().find(|(_, source)| *source != SettingSource::Default);
+    let (name, source) = named_by.copied().unwrap_or(("AWS_ENDPOINT_URL_SQS", SettingSource::Default));
     bail!(
         "{name} ({source}) names the queues of another platform, process {owner}, which has another database: unset it"
     );

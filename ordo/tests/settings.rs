@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ordo::settings::{Loaded, Mistakes, ReadModelStore, Role, Settings, Source, Sources};
+use ordo::settings::{Loaded, Mistakes, RawSettings, ReadModelStore, Role, SettingSource, Settings};
 
 #[test]
 fn nothing_needs_to_be_set() {
@@ -85,10 +85,10 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     assert_eq!(settings.queue_prefix, "variable");
     assert_eq!(settings.append_queue, 7);
     let source = |name| entries.iter().find(|entry| entry.name == name).unwrap().source;
-    assert_eq!(source("ORDO_LISTEN"), Source::Flag("--listen"));
-    assert_eq!(source("ORDO_QUEUE_PREFIX"), Source::Environment);
-    assert_eq!(source("ORDO_APPEND_QUEUE"), Source::File);
-    assert_eq!(source("ORDO_ROLES"), Source::Default);
+    assert_eq!(source("ORDO_LISTEN"), SettingSource::Flag("--listen"));
+    assert_eq!(source("ORDO_QUEUE_PREFIX"), SettingSource::Environment);
+    assert_eq!(source("ORDO_APPEND_QUEUE"), SettingSource::File);
+    assert_eq!(source("ORDO_ROLES"), SettingSource::Default);
 }
 
 #[test]
@@ -251,9 +251,9 @@ fn an_empty_variable_counts_as_not_set() {
     assert_eq!(load(&[("AWS_ENDPOINT_URL", ""), ("ORDO_LISTEN", "")], "").unwrap().settings.listen.port(), 3000);
 }
 
-fn sources(variables: &[(&str, &str)], file: &str) -> Sources {
+fn sources(variables: &[(&str, &str)], file: &str) -> RawSettings {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Sources::default().environment(variables).file(file)
+    RawSettings::default().environment(variables).file(file)
 }
 
 fn load(variables: &[(&str, &str)], file: &str) -> Result<Loaded, Mistakes> {

@@ -41,11 +41,11 @@ use self::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{sharded, sortable, status_name};
-use crate::projection::{Fold, Follows, Projection};
+use crate::projection::{Follows, Projection, ProjectionFold};
 
 pub(crate) const PROJECTION: Projection = Projection {
     name: "orders",
-    follows: Follows::Orders(Fold { head, handles: |_| true, keys_to_load, fold }),
+    follows: Follows::Orders(ProjectionFold { head, handles: |_| true, keys_to_load, fold }),
     routes: routes::routes,
 };
 

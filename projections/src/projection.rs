@@ -29,12 +29,12 @@ pub struct Projection {
 
 /// Whose events a projection folds. It never sees streams of another type.
 pub(crate) enum Follows {
-    Orders(Fold<Order>),
-    Stock(Fold<Stock>),
+    Orders(ProjectionFold<Order>),
+    Stock(ProjectionFold<Stock>),
 }
 
 /// How the events of an aggregate become items.
-pub(crate) struct Fold<A: Aggregate> {
+pub(crate) struct ProjectionFold<A: Aggregate> {
     /// The key of a stream's head: the item that changes with every event that changes any item. Its version tells how
     /// far the stream is folded.
     pub(crate) head: fn(stream_id: &str) -> Key,
@@ -55,7 +55,7 @@ pub(crate) struct Recorded<A: Aggregate> {
     pub(crate) event: A::Event,
 }
 
-impl<A: Upcastable> Fold<A> {
+impl<A: Upcastable> ProjectionFold<A> {
     /// Folds the events of one stream. Events that the head has passed are skipped, so that a batch may come again.
     pub(crate) fn apply(
         &self,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bounds::BatchSize;
+use bounds::AdaptiveBatchSize;
 use cqrs_es::Aggregate;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use event_versions::Upcastable;
@@ -13,18 +13,18 @@ use sqlx::PgConnection;
 
 use crate::error::ProjectError;
 use crate::fold_context::FoldContext;
-use crate::projection::{Fold, Follows, Projection, Recorded};
+use crate::projection::{Follows, Projection, ProjectionFold, Recorded};
 
 /// A projection that follows the log. It writes each batch in the transaction that moves its checkpoint.
 pub(crate) struct Projector {
     projection: &'static Projection,
     table: Arc<dyn Table>,
-    stride: BatchSize,
+    stride: AdaptiveBatchSize,
 }
 
 impl Projector {
     pub(crate) fn new(projection: &'static Projection, table: Arc<dyn Table>) -> Self {
-        Self { projection, table, stride: BatchSize::of(usize::MAX) }
+        Self { projection, table, stride: AdaptiveBatchSize::of(usize::MAX) }
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn project(
     table: &dyn Table,
     transaction: &mut PgConnection,
     mut events: &[StoredEvent],
-    stride: &mut BatchSize,
+    stride: &mut AdaptiveBatchSize,
 ) -> Result<(), ProjectError> {
     while !events.is_empty() {
         let mut streams: HashSet<&str> = HashSet::new();
@@ -76,7 +76,7 @@ pub(crate) async fn project(
 
 /// What events change about the stored items, stream by stream.
 async fn changes<A: Upcastable>(
-    fold: &Fold<A>,
+    fold: &ProjectionFold<A>,
     table: &dyn Table,
     connection: &mut PgConnection,
     events: &[StoredEvent],
@@ -110,7 +110,10 @@ impl<A: Aggregate> StreamEvents<A> {
 
 /// Decodes the events that the projection handles, and groups them by stream. The streams keep the order of their first
 /// events.
-fn by_stream<A: Upcastable>(fold: &Fold<A>, events: &[StoredEvent]) -> Result<Vec<StreamEvents<A>>, ProjectError> {
+fn by_stream<A: Upcastable>(
+    fold: &ProjectionFold<A>,
+    events: &[StoredEvent],
+) -> Result<Vec<StreamEvents<A>>, ProjectError> {
     let mut streams: Vec<StreamEvents<A>> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for event in events.iter().filter(|event| event.is_of::<A>()) {

@@ -23,11 +23,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{status_name, status_of};
-use crate::projection::{Fold, Follows, Projection};
+use crate::projection::{Follows, Projection, ProjectionFold};
 
 pub(crate) const PROJECTION: Projection = Projection {
     name: "sales",
-    follows: Follows::Orders(Fold { head, handles, keys_to_load, fold }),
+    follows: Follows::Orders(ProjectionFold { head, handles, keys_to_load, fold }),
     routes: routes::routes,
 };
 

@@ -20,12 +20,12 @@ use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{sharded, shards};
 use crate::parameters::ParameterErrors;
-use crate::projection::{Fold, Follows, Projection};
+use crate::projection::{Follows, Projection, ProjectionFold};
 use crate::reads::{MinPositionQuery, ReadContext, page_problem, parse_sku, store_problem, with_etag};
 
 pub(crate) const PROJECTION: Projection = Projection {
     name: "stock",
-    follows: Follows::Stock(Fold { head: key, handles: |_| true, keys_to_load, fold }),
+    follows: Follows::Stock(ProjectionFold { head: key, handles: |_| true, keys_to_load, fold }),
     routes,
 };
 

@@ -25,12 +25,12 @@ pub use rows::{
 };
 
 use crate::SAGAS;
-use history::StepHistory;
+use history::SagaHistory;
 
 /// The report on an order's sagas.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OrderReport {
+pub struct OrderSagasReport {
     /// The order.
     pub order_id: String,
     /// The worst state of its sagas.
@@ -187,8 +187,8 @@ pub fn report(
     events: &[StoredEvent],
     rows: &[WaitingSagaRow],
     now: DateTime<Utc>,
-) -> Result<Option<OrderReport>, DecodeError> {
-    let (mut order, mut history, mut given_up) = (Order::Absent, StepHistory::default(), GivenUp::default());
+) -> Result<Option<OrderSagasReport>, DecodeError> {
+    let (mut order, mut history, mut given_up) = (Order::Absent, SagaHistory::default(), GivenUp::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
         history.add(&order, stored, &event);
@@ -201,7 +201,7 @@ pub fn report(
         concerned.map(|saga| steps::saga(saga, &order, rows, &history, &given_up, now)).collect();
     let next: Vec<SagaStep> = SAGAS.iter().filter_map(|saga| saga.next(&order, now).step()).collect();
     let stuck = sagas.iter().flat_map(|saga| &saga.steps).find_map(StepReport::stuck);
-    Ok(Some(OrderReport {
+    Ok(Some(OrderSagasReport {
         order_id: last.stream_id.clone(),
         state: sagas.iter().map(|saga| saga.state).max().unwrap_or(SagaState::Completed),
         stage: order.stage().name(),
@@ -212,7 +212,7 @@ pub fn report(
 }
 
 /// Reads the report on an order's sagas; `None`: there is no such order.
-pub async fn read(store: &EventStore, order_id: &str) -> Result<Option<OrderReport>, ReadError> {
+pub async fn read(store: &EventStore, order_id: &str) -> Result<Option<OrderSagasReport>, ReadError> {
     // The rows are read before the events. If something happens in between, the events tell.
     let (rows, now) = rows::of_order(store.pool(), order_id).await?;
     let events = store.read_stream::<Order>(order_id).await?;
@@ -262,7 +262,7 @@ impl StepReport {
     }
 }
 
-impl OrderReport {
+impl OrderSagasReport {
     /// How far a step or a compensation is.
     pub fn progress(&self, step: SagaStep) -> Option<&StepProgress> {
         let all = self.sagas.iter().flat_map(|saga| &saga.steps).flat_map(|it| {

@@ -12,7 +12,7 @@ use domain::ids::OrderId;
 use event_store::{EventStore, ReadError};
 use problem::Problem;
 
-use crate::report::{self, OrderReport};
+use crate::report::{self, OrderSagasReport};
 
 /// The routes. They need no running saga.
 pub fn routes(store: EventStore) -> Router {
@@ -22,7 +22,7 @@ pub fn routes(store: EventStore) -> Router {
 async fn saga(
     State(store): State<EventStore>,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Json<OrderReport>, Problem> {
+) -> Result<Json<OrderSagasReport>, Problem> {
     // There is no order under a text that is no id.
     let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
     let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;

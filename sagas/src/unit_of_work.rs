@@ -19,10 +19,14 @@ use crate::stock_ledger::StockLedger;
 const ATTEMPTS_TOGETHER: u32 = 2;
 
 /// An order, and whether what was decided on it is stored.
-pub(crate) type Stored = (OrderSession, Result<(), StepError>);
+pub(crate) type StoreOutcome = (OrderSession, Result<(), StepError>);
 
 /// Stores what was decided on each of the orders.
-pub(crate) async fn store(store: &EventStore, stock: &StreamLocks<Stock>, orders: Vec<OrderSession>) -> Vec<Stored> {
+pub(crate) async fn store(
+    store: &EventStore,
+    stock: &StreamLocks<Stock>,
+    orders: Vec<OrderSession>,
+) -> Vec<StoreOutcome> {
     let touches_units = |order: &OrderSession| order.unstored().iter().any(implies_stock_commands);
     let (with_units, without): (Vec<_>, Vec<_>) = orders.into_iter().partition(touches_units);
     let mut stored = join_all(without.into_iter().map(|order| store_one(store, order))).await;
@@ -39,7 +43,7 @@ pub(crate) async fn decide_with_stock(
     stock: &StreamLocks<Stock>,
     orders: Vec<OrderSession>,
     decide: impl Fn(&mut OrderSession, &StockLedger<'_>) -> Result<(), StepError> + Send + Sync,
-) -> Vec<Stored> {
+) -> Vec<StoreOutcome> {
     let mut together = StoreWithStock::new(store, stock, orders, &decide);
     let handled = store.handle(&mut together, None, Retry::attempts(ATTEMPTS_TOGETHER)).await;
     let (mut stored, in_conflict) = together.finish(handled).await;
@@ -62,7 +66,7 @@ struct StoreWithStock<'a, F> {
     /// The ids of the orders' events, by order.
     ids: Vec<EventIds>,
     /// Orders that could not be decided on.
-    failed: Vec<Stored>,
+    failed: Vec<StoreOutcome>,
     /// Whether others have changed the orders since they were read.
     is_outdated: bool,
 }
@@ -132,7 +136,10 @@ impl<'a, F> StoreWithStock<'a, F> {
 
     /// What became of the orders, and those that still conflict. Those that are not stored are as others have left them: a decision that is
     /// not to be made again must not be stored later.
-    async fn finish(mut self, handled: Result<Handled, HandleError<StepError>>) -> (Vec<Stored>, Vec<OrderSession>) {
+    async fn finish(
+        mut self,
+        handled: Result<Handled, HandleError<StepError>>,
+    ) -> (Vec<StoreOutcome>, Vec<OrderSession>) {
         let error = match handled {
             Ok(_) => {
                 let stored = self.orders.into_iter().zip(self.ids).map(|(mut order, ids)| {
@@ -154,7 +161,7 @@ impl<'a, F> StoreWithStock<'a, F> {
 }
 
 /// Stores what was decided on an order and implies no stock commands.
-async fn store_one(store: &EventStore, order: OrderSession) -> Stored {
+async fn store_one(store: &EventStore, order: OrderSession) -> StoreOutcome {
     let mut command = StoreOrder { store, order, ids: None, is_outdated: false };
     let handled = store.handle(&mut command, None, Retry::default()).await;
     let StoreOrder { mut order, ids, .. } = command;

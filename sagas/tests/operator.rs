@@ -15,7 +15,7 @@ use messaging::{
     ProducerSettings, QueueProvisioning, Queues, queues,
 };
 use sagas::operator::{InterventionError, intervene};
-use sagas::report::{self, OrderReport, SagaEnd, SagaState, StepState, WaitingCursor, WaitingFilter};
+use sagas::report::{self, OrderSagasReport, SagaEnd, SagaState, StepState, WaitingCursor, WaitingFilter};
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway, PaymentCall, PaymentFault};
 use tokio::task::JoinHandle;
@@ -75,7 +75,7 @@ impl Fixture {
         intervene(&self.store, &self.stock, id, intervention).await
     }
 
-    async fn report(&self, order_id: &str) -> OrderReport {
+    async fn report(&self, order_id: &str) -> OrderSagasReport {
         report::read(&self.store, order_id).await.unwrap().unwrap()
     }
 

@@ -9,7 +9,7 @@ async fn read_as(content_type: Option<&str>, body: Incoming) -> Result<usize, u1
     if let Some(content_type) = content_type {
         request = request.header(header::CONTENT_TYPE, content_type);
     }
-    let read = RequestReader::default().read_body(request.body(body).unwrap(), BodyKind::Required).await;
+    let read = RequestReader::default().read_body(request.body(body).unwrap(), BodyPresence::Required).await;
     read.map(|(_, body)| body.len()).map_err(|problem| problem.status().as_u16())
 }
 
@@ -32,8 +32,9 @@ async fn a_body_that_may_be_left_out_is_an_empty_object_then() {
         if let Some(content_type) = content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
-        let read =
-            RequestReader::default().read_body(request.body(Incoming::from(body)).unwrap(), BodyKind::Optional).await;
+        let read = RequestReader::default()
+            .read_body(request.body(Incoming::from(body)).unwrap(), BodyPresence::Optional)
+            .await;
         read.map(|(_, body)| body.to_vec()).map_err(|problem| problem.status().as_u16())
     };
     for nothing in [None, Some("application/json"), Some("application/x-www-form-urlencoded")] {
@@ -61,12 +62,12 @@ async fn a_body_that_is_encoded_is_refused() {
         };
         let status_of = |problem: Problem| problem.status().as_u16();
         assert_eq!(
-            RequestReader::default().read_body(request(), BodyKind::Required).await.map(drop).map_err(status_of),
+            RequestReader::default().read_body(request(), BodyPresence::Required).await.map(drop).map_err(status_of),
             status,
             "{encoding}"
         );
         assert_eq!(
-            RequestReader::default().read_body(request(), BodyKind::Optional).await.map(drop).map_err(status_of),
+            RequestReader::default().read_body(request(), BodyPresence::Optional).await.map(drop).map_err(status_of),
             status,
             "{encoding}"
         );

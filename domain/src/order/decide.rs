@@ -14,7 +14,7 @@ use super::event::{
 };
 use super::intervene::intervene;
 use super::mails::MailOutcome;
-use super::state::{Order, OrderStatus, PaymentState, PlacedOrder, Refund, StockState, UndoReason};
+use super::state::{AuthorizationState, Order, OrderStatus, PlacedOrder, Refund, StockState, UndoReason};
 use super::transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
 use crate::ids::{CancellationId, RefundId, ReturnId};
 
@@ -246,51 +246,51 @@ impl PlacedOrder {
     /// It is recorded even while the order is undone: money can be voided only if it is known to be held.
     fn record_authorized(&self, authorized: PaymentAuthorized) -> Decision {
         match &self.payment.state {
-            PaymentState::None | PaymentState::Unknown if self.may_hold_money() => {
+            AuthorizationState::None | AuthorizationState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
             // An operator went on without the payment, and the money is held after all.
-            PaymentState::NotNeeded if self.status == OrderStatus::Pending => {
+            AuthorizationState::NotNeeded if self.status == OrderStatus::Pending => {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
-            PaymentState::Authorized { reference, .. } if *reference == authorized.reference => UNCHANGED,
-            PaymentState::None
-            | PaymentState::Unknown
-            | PaymentState::Authorized { .. }
-            | PaymentState::Declined
-            | PaymentState::NotNeeded
-            | PaymentState::Voided => Err(OrderError::Stale),
+            AuthorizationState::Authorized { reference, .. } if *reference == authorized.reference => UNCHANGED,
+            AuthorizationState::None
+            | AuthorizationState::Unknown
+            | AuthorizationState::Authorized { .. }
+            | AuthorizationState::Declined
+            | AuthorizationState::NotNeeded
+            | AuthorizationState::Voided => Err(OrderError::Stale),
         }
     }
 
     fn record_declined(&self, declined: PaymentDeclined) -> Decision {
         match self.payment.state {
-            PaymentState::None | PaymentState::Unknown if self.may_hold_money() => {
+            AuthorizationState::None | AuthorizationState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentDeclined(declined))
             }
-            PaymentState::Declined => UNCHANGED,
-            PaymentState::None
-            | PaymentState::Unknown
-            | PaymentState::Authorized { .. }
-            | PaymentState::NotNeeded
-            | PaymentState::Voided => Err(OrderError::Stale),
+            AuthorizationState::Declined => UNCHANGED,
+            AuthorizationState::None
+            | AuthorizationState::Unknown
+            | AuthorizationState::Authorized { .. }
+            | AuthorizationState::NotNeeded
+            | AuthorizationState::Voided => Err(OrderError::Stale),
         }
     }
 
     fn record_unknown(&self, unknown: PaymentOutcomeUnknown) -> Decision {
         match self.payment.state {
-            PaymentState::None if self.may_hold_money() => one(OrderEvent::PaymentOutcomeUnknown(unknown)),
-            PaymentState::Unknown => UNCHANGED,
-            PaymentState::None
-            | PaymentState::Authorized { .. }
-            | PaymentState::Declined
-            | PaymentState::NotNeeded
-            | PaymentState::Voided => Err(OrderError::Stale),
+            AuthorizationState::None if self.may_hold_money() => one(OrderEvent::PaymentOutcomeUnknown(unknown)),
+            AuthorizationState::Unknown => UNCHANGED,
+            AuthorizationState::None
+            | AuthorizationState::Authorized { .. }
+            | AuthorizationState::Declined
+            | AuthorizationState::NotNeeded
+            | AuthorizationState::Voided => Err(OrderError::Stale),
         }
     }
 
     fn record_voided(&self) -> Decision {
-        if self.payment.state == PaymentState::Voided || self.payment.rest_voided {
+        if self.payment.state == AuthorizationState::Voided || self.payment.rest_voided {
             return UNCHANGED;
         }
         let is_undone = self.undoing.is_some() && self.may_hold_money();

@@ -7,7 +7,7 @@ use super::lines::count;
 use super::mails::{Mail, MailOutcome};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::{
-    Cancellation, Order, OrderStatus, PaymentState, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
+    AuthorizationState, Cancellation, Order, OrderStatus, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
 };
 use crate::ids::RefundId;
 
@@ -37,14 +37,16 @@ impl PlacedOrder {
                 }
             }
             OrderEvent::PaymentAuthorized(authorized) => {
-                self.payment.state =
-                    PaymentState::Authorized { reference: authorized.reference, amount_minor: authorized.amount_minor };
+                self.payment.state = AuthorizationState::Authorized {
+                    reference: authorized.reference,
+                    amount_minor: authorized.amount_minor,
+                };
             }
             OrderEvent::PaymentDeclined(declined) => {
-                self.payment.state = PaymentState::Declined;
+                self.payment.state = AuthorizationState::Declined;
                 self.reject(RejectionReason::PaymentDeclined { message: declined.message });
             }
-            OrderEvent::PaymentOutcomeUnknown(_) => self.payment.state = PaymentState::Unknown,
+            OrderEvent::PaymentOutcomeUnknown(_) => self.payment.state = AuthorizationState::Unknown,
             OrderEvent::PaymentVoided(_) => self.void_payment(),
             OrderEvent::PaymentCaptured(captured) => {
                 self.payment.captured_minor += captured.amount_minor;
@@ -139,7 +141,7 @@ impl PlacedOrder {
     /// An order that is not undone keeps its payment: some of it was captured, and can be refunded.
     fn void_payment(&mut self) {
         if self.undoing.is_some() {
-            self.payment.state = PaymentState::Voided;
+            self.payment.state = AuthorizationState::Voided;
         } else {
             self.payment.rest_voided = true;
         }
@@ -278,7 +280,7 @@ impl PlacedOrder {
         match step {
             SagaStep::ReserveStock => self.stock = StockState::NotNeeded,
             SagaStep::ReleaseStock => self.stock = StockState::Released,
-            SagaStep::AuthorizePayment => self.payment.state = PaymentState::NotNeeded,
+            SagaStep::AuthorizePayment => self.payment.state = AuthorizationState::NotNeeded,
             SagaStep::VoidPayment | SagaStep::VoidRest => self.void_payment(),
             SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
             SagaStep::NotifyCustomer => self.skip_mail(notification_id),

@@ -6,7 +6,7 @@ use super::event::{
 };
 use super::mails::MAX_RESENDS;
 use super::saga::{OperatorDecision, SagaStep};
-use super::state::{PaymentState, PlacedOrder, StockState};
+use super::state::{AuthorizationState, PlacedOrder, StockState};
 use super::transitions::Stage;
 
 /// The event of the decision, and the event of the outcome if the operator knows it.
@@ -26,7 +26,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             if step != SagaStep::AuthorizePayment {
                 return refused(format!("{} takes no other means of payment", step.name()));
             }
-            if order.payment.state == PaymentState::Unknown {
+            if order.payment.state == AuthorizationState::Unknown {
                 return refused(UNKNOWN.to_owned());
             }
             None
@@ -36,10 +36,12 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 SagaStep::ConfirmOrder | SagaStep::CloseOrder => {
                     return refused(format!("{} can't be skipped", step.name()));
                 }
-                SagaStep::AuthorizePayment | SagaStep::VoidPayment if order.payment.state == PaymentState::Unknown => {
+                SagaStep::AuthorizePayment | SagaStep::VoidPayment
+                    if order.payment.state == AuthorizationState::Unknown =>
+                {
                     return refused(UNKNOWN.to_owned());
                 }
-                SagaStep::VoidPayment if order.payment.state == PaymentState::None => {
+                SagaStep::VoidPayment if order.payment.state == AuthorizationState::None => {
                     return refused(UNKNOWN.to_owned());
                 }
                 SagaStep::CapturePayment | SagaStep::RefundPayment if may_have_moved(order, step) => {
@@ -98,7 +100,7 @@ const MAY_HAVE_MOVED: &str =
 fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
     match step {
         SagaStep::CapturePayment => {
-            let is_held = matches!(order.payment.state, PaymentState::Authorized { .. });
+            let is_held = matches!(order.payment.state, AuthorizationState::Authorized { .. });
             is_held && order.unsettled_shipment().is_some_and(|it| order.worth_minor(&it.lines) > 0)
         }
         SagaStep::RefundPayment => order.unsettled_refund().is_some_and(|refund| order.is_payable(refund)),

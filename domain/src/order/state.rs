@@ -118,7 +118,7 @@ pub enum StockState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     /// The state of the authorization.
-    pub state: PaymentState,
+    pub state: AuthorizationState,
     /// The means of payment: the customer's, or one that an operator gave instead.
     pub token: Option<PaymentToken>,
     /// How many means of payment were tried before this one. Each has an idempotency key of its own.
@@ -137,7 +137,7 @@ pub struct Payment {
 
 /// The state of an authorization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PaymentState {
+pub enum AuthorizationState {
     /// No answer is recorded. The provider may have been asked all the same.
     None,
     /// The provider was asked, and its answer never came.
@@ -231,7 +231,7 @@ impl PlacedOrder {
             undoing: None,
             stock: StockState::None,
             payment: Payment {
-                state: PaymentState::None,
+                state: AuthorizationState::None,
                 token,
                 replaced: 0,
                 replaced_tokens: vec![],
@@ -261,30 +261,30 @@ impl PlacedOrder {
     /// The provider is never asked before the units are reserved.
     pub fn may_hold_money(&self) -> bool {
         match self.payment.state {
-            PaymentState::None => {
+            AuthorizationState::None => {
                 self.content.total_minor > 0
                     && self.status == OrderStatus::Pending
                     && !matches!(self.stock, StockState::None | StockState::Short)
             }
-            PaymentState::Unknown | PaymentState::Authorized { .. } => {
+            AuthorizationState::Unknown | AuthorizationState::Authorized { .. } => {
                 self.payment.captured_minor == 0 && !self.payment.rest_voided
             }
-            PaymentState::Declined | PaymentState::NotNeeded | PaymentState::Voided => false,
+            AuthorizationState::Declined | AuthorizationState::NotNeeded | AuthorizationState::Voided => false,
         }
     }
 
     /// How much the provider holds that is not captured, in minor units, as far as that is recorded.
     pub fn held_minor(&self) -> i64 {
         match self.payment.state {
-            PaymentState::Authorized { amount_minor, .. } if !self.payment.rest_voided => {
+            AuthorizationState::Authorized { amount_minor, .. } if !self.payment.rest_voided => {
                 amount_minor - self.payment.captured_minor
             }
-            PaymentState::Authorized { .. }
-            | PaymentState::None
-            | PaymentState::Unknown
-            | PaymentState::Declined
-            | PaymentState::NotNeeded
-            | PaymentState::Voided => 0,
+            AuthorizationState::Authorized { .. }
+            | AuthorizationState::None
+            | AuthorizationState::Unknown
+            | AuthorizationState::Declined
+            | AuthorizationState::NotNeeded
+            | AuthorizationState::Voided => 0,
         }
     }
 
@@ -300,9 +300,9 @@ impl PlacedOrder {
     /// Whether the payment allows a confirmation.
     pub fn is_paid_for(&self) -> bool {
         match self.payment.state {
-            PaymentState::Authorized { .. } | PaymentState::NotNeeded => true,
-            PaymentState::None => self.content.total_minor == 0,
-            PaymentState::Unknown | PaymentState::Declined | PaymentState::Voided => false,
+            AuthorizationState::Authorized { .. } | AuthorizationState::NotNeeded => true,
+            AuthorizationState::None => self.content.total_minor == 0,
+            AuthorizationState::Unknown | AuthorizationState::Declined | AuthorizationState::Voided => false,
         }
     }
 
@@ -333,7 +333,7 @@ impl PlacedOrder {
 
     /// Whether the provider can be asked for a refund, and may have been: it holds a capture of at least that amount.
     pub fn is_payable(&self, refund: &Refund) -> bool {
-        matches!(self.payment.state, PaymentState::Authorized { .. }) && refund.amount_minor <= self.kept_minor()
+        matches!(self.payment.state, AuthorizationState::Authorized { .. }) && refund.amount_minor <= self.kept_minor()
     }
 
     /// How much more can be refunded: what was captured, less what was refunded or is to be.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{OrderStatus, Payment, PaymentState, PlacedOrder};
+use super::state::{AuthorizationState, OrderStatus, Payment, PlacedOrder};
 
 /// The status of the payment, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,18 +63,20 @@ impl PlacedOrder {
     pub fn payment_status(&self) -> PaymentStatus {
         let Payment { captured_minor, refunded_minor, rest_voided, .. } = self.payment;
         match self.payment.state {
-            PaymentState::None | PaymentState::NotNeeded => PaymentStatus::None,
-            PaymentState::Unknown => PaymentStatus::Unknown,
-            PaymentState::Declined => PaymentStatus::Declined,
-            PaymentState::Voided => PaymentStatus::Voided,
-            PaymentState::Authorized { .. } if captured_minor == 0 && rest_voided => PaymentStatus::Voided,
-            PaymentState::Authorized { .. } if captured_minor == 0 => PaymentStatus::Authorized,
-            PaymentState::Authorized { .. } if refunded_minor == 0 => {
+            AuthorizationState::None | AuthorizationState::NotNeeded => PaymentStatus::None,
+            AuthorizationState::Unknown => PaymentStatus::Unknown,
+            AuthorizationState::Declined => PaymentStatus::Declined,
+            AuthorizationState::Voided => PaymentStatus::Voided,
+            AuthorizationState::Authorized { .. } if captured_minor == 0 && rest_voided => PaymentStatus::Voided,
+            AuthorizationState::Authorized { .. } if captured_minor == 0 => PaymentStatus::Authorized,
+            AuthorizationState::Authorized { .. } if refunded_minor == 0 => {
                 let owed_minor = self.content.total_minor - self.cancelled_minor();
                 if captured_minor < owed_minor { PaymentStatus::PartiallyCaptured } else { PaymentStatus::Captured }
             }
-            PaymentState::Authorized { .. } if refunded_minor < captured_minor => PaymentStatus::PartiallyRefunded,
-            PaymentState::Authorized { .. } => PaymentStatus::Refunded,
+            AuthorizationState::Authorized { .. } if refunded_minor < captured_minor => {
+                PaymentStatus::PartiallyRefunded
+            }
+            AuthorizationState::Authorized { .. } => PaymentStatus::Refunded,
         }
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::{Executor, PgConnection};
 
-use super::row::{self, HEADER, MalformedRow, TRAILER};
+use super::row::{self, CopyDecodeError, HEADER, TRAILER};
 use crate::event::{COLUMNS, EventRef};
 use crate::filter::EventFilter;
 
@@ -28,7 +28,7 @@ pub struct CopyOut<'c> {
 
 /// An exported event as it came: cheap to pass on, to another thread too.
 #[derive(Debug, Clone)]
-pub struct RawEvent(Bytes);
+pub struct CopyRow(Bytes);
 
 /// Starts an export of the events that match, as of now.
 ///
@@ -56,7 +56,7 @@ pub fn copy_out<'c>(
 
 impl CopyOut<'_> {
     /// The next event; `None`: these were all.
-    pub async fn next(&mut self) -> Result<Option<RawEvent>, sqlx::Error> {
+    pub async fn next(&mut self) -> Result<Option<CopyRow>, sqlx::Error> {
         // The protocol has each row in a message of its own.
         while let Some(mut message) = self.rows.try_next().await? {
             if !self.begun {
@@ -68,14 +68,14 @@ impl CopyOut<'_> {
                 self.begun = true;
             }
             if !message.is_empty() && message != TRAILER.as_slice() {
-                return Ok(Some(RawEvent(message)));
+                return Ok(Some(CopyRow(message)));
             }
         }
         Ok(None)
     }
 }
 
-impl RawEvent {
+impl CopyRow {
     /// The row as it came: the number of its columns, then each behind its length.
     pub(crate) fn row(&self) -> &[u8] {
         &self.0
@@ -87,7 +87,7 @@ impl RawEvent {
     }
 
     /// The event. This only looks for where its fields begin.
-    pub fn read(&self) -> Result<EventRef<'_>, MalformedRow> {
+    pub fn read(&self) -> Result<EventRef<'_>, CopyDecodeError> {
         row::read(&self.0)
     }
 }

@@ -19,13 +19,13 @@ const EPOCH: i64 = 946_684_800_000_000;
 /// Postgres sent a row that is no event.
 #[derive(Debug, thiserror::Error)]
 #[error("the database sent an event whose {0} can't be read")]
-pub struct MalformedRow(&'static str);
+pub struct CopyDecodeError(&'static str);
 
 /// Reads a row.
-pub(super) fn read(row: &[u8]) -> Result<EventRef<'_>, MalformedRow> {
-    let Some((&count, rest)) = row.split_first_chunk() else { return Err(MalformedRow("number of columns")) };
+pub(super) fn read(row: &[u8]) -> Result<EventRef<'_>, CopyDecodeError> {
+    let Some((&count, rest)) = row.split_first_chunk() else { return Err(CopyDecodeError("number of columns")) };
     if i16::from_be_bytes(count) != FIELDS {
-        return Err(MalformedRow("number of columns"));
+        return Err(CopyDecodeError("number of columns"));
     }
     let mut fields = Fields(rest);
     Ok(EventRef {
@@ -75,22 +75,22 @@ impl<'a> Fields<'a> {
         Some(field)
     }
 
-    fn number(&mut self, name: &'static str) -> Result<i64, MalformedRow> {
+    fn number(&mut self, name: &'static str) -> Result<i64, CopyDecodeError> {
         let field = self.next().and_then(|field| field.try_into().ok());
-        field.map(i64::from_be_bytes).ok_or(MalformedRow(name))
+        field.map(i64::from_be_bytes).ok_or(CopyDecodeError(name))
     }
 
-    fn text(&mut self, name: &'static str) -> Result<&'a str, MalformedRow> {
-        self.next().and_then(|field| str::from_utf8(field).ok()).ok_or(MalformedRow(name))
+    fn text(&mut self, name: &'static str) -> Result<&'a str, CopyDecodeError> {
+        self.next().and_then(|field| str::from_utf8(field).ok()).ok_or(CopyDecodeError(name))
     }
 
-    fn id(&mut self, name: &'static str) -> Result<Uuid, MalformedRow> {
-        self.next().and_then(|field| Uuid::from_slice(field).ok()).ok_or(MalformedRow(name))
+    fn id(&mut self, name: &'static str) -> Result<Uuid, CopyDecodeError> {
+        self.next().and_then(|field| Uuid::from_slice(field).ok()).ok_or(CopyDecodeError(name))
     }
 
-    fn instant(&mut self, name: &'static str) -> Result<DateTime<Utc>, MalformedRow> {
+    fn instant(&mut self, name: &'static str) -> Result<DateTime<Utc>, CopyDecodeError> {
         let instant = self.number(name)?.checked_add(EPOCH).and_then(DateTime::from_timestamp_micros);
-        instant.ok_or(MalformedRow(name))
+        instant.ok_or(CopyDecodeError(name))
     }
 }
 

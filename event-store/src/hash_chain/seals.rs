@@ -6,7 +6,7 @@ use super::chain::{Chain, Hash, digest};
 use super::row::{COLUMNS, Row};
 
 /// A short checksum of each column, which shows what changed. Only the digest is reliable.
-pub(super) type Checks = [u16; COLUMNS.len()];
+pub(super) type ColumnChecksums = [u16; COLUMNS.len()];
 
 /// Bytes of an entry: position, digest, checks.
 const ENTRY: usize = 8 + 32 + 2 * COLUMNS.len();
@@ -16,7 +16,7 @@ const ENTRY: usize = 8 + 32 + 2 * COLUMNS.len();
 pub(super) struct Entry {
     pub(super) position: i64,
     pub(super) digest: Hash,
-    pub(super) checks: Checks,
+    pub(super) checks: ColumnChecksums,
 }
 
 /// A stored seal over some events.
@@ -33,7 +33,7 @@ pub(super) struct Seal {
 }
 
 /// The next seal, while it is being made.
-pub(super) struct Draft {
+pub(super) struct SealDraft {
     /// The last position of the seal before.
     pub(super) after: i64,
     up_to: i64,
@@ -50,7 +50,7 @@ impl Entry {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (position, rest) = bytes.split_first_chunk()?;
         let (digest, rest) = rest.split_first_chunk()?;
-        let mut checks = Checks::default();
+        let mut checks = ColumnChecksums::default();
         for (check, bytes) in checks.iter_mut().zip(rest.chunks_exact(2)) {
             *check = u16::from_be_bytes(*bytes.first_chunk()?);
         }
@@ -59,12 +59,12 @@ impl Entry {
 }
 
 /// The checks of a row: the lower half of the CRC-32 of each column's content.
-pub(super) fn checks(row: &Row<'_>) -> Checks {
+pub(super) fn checks(row: &Row<'_>) -> ColumnChecksums {
     #[expect(clippy::cast_possible_truncation, reason = "half of it is enough to see a change")]
     row.columns.map(|column| crc32fast::hash(column) as u16)
 }
 
-impl Draft {
+impl SealDraft {
     /// Begins after the last seal.
     pub(super) async fn begin(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let last = "select up_to, hash from event_seals order by up_to desc limit 1";

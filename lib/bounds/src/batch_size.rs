@@ -4,12 +4,12 @@ use crate::Budget;
 
 /// As many pieces as fit into [`Budget::BYTES`] if they are as large as the ones before. The first batch is small.
 #[derive(Debug, Clone, Copy)]
-pub struct BatchSize {
+pub struct AdaptiveBatchSize {
     now: usize,
     most: usize,
 }
 
-impl BatchSize {
+impl AdaptiveBatchSize {
     const FIRST: usize = 32;
 
     /// At most so many pieces.
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_as_large_as_the_last_pieces_were_small() {
-        let mut size = BatchSize::of(500);
+        let mut size = AdaptiveBatchSize::of(500);
         assert_eq!(size.pieces(), 32);
         size.observe(32, 32 * 700);
         assert_eq!(size.pieces(), 500);

@@ -8,6 +8,6 @@ mod batch_size;
 mod budget;
 mod quota;
 
-pub use batch_size::BatchSize;
+pub use batch_size::AdaptiveBatchSize;
 pub use budget::Budget;
 pub use quota::{Quota, QuotaExceeded, Share};

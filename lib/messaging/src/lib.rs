@@ -31,4 +31,4 @@ pub use error::SqsError;
 pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
 pub use queue_depth::QueueDepth;
 pub use queues::{Queue, QueueError, QueueHealth, QueueProvisioning, Queues};
-pub use settings::{InvalidSettings, SettingChecks, SettingError};
+pub use settings::{InvalidSettings, SettingError, SettingsValidator};

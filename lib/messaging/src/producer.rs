@@ -18,7 +18,7 @@ use futures_util::stream;
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
 use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepth;
-use crate::settings::{InvalidSettings, SettingChecks};
+use crate::settings::{InvalidSettings, SettingsValidator};
 
 pub use batching::BatchingProducer;
 
@@ -92,7 +92,7 @@ impl Default for ProducerSettings {
 impl ProducerSettings {
     /// Names every setting outside its bounds.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
-        let mut checks = SettingChecks::default();
+        let mut checks = SettingsValidator::default();
         checks.within("batch_bytes", self.batch_bytes, 1024..=1024 * 1024);
         checks.within("concurrency", self.concurrency, 1..=64);
         checks.within("timeout", self.timeout, Duration::from_secs(1)..=Duration::from_secs(60));

@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use crate::consumer::ConsumerSettings;
 use crate::dead_letters::Origin;
 use crate::error::SqsError;
-use crate::settings::{InvalidSettings, SettingChecks};
+use crate::settings::{InvalidSettings, SettingsValidator};
 
 pub use maintain::{QueueHealth, maintain};
 
@@ -84,7 +84,7 @@ impl QueueProvisioning {
 
     /// The error names every setting outside SQS's limits.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
-        let mut checks = SettingChecks::default();
+        let mut checks = SettingsValidator::default();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         // SQS takes 80 characters, and the longest ending here has 23.
         let prefix_holds = (1..=57).contains(&self.prefix.len()) && self.prefix.chars().all(plain);

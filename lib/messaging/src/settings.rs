@@ -30,9 +30,9 @@ impl fmt::Display for InvalidSettings {
 
 /// Collects the invalid settings of one component.
 #[derive(Debug, Default)]
-pub struct SettingChecks(Vec<SettingError>);
+pub struct SettingsValidator(Vec<SettingError>);
 
-impl SettingChecks {
+impl SettingsValidator {
     pub fn within<T>(&mut self, setting: &'static str, value: T, range: std::ops::RangeInclusive<T>)
     where
         T: Copy + PartialOrd + fmt::Debug,

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::claims::ClaimGuard;
-use super::{DeliveryError, DeliveryRecord, Outcome, within};
+use super::{DeliveryAttempt, DeliveryError, Outcome, within};
 
 /// The most outcomes of one statement.
 const MAX_BATCH: usize = 256;
@@ -31,7 +31,7 @@ pub(super) struct Records {
 
 #[derive(Debug)]
 struct Decision {
-    record: DeliveryRecord,
+    record: DeliveryAttempt,
     outcome: Outcome,
     /// Released after the record is committed or given up.
     _claim: ClaimGuard,
@@ -57,7 +57,7 @@ impl Records {
     /// database is down for all [`TRIES`].
     pub(super) async fn write(
         &self,
-        record: DeliveryRecord,
+        record: DeliveryAttempt,
         outcome: Outcome,
         claim: ClaimGuard,
     ) -> Result<(), DeliveryError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::data_dir::DataDir;
 use crate::http;
-use crate::settings::{Settings, Source, Sources};
+use crate::settings::{RawSettings, SettingSource, Settings};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct HealthArgs {
@@ -20,9 +20,9 @@ pub(super) async fn run(settings_file: Option<&Path>, dir: &DataDir, args: Healt
     let url = match args.url {
         Some(url) => url,
         None => {
-            let loaded = Settings::load(Sources::of_process(settings_file))?;
+            let loaded = Settings::load(RawSettings::of_process(settings_file))?;
             let listen = || format!("http://{}", http::reachable(loaded.settings.listen));
-            let set = loaded.source_of("ORDO_LISTEN") != Source::Default && !dir.named;
+            let set = loaded.source_of("ORDO_LISTEN") != SettingSource::Default && !dir.named;
             let running = if set { None } else { dir.running()? };
             format!("{}/health/ready", running.map_or_else(listen, |running| running.api))
         }

@@ -49,7 +49,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Redrive {
-    /// LetterFilter of them.
+    /// Which of them.
     #[command(flatten)]
     pub(crate) which: LetterFilter,
     /// The most to send

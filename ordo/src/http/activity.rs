@@ -21,9 +21,9 @@ pub(super) struct Activity {
 
 /// The time since which a connection has been waiting. It differs for each wait of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Since(u64);
+pub(super) struct IdleSince(u64);
 
-impl Since {
+impl IdleSince {
     pub(super) fn now(clock: Instant) -> Self {
         let now = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(DISPLACED - 1);
         Self(now.clamp(SENDING + 1, DISPLACED - 1))
@@ -49,13 +49,13 @@ impl Activity {
     }
 
     /// `None`: the connection serves a request, sends the rest of an answer, or has lost its slot.
-    pub(super) fn waiting_since(&self) -> Option<Since> {
+    pub(super) fn waiting_since(&self) -> Option<IdleSince> {
         let state = self.state.load(Ordering::Acquire);
-        (![SERVING, SENDING, DISPLACED].contains(&state)).then_some(Since(state))
+        (![SERVING, SENDING, DISPLACED].contains(&state)).then_some(IdleSince(state))
     }
 
     /// Takes the slot away, if the connection has been waiting since then without interruption.
-    pub(super) fn displace(&self, since: Since) -> bool {
+    pub(super) fn displace(&self, since: IdleSince) -> bool {
         self.state.compare_exchange(since.0, DISPLACED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
@@ -75,7 +75,7 @@ impl Activity {
     }
 
     fn wait(&self) {
-        self.state.store(Since::now(self.clock).0, Ordering::Release);
+        self.state.store(IdleSince::now(self.clock).0, Ordering::Release);
     }
 }
 

@@ -8,7 +8,7 @@ use problem::Peer;
 use tokio::task::{AbortHandle, Id};
 
 use super::Limits;
-use super::activity::{Activity, Since};
+use super::activity::{Activity, IdleSince};
 
 /// A connection that was busy when it was checked is not checked again within this time.
 const BUSY: Duration = Duration::from_millis(10);
@@ -17,7 +17,7 @@ const BUSY: Duration = Duration::from_millis(10);
 ///
 /// When all slots are taken, the connection that has waited the longest without a running request loses its slot. So silent clients
 /// keep nobody out, however many they are; only running requests do.
-pub(super) struct Slots {
+pub(super) struct ConnectionSlots {
     limits: Limits,
     clock: Instant,
     taken: HashMap<Id, Taken>,
@@ -31,27 +31,27 @@ pub(super) struct Slots {
 /// Connections in the order in which they lose their slots. The accept loop is not told when a connection begins to wait, so each is
 /// queued by the time at which it was last checked. The first one is checked again before it loses its slot, and is queued anew if it
 /// has not waited as long.
-type Queue = BTreeSet<(Since, Id)>;
+type Queue = BTreeSet<(IdleSince, Id)>;
 
 struct Taken {
     peer: Peer,
-    slot: Slot,
+    slot: ConnectionSlot,
     activity: Arc<Activity>,
     /// Its key in the queues.
-    since: Since,
+    since: IdleSince,
     abort: AbortHandle,
 }
 
 /// Which requests a connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(super) enum ConnectionSlot {
     /// All requests.
     Full,
     /// Health and metrics. Everything else is answered 503.
     Reserved,
 }
 
-impl Slots {
+impl ConnectionSlots {
     pub(super) fn new(limits: Limits) -> Self {
         let (taken, of_peer) = (HashMap::new(), HashMap::new());
         let (full, reserved) = (Queue::new(), Queue::new());
@@ -59,26 +59,26 @@ impl Slots {
     }
 
     /// A slot for a new connection, if one is free or can be taken from a waiting connection.
-    pub(super) fn find(&mut self, peer: Peer) -> Option<Slot> {
+    pub(super) fn find(&mut self, peer: Peer) -> Option<ConnectionSlot> {
         let crowded = self.of_peer.get(&peer).is_some_and(|those| those.len() >= self.limits.per_address);
         let full = self.full.len() >= self.limits.connections;
         if !full && !crowded {
             self.said_full = false;
-            return Some(Slot::Full);
+            return Some(ConnectionSlot::Full);
         }
         let displaced = match crowded {
             true => self.displace(|slots| slots.of_peer.get(&peer)),
             false => self.displace(|slots| Some(&slots.full)),
         };
         if displaced {
-            return Some(Slot::Full);
+            return Some(ConnectionSlot::Full);
         }
         if !std::mem::replace(&mut self.said_full, true) {
             let (connections, per_address) = (self.limits.connections, self.limits.per_address);
             tracing::warn!(%peer, crowded, connections, per_address, "no room for more connections");
         }
         let reserve = self.reserved.len() < self.limits.reserve || self.displace(|slots| Some(&slots.reserved));
-        reserve.then_some(Slot::Reserved)
+        reserve.then_some(ConnectionSlot::Reserved)
     }
 
     /// The activity of a new connection.
@@ -87,8 +87,8 @@ impl Slots {
     }
 
     /// Notes that a connection has a slot.
-    pub(super) fn take(&mut self, slot: Slot, peer: Peer, activity: Arc<Activity>, abort: AbortHandle) {
-        let since = activity.waiting_since().unwrap_or_else(|| Since::now(self.clock));
+    pub(super) fn take(&mut self, slot: ConnectionSlot, peer: Peer, activity: Arc<Activity>, abort: AbortHandle) {
+        let since = activity.waiting_since().unwrap_or_else(|| IdleSince::now(self.clock));
         let (id, taken) = (abort.id(), Taken { peer, slot, activity, since, abort });
         self.enqueue(id, &taken);
         self.taken.insert(id, taken);
@@ -104,7 +104,7 @@ impl Slots {
 
     /// Closes the connection of a queue that has waited the longest.
     fn displace(&mut self, queue: impl Fn(&Self) -> Option<&Queue>) -> bool {
-        let now = Since::now(self.clock);
+        let now = IdleSince::now(self.clock);
         loop {
             let first = queue(self).and_then(|queue| queue.first().copied());
             let Some((since, longest)) = first.filter(|(since, _)| *since <= now) else { return false };
@@ -130,10 +130,10 @@ impl Slots {
 
     fn enqueue(&mut self, id: Id, taken: &Taken) {
         match taken.slot {
-            Slot::Reserved => {
+            ConnectionSlot::Reserved => {
                 self.reserved.insert((taken.since, id));
             }
-            Slot::Full => {
+            ConnectionSlot::Full => {
                 self.full.insert((taken.since, id));
                 self.of_peer.entry(taken.peer).or_default().insert((taken.since, id));
             }
@@ -143,10 +143,10 @@ impl Slots {
     fn dequeue(&mut self, id: Id, taken: &Taken) {
         let at = (taken.since, id);
         match taken.slot {
-            Slot::Reserved => {
+            ConnectionSlot::Reserved => {
                 self.reserved.remove(&at);
             }
-            Slot::Full => {
+            ConnectionSlot::Full => {
                 self.full.remove(&at);
                 if let Some(those) = self.of_peer.get_mut(&taken.peer) {
                     those.remove(&at);

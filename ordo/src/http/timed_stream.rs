@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Limits;
-use super::activity::{Activity, Since};
+use super::activity::{Activity, IdleSince};
 
 /// The answer to a request whose head did not arrive in time.
 static TIMED_OUT: LazyLock<String> = LazyLock::new(|| {
@@ -30,11 +30,11 @@ pub(super) struct TimedStream {
     idle: Duration,
     answers: Duration,
     /// The wait for the first request, which has less time: a client connects in order to send one.
-    first: Option<Since>,
+    first: Option<IdleSince>,
     /// The wait in which the head of a request has begun to arrive.
-    begun: Option<Since>,
+    begun: Option<IdleSince>,
     /// The wait that ends at `due`, and whether it is for the rest of a head.
-    awaited: Option<(Since, bool)>,
+    awaited: Option<(IdleSince, bool)>,
     due: Instant,
     /// Fires at `due` or earlier.
     alarm: Pin<Box<Sleep>>,
@@ -63,7 +63,7 @@ impl TimedStream {
     }
 
     /// Ready once the wait since then has taken too long.
-    fn poll_overdue(&mut self, since: Since, context: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_overdue(&mut self, since: IdleSince, context: &mut Context<'_>) -> Poll<io::Error> {
         let head = self.begun == Some(since);
         if self.awaited != Some((since, head)) {
             let patience = if head || self.first == Some(since) { self.headers } else { self.idle };

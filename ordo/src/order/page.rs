@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::dlq::harmless;
-use crate::page::{PageStyle, Table, Tone};
+use crate::page::{Table, TerminalStyle, Tone};
 
 /// An order as `GET /orders/{id}` answers it, as far as the page shows it.
 #[derive(Debug, Deserialize)]
@@ -128,7 +128,7 @@ struct Mail {
 
 impl OrderView {
     /// Its lines. `version` says which of its versions it is.
-    pub(super) fn page(&self, version: &str, style: &PageStyle) -> Vec<String> {
+    pub(super) fn page(&self, version: &str, style: &TerminalStyle) -> Vec<String> {
         let mut lines = self.head(version, style);
         lines.push(String::new());
         lines.extend(self.articles(style));
@@ -154,7 +154,7 @@ impl OrderView {
         lines
     }
 
-    fn head(&self, version: &str, style: &PageStyle) -> Vec<String> {
+    fn head(&self, version: &str, style: &TerminalStyle) -> Vec<String> {
         let tone = match (self.undoing, self.status.as_str()) {
             (true, _) | (_, "pending") => Tone::Waits,
             (_, "rejected" | "cancelled") => Tone::Bad,
@@ -174,7 +174,7 @@ impl OrderView {
         lines
     }
 
-    fn articles(&self, style: &PageStyle) -> Vec<String> {
+    fn articles(&self, style: &TerminalStyle) -> Vec<String> {
         let head = |text: &str| (Tone::Aside, text.to_owned());
         let mut table = Table::of(&[true, false, false, true, true, true, true, true, true]);
         table.row(["line", "SKU", "title", "quantity", "price", "total", "shipped", "cancelled", "returned"].map(head));
@@ -194,7 +194,7 @@ impl OrderView {
         table.without_columns_of(&["0"]).lines(style)
     }
 
-    fn state(&self, style: &PageStyle) -> Vec<String> {
+    fn state(&self, style: &TerminalStyle) -> Vec<String> {
         let Amount { amount: total, currency } = &self.total;
         let mut money = format!("{}; total {total} {currency}", self.payment_status);
         for (amount, what) in
@@ -214,7 +214,7 @@ impl OrderView {
         table.lines(style)
     }
 
-    fn shipments(&self, style: &PageStyle) -> Vec<String> {
+    fn shipments(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.shipments, [false; 3], |shipment| {
             let parcels = shipment.parcels.iter().map(|parcel| parcel.values().flatten().cloned().collect::<Vec<_>>());
             let parcels = parcels.map(|parcel| parcel.join(" ")).collect::<Vec<_>>().join(", ");
@@ -224,7 +224,7 @@ impl OrderView {
         })
     }
 
-    fn cancellations(&self, style: &PageStyle) -> Vec<String> {
+    fn cancellations(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.cancellations, [false; 3], |cancelled| {
             let reason = cancelled.reason.clone().unwrap_or_default();
             let what = [units(&cancelled.lines), reason];
@@ -232,7 +232,7 @@ impl OrderView {
         })
     }
 
-    fn returns(&self, style: &PageStyle) -> Vec<String> {
+    fn returns(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.returns, [false; 4], |back| {
             let (tone, state, at) = match back.received_at {
                 Some(at) => (Tone::Good, "received", at),
@@ -243,7 +243,7 @@ impl OrderView {
         })
     }
 
-    fn refunds(&self, style: &PageStyle) -> Vec<String> {
+    fn refunds(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.refunds, [false, true, false, false, false], |refund| {
             let tone = if refund.status == "requested" { Tone::Waits } else { Tone::Good };
             let at = refund.refunded_at.unwrap_or(refund.requested_at);
@@ -259,13 +259,13 @@ impl OrderView {
         })
     }
 
-    fn notes(&self, style: &PageStyle) -> Vec<String> {
+    fn notes(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.added_notes, [false; 3], |note| {
             [plain(style.ago(note.at)), plain(note.author.as_deref().unwrap_or_default()), plain(&note.text)]
         })
     }
 
-    fn mails(&self, style: &PageStyle) -> Vec<String> {
+    fn mails(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.mails, [false; 4], |mail| {
             let tone = if mail.status == "sent" { Tone::Good } else { Tone::Bad };
             let what = mail.recipient.as_ref().map(|to| format!("to {to}")).or_else(|| mail.reason.clone());
@@ -281,7 +281,7 @@ impl OrderView {
 
 /// A line for each.
 fn rows<T, const N: usize>(
-    style: &PageStyle,
+    style: &TerminalStyle,
     items: &[T],
     numbers: [bool; N],
     row: impl Fn(&T) -> [(Tone, String); N],
@@ -338,7 +338,7 @@ mod tests {
         let view: OrderView = serde_json::from_value(view).unwrap();
         view.page(
             "version 9 of 9, since 2026-11-21T11:59:00.000Z",
-            &PageStyle::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
+            &TerminalStyle::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
         )
     }
 

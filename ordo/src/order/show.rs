@@ -6,7 +6,7 @@ use projections::{Moment, OrderHistory};
 use sqlx::PgPool;
 
 use super::page::OrderView;
-use crate::page::{PageStyle, Tone};
+use crate::page::{TerminalStyle, Tone};
 use crate::{output, saga};
 
 pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bool) -> anyhow::Result<()> {
@@ -16,7 +16,7 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bo
     if json {
         return Ok(output::line(then.view.get())?);
     }
-    let style = PageStyle::of_stdout(Utc::now());
+    let style = TerminalStyle::of_stdout(Utc::now());
     let since = then.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let version = format!("version {} of {last}, since {since}", then.version);
     let view: OrderView = serde_json::from_str(then.view.get())?;
@@ -29,7 +29,7 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bo
     Ok(())
 }
 
-async fn steps(pool: &PgPool, id: &str, style: &PageStyle) -> anyhow::Result<Vec<String>> {
+async fn steps(pool: &PgPool, id: &str, style: &TerminalStyle) -> anyhow::Result<Vec<String>> {
     let store = EventStore::start(pool.clone(), AppendSettings::default());
     let report = sagas::report::read(&store, id).await;
     store.close().await;

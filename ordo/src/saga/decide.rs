@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use domain::order::saga::{OperatorDecision, SagaStep};
 use sagas::operator::InterventionError;
-use sagas::report::{self, OrderReport, SagaState, StepState};
+use sagas::report::{self, OrderSagasReport, SagaState, StepState};
 use tokio::time::Instant;
 
 use super::render::{self, harmless};
@@ -59,11 +59,11 @@ pub(super) async fn confirm(operator: &SagaOperator, order: &str, yes: bool) -> 
     Ok(())
 }
 
-async fn find(operator: &SagaOperator, order: &str) -> anyhow::Result<OrderReport> {
+async fn find(operator: &SagaOperator, order: &str) -> anyhow::Result<OrderSagasReport> {
     report::read(&operator.store, order).await?.with_context(|| format!("there is no order {order}"))
 }
 
-fn step_of(report: &OrderReport, decision: &OperatorDecision) -> Option<SagaStep> {
+fn step_of(report: &OrderSagasReport, decision: &OperatorDecision) -> Option<SagaStep> {
     let whole_order = || report.remedies.iter().find(|remedy| remedy.verbs.contains(&"compensate"));
     match decision {
         OperatorDecision::Compensate => report.waits_for.or_else(|| whole_order().map(|remedy| remedy.step)),
@@ -74,14 +74,14 @@ fn step_of(report: &OrderReport, decision: &OperatorDecision) -> Option<SagaStep
     }
 }
 
-fn nothing_waits(report: &OrderReport) -> String {
+fn nothing_waits(report: &OrderSagasReport) -> String {
     let has_failed_mail = report.remedies.iter().any(|remedy| remedy.step == SagaStep::NotifyCustomer);
     let mail = if has_failed_mail { "; a mail was given up: retry --step notify_customer sends it" } else { "" };
     format!("{} is {}: it waits for nothing{mail}", report.order_id, report.state.name())
 }
 
 /// Waits until the sagas have carried the decision out, and prints the result.
-async fn follow(operator: &SagaOperator, before: &OrderReport) -> anyhow::Result<()> {
+async fn follow(operator: &SagaOperator, before: &OrderSagasReport) -> anyhow::Result<()> {
     let (asked, waited) = (Instant::now(), waits(before));
     loop {
         let now = find(operator, &before.order_id).await?;
@@ -106,8 +106,8 @@ async fn follow(operator: &SagaOperator, before: &OrderReport) -> anyhow::Result
 }
 
 /// Prints the steps that were undone.
-fn undone(before: &OrderReport, now: &OrderReport) -> anyhow::Result<()> {
-    let steps = |report: &OrderReport| -> Vec<(SagaStep, StepState)> {
+fn undone(before: &OrderSagasReport, now: &OrderSagasReport) -> anyhow::Result<()> {
+    let steps = |report: &OrderSagasReport| -> Vec<(SagaStep, StepState)> {
         let steps = report.sagas.iter().flat_map(|saga| &saga.steps);
         steps.filter_map(|step| Some((step.undo.as_ref()?.step, step.undo.as_ref()?.progress.state))).collect()
     };
@@ -121,18 +121,18 @@ fn undone(before: &OrderReport, now: &OrderReport) -> anyhow::Result<()> {
 }
 
 /// The waiting steps with their start times. A decision restarts them.
-fn waits(report: &OrderReport) -> Vec<(SagaStep, DateTime<Utc>)> {
+fn waits(report: &OrderSagasReport) -> Vec<(SagaStep, DateTime<Utc>)> {
     let all = SagaStep::ALL.into_iter();
     all.filter_map(|step| Some((step, report.progress(step)?.waiting.as_ref()?.since))).collect()
 }
 
-fn is_carried_out(now: &OrderReport, waited: &[(SagaStep, DateTime<Utc>)]) -> bool {
+fn is_carried_out(now: &OrderSagasReport, waited: &[(SagaStep, DateTime<Utc>)]) -> bool {
     let waits = waits(now);
     !waits.iter().any(|wait| waited.contains(wait)) && (now.state != SagaState::Running || !waits.is_empty())
 }
 
 /// Whether a provider has not answered yet. Mails are not waited for.
-fn is_under_way(report: &OrderReport) -> bool {
+fn is_under_way(report: &OrderSagasReport) -> bool {
     let progress = report.waits_for.filter(|step| *step != SagaStep::NotifyCustomer).and_then(|it| report.progress(it));
     progress.is_some_and(|progress| matches!(progress.state, StepState::Waiting | StepState::Due))
 }

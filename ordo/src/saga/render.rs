@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::order::saga::SagaStep;
-use sagas::report::{GivenUpMail, OrderReport, SagaState, StepProgress, StepState, WaitingSagaRow};
+use sagas::report::{GivenUpMail, OrderSagasReport, SagaState, StepProgress, StepState, WaitingSagaRow};
 use serde_json::{Value, json};
 
 pub(super) use crate::dlq::harmless;
@@ -56,8 +56,8 @@ pub(super) fn mails(count: i64) -> String {
 }
 
 /// The state of an order, and what it waits for.
-pub(super) fn state(report: &OrderReport) -> String {
-    let OrderReport { order_id, .. } = report;
+pub(super) fn state(report: &OrderSagasReport) -> String {
+    let OrderSagasReport { order_id, .. } = report;
     match report.waits_for {
         None if report.state == SagaState::Failed => format!("{order_id} is done, but for a mail that was given up"),
         None => format!("{order_id} is {}", report.state.name()),
@@ -66,7 +66,7 @@ pub(super) fn state(report: &OrderReport) -> String {
 }
 
 /// A step and its state.
-pub(super) fn waits_for(report: &OrderReport, step: SagaStep) -> String {
+pub(super) fn waits_for(report: &OrderSagasReport, step: SagaStep) -> String {
     let how = report.progress(step).map_or_else(String::new, |progress| format!(", {}", progressed(progress)));
     format!("{}{how}", step.name())
 }

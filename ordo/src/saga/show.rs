@@ -3,23 +3,23 @@
 use anyhow::Context;
 use chrono::Utc;
 use event_store::EventStore;
-use sagas::report::{self, Message, OrderReport, SagaReport, SagaState, StepProgress, StepState};
+use sagas::report::{self, Message, OrderSagasReport, SagaReport, SagaState, StepProgress, StepState};
 
 use super::render::{self, harmless};
 use crate::output;
-use crate::page::{PageStyle, Table, Tone};
+use crate::page::{Table, TerminalStyle, Tone};
 
 pub(super) async fn run(store: &EventStore, order: &str, json: bool) -> anyhow::Result<()> {
     let report = report::read(store, order).await?.with_context(|| format!("there is no order {order}"))?;
     if json {
         return Ok(output::line(&serde_json::to_string(&report)?)?);
     }
-    let page = page(&report, &PageStyle::of_stdout(Utc::now()));
+    let page = page(&report, &TerminalStyle::of_stdout(Utc::now()));
     page.iter().try_for_each(|line| output::line(line))?;
     Ok(())
 }
 
-fn page(report: &OrderReport, style: &PageStyle) -> Vec<String> {
+fn page(report: &OrderSagasReport, style: &TerminalStyle) -> Vec<String> {
     let id = style.paint(Tone::Heading, &harmless(&report.order_id));
     let but = if report.state == SagaState::Failed { ": a mail was given up" } else { "" };
     let mut lines = vec![
@@ -43,7 +43,7 @@ fn page(report: &OrderReport, style: &PageStyle) -> Vec<String> {
 }
 
 /// The steps of a saga and their undos, with errors and, if asked for, their history.
-pub(crate) fn step_lines(saga: &SagaReport, style: &PageStyle, with_messages: bool) -> Vec<String> {
+pub(crate) fn step_lines(saga: &SagaReport, style: &TerminalStyle, with_messages: bool) -> Vec<String> {
     let mut table = Table::of(&[false; 4]);
     for (name, progress) in steps(saga) {
         let state = (of_step(progress.state), progress.state.name().to_owned());
@@ -71,7 +71,7 @@ fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgress
 }
 
 /// The attempts of a waiting step, and the time of the next one.
-fn waits(progress: &StepProgress, style: &PageStyle) -> String {
+fn waits(progress: &StepProgress, style: &TerminalStyle) -> String {
     let Some(waiting) = &progress.waiting else { return String::new() };
     let tried = render::tried(waiting.attempts);
     let next = waiting.next_try_at.map(|at| {
@@ -81,7 +81,7 @@ fn waits(progress: &StepProgress, style: &PageStyle) -> String {
     [Some(tried).filter(|it| !it.is_empty()), next].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn message_line(message: &Message, style: &PageStyle) -> String {
+fn message_line(message: &Message, style: &TerminalStyle) -> String {
     let Message { version, at, event, actor, text } = message;
     let actor = actor.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
     let text = text.as_ref().map_or_else(String::new, |text| format!(": {text}"));
@@ -150,7 +150,7 @@ mod tests {
             verbs: vec!["retry", "compensate"],
             inputs: vec!["paymentToken"],
         }];
-        let report = OrderReport {
+        let report = OrderSagasReport {
             order_id: "demo-1\u{7}".to_owned(),
             state: SagaState::Stuck,
             stage: "pending",
@@ -159,7 +159,7 @@ mod tests {
             remedies,
         };
         assert_eq!(
-            page(&report, &PageStyle::plain(Some(90), now)),
+            page(&report, &TerminalStyle::plain(Some(90), now)),
             [
                 "demo-1\u{fffd}  stuck",
                 "the order is pending",

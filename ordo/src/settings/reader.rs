@@ -1,7 +1,7 @@
 //! Reads each setting once. Keeps its value and source, and every mistake.
 
 use super::mistakes::{Mistake, Mistakes};
-use super::sources::{Source, Sources, file_key};
+use super::sources::{RawSettings, SettingSource, file_key};
 use super::value_types::ValueType;
 
 /// A setting with the value that took effect.
@@ -15,17 +15,17 @@ pub struct Entry {
     pub default: Option<String>,
     /// The value that took effect; secrets are hidden.
     pub value: Option<String>,
-    pub source: Source,
+    pub source: SettingSource,
 }
 
 pub(super) struct SettingsReader {
-    sources: Sources,
+    sources: RawSettings,
     entries: Vec<Entry>,
     mistakes: Vec<Mistake>,
 }
 
 impl SettingsReader {
-    pub(super) fn of(sources: Sources) -> Self {
+    pub(super) fn of(sources: RawSettings) -> Self {
         Self { sources, entries: Vec::new(), mistakes: Vec::new() }
     }
 
@@ -63,7 +63,8 @@ impl SettingsReader {
         if let (None, Some((text, source))) = (&parsed, &given) {
             self.mistake(name, *source, format!("{text:?} must be {}", value_type.allowed));
         }
-        let (value, source) = given.map_or((default.clone(), Source::Default), |(text, source)| (Some(text), source));
+        let (value, source) =
+            given.map_or((default.clone(), SettingSource::Default), |(text, source)| (Some(text), source));
         self.entries.push(Entry { name, meaning, allowed: value_type.allowed.clone(), default, value, source });
         parsed
     }
@@ -83,7 +84,7 @@ impl SettingsReader {
                 None
             }
             // The environment goes before the settings file, also where only its `…_FILE` is set.
-            (Some((_, Source::File)) | None, Some((path, source))) => self.contents(name, &path, source),
+            (Some((_, SettingSource::File)) | None, Some((path, source))) => self.contents(name, &path, source),
             (inline, _) => inline,
         };
         let parsed = given.as_ref().and_then(|(text, _)| (value_type.parse)(text));
@@ -96,7 +97,7 @@ impl SettingsReader {
             allowed: value_type.allowed.clone(),
             default: None,
             value: parsed.as_ref().map(value_type.show),
-            source: given.map_or(Source::Default, |(_, source)| source),
+            source: given.map_or(SettingSource::Default, |(_, source)| source),
         });
         parsed
     }
@@ -106,19 +107,19 @@ impl SettingsReader {
         let reported = |mistake: &Mistake| mistake.setting.contains(name) || mistake.setting.contains(&file_key(name));
         if !self.mistakes.iter().any(reported) {
             let problem = format!("is needed, since {because}: {}", value_type.allowed);
-            self.mistake(name, Source::Default, problem);
+            self.mistake(name, SettingSource::Default, problem);
         }
     }
 
     /// Notes that the value of a setting cannot be used, although it could be parsed.
     pub(super) fn refuse(&mut self, name: &str, problem: &str) {
         let entry = self.entries.iter().find(|entry| entry.name == name);
-        let source = entry.map_or(Source::Default, |entry| entry.source);
+        let source = entry.map_or(SettingSource::Default, |entry| entry.source);
         self.mistake(name, source, problem.to_owned());
     }
 
     /// The secret in the file at `path`, without the line break that editors leave at its end.
-    fn contents(&mut self, name: &str, path: &str, source: Source) -> Option<(String, Source)> {
+    fn contents(&mut self, name: &str, path: &str, source: SettingSource) -> Option<(String, SettingSource)> {
         match std::fs::read_to_string(path) {
             Ok(text) => Some((text.trim_end().to_owned(), source)),
             Err(error) => {
@@ -136,17 +137,17 @@ impl SettingsReader {
         if mistakes.is_empty() { Ok(self.entries) } else { Err(Mistakes(mistakes)) }
     }
 
-    fn mistake(&mut self, name: &str, source: Source, problem: String) {
+    fn mistake(&mut self, name: &str, source: SettingSource, problem: String) {
         let setting = match source {
-            Source::Flag(flag) => flag.to_owned(),
-            Source::File => format!("`{}` in the settings file", file_key(name)),
-            Source::Environment | Source::Default => name.to_owned(),
+            SettingSource::Flag(flag) => flag.to_owned(),
+            SettingSource::File => format!("`{}` in the settings file", file_key(name)),
+            SettingSource::Environment | SettingSource::Default => name.to_owned(),
         };
         self.mistakes.push(Mistake { setting, problem });
     }
 }
 
-fn unknown_setting(name: String, source: Source, known: &[Entry]) -> Mistake {
+fn unknown_setting(name: String, source: SettingSource, known: &[Entry]) -> Mistake {
     // A name that differs in more than a third of its letters is no typing error.
     let likeness = |entry: &&Entry| {
         strsim::normalized_damerau_levenshtein(&file_key(&name.replace('.', "_")), &file_key(entry.name))
@@ -155,8 +156,8 @@ fn unknown_setting(name: String, source: Source, known: &[Entry]) -> Mistake {
         .iter()
         .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
         .filter(|entry| likeness(entry) > 0.66)
-        .map(|entry| if source == Source::File { file_key(entry.name) } else { entry.name.to_owned() });
-    let setting = if source == Source::File { format!("`{name}` in the settings file") } else { name };
+        .map(|entry| if source == SettingSource::File { file_key(entry.name) } else { entry.name.to_owned() });
+    let setting = if source == SettingSource::File { format!("`{name}` in the settings file") } else { name };
     let problem = match closest {
         Some(closest) => format!("there is no such setting; did you mean {closest}?"),
         None => "there is no such setting; `ordo config list` shows those there are".to_owned(),

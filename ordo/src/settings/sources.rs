@@ -13,7 +13,7 @@ const DEFAULT_FILE: &str = "ordo.toml";
 
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SettingSource {
     /// A flag of the command line.
     Flag(&'static str),
     /// An environment variable.
@@ -24,7 +24,7 @@ pub enum Source {
     Default,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Flag(flag) => flag,
@@ -37,7 +37,7 @@ impl fmt::Display for Source {
 
 /// All values that were given, not parsed yet.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct RawSettings {
     flags: Vec<(&'static str, &'static str, String)>,
     environment: BTreeMap<String, String>,
     file: BTreeMap<String, FileValue>,
@@ -51,7 +51,7 @@ struct FileValue {
     text: String,
 }
 
-impl Sources {
+impl RawSettings {
     /// The process's environment, and the file named by `--config`, by `ORDO_CONFIG`, or `ordo.toml` where that exists.
     #[must_use]
     pub(crate) fn of_process(config: Option<&Path>) -> Self {
@@ -138,19 +138,19 @@ impl Sources {
     }
 
     /// Takes the value for `setting` out of the first place that has one.
-    pub(super) fn take(&mut self, setting: &str) -> Option<(String, Source)> {
+    pub(super) fn take(&mut self, setting: &str) -> Option<(String, SettingSource)> {
         // The value is removed from each source, so that only unknown settings are left at the end.
-        let in_file = self.file.remove(&file_key(setting)).map(|value| (value.text, Source::File));
-        let variable = self.environment.remove(setting).map(|value| (value, Source::Environment));
+        let in_file = self.file.remove(&file_key(setting)).map(|value| (value.text, SettingSource::File));
+        let variable = self.environment.remove(setting).map(|value| (value, SettingSource::Environment));
         let flag = self.flags.iter().position(|(name, ..)| *name == setting).map(|at| self.flags.remove(at));
-        flag.map(|(_, flag, value)| (value, Source::Flag(flag))).or(variable).or(in_file)
+        flag.map(|(_, flag, value)| (value, SettingSource::Flag(flag))).or(variable).or(in_file)
     }
 
     /// The values that no setting took, by the names they were given; and the mistakes that were found.
-    pub(super) fn finish(self) -> (Vec<(String, Source)>, Vec<Mistake>) {
+    pub(super) fn finish(self) -> (Vec<(String, SettingSource)>, Vec<Mistake>) {
         let is_setting = |name: &String| name.starts_with("ORDO_") && name != "ORDO_CONFIG";
-        let variables = self.environment.into_keys().filter(is_setting).map(|name| (name, Source::Environment));
-        let keys = self.file.into_values().map(|value| (value.key, Source::File));
+        let variables = self.environment.into_keys().filter(is_setting).map(|name| (name, SettingSource::Environment));
+        let keys = self.file.into_values().map(|value| (value.key, SettingSource::File));
         (variables.chain(keys).collect(), self.mistakes)
     }
 }

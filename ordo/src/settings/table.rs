@@ -11,7 +11,7 @@ use super::choices::{self, LogFormat, ReadModelStore, Role};
 use super::database_url::database_url;
 use super::mistakes::Mistakes;
 use super::reader::SettingsReader;
-use super::sources::Sources;
+use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, name, seconds, sender, socket_address,
 };
@@ -20,7 +20,7 @@ use crate::http::Limits;
 
 impl Settings {
     /// Reads every setting, or says everything that is wrong with them.
-    pub fn load(sources: Sources) -> Result<Loaded, Mistakes> {
+    pub fn load(sources: RawSettings) -> Result<Loaded, Mistakes> {
         let mut reader = SettingsReader::of(sources);
         let settings = read(&mut reader);
         Ok(Loaded { settings, entries: reader.finish()? })

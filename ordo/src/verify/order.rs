@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{Order, OrderEvent, OrderStatus, PaymentState, PlacedOrder};
+use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, PlacedOrder};
 use sagas::SAGAS;
 use sagas::report::GivenUp;
 
@@ -181,12 +181,12 @@ impl AuditedOrder {
             return;
         }
         let (authorized, is_held) = match &payment.state {
-            PaymentState::Authorized { amount_minor, .. } => (*amount_minor, true),
-            PaymentState::None
-            | PaymentState::Unknown
-            | PaymentState::Declined
-            | PaymentState::NotNeeded
-            | PaymentState::Voided => (0, false),
+            AuthorizationState::Authorized { amount_minor, .. } => (*amount_minor, true),
+            AuthorizationState::None
+            | AuthorizationState::Unknown
+            | AuthorizationState::Declined
+            | AuthorizationState::NotNeeded
+            | AuthorizationState::Voided => (0, false),
         };
         if captured > authorized {
             wrong(format!("{captured} were captured of {authorized} authorized"));

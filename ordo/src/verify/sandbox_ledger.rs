@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::order::PaymentState;
+use domain::order::AuthorizationState;
 use payments::{LedgerRow, is_sandbox_payment, ledger_of};
 use sqlx::PgConnection;
 
@@ -54,18 +54,18 @@ fn compare(order: &AuditedOrder, rows: &[LedgerRow], at_rest: bool, findings: &m
         return;
     }
     let own = match &payment.state {
-        PaymentState::Authorized { reference, amount_minor } => {
+        AuthorizationState::Authorized { reference, amount_minor } => {
             let row = rows.iter().find(|row| row.reference == *reference);
             if row.is_none() && is_sandbox_payment(reference) {
                 wrong(format!("{amount_minor} are authorized under {reference}, which is not in the books"));
             }
             row.map(|row| (row, *amount_minor))
         }
-        PaymentState::None
-        | PaymentState::Unknown
-        | PaymentState::Declined
-        | PaymentState::NotNeeded
-        | PaymentState::Voided => None,
+        AuthorizationState::None
+        | AuthorizationState::Unknown
+        | AuthorizationState::Declined
+        | AuthorizationState::NotNeeded
+        | AuthorizationState::Voided => None,
     };
     if let Some((row, authorized)) = own {
         let said = [authorized, payment.captured_minor, payment.refunded_minor];

@@ -14,7 +14,7 @@ use projections::Verification;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
-use super::mails::Mails;
+use super::mails::MailCounts;
 use super::order::{AuditedOrder, OrderAudit, PaymentTotals};
 use super::progress::{Progress, Sagas};
 use super::snapshots::Snapshots;
@@ -39,7 +39,7 @@ pub(super) struct Totals {
     /// Of the last event.
     pub(super) position: i64,
     pub(super) sagas: Sagas,
-    pub(super) mails: Mails,
+    pub(super) mails: MailCounts,
     /// By the currency's code.
     pub(super) money: BTreeMap<String, (Currency, PaymentTotals)>,
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use bounds::{BatchSize, Budget};
+use bounds::{AdaptiveBatchSize, Budget};
 use chrono::Days;
 use problem::Problem;
 use read_models::{Index, Item, Key, Order, Query, QueryScope, Table};
@@ -39,7 +39,7 @@ pub(super) struct Search<'a> {
     limit: u16,
     found: Vec<OrderRow>,
     room: Budget,
-    stride: BatchSize,
+    stride: AdaptiveBatchSize,
     examined: usize,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Search<'a> {
             limit,
             found: Vec::new(),
             room: Budget::of(usize::from(limit)),
-            stride: BatchSize::of(usize::from(CHUNK)),
+            stride: AdaptiveBatchSize::of(usize::from(CHUNK)),
             examined: 0,
         }
     }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bounds::Budget;
 use event_store::EventFilter;
-use event_store::bulk::{CopyOrder, RawEvent, copy_out};
+use event_store::bulk::{CopyOrder, CopyRow, copy_out};
 use read_models::BulkWriter;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::mpsc;
@@ -106,11 +106,7 @@ pub(super) fn only_stream_type(types: &[&str]) -> Vec<String> {
 }
 
 /// Reads the log in chunks. An empty chunk marks its end.
-async fn read_log(
-    pool: PgPool,
-    selection: EventFilter,
-    chunks: mpsc::Sender<Vec<RawEvent>>,
-) -> Result<(), ReplayError> {
+async fn read_log(pool: PgPool, selection: EventFilter, chunks: mpsc::Sender<Vec<CopyRow>>) -> Result<(), ReplayError> {
     // Not from the pool: a connection in the middle of a COPY can't be used for anything else.
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     let mut transaction = connection.begin().await?;

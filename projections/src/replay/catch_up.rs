@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bounds::{BatchSize, Budget};
+use bounds::{AdaptiveBatchSize, Budget};
 use event_store::StoredEvent;
 use event_store::operations::checkpoints;
 use event_store::read::{EventPage, read_after};
@@ -22,7 +22,7 @@ impl Replay {
     /// Folds the events since the replay began, until only a few are left for the promotion.
     pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
         let mut throttle = Throttle::assume_busy(&mut self.session).await?;
-        let (mut behind, mut stride) = (i64::MAX, BatchSize::of(usize::MAX));
+        let (mut behind, mut stride) = (i64::MAX, AdaptiveBatchSize::of(usize::MAX));
         loop {
             let began = Instant::now();
             let mut transaction = self.session.begin().await?;

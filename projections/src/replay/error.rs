@@ -1,5 +1,5 @@
 use event_store::DecodeError;
-use event_store::bulk::MalformedRow;
+use event_store::bulk::CopyDecodeError;
 use read_models::StoreError;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ pub enum ReplayError {
     #[error("the events could not be projected")]
     Project(#[from] ProjectError),
     #[error("the log could not be read")]
-    Malformed(#[from] MalformedRow),
+    Malformed(#[from] CopyDecodeError),
     #[error("the read model could not be written")]
     Store(#[from] StoreError),
     #[error("the database failed")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bounds::{BatchSize, Budget};
+use bounds::{AdaptiveBatchSize, Budget};
 use event_store::read::{EventPage, read_after};
 use event_store::{ExclusiveLease, SubscriptionSettings};
 use read_models::{Generation, StoreError};
@@ -90,7 +90,7 @@ impl Replays {
         let promotion = async {
             let mut transaction = session.begin().await?;
             let generation = self.read_models.table(name, generation);
-            let (mut end, mut stride) = (from, BatchSize::of(usize::MAX));
+            let (mut end, mut stride) = (from, AdaptiveBatchSize::of(usize::MAX));
             loop {
                 let EventPage { events, more } = read_after(&mut transaction, end, Budget::of(BATCH)).await?;
                 let Some(last) = events.last() else { break };

@@ -1,6 +1,6 @@
 //! Restores the previous generation of a read model.
 
-use bounds::{BatchSize, Budget};
+use bounds::{AdaptiveBatchSize, Budget};
 use event_store::read::{EventPage, read_after};
 use event_store::{ExclusiveLease, SubscriptionSettings};
 use read_models::Generation;
@@ -34,7 +34,7 @@ impl Replays {
             return Err(no_previous());
         }
         let mut position = table::previous_position(session, name).await?.ok_or_else(no_previous)?;
-        let mut stride = BatchSize::of(usize::MAX);
+        let mut stride = AdaptiveBatchSize::of(usize::MAX);
         loop {
             let mut transaction = session.begin().await?;
             let EventPage { events, more } = read_after(&mut transaction, position, Budget::of(BATCH)).await?;

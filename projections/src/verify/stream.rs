@@ -8,7 +8,7 @@ use read_models::{Item, Key, Tally};
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::projection::{Fold, Follows, Recorded};
+use crate::projection::{Follows, ProjectionFold, Recorded};
 
 /// The items of one stream, and what it adds to tallies.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +63,7 @@ impl ExpectedItems {
     }
 
     /// Folds batch by batch, as the live projector does, with `self` as the table.
-    fn fold_with<A: Upcastable>(&mut self, fold: &Fold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
+    fn fold_with<A: Upcastable>(&mut self, fold: &ProjectionFold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
         let events = Recorded::<A>::decode_all(events)?;
         let Some(first) = events.first() else { return Ok(()) };
         let head = (fold.head)(&first.stream_id);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::ids::PaymentToken;
 use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown};
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PaymentState, PlacedOrder, Stage};
+use domain::order::{AuthorizationState, OrderCommand, PlacedOrder, Stage};
 use payments::{Authorization, PaymentError, PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
@@ -26,7 +26,7 @@ pub(super) const STEP: Step = Step {
 
 fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let (replaced, request) = (replaced_authorizations(order), authorization(order));
-    let was_unknown = order.order.payment.state == PaymentState::Unknown;
+    let was_unknown = order.order.payment.state == AuthorizationState::Unknown;
     ProviderCall::needed(async move {
         if let Err(error) = abandon_all(&*provider, &replaced).await {
             return Answer::failed(error);
@@ -61,14 +61,14 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
 fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let (mut abandoned, request) = (replaced_authorizations(order), authorization(order));
     let void = match &order.order.payment.state {
-        PaymentState::Authorized { reference, .. } => {
+        AuthorizationState::Authorized { reference, .. } => {
             Some(Void { key: format!("{}:void", request.key), reference: reference.clone() })
         }
-        PaymentState::None
-        | PaymentState::Unknown
-        | PaymentState::Declined
-        | PaymentState::NotNeeded
-        | PaymentState::Voided => {
+        AuthorizationState::None
+        | AuthorizationState::Unknown
+        | AuthorizationState::Declined
+        | AuthorizationState::NotNeeded
+        | AuthorizationState::Voided => {
             abandoned.push(request);
             None
         }

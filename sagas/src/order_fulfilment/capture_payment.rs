@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::order::event::PaymentCaptured;
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PaymentState, Shipment};
+use domain::order::{AuthorizationState, OrderCommand, Shipment};
 use payments::{Capture, PaymentError, PaymentGateway};
 
 use crate::order_session::OrderSession;
@@ -45,7 +45,7 @@ fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> P
 /// `None`: the shipment costs nothing, or no money is held for the order.
 fn capture(session: &OrderSession, shipment: &Shipment) -> Option<Capture> {
     let order = &session.order;
-    let PaymentState::Authorized { reference, .. } = &order.payment.state else { return None };
+    let AuthorizationState::Authorized { reference, .. } = &order.payment.state else { return None };
     let amount_minor = order.worth_minor(&shipment.lines);
     let others_open = order.shipments.iter().filter(|other| !other.settled && other.id != shipment.id).count();
     (amount_minor > 0).then(|| Capture {

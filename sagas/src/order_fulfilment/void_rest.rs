@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PaymentState, PlacedOrder};
+use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
 use payments::{PaymentGateway, Void};
 
 use crate::order_session::OrderSession;
@@ -21,7 +21,7 @@ pub(super) const STEP: Step = Step {
 };
 
 fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
-    let PaymentState::Authorized { reference, .. } = &order.order.payment.state else {
+    let AuthorizationState::Authorized { reference, .. } = &order.order.payment.state else {
         return ProviderCall::NotNeeded(Answer::nothing());
     };
     let void = Void { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::ids::RefundId;
 use domain::order::event::PaymentRefunded;
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PaymentState};
+use domain::order::{AuthorizationState, OrderCommand};
 use payments::{PaymentError, PaymentGateway, Refund};
 
 use crate::order_session::OrderSession;
@@ -54,7 +54,7 @@ fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Pr
 /// The refund that is next; `None`: so much money was never taken.
 fn refund(session: &OrderSession) -> Option<(RefundId, Refund)> {
     let order = &session.order;
-    let PaymentState::Authorized { reference, .. } = &order.payment.state else { return None };
+    let AuthorizationState::Authorized { reference, .. } = &order.payment.state else { return None };
     let refund = order.unsettled_refund().filter(|refund| order.is_payable(refund))?;
     let request = Refund {
         key: format!("{}:refund:{}", session.order_id, refund.id),

@@ -10,7 +10,7 @@ use crate::{order_fulfilment, order_refunds};
 
 /// The events about the steps of all sagas, oldest first.
 #[derive(Default)]
-pub(super) struct StepHistory(Vec<Entry>);
+pub(super) struct SagaHistory(Vec<Entry>);
 
 struct Entry {
     saga: &'static str,
@@ -28,7 +28,7 @@ struct About {
     text: Option<String>,
 }
 
-impl StepHistory {
+impl SagaHistory {
     /// Adds an event. `before` is the order before it.
     pub(super) fn add(&mut self, before: &Order, stored: &StoredEvent, event: &OrderEvent) {
         let Some(About { saga, step, outcome, text }) = about(before, event) else { return };

@@ -5,7 +5,7 @@ use domain::order::saga::SagaStep;
 use domain::order::{PlacedOrder, Stage};
 
 use super::given_up::GivenUp;
-use super::history::StepHistory;
+use super::history::SagaHistory;
 use super::{SagaReport, SagaState, StepProgress, StepReport, StepState, UndoReport, Waiting, WaitingSagaRow};
 use crate::order_fulfilment;
 use crate::saga::{Saga, Step, StepKind, Undo};
@@ -14,7 +14,7 @@ pub(super) fn saga(
     saga: &'static Saga,
     order: &PlacedOrder,
     rows: &[WaitingSagaRow],
-    history: &StepHistory,
+    history: &SagaHistory,
     given_up: &GivenUp,
     now: DateTime<Utc>,
 ) -> SagaReport {
@@ -33,7 +33,7 @@ struct View<'a> {
     next: Option<SagaStep>,
     /// The row of the next step.
     row: Option<&'a WaitingSagaRow>,
-    history: &'a StepHistory,
+    history: &'a SagaHistory,
     /// Whether a mail of the saga was given up.
     has_failed: bool,
 }

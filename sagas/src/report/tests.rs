@@ -11,7 +11,7 @@ use event_store::StoredEvent;
 use serde_json::{json, value::to_raw_value};
 use uuid::Uuid;
 
-use super::{OrderReport, SagaState, StepState, WaitingSagaRow, report};
+use super::{OrderSagasReport, SagaState, StepState, WaitingSagaRow, report};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -84,11 +84,11 @@ fn decided(decision: OperatorDecision, step: SagaStep) -> OrderCommand {
     })
 }
 
-fn of(commands: impl IntoIterator<Item = OrderCommand>, rows: &[WaitingSagaRow]) -> OrderReport {
+fn of(commands: impl IntoIterator<Item = OrderCommand>, rows: &[WaitingSagaRow]) -> OrderSagasReport {
     report(&after(commands), rows, now()).unwrap().unwrap()
 }
 
-fn state(report: &OrderReport, step: SagaStep) -> StepState {
+fn state(report: &OrderSagasReport, step: SagaStep) -> StepState {
     report.progress(step).unwrap().state
 }
 

@@ -12,7 +12,7 @@ mod visit;
 mod world;
 
 use domain::order::event::MailTemplate;
-use domain::order::{OrderStatus, PaymentState, Stage};
+use domain::order::{AuthorizationState, OrderStatus, Stage};
 use stateright::{Checker, Model, Property};
 
 use crate::world::{Action, Left, Luck, World};
@@ -124,7 +124,7 @@ fn has_no_money(world: &World) -> bool {
 fn is_held(world: &World) -> bool {
     let order = &world.order.order;
     match &order.payment.state {
-        PaymentState::Authorized { reference, .. } => reference.parse().is_ok_and(|key| {
+        AuthorizationState::Authorized { reference, .. } => reference.parse().is_ok_and(|key| {
             world
                 .provider
                 .accounts

@@ -9,7 +9,7 @@ use domain::order::event::{
     StockReleased, StockReservationFailed, StockReserved,
 };
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PaymentState, PlacedOrder};
+use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
 use sagas::{Next, SAGAS};
 
 use crate::Bug;
@@ -136,7 +136,9 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
             world.asked.insert(visit.known.order.owed_mail()?);
             return Some(());
         }
-        SagaStep::CapturePayment if !matches!(visit.known.order.payment.state, PaymentState::Authorized { .. }) => {
+        SagaStep::CapturePayment
+            if !matches!(visit.known.order.payment.state, AuthorizationState::Authorized { .. }) =>
+        {
             let shipment_id = visit.known.order.unsettled_shipment()?.id.clone();
             let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
             visit.take(OrderCommand::RecordPaymentCaptured(captured)).ok()?;
@@ -170,7 +172,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
     let order = visit.known.order.clone();
     if bug == Some(Bug::LetsGoOnlyOfWhatIsRecorded)
         && step == SagaStep::VoidPayment
-        && order.payment.state == PaymentState::None
+        && order.payment.state == AuthorizationState::None
     {
         visit.take(OrderCommand::RecordPaymentVoided).ok()?;
         return Some(true);
@@ -221,7 +223,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
             if luck == Luck::AnswerLost {
                 let _ = world.provider.take(&call);
             }
-            if is_authorization && order.payment.state != PaymentState::Unknown {
+            if is_authorization && order.payment.state != AuthorizationState::Unknown {
                 // The step failed; what it learned is stored at its end.
                 let _ = visit.take(unknown);
                 visit.save(world);
@@ -271,7 +273,7 @@ fn attempt(world: &World, done: &str, retries: u32, bug: Option<Bug>) -> Option<
 fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) -> Option<Call> {
     let key = order.payment.replaced;
     let held_under = |order: &PlacedOrder| match &order.payment.state {
-        PaymentState::Authorized { reference, .. } => reference.parse().ok(),
+        AuthorizationState::Authorized { reference, .. } => reference.parse().ok(),
         _ => None,
     };
     Some(match step {

@@ -116,12 +116,12 @@ fn check(order: &PlacedOrder) {
     let Payment { captured_minor, refunded_minor, .. } = order.payment;
     // What an operator waved through was never authorized.
     let authorized = match order.payment.state {
-        PaymentState::Authorized { amount_minor, .. } => amount_minor,
-        PaymentState::NotNeeded
-        | PaymentState::None
-        | PaymentState::Unknown
-        | PaymentState::Declined
-        | PaymentState::Voided => 0,
+        AuthorizationState::Authorized { amount_minor, .. } => amount_minor,
+        AuthorizationState::NotNeeded
+        | AuthorizationState::None
+        | AuthorizationState::Unknown
+        | AuthorizationState::Declined
+        | AuthorizationState::Voided => 0,
     };
     assert!(0 <= refunded_minor && refunded_minor <= captured_minor, "{order:?}");
     assert!(captured_minor <= authorized.max(if order.shipments.is_empty() { 0 } else { TOTAL }), "{order:?}");

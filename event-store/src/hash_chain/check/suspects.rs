@@ -3,7 +3,7 @@
 use super::super::chain::digest;
 use super::super::fault::ChainFault;
 use super::super::row::{COLUMNS, Row};
-use super::super::seals::{Checks, Entry, checks};
+use super::super::seals::{ColumnChecksums, Entry, checks};
 
 /// How many are examined, and how many bytes their rows may take.
 const MOST: usize = 100;
@@ -106,6 +106,6 @@ impl Entry {
 }
 
 /// The columns that changed.
-fn changed(sealed: &Checks, found: &Checks) -> Vec<usize> {
+fn changed(sealed: &ColumnChecksums, found: &ColumnChecksums) -> Vec<usize> {
     (0..COLUMNS.len()).filter(|nth| sealed[*nth] != found[*nth]).collect()
 }

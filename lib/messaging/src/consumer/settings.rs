@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use crate::settings::{InvalidSettings, SettingChecks};
+use crate::settings::{InvalidSettings, SettingsValidator};
 
 /// How a queue is consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl ConsumerSettings {
     /// Names every setting outside its bounds.
     pub fn validate(&self) -> Result<(), InvalidSettings> {
         let second = Duration::from_secs(1);
-        let mut checks = SettingChecks::default();
+        let mut checks = SettingsValidator::default();
         checks.within("batch_size", self.batch_size, 1..=10);
         checks.within("wait_seconds", self.wait_seconds, 0..=20);
         checks.within("visibility_timeout", self.visibility_timeout, second..=TWELVE_HOURS);

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bounds::BatchSize;
+use bounds::AdaptiveBatchSize;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Item, StoreError};
@@ -21,7 +21,7 @@ const MAX_COLLECTIONS: usize = 32;
 #[derive(Debug)]
 pub(super) struct BatchedReads {
     waiting: Mutex<Vec<Waiter>>,
-    stride: Mutex<BatchSize>,
+    stride: Mutex<AdaptiveBatchSize>,
     permits: Semaphore,
 }
 
@@ -36,7 +36,7 @@ impl BatchedReads {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::default(),
-            stride: Mutex::new(BatchSize::of(MAX_COLLECTIONS)),
+            stride: Mutex::new(AdaptiveBatchSize::of(MAX_COLLECTIONS)),
             permits: Semaphore::new(MAX_QUERIES),
         }
     }
@@ -89,7 +89,7 @@ impl BatchedReads {
         waiters
     }
 
-    fn stride(&self) -> MutexGuard<'_, BatchSize> {
+    fn stride(&self) -> MutexGuard<'_, AdaptiveBatchSize> {
         self.stride.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use domain::order::Order;
 use domain::stock::Stock;
 use event_store::EventRef;
-use event_store::bulk::RawEvent;
+use event_store::bulk::CopyRow;
 use event_versions::Upcastable;
 use read_models::{Item, Key, Tally};
 use tokio::sync::mpsc;
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::projection::{Fold, Follows, Projection, Recorded};
+use crate::projection::{Follows, Projection, ProjectionFold, Recorded};
 use crate::replay::ReplayError;
 
 /// A batch is complete once its items have this many bytes, even if it has fewer events than asked for.
@@ -64,7 +64,7 @@ impl Folder {
     /// is dropped.
     pub(crate) fn run(
         mut self,
-        mut chunks: mpsc::Receiver<Vec<RawEvent>>,
+        mut chunks: mpsc::Receiver<Vec<CopyRow>>,
         batches: &mpsc::Sender<BulkFoldedBatch>,
     ) -> Result<(), ReplayError> {
         while let Some(chunk) = chunks.blocking_recv() {
@@ -151,7 +151,7 @@ fn apply<A: Upcastable>(
     projections: &[&'static Projection],
     stream: &mut CurrentStream,
     event: &EventRef<'_>,
-    followed: fn(&Follows) -> Option<&Fold<A>>,
+    followed: fn(&Follows) -> Option<&ProjectionFold<A>>,
 ) -> Result<(), FoldError> {
     let mut decoded = None;
     for (projection, items) in projections.iter().zip(&mut stream.items) {
@@ -167,14 +167,14 @@ fn apply<A: Upcastable>(
 }
 
 impl Follows {
-    fn orders(&self) -> Option<&Fold<Order>> {
+    fn orders(&self) -> Option<&ProjectionFold<Order>> {
         match self {
             Self::Orders(fold) => Some(fold),
             Self::Stock(_) => None,
         }
     }
 
-    fn stock(&self) -> Option<&Fold<Stock>> {
+    fn stock(&self) -> Option<&ProjectionFold<Stock>> {
         match self {
             Self::Stock(fold) => Some(fold),
             Self::Orders(_) => None,
