@@ -62,7 +62,7 @@ impl Range {
             // `excludes` leaves out the item itself.
             (Order::Descending, None) => self.lower(sort.to_owned()),
             (Order::Ascending, Some(_)) => {
-                self.raise(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}{MIN_CHAR}", key.pk, key.sk))
+                self.raise(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}{MIN_CHAR}", key.pk, key.sk));
             }
             (Order::Descending, Some(_)) => self.lower(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}", key.pk, key.sk)),
         }
