@@ -133,7 +133,7 @@ impl Question {
     fn after<'a>(&'a self, cursor: Option<&'a str>) -> Query<'a> {
         Query {
             name: "any",
-            within: match self.index {
+            scope: match self.index {
                 None => QueryScope::Collection(&self.partitions[0]),
                 Some(index) => QueryScope::Index(index, &self.partitions),
             },
