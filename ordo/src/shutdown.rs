@@ -15,6 +15,7 @@ pub(crate) const ROLES: Duration = Duration::from_millis(5500);
 /// The time for closing the connections. The database notices a closed socket by itself.
 pub(crate) const CONNECTIONS: Duration = Duration::from_millis(500);
 /// The time for the embedded services of `ordo up` to stop.
+#[cfg(feature = "embedded")]
 pub(crate) const EMBEDDED_SERVICES: Duration = Duration::from_millis(3500);
 
 /// Cancels the token at the first SIGINT or SIGTERM; a second one ends the process at once.
