@@ -87,7 +87,7 @@ const ADD_THE_ROOT: &str = "add the first part of the path to ROOTS in ordo/test
 
 /// A path below one of the resources, and nothing else.
 fn is_route(literal: &str) -> bool {
-    let of_path = |char: char| char.is_ascii_lowercase() || "/{}_".contains(char);
+    let of_path = |char: char| char.is_ascii_lowercase() || "/{}_-".contains(char);
     literal.chars().all(of_path) && !literal.contains("{}") && is_below_a_root(literal)
 }
 
