@@ -23,15 +23,8 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 7] = [
-        Self::Shop,
-        Self::Customer,
-        Self::Warehouse,
-        Self::Support,
-        Self::Finance,
-        Self::Operator,
-        Self::Auditor,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Shop, Self::Customer, Self::Warehouse, Self::Support, Self::Finance, Self::Operator, Self::Auditor];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
