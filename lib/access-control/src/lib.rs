@@ -1,13 +1,19 @@
 //! Who calls, and what they may do.
 //!
 //! A [`Principal`] is decided once, at the edge of the HTTP interface, and carried from there on: as an extension of the request, in
-//! the metadata of events and in logs. [`ROUTES`] says what each role may do at each route, and [`decide`] decides about a caller.
+//! the metadata of events and in logs. [`Authenticator`] makes it of the request's credential. [`ROUTES`] says what each role may do
+//! at each route, and [`decide`] decides about a caller.
 
+mod authentication;
 mod grant;
 mod principal;
 mod role;
 mod routes;
 
+pub use authentication::{
+    AuthenticationError, AuthenticationSettings, Authenticator, InvalidCredential, TokenClaims, TokenError, TokenKeys,
+    TokenRequest, TokenSecret,
+};
 pub use grant::{Denial, Grant, decide};
 pub use principal::Principal;
 pub use role::Role;
