@@ -19,7 +19,7 @@ use domain::order::units::implied_stock_commands;
 use domain::order::{Order, PlacedOrder, evolve};
 use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, Versioned};
 use http::StatusCode;
-use problem::{Precondition, Problem, Trace};
+use problem::{Precondition, Problem, ProblemType, Trace};
 use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -91,7 +91,7 @@ pub(crate) async fn change_order(
     let deadline = Instant::now() + TIMEOUT;
     let Some(_lock) = commands.order_locks.lock(&order_id, deadline).await else {
         let detail = "too many commands wait for this order";
-        return Err(Problem::unavailable("overloaded", detail, problems::RETRY_SOON));
+        return Err(Problem::new(ProblemType::Overloaded, detail).retry_after(problems::RETRY_SOON));
     };
     let mut command = ChangeOrder {
         commands: &commands,

@@ -3,7 +3,7 @@
 use domain::money::{Currency, Money};
 use domain::order::event::LineQuantity;
 use domain::order::{OrderAction, OrderError, Stage};
-use problem::{FieldError, Problem};
+use problem::{FieldError, Problem, ProblemType};
 
 /// A refusal. `lines` are those of the request, and `currency` is the order's.
 pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Option<Currency>) -> Problem {
@@ -14,23 +14,23 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
         index.map_or_else(|| "/lines".to_owned(), |index| format!("/lines/{index}/{field}"))
     };
     match refusal {
-        OrderError::ExistsWithOtherContent => Problem::conflict("order-exists", detail),
+        OrderError::ExistsWithOtherContent => Problem::new(ProblemType::OrderExists, detail),
         OrderError::NoSuchOrder | OrderError::NoSuchReturn(_) => Problem::not_found(detail),
         OrderError::NotAllowed { action: _, stage, allowed } => {
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
-            Problem::conflict("not-allowed", detail).with("stage", stage.name()).with("allowed", allowed)
+            Problem::new(ProblemType::NotAllowed, detail).with("stage", stage.name()).with("allowed", allowed)
         }
-        OrderError::NotConfirmed => Problem::conflict("not-allowed", detail).with("stage", Stage::Pending.name()),
+        OrderError::NotConfirmed => Problem::new(ProblemType::NotAllowed, detail).with("stage", Stage::Pending.name()),
         OrderError::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
-        OrderError::IdTaken { what: _ } => Problem::conflict("id-taken", detail),
+        OrderError::IdTaken { what: _ } => Problem::new(ProblemType::IdTaken, detail),
         OrderError::TooManyOf { action, limit } => {
-            Problem::conflict("limit-reached", detail).with("of", action.name()).with("limit", *limit)
+            Problem::new(ProblemType::LimitReached, detail).with("of", action.name()).with("limit", *limit)
         }
         OrderError::TooMuch { limit_bytes } => {
-            Problem::conflict("limit-reached", detail).with("of", "bytes").with("limit", *limit_bytes)
+            Problem::new(ProblemType::LimitReached, detail).with("of", "bytes").with("limit", *limit_bytes)
         }
-        OrderError::Stale => Problem::conflict("overtaken", detail),
-        OrderError::CannotIntervene(_) => Problem::conflict("cannot-intervene", detail),
+        // Only the commands of sagas and of operators are refused so.
+        OrderError::Stale | OrderError::CannotIntervene(_) => Problem::internal(detail),
         OrderError::NoSuchLine { line_number } => field(line(*line_number, "lineNumber"), "no_such_line", detail),
         OrderError::LineTwice { line_number } => field(line(*line_number, "lineNumber"), "line_twice", detail),
         OrderError::TooMany { line_number, .. } => field(line(*line_number, "quantity"), "too_many", detail),

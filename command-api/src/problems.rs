@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use domain::body::InvalidBody;
 use event_store::{AppendError, HandleError, ReadError};
-use http::StatusCode;
-use problem::{FieldError, Problem};
+use problem::{FieldError, Problem, ProblemType};
 
 /// When it is worth trying again.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -29,12 +28,11 @@ pub(crate) fn not_handled(error: HandleError<Problem>) -> Problem {
         HandleError::Refused(problem) | HandleError::Undecidable(problem) => problem,
         HandleError::Contended { current_version } => {
             let detail = "others changed it at the same time; look at it again and decide anew";
-            Problem::conflict("conflict", detail).with("currentVersion", current_version)
+            Problem::new(ProblemType::Conflict, detail).with("currentVersion", current_version)
         }
         HandleError::KeyReused => {
             let detail = "this Idempotency-Key was used for a request with another body; use a new key";
-            let title = "The key has been used";
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title).detail(detail)
+            Problem::new(ProblemType::IdempotencyKeyReused, detail)
         }
         HandleError::Append(error) => not_appended(error),
         HandleError::Read(error) => not_read(error),
@@ -48,7 +46,8 @@ pub(crate) fn not_read(error: ReadError) -> Problem {
         // An event of a newer version, most likely: it will be there in the next attempt too.
         ReadError::Decode(_) => Problem::internal(error),
         ReadError::Database(_) => {
-            Problem::unavailable("database-unavailable", "the database failed; nothing was stored", RETRY_SOON)
+            Problem::new(ProblemType::DatabaseUnavailable, "the database failed; nothing was stored")
+                .retry_after(RETRY_SOON)
                 .caused_by(error)
         }
     }
@@ -57,9 +56,9 @@ pub(crate) fn not_read(error: ReadError) -> Problem {
 /// Events that were not appended.
 pub(crate) fn not_appended(error: AppendError) -> Problem {
     match error {
-        AppendError::QueueFull => Problem::unavailable("overloaded", error.to_string(), RETRY_SOON),
+        AppendError::QueueFull => Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(RETRY_SOON),
         AppendError::Closed => {
-            Problem::unavailable("stopping", "this server is stopping; nothing was stored", RETRY_SOON)
+            Problem::new(ProblemType::Stopping, "this server is stopping; nothing was stored").retry_after(RETRY_SOON)
         }
         AppendError::Unknown(_) => {
             let detail =
@@ -73,5 +72,5 @@ pub(crate) fn not_appended(error: AppendError) -> Problem {
 
 /// Events that may be stored or not.
 pub(crate) fn outcome_unknown(error: AppendError, detail: &'static str) -> Problem {
-    Problem::unavailable("outcome-unknown", detail, RETRY_SOON).caused_by(error)
+    Problem::new(ProblemType::OutcomeUnknown, detail).retry_after(RETRY_SOON).caused_by(error)
 }

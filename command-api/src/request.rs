@@ -13,9 +13,9 @@ use axum::extract::Request;
 use bounds::{Quota, Share};
 use event_store::IdempotencyKey;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
-use problem::{Peer, Precondition, Problem};
+use problem::{Peer, Precondition, Problem, ProblemType};
 use sha2::{Digest, Sha256};
 
 use crate::problems::RETRY_SOON;
@@ -86,7 +86,7 @@ impl RequestReader {
         let peer = head.extensions.get().copied();
         let body = tokio::time::timeout(BODY_TIMEOUT, self.read_frames(peer, body)).await.unwrap_or_else(|_| {
             let took_too_long = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request Timeout").detail(took_too_long))
+            Err(Problem::new(ProblemType::RequestTimeout, took_too_long))
         })?;
         // Some clients give a content type even without a body.
         match kind {
@@ -206,12 +206,12 @@ fn check_head(request: Request) -> Result<(Parts, Incoming), Problem> {
 }
 
 fn too_large() -> Problem {
-    Problem::payload_too_large(format!("a body may have at most {MAX_BYTES} bytes"))
+    Problem::new(ProblemType::PayloadTooLarge, format!("a body may have at most {MAX_BYTES} bytes"))
 }
 
 fn out_of_memory() -> Problem {
     let detail = "too many large bodies are under way; nothing was stored";
-    Problem::unavailable("overloaded", detail, RETRY_SOON)
+    Problem::new(ProblemType::Overloaded, detail).retry_after(RETRY_SOON)
 }
 
 fn not_json() -> Problem {
@@ -246,7 +246,7 @@ impl KeysInFlight {
         let Some(key) = read_key(headers)? else { return Ok(None) };
         if !self.lock().insert((scope, key.clone())) {
             let detail = "a request with this Idempotency-Key is still being carried out; send it again in a moment";
-            return Err(Problem::conflict("idempotency-key-in-use", detail));
+            return Err(Problem::new(ProblemType::IdempotencyKeyInUse, detail));
         }
         let request_hash = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into();
         let key = IdempotencyKey { scope, key, request_hash };

@@ -12,7 +12,7 @@ use domain::ids::Sku;
 use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, StreamLocks};
 use http::StatusCode;
-use problem::{Precondition, Problem, Trace};
+use problem::{Precondition, Problem, ProblemType, Trace};
 
 use crate::answer::{Accepted, Resource};
 use crate::request::BodyPresence;
@@ -95,10 +95,10 @@ fn refused(refusal: StockError) -> Problem {
     let detail = refusal.to_string();
     match refusal {
         StockError::BelowReserved { reserved } => {
-            Problem::conflict("below-reserved", detail).with("pointer", "/delta").with("reserved", reserved)
+            Problem::new(ProblemType::BelowReserved, detail).with("pointer", "/delta").with("reserved", reserved)
         }
-        StockError::NotTracked => Problem::conflict("not-tracked", detail),
-        StockError::TooMany => Problem::conflict("too-many", detail),
+        StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
+        StockError::TooMany => Problem::new(ProblemType::TooMany, detail),
         // The body was refused for the first two; the others are about reservations, which these commands do not make.
         StockError::ChangesNothing
         | StockError::OutOfBounds

@@ -27,7 +27,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use problem::{Peer, Problem, ProblemService};
+use problem::{Peer, Problem, ProblemService, ProblemType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -247,8 +247,8 @@ fn always_served_routes(routes: &Router) -> Router {
 }
 
 fn no_room() -> Response {
-    let problem =
-        Problem::unavailable("too-many-connections", "there is no room for more clients", Duration::from_secs(1));
+    let problem = Problem::new(ProblemType::TooManyConnections, "there is no room for more clients")
+        .retry_after(Duration::from_secs(1));
     let mut answer = problem.into_response();
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer

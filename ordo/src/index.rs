@@ -30,9 +30,10 @@ const fn link(method: &'static str, path: &'static str, about: &'static str) -> 
 }
 
 /// The routes of every process.
-const ALWAYS: [Link; 3] = [
+const ALWAYS: [Link; 4] = [
     link("GET", "/health/live", "whether the process runs"),
     link("GET", "/health/ready", "whether it has what it needs"),
+    link("GET", "/problems", "what each code of a refusal means"),
     link("GET", "/metrics", "what it counts, for Prometheus"),
 ];
 

@@ -10,7 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use event_store::operations::SubscriptionLag;
 use http::Method;
-use problem::Problem;
+use problem::{Problem, ProblemType};
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,7 @@ async fn admit(State(intake): State<IntakeLimit>, request: Request, next: Next) 
     let is_new_order = request.method() == Method::POST && request.uri().path() == "/orders";
     if is_new_order && lag > intake.max_lag {
         let detail = format!("orders are {} s behind; nothing was stored", lag.as_secs());
-        return Err(Problem::unavailable("overloaded", detail, LATER));
+        return Err(Problem::new(ProblemType::Overloaded, detail).retry_after(LATER));
     }
     Ok(next.run(request).await)
 }

@@ -137,6 +137,7 @@ pub(crate) async fn start(
         .merge(routes)
         .merge(operators)
         .merge(index::routes(roles))
+        .merge(problem::documentation())
         .merge(health::routes(checks));
     let hosts = AllowedHosts::for_listener(api, settings.allowed_hosts.as_deref());
     let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);

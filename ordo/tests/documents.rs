@@ -43,7 +43,7 @@ fn every_command_is_named() {
 #[test]
 fn every_route_is_described_and_every_route_that_is_described_is_there() {
     let mut routes = HashSet::new();
-    for source in ["command-api/src", "projections/src", "sagas/src", "ordo/src"] {
+    for source in ["command-api/src", "projections/src", "sagas/src", "ordo/src", "lib/problem/src"] {
         let is_test = |file: &PathBuf| file.iter().any(|part| part == "tests" || part == "tests.rs");
         for file in files(&checkout().join(source), "rs").into_iter().filter(|file| !is_test(file)) {
             let text = fs::read_to_string(&file).unwrap();
@@ -81,8 +81,8 @@ fn as_described(route: &str) -> String {
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
-const ROOTS: [&str; 9] =
-    ["/orders", "/customers", "/stock", "/sales", "/sagas", "/events", "/admin", "/health", "/metrics"];
+const ROOTS: [&str; 10] =
+    ["/orders", "/customers", "/stock", "/sales", "/sagas", "/events", "/admin", "/health", "/metrics", "/problems"];
 const ADD_THE_ROOT: &str = "add the first part of the path to ROOTS in ordo/tests/documents.rs";
 
 /// A path below one of the resources, and nothing else.

@@ -25,7 +25,7 @@ use event_store::{EventFilter, EventStore};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use problem::{Peer, Problem, QueryParameters};
+use problem::{Peer, Problem, ProblemType, QueryParameters};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ async fn events(
             true => format!("{CLIENTS} clients follow already"),
             false => format!("{} clients follow from this address already", live.settings.per_address),
         };
-        Problem::unavailable("too-many-streams", detail, Duration::from_secs(5))
+        Problem::new(ProblemType::TooManyStreams, detail).retry_after(Duration::from_secs(5))
     })?;
     let end = live.feed.join().await.map_err(unavailable)?;
     if let Some(after) = after.filter(|after| *after > end) {

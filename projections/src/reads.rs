@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
-use problem::{Precondition, Problem};
+use problem::{Precondition, Problem, ProblemType};
 use read_models::{QueryError, StoreError, Table};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ impl ReadContext {
         let passed = tokio::time::timeout(WAIT_TIMEOUT, self.store.until_passed(projection, wanted)).await;
         let lagging = |_| {
             let detail = format!("the view has not reached position {wanted} yet");
-            Problem::unavailable("projection-lagging", detail, Duration::from_secs(1))
+            Problem::new(ProblemType::ProjectionLagging, detail).retry_after(Duration::from_secs(1))
         };
         passed.map_err(lagging)?.map_err(unavailable)
     }
@@ -91,7 +91,9 @@ pub(crate) fn with_etag(headers: &HeaderMap, version: i64, view: impl Serialize)
 }
 
 pub(crate) fn unavailable(error: sqlx::Error) -> Problem {
-    Problem::unavailable("database-unavailable", "the database failed", Duration::from_secs(1)).caused_by(error)
+    Problem::new(ProblemType::DatabaseUnavailable, "the database failed")
+        .retry_after(Duration::from_secs(1))
+        .caused_by(error)
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
@@ -122,7 +124,9 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         StoreError::Database(error) => unavailable(error),
         error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)) => {
             let detail = "the store of read models failed";
-            Problem::unavailable("read-models-unavailable", detail, Duration::from_secs(1)).caused_by(error)
+            Problem::new(ProblemType::ReadModelsUnavailable, detail)
+                .retry_after(Duration::from_secs(1))
+                .caused_by(error)
         }
         // Only writes can be refused.
         error @ StoreError::Refused { .. } => Problem::internal(error),

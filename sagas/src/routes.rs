@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use domain::ids::OrderId;
 use event_store::{EventStore, ReadError};
-use problem::Problem;
+use problem::{Problem, ProblemType};
 
 use crate::report::{self, OrderSagasReport};
 
@@ -35,5 +35,7 @@ async fn saga(
 
 /// The database did not answer a read.
 fn unavailable(error: sqlx::Error) -> Problem {
-    Problem::unavailable("database-unavailable", "the database failed", Duration::from_secs(1)).caused_by(error)
+    Problem::new(ProblemType::DatabaseUnavailable, "the database failed")
+        .retry_after(Duration::from_secs(1))
+        .caused_by(error)
 }

@@ -93,6 +93,8 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/health/live", Probe,                               [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
     route("GET", "/health/ready", Probe,                              [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
     route("GET", "/", Description,                                    [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
+    route("GET", "/problems", Description,                            [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
+    route("GET", "/problems/{code}", Description,                     [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
 
     route("POST", "/orders", Shop,                                    [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/cancel", Shop,                  [ALL, OWN,  NO,     ALL,   NO,   NO]),

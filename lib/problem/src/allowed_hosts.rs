@@ -16,10 +16,10 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::Either;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use tower::{Layer, Service};
 
-use crate::Problem;
+use crate::{Problem, ProblemType};
 
 /// How the site of the page that makes a request relates to this server.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -78,12 +78,7 @@ impl AllowedHosts {
                 "{:?} is not known here: ask for an address, for localhost, or for one of ORDO_ALLOWED_HOSTS",
                 asked.host()
             );
-            return Err(Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "unknown-host",
-                "It is addressed to another server",
-            )
-            .detail(detail));
+            return Err(Problem::new(ProblemType::UnknownHost, detail));
         }
         if is_safe(request.method()) || self.is_same_site(request.headers(), &asked) {
             if let (None, Some(host)) = (request.uri().authority(), request.headers().get(header::HOST)) {
@@ -92,7 +87,7 @@ impl AllowedHosts {
             return Ok(());
         }
         let detail = "a page of another site made this request; only this server's own pages and other programs may";
-        Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", "It comes from another site").detail(detail))
+        Err(Problem::new(ProblemType::CrossSite, detail))
     }
 
     /// Whether no page sent the request, and its host is, letter by letter, the one that was found to be allowed before.
@@ -211,6 +206,8 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     fn ask(hosts: &AllowedHosts, method: &str, headers: &[(&str, &str)]) -> u16 {

@@ -5,13 +5,17 @@
 //! those of unknown paths, wrong methods, rejected extractors and panics included. What the HTTP server refuses before there is a
 //! request (headers that can't be read or are too long: 400, 414, 431) does not pass the layer, and is answered without a body.
 //!
+//! The types of problems are a registry, [`ProblemType`], and the server answers what each means ([`documentation()`]).
+//!
 //! Here is also what else all HTTP interfaces share: [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
 //! [`Precondition`] and [`Trace`].
 
 mod allowed_hosts;
+mod documentation;
 mod layer;
 mod peer;
 mod precondition;
+mod problem_type;
 mod query_parameters;
 mod refusal_log;
 mod trace;
@@ -28,9 +32,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
+pub use documentation::documentation;
 pub use layer::{ProblemLayer, ProblemService, layer};
 pub use peer::Peer;
 pub use precondition::Precondition;
+pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;
 pub use trace::Trace;
 
@@ -57,41 +63,30 @@ pub struct FieldError {
 type Text = Cow<'static, str>;
 
 impl Problem {
+    /// A problem of a type; `detail` says what is wrong with this particular request.
+    pub fn new(problem_type: ProblemType, detail: impl Into<Text>) -> Self {
+        Self::without_detail(problem_type).detail(detail)
+    }
+
     /// 400: the request cannot be read at all.
     pub fn malformed(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
+        Self::new(ProblemType::Malformed, detail)
     }
 
     /// 404.
     pub fn not_found(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing").detail(detail)
-    }
-
-    /// 405: the path exists, the method does not.
-    fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here")
-    }
-
-    /// 409: the request contradicts the present state. `code` tells the conflicts apart.
-    pub fn conflict(code: impl Into<Text>, detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::CONFLICT, code, "The request conflicts with the present state").detail(detail)
-    }
-
-    /// 413: the body is longer than allowed.
-    pub fn payload_too_large(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large").detail(detail)
+        Self::new(ProblemType::NotFound, detail)
     }
 
     /// 415: the body's media type is not understood.
     pub fn unsupported_media_type(detail: impl Into<Text>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The media type is not understood")
-            .detail(detail)
+        Self::new(ProblemType::UnsupportedMediaType, detail)
     }
 
     /// 422: the request can be read and breaks rules; every violation at once.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request breaks a rule");
+        let mut problem = Self::without_detail(ProblemType::Invalid);
         problem.0.detail = match errors.as_slice() {
             [] => None,
             [only] => Some(only.message.clone().into()),
@@ -101,26 +96,23 @@ impl Problem {
         problem
     }
 
-    /// 503: not now; the same request may succeed after `retry_after`, which leaves in whole seconds, rounded up.
-    pub fn unavailable(code: impl Into<Text>, detail: impl Into<Text>, retry_after: Duration) -> Self {
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available at the moment").detail(detail);
-        problem.0.retry_after = Some(retry_after);
+    /// 500: our fault. The cause is logged with the trace id and never sent.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::without_detail(ProblemType::Internal).caused_by(cause)
+    }
+
+    /// The general problem for a status, for answers that are no problem yet.
+    fn of_status(status: StatusCode) -> Self {
+        let mut problem = Self::without_detail(ProblemType::of_status(status));
+        problem.0.status = status;
         problem
     }
 
-    /// 500: our fault. The cause is logged with the trace id and never sent.
-    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::of_status(StatusCode::INTERNAL_SERVER_ERROR).caused_by(cause)
-    }
-
-    /// Any other status; `code` is stable and for programs, `title` is the same for every problem of that code.
-    pub fn new(status: StatusCode, code: impl Into<Text>, title: &'static str) -> Self {
+    fn without_detail(problem_type: ProblemType) -> Self {
         Self(Box::new(Content {
-            title,
-            status,
+            problem_type,
+            status: problem_type.status(),
             detail: None,
-            code: code.into(),
             errors: Vec::new(),
             members: Map::new(),
             retry_after: None,
@@ -128,10 +120,15 @@ impl Problem {
         }))
     }
 
-    /// Says what is wrong with this particular request.
-    #[must_use]
-    pub fn detail(mut self, detail: impl Into<Text>) -> Self {
+    fn detail(mut self, detail: impl Into<Text>) -> Self {
         self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// The same request may succeed after this time, which leaves in whole seconds, rounded up.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time);
         self
     }
 
@@ -154,8 +151,8 @@ impl Problem {
         self.0.status
     }
 
-    pub(crate) fn code(&self) -> &str {
-        &self.0.code
+    pub(crate) fn code(&self) -> &'static str {
+        self.0.problem_type.code()
     }
 
     /// The hidden cause, if one was given.
@@ -164,35 +161,16 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// The general problem for a status, for answers that are no problem yet.
-    fn of_status(status: StatusCode) -> Self {
-        match status {
-            StatusCode::BAD_REQUEST => Self::malformed("").without_detail(),
-            StatusCode::NOT_FOUND => Self::not_found("").without_detail(),
-            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
-            StatusCode::PAYLOAD_TOO_LARGE => Self::payload_too_large("").without_detail(),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type("").without_detail(),
-            StatusCode::UNPROCESSABLE_ENTITY => Self::invalid(Vec::new()),
-            StatusCode::INTERNAL_SERVER_ERROR => Self::new(status, "internal", "Something failed on our side"),
-            other => Self::new(other, "failed", other.canonical_reason().unwrap_or("The request failed")),
-        }
-    }
-
-    fn without_detail(mut self) -> Self {
-        self.0.detail = None;
-        self
-    }
-
     /// Renders the answer for the request at `instance`; both are absent outside of [`layer`].
     fn render(&self, instance: Option<&str>, trace_id: Option<&str>) -> Response {
-        let Content { title, status, detail, code, errors, members, retry_after, cause: _ } = &*self.0;
+        let Content { problem_type, status, detail, errors, members, retry_after, cause: _ } = &*self.0;
         let wire = Wire {
-            r#type: format!("urn:ordo:problem:{code}"),
-            title,
+            r#type: problem_type.uri(),
+            title: problem_type.title(),
             status: status.as_u16(),
             detail: detail.as_deref(),
             instance,
-            code,
+            code: problem_type.code(),
             trace_id,
             errors,
             members,
@@ -219,10 +197,10 @@ impl IntoResponse for Problem {
 
 #[derive(Debug, Clone)]
 struct Content {
-    title: &'static str,
+    problem_type: ProblemType,
+    /// The type's own, but for [`ProblemType::Failed`].
     status: StatusCode,
     detail: Option<Text>,
-    code: Text,
     errors: Vec<FieldError>,
     members: Map<String, Value>,
     retry_after: Option<Duration>,
@@ -233,7 +211,7 @@ struct Content {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
-    r#type: String,
+    r#type: &'static str,
     title: &'a str,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]

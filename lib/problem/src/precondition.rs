@@ -1,8 +1,8 @@
 //! `If-Match` and `If-None-Match`: a request that is meant for some versions of a stream only.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, header};
 
-use crate::Problem;
+use crate::{Problem, ProblemType};
 
 /// The versions that a request is meant for. Answers have a version as their `ETag`; `"0"` is a stream without events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,9 +79,7 @@ impl ETags {
 }
 
 fn failed(version: i64, detail: &'static str) -> Problem {
-    Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "It has changed")
-        .detail(detail)
-        .with("currentVersion", version)
+    Problem::new(ProblemType::PreconditionFailed, detail).with("currentVersion", version)
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ETags>, Problem> {
@@ -122,7 +120,7 @@ fn malformed(name: &HeaderName) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, StatusCode};
 
     use super::*;
 

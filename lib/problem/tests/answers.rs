@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, StatusCode};
-use problem::{FieldError, Problem, Trace};
+use problem::{FieldError, Problem, ProblemType, Trace};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -25,12 +25,12 @@ async fn a_problem_has_every_member_the_interface_names() {
     assert_eq!(
         body,
         json!({
-            "type": "urn:ordo:problem:already-shipped",
-            "title": "The request conflicts with the present state",
+            "type": "/problems/not-allowed",
+            "title": "The order does not allow it now",
             "status": 409,
             "detail": "the order was shipped",
             "instance": "/orders/7/conflict",
-            "code": "already-shipped",
+            "code": "not-allowed",
             "traceId": TRACE_ID,
             "currentVersion": 4,
         })
@@ -56,7 +56,7 @@ async fn an_overload_says_when_to_come_again() {
     let (response, body) = ask("GET", "/busy").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()[RETRY_AFTER], "2");
-    assert_eq!(body["code"], "queue-full");
+    assert_eq!(body["code"], "overloaded");
 }
 
 #[tokio::test]
@@ -126,6 +126,50 @@ async fn without_the_layer_a_problem_is_still_an_answer() {
     assert_eq!(body.get("instance"), None);
 }
 
+#[tokio::test]
+async fn a_status_without_a_type_of_its_own_keeps_it() {
+    let (response, body) = ask("GET", "/unusual").await;
+    assert_eq!(response.status(), StatusCode::PAYMENT_REQUIRED);
+    assert_eq!((&body["code"], &body["status"], &body["detail"]), (&json!("failed"), &json!(402), &json!("pay first")));
+}
+
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_what_it_means() {
+    let (_, problem) = ask("GET", "/orders/7/conflict").await;
+    let (response, meaning) = ask("GET", problem["type"].as_str().unwrap()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    for member in ["type", "title", "status", "code"] {
+        assert_eq!(meaning[member], problem[member], "{member}");
+    }
+    assert!(meaning["meaning"].is_string() && meaning["remedy"].is_string(), "{meaning}");
+    let (response, body) = ask("GET", "/problems/nonsense").await;
+    assert_eq!((response.status(), &body["code"]), (StatusCode::NOT_FOUND, &json!("not-found")));
+}
+
+#[tokio::test]
+async fn all_types_are_listed_and_each_has_its_page() {
+    let (_, all) = ask("GET", "/problems").await;
+    let items = all["items"].as_array().unwrap();
+    assert_eq!(items.len(), ProblemType::ALL.len());
+    for item in items {
+        let page = browse(item["type"].as_str().unwrap()).await;
+        assert!(page.contains(&format!("<title>{}</title>", item["title"].as_str().unwrap())), "{page}");
+        assert!(!page.contains('`'), "{page}");
+    }
+    let page = browse("/problems").await;
+    assert!(items.iter().all(|item| page.contains(&format!("href={}", item["type"]))), "{page}");
+}
+
+/// What a browser gets.
+async fn browse(path: &str) -> String {
+    let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let request = Request::get(path).header("accept", accept).body(Body::empty()).unwrap();
+    let answer = router().oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    assert_eq!(answer.headers()["vary"], "Accept");
+    String::from_utf8(to_bytes(answer.into_body(), 64 * 1024).await.unwrap().into()).unwrap()
+}
+
 async fn ask(method: &str, path: &str) -> (Response, Value) {
     let request = Request::builder()
         .method(method)
@@ -143,7 +187,7 @@ fn router() -> Router {
     Router::new()
         .route(
             "/orders/{id}/conflict",
-            get(|| async { Problem::conflict("already-shipped", "the order was shipped").with("currentVersion", 4) }),
+            get(|| async { Problem::new(ProblemType::NotAllowed, "the order was shipped").with("currentVersion", 4) }),
         )
         .route(
             "/invalid",
@@ -156,14 +200,18 @@ fn router() -> Router {
         )
         .route(
             "/busy",
-            get(|| async { Problem::unavailable("queue-full", "too many at once", Duration::from_millis(1200)) }),
+            get(|| async {
+                Problem::new(ProblemType::Overloaded, "too many at once").retry_after(Duration::from_millis(1200))
+            }),
         )
         .route("/broken", get(|| async { Problem::internal("password=hunter2 refused") }))
         .route("/panics", get(panics))
         .route("/only-post", post(|| async {}))
         .route("/numbers/{number}", get(|Path(_): Path<u8>| async {}))
         .route("/not-ready", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"ready": false}))) }))
+        .route("/unusual", get(|| async { (StatusCode::PAYMENT_REQUIRED, "pay first") }))
         .route("/trace", get(|trace: Trace| async move { axum::Json(trace.traceparent().to_owned()) }))
+        .merge(problem::documentation())
         .layer(problem::layer())
 }
 

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http::Request;
-use problem::Problem;
+use problem::{Problem, ProblemType};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -51,11 +51,12 @@ async fn logged(paths: &[&str]) -> Vec<Value> {
 }
 
 fn routes() -> Router {
-    let busy =
-        || async { Problem::unavailable("overloaded", "come back", Duration::from_secs(1)).caused_by("no room") };
+    let busy = || async {
+        Problem::new(ProblemType::Overloaded, "come back").retry_after(Duration::from_secs(1)).caused_by("no room")
+    };
     Router::new()
         .route("/fine", get(|| async { "fine" }))
-        .route("/wrong/{id}", get(|| async { Problem::conflict("not-allowed", "it was shipped") }))
+        .route("/wrong/{id}", get(|| async { Problem::new(ProblemType::NotAllowed, "it was shipped") }))
         .route("/busy", get(busy))
         .route("/broken", get(|| async { Problem::internal("the cause") }))
         .layer(problem::layer())

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use problem::ProblemType;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -18,7 +19,9 @@ use super::activity::{Activity, IdleSince};
 
 /// The answer to a request whose head did not arrive in time.
 static TIMED_OUT: LazyLock<String> = LazyLock::new(|| {
-    let body = r#"{"type":"urn:ordo:problem:request-timeout","title":"Request Timeout","status":408,"detail":"the head of the request did not arrive in time","code":"request-timeout"}"#;
+    let (kind, detail) = (ProblemType::RequestTimeout, "the head of the request did not arrive in time");
+    let (uri, title, code) = (kind.uri(), kind.title(), kind.code());
+    let body = format!(r#"{{"type":"{uri}","title":"{title}","status":408,"detail":"{detail}","code":"{code}"}}"#);
     let head = "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close";
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 });

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
-use problem::{FieldError, Problem};
+use problem::{FieldError, Problem, ProblemType};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -230,17 +230,17 @@ fn problem(error: ReplayError) -> Problem {
     match error {
         ReplayError::UnknownProjection { .. } | ReplayError::NoProjection => invalid("/projections", text),
         ReplayError::NoReplay(_) => Problem::not_found(text),
-        ReplayError::AlreadyRunning(_) => Problem::conflict("replay-running", text),
-        ReplayError::Unfinished { .. } => Problem::conflict("replay-unfinished", text),
-        ReplayError::NothingToCancel(_) => Problem::conflict("nothing-to-cancel", text),
-        ReplayError::TooLate => Problem::conflict("replay-over", text),
-        ReplayError::NoPrevious(_) => Problem::conflict("no-previous-generation", text),
+        ReplayError::AlreadyRunning(_) => Problem::new(ProblemType::ReplayRunning, text),
+        ReplayError::Unfinished { .. } => Problem::new(ProblemType::ReplayUnfinished, text),
+        ReplayError::NothingToCancel(_) => Problem::new(ProblemType::NothingToCancel, text),
+        ReplayError::TooLate => Problem::new(ProblemType::ReplayOver, text),
+        ReplayError::NoPrevious(_) => Problem::new(ProblemType::NoPreviousGeneration, text),
         ReplayError::Cancelled | ReplayError::Stopped | ReplayError::LeaseLost(_) | ReplayError::InUse(_) => {
-            Problem::unavailable("replay-ended", text, Duration::from_secs(1))
+            Problem::new(ProblemType::ReplayEnded, text).retry_after(Duration::from_secs(1))
         }
         ReplayError::Database(_) | ReplayError::Store(_) => {
             let detail = "the database failed";
-            Problem::unavailable("database-unavailable", detail, Duration::from_secs(1)).caused_by(error)
+            Problem::new(ProblemType::DatabaseUnavailable, detail).retry_after(Duration::from_secs(1)).caused_by(error)
         }
         ReplayError::Project(_) | ReplayError::Malformed(_) | ReplayError::FoldEnded => Problem::internal(error),
     }
