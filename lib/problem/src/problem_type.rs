@@ -56,9 +56,21 @@ problem_types! {
     Malformed = "malformed", BAD_REQUEST, "The request cannot be read",
         "The body is not JSON as it has to be, or a header or a position can't be read.",
         "Correct what `detail` names.";
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "It is not known who calls",
+        "The request has no credential, and the route is not for everyone.",
+        "Send a token or an API key: `Authorization: Bearer` and the credential.";
+    InvalidCredential = "invalid-credential", UNAUTHORIZED, "The credential is not valid",
+        "The credential is expired, revoked, forged, or not one at all. The server's log says which.",
+        "Get a new one.";
     CrossSite = "cross-site", FORBIDDEN, "It comes from another site",
         "A browser sent it for a page of another site, and it would change something.",
         "Send it from a program, or from a page whose host is one of `ORDO_ALLOWED_HOSTS`.";
+    Forbidden = "forbidden", FORBIDDEN, "The caller may not do this",
+        "The role of the caller may not call this route.",
+        "Call with a credential of a role that may.";
+    RefundLimit = "refund-limit", FORBIDDEN, "The caller may not refund so much",
+        "The refunds of the order that the caller's role asked for would come to more than its `limit`: `left` may still be asked for.",
+        "Refund what is left, or let somebody refund who has no limit.";
     NotFound = "not-found", NOT_FOUND, "There is no such thing",
         "Nothing has this path or id, or a read model has not seen it yet.",
         "Check the id. Just after a change, ask with `minPosition`.";
@@ -158,6 +170,9 @@ problem_types! {
     TooManyStreams = "too-many-streams", SERVICE_UNAVAILABLE, "There is no room for more live streams",
         "As many clients follow the live stream as the server takes, in all or from one address.",
         "Close streams that are not needed, or come back after `Retry-After`.";
+    AuthenticationUnavailable = "authentication-unavailable", SERVICE_UNAVAILABLE, "Credentials can't be checked",
+        "Whether the credential is valid can't be found out at the moment.",
+        "Send it again after `Retry-After`.";
     ReplayEnded = "replay-ended", SERVICE_UNAVAILABLE, "The replay was ended",
         "The replay was cancelled, or another process has taken it over.",
         "Ask for the replay, then decide anew.";
@@ -173,6 +188,8 @@ impl ProblemType {
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::Malformed,
+            StatusCode::UNAUTHORIZED => Self::Unauthenticated,
+            StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,

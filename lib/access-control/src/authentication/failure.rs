@@ -4,9 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderValue, StatusCode};
-use problem::Problem;
+use problem::{Problem, ProblemType};
 
 /// Why a request was not authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +45,13 @@ impl From<AuthenticationError> for Problem {
     fn from(error: AuthenticationError) -> Self {
         match error {
             AuthenticationError::Invalid(cause) => {
-                let title = "The credential is not valid";
-                Self::new(StatusCode::UNAUTHORIZED, "invalid-credential", title).caused_by(cause)
+                let detail = "the credential is not valid";
+                Self::new(ProblemType::InvalidCredential, detail).caused_by(cause)
             }
             AuthenticationError::Unavailable(cause) => {
                 let detail = "credentials can't be checked at the moment";
-                Self::unavailable("authentication-unavailable", detail, Duration::from_secs(1)).caused_by(cause)
+                let problem = Self::new(ProblemType::AuthenticationUnavailable, detail);
+                problem.retry_after(Duration::from_secs(1)).caused_by(cause)
             }
         }
     }
