@@ -32,12 +32,13 @@ use crate::serve::ServeArgs;
 use crate::settings::{Loaded, RawSettings, SettingSource, Settings};
 use crate::subscriptions::SubscriptionsCommand;
 use crate::tail::TailArgs;
+use crate::token::TokenArgs;
 #[cfg(feature = "embedded")]
 use crate::up::{self, UpArgs};
 use crate::verify::VerifyArgs;
 use crate::{
     config, demo, dlq, events, inbox, migrate, order, output, replay, saga, serve, subscriptions, tail, telemetry,
-    verify,
+    token, verify,
 };
 
 /// Credentials for AWS on this machine do not mean that its queues are meant.
@@ -98,6 +99,8 @@ enum Command {
     Health(HealthArgs),
     /// Run the mail inbox alone
     Inbox(InboxArgs),
+    /// Print a token for development
+    Token(TokenArgs),
     /// Print what makes a shell complete these commands
     Completions {
         /// The shell
@@ -169,6 +172,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             let settings = load(RawSettings::of_process(file))?.settings;
             inbox::run(&settings, &args).await?;
         }
+        Command::Token(args) => token::run(&load(RawSettings::of_process(file))?.settings, &dir, &args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command_line(), "ordo", &mut script);

@@ -6,11 +6,13 @@
 
 #[cfg(feature = "embedded")]
 mod lock;
+mod token_secret;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use access_control::TokenSecret;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,16 @@ impl DataDir {
         };
         ensure!(running.ready, "the platform in {} is starting: try again in a moment", self.path.display());
         Ok(Some(running))
+    }
+
+    /// The secret of development tokens that the platform on this directory verifies them with.
+    pub(crate) fn token_secret(&self) -> anyhow::Result<TokenSecret> {
+        let is_ephemeral =
+            running_in(&file_in(&self.path, false))?.is_none() && running_in(&file_in(&self.path, true))?.is_some();
+        let path = self.path.display();
+        token_secret::read(&token_secret_in(&self.path, is_ephemeral))?.with_context(|| {
+            format!("there is no secret for tokens in {path}: start a platform with `ordo up --data-dir {path}`, or set ORDO_TOKEN_SECRET")
+        })
     }
 
     /// The endpoints that a client asks: those that are named, then those of the running platform, then the defaults.
@@ -129,6 +141,10 @@ fn running_in(path: &Path) -> anyhow::Result<Option<RunningPlatform>> {
 fn text_of(file: &mut File) -> io::Result<String> {
     let mut text = String::new();
     file.read_to_string(&mut text).map(|_| text)
+}
+
+fn token_secret_in(data_dir: &Path, ephemeral: bool) -> PathBuf {
+    data_dir.join(if ephemeral { "ephemeral-token-secret" } else { "token-secret" })
 }
 
 fn file_in(data_dir: &Path, ephemeral: bool) -> PathBuf {

@@ -31,6 +31,7 @@ pub mod shutdown;
 mod subscriptions;
 mod tail;
 mod telemetry;
+mod token;
 #[cfg(feature = "embedded")]
 mod up;
 mod verify;

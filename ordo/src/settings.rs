@@ -4,6 +4,7 @@
 //! In the file a setting has its name in lower case without `ORDO_`; underscores may be tables:
 //! `ORDO_NOTIFICATIONS_BATCH_SIZE` is `notifications_batch_size = 5`, or `batch_size = 5` under `[notifications]`.
 
+mod authentication;
 mod choices;
 mod database_url;
 mod mistakes;
@@ -16,6 +17,7 @@ mod value_types;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use access_control::AuthenticationSettings;
 use domain::order::OrderGrowthLimits;
 use messaging::{Backoff, ConsumerSettings};
 
@@ -93,6 +95,8 @@ pub struct Settings {
     /// The consumer of the answers to the saga.
     pub replies: ConsumerConfig,
     pub payment: Payment,
+    /// Which credentials are accepted.
+    pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.
     pub log: String,
     pub log_format: LogFormat,

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use access_control::TokenKeys;
 use anyhow::{bail, ensure};
 use embedded::inbox::Inbox;
 use embedded::loopback::OWNER;
@@ -64,6 +65,9 @@ pub(crate) async fn run(loaded: Loaded, mut args: UpArgs, dir: &DataDir) -> anyh
     let mut settings = without_own_endpoints(loaded, &args, dir)?;
     // The sandbox needs no account. The roles log that it is used.
     settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
+    if settings.authentication.token_keys.is_none() {
+        settings.authentication.token_keys = Some(TokenKeys::Secret(lock.token_secret()?));
+    }
     let moved =
         |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
     // Listen first: a taken address is the likeliest mistake, and should be found before the database starts.

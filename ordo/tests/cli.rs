@@ -35,6 +35,31 @@ fn config_check_lists_every_mistake_and_fails() {
 }
 
 #[test]
+fn a_token_is_printed_and_nothing_else() {
+    let secret = ("ORDO_TOKEN_SECRET", "0123456789abcdef0123456789abcdef");
+    let told = ordo(&["token", "--role", "customer", "--customer", "customer-42", "--expires", "2h"], &[secret]);
+    assert_eq!((told.code, told.err.as_str()), (0, ""));
+    let token = told.out.strip_suffix('\n').unwrap();
+    assert!(token.split('.').count() == 3 && !token.contains(char::is_whitespace), "{token}");
+
+    let nowhere = ordo(&["token", "--role", "shop", "--data-dir", "nowhere"], &[]);
+    assert_eq!((nowhere.code, nowhere.out.as_str()), (1, ""));
+    assert!(nowhere.err.starts_with("ordo: there is no secret for tokens in nowhere"), "{}", nowhere.err);
+    let misused = [
+        vec!["token", "--role", "customer"],
+        vec!["token", "--role", "shop", "--customer", "customer-42"],
+        vec!["token", "--role", "shop", "--subject", ""],
+    ];
+    for args in misused {
+        let told = ordo(&args, &[secret]);
+        assert_eq!((told.code, told.out.as_str()), (1, ""), "{args:?}");
+    }
+    for args in [&["token"][..], &["token", "--role", "root"], &["token", "--role", "shop", "--expires", "367d"]] {
+        assert_eq!(ordo(args, &[secret]).code, 2, "{args:?}");
+    }
+}
+
+#[test]
 fn a_settings_file_that_is_named_must_be_there() {
     let told = ordo(&["config", "check", "--config", "nowhere.toml"], &[]);
     assert_eq!(told.code, 1);

@@ -65,6 +65,30 @@ fn every_mistake_is_named_at_once() {
 }
 
 #[test]
+fn settings_of_tokens_name_what_is_wrong_and_hide_the_secret() {
+    assert_eq!(
+        mistakes(
+            &[
+                ("ORDO_TOKEN_SECRET", "too-short-s3cret"),
+                ("ORDO_TOKEN_ISSUER", "an issuer"),
+                ("ORDO_TOKEN_ROLE_CLAIM", "exp"),
+                ("ORDO_TOKEN_CUSTOMER_CLAIM", "role"),
+            ],
+            ""
+        ),
+        [
+            "ORDO_TOKEN_SECRET: must be 32 to 1024 bytes (not shown: it is a secret)",
+            r#"ORDO_TOKEN_ISSUER: "an issuer" must be 1 to 255 bytes without spaces, such as https://id.shop.example/"#,
+            r#"ORDO_TOKEN_ROLE_CLAIM: "exp" must be 1 to 255 bytes without spaces, and not the name of a registered claim"#,
+            "ORDO_TOKEN_CUSTOMER_CLAIM: must be another claim than ORDO_TOKEN_ROLE_CLAIM",
+        ]
+    );
+    let secret = "0123456789abcdef-s3cret-0123456789";
+    let loaded = load(&[("ORDO_TOKEN_SECRET", secret)], "").unwrap();
+    assert!(!format!("{loaded:?}").contains("s3cret"));
+}
+
+#[test]
 fn an_unknown_variable_of_ours_is_a_mistake() {
     assert_eq!(
         mistakes(&[("ORDO_LISTN", "127.0.0.1:1"), ("ORDO_COLOUR", "red"), ("PATH", "/bin"), ("ORDO_CONFIG", "x")], ""),

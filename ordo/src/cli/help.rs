@@ -26,10 +26,11 @@ const START: (&str, &str) = (
 const START: (&str, &str) = ("  ordo serve                            the roles in ORDO_ROLES; Ctrl-C stops them", "");
 
 /// The commands, grouped by purpose.
-pub(super) const GROUPS: [(&str, &[&str]); 4] = [
+pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Running", &["up", "serve", "migrate", "inbox"]),
     ("Looking", &["demo", "order", "tail", "health", "verify", "config"]),
     ("Operating", &["saga", "dlq", "subscriptions", "replay", "events"]),
+    ("Access", &["token"]),
     ("These commands themselves", &["completions", "man", "version"]),
 ];
 

@@ -7,11 +7,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use access_control::TokenSecret;
 use anyhow::Context;
 use embedded::postgres::PostgresError;
 use url::Url;
 
-use super::{RunningPlatform, file_in, text_of};
+use super::{RunningPlatform, file_in, text_of, token_secret, token_secret_in};
 
 /// The lock of the one platform that runs on a data directory. When it is dropped, the ports stay in the file for the next start, but
 /// no password. An ephemeral platform leaves no file.
@@ -60,6 +61,19 @@ impl DataDirLock {
         Ok(taken)
     }
 
+    /// The secret of this directory's development tokens. It is made by the first platform, and an ephemeral one has its own.
+    pub(crate) fn token_secret(&self) -> anyhow::Result<TokenSecret> {
+        let path = self.token_secret_path();
+        match token_secret::read(&path)? {
+            Some(secret) if !self.ephemeral => Ok(secret),
+            _ => token_secret::create(&path),
+        }
+    }
+
+    fn token_secret_path(&self) -> PathBuf {
+        token_secret_in(self.path.parent().unwrap_or(Path::new(".")), self.ephemeral)
+    }
+
     /// Writes where the platform is.
     pub(crate) fn write(&mut self, place: &RunningPlatform) -> anyhow::Result<()> {
         self.last = RunningPlatform { database: None, ..place.clone() };
@@ -89,6 +103,7 @@ impl Drop for DataDirLock {
     /// Cleans up as far as possible. The lock is released afterwards.
     fn drop(&mut self) {
         if self.ephemeral {
+            let _ = fs::remove_file(self.token_secret_path());
             let _ = fs::remove_file(&self.path);
             // Only an empty folder can be removed.
             let _ = self.path.parent().map(fs::remove_dir);
@@ -178,6 +193,28 @@ mod tests {
         fs::remove_dir_all(&dir.path).unwrap();
         drop(DataDirLock::acquire(&dir.path, true).unwrap());
         assert!(!dir.path.exists(), "it leaves nothing");
+    }
+
+    #[test]
+    fn the_secret_of_tokens_is_made_once_and_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir { path: folder.path().join(".ordo"), named: false };
+        let lasting = DataDirLock::acquire(&dir.path, false).unwrap();
+        let error = dir.token_secret().unwrap_err().to_string();
+        assert!(error.contains("ORDO_TOKEN_SECRET"), "{error}");
+        let first = lasting.token_secret().unwrap();
+        assert_eq!(fs::metadata(dir.path.join("token-secret")).unwrap().mode() & 0o777, 0o600);
+        let ephemeral = DataDirLock::acquire(&dir.path, true).unwrap();
+        assert_ne!(ephemeral.token_secret().unwrap(), first);
+        assert_eq!(dir.token_secret().unwrap(), first);
+        drop(lasting);
+        assert_ne!(dir.token_secret().unwrap(), first, "only the ephemeral one runs");
+        drop(ephemeral);
+        assert!(!dir.path.join("ephemeral-token-secret").exists());
+        assert_eq!(DataDirLock::acquire(&dir.path, false).unwrap().token_secret().unwrap(), first);
+
+        fs::write(dir.path.join("token-secret"), "short").unwrap();
+        assert!(dir.token_secret().unwrap_err().to_string().contains("holds no secret"));
     }
 
     #[test]

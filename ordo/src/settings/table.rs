@@ -15,7 +15,7 @@ use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, name, seconds, sender, socket_address,
 };
-use super::{Aws, ConsumerConfig, Loaded, Settings, payment};
+use super::{Aws, ConsumerConfig, Loaded, Settings, authentication, payment};
 use crate::http::Limits;
 
 impl Settings {
@@ -168,6 +168,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             64,
         ),
         payment: payment::read(table),
+        authentication: authentication::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(
             "ORDO_LOG_FORMAT",

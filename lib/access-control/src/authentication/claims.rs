@@ -34,8 +34,8 @@ pub(super) fn principal(claims: &Map<String, Value>, rules: &TokenClaims) -> Res
         }
         (Role::Customer, _) => Err(wrong(customer_claim, "must be a customer's id, since the role is customer")),
         // Whether the issuer meant to limit this token can't be known.
-        (_, Some(_)) => Err(wrong(customer_claim, "goes with the role customer alone")),
-        (role, None) => Ok(Principal::new(role, subject, Some(expires_at))),
+        (_, Some(_)) if customer_claim != "sub" => Err(wrong(customer_claim, "goes with the role customer alone")),
+        (role, _) => Ok(Principal::new(role, subject, Some(expires_at))),
     }
 }
 

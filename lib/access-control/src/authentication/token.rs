@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use ring::rand::SystemRandom;
 use serde_json::{Map, Value, json};
 
 use super::claims::{self, is_customer, is_subject};
@@ -53,6 +54,19 @@ impl TokenSecret {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         (Self::SHORTEST..=Self::LONGEST).contains(&text.len()).then(|| Self(text.to_owned()))
+    }
+
+    /// A random one; `None`: the system has no random numbers.
+    #[must_use]
+    pub fn generate() -> Option<Self> {
+        let random: [u8; 32] = ring::rand::generate(&SystemRandom::new()).ok()?.expose();
+        Some(Self(random.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// The secret itself, for the file that keeps it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
     }
 }
 

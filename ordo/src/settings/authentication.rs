@@ -1,0 +1,53 @@
+//! The settings of tokens: whose they are, and what verifies them.
+
+use access_control::{AuthenticationSettings, TokenClaims, TokenKeys, TokenSecret};
+
+use super::reader::SettingsReader;
+use super::value_types::ValueType;
+
+fn token_secret() -> ValueType<TokenSecret> {
+    ValueType::new("32 to 1024 bytes", |_| "***".to_owned(), TokenSecret::parse)
+}
+
+/// What `iss` and `aud` may be.
+fn claim_value() -> ValueType<String> {
+    ValueType::new("1 to 255 bytes without spaces, such as https://id.shop.example/", String::clone, |text| {
+        let plain = !text.chars().any(|character| character.is_control() || character.is_whitespace());
+        ((1..=255).contains(&text.len()) && plain).then(|| text.to_owned())
+    })
+}
+
+/// A claim's name. Those that every token has mean something else.
+fn claim_name(also: Option<&'static str>) -> ValueType<String> {
+    let taken =
+        move |text: &str| also != Some(text) && ["iss", "aud", "exp", "nbf", "iat", "jti", "sub"].contains(&text);
+    let allowed = "1 to 255 bytes without spaces, and not the name of a registered claim";
+    ValueType::new(allowed, String::clone, move |text| (claim_value().parse)(text).filter(|name| !taken(name)))
+}
+
+pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
+    let usual = TokenClaims::default();
+    let secret = table.secret(
+        "ORDO_TOKEN_SECRET",
+        &token_secret(),
+        "The secret of HS256 tokens, for development. `up` makes one in its data directory without it",
+    );
+    let issuer = table.value("ORDO_TOKEN_ISSUER", usual.issuer, &claim_value(), "What `iss` of a token must be");
+    let audience =
+        table.value("ORDO_TOKEN_AUDIENCE", usual.audience, &claim_value(), "What `aud` of a token must be, or have");
+    let role_claim =
+        table.value("ORDO_TOKEN_ROLE_CLAIM", usual.role_claim, &claim_name(None), "The claim with the role");
+    let customer_claim = table.value(
+        "ORDO_TOKEN_CUSTOMER_CLAIM",
+        usual.customer_claim,
+        &claim_name(Some("sub")),
+        "The claim with the customer's id, for the role customer",
+    );
+    if role_claim == customer_claim {
+        table.refuse("ORDO_TOKEN_CUSTOMER_CLAIM", "must be another claim than ORDO_TOKEN_ROLE_CLAIM");
+    }
+    AuthenticationSettings {
+        token_claims: TokenClaims { issuer, audience, role_claim, customer_claim },
+        token_keys: secret.map(TokenKeys::Secret),
+    }
+}
