@@ -24,6 +24,10 @@
 //! | refuses the mail | recorded and answered as failed; the request goes to the dead-letter queue |
 //! | fails, or can't be reached | tried again with backoff; after the last attempt it has failed as above |
 //!
+//! # Who can have a mail sent
+//! Only requests that are signed by a known key are looked at. Any other goes to the dead letters. One that somebody sends
+//! again is answered again, and its mail is not sent again.
+//!
 //! # Withdrawn mails
 //! A request can withdraw a mail. It is answered with the recorded outcome; if there is none, the mail is recorded as
 //! failed and never sent.
@@ -39,7 +43,7 @@ mod settings;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client as SqsClient;
-use messaging::{BatchingProducer, Consumer, FailureCounts, InvalidSettings, Producer, Queues};
+use messaging::{BatchingProducer, Consumer, FailureCounts, InvalidSettings, MessageKeys, Producer, Queues};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +68,8 @@ pub struct NotificationDeps {
     pub sqs: SqsClient,
     /// Requests come from `notifications`, answers go to `replies`.
     pub queues: Queues,
+    /// Requests are verified with them, answers are signed.
+    pub keys: MessageKeys,
     /// Its own retries are switched off for mails: they would send a mail twice.
     pub ses: aws_sdk_sesv2::Client,
 }
@@ -76,12 +82,12 @@ pub async fn run(
 ) -> Result<(), InvalidSettings> {
     settings.validate()?;
     let addresses = settings.addresses()?;
-    let NotificationDeps { pool, sqs, queues, ses } = deps;
-    let consumer = Consumer::new(sqs.clone(), queues.notifications, settings.consumer)?;
+    let NotificationDeps { pool, sqs, queues, keys, ses } = deps;
+    let consumer = Consumer::new(sqs.clone(), queues.notifications, keys.clone(), settings.consumer)?;
     let failures = FailureCounts::new(pool.clone());
     let (deliveries, releasing) = Deliveries::start(pool, settings.send_timeout);
     let ses = Ses::new(&ses, settings.send_timeout);
-    let answers = BatchingProducer::start(Producer::new(sqs, queues.replies.url, settings.producer.clone()));
+    let answers = BatchingProducer::start(Producer::new(sqs, queues.replies, keys, settings.producer.clone()));
     consumer.run(RequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
     // So that no other process has to wait for these claims. A claim whose outcome is still being recorded ends with
     // the process.

@@ -1,11 +1,12 @@
 //! The data directory of a platform. `ordo up` writes to it where the platform is, and every other command finds it there.
 //!
 //! The file `platform.json` is locked as long as the platform runs, so the file of a platform that was killed is not mistaken for a
-//! running one. The file stays behind, and the next start takes the same ports. It holds the database's password until the platform
-//! stops, and only its owner may read it. An ephemeral platform has a file of its own and removes it.
+//! running one. The file stays behind, and the next start takes the same ports. It holds the database's password and the keys of
+//! messages until the platform stops, and only its owner may read it. An ephemeral platform has a file of its own and removes it.
 
 #[cfg(feature = "embedded")]
 mod lock;
+pub(crate) mod secret_file;
 mod token_secret;
 
 use std::fs::{File, TryLockError};
@@ -33,6 +34,17 @@ pub(crate) struct RunningPlatform {
     pub(crate) sqs: Option<String>,
     /// The database, with its password.
     pub(crate) database: Option<String>,
+    /// What its messages are signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message_keys: Option<String>,
+}
+
+impl RunningPlatform {
+    /// Without what lets somebody in.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn without_secrets(self) -> Self {
+        Self { database: None, message_keys: None, ..self }
+    }
 }
 
 /// The data directory of a command.
@@ -109,6 +121,8 @@ impl DataDir {
             (Some(named), Some(running)) if !named.is_login_of(running) => {}
             _ => settings.database_url = running,
         }
+        let keys = place.message_keys.and_then(|keys| keys.parse().ok());
+        settings.message_keys = settings.message_keys.or(keys);
         settings.aws.sqs_endpoint = settings.aws.sqs_endpoint.or(place.sqs);
         settings.aws.ses_endpoint = settings.aws.ses_endpoint.or(place.inbox);
         Ok(settings)

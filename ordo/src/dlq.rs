@@ -20,11 +20,13 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
     match args {
         DlqCommand::List(args) => list::run(&queues(settings, args.queue).await?, &args).await,
         DlqCommand::Show { id, json } => single::show(&queues(settings, None).await?, &id, json).await,
-        DlqCommand::Redrive(args) => redrive::run(&queues(settings, args.which.queue).await?, &args).await,
+        DlqCommand::Redrive(args) => {
+            redrive::run(&queues(settings, args.which.queue).await?, &args, settings.message_keys()?).await
+        }
         DlqCommand::Edit(EditArgs { id, change }) => {
             // Read the change before any message is received: standard input may be slow.
             let change = single::Change::read(change)?;
-            single::edit(&queues(settings, None).await?, &id, &change).await
+            single::edit(&queues(settings, None).await?, &id, &change, settings.message_keys()?).await
         }
         DlqCommand::Discard { id, reason } => single::discard(&queues(settings, None).await?, &id, &reason).await,
     }

@@ -260,13 +260,14 @@ async fn sagas(
     stock: StreamLocks<Stock>,
     payments: &Arc<Guarded>,
 ) -> anyhow::Result<Sagas> {
-    let Queues { notifications, replies } = migrate::find_queues(&connections.sqs, settings).await?;
+    let (sqs, keys) = (&connections.sqs, settings.message_keys()?);
+    let Queues { notifications, replies } = migrate::find_queues(sqs, settings).await?;
     Ok(Sagas {
         stock,
         store,
         payments: Arc::clone(payments) as Arc<dyn payments::PaymentGateway>,
-        notifications: Producer::new(connections.sqs.clone(), notifications.url, ProducerSettings::default()),
-        replies: Consumer::new(connections.sqs.clone(), replies, settings.replies.settings())?,
+        notifications: Producer::new(sqs.clone(), notifications, keys.clone(), ProducerSettings::default()),
+        replies: Consumer::new(sqs.clone(), replies, keys.clone(), settings.replies.settings())?,
         settings: SagaSettings {
             reply_deadline: settings.notification_deadline,
             reservation_hold: settings.reservation_hold,
@@ -285,6 +286,7 @@ async fn notification(
         pool: connections.database.clone(),
         sqs: connections.sqs.clone(),
         queues,
+        keys: settings.message_keys()?.clone(),
         ses: connections.ses.clone(),
     };
     let settings = NotificationSettings {

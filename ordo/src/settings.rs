@@ -18,8 +18,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use access_control::AuthenticationSettings;
+use anyhow::Context;
 use domain::order::OrderGrowthLimits;
-use messaging::{Backoff, ConsumerSettings};
+use messaging::{Backoff, ConsumerSettings, MessageKeys};
 
 pub use self::choices::{LogFormat, ReadModelStore, Role};
 pub use self::database_url::DatabaseUrl;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub aws: Aws,
     /// What every queue's name begins with.
     pub queue_prefix: String,
+    /// What messages are signed with.
+    pub message_keys: Option<MessageKeys>,
     /// Where the read models are kept.
     pub read_models: ReadModelStore,
     /// What the name of every table in DynamoDB begins with.
@@ -100,6 +103,16 @@ pub struct Settings {
     /// Which log lines are written, as tracing's filter directives.
     pub log: String,
     pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// What messages are signed with; an error that names the setting if there is nothing.
+    pub(crate) fn message_keys(&self) -> anyhow::Result<&MessageKeys> {
+        self.message_keys.as_ref().context(
+            "ORDO_MESSAGE_KEYS is not set: messages are signed with it, and nobody else's are taken. Make a key for all \
+             processes: \"$(date +%F):$(openssl rand -base64 32)\"",
+        )
+    }
 }
 
 /// Where SQS, SES and DynamoDB are; without an endpoint, where AWS has them in that region.

@@ -11,16 +11,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use access_control::TokenKeys;
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use embedded::inbox::Inbox;
 use embedded::loopback::OWNER;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
+use messaging::MessageKeys;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
-use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free};
+use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free, secret_file};
 use crate::roles::RunningRoles;
 use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, SettingSource, Settings};
 use crate::{client, http, migrate, output, roles, shutdown};
@@ -68,6 +69,9 @@ pub(crate) async fn run(loaded: Loaded, mut args: UpArgs, dir: &DataDir) -> anyh
     if settings.authentication.token_keys.is_none() {
         settings.authentication.token_keys = Some(TokenKeys::Secret(lock.token_secret()?));
     }
+    if settings.message_keys.is_none() {
+        settings.message_keys = Some(message_keys(dir, args.ephemeral)?);
+    }
     let moved =
         |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
     // Listen first: a taken address is the likeliest mistake, and should be found before the database starts.
@@ -85,6 +89,24 @@ pub(crate) async fn run(loaded: Loaded, mut args: UpArgs, dir: &DataDir) -> anyh
     let outcome = run_roles(&settings, &args, &mut services, &mut lock, listener, stop).await;
     services.stop().await;
     outcome
+}
+
+/// The platform's own keys for messages, which are made once and kept in the data directory. An ephemeral platform keeps none.
+fn message_keys(dir: &DataDir, ephemeral: bool) -> anyhow::Result<MessageKeys> {
+    let fresh = MessageKeys::random("up")?;
+    if ephemeral {
+        return Ok(fresh);
+    }
+    let path = dir.path.join("message-keys");
+    match secret_file::read(&path)? {
+        Some(kept) => kept.parse().with_context(|| {
+            format!("{} holds no keys: delete it, and the next `ordo up` makes another", path.display())
+        }),
+        None => {
+            secret_file::create(&path, &fresh.expose())?;
+            Ok(fresh)
+        }
+    }
 }
 
 /// Shows each setting that is not the default: an export of last week is easily forgotten.
@@ -194,9 +216,11 @@ fn announce(
         inbox: services.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
         database: settings.database_url.as_ref().map(|url| url.expose().to_owned()),
+        message_keys: settings.message_keys.as_ref().map(MessageKeys::expose),
     };
     lock.write(&platform)?;
-    let addresses = RunningPlatform { database: settings.database_url.as_ref().map(ToString::to_string), ..platform };
+    let shown = settings.database_url.as_ref().map(ToString::to_string);
+    let addresses = RunningPlatform { database: shown, ..platform.without_secrets() };
     if args.json {
         return Ok(output::line(&serde_json::to_string(&addresses)?)?);
     }

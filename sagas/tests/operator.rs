@@ -49,8 +49,19 @@ impl Fixture {
             store: store.clone(),
             stock: stock.clone(),
             payments: std::sync::Arc::new(payments.clone()),
-            notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-            replies: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+            notifications: Producer::new(
+                client.clone(),
+                queues.notifications.clone(),
+                testkit::MESSAGE_KEYS.parse().unwrap(),
+                ProducerSettings::default(),
+            ),
+            replies: Consumer::new(
+                client.clone(),
+                queues.replies.clone(),
+                testkit::MESSAGE_KEYS.parse().unwrap(),
+                ConsumerSettings::default(),
+            )
+            .unwrap(),
             settings: SagaSettings { reply_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
         };
         let sagas = tokio::spawn(sagas::run(sagas, sagas::Metrics::default(), stop.clone()));
@@ -109,7 +120,12 @@ impl Fixture {
             reason: "no such mailbox".into(),
         };
         let event = CloudEvent::new(order_id, chrono::DateTime::UNIX_EPOCH, failed);
-        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        let replies = Producer::new(
+            self.client.clone(),
+            self.queues.replies.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        );
         replies.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
 

@@ -49,8 +49,19 @@ impl Fixture {
             store: store.clone(),
             stock: StreamLocks::<Stock>::new(store.clone(), 100),
             payments: std::sync::Arc::new(FaultyGateway::default()),
-            notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-            replies: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+            notifications: Producer::new(
+                client.clone(),
+                queues.notifications.clone(),
+                testkit::MESSAGE_KEYS.parse().unwrap(),
+                ProducerSettings::default(),
+            ),
+            replies: Consumer::new(
+                client.clone(),
+                queues.replies.clone(),
+                testkit::MESSAGE_KEYS.parse().unwrap(),
+                ConsumerSettings::default(),
+            )
+            .unwrap(),
             settings: SagaSettings { reply_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
         };
         let sagas = tokio::spawn(sagas::run(sagas, sagas::Metrics::default(), stop.clone()));
@@ -86,7 +97,12 @@ impl Fixture {
             let id = Uuid::now_v7().to_string();
             OutgoingMessage { group_id: id.clone(), dedup_id: id, body, attributes: Vec::new() }
         };
-        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        let replies = Producer::new(
+            self.client.clone(),
+            self.queues.replies.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        );
         let sent = replies.send(bodies.into_iter().map(outgoing).collect()).await;
         assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     }

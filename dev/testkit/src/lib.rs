@@ -24,3 +24,6 @@ pub use eventually::eventually;
 pub use faulty_gateway::{FaultyGateway, Payment, PaymentCall, PaymentFault};
 pub use faulty_mailer::{FaultyMailer, Response};
 pub use orders::demo_order;
+
+/// The keys that messages are signed with, as the setting has them.
+pub const MESSAGE_KEYS: &str = "test:dGhlc2Uga2V5cyBhcmUgZm9yIHRlc3RzIG9ubHkhISE=";

@@ -5,6 +5,7 @@
 //!   again after that timeout.
 //! - Messages of one group are handled one after the other, in order. A failed one holds back those behind it.
 //! - Delivery is at least once. Handlers have to survive being run twice.
+//! - A message that is not signed by a known key is not handled. It goes to the dead-letter queue at once.
 //! - Only a handler's failure counts as an attempt. A message that is returned without being handled does not count: at
 //!   shutdown, behind a failed message, or because its time has not come.
 //! - If SQS fails, the consumer backs off, and logs once that it does and once that it receives again.
@@ -33,6 +34,7 @@ use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepth;
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
+use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE};
 use acknowledge::Acknowledger;
 use lane::Lane;
 
@@ -87,13 +89,20 @@ impl HandlerError {
 pub struct Consumer {
     client: Client,
     queue: Queue,
+    keys: MessageKeys,
     settings: ConsumerSettings,
 }
 
 impl Consumer {
-    pub fn new(client: Client, queue: Queue, settings: ConsumerSettings) -> Result<Self, InvalidSettings> {
+    /// `keys`: those that senders sign with.
+    pub fn new(
+        client: Client,
+        queue: Queue,
+        keys: MessageKeys,
+        settings: ConsumerSettings,
+    ) -> Result<Self, InvalidSettings> {
         settings.validate()?;
-        Ok(Self { client, queue, settings })
+        Ok(Self { client, queue, keys, settings })
     }
 
     pub fn depth(&self) -> QueueDepth {
@@ -110,6 +119,7 @@ impl Consumer {
         let work = Arc::new(ConsumerContext {
             client: self.client,
             queue: self.queue,
+            keys: self.keys,
             settings: self.settings,
             handler,
             failures,
@@ -146,6 +156,7 @@ impl Consumer {
 struct ConsumerContext<H> {
     client: Client,
     queue: Queue,
+    keys: MessageKeys,
     settings: ConsumerSettings,
     handler: H,
     failures: FailureCounts,
@@ -222,8 +233,12 @@ impl<H: Handler> ConsumerContext<H> {
         Ok(answer.messages.unwrap_or_default().into_iter().map(ReceivedMessage::from_sqs).collect())
     }
 
-    /// Runs the handler. A panic is a failure like any other.
+    /// Runs the handler if the message is genuine. A panic is a failure like any other.
     async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
+        let signature = message.attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
+        self.keys
+            .verify(&self.queue.name, &message.body, signature)
+            .map_err(|forged| HandlerError::dead(forged.to_string()))?;
         let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind().await;
         handled.unwrap_or_else(|panic| {
             Err(HandlerError::retry(format!("the handler panicked: {}", panic_message(&*panic))))

@@ -5,6 +5,8 @@
 //!   minute.
 //! - SQS hands out no further message of a group while one is hidden; some servers hand out only one message of a group
 //!   at a time. So a dead letter can be stuck behind an earlier one of its order. [`Sweep::unseen`] counts these.
+//! - Only a genuine dead letter is redriven, or changed in part: what is sent is signed. Nobody's message is signed
+//!   because an operator did not look.
 //! - A dead letter that is redriven is deleted only after its original queue has it. A crash in between leaves it in
 //!   both queues; handlers survive that.
 

@@ -7,6 +7,7 @@
 //! - `consumer`: receives, handles and retries messages, and moves those that fail for good to the dead-letter queue.
 //! - `queue_depth`: how many messages a queue has.
 //! - `dead_letters`: what operators do with those.
+//! - `signature`: how a consumer tells that a message is genuine.
 //! - `error`: errors of SQS, in words for operators.
 //!
 //! Nothing here knows the rules of orders. No correctness depends on the queue: messages may be lost, doubled or late.
@@ -20,6 +21,7 @@ mod producer;
 mod queue_depth;
 pub mod queues;
 mod settings;
+mod signature;
 
 pub use consumer::{Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, ReceivedMessage};
 pub use contract::{
@@ -32,3 +34,4 @@ pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings
 pub use queue_depth::QueueDepth;
 pub use queues::{Queue, QueueError, QueueHealth, QueueProvisioning, Queues};
 pub use settings::{InvalidSettings, SettingError, SettingsValidator};
+pub use signature::{MessageKeys, MessageKeysError, SignatureError};

@@ -18,18 +18,21 @@ use futures_util::stream;
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
 use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepth;
+use crate::queues::Queue;
 use crate::settings::{InvalidSettings, SettingsValidator};
+use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE};
 
 pub use batching::BatchingProducer;
 
 /// SQS's limit for one call.
 const BATCH_MESSAGES: usize = 10;
 
-/// Sends to one queue. Cheap to clone.
+/// Sends signed messages to one queue. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Producer {
     client: Client,
-    queue_url: String,
+    queue: Queue,
+    keys: MessageKeys,
     settings: ProducerSettings,
 }
 
@@ -42,7 +45,7 @@ pub struct OutgoingMessage {
     pub dedup_id: String,
     /// The body, a CloudEvent.
     pub body: String,
-    /// String attributes, at most ten.
+    /// String attributes, at most nine: the signature is one more.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -131,12 +134,13 @@ pub enum SendError {
 }
 
 impl Producer {
-    pub fn new(client: Client, queue_url: impl Into<String>, settings: ProducerSettings) -> Self {
-        Self { client, queue_url: queue_url.into(), settings }
+    /// The first of the keys signs what is sent.
+    pub fn new(client: Client, queue: Queue, keys: MessageKeys, settings: ProducerSettings) -> Self {
+        Self { client, queue, keys, settings }
     }
 
     pub fn depth(&self) -> QueueDepth {
-        QueueDepth::of(self.client.clone(), self.queue_url.clone())
+        QueueDepth::of(self.client.clone(), self.queue.url.clone())
     }
 
     /// Sends messages. The result has one entry per message, in the order given. `Ok` means that SQS has it.
@@ -144,7 +148,9 @@ impl Producer {
         let mut results: Vec<_> = messages.iter().map(|_| Err(SendError::Unanswered)).collect();
         let limit = self.settings.batch_bytes;
         let mut sendable = Vec::with_capacity(messages.len());
-        for (nth, message) in messages.into_iter().enumerate() {
+        for (nth, mut message) in messages.into_iter().enumerate() {
+            let signature = self.keys.sign(&self.queue.name, &message.body);
+            message.attributes.push((SIGNATURE_ATTRIBUTE.to_owned(), signature));
             let bytes = message.bytes();
             if bytes > limit {
                 results[nth] = Err(SendError::TooLong { bytes, limit });
@@ -180,7 +186,7 @@ impl Producer {
                 return all(&numbers, &SendError::Build { source: Arc::new(source) });
             }
         };
-        let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+        let request = self.client.send_message_batch().queue_url(&self.queue.url).set_entries(Some(entries));
         match answered(self.settings.timeout, request.send()).await {
             Ok(answer) => results_of(&numbers, &answer),
             Err(SqsError::TimedOut { bound }) => all(&numbers, &SendError::TimedOut { timeout: bound }),

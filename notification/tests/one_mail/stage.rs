@@ -98,6 +98,7 @@ impl Stage {
             pool: self.database.pool().clone(),
             sqs: self.sqs.clone(),
             queues: self.queues.clone(),
+            keys: testkit::MESSAGE_KEYS.parse().unwrap(),
             ses: retrying_ses_client(&self.ses.url()),
         };
         let cancel = CancellationToken::new();
@@ -116,7 +117,12 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, message: OutgoingMessage) {
-        let producer = Producer::new(self.sqs.clone(), &self.queues.notifications.url, ProducerSettings::default());
+        let producer = Producer::new(
+            self.sqs.clone(),
+            self.queues.notifications.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        );
         producer.send(vec![message]).await.remove(0).unwrap();
     }
 

@@ -55,7 +55,7 @@ impl DataDirLock {
             return Err(PostgresError::InUse { path: data_dir.to_owned(), owner }.into());
         }
         let starting =
-            RunningPlatform { ready: false, pid: std::process::id(), database: None, ..last.unwrap_or_default() };
+            RunningPlatform { ready: false, pid: std::process::id(), ..last.unwrap_or_default().without_secrets() };
         let mut taken = Self { file, path, ephemeral, last: RunningPlatform::default() };
         taken.write(&starting)?;
         Ok(taken)
@@ -76,7 +76,7 @@ impl DataDirLock {
 
     /// Writes where the platform is.
     pub(crate) fn write(&mut self, place: &RunningPlatform) -> anyhow::Result<()> {
-        self.last = RunningPlatform { database: None, ..place.clone() };
+        self.last = place.clone().without_secrets();
         let text = serde_json::to_string(place)?;
         let written =
             self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| writeln!(self.file, "{text}"));

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use anyhow::bail;
 use error_chain::error_chain;
-use messaging::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
+use messaging::{DeadLetter, DeadLetterError, DeadLetters, MessageKeys, Origin, OutgoingMessage, Sweep};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ const BATCH: u32 = 10;
 /// After so many failures the messages are not the cause.
 const MOST_FAILURES: usize = 20;
 
-pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Result<()> {
+pub(super) async fn run(queues: &[DeadLetters], args: &Redrive, keys: &MessageKeys) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let mut there = 0;
     for letters in queues {
@@ -32,6 +32,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Resul
     }
     let mut run = Run {
         args,
+        keys,
         name: Uuid::now_v7().to_string(),
         pace: RateLimiter::new(args.rate.filter(|_| !args.dry_run)),
         progress: Progress::start(there, args)?,
@@ -62,6 +63,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive) -> anyhow::Resul
 /// One redrive.
 struct Run<'a> {
     args: &'a Redrive,
+    keys: &'a MessageKeys,
     name: String,
     pace: RateLimiter,
     progress: Progress,
@@ -76,6 +78,8 @@ struct Tally {
     /// The redriven ones, if the output lists them.
     listed: Vec<(Origin, DeadLetter)>,
     failures: Vec<DeadLetterError>,
+    /// Those that match and are not signed by a known key.
+    forged: u64,
     /// Those that do not match, or exceed the limit.
     others: u64,
     /// Those that were sent and became dead letters again.
@@ -98,7 +102,13 @@ impl Run<'_> {
                 if letter.was_redriven_by(&self.name) {
                     self.tally.back += 1;
                 } else if self.args.which.holds(&letter) && wanted.len() < self.left() {
-                    wanted.push(letter);
+                    match letter.redriven(&self.name, self.keys) {
+                        Ok(message) => wanted.push((letter, message)),
+                        Err(error) => {
+                            tracing::warn!(dead_letter = letter.id, %error, "dead letter not sent again");
+                            self.tally.forged += 1;
+                        }
+                    }
                 } else {
                     passed += 1;
                 }
@@ -113,12 +123,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn send(&mut self, sweep: &mut Sweep, letters: Vec<DeadLetter>) {
+    async fn send(&mut self, sweep: &mut Sweep, wanted: Vec<(DeadLetter, OutgoingMessage)>) {
         let origin = sweep.letters().origin();
+        let (letters, messages): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
         let results = if self.args.dry_run {
             letters.iter().map(|_| Ok(())).collect()
         } else {
-            sweep.redrive(letters.iter().map(|letter| (letter, letter.redriven(&self.name))).collect()).await
+            sweep.redrive(letters.iter().zip(messages).collect(), self.keys).await
         };
         for (letter, result) in letters.into_iter().zip(results) {
             match result {
@@ -142,12 +153,12 @@ impl Run<'_> {
 
     fn report(&self) -> anyhow::Result<()> {
         let Self { args, stop, tally, .. } = self;
-        let Tally { sent, listed, failures, others, back, unseen } = tally;
+        let Tally { sent, listed, failures, forged, others, back, unseen } = tally;
         if args.json {
             let letters: Vec<Value> = listed.iter().map(|(origin, letter)| render::summary(*origin, letter)).collect();
             let failures: Vec<String> = failures.iter().map(|error| error_chain(error)).collect();
             let answer = json!({
-                "dryRun": args.dry_run, "sent": sent, "deadLetters": letters, "failures": failures, "others": others,
+                "dryRun": args.dry_run, "sent": sent, "deadLetters": letters, "failures": failures, "forged": forged, "others": others,
                 "back": back, "unseen": unseen, "stopped": stop.is_cancelled(),
             });
             return Ok(output::line(&answer.to_string())?);
@@ -162,6 +173,12 @@ impl Run<'_> {
         }
         let verb = if args.dry_run { "would be sent again" } else { "sent again" };
         output::line(&format!("{} {verb}", render::letters(u64::try_from(*sent)?)))?;
+        if *forged > 0 {
+            output::line(&format!(
+                "{} refused: not signed by a known key, so nobody knows whose it is",
+                render::letters(*forged)
+            ))?;
+        }
         if args.which.id.is_some() {
             return Ok(());
         }
@@ -177,7 +194,7 @@ impl Run<'_> {
     }
 
     fn verdict(&self) -> anyhow::Result<()> {
-        let Tally { sent, failures, back, .. } = &self.tally;
+        let Tally { sent, failures, forged, back, .. } = &self.tally;
         if !failures.is_empty() {
             bail!("{} could not be sent again; run it once more", render::letters(u64::try_from(failures.len())?));
         }
@@ -188,6 +205,9 @@ impl Run<'_> {
             bail!("stopped before the end; run it once more for the rest");
         }
         match &self.args.which.id {
+            Some(id) if *forged > 0 => {
+                bail!("dead letter {id} is not signed by a known key: `ordo dlq discard` deletes it")
+            }
             Some(id) if *sent == 0 => bail!("no dead letter {id} can be seen; `ordo dlq list` shows which there are"),
             Some(_) | None => Ok(()),
         }
@@ -197,6 +217,6 @@ impl Run<'_> {
 impl Tally {
     fn looked_at(&self) -> u64 {
         let handled = self.sent + self.failures.len();
-        u64::try_from(handled).unwrap_or(u64::MAX) + self.others + self.back
+        u64::try_from(handled).unwrap_or(u64::MAX) + self.forged + self.others + self.back
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use domain::email::EmailAddress;
-use messaging::{Assignment, DeadLetter, DeadLetters, Sweep};
+use messaging::{Assignment, DeadLetter, DeadLetters, MessageKeys, Sweep};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -44,9 +44,9 @@ pub(super) async fn show(queues: &[DeadLetters], id: &str, json: bool) -> anyhow
     Ok(output::line(&page)?)
 }
 
-pub(super) async fn edit(queues: &[DeadLetters], id: &str, change: &Change) -> anyhow::Result<()> {
+pub(super) async fn edit(queues: &[DeadLetters], id: &str, change: &Change, keys: &MessageKeys) -> anyhow::Result<()> {
     let (mut sweep, letter) = find(queues, id).await?;
-    let edited = send_edited(&mut sweep, &letter, change).await;
+    let edited = send_edited(&mut sweep, &letter, change, keys).await;
     let queue = sweep.letters().queue_name().to_owned();
     sweep.release().await;
     edited?;
@@ -73,15 +73,20 @@ pub(super) async fn discard(queues: &[DeadLetters], id: &str, reason: &str) -> a
     Ok(output::line(&format!("{} is discarded", letter.id))?)
 }
 
-async fn send_edited(sweep: &mut Sweep, letter: &DeadLetter, change: &Change) -> anyhow::Result<()> {
+async fn send_edited(
+    sweep: &mut Sweep,
+    letter: &DeadLetter,
+    change: &Change,
+    keys: &MessageKeys,
+) -> anyhow::Result<()> {
     let body = match change {
-        Change::Set(assignments) => letter.with(assignments)?,
+        Change::Set(assignments) => letter.with(assignments, keys)?,
         Change::Whole(body) => body.clone(),
     };
     sweep.letters().origin().check(&body).context("nothing is changed")?;
     check_recipient(&body).context("nothing is changed")?;
     let message = letter.edited(&body, &Uuid::now_v7().to_string());
-    for sent in sweep.redrive(vec![(letter, message)]).await {
+    for sent in sweep.redrive(vec![(letter, message)], keys).await {
         sent?;
     }
     Ok(())

@@ -13,7 +13,7 @@ use super::mistakes::Mistakes;
 use super::reader::SettingsReader;
 use super::sources::RawSettings;
 use super::value_types::{
-    endpoint, host_names, integer, log_filter, mail_address, name, seconds, sender, socket_address,
+    endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address,
 };
 use super::{Aws, ConsumerConfig, Loaded, Settings, authentication, payment};
 use crate::http::Limits;
@@ -78,6 +78,11 @@ fn read(table: &mut SettingsReader) -> Settings {
             "ordo".to_owned(),
             &name(),
             "What every queue's name begins with",
+        ),
+        message_keys: table.secret(
+            "ORDO_MESSAGE_KEYS",
+            &message_keys(),
+            "What the messages between sagas and notification are signed with: the first key signs, all verify. `serve` needs it for these roles, `up` makes one",
         ),
         read_models: read_model_store(table),
         dynamodb_prefix: table.value(

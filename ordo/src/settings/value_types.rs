@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::Uri;
+use messaging::MessageKeys;
 use notification::NotificationSettings;
 use tracing_subscriber::EnvFilter;
 
@@ -84,6 +85,12 @@ pub(super) fn endpoint() -> ValueType<String> {
             matches!(scheme, "http" | "https") && !uri.authority()?.as_str().contains('@') && uri.query().is_none();
         plain.then(|| text.trim_end_matches('/').to_owned())
     })
+}
+
+/// Keys for the signatures of messages.
+pub(super) fn message_keys() -> ValueType<MessageKeys> {
+    let allowed = "ID:SECRET, or several with commas between them, each secret 32 to 64 bytes in Base64";
+    ValueType::new(allowed, MessageKeys::to_string, |text| text.parse().ok())
 }
 
 /// What may be part of a queue's name or a region's.

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use messaging::{OutgoingMessage, Producer, ProducerSettings};
+use messaging::{OutgoingMessage, Producer, ProducerSettings, Queue};
 use serde_json::{Value, json};
-use testkit::{FaultyMailer, Response, demo_order, eventually, sqs_client};
+use testkit::{FaultyMailer, MESSAGE_KEYS, Response, demo_order, eventually, sqs_client};
 
 use crate::support::{Client, Finished, Ordo, PATIENCE, folder, run, settled};
 
@@ -140,6 +140,33 @@ async fn a_mail_that_failed_for_good_is_really_tried_again() {
     dead_letters(&ordo, 0).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_a_forged_message_signed_by_an_operator() {
+    // Given
+    let ordo = Ordo::up(&[]).await;
+    let sqs = sqs_client(&ordo.sqs);
+    let url = sqs.get_queue_url().queue_name("ordo-notifications.fifo").send().await.unwrap().queue_url.unwrap();
+    let forged = sqs.send_message().queue_url(url).message_body(REQUEST).message_group_id(ORDER);
+    forged.message_deduplication_id("forged").send().await.unwrap();
+    let letters = dead_letters(&ordo, 1).await;
+    assert_eq!(letters[0]["error"], "the message is not signed");
+    let id = letters[0]["id"].as_str().unwrap();
+
+    // When
+    let all = ask(&ordo, &["redrive", "--json"]).await;
+    let one = ask(&ordo, &["redrive", "--id", id]).await;
+    let part = ask(&ordo, &["edit", id, "--set", "/data/recipient=eve@example.com"]).await;
+
+    // Then
+    let told: Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!((&told["sent"], &told["forged"]), (&json!(0), &json!(1)), "{all:?}");
+    assert!(one.code == 1 && one.err.contains("is not signed by a known key"), "{one:?}");
+    assert!(part.code == 1 && part.err.contains("it can only be replaced as a whole"), "{part:?}");
+    assert_eq!(dead_letters(&ordo, 1).await, letters);
+    let inbox = Client::new(&ordo.inbox);
+    assert_eq!(inbox.get("/messages").await.json(), json!([]));
+}
+
 async fn ask(ordo: &Ordo, arguments: &[&str]) -> Finished {
     let settings = [("AWS_ENDPOINT_URL_SQS", ordo.sqs.as_str())];
     run(&[&["dlq"], arguments].concat(), &settings).await
@@ -156,16 +183,19 @@ async fn dead_letters(ordo: &Ordo, count: usize) -> Vec<Value> {
     letters().await
 }
 
-/// Sends requests to notification, by their orders and bodies.
+/// Sends requests to notification, by their orders and bodies, as somebody who has the key.
 async fn send(ordo: &Ordo, messages: &[(&str, &str)]) {
     let sqs = sqs_client(&ordo.sqs);
-    let url = sqs.get_queue_url().queue_name("ordo-notifications.fifo").send().await.unwrap().queue_url.unwrap();
+    let name = "ordo-notifications.fifo".to_owned();
+    let url = sqs.get_queue_url().queue_name(&name).send().await.unwrap().queue_url.unwrap();
+    let queue = Queue { name, dead_letter_url: url.clone(), url };
+    let producer = Producer::new(sqs, queue, MESSAGE_KEYS.parse().unwrap(), ProducerSettings::default());
     let message = |(group, body): &(&str, &str)| OutgoingMessage {
         group_id: (*group).into(),
         dedup_id: format!("{group}-by-hand"),
         body: (*body).into(),
         attributes: Vec::new(),
     };
-    let sent = Producer::new(sqs, url, ProducerSettings::default()).send(messages.iter().map(message).collect()).await;
+    let sent = producer.send(messages.iter().map(message).collect()).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
 }

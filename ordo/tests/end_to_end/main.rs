@@ -13,6 +13,7 @@ mod dead_letters;
 mod destructive_commands;
 mod events;
 mod foreign_streams;
+mod forged_messages;
 mod full_inbox;
 mod full_lifecycle;
 mod idempotency;

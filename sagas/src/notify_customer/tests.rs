@@ -9,13 +9,13 @@ use domain::order::event::{
 };
 use domain::order::saga::OperatorDecision;
 use event_store::{AppendSettings, EventStore};
-use messaging::{Producer, ProducerSettings};
+use messaging::ProducerSettings;
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::mail_requests::send_requests;
 use crate::report::tests::{after, authorized, reserved};
-use crate::timer_runner::tests::context;
+use crate::timer_runner::tests::{context, requests_to};
 
 /// The reason that the mail gives which is owed after these.
 fn told<const N: usize>(commands: [OrderCommand; N]) -> Option<String> {
@@ -104,8 +104,7 @@ async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings::default());
     let settings = ProducerSettings { timeout: Duration::from_secs(1), ..ProducerSettings::default() };
-    let producer = Producer::new(testkit::sqs_client(&url), format!("{url}/000000000000/q.fifo"), settings);
-    let context = Arc::new(context(store, producer));
+    let context = Arc::new(context(store, requests_to(&url, settings)));
 
     let mut times = Vec::new();
     for _ in 0..2 {

@@ -3,21 +3,21 @@ use domain::order::event::{NoteAdded, Parcel};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent, ShipOrder};
 use event_store::{AppendSettings, EventStore, NewEvent, StreamAppend};
-use messaging::{Producer, ProducerSettings};
+use messaging::ProducerSettings;
 use testkit::{Database, FaultyGateway, PaymentCall, PaymentFault};
 
 use super::*;
 use crate::SAGAS;
 use crate::report::tests::{after, reserved};
 use crate::saga::Action;
-use crate::timer_runner::tests::context;
+use crate::timer_runner::tests::{context, requests_to};
 
 const MIB: usize = 1 << 20;
 
 async fn with_provider(provider: FaultyGateway) -> (Database, Arc<SagaDependencies>) {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-    let queue = Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
+    let queue = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let payments = PaymentCalls::new(Arc::new(provider));
     (database, Arc::new(SagaDependencies { payments, ..context(store, queue) }))
 }

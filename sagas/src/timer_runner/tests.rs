@@ -1,5 +1,5 @@
 use event_store::{AppendSettings, EventStore, StreamLocks};
-use messaging::{Producer, ProducerSettings};
+use messaging::{Producer, ProducerSettings, Queue};
 use testkit::FaultyGateway;
 
 use super::*;
@@ -20,12 +20,18 @@ pub(crate) fn context(store: EventStore, notifications: Producer) -> SagaDepende
     }
 }
 
+/// Sends requests to a queue of the server there.
+pub(crate) fn requests_to(server: &str, settings: ProducerSettings) -> Producer {
+    let url = |name: &str| format!("{server}/000000000000/{name}");
+    let queue = Queue { name: "q.fifo".into(), url: url("q.fifo"), dead_letter_url: url("q-dlq.fifo") };
+    Producer::new(testkit::sqs_client(server), queue, testkit::MESSAGE_KEYS.parse().unwrap(), settings)
+}
+
 #[tokio::test]
 async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-    let notifications =
-        Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
+    let notifications = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let context = context(store, notifications);
     // A batch of mails is due for longer than what is about money.
     let rows = "insert into saga_work (saga, order_id, step, due_at)
@@ -53,8 +59,7 @@ async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
 async fn while_their_queue_is_silent_mails_that_are_due_are_not_looked_at() {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendSettings::default());
-    let notifications =
-        Producer::new(testkit::sqs_client("http://127.0.0.1:9"), "nowhere", ProducerSettings::default());
+    let notifications = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let runner = TimerRunner { context: Arc::new(context(store, notifications)), stop: CancellationToken::new() };
     let rows = "insert into saga_work (saga, order_id, step, due_at)
                 select 'order_fulfilment', step, step, now() from unnest(array['notify_customer', 'capture_payment']) as step";

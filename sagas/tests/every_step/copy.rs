@@ -37,8 +37,14 @@ impl Copy {
                 store: store.clone(),
                 stock: StreamLocks::new(store.clone(), 100),
                 payments,
-                notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-                replies: Consumer::new(client, queues.replies, consumer).unwrap(),
+                notifications: Producer::new(
+                    client.clone(),
+                    queues.notifications.clone(),
+                    testkit::MESSAGE_KEYS.parse().unwrap(),
+                    ProducerSettings::default(),
+                ),
+                replies: Consumer::new(client, queues.replies, testkit::MESSAGE_KEYS.parse().unwrap(), consumer)
+                    .unwrap(),
                 settings,
             };
             sagas::run(sagas, sagas::Metrics::default(), stopped).await;

@@ -89,7 +89,12 @@ impl Fixture {
 
     pub(crate) async fn answer<T: Contract>(&self, order_id: &str, data: T) {
         let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), data);
-        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        let replies = Producer::new(
+            self.client.clone(),
+            self.queues.replies.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        );
         replies.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
 
@@ -120,8 +125,19 @@ pub(crate) fn run(
         store: store.clone(),
         stock: StreamLocks::new(store.clone(), 100),
         payments: std::sync::Arc::new(FaultyGateway::default()),
-        notifications: Producer::new(client.clone(), &queues.notifications.url, ProducerSettings::default()),
-        replies: Consumer::new(client.clone(), queues.replies.clone(), ConsumerSettings::default()).unwrap(),
+        notifications: Producer::new(
+            client.clone(),
+            queues.notifications.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        ),
+        replies: Consumer::new(
+            client.clone(),
+            queues.replies.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ConsumerSettings::default(),
+        )
+        .unwrap(),
         settings,
     };
     (stop.clone(), tokio::spawn(sagas::run(saga, sagas::Metrics::default(), stop)))

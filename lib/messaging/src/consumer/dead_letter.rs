@@ -1,5 +1,7 @@
 //! Moves a message to the dead-letter queue, with the reason.
 
+use std::collections::HashMap;
+
 use aws_sdk_sqs::Client;
 
 use super::ANSWER_BOUND;
@@ -17,27 +19,47 @@ const MOST_BYTES: usize = 1024;
 /// SQS's limit for the attributes of a message.
 const MOST_ATTRIBUTES: usize = 10;
 
+/// Only a message that is almost as long as SQS allows can be refused because of its length. The smallest limit is 256 KiB.
+const LONG_BYTES: usize = 200 * 1024;
+
 /// Sends the message with its attributes and the reason to the dead-letter queue. Its SQS id is the deduplication id:
 /// so it is there once, even if this is repeated after a crash before the deletion.
+///
+/// The reason can make a message too long for SQS. Then its attributes and the end of its body are left out: a message that
+/// can't be moved would hold up its group. None of ours is that long.
 pub(super) async fn move_to_dead_letters(
     client: &Client,
     queue: &Queue,
     message: &ReceivedMessage,
     reason: &str,
 ) -> Result<(), DeadLetterMoveError> {
-    let mut request = client
-        .send_message()
-        .queue_url(&queue.dead_letter_url)
-        .message_group_id(&message.group_id)
-        .message_deduplication_id(&message.message_id)
-        .message_body(&message.body);
     let others = message.raw_attributes.iter().filter(|(name, _)| *name != ERROR_ATTRIBUTE);
-    for (name, value) in others.take(MOST_ATTRIBUTES - 1) {
-        request = request.message_attributes(name, value.clone());
-    }
-    let reason = text_attribute(bounded_text(reason)).map_err(|source| DeadLetterMoveError::Build { source })?;
-    request = request.message_attributes(ERROR_ATTRIBUTE, reason);
-    answered(ANSWER_BOUND, request.send()).await.map_err(|source| DeadLetterMoveError::Send { source })?;
+    let others = others.take(MOST_ATTRIBUTES - 1).map(|(name, value)| (name.clone(), value.clone()));
+    let error = text_attribute(bounded_text(reason)).map_err(|source| DeadLetterMoveError::Build { source })?;
+    let attributes: HashMap<_, _> = others.chain([(ERROR_ATTRIBUTE.to_owned(), error.clone())]).collect();
+    let send = |body: &str, attributes| {
+        let request = client
+            .send_message()
+            .queue_url(&queue.dead_letter_url)
+            .message_group_id(&message.group_id)
+            .message_deduplication_id(&message.message_id)
+            .message_body(body)
+            .set_message_attributes(Some(attributes));
+        answered(ANSWER_BOUND, request.send())
+    };
+    let sent = send(&message.body, attributes).await;
+    let sent = match sent {
+        Err(SqsError::Answered { .. }) if message.body.len() >= LONG_BYTES => {
+            let room = message.body.len() - 2 * MOST_BYTES;
+            let only_error = HashMap::from([(ERROR_ATTRIBUTE.to_owned(), error)]);
+            send(&message.body[..message.body.floor_char_boundary(room)], only_error).await
+        }
+        Err(SqsError::Answered { .. }) if message.bytes() >= LONG_BYTES => {
+            send(&message.body, HashMap::from([(ERROR_ATTRIBUTE.to_owned(), error)])).await
+        }
+        sent => sent,
+    };
+    sent.map_err(|source| DeadLetterMoveError::Send { source })?;
     Ok(())
 }
 

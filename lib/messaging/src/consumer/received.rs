@@ -50,6 +50,11 @@ impl ReceivedMessage {
         }
     }
 
+    /// The size that SQS limits, without binary attributes.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.len() + self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     pub(super) fn set_attempt(&mut self, failures: u32, max_attempts: u32) {
         self.attempt = failures.saturating_add(1);
         self.is_last_attempt = self.attempt >= max_attempts;

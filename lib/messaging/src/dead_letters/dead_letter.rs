@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::redrive::{REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE};
 use crate::consumer::ERROR_ATTRIBUTE;
+use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -34,6 +35,8 @@ pub struct DeadLetter {
     /// The string attributes.
     pub attributes: BTreeMap<String, String>,
     pub(super) receipt_handle: String,
+    /// The name of its original queue, for which it is signed.
+    pub(super) queue: String,
 }
 
 impl DeadLetter {
@@ -47,7 +50,13 @@ impl DeadLetter {
         self.attributes.get(RUN_ATTRIBUTE).is_some_and(|sender| sender == run)
     }
 
-    pub(super) fn from_sqs(message: Message) -> Self {
+    /// Whether its sender had one of the keys. The rest of it can't be believed otherwise.
+    pub fn verify(&self, keys: &MessageKeys) -> Result<(), SignatureError> {
+        let signature = self.attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
+        keys.verify(&self.queue, &self.body, signature)
+    }
+
+    pub(super) fn from_sqs(message: Message, queue: &str) -> Self {
         let system = message.attributes.unwrap_or_default();
         let system = |name: System| system.get(&name).filter(|value| !value.is_empty()).cloned();
         let attributes: BTreeMap<String, String> = message
@@ -74,6 +83,7 @@ impl DeadLetter {
             body,
             attributes,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
+            queue: queue.to_owned(),
         }
     }
 }

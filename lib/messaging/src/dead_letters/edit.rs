@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{DeadLetter, Origin};
 use crate::contract::{NotificationAnswer, NotificationRequested};
 use crate::envelope::{CloudEvent, EnvelopeError};
+use crate::signature::{MessageKeys, SignatureError};
 
 /// A new value in a body: `/data/recipient=ada@example.com`. The place is a JSON pointer (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,9 @@ impl FromStr for Assignment {
 /// Why a body can't be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
+    /// What is left of it would be signed with the change.
+    #[error("a message that is not genuine can't be changed in part, it can only be replaced as a whole")]
+    Forged { source: SignatureError },
     #[error("the body is not JSON: nothing can be set in it, it can only be replaced as a whole")]
     NotJson { source: serde_json::Error },
     /// The parent of the place does not exist.
@@ -45,8 +49,9 @@ pub enum EditError {
 }
 
 impl DeadLetter {
-    /// The body with all values set. It still has to be checked ([`Origin::check`]).
-    pub fn with(&self, assignments: &[Assignment]) -> Result<String, EditError> {
+    /// The body with all values set. It still has to be checked ([`Origin::check`]). The dead letter has to be genuine.
+    pub fn with(&self, assignments: &[Assignment], keys: &MessageKeys) -> Result<String, EditError> {
+        self.verify(keys).map_err(|source| EditError::Forged { source })?;
         assign(&self.body, assignments)
     }
 }

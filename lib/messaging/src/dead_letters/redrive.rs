@@ -8,6 +8,7 @@ use crate::consumer::ERROR_ATTRIBUTE;
 use crate::contract::NotificationRequested;
 use crate::envelope::{BODY_CONTENT_TYPE, Contract};
 use crate::producer::OutgoingMessage;
+use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
 /// The attribute that counts how often a message was redriven.
 pub(super) const REDRIVEN_ATTRIBUTE: &str = "ordo-redriven";
@@ -15,19 +16,21 @@ pub(super) const REDRIVEN_ATTRIBUTE: &str = "ordo-redriven";
 /// The attribute that names the last redrive of a message. A redrive that reads the message once more skips it.
 pub(super) const RUN_ATTRIBUTE: &str = "ordo-redriven-by";
 
-/// Together with these two: the ten attributes that SQS allows.
-const OTHER_ATTRIBUTES: usize = 8;
+/// Together with these two and the signature: the ten attributes that SQS allows.
+const OTHER_ATTRIBUTES: usize = 7;
 
 impl DeadLetter {
     /// The same message, so that its handler really tries again. If it is redriven twice within five minutes, it
-    /// arrives once.
-    pub fn redriven(&self, run: &str) -> OutgoingMessage {
+    /// arrives once. It is signed again, so it has to be genuine.
+    pub fn redriven(&self, run: &str, keys: &MessageKeys) -> Result<OutgoingMessage, SignatureError> {
+        self.verify(keys)?;
         // Not the original deduplication id: SQS may remember that, and would drop the message silently.
         let dedup_id = format!("redriven-{}", self.id);
-        self.outgoing(dedup_id, with_retry(&self.body), self.attributes.clone().into_iter().collect(), run)
+        Ok(self.outgoing(dedup_id, with_retry(&self.body), self.attributes.clone().into_iter().collect(), run))
     }
 
-    /// The message with another body, which [`Origin::check`](super::Origin::check) has accepted.
+    /// The message with another body, which [`Origin::check`](super::Origin::check) has accepted. Whoever wrote the body
+    /// answers for all of it.
     pub fn edited(&self, body: &str, run: &str) -> OutgoingMessage {
         let event: Value = serde_json::from_str(body).unwrap_or_default();
         let ours = [
@@ -53,7 +56,8 @@ impl DeadLetter {
         mut attributes: Vec<(String, String)>,
         run: &str,
     ) -> OutgoingMessage {
-        attributes.retain(|(name, _)| ![ERROR_ATTRIBUTE, REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE].contains(&name.as_str()));
+        let replaced = [ERROR_ATTRIBUTE, REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE, SIGNATURE_ATTRIBUTE];
+        attributes.retain(|(name, _)| !replaced.contains(&name.as_str()));
         attributes.truncate(OTHER_ATTRIBUTES);
         attributes.push((REDRIVEN_ATTRIBUTE.to_owned(), self.redriven.saturating_add(1).to_string()));
         attributes.push((RUN_ATTRIBUTE.to_owned(), run.to_owned()));
@@ -83,6 +87,7 @@ mod tests {
 
     use chrono::DateTime;
 
+    use super::super::edit::EditError;
     use super::*;
     use crate::envelope::CloudEvent;
 
@@ -112,16 +117,34 @@ mod tests {
     #[test]
     fn the_error_is_removed_and_the_redrives_are_counted() {
         let names = ["ce-type", "ordo-error", "ordo-redriven", "ordo-redriven-by", "a", "b", "c", "d", "e", "f"];
-        let letter = letter(REQUESTED, &names.map(|name| (name, "1")));
+        let keys = MessageKeys::random("a").unwrap();
+        let mut letter = letter(REQUESTED, &names.map(|name| (name, "1")));
+        letter.attributes.insert(SIGNATURE_ATTRIBUTE.into(), keys.sign("q.fifo", REQUESTED));
 
-        let again = letter.redriven("this run");
+        let again = letter.redriven("this run", &keys).unwrap();
 
         let attribute =
             |name: &str| again.attributes.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str());
         assert_eq!((attribute("ce-type"), attribute("ordo-error")), (Some("1"), None));
         assert_eq!((attribute("ordo-redriven"), attribute("ordo-redriven-by")), (Some("2"), Some("this run")));
         assert_eq!((again.group_id.as_str(), again.dedup_id.as_str()), ("o-1", "redriven-m-1"));
-        assert!(again.attributes.len() <= 10);
+        // The producer signs it.
+        assert!(again.attributes.len() < 10 && attribute(SIGNATURE_ATTRIBUTE).is_none());
+    }
+
+    #[test]
+    fn nobody_has_a_forged_one_signed() {
+        let keys = MessageKeys::random("a").unwrap();
+        let forger = MessageKeys::random("a").unwrap();
+        let replayed = keys.sign("other.fifo", REQUESTED);
+        for signature in [None, Some(forger.sign("q.fifo", REQUESTED)), Some(replayed)] {
+            let mut forged = letter(REQUESTED, &[]);
+            forged.attributes.extend(signature.map(|it| (SIGNATURE_ATTRIBUTE.to_owned(), it)));
+
+            assert!(forged.redriven("this run", &keys).is_err());
+            let part = "/data/recipient=eve@example.com".parse().unwrap();
+            assert!(matches!(forged.with(&[part], &keys), Err(EditError::Forged { .. })));
+        }
     }
 
     #[test]
@@ -150,6 +173,7 @@ mod tests {
             body: body.into(),
             attributes: attributes.collect::<BTreeMap<_, _>>(),
             receipt_handle: "r".into(),
+            queue: "q.fifo".into(),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{DeadLetter, DeadLetterError, DeadLetters};
 use crate::error::{SqsError, answered};
 use crate::producer::{OutgoingMessage, Producer, ProducerSettings};
+use crate::signature::MessageKeys;
 
 /// How long SQS may take to answer a call, with the SDK's own retries, or a long poll after its waiting time.
 pub(super) const ANSWER_BOUND: Duration = Duration::from_secs(10);
@@ -37,7 +38,6 @@ const WAIT_SECONDS: i32 = 1;
 #[derive(Debug)]
 pub struct Sweep {
     letters: DeadLetters,
-    producer: Producer,
     /// The receipt handles of the hidden dead letters, by id.
     held: HashMap<String, String>,
     /// The ids of all dead letters that were returned.
@@ -47,8 +47,7 @@ pub struct Sweep {
 
 impl Sweep {
     pub(super) fn new(letters: DeadLetters) -> Self {
-        let producer = Producer::new(letters.client.clone(), &letters.queue.url, ProducerSettings::default());
-        Self { letters, producer, held: HashMap::new(), seen: HashSet::new(), renewed: Instant::now() }
+        Self { letters, held: HashMap::new(), seen: HashSet::new(), renewed: Instant::now() }
     }
 
     pub fn letters(&self) -> &DeadLetters {
@@ -69,7 +68,7 @@ impl Sweep {
                 return Ok(Vec::new());
             }
             let mut fresh = Vec::with_capacity(received.len());
-            for letter in received.into_iter().map(DeadLetter::from_sqs) {
+            for letter in received.into_iter().map(|it| DeadLetter::from_sqs(it, &self.letters.queue.name)) {
                 self.held.insert(letter.id.clone(), letter.receipt_handle.clone());
                 // A dead letter whose visibility timeout has passed is received a second time.
                 if self.seen.insert(letter.id.clone()) {
@@ -102,11 +101,16 @@ impl Sweep {
         Ok(all.saturating_sub(u64::try_from(self.held.len()).unwrap_or(u64::MAX)))
     }
 
-    /// Sends messages to the original queue, each in place of its dead letter, which is deleted then. The result has
-    /// one entry per message, in the order given.
-    pub async fn redrive(&mut self, messages: Vec<(&DeadLetter, OutgoingMessage)>) -> Vec<Result<(), DeadLetterError>> {
+    /// Signs messages and sends them to the original queue, each in place of its dead letter, which is deleted then. The
+    /// result has one entry per message, in the order given.
+    pub async fn redrive(
+        &mut self,
+        messages: Vec<(&DeadLetter, OutgoingMessage)>,
+        keys: &MessageKeys,
+    ) -> Vec<Result<(), DeadLetterError>> {
         let (letters, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-        let sent = self.producer.send(outgoing).await;
+        let DeadLetters { client, queue, .. } = self.letters.clone();
+        let sent = Producer::new(client, queue, keys.clone(), ProducerSettings::default()).send(outgoing).await;
         let arrived: Vec<_> =
             letters.iter().zip(&sent).filter(|(_, sent)| sent.is_ok()).map(|(letter, _)| *letter).collect();
         let mut kept = self.delete(&arrived).await;

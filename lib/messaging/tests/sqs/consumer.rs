@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use messaging::{ConsumerSettings, QueueProvisioning, queues};
+use messaging::{ConsumerSettings, MessageKeys, QueueProvisioning, queues};
 
 use crate::stage::{Act, PATIENCE, Script, Stage, prefix, quick, receive};
 
@@ -223,4 +223,71 @@ async fn a_consumer_outlives_a_queue_that_is_not_there() {
 
     script.saw(1).await;
     consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_dead_at_once_and_its_group_goes_on() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::Done);
+    let genuine = |body: &str| stage.keys().sign(&stage.queue.name, body);
+    stage.send(&[("o-1", "first")]).await;
+    for (body, signature) in [
+        ("unsigned", None),
+        ("changed", Some(genuine("something else"))),
+        ("of another queue", Some(stage.keys().sign("other.fifo", "of another queue"))),
+        ("of a stranger", Some(MessageKeys::random("stranger").unwrap().sign(&stage.queue.name, "of a stranger"))),
+        ("signed in vain", Some("v1".to_owned())),
+    ] {
+        stage.send_raw("o-1", body, signature).await;
+    }
+    stage.send_raw("o-1", "copied", Some(genuine("copied"))).await;
+    stage.send(&[("o-1", "last")]).await;
+
+    let consumer = stage.consume(quick(), &script);
+    script.saw(3).await;
+    consumer.stop().await;
+
+    assert_eq!(script.bodies(), ["first", "copied", "last"]);
+    let mut reasons = Vec::new();
+    while reasons.len() < 5 {
+        for dead in stage.dead_letters().await {
+            let attributes = dead.message_attributes.unwrap();
+            reasons.push(format!("{}: {}", dead.body.unwrap(), attributes["ordo-error"].string_value().unwrap()));
+            let receipt = dead.receipt_handle.unwrap();
+            let deleted = stage.client.delete_message().queue_url(&stage.queue.dead_letter_url).receipt_handle(receipt);
+            deleted.send().await.unwrap();
+        }
+    }
+    assert_eq!(
+        reasons,
+        [
+            "unsigned: the message is not signed",
+            "changed: the message's signature does not fit its body and its queue",
+            "of another queue: the message's signature does not fit its body and its queue",
+            "of a stranger: the message is signed by the key `stranger`, which is not known here",
+            "signed in vain: the message's signature is not of the form v1,KEY,SECONDS,HMAC",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_message_too_long_for_a_reason_beside_it_does_not_hold_up_its_group() {
+    let stage = Stage::new().await;
+    let script = Script::new(|_| Act::Done);
+    // As long as the server takes: the limit was raised once.
+    let mut longest = 1024 * 1024;
+    if !stage.try_send_raw("o-1", &"ä".repeat(longest / 2), None).await {
+        longest = 256 * 1024;
+        stage.send_raw("o-1", &"ä".repeat(longest / 2), None).await;
+    }
+    stage.send(&[("o-1", "behind")]).await;
+
+    let consumer = stage.consume(quick(), &script);
+    script.saw(1).await;
+    consumer.stop().await;
+
+    assert_eq!(script.bodies(), ["behind"]);
+    let dead = stage.dead_letters().await.remove(0);
+    assert_eq!(dead.message_attributes.unwrap()["ordo-error"].string_value(), Some("the message is not signed"));
+    assert!(dead.body.unwrap().len() > longest - 4096);
 }

@@ -1,8 +1,8 @@
 //! Dead letters are looked at without being lost, and go back where they belong.
 
 use messaging::{
-    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetters, Origin, OutgoingMessage, Producer, ProducerSettings,
-    Queues, Sweep,
+    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetters, MessageKeys, Origin, OutgoingMessage, Producer,
+    ProducerSettings, Queue, Queues, Sweep,
 };
 use serde_json::json;
 
@@ -78,7 +78,8 @@ async fn the_dead_letters_of_an_order_go_back_one_after_the_other_and_in_order()
             break;
         }
         sent += some.len();
-        let results = sweep.redrive(some.iter().map(|it| (it, it.redriven("run"))).collect()).await;
+        let results =
+            sweep.redrive(some.iter().map(|it| (it, it.redriven("run", &keys()).unwrap())).collect(), &keys()).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
     }
     let unseen = sweep.unseen().await.unwrap();
@@ -99,9 +100,9 @@ async fn one_that_was_sent_before_a_crash_kept_it_from_being_deleted_arrives_onc
     move_to_dead_letters(&stage, &[("o-1", "hello")]).await;
     let mut sweep = letters(&stage).sweep();
     let letter = sweep.next(10).await.unwrap().remove(0);
-    send(&stage, &stage.queue.url, vec![letter.redriven("crashed")]).await;
+    send(&stage, &stage.queue.url, vec![letter.redriven("crashed", &keys()).unwrap()]).await;
 
-    let sent = sweep.redrive(vec![(&letter, letter.redriven("run"))]).await;
+    let sent = sweep.redrive(vec![(&letter, letter.redriven("run", &keys()).unwrap())], &keys()).await;
     sweep.release().await;
 
     assert!(sent[0].is_ok(), "{sent:?}");
@@ -116,7 +117,7 @@ async fn one_that_dies_again_is_known_by_who_sent_it() {
     move_to_dead_letters(&stage, &[("o-1", "hello")]).await;
     let mut sweep = letters(&stage).sweep();
     let letter = sweep.next(10).await.unwrap().remove(0);
-    let sent = sweep.redrive(vec![(&letter, letter.redriven("run"))]).await;
+    let sent = sweep.redrive(vec![(&letter, letter.redriven("run", &keys()).unwrap())], &keys()).await;
     assert!(sent[0].is_ok(), "{sent:?}");
     let script = Script::new(|_| Act::Die("still can't be read"));
     let consumer = stage.consume(ConsumerSettings { max_attempts: 1, ..quick() }, &script);
@@ -164,7 +165,7 @@ async fn one_that_was_sent_and_could_not_be_deleted_is_said_to_be_in_both() {
 
     let mut sweep = letters.sweep();
     let some = all(&mut sweep).await;
-    let sent = sweep.redrive(some.iter().map(|it| (it, it.redriven("run"))).collect()).await;
+    let sent = sweep.redrive(some.iter().map(|it| (it, it.redriven("run", &keys()).unwrap())).collect(), &keys()).await;
     sweep.release().await;
 
     assert!(sent[0].is_ok(), "{sent:?}");
@@ -194,6 +195,10 @@ async fn one_that_comes_a_second_time_in_a_sweep_is_handed_out_once() {
     assert_eq!(ids, ["message-0", "message-1"]);
 }
 
+fn keys() -> MessageKeys {
+    testkit::MESSAGE_KEYS.parse().unwrap()
+}
+
 fn letters(stage: &Stage) -> DeadLetters {
     let queues = Queues { notifications: stage.queue.clone(), replies: stage.queue.clone() };
     DeadLetters::of(stage.client.clone(), Origin::Notifications, &queues)
@@ -205,8 +210,10 @@ async fn move_to_dead_letters(stage: &Stage, messages: &[(&str, &str)]) {
     send(stage, &stage.queue.dead_letter_url, messages).await;
 }
 
+/// Signed for the queue, wherever it is put.
 async fn send(stage: &Stage, url: &str, messages: Vec<OutgoingMessage>) {
-    let sent = Producer::new(stage.client.clone(), url, ProducerSettings::default()).send(messages).await;
+    let queue = Queue { url: url.into(), ..stage.queue.clone() };
+    let sent = Producer::new(stage.client.clone(), queue, keys(), ProducerSettings::default()).send(messages).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
 }
 

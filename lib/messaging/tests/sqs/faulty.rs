@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use messaging::{ConsumerSettings, Producer, ProducerSettings, Queue, ReceivedMessage, SendError};
+use messaging::{ConsumerSettings, MessageKeys, Producer, ProducerSettings, Queue, ReceivedMessage, SendError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,7 +50,12 @@ async fn each_message_of_a_batch_that_fails_in_part_has_its_own_result() {
         }))
     })
     .await;
-    let producer = Producer::new(testkit::sqs_client(&sqs.url), sqs.queue().url, ProducerSettings::default());
+    let producer = Producer::new(
+        testkit::sqs_client(&sqs.url),
+        sqs.queue(),
+        testkit::MESSAGE_KEYS.parse().unwrap(),
+        ProducerSettings::default(),
+    );
 
     let sent = producer.send(vec![outgoing("o-1", "0"), outgoing("o-2", "1"), outgoing("o-3", "2")]).await;
 
@@ -145,7 +150,8 @@ async fn a_message_stays_when_the_dead_letter_queue_does_not_take_it() {
 async fn a_send_that_is_never_answered_fails_when_its_time_is_over() {
     let sqs = FaultySqs::start(|_, _| Answer::Never).await;
     let settings = ProducerSettings { timeout: Duration::from_secs(1), ..ProducerSettings::default() };
-    let producer = Producer::new(testkit::sqs_client(&sqs.url), sqs.queue().url, settings);
+    let producer =
+        Producer::new(testkit::sqs_client(&sqs.url), sqs.queue(), testkit::MESSAGE_KEYS.parse().unwrap(), settings);
     let began = Instant::now();
 
     let sent = producer.send(vec![outgoing("o-1", "0"), outgoing("o-2", "1")]).await;
@@ -193,13 +199,17 @@ async fn a_stop_is_not_held_up_by_an_sqs_that_answers_nothing() {
 }
 
 /// One message per group, numbered.
+/// They are signed.
 pub(crate) fn messages(groups: &[&str]) -> Value {
+    let keys: MessageKeys = testkit::MESSAGE_KEYS.parse().unwrap();
+    let signature = |body: &str| keys.sign("q.fifo", body);
     let message = |(nth, group): (usize, &&str)| {
         json!({
             "MessageId": format!("message-{nth}"),
             "ReceiptHandle": format!("receipt-{nth}"),
             "Body": nth.to_string(),
             "Attributes": {"MessageGroupId": group, "ApproximateReceiveCount": "1"},
+            "MessageAttributes": {"ordo-signature": {"DataType": "String", "StringValue": signature(&nth.to_string())}},
         })
     };
     json!({"Messages": groups.iter().enumerate().map(message).collect::<Vec<_>>()})

@@ -1,7 +1,7 @@
 use chrono::DateTime;
 use messaging::{
     BatchingProducer, CloudEvent, ConsumerSettings, NotificationRequested, OutgoingMessage, Producer, ProducerSettings,
-    SendError, Template,
+    Queue, SendError, Template,
 };
 use uuid::Uuid;
 
@@ -11,7 +11,12 @@ use crate::stage::{Act, Script, Stage, outgoing, quick, receive};
 async fn an_event_travels_with_its_attributes() {
     let stage = Stage::new().await;
     let event = CloudEvent::new("o-1", DateTime::UNIX_EPOCH, request()).traced(Some("00-trace".into()));
-    let producer = Producer::new(stage.client.clone(), &stage.queue.url, ProducerSettings::default());
+    let producer = Producer::new(
+        stage.client.clone(),
+        stage.queue.clone(),
+        testkit::MESSAGE_KEYS.parse().unwrap(),
+        ProducerSettings::default(),
+    );
 
     producer.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
 
@@ -29,7 +34,12 @@ async fn an_event_travels_with_its_attributes() {
 async fn a_repeated_send_is_dropped_and_a_second_attempt_is_not() {
     let stage = Stage::new().await;
     let event = CloudEvent::new("o-1", DateTime::UNIX_EPOCH, request());
-    let producer = Producer::new(stage.client.clone(), &stage.queue.url, ProducerSettings::default());
+    let producer = Producer::new(
+        stage.client.clone(),
+        stage.queue.clone(),
+        testkit::MESSAGE_KEYS.parse().unwrap(),
+        ProducerSettings::default(),
+    );
     let script = Script::new(|_| Act::Done);
 
     for attempt in [1, 1, 2] {
@@ -47,13 +57,14 @@ async fn a_repeated_send_is_dropped_and_a_second_attempt_is_not() {
 async fn a_message_that_is_too_long_says_so_and_the_others_are_sent() {
     let stage = Stage::new().await;
     let settings = ProducerSettings { batch_bytes: 1024, ..ProducerSettings::default() };
-    let producer = Producer::new(stage.client.clone(), &stage.queue.url, settings);
+    let producer =
+        Producer::new(stage.client.clone(), stage.queue.clone(), testkit::MESSAGE_KEYS.parse().unwrap(), settings);
     let messages = vec![outgoing("o-1", "first"), outgoing("o-2", &"x".repeat(1025)), outgoing("o-3", "last")];
 
     let sent = producer.send(messages).await;
 
     assert!(sent[0].is_ok() && sent[2].is_ok(), "{sent:?}");
-    assert!(matches!(sent[1], Err(SendError::TooLong { bytes: 1045, limit: 1024 })), "{sent:?}");
+    assert!(matches!(sent[1], Err(SendError::TooLong { bytes: 1128, limit: 1024 })), "{sent:?}");
     assert_eq!(receive(&stage.client, &stage.queue.url).await.len(), 2);
 }
 
@@ -82,7 +93,12 @@ async fn many_messages_arrive_in_the_order_of_their_groups() {
 async fn single_messages_sent_at_the_same_time_share_batches_and_each_has_its_result() {
     let stage = Stage::new().await;
     let settings = ProducerSettings { batch_bytes: 1024, ..ProducerSettings::default() };
-    let joined = BatchingProducer::start(Producer::new(stage.client.clone(), &stage.queue.url, settings));
+    let joined = BatchingProducer::start(Producer::new(
+        stage.client.clone(),
+        stage.queue.clone(),
+        testkit::MESSAGE_KEYS.parse().unwrap(),
+        settings,
+    ));
     let script = Script::new(|_| Act::Done);
 
     let sends = (0..30).map(|nth| {
@@ -101,8 +117,13 @@ async fn single_messages_sent_at_the_same_time_share_batches_and_each_has_its_re
 #[tokio::test]
 async fn without_a_queue_every_message_says_so() {
     let stage = Stage::new().await;
-    let nowhere = stage.queue.url.replace("notifications", "nowhere");
-    let producer = Producer::new(stage.client.clone(), nowhere, ProducerSettings::default());
+    let nowhere = Queue { url: stage.queue.url.replace("notifications", "nowhere"), ..stage.queue.clone() };
+    let producer = Producer::new(
+        stage.client.clone(),
+        nowhere,
+        testkit::MESSAGE_KEYS.parse().unwrap(),
+        ProducerSettings::default(),
+    );
 
     let sent = producer.send(vec![outgoing("o-1", "one"), outgoing("o-2", "two")]).await;
 

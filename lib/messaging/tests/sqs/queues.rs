@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
-use messaging::{Origin, Producer, ProducerSettings, QueueError, QueueHealth, QueueProvisioning, Queues, queues};
+use messaging::{
+    Origin, Producer, ProducerSettings, Queue, QueueError, QueueHealth, QueueProvisioning, Queues, queues,
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +75,13 @@ async fn a_queue_that_is_deleted_is_made_again_and_dead_letters_are_counted() {
     let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
     let made = queues::ensure(&client, &settings).await.unwrap();
     let kept = Kept::start(&client, &settings, &made);
-    let dead = Producer::new(client.clone(), &made.replies.dead_letter_url, ProducerSettings::default());
+    let dead_letters = Queue { url: made.replies.dead_letter_url.clone(), ..made.replies.clone() };
+    let dead = Producer::new(
+        client.clone(),
+        dead_letters,
+        testkit::MESSAGE_KEYS.parse().unwrap(),
+        ProducerSettings::default(),
+    );
     dead.send(vec![outgoing("o-1", "dead")]).await.remove(0).unwrap();
     let counted = || [Origin::Notifications, Origin::Replies].map(|origin| kept.watch.dead_letters(origin));
     testkit::eventually(PATIENCE, || std::future::ready(counted() == [Some(0), Some(1)])).await;

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use messaging::{
-    Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, OutgoingMessage, Producer,
+    Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, MessageKeys, OutgoingMessage, Producer,
     ProducerSettings, Queue, QueueProvisioning, ReceivedMessage, queues,
 };
 use sqlx::PgPool;
@@ -34,9 +34,34 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, messages: &[(&str, &str)]) {
-        let producer = Producer::new(self.client.clone(), &self.queue.url, ProducerSettings::default());
+        let producer = Producer::new(
+            self.client.clone(),
+            self.queue.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        );
         let sent = producer.send(messages.iter().map(|(group, body)| outgoing(group, body)).collect()).await;
         assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    }
+
+    /// The keys of the producer and the consumer.
+    pub(crate) fn keys(&self) -> MessageKeys {
+        testkit::MESSAGE_KEYS.parse().unwrap()
+    }
+
+    /// Sends as somebody who has no producer of ours.
+    pub(crate) async fn send_raw(&self, group: &str, body: &str, signature: Option<String>) {
+        assert!(self.try_send_raw(group, body, signature).await);
+    }
+
+    /// Whether the server takes the message.
+    pub(crate) async fn try_send_raw(&self, group: &str, body: &str, signature: Option<String>) -> bool {
+        let attribute = |text| MessageAttributeValue::builder().data_type("String").string_value(text).build().unwrap();
+        let message = self.client.send_message().queue_url(&self.queue.url).message_group_id(group).message_body(body);
+        let message = message.message_deduplication_id(uuid::Uuid::now_v7().to_string());
+        let message =
+            message.set_message_attributes(signature.map(|it| [("ordo-signature".into(), attribute(it))].into()));
+        message.send().await.is_ok()
     }
 
     pub(crate) fn consume(&self, settings: ConsumerSettings, script: &Arc<Script>) -> Running {
@@ -125,7 +150,7 @@ pub(crate) fn run(
     database: &PgPool,
 ) -> Running {
     let cancel = CancellationToken::new();
-    let consumer = Consumer::new(client, queue, settings).unwrap();
+    let consumer = Consumer::new(client, queue, testkit::MESSAGE_KEYS.parse().unwrap(), settings).unwrap();
     let task =
         tokio::spawn(consumer.run(Actor(Arc::clone(script)), FailureCounts::new(database.clone()), cancel.clone()));
     Running { cancel: cancel.drop_guard(), task }

@@ -191,8 +191,11 @@ fn command(arguments: &[&str], settings: &[Setting<'_>], folder: &TempDir) -> Co
     let mut command = Command::new(env!("CARGO_BIN_EXE_ordo"));
     command.args(arguments).current_dir(folder.path()).stdin(Stdio::null());
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR"));
-    // Whoever has another provider, or none, says so.
-    command.env("ORDO_PAYMENT_PROVIDER", "sandbox").envs(settings.iter().copied());
+    // Whoever has another provider or key, or none, says so.
+    command
+        .env("ORDO_PAYMENT_PROVIDER", "sandbox")
+        .env("ORDO_MESSAGE_KEYS", testkit::MESSAGE_KEYS)
+        .envs(settings.iter().copied());
     command
 }
 

@@ -80,7 +80,12 @@ impl World {
 
     /// Reports what became of a mail.
     pub(crate) async fn answer<T: Contract>(&self, order_id: &str, answer: T) {
-        let replies = Producer::new(self.client.clone(), &self.queues.replies.url, ProducerSettings::default());
+        let replies = Producer::new(
+            self.client.clone(),
+            self.queues.replies.clone(),
+            testkit::MESSAGE_KEYS.parse().unwrap(),
+            ProducerSettings::default(),
+        );
         let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), answer);
         replies.send(vec![OutgoingMessage::event(&event, 1).unwrap()]).await.remove(0).unwrap();
     }
