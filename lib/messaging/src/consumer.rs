@@ -14,6 +14,7 @@ mod acknowledge;
 mod backoff;
 mod dead_letter;
 mod failure_counts;
+mod forged;
 mod lane;
 mod received;
 mod settings;
@@ -34,7 +35,7 @@ use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepth;
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
-use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE};
+use crate::signature::MessageKeys;
 use acknowledge::Acknowledger;
 use lane::Lane;
 
@@ -183,7 +184,12 @@ impl<H: Handler> ConsumerContext<H> {
                     failures = 0;
                     self.receiving_works();
                     let full = messages.len() >= self.settings.batch_size;
-                    for messages in lane::by_group(messages) {
+                    let (forged, genuine): (Vec<_>, Vec<_>) =
+                        messages.into_iter().partition(|message| self.forgery(message).is_some());
+                    if let Some(taken) = free.split(forged.len()).filter(|_| !forged.is_empty()) {
+                        lanes.spawn(Arc::clone(&self).work_on_forged(forged, taken));
+                    }
+                    for messages in lane::by_group(genuine) {
                         let Some(taken) = free.split(messages.len()) else { break };
                         lanes.spawn(Lane::new(Arc::clone(&self), messages).work(taken));
                     }
@@ -233,12 +239,21 @@ impl<H: Handler> ConsumerContext<H> {
         Ok(answer.messages.unwrap_or_default().into_iter().map(ReceivedMessage::from_sqs).collect())
     }
 
+    /// Moves messages to the dead letters, those that can't be moved together one after the other.
+    async fn work_on_forged(self: Arc<Self>, forged: Vec<ReceivedMessage>, mut slots: OwnedSemaphorePermit) {
+        let left = lane::by_group(self.move_forged(forged).await);
+        let lanes = left.into_iter().filter_map(|messages| {
+            let taken = slots.split(messages.len())?;
+            Some(Lane::new(Arc::clone(&self), messages).work(taken))
+        });
+        join_all(lanes.collect::<Vec<_>>()).await;
+    }
+
     /// Runs the handler if the message is genuine. A panic is a failure like any other.
     async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
-        let signature = message.attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
-        self.keys
-            .verify(&self.queue.name, &message.body, signature)
-            .map_err(|forged| HandlerError::dead(forged.to_string()))?;
+        if let Some(reason) = self.forgery(message) {
+            return Err(HandlerError::Dead { reason });
+        }
         let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind().await;
         handled.unwrap_or_else(|panic| {
             Err(HandlerError::retry(format!("the handler panicked: {}", panic_message(&*panic))))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
 
 use super::ANSWER_BOUND;
 use super::received::ReceivedMessage;
@@ -20,7 +21,7 @@ const MOST_BYTES: usize = 1024;
 const MOST_ATTRIBUTES: usize = 10;
 
 /// Only a message that is almost as long as SQS allows can be refused because of its length. The smallest limit is 256 KiB.
-const LONG_BYTES: usize = 200 * 1024;
+pub(super) const LONG_BYTES: usize = 200 * 1024;
 
 /// Sends the message with its attributes and the reason to the dead-letter queue. Its SQS id is the deduplication id:
 /// so it is there once, even if this is repeated after a crash before the deletion.
@@ -33,10 +34,12 @@ pub(super) async fn move_to_dead_letters(
     message: &ReceivedMessage,
     reason: &str,
 ) -> Result<(), DeadLetterMoveError> {
-    let others = message.raw_attributes.iter().filter(|(name, _)| *name != ERROR_ATTRIBUTE);
-    let others = others.take(MOST_ATTRIBUTES - 1).map(|(name, value)| (name.clone(), value.clone()));
-    let error = text_attribute(bounded_text(reason)).map_err(|source| DeadLetterMoveError::Build { source })?;
-    let attributes: HashMap<_, _> = others.chain([(ERROR_ATTRIBUTE.to_owned(), error.clone())]).collect();
+    let attributes = attributes(message, reason).map_err(|source| DeadLetterMoveError::Build { source })?;
+    let only_error: HashMap<_, _> = attributes
+        .get_key_value(ERROR_ATTRIBUTE)
+        .map(|(name, error)| (name.clone(), error.clone()))
+        .into_iter()
+        .collect();
     let send = |body: &str, attributes| {
         let request = client
             .send_message()
@@ -51,16 +54,24 @@ pub(super) async fn move_to_dead_letters(
     let sent = match sent {
         Err(SqsError::Answered { .. }) if message.body.len() >= LONG_BYTES => {
             let room = message.body.len() - 2 * MOST_BYTES;
-            let only_error = HashMap::from([(ERROR_ATTRIBUTE.to_owned(), error)]);
             send(&message.body[..message.body.floor_char_boundary(room)], only_error).await
         }
-        Err(SqsError::Answered { .. }) if message.bytes() >= LONG_BYTES => {
-            send(&message.body, HashMap::from([(ERROR_ATTRIBUTE.to_owned(), error)])).await
-        }
+        Err(SqsError::Answered { .. }) if message.bytes() >= LONG_BYTES => send(&message.body, only_error).await,
         sent => sent,
     };
     sent.map_err(|source| DeadLetterMoveError::Send { source })?;
     Ok(())
+}
+
+/// The attributes of the dead letter: those of the message, and the reason.
+pub(super) fn attributes(
+    message: &ReceivedMessage,
+    reason: &str,
+) -> Result<HashMap<String, MessageAttributeValue>, aws_sdk_sqs::error::BuildError> {
+    let others = message.raw_attributes.iter().filter(|(name, _)| *name != ERROR_ATTRIBUTE);
+    let others = others.take(MOST_ATTRIBUTES - 1).map(|(name, value)| (name.clone(), value.clone()));
+    let error = text_attribute(bounded_text(reason))?;
+    Ok(others.chain([(ERROR_ATTRIBUTE.to_owned(), error)]).collect())
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,67 @@
+//! Moves messages that are not genuine to the dead-letter queue, those of a receive together: there may be many, and the genuine
+//! ones behind them must not wait for long.
+
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+
+use super::dead_letter::{self, LONG_BYTES};
+use super::received::ReceivedMessage;
+use super::{ANSWER_BOUND, ConsumerContext};
+use crate::error::answered;
+use crate::signature::SIGNATURE_ATTRIBUTE;
+
+impl<H> ConsumerContext<H> {
+    /// Why the message must not be handled, if it is not genuine.
+    pub(super) fn forgery(&self, message: &ReceivedMessage) -> Option<String> {
+        let signature = message.attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
+        self.keys.verify(&self.queue.name, &message.body, signature).err().map(|error| error.to_string())
+    }
+
+    /// Moves the messages in one call. Returns those that it did not move: they have to be moved one by one.
+    pub(super) async fn move_forged(&self, forged: Vec<ReceivedMessage>) -> Vec<ReceivedMessage> {
+        let size: usize = forged.iter().map(ReceivedMessage::bytes).sum();
+        // A batch has the same limit as a message.
+        if forged.len() < 2 || size >= LONG_BYTES {
+            return forged;
+        }
+        let entries: Result<Vec<_>, _> = forged.iter().enumerate().map(|(nth, it)| self.entry(nth, it)).collect();
+        let Ok(entries) = entries else { return forged };
+        let request = self.client.send_message_batch().queue_url(&self.queue.dead_letter_url);
+        let sent = answered(ANSWER_BOUND, request.set_entries(Some(entries)).send()).await;
+        // Those that did arrive are there once, even if they are sent again.
+        let Ok(sent) = sent else { return forged };
+        let (moved, left): (Vec<_>, Vec<_>) = forged.into_iter().enumerate().partition(|(nth, _)| {
+            let nth = nth.to_string();
+            sent.successful().iter().any(|entry| entry.id() == nth)
+        });
+        if let Some((_, first)) = moved.first() {
+            // One line for all of them: whoever can write messages must not fill the disk with lines.
+            tracing::error!(
+                queue = self.queue.name,
+                messages = moved.len(),
+                message_id = first.message_id,
+                group_id = first.group_id,
+                reason = self.forgery(first),
+                "messages moved to the dead-letter queue: they are not genuine"
+            );
+        }
+        for (_, message) in moved {
+            self.acknowledger.acknowledge(message.receipt_handle).await;
+        }
+        left.into_iter().map(|(_, message)| message).collect()
+    }
+
+    fn entry(
+        &self,
+        nth: usize,
+        message: &ReceivedMessage,
+    ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+        let reason = self.forgery(message).unwrap_or_default();
+        SendMessageBatchRequestEntry::builder()
+            .id(nth.to_string())
+            .message_group_id(&message.group_id)
+            .message_deduplication_id(&message.message_id)
+            .message_body(&message.body)
+            .set_message_attributes(Some(dead_letter::attributes(message, &reason)?))
+            .build()
+    }
+}
