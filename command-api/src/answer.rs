@@ -12,8 +12,8 @@ const REPLAYED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
 
 /// A command that was handled.
-pub(crate) struct Accepted<'a> {
-    pub(crate) resource: Resource<'a>,
+pub(crate) struct AcceptedCommand<'a> {
+    pub(crate) resource: CommandTarget<'a>,
     pub(crate) version: i64,
     pub(crate) position: i64,
     /// What the command made, as a field and an id: `shipmentId`, `cancellationId`, `returnId`, `refundId` or `noteId`.
@@ -23,16 +23,16 @@ pub(crate) struct Accepted<'a> {
 }
 
 /// What a command was about.
-pub(crate) enum Resource<'a> {
+pub(crate) enum CommandTarget<'a> {
     Order(&'a OrderId),
     Sku(&'a Sku),
 }
 
-impl Accepted<'_> {
+impl AcceptedCommand<'_> {
     pub(crate) fn into_response(self, status: StatusCode) -> Result<Response, Problem> {
         let location = match self.resource {
-            Resource::Order(order_id) => format!("/orders/{order_id}"),
-            Resource::Sku(sku) => format!("/stock/{sku}"),
+            CommandTarget::Order(order_id) => format!("/orders/{order_id}"),
+            CommandTarget::Sku(sku) => format!("/stock/{sku}"),
         };
         let headers = [
             (header::LOCATION, HeaderValue::try_from(location).map_err(Problem::internal)?),
@@ -57,13 +57,13 @@ fn etag(version: i64) -> Result<HeaderValue, Problem> {
     }
 }
 
-impl Serialize for Accepted<'_> {
+impl Serialize for AcceptedCommand<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("status", "accepted")?;
         match self.resource {
-            Resource::Order(order_id) => body.serialize_entry("orderId", order_id)?,
-            Resource::Sku(sku) => body.serialize_entry("sku", sku)?,
+            CommandTarget::Order(order_id) => body.serialize_entry("orderId", order_id)?,
+            CommandTarget::Sku(sku) => body.serialize_entry("sku", sku)?,
         }
         body.serialize_entry("version", &self.version)?;
         body.serialize_entry("position", &self.position)?;

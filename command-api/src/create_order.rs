@@ -9,14 +9,16 @@ use domain::ids::OrderId;
 use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, decide};
-use event_store::{Command, Decision, EventStore, HandleError, Handled, Metadata, Retry, StreamAppend, Versioned};
+use event_store::{
+    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, Metadata, StreamAppend, Versioned,
+};
 use http::StatusCode;
 use problem::{Precondition, Problem, Trace};
 use uuid::Uuid;
 
-use crate::answer::{Accepted, Resource};
+use crate::answer::{AcceptedCommand, CommandTarget};
 use crate::request::BodyPresence;
-use crate::{Commands, metadata, order_refusal, problems};
+use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// Caller and command, within which idempotency keys are unique. There is one kind of caller: a shop.
 const SCOPE: &str = "shop POST /orders";
@@ -24,7 +26,7 @@ const SCOPE: &str = "shop POST /orders";
 const FIRST_VERSION: i64 = 1;
 
 pub(crate) async fn create_order(
-    State(commands): State<Arc<Commands>>,
+    State(commands): State<Arc<CommandDependencies>>,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -43,7 +45,7 @@ pub(crate) async fn create_order(
     let (store, metadata) = (&commands.store, metadata(&trace));
     let content = posted.content;
     let mut command = CreateOrder { store, order_id: &order_id, content, precondition, metadata, assumed };
-    let handled = match store.handle(&mut command, request.key(), Retry::default()).await {
+    let handled = match store.handle(&mut command, request.key(), ConflictRetryPolicy::default()).await {
         Ok(handled) => handled,
         Err(HandleError::Refused(refused)) => return Err(refused),
         // The id was made for a request that is not the one the key stands for.
@@ -63,8 +65,9 @@ pub(crate) async fn create_order(
 }
 
 fn accepted(order_id: &OrderId, position: i64, replayed: bool) -> Result<Response, Problem> {
-    let resource = Resource::Order(order_id);
-    Accepted { resource, version: FIRST_VERSION, position, made: None, replayed }.into_response(StatusCode::CREATED)
+    let resource = CommandTarget::Order(order_id);
+    AcceptedCommand { resource, version: FIRST_VERSION, position, made: None, replayed }
+        .into_response(StatusCode::CREATED)
 }
 
 struct CreateOrder<'a> {

@@ -24,18 +24,18 @@ use event_store::{EventStore, Metadata, StreamLocks};
 use problem::Trace;
 
 /// What commands work with.
-struct Commands {
+struct CommandDependencies {
     store: EventStore,
     stock: StreamLocks<Stock>,
     limits: OrderGrowthLimits,
     order_locks: order_locks::OrderLocks,
-    requests: request::RequestReader,
+    requests: request::CommandRequestReader,
 }
 
 /// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order.
 pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthLimits) -> Router {
-    let (order_locks, requests) = (order_locks::OrderLocks::default(), request::RequestReader::default());
-    let commands = Commands { store, stock, limits, order_locks, requests };
+    let (order_locks, requests) = (order_locks::OrderLocks::default(), request::CommandRequestReader::default());
+    let commands = CommandDependencies { store, stock, limits, order_locks, requests };
     let mut router = Router::new().route("/orders", post(create_order::create_order));
     for route in &order_commands::ORDER_COMMANDS {
         let handler =

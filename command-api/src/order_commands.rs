@@ -17,7 +17,9 @@ use cqrs_es::Aggregate;
 use domain::ids::{OrderId, ReturnId};
 use domain::order::units::implied_stock_commands;
 use domain::order::{Order, PlacedOrder, evolve};
-use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, Versioned};
+use event_store::{
+    AppendError, Command, ConflictRetryPolicy, Decision, HandleError, Handled, Metadata, StreamAppend, Versioned,
+};
 use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 use serde::Deserialize;
@@ -26,9 +28,9 @@ use uuid::Uuid;
 
 use self::parse::BodyParser::{self, OnOrder, OnReturn};
 use self::parse::ParsedCommand;
-use crate::answer::{Accepted, Resource};
+use crate::answer::{AcceptedCommand, CommandTarget};
 use crate::request::BodyPresence::{self, Optional, Required};
-use crate::{Commands, metadata, order_refusal, problems};
+use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser.
 pub(crate) static ORDER_COMMANDS: [OrderRoute; 7] = [
@@ -70,15 +72,15 @@ pub(crate) struct OrderRoute {
 
 /// The ids in a route's path.
 #[derive(Deserialize)]
-pub(crate) struct PathIds {
+pub(crate) struct OrderPathIds {
     order_id: String,
     return_id: Option<String>,
 }
 
 pub(crate) async fn change_order(
     route: &'static OrderRoute,
-    State(commands): State<Arc<Commands>>,
-    path: Result<Path<PathIds>, PathRejection>,
+    State(commands): State<Arc<CommandDependencies>>,
+    path: Result<Path<OrderPathIds>, PathRejection>,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -104,7 +106,7 @@ pub(crate) async fn change_order(
         new_id: Uuid::now_v7(),
         parsed: None,
     };
-    let handled = commands.store.handle(&mut command, request.key(), Retry::until(deadline)).await;
+    let handled = commands.store.handle(&mut command, request.key(), ConflictRetryPolicy::until(deadline)).await;
     let (version, position, replayed) = match handled {
         Ok(Handled::Appended(appended)) => (appended.version, appended.position, false),
         Ok(Handled::Unchanged(at)) => (at.version, at.position, false),
@@ -118,11 +120,15 @@ pub(crate) async fn change_order(
     tracing::debug!(%order_id, version, "{} carried out", route.scope);
     let made = command.parsed.as_ref().and_then(|parsed| parsed.made.as_ref());
     let made = made.map(|(field, id)| (*field, id.as_str()));
-    Accepted { resource: Resource::Order(&order_id), version, position, made, replayed }.into_response(route.success)
+    AcceptedCommand { resource: CommandTarget::Order(&order_id), version, position, made, replayed }
+        .into_response(route.success)
 }
 
 /// The ids in the path. A text that is no id names nothing that exists.
-fn ids(route: &OrderRoute, path: Result<Path<PathIds>, PathRejection>) -> Result<(OrderId, Option<ReturnId>), Problem> {
+fn ids(
+    route: &OrderRoute,
+    path: Result<Path<OrderPathIds>, PathRejection>,
+) -> Result<(OrderId, Option<ReturnId>), Problem> {
     let path = path.ok().map(|Path(ids)| ids);
     let order_id = path.as_ref().and_then(|ids| OrderId::parse(ids.order_id.as_str()).ok());
     match (&route.parser, order_id, path.and_then(|ids| ReturnId::parse(ids.return_id?).ok())) {
@@ -144,7 +150,7 @@ fn outcome_unknown(error: AppendError) -> Problem {
 }
 
 struct ChangeOrder<'a> {
-    commands: &'a Commands,
+    commands: &'a CommandDependencies,
     route: &'static OrderRoute,
     order_id: &'a OrderId,
     return_id: Option<&'a ReturnId>,

@@ -2,7 +2,7 @@
 
 use domain::money::{Currency, Money};
 use domain::order::event::LineQuantity;
-use domain::order::{OrderAction, OrderError, Stage};
+use domain::order::{OrderAction, OrderError, OrderStage};
 use problem::{FieldError, Problem, ProblemType};
 
 /// A refusal. `lines` are those of the request, and `currency` is the order's.
@@ -20,7 +20,9 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
             Problem::new(ProblemType::NotAllowed, detail).with("stage", stage.name()).with("allowed", allowed)
         }
-        OrderError::NotConfirmed => Problem::new(ProblemType::NotAllowed, detail).with("stage", Stage::Pending.name()),
+        OrderError::NotConfirmed => {
+            Problem::new(ProblemType::NotAllowed, detail).with("stage", OrderStage::Pending.name())
+        }
         OrderError::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
         OrderError::IdTaken { what: _ } => Problem::new(ProblemType::IdTaken, detail),
         OrderError::TooManyOf { action, limit } => {

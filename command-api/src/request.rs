@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body as Incoming, HttpBody};
 use axum::extract::Request;
-use bounds::{Quota, Share};
+use bounds::{Quota, QuotaShare};
 use event_store::IdempotencyKey;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
@@ -44,9 +44,9 @@ const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY_CHARS: usize = 255;
 
 /// Reads requests; holds what they share.
-pub(crate) struct RequestReader {
+pub(crate) struct CommandRequestReader {
     memory: Quota<Peer>,
-    in_flight: KeysInFlight,
+    in_flight: IdempotencyKeysInFlight,
 }
 
 /// Whether a request must have a body.
@@ -62,16 +62,16 @@ pub(crate) enum BodyPresence {
 pub(crate) struct CommandRequest {
     pub(crate) body: BufferedBody,
     headers: HeaderMap,
-    key: Option<KeyInFlight>,
+    key: Option<IdempotencyKeyInFlight>,
 }
 
-impl Default for RequestReader {
+impl Default for CommandRequestReader {
     fn default() -> Self {
-        Self { memory: Quota::new(MAX_UNITS, MAX_UNITS_PER_ADDRESS), in_flight: KeysInFlight::default() }
+        Self { memory: Quota::new(MAX_UNITS, MAX_UNITS_PER_ADDRESS), in_flight: IdempotencyKeysInFlight::default() }
     }
 }
 
-impl RequestReader {
+impl CommandRequestReader {
     /// Reads a request's body.
     pub(crate) async fn read_body(
         &self,
@@ -144,7 +144,7 @@ impl CommandRequest {
 pub(crate) struct BufferedBody {
     bytes: Vec<u8>,
     /// `None`: it counts nothing.
-    memory: Option<Share<Peer>>,
+    memory: Option<QuotaShare<Peer>>,
 }
 
 impl Deref for BufferedBody {
@@ -230,19 +230,24 @@ fn is_json(content_type: &[u8]) -> bool {
 /// The idempotency keys whose requests are being handled in this process. A second request under such a key is refused. If it comes
 /// to another process, the event store lets only one of the two append.
 #[derive(Debug, Clone, Default)]
-struct KeysInFlight(Arc<Mutex<HashSet<ScopedKey>>>);
+struct IdempotencyKeysInFlight(Arc<Mutex<HashSet<ScopedIdempotencyKey>>>);
 
-type ScopedKey = (&'static str, String);
+type ScopedIdempotencyKey = (&'static str, String);
 
 /// A key for as long as its request is handled.
-struct KeyInFlight {
+struct IdempotencyKeyInFlight {
     key: IdempotencyKey,
-    in_flight: KeysInFlight,
+    in_flight: IdempotencyKeysInFlight,
 }
 
-impl KeysInFlight {
+impl IdempotencyKeysInFlight {
     /// The request's key, if it has one. `parts` are hashed: the key fits only a request with the same.
-    fn begin(&self, headers: &HeaderMap, scope: &'static str, parts: &[&[u8]]) -> Result<Option<KeyInFlight>, Problem> {
+    fn begin(
+        &self,
+        headers: &HeaderMap,
+        scope: &'static str,
+        parts: &[&[u8]],
+    ) -> Result<Option<IdempotencyKeyInFlight>, Problem> {
         let Some(key) = read_key(headers)? else { return Ok(None) };
         if !self.lock().insert((scope, key.clone())) {
             let detail = "a request with this Idempotency-Key is still being carried out; send it again in a moment";
@@ -250,16 +255,16 @@ impl KeysInFlight {
         }
         let request_hash = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into();
         let key = IdempotencyKey { scope, key, request_hash };
-        Ok(Some(KeyInFlight { key, in_flight: self.clone() }))
+        Ok(Some(IdempotencyKeyInFlight { key, in_flight: self.clone() }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<ScopedKey>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<ScopedIdempotencyKey>> {
         // Every change is a single insert or remove, so a panic leaves the set consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for KeyInFlight {
+impl Drop for IdempotencyKeyInFlight {
     fn drop(&mut self) {
         let IdempotencyKey { scope, key, .. } = &mut self.key;
         self.in_flight.lock().remove(&(*scope, std::mem::take(key)));

@@ -10,13 +10,15 @@ use cqrs_es::Aggregate;
 use domain::body::InvalidBody;
 use domain::ids::Sku;
 use domain::stock::{self, Stock, StockCommand, StockError};
-use event_store::{AppendError, Command, Decision, HandleError, Handled, Metadata, Retry, StreamAppend, StreamLocks};
+use event_store::{
+    AppendError, Command, ConflictRetryPolicy, Decision, HandleError, Handled, Metadata, StreamAppend, StreamLocks,
+};
 use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 
-use crate::answer::{Accepted, Resource};
+use crate::answer::{AcceptedCommand, CommandTarget};
 use crate::request::BodyPresence;
-use crate::{Commands, metadata, problems};
+use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
 pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
@@ -35,7 +37,7 @@ pub(crate) struct StockRoute {
 
 pub(crate) async fn change_stock(
     route: &'static StockRoute,
-    State(commands): State<Arc<Commands>>,
+    State(commands): State<Arc<CommandDependencies>>,
     path: Result<Path<String>, PathRejection>,
     trace: Trace,
     request: Request,
@@ -49,19 +51,20 @@ pub(crate) async fn change_stock(
     let change = (route.parse)(&request.body).map_err(problems::invalid_body)?;
     let (locks, metadata) = (&commands.stock, metadata(&trace));
     let mut command = ChangeStock { locks, sku: &sku, change, precondition, metadata };
-    let (version, position, replayed) = match commands.store.handle(&mut command, request.key(), Retry::default()).await
-    {
-        Ok(Handled::Appended(appended)) => (appended.version, appended.position, false),
-        Ok(Handled::Unchanged(at)) => (at.version, at.position, false),
-        Ok(Handled::Replayed(record)) => (record.version, record.position, true),
-        Err(HandleError::Append(error @ AppendError::Unknown(_))) if request.key().is_none() => {
-            return Err(outcome_unknown(error));
-        }
-        Err(error) => return Err(problems::not_handled(error)),
-    };
+    let (version, position, replayed) =
+        match commands.store.handle(&mut command, request.key(), ConflictRetryPolicy::default()).await {
+            Ok(Handled::Appended(appended)) => (appended.version, appended.position, false),
+            Ok(Handled::Unchanged(at)) => (at.version, at.position, false),
+            Ok(Handled::Replayed(record)) => (record.version, record.position, true),
+            Err(HandleError::Append(error @ AppendError::Unknown(_))) if request.key().is_none() => {
+                return Err(outcome_unknown(error));
+            }
+            Err(error) => return Err(problems::not_handled(error)),
+        };
     // The first receipt makes the SKU tracked.
     let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    Accepted { resource: Resource::Sku(&sku), version, position, made: None, replayed }.into_response(status)
+    AcceptedCommand { resource: CommandTarget::Sku(&sku), version, position, made: None, replayed }
+        .into_response(status)
 }
 
 struct ChangeStock<'a> {

@@ -8,7 +8,7 @@ use domain::order::event::{PaymentAuthorized, SkuQuantity, StockReserved};
 use domain::order::{Order, OrderCommand, decide};
 use domain::stock;
 use domain::stock::{ReservationMade, Stock, StockEvent};
-use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ struct Answer {
 impl Shop {
     async fn new() -> Self {
         let database = testkit::database().await;
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
         let limits = domain::order::OrderGrowthLimits::default();
         let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer());

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 /// A rule that a body breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
+pub struct BodyViolation {
     /// Where: a JSON pointer (RFC 6901) into the body.
     pub pointer: String,
     /// Which rule, for programs: `required`, `unknown_field`, `out_of_range`, …
@@ -27,7 +27,7 @@ pub enum InvalidBody {
     Malformed(#[from] MalformedBody),
     /// It breaks these rules. Never empty.
     #[error("{} violations", .0.len())]
-    Invalid(Vec<Violation>),
+    Invalid(Vec<BodyViolation>),
 }
 
 /// A body that is no JSON object.
@@ -39,11 +39,11 @@ pub struct MalformedBody(pub String);
 /// a float.
 pub(crate) fn read_body<T>(
     body: &[u8],
-    read: impl FnOnce(&mut Reader, Fields<'_>) -> Option<T>,
+    read: impl FnOnce(&mut BodyReader, JsonFields<'_>) -> Option<T>,
 ) -> Result<T, InvalidBody> {
     let body = std::str::from_utf8(body).map_err(|error| MalformedBody(format!("it is not UTF-8 ({error})")))?;
-    let fields: Fields<'_> = serde_json::from_str(body).map_err(|error| MalformedBody(error.to_string()))?;
-    let mut reader = Reader::default();
+    let fields: JsonFields<'_> = serde_json::from_str(body).map_err(|error| MalformedBody(error.to_string()))?;
+    let mut reader = BodyReader::default();
     let value = read(&mut reader, fields);
     match (value, reader.into_violations()) {
         (Some(value), violations) if violations.is_empty() => Ok(value),
@@ -55,26 +55,26 @@ pub(crate) fn read_body<T>(
 pub(crate) const MAX_VIOLATIONS: usize = 1_000;
 
 /// The members of a JSON object, in their order.
-pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A field of the object that is being read, with its value if it has one.
-pub(crate) struct Field<'a> {
+pub(crate) struct JsonField<'a> {
     name: &'static str,
     value: Option<&'a RawValue>,
 }
 
 /// Reads a body and collects its violations.
 #[derive(Default)]
-pub(crate) struct Reader {
+pub(crate) struct BodyReader {
     path: String,
-    violations: Vec<Violation>,
+    violations: Vec<BodyViolation>,
 }
 
-impl Reader {
-    pub(crate) fn into_violations(mut self) -> Vec<Violation> {
+impl BodyReader {
+    pub(crate) fn into_violations(mut self) -> Vec<BodyViolation> {
         if self.violations.len() > MAX_VIOLATIONS {
             self.violations.truncate(MAX_VIOLATIONS);
-            self.violations.push(Violation {
+            self.violations.push(BodyViolation {
                 pointer: String::new(),
                 code: "too_many_violations",
                 message: format!("there are more than {MAX_VIOLATIONS} violations; these are the first"),
@@ -90,17 +90,17 @@ impl Reader {
     pub(crate) fn add_violation(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
         // One more than the bound is kept: it shows that there are more.
         if self.violations.len() <= MAX_VIOLATIONS {
-            self.violations.push(Violation { pointer: pointer.into(), code, message: message.into() });
+            self.violations.push(BodyViolation { pointer: pointer.into(), code, message: message.into() });
         }
     }
 
     /// Adds a violation by a field of the object that is being read. Its pointer is built only here, because most bodies are valid.
-    pub(crate) fn violation_at(&mut self, field: &Field<'_>, code: &'static str, message: impl Into<String>) {
+    pub(crate) fn violation_at(&mut self, field: &JsonField<'_>, code: &'static str, message: impl Into<String>) {
         self.add_violation(format!("{}/{}", self.path, field.name), code, message);
     }
 
     /// Reads one element of an array. Pointers to violations begin with the element's.
-    pub(crate) fn element<T>(&mut self, array: &Field<'_>, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn element<T>(&mut self, array: &JsonField<'_>, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.path.len();
         // Writing to a String can't fail.
         let _ = write!(self.path, "/{}/{index}", array.name);
@@ -110,7 +110,7 @@ impl Reader {
     }
 
     /// The members of an object.
-    pub(crate) fn fields<'a>(&mut self, value: &'a RawValue) -> Option<Fields<'a>> {
+    pub(crate) fn fields<'a>(&mut self, value: &'a RawValue) -> Option<JsonFields<'a>> {
         match serde_json::from_str(value.get()) {
             Ok(fields) => Some(fields),
             Err(_) => {
@@ -123,10 +123,10 @@ impl Reader {
     /// The named fields of an object. Any other field is a violation, and so is a field that is given twice.
     pub(crate) fn object<'a, const N: usize>(
         &mut self,
-        fields: Fields<'a>,
+        fields: JsonFields<'a>,
         names: [&'static str; N],
-    ) -> [Field<'a>; N] {
-        let mut found = names.map(|name| Field { name, value: None });
+    ) -> [JsonField<'a>; N] {
+        let mut found = names.map(|name| JsonField { name, value: None });
         for (name, value) in fields.0 {
             match names.iter().position(|known| *known == name) {
                 Some(at) if found[at].value.is_some() => {
@@ -145,8 +145,8 @@ impl Reader {
     /// A field that must be there.
     pub(crate) fn required<'a, T>(
         &mut self,
-        field: &Field<'a>,
-        read: impl FnOnce(&mut Self, &Field<'a>) -> Option<T>,
+        field: &JsonField<'a>,
+        read: impl FnOnce(&mut Self, &JsonField<'a>) -> Option<T>,
     ) -> Option<T> {
         if field.value.is_none() {
             self.violation_at(field, "required", "is required");
@@ -159,8 +159,8 @@ impl Reader {
     #[expect(clippy::option_option, reason = "outer: was it valid; inner: was it given")]
     pub(crate) fn optional<'a, T>(
         &mut self,
-        field: &Field<'a>,
-        read: impl FnOnce(&mut Self, &Field<'a>) -> Option<T>,
+        field: &JsonField<'a>,
+        read: impl FnOnce(&mut Self, &JsonField<'a>) -> Option<T>,
     ) -> Option<Option<T>> {
         match field.value {
             None => Some(None),
@@ -172,7 +172,7 @@ impl Reader {
     /// A text that parses as something.
     pub(crate) fn text<T, E: fmt::Display>(
         &mut self,
-        field: &Field<'_>,
+        field: &JsonField<'_>,
         parse: impl FnOnce(String) -> Result<T, E>,
     ) -> Option<T> {
         let text = self.string(field)?;
@@ -180,7 +180,7 @@ impl Reader {
     }
 
     /// Free text of so many characters at most.
-    pub(crate) fn text_up_to(&mut self, field: &Field<'_>, max_chars: usize) -> Option<String> {
+    pub(crate) fn text_up_to(&mut self, field: &JsonField<'_>, max_chars: usize) -> Option<String> {
         let text = self.string(field)?;
         if text.contains('\0') {
             self.violation_at(field, "invalid", "must not contain NUL");
@@ -197,7 +197,7 @@ impl Reader {
     /// Any JSON that parses as something.
     pub(crate) fn parsed<'a, T, E: fmt::Display>(
         &mut self,
-        field: &Field<'a>,
+        field: &JsonField<'a>,
         parse: impl FnOnce(&'a RawValue) -> Result<T, E>,
     ) -> Option<T> {
         let parsed = parse(field.value?);
@@ -207,7 +207,7 @@ impl Reader {
     /// A whole number within a range.
     pub(crate) fn integer<N: DeserializeOwned + PartialOrd + fmt::Display>(
         &mut self,
-        field: &Field<'_>,
+        field: &JsonField<'_>,
         range: RangeInclusive<N>,
     ) -> Option<N> {
         match serde_json::from_str::<N>(field.text()) {
@@ -221,7 +221,11 @@ impl Reader {
     }
 
     /// An array with so many elements.
-    pub(crate) fn array<'a>(&mut self, field: &Field<'a>, length: RangeInclusive<usize>) -> Option<Vec<&'a RawValue>> {
+    pub(crate) fn array<'a>(
+        &mut self,
+        field: &JsonField<'a>,
+        length: RangeInclusive<usize>,
+    ) -> Option<Vec<&'a RawValue>> {
         let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(field.text()) else {
             self.violation_at(field, "wrong_type", "must be an array");
             return None;
@@ -235,7 +239,7 @@ impl Reader {
     }
 
     /// The digits of a number, or of a text that holds one.
-    pub(crate) fn number_text<'a>(&mut self, field: &Field<'a>) -> Option<Cow<'a, str>> {
+    pub(crate) fn number_text<'a>(&mut self, field: &JsonField<'a>) -> Option<Cow<'a, str>> {
         match field.text().as_bytes().first() {
             Some(b'"') => self.string(field),
             Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(field.text())),
@@ -246,9 +250,9 @@ impl Reader {
         }
     }
 
-    fn string<'a>(&mut self, field: &Field<'a>) -> Option<Cow<'a, str>> {
-        match serde_json::from_str::<Text<'a>>(field.text()) {
-            Ok(Text(text)) => Some(text),
+    fn string<'a>(&mut self, field: &JsonField<'a>) -> Option<Cow<'a, str>> {
+        match serde_json::from_str::<BorrowedText<'a>>(field.text()) {
+            Ok(BorrowedText(text)) => Some(text),
             Err(_) => {
                 self.violation_at(field, "wrong_type", "must be a text");
                 None
@@ -256,29 +260,29 @@ impl Reader {
         }
     }
 
-    fn checked<T, E: fmt::Display>(&mut self, field: &Field<'_>, parsed: Result<T, E>) -> Option<T> {
+    fn checked<T, E: fmt::Display>(&mut self, field: &JsonField<'_>, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.violation_at(field, "invalid", error.to_string())).ok()
     }
 }
 
-impl<'a> Field<'a> {
+impl<'a> JsonField<'a> {
     fn text(&self) -> &'a str {
         self.value.map_or("null", RawValue::get)
     }
 }
 
 /// A text, borrowed from the body where it holds no escapes.
-struct Text<'a>(Cow<'a, str>);
+struct BorrowedText<'a>(Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for BorrowedText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor).map(Self)
+        deserializer.deserialize_str(BorrowedTextVisitor).map(Self)
     }
 }
 
-struct TextVisitor;
+struct BorrowedTextVisitor;
 
-impl<'de> Visitor<'de> for TextVisitor {
+impl<'de> Visitor<'de> for BorrowedTextVisitor {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -294,16 +298,16 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(JsonFieldsVisitor)
     }
 }
 
-struct FieldsVisitor;
+struct JsonFieldsVisitor;
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for JsonFieldsVisitor {
+    type Value = JsonFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -311,9 +315,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::with_capacity(8);
-        while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+        while let Some((BorrowedText(name), value)) = map.next_entry::<BorrowedText<'de>, &'de RawValue>()? {
             fields.push((name, value));
         }
-        Ok(Fields(fields))
+        Ok(JsonFields(fields))
     }
 }

@@ -41,7 +41,7 @@ impl JsonText {
             return Err(InvalidJsonText::TooLong);
         }
         let mut parser = serde_json::Deserializer::from_str(text.get());
-        Check { levels_left: MAX_LEVELS }
+        JsonTextCheck { levels_left: MAX_LEVELS }
             .deserialize(&mut parser)
             .map_err(|error| InvalidJsonText::Content(without_position(&error)))?;
         Ok(Self(text.to_owned()))
@@ -93,11 +93,11 @@ fn without_position(error: &serde_json::Error) -> String {
 
 /// Walks a value without building it.
 #[derive(Clone, Copy)]
-struct Check {
+struct JsonTextCheck {
     levels_left: usize,
 }
 
-impl Check {
+impl JsonTextCheck {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.levels_left.checked_sub(1) {
             Some(levels_left) => Ok(Self { levels_left }),
@@ -106,7 +106,7 @@ impl Check {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Check {
+impl<'de> DeserializeSeed<'de> for JsonTextCheck {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -114,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Check {
     }
 }
 
-impl<'de> Visitor<'de> for Check {
+impl<'de> Visitor<'de> for JsonTextCheck {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -71,7 +71,7 @@ pub struct Money {
 
 /// Why a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AmountError {
+pub enum InvalidAmount {
     /// Not a decimal number.
     #[error("must be a decimal number, like 129.99")]
     NotANumber,
@@ -98,24 +98,24 @@ impl Money {
     }
 
     /// Reads a decimal like `129.99`, `-0` or `1.2999e2` (JSON's grammar for numbers) exactly.
-    pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
-        let decimal = Decimal::parse(text).ok_or(AmountError::NotANumber)?;
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, InvalidAmount> {
+        let decimal = DecimalParts::parse(text).ok_or(InvalidAmount::NotANumber)?;
         let zeros = i64::from(currency.exponent) - decimal.scale;
         if zeros < 0 {
-            return Err(AmountError::TooManyDecimals { currency, allowed: currency.exponent });
+            return Err(InvalidAmount::TooManyDecimals { currency, allowed: currency.exponent });
         }
-        let minor = decimal.shifted_by(zeros).ok_or(AmountError::TooLarge)?;
+        let minor = decimal.shifted_by(zeros).ok_or(InvalidAmount::TooLarge)?;
         if decimal.negative && minor != 0 {
-            return Err(AmountError::Negative);
+            return Err(InvalidAmount::Negative);
         }
         Ok(Self { minor, currency })
     }
 
     /// Checks a text as an amount of an unknown currency.
-    pub(crate) fn check(text: &str) -> Result<(), AmountError> {
-        let decimal = Decimal::parse(text).ok_or(AmountError::NotANumber)?;
+    pub(crate) fn check(text: &str) -> Result<(), InvalidAmount> {
+        let decimal = DecimalParts::parse(text).ok_or(InvalidAmount::NotANumber)?;
         let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes());
-        if decimal.negative && digits().any(|digit| digit != b'0') { Err(AmountError::Negative) } else { Ok(()) }
+        if decimal.negative && digits().any(|digit| digit != b'0') { Err(InvalidAmount::Negative) } else { Ok(()) }
     }
 
     /// The amount in minor units.
@@ -155,14 +155,14 @@ impl fmt::Display for Money {
 }
 
 /// The parts of a decimal number: its digits × 10^-`scale`.
-struct Decimal<'a> {
+struct DecimalParts<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
     scale: i64,
 }
 
-impl<'a> Decimal<'a> {
+impl<'a> DecimalParts<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -243,25 +243,25 @@ mod tests {
     #[test]
     fn what_is_no_amount_is_refused_with_its_reason() {
         let usd = currency("USD");
-        let decimals = AmountError::TooManyDecimals { currency: usd, allowed: 2 };
+        let decimals = InvalidAmount::TooManyDecimals { currency: usd, allowed: 2 };
         for (text, error) in [
-            ("", AmountError::NotANumber),
-            ("NaN", AmountError::NotANumber),
-            ("+1", AmountError::NotANumber),
-            ("01", AmountError::NotANumber),
-            ("1.", AmountError::NotANumber),
-            (".5", AmountError::NotANumber),
-            ("1e", AmountError::NotANumber),
-            (" 1", AmountError::NotANumber),
-            ("1,50", AmountError::NotANumber),
-            ("٣", AmountError::NotANumber),
-            ("-0.01", AmountError::Negative),
+            ("", InvalidAmount::NotANumber),
+            ("NaN", InvalidAmount::NotANumber),
+            ("+1", InvalidAmount::NotANumber),
+            ("01", InvalidAmount::NotANumber),
+            ("1.", InvalidAmount::NotANumber),
+            (".5", InvalidAmount::NotANumber),
+            ("1e", InvalidAmount::NotANumber),
+            (" 1", InvalidAmount::NotANumber),
+            ("1,50", InvalidAmount::NotANumber),
+            ("٣", InvalidAmount::NotANumber),
+            ("-0.01", InvalidAmount::Negative),
             ("0.001", decimals),
             ("1e-3", decimals),
             ("1e-99999999999999999999", decimals),
-            ("1e400", AmountError::TooLarge),
-            ("1e99999999999999999999", AmountError::TooLarge),
-            ("92233720368547758.08", AmountError::TooLarge),
+            ("1e400", InvalidAmount::TooLarge),
+            ("1e99999999999999999999", InvalidAmount::TooLarge),
+            ("92233720368547758.08", InvalidAmount::TooLarge),
         ] {
             assert_eq!(Money::parse(text, usd), Err(error), "{text:?}");
         }

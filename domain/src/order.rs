@@ -36,14 +36,14 @@ pub use error::OrderError;
 pub use event::OrderEvent;
 pub use evolve::evolve;
 pub use limits::OrderGrowthLimits;
-pub use lines::LineCounts;
-pub use mails::{Mail, MailOutcome};
+pub use lines::LineUnitCounts;
+pub use mails::{MailOutcome, RequestedMail};
 pub use state::{
-    AuthorizationState, Cancellation, Order, OrderStatus, Payment, PlacedOrder, Refund, Return, Shipment, StockState,
-    UndoReason,
+    AuthorizationState, Cancellation, Order, OrderStatus, OrderStockState, Payment, PlacedOrder, Refund, Return,
+    Shipment, UndoReason,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
-pub use transitions::{OrderAction, Stage, TRANSITIONS};
+pub use transitions::{OrderAction, OrderStage, TRANSITIONS};
 
 /// The order as cqrs-es sees it: a shell that passes on to [`decide`] and [`evolve`].
 impl cqrs_es::Aggregate for Order {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::order::{OrderEvent, OrderGrowthLimits, Stage, TRANSITIONS};
+use domain::order::{OrderEvent, OrderGrowthLimits, OrderStage, TRANSITIONS};
 use domain::stock;
 
 const ORDERS: &str = include_str!("../../docs/reference/orders.md");
@@ -14,7 +14,7 @@ fn the_table_of_what_can_be_asked_is_the_one_that_decides() {
     let mut table = "| asked for by | of an order that is | at the most |\n|---|---|---|\n".to_owned();
     for (action, stages) in &TRANSITIONS {
         let stages: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
-        let stages = if stages.len() == Stage::ALL.len() { "anything".to_owned() } else { stages.join(", ") };
+        let stages = if stages.len() == OrderStage::ALL.len() { "anything".to_owned() } else { stages.join(", ") };
         let limit = limits.of(*action).map_or("–".to_owned(), |limit| limit.to_string());
         writeln!(table, "| `POST /orders/{{id}}/{action}` | {stages} | {limit} |").unwrap();
     }

@@ -20,12 +20,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::writer::Writer;
+use self::writer::GroupCommitWriter;
 use crate::event::{Metadata, NewEvent};
 use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewIdempotencyRecord};
-use crate::metrics::Metrics;
-use crate::subscription::progress::Progress;
-use crate::wake::WakeUps;
+use crate::metrics::EventStoreMetrics;
+use crate::subscription::progress::SubscriptionProgress;
+use crate::wake::SubscriptionWakeUps;
 
 /// The most bytes that a queue may be set to hold: a semaphore counts no further.
 const MAX_QUEUE_BYTES: usize = 1 << 30;
@@ -43,17 +43,17 @@ pub struct StreamAppend {
 /// Streams to append to, all or none, and the locks on them that are held until then.
 pub struct Append<'a> {
     pub(crate) streams: Vec<StreamAppend>,
-    pub(crate) locks: Option<Box<dyn OnStored + 'a>>,
+    pub(crate) locks: Option<Box<dyn AppendListener + 'a>>,
 }
 
 /// A listener for the moment when an append is stored.
-pub(crate) trait OnStored: Send {
-    fn stored(self: Box<Self>, appended: Appended);
+pub(crate) trait AppendListener: Send {
+    fn stored(self: Box<Self>, appended: AppendPosition);
 }
 
 /// Where the last event of an append was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendPosition {
     /// The version of the last stream after it.
     pub version: i64,
     /// The event's position in the log.
@@ -82,14 +82,14 @@ pub enum AppendError {
 
 /// How appends are queued.
 #[derive(Debug, Clone, Copy)]
-pub struct AppendSettings {
+pub struct AppendQueueSettings {
     /// How many commands may wait; further ones are refused at once.
     pub queue: usize,
     /// How many bytes the events of all commands may have that wait or are being stored; further ones are refused at once.
     pub queue_bytes: usize,
 }
 
-impl Default for AppendSettings {
+impl Default for AppendQueueSettings {
     fn default() -> Self {
         // At 30,000 commands a second the last one waits for 30 ms. So many usual orders are far from so many bytes.
         Self { queue: 1_024, queue_bytes: 32 << 20 }
@@ -106,7 +106,7 @@ impl crate::EventStore {
 
     /// Refuses while the queue is full, so that nobody decides on what could not be queued.
     pub fn ensure_capacity(&self) -> Result<(), AppendError> {
-        let Appender { queue, memory, waits_when_full, .. } = &self.appender;
+        let AppendQueue { queue, memory, waits_when_full, .. } = &self.appender;
         if *waits_when_full || queue.is_closed() || (queue.capacity() > 0 && memory.available_permits() > 0) {
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl crate::EventStore {
     }
 
     /// Appends events to their streams, all of them or none. The answer comes after the commit.
-    pub async fn append(&self, append: impl Into<Append<'_>>) -> Result<Appended, AppendError> {
+    pub async fn append(&self, append: impl Into<Append<'_>>) -> Result<AppendPosition, AppendError> {
         self.enqueue(append.into(), None).await
     }
 
@@ -124,7 +124,7 @@ impl crate::EventStore {
         &self,
         append: impl Into<Append<'_>>,
         key: IdempotencyKey,
-    ) -> Result<Appended, AppendError> {
+    ) -> Result<AppendPosition, AppendError> {
         let append = append.into();
         let record = append.streams.last().map(|last| NewIdempotencyRecord {
             key,
@@ -139,14 +139,14 @@ impl crate::EventStore {
         &self,
         append: Append<'_>,
         record: Option<NewIdempotencyRecord>,
-    ) -> Result<Appended, AppendError> {
+    ) -> Result<AppendPosition, AppendError> {
         let (answer, answered) = oneshot::channel();
         let Append { streams, locks } = append;
-        let command = QueuedCommand { streams, record };
+        let command = AppendRequest { streams, record };
         // Who holds locks never waits for room: all commands on the locked streams would wait with it.
         let waits = self.appender.waits_when_full && locks.is_none();
         let memory = self.appender.reserve_memory(&command, waits).await?;
-        let queued = Queued { command, answer, memory };
+        let queued = QueuedAppend { command, answer, memory };
         if waits {
             self.appender.queue.send(queued).await.map_err(|_| AppendError::Closed)?;
         } else {
@@ -192,20 +192,20 @@ impl From<Vec<StreamAppend>> for Append<'_> {
 }
 
 /// What one command stores, all of it or nothing.
-struct QueuedCommand {
+struct AppendRequest {
     streams: Vec<StreamAppend>,
     record: Option<NewIdempotencyRecord>,
 }
 
 /// A command in the queue, and where its answer goes.
-struct Queued {
-    command: QueuedCommand,
-    answer: oneshot::Sender<Result<Appended, AppendError>>,
+struct QueuedAppend {
+    command: AppendRequest,
+    answer: oneshot::Sender<Result<AppendPosition, AppendError>>,
     /// Its share of the queue's bytes.
     memory: OwnedSemaphorePermit,
 }
 
-impl QueuedCommand {
+impl AppendRequest {
     fn event_count(&self) -> i64 {
         i64::try_from(self.streams.iter().map(|stream| stream.events.len()).sum::<usize>()).unwrap_or(0)
     }
@@ -227,29 +227,29 @@ impl QueuedCommand {
 
 /// The writer's queue; clones share it.
 #[derive(Clone)]
-pub(crate) struct Appender {
-    queue: mpsc::Sender<Queued>,
+pub(crate) struct AppendQueue {
+    queue: mpsc::Sender<QueuedAppend>,
     /// The bytes that may still be queued.
     memory: Arc<Semaphore>,
     /// How many there are when nothing is queued.
     memory_bytes: usize,
-    metrics: Metrics,
+    metrics: EventStoreMetrics,
     waits_when_full: bool,
 }
 
-impl Appender {
+impl AppendQueue {
     pub(crate) fn start(
         pool: PgPool,
-        settings: AppendSettings,
-        metrics: Metrics,
-        (wake, progress): (WakeUps, Progress),
+        settings: AppendQueueSettings,
+        metrics: EventStoreMetrics,
+        (wake, progress): (SubscriptionWakeUps, SubscriptionProgress),
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let (queue, queued) = mpsc::channel(settings.queue);
         let memory_bytes = settings.queue_bytes.clamp(1, MAX_QUEUE_BYTES);
         let memory = Arc::new(Semaphore::new(memory_bytes));
-        tasks.spawn(Writer::new(pool, metrics.clone(), wake, progress, stop).run(queued));
+        tasks.spawn(GroupCommitWriter::new(pool, metrics.clone(), wake, progress, stop).run(queued));
         Self { queue, memory, memory_bytes, metrics, waits_when_full: false }
     }
 
@@ -263,7 +263,7 @@ impl Appender {
     }
 
     /// Memory for a command. A command that is larger than all there is gets all of it.
-    async fn reserve_memory(&self, command: &QueuedCommand, waits: bool) -> Result<OwnedSemaphorePermit, AppendError> {
+    async fn reserve_memory(&self, command: &AppendRequest, waits: bool) -> Result<OwnedSemaphorePermit, AppendError> {
         let bytes = u32::try_from(command.size().min(self.memory_bytes)).unwrap_or(u32::MAX);
         let memory = Arc::clone(&self.memory);
         // It is never closed.

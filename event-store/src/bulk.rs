@@ -7,6 +7,6 @@ mod copy_in;
 mod copy_out;
 mod row;
 
-pub use copy_in::{CopyInError, CopyInSummary, EventSource, copy_in};
-pub use copy_out::{CopyOrder, CopyOut, CopyRow, copy_out};
+pub use copy_in::{CopyInError, ImportSource, ImportSummary, copy_in};
+pub use copy_out::{CopyOut, CopyOutOrder, CopyRow, copy_out};
 pub use row::CopyDecodeError;

@@ -106,7 +106,7 @@ pub struct StoredEvent {
 /// An event that this build can't decode.
 #[derive(Debug, thiserror::Error)]
 #[error("event {event_type} {event_version} at position {position} of stream {stream_id} can't be read")]
-pub struct DecodeError {
+pub struct EventDecodeError {
     position: i64,
     stream_id: String,
     event_type: String,
@@ -114,7 +114,7 @@ pub struct DecodeError {
     source: event_versions::DecodeError,
 }
 
-impl DecodeError {
+impl EventDecodeError {
     pub fn position(&self) -> i64 {
         self.position
     }
@@ -143,7 +143,7 @@ impl StoredEvent {
     }
 
     /// Decodes the event; an earlier version is upcast to today's. An unknown event or version is an error, never skipped.
-    pub fn decode<A: Upcastable>(&self) -> Result<A::Event, DecodeError> {
+    pub fn decode<A: Upcastable>(&self) -> Result<A::Event, EventDecodeError> {
         self.borrowed().decode::<A>()
     }
 

@@ -9,7 +9,7 @@ use rand::Rng;
 use tokio::time::{Instant, sleep};
 
 use crate::EventStore;
-use crate::append::{Append, AppendError, Appended, StreamAppend};
+use crate::append::{Append, AppendError, AppendPosition, StreamAppend};
 use crate::event::Metadata;
 use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewIdempotencyRecord};
 use crate::read::{ReadError, StreamVersion, Versioned, read_version};
@@ -38,7 +38,7 @@ pub enum Decision<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handled {
     /// Its events are stored.
-    Appended(Appended),
+    Appended(AppendPosition),
     /// What it asked for was so already.
     Unchanged(StreamVersion),
     /// It was handled before, under the same idempotency key; this is the record of that.
@@ -76,13 +76,13 @@ pub enum HandleError<R> {
 
 /// For how long a command is decided again after conflicts.
 #[derive(Debug, Clone, Copy)]
-pub struct Retry {
-    limit: RetryLimit,
+pub struct ConflictRetryPolicy {
+    limit: ConflictRetryLimit,
     conflicts: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum RetryLimit {
+enum ConflictRetryLimit {
     Attempts(u32),
     Deadline(Instant),
 }
@@ -96,7 +96,7 @@ impl EventStore {
         &self,
         command: &mut C,
         key: Option<&IdempotencyKey>,
-        mut retry: Retry,
+        mut retry: ConflictRetryPolicy,
     ) -> Result<Handled, HandleError<C::Refusal>> {
         let unchanged = loop {
             let appended = match command.decide().await {
@@ -169,13 +169,13 @@ impl EventStore {
         metadata: &Metadata,
         decide: impl Fn(&A) -> Result<Vec<A::Event>, R> + Send,
     ) -> Result<Handled, HandleError<R>> {
-        let mut command = OneStream { store: self, stream_id, known: Some(known), metadata, decide };
-        self.handle(&mut command, None, Retry::default()).await
+        let mut command = SingleStreamCommand { store: self, stream_id, known: Some(known), metadata, decide };
+        self.handle(&mut command, None, ConflictRetryPolicy::default()).await
     }
 }
 
 /// See [`EventStore::execute`].
-struct OneStream<'a, A, F> {
+struct SingleStreamCommand<'a, A, F> {
     store: &'a EventStore,
     stream_id: &'a str,
     known: Option<Versioned<A>>,
@@ -183,7 +183,7 @@ struct OneStream<'a, A, F> {
     decide: F,
 }
 
-impl<A: Upcastable, R: Send, F: Fn(&A) -> Result<Vec<A::Event>, R> + Send> Command for OneStream<'_, A, F> {
+impl<A: Upcastable, R: Send, F: Fn(&A) -> Result<Vec<A::Event>, R> + Send> Command for SingleStreamCommand<'_, A, F> {
     type Refusal = R;
 
     fn stream(&self) -> (&'static str, &str) {
@@ -212,22 +212,22 @@ fn replayed<R>(key: Option<&IdempotencyKey>, record: IdempotencyRecord) -> Resul
     }
 }
 
-impl Default for Retry {
+impl Default for ConflictRetryPolicy {
     fn default() -> Self {
         Self::attempts(5)
     }
 }
 
-impl Retry {
+impl ConflictRetryPolicy {
     /// The longest pause, in milliseconds.
     const LONGEST_PAUSE: u64 = 64;
 
     pub fn attempts(attempts: u32) -> Self {
-        Self { limit: RetryLimit::Attempts(attempts), conflicts: 0 }
+        Self { limit: ConflictRetryLimit::Attempts(attempts), conflicts: 0 }
     }
 
     pub fn until(deadline: Instant) -> Self {
-        Self { limit: RetryLimit::Deadline(deadline), conflicts: 0 }
+        Self { limit: ConflictRetryLimit::Deadline(deadline), conflicts: 0 }
     }
 
     /// Waits before the next attempt; `false`: there is none. The second attempt comes at once. Later ones pause for a random time,
@@ -235,8 +235,8 @@ impl Retry {
     async fn wait(&mut self) -> bool {
         self.conflicts += 1;
         let again = match self.limit {
-            RetryLimit::Attempts(attempts) => self.conflicts < attempts,
-            RetryLimit::Deadline(deadline) => Instant::now() < deadline,
+            ConflictRetryLimit::Attempts(attempts) => self.conflicts < attempts,
+            ConflictRetryLimit::Deadline(deadline) => Instant::now() < deadline,
         };
         if again && self.conflicts > 1 {
             let longest = 1_u64.checked_shl(self.conflicts).unwrap_or(u64::MAX).min(Self::LONGEST_PAUSE);

@@ -25,12 +25,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
 use tokio_util::sync::CancellationToken;
 
-pub use self::chain::{ChainHead, MalformedHead};
-pub use self::check::{ChainReport, check_chain};
-pub use self::fault::{ChainFault, SealAgreement};
-use self::row::Row;
-use self::seals::{Entry, SealDraft};
-use crate::bulk::{CopyOrder, copy_out};
+pub use self::chain::{ChainHead, MalformedChainHead};
+pub use self::check::{HashChainReport, check_chain};
+pub use self::fault::{HashChainFault, SealAgreement};
+use self::row::EventTuple;
+use self::seals::{SealDraft, SealEntry};
+use crate::bulk::{CopyOutOrder, copy_out};
 use crate::filter::EventFilter;
 
 /// Events sealed together: a few milliseconds of work, so that appends are not delayed for longer.
@@ -127,9 +127,9 @@ async fn seal_some(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
         return Ok(0);
     };
     let filter = EventFilter { up_to: Some(up_to), ..EventFilter::after(draft.after) };
-    let mut events = copy_out(&mut transaction, &filter, CopyOrder::ByPosition).await?;
+    let mut events = copy_out(&mut transaction, &filter, CopyOutOrder::ByPosition).await?;
     while let Some(event) = events.next().await? {
-        draft.add(&Entry::of(&Row::parse(event.row())?));
+        draft.add(&SealEntry::of(&EventTuple::parse(event.row())?));
     }
     drop(events);
     let sealed = draft.store(&mut transaction).await?;

@@ -34,16 +34,16 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use append::{Append, AppendError, AppendSettings, Appended, StreamAppend};
-pub use event::{DecodeError, EventRef, Metadata, NewEvent, StoredEvent};
+pub use append::{Append, AppendError, AppendPosition, AppendQueueSettings, StreamAppend};
+pub use event::{EventDecodeError, EventRef, Metadata, NewEvent, StoredEvent};
 pub use filter::EventFilter;
-pub use handle::{Command, Decision, HandleError, Handled, Retry};
+pub use handle::{Command, ConflictRetryPolicy, Decision, HandleError, Handled};
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, prune_idempotency_records};
-pub use metrics::Metrics;
+pub use metrics::EventStoreMetrics;
 pub use read::{ReadError, StreamVersion, Versioned};
 pub use stream_locks::{LockedStreams, StreamLocks};
 pub use subscription::{
-    ExclusiveLease, PARTITIONS, Subscriber, SubscriberError, SubscriptionSettings, TransactionTimedOut, operations,
+    ExclusiveLease, LeaseSettings, PARTITIONS, Subscriber, SubscriberError, TransactionTimedOut, operations,
     partition_of, with_transaction_timeout,
 };
 pub use wake::LogChanges;
@@ -52,13 +52,13 @@ pub use wake::LogChanges;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreSettings {
     /// How appends are queued.
-    pub append: AppendSettings,
+    pub append: AppendQueueSettings,
     /// How subscriptions share their work.
-    pub subscriptions: SubscriptionSettings,
+    pub subscriptions: LeaseSettings,
 }
 
-impl From<AppendSettings> for StoreSettings {
-    fn from(append: AppendSettings) -> Self {
+impl From<AppendQueueSettings> for StoreSettings {
+    fn from(append: AppendQueueSettings) -> Self {
         Self { append, ..Self::default() }
     }
 }
@@ -67,11 +67,11 @@ impl From<AppendSettings> for StoreSettings {
 #[derive(Clone)]
 pub struct EventStore {
     pool: PgPool,
-    appender: append::Appender,
-    metrics: Metrics,
-    wake: wake::WakeUps,
-    subscriptions: SubscriptionSettings,
-    progress: subscription::progress::Progress,
+    appender: append::AppendQueue,
+    metrics: EventStoreMetrics,
+    wake: wake::SubscriptionWakeUps,
+    subscriptions: LeaseSettings,
+    progress: subscription::progress::SubscriptionProgress,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -80,11 +80,12 @@ impl EventStore {
     /// Starts the writer and the listener on a database whose schema is up to date.
     pub fn start(pool: PgPool, settings: impl Into<StoreSettings>) -> Self {
         let StoreSettings { append, subscriptions } = settings.into();
-        let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::WakeUps::default());
-        let metrics = Metrics::default();
-        let progress = subscription::progress::Progress::default();
+        let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::SubscriptionWakeUps::default());
+        let metrics = EventStoreMetrics::default();
+        let progress = subscription::progress::SubscriptionProgress::default();
         let listeners = (wake.clone(), progress.clone());
-        let appender = append::Appender::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());
+        let appender =
+            append::AppendQueue::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
         Self { pool, appender, metrics, wake, subscriptions, progress, tasks, stop }
@@ -100,7 +101,7 @@ impl EventStore {
         &self.pool
     }
 
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &EventStoreMetrics {
         &self.metrics
     }
 

@@ -9,7 +9,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 /// Metrics of an [`EventStore`](crate::EventStore); clones share them.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct EventStoreMetrics {
     pub(crate) waiting: Gauge,
     pub(crate) refused: Counter,
     commands: Counter,
@@ -19,7 +19,7 @@ pub struct Metrics {
     batch_duration: Histogram,
 }
 
-impl Default for Metrics {
+impl Default for EventStoreMetrics {
     fn default() -> Self {
         Self {
             waiting: Gauge::default(),
@@ -35,7 +35,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl EventStoreMetrics {
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("append");
         registry.register("waiting", "Commands that wait for the next batch", self.waiting.clone());
@@ -48,7 +48,7 @@ impl Metrics {
         registry.register_with_unit("batch_duration", "From a batch to its commit", Unit::Seconds, batch_duration);
     }
 
-    pub(crate) fn batch(&self, batch: &BatchCounts, took: Duration) {
+    pub(crate) fn batch(&self, batch: &BatchOutcomeCounts, took: Duration) {
         let commands = batch.stored + batch.conflicts + batch.replayed + batch.failed;
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most some hundred commands")]
         self.batch_commands.observe(commands as f64);
@@ -61,7 +61,7 @@ impl Metrics {
 
 /// How many commands of a batch came to what.
 #[derive(Debug, Default)]
-pub(crate) struct BatchCounts {
+pub(crate) struct BatchOutcomeCounts {
     pub(crate) stored: u64,
     pub(crate) conflicts: u64,
     pub(crate) replayed: u64,

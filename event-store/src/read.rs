@@ -14,7 +14,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::EventStore;
-use crate::event::{COLUMNS, DecodeError, StoredEvent};
+use crate::event::{COLUMNS, EventDecodeError, StoredEvent};
 use crate::filter::EventFilter;
 
 /// A folded stream, and the version that it is at.
@@ -60,7 +60,7 @@ impl<A> Versioned<A> {
 
 impl<A: Upcastable> Versioned<A> {
     /// A stream from all of its events, in order.
-    pub fn fold(events: &[StoredEvent]) -> Result<Self, DecodeError> {
+    pub fn fold(events: &[StoredEvent]) -> Result<Self, EventDecodeError> {
         let mut stream = Self::default();
         for event in events {
             stream.apply(event.decode::<A>()?, event.version, event.position, event.event_id);
@@ -88,7 +88,7 @@ pub enum ReadError {
     Database(#[from] sqlx::Error),
     /// An event can't be decoded.
     #[error(transparent)]
-    Decode(#[from] DecodeError),
+    Decode(#[from] EventDecodeError),
 }
 
 impl EventStore {

@@ -18,8 +18,8 @@ use lru::LruCache;
 use sqlx::PgConnection;
 
 use self::pending::PendingEvents;
-use self::striped_locks::{DatabaseLock, ProcessLock, StripedLocks};
-use crate::append::{Append, AppendError, Appended, OnStored, StreamAppend};
+use self::striped_locks::{AdvisoryLock, ProcessLock, StripedLocks};
+use crate::append::{Append, AppendError, AppendListener, AppendPosition, StreamAppend};
 use crate::read::{ReadError, Versioned};
 use crate::snapshots::{self, SnapshotWriter, is_due};
 use crate::{EventStore, partition_of};
@@ -30,7 +30,7 @@ use crate::{EventStore, partition_of};
 pub struct StreamLocks<A> {
     store: EventStore,
     locks: StripedLocks,
-    cache: Arc<Mutex<Cache<A>>>,
+    cache: Arc<Mutex<FoldedStreamCache<A>>>,
     /// Held while one chunk of streams that are far behind is folded.
     folding: Arc<tokio::sync::Mutex<()>>,
     snapshots: SnapshotWriter,
@@ -38,17 +38,17 @@ pub struct StreamLocks<A> {
 
 /// Folded streams by id; the least recently used are dropped. They may be behind the database. They are ahead of it only if it lost
 /// commits, which the next read notices.
-type Cache<A> = LruCache<String, Arc<Versioned<A>>>;
+type FoldedStreamCache<A> = LruCache<String, Arc<Versioned<A>>>;
 /// Folded streams by id.
-type Streams<A> = HashMap<String, Arc<Versioned<A>>>;
+type FoldedStreams<A> = HashMap<String, Arc<Versioned<A>>>;
 
 /// Streams that are locked and up to date. The locks are released when their events are appended, or on drop.
 pub struct LockedStreams<'a, A> {
     owner: &'a StreamLocks<A>,
-    streams: Streams<A>,
+    streams: FoldedStreams<A>,
     absent: Versioned<A>,
     _in_process: Vec<ProcessLock<'a>>,
-    _in_database: Option<DatabaseLock>,
+    _in_database: Option<AdvisoryLock>,
 }
 
 impl<A: Snapshotted> StreamLocks<A> {
@@ -101,7 +101,7 @@ impl<A: Snapshotted> StreamLocks<A> {
 
     /// Adds those of the streams that have events and are not added yet. Their cached state is taken when they are read: as long as
     /// nothing else holds it, it is changed in place.
-    async fn find(&self, ids: &BTreeSet<String>, streams: &mut Streams<A>) -> Result<(), ReadError> {
+    async fn find(&self, ids: &BTreeSet<String>, streams: &mut FoldedStreams<A>) -> Result<(), ReadError> {
         let (mut found, unknown): (Vec<String>, Vec<String>) = {
             let cache = self.cache();
             ids.iter().filter(|id| !streams.contains_key(*id)).cloned().partition(|id| cache.contains(id))
@@ -115,7 +115,7 @@ impl<A: Snapshotted> StreamLocks<A> {
 
     /// Folds streams until little is missing, without locks, so that nobody waits for it. In this process one chunk is folded at a
     /// time, from where the last one ended: commands that want the same stream fold it together, over one connection.
-    async fn fold_without_locks(&self, streams: &mut Streams<A>) -> Result<(), ReadError> {
+    async fn fold_without_locks(&self, streams: &mut FoldedStreams<A>) -> Result<(), ReadError> {
         self.start_from_snapshots(streams).await?;
         loop {
             let _chunk = self.folding.lock().await;
@@ -127,7 +127,7 @@ impl<A: Snapshotted> StreamLocks<A> {
     }
 
     /// Takes snapshots that are newer than the cache. Of several commands that want the same snapshot the first reads it.
-    async fn start_from_snapshots(&self, streams: &mut Streams<A>) -> Result<(), ReadError> {
+    async fn start_from_snapshots(&self, streams: &mut FoldedStreams<A>) -> Result<(), ReadError> {
         let _chunk = self.folding.lock().await;
         self.take_cached(streams);
         let newer = snapshots::newer(&mut *self.store.pool().acquire().await?, streams).await?;
@@ -140,7 +140,7 @@ impl<A: Snapshotted> StreamLocks<A> {
     }
 
     /// Takes the cached state of streams where it is newer.
-    fn take_cached(&self, streams: &mut Streams<A>) {
+    fn take_cached(&self, streams: &mut FoldedStreams<A>) {
         let mut cache = self.cache();
         for (id, stream) in streams.iter_mut() {
             if let Some(newer) = cache.get(id).filter(|cached| cached.version > stream.version) {
@@ -151,7 +151,7 @@ impl<A: Snapshotted> StreamLocks<A> {
 
     /// Reads one chunk of the events that streams lack, and says whether they are up to date then. Streams of which the database lost
     /// events are taken out, to be found again.
-    async fn catch_up(&self, connection: &mut PgConnection, streams: &mut Streams<A>) -> Result<bool, ReadError> {
+    async fn catch_up(&self, connection: &mut PgConnection, streams: &mut FoldedStreams<A>) -> Result<bool, ReadError> {
         self.take_cached(streams);
         let read = catch_up::read_chunk(connection, streams).await;
         let mut cache = self.cache();
@@ -167,7 +167,7 @@ impl<A: Snapshotted> StreamLocks<A> {
         Ok(!chunk.more && chunk.lost.is_empty())
     }
 
-    fn cache(&self) -> MutexGuard<'_, Cache<A>> {
+    fn cache(&self) -> MutexGuard<'_, FoldedStreamCache<A>> {
         // Every change is a single operation, so a panic leaves the cache consistent.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,7 +180,7 @@ impl<'a, A: Snapshotted> LockedStreams<'a, A> {
     }
 
     /// Appends events to these streams: see [`LockedStreams::into_append`].
-    pub async fn append(self, streams: Vec<StreamAppend>) -> Result<Appended, AppendError> {
+    pub async fn append(self, streams: Vec<StreamAppend>) -> Result<AppendPosition, AppendError> {
         let store = self.owner.store.clone();
         store.append(self.into_append(streams)).await
     }
@@ -199,9 +199,9 @@ struct LockedAppend<'a, A: Upcastable> {
     pending: Vec<PendingEvents<A>>,
 }
 
-impl<A: Snapshotted> OnStored for LockedAppend<'_, A> {
+impl<A: Snapshotted> AppendListener for LockedAppend<'_, A> {
     /// Nothing is cached before it is known to be stored.
-    fn stored(self: Box<Self>, appended: Appended) {
+    fn stored(self: Box<Self>, appended: AppendPosition) {
         let Self { mut locked, pending } = *self;
         locked.update_cache(pending, appended);
     }
@@ -209,7 +209,7 @@ impl<A: Snapshotted> OnStored for LockedAppend<'_, A> {
 
 impl<A: Snapshotted> LockedStreams<'_, A> {
     /// Folds events that are stored now into the cached streams.
-    fn update_cache(&mut self, pending: Vec<PendingEvents<A>>, appended: Appended) {
+    fn update_cache(&mut self, pending: Vec<PendingEvents<A>>, appended: AppendPosition) {
         let mut cache = self.owner.cache();
         for events in pending {
             let mut stream = self.streams.remove(&events.stream_id).unwrap_or_default();
@@ -230,7 +230,7 @@ impl<A: Snapshotted> LockedStreams<'_, A> {
 }
 
 /// Caches a stream that has events, unless a newer version of it is cached.
-fn store_in_cache<A>(cache: &mut Cache<A>, id: &str, stream: &Arc<Versioned<A>>) {
+fn store_in_cache<A>(cache: &mut FoldedStreamCache<A>, id: &str, stream: &Arc<Versioned<A>>) {
     if stream.version > 0 && cache.peek(id).is_none_or(|cached| cached.version < stream.version) {
         cache.put(id.to_owned(), Arc::clone(stream));
     }

@@ -27,12 +27,12 @@ use tokio_util::sync::CancellationToken;
 use self::batch::FetchedBatch;
 pub use self::error::SubscriberError;
 pub use self::exclusive_lease::ExclusiveLease;
-use self::leases::Leases;
+use self::leases::HeldPartitions;
 pub use self::partitions::{PARTITIONS, partition_of};
-use self::progress::KnownPositions;
+use self::progress::SubscriptionPositions;
 use crate::EventStore;
-use crate::event::{DecodeError, StoredEvent};
-use crate::wake::WakeReceiver;
+use crate::event::{EventDecodeError, StoredEvent};
+use crate::wake::WakeUpReceiver;
 
 /// The most events in one batch: enough to pay for its commit, few enough to be seen soon. Its bytes are bounded, too.
 const BATCH: usize = 500;
@@ -49,12 +49,12 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How subscriptions share their work.
 #[derive(Debug, Clone, Copy)]
-pub struct SubscriptionSettings {
+pub struct LeaseSettings {
     /// How long a lease on partitions lasts. A copy renews it three times as often.
     pub lease: Duration,
 }
 
-impl Default for SubscriptionSettings {
+impl Default for LeaseSettings {
     fn default() -> Self {
         Self { lease: Duration::from_secs(10) }
     }
@@ -106,7 +106,7 @@ impl EventStore {
     /// is logged and tries again; it holds up no other.
     pub async fn subscribe(&self, subscriber: impl Subscriber, stop: CancellationToken) {
         let mut copy = SubscriberCopy {
-            leases: Leases::new(subscriber.name(), self.subscriptions.lease),
+            leases: HeldPartitions::new(subscriber.name(), self.subscriptions.lease),
             known: self.progress.of(subscriber.name()),
             store: self,
             subscriber,
@@ -122,9 +122,9 @@ impl EventStore {
 struct SubscriberCopy<'a, S> {
     store: &'a EventStore,
     subscriber: S,
-    leases: Leases,
+    leases: HeldPartitions,
     /// The positions for those who wait for this subscription.
-    known: Arc<KnownPositions>,
+    known: Arc<SubscriptionPositions>,
     /// Kept between batches, and replaced after an error.
     connection: Option<PoolConnection<Postgres>>,
     /// How many events to read at once.
@@ -132,7 +132,7 @@ struct SubscriberCopy<'a, S> {
 }
 
 /// What one step came to.
-enum Step {
+enum SubscriptionStep {
     /// So many events were read; `more`: there are probably as many behind them.
     Handled {
         read: usize,
@@ -142,7 +142,7 @@ enum Step {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum StepError {
+enum SubscriptionStepError {
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
     #[error("partitions have changed hands")]
@@ -151,7 +151,7 @@ enum StepError {
     Subscriber { from: i64, to: i64, source: SubscriberError },
     /// Everything before this event is handled.
     #[error("the subscriber is stopped before event {}", .before.position)]
-    Stopped { before: Box<StoredEvent>, source: DecodeError },
+    Stopped { before: Box<StoredEvent>, source: EventDecodeError },
     #[error(transparent)]
     TransactionTimedOut(#[from] TransactionTimedOut),
 }
@@ -164,14 +164,14 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             wake.mark_seen();
             let step = with_transaction_timeout(stop, self.step(&mut wake)).await;
             let wait = match step.unwrap_or_else(|error| Err(error.into())) {
-                Ok(Step::Handled { read, more }) => {
+                Ok(SubscriptionStep::Handled { read, more }) => {
                     backoff = BACKOFF.0;
                     if read >= BUSY && !more {
                         let _ = stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
                     }
                     continue;
                 }
-                Ok(Step::NothingNew) => None,
+                Ok(SubscriptionStep::NothingNew) => None,
                 Err(error) => {
                     self.reset();
                     if self.retries_at_once(&error) {
@@ -197,16 +197,16 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 
     /// Logs why it does not go on for now; records a stop at an unknown event.
-    async fn report(&self, error: &StepError) {
+    async fn report(&self, error: &SubscriptionStepError) {
         let subscription = self.subscriber.name();
         match error {
-            StepError::Stopped { before, source } => {
+            SubscriptionStepError::Stopped { before, source } => {
                 stopped::record_stopped(&self.store.pool, subscription, before, source).await;
             }
-            StepError::Database(_)
-            | StepError::FencedOut
-            | StepError::Subscriber { .. }
-            | StepError::TransactionTimedOut(_) => {
+            SubscriptionStepError::Database(_)
+            | SubscriptionStepError::FencedOut
+            | SubscriptionStepError::Subscriber { .. }
+            | SubscriptionStepError::TransactionTimedOut(_) => {
                 tracing::error!(subscription, error = error as &dyn std::error::Error, "subscription is stopped");
             }
         }
@@ -220,39 +220,41 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 
     /// Whether another try comes without a pause; makes the next batch smaller where that may help.
-    fn retries_at_once(&mut self, error: &StepError) -> bool {
+    fn retries_at_once(&mut self, error: &SubscriptionStepError) -> bool {
         match error {
-            StepError::FencedOut => {
+            SubscriptionStepError::FencedOut => {
                 tracing::info!(subscription = self.subscriber.name(), "another copy has taken over some of the work");
                 true
             }
             // Batches are halved until everything before the unknown event is handled.
-            StepError::Subscriber { source: SubscriberError::Unknown(_), .. } if self.limit > 1 => {
+            SubscriptionStepError::Subscriber { source: SubscriberError::Unknown(_), .. } if self.limit > 1 => {
                 self.limit /= 2;
                 true
             }
             // The batch may have been too large.
-            StepError::TransactionTimedOut(_)
-            | StepError::Subscriber { source: SubscriberError::Unavailable(_), .. } => {
+            SubscriptionStepError::TransactionTimedOut(_)
+            | SubscriptionStepError::Subscriber { source: SubscriberError::Unavailable(_), .. } => {
                 self.limit = (self.limit / 2).max(1);
                 false
             }
-            StepError::Subscriber { .. } | StepError::Stopped { .. } | StepError::Database(_) => false,
+            SubscriptionStepError::Subscriber { .. }
+            | SubscriptionStepError::Stopped { .. }
+            | SubscriptionStepError::Database(_) => false,
         }
     }
 
-    async fn step(&mut self, wake: &mut WakeReceiver) -> Result<Step, StepError> {
+    async fn step(&mut self, wake: &mut WakeUpReceiver) -> Result<SubscriptionStep, SubscriptionStepError> {
         let asked = wake.leases_changed();
         if asked || self.leases.due() <= tokio::time::Instant::now() {
             self.rebalance().await?;
         }
         if self.leases.held.is_empty() {
-            return Ok(Step::NothingNew);
+            return Ok(SubscriptionStep::NothingNew);
         }
-        let Some(batch) = self.read().await? else { return Ok(Step::NothingNew) };
+        let Some(batch) = self.read().await? else { return Ok(SubscriptionStep::NothingNew) };
         let FetchedBatch { end, read, cut, .. } = batch;
         match self.handle(&batch).await {
-            Err(StepError::Subscriber { source: SubscriberError::Poison(_), .. }) => {
+            Err(SubscriptionStepError::Subscriber { source: SubscriberError::Poison(_), .. }) => {
                 self.handle_by_stream(batch).await?;
             }
             handled => handled?,
@@ -260,11 +262,11 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         self.publish_position(end);
         let more = cut || read >= self.limit;
         self.limit = if cut { read } else { (self.limit * 2).min(BATCH) };
-        Ok(Step::Handled { read, more })
+        Ok(SubscriptionStep::Handled { read, more })
     }
 
     /// Renews and rebalances the leases, and does what operators asked for.
-    async fn rebalance(&mut self) -> Result<(), StepError> {
+    async fn rebalance(&mut self) -> Result<(), SubscriptionStepError> {
         let connection = connection(&mut self.connection, self.store).await?;
         self.leases.rebalance(connection).await?;
         self.known.publish(&self.leases.held);
@@ -273,7 +275,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
 
     /// The events after the lowest position of the held partitions; `None`: there are none. No transaction has begun, so a lost
     /// connection only costs another try.
-    async fn read(&mut self) -> Result<Option<FetchedBatch>, StepError> {
+    async fn read(&mut self) -> Result<Option<FetchedBatch>, SubscriptionStepError> {
         let (follows, budget) = (self.subscriber.follows(), Budget::of(self.limit));
         if let Some(kept) = &mut self.connection {
             match FetchedBatch::read(kept, &self.leases, follows, budget).await {
@@ -288,7 +290,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 
     /// Handles all events of a batch in one transaction.
-    async fn handle(&mut self, batch: &FetchedBatch) -> Result<(), StepError> {
+    async fn handle(&mut self, batch: &FetchedBatch) -> Result<(), SubscriptionStepError> {
         let connection = connection(&mut self.connection, self.store).await?;
         let mut transaction = connection.begin().await?;
         if !batch.events.is_empty() {
@@ -296,16 +298,16 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             let source = tokio::select! {
                 biased;
                 handled = handled => handled.err(),
-                () = self.leases.renew_until_lost(&self.store.pool) => return Err(StepError::FencedOut),
+                () = self.leases.renew_until_lost(&self.store.pool) => return Err(SubscriptionStepError::FencedOut),
             };
             match (source, &batch.events[..]) {
                 (None, _) => {}
                 (Some(SubscriberError::Unknown(source)), [only]) if self.limit == 1 => {
-                    return Err(StepError::Stopped { before: Box::new(only.clone()), source });
+                    return Err(SubscriptionStepError::Stopped { before: Box::new(only.clone()), source });
                 }
                 (Some(source), _) => {
                     let (from, to) = batch.range();
-                    return Err(StepError::Subscriber { from, to, source });
+                    return Err(SubscriptionStepError::Subscriber { from, to, source });
                 }
             }
         }
@@ -349,7 +351,7 @@ async fn connection<'a>(
     kept.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
 }
 
-impl From<sqlx::Error> for StepError {
+impl From<sqlx::Error> for SubscriptionStepError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         // What advance_subscription() raises.

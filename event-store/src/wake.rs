@@ -17,19 +17,19 @@ pub(crate) const LEASES: &str = "ordo_subscriptions";
 const POLL: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
-pub(crate) struct WakeUps {
+pub(crate) struct SubscriptionWakeUps {
     events: watch::Sender<()>,
     leases: watch::Sender<()>,
 }
 
-impl Default for WakeUps {
+impl Default for SubscriptionWakeUps {
     fn default() -> Self {
         Self { events: watch::Sender::new(()), leases: watch::Sender::new(()) }
     }
 }
 
 /// A subscription's wake-ups. Create it before reading, so that nothing is missed that comes while reading.
-pub(crate) struct WakeReceiver {
+pub(crate) struct WakeUpReceiver {
     events: watch::Receiver<()>,
     leases: watch::Receiver<()>,
 }
@@ -55,14 +55,14 @@ impl EventStore {
     }
 }
 
-impl WakeUps {
+impl SubscriptionWakeUps {
     /// Wakes all followers: there are new events.
     pub(crate) fn wake(&self) {
         self.events.send_replace(());
     }
 
-    pub(crate) fn receiver(&self) -> WakeReceiver {
-        WakeReceiver { events: self.events.subscribe(), leases: self.leases.subscribe() }
+    pub(crate) fn receiver(&self) -> WakeUpReceiver {
+        WakeUpReceiver { events: self.events.subscribe(), leases: self.leases.subscribe() }
     }
 
     /// Forwards the database's notifications to this process's followers, until told to stop.
@@ -95,7 +95,7 @@ impl WakeUps {
     }
 }
 
-impl WakeReceiver {
+impl WakeUpReceiver {
     /// Marks all events so far as seen; call it before reading.
     pub(crate) fn mark_seen(&mut self) {
         self.events.mark_unchanged();

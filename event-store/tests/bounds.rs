@@ -12,8 +12,8 @@ use domain::order::event::NoteAdded;
 use domain::order::{Order, OrderEvent};
 use event_store::read::{read_after, read_by_stream, read_filtered};
 use event_store::{
-    AppendError, AppendSettings, EventFilter, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend, Subscriber,
-    SubscriberError,
+    AppendError, AppendQueueSettings, EventFilter, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend,
+    Subscriber, SubscriberError,
 };
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ fn append(id: &str, events: Vec<NewEvent>) -> StreamAppend {
 /// A log with so many orders of one event each.
 async fn log(orders: usize, bytes: usize) -> (testkit::Database, EventStore) {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let text = noise(bytes);
     for order in 0..orders {
         store.append(vec![append(&format!("{order:03}"), vec![note(&text)])]).await.unwrap();
@@ -182,7 +182,7 @@ async fn pages_of_large_events_are_short_and_leave_nothing_out() {
 #[tokio::test]
 async fn of_several_streams_those_are_read_that_fit_each_as_a_whole() {
     let (database, store) = (testkit::database().await, noise(LARGE));
-    let (text, store) = (store, EventStore::start(database.pool().clone(), AppendSettings::default()));
+    let (text, store) = (store, EventStore::start(database.pool().clone(), AppendQueueSettings::default()));
     let ids: Vec<String> = (0..10).map(|order| format!("{order}")).collect();
     for (order, id) in ids.iter().enumerate() {
         // One of them is larger than what fits.
@@ -213,7 +213,7 @@ async fn of_several_streams_those_are_read_that_fit_each_as_a_whole() {
 #[tokio::test]
 async fn commands_wait_within_their_bytes_and_are_stored_in_statements_of_a_few_megabytes() {
     let database = testkit::database().await;
-    let settings = AppendSettings { queue_bytes: 8 << 20, ..AppendSettings::default() };
+    let settings = AppendQueueSettings { queue_bytes: 8 << 20, ..AppendQueueSettings::default() };
     let store = EventStore::start(database.pool().clone(), settings);
     store.append(vec![append("first", vec![note("first")])]).await.unwrap();
     // There is room for 33 of them; one is larger than all the room there is.

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use bounds::Budget;
-use event_store::bulk::{CopyInError, CopyInSummary, CopyOrder, EventSource, copy_in, copy_out};
+use event_store::bulk::{CopyInError, CopyOutOrder, ImportSource, ImportSummary, copy_in, copy_out};
 use event_store::{EventFilter, EventRef, StoredEvent};
 use sqlx::{Connection, PgConnection};
 use testkit::Database;
@@ -22,7 +22,7 @@ async fn filled() -> Database {
     database
 }
 
-async fn read(database: &Database, selection: &EventFilter, order: CopyOrder) -> Vec<StoredEvent> {
+async fn read(database: &Database, selection: &EventFilter, order: CopyOutOrder) -> Vec<StoredEvent> {
     let mut connection = database.pool().acquire().await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let mut events = Vec::new();
@@ -39,7 +39,7 @@ async fn read(database: &Database, selection: &EventFilter, order: CopyOrder) ->
 #[tokio::test]
 async fn all_of_it_comes_out_as_it_is_read_one_by_one() {
     let database = filled().await;
-    let copied = read(&database, &EventFilter::default(), CopyOrder::ByPosition).await;
+    let copied = read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     let one_by_one = {
         let mut connection = database.pool().acquire().await.unwrap();
         event_store::read::read_after(&mut connection, 0, Budget::of(100)).await.unwrap().events
@@ -53,7 +53,7 @@ async fn all_of_it_comes_out_as_it_is_read_one_by_one() {
 #[tokio::test]
 async fn streams_come_one_after_another_if_that_is_asked_for() {
     let database = filled().await;
-    let events = read(&database, &EventFilter::default(), CopyOrder::ByStream).await;
+    let events = read(&database, &EventFilter::default(), CopyOutOrder::ByStream).await;
     let streams: Vec<_> = events.iter().map(|event| (event.stream_id.as_str(), event.version)).collect();
     let one = |id| [(id, 1), (id, 2), (id, 3)];
     assert_eq!(streams, [one("a"), one("b"), one("c"), one(r"it's \ a")].concat());
@@ -62,7 +62,7 @@ async fn streams_come_one_after_another_if_that_is_asked_for() {
 #[tokio::test]
 async fn only_what_is_asked_for_comes_out() {
     let database = filled().await;
-    let all = read(&database, &EventFilter::default(), CopyOrder::ByPosition).await;
+    let all = read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     let position = |index: usize| all[index].position;
     let text = |text: &str| Some(text.to_owned());
     for (selection, count) in [
@@ -80,7 +80,7 @@ async fn only_what_is_asked_for_comes_out() {
         (EventFilter { recorded_until: Some(chrono::DateTime::<chrono::Utc>::MAX_UTC), ..EventFilter::default() }, 12),
         (EventFilter { recorded_from: Some(chrono::DateTime::<chrono::Utc>::MIN_UTC), ..EventFilter::default() }, 12),
     ] {
-        let events = read(&database, &selection, CopyOrder::ByPosition).await;
+        let events = read(&database, &selection, CopyOutOrder::ByPosition).await;
         assert_eq!(events.len(), count, "{selection:?}");
         let kept = |event: &&StoredEvent| selection.matches(&event.stream_type, &event.stream_id, &event.event_type);
         assert_eq!(events.iter().filter(kept).count(), count, "{selection:?}");
@@ -90,7 +90,7 @@ async fn only_what_is_asked_for_comes_out() {
 #[tokio::test]
 async fn nothing_comes_out_of_an_empty_log() {
     let database = testkit::database().await;
-    assert!(read(&database, &EventFilter::default(), CopyOrder::ByPosition).await.is_empty());
+    assert!(read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await.is_empty());
 }
 
 /// Events from memory.
@@ -102,7 +102,7 @@ impl Memory {
     }
 }
 
-impl EventSource for Memory {
+impl ImportSource for Memory {
     type Error = Infallible;
 
     async fn next(&mut self) -> Result<Option<EventRef<'_>>, Infallible> {
@@ -111,7 +111,7 @@ impl EventSource for Memory {
     }
 }
 
-async fn put(database: &Database, events: Vec<StoredEvent>) -> Result<CopyInSummary, CopyInError<Infallible>> {
+async fn put(database: &Database, events: Vec<StoredEvent>) -> Result<ImportSummary, CopyInError<Infallible>> {
     let connection = PgConnection::connect(database.url()).await.unwrap();
     copy_in(connection, &mut Memory::of(events)).await
 }
@@ -119,13 +119,13 @@ async fn put(database: &Database, events: Vec<StoredEvent>) -> Result<CopyInSumm
 #[tokio::test]
 async fn what_came_out_goes_into_an_empty_log_as_it_was_and_the_next_event_comes_behind_it() {
     let (from, to) = (filled().await, testkit::database().await);
-    let before = read(&from, &EventFilter::after(2), CopyOrder::ByPosition).await;
+    let before = read(&from, &EventFilter::after(2), CopyOutOrder::ByPosition).await;
     // Positions may have gaps, and need not begin at 1.
     let last = before.last().unwrap().position;
     let done = put(&to, before.clone()).await.unwrap();
-    assert_eq!(done, CopyInSummary { events: 10, last_position: last });
+    assert_eq!(done, ImportSummary { events: 10, last_position: last });
 
-    let after = read(&to, &EventFilter::default(), CopyOrder::ByPosition).await;
+    let after = read(&to, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     assert_eq!(after.len(), before.len());
     for (after, before) in after.iter().zip(&before) {
         assert_eq!(after.borrowed(), before.borrowed());
@@ -140,7 +140,7 @@ async fn what_came_out_goes_into_an_empty_log_as_it_was_and_the_next_event_comes
 #[tokio::test]
 async fn a_log_that_has_events_takes_none() {
     let database = filled().await;
-    let events = read(&database, &EventFilter::default(), CopyOrder::ByPosition).await;
+    let events = read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     let refused = put(&database, events).await;
     assert!(matches!(refused, Err(CopyInError::NotEmpty)), "{refused:?}");
 }
@@ -148,9 +148,9 @@ async fn a_log_that_has_events_takes_none() {
 #[tokio::test]
 async fn nothing_goes_in_if_one_of_them_does_not() {
     let (from, to) = (filled().await, testkit::database().await);
-    let mut events = read(&from, &EventFilter::default(), CopyOrder::ByPosition).await;
+    let mut events = read(&from, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     events.push(events[0].clone());
     let refused = put(&to, events).await;
     assert!(matches!(refused, Err(CopyInError::Database(_))), "{refused:?}");
-    assert!(read(&to, &EventFilter::default(), CopyOrder::ByPosition).await.is_empty());
+    assert!(read(&to, &EventFilter::default(), CopyOutOrder::ByPosition).await.is_empty());
 }

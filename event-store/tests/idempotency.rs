@@ -5,8 +5,8 @@ use cqrs_es::Aggregate;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, decide};
 use event_store::{
-    AppendError, AppendSettings, Command, Decision, EventStore, HandleError, Handled, IdempotencyKey, Metadata,
-    NewEvent, Retry, StreamAppend, Versioned, prune_idempotency_records,
+    AppendError, AppendQueueSettings, Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled,
+    IdempotencyKey, Metadata, NewEvent, StreamAppend, Versioned, prune_idempotency_records,
 };
 
 fn request(key: &str) -> IdempotencyKey {
@@ -24,7 +24,7 @@ fn append(id: &str, expected_version: i64) -> StreamAppend {
 }
 
 async fn store(database: &testkit::Database) -> EventStore {
-    EventStore::start(database.pool().clone(), AppendSettings::default())
+    EventStore::start(database.pool().clone(), AppendQueueSettings::default())
 }
 
 /// Creates the demo order, which it takes to be new at first.
@@ -57,7 +57,7 @@ impl Command for Create<'_> {
 
 async fn carry_out(store: &EventStore, order_id: &str, key: &str) -> Handled {
     let mut command = Create { store, order_id, assumed: Some(Versioned::default()) };
-    store.handle(&mut command, Some(&request(key)), Retry::default()).await.unwrap()
+    store.handle(&mut command, Some(&request(key)), ConflictRetryPolicy::default()).await.unwrap()
 }
 
 async fn records(database: &testkit::Database) -> i64 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::stock::{Stock, StockEvent, StockReceived};
 use event_store::{
-    AppendSettings, EventStore, LockedStreams, Metadata, NewEvent, StreamAppend, StreamLocks, Versioned,
+    AppendQueueSettings, EventStore, LockedStreams, Metadata, NewEvent, StreamAppend, StreamLocks, Versioned,
 };
 use futures_util::future::poll_fn;
 
@@ -22,7 +22,7 @@ fn sku() -> BTreeSet<String> {
 /// A process that knows no stream yet: a store with a pool of its own.
 async fn cold(database: &testkit::Database) -> (EventStore, StreamLocks<Stock>) {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(5).connect(database.url()).await.unwrap();
-    let store = EventStore::start(pool, AppendSettings::default());
+    let store = EventStore::start(pool, AppendQueueSettings::default());
     (store.clone(), StreamLocks::new(store, 10))
 }
 

@@ -10,8 +10,8 @@ use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use domain::order::event::OrderConfirmed;
 use domain::order::{Order, OrderEvent};
 use event_store::{
-    AppendSettings, EventStore, Metadata, NewEvent, PARTITIONS, StoredEvent, StreamAppend, Subscriber, SubscriberError,
-    partition_of,
+    AppendQueueSettings, EventStore, Metadata, NewEvent, PARTITIONS, StoredEvent, StreamAppend, Subscriber,
+    SubscriberError, partition_of,
 };
 use postgres_es::PostgresEventRepository;
 use rand::rngs::StdRng;
@@ -117,7 +117,7 @@ async fn write_with_postgres_es(pool: PgPool, events: usize) -> usize {
 async fn nothing_is_skipped_nothing_comes_twice_and_each_stream_is_in_order() {
     let database = testkit::database().await;
     let elsewhere = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
 
     // A transaction that stays open in another database of the server, with a transaction id taken early.
     let mut open = PgConnection::connect(elsewhere.url()).await.unwrap();

@@ -9,8 +9,8 @@ use cqrs_es::persist::{PersistedEventStore, QueryReplay};
 use cqrs_es::{AggregateError, CqrsFramework, EventEnvelope, EventStore as _, Query};
 use domain::order::event::CancellationRequested;
 use domain::order::parse::PostedOrder;
-use domain::order::{Order, OrderCommand, Stage, decide};
-use event_store::{AppendSettings, EventStore, Metadata, Versioned};
+use domain::order::{Order, OrderCommand, OrderStage, decide};
+use event_store::{AppendQueueSettings, EventStore, Metadata, Versioned};
 use migrations::MIGRATIONS;
 use postgres_es::PostgresEventRepository;
 use sqlx::Executor;
@@ -20,7 +20,7 @@ use sqlx::postgres::PgPoolOptions;
 #[tokio::test]
 async fn each_reads_what_the_other_wrote() {
     let database = testkit::database().await;
-    let ours = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let ours = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let stock = || {
         let repository = PostgresEventRepository::new(database.pool().clone());
         PersistedEventStore::<_, Order>::new_event_store(repository)
@@ -41,7 +41,7 @@ async fn each_reads_what_the_other_wrote() {
 
     let a: Versioned<Order> = ours.load("a").await.unwrap();
     let Order::Placed(order) = a.state else { panic!("no order") };
-    assert_eq!((a.version, order.stage()), (2, Stage::Undoing));
+    assert_eq!((a.version, order.stage()), (2, OrderStage::Undoing));
     let events = ours.read_stream::<Order>("a").await.unwrap();
     assert_eq!(events[1].metadata().actor.as_deref(), Some("stock"));
     let b: Versioned<Order> = ours.load("b").await.unwrap();
@@ -72,7 +72,7 @@ fn demo(id: &str) -> OrderCommand {
 #[tokio::test]
 async fn our_store_serves_the_framework_beside_a_stock_one_and_each_sees_the_others_events() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let told = Told::default();
     let on_ours = PersistedEventStore::<_, Order>::new_event_store(store.clone());
     let ours = CqrsFramework::new(on_ours, vec![Box::new(told.clone())], ());
@@ -88,7 +88,7 @@ async fn our_store_serves_the_framework_beside_a_stock_one_and_each_sees_the_oth
     for id in ["a", "b"] {
         let loaded: Versioned<Order> = store.load(id).await.unwrap();
         let Order::Placed(order) = loaded.state else { panic!("no order") };
-        assert_eq!((loaded.version, order.stage()), (2, Stage::Undoing), "{id}");
+        assert_eq!((loaded.version, order.stage()), (2, OrderStage::Undoing), "{id}");
     }
     store.close().await;
 }
@@ -96,7 +96,7 @@ async fn our_store_serves_the_framework_beside_a_stock_one_and_each_sees_the_oth
 #[tokio::test]
 async fn a_stale_aggregate_conflicts_on_our_store_as_on_a_stock_one() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let on_ours = || PersistedEventStore::<_, Order>::new_event_store(store.clone());
     let stale = on_ours().load_aggregate("a").await.unwrap();
     CqrsFramework::new(on_ours(), vec![], ()).execute("a", demo("a")).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_stale_aggregate_conflicts_on_our_store_as_on_a_stock_one() {
 #[tokio::test]
 async fn a_query_replay_on_our_store_sees_every_event_in_the_order_of_the_commits() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let framework = CqrsFramework::new(PersistedEventStore::<_, Order>::new_event_store(store.clone()), vec![], ());
     let ids: Vec<String> = (0..250).map(|n| format!("order-{n}")).collect();
     for id in &ids {
@@ -150,7 +150,7 @@ async fn a_stock_writer_needs_no_more_than_to_read_and_insert_events() {
     framework.execute("a", demo("a")).await.unwrap();
     framework.execute("a", cancel()).await.unwrap();
 
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     assert_eq!(store.load::<Order>("a").await.unwrap().version, 2);
     store.close().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cqrs_es::Aggregate;
 use domain::order::event::OrderConfirmed;
 use domain::order::{Order, OrderEvent};
-use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
+use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend};
 use sqlx::PgPool;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ async fn set_standby(pool: &PgPool, name: &str) {
 async fn events_that_are_found_stored_are_acknowledged_when_the_standby_has_them() {
     let database = testkit::durable_database().await;
     let pool = database.pool();
-    let store = EventStore::start(pool.clone(), AppendSettings::default());
+    let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
     let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed {}), &Metadata::default()).unwrap();
     let append =
         StreamAppend { stream_type: Order::TYPE, stream_id: "a".to_owned(), expected_version: 0, events: vec![event] };

@@ -11,8 +11,8 @@ use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
 use domain::stock::{self, ReservationMade, Stock, StockCommand, StockError, StockEvent, StockReceived, TrackedStock};
 use event_store::{
-    AppendError, AppendSettings, Appended, EventStore, IdempotencyKey, LockedStreams, Metadata, NewEvent, StreamAppend,
-    StreamLocks, Versioned,
+    AppendError, AppendPosition, AppendQueueSettings, EventStore, IdempotencyKey, LockedStreams, Metadata, NewEvent,
+    StreamAppend, StreamLocks, Versioned,
 };
 
 const SKU: &str = "sku-1";
@@ -51,10 +51,14 @@ fn order(id: &str, expected_version: i64) -> StreamAppend {
 /// A copy: a store with a pool of its own.
 async fn copy(database: &testkit::Database) -> EventStore {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(5).connect(database.url()).await.unwrap();
-    EventStore::start(pool, AppendSettings::default())
+    EventStore::start(pool, AppendQueueSettings::default())
 }
 
-async fn append(locked: LockedStreams<'_, Stock>, id: &str, command: StockCommand) -> Result<Appended, AppendError> {
+async fn append(
+    locked: LockedStreams<'_, Stock>,
+    id: &str,
+    command: StockCommand,
+) -> Result<AppendPosition, AppendError> {
     let append = decided(id, locked.stream(id), command).unwrap();
     locked.append(vec![append]).await
 }

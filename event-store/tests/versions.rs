@@ -8,7 +8,7 @@ use cqrs_es::persist::PersistedEventStore;
 use domain::order::event::Parcel;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
-use event_store::{AppendSettings, EventStore, Metadata, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Metadata, Versioned};
 use event_versions::upcasters;
 use postgres_es::PostgresEventRepository;
 use sqlx::PgPool;
@@ -20,7 +20,7 @@ const SECOND: &str = include_str!("../../domain/golden/events/OrderShipped-2.0.j
 /// Order `a`, and then a shipment of it in this version.
 async fn given(version: &str, payload: &str) -> (Database, EventStore) {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let content = PostedOrder::parse(testkit::demo_order("a").to_string().as_bytes()).unwrap().content;
     let create = |order: &Order| decide(order, OrderCommand::CreateOrder(content.clone()));
     store.execute("a", Versioned::default(), &Metadata::default(), create).await.unwrap();

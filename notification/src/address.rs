@@ -7,8 +7,8 @@ use std::fmt;
 pub(crate) struct EmailAddress(String);
 
 impl EmailAddress {
-    pub(crate) fn parse(text: &str) -> Result<Self, AddressError> {
-        let refused = |why| Err(AddressError { shown: shown(text), why });
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let refused = |why| Err(InvalidAddress { shown: shown(text), why });
         // The bounds are RFC 5321's.
         if text.len() > 254 {
             return refused("it has more than 254 characters");
@@ -34,15 +34,15 @@ impl EmailAddress {
 
 /// The sender of a mail: an address, with or without a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sender(String);
+pub(crate) struct MailSender(String);
 
-impl Sender {
-    pub(crate) fn parse(text: &str) -> Result<Self, AddressError> {
+impl MailSender {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidAddress> {
         if let Some((name, address)) = text.strip_suffix('>').and_then(|text| text.rsplit_once(" <")) {
             EmailAddress::parse(address)?;
             let plain = |c: char| c.is_ascii_alphanumeric() || " -_.&'".contains(c);
             if name.trim().is_empty() || !name.chars().all(plain) {
-                return Err(AddressError { shown: shown(text), why: "its name has a character that needs quoting" });
+                return Err(InvalidAddress { shown: shown(text), why: "its name has a character that needs quoting" });
             }
         } else {
             EmailAddress::parse(text)?;
@@ -56,14 +56,14 @@ impl Sender {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AddressError {
+pub(crate) struct InvalidAddress {
     shown: String,
     why: &'static str,
 }
 
-impl std::error::Error for AddressError {}
+impl std::error::Error for InvalidAddress {}
 
-impl fmt::Display for AddressError {
+impl fmt::Display for InvalidAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is no e-mail address: {}", self.shown, self.why)
     }
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn a_sender_may_have_a_name() {
         for text in ["orders@ordo.example", "Ordo <orders@ordo.example>", "Smith & Sons <a@b.example>"] {
-            assert_eq!(Sender::parse(text).unwrap().as_str(), text);
+            assert_eq!(MailSender::parse(text).unwrap().as_str(), text);
         }
         for text in ["Ordo", "<a@b>", "Or\ndo <a@b>", "\"Ordo\" <a@b>", "Ordo <a>", "Ordo <a@b> x"] {
-            assert!(Sender::parse(text).is_err(), "{text:?}");
+            assert!(MailSender::parse(text).is_err(), "{text:?}");
         }
     }
 }

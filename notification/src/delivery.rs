@@ -10,19 +10,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messaging::Template;
+use messaging::NotificationTemplate;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use claims::{ClaimGuard, Claimed, Claims};
-use records::Records;
+use claims::{ClaimGuard, ClaimResult, MailClaims};
+use records::OutcomeRecorder;
 
 pub(crate) use records::COMMITS;
 
 /// The recorded outcome of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum MailOutcome {
     Sent { recipient: String, provider_message_id: String },
     Failed { reason: String },
 }
@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
 /// The reason of withdrawn mails. It is stored in records, so it must not change.
 const WITHDRAWN: &str = "withdrawn before it was sent";
 
-impl Outcome {
+impl MailOutcome {
     pub(crate) fn is_withdrawn(&self) -> bool {
         matches!(self, Self::Failed { reason } if reason == WITHDRAWN)
     }
@@ -41,9 +41,9 @@ impl Outcome {
     }
 }
 
-pub(crate) enum Claim {
+pub(crate) enum MailClaim {
     /// The mail has an outcome.
-    Decided(Outcome),
+    Decided(MailOutcome),
     /// The mail has none, and no one else can send it until this delivery is recorded or dropped.
     Open(ClaimedMail),
 }
@@ -51,7 +51,7 @@ pub(crate) enum Claim {
 /// A claimed mail without an outcome. Dropping it only releases the claim.
 pub(crate) struct ClaimedMail {
     claim: ClaimGuard,
-    records: Records,
+    records: OutcomeRecorder,
     record: DeliveryAttempt,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct ClaimedMail {
 pub(crate) struct DeliveryAttempt {
     pub(crate) notification_id: Uuid,
     pub(crate) order_id: String,
-    pub(crate) template: Template,
+    pub(crate) template: NotificationTemplate,
     /// `None`: the request has no valid address.
     pub(crate) recipient: Option<String>,
     /// Which attempt this is, from 1.
@@ -88,35 +88,35 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// same time.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(crate) struct Deliveries {
-    claims: Claims,
-    records: Records,
+pub(crate) struct DeliveryRecords {
+    claims: MailClaims,
+    records: OutcomeRecorder,
     claim_timeout: Duration,
 }
 
-impl Deliveries {
+impl DeliveryRecords {
     /// `send_timeout`: how long sending a mail may take. The task ends when this and all deliveries are dropped and all
     /// claims are released.
     pub(crate) fn start(pool: PgPool, send_timeout: Duration) -> (Self, JoinHandle<()>) {
         let claim_timeout = send_timeout + MARGIN;
-        let (claims, claiming) = Claims::start(pool.clone(), claim_timeout);
-        let records = Records::start(pool, claim_timeout);
+        let (claims, claiming) = MailClaims::start(pool.clone(), claim_timeout);
+        let records = OutcomeRecorder::start(pool, claim_timeout);
         (Self { claims, records, claim_timeout }, claiming)
     }
 
     /// Claims the mail. If another process has claimed it, waits for as long as that may take.
-    pub(crate) async fn claim(&self, record: &DeliveryAttempt) -> Result<Claim, DeliveryError> {
+    pub(crate) async fn claim(&self, record: &DeliveryAttempt) -> Result<MailClaim, DeliveryError> {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
-                    Claimed::Decided(outcome, _) if outcome.is_final() || !record.retry_failed => {
-                        return Ok(Claim::Decided(outcome));
+                    ClaimResult::Decided(outcome, _) if outcome.is_final() || !record.retry_failed => {
+                        return Ok(MailClaim::Decided(outcome));
                     }
-                    Claimed::Decided(_, claim) | Claimed::Free(claim) => {
+                    ClaimResult::Decided(_, claim) | ClaimResult::Free(claim) => {
                         let (records, record) = (self.records.clone(), record.clone());
-                        return Ok(Claim::Open(ClaimedMail { claim, records, record }));
+                        return Ok(MailClaim::Open(ClaimedMail { claim, records, record }));
                     }
-                    Claimed::Elsewhere => tokio::time::sleep(POLL_INTERVAL).await,
+                    ClaimResult::Elsewhere => tokio::time::sleep(POLL_INTERVAL).await,
                 }
             }
         };
@@ -126,22 +126,22 @@ impl Deliveries {
 
 impl ClaimedMail {
     /// Records that SES accepted the mail.
-    pub(crate) async fn sent(self, recipient: &str, provider_message_id: String) -> Result<Outcome, DeliveryError> {
-        self.record(Outcome::Sent { recipient: recipient.into(), provider_message_id }).await
+    pub(crate) async fn sent(self, recipient: &str, provider_message_id: String) -> Result<MailOutcome, DeliveryError> {
+        self.record(MailOutcome::Sent { recipient: recipient.into(), provider_message_id }).await
     }
 
     /// Records that the mail will never be sent.
-    pub(crate) async fn failed(self, reason: String) -> Result<Outcome, DeliveryError> {
-        self.record(Outcome::Failed { reason }).await
+    pub(crate) async fn failed(self, reason: String) -> Result<MailOutcome, DeliveryError> {
+        self.record(MailOutcome::Failed { reason }).await
     }
 
     /// Records that the mail was withdrawn.
-    pub(crate) async fn withdrawn(self) -> Result<Outcome, DeliveryError> {
+    pub(crate) async fn withdrawn(self) -> Result<MailOutcome, DeliveryError> {
         self.failed(WITHDRAWN.to_owned()).await
     }
 
     /// The claim is released once the outcome is recorded, even if the caller is dropped.
-    async fn record(self, outcome: Outcome) -> Result<Outcome, DeliveryError> {
+    async fn record(self, outcome: MailOutcome) -> Result<MailOutcome, DeliveryError> {
         self.records.write(self.record, outcome.clone(), self.claim).await?;
         Ok(outcome)
     }
@@ -154,7 +154,7 @@ async fn within<T>(bound: Duration, query: impl Future<Output = Result<T, sqlx::
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct DeliveryRecordRow {
     notification_id: Uuid,
     recipient: Option<String>,
     outcome: String,
@@ -162,8 +162,8 @@ struct Row {
     reason: Option<String>,
 }
 
-impl From<Row> for Outcome {
-    fn from(row: Row) -> Self {
+impl From<DeliveryRecordRow> for MailOutcome {
+    fn from(row: DeliveryRecordRow) -> Self {
         // The constraints of the table define which columns each outcome has.
         if row.outcome == "sent" {
             Self::Sent {
@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn an_outcome_that_cannot_be_recorded_keeps_no_other_from_it() {
         let database = testkit::database().await;
-        let (deliveries, _claiming) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
+        let (deliveries, _claiming) = DeliveryRecords::start(database.pool().clone(), Duration::from_secs(1));
         let [one, other, third] = [1, 2, 3].map(record);
         let (one, other) = (open(&deliveries, &one).await, open(&deliveries, &other).await);
 
@@ -191,7 +191,7 @@ mod tests {
         let (bad, good) = tokio::join!(one.failed("\0".into()), other.sent("ada@example.com", "m-1".into()));
 
         assert!(matches!(bad, Err(DeliveryError::Write { .. })), "{bad:?}");
-        assert!(matches!(good, Ok(Outcome::Sent { .. })), "{good:?}");
+        assert!(matches!(good, Ok(MailOutcome::Sent { .. })), "{good:?}");
         open(&deliveries, &record(1)).await.failed("undecided until now".into()).await.unwrap();
         open(&deliveries, &third).await.failed("after it".into()).await.unwrap();
     }
@@ -199,8 +199,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_stays_sent_whatever_is_recorded_later() {
         let database = testkit::database().await;
-        let (ours, _) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
-        let (theirs, _) = Deliveries::start(database.pool().clone(), Duration::from_secs(1));
+        let (ours, _) = DeliveryRecords::start(database.pool().clone(), Duration::from_secs(1));
+        let (theirs, _) = DeliveryRecords::start(database.pool().clone(), Duration::from_secs(1));
         let ours_open = open(&ours, &record(1)).await;
         // The claim is lost, and another process has it.
         let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
@@ -210,15 +210,15 @@ mod tests {
 
         ours_open.failed("refused".into()).await.unwrap();
 
-        let Claim::Decided(outcome) = ours.claim(&record(1)).await.unwrap() else { panic!("it is decided") };
-        let sent = Outcome::Sent { recipient: "ada@example.com".into(), provider_message_id: "m-1".into() };
+        let MailClaim::Decided(outcome) = ours.claim(&record(1)).await.unwrap() else { panic!("it is decided") };
+        let sent = MailOutcome::Sent { recipient: "ada@example.com".into(), provider_message_id: "m-1".into() };
         assert_eq!(outcome, sent);
     }
 
-    async fn open(deliveries: &Deliveries, record: &DeliveryAttempt) -> ClaimedMail {
+    async fn open(deliveries: &DeliveryRecords, record: &DeliveryAttempt) -> ClaimedMail {
         match deliveries.claim(record).await.unwrap() {
-            Claim::Open(delivery) => delivery,
-            Claim::Decided(outcome) => panic!("it is decided: {outcome:?}"),
+            MailClaim::Open(delivery) => delivery,
+            MailClaim::Decided(outcome) => panic!("it is decided: {outcome:?}"),
         }
     }
 
@@ -226,7 +226,7 @@ mod tests {
         DeliveryAttempt {
             notification_id: Uuid::from_u128(nth << 64),
             order_id: "o-1".into(),
-            template: Template::OrderConfirmed,
+            template: NotificationTemplate::OrderConfirmed,
             recipient: Some("ada@example.com".into()),
             attempts: 1,
             retry_failed: false,

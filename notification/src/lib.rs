@@ -43,13 +43,13 @@ mod settings;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client as SqsClient;
-use messaging::{BatchingProducer, Consumer, FailureCounts, InvalidSettings, MessageKeys, Producer, Queues};
+use messaging::{BatchingProducer, Consumer, InvalidSettings, MessageFailureCounts, MessageKeys, Producer, Queues};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use delivery::Deliveries;
+use delivery::DeliveryRecords;
 use request_handler::RequestHandler;
-use ses::Ses;
+use ses::SesMailer;
 
 pub use ses::NOTIFICATION_ID_HEADER;
 pub use settings::NotificationSettings;
@@ -61,7 +61,7 @@ pub const CONNECTIONS: usize = 2 + delivery::COMMITS;
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
-pub struct NotificationDeps {
+pub struct NotificationDependencies {
     /// The database of the delivery records. At most [`CONNECTIONS`] of its connections are in use. They need session
     /// pooling: a pooler in transaction mode would lose the claims.
     pub pool: PgPool,
@@ -76,17 +76,17 @@ pub struct NotificationDeps {
 
 /// Sends mails until cancelled. Any number of processes may run it. An error means that the settings are invalid.
 pub async fn run(
-    deps: NotificationDeps,
+    deps: NotificationDependencies,
     settings: NotificationSettings,
     cancel: CancellationToken,
 ) -> Result<(), InvalidSettings> {
     settings.validate()?;
     let addresses = settings.addresses()?;
-    let NotificationDeps { pool, sqs, queues, keys, ses } = deps;
+    let NotificationDependencies { pool, sqs, queues, keys, ses } = deps;
     let consumer = Consumer::new(sqs.clone(), queues.notifications, keys.clone(), settings.consumer)?;
-    let failures = FailureCounts::new(pool.clone());
-    let (deliveries, releasing) = Deliveries::start(pool, settings.send_timeout);
-    let ses = Ses::new(&ses, settings.send_timeout);
+    let failures = MessageFailureCounts::new(pool.clone());
+    let (deliveries, releasing) = DeliveryRecords::start(pool, settings.send_timeout);
+    let ses = SesMailer::new(&ses, settings.send_timeout);
     let answers = BatchingProducer::start(Producer::new(sqs, queues.replies, keys, settings.producer.clone()));
     consumer.run(RequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
     // So that no other process has to wait for these claims. A claim whose outcome is still being recorded ends with

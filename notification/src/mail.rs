@@ -8,14 +8,14 @@ mod order_refunded;
 mod order_rejected;
 mod order_shipped;
 
-use messaging::{NotificationRequested, Template};
+use messaging::{NotificationRequested, NotificationTemplate};
 
-use crate::address::{AddressError, EmailAddress, Sender};
+use crate::address::{EmailAddress, InvalidAddress, MailSender};
 use order::MailOrder;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
-    pub(crate) from: Sender,
+    pub(crate) from: MailSender,
     pub(crate) to: EmailAddress,
     pub(crate) content: MailContent,
 }
@@ -34,7 +34,7 @@ pub(crate) enum ComposeError {
     #[error("the recipient is no address")]
     Recipient {
         #[from]
-        source: AddressError,
+        source: InvalidAddress,
     },
     #[error("the template could not be rendered")]
     Template {
@@ -46,7 +46,7 @@ pub(crate) enum ComposeError {
 impl Mail {
     pub(crate) fn compose(
         request: &NotificationRequested,
-        from: &Sender,
+        from: &MailSender,
         default_recipient: &EmailAddress,
     ) -> Result<Self, ComposeError> {
         let to = match &request.recipient {
@@ -60,11 +60,11 @@ impl Mail {
 fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
     let order = MailOrder::from(request);
     match request.template {
-        Template::OrderConfirmed => order_confirmed::content(&order),
-        Template::OrderRejected => order_rejected::content(&order),
-        Template::OrderCancelled => order_cancelled::content(&order),
-        Template::OrderShipped => order_shipped::content(&order),
-        Template::OrderRefunded => order_refunded::content(&order),
+        NotificationTemplate::OrderConfirmed => order_confirmed::content(&order),
+        NotificationTemplate::OrderRejected => order_rejected::content(&order),
+        NotificationTemplate::OrderCancelled => order_cancelled::content(&order),
+        NotificationTemplate::OrderShipped => order_shipped::content(&order),
+        NotificationTemplate::OrderRefunded => order_refunded::content(&order),
     }
 }
 

@@ -3,25 +3,25 @@
 use std::error::Error;
 use std::time::Instant;
 
-use crate::address::{EmailAddress, Sender};
-use crate::delivery::{Claim, Deliveries, DeliveryAttempt, Outcome};
+use crate::address::{EmailAddress, MailSender};
+use crate::delivery::{DeliveryAttempt, DeliveryRecords, MailClaim, MailOutcome};
 use crate::mail::Mail;
 use crate::send_rate::{RecipientLimits, SendRate};
-use crate::ses::{SendError, Ses};
+use crate::ses::{SesMailer, SesSendError};
 use crate::settings::NotificationSettings;
 use chrono::Utc;
 use error_chain::error_chain;
 use messaging::{
-    BatchingProducer, CloudEvent, Contract, Handler, HandlerError, NotificationFailed, NotificationRequested,
-    NotificationSent, OutgoingMessage, ReceivedMessage,
+    BatchingProducer, CloudEvent, MessageContract, MessageHandler, MessageHandlerError, NotificationFailed,
+    NotificationRequested, NotificationSent, OutgoingMessage, ReceivedMessage,
 };
 use uuid::Uuid;
 
 pub(crate) struct RequestHandler {
-    deliveries: Deliveries,
-    ses: Ses,
+    deliveries: DeliveryRecords,
+    ses: SesMailer,
     answers: BatchingProducer,
-    from: Sender,
+    from: MailSender,
     default_recipient: EmailAddress,
     send_rate: SendRate,
     recipients: RecipientLimits,
@@ -30,10 +30,10 @@ pub(crate) struct RequestHandler {
 impl RequestHandler {
     /// The addresses are the parsed ones of the settings.
     pub(crate) fn new(
-        deliveries: Deliveries,
-        ses: Ses,
+        deliveries: DeliveryRecords,
+        ses: SesMailer,
         answers: BatchingProducer,
-        (from, default_recipient): (Sender, EmailAddress),
+        (from, default_recipient): (MailSender, EmailAddress),
         settings: &NotificationSettings,
     ) -> Self {
         let send_rate = SendRate::new(settings.throttle_backoff, settings.paused_wait);
@@ -42,19 +42,19 @@ impl RequestHandler {
     }
 }
 
-impl Handler for RequestHandler {
-    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
+impl MessageHandler for RequestHandler {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), MessageHandlerError> {
         let event = CloudEvent::<NotificationRequested>::parse(&message.body).map_err(|error| dead(&error))?;
         if event.data.order_id != event.subject {
-            return Err(HandlerError::dead("the order id is not the event's subject"));
+            return Err(MessageHandlerError::dead("the order id is not the event's subject"));
         }
         let outcome = self.decide(&event.data, message).await?;
         self.answer(&event, &outcome).await?;
         match outcome {
-            Outcome::Sent { .. } => Ok(()),
+            MailOutcome::Sent { .. } => Ok(()),
             // The request, or an earlier one, wanted no mail.
-            Outcome::Failed { .. } if event.data.withdraw || outcome.is_withdrawn() => Ok(()),
-            Outcome::Failed { reason } => Err(HandlerError::dead(reason)),
+            MailOutcome::Failed { .. } if event.data.withdraw || outcome.is_withdrawn() => Ok(()),
+            MailOutcome::Failed { reason } => Err(MessageHandlerError::dead(reason)),
         }
     }
 }
@@ -65,7 +65,7 @@ impl RequestHandler {
         &self,
         request: &NotificationRequested,
         message: &ReceivedMessage,
-    ) -> Result<Outcome, HandlerError> {
+    ) -> Result<MailOutcome, MessageHandlerError> {
         let mail = Mail::compose(request, &self.from, &self.default_recipient);
         let record = DeliveryAttempt {
             notification_id: request.notification_id,
@@ -83,11 +83,11 @@ impl RequestHandler {
             // No claim is held while this waits.
             let turn = self.send_rate.turn().await;
             let delivery = match self.deliveries.claim(&record).await.map_err(|error| retry(&error))? {
-                Claim::Decided(outcome) => {
+                MailClaim::Decided(outcome) => {
                     self.recipients.done(request.notification_id);
                     return Ok(outcome);
                 }
-                Claim::Open(delivery) => delivery,
+                MailClaim::Open(delivery) => delivery,
             };
             let mail = match &mail {
                 Err(invalid) => return delivery.failed(error_chain(invalid)).await.map_err(|error| retry(&error)),
@@ -99,19 +99,19 @@ impl RequestHandler {
                     self.send_rate.accepted();
                     delivery.sent(mail.to.as_str(), provider_message_id).await
                 }
-                Err(SendError::Throttled) => {
+                Err(SesSendError::Throttled) => {
                     self.send_rate.throttled(turn);
                     continue;
                 }
-                Err(SendError::Paused { reason }) => {
+                Err(SesSendError::Paused { reason }) => {
                     self.send_rate.paused(turn, &reason);
                     continue;
                 }
-                Err(SendError::Refused { reason }) => delivery.failed(reason).await,
-                Err(SendError::Failed { reason }) if message.is_last_attempt => {
+                Err(SesSendError::Refused { reason }) => delivery.failed(reason).await,
+                Err(SesSendError::Failed { reason }) if message.is_last_attempt => {
                     delivery.failed(format!("given up after {} attempts: {reason}", message.attempt)).await
                 }
-                Err(SendError::Failed { reason }) => return Err(HandlerError::retry(reason)),
+                Err(SesSendError::Failed { reason }) => return Err(MessageHandlerError::retry(reason)),
             };
             self.recipients.done(request.notification_id);
             return decided.map_err(|error| retry(&error));
@@ -119,66 +119,71 @@ impl RequestHandler {
     }
 
     /// The outcome of the mail so far. If there is none, the mail is recorded as withdrawn.
-    async fn withdraw(&self, record: &DeliveryAttempt) -> Result<Outcome, HandlerError> {
+    async fn withdraw(&self, record: &DeliveryAttempt) -> Result<MailOutcome, MessageHandlerError> {
         let claim = self.deliveries.claim(record).await.map_err(|error| retry(&error))?;
         self.recipients.done(record.notification_id);
         match claim {
-            Claim::Decided(outcome) => Ok(outcome),
-            Claim::Open(delivery) => delivery.withdrawn().await.map_err(|error| retry(&error)),
+            MailClaim::Decided(outcome) => Ok(outcome),
+            MailClaim::Open(delivery) => delivery.withdrawn().await.map_err(|error| retry(&error)),
         }
     }
 
     /// Checks the recipient's limit. A mail over the limit goes back to the queue until its turn, so that no other mail
     /// waits for it. The default recipient is the shop itself and has no limit.
-    fn admit(&self, mail: &Mail, notification_id: Uuid) -> Result<(), HandlerError> {
+    fn admit(&self, mail: &Mail, notification_id: Uuid) -> Result<(), MessageHandlerError> {
         if mail.to == self.default_recipient {
             return Ok(());
         }
         let now = Instant::now();
         let turn = self.recipients.turn(&mail.to, notification_id, now);
-        if turn <= now { Ok(()) } else { Err(HandlerError::Later { after: turn.duration_since(now) }) }
+        if turn <= now { Ok(()) } else { Err(MessageHandlerError::Later { after: turn.duration_since(now) }) }
     }
 
     /// Answers every request, even a repeated one: the first answer may have been lost.
-    async fn answer(&self, request: &CloudEvent<NotificationRequested>, outcome: &Outcome) -> Result<(), HandlerError> {
+    async fn answer(
+        &self,
+        request: &CloudEvent<NotificationRequested>,
+        outcome: &MailOutcome,
+    ) -> Result<(), MessageHandlerError> {
         let NotificationRequested { notification_id, template, .. } = request.data;
         let answer = match outcome.clone() {
-            Outcome::Sent { recipient, provider_message_id } => {
+            MailOutcome::Sent { recipient, provider_message_id } => {
                 self.outgoing(request, NotificationSent { notification_id, template, recipient, provider_message_id })?
             }
-            Outcome::Failed { reason } => {
+            MailOutcome::Failed { reason } => {
                 self.outgoing(request, NotificationFailed { notification_id, template, reason })?
             }
         };
         let answered = self.answers.send(answer).await;
-        answered.map_err(|error| HandlerError::retry(format!("the answer was not sent: {}", error_chain(&error))))?;
+        answered
+            .map_err(|error| MessageHandlerError::retry(format!("the answer was not sent: {}", error_chain(&error))))?;
         // Without the recipient, which is personal data.
         match outcome {
-            Outcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
-            Outcome::Failed { reason } if request.data.withdraw || outcome.is_withdrawn() => {
+            MailOutcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
+            MailOutcome::Failed { reason } if request.data.withdraw || outcome.is_withdrawn() => {
                 tracing::debug!(%notification_id, order_id = request.subject, reason, "mail not sent");
             }
-            Outcome::Failed { reason } => {
+            MailOutcome::Failed { reason } => {
                 tracing::warn!(%notification_id, order_id = request.subject, reason, "mail given up");
             }
         }
         Ok(())
     }
 
-    fn outgoing<T: Contract>(
+    fn outgoing<T: MessageContract>(
         &self,
         request: &CloudEvent<NotificationRequested>,
         answer: T,
-    ) -> Result<OutgoingMessage, HandlerError> {
+    ) -> Result<OutgoingMessage, MessageHandlerError> {
         let event = CloudEvent::new(&request.subject, Utc::now(), answer).traced(request.traceparent.clone());
         OutgoingMessage::event(&event, request.data.attempt).map_err(|error| dead(&error))
     }
 }
 
-fn retry(error: &dyn Error) -> HandlerError {
-    HandlerError::retry(error_chain(error))
+fn retry(error: &dyn Error) -> MessageHandlerError {
+    MessageHandlerError::retry(error_chain(error))
 }
 
-fn dead(error: &dyn Error) -> HandlerError {
-    HandlerError::dead(error_chain(error))
+fn dead(error: &dyn Error) -> MessageHandlerError {
+    MessageHandlerError::dead(error_chain(error))
 }

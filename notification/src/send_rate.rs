@@ -6,19 +6,19 @@ mod recipient_limits;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use messaging::Backoff;
+use messaging::ExponentialBackoff;
 
 pub(crate) use recipient_limits::RecipientLimits;
 
 /// The rate at which a process sends mails.
 #[derive(Debug)]
 pub(crate) struct SendRate {
-    schedule: Mutex<Schedule>,
+    schedule: Mutex<SendSchedule>,
 }
 
 impl SendRate {
-    pub(crate) fn new(throttle_backoff: Backoff, paused_wait: Duration) -> Self {
-        Self { schedule: Mutex::new(Schedule::new(throttle_backoff, paused_wait, Instant::now())) }
+    pub(crate) fn new(throttle_backoff: ExponentialBackoff, paused_wait: Duration) -> Self {
+        Self { schedule: Mutex::new(SendSchedule::new(throttle_backoff, paused_wait, Instant::now())) }
     }
 
     /// Waits until the caller may send. Returns that time.
@@ -57,15 +57,15 @@ impl SendRate {
         }
     }
 
-    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+    fn schedule(&self) -> MutexGuard<'_, SendSchedule> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// When mails may be sent. Throttling doubles the space between mails; every accepted mail reduces it by a tenth.
 #[derive(Debug)]
-struct Schedule {
-    throttle_backoff: Backoff,
+struct SendSchedule {
+    throttle_backoff: ExponentialBackoff,
     paused_wait: Duration,
     /// The next free turn.
     next: Instant,
@@ -88,8 +88,8 @@ const MOST_SPACING: Duration = Duration::from_secs(1);
 /// A shorter space counts as none.
 const LEAST_SPACING: Duration = Duration::from_millis(1);
 
-impl Schedule {
-    fn new(throttle_backoff: Backoff, paused_wait: Duration, now: Instant) -> Self {
+impl SendSchedule {
+    fn new(throttle_backoff: ExponentialBackoff, paused_wait: Duration, now: Instant) -> Self {
         Self {
             throttle_backoff,
             paused_wait,
@@ -215,8 +215,8 @@ mod tests {
         assert!(!schedule.is_closed(now + 60 * SECOND));
     }
 
-    fn schedule() -> (Schedule, Instant) {
+    fn schedule() -> (SendSchedule, Instant) {
         let now = Instant::now();
-        (Schedule::new(Backoff { first: SECOND, most: 30 * SECOND }, 60 * SECOND, now), now)
+        (SendSchedule::new(ExponentialBackoff { first: SECOND, most: 30 * SECOND }, 60 * SECOND, now), now)
     }
 }

@@ -21,7 +21,7 @@ const NOTIFICATION_ID_TAG: &str = "ordo-notification-id";
 
 /// Why SES did not accept a mail.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum SendError {
+pub(crate) enum SesSendError {
     /// The account sends too fast.
     Throttled,
     /// The account may not send any mail.
@@ -33,12 +33,12 @@ pub(crate) enum SendError {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Ses {
+pub(crate) struct SesMailer {
     client: Client,
     timeout: Duration,
 }
 
-impl Ses {
+impl SesMailer {
     /// Switches off the client's retries: SendEmail has no idempotency key, so they would send a mail twice. `timeout`:
     /// how long one call may take.
     pub(crate) fn new(client: &Client, timeout: Duration) -> Self {
@@ -49,8 +49,8 @@ impl Ses {
     }
 
     /// Returns SES's id of the mail.
-    pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, SendError> {
-        let refused = |error: BuildError| SendError::Refused { reason: error.to_string() };
+    pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, SesSendError> {
+        let refused = |error: BuildError| SesSendError::Refused { reason: error.to_string() };
         let message = message(mail, notification_id).map_err(refused)?;
         let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
         let request = self
@@ -65,9 +65,9 @@ impl Ses {
             Ok(Ok(accepted)) => accepted
                 .message_id
                 .filter(|id| !id.is_empty())
-                .ok_or_else(|| SendError::Failed { reason: "SES answered without a message id".into() }),
+                .ok_or_else(|| SesSendError::Failed { reason: "SES answered without a message id".into() }),
             Ok(Err(error)) => Err(classify(&error)),
-            Err(_) => Err(SendError::Failed { reason: format!("SES did not answer within {timeout:?}") }),
+            Err(_) => Err(SesSendError::Failed { reason: format!("SES did not answer within {timeout:?}") }),
         }
     }
 }
@@ -79,18 +79,18 @@ fn message(mail: &Mail, notification_id: Uuid) -> Result<Message, BuildError> {
     Ok(Message::builder().subject(utf8(&mail.content.subject)?).body(body).headers(header).build())
 }
 
-fn classify(error: &SdkError<SendEmailError>) -> SendError {
+fn classify(error: &SdkError<SendEmailError>) -> SesSendError {
     let reason = reason(error);
     match error.code() {
         Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling") => {
-            SendError::Throttled
+            SesSendError::Throttled
         }
-        Some("SendingPausedException" | "AccountSuspendedException") => SendError::Paused { reason },
+        Some("SendingPausedException" | "AccountSuspendedException") => SesSendError::Paused { reason },
         Some(
             "MessageRejected" | "MailFromDomainNotVerifiedException" | "BadRequestException" | "NotFoundException",
-        ) => SendError::Refused { reason },
-        _ if error.raw_response().is_some_and(|it| it.status().as_u16() == 429) => SendError::Throttled,
-        _ => SendError::Failed { reason },
+        ) => SesSendError::Refused { reason },
+        _ if error.raw_response().is_some_and(|it| it.status().as_u16() == 429) => SesSendError::Throttled,
+        _ => SesSendError::Failed { reason },
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use messaging::{Backoff, ConsumerSettings, InvalidSettings, ProducerSettings, SettingError, SettingsValidator};
+use messaging::{
+    ConsumerSettings, ExponentialBackoff, InvalidSettings, ProducerSettings, SettingError, SettingsValidator,
+};
 
-use crate::address::{EmailAddress, Sender};
+use crate::address::{EmailAddress, MailSender};
 
 #[derive(Debug, Clone)]
 pub struct NotificationSettings {
@@ -15,7 +17,7 @@ pub struct NotificationSettings {
     /// How long a call to SES may take, 1 s to 60 s.
     pub send_timeout: Duration,
     /// How long all handlers wait after SES throttled, longer each time in a row. Up to 5 min.
-    pub throttle_backoff: Backoff,
+    pub throttle_backoff: ExponentialBackoff,
     /// How long all handlers wait if the account may not send, 1 s to 1 h.
     pub paused_wait: Duration,
     /// How many mails a recipient gets at once, 1 to 10,000. After that it gets one after each `recipient_spacing`. The
@@ -35,7 +37,7 @@ impl Default for NotificationSettings {
             from: "Ordo <orders@ordo.example>".into(),
             default_recipient: "customer@ordo.example".into(),
             send_timeout: Duration::from_secs(10),
-            throttle_backoff: Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
+            throttle_backoff: ExponentialBackoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
             paused_wait: Duration::from_secs(60),
             recipient_burst: 30,
             recipient_spacing: Duration::from_secs(10),
@@ -51,7 +53,7 @@ impl NotificationSettings {
         let second = Duration::from_secs(1);
         let mut checks = SettingsValidator::default();
         checks.within("send_timeout", self.send_timeout, second..=60 * second);
-        let Backoff { first, most } = self.throttle_backoff;
+        let ExponentialBackoff { first, most } = self.throttle_backoff;
         checks.within("throttle_backoff.most", most, Duration::from_millis(10)..=300 * second);
         checks.within("throttle_backoff.first", first, Duration::from_millis(10)..=most);
         checks.within("paused_wait", self.paused_wait, second..=3600 * second);
@@ -64,13 +66,13 @@ impl NotificationSettings {
     }
 
     /// `from` and `default_recipient`, parsed.
-    pub(crate) fn addresses(&self) -> Result<(Sender, EmailAddress), InvalidSettings> {
+    pub(crate) fn addresses(&self) -> Result<(MailSender, EmailAddress), InvalidSettings> {
         let mistake = |setting, value: &str, allowed: &str| SettingError {
             setting,
             value: format!("{value:?}"),
             allowed: allowed.to_owned(),
         };
-        match (Sender::parse(&self.from), EmailAddress::parse(&self.default_recipient)) {
+        match (MailSender::parse(&self.from), EmailAddress::parse(&self.default_recipient)) {
             (Ok(from), Ok(default_recipient)) => Ok((from, default_recipient)),
             (from, recipient) => {
                 let from = from.err().map(|_| mistake("from", &self.from, "an e-mail address or `Name <address>`"));

@@ -12,7 +12,7 @@ use aws_sdk_sqs::error::BoxError;
 use aws_sdk_sqs::operation::receive_message::ReceiveMessageInput;
 use aws_smithy_http_client::{Builder, tls};
 
-use crate::settings::Aws;
+use crate::settings::AwsSettings;
 
 /// Connecting takes one to three round trips. More time means that the network drops packets.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -34,7 +34,7 @@ const DYNAMODB_CALL: Duration = Duration::from_secs(10);
 const SES_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A client for SQS. Its calls may be repeated, so the SDK retries them.
-pub(crate) async fn sqs(aws: &Aws) -> aws_sdk_sqs::Client {
+pub(crate) async fn sqs(aws: &AwsSettings) -> aws_sdk_sqs::Client {
     let timeouts = timeouts(SQS_ATTEMPT).operation_timeout(SQS_CALL).build();
     let config = config(aws, aws.sqs_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
     let config = aws_sdk_sqs::config::Builder::from(&config).interceptor(ReceiveTimeouts).build();
@@ -42,7 +42,7 @@ pub(crate) async fn sqs(aws: &Aws) -> aws_sdk_sqs::Client {
 }
 
 /// A client for SES. It never repeats a call by itself: that would send a mail twice.
-pub(crate) async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
+pub(crate) async fn ses(aws: &AwsSettings) -> aws_sdk_sesv2::Client {
     let timeouts = timeouts(SES_ATTEMPT).build();
     let config = config(aws, aws.ses_endpoint.as_deref(), timeouts, RetryConfig::disabled()).await;
     aws_sdk_sesv2::Client::new(&config)
@@ -50,7 +50,7 @@ pub(crate) async fn ses(aws: &Aws) -> aws_sdk_sesv2::Client {
 
 /// A client for DynamoDB. Its calls may be repeated, so the SDK retries them.
 #[cfg(feature = "dynamodb")]
-pub(crate) async fn dynamodb(aws: &Aws) -> aws_sdk_dynamodb::Client {
+pub(crate) async fn dynamodb(aws: &AwsSettings) -> aws_sdk_dynamodb::Client {
     let timeouts = timeouts(DYNAMODB_ATTEMPT).operation_timeout(DYNAMODB_CALL).build();
     let config = config(aws, aws.dynamodb_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
     aws_sdk_dynamodb::Client::new(&config)
@@ -82,7 +82,7 @@ impl Intercept for ReceiveTimeouts {
     }
 }
 
-async fn config(aws: &Aws, endpoint: Option<&str>, timeouts: TimeoutConfig, retries: RetryConfig) -> SdkConfig {
+async fn config(aws: &AwsSettings, endpoint: Option<&str>, timeouts: TimeoutConfig, retries: RetryConfig) -> SdkConfig {
     let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(aws.region.clone()))
@@ -126,7 +126,7 @@ mod tests {
         // The kernel accepts connections, and nothing answers.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", silent.local_addr().unwrap());
-        let aws = Aws {
+        let aws = AwsSettings {
             region: "us-east-1".to_owned(),
             sqs_endpoint: Some(endpoint),
             ses_endpoint: None,

@@ -25,11 +25,11 @@ use crate::dlq::DlqCommand;
 use crate::events::EventsCommand;
 use crate::inbox::InboxArgs;
 use crate::migrate::MigrateArgs;
-use crate::order::OrderCommand;
+use crate::order::OrderCliCommand;
 use crate::replay::ReplayArgs;
 use crate::saga::SagaCommand;
 use crate::serve::ServeArgs;
-use crate::settings::{Loaded, RawSettings, SettingSource, Settings};
+use crate::settings::{LoadedSettings, RawSettings, SettingSource, Settings};
 use crate::subscriptions::SubscriptionsCommand;
 use crate::tail::TailArgs;
 use crate::token::TokenArgs;
@@ -57,11 +57,11 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the whole platform on this machine, with a database, queues and an inbox of its own
     #[cfg(feature = "embedded")]
     Up(UpArgs),
@@ -73,7 +73,7 @@ enum Command {
     Demo(DemoArgs),
     /// Show an order as it is or was, and what changed in it
     #[command(subcommand)]
-    Order(OrderCommand),
+    Order(OrderCliCommand),
     /// Print events as they come
     Tail(TailArgs),
     /// Write the log to a file, and such a file into an empty store
@@ -140,20 +140,22 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = || dir.complete(load(RawSettings::of_process(file))?);
     match cli.command {
         #[cfg(feature = "embedded")]
-        Command::Up(args) => up::run(load(listening(RawSettings::of_process(file), args.listen))?, args, &dir).await?,
-        Command::Serve(args) => {
+        CliCommand::Up(args) => {
+            up::run(load(listening(RawSettings::of_process(file), args.listen))?, args, &dir).await?
+        }
+        CliCommand::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = RawSettings::of_process(file).flag("ORDO_ROLES", "--roles", roles);
             serve::run(dir.complete(load(listening(sources, args.listen))?)?, &args).await?;
         }
-        Command::Migrate(args) => migrate::run(&settings()?, &args).await?,
-        Command::Demo(args) => demo::run(&args, &dir.endpoints(args.api.clone(), args.inbox.clone())?).await?,
-        Command::Order(command) => order::run(&settings()?, &command).await?,
-        Command::Events(command) => events::run(&settings()?, &command).await?,
-        Command::Replay(args) => return replay::run(&settings()?, args).await,
-        Command::Tail(args) => tail::run(&args, &dir.endpoints(args.api.clone(), None)?.api).await?,
-        Command::Subscriptions(command) => subscriptions::run(&settings()?, &command).await?,
-        Command::Dlq(command) => {
+        CliCommand::Migrate(args) => migrate::run(&settings()?, &args).await?,
+        CliCommand::Demo(args) => demo::run(&args, &dir.endpoints(args.api.clone(), args.inbox.clone())?).await?,
+        CliCommand::Order(command) => order::run(&settings()?, &command).await?,
+        CliCommand::Events(command) => events::run(&settings()?, &command).await?,
+        CliCommand::Replay(args) => return replay::run(&settings()?, args).await,
+        CliCommand::Tail(args) => tail::run(&args, &dir.endpoints(args.api.clone(), None)?.api).await?,
+        CliCommand::Subscriptions(command) => subscriptions::run(&settings()?, &command).await?,
+        CliCommand::Dlq(command) => {
             let loaded = load(RawSettings::of_process(file))?;
             let names_aws =
                 loaded.source_of("AWS_REGION") != SettingSource::Default || loaded.settings.database_url.is_some();
@@ -161,30 +163,30 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             anyhow::ensure!(settings.aws.sqs_endpoint.is_some() || names_aws, NO_QUEUES);
             dlq::run(&settings, command).await?;
         }
-        Command::Saga(command) => saga::run(&settings()?, command).await?,
-        Command::Verify(args) => return verify::run(&settings()?, &args).await,
-        Command::Config(ConfigCommand::Check { json }) => {
+        CliCommand::Saga(command) => saga::run(&settings()?, command).await?,
+        CliCommand::Verify(args) => return verify::run(&settings()?, &args).await,
+        CliCommand::Config(ConfigCommand::Check { json }) => {
             return config::check(Settings::load(RawSettings::of_process(file)), json);
         }
-        Command::Config(ConfigCommand::List) => config::list()?,
-        Command::Health(args) => health::run(file, &dir, args).await?,
-        Command::Inbox(args) => {
+        CliCommand::Config(ConfigCommand::List) => config::list()?,
+        CliCommand::Health(args) => health::run(file, &dir, args).await?,
+        CliCommand::Inbox(args) => {
             let settings = load(RawSettings::of_process(file))?.settings;
             inbox::run(&settings, &args).await?;
         }
-        Command::Token(args) => token::run(&load(RawSettings::of_process(file))?.settings, &dir, &args)?,
-        Command::Completions { shell } => {
+        CliCommand::Token(args) => token::run(&load(RawSettings::of_process(file))?.settings, &dir, &args)?,
+        CliCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command_line(), "ordo", &mut script);
             output::line(String::from_utf8(script)?.trim_end())?;
         }
-        Command::Man { folder } => {
+        CliCommand::Man { folder } => {
             let unwritable = || format!("cannot write to {}", folder.display());
             std::fs::create_dir_all(&folder).with_context(unwritable)?;
             clap_mangen::generate_to(command_line(), &folder).with_context(unwritable)?;
             output::line(&format!("the pages are in {}", folder.display()))?;
         }
-        Command::Version => output::line(&format!("ordo {}", env!("CARGO_PKG_VERSION")))?,
+        CliCommand::Version => output::line(&format!("ordo {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -194,7 +196,7 @@ fn listening(sources: RawSettings, address: Option<SocketAddr>) -> RawSettings {
 }
 
 /// Loads the settings, and starts logging as they say.
-fn load(sources: RawSettings) -> anyhow::Result<Loaded> {
+fn load(sources: RawSettings) -> anyhow::Result<LoadedSettings> {
     let loaded = Settings::load(sources)?;
     telemetry::init(&loaded.settings);
     Ok(loaded)

@@ -19,12 +19,12 @@ const LONGEST_ANSWER: usize = embedded::inbox::MESSAGES_KEPT * 4 * 1024;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct ApiClient {
     http: legacy::Client<HttpConnector, Body>,
     patience: Duration,
 }
 
-impl Client {
+impl ApiClient {
     /// A client with a time-out for each call.
     #[must_use]
     pub fn new(patience: Duration) -> Self {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::output;
-use crate::settings::{Entry, Loaded, Mistakes, RawSettings, Settings};
+use crate::settings::{EffectiveSetting, LoadedSettings, RawSettings, SettingMistakes, Settings};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -21,7 +21,7 @@ pub(crate) enum ConfigCommand {
 }
 
 /// `ordo config check`.
-pub(crate) fn check(loaded: Result<Loaded, Mistakes>, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn check(loaded: Result<LoadedSettings, SettingMistakes>, json: bool) -> anyhow::Result<ExitCode> {
     let (text, code) = match (loaded, json) {
         (Ok(loaded), false) => (table(&loaded.entries), ExitCode::SUCCESS),
         (Ok(loaded), true) => (settings_json(&loaded.entries), ExitCode::SUCCESS),
@@ -40,8 +40,8 @@ pub(crate) fn list() -> anyhow::Result<()> {
 }
 
 /// One paragraph for each setting, which is readable on narrow terminals.
-fn for_people(entries: &[Entry]) -> String {
-    let paragraph = |entry: &Entry| {
+fn for_people(entries: &[EffectiveSetting]) -> String {
+    let paragraph = |entry: &EffectiveSetting| {
         let default = entry.default.as_deref().unwrap_or("not set");
         format!("{} [default: {default}]\n    {}\n    Must be {}", entry.name, entry.meaning, entry.allowed)
     };
@@ -49,15 +49,17 @@ fn for_people(entries: &[Entry]) -> String {
 }
 
 /// Name, value and source of each setting.
-fn table(entries: &[Entry]) -> String {
-    let value = |entry: &Entry| entry.value.clone().unwrap_or_else(|| "(not set)".to_owned());
+fn table(entries: &[EffectiveSetting]) -> String {
+    let value = |entry: &EffectiveSetting| entry.value.clone().unwrap_or_else(|| "(not set)".to_owned());
     let name_width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     let value_width = entries.iter().map(|entry| value(entry).len()).max().unwrap_or(0);
-    let row = |entry: &Entry| format!("{:name_width$}  {:value_width$}  {}", entry.name, value(entry), entry.source);
+    let row = |entry: &EffectiveSetting| {
+        format!("{:name_width$}  {:value_width$}  {}", entry.name, value(entry), entry.source)
+    };
     entries.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
-fn settings_json(entries: &[Entry]) -> String {
+fn settings_json(entries: &[EffectiveSetting]) -> String {
     let settings = entries.iter().map(|entry| {
         json!({
             "name": entry.name,
@@ -71,13 +73,13 @@ fn settings_json(entries: &[Entry]) -> String {
     json!({"ok": true, "settings": settings.collect::<Vec<_>>()}).to_string()
 }
 
-fn mistakes_json(mistakes: &Mistakes) -> String {
+fn mistakes_json(mistakes: &SettingMistakes) -> String {
     let mistakes = mistakes.0.iter().map(|mistake| json!({"setting": mistake.setting, "problem": mistake.problem}));
     json!({"ok": false, "mistakes": mistakes.collect::<Vec<_>>()}).to_string()
 }
 
-fn markdown(entries: &[Entry]) -> String {
-    let row = |entry: &Entry| {
+fn markdown(entries: &[EffectiveSetting]) -> String {
+    let row = |entry: &EffectiveSetting| {
         let default = entry.default.as_ref().map_or_else(|| "–".to_owned(), |default| format!("`{default}`"));
         format!("| `{}` | {default} | {} | {} |", entry.name, entry.meaning, entry.allowed)
     };
@@ -89,7 +91,7 @@ fn markdown(entries: &[Entry]) -> String {
 mod tests {
     use super::*;
 
-    fn entries(variables: &[(&str, &str)]) -> Vec<Entry> {
+    fn entries(variables: &[(&str, &str)]) -> Vec<EffectiveSetting> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Settings::load(RawSettings::default().environment(variables)).unwrap().entries
     }

@@ -125,13 +125,13 @@ pub(crate) async fn read_models(settings: &Settings, database: &PgPool) -> anyho
 
 /// Read models in the database of the events.
 pub(crate) fn in_postgres(database: &PgPool) -> Arc<dyn ReadModels> {
-    Arc::new(read_models::postgres::Postgres::new(database.clone()))
+    Arc::new(read_models::postgres::PostgresReadModels::new(database.clone()))
 }
 
 #[cfg(feature = "dynamodb")]
 async fn in_dynamodb(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
     let (client, prefix) = (aws::dynamodb(&settings.aws).await, settings.dynamodb_prefix.clone());
-    Ok(Arc::new(read_models::dynamodb::Dynamodb::new(client, database.clone(), prefix)))
+    Ok(Arc::new(read_models::dynamodb::DynamodbReadModels::new(client, database.clone(), prefix)))
 }
 
 /// Not reached: the settings refuse DynamoDB in this build.

@@ -17,7 +17,7 @@ use access_control::TokenSecret;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{DatabaseUrl, Loaded, Settings};
+use crate::settings::{DatabaseUrl, LoadedSettings, Settings};
 
 #[cfg(feature = "embedded")]
 pub(crate) use lock::{DataDirLock, is_free};
@@ -97,7 +97,7 @@ impl DataDir {
     }
 
     /// The settings, completed with the endpoints of the running platform.
-    pub(crate) fn complete(&self, loaded: Loaded) -> anyhow::Result<Settings> {
+    pub(crate) fn complete(&self, loaded: LoadedSettings) -> anyhow::Result<Settings> {
         let source = loaded.source_of("DATABASE_URL");
         let mut settings = loaded.settings;
         let found = self.running();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::client::Client;
+use crate::client::ApiClient;
 use crate::data_dir::Endpoints;
 use crate::output;
 
@@ -39,7 +39,7 @@ pub(crate) struct DemoArgs {
 /// Posts the demo order and follows it until its mail is in the inbox.
 pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
-    let mut journey = Journey::start(order_id, args, endpoints);
+    let mut journey = DemoJourney::start(order_id, args, endpoints);
     let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
     match waited {
         Ok(done) => done?,
@@ -54,28 +54,28 @@ pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Resul
     journey.conclude()
 }
 
-struct Journey<'a> {
+struct DemoJourney<'a> {
     args: &'a DemoArgs,
     endpoints: &'a Endpoints,
-    client: Client,
+    client: ApiClient,
     order_id: String,
     since: Instant,
-    steps: Vec<Step>,
+    steps: Vec<DemoStep>,
     events_seen: usize,
     status: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Step {
+struct DemoStep {
     after_ms: f64,
     step: String,
     detail: String,
 }
 
-impl<'a> Journey<'a> {
+impl<'a> DemoJourney<'a> {
     fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a Endpoints) -> Self {
-        let client = Client::new(Duration::from_secs(10));
+        let client = ApiClient::new(Duration::from_secs(10));
         Self {
             args,
             endpoints,
@@ -165,7 +165,7 @@ impl<'a> Journey<'a> {
         if !self.args.json {
             output::line(format!("{after_ms:>9.1} ms  {step:<24} {detail}").trim_end())?;
         }
-        self.steps.push(Step { after_ms, step: step.to_owned(), detail });
+        self.steps.push(DemoStep { after_ms, step: step.to_owned(), detail });
         Ok(())
     }
 

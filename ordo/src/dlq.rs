@@ -6,14 +6,14 @@ mod redrive;
 mod render;
 mod single;
 
-use messaging::{DeadLetters, Origin};
+use messaging::{DeadLetterOrigin, DeadLetters};
 
 use crate::settings::Settings;
 use crate::{aws, migrate};
 
 pub(crate) use render::harmless;
 
-pub(crate) use args::{Changes, DlqCommand, EditArgs, List, Redrive};
+pub(crate) use args::{BodyChangeArgs, DlqCommand, DlqListArgs, EditArgs, RedriveArgs};
 
 /// Needs the queues only, no database.
 pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
         }
         DlqCommand::Edit(EditArgs { id, change }) => {
             // Read the change before any message is received: standard input may be slow.
-            let change = single::Change::read(change)?;
+            let change = single::BodyChange::read(change)?;
             single::edit(&queues(settings, None).await?, &id, &change, settings.message_keys()?).await
         }
         DlqCommand::Discard { id, reason } => single::discard(&queues(settings, None).await?, &id, &reason).await,
@@ -33,9 +33,9 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
 }
 
 /// The dead letters of one queue, or of all.
-async fn queues(settings: &Settings, only: Option<Origin>) -> anyhow::Result<Vec<DeadLetters>> {
+async fn queues(settings: &Settings, only: Option<DeadLetterOrigin>) -> anyhow::Result<Vec<DeadLetters>> {
     let sqs = aws::sqs(&settings.aws).await;
     let queues = migrate::find_queues(&sqs, settings).await?;
-    let wanted = Origin::ALL.into_iter().filter(|origin| only.is_none_or(|only| only == *origin));
+    let wanted = DeadLetterOrigin::ALL.into_iter().filter(|origin| only.is_none_or(|only| only == *origin));
     Ok(wanted.map(|origin| DeadLetters::of(sqs.clone(), origin, &queues)).collect())
 }

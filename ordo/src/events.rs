@@ -19,16 +19,16 @@ use crate::{connections, migrate};
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum EventsCommand {
     /// Write the events of the log, or some of them, one JSON object a line, exactly as they are stored
-    Export(Export),
+    Export(ExportArgs),
     /// Put such a file into a store that has no events, with positions, ids and times as they are; all of it or nothing
-    Import(Import),
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Export {
+pub(crate) struct ExportArgs {
     /// Only those of this stream, such as order/demo-1
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
-    pub(crate) stream: Option<Stream>,
+    pub(crate) stream: Option<StreamArgs>,
     /// Only those of streams of this kind: order, stock
     #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) stream_type: Option<String>,
@@ -40,10 +40,10 @@ pub(crate) struct Export {
     pub(crate) trace: Option<TraceId>,
     /// Only those from this position on, or recorded at this instant or later
     #[arg(long, value_name = "POSITION|INSTANT")]
-    pub(crate) from: Option<Bound>,
+    pub(crate) from: Option<LogRangeBound>,
     /// Only those up to this position, with it, or recorded at this instant or earlier
     #[arg(long, value_name = "POSITION|INSTANT")]
-    pub(crate) to: Option<Bound>,
+    pub(crate) to: Option<LogRangeBound>,
     /// Where to [default: standard output]; there is no such file before it is complete
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -53,7 +53,7 @@ pub(crate) struct Export {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Import {
+pub(crate) struct ImportArgs {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
@@ -63,7 +63,7 @@ pub(crate) struct Import {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stream {
+pub(crate) struct StreamArgs {
     kind: String,
     id: String,
 }
@@ -74,7 +74,7 @@ pub(crate) struct TraceId(String);
 
 /// The begin or end of a range of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bound {
+pub(crate) enum LogRangeBound {
     Position(i64),
     Instant(DateTime<Utc>),
 }
@@ -90,7 +90,7 @@ pub(crate) async fn run(settings: &Settings, args: &EventsCommand) -> anyhow::Re
     }
 }
 
-impl Export {
+impl ExportArgs {
     /// The events that an export selects.
     #[must_use]
     pub(crate) fn selection(&self) -> EventFilter {
@@ -103,20 +103,20 @@ impl Export {
             ..EventFilter::default()
         };
         match self.from {
-            Some(Bound::Position(position)) => selection.after = position - 1,
-            Some(Bound::Instant(instant)) => selection.recorded_from = Some(instant),
+            Some(LogRangeBound::Position(position)) => selection.after = position - 1,
+            Some(LogRangeBound::Instant(instant)) => selection.recorded_from = Some(instant),
             None => {}
         }
         match self.to {
-            Some(Bound::Position(position)) => selection.up_to = Some(position),
-            Some(Bound::Instant(instant)) => selection.recorded_until = Some(instant),
+            Some(LogRangeBound::Position(position)) => selection.up_to = Some(position),
+            Some(LogRangeBound::Instant(instant)) => selection.recorded_until = Some(instant),
             None => {}
         }
         selection
     }
 }
 
-impl Stream {
+impl StreamArgs {
     #[must_use]
     pub(crate) fn kind(&self) -> &str {
         &self.kind
@@ -128,7 +128,7 @@ impl Stream {
     }
 }
 
-impl FromStr for Stream {
+impl FromStr for StreamArgs {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -153,7 +153,7 @@ impl FromStr for TraceId {
     }
 }
 
-impl FromStr for Bound {
+impl FromStr for LogRangeBound {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -173,13 +173,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct EventLine {
         #[command(subcommand)]
         events: EventsCommand,
     }
 
     fn parse(line: &str) -> Result<EventsCommand, clap::Error> {
-        Line::try_parse_from(line.split(' ')).map(|line| line.events)
+        EventLine::try_parse_from(line.split(' ')).map(|line| line.events)
     }
 
     #[test]

@@ -24,16 +24,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A check of something that the process needs.
 #[derive(Clone)]
-pub(crate) struct Check {
+pub(crate) struct HealthCheck {
     name: &'static str,
     /// Whether the process is not ready without it.
     is_needed: bool,
-    run: Arc<dyn Fn() -> Outcome + Send + Sync>,
+    run: Arc<dyn Fn() -> HealthCheckOutcome + Send + Sync>,
 }
 
-type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type HealthCheckOutcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-impl Check {
+impl HealthCheck {
     /// `run` returns why the check fails, in words for operators and without secrets: anyone may read them.
     pub(crate) fn new<F>(name: &'static str, run: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -49,7 +49,7 @@ impl Check {
         Self { is_needed: false, ..looked }
     }
 
-    /// The database is still as durable as at the start. [`Check::database`] reports a database that does not answer.
+    /// The database is still as durable as at the start. [`HealthCheck::database`] reports a database that does not answer.
     #[must_use]
     pub(crate) fn durability(watch: watch::Receiver<Option<String>>) -> Self {
         Self::new("durability", move || std::future::ready(watch.borrow().clone().map_or(Ok(()), Err)))
@@ -96,28 +96,28 @@ pub(crate) async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<S
 
 /// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes that the process
 /// can't work without, else 503; `degraded` if another one fails.
-pub(crate) fn routes(checks: Vec<Check>) -> Router {
+pub(crate) fn routes(checks: Vec<HealthCheck>) -> Router {
     Router::new()
-        .route("/health/live", get(|| async { Json(Live { status: "live" }) }))
+        .route("/health/live", get(|| async { Json(LivenessBody { status: "live" }) }))
         .route("/health/ready", get(ready))
         .with_state(Arc::from(checks))
 }
 
 #[derive(Serialize)]
-struct Live {
+struct LivenessBody {
     status: &'static str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Readiness {
+struct ReadinessBody {
     status: &'static str,
-    checks: Vec<Checked>,
+    checks: Vec<HealthCheckResult>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Checked {
+struct HealthCheckResult {
     name: &'static str,
     #[serde(skip)]
     is_needed: bool,
@@ -127,7 +127,7 @@ struct Checked {
     error: Option<String>,
 }
 
-async fn ready(State(checks): State<Arc<[Check]>>) -> (StatusCode, Json<Readiness>) {
+async fn ready(State(checks): State<Arc<[HealthCheck]>>) -> (StatusCode, Json<ReadinessBody>) {
     let checks = join_all(checks.iter().map(checked)).await;
     let (code, status) = if checks.iter().all(|check| check.ok) {
         (StatusCode::OK, "ready")
@@ -136,10 +136,10 @@ async fn ready(State(checks): State<Arc<[Check]>>) -> (StatusCode, Json<Readines
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not-ready")
     };
-    (code, Json(Readiness { status, checks }))
+    (code, Json(ReadinessBody { status, checks }))
 }
 
-async fn checked(check: &Check) -> Checked {
+async fn checked(check: &HealthCheck) -> HealthCheckResult {
     let since = Instant::now();
     let outcome = tokio::time::timeout(PATIENCE, (check.run)()).await;
     let error = match outcome {
@@ -147,7 +147,7 @@ async fn checked(check: &Check) -> Checked {
         Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
     };
     let (name, is_needed, duration_ms) = (check.name, check.is_needed, since.elapsed().as_secs_f64() * 1e3);
-    Checked { name, is_needed, ok: error.is_none(), duration_ms, error }
+    HealthCheckResult { name, is_needed, ok: error.is_none(), duration_ms, error }
 }
 
 #[cfg(test)]
@@ -162,8 +162,8 @@ mod tests {
     #[tokio::test]
     async fn ready_names_what_fails() {
         let routes = routes(vec![
-            Check::new("database", || async { Ok(()) }),
-            Check::new("queue", || async { Err("does not answer".to_owned()) }),
+            HealthCheck::new("database", || async { Ok(()) }),
+            HealthCheck::new("queue", || async { Err("does not answer".to_owned()) }),
         ]);
         let (status, body) = get("/health/ready", routes.clone()).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -176,7 +176,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_check_that_hangs_counts_as_failed() {
-        let (status, body) = get("/health/ready", routes(vec![Check::new("database", std::future::pending)])).await;
+        let (status, body) =
+            get("/health/ready", routes(vec![HealthCheck::new("database", std::future::pending)])).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body["checks"][0]["error"], "no answer within 2 s");
     }
@@ -190,7 +191,7 @@ mod tests {
         sqlx::query(local).execute(database.pool()).await.unwrap();
         let pool = PgPool::connect(database.url()).await.unwrap();
         let (amiss, seen) = watch::channel(None);
-        let (routes, stop) = (routes(vec![Check::durability(seen.clone())]), CancellationToken::new());
+        let (routes, stop) = (routes(vec![HealthCheck::durability(seen.clone())]), CancellationToken::new());
         let watching = tokio::spawn(watch_durability(pool.clone(), amiss, stop.clone()));
         assert_eq!(get("/health/ready", routes.clone()).await.0, StatusCode::OK);
 

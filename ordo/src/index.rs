@@ -7,39 +7,39 @@ use axum::{Json, Router};
 use problem::Problem;
 use serde::Serialize;
 
-use crate::settings::Role;
+use crate::settings::PlatformRole;
 
 #[derive(Serialize)]
-struct Index {
+struct IndexBody {
     name: &'static str,
     about: &'static str,
     version: &'static str,
     documentation: &'static str,
-    links: Vec<Link>,
+    links: Vec<IndexLink>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Link {
+struct IndexLink {
     method: &'static str,
     path: &'static str,
     about: &'static str,
 }
 
-const fn link(method: &'static str, path: &'static str, about: &'static str) -> Link {
-    Link { method, path, about }
+const fn link(method: &'static str, path: &'static str, about: &'static str) -> IndexLink {
+    IndexLink { method, path, about }
 }
 
 /// The routes of every process.
-const ALWAYS: [Link; 4] = [
+const ALWAYS: [IndexLink; 4] = [
     link("GET", "/health/live", "whether the process runs"),
     link("GET", "/health/ready", "whether it has what it needs"),
     link("GET", "/problems", "what each code of a refusal means"),
     link("GET", "/metrics", "what it counts, for Prometheus"),
 ];
 
-const COMMANDS: [Link; 2] =
+const COMMANDS: [IndexLink; 2] =
     [link("POST", "/orders", "an order is taken"), link("POST", "/stock/{sku}/receive", "units of a SKU came in")];
-const READS: [Link; 7] = [
+const READS: [IndexLink; 7] = [
     link("GET", "/orders", "orders, by customer, SKU, status and day"),
     link("GET", "/orders/{id}", "an order"),
     link("GET", "/orders/{id}/events", "what happened to an order"),
@@ -50,18 +50,18 @@ const READS: [Link; 7] = [
 ];
 
 /// The main routes of a role.
-fn links(role: Role) -> &'static [Link] {
+fn links(role: PlatformRole) -> &'static [IndexLink] {
     match role {
-        Role::CommandApi => &COMMANDS,
-        Role::Projections => &READS,
-        Role::Sagas | Role::Notification => &[],
+        PlatformRole::CommandApi => &COMMANDS,
+        PlatformRole::Projections => &READS,
+        PlatformRole::Sagas | PlatformRole::Notification => &[],
     }
 }
 
 /// The index of a process with these roles. Other paths are answered with a link to it.
-pub(crate) fn routes(roles: &[Role]) -> Router {
+pub(crate) fn routes(roles: &[PlatformRole]) -> Router {
     let links = roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect();
-    let index = Index {
+    let index = IndexBody {
         name: "Ordo",
         about: "an event-sourced order platform",
         version: env!("CARGO_PKG_VERSION"),

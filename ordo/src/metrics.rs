@@ -18,7 +18,7 @@ use axum::response::Response;
 use axum::routing::get;
 use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
-use messaging::{Origin, QueueHealth};
+use messaging::{DeadLetterOrigin, QueueHealth};
 use pin_project_lite::pin_project;
 use problem::{AllowedHosts, Problem, RefusedByHost};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -30,7 +30,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sqlx::PgPool;
 use tower::{Layer, Service};
 
-use self::format::Format;
+use self::format::MetricsFormat;
 use crate::lag;
 
 /// The time-out of the database's part, below those of usual scrapers.
@@ -41,8 +41,8 @@ pub(crate) fn measured(
     routes: Router,
     hosts: &AllowedHosts,
     store: &EventStore,
-    sagas: &sagas::Metrics,
-    payments: &payments::Metrics,
+    sagas: &sagas::SagaMetrics,
+    payments: &payments::PaymentMetrics,
     queues: QueueHealth,
 ) -> Router {
     let mut registry = Registry::with_prefix("ordo");
@@ -72,14 +72,14 @@ async fn show(State(figures): State<Arc<MetricsState>>, headers: HeaderMap) -> R
     figures.log.lag_known.set(i64::from(matches!(asked, Ok(Ok(())))));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &figures.registry).map_err(Problem::internal)?;
-    Ok(Format::wanted(&headers).answer(text))
+    Ok(MetricsFormat::wanted(&headers).answer(text))
 }
 
 struct MetricsState {
     registry: Registry,
     log: LogMetrics,
     store: EventStore,
-    sagas: sagas::Metrics,
+    sagas: sagas::SagaMetrics,
     queues: QueueHealth,
     dead_letters: Family<QueueLabel, Gauge>,
 }
@@ -92,7 +92,7 @@ struct QueueLabel {
 impl MetricsState {
     /// Sets the counts of the last check of the queues. Unknown counts are left out.
     fn count_dead_letters(&self) {
-        for origin in Origin::ALL {
+        for origin in DeadLetterOrigin::ALL {
             let queue = QueueLabel { queue: origin.as_str() };
             match self.queues.dead_letters(origin) {
                 Some(count) => {
@@ -184,13 +184,13 @@ struct RequestCounts {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: MethodLabel,
-    route: Route,
+    route: RouteLabel,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResponseLabels {
     method: MethodLabel,
-    route: Route,
+    route: RouteLabel,
     status: u16,
 }
 
@@ -200,32 +200,32 @@ struct MethodLabel(Option<Method>);
 
 /// The pattern of the route, such as `/orders/{order_id}`, so that there are few values; `none` if no route matched.
 #[derive(Debug, Clone)]
-struct Route(Option<MatchedPath>);
+struct RouteLabel(Option<MatchedPath>);
 
 /// Requests without a matching path, method or host. Clients can make up any number of these, so they share one label.
-const UNROUTED: RequestLabels = RequestLabels { method: MethodLabel(None), route: Route(None) };
+const UNROUTED: RequestLabels = RequestLabels { method: MethodLabel(None), route: RouteLabel(None) };
 
-impl Route {
+impl RouteLabel {
     fn as_str(&self) -> &str {
         self.0.as_ref().map_or("none", MatchedPath::as_str)
     }
 }
 
-impl PartialEq for Route {
+impl PartialEq for RouteLabel {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
 }
 
-impl Eq for Route {}
+impl Eq for RouteLabel {}
 
-impl std::hash::Hash for Route {
+impl std::hash::Hash for RouteLabel {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
     }
 }
 
-impl EncodeLabelValue for Route {
+impl EncodeLabelValue for RouteLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         self.as_str().encode(encoder)
     }
@@ -257,20 +257,20 @@ impl RequestMetrics {
 }
 
 impl<S> Layer<S> for RequestMetrics {
-    type Service = CountedService<S>;
+    type Service = RequestMetricsService<S>;
 
-    fn layer(&self, inner: S) -> CountedService<S> {
-        CountedService { inner, requests: self.clone() }
+    fn layer(&self, inner: S) -> RequestMetricsService<S> {
+        RequestMetricsService { inner, requests: self.clone() }
     }
 }
 
 #[derive(Clone)]
-struct CountedService<S> {
+struct RequestMetricsService<S> {
     inner: S,
     requests: RequestMetrics,
 }
 
-impl<S: Service<Request, Response = Response>> Service<Request> for CountedService<S> {
+impl<S: Service<Request, Response = Response>> Service<Request> for RequestMetricsService<S> {
     type Response = Response;
     type Error = S::Error;
     type Future = CountedFuture<S::Future>;
@@ -283,7 +283,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for CountedServi
         // Only the fallback has no route.
         let route = request.extensions().get::<MatchedPath>().cloned();
         let method = || MethodLabel(Some(request.method().clone()));
-        let asked = route.map(|route| RequestLabels { method: method(), route: Route(Some(route)) });
+        let asked = route.map(|route| RequestLabels { method: method(), route: RouteLabel(Some(route)) });
         let (requests, since) = (self.requests.clone(), Instant::now());
         CountedFuture { answer: self.inner.call(request), asked, requests, since }
     }

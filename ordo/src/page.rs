@@ -25,7 +25,7 @@ pub(crate) struct TerminalStyle {
 
 /// The meaning of a text, which chooses its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(crate) enum TextTone {
     Plain,
     Heading,
     Good,
@@ -49,14 +49,14 @@ impl TerminalStyle {
         Self { width, colour: false, now }
     }
 
-    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(&self, tone: TextTone, text: &str) -> String {
         let style = match tone {
-            Tone::Plain => Style::new(),
-            Tone::Heading => Style::new().bold(),
-            Tone::Good => AnsiColor::Green.on_default(),
-            Tone::Waits => AnsiColor::Yellow.on_default(),
-            Tone::Bad => AnsiColor::Red.on_default().bold(),
-            Tone::Aside => Style::new().dimmed(),
+            TextTone::Plain => Style::new(),
+            TextTone::Heading => Style::new().bold(),
+            TextTone::Good => AnsiColor::Green.on_default(),
+            TextTone::Waits => AnsiColor::Yellow.on_default(),
+            TextTone::Bad => AnsiColor::Red.on_default().bold(),
+            TextTone::Aside => Style::new().dimmed(),
         };
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
@@ -90,13 +90,13 @@ fn how_long(time: TimeDelta) -> Option<String> {
 
 /// A table. Columns of numbers are aligned right. If the table is too wide, the widest column of text is cut.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct TextTable {
     numbers: Vec<bool>,
-    rows: Vec<Vec<(Tone, String)>>,
+    rows: Vec<Vec<(TextTone, String)>>,
     indent: usize,
 }
 
-impl Table {
+impl TextTable {
     /// A table without a head; `columns` says which are of numbers.
     pub(crate) fn of(columns: &[bool]) -> Self {
         Self { numbers: columns.to_vec(), rows: Vec::new(), indent: 2 }
@@ -108,7 +108,7 @@ impl Table {
     }
 
     /// Adds a row. Control characters are replaced, because texts may come from anybody.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [(Tone, String); N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [(TextTone, String); N]) {
         self.rows.push(cells.into_iter().map(|(tone, text)| (tone, harmless(&text))).collect());
     }
 
@@ -127,7 +127,7 @@ impl Table {
     /// Its lines, one for each row.
     pub(crate) fn lines(&self, style: &TerminalStyle) -> Vec<String> {
         let widths = self.widths(style.width);
-        let line = |row: &Vec<(Tone, String)>| {
+        let line = |row: &Vec<(TextTone, String)>| {
             let last = row.iter().rposition(|(_, text)| !text.is_empty()).unwrap_or(0);
             let cells = row.iter().zip(&widths).zip(&self.numbers).enumerate().take(last + 1);
             let cells = cells.map(|(nth, (((tone, text), width), number))| {
@@ -148,7 +148,7 @@ impl Table {
     fn widths(&self, room: Option<usize>) -> Vec<usize> {
         let of_column = |column| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|(_, text): &(Tone, String)| text.chars().count()).max().unwrap_or(0)
+            cells.map(|(_, text): &(TextTone, String)| text.chars().count()).max().unwrap_or(0)
         };
         let mut widths: Vec<usize> = (0..self.numbers.len()).map(of_column).collect();
         let Some(room) = room else { return widths };
@@ -184,12 +184,12 @@ mod tests {
         "2026-11-21T12:00:00Z".parse().unwrap()
     }
 
-    fn plain(text: &str) -> (Tone, String) {
-        (Tone::Plain, text.to_owned())
+    fn plain(text: &str) -> (TextTone, String) {
+        (TextTone::Plain, text.to_owned())
     }
 
-    fn table() -> Table {
-        let mut table = Table::of(&[true, false, false, true]);
+    fn table() -> TextTable {
+        let mut table = TextTable::of(&[true, false, false, true]);
         table.row([plain("line"), plain("SKU"), plain("title"), plain("total")]);
         table.row([plain("1"), plain("sku-123"), plain("Wireless Headphones"), plain("129.99")]);
         table.row([plain("12"), plain("a"), plain("Cable\u{1b}[2J"), plain("5.50")]);
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_column_in_which_nothing_is_told_is_left_out() {
-        let mut table = Table::of(&[false, true, true]);
+        let mut table = TextTable::of(&[false, true, true]);
         table.row([plain("SKU"), plain("shipped"), plain("returned")]);
         table.row([plain("a"), plain("1"), plain("0")]);
         table.row([plain("b"), plain("0"), plain("0")]);
@@ -250,8 +250,8 @@ mod tests {
         assert!(!has_colour(true, Some(OsStr::new("1"))));
         assert!(!has_colour(false, None));
         let coloured = TerminalStyle { colour: true, ..TerminalStyle::plain(None, noon()) };
-        assert_eq!(coloured.paint(Tone::Good, "done"), "\u{1b}[32mdone\u{1b}[0m");
-        assert_eq!(coloured.paint(Tone::Plain, "done"), "done");
-        assert_eq!(TerminalStyle::plain(None, noon()).paint(Tone::Good, "done"), "done");
+        assert_eq!(coloured.paint(TextTone::Good, "done"), "\u{1b}[32mdone\u{1b}[0m");
+        assert_eq!(coloured.paint(TextTone::Plain, "done"), "done");
+        assert_eq!(TerminalStyle::plain(None, noon()).paint(TextTone::Good, "done"), "done");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use payments::{Guarded, PaymentGateway, Sandbox, Stripe, StripeSettings};
 
 use crate::connections::Connections;
-use crate::settings::{PaymentProvider, Role, Settings};
+use crate::settings::{PaymentProvider, PlatformRole, Settings};
 
 /// The time-out for connecting, which takes one to three round trips. It is shorter than a call's time-out: a call that never
 /// connected certainly did not happen, while a call that timed out has an unknown outcome.
@@ -19,7 +19,7 @@ pub(crate) fn gateway(settings: &Settings, connections: &Connections) -> anyhow:
     let provider: Arc<dyn PaymentGateway> = match payment.provider {
         // Only the sagas need a provider.
         Some(PaymentProvider::Sandbox) | None => {
-            if settings.roles.contains(&Role::Sagas) {
+            if settings.roles.contains(&PlatformRole::Sagas) {
                 tracing::info!("payments go to the sandbox: no money moves (ORDO_PAYMENT_PROVIDER)");
             }
             Arc::new(Sandbox::start(connections.database.clone()))
@@ -39,7 +39,7 @@ pub(crate) fn gateway(settings: &Settings, connections: &Connections) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use payments::{Authorization, BreakerState};
+    use payments::{AuthorizationRequest, BreakerState};
 
     use super::*;
     use crate::settings::RawSettings;
@@ -56,7 +56,7 @@ mod tests {
     #[tokio::test]
     async fn the_sandbox_takes_payments() {
         let gateway = gateway_with(&[("ORDO_PAYMENT_PROVIDER", "sandbox")]).await.unwrap();
-        let request = Authorization {
+        let request = AuthorizationRequest {
             key: "order-1:authorize".to_owned(),
             order_id: "order-1".to_owned(),
             amount_minor: 1,

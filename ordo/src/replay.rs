@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use projections::{Progress, REGISTRY, ReplayError, ReplayPhase, ReplayRequest, Replays};
+use projections::{REGISTRY, ReplayError, ReplayPhase, ReplayProgress, ReplayRequest, Replays};
 use serde_json::json;
 
 pub(crate) use self::args::ReplayArgs;
@@ -53,7 +53,7 @@ async fn rebuild(replays: &Replays, wanted: ReplayRequest, as_json: bool) -> any
     let began = Instant::now();
     let mut next_line = began + LINE_EVERY;
     let mut lately = (began, state.events);
-    let report = |progress: Progress| {
+    let report = |progress: ReplayProgress| {
         bar.set_message(render::phase(progress.phase));
         bar.set_length(progress.total.max(progress.events));
         bar.set_position(progress.events);

@@ -12,12 +12,12 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use domain::stock::Stock;
 use event_store::hash_chain::SealSettings;
-use event_store::{AppendSettings, EventStore, StoreSettings, StreamLocks, SubscriptionSettings};
+use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings, StreamLocks};
 use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
-use notification::{NotificationDeps, NotificationSettings};
+use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
 use problem::AllowedHosts;
-use projections::{LiveSettings, ReplayRoutes, Replays};
+use projections::{LiveStreamSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -26,9 +26,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::{self, Connections};
-use crate::health::{self, Check};
+use crate::health::{self, HealthCheck};
 use crate::lag::IntakeLimit;
-use crate::settings::{Role, Settings};
+use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, payment};
 
 /// How many folded SKUs are cached.
@@ -63,7 +63,7 @@ impl RunningRoles {
 pub(crate) async fn start(
     settings: &Settings,
     connections: &Connections,
-    roles: &[Role],
+    roles: &[PlatformRole],
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<RunningRoles> {
@@ -73,31 +73,32 @@ pub(crate) async fn start(
     // All deciders about units in this process share these locks and this cache.
     let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
-    let figures = sagas::Metrics::default();
+    let figures = sagas::SagaMetrics::default();
     let mut running = RoleTasks { tasks: JoinSet::new(), stop };
     let (queues, mut checks) = (QueueHealth::default(), Vec::new());
-    if roles.iter().any(|role| matches!(role, Role::Sagas | Role::Notification)) {
+    if roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
         let found = migrate::find_queues(&connections.sqs, settings).await?;
         let (sqs, wanted, stop) = (connections.sqs.clone(), migrate::wanted(settings), running.stop.clone());
         running.spawn("queues", messaging::queues::maintain(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
-        checks.push(Check::queues(queues.clone()));
+        checks.push(HealthCheck::queues(queues.clone()));
     }
     // Routes for operators have no second address under /v1, so a proxy in front can block them.
     let (mut routes, mut operators) = (Router::new(), Router::new());
     for role in roles {
         let stop = running.stop.clone();
         match role {
-            Role::CommandApi => {
+            PlatformRole::CommandApi => {
                 let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits);
                 routes = routes.merge(with_intake_limit(commands, settings.max_lag, connections, &mut running));
             }
-            Role::Projections => {
+            PlatformRole::Projections => {
                 let read_models = &connections.read_models;
                 let reading = store.reading_through(connections.reads.clone());
                 let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = ReplayRoutes::new(replays, stop.clone());
-                let live = LiveSettings { per_address: settings.streams_per_address, ..LiveSettings::default() };
+                let live =
+                    LiveStreamSettings { per_address: settings.streams_per_address, ..LiveStreamSettings::default() };
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
                     .merge(sagas::routes(reading.clone()))
@@ -106,11 +107,11 @@ pub(crate) async fn start(
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
-            Role::Sagas => {
+            PlatformRole::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
                 running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
             }
-            Role::Notification => {
+            PlatformRole::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;
                 settings.validate()?;
                 running.spawn("notification", async move {
@@ -129,9 +130,9 @@ pub(crate) async fn start(
         let (amiss, seen) = watch::channel(None);
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
         running.spawn("durability", health::watch_durability(pool, amiss, stop));
-        checks.push(Check::durability(seen));
+        checks.push(HealthCheck::durability(seen));
     }
-    checks.extend([Check::database(connections.database.clone()), writing(store.clone())]);
+    checks.extend([HealthCheck::database(connections.database.clone()), writing(store.clone())]);
     let routes = Router::new()
         .nest("/v1", routes.clone().layer(map_response(prefix_location_with_v1)))
         .merge(routes)
@@ -171,8 +172,8 @@ async fn prefix_location_with_v1(mut answer: Response) -> Response {
 
 fn store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
-        append: AppendSettings { queue: settings.append_queue, ..AppendSettings::default() },
-        subscriptions: SubscriptionSettings { lease: settings.lease },
+        append: AppendQueueSettings { queue: settings.append_queue, ..AppendQueueSettings::default() },
+        subscriptions: LeaseSettings { lease: settings.lease },
     }
 }
 
@@ -213,25 +214,25 @@ impl RoleTasks {
 }
 
 /// Whether the event store accepts events. It stops only when it is closed, or when its writer has died.
-fn writing(store: EventStore) -> Check {
-    Check::new("event-store", move || {
+fn writing(store: EventStore) -> HealthCheck {
+    HealthCheck::new("event-store", move || {
         let running = store.is_running();
         async move { running.then_some(()).ok_or_else(|| "takes no events".to_owned()) }
     })
 }
 
 /// Checks that the pools are large enough for the roles, and that the database has as many connections.
-async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Role]) -> anyhow::Result<()> {
+async fn check_connections(settings: &Settings, database: &PgPool, roles: &[PlatformRole]) -> anyhow::Result<()> {
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
-    let needs = |role: &Role| match role {
+    let needs = |role: &PlatformRole| match role {
         // New orders need none of their own. Two locks on SKUs, and a look-up of an idempotency key.
-        Role::CommandApi => 3,
+        PlatformRole::CommandApi => 3,
         // A batch for each projection, the renewal of a lease, and a replay. Reads have other connections.
-        Role::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
+        PlatformRole::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch, which reads streams and locks SKUs, the timers, a reply, the renewal of a lease, and the sandbox's ledger.
-        Role::Sagas => 9,
-        Role::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
+        PlatformRole::Sagas => 9,
+        PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
     let sealing = u32::from(sealing(settings).is_some());
     let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();
@@ -239,7 +240,7 @@ async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Role
     if given < needed {
         bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");
     }
-    let reads = if roles.contains(&Role::Projections) { settings.read_connections } else { 0 };
+    let reads = if roles.contains(&PlatformRole::Projections) { settings.read_connections } else { 0 };
     let most =
         "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
     let most: i32 =
@@ -280,9 +281,9 @@ async fn sagas(
 async fn notification(
     settings: &Settings,
     connections: &Connections,
-) -> anyhow::Result<(NotificationDeps, NotificationSettings)> {
+) -> anyhow::Result<(NotificationDependencies, NotificationSettings)> {
     let queues = migrate::find_queues(&connections.sqs, settings).await?;
-    let deps = NotificationDeps {
+    let deps = NotificationDependencies {
         pool: connections.database.clone(),
         sqs: connections.sqs.clone(),
         queues,

@@ -13,7 +13,7 @@ mod show;
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::stock::Stock;
-use event_store::{AppendSettings, EventStore, StreamLocks};
+use event_store::{AppendQueueSettings, EventStore, StreamLocks};
 use sagas::operator::{InterventionError, intervene};
 
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ use crate::{connections, migrate};
 
 pub(crate) use show::step_lines;
 
-pub(crate) use args::{EndOrder, Justification, List, Retry, SagaCommand, Target};
+pub(crate) use args::{EndOrderArgs, JustificationArgs, RetryArgs, SagaCommand, SagaListArgs, StepDecisionArgs};
 
 /// How many folded SKUs are cached: a decision needs those of one order.
 const SKUS_REMEMBERED: usize = 1_000;
@@ -29,7 +29,7 @@ const SKUS_REMEMBERED: usize = 1_000;
 pub(crate) async fn run(settings: &Settings, args: SagaCommand) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    let store = EventStore::start(pool, AppendSettings::default());
+    let store = EventStore::start(pool, AppendQueueSettings::default());
     let operator = SagaOperator { stock: StreamLocks::new(store.clone(), SKUS_REMEMBERED), store };
     let done = answer(&operator, args).await;
     operator.store.close().await;
@@ -40,20 +40,20 @@ async fn answer(operator: &SagaOperator, args: SagaCommand) -> anyhow::Result<()
     match args {
         SagaCommand::List(args) => list::run(operator.store.pool(), &args).await,
         SagaCommand::Show { order, json } => show::run(&operator.store, &order, json).await,
-        SagaCommand::Retry(Retry { order: Some(order), input, step, why, .. }) => {
+        SagaCommand::Retry(RetryArgs { order: Some(order), input, step, why, .. }) => {
             let decision = OperatorDecision::Retry { payment_token: input.map(|input| input.payment_token) };
-            decide::run(operator, decision, Target { order, step, why }, None).await
+            decide::run(operator, decision, StepDecisionArgs { order, step, why }, None).await
         }
         SagaCommand::Retry(args) => bulk_retry::run(operator, &args).await,
         SagaCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
-        SagaCommand::Compensate(EndOrder { target, customer_message, yes }) => {
+        SagaCommand::Compensate(EndOrderArgs { target, customer_message, yes }) => {
             decide::confirm(operator, &target.order, yes).await?;
             decide::run(operator, OperatorDecision::Compensate, target, customer_message).await
         }
         SagaCommand::MarkSucceeded { reference, target } => {
             decide::run(operator, OperatorDecision::MarkSucceeded { reference }, target, None).await
         }
-        SagaCommand::MarkFailed(EndOrder { target, customer_message, yes }) => {
+        SagaCommand::MarkFailed(EndOrderArgs { target, customer_message, yes }) => {
             decide::confirm(operator, &target.order, yes).await?;
             decide::run(operator, OperatorDecision::MarkFailed, target, customer_message).await
         }
@@ -73,7 +73,7 @@ impl SagaOperator {
         order: &str,
         step: SagaStep,
         decision: OperatorDecision,
-        why: &Justification,
+        why: &JustificationArgs,
         customer_message: Option<String>,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = (why.actor(), why.reason.clone());

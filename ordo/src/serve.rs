@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 use crate::roles::RunningRoles;
-use crate::settings::{Role, Settings};
+use crate::settings::{PlatformRole, Settings};
 use crate::{http, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -58,12 +58,12 @@ async fn start(
     let mut connections = Connections::open(settings).await?;
     // Without a provider, unpaid orders would be confirmed.
     anyhow::ensure!(
-        settings.payment.provider.is_some() || !settings.roles.contains(&Role::Sagas),
+        settings.payment.provider.is_some() || !settings.roles.contains(&PlatformRole::Sagas),
         "ORDO_PAYMENT_PROVIDER is not set: say who takes payments, stripe or, for trials in which no money moves, sandbox"
     );
     connections.check_database(args.unsafe_durability).await?;
     migrate::check(&connections.database).await?;
-    if settings.roles.contains(&Role::Projections) {
+    if settings.roles.contains(&PlatformRole::Projections) {
         migrate::check_read_models(&connections.database, &*connections.read_models).await?;
     }
     let running = roles::start(settings, &connections, &settings.roles, listener, stop).await?;
@@ -71,7 +71,7 @@ async fn start(
 }
 
 #[derive(Serialize)]
-struct Announcement {
+struct ReadyAnnouncement {
     ready: bool,
     api: String,
     roles: Vec<&'static str>,
@@ -83,9 +83,9 @@ fn announce(settings: &Settings, args: &ServeArgs, running: &RunningRoles) -> an
         return Ok(output::line(&format!("api  {api}"))?);
     }
     let roles = settings.roles.iter().map(|role| role.as_str()).collect();
-    Ok(output::line(&serde_json::to_string(&Announcement { ready: true, api, roles })?)?)
+    Ok(output::line(&serde_json::to_string(&ReadyAnnouncement { ready: true, api, roles })?)?)
 }
 
 fn role_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(Role::ALL.map(Role::as_str).into_iter().chain(["all"]))
+    PossibleValuesParser::new(PlatformRole::ALL.map(PlatformRole::as_str).into_iter().chain(["all"]))
 }

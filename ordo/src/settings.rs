@@ -20,24 +20,24 @@ use std::time::Duration;
 use access_control::AuthenticationSettings;
 use anyhow::Context;
 use domain::order::OrderGrowthLimits;
-use messaging::{Backoff, ConsumerSettings, MessageKeys};
+use messaging::{ConsumerSettings, ExponentialBackoff, MessageKeys};
 
-pub use self::choices::{LogFormat, ReadModelStore, Role};
+pub use self::choices::{LogFormat, PlatformRole, ReadModelStore};
 pub use self::database_url::DatabaseUrl;
-pub use self::mistakes::{Mistake, Mistakes};
-pub use self::payment::{Payment, PaymentProvider, StripeKey};
-pub use self::reader::Entry;
+pub use self::mistakes::{SettingMistake, SettingMistakes};
+pub use self::payment::{PaymentProvider, PaymentSettings, StripeKey};
+pub use self::reader::EffectiveSetting;
 pub use self::sources::{RawSettings, SettingSource};
 
 /// The settings, and where each value came from.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedSettings {
     pub settings: Settings,
     /// One entry per setting, in the table's order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<EffectiveSetting>,
 }
 
-impl Loaded {
+impl LoadedSettings {
     #[must_use]
     pub(crate) fn source_of(&self, name: &str) -> SettingSource {
         self.entries.iter().find(|entry| entry.name == name).map_or(SettingSource::Default, |entry| entry.source)
@@ -63,9 +63,9 @@ pub struct Settings {
     /// How many clients may follow the live stream from one address.
     pub streams_per_address: usize,
     /// Which parts of the platform this process runs; at least one, each once.
-    pub roles: Vec<Role>,
+    pub roles: Vec<PlatformRole>,
     /// Where SQS, SES and DynamoDB are.
-    pub aws: Aws,
+    pub aws: AwsSettings,
     /// What every queue's name begins with.
     pub queue_prefix: String,
     /// What messages are signed with.
@@ -94,10 +94,10 @@ pub struct Settings {
     /// How long the saga waits for notification's answer before it asks again.
     pub notification_deadline: Duration,
     /// The consumer of requests for mails.
-    pub notifications: ConsumerConfig,
+    pub notifications: QueueConsumerSettings,
     /// The consumer of the answers to the saga.
-    pub replies: ConsumerConfig,
-    pub payment: Payment,
+    pub replies: QueueConsumerSettings,
+    pub payment: PaymentSettings,
     /// Which credentials are accepted.
     pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.
@@ -117,7 +117,7 @@ impl Settings {
 
 /// Where SQS, SES and DynamoDB are; without an endpoint, where AWS has them in that region.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aws {
+pub struct AwsSettings {
     pub region: String,
     /// SQS, if not AWS's own.
     pub sqs_endpoint: Option<String>,
@@ -129,7 +129,7 @@ pub struct Aws {
 
 /// How one queue is consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsumerConfig {
+pub struct QueueConsumerSettings {
     /// Messages per receive call.
     pub batch_size: usize,
     /// How many seconds a receive call waits for the first message.
@@ -144,7 +144,7 @@ pub struct ConsumerConfig {
     pub max_attempts: u32,
 }
 
-impl ConsumerConfig {
+impl QueueConsumerSettings {
     /// The settings of the consumer; the rest are defaults.
     #[must_use]
     pub fn settings(&self) -> ConsumerSettings {
@@ -156,7 +156,7 @@ impl ConsumerConfig {
             visibility_timeout: self.visibility_timeout,
             concurrency: self.concurrency,
             max_attempts: self.max_attempts,
-            error_backoff: Backoff { first, most: self.error_backoff },
+            error_backoff: ExponentialBackoff { first, most: self.error_backoff },
             ..usual
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
 use event_store::operations::{
-    AppendLockHolder, LeaseHolder, ParkedEvent, ParkedRequest, StoppedSubscription, SubscriptionLag,
+    AppendLockHolder, LeaseHolder, ParkedEvent, ParkedStreamAction, StoppedSubscription, SubscriptionLag,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -56,8 +56,8 @@ pub(crate) async fn run(settings: &Settings, command: &SubscriptionsCommand) -> 
     match command {
         SubscriptionsCommand::List { json } => list(&pool, *json).await,
         SubscriptionsCommand::Parked { name, json } => parked(&pool, name.as_deref(), *json).await,
-        SubscriptionsCommand::Retry { name, stream } => ask(&pool, name, stream, ParkedRequest::Retry).await,
-        SubscriptionsCommand::Skip { name, stream } => ask(&pool, name, stream, ParkedRequest::Skip).await,
+        SubscriptionsCommand::Retry { name, stream } => ask(&pool, name, stream, ParkedStreamAction::Retry).await,
+        SubscriptionsCommand::Skip { name, stream } => ask(&pool, name, stream, ParkedStreamAction::Skip).await,
     }
 }
 
@@ -108,7 +108,7 @@ async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result
     Ok(())
 }
 
-async fn ask(pool: &PgPool, name: &str, stream: &str, request: ParkedRequest) -> anyhow::Result<()> {
+async fn ask(pool: &PgPool, name: &str, stream: &str, request: ParkedStreamAction) -> anyhow::Result<()> {
     event_store::operations::request_parked(pool, name, stream, request).await?;
     let (asked, what) = (tokio::time::Instant::now(), request.as_str());
     loop {

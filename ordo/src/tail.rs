@@ -16,9 +16,9 @@ use serde_json::Value;
 use url::Url;
 
 use self::sse::{SseEvent, SseParser};
-use crate::client::Client;
+use crate::client::ApiClient;
 use crate::dlq::harmless;
-use crate::events::Stream;
+use crate::events::StreamArgs;
 use crate::output;
 
 /// How long an answer may take to begin.
@@ -45,7 +45,7 @@ pub(crate) struct TailArgs {
     pub(crate) types: Vec<String>,
     /// Only those of this stream, such as order/demo-1
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
-    pub(crate) stream: Option<Stream>,
+    pub(crate) stream: Option<StreamArgs>,
     /// Only those of streams of this kind: order, stock
     #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) stream_type: Option<String>,
@@ -60,19 +60,19 @@ pub(crate) struct TailArgs {
 /// Prints the events of the platform at `api` until there were as many as asked for. A broken stream is continued where it was.
 pub(crate) async fn run(args: &TailArgs, api: &str) -> anyhow::Result<()> {
     let left = args.limit.map(NonZeroU64::get);
-    let mut follower = Follower { args, url: url(args, api)?, position: None, reported: false, left };
+    let mut follower = TailFollower { args, url: url(args, api)?, position: None, reported: false, left };
     loop {
         let ended = match follower.follow().await {
             Ok(()) => return Ok(()),
             Err(ended) => ended,
         };
         let (error, position) = match (ended, follower.position) {
-            (Ended::Broken(error), Some(position)) => (error, position),
-            (Ended::NoAnswer(error), Some(position)) => (error, position),
-            (Ended::NoAnswer(error), None) => {
+            (TailEnd::Broken(error), Some(position)) => (error, position),
+            (TailEnd::NoAnswer(error), Some(position)) => (error, position),
+            (TailEnd::NoAnswer(error), None) => {
                 bail!("no platform: {error:#}; start one with `ordo up`, or name it with --api")
             }
-            (Ended::Broken(error), None) | (Ended::Final(error), _) => return Err(error),
+            (TailEnd::Broken(error), None) | (TailEnd::Final(error), _) => return Err(error),
         };
         if !std::mem::replace(&mut follower.reported, true) {
             let message =
@@ -85,7 +85,7 @@ pub(crate) async fn run(args: &TailArgs, api: &str) -> anyhow::Result<()> {
 }
 
 /// A follower of the stream.
-struct Follower<'a> {
+struct TailFollower<'a> {
     args: &'a TailArgs,
     url: Url,
     /// The id of the last event; `None` before the first.
@@ -96,7 +96,7 @@ struct Follower<'a> {
 }
 
 /// Why the stream ended.
-enum Ended {
+enum TailEnd {
     /// Trying again would not help.
     Final(anyhow::Error),
     /// Nobody answers.
@@ -105,19 +105,19 @@ enum Ended {
     Broken(anyhow::Error),
 }
 
-impl Follower<'_> {
-    async fn follow(&mut self) -> Result<(), Ended> {
+impl TailFollower<'_> {
+    async fn follow(&mut self) -> Result<(), TailEnd> {
         let mut body = self.open().await?.into_data_stream();
         let mut sse = SseParser::default();
         loop {
             let read = tokio::time::timeout(SILENCE, body.next()).await;
-            let silent = || Ended::Broken(anyhow!("the stream says nothing any more"));
+            let silent = || TailEnd::Broken(anyhow!("the stream says nothing any more"));
             let Some(piece) = read.map_err(|_| silent())? else {
-                return Err(Ended::Broken(anyhow!("the stream has ended")));
+                return Err(TailEnd::Broken(anyhow!("the stream has ended")));
             };
-            let piece = piece.map_err(|error| Ended::Broken(anyhow!(error).context("the stream broke off")))?;
+            let piece = piece.map_err(|error| TailEnd::Broken(anyhow!(error).context("the stream broke off")))?;
             for block in sse.take(&piece) {
-                if self.print(block).map_err(Ended::Final)?.is_break() {
+                if self.print(block).map_err(TailEnd::Final)?.is_break() {
                     return Ok(());
                 }
             }
@@ -125,11 +125,11 @@ impl Follower<'_> {
     }
 
     /// Opens the stream behind the last event.
-    async fn open(&self) -> Result<Body, Ended> {
+    async fn open(&self) -> Result<Body, TailEnd> {
         let id = self.position.map(|position| position.to_string());
         let headers = id.as_deref().map(|id| ("last-event-id", id));
-        let opened = Client::new(PATIENCE).open(self.url.as_str(), headers.as_slice()).await;
-        let (head, body) = opened.map_err(Ended::NoAnswer)?.into_parts();
+        let opened = ApiClient::new(PATIENCE).open(self.url.as_str(), headers.as_slice()).await;
+        let (head, body) = opened.map_err(TailEnd::NoAnswer)?.into_parts();
         if head.status.is_success() {
             return Ok(body);
         }
@@ -137,7 +137,7 @@ impl Follower<'_> {
         let problem: Value = serde_json::from_slice(&said).unwrap_or_default();
         let detail = problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("without a reason");
         let error = anyhow!("{} answers {}: {detail}", self.url, head.status);
-        Err(if head.status.is_server_error() { Ended::Broken(error) } else { Ended::Final(error) })
+        Err(if head.status.is_server_error() { TailEnd::Broken(error) } else { TailEnd::Final(error) })
     }
 
     /// Prints an event; breaks after the last one.

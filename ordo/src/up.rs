@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free, secret_file};
 use crate::roles::RunningRoles;
-use crate::settings::{DatabaseUrl, Loaded, PaymentProvider, SettingSource, Settings};
+use crate::settings::{DatabaseUrl, LoadedSettings, PaymentProvider, SettingSource, Settings};
 use crate::{client, http, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -52,7 +52,7 @@ pub(crate) struct UpArgs {
 }
 
 /// Runs the platform until a signal stops it.
-pub(crate) async fn run(loaded: Loaded, mut args: UpArgs, dir: &DataDir) -> anyhow::Result<()> {
+pub(crate) async fn run(loaded: LoadedSettings, mut args: UpArgs, dir: &DataDir) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     if args.exit_on_stdin_close {
         shutdown::on_stdin_close(&stop);
@@ -110,7 +110,7 @@ fn message_keys(dir: &DataDir, ephemeral: bool) -> anyhow::Result<MessageKeys> {
 }
 
 /// Shows each setting that is not the default: an export of last week is easily forgotten.
-fn report_settings(loaded: &Loaded, args: &UpArgs) -> anyhow::Result<()> {
+fn report_settings(loaded: &LoadedSettings, args: &UpArgs) -> anyhow::Result<()> {
     for entry in &loaded.entries {
         let (SettingSource::Environment | SettingSource::File, Some(value)) = (entry.source, &entry.value) else {
             continue;
@@ -125,7 +125,7 @@ fn report_settings(loaded: &Loaded, args: &UpArgs) -> anyhow::Result<()> {
 }
 
 /// The settings without endpoints of this platform itself. Refuses a database that is not the one in `--data-dir`.
-fn without_own_endpoints(loaded: Loaded, args: &UpArgs, dir: &DataDir) -> anyhow::Result<Settings> {
+fn without_own_endpoints(loaded: LoadedSettings, args: &UpArgs, dir: &DataDir) -> anyhow::Result<Settings> {
     let source = loaded.source_of("DATABASE_URL");
     let mut settings = loaded.settings;
     let own = Postgres::url_kept_in(&dir.path).and_then(|url| DatabaseUrl::parse(&url));
@@ -148,7 +148,7 @@ fn without_own_endpoints(loaded: Loaded, args: &UpArgs, dir: &DataDir) -> anyhow
 async fn refuse_foreign_queues(settings: &Settings, named_by: &[(&str, SettingSource)]) -> anyhow::Result<()> {
     let Some(url) = &settings.aws.sqs_endpoint else { return Ok(()) };
     // Queues that do not answer are reported later.
-    let Ok(answer) = client::Client::new(Duration::from_secs(1)).open(url, &[]).await else { return Ok(()) };
+    let Ok(answer) = client::ApiClient::new(Duration::from_secs(1)).open(url, &[]).await else { return Ok(()) };
     let Some(owner) = answer.headers().get(OWNER).and_then(|owner| owner.to_str().ok()) else { return Ok(()) };
     let named_by = named_by.iter().find(|(_, source)| *source != SettingSource::Default);
     let (name, source) = named_by.copied().unwrap_or(("AWS_ENDPOINT_URL_SQS", SettingSource::Default));

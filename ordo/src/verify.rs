@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use domain::money::{Currency, Money};
-use event_store::hash_chain::{ChainHead, ChainReport, seal_all};
+use event_store::hash_chain::{ChainHead, HashChainReport, seal_all};
 use projections::{Verification, VerificationReport};
 use read_models::ReadModels;
 use serde_json::json;
@@ -38,7 +38,7 @@ use sqlx::PgPool;
 
 use self::findings::Findings;
 use self::order::PaymentTotals;
-use self::streams::Totals;
+use self::streams::LogTotals;
 use crate::settings::Settings;
 use crate::{connections, migrate, output};
 
@@ -79,9 +79,9 @@ pub(crate) async fn run(settings: &Settings, args: &VerifyArgs) -> anyhow::Resul
 }
 
 /// The result of all checks.
-struct Found {
-    log: ChainReport,
-    totals: Totals,
+struct VerifyResult {
+    log: HashChainReport,
+    totals: LogTotals,
     views: VerificationReport,
 }
 
@@ -89,7 +89,7 @@ async fn verify(
     pool: &PgPool,
     read_models: &dyn ReadModels,
     head: Option<ChainHead>,
-) -> anyhow::Result<(Found, Findings)> {
+) -> anyhow::Result<(VerifyResult, Findings)> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let mut findings = Findings::new(SHOWN);
@@ -102,11 +102,12 @@ async fn verify(
     progress::check_strays(&mut transaction, &mut findings).await?;
     mails::check_strays(&mut transaction, &mut findings).await?;
     transaction.rollback().await?;
-    Ok((Found { log, totals, views }, findings))
+    Ok((VerifyResult { log, totals, views }, findings))
 }
 
-fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
-    let Totals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } = &found.totals;
+fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
+    let LogTotals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } =
+        &found.totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
         format!(
@@ -141,8 +142,9 @@ fn as_text(found: &Found, findings: &Findings) -> Vec<String> {
     lines
 }
 
-fn as_json(found: &Found, findings: &Findings) -> serde_json::Value {
-    let Totals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } = &found.totals;
+fn as_json(found: &VerifyResult, findings: &Findings) -> serde_json::Value {
+    let LogTotals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } =
+        &found.totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, PaymentTotals))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });

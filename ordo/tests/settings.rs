@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use ordo::settings::{Loaded, Mistakes, RawSettings, ReadModelStore, Role, SettingSource, Settings};
+use ordo::settings::{
+    LoadedSettings, PlatformRole, RawSettings, ReadModelStore, SettingMistakes, SettingSource, Settings,
+};
 
 #[test]
 fn nothing_needs_to_be_set() {
     let settings = load(&[], "").unwrap().settings;
     assert_eq!(settings.database_url, None);
     assert_eq!(settings.listen.to_string(), "127.0.0.1:3000");
-    assert_eq!(settings.roles, Role::ALL);
+    assert_eq!(settings.roles, PlatformRole::ALL);
     assert_eq!(settings.aws.region, "us-east-1");
     assert_eq!(settings.notification_deadline, Duration::from_secs(15));
     assert_eq!(settings.database_connections, 32);
@@ -18,7 +20,7 @@ fn nothing_needs_to_be_set() {
 
 #[test]
 fn every_default_is_allowed() {
-    let Loaded { entries, .. } = load(&[], "").unwrap();
+    let LoadedSettings { entries, .. } = load(&[], "").unwrap();
     let defaults: Vec<_> =
         entries.iter().filter_map(|entry| entry.default.as_deref().map(|text| (entry.name, text))).collect();
     assert!(defaults.len() > 15);
@@ -104,7 +106,7 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     let file = "listen = '127.0.0.1:1'\nqueue_prefix = 'file'\nappend_queue = 7";
     let variables = [("ORDO_LISTEN", "127.0.0.1:2"), ("ORDO_QUEUE_PREFIX", "variable")];
     let sources = sources(&variables, file).flag("ORDO_LISTEN", "--listen", Some("127.0.0.1:3".to_owned()));
-    let Loaded { settings, entries } = Settings::load(sources).unwrap();
+    let LoadedSettings { settings, entries } = Settings::load(sources).unwrap();
     assert_eq!(settings.listen.port(), 3);
     assert_eq!(settings.queue_prefix, "variable");
     assert_eq!(settings.append_queue, 7);
@@ -119,7 +121,7 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file() {
 fn the_file_takes_tables_or_long_names() {
     let file = "roles = ['sagas', 'notification']\n[notifications]\nbatch_size = 5\n[aws]\nendpoint_url_sqs = 'http://sqs:4566/'";
     let settings = load(&[], file).unwrap().settings;
-    assert_eq!(settings.roles, [Role::Sagas, Role::Notification]);
+    assert_eq!(settings.roles, [PlatformRole::Sagas, PlatformRole::Notification]);
     assert_eq!(settings.notifications.batch_size, 5);
     assert_eq!(settings.aws.sqs_endpoint.as_deref(), Some("http://sqs:4566"));
     assert_eq!(settings.aws.ses_endpoint, None);
@@ -280,7 +282,7 @@ fn sources(variables: &[(&str, &str)], file: &str) -> RawSettings {
     RawSettings::default().environment(variables).file(file)
 }
 
-fn load(variables: &[(&str, &str)], file: &str) -> Result<Loaded, Mistakes> {
+fn load(variables: &[(&str, &str)], file: &str) -> Result<LoadedSettings, SettingMistakes> {
     Settings::load(sources(variables, file))
 }
 

@@ -1,11 +1,11 @@
-use event_store::{DecodeError, SubscriberError};
-use read_models::{Key, StoreError};
+use event_store::{EventDecodeError, SubscriberError};
+use read_models::{Key, ReadModelStoreError};
 
 /// Why events could not be folded. An unknown event stops the subscription; any other error parks the event's stream.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
     #[error(transparent)]
-    Decode(#[from] DecodeError),
+    Decode(#[from] EventDecodeError),
     #[error("an item of the read model can't be read or written")]
     Item(#[from] serde_json::Error),
     /// An event changes an item that no earlier event created.
@@ -22,13 +22,13 @@ pub enum ProjectError {
     #[error(transparent)]
     Fold(#[from] FoldError),
     #[error("the read model can't be read or written")]
-    Store(#[from] StoreError),
+    Store(#[from] ReadModelStoreError),
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
 }
 
-impl From<DecodeError> for ProjectError {
-    fn from(error: DecodeError) -> Self {
+impl From<EventDecodeError> for ProjectError {
+    fn from(error: EventDecodeError) -> Self {
         Self::Fold(error.into())
     }
 }
@@ -40,10 +40,12 @@ impl From<ProjectError> for SubscriberError {
             ProjectError::Fold(
                 error @ (FoldError::Item(_) | FoldError::MissingItem { .. } | FoldError::HeadUnchanged(_)),
             ) => Self::poison(error),
-            ProjectError::Store(StoreError::Database(error)) | ProjectError::Database(error) => error.into(),
-            ProjectError::Store(error @ StoreError::Refused { .. }) => Self::poison(error),
+            ProjectError::Store(ReadModelStoreError::Database(error)) | ProjectError::Database(error) => error.into(),
+            ProjectError::Store(error @ ReadModelStoreError::Refused { .. }) => Self::poison(error),
             ProjectError::Store(
-                error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)),
+                error @ (ReadModelStoreError::Conflict(_)
+                | ReadModelStoreError::NoGeneration { .. }
+                | ReadModelStoreError::Remote(_)),
             ) => Self::unavailable(error),
         }
     }

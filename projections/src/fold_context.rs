@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 
-use read_models::{Change, Item, Key, Tally};
+use read_models::{Item, Key, StreamChange, TallyAddition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
@@ -14,18 +14,18 @@ use crate::error::FoldError;
 /// The loaded items of one stream, the changed ones among them, and what is added to tallies.
 #[derive(Default)]
 pub(crate) struct FoldContext {
-    items: HashMap<Key, Entry>,
-    tallies: BTreeMap<Key, Tally>,
+    items: HashMap<Key, FoldEntry>,
+    tallies: BTreeMap<Key, TallyAddition>,
 }
 
-struct Entry {
-    body: Body,
+struct FoldEntry {
+    body: ItemBody,
     index_keys: [Option<Key>; 3],
     version: i64,
     changed: bool,
 }
 
-enum Body {
+enum ItemBody {
     /// As it was read.
     Stored(Box<RawValue>),
     /// As a fold left it.
@@ -53,8 +53,8 @@ impl<T: Serialize + Any + Send> FoldedBody for T {
 impl FoldContext {
     pub(crate) fn of(items: impl Iterator<Item = Item>) -> Self {
         let entry = |item: Item| {
-            let (body, index_keys, version) = (Body::Stored(item.body), item.index_keys, item.version);
-            (item.key, Entry { body, index_keys, version, changed: false })
+            let (body, index_keys, version) = (ItemBody::Stored(item.body), item.index_keys, item.version);
+            (item.key, FoldEntry { body, index_keys, version, changed: false })
         };
         Self { items: items.map(entry).collect(), tallies: BTreeMap::new() }
     }
@@ -68,10 +68,10 @@ impl FoldContext {
     /// it was put as.
     pub(crate) fn take<T: DeserializeOwned + Any>(&mut self, key: &Key) -> Result<Option<T>, FoldError> {
         let Some(entry) = self.items.get_mut(key) else { return Ok(None) };
-        match std::mem::replace(&mut entry.body, Body::Taken) {
-            Body::Stored(json) => Ok(Some(serde_json::from_str(json.get())?)),
-            Body::Typed(body) => Ok(body.into_any().downcast().ok().map(|body| *body)),
-            Body::Taken => Ok(None),
+        match std::mem::replace(&mut entry.body, ItemBody::Taken) {
+            ItemBody::Stored(json) => Ok(Some(serde_json::from_str(json.get())?)),
+            ItemBody::Typed(body) => Ok(body.into_any().downcast().ok().map(|body| *body)),
+            ItemBody::Taken => Ok(None),
         }
     }
 
@@ -80,7 +80,7 @@ impl FoldContext {
     where
         T: Serialize + Any + Send,
     {
-        let entry = Entry { body: Body::Typed(Box::new(body)), index_keys, version, changed: true };
+        let entry = FoldEntry { body: ItemBody::Typed(Box::new(body)), index_keys, version, changed: true };
         self.items.insert(key, entry);
     }
 
@@ -96,12 +96,12 @@ impl FoldContext {
     /// Adds to a tally.
     pub(crate) fn add(&mut self, key: Key, version: i64, numbers: &[(&str, i64)]) {
         let add = numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
-        let tally = Tally { key: key.clone(), version, add };
+        let tally = TallyAddition { key: key.clone(), version, add };
         self.tallies.entry(key).and_modify(|sum| sum.add(&tally)).or_insert(tally);
     }
 
     /// What the fold changed. `None`: nothing.
-    pub(crate) fn into_change(mut self, head: Key, base: Option<i64>) -> Result<Option<Change>, FoldError> {
+    pub(crate) fn into_change(mut self, head: Key, base: Option<i64>) -> Result<Option<StreamChange>, FoldError> {
         self.items.retain(|_, entry| entry.changed);
         if self.items.is_empty() && self.tallies.is_empty() {
             return Ok(None);
@@ -114,16 +114,16 @@ impl FoldContext {
         }
         // The same events always give the same change.
         others.sort_unstable_by(|one: &Item, other| one.key.cmp(&other.key));
-        Ok(Some(Change { head, base, others, tallies: self.tallies.into_values().collect() }))
+        Ok(Some(StreamChange { head, base, others, tallies: self.tallies.into_values().collect() }))
     }
 }
 
-impl Entry {
+impl FoldEntry {
     fn into_item(self, key: Key) -> Result<Option<Item>, serde_json::Error> {
         let body = match self.body {
-            Body::Stored(json) => json,
-            Body::Typed(body) => body.write()?,
-            Body::Taken => return Ok(None),
+            ItemBody::Stored(json) => json,
+            ItemBody::Typed(body) => body.write()?,
+            ItemBody::Taken => return Ok(None),
         };
         Ok(Some(Item { key, index_keys: self.index_keys, version: self.version, body }))
     }

@@ -25,25 +25,25 @@ use std::sync::Arc;
 
 use axum::Router;
 use event_store::EventStore;
-use read_models::{Generation, ReadModels, StoreError};
+use read_models::{Generation, ReadModelStoreError, ReadModels};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use projector::Projector;
 use reads::ReadContext;
 
-pub use live::{LiveSettings, live_routes};
-pub use orders::time_travel::{Moment, OrderAsOf, OrderHistory};
-pub use projection::Projection;
+pub use live::{LiveStreamSettings, live_routes};
+pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
+pub use projection::ProjectionDefinition;
 pub use registry::REGISTRY;
 pub use replay::{
-    Estimate, Progress, Replay, ReplayError, ReplayPhase, ReplayRequest, ReplayRoutes, ReplayState, ReplaySummary,
-    Replays,
+    Replay, ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRequest, ReplayRoutes, ReplayState,
+    ReplaySummary, Replays,
 };
 pub use verify::{Discrepancy, Verification, VerificationReport};
 
 /// Creates the tables of all read models that have none yet, except those named in `except`.
-pub async fn create_tables(read_models: &dyn ReadModels, except: &[&str]) -> Result<(), StoreError> {
+pub async fn create_tables(read_models: &dyn ReadModels, except: &[&str]) -> Result<(), ReadModelStoreError> {
     for projection in REGISTRY.iter().filter(|projection| !except.contains(&projection.name)) {
         read_models.create(projection.name).await?;
     }
@@ -63,7 +63,8 @@ pub async fn run(store: EventStore, read_models: Arc<dyn ReadModels>, stop: Canc
 
 /// The GET routes of every read model.
 pub fn routes(store: EventStore, read_models: &dyn ReadModels) -> Router {
-    let live_table = |projection: &Projection| (projection.name, read_models.table(projection.name, Generation::Live));
+    let live_table =
+        |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
     let context = ReadContext::new(store, REGISTRY.iter().map(live_table).collect());
     let routes = REGISTRY.iter().map(|projection| (projection.routes)());
     routes.fold(timeline::routes(), Router::merge).with_state(context)

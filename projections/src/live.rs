@@ -16,7 +16,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use bounds::{Quota, Share};
+use bounds::{Quota, QuotaShare};
 use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::feed::EventFeed;
-use self::follower::Follower;
+use self::follower::LiveStreamReader;
 use crate::parameters::invalid;
 use crate::reads::unavailable;
 
@@ -41,7 +41,7 @@ const CLIENTS: usize = 1_000;
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
-pub struct LiveSettings {
+pub struct LiveStreamSettings {
     /// A heartbeat is sent after this long without an event. It keeps proxies from closing the connection, and finds
     /// clients that have gone.
     pub heartbeat: Duration,
@@ -49,7 +49,7 @@ pub struct LiveSettings {
     pub per_address: usize,
 }
 
-impl Default for LiveSettings {
+impl Default for LiveStreamSettings {
     fn default() -> Self {
         // A quarter of the 60 s after which proxies usually give up an idle connection.
         Self { heartbeat: Duration::from_secs(15), per_address: CLIENTS / 2 }
@@ -57,9 +57,9 @@ impl Default for LiveSettings {
 }
 
 /// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
-pub fn live_routes(store: EventStore, settings: LiveSettings, stop: CancellationToken) -> Router {
+pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> Router {
     let open_streams = Quota::new(CLIENTS, settings.per_address);
-    Router::new().route("/events/stream", get(events)).with_state(LiveState {
+    Router::new().route("/events/stream", get(events)).with_state(LiveStreamState {
         feed: EventFeed::of(store),
         settings,
         stop,
@@ -69,16 +69,16 @@ pub fn live_routes(store: EventStore, settings: LiveSettings, stop: Cancellation
 
 /// Shared by all live streams of a process.
 #[derive(Clone)]
-struct LiveState {
+struct LiveStreamState {
     feed: EventFeed,
-    settings: LiveSettings,
+    settings: LiveStreamSettings,
     stop: CancellationToken,
     open_streams: Quota<Peer>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LiveParameters {
+struct LiveStreamParameters {
     /// `end`, which is the default, or a position. 0 starts at the first event.
     after: Option<String>,
     /// Event names, separated by commas.
@@ -88,8 +88,8 @@ struct LiveParameters {
 }
 
 async fn events(
-    State(live): State<LiveState>,
-    parameters: Result<QueryParameters<LiveParameters>, Problem>,
+    State(live): State<LiveStreamState>,
+    parameters: Result<QueryParameters<LiveStreamParameters>, Problem>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -114,9 +114,9 @@ async fn events(
         // Most likely a position of another log: waiting for it would skip all events before it.
         return Err(Problem::malformed(format!("position {after} is beyond the end of the log, which is at {end}")));
     }
-    let follower = Follower::starting(live.feed.clone(), selection, after.unwrap_or(end));
-    let stream = EventStream::to(follower, &live, slot);
-    let body = Body::from_stream(stream::unfold(stream, EventStream::next));
+    let follower = LiveStreamReader::starting(live.feed.clone(), selection, after.unwrap_or(end));
+    let stream = ClientEventStream::to(follower, &live, slot);
+    let body = Body::from_stream(stream::unfold(stream, ClientEventStream::next));
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
@@ -141,7 +141,7 @@ fn position(after: &str) -> Result<Option<i64>, Problem> {
     position.map(Some).ok_or_else(|| invalid("after", "must be a position of the log, 0 for all of it, or end"))
 }
 
-fn selection(parameters: LiveParameters) -> Result<EventFilter, Problem> {
+fn selection(parameters: LiveStreamParameters) -> Result<EventFilter, Problem> {
     let event_types: Vec<String> =
         parameters.r#type.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
     for (name, values) in [
@@ -169,19 +169,19 @@ fn selection(parameters: LiveParameters) -> Result<EventFilter, Problem> {
 }
 
 /// The stream of one client.
-struct EventStream {
-    follower: Follower,
+struct ClientEventStream {
+    follower: LiveStreamReader,
     has_begun: bool,
     heartbeat: Duration,
     /// When the next heartbeat is due.
     due: Instant,
     stop: CancellationToken,
     /// Its place among the open streams.
-    _slot: Share<Peer>,
+    _slot: QuotaShare<Peer>,
 }
 
-impl EventStream {
-    fn to(follower: Follower, live: &LiveState, slot: Share<Peer>) -> Self {
+impl ClientEventStream {
+    fn to(follower: LiveStreamReader, live: &LiveStreamState, slot: QuotaShare<Peer>) -> Self {
         let heartbeat = live.settings.heartbeat;
         let due = Instant::now() + heartbeat;
         let stop = live.stop.clone();

@@ -41,15 +41,15 @@ use self::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{sharded, sortable, status_name};
-use crate::projection::{Follows, Projection, ProjectionFold};
+use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
 
-pub(crate) const PROJECTION: Projection = Projection {
+pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     name: "orders",
-    follows: Follows::Orders(ProjectionFold { head, handles: |_| true, keys_to_load, fold }),
+    follows: FollowedStreams::Orders(ProjectionFold { head, handles: |_| true, keys_to_load, fold }),
     routes: routes::routes,
 };
 
-type Recorded = crate::projection::Recorded<Order>;
+type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
 
 const META: &str = "#META";
 
@@ -73,7 +73,7 @@ fn of_day(day: NaiveDate) -> String {
     format!("DAY#{day}")
 }
 
-fn key(recorded: &Recorded, sk: impl Into<String>) -> Key {
+fn key(recorded: &RecordedOrderEvent, sk: impl Into<String>) -> Key {
     Key::new(collection(&recorded.stream_id), sk)
 }
 
@@ -83,7 +83,7 @@ fn head(order_id: &str) -> Key {
 }
 
 /// These events also change a row that an earlier event created.
-fn keys_to_load(recorded: &Recorded) -> Vec<Key> {
+fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
     let part = match recorded.event.subject() {
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => Some(format!("RETURN#{}", received.return_id)),
         OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => Some(format!("REFUND#{}", refunded.refund_id)),
@@ -100,7 +100,7 @@ fn keys_to_load(recorded: &Recorded) -> Vec<Key> {
     part.into_iter().map(|sk| key(recorded, sk)).collect()
 }
 
-fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
+fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), FoldError> {
     if let OrderEvent::OrderCreated(content) = &recorded.event {
         create(items, recorded, content);
         return Ok(());
@@ -172,7 +172,7 @@ fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
     Ok(())
 }
 
-fn create(items: &mut FoldContext, recorded: &Recorded, content: &OrderCreated) {
+fn create(items: &mut FoldContext, recorded: &RecordedOrderEvent, content: &OrderCreated) {
     put_order(items, recorded, OrderRow::new(recorded, content));
     let created = format!("{}#{}", sortable(recorded.recorded_at), recorded.stream_id);
     let mut skus = HashSet::new();
@@ -185,13 +185,17 @@ fn create(items: &mut FoldContext, recorded: &Recorded, content: &OrderCreated) 
 }
 
 /// Takes a row that an earlier event of the order created.
-fn take<T: DeserializeOwned + Any>(items: &mut FoldContext, recorded: &Recorded, sk: &str) -> Result<T, FoldError> {
+fn take<T: DeserializeOwned + Any>(
+    items: &mut FoldContext,
+    recorded: &RecordedOrderEvent,
+    sk: &str,
+) -> Result<T, FoldError> {
     let key = key(recorded, sk);
     items.take(&key)?.ok_or(FoldError::MissingItem { position: recorded.position, key })
 }
 
 /// Puts the order's row under the index keys of its present state.
-fn put_order(items: &mut FoldContext, recorded: &Recorded, order: OrderRow) {
+fn put_order(items: &mut FoldContext, recorded: &RecordedOrderEvent, order: OrderRow) {
     let order_id = &order.order_id;
     let created = format!("{}#{order_id}", sortable(order.created_at));
     let since = format!("{}#{order_id}", sortable(order.status_since.unwrap_or(order.created_at)));
@@ -203,6 +207,6 @@ fn put_order(items: &mut FoldContext, recorded: &Recorded, order: OrderRow) {
     items.put(key(recorded, META), index_keys.map(Some), recorded.position, order);
 }
 
-fn put(items: &mut FoldContext, recorded: &Recorded, sk: String, body: impl Serialize + Any + Send) {
+fn put(items: &mut FoldContext, recorded: &RecordedOrderEvent, sk: String, body: impl Serialize + Any + Send) {
     items.put(key(recorded, sk), [None, None, None], recorded.position, body);
 }

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::stock::Stock;
-use event_store::{DecodeError, EventRef, StoredEvent};
+use event_store::{EventDecodeError, EventRef, StoredEvent};
 use event_versions::Upcastable;
-use read_models::{Change, Key};
+use read_models::{Key, StreamChange};
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
@@ -19,16 +19,16 @@ use crate::reads::ReadContext;
 ///
 /// Processes fold different streams at the same time. So an item belongs to one stream, and only events of that stream
 /// change it. What adds up over many streams is a tally.
-pub struct Projection {
+pub struct ProjectionDefinition {
     /// The name of the read model, and of its subscription.
     pub name: &'static str,
-    pub(crate) follows: Follows,
+    pub(crate) follows: FollowedStreams,
     /// The GET routes.
     pub(crate) routes: fn() -> Router<ReadContext>,
 }
 
 /// Whose events a projection folds. It never sees streams of another type.
-pub(crate) enum Follows {
+pub(crate) enum FollowedStreams {
     Orders(ProjectionFold<Order>),
     Stock(ProjectionFold<Stock>),
 }
@@ -41,13 +41,13 @@ pub(crate) struct ProjectionFold<A: Aggregate> {
     /// Whether an event may change anything. A stream is not even loaded for a batch that has only other events of it.
     pub(crate) handles: fn(&A::Event) -> bool,
     /// The keys of the other items that the fold of this event reads.
-    pub(crate) keys_to_load: fn(&Recorded<A>) -> Vec<Key>,
+    pub(crate) keys_to_load: fn(&RecordedEvent<A>) -> Vec<Key>,
     /// Changes the items by an event.
-    pub(crate) fold: fn(&mut FoldContext, &Recorded<A>) -> Result<(), FoldError>,
+    pub(crate) fold: fn(&mut FoldContext, &RecordedEvent<A>) -> Result<(), FoldError>,
 }
 
 /// An event of an aggregate, with its place in the log.
-pub(crate) struct Recorded<A: Aggregate> {
+pub(crate) struct RecordedEvent<A: Aggregate> {
     pub(crate) stream_id: String,
     pub(crate) version: i64,
     pub(crate) position: i64,
@@ -61,8 +61,8 @@ impl<A: Upcastable> ProjectionFold<A> {
         &self,
         mut items: FoldContext,
         head: Key,
-        events: &[Recorded<A>],
-    ) -> Result<Option<Change>, FoldError> {
+        events: &[RecordedEvent<A>],
+    ) -> Result<Option<StreamChange>, FoldError> {
         let base = items.version(&head);
         for recorded in events.iter().filter(|recorded| base.is_none_or(|passed| recorded.position > passed)) {
             (self.fold)(&mut items, recorded)?;
@@ -71,8 +71,8 @@ impl<A: Upcastable> ProjectionFold<A> {
     }
 }
 
-impl<A: Upcastable> Recorded<A> {
-    pub(crate) fn decode(event: &EventRef<'_>) -> Result<Self, DecodeError> {
+impl<A: Upcastable> RecordedEvent<A> {
+    pub(crate) fn decode(event: &EventRef<'_>) -> Result<Self, EventDecodeError> {
         Ok(Self {
             stream_id: event.stream_id.to_owned(),
             version: event.version,
@@ -82,28 +82,28 @@ impl<A: Upcastable> Recorded<A> {
         })
     }
 
-    pub(crate) fn decode_all(events: &[StoredEvent]) -> Result<Vec<Self>, DecodeError> {
+    pub(crate) fn decode_all(events: &[StoredEvent]) -> Result<Vec<Self>, EventDecodeError> {
         events.iter().map(|event| Self::decode(&event.borrowed())).collect()
     }
 }
 
-impl Projection {
+impl ProjectionDefinition {
     /// Folds all events of one stream, the first of them first. `None`: they change nothing.
-    pub(crate) fn fold_stream(&self, events: &[StoredEvent]) -> Result<Option<Change>, FoldError> {
+    pub(crate) fn fold_stream(&self, events: &[StoredEvent]) -> Result<Option<StreamChange>, FoldError> {
         let Some(first) = events.first() else { return Ok(None) };
         match &self.follows {
-            Follows::Orders(fold) if first.is_of::<Order>() => {
-                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &Recorded::decode_all(events)?)
+            FollowedStreams::Orders(fold) if first.is_of::<Order>() => {
+                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &RecordedEvent::decode_all(events)?)
             }
-            Follows::Stock(fold) if first.is_of::<Stock>() => {
-                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &Recorded::decode_all(events)?)
+            FollowedStreams::Stock(fold) if first.is_of::<Stock>() => {
+                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &RecordedEvent::decode_all(events)?)
             }
-            Follows::Orders(_) | Follows::Stock(_) => Ok(None),
+            FollowedStreams::Orders(_) | FollowedStreams::Stock(_) => Ok(None),
         }
     }
 }
 
-impl Follows {
+impl FollowedStreams {
     pub(crate) fn stream_type(&self) -> &'static str {
         match self {
             Self::Orders(_) => Order::TYPE,
@@ -112,7 +112,7 @@ impl Follows {
     }
 }
 
-impl fmt::Debug for Projection {
+impl fmt::Debug for ProjectionDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Projection").field(&self.name).finish()
     }

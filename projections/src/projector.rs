@@ -8,22 +8,22 @@ use bounds::AdaptiveBatchSize;
 use cqrs_es::Aggregate;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use event_versions::Upcastable;
-use read_models::{Change, Item, Key, Table};
+use read_models::{Item, Key, StreamChange, Table};
 use sqlx::PgConnection;
 
 use crate::error::ProjectError;
 use crate::fold_context::FoldContext;
-use crate::projection::{Follows, Projection, ProjectionFold, Recorded};
+use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold, RecordedEvent};
 
 /// A projection that follows the log. It writes each batch in the transaction that moves its checkpoint.
 pub(crate) struct Projector {
-    projection: &'static Projection,
+    projection: &'static ProjectionDefinition,
     table: Arc<dyn Table>,
     stride: AdaptiveBatchSize,
 }
 
 impl Projector {
-    pub(crate) fn new(projection: &'static Projection, table: Arc<dyn Table>) -> Self {
+    pub(crate) fn new(projection: &'static ProjectionDefinition, table: Arc<dyn Table>) -> Self {
         Self { projection, table, stride: AdaptiveBatchSize::of(usize::MAX) }
     }
 }
@@ -46,7 +46,7 @@ impl Subscriber for Projector {
 /// Folds events over the items of a table and writes what changed. The events are folded in chunks of as many streams
 /// as fit into memory: a small event may change large items.
 pub(crate) async fn project(
-    projection: &Projection,
+    projection: &ProjectionDefinition,
     table: &dyn Table,
     transaction: &mut PgConnection,
     mut events: &[StoredEvent],
@@ -64,11 +64,11 @@ pub(crate) async fn project(
         }
         let (chunk, rest) = events.split_at(end);
         let changes = match &projection.follows {
-            Follows::Orders(fold) => changes(fold, table, transaction, chunk).await?,
-            Follows::Stock(fold) => changes(fold, table, transaction, chunk).await?,
+            FollowedStreams::Orders(fold) => changes(fold, table, transaction, chunk).await?,
+            FollowedStreams::Stock(fold) => changes(fold, table, transaction, chunk).await?,
         };
         table.write(transaction, &changes).await?;
-        stride.observe(streams.len(), changes.iter().flat_map(Change::items).map(Item::size).sum());
+        stride.observe(streams.len(), changes.iter().flat_map(StreamChange::items).map(Item::size).sum());
         events = rest;
     }
     Ok(())
@@ -80,7 +80,7 @@ async fn changes<A: Upcastable>(
     table: &dyn Table,
     connection: &mut PgConnection,
     events: &[StoredEvent],
-) -> Result<Vec<Change>, ProjectError> {
+) -> Result<Vec<StreamChange>, ProjectError> {
     let streams = by_stream(fold, events)?;
     let mut keys: Vec<Key> = streams.iter().flat_map(StreamEvents::keys).cloned().collect();
     keys.sort_unstable();
@@ -99,7 +99,7 @@ async fn changes<A: Upcastable>(
 struct StreamEvents<A: Aggregate> {
     head: Key,
     keys_to_load: Vec<Key>,
-    events: Vec<Recorded<A>>,
+    events: Vec<RecordedEvent<A>>,
 }
 
 impl<A: Aggregate> StreamEvents<A> {
@@ -117,7 +117,7 @@ fn by_stream<A: Upcastable>(
     let mut streams: Vec<StreamEvents<A>> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for event in events.iter().filter(|event| event.is_of::<A>()) {
-        let recorded = Recorded::decode(&event.borrowed())?;
+        let recorded = RecordedEvent::decode(&event.borrowed())?;
         if !(fold.handles)(&recorded.event) {
             continue;
         }

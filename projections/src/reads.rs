@@ -12,7 +12,7 @@ use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
 use problem::{Precondition, Problem, ProblemType};
-use read_models::{QueryError, StoreError, Table};
+use read_models::{QueryError, ReadModelStoreError, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
@@ -119,16 +119,18 @@ pub(crate) fn page_problem(error: QueryError) -> Problem {
     }
 }
 
-pub(crate) fn store_problem(error: StoreError) -> Problem {
+pub(crate) fn store_problem(error: ReadModelStoreError) -> Problem {
     match error {
-        StoreError::Database(error) => unavailable(error),
-        error @ (StoreError::Conflict(_) | StoreError::NoGeneration { .. } | StoreError::Remote(_)) => {
+        ReadModelStoreError::Database(error) => unavailable(error),
+        error @ (ReadModelStoreError::Conflict(_)
+        | ReadModelStoreError::NoGeneration { .. }
+        | ReadModelStoreError::Remote(_)) => {
             let detail = "the store of read models failed";
             Problem::new(ProblemType::ReadModelsUnavailable, detail)
                 .retry_after(Duration::from_secs(1))
                 .caused_by(error)
         }
         // Only writes can be refused.
-        error @ StoreError::Refused { .. } => Problem::internal(error),
+        error @ ReadModelStoreError::Refused { .. } => Problem::internal(error),
     }
 }

@@ -1,5 +1,5 @@
-use crate::projection::Projection;
+use crate::projection::ProjectionDefinition;
 use crate::{orders, sales, stock};
 
 /// Every projection there is.
-pub static REGISTRY: &[Projection] = &[orders::PROJECTION, sales::PROJECTION, stock::PROJECTION];
+pub static REGISTRY: &[ProjectionDefinition] = &[orders::PROJECTION, sales::PROJECTION, stock::PROJECTION];

@@ -22,16 +22,16 @@ mod throttle;
 
 use std::sync::Arc;
 
-use read_models::{Comparison, ReadModels};
+use read_models::{GenerationComparison, ReadModels};
 use sqlx::PgPool;
 
 pub use self::error::ReplayError;
-pub use self::estimate::Estimate;
+pub use self::estimate::ReplayEstimate;
 pub use self::routes::ReplayRoutes;
 pub use self::run::Replay;
 pub use self::table::{ReplayPhase, ReplayState};
 
-use crate::projection::Projection;
+use crate::projection::ProjectionDefinition;
 use crate::registry::REGISTRY;
 
 /// Fewer events than this are left for the promotion, during which no process writes the live generation.
@@ -55,7 +55,7 @@ pub struct ReplayRequest {
 
 /// How far a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReplayProgress {
     pub phase: ReplayPhase,
     /// Events folded so far.
     pub events: u64,
@@ -72,7 +72,7 @@ pub struct ReplaySummary {
     pub position: i64,
     /// How each next generation differs from the live one, if the request asked for a comparison. With any difference
     /// nothing is promoted.
-    pub comparisons: Vec<(String, Comparison)>,
+    pub comparisons: Vec<(String, GenerationComparison)>,
     /// Whether the rebuilt read models are live now.
     pub promoted: bool,
 }
@@ -84,7 +84,7 @@ impl Replays {
 }
 
 /// The projections of these names, in the order of the registry.
-fn projections_named(names: &[String]) -> Result<Vec<&'static Projection>, ReplayError> {
+fn projections_named(names: &[String]) -> Result<Vec<&'static ProjectionDefinition>, ReplayError> {
     let known = || REGISTRY.iter().map(|projection| projection.name);
     match names.iter().find(|name| !known().any(|known| known == **name)) {
         Some(name) => {
@@ -96,7 +96,7 @@ fn projections_named(names: &[String]) -> Result<Vec<&'static Projection>, Repla
 }
 
 /// The types of the streams that these projections follow.
-fn stream_types(projections: &[&'static Projection]) -> Vec<&'static str> {
+fn stream_types(projections: &[&'static ProjectionDefinition]) -> Vec<&'static str> {
     let mut types: Vec<&str> = projections.iter().map(|projection| projection.follows.stream_type()).collect();
     types.sort_unstable();
     types.dedup();

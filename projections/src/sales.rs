@@ -23,20 +23,20 @@ use serde::{Deserialize, Serialize};
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{status_name, status_of};
-use crate::projection::{Follows, Projection, ProjectionFold};
+use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
 
-pub(crate) const PROJECTION: Projection = Projection {
+pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     name: "sales",
-    follows: Follows::Orders(ProjectionFold { head, handles, keys_to_load, fold }),
+    follows: FollowedStreams::Orders(ProjectionFold { head, handles, keys_to_load, fold }),
     routes: routes::routes,
 };
 
-type Recorded = crate::projection::Recorded<Order>;
+type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
 
 /// How an order is counted.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Sale {
+struct CountedOrder {
     created_at: DateTime<Utc>,
     currency: Currency,
     total_minor: i64,
@@ -45,7 +45,7 @@ struct Sale {
 
 /// The sum that an order is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bucket {
+struct SalesBucket {
     hour: u32,
     currency: Currency,
     status: OrderStatus,
@@ -67,31 +67,31 @@ fn handles(event: &OrderEvent) -> bool {
 }
 
 /// Tallies are added to without being read.
-fn keys_to_load(_fact: &Recorded) -> Vec<Key> {
+fn keys_to_load(_fact: &RecordedOrderEvent) -> Vec<Key> {
     vec![]
 }
 
-fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
+fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), FoldError> {
     let key = head(&recorded.stream_id);
     let sale = if let OrderEvent::OrderCreated(content) = &recorded.event {
         let (currency, total_minor) = (content.currency, content.total_minor);
-        Sale { created_at: recorded.recorded_at, currency, total_minor, status: OrderStatus::Pending }
+        CountedOrder { created_at: recorded.recorded_at, currency, total_minor, status: OrderStatus::Pending }
     } else {
         let Some(status) = status_after(&recorded.event) else { return Ok(()) };
         let missing = || FoldError::MissingItem { position: recorded.position, key: key.clone() };
-        let before: Sale = items.take(&key)?.ok_or_else(missing)?;
+        let before: CountedOrder = items.take(&key)?.ok_or_else(missing)?;
         before.count(items, recorded, -1);
-        Sale { status, ..before }
+        CountedOrder { status, ..before }
     };
     sale.count(items, recorded, 1);
     items.put(key, [None, None, None], recorded.position, sale);
     Ok(())
 }
 
-impl Sale {
+impl CountedOrder {
     /// Adds it to its tally so many times; -1 takes it out.
-    fn count(&self, items: &mut FoldContext, recorded: &Recorded, times: i64) {
-        let bucket = Bucket { hour: self.created_at.hour(), currency: self.currency, status: self.status };
+    fn count(&self, items: &mut FoldContext, recorded: &RecordedOrderEvent, times: i64) {
+        let bucket = SalesBucket { hour: self.created_at.hour(), currency: self.currency, status: self.status };
         let sk = format!("{}#{}", bucket.sort_key(), partition_of(&recorded.stream_id));
         let numbers = [
             (ORDERS, times),
@@ -102,7 +102,7 @@ impl Sale {
     }
 }
 
-impl Bucket {
+impl SalesBucket {
     fn sort_key(self) -> String {
         format!("HOUR#{:02}#{}#{}", self.hour, self.currency, status_name(self.status))
     }

@@ -13,23 +13,23 @@ use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
-use read_models::{Index, Key, Order, Query, QueryScope};
+use read_models::{Index, Key, Query, QueryScope, SortOrder};
 use serde::{Deserialize, Serialize};
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{sharded, shards};
 use crate::parameters::ParameterErrors;
-use crate::projection::{Follows, Projection, ProjectionFold};
+use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
 use crate::reads::{MinPositionQuery, ReadContext, page_problem, parse_sku, store_problem, with_etag};
 
-pub(crate) const PROJECTION: Projection = Projection {
+pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     name: "stock",
-    follows: Follows::Stock(ProjectionFold { head: key, handles: |_| true, keys_to_load, fold }),
+    follows: FollowedStreams::Stock(ProjectionFold { head: key, handles: |_| true, keys_to_load, fold }),
     routes,
 };
 
-type Recorded = crate::projection::Recorded<Stock>;
+type RecordedStockEvent = crate::projection::RecordedEvent<Stock>;
 
 /// A tracked SKU, as stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,11 +68,11 @@ fn key(sku: &str) -> Key {
 }
 
 /// A SKU has only one item.
-fn keys_to_load(_fact: &Recorded) -> Vec<Key> {
+fn keys_to_load(_fact: &RecordedStockEvent) -> Vec<Key> {
     vec![]
 }
 
-fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
+fn fold(items: &mut FoldContext, recorded: &RecordedStockEvent) -> Result<(), FoldError> {
     let key = key(&recorded.stream_id);
     let mut stock = match (items.take::<StockRow>(&key)?, &recorded.event) {
         (Some(stock), _) => stock,
@@ -94,7 +94,7 @@ fn fold(items: &mut FoldContext, recorded: &Recorded) -> Result<(), FoldError> {
 }
 
 impl StockRow {
-    fn empty(recorded: &Recorded) -> Self {
+    fn empty(recorded: &RecordedStockEvent) -> Self {
         let sku = recorded.stream_id.clone();
         Self { sku, on_hand: 0, reserved: 0, sold: 0, version: recorded.version, updated_at: recorded.recorded_at }
     }
@@ -166,7 +166,7 @@ async fn all(
         scope: QueryScope::Index(Index::Gsi1, &shards(ALL)),
         from: None,
         until: None,
-        order: Order::Ascending,
+        order: SortOrder::Ascending,
         limit,
         cursor: parameters.cursor.as_deref(),
     };

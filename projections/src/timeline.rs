@@ -29,9 +29,9 @@ pub(crate) fn routes() -> Router<ReadContext> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Timeline {
+struct TimelinePage {
     order_id: String,
-    items: Vec<Entry>,
+    items: Vec<TimelineEntry>,
     /// The cursor of the next page. `None`: this is the last page.
     cursor: Option<String>,
 }
@@ -53,7 +53,7 @@ const MAX_BYTES: i64 = 1 << 20;
 /// An event as clients see it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Entry {
+pub(crate) struct TimelineEntry {
     version: i64,
     pub(crate) position: i64,
     #[serde(rename = "type")]
@@ -69,7 +69,7 @@ async fn timeline(
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<TimelineQuery>, Problem>,
     headers: HeaderMap,
-) -> Result<Json<Timeline>, Problem> {
+) -> Result<Json<TimelinePage>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
     let mut errors = ParameterErrors::default();
     let limit = errors.page_limit(Some(parameters.limit.unwrap_or(MAX_LIMIT.into())));
@@ -83,8 +83,8 @@ async fn timeline(
         return Err(Problem::not_found(format!("there is no order {order_id}")));
     }
     let cursor = events.last().filter(|event| event.version < last).map(|event| event.version.to_string());
-    let items = events.into_iter().map(Entry::try_from).collect::<Result<_, _>>().map_err(Problem::internal)?;
-    Ok(Json(Timeline { order_id, items, cursor }))
+    let items = events.into_iter().map(TimelineEntry::try_from).collect::<Result<_, _>>().map_err(Problem::internal)?;
+    Ok(Json(TimelinePage { order_id, items, cursor }))
 }
 
 /// The version in a cursor: that of the last event of the page before.
@@ -94,7 +94,7 @@ fn version(cursor: String) -> Result<i64, &'static str> {
     version.ok_or("must be the cursor of an earlier answer")
 }
 
-impl TryFrom<StoredEvent> for Entry {
+impl TryFrom<StoredEvent> for TimelineEntry {
     type Error = serde_json::Error;
 
     fn try_from(event: StoredEvent) -> Result<Self, Self::Error> {

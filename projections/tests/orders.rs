@@ -9,7 +9,7 @@ use domain::order::event::{MailTemplate, NotificationFailed, NotificationSent, O
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
 use event_store::operations::checkpoints;
-use event_store::{AppendSettings, EventStore, Handled, Metadata, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
@@ -37,7 +37,7 @@ impl Fixture {
     async fn new() -> Self {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { database, store, routes, stop: CancellationToken::new(), running: None }
     }
@@ -208,7 +208,7 @@ async fn a_position_beyond_the_end_of_the_log_is_refused_at_once() {
         }
     }
     // What others append meanwhile is no longer beyond it.
-    let elsewhere = EventStore::start(reads.database.pool().clone(), AppendSettings::default());
+    let elsewhere = EventStore::start(reads.database.pool().clone(), AppendQueueSettings::default());
     let content = PostedOrder::parse(testkit::demo_order("b").to_string().as_bytes()).unwrap().content;
     let decide = |_: &Order| Ok::<_, OrderError>(vec![OrderEvent::OrderCreated(content.clone())]);
     elsewhere.execute("b", Versioned::default(), &Metadata::default(), decide).await.unwrap();

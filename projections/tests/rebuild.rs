@@ -8,7 +8,7 @@ use domain::order::event::OrderConfirmed;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
 use event_store::operations::{checkpoints, lease_holders, parked_events};
-use event_store::{EventStore, ExclusiveLease, Handled, Metadata, StoreSettings, SubscriptionSettings, Versioned};
+use event_store::{EventStore, ExclusiveLease, Handled, LeaseSettings, Metadata, StoreSettings, Versioned};
 use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -160,7 +160,7 @@ async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
     let copy = Copy::start(&database);
     let position = create(&copy.store, "a").await;
     copy.store.until_passed("orders", position).await.unwrap();
-    let settings = SubscriptionSettings { lease: Duration::from_secs(1) };
+    let settings = LeaseSettings { lease: Duration::from_secs(1) };
     let mut connection = pool.acquire().await.unwrap();
     let frozen = ExclusiveLease::acquire(&mut connection, "orders", settings).await.unwrap();
 

@@ -7,7 +7,7 @@ use chrono::DateTime;
 use cqrs_es::Aggregate;
 use domain::ids::OrderId;
 use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
-use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
@@ -27,7 +27,7 @@ impl Fixture {
     async fn new() -> Self {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         Self { database, store, routes, stop: CancellationToken::new() }
     }

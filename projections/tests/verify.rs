@@ -12,7 +12,7 @@ use domain::order::{Order, OrderEvent};
 use domain::stock::{Stock, StockCommand, StockReceived, decide};
 use event_store::operations::parked_events;
 use event_store::read::read_by_stream;
-use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
+use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend};
 use projections::{REGISTRY, Verification, VerificationReport};
 use sqlx::{Executor, PgPool};
 use testkit::Database;
@@ -30,7 +30,7 @@ impl Shop {
     async fn new() -> Self {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         Self { database, store }
     }
 

@@ -11,11 +11,11 @@ use crate::SagaDependencies;
 use crate::mail_requests::send_requests;
 use crate::order_fulfilment::{CLOSE, EXPIRE};
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress, StepError};
+use crate::outcome::{StepError, StepOutcome, StepProgress};
 use crate::payment_calls::call_provider;
-use crate::saga::{Action, Next, Saga, reservation_expires_at};
+use crate::saga::{NextStep, Saga, StepHandler, reservation_expires_at};
 use crate::stock_ledger::StockLedger;
-use crate::timers::{Ended, Key, SagaTimer, Schedule, Waiting};
+use crate::timers::{EndedTimer, SagaTimer, SagaTimerKey, TimerChanges, WaitingState};
 use crate::unit_of_work;
 
 /// More rounds than an order has steps. An order that needs more goes round in a circle, and has to wait.
@@ -26,18 +26,18 @@ pub(crate) struct SagaExecutor<'a> {
     pub(crate) context: &'a Arc<SagaDependencies>,
     pub(crate) saga: &'static Saga,
     /// The rows of the orders, as far as they are known.
-    pub(crate) waiting: &'a HashMap<Key, Waiting>,
+    pub(crate) waiting: &'a HashMap<SagaTimerKey, WaitingState>,
     pub(crate) now: DateTime<Utc>,
 }
 
 /// The name of what is next, and what it does.
-fn action_for(next: &Next) -> Option<(SagaStep, Action)> {
+fn action_for(next: &NextStep) -> Option<(SagaStep, StepHandler)> {
     let action = match next {
-        Next::Do(step) => step.action,
-        Next::Undo(undo) => undo.action,
-        Next::Close => CLOSE,
-        Next::Expire => EXPIRE,
-        Next::Nothing => return None,
+        NextStep::Do(step) => step.action,
+        NextStep::Undo(undo) => undo.action,
+        NextStep::Close => CLOSE,
+        NextStep::Expire => EXPIRE,
+        NextStep::Nothing => return None,
     };
     next.step().map(|step| (step, action))
 }
@@ -45,7 +45,7 @@ fn action_for(next: &Next) -> Option<(SagaStep, Action)> {
 impl SagaExecutor<'_> {
     /// Carries the orders on, those that are at the same step together. Everything decided is stored at the end. `schedule` gets what
     /// each order waits for.
-    pub(crate) async fn run(&self, orders: Vec<OrderSession>, schedule: &mut Schedule) -> Vec<OrderSession> {
+    pub(crate) async fn run(&self, orders: Vec<OrderSession>, schedule: &mut TimerChanges) -> Vec<OrderSession> {
         let (mut active, mut waiting) = (orders, Vec::new());
         for order in &mut active {
             order.metadata.actor = Some(self.saga.name.to_owned());
@@ -56,12 +56,12 @@ impl SagaExecutor<'_> {
                 break;
             }
             // An expiry is a step of its own, although it is named as the compensation that it stands in for.
-            let mut due: BTreeMap<(SagaStep, bool), (Action, Vec<OrderSession>)> = BTreeMap::new();
+            let mut due: BTreeMap<(SagaStep, bool), (StepHandler, Vec<OrderSession>)> = BTreeMap::new();
             for order in active.drain(..) {
                 let next = self.saga.next(&order.order, self.now);
                 match action_for(&next) {
                     Some((step, action)) => {
-                        let of_step = due.entry((step, matches!(next, Next::Expire)));
+                        let of_step = due.entry((step, matches!(next, NextStep::Expire)));
                         of_step.or_insert_with(|| (action, Vec::new())).1.push(order);
                     }
                     None => waiting.push((order, None)),
@@ -70,7 +70,7 @@ impl SagaExecutor<'_> {
             for ((step, _), (action, orders)) in due {
                 for (order, outcome) in self.do_step(step, action, orders).await {
                     match outcome {
-                        Ok(Progress::Advanced) => active.push(order),
+                        Ok(StepProgress::Advanced) => active.push(order),
                         outcome => {
                             let wake_up = self.wake_up(&order, step, outcome);
                             waiting.push((order, wake_up));
@@ -92,9 +92,9 @@ impl SagaExecutor<'_> {
     async fn do_step(
         &self,
         step: SagaStep,
-        action: Action,
+        action: StepHandler,
         mut orders: Vec<OrderSession>,
-    ) -> Vec<(OrderSession, Outcome)> {
+    ) -> Vec<(OrderSession, StepOutcome)> {
         for order in &mut orders {
             order.requests_sent = self.tried(order, step).map_or(0, |tried| tried.requests_sent);
             if order.unstored().is_empty() {
@@ -103,52 +103,52 @@ impl SagaExecutor<'_> {
         }
         let (context, began) = (self.context, Instant::now());
         let results = match action {
-            Action::Decide(decide) => {
+            StepHandler::Decide(decide) => {
                 let decided = orders.into_iter().map(|mut order| {
                     let outcome = decide(&mut order);
                     (order, outcome)
                 });
                 decided.collect()
             }
-            Action::DecideWithStock(decide) => {
+            StepHandler::DecideWithStock(decide) => {
                 let decide = |order: &mut OrderSession, stock: &StockLedger<'_>| {
                     decide(order, stock, &context.settings).map(|_| ())
                 };
                 let stored = unit_of_work::decide_with_stock(&context.store, &context.stock, orders, decide).await;
-                stored.into_iter().map(|(order, stored)| (order, stored.map(|()| Progress::Advanced))).collect()
+                stored.into_iter().map(|(order, stored)| (order, stored.map(|()| StepProgress::Advanced))).collect()
             }
-            Action::CallProvider(call) => call_provider(context, step, call, orders).await,
-            Action::RequestMail(request) => send_requests(context, request, orders).await,
+            StepHandler::CallProvider(call) => call_provider(context, step, call, orders).await,
+            StepHandler::RequestMail(request) => send_requests(context, request, orders).await,
         };
         context.metrics.step_duration(self.saga, step, began.elapsed());
         results.iter().for_each(|(_, outcome)| context.metrics.step_outcome(self.saga, step, outcome));
         results
     }
 
-    fn key(&self, order: &OrderSession) -> Key {
+    fn key(&self, order: &OrderSession) -> SagaTimerKey {
         (self.saga.name, order.order_id.clone())
     }
 
     /// What the order's row says of earlier attempts at this step. Attempts at another step do not count, nor do requests for another
     /// mail.
-    fn tried(&self, order: &OrderSession, step: SagaStep) -> Option<&Waiting> {
-        let is_of_this_mail = |waiting: &Waiting| order.mail_owed_since <= waiting.seen;
+    fn tried(&self, order: &OrderSession, step: SagaStep) -> Option<&WaitingState> {
+        let is_of_this_mail = |waiting: &WaitingState| order.mail_owed_since <= waiting.seen;
         self.row(order, step).filter(|waiting| step != SagaStep::NotifyCustomer || is_of_this_mail(waiting))
     }
 
     /// The order's row, if it is about this step.
-    fn row(&self, order: &OrderSession, step: SagaStep) -> Option<&Waiting> {
+    fn row(&self, order: &OrderSession, step: SagaStep) -> Option<&WaitingState> {
         self.waiting.get(&self.key(order)).filter(|waiting| waiting.step == step.name())
     }
 
     /// Whether the step was tried for so long that it is stuck.
-    fn is_past_deadline(&self, tried: Option<&Waiting>) -> bool {
+    fn is_past_deadline(&self, tried: Option<&WaitingState>) -> bool {
         let waited = tried.and_then(|tried| (self.now - tried.since).to_std().ok());
         waited.is_some_and(|waited| waited >= self.context.settings.step_deadline)
     }
 
     /// When to look at an order again whose step came to this; `None`: it does not wait.
-    fn wake_up(&self, order: &OrderSession, step: SagaStep, outcome: Outcome) -> Option<SagaTimer> {
+    fn wake_up(&self, order: &OrderSession, step: SagaStep, outcome: StepOutcome) -> Option<SagaTimer> {
         // A decision that could not be stored was not made: the saga is still at the step that made the first of them.
         let (step, tried) = match order.unstored_since.filter(|_| outcome.is_err() && !order.unstored().is_empty()) {
             Some(step) => (step, self.row(order, step)),
@@ -156,15 +156,15 @@ impl SagaExecutor<'_> {
         };
         let (key, settings, order_id) = (self.key(order), &self.context.settings, &order.order_id);
         let wake_up = match outcome {
-            Ok(Progress::Advanced) => return None,
-            Ok(Progress::RequestSent) => {
+            Ok(StepProgress::Advanced) => return None,
+            Ok(StepProgress::RequestSent) => {
                 SagaTimer::after_request(key, step, order.requests_sent, settings.reply_deadline)
             }
-            Ok(Progress::Running(_)) if self.is_past_deadline(tried) => {
+            Ok(StepProgress::Running(_)) if self.is_past_deadline(tried) => {
                 tracing::error!(order_id, step = step.name(), "saga is stuck without an answer");
                 SagaTimer::stuck(key, step, tried, "there is no answer".to_owned())
             }
-            Ok(Progress::Running(wait)) => SagaTimer::in_progress(key, step, tried, wait),
+            Ok(StepProgress::Running(wait)) => SagaTimer::in_progress(key, step, tried, wait),
             Err(error) => {
                 let is_over = !matches!(error, StepError::Unreachable(_)) && self.is_past_deadline(tried);
                 let text = error.to_string();
@@ -189,7 +189,7 @@ impl SagaExecutor<'_> {
     async fn store_and_schedule(
         &self,
         waiting: Vec<(OrderSession, Option<SagaTimer>)>,
-        schedule: &mut Schedule,
+        schedule: &mut TimerChanges,
     ) -> Vec<OrderSession> {
         let mut wake_ups: HashMap<String, SagaTimer> = HashMap::new();
         let mut orders = Vec::with_capacity(waiting.len());
@@ -214,7 +214,9 @@ impl SagaExecutor<'_> {
             let seen = order.version;
             match wake_up.filter(|_| is_concerned) {
                 Some(wake_up) => schedule.wake_ups.push(wake_up.seeing(seen)),
-                None if is_concerned || self.waiting.contains_key(&key) => schedule.ended.push(Ended { key, seen }),
+                None if is_concerned || self.waiting.contains_key(&key) => {
+                    schedule.ended.push(EndedTimer { key, seen })
+                }
                 None => {}
             }
             finished.push(order);

@@ -14,7 +14,7 @@
 //! - `subscriber` runs the executor after an event, `timer_runner` when one of the `timers` is due. `reply_consumer` records the replies
 //!   that arrive over SQS.
 //! - [`report`] shows how far an order's sagas are, [`operator`] records the decisions of operators about sagas that are stuck, and
-//!   [`Metrics`] counts these sagas.
+//!   [`SagaMetrics`] counts these sagas.
 
 mod batched_reads;
 mod executor;
@@ -43,14 +43,14 @@ use std::time::Duration;
 
 use domain::stock::Stock;
 use event_store::{EventStore, StreamLocks};
-use messaging::{Consumer, FailureCounts, Producer};
+use messaging::{Consumer, MessageFailureCounts, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
 pub use mail_requests::mail_lag;
-pub use metrics::Metrics;
+pub use metrics::SagaMetrics;
 pub use routes::routes;
-pub use saga::{Next, Saga, Step, StepKind, Undo};
+pub use saga::{NextStep, Saga, Step, StepKind, StepUndo};
 
 /// The sagas of an order, in the order in which they run.
 pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
@@ -99,26 +99,26 @@ pub(crate) struct SagaDependencies {
     pub(crate) stock: StreamLocks<Stock>,
     pub(crate) payments: payment_calls::PaymentCalls,
     pub(crate) notifications: Producer,
-    pub(crate) mail_requests: mail_requests::MailRequests,
+    pub(crate) mail_requests: mail_requests::MailQueueDepths,
     pub(crate) settings: SagaSettings,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: SagaMetrics,
 }
 
 /// Runs the sagas until told to stop.
-pub async fn run(sagas: Sagas, metrics: Metrics, stop: CancellationToken) {
+pub async fn run(sagas: Sagas, metrics: SagaMetrics, stop: CancellationToken) {
     let Sagas { store, stock, payments, notifications, replies, settings } = sagas;
     // Decisions of sagas wait for room in the queue of appends, however many commands of customers are there. Those that hold the locks
     // of SKUs do not: they are refused while it is full, and tried again.
     let store = store.waiting_when_full();
     let payments = payment_calls::PaymentCalls::new(payments);
     let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());
-    let mail_requests = mail_requests::MailRequests::new(notifications.depth(), replies.depth());
+    let mail_requests = mail_requests::MailQueueDepths::new(notifications.depth(), replies.depth());
     let context =
         SagaDependencies { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
     let context = Arc::new(context);
     tokio::join!(
         store.subscribe(subscriber::SagaSubscriber::new(Arc::clone(&context)), stop.clone()),
         timer_runner::run_timers(context, stop.clone()),
-        replies.run(consumer, FailureCounts::new(store.pool().clone()), stop.clone()),
+        replies.run(consumer, MessageFailureCounts::new(store.pool().clone()), stop.clone()),
     );
 }

@@ -18,8 +18,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, StepError};
-use crate::timers::Waiting;
+use crate::outcome::{StepError, StepOutcome};
+use crate::timers::WaitingState;
 use crate::{SagaDependencies, unit_of_work};
 
 /// How long the queue may take for the requests of a batch.
@@ -33,9 +33,9 @@ const USUAL: i64 = 16;
 
 /// The message by which a step requests a mail, if it does.
 #[derive(Default)]
-pub(crate) struct Outbox(Option<OutgoingMessage>);
+pub(crate) struct MailRequestMessage(Option<OutgoingMessage>);
 
-impl Outbox {
+impl MailRequestMessage {
     /// Has a request sent.
     pub(crate) fn put(&mut self, request: OutgoingMessage) {
         self.0 = Some(request);
@@ -46,16 +46,16 @@ impl Outbox {
 /// of what is not stored.
 pub(crate) async fn send_requests(
     context: &SagaDependencies,
-    request: fn(&mut OrderSession, &mut Outbox) -> Outcome,
+    request: fn(&mut OrderSession, &mut MailRequestMessage) -> StepOutcome,
     orders: Vec<OrderSession>,
-) -> Vec<(OrderSession, Outcome)> {
+) -> Vec<(OrderSession, StepOutcome)> {
     let (mut results, mut requesting, mut requests) = (Vec::with_capacity(orders.len()), Vec::new(), Vec::new());
     for (mut order, stored) in unit_of_work::store(&context.store, &context.stock, orders).await {
         if let Err(error) = stored {
             results.push((order, Err(error)));
             continue;
         }
-        let mut outbox = Outbox::default();
+        let mut outbox = MailRequestMessage::default();
         let outcome = request(&mut order, &mut outbox);
         for event in order.unstored() {
             if let OrderEvent::NotificationFailed(failed) = event {
@@ -111,21 +111,21 @@ fn not_sent(error: &SendError) -> StepError {
 }
 
 /// The queues that requests and their answers pass through.
-pub(crate) struct MailRequests {
+pub(crate) struct MailQueueDepths {
     queues: [QueueDepth; 2],
     counted: Mutex<Option<(Instant, Option<DateTime<Utc>>)>>,
     /// When the queue of requests last failed to answer.
     silent: std::sync::Mutex<Option<Instant>>,
 }
 
-impl Waiting {
+impl WaitingState {
     /// Whether the order waits for the answer to a request for a mail.
     pub(crate) fn is_for_answer(&self) -> bool {
         self.step == SagaStep::NotifyCustomer.name() && self.requests_sent > 0 && self.failures == 0
     }
 }
 
-impl MailRequests {
+impl MailQueueDepths {
     pub(crate) fn new(requests: QueueDepth, replies: QueueDepth) -> Self {
         Self { queues: [requests, replies], counted: Mutex::default(), silent: std::sync::Mutex::default() }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::order::MailOutcome;
 use domain::order::event::MailTemplate;
 use domain::order::saga::SagaStep;
-use messaging::Template;
+use messaging::NotificationTemplate;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,16 +18,16 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::SAGAS;
-use crate::outcome::{Outcome, Progress, StepError};
+use crate::outcome::{StepError, StepOutcome, StepProgress};
 use crate::report::{self, GivenUpMailFilter};
-use crate::saga::{Saga, Undo};
+use crate::saga::{Saga, StepUndo};
 
 /// For how long a count of the given-up mails is used.
 const RECOUNT: Duration = Duration::from_secs(30);
 
 /// The metrics of the sagas. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct SagaMetrics {
     steps: Family<OutcomeLabels, Counter>,
     duration: Family<StepLabels, Histogram>,
     waiting: Family<StepLabels, Gauge>,
@@ -63,7 +63,7 @@ struct StepLabels {
     step: &'static str,
 }
 
-impl Default for Metrics {
+impl Default for SagaMetrics {
     fn default() -> Self {
         Self {
             steps: Family::default(),
@@ -79,7 +79,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl SagaMetrics {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("mails", "What became of mails, as orders have it", self.mails.clone());
@@ -130,7 +130,7 @@ impl Metrics {
         }
         let given_up = report::count_given_up(pool, GivenUpMailFilter::default()).await?;
         *counted = Some(Instant::now());
-        for template in Template::ALL.map(Template::as_str) {
+        for template in NotificationTemplate::ALL.map(NotificationTemplate::as_str) {
             let count = given_up.iter().find(|(of, _)| of == template).map_or(0, |(_, count)| *count);
             self.given_up.get_or_create(&TemplateLabels { template }).set(count);
         }
@@ -146,11 +146,11 @@ impl Metrics {
         self.mails.get_or_create(&MailLabels { template: template.name(), outcome }).inc();
     }
 
-    pub(crate) fn step_outcome(&self, saga: &Saga, step: SagaStep, outcome: &Outcome) {
+    pub(crate) fn step_outcome(&self, saga: &Saga, step: SagaStep, outcome: &StepOutcome) {
         let outcome = match outcome {
-            Ok(Progress::Advanced) => "done",
-            Ok(Progress::RequestSent) => "asked",
-            Ok(Progress::Running(_)) => "under_way",
+            Ok(StepProgress::Advanced) => "done",
+            Ok(StepProgress::RequestSent) => "asked",
+            Ok(StepProgress::Running(_)) => "under_way",
             Err(StepError::Failed(_) | StepError::Unreachable(_)) => "failed",
             Err(StepError::Stuck(_)) => "stuck",
         };
@@ -168,7 +168,7 @@ fn all_steps() -> Vec<StepLabels> {
         let mut at = |step: SagaStep| all.push(StepLabels { saga: saga.name, step: step.name() });
         for step in saga.steps {
             at(step.name);
-            if let Undo::By(undo) = &step.undo {
+            if let StepUndo::By(undo) = &step.undo {
                 at(undo.name);
             }
         }

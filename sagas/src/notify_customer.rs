@@ -5,13 +5,16 @@ use domain::order::event::{LineQuantity, MailTemplate, NotificationFailed, Order
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, PlacedOrder, UndoReason};
-use messaging::{CloudEvent, Line, NotificationRequested, OutgoingMessage, Parcel, Shipment, Template};
+use messaging::{
+    CloudEvent, NotificationRequested, NotificationTemplate, OrderedLine, OutgoingMessage, ParcelTracking,
+    ShipmentTracking,
+};
 use uuid::Uuid;
 
-use crate::mail_requests::Outbox;
+use crate::mail_requests::MailRequestMessage;
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress, StepError};
-use crate::saga::{Action, Step, StepKind, Undo};
+use crate::outcome::{StepError, StepOutcome, StepProgress};
+use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 /// Tells of everything but refunds.
 pub(crate) const OF_FULFILMENT: Step = Step { is_due: |order| owes_mail(order, false), ..OF_REFUNDS };
@@ -21,8 +24,8 @@ pub(crate) const OF_REFUNDS: Step = Step {
     name: SagaStep::NotifyCustomer,
     kind: StepKind::Retriable,
     is_due: |order| owes_mail(order, true),
-    action: Action::RequestMail(notify_customer),
-    undo: Undo::Nothing { because: "what the customer was told was true" },
+    action: StepHandler::RequestMail(notify_customer),
+    undo: StepUndo::Nothing { because: "what the customer was told was true" },
 };
 
 fn owes_mail(order: &PlacedOrder, of_refunds: bool) -> bool {
@@ -35,14 +38,14 @@ const MAX_REQUESTS: u32 = 14;
 /// The most bytes of lines in a request. The rest of it stays well below the 256 KiB that every SQS takes.
 const MAX_LINE_BYTES: usize = 192 * 1024;
 
-fn notify_customer(order: &mut OrderSession, outbox: &mut Outbox) -> Outcome {
+fn notify_customer(order: &mut OrderSession, outbox: &mut MailRequestMessage) -> StepOutcome {
     let mail = order.mail_triggers.owed_mail(&order.order).map_err(|error| StepError::new(&error))?;
     if order.requests_sent < MAX_REQUESTS {
         outbox.put(request(order, &mail)?);
-        return Ok(Progress::RequestSent);
+        return Ok(StepProgress::RequestSent);
     }
     give_up(order, &mail)?;
-    Ok(Progress::Advanced)
+    Ok(StepProgress::Advanced)
 }
 
 /// Records that nobody answered. If the mail does go out after all, that is recorded then.
@@ -109,7 +112,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         omitted_lines,
         lines,
         reason,
-        shipment: shipment.map(|it| Shipment::of(it.parcels.iter().map(parcel).collect())),
+        shipment: shipment.map(|it| ShipmentTracking::of(it.parcels.iter().map(parcel).collect())),
         retry_failed: false,
         withdraw,
         refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
@@ -124,18 +127,18 @@ fn why_undone(order: &PlacedOrder) -> Option<String> {
     })
 }
 
-fn parcel(parcel: &domain::order::event::Parcel) -> Parcel {
-    Parcel { carrier: parcel.carrier.clone(), tracking: parcel.tracking.clone() }
+fn parcel(parcel: &domain::order::event::Parcel) -> ParcelTracking {
+    ParcelTracking { carrier: parcel.carrier.clone(), tracking: parcel.tracking.clone() }
 }
 
 /// The template's name in messages.
-fn wire_template(template: MailTemplate) -> Template {
+fn wire_template(template: MailTemplate) -> NotificationTemplate {
     match template {
-        MailTemplate::OrderConfirmed => Template::OrderConfirmed,
-        MailTemplate::OrderRejected => Template::OrderRejected,
-        MailTemplate::OrderCancelled => Template::OrderCancelled,
-        MailTemplate::OrderShipped => Template::OrderShipped,
-        MailTemplate::OrderRefunded => Template::OrderRefunded,
+        MailTemplate::OrderConfirmed => NotificationTemplate::OrderConfirmed,
+        MailTemplate::OrderRejected => NotificationTemplate::OrderRejected,
+        MailTemplate::OrderCancelled => NotificationTemplate::OrderCancelled,
+        MailTemplate::OrderShipped => NotificationTemplate::OrderShipped,
+        MailTemplate::OrderRefunded => NotificationTemplate::OrderRefunded,
     }
 }
 
@@ -149,7 +152,7 @@ fn time_of(event_id: Uuid) -> chrono::DateTime<chrono::Utc> {
 }
 
 /// The lines that the mail shows, as many as a message holds, and how many more there are.
-fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<Line>, u32) {
+fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine>, u32) {
     let currency = order.content.currency;
     let all: Vec<(u32, &OrderLine)> = match only {
         None => order.content.lines.iter().map(|line| (line.quantity, line)).collect(),
@@ -162,7 +165,7 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<Line>, u32)
         }
     };
     let mut bytes = 0;
-    let shown = all.iter().map(|(quantity, line)| Line {
+    let shown = all.iter().map(|(quantity, line)| OrderedLine {
         sku: line.sku.to_string(),
         title: line.title.clone(),
         quantity: *quantity,
@@ -170,11 +173,11 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<Line>, u32)
         line_total: Money::from_minor(line.worth_minor(*quantity), currency).to_string(),
     });
     // Quotes and control characters are longer in JSON than here, six times at the most.
-    let fits = |line: &Line| {
+    let fits = |line: &OrderedLine| {
         bytes += 200 + line.sku.len() + line.title.chars().map(json_bytes).sum::<usize>();
         bytes <= MAX_LINE_BYTES
     };
-    let shown: Vec<Line> = shown.take_while(fits).collect();
+    let shown: Vec<OrderedLine> = shown.take_while(fits).collect();
     let omitted = u32::try_from(all.len() - shown.len()).unwrap_or(u32::MAX);
     (shown, omitted)
 }

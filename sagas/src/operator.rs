@@ -5,7 +5,9 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::units::implies_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
-use event_store::{Command, Decision, EventStore, HandleError, Metadata, Retry, StreamLocks, StreamVersion};
+use event_store::{
+    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Metadata, StreamLocks, StreamVersion,
+};
 use uuid::Uuid;
 
 use crate::order_session::OrderSession;
@@ -39,7 +41,7 @@ pub async fn intervene(
 ) -> Result<Vec<&'static str>, InterventionError> {
     let step = intervention.step;
     let mut command = Intervene { store, stock, order_id, intervention, is_retry: false, recorded: Vec::new() };
-    match store.handle(&mut command, None, Retry::default()).await {
+    match store.handle(&mut command, None, ConflictRetryPolicy::default()).await {
         Ok(_) => Ok(command.recorded),
         Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => Err(error),
         Err(HandleError::Contended { .. }) => Err(InterventionError::Stale(step)),

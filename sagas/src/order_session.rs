@@ -8,7 +8,7 @@ use domain::order::event::MailTemplate;
 use domain::order::mail_triggers::{MailTrigger, MailTriggers};
 use domain::order::saga::SagaStep;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
-use event_store::{DecodeError, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend};
+use event_store::{EventDecodeError, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend};
 use uuid::Uuid;
 
 use crate::outcome::StepError;
@@ -41,7 +41,9 @@ pub(crate) struct EventIds(Vec<Uuid>);
 
 impl OrderSession {
     /// Folds all events of a stream; `None`: there is no such order.
-    pub(crate) fn open<'a>(events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn open<'a>(
+        events: impl IntoIterator<Item = &'a StoredEvent>,
+    ) -> Result<Option<Self>, EventDecodeError> {
         let (mut order, mut mail_triggers, mut mail_owed_since, mut last) =
             (Order::Absent, MailTriggers::default(), 0, None);
         for stored in events {

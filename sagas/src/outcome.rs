@@ -7,11 +7,11 @@ use error_chain::error_chain;
 use payments::PaymentError;
 
 /// What a step came to for an order.
-pub(crate) type Outcome = Result<Progress, StepError>;
+pub(crate) type StepOutcome = Result<StepProgress, StepError>;
 
 /// How far a step came that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum StepProgress {
     /// The order has moved on.
     Advanced,
     /// The request is sent. The answer will be an event on the order.

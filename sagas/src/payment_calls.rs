@@ -17,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress, StepError};
-use crate::provider_call::{Answer, ProviderCall};
+use crate::outcome::{StepError, StepOutcome, StepProgress};
+use crate::provider_call::{ProviderAnswer, ProviderCall};
 use crate::saga::reservation_expires_at;
 use crate::{SagaDependencies, timers, unit_of_work};
 
@@ -58,7 +58,7 @@ pub(crate) async fn call_provider(
     step: SagaStep,
     prepare: fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall,
     orders: Vec<OrderSession>,
-) -> Vec<(OrderSession, Outcome)> {
+) -> Vec<(OrderSession, StepOutcome)> {
     let until = Instant::now() + BATCH_WAIT;
     let (mut results, mut calls) = (Vec::with_capacity(orders.len()), Vec::with_capacity(orders.len()));
     for (order, stored) in unit_of_work::store(&context.store, &context.stock, orders).await {
@@ -70,7 +70,7 @@ pub(crate) async fn call_provider(
             ProviderCall::NotNeeded(answer) => results.push(decide(order, answer)),
             ProviderCall::Needed(call) => match context.payments.place(until).await {
                 Some(place) => calls.push((start(context, step, call, &order, place), order)),
-                None => results.push((order, Ok(Progress::Running(SOON)))),
+                None => results.push((order, Ok(StepProgress::Running(SOON)))),
             },
         }
     }
@@ -81,14 +81,14 @@ pub(crate) async fn call_provider(
         match in_time.or_else(|| answer.try_recv().ok()) {
             Some(answer) => decide(order, answer),
             // It goes on by itself. Or it panicked, and is made again.
-            None => (order, Ok(Progress::Running(context.settings.payment_call_timeout))),
+            None => (order, Ok(StepProgress::Running(context.settings.payment_call_timeout))),
         }
     });
     results.extend(join_all(answers).await);
     results
 }
 
-fn decide(mut order: OrderSession, answer: Answer) -> (OrderSession, Outcome) {
+fn decide(mut order: OrderSession, answer: ProviderAnswer) -> (OrderSession, StepOutcome) {
     match answer.decision.map_or(Ok(()), |decision| order.decide(decision)) {
         Ok(()) => (order, answer.outcome),
         Err(refused) => (order, Err(refused.into())),
@@ -99,10 +99,10 @@ fn decide(mut order: OrderSession, answer: Answer) -> (OrderSession, Outcome) {
 fn start(
     context: &Arc<SagaDependencies>,
     step: SagaStep,
-    call: BoxFuture<'static, Answer>,
+    call: BoxFuture<'static, ProviderAnswer>,
     order: &OrderSession,
     place: OwnedSemaphorePermit,
-) -> oneshot::Receiver<Answer> {
+) -> oneshot::Receiver<ProviderAnswer> {
     let (answer, answered) = oneshot::channel();
     let (context, called) = (Arc::clone(context), CalledOrder::of(order));
     tokio::spawn(async move {

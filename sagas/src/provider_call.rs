@@ -4,38 +4,38 @@ use domain::order::OrderCommand;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::outcome::{Outcome, Progress, StepError};
+use crate::outcome::{StepError, StepOutcome, StepProgress};
 
 /// What a step has to ask the provider for an order.
 pub(crate) enum ProviderCall {
     /// Nothing. What the step comes to is known without it.
-    NotNeeded(Answer),
+    NotNeeded(ProviderAnswer),
     /// This. The call holds its requests and not the order, because hundreds of calls can wait for a slow provider.
-    Needed(BoxFuture<'static, Answer>),
+    Needed(BoxFuture<'static, ProviderAnswer>),
 }
 
 /// What a step comes to once the provider has answered.
-pub(crate) struct Answer {
+pub(crate) struct ProviderAnswer {
     /// What is to be decided on the order.
     pub(crate) decision: Option<OrderCommand>,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: StepOutcome,
 }
 
 impl ProviderCall {
-    pub(crate) fn needed(call: impl Future<Output = Answer> + Send + 'static) -> Self {
+    pub(crate) fn needed(call: impl Future<Output = ProviderAnswer> + Send + 'static) -> Self {
         Self::Needed(call.boxed())
     }
 }
 
-impl Answer {
+impl ProviderAnswer {
     /// The step is done.
     pub(crate) fn done(decision: OrderCommand) -> Self {
-        Self { decision: Some(decision), outcome: Ok(Progress::Advanced) }
+        Self { decision: Some(decision), outcome: Ok(StepProgress::Advanced) }
     }
 
     /// There was nothing to do.
     pub(crate) fn nothing() -> Self {
-        Self { decision: None, outcome: Ok(Progress::Advanced) }
+        Self { decision: None, outcome: Ok(StepProgress::Advanced) }
     }
 
     /// The step failed, and nothing is decided.

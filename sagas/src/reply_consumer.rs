@@ -15,12 +15,12 @@ use domain::stock::Stock;
 use error_chain::error_chain;
 use event_store::{EventStore, StoredEvent, StreamLocks};
 use futures_util::FutureExt;
-use messaging::{Handler, HandlerError, NotificationAnswer, ReceivedMessage, Template};
+use messaging::{MessageHandler, MessageHandlerError, NotificationAnswer, NotificationTemplate, ReceivedMessage};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batched_reads::UnreadOrders;
 use crate::order_session::OrderSession;
-use crate::{Metrics, unit_of_work};
+use crate::{SagaMetrics, unit_of_work};
 
 /// The most replies that are recorded together.
 const BATCH: usize = 256;
@@ -33,32 +33,32 @@ pub(crate) struct ReplyConsumer {
 
 /// A reply, and whom to tell that it is recorded.
 struct PendingReply {
-    reply: Reply,
-    recorded: oneshot::Sender<Recorded>,
+    reply: MailReply,
+    recorded: oneshot::Sender<ReplyRecorded>,
 }
 
 /// What became of a mail of an order.
 #[derive(Clone)]
-struct Reply {
+struct MailReply {
     order_id: String,
     answer: NotificationAnswer,
 }
 
-type Recorded = Result<(), HandlerError>;
+type ReplyRecorded = Result<(), MessageHandlerError>;
 
 impl ReplyConsumer {
     /// Starts the task that records replies. It ends when this is dropped.
-    pub(crate) fn start(store: EventStore, stock: StreamLocks<Stock>, metrics: Metrics) -> Self {
-        let recorder = Arc::new(Recorder { store, stock, metrics });
+    pub(crate) fn start(store: EventStore, stock: StreamLocks<Stock>, metrics: SagaMetrics) -> Self {
+        let recorder = Arc::new(ReplyRecorder { store, stock, metrics });
         Self::recorded_by(move |batch| {
             let recorder = Arc::clone(&recorder);
             async move { recorder.record(&batch).await }
         })
     }
 
-    fn recorded_by<Work>(record: impl Fn(Vec<Reply>) -> Work + Send + Sync + 'static) -> Self
+    fn recorded_by<Work>(record: impl Fn(Vec<MailReply>) -> Work + Send + Sync + 'static) -> Self
     where
-        Work: Future<Output = Vec<Recorded>> + Send + 'static,
+        Work: Future<Output = Vec<ReplyRecorded>> + Send + 'static,
     {
         let (pending, mut receiver) = mpsc::channel(BATCH);
         tokio::spawn(async move {
@@ -76,10 +76,10 @@ impl ReplyConsumer {
 }
 
 /// Records replies. If that panics, each is recorded by itself, so that only the one that causes the panic is not.
-async fn record_or_isolate<Work: Future<Output = Vec<Recorded>>>(
-    record: &impl Fn(Vec<Reply>) -> Work,
-    batch: Vec<Reply>,
-) -> Vec<Recorded> {
+async fn record_or_isolate<Work: Future<Output = Vec<ReplyRecorded>>>(
+    record: &impl Fn(Vec<MailReply>) -> Work,
+    batch: Vec<MailReply>,
+) -> Vec<ReplyRecorded> {
     if let Ok(recorded) = AssertUnwindSafe(record(batch.clone())).catch_unwind().await {
         return recorded;
     }
@@ -87,39 +87,39 @@ async fn record_or_isolate<Work: Future<Output = Vec<Recorded>>>(
     let mut recorded = Vec::with_capacity(batch.len());
     for reply in batch {
         let alone = AssertUnwindSafe(record(vec![reply])).catch_unwind().await.ok().and_then(|mut alone| alone.pop());
-        recorded.push(alone.unwrap_or_else(|| Err(HandlerError::retry("recording it panicked"))));
+        recorded.push(alone.unwrap_or_else(|| Err(MessageHandlerError::retry("recording it panicked"))));
     }
     recorded
 }
 
-impl Handler for ReplyConsumer {
-    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
+impl MessageHandler for ReplyConsumer {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), MessageHandlerError> {
         let event =
-            NotificationAnswer::parse(&message.body).map_err(|error| HandlerError::dead(error_chain(&error)))?;
+            NotificationAnswer::parse(&message.body).map_err(|error| MessageHandlerError::dead(error_chain(&error)))?;
         // A text that is no id can't be looked up together with the ids of others. It names no order.
         OrderId::parse(&event.subject).map_err(|_| no_such_order())?;
-        self.record(Reply { order_id: event.subject, answer: event.data }).await
+        self.record(MailReply { order_id: event.subject, answer: event.data }).await
     }
 }
 
 impl ReplyConsumer {
     /// Waits until the reply is recorded.
-    async fn record(&self, reply: Reply) -> Recorded {
+    async fn record(&self, reply: MailReply) -> ReplyRecorded {
         let (recorded, result) = oneshot::channel();
-        let stopped = || HandlerError::retry("the process is stopping");
+        let stopped = || MessageHandlerError::retry("the process is stopping");
         self.pending.send(PendingReply { reply, recorded }).await.map_err(|_| stopped())?;
         result.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
 
-struct Recorder {
+struct ReplyRecorder {
     store: EventStore,
     stock: StreamLocks<Stock>,
-    metrics: Metrics,
+    metrics: SagaMetrics,
 }
 
-impl Recorder {
-    async fn record(&self, batch: &[Reply]) -> Vec<Recorded> {
+impl ReplyRecorder {
+    async fn record(&self, batch: &[MailReply]) -> Vec<ReplyRecorded> {
         let mut recorded = vec![Ok(()); batch.len()];
         let mut by_order: HashMap<String, Vec<usize>> = HashMap::new();
         for (nth, reply) in batch.iter().enumerate() {
@@ -130,7 +130,7 @@ impl Recorder {
             match unread.read_batch(&self.store).await {
                 Ok(orders) => self.record_on(orders, batch, &mut recorded).await,
                 Err(error) => {
-                    let failed = HandlerError::retry(error.to_string());
+                    let failed = MessageHandlerError::retry(error.to_string());
                     unread.into_rest().flatten().for_each(|nth| recorded[nth] = Err(failed.clone()));
                     break;
                 }
@@ -140,7 +140,12 @@ impl Recorder {
     }
 
     /// Records the replies that are about these orders.
-    async fn record_on(&self, orders: Vec<(Vec<usize>, Vec<StoredEvent>)>, batch: &[Reply], recorded: &mut [Recorded]) {
+    async fn record_on(
+        &self,
+        orders: Vec<(Vec<usize>, Vec<StoredEvent>)>,
+        batch: &[MailReply],
+        recorded: &mut [ReplyRecorded],
+    ) {
         let (mut sessions, mut decided) = (Vec::with_capacity(orders.len()), HashMap::with_capacity(orders.len()));
         for (replies, events) in orders {
             let mut order = match open(&events) {
@@ -162,7 +167,7 @@ impl Recorder {
             sessions.push(order);
         }
         for (order, stored) in unit_of_work::store(&self.store, &self.stock, sessions).await {
-            let stored = stored.map_err(|error| HandlerError::retry(error.to_string()));
+            let stored = stored.map_err(|error| MessageHandlerError::retry(error.to_string()));
             for (nth, is_new) in decided.remove(&order.order_id).into_iter().flatten() {
                 if is_new && stored.is_ok() {
                     let (template, outcome) = batch[nth].outcome();
@@ -174,29 +179,31 @@ impl Recorder {
     }
 }
 
-fn open(events: &[StoredEvent]) -> Result<OrderSession, HandlerError> {
-    let order = OrderSession::open(events).map_err(|error| HandlerError::retry(error_chain(&error)))?;
+fn open(events: &[StoredEvent]) -> Result<OrderSession, MessageHandlerError> {
+    let order = OrderSession::open(events).map_err(|error| MessageHandlerError::retry(error_chain(&error)))?;
     let mut order = order.ok_or_else(no_such_order)?;
     order.metadata.actor = Some(ACTOR.to_owned());
     Ok(order)
 }
 
-fn no_such_order() -> HandlerError {
-    HandlerError::dead("there is no such order")
+fn no_such_order() -> MessageHandlerError {
+    MessageHandlerError::dead("there is no such order")
 }
 
-impl Reply {
+impl MailReply {
     /// Decides on the order by the reply, or says why the order refuses it.
-    fn decide_on(&self, order: &mut OrderSession) -> Recorded {
+    fn decide_on(&self, order: &mut OrderSession) -> ReplyRecorded {
         let template = self.outcome().0;
         let notification_id = match &self.answer {
             NotificationAnswer::Sent(sent) => sent.notification_id,
             NotificationAnswer::Failed(failed) => failed.notification_id,
         };
         let nth = order.mail_triggers.requested_mail(&order.order, template, notification_id).ok_or_else(|| {
-            HandlerError::dead(format!("the order did not ask for a mail {} {notification_id}", template.name()))
+            MessageHandlerError::dead(format!("the order did not ask for a mail {} {notification_id}", template.name()))
         })?;
-        order.decide(command(self.answer.clone(), nth)).map_err(|refusal| HandlerError::dead(refusal.to_string()))
+        order
+            .decide(command(self.answer.clone(), nth))
+            .map_err(|refusal| MessageHandlerError::dead(refusal.to_string()))
     }
 
     fn outcome(&self) -> (MailTemplate, MailOutcome) {
@@ -229,13 +236,13 @@ fn command(answer: NotificationAnswer, nth: usize) -> OrderCommand {
     }
 }
 
-fn template(template: Template) -> MailTemplate {
+fn template(template: NotificationTemplate) -> MailTemplate {
     match template {
-        Template::OrderConfirmed => MailTemplate::OrderConfirmed,
-        Template::OrderRejected => MailTemplate::OrderRejected,
-        Template::OrderCancelled => MailTemplate::OrderCancelled,
-        Template::OrderShipped => MailTemplate::OrderShipped,
-        Template::OrderRefunded => MailTemplate::OrderRefunded,
+        NotificationTemplate::OrderConfirmed => MailTemplate::OrderConfirmed,
+        NotificationTemplate::OrderRejected => MailTemplate::OrderRejected,
+        NotificationTemplate::OrderCancelled => MailTemplate::OrderCancelled,
+        NotificationTemplate::OrderShipped => MailTemplate::OrderShipped,
+        NotificationTemplate::OrderRefunded => MailTemplate::OrderRefunded,
     }
 }
 

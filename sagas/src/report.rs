@@ -13,8 +13,8 @@ pub(crate) mod tests;
 use chrono::{DateTime, Utc};
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{Order, OrderCommand, PlacedOrder, Stage};
-use event_store::{DecodeError, EventStore, ReadError, StoredEvent};
+use domain::order::{Order, OrderCommand, OrderStage, PlacedOrder};
+use event_store::{EventDecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
 
 pub use given_up::{
@@ -42,7 +42,7 @@ pub struct OrderSagasReport {
     /// The sagas that concern the order.
     pub sagas: Vec<SagaReport>,
     /// What an operator can decide now, by step.
-    pub remedies: Vec<Remedy>,
+    pub remedies: Vec<StepRemedy>,
 }
 
 /// The report on one saga of an order.
@@ -83,7 +83,7 @@ pub struct StepReport {
     pub kind: &'static str,
     /// How it is.
     #[serde(flatten)]
-    pub progress: StepProgress,
+    pub progress: StepProgressReport,
     /// Its compensation; `None`: it has none.
     pub undo: Option<UndoReport>,
 }
@@ -96,22 +96,22 @@ pub struct UndoReport {
     pub step: SagaStep,
     /// How it is.
     #[serde(flatten)]
-    pub progress: StepProgress,
+    pub progress: StepProgressReport,
 }
 
 /// How far a step or a compensation is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StepProgress {
+pub struct StepProgressReport {
     /// How it is.
     pub state: StepState,
     /// When it ended, if it has.
     pub at: Option<DateTime<Utc>>,
     /// What it waits for, if it was tried or requested.
     #[serde(flatten)]
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<StepWait>,
     /// The events about it, oldest first.
-    pub messages: Vec<Message>,
+    pub messages: Vec<StepEvent>,
 }
 
 /// The state of a step.
@@ -143,7 +143,7 @@ pub enum StepState {
 /// What a step waits for. The counts begin when the saga reaches the step, and again when an operator decides about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Waiting {
+pub struct StepWait {
     /// How often the step was tried or requested.
     pub attempts: u32,
     /// Since when it has been at this step.
@@ -157,7 +157,7 @@ pub struct Waiting {
 /// An event about a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Message {
+pub struct StepEvent {
     /// The order's version after it.
     pub version: i64,
     /// When.
@@ -173,7 +173,7 @@ pub struct Message {
 /// What an operator can decide about a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Remedy {
+pub struct StepRemedy {
     /// The step.
     pub step: SagaStep,
     /// What: `retry`, `skip`, `compensate`, `mark-succeeded`, `mark-failed`.
@@ -187,7 +187,7 @@ pub fn report(
     events: &[StoredEvent],
     rows: &[WaitingSagaRow],
     now: DateTime<Utc>,
-) -> Result<Option<OrderSagasReport>, DecodeError> {
+) -> Result<Option<OrderSagasReport>, EventDecodeError> {
     let (mut order, mut history, mut given_up) = (Order::Absent, SagaHistory::default(), GivenUp::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
@@ -264,25 +264,25 @@ impl StepReport {
 
 impl OrderSagasReport {
     /// How far a step or a compensation is.
-    pub fn progress(&self, step: SagaStep) -> Option<&StepProgress> {
+    pub fn progress(&self, step: SagaStep) -> Option<&StepProgressReport> {
         let all = self.sagas.iter().flat_map(|saga| &saga.steps).flat_map(|it| {
             let undo = it.undo.as_ref().map(|undo| (undo.step, &undo.progress));
             [Some((it.step, &it.progress)), undo].into_iter().flatten()
         });
         // Both sagas notify the customer. The one that still has to comes first.
-        let mut of_step: Vec<&StepProgress> =
+        let mut of_step: Vec<&StepProgressReport> =
             all.filter(|(name, _)| *name == step).map(|(_, progress)| progress).collect();
         of_step.sort_by_key(|progress| progress.waiting.is_none());
         of_step.first().copied()
     }
 }
 
-fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
+fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<StepRemedy> {
     let mut steps = next.to_vec();
     if order.has_failed_mail() {
         steps.push(SagaStep::NotifyCustomer);
     }
-    if next.is_empty() && order.stage() == Stage::Confirmed {
+    if next.is_empty() && order.stage() == OrderStage::Confirmed {
         steps.push(SagaStep::ConfirmOrder);
     }
     steps.sort();
@@ -306,7 +306,7 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<Remedy> {
         let verbs = verbs.into_iter().filter(|(_, decision)| allowed(decision.clone())).map(|(name, _)| name).collect();
         let token = domain::ids::PaymentToken::parse("tok").ok();
         let inputs = if token.is_some() && allowed(retry(token)) { vec!["paymentToken"] } else { vec![] };
-        Remedy { step, verbs, inputs }
+        StepRemedy { step, verbs, inputs }
     });
     remedies.filter(|remedy| !remedy.verbs.is_empty()).collect()
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
-use domain::order::{PlacedOrder, Stage, StockState};
+use domain::order::{OrderStage, OrderStockState, PlacedOrder};
 use payments::PaymentGateway;
 
 use crate::SagaSettings;
-use crate::mail_requests::Outbox;
+use crate::mail_requests::MailRequestMessage;
 use crate::order_session::OrderSession;
-use crate::outcome::Outcome;
+use crate::outcome::StepOutcome;
 use crate::provider_call::ProviderCall;
 use crate::stock_ledger::StockLedger;
 
@@ -33,9 +33,9 @@ pub struct Step {
     /// Whether the order calls for it now.
     pub is_due: fn(&PlacedOrder) -> bool,
     /// What it does.
-    pub(crate) action: Action,
+    pub(crate) action: StepHandler,
     /// How it is undone.
-    pub undo: Undo,
+    pub undo: StepUndo,
 }
 
 /// Where a step stands in its saga.
@@ -50,7 +50,7 @@ pub enum StepKind {
 }
 
 /// How a step is undone. A step that says neither does not compile.
-pub enum Undo {
+pub enum StepUndo {
     /// By this compensation.
     By(UndoStep),
     /// There is nothing to undo.
@@ -67,25 +67,25 @@ pub struct UndoStep {
     /// Whether there is something to undo.
     pub is_due: fn(&PlacedOrder) -> bool,
     /// What it does.
-    pub(crate) action: Action,
+    pub(crate) action: StepHandler,
 }
 
 /// What a step does for one order, and what it needs for that. The executor collects the orders that are at the same step: it stores
 /// their decisions together, calls the provider for them side by side, and sends their requests in one batch.
 #[derive(Clone, Copy)]
-pub(crate) enum Action {
+pub(crate) enum StepHandler {
     /// Decides on the order alone.
-    Decide(fn(&mut OrderSession) -> Outcome),
+    Decide(fn(&mut OrderSession) -> StepOutcome),
     /// Decides on the order and on the stock of its SKUs. Both are stored at once.
-    DecideWithStock(fn(&mut OrderSession, &StockLedger<'_>, &SagaSettings) -> Outcome),
+    DecideWithStock(fn(&mut OrderSession, &StockLedger<'_>, &SagaSettings) -> StepOutcome),
     /// Calls the payment provider. Earlier decisions are stored before that.
     CallProvider(fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall),
     /// Requests a mail. Earlier decisions are stored before that.
-    RequestMail(fn(&mut OrderSession, &mut Outbox) -> Outcome),
+    RequestMail(fn(&mut OrderSession, &mut MailRequestMessage) -> StepOutcome),
 }
 
 /// What is next for an order.
-pub enum Next {
+pub enum NextStep {
     /// A step.
     Do(&'static Step),
     /// The compensation of a step.
@@ -98,7 +98,7 @@ pub enum Next {
     Nothing,
 }
 
-impl Next {
+impl NextStep {
     /// The name of it; `None`: nothing is next.
     pub fn step(&self) -> Option<SagaStep> {
         match self {
@@ -116,21 +116,21 @@ impl Saga {
     ///
     /// An order that is being undone goes through the compensations in the order of their steps, and is then closed. No compensation
     /// depends on another. So the units come first: others can buy them while the provider is still being asked.
-    pub fn next(&'static self, order: &PlacedOrder, now: DateTime<Utc>) -> Next {
+    pub fn next(&'static self, order: &PlacedOrder, now: DateTime<Utc>) -> NextStep {
         if !(self.concerns)(order) {
-            return Next::Nothing;
+            return NextStep::Nothing;
         }
-        if order.stage() == Stage::Undoing && self.has_pivot() {
+        if order.stage() == OrderStage::Undoing && self.has_pivot() {
             let mut undos = self.steps.iter().filter_map(|step| match &step.undo {
-                Undo::By(undo) => Some(undo),
-                Undo::Nothing { .. } => None,
+                StepUndo::By(undo) => Some(undo),
+                StepUndo::Nothing { .. } => None,
             });
-            return undos.find(|undo| (undo.is_due)(order)).map_or(Next::Close, Next::Undo);
+            return undos.find(|undo| (undo.is_due)(order)).map_or(NextStep::Close, NextStep::Undo);
         }
         if reservation_expires_at(order).is_some_and(|at| at <= now) {
-            return Next::Expire;
+            return NextStep::Expire;
         }
-        self.steps.iter().find(|step| (step.is_due)(order)).map_or(Next::Nothing, Next::Do)
+        self.steps.iter().find(|step| (step.is_due)(order)).map_or(NextStep::Nothing, NextStep::Do)
     }
 
     /// Whether this saga is the one that undoes orders.
@@ -142,13 +142,13 @@ impl Saga {
 /// When the reservation of an order that is not confirmed runs out.
 pub(crate) fn reservation_expires_at(order: &PlacedOrder) -> Option<DateTime<Utc>> {
     match (&order.stock, order.stage()) {
-        (StockState::Reserved(reserved), Stage::Pending) => Some(reserved.expires_at),
+        (OrderStockState::Reserved(reserved), OrderStage::Pending) => Some(reserved.expires_at),
         (
-            StockState::Reserved(_)
-            | StockState::None
-            | StockState::Short
-            | StockState::NotNeeded
-            | StockState::Released,
+            OrderStockState::Reserved(_)
+            | OrderStockState::None
+            | OrderStockState::Short
+            | OrderStockState::NotNeeded
+            | OrderStockState::Released,
             _,
         ) => None,
     }

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use crate::batched_reads::UnreadOrders;
 use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
-use crate::timers::{self, Ended, Schedule};
+use crate::timers::{self, EndedTimer, TimerChanges};
 use crate::{SAGAS, SagaDependencies};
 
 /// The name of the subscription. It is that of the first saga, because there was only one once.
@@ -57,7 +57,7 @@ impl Subscriber for SagaSubscriber {
         for (_, events) in complete {
             orders.extend(OrderSession::open(events)?);
         }
-        let (now, mut schedule) = (timers::now(&mut *transaction).await?, Schedule::default());
+        let (now, mut schedule) = (timers::now(&mut *transaction).await?, TimerChanges::default());
         loop {
             for ((), events) in unread.read_batch(&self.context.store).await? {
                 orders.extend(OrderSession::open(&events)?);
@@ -69,7 +69,7 @@ impl Subscriber for SagaSubscriber {
             // A decision of an operator begins the attempts and the deadline anew.
             for order in orders.drain(..).filter(|order| intervened.contains(order.order_id.as_str())) {
                 let ended =
-                    |saga: &crate::Saga| Ended { key: (saga.name, order.order_id.clone()), seen: order.version };
+                    |saga: &crate::Saga| EndedTimer { key: (saga.name, order.order_id.clone()), seen: order.version };
                 schedule.ended.extend(SAGAS.map(ended));
             }
             if unread.is_empty() {

@@ -22,8 +22,8 @@ use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::saga::Saga;
-use crate::timers::claims::{Claim, ClaimedRow, First, StepGroup, wake_outdated};
-use crate::timers::{self, Ended, Key, SagaTimer, Schedule, Waiting};
+use crate::timers::claims::{ClaimOrder, ClaimedTimer, StepGroup, TimerClaim, wake_outdated};
+use crate::timers::{self, EndedTimer, SagaTimer, SagaTimerKey, TimerChanges, WaitingState};
 use crate::{SAGAS, SagaDependencies};
 
 /// The most rows in one batch.
@@ -44,9 +44,9 @@ pub(crate) async fn run_timers(context: Arc<SagaDependencies>, stop: Cancellatio
     let lanes = lanes();
     let (mut batches, mut woken) = (JoinSet::new(), Instant::now());
     // The oldest and the newest rows come first in turn, so that a backlog does not hold up what is new.
-    let mut turns = [First::Oldest, First::Newest].into_iter().cycle();
+    let mut turns = [ClaimOrder::Oldest, ClaimOrder::Newest].into_iter().cycle();
     while !stop.is_cancelled() {
-        let first = turns.next().unwrap_or(First::Oldest);
+        let first = turns.next().unwrap_or(ClaimOrder::Oldest);
         let polled = async {
             if woken.elapsed() >= WAKE_OUTDATED {
                 woken = Instant::now();
@@ -75,15 +75,15 @@ pub(crate) async fn run_timers(context: Arc<SagaDependencies>, stop: Cancellatio
 }
 
 /// Rows that are processed beside those of other lanes, without keeping these waiting.
-struct Lane {
+struct TimerLane {
     saga: &'static Saga,
     steps: StepGroup,
     /// How many more batches of it can be processed.
     places: Arc<Semaphore>,
 }
 
-fn lanes() -> Vec<Lane> {
-    let lane = |saga, steps| Lane { saga, steps, places: Arc::new(Semaphore::new(BATCHES)) };
+fn lanes() -> Vec<TimerLane> {
+    let lane = |saga, steps| TimerLane { saga, steps, places: Arc::new(Semaphore::new(BATCHES)) };
     SAGAS.into_iter().flat_map(|saga| [StepGroup::Others, StepGroup::Mails].map(|steps| lane(saga, steps))).collect()
 }
 
@@ -96,15 +96,20 @@ struct TimerRunner {
 impl TimerRunner {
     /// Claims a batch of each lane that has a place for it, starts to process them, and says how many rows those are. While the queue
     /// is silent, mails stay as they are.
-    async fn poll_due(&self, lanes: &[Lane], first: First, batches: &mut JoinSet<()>) -> Result<usize, sqlx::Error> {
+    async fn poll_due(
+        &self,
+        lanes: &[TimerLane],
+        first: ClaimOrder,
+        batches: &mut JoinSet<()>,
+    ) -> Result<usize, sqlx::Error> {
         let mut claimed = 0;
-        for Lane { saga, steps, places } in lanes {
+        for TimerLane { saga, steps, places } in lanes {
             let (saga, steps) = (*saga, *steps);
             if steps == StepGroup::Mails && self.context.mail_requests.is_silent() {
                 continue;
             }
             let Ok(place) = Arc::clone(places).try_acquire_owned() else { continue };
-            let claim = Claim::lease(self.context.store.pool(), (saga.name, steps), first, BATCH).await?;
+            let claim = TimerClaim::lease(self.context.store.pool(), (saga.name, steps), first, BATCH).await?;
             claimed += claim.rows.len();
             if !claim.rows.is_empty() {
                 let runner = self.clone();
@@ -123,7 +128,7 @@ impl TimerRunner {
     }
 
     /// Processes all rows of a claim together; if that fails, each by itself.
-    async fn process(&self, saga: &'static Saga, claim: &Claim) {
+    async fn process(&self, saga: &'static Saga, claim: &TimerClaim) {
         let Err(error) = self.attempt(saga, claim, &claim.rows).await else { return };
         tracing::warn!(saga = saga.name, error, rows = claim.rows.len(), "due orders are looked at one by one");
         let one_by_one = stream::iter(&claim.rows).for_each_concurrent(ONE_BY_ONE, |row| async move {
@@ -141,7 +146,7 @@ impl TimerRunner {
     }
 
     /// Processes rows and writes back what came of it. The error says why not.
-    async fn attempt(&self, saga: &'static Saga, claim: &Claim, rows: &[ClaimedRow]) -> Result<(), String> {
+    async fn attempt(&self, saga: &'static Saga, claim: &TimerClaim, rows: &[ClaimedTimer]) -> Result<(), String> {
         let work = async {
             let schedule = self.carry_on(saga, rows).boxed().await?;
             claim.settle(self.context.store.pool(), &schedule.wake_ups, &schedule.ended).await?;
@@ -156,23 +161,24 @@ impl TimerRunner {
     }
 
     /// Carries on the orders of these rows until each waits or has reached its end.
-    async fn carry_on(&self, saga: &'static Saga, rows: &[ClaimedRow]) -> Result<Schedule, SubscriberError> {
+    async fn carry_on(&self, saga: &'static Saga, rows: &[ClaimedTimer]) -> Result<TimerChanges, SubscriberError> {
         let store = &self.context.store;
-        let key = |row: &ClaimedRow| -> Key { (saga.name, row.order_id.clone()) };
-        let mut schedule = Schedule::default();
+        let key = |row: &ClaimedTimer| -> SagaTimerKey { (saga.name, row.order_id.clone()) };
+        let mut schedule = TimerChanges::default();
         let now = timers::now(store.pool()).await?;
         let due = self.without_queued(saga, rows, now, &mut schedule).await?;
         if due.is_empty() {
             return Ok(schedule);
         }
-        let waiting: HashMap<Key, Waiting> = due.iter().map(|row| (key(row), row.waiting.clone())).collect();
+        let waiting: HashMap<SagaTimerKey, WaitingState> =
+            due.iter().map(|row| (key(row), row.waiting.clone())).collect();
         let mut unread = UnreadOrders::new(due.into_iter().map(|row| (row.order_id.clone(), row)));
         while !unread.is_empty() {
             let mut orders = Vec::new();
             for (row, events) in unread.read_batch(store).await? {
                 match OrderSession::open(&events) {
                     Ok(Some(order)) => orders.push(order),
-                    Ok(None) => schedule.ended.push(Ended { key: key(row), seen: row.waiting.seen }),
+                    Ok(None) => schedule.ended.push(EndedTimer { key: key(row), seen: row.waiting.seen }),
                     // An order that can't be read must not keep the others from being processed.
                     Err(error) => {
                         tracing::error!(
@@ -218,10 +224,10 @@ impl TimerRunner {
     async fn without_queued<'a>(
         &self,
         saga: &'static Saga,
-        rows: &'a [ClaimedRow],
+        rows: &'a [ClaimedTimer],
         now: DateTime<Utc>,
-        schedule: &mut Schedule,
-    ) -> Result<Vec<&'a ClaimedRow>, SubscriberError> {
+        schedule: &mut TimerChanges,
+    ) -> Result<Vec<&'a ClaimedTimer>, SubscriberError> {
         let (requested, mut due): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.waiting.is_for_answer());
         if requested.is_empty() {
             return Ok(due);

@@ -24,11 +24,11 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const MAX_ERROR: usize = 4_000;
 
 /// Which saga of which order.
-pub(crate) type Key = (&'static str, String);
+pub(crate) type SagaTimerKey = (&'static str, String);
 
 /// The row of a waiting saga, as far as the next attempt depends on it.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingState {
     pub(crate) step: String,
     pub(crate) requests_sent: u32,
     pub(crate) failures: u32,
@@ -40,11 +40,11 @@ pub(crate) struct Waiting {
 
 /// What has to be written once orders were carried on.
 #[derive(Default)]
-pub(crate) struct Schedule {
+pub(crate) struct TimerChanges {
     /// The sagas that wait.
     pub(crate) wake_ups: Vec<SagaTimer>,
     /// The sagas that wait for nothing.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<EndedTimer>,
 }
 
 /// When to look at an order again: a row to write.
@@ -64,43 +64,43 @@ pub(crate) struct SagaTimer {
 
 /// A saga that waits for nothing, by this version of its order: its row is removed.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) key: Key,
+pub(crate) struct EndedTimer {
+    pub(crate) key: SagaTimerKey,
     pub(crate) seen: i64,
 }
 
 impl SagaTimer {
     /// The step's request was sent. An answer should come within the deadline, which doubles with each request.
-    pub(crate) fn after_request(key: Key, step: SagaStep, requests_before: u32, deadline: Duration) -> Self {
+    pub(crate) fn after_request(key: SagaTimerKey, step: SagaStep, requests_before: u32, deadline: Duration) -> Self {
         let wait = doubled(deadline, requests_before).min(MAX_WAIT.max(deadline));
         Self { requests_sent: requests_before + 1, wait: Some(wait), ..Self::new(key, step.name()) }
     }
 
     /// The queue still holds the step's request. It gets as long again as it has taken already.
-    pub(crate) fn while_queued(key: Key, tried: &Waiting, waited: Duration, deadline: Duration) -> Self {
+    pub(crate) fn while_queued(key: SagaTimerKey, tried: &WaitingState, waited: Duration, deadline: Duration) -> Self {
         let wait = waited.clamp(deadline, MAX_WAIT.max(deadline));
         Self { wait: Some(wait), ..Self::as_tried(key, tried) }
     }
 
     /// The step is being done, and should be done by then.
-    pub(crate) fn in_progress(key: Key, step: SagaStep, tried: Option<&Waiting>, wait: Duration) -> Self {
+    pub(crate) fn in_progress(key: SagaTimerKey, step: SagaStep, tried: Option<&WaitingState>, wait: Duration) -> Self {
         let failures = tried.map_or(0, |tried| tried.failures);
         Self { wait: Some(wait), failures, ..Self::new(key, step.name()) }
     }
 
     /// The step failed, and is tried again.
-    pub(crate) fn retry(key: Key, step: SagaStep, tried: Option<&Waiting>, error: String) -> Self {
+    pub(crate) fn retry(key: SagaTimerKey, step: SagaStep, tried: Option<&WaitingState>, error: String) -> Self {
         let (requests_sent, failures) = tried.map_or((0, 0), |tried| (tried.requests_sent, tried.failures));
         Self { requests_sent, failures, ..Self::new(key, step.name()) }.failed(error)
     }
 
     /// The order could not be read.
-    pub(crate) fn unreadable(key: Key, tried: &Waiting, error: String) -> Self {
+    pub(crate) fn unreadable(key: SagaTimerKey, tried: &WaitingState, error: String) -> Self {
         Self::as_tried(key, tried).failed(error)
     }
 
     /// The step is not tried again until an operator decides.
-    pub(crate) fn stuck(key: Key, step: SagaStep, tried: Option<&Waiting>, error: String) -> Self {
+    pub(crate) fn stuck(key: SagaTimerKey, step: SagaStep, tried: Option<&WaitingState>, error: String) -> Self {
         let failures = tried.map_or(0, |tried| tried.failures);
         Self { failures: failures + 1, stuck: true, last_error: Some(error), ..Self::new(key, step.name()) }
     }
@@ -124,12 +124,12 @@ impl SagaTimer {
         Self { failures: self.failures + 1, wait: Some(wait), last_error: Some(error), ..self }
     }
 
-    fn as_tried(key: Key, tried: &Waiting) -> Self {
-        let Waiting { step, requests_sent, failures, since: _, seen } = tried;
+    fn as_tried(key: SagaTimerKey, tried: &WaitingState) -> Self {
+        let WaitingState { step, requests_sent, failures, since: _, seen } = tried;
         Self { requests_sent: *requests_sent, failures: *failures, seen: *seen, ..Self::new(key, step) }
     }
 
-    fn new((saga, order_id): Key, step: &str) -> Self {
+    fn new((saga, order_id): SagaTimerKey, step: &str) -> Self {
         let step = step.to_owned();
         let (requests_sent, failures, wait, stuck, last_error, seen) = (0, 0, None, false, None, 0);
         Self { saga, order_id, step, requests_sent, failures, wait, stuck, last_error, seen }
@@ -200,7 +200,7 @@ pub(crate) async fn schedule(transaction: &mut PgConnection, mut rows: Vec<SagaT
 }
 
 /// Removes the rows of sagas that wait for nothing, apart from those whose last writer knew more of the order.
-pub(crate) async fn cancel(transaction: &mut PgConnection, mut ended: Vec<Ended>) -> Result<(), sqlx::Error> {
+pub(crate) async fn cancel(transaction: &mut PgConnection, mut ended: Vec<EndedTimer>) -> Result<(), sqlx::Error> {
     if ended.is_empty() {
         return Ok(());
     }
@@ -222,7 +222,7 @@ pub(crate) async fn cancel(transaction: &mut PgConnection, mut ended: Vec<Ended>
 /// `owed_since`, count no more.
 pub(crate) async fn ensure(
     pool: &PgPool,
-    (saga, order_id): &Key,
+    (saga, order_id): &SagaTimerKey,
     step: SagaStep,
     (seen, owed_since): (i64, i64),
 ) -> Result<(), sqlx::Error> {

@@ -6,7 +6,7 @@ use domain::order::units::implies_stock_commands;
 use domain::stock::Stock;
 use error_chain::error_chain;
 use event_store::{
-    AppendError, Command, Decision, EventStore, HandleError, Handled, Retry, StreamLocks, StreamVersion,
+    AppendError, Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, StreamLocks, StreamVersion,
 };
 use futures_util::future::join_all;
 
@@ -45,11 +45,11 @@ pub(crate) async fn decide_with_stock(
     decide: impl Fn(&mut OrderSession, &StockLedger<'_>) -> Result<(), StepError> + Send + Sync,
 ) -> Vec<StoreOutcome> {
     let mut together = StoreWithStock::new(store, stock, orders, &decide);
-    let handled = store.handle(&mut together, None, Retry::attempts(ATTEMPTS_TOGETHER)).await;
+    let handled = store.handle(&mut together, None, ConflictRetryPolicy::attempts(ATTEMPTS_TOGETHER)).await;
     let (mut stored, in_conflict) = together.finish(handled).await;
     for order in in_conflict {
         let mut alone = StoreWithStock::new(store, stock, vec![order], &decide);
-        let handled = store.handle(&mut alone, None, Retry::default()).await;
+        let handled = store.handle(&mut alone, None, ConflictRetryPolicy::default()).await;
         let (done, in_conflict) = alone.finish(handled).await;
         stored.extend(done);
         stored.extend(in_conflict.into_iter().map(|order| (order, Err(too_many_conflicts()))));
@@ -163,7 +163,7 @@ impl<'a, F> StoreWithStock<'a, F> {
 /// Stores what was decided on an order and implies no stock commands.
 async fn store_one(store: &EventStore, order: OrderSession) -> StoreOutcome {
     let mut command = StoreOrder { store, order, ids: None, is_outdated: false };
-    let handled = store.handle(&mut command, None, Retry::default()).await;
+    let handled = store.handle(&mut command, None, ConflictRetryPolicy::default()).await;
     let StoreOrder { mut order, ids, .. } = command;
     match handled {
         Ok(Handled::Appended(_)) => {

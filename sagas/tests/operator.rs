@@ -9,7 +9,7 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderCommand, decide};
 use domain::stock::Stock;
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, OutgoingMessage, Producer,
     ProducerSettings, QueueProvisioning, Queues, queues,
@@ -42,7 +42,7 @@ impl Fixture {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
         let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let (stock, payments) = (StreamLocks::new(store.clone(), 100), FaultyGateway::default());
         let stop = CancellationToken::new();
         let sagas = Sagas {
@@ -64,7 +64,7 @@ impl Fixture {
             .unwrap(),
             settings: SagaSettings { reply_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
         };
-        let sagas = tokio::spawn(sagas::run(sagas, sagas::Metrics::default(), stop.clone()));
+        let sagas = tokio::spawn(sagas::run(sagas, sagas::SagaMetrics::default(), stop.clone()));
         Self { _database: database, store, stock, payments, sqs, client, queues, stop, sagas }
     }
 

@@ -11,10 +11,11 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use domain::stock::Stock;
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
-    CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
-    OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, Template, queues,
+    CloudEvent, Consumer, ConsumerSettings, MessageContract, NotificationFailed, NotificationRequested,
+    NotificationSent, NotificationTemplate, OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues,
+    queues,
 };
 use sagas::operator::intervene;
 use sagas::report::{self, GivenUpMailFilter, SagaState};
@@ -43,7 +44,7 @@ impl Fixture {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
         let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stop = CancellationToken::new();
         let sagas = Sagas {
             store: store.clone(),
@@ -64,7 +65,7 @@ impl Fixture {
             .unwrap(),
             settings: SagaSettings { reply_deadline: Duration::from_secs(3_600), ..SagaSettings::default() },
         };
-        let sagas = tokio::spawn(sagas::run(sagas, sagas::Metrics::default(), stop.clone()));
+        let sagas = tokio::spawn(sagas::run(sagas, sagas::SagaMetrics::default(), stop.clone()));
         Self { _database: database, store, sqs, client, queues, stop, sagas }
     }
 
@@ -172,7 +173,7 @@ fn failed(request: &NotificationRequested, reason: &str) -> NotificationFailed {
     NotificationFailed { notification_id, template, reason: reason.into() }
 }
 
-fn body<T: Contract>(order_id: &str, data: T) -> String {
+fn body<T: MessageContract>(order_id: &str, data: T) -> String {
     CloudEvent::new(order_id, DateTime::UNIX_EPOCH, data).to_json().unwrap()
 }
 
@@ -202,7 +203,7 @@ async fn an_answer_about_a_mail_that_the_order_never_asked_for_is_refused() {
     let (a, b) = (saga.asked("a").await, saga.asked("b").await);
 
     let made_up = NotificationSent { notification_id: Uuid::from_u128(7), ..sent(&a) };
-    let of_another_kind = NotificationSent { template: Template::OrderShipped, ..sent(&a) };
+    let of_another_kind = NotificationSent { template: NotificationTemplate::OrderShipped, ..sent(&a) };
     let forged = [made_up, of_another_kind, sent(&b)];
     saga.answer(forged.into_iter().map(|answer| body("a", answer)).collect()).await;
 

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use event_store::{AppendSettings, EventStore};
+use event_store::{AppendQueueSettings, EventStore};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ impl Fixture {
         .execute(database.pool())
         .await
         .unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         Self { routes: sagas::routes(store.clone()), database, store }
     }
 

@@ -2,7 +2,7 @@
 
 use domain::order::event::{FulfilmentEvent, NoteEvent, OrderSubject, RefundEvent, ReturnEvent};
 use domain::order::{Order, OrderEvent};
-use event_store::{DecodeError, StoredEvent, Versioned};
+use event_store::{EventDecodeError, StoredEvent, Versioned};
 use problem::Problem;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ impl ChangeOrder<'_> {
 }
 
 /// The id of what the event at a version made, if the server drew that id.
-fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, DecodeError> {
+fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, EventDecodeError> {
     let Some(event) = events.iter().find(|event| event.version == version) else { return Ok(None) };
     let event = event.decode::<Order>()?;
     Ok(id_made_by(&event).and_then(|id| Uuid::parse_str(id).ok()))

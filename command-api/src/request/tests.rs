@@ -9,7 +9,7 @@ async fn read_as(content_type: Option<&str>, body: Incoming) -> Result<usize, u1
     if let Some(content_type) = content_type {
         request = request.header(header::CONTENT_TYPE, content_type);
     }
-    let read = RequestReader::default().read_body(request.body(body).unwrap(), BodyPresence::Required).await;
+    let read = CommandRequestReader::default().read_body(request.body(body).unwrap(), BodyPresence::Required).await;
     read.map(|(_, body)| body.len()).map_err(|problem| problem.status().as_u16())
 }
 
@@ -32,7 +32,7 @@ async fn a_body_that_may_be_left_out_is_an_empty_object_then() {
         if let Some(content_type) = content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
-        let read = RequestReader::default()
+        let read = CommandRequestReader::default()
             .read_body(request.body(Incoming::from(body)).unwrap(), BodyPresence::Optional)
             .await;
         read.map(|(_, body)| body.to_vec()).map_err(|problem| problem.status().as_u16())
@@ -62,12 +62,20 @@ async fn a_body_that_is_encoded_is_refused() {
         };
         let status_of = |problem: Problem| problem.status().as_u16();
         assert_eq!(
-            RequestReader::default().read_body(request(), BodyPresence::Required).await.map(drop).map_err(status_of),
+            CommandRequestReader::default()
+                .read_body(request(), BodyPresence::Required)
+                .await
+                .map(drop)
+                .map_err(status_of),
             status,
             "{encoding}"
         );
         assert_eq!(
-            RequestReader::default().read_body(request(), BodyPresence::Optional).await.map(drop).map_err(status_of),
+            CommandRequestReader::default()
+                .read_body(request(), BodyPresence::Optional)
+                .await
+                .map(drop)
+                .map_err(status_of),
             status,
             "{encoding}"
         );
@@ -97,7 +105,7 @@ fn in_pieces(pieces: &[usize]) -> impl futures_util::Stream<Item = Result<Bytes,
 
 #[tokio::test]
 async fn what_a_body_takes_is_counted_as_it_comes_and_given_back_when_it_is_dropped() {
-    let reader = RequestReader::default();
+    let reader = CommandRequestReader::default();
     let taken = || reader.memory.used() * UNIT;
     // Usual orders do not meet the others.
     let usual = reader.read_frames(None, Incoming::from(vec![b' '; UNCOUNTED])).await.unwrap();
@@ -114,7 +122,7 @@ async fn what_a_body_takes_is_counted_as_it_comes_and_given_back_when_it_is_drop
 
 #[tokio::test]
 async fn a_client_that_goes_away_in_the_middle_leaves_nothing_taken() {
-    let reader = RequestReader::default();
+    let reader = CommandRequestReader::default();
     let never_ends = Incoming::from_stream(in_pieces(&[100_000]).chain(stream::pending()));
     let mut reading = Box::pin(reader.read_frames(None, never_ends));
     assert!(poll!(&mut reading).is_pending());
@@ -125,7 +133,7 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn without_room_a_body_is_refused_whether_or_not_its_client_goes_on() {
-    let reader = RequestReader::default();
+    let reader = CommandRequestReader::default();
     let mut others = reader.memory.share(None);
     assert!(others.grow_to(MAX_UNITS).is_ok());
     let status = async |body| {
@@ -140,13 +148,13 @@ fn headers(keys: &[&[u8]]) -> HeaderMap {
     keys.iter().map(|key| (HeaderName::from_static(KEY_HEADER), HeaderValue::from_bytes(key).unwrap())).collect()
 }
 
-fn begin(in_flight: &KeysInFlight, key: &str, body: &[u8]) -> Result<Option<KeyInFlight>, u16> {
+fn begin(in_flight: &IdempotencyKeysInFlight, key: &str, body: &[u8]) -> Result<Option<IdempotencyKeyInFlight>, u16> {
     in_flight.begin(&headers(&[key.as_bytes()]), "POST /orders", &[body]).map_err(|problem| problem.status().as_u16())
 }
 
 #[test]
 fn a_key_is_in_use_until_its_request_is_done() {
-    let in_flight = KeysInFlight::default();
+    let in_flight = IdempotencyKeysInFlight::default();
     let first = begin(&in_flight, "k", b"a").unwrap();
     assert_eq!(begin(&in_flight, "k", b"a").err(), Some(409));
     assert!(begin(&in_flight, "another", b"a").is_ok());
@@ -156,7 +164,7 @@ fn a_key_is_in_use_until_its_request_is_done() {
 
 #[test]
 fn requests_without_a_key_do_not_meet() {
-    let in_flight = KeysInFlight::default();
+    let in_flight = IdempotencyKeysInFlight::default();
     let none = || in_flight.begin(&HeaderMap::new(), "POST /orders", &[b"a"]).map_err(|problem| problem.status());
     let first = none().unwrap();
     assert!(first.is_none() && none().unwrap().is_none());
@@ -164,7 +172,7 @@ fn requests_without_a_key_do_not_meet() {
 
 #[test]
 fn the_key_of_one_body_does_not_fit_another() {
-    let in_flight = KeysInFlight::default();
+    let in_flight = IdempotencyKeysInFlight::default();
     let hash = |body: &[u8]| begin(&in_flight, "k", body).unwrap().unwrap().key.request_hash;
     assert_eq!(hash(b"a"), hash(b"a"));
     assert_ne!(hash(b"a"), hash(b"b"));
@@ -172,7 +180,7 @@ fn the_key_of_one_body_does_not_fit_another() {
 
 #[test]
 fn what_is_no_key_is_refused() {
-    let in_flight = KeysInFlight::default();
+    let in_flight = IdempotencyKeysInFlight::default();
     let longest = "k".repeat(MAX_KEY_CHARS);
     assert!(begin(&in_flight, &longest, b"a").is_ok());
     let too_long = "k".repeat(MAX_KEY_CHARS + 1);

@@ -13,7 +13,7 @@ use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderEvent};
 use embedded::postgres::{Options, Postgres};
-use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
+use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend};
 use hdrhistogram::Histogram;
 use ordo::output;
 use serde::Serialize;
@@ -93,7 +93,7 @@ pub(crate) async fn run(args: &Append, ordo: &Ordo) -> anyhow::Result<()> {
     ordo.migrate(&ours.url).await?;
     event_store::database_checks::check_durability(&ours.pool).await?;
     // It keeps one connection to write and one to listen.
-    let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
+    let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendQueueSettings::default());
     let stock = Arc::new(baseline::stock(stock_pool(&ours.stock("stock").await?.url).await?));
     let appenders = [(OURS, Appender::Ours(Box::new(store.clone()))), (STOCK, Appender::Stock(stock))];
     let mut pgbench = Pgbench::find(&ours).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use ordo::client::Client;
+use ordo::client::ApiClient;
 use ordo::output;
 use serde::Serialize;
 use serde_json::Value;
@@ -82,7 +82,7 @@ struct Run {
 
 /// Where orders are posted and mails arrive.
 struct Platform {
-    client: Client,
+    client: ApiClient,
     api: String,
     inbox: String,
     /// If it is our own.
@@ -102,7 +102,7 @@ pub(crate) async fn run(args: &EndToEnd, ordo: &Ordo) -> anyhow::Result<()> {
         url.trim_end_matches('/').to_owned()
     };
     let platform = Platform {
-        client: Client::new(PATIENCE),
+        client: ApiClient::new(PATIENCE),
         api: url(&args.api, "api"),
         inbox: url(&args.inbox, "inbox"),
         pid: server.as_ref().map(Server::pid),

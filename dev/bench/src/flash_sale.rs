@@ -11,9 +11,9 @@ mod outcome;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use ordo::client::Client;
+use ordo::client::ApiClient;
 use ordo::output;
-use ordo::settings::Role;
+use ordo::settings::PlatformRole;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -107,7 +107,7 @@ pub(crate) async fn run(args: &FlashSale, ordo: &Ordo) -> anyhow::Result<()> {
 async fn sell(args: &FlashSale, server: &Server, database: &Database) -> anyhow::Result<Run> {
     let sku = format!("flash-{}", Uuid::now_v7().simple());
     let url = format!("{}/stock/{sku}/receive", server.url("api"));
-    let (status, answer) = Client::new(PATIENCE).post(&url, &json!({ "quantity": args.units })).await?;
+    let (status, answer) = ApiClient::new(PATIENCE).post(&url, &json!({ "quantity": args.units })).await?;
     ensure!(status.is_success(), "{url} answered {status}: {answer}");
 
     let mut watch = Watch::start(database).await?;
@@ -116,7 +116,7 @@ async fn sell(args: &FlashSale, server: &Server, database: &Database) -> anyhow:
     let crowd = crowd::start(server.address, orders, args.orders, args.connections)?;
     let posted = crowd.await.context("the load generator died")??;
     watch.until(args.timeout, |seen| seen.confirmed + seen.rejected >= args.orders).await?;
-    let is_told = args.roles == "all" || args.roles.split(',').any(|role| role == Role::Notification.as_str());
+    let is_told = args.roles == "all" || args.roles.split(',').any(|role| role == PlatformRole::Notification.as_str());
     if is_told {
         watch.until(args.timeout, |seen| seen.told >= args.orders).await?;
     }

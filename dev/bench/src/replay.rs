@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow, ensure};
 use domain::order::Order;
 use embedded::postgres::{Options, Postgres};
 use event_store::EventFilter;
-use event_store::bulk::{CopyInError, CopyOrder, copy_in, copy_out};
+use event_store::bulk::{CopyInError, CopyOutOrder, copy_in, copy_out};
 use ordo::output;
 use serde::Serialize;
 use sqlx::{Connection, Executor, PgConnection};
@@ -141,7 +141,7 @@ async fn read(database: &Database, events: u64) -> anyhow::Result<Run> {
     let began = Instant::now();
     let mut connection = PgConnection::connect(&database.url).await?;
     let mut transaction = connection.begin().await?;
-    let mut out = copy_out(&mut transaction, &EventFilter::default(), CopyOrder::ByPosition).await?;
+    let mut out = copy_out(&mut transaction, &EventFilter::default(), CopyOutOrder::ByPosition).await?;
     let mut seen = 0;
     while let Some(event) = out.next().await? {
         event.read()?.decode::<Order>()?;

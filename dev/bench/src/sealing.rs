@@ -7,7 +7,7 @@ use anyhow::Context;
 use domain::order::parse::PostedOrder;
 use embedded::postgres::{Options, Postgres};
 use event_store::hash_chain::{SealSettings, seal_all, seal_regularly};
-use event_store::{AppendSettings, EventStore};
+use event_store::{AppendQueueSettings, EventStore};
 use ordo::output;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: &Sealing, ordo: &Ordo) -> anyhow::Result<()> {
     let ours = Database::at(&postgres.url()).await?;
     ordo.migrate(&ours.url).await?;
     event_store::database_checks::check_durability(&ours.pool).await?;
-    let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendSettings::default());
+    let store = EventStore::start(PgPool::connect(&ours.url).await?, AppendQueueSettings::default());
     let order =
         PostedOrder::parse(Orders::new("", args.measuring.payload, false).order(0)).context("the order is invalid")?;
     let appender = Appender::Ours(Box::new(store.clone()));

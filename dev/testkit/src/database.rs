@@ -71,7 +71,7 @@ pub async fn empty_database() -> Database {
 
 /// The read models of a database.
 pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
-    Arc::new(read_models::postgres::Postgres::new(pool.clone()))
+    Arc::new(read_models::postgres::PostgresReadModels::new(pool.clone()))
 }
 
 #[derive(Clone, Copy)]

@@ -66,5 +66,5 @@ pub fn plain_dynamodb_client(url: &str) -> aws_sdk_dynamodb::Client {
 /// Read models at a DynamoDB endpoint, in tables whose names begin with `prefix`, and their generations in a database.
 #[must_use]
 pub fn dynamodb_read_models(url: &str, prefix: &str, pool: &PgPool) -> Arc<dyn ReadModels> {
-    Arc::new(read_models::dynamodb::Dynamodb::new(dynamodb_client(url), pool.clone(), prefix))
+    Arc::new(read_models::dynamodb::DynamodbReadModels::new(dynamodb_client(url), pool.clone(), prefix))
 }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use payments::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+use payments::{
+    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    RefundRequest, RefundedPayment, VoidRequest,
+};
 
 /// What a provider is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,7 +165,7 @@ impl State {
 
 #[async_trait]
 impl PaymentGateway for FaultyGateway {
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         self.call(PaymentCall::Authorize, |state| {
             let payment = state
                 .payments
@@ -172,23 +175,23 @@ impl PaymentGateway for FaultyGateway {
                 return Err(PaymentError::Declined { code: "voided".into(), message: "it was let go of".into() });
             }
             // The key is the reference.
-            Ok(Authorized { reference: request.key.clone() })
+            Ok(AuthorizedPayment { reference: request.key.clone() })
         })
         .await
     }
 
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         self.call(PaymentCall::Find, |state| {
-            Ok(state.payments.get(&request.key).map(|_| Authorized { reference: request.key.clone() }))
+            Ok(state.payments.get(&request.key).map(|_| AuthorizedPayment { reference: request.key.clone() }))
         })
         .await
     }
 
-    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
+    async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
         let attempt = Some((request.key.as_str(), request.retries));
         self.attempt(PaymentCall::Capture, attempt, |state| {
             if state.done.contains_key(&request.key) {
-                return Ok(Captured { reference: request.key.clone() });
+                return Ok(CapturedPayment { reference: request.key.clone() });
             }
             let payment = state.payment(&request.reference)?;
             if payment.voided || payment.captured + request.amount_minor > payment.authorized {
@@ -197,12 +200,12 @@ impl PaymentGateway for FaultyGateway {
             payment.captured += request.amount_minor;
             payment.voided = request.last;
             state.done.insert(request.key.clone(), request.key.clone());
-            Ok(Captured { reference: request.key.clone() })
+            Ok(CapturedPayment { reference: request.key.clone() })
         })
         .await
     }
 
-    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, request: &VoidRequest) -> Result<(), PaymentError> {
         self.call(PaymentCall::Void, |state| {
             state.payment(&request.reference)?.voided = true;
             Ok(())
@@ -210,7 +213,7 @@ impl PaymentGateway for FaultyGateway {
         .await
     }
 
-    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError> {
         self.call(PaymentCall::Void, |state| {
             state.payments.entry(request.key.clone()).or_default().voided = true;
             Ok(())
@@ -218,11 +221,11 @@ impl PaymentGateway for FaultyGateway {
         .await
     }
 
-    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
         let attempt = Some((request.key.as_str(), request.retries));
         self.attempt(PaymentCall::Refund, attempt, |state| {
             if state.done.contains_key(&request.key) {
-                return Ok(Refunded { reference: request.key.clone() });
+                return Ok(RefundedPayment { reference: request.key.clone() });
             }
             let payment = state.payment(&request.reference)?;
             if payment.refunded + request.amount_minor > payment.captured {
@@ -230,7 +233,7 @@ impl PaymentGateway for FaultyGateway {
             }
             payment.refunded += request.amount_minor;
             state.done.insert(request.key.clone(), request.key.clone());
-            Ok(Refunded { reference: request.key.clone() })
+            Ok(RefundedPayment { reference: request.key.clone() })
         })
         .await
     }

@@ -14,8 +14,8 @@ use super::event::{
 };
 use super::intervene::intervene;
 use super::mails::MailOutcome;
-use super::state::{AuthorizationState, Order, OrderStatus, PlacedOrder, Refund, StockState, UndoReason};
-use super::transitions::{OrderAction, Stage, TRANSITIONS, allowed_at};
+use super::state::{AuthorizationState, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, UndoReason};
+use super::transitions::{OrderAction, OrderStage, TRANSITIONS, allowed_at};
 use crate::ids::{CancellationId, RefundId, ReturnId};
 
 /// The events that a command leads to. There are none if it changes nothing. So every command can be repeated.
@@ -28,12 +28,12 @@ pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, O
 }
 
 /// Mostly one event, or none if nothing changes.
-type Decision = Result<Vec<OrderEvent>, OrderError>;
+type OrderDecision = Result<Vec<OrderEvent>, OrderError>;
 
 /// The order is as the command wants it already.
-const UNCHANGED: Decision = Ok(vec![]);
+const UNCHANGED: OrderDecision = Ok(vec![]);
 
-fn one(event: OrderEvent) -> Decision {
+fn one(event: OrderEvent) -> OrderDecision {
     Ok(vec![event])
 }
 
@@ -52,10 +52,10 @@ impl PlacedOrder {
             OrderCommand::RequestRefund(command) => self.request_refund(command),
             OrderCommand::AddNote(note) => self.add_note(note),
             OrderCommand::RecordStockReserved(reserved) => {
-                self.settle_stock(&StockState::Reserved(reserved.clone()), OrderEvent::StockReserved(reserved))
+                self.settle_stock(&OrderStockState::Reserved(reserved.clone()), OrderEvent::StockReserved(reserved))
             }
             OrderCommand::RecordStockReservationFailed(failed) => {
-                self.settle_stock(&StockState::Short, OrderEvent::StockReservationFailed(failed))
+                self.settle_stock(&OrderStockState::Short, OrderEvent::StockReservationFailed(failed))
             }
             OrderCommand::RecordStockReleased(released) => self.release_stock(released),
             OrderCommand::RecordPaymentAuthorized(authorized) => self.record_authorized(authorized),
@@ -81,7 +81,7 @@ impl PlacedOrder {
         Err(OrderError::NotAllowed { action, stage, allowed: allowed_at(stage) })
     }
 
-    fn cancel(&self, requested: CancellationRequested) -> Decision {
+    fn cancel(&self, requested: CancellationRequested) -> OrderDecision {
         if matches!(self.undoing, Some(UndoReason::Cancelled(_))) {
             return UNCHANGED;
         }
@@ -93,7 +93,7 @@ impl PlacedOrder {
         one(OrderEvent::CancellationRequested(requested))
     }
 
-    fn cancel_the_rest(&self, reason: Option<String>) -> Decision {
+    fn cancel_the_rest(&self, reason: Option<String>) -> OrderDecision {
         let (cancellation_id, lines) = (CancellationId::of_the_rest(), self.unshipped());
         if lines.is_empty() && self.cancellations.iter().any(|known| known.id == cancellation_id) {
             return UNCHANGED;
@@ -102,12 +102,12 @@ impl PlacedOrder {
         self.cancel_lines(CancelLines { cancellation_id, lines, reason })
     }
 
-    fn cancel_lines(&self, CancelLines { cancellation_id, lines, reason }: CancelLines) -> Decision {
+    fn cancel_lines(&self, CancelLines { cancellation_id, lines, reason }: CancelLines) -> OrderDecision {
         if let Some(known) = self.cancellations.iter().find(|known| known.id == cancellation_id) {
             let same = (&known.lines, &known.reason) == (&lines, &reason);
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "cancellation" }) };
         }
-        if self.stage() == Stage::Pending {
+        if self.stage() == OrderStage::Pending {
             return Err(OrderError::NotConfirmed);
         }
         self.check(OrderAction::Cancel)?;
@@ -119,7 +119,7 @@ impl PlacedOrder {
         one(OrderEvent::LinesCancelled(LinesCancelled { cancellation_id, lines, reason }))
     }
 
-    fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> Decision {
+    fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> OrderDecision {
         if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
             let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels;
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "shipment" }) };
@@ -130,7 +130,7 @@ impl PlacedOrder {
         one(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels }))
     }
 
-    fn deliver(&self) -> Decision {
+    fn deliver(&self) -> OrderDecision {
         if self.status == OrderStatus::Completed {
             return UNCHANGED;
         }
@@ -138,7 +138,7 @@ impl PlacedOrder {
         one(OrderEvent::OrderDelivered(OrderDelivered {}))
     }
 
-    fn request_return(&self, requested: ReturnRequested) -> Decision {
+    fn request_return(&self, requested: ReturnRequested) -> OrderDecision {
         if let Some(known) = self.returns.iter().find(|back| back.id == requested.return_id) {
             let same = (&known.lines, &known.reason) == (&requested.lines, &requested.reason);
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "return" }) };
@@ -152,7 +152,7 @@ impl PlacedOrder {
         one(OrderEvent::ReturnRequested(requested))
     }
 
-    fn receive_return(&self, return_id: ReturnId) -> Decision {
+    fn receive_return(&self, return_id: ReturnId) -> OrderDecision {
         let Some(back) = self.returns.iter().find(|back| back.id == return_id) else {
             self.check(OrderAction::ReceiveReturn)?;
             return Err(OrderError::NoSuchReturn(return_id));
@@ -167,7 +167,7 @@ impl PlacedOrder {
         one(OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor }))
     }
 
-    fn request_refund(&self, RequestRefund { refund_id, amount_minor, reason }: RequestRefund) -> Decision {
+    fn request_refund(&self, RequestRefund { refund_id, amount_minor, reason }: RequestRefund) -> OrderDecision {
         if let Some(known) = self.refund(&refund_id) {
             let same = amount_minor.is_none_or(|amount| amount == known.amount_minor) && known.reason == reason;
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "refund" }) };
@@ -189,7 +189,7 @@ impl PlacedOrder {
         self.refunds.iter().chain(&self.given_up).find(|refund| refund.id == *id)
     }
 
-    fn add_note(&self, note: NoteAdded) -> Decision {
+    fn add_note(&self, note: NoteAdded) -> OrderDecision {
         match self.notes.get(&note.note_id) {
             Some(known) if *known == note => UNCHANGED,
             Some(_) => Err(OrderError::IdTaken { what: "note" }),
@@ -216,35 +216,36 @@ impl PlacedOrder {
         Ok(())
     }
 
-    fn settle_stock(&self, to: &StockState, event: OrderEvent) -> Decision {
+    fn settle_stock(&self, to: &OrderStockState, event: OrderEvent) -> OrderDecision {
         match &self.stock {
-            StockState::None if self.stage() == Stage::Pending => one(event),
+            OrderStockState::None if self.stage() == OrderStage::Pending => one(event),
             stock if std::mem::discriminant(stock) == std::mem::discriminant(to) => UNCHANGED,
-            StockState::None
-            | StockState::Short
-            | StockState::Reserved(_)
-            | StockState::NotNeeded
-            | StockState::Released => Err(OrderError::Stale),
+            OrderStockState::None
+            | OrderStockState::Short
+            | OrderStockState::Reserved(_)
+            | OrderStockState::NotNeeded
+            | OrderStockState::Released => Err(OrderError::Stale),
         }
     }
 
-    fn release_stock(&self, released: StockReleased) -> Decision {
+    fn release_stock(&self, released: StockReleased) -> OrderDecision {
         match &self.stock {
-            StockState::Released => UNCHANGED,
+            OrderStockState::Released => UNCHANGED,
             // A reservation runs out only while the order is pending. Otherwise it is released because the order is undone.
-            StockState::Reserved(_)
-                if self.undoing.is_some() || (released.expired && self.stage() == Stage::Pending) =>
+            OrderStockState::Reserved(_)
+                if self.undoing.is_some() || (released.expired && self.stage() == OrderStage::Pending) =>
             {
                 one(OrderEvent::StockReleased(released))
             }
-            StockState::Reserved(_) | StockState::None | StockState::Short | StockState::NotNeeded => {
-                Err(OrderError::Stale)
-            }
+            OrderStockState::Reserved(_)
+            | OrderStockState::None
+            | OrderStockState::Short
+            | OrderStockState::NotNeeded => Err(OrderError::Stale),
         }
     }
 
     /// It is recorded even while the order is undone: money can be voided only if it is known to be held.
-    fn record_authorized(&self, authorized: PaymentAuthorized) -> Decision {
+    fn record_authorized(&self, authorized: PaymentAuthorized) -> OrderDecision {
         match &self.payment.state {
             AuthorizationState::None | AuthorizationState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentAuthorized(authorized))
@@ -263,7 +264,7 @@ impl PlacedOrder {
         }
     }
 
-    fn record_declined(&self, declined: PaymentDeclined) -> Decision {
+    fn record_declined(&self, declined: PaymentDeclined) -> OrderDecision {
         match self.payment.state {
             AuthorizationState::None | AuthorizationState::Unknown if self.may_hold_money() => {
                 one(OrderEvent::PaymentDeclined(declined))
@@ -277,7 +278,7 @@ impl PlacedOrder {
         }
     }
 
-    fn record_unknown(&self, unknown: PaymentOutcomeUnknown) -> Decision {
+    fn record_unknown(&self, unknown: PaymentOutcomeUnknown) -> OrderDecision {
         match self.payment.state {
             AuthorizationState::None if self.may_hold_money() => one(OrderEvent::PaymentOutcomeUnknown(unknown)),
             AuthorizationState::Unknown => UNCHANGED,
@@ -289,7 +290,7 @@ impl PlacedOrder {
         }
     }
 
-    fn record_voided(&self) -> Decision {
+    fn record_voided(&self) -> OrderDecision {
         if self.payment.state == AuthorizationState::Voided || self.payment.rest_voided {
             return UNCHANGED;
         }
@@ -300,18 +301,22 @@ impl PlacedOrder {
         one(OrderEvent::PaymentVoided(PaymentVoided {}))
     }
 
-    fn confirm(&self) -> Decision {
+    fn confirm(&self) -> OrderDecision {
         match self.stage() {
-            Stage::Pending if self.is_stocked() && self.is_paid_for() => {
+            OrderStage::Pending if self.is_stocked() && self.is_paid_for() => {
                 one(OrderEvent::OrderConfirmed(OrderConfirmed {}))
             }
-            Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed => UNCHANGED,
-            Stage::Pending | Stage::Undoing | Stage::Rejected | Stage::Cancelled => Err(OrderError::Stale),
+            OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed => {
+                UNCHANGED
+            }
+            OrderStage::Pending | OrderStage::Undoing | OrderStage::Rejected | OrderStage::Cancelled => {
+                Err(OrderError::Stale)
+            }
         }
     }
 
     /// Money that moved is recorded even if an operator went on without it meanwhile.
-    fn record_captured(&self, captured: PaymentCaptured) -> Decision {
+    fn record_captured(&self, captured: PaymentCaptured) -> OrderDecision {
         match self.shipments.iter().find(|shipment| shipment.id == captured.shipment_id) {
             Some(shipment) if shipment.settled && !shipment.given_up => UNCHANGED,
             Some(shipment) if captured.amount_minor <= self.worth_minor(&shipment.lines) => {
@@ -321,7 +326,7 @@ impl PlacedOrder {
         }
     }
 
-    fn record_refunded(&self, refunded: PaymentRefunded) -> Decision {
+    fn record_refunded(&self, refunded: PaymentRefunded) -> OrderDecision {
         match self.refund(&refunded.refund_id) {
             Some(refund) if refund.settled => UNCHANGED,
             Some(refund)
@@ -333,7 +338,7 @@ impl PlacedOrder {
         }
     }
 
-    fn close(&self) -> Decision {
+    fn close(&self) -> OrderDecision {
         let Some(reason) = &self.undoing else { return Err(OrderError::Stale) };
         match self.status {
             OrderStatus::Rejected | OrderStatus::Cancelled => return UNCHANGED,
@@ -349,14 +354,14 @@ impl PlacedOrder {
     }
 
     /// A mail that was given up can still go out. A mail that went out can't fail any more.
-    fn record_mail_sent(&self, sent: NotificationSent) -> Decision {
+    fn record_mail_sent(&self, sent: NotificationSent) -> OrderDecision {
         match self.outcome_of(sent.template, sent.notification_id, sent.nth) {
             None | Some(MailOutcome::Failed) => one(OrderEvent::NotificationSent(sent)),
             Some(MailOutcome::Sent) => UNCHANGED,
         }
     }
 
-    fn record_mail_failed(&self, failed: NotificationFailed) -> Decision {
+    fn record_mail_failed(&self, failed: NotificationFailed) -> OrderDecision {
         match self.outcome_of(failed.template, failed.notification_id, failed.nth) {
             None => one(OrderEvent::NotificationFailed(failed)),
             Some(MailOutcome::Sent | MailOutcome::Failed) => UNCHANGED,

@@ -1,6 +1,6 @@
 //! Why an order refuses a command.
 
-use super::transitions::{OrderAction, Stage};
+use super::transitions::{OrderAction, OrderStage};
 use crate::ids::ReturnId;
 
 /// Why an order refuses a command. Each states the fact that stands against it.
@@ -18,7 +18,7 @@ pub enum OrderError {
         /// The action.
         action: OrderAction,
         /// The order's stage.
-        stage: Stage,
+        stage: OrderStage,
         /// The actions that are possible now.
         allowed: Vec<OrderAction>,
     },

@@ -4,10 +4,11 @@ use uuid::Uuid;
 
 use super::event::{MailTemplate, OperatorIntervened, OrderEvent, RejectionReason};
 use super::lines::count;
-use super::mails::{Mail, MailOutcome};
+use super::mails::{MailOutcome, RequestedMail};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::{
-    AuthorizationState, Cancellation, Order, OrderStatus, PlacedOrder, Refund, Return, Shipment, StockState, UndoReason,
+    AuthorizationState, Cancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Return, Shipment,
+    UndoReason,
 };
 use crate::ids::RefundId;
 
@@ -25,13 +26,13 @@ impl PlacedOrder {
     pub fn apply(&mut self, event: OrderEvent) {
         match event {
             OrderEvent::OrderCreated(_) => {}
-            OrderEvent::StockReserved(reserved) => self.stock = StockState::Reserved(reserved),
+            OrderEvent::StockReserved(reserved) => self.stock = OrderStockState::Reserved(reserved),
             OrderEvent::StockReservationFailed(failed) => {
-                self.stock = StockState::Short;
+                self.stock = OrderStockState::Short;
                 self.reject(RejectionReason::OutOfStock { shortages: failed.shortages });
             }
             OrderEvent::StockReleased(released) => {
-                self.stock = StockState::Released;
+                self.stock = OrderStockState::Released;
                 if released.expired {
                     self.reject(RejectionReason::NotPaidInTime);
                 }
@@ -188,7 +189,7 @@ impl PlacedOrder {
                 let outcome = if was_sent { MailOutcome::Sent } else { outcome };
                 (mail.outcome, mail.again, mail.skipped) = (outcome, false, false);
             }
-            None => mails.push(Mail::new(notification_id, outcome)),
+            None => mails.push(RequestedMail::new(notification_id, outcome)),
         }
     }
 
@@ -278,8 +279,8 @@ impl PlacedOrder {
 
     fn skip(&mut self, step: SagaStep, notification_id: Option<Uuid>) {
         match step {
-            SagaStep::ReserveStock => self.stock = StockState::NotNeeded,
-            SagaStep::ReleaseStock => self.stock = StockState::Released,
+            SagaStep::ReserveStock => self.stock = OrderStockState::NotNeeded,
+            SagaStep::ReleaseStock => self.stock = OrderStockState::Released,
             SagaStep::AuthorizePayment => self.payment.state = AuthorizationState::NotNeeded,
             SagaStep::VoidPayment | SagaStep::VoidRest => self.void_payment(),
             SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
@@ -299,8 +300,8 @@ impl PlacedOrder {
             }
             None => {
                 let nobody = Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
-                let mail = Mail::new(notification_id.unwrap_or(nobody), MailOutcome::Failed);
-                mails.push(Mail { skipped: notification_id.is_none(), ..mail });
+                let mail = RequestedMail::new(notification_id.unwrap_or(nobody), MailOutcome::Failed);
+                mails.push(RequestedMail { skipped: notification_id.is_none(), ..mail });
             }
         }
     }

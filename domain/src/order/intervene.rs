@@ -6,8 +6,8 @@ use super::event::{
 };
 use super::mails::MAX_RESENDS;
 use super::saga::{OperatorDecision, SagaStep};
-use super::state::{AuthorizationState, PlacedOrder, StockState};
-use super::transitions::Stage;
+use super::state::{AuthorizationState, OrderStockState, PlacedOrder};
+use super::transitions::OrderStage;
 
 /// The event of the decision, and the event of the outcome if the operator knows it.
 pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -> Result<Vec<OrderEvent>, OrderError> {
@@ -59,13 +59,13 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             None
         }
         OperatorDecision::Compensate => match order.stage() {
-            Stage::Pending | Stage::Confirmed => None,
-            Stage::Undoing => return Ok(vec![]),
-            stage @ (Stage::PartiallyShipped
-            | Stage::Shipped
-            | Stage::Completed
-            | Stage::Rejected
-            | Stage::Cancelled) => {
+            OrderStage::Pending | OrderStage::Confirmed => None,
+            OrderStage::Undoing => return Ok(vec![]),
+            stage @ (OrderStage::PartiallyShipped
+            | OrderStage::Shipped
+            | OrderStage::Completed
+            | OrderStage::Rejected
+            | OrderStage::Cancelled) => {
                 return refused(format!("the order is {stage}: there is nothing that could be undone"));
             }
         },
@@ -121,10 +121,10 @@ fn refused<T>(why: String) -> Result<T, OrderError> {
 
 /// Whether the step has something to do. Only then there is something to decide about it.
 fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
-    let pending = order.stage() == Stage::Pending;
-    let undoing = order.stage() == Stage::Undoing;
+    let pending = order.stage() == OrderStage::Pending;
+    let undoing = order.stage() == OrderStage::Undoing;
     match step {
-        SagaStep::ReserveStock => pending && order.stock == StockState::None,
+        SagaStep::ReserveStock => pending && order.stock == OrderStockState::None,
         SagaStep::AuthorizePayment => pending && order.is_stocked() && !order.is_paid_for(),
         SagaStep::ConfirmOrder => pending && order.is_stocked() && order.is_paid_for(),
         SagaStep::ReleaseStock => undoing && order.holds_units(),

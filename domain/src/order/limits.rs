@@ -58,7 +58,7 @@ impl OrderGrowthLimits {
     }
 
     fn check(&self, order: &PlacedOrder, event: &OrderEvent) -> Result<(), OrderError> {
-        let Some(addition) = Addition::of(order, event) else { return Ok(()) };
+        let Some(addition) = OrderGrowth::of(order, event) else { return Ok(()) };
         let limit = self.of(addition.action).unwrap_or(u32::MAX);
         if u32::try_from(addition.present).unwrap_or(u32::MAX) >= limit {
             return Err(OrderError::TooManyOf { action: addition.action, limit });
@@ -71,14 +71,14 @@ impl OrderGrowthLimits {
 }
 
 /// What an event adds to an order and counts against a limit.
-struct Addition {
+struct OrderGrowth {
     action: OrderAction,
     /// How many of these the order has already.
     present: usize,
     bytes: u64,
 }
 
-impl Addition {
+impl OrderGrowth {
     fn of(order: &PlacedOrder, event: &OrderEvent) -> Option<Self> {
         let reason_bytes = |reason: &Option<String>| text_bytes(reason.as_deref());
         let (action, present, bytes) = match event.subject() {

@@ -9,7 +9,7 @@ use crate::ids::Sku;
 
 /// Counts of what became of a line, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LineCounts {
+pub struct LineUnitCounts {
     /// Shipped.
     pub shipped: u32,
     /// Shipped in shipments whose money was taken or given up.
@@ -24,7 +24,7 @@ pub struct LineCounts {
 
 impl PlacedOrder {
     /// The counts of a line. They are all 0 if the order does not have it.
-    pub fn counts(&self, line_number: u32) -> LineCounts {
+    pub fn counts(&self, line_number: u32) -> LineUnitCounts {
         index(line_number).and_then(|at| self.counts.get(at)).copied().unwrap_or_default()
     }
 
@@ -98,7 +98,7 @@ impl PlacedOrder {
         self.by_sku(|line, counts| line.quantity.saturating_sub(counts.settled).saturating_sub(counts.cancelled))
     }
 
-    fn by_sku(&self, units: impl Fn(&OrderLine, LineCounts) -> u32) -> BTreeMap<&Sku, u32> {
+    fn by_sku(&self, units: impl Fn(&OrderLine, LineUnitCounts) -> u32) -> BTreeMap<&Sku, u32> {
         let mut by_sku = BTreeMap::new();
         for (number, line) in self.numbered_lines() {
             *by_sku.entry(&line.sku).or_default() += units(line, self.counts(number));
@@ -108,7 +108,7 @@ impl PlacedOrder {
 
     /// Counts everything anew. A stored order does not contain its counts.
     pub(super) fn recount(&mut self) {
-        let mut counts = vec![LineCounts::default(); self.content.lines.len()];
+        let mut counts = vec![LineUnitCounts::default(); self.content.lines.len()];
         for shipment in &self.shipments {
             count(&mut counts, &shipment.lines, |it| &mut it.shipped);
             if shipment.settled {
@@ -129,7 +129,7 @@ impl PlacedOrder {
 }
 
 /// Adds the units of some lines to a count.
-pub(super) fn count(counts: &mut [LineCounts], lines: &[LineQuantity], which: fn(&mut LineCounts) -> &mut u32) {
+pub(super) fn count(counts: &mut [LineUnitCounts], lines: &[LineQuantity], which: fn(&mut LineUnitCounts) -> &mut u32) {
     for line in lines {
         if let Some(counts) = index(line.line_number).and_then(|at| counts.get_mut(at)) {
             let units = which(counts);

@@ -8,7 +8,7 @@ use super::state::{OrderStatus, PlacedOrder};
 
 /// A mail that was requested and either went out or was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mail {
+pub struct RequestedMail {
     /// The id under which it was requested.
     pub notification_id: Uuid,
     /// What became of it.
@@ -24,7 +24,7 @@ pub struct Mail {
     pub former_ids: Vec<Uuid>,
 }
 
-impl Mail {
+impl RequestedMail {
     pub(super) fn new(notification_id: Uuid, outcome: MailOutcome) -> Self {
         Self { notification_id, outcome, again: false, skipped: false, former_ids: vec![] }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
-use super::lines::LineCounts;
-use super::mails::Mail;
+use super::lines::LineUnitCounts;
+use super::mails::RequestedMail;
 use crate::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -29,7 +29,7 @@ pub struct PlacedOrder {
     /// Why the order is undone, or was; `None`: it goes forward.
     pub undoing: Option<UndoReason>,
     /// The state of its units.
-    pub stock: StockState,
+    pub stock: OrderStockState,
     /// The state of its payment.
     pub payment: Payment,
     /// Its shipments, oldest first.
@@ -45,7 +45,7 @@ pub struct PlacedOrder {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<Refund>,
     /// The mails that have an outcome, by template, oldest first.
-    pub mails: BTreeMap<MailTemplate, Vec<Mail>>,
+    pub mails: BTreeMap<MailTemplate, Vec<RequestedMail>>,
     /// Whether it was confirmed when it was cancelled. Then the mail that confirms it may have gone out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_promised: bool,
@@ -56,7 +56,7 @@ pub struct PlacedOrder {
     pub notes: BTreeMap<NoteId, NoteAdded>,
     /// What became of each line: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
     #[serde(skip)]
-    pub counts: Vec<LineCounts>,
+    pub counts: Vec<LineUnitCounts>,
 }
 
 impl Serialize for PlacedOrder {
@@ -101,7 +101,7 @@ pub enum UndoReason {
 
 /// The state of an order's units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StockState {
+pub enum OrderStockState {
     /// No reservation was tried yet.
     None,
     /// There were not enough units.
@@ -224,12 +224,12 @@ impl PlacedOrder {
     /// An order that was just posted.
     pub(super) fn new(content: OrderCreated) -> Self {
         let token = content.payment_token.clone();
-        let counts = vec![LineCounts::default(); content.lines.len()];
+        let counts = vec![LineUnitCounts::default(); content.lines.len()];
         Self {
             content,
             status: OrderStatus::Pending,
             undoing: None,
-            stock: StockState::None,
+            stock: OrderStockState::None,
             payment: Payment {
                 state: AuthorizationState::None,
                 token,
@@ -254,7 +254,7 @@ impl PlacedOrder {
 
     /// Whether units are reserved for it.
     pub fn holds_units(&self) -> bool {
-        matches!(self.stock, StockState::Reserved(_))
+        matches!(self.stock, OrderStockState::Reserved(_))
     }
 
     /// Whether the provider may hold money for it. An authorization may have reached the provider although its answer is not recorded.
@@ -264,7 +264,7 @@ impl PlacedOrder {
             AuthorizationState::None => {
                 self.content.total_minor > 0
                     && self.status == OrderStatus::Pending
-                    && !matches!(self.stock, StockState::None | StockState::Short)
+                    && !matches!(self.stock, OrderStockState::None | OrderStockState::Short)
             }
             AuthorizationState::Unknown | AuthorizationState::Authorized { .. } => {
                 self.payment.captured_minor == 0 && !self.payment.rest_voided
@@ -308,7 +308,7 @@ impl PlacedOrder {
 
     /// Whether the units allow a confirmation.
     pub fn is_stocked(&self) -> bool {
-        matches!(self.stock, StockState::Reserved(_) | StockState::NotNeeded)
+        matches!(self.stock, OrderStockState::Reserved(_) | OrderStockState::NotNeeded)
     }
 
     /// The first shipment whose money is not captured.

@@ -25,7 +25,7 @@ pub enum OrderAction {
 
 /// Where an order stands. This decides which actions it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
+pub enum OrderStage {
     /// It is not confirmed yet.
     Pending,
     /// What was done for it is being undone.
@@ -45,8 +45,8 @@ pub enum Stage {
 }
 
 /// The stages at which each action is taken. At any other stage it is refused.
-pub static TRANSITIONS: [(OrderAction, &[Stage]); 7] = {
-    use Stage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
+pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 7] = {
+    use OrderStage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
     [
         (OrderAction::Cancel, &[Pending, Confirmed, PartiallyShipped]),
         (OrderAction::Ship, &[Confirmed, PartiallyShipped]),
@@ -62,11 +62,11 @@ pub static TRANSITIONS: [(OrderAction, &[Stage]); 7] = {
 };
 
 /// The actions that an order takes at a stage.
-pub(super) fn allowed_at(stage: Stage) -> Vec<OrderAction> {
+pub(super) fn allowed_at(stage: OrderStage) -> Vec<OrderAction> {
     TRANSITIONS.iter().filter(|(_, stages)| stages.contains(&stage)).map(|(action, _)| *action).collect()
 }
 
-impl Stage {
+impl OrderStage {
     /// All stages, in the order in which an order reaches them.
     pub const ALL: [Self; 8] = [
         Self::Pending,
@@ -109,7 +109,7 @@ impl OrderAction {
     }
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for OrderStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -123,7 +123,7 @@ impl fmt::Display for OrderAction {
 
 impl Order {
     /// The order's stage; `None`: it was never posted.
-    pub fn stage(&self) -> Option<Stage> {
+    pub fn stage(&self) -> Option<OrderStage> {
         match self {
             Self::Absent => None,
             Self::Placed(placed) => Some(placed.stage()),
@@ -133,18 +133,18 @@ impl Order {
 
 impl PlacedOrder {
     /// The order's stage.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> OrderStage {
         match self.status {
-            OrderStatus::Rejected => Stage::Rejected,
-            OrderStatus::Cancelled => Stage::Cancelled,
+            OrderStatus::Rejected => OrderStage::Rejected,
+            OrderStatus::Cancelled => OrderStage::Cancelled,
             OrderStatus::Pending | OrderStatus::Confirmed | OrderStatus::Completed if self.undoing.is_some() => {
-                Stage::Undoing
+                OrderStage::Undoing
             }
-            OrderStatus::Pending => Stage::Pending,
-            OrderStatus::Completed => Stage::Completed,
-            OrderStatus::Confirmed if self.shipments.is_empty() => Stage::Confirmed,
-            OrderStatus::Confirmed if self.is_all_shipped() => Stage::Shipped,
-            OrderStatus::Confirmed => Stage::PartiallyShipped,
+            OrderStatus::Pending => OrderStage::Pending,
+            OrderStatus::Completed => OrderStage::Completed,
+            OrderStatus::Confirmed if self.shipments.is_empty() => OrderStage::Confirmed,
+            OrderStatus::Confirmed if self.is_all_shipped() => OrderStage::Shipped,
+            OrderStatus::Confirmed => OrderStage::PartiallyShipped,
         }
     }
 }

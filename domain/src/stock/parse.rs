@@ -1,13 +1,13 @@
 //! Parses the bodies of commands to the stock of a SKU.
 
 use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived};
-use crate::body::{Field, Fields, InvalidBody, Reader, read_body};
+use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 
 const MAX_REASON_CHARS: usize = 500;
 
 /// Reads `{"quantity": 10}`.
 pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, InvalidBody> {
-    read_body(body, |reader: &mut Reader, fields: Fields<'_>| {
+    read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
         let [quantity] = reader.object(fields, ["quantity"]);
         let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE))?;
         Some(StockCommand::Receive(StockReceived { quantity }))
@@ -16,7 +16,7 @@ pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, InvalidBody> {
 
 /// Reads `{"delta": -3, "reason": "counted"}`.
 pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, InvalidBody> {
-    read_body(body, |reader: &mut Reader, fields: Fields<'_>| {
+    read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
         let [delta, reason] = reader.object(fields, ["delta", "reason"]);
         let delta = reader.required(&delta, read_delta);
         let reason = reader.required(&reason, read_reason);
@@ -24,7 +24,7 @@ pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     })
 }
 
-fn read_delta(reader: &mut Reader, field: &Field<'_>) -> Option<i64> {
+fn read_delta(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<i64> {
     let most = i64::from(MAX_CHANGE);
     let delta = reader.integer(field, -most..=most)?;
     if delta == 0 {
@@ -34,7 +34,7 @@ fn read_delta(reader: &mut Reader, field: &Field<'_>) -> Option<i64> {
     Some(delta)
 }
 
-fn read_reason(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
+fn read_reason(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<String> {
     let reason = reader.text_up_to(field, MAX_REASON_CHARS)?;
     if reason.trim().is_empty() {
         reader.violation_at(field, "invalid", "must say why");

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
-use super::writer::{Answers, store};
-use super::{AppendError, Appended, QueuedCommand, StreamAppend};
+use super::writer::{AppendResults, store};
+use super::{AppendError, AppendPosition, AppendRequest, StreamAppend};
 use crate::idempotency::{IdempotencyKey, find_records};
 
 /// Whether an error says that a version or a key of the batch is taken, or that a version is ahead of its stream.
@@ -22,8 +22,8 @@ pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
 /// session ended if it stalls for 2 s while it holds the lock.
 pub(super) async fn store_around_conflicts(
     connection: &mut PgConnection,
-    commands: &[&QueuedCommand],
-) -> Result<Answers, sqlx::Error> {
+    commands: &[&AppendRequest],
+) -> Result<AppendResults, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     // The table is locked first, as in every append and in an import, so that there is no deadlock. Answers may rest on what others
     // stored, so they must wait for the standbys too; a transaction that writes nothing would not, and so this one writes.
@@ -32,12 +32,12 @@ pub(super) async fn store_around_conflicts(
     let stored = find_stored(&mut transaction, commands).await?;
     let keys: Vec<_> = commands.iter().filter_map(|command| command.key()).collect();
     let used_keys = find_records(&mut transaction, &keys).await?;
-    let mut claimed = Claimed::default();
+    let mut claimed = BatchClaims::default();
     let mut answers = Vec::with_capacity(commands.len());
     let mut free = Vec::with_capacity(commands.len());
     for command in commands {
         let answer = if let Some(position) = stored_before(command, &stored) {
-            Some(Ok(Appended { version: command.version_after(), position }))
+            Some(Ok(AppendPosition { version: command.version_after(), position }))
         } else if let Some(record) = command.key().and_then(|key| used_keys.get(&scoped(key))) {
             Some(Err(AppendError::Replayed(record.clone())))
         } else if !command.streams.iter().all(|stream| fits(stream, &stored)) || !claimed.claim(command) {
@@ -55,20 +55,20 @@ pub(super) async fn store_around_conflicts(
 }
 
 /// A stream, by its type and its id, and a version of it.
-type EventKey<'a> = (&'a str, &'a str, i64);
+type StreamVersionKey<'a> = (&'a str, &'a str, i64);
 
 /// The first event of an append. Versions have no gaps, so two appends to a stream collide there already.
-fn first_event_key(stream: &StreamAppend) -> EventKey<'_> {
+fn first_event_key(stream: &StreamAppend) -> StreamVersionKey<'_> {
     (stream.stream_type, &stream.stream_id, stream.expected_version + 1)
 }
 
 /// The event that an append to a stream follows.
-fn preceding_key(stream: &StreamAppend) -> EventKey<'_> {
+fn preceding_key(stream: &StreamAppend) -> StreamVersionKey<'_> {
     (stream.stream_type, &stream.stream_id, stream.expected_version)
 }
 
 /// Whether a stream is at the version that an append expects.
-fn fits(stream: &StreamAppend, stored: &HashMap<EventKey<'_>, (Uuid, i64)>) -> bool {
+fn fits(stream: &StreamAppend, stored: &HashMap<StreamVersionKey<'_>, (Uuid, i64)>) -> bool {
     let begun = stream.expected_version == 0 || stored.contains_key(&preceding_key(stream));
     begun && !stored.contains_key(&first_event_key(stream))
 }
@@ -76,9 +76,9 @@ fn fits(stream: &StreamAppend, stored: &HashMap<EventKey<'_>, (Uuid, i64)>) -> b
 /// The stored events that precede the commands' events, or are in their place: their ids and positions.
 async fn find_stored<'a>(
     connection: &mut PgConnection,
-    commands: &[&'a QueuedCommand],
-) -> Result<HashMap<EventKey<'a>, (Uuid, i64)>, sqlx::Error> {
-    let keys: Vec<EventKey<'a>> = commands
+    commands: &[&'a AppendRequest],
+) -> Result<HashMap<StreamVersionKey<'a>, (Uuid, i64)>, sqlx::Error> {
+    let keys: Vec<StreamVersionKey<'a>> = commands
         .iter()
         .flat_map(|command| &command.streams)
         .flat_map(|it| [preceding_key(it), first_event_key(it)])
@@ -102,7 +102,7 @@ async fn find_stored<'a>(
 }
 
 /// The position of a command's last event, if the events in its place are its own.
-fn stored_before(command: &QueuedCommand, stored: &HashMap<EventKey<'_>, (Uuid, i64)>) -> Option<i64> {
+fn stored_before(command: &AppendRequest, stored: &HashMap<StreamVersionKey<'_>, (Uuid, i64)>) -> Option<i64> {
     let first = command.streams.first()?;
     let (event_id, position) = stored.get(&first_event_key(first))?;
     // Event ids are unique, and the events of a command have consecutive positions.
@@ -115,14 +115,14 @@ fn scoped(key: &IdempotencyKey) -> (&str, &str) {
 
 /// The streams and keys that earlier commands of the batch take.
 #[derive(Default)]
-struct Claimed<'a> {
+struct BatchClaims<'a> {
     streams: HashSet<(&'a str, &'a str)>,
     keys: HashSet<(&'a str, &'a str)>,
 }
 
-impl<'a> Claimed<'a> {
+impl<'a> BatchClaims<'a> {
     /// Takes the streams and the key of a command, unless one of them is taken.
-    fn claim(&mut self, command: &'a QueuedCommand) -> bool {
+    fn claim(&mut self, command: &'a AppendRequest) -> bool {
         let stream = |stream: &'a StreamAppend| (stream.stream_type, stream.stream_id.as_str());
         let key = command.key().map(scoped);
         let mut free = !command.streams.iter().map(stream).any(|stream| self.streams.contains(&stream))

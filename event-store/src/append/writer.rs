@@ -28,11 +28,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::connection::{WriterConnection, is_connection_lost};
-use super::{AppendError, Appended, Queued, QueuedCommand, conflicts};
+use super::{AppendError, AppendPosition, AppendRequest, QueuedAppend, conflicts};
 use crate::idempotency::NewIdempotencyRecord;
-use crate::metrics::{BatchCounts, Metrics};
-use crate::subscription::progress::Progress;
-use crate::wake::WakeUps;
+use crate::metrics::{BatchOutcomeCounts, EventStoreMetrics};
+use crate::subscription::progress::SubscriptionProgress;
+use crate::wake::SubscriptionWakeUps;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
 const MAX_BATCH: usize = 512;
@@ -44,30 +44,30 @@ const RETRIES: u32 = 3;
 const BATCH_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// What became of each command, in order.
-pub(super) type Answers = Vec<Result<Appended, AppendError>>;
+pub(super) type AppendResults = Vec<Result<AppendPosition, AppendError>>;
 
 /// The log takes one transaction at a time, so a second writer would only make batches smaller.
-pub(super) struct Writer {
+pub(super) struct GroupCommitWriter {
     connection: WriterConnection,
-    metrics: Metrics,
-    wake: WakeUps,
-    progress: Progress,
+    metrics: EventStoreMetrics,
+    wake: SubscriptionWakeUps,
+    progress: SubscriptionProgress,
     stop: CancellationToken,
 }
 
-impl Writer {
+impl GroupCommitWriter {
     pub(super) fn new(
         pool: PgPool,
-        metrics: Metrics,
-        wake: WakeUps,
-        progress: Progress,
+        metrics: EventStoreMetrics,
+        wake: SubscriptionWakeUps,
+        progress: SubscriptionProgress,
         stop: CancellationToken,
     ) -> Self {
         Self { connection: WriterConnection::new(pool, stop.clone()), metrics, wake, progress, stop }
     }
 
     /// Writes what is queued, batch by batch, until the queue is closed and empty.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Queued>) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<QueuedAppend>) {
         let (mut gathered, mut batch) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
         loop {
             tokio::select! {
@@ -85,9 +85,9 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, batch: &mut Vec<Queued>) {
+    async fn write(&mut self, batch: &mut Vec<QueuedAppend>) {
         let began = Instant::now();
-        let commands: Vec<&QueuedCommand> = batch.iter().map(|queued| &queued.command).collect();
+        let commands: Vec<&AppendRequest> = batch.iter().map(|queued| &queued.command).collect();
         // A database that does not answer must not hold up all writing until TCP gives up.
         let stored = tokio::time::timeout(BATCH_TIMEOUT, self.store(&commands)).await;
         let answers = match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))) {
@@ -112,7 +112,7 @@ impl Writer {
         };
         // Memory is given back all at once: each release takes the lock that every new command takes.
         let mut released: Option<OwnedSemaphorePermit> = None;
-        for (Queued { answer: receiver, memory, .. }, answer) in batch.drain(..).zip(answers) {
+        for (QueuedAppend { answer: receiver, memory, .. }, answer) in batch.drain(..).zip(answers) {
             // The client may have gone: that changes nothing about what is stored.
             let _ = receiver.send(answer);
             match &mut released {
@@ -124,7 +124,7 @@ impl Writer {
 
     /// Stores a batch. Only when it meets a conflict its commands are looked at one by one. A connection that breaks may or may not
     /// have stored the batch: the next attempt, through another connection, finds out.
-    async fn store(&mut self, commands: &[&QueuedCommand]) -> Result<Answers, sqlx::Error> {
+    async fn store(&mut self, commands: &[&AppendRequest]) -> Result<AppendResults, sqlx::Error> {
         let mut stored = store(self.connection.get().await?, commands).await;
         for _ in 0..RETRIES {
             match stored {
@@ -144,7 +144,7 @@ impl Writer {
     }
 
     /// Stores each command by itself, so that only the one fails whose data can't be stored.
-    async fn store_one_by_one(&mut self, commands: &[&QueuedCommand]) -> Result<Answers, sqlx::Error> {
+    async fn store_one_by_one(&mut self, commands: &[&AppendRequest]) -> Result<AppendResults, sqlx::Error> {
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             match conflicts::store_around_conflicts(self.connection.get().await?, &[command]).await {
@@ -157,8 +157,8 @@ impl Writer {
     }
 }
 
-fn counts(answers: &[Result<Appended, AppendError>]) -> BatchCounts {
-    let mut counts = BatchCounts::default();
+fn counts(answers: &[Result<AppendPosition, AppendError>]) -> BatchOutcomeCounts {
+    let mut counts = BatchOutcomeCounts::default();
     for answer in answers {
         match answer {
             Ok(_) => counts.stored += 1,
@@ -177,21 +177,24 @@ fn is_invalid_data(error: &sqlx::Error) -> bool {
 }
 
 /// Stores a batch in which nothing conflicts. An error says that nothing of it is stored, or that this is not known.
-pub(super) async fn store(connection: &mut PgConnection, commands: &[&QueuedCommand]) -> Result<Answers, sqlx::Error> {
+pub(super) async fn store(
+    connection: &mut PgConnection,
+    commands: &[&AppendRequest],
+) -> Result<AppendResults, sqlx::Error> {
     let last = insert(connection, commands).await?;
     let count: i64 = commands.iter().map(|command| command.event_count()).sum();
     // Positions are drawn under the log's lock, so those of a batch have no gaps.
     let mut position = last.unwrap_or(0) - count;
     let answers = commands.iter().map(|command| {
         position += command.event_count();
-        Ok(Appended { version: command.version_after(), position })
+        Ok(AppendPosition { version: command.version_after(), position })
     });
     Ok(answers.collect())
 }
 
 /// Inserts the events and records of all commands, in order, and returns the last position, if there were events. Any conflict fails
 /// all of it.
-async fn insert(connection: &mut PgConnection, commands: &[&QueuedCommand]) -> Result<Option<i64>, sqlx::Error> {
+async fn insert(connection: &mut PgConnection, commands: &[&AppendRequest]) -> Result<Option<i64>, sqlx::Error> {
     let rows = commands.iter().flat_map(|command| &command.streams).flat_map(|stream| {
         (stream.expected_version + 1..).zip(&stream.events).map(move |(version, event)| (stream, version, event))
     });

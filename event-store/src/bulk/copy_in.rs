@@ -9,7 +9,7 @@ use crate::event::{COLUMNS, EventRef};
 const CHUNK: usize = 64 * 1024;
 
 /// A source of events to import.
-pub trait EventSource {
+pub trait ImportSource {
     /// Why the next event could not be read.
     type Error;
 
@@ -20,7 +20,7 @@ pub trait EventSource {
 
 /// What was imported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CopyInSummary {
+pub struct ImportSummary {
     pub events: u64,
     /// The position of the last one; 0: there was none.
     pub last_position: i64,
@@ -42,10 +42,10 @@ pub enum CopyInError<E> {
 
 /// Imports all events of a source into an empty log, in one transaction. Nobody else can append meanwhile, and later events come
 /// after them. It takes the connection, which is of no use after an error.
-pub async fn copy_in<S: EventSource>(
+pub async fn copy_in<S: ImportSource>(
     mut connection: PgConnection,
     source: &mut S,
-) -> Result<CopyInSummary, CopyInError<S::Error>> {
+) -> Result<ImportSummary, CopyInError<S::Error>> {
     let mut transaction = connection.begin().await?;
     // The source has no gaps, and the trigger would keep a second copy of all events. This statement waits for appends, so it comes
     // before the lock that appends wait for.
@@ -71,16 +71,16 @@ pub async fn copy_in<S: EventSource>(
     Ok(done)
 }
 
-async fn copy<S: EventSource>(
+async fn copy<S: ImportSource>(
     transaction: &mut PgConnection,
     source: &mut S,
-) -> Result<CopyInSummary, CopyInError<S::Error>> {
+) -> Result<ImportSummary, CopyInError<S::Error>> {
     let statement = format!("copy events ({COLUMNS}) from stdin with (format binary)");
     let mut copy = transaction.copy_in_raw(&statement).await?;
-    let (mut done, mut chunk) = (CopyInSummary::default(), HEADER.to_vec());
+    let (mut done, mut chunk) = (ImportSummary::default(), HEADER.to_vec());
     while let Some(event) = source.next().await.map_err(CopyInError::Source)? {
         row::write(&event, &mut chunk);
-        done = CopyInSummary { events: done.events + 1, last_position: event.position };
+        done = ImportSummary { events: done.events + 1, last_position: event.position };
         if chunk.len() >= CHUNK {
             copy.send(chunk.as_slice()).await?;
             chunk.clear();

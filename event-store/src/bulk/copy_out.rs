@@ -12,7 +12,7 @@ use crate::filter::EventFilter;
 
 /// The order of exported events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CopyOrder {
+pub enum CopyOutOrder {
     /// In commit order.
     ByPosition,
     /// Stream after stream, each oldest first.
@@ -36,11 +36,11 @@ pub struct CopyRow(Bytes);
 pub fn copy_out<'c>(
     connection: &'c mut PgConnection,
     filter: &EventFilter,
-    order: CopyOrder,
+    order: CopyOutOrder,
 ) -> BoxFuture<'c, Result<CopyOut<'c>, sqlx::Error>> {
     let order = match order {
-        CopyOrder::ByPosition => "global_position",
-        CopyOrder::ByStream => "aggregate_type, aggregate_id, sequence",
+        CopyOutOrder::ByPosition => "global_position",
+        CopyOutOrder::ByStream => "aggregate_type, aggregate_id, sequence",
     };
     let condition = filter.condition();
     let copy = format!(

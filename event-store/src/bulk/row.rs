@@ -27,7 +27,7 @@ pub(super) fn read(row: &[u8]) -> Result<EventRef<'_>, CopyDecodeError> {
     if i16::from_be_bytes(count) != FIELDS {
         return Err(CopyDecodeError("number of columns"));
     }
-    let mut fields = Fields(rest);
+    let mut fields = CopyRowFields(rest);
     Ok(EventRef {
         position: fields.number("position")?,
         stream_type: fields.text("stream's type")?,
@@ -64,9 +64,9 @@ fn put(row: &mut Vec<u8>, field: &[u8]) {
 }
 
 /// The fields of a row that are not read yet.
-struct Fields<'a>(&'a [u8]);
+struct CopyRowFields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> CopyRowFields<'a> {
     /// The next field, which is not null: no column of events is.
     fn next(&mut self) -> Option<&'a [u8]> {
         let (&length, rest) = self.0.split_first_chunk()?;

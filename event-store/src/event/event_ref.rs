@@ -6,7 +6,7 @@ use event_versions::Upcastable;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{DecodeError, StoredEvent};
+use super::{EventDecodeError, StoredEvent};
 
 /// A stored event like [`StoredEvent`], in borrowed memory: nothing is copied or parsed to make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +36,15 @@ impl EventRef<'_> {
     }
 
     /// Decodes the event; an earlier version is upcast to today's. An unknown event or version is an error, never skipped.
-    pub fn decode<A: Upcastable>(&self) -> Result<A::Event, DecodeError> {
-        event_versions::decode::<A>(self.event_type, self.event_version, self.payload).map_err(|source| DecodeError {
-            position: self.position,
-            stream_id: self.stream_id.to_owned(),
-            event_type: self.event_type.to_owned(),
-            event_version: self.event_version.to_owned(),
-            source,
+    pub fn decode<A: Upcastable>(&self) -> Result<A::Event, EventDecodeError> {
+        event_versions::decode::<A>(self.event_type, self.event_version, self.payload).map_err(|source| {
+            EventDecodeError {
+                position: self.position,
+                stream_id: self.stream_id.to_owned(),
+                event_type: self.event_type.to_owned(),
+                event_version: self.event_version.to_owned(),
+                source,
+            }
         })
     }
 

@@ -6,20 +6,20 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 hash.
-pub(super) type Hash = [u8; 32];
+pub(super) type Sha256Hash = [u8; 32];
 
 /// The digest of an event, from its row.
-pub(super) fn digest(tuple: &[u8]) -> Hash {
+pub(super) fn digest(tuple: &[u8]) -> Sha256Hash {
     Sha256::digest(tuple).into()
 }
 
 /// The hash after the events so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Chain(pub(super) Hash);
+pub(super) struct RunningHash(pub(super) Sha256Hash);
 
-impl Chain {
+impl RunningHash {
     /// Adds an event.
-    pub(super) fn add(&mut self, digest: &Hash) {
+    pub(super) fn add(&mut self, digest: &Sha256Hash) {
         self.0 = Sha256::new().chain_update(self.0).chain_update(digest).finalize().into();
     }
 }
@@ -29,7 +29,7 @@ impl Chain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHead {
     pub(super) position: i64,
-    pub(super) hash: Hash,
+    pub(super) hash: Sha256Hash,
 }
 
 impl ChainHead {
@@ -42,7 +42,7 @@ impl ChainHead {
 /// A text that is no [`ChainHead`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a head is POSITION:HASH, the hash in 64 hexadecimal digits, as `ordo verify` prints it")]
-pub struct MalformedHead;
+pub struct MalformedChainHead;
 
 impl Display for ChainHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,22 +52,22 @@ impl Display for ChainHead {
 }
 
 impl FromStr for ChainHead {
-    type Err = MalformedHead;
+    type Err = MalformedChainHead;
 
-    fn from_str(text: &str) -> Result<Self, MalformedHead> {
-        let (position, digits) = text.split_once(':').ok_or(MalformedHead)?;
+    fn from_str(text: &str) -> Result<Self, MalformedChainHead> {
+        let (position, digits) = text.split_once(':').ok_or(MalformedChainHead)?;
         let only_digits = |text: &str, allowed: fn(&u8) -> bool| text.bytes().all(|byte| allowed(&byte));
         if digits.len() != 64
             || !only_digits(digits, u8::is_ascii_hexdigit)
             || !only_digits(position, u8::is_ascii_digit)
         {
-            return Err(MalformedHead);
+            return Err(MalformedChainHead);
         }
-        let position = position.parse().map_err(|_| MalformedHead)?;
-        let mut hash = Hash::default();
+        let position = position.parse().map_err(|_| MalformedChainHead)?;
+        let mut hash = Sha256Hash::default();
         for (byte, digits) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
-            let digits = str::from_utf8(digits).map_err(|_| MalformedHead)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| MalformedHead)?;
+            let digits = str::from_utf8(digits).map_err(|_| MalformedChainHead)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| MalformedChainHead)?;
         }
         Ok(Self { position, hash })
     }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_head_is_read_as_it_is_written() {
-        let mut chain = Chain::default();
+        let mut chain = RunningHash::default();
         chain.add(&digest(b"first"));
         let head = ChainHead { position: 7, hash: chain.0 };
         let written = head.to_string();
@@ -106,7 +106,7 @@ mod tests {
             format!("1:+{}", &zeros[1..]),
             format!("1:{}é", &zeros[2..]),
         ] {
-            assert_eq!(text.parse::<ChainHead>(), Err(MalformedHead), "{text}");
+            assert_eq!(text.parse::<ChainHead>(), Err(MalformedChainHead), "{text}");
         }
     }
 }

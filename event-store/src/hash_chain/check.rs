@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 
 use sqlx::{Connection, PgConnection};
 
-use self::suspects::Suspects;
-use super::chain::{Chain, ChainHead, digest};
-use super::fault::{ChainFault, SealAgreement};
-use super::row::Row;
-use super::seals::{Entry, Seal};
-use crate::bulk::{CopyOrder, copy_out};
+use self::suspects::SuspectPositions;
+use super::chain::{ChainHead, RunningHash, digest};
+use super::fault::{HashChainFault, SealAgreement};
+use super::row::EventTuple;
+use super::seals::{Seal, SealEntry};
+use crate::bulk::{CopyOutOrder, copy_out};
 use crate::filter::EventFilter;
 
 /// Seals read at once: usually two megabytes.
@@ -21,7 +21,7 @@ const SEAL_FAULTS: usize = 20;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainReport {
+pub struct HashChainReport {
     /// The head of the log as it is now.
     pub head: ChainHead,
     /// How many events it has.
@@ -33,15 +33,18 @@ pub struct ChainReport {
     /// Whether the log agrees with the given head; `None`: none was given.
     pub matches_head: Option<bool>,
     /// What is wrong: the events first, by position, then the seals, then the head. Only the first events are examined and listed.
-    pub faults: Vec<ChainFault>,
+    pub faults: Vec<HashChainFault>,
     /// How many faults there are, listed or not.
     pub fault_count: u64,
 }
 
 /// Compares the log with its seals, and with a head if one is given. The connection should be in a transaction with one snapshot: then
 /// events that are appended meanwhile do not matter.
-pub async fn check_chain(connection: &mut PgConnection, head: Option<ChainHead>) -> Result<ChainReport, sqlx::Error> {
-    let mut check = Check::new(head);
+pub async fn check_chain(
+    connection: &mut PgConnection,
+    head: Option<ChainHead>,
+) -> Result<HashChainReport, sqlx::Error> {
+    let mut check = HashChainCheck::new(head);
     // The settings for the export end with this transaction.
     let mut reading = connection.begin().await?;
     // An attacker may have inserted events anywhere, before the first one too.
@@ -52,9 +55,9 @@ pub async fn check_chain(connection: &mut PgConnection, head: Option<ChainHead>)
         // Events after the last seal are not sealed yet.
         let up_to = seals.last().map(|last| last.up_to);
         let filter = EventFilter { up_to, ..EventFilter::after(after) };
-        let mut events = copy_out(&mut reading, &filter, CopyOrder::ByPosition).await?;
+        let mut events = copy_out(&mut reading, &filter, CopyOutOrder::ByPosition).await?;
         while let Some(event) = events.next().await? {
-            check.row(&Row::parse(event.row())?);
+            check.row(&EventTuple::parse(event.row())?);
         }
         check.report_missing();
         drop(events);
@@ -67,7 +70,7 @@ pub async fn check_chain(connection: &mut PgConnection, head: Option<ChainHead>)
     Ok(check.into_report())
 }
 
-struct Check {
+struct HashChainCheck {
     /// The head of the log, up to its last event so far.
     log: ChainHead,
     events: u64,
@@ -75,25 +78,25 @@ struct Check {
     /// The head by the seals so far.
     seals: ChainHead,
     /// Entries of sealed events that are still to come, in order.
-    expected: VecDeque<Entry>,
+    expected: VecDeque<SealEntry>,
     /// After the first and up to the second position nothing is sealed.
     gaps: VecDeque<(i64, i64)>,
-    suspects: Suspects,
-    seal_faults: Vec<ChainFault>,
+    suspects: SuspectPositions,
+    seal_faults: Vec<HashChainFault>,
     seal_fault_count: u64,
-    given: Option<GivenHead>,
+    given: Option<GivenChainHead>,
 }
 
 /// The head that was given, and the heads of the log and of the seals at its position.
-struct GivenHead {
+struct GivenChainHead {
     head: ChainHead,
     log: ChainHead,
     seals: ChainHead,
 }
 
-impl Check {
+impl HashChainCheck {
     fn new(head: Option<ChainHead>) -> Self {
-        let zero = ChainHead { position: 0, hash: Chain::default().0 };
+        let zero = ChainHead { position: 0, hash: RunningHash::default().0 };
         Self {
             log: zero,
             events: 0,
@@ -101,10 +104,10 @@ impl Check {
             seals: zero,
             expected: VecDeque::new(),
             gaps: VecDeque::new(),
-            suspects: Suspects::new(head.map_or(0, |head| head.position)),
+            suspects: SuspectPositions::new(head.map_or(0, |head| head.position)),
             seal_faults: Vec::new(),
             seal_fault_count: 0,
-            given: head.map(|head| GivenHead { head, log: zero, seals: zero }),
+            given: head.map(|head| GivenChainHead { head, log: zero, seals: zero }),
         }
     }
 
@@ -113,9 +116,9 @@ impl Check {
         let ChainHead { position: before, hash } = self.seals;
         if seal.after > before {
             self.gaps.push_back((before, seal.after));
-            self.seal_fault(ChainFault::SealsMissing { after: before, up_to: seal.after });
+            self.seal_fault(HashChainFault::SealsMissing { after: before, up_to: seal.after });
         }
-        let mut chain = Chain(hash);
+        let mut chain = RunningHash(hash);
         let entries = seal.entries().filter(|entries| entries.first().is_some_and(|first| first.position > before));
         match entries {
             Some(entries) => {
@@ -131,13 +134,13 @@ impl Check {
             None => self.gaps.push_back((before.max(seal.after), seal.up_to)),
         }
         if seal.after <= before && seal.end() != Some(chain) {
-            self.seal_fault(ChainFault::SealChanged { up_to: seal.up_to });
+            self.seal_fault(HashChainFault::SealChanged { up_to: seal.up_to });
         }
         // The next seal is compared with what this one says.
         self.seals = ChainHead { position: seal.up_to, hash: seal.end().unwrap_or(chain).0 };
     }
 
-    fn seal_fault(&mut self, fault: ChainFault) {
+    fn seal_fault(&mut self, fault: HashChainFault) {
         self.seal_fault_count += 1;
         if self.seal_faults.len() < SEAL_FAULTS {
             self.seal_faults.push(fault);
@@ -145,9 +148,9 @@ impl Check {
     }
 
     /// Takes the next event.
-    fn row(&mut self, row: &Row<'_>) {
+    fn row(&mut self, row: &EventTuple<'_>) {
         let (position, digest) = (row.position(), digest(row.tuple));
-        let mut chain = Chain(self.log.hash);
+        let mut chain = RunningHash(self.log.hash);
         chain.add(&digest);
         self.log = ChainHead { position, hash: chain.0 };
         self.events += 1;
@@ -178,7 +181,7 @@ impl Check {
         self.expected.drain(..).for_each(|missing| self.suspects.add(Some(missing), None));
     }
 
-    fn into_report(self) -> ChainReport {
+    fn into_report(self) -> HashChainReport {
         let mut faults = self.suspects.faults();
         let (mut in_all, up_to_head) = self.suspects.counts();
         in_all += self.seal_fault_count;
@@ -193,11 +196,11 @@ impl Check {
                 // The log up to there is what it was, whatever the seals say.
                 faults.retain(|fault| fault.position().is_none_or(|it| it > position));
                 in_all = in_all - up_to_head + 1;
-                others.push(ChainFault::SealsAgainstHead { position });
+                others.push(HashChainFault::SealsAgainstHead { position });
             }
         }
         faults.extend(others);
-        ChainReport {
+        HashChainReport {
             head: self.log,
             events: self.events,
             sealed_up_to: self.seals.position,
@@ -209,17 +212,17 @@ impl Check {
     }
 }
 
-impl GivenHead {
+impl GivenChainHead {
     /// Why the log does not agree with the head. `last` is the log's last position, `sealed` the last sealed one.
-    fn fault(&self, last: i64, sealed: i64) -> ChainFault {
+    fn fault(&self, last: i64, sealed: i64) -> HashChainFault {
         let position = self.head.position;
-        let not_the_head = |seals| ChainFault::NotTheHead { position, seals };
+        let not_the_head = |seals| HashChainFault::NotTheHead { position, seals };
         if position > last.max(sealed) {
-            ChainFault::BeyondTheLog { position, last }
+            HashChainFault::BeyondTheLog { position, last }
         } else if self.seals == self.head {
             not_the_head(SealAgreement::LeadToHead)
         } else if position != self.log.position && position != self.seals.position {
-            ChainFault::NoSuchHead { position }
+            HashChainFault::NoSuchHead { position }
         } else if position > sealed {
             not_the_head(SealAgreement::EndBefore(sealed))
         } else {

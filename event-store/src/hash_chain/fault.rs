@@ -6,7 +6,7 @@ use super::row::COLUMNS;
 
 /// Something that does not agree with the seals or with a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChainFault {
+pub enum HashChainFault {
     /// An event was changed. Which columns changed is almost always known.
     Edited { position: i64, columns: Vec<&'static str> },
     /// Columns of the event at another position are here now.
@@ -49,7 +49,7 @@ pub enum SealAgreement {
     LeadElsewhere,
 }
 
-impl ChainFault {
+impl HashChainFault {
     /// The position of the event that was changed; `None`: it is not known, or it is no fault of an event.
     pub fn position(&self) -> Option<i64> {
         match self {
@@ -85,7 +85,7 @@ impl ChainFault {
     }
 }
 
-impl Display for ChainFault {
+impl Display for HashChainFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Edited { columns, .. } if columns.is_empty() => f.write_str("the event was edited"),

@@ -2,8 +2,8 @@
 
 use sqlx::PgConnection;
 
-use super::chain::{Chain, Hash, digest};
-use super::row::{COLUMNS, Row};
+use super::chain::{RunningHash, Sha256Hash, digest};
+use super::row::{COLUMNS, EventTuple};
 
 /// A short checksum of each column, which shows what changed. Only the digest is reliable.
 pub(super) type ColumnChecksums = [u16; COLUMNS.len()];
@@ -13,9 +13,9 @@ const ENTRY: usize = 8 + 32 + 2 * COLUMNS.len();
 
 /// The entry of a sealed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct SealEntry {
     pub(super) position: i64,
-    pub(super) digest: Hash,
+    pub(super) digest: Sha256Hash,
     pub(super) checks: ColumnChecksums,
 }
 
@@ -38,12 +38,12 @@ pub(super) struct SealDraft {
     pub(super) after: i64,
     up_to: i64,
     events: i32,
-    chain: Chain,
+    chain: RunningHash,
     entries: Vec<u8>,
 }
 
-impl Entry {
-    pub(super) fn of(row: &Row<'_>) -> Self {
+impl SealEntry {
+    pub(super) fn of(row: &EventTuple<'_>) -> Self {
         Self { position: row.position(), digest: digest(row.tuple), checks: checks(row) }
     }
 
@@ -59,7 +59,7 @@ impl Entry {
 }
 
 /// The checks of a row: the lower half of the CRC-32 of each column's content.
-pub(super) fn checks(row: &Row<'_>) -> ColumnChecksums {
+pub(super) fn checks(row: &EventTuple<'_>) -> ColumnChecksums {
     #[expect(clippy::cast_possible_truncation, reason = "half of it is enough to see a change")]
     row.columns.map(|column| crc32fast::hash(column) as u16)
 }
@@ -70,14 +70,14 @@ impl SealDraft {
         let last = "select up_to, hash from event_seals order by up_to desc limit 1";
         let last: Option<(i64, Vec<u8>)> = sqlx::query_as(last).fetch_optional(connection).await?;
         let (after, chain) = match last {
-            None => (0, Chain::default()),
+            None => (0, RunningHash::default()),
             Some((up_to, hash)) => (up_to, chain(&hash).ok_or_else(|| malformed(up_to))?),
         };
         Ok(Self { after, up_to: after, events: 0, chain, entries: Vec::new() })
     }
 
     /// Adds an event.
-    pub(super) fn add(&mut self, entry: &Entry) {
+    pub(super) fn add(&mut self, entry: &SealEntry) {
         self.up_to = entry.position;
         self.events += 1;
         self.chain.add(&entry.digest);
@@ -111,8 +111,8 @@ impl Seal {
     }
 
     /// Its entries, if it is well-formed: as many as it says, in order, within its bounds.
-    pub(super) fn entries(&self) -> Option<Vec<Entry>> {
-        let entries: Vec<Entry> = self.entries.chunks(ENTRY).map(Entry::read).collect::<Option<_>>()?;
+    pub(super) fn entries(&self) -> Option<Vec<SealEntry>> {
+        let entries: Vec<SealEntry> = self.entries.chunks(ENTRY).map(SealEntry::read).collect::<Option<_>>()?;
         let ordered = entries.is_sorted_by(|one, next| one.position < next.position);
         let first = entries.first().is_some_and(|first| first.position > self.after);
         let last = entries.last().is_some_and(|last| last.position == self.up_to);
@@ -121,13 +121,13 @@ impl Seal {
     }
 
     /// The hash that it says the chain has after its last event; `None`: it is no hash.
-    pub(super) fn end(&self) -> Option<Chain> {
+    pub(super) fn end(&self) -> Option<RunningHash> {
         chain(&self.hash)
     }
 }
 
-fn chain(hash: &[u8]) -> Option<Chain> {
-    hash.try_into().ok().map(Chain)
+fn chain(hash: &[u8]) -> Option<RunningHash> {
+    hash.try_into().ok().map(RunningHash)
 }
 
 fn malformed(up_to: i64) -> sqlx::Error {

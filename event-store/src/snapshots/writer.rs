@@ -103,11 +103,11 @@ mod tests {
     use domain::stock::{Stock, StockEvent, StockReceived};
 
     use super::*;
-    use crate::{AppendSettings, Metadata, NewEvent, StreamAppend};
+    use crate::{AppendQueueSettings, Metadata, NewEvent, StreamAppend};
 
     /// A stream of three events as it was after each of them.
     async fn three(pool: &PgPool) -> Vec<Versioned<Stock>> {
-        let store = EventStore::start(pool.clone(), AppendSettings::default());
+        let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
         let received = StockEvent::StockReceived(StockReceived { quantity: 1 });
         let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
         let events = vec![event(), event(), event()];

@@ -4,7 +4,7 @@ use bounds::Budget;
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
-use super::leases::Leases;
+use super::leases::HeldPartitions;
 use super::{PARTITIONS, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
@@ -28,7 +28,7 @@ impl FetchedBatch {
     /// the next time.
     pub(super) async fn read(
         connection: &mut PgConnection,
-        leases: &Leases,
+        leases: &HeldPartitions,
         follows: Option<&str>,
         mut budget: Budget,
     ) -> Result<Option<Self>, sqlx::Error> {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::error::Error;
 
 use super::TransactionTimedOut;
-use crate::event::DecodeError;
+use crate::event::EventDecodeError;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -16,7 +16,7 @@ pub enum SubscriberError {
     Unavailable(#[source] Cause),
     /// This build does not know an event. The subscriber stops before it, until a build runs that knows it.
     #[error("the subscriber stops at an event that this build does not know")]
-    Unknown(#[from] DecodeError),
+    Unknown(#[from] EventDecodeError),
     /// The events themselves can't be handled. Their streams are parked, all others go on.
     #[error("the subscriber can't handle the events")]
     Poison(#[source] Cause),

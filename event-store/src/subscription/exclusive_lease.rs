@@ -2,21 +2,21 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::SubscriptionSettings;
-use super::leases::Leases;
+use super::LeaseSettings;
+use super::leases::HeldPartitions;
 
 /// All partitions of a subscription, held by one owner. The subscription's copies are fenced out: a batch that they are working on
 /// does not commit. If the owner dies, the copies go on when the lease has run out, and the owner's session is ended then.
-pub struct ExclusiveLease(Leases);
+pub struct ExclusiveLease(HeldPartitions);
 
 impl ExclusiveLease {
     /// Takes the partitions, at once and for everyone to see: not in a transaction.
     pub async fn acquire(
         connection: &mut PgConnection,
         subscription: &str,
-        settings: SubscriptionSettings,
+        settings: LeaseSettings,
     ) -> Result<Self, sqlx::Error> {
-        let mut leases = Leases::new(subscription, settings.lease);
+        let mut leases = HeldPartitions::new(subscription, settings.lease);
         leases.take_all(connection).await?;
         Ok(Self(leases))
     }

@@ -13,12 +13,12 @@ use sqlx::{PgConnection, PgPool, Row};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::share::{Lease, share};
+use self::share::{PartitionLease, share};
 use super::PARTITIONS;
 
 /// A partition that this copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct HeldPartition {
     pub(super) partition: usize,
     pub(super) position: i64,
     pub(super) fence: i64,
@@ -26,16 +26,16 @@ pub(super) struct Held {
 
 /// The partitions that a copy holds.
 #[derive(Debug)]
-pub(super) struct Leases {
+pub(super) struct HeldPartitions {
     pub(super) subscription: String,
     pub(super) owner: Uuid,
     /// By partition.
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<HeldPartition>,
     length: Duration,
     due: Instant,
 }
 
-impl Leases {
+impl HeldPartitions {
     pub(super) fn new(subscription: &str, length: Duration) -> Self {
         let (subscription, owner) = (subscription.to_owned(), Uuid::now_v7());
         Self { subscription, owner, held: Vec::new(), length, due: Instant::now() }
@@ -129,9 +129,9 @@ impl Leases {
     async fn take(
         &self,
         connection: &mut PgConnection,
-        wanted: &[&Lease],
+        wanted: &[&PartitionLease],
         alone: bool,
-    ) -> Result<Vec<Held>, sqlx::Error> {
+    ) -> Result<Vec<HeldPartition>, sqlx::Error> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -145,7 +145,8 @@ impl Leases {
                 .bind(alone)
                 .fetch_all(connection)
                 .await?;
-        let held = |row| Ok(Held { partition: partition(row)?, position: row.try_get(1)?, fence: row.try_get(2)? });
+        let held =
+            |row| Ok(HeldPartition { partition: partition(row)?, position: row.try_get(1)?, fence: row.try_get(2)? });
         rows.iter().map(held).collect()
     }
 
@@ -155,7 +156,7 @@ impl Leases {
 }
 
 /// All leases of a subscription, by partition. A new subscription gets its rows.
-async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<Lease>, sqlx::Error> {
+async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<PartitionLease>, sqlx::Error> {
     // A lease also ends with its owner's session. The start of other roles' sessions may not be visible.
     let look = "select p.partition, p.owner, p.fence, p.exclusive,
                        case when a.pid is not null then extract(epoch from p.leased_until - clock_timestamp())::float8 end
@@ -173,7 +174,7 @@ async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Resul
         let seconds_left: Option<f64> = row.try_get(4)?;
         let left = seconds_left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let (owner, fence, exclusive) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        Ok(Lease { partition: partition(row)?, owner, fence, exclusive, left })
+        Ok(PartitionLease { partition: partition(row)?, owner, fence, exclusive, left })
     };
     rows.iter().map(lease).collect()
 }

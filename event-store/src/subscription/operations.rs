@@ -131,14 +131,14 @@ pub async fn parked_events(pool: &PgPool, subscription: Option<&str>) -> Result<
 
 /// What an operator can ask for a parked stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParkedRequest {
+pub enum ParkedStreamAction {
     /// Try its events again.
     Retry,
     /// Drop its first parked event, which is never handled then, and try the others.
     Skip,
 }
 
-impl ParkedRequest {
+impl ParkedStreamAction {
     /// Its name, as operators use it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -150,7 +150,7 @@ impl ParkedRequest {
 
 /// Why a request could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum ParkedRequestError {
+pub enum ParkedStreamActionError {
     /// There is no such subscription.
     #[error("there is no subscription {name}; there are: {known}")]
     UnknownSubscription { name: String, known: String },
@@ -163,13 +163,13 @@ pub enum ParkedRequestError {
 }
 
 /// Checks that there is a subscription of this name.
-pub async fn ensure_subscription_exists(pool: &PgPool, name: &str) -> Result<(), ParkedRequestError> {
+pub async fn ensure_subscription_exists(pool: &PgPool, name: &str) -> Result<(), ParkedStreamActionError> {
     let known = "select distinct subscription from subscription_partitions order by 1";
     let known: Vec<String> = sqlx::query_scalar(known).fetch_all(pool).await?;
     if known.iter().any(|subscription| subscription == name) {
         return Ok(());
     }
-    Err(ParkedRequestError::UnknownSubscription { name: name.to_owned(), known: known.join(", ") })
+    Err(ParkedStreamActionError::UnknownSubscription { name: name.to_owned(), known: known.join(", ") })
 }
 
 /// Requests something for a parked stream. The copy that holds the stream's partition does it, at once if there is one.
@@ -177,8 +177,8 @@ pub async fn request_parked(
     pool: &PgPool,
     subscription: &str,
     stream_id: &str,
-    request: ParkedRequest,
-) -> Result<(), ParkedRequestError> {
+    request: ParkedStreamAction,
+) -> Result<(), ParkedStreamActionError> {
     ensure_subscription_exists(pool, subscription).await?;
     let mut transaction = pool.begin().await?;
     let ask = "update parked_events set request = $3
@@ -187,7 +187,7 @@ pub async fn request_parked(
                                                    where subscription = $1 and stream_id = $2 group by 1)";
     let ask = sqlx::query(ask).bind(subscription).bind(stream_id).bind(request.as_str());
     if ask.execute(&mut *transaction).await?.rows_affected() == 0 {
-        return Err(ParkedRequestError::NothingParked {
+        return Err(ParkedStreamActionError::NothingParked {
             subscription: subscription.to_owned(),
             stream_id: stream_id.to_owned(),
         });

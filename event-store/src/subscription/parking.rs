@@ -9,7 +9,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{Connection, PgConnection, Row};
 
 use super::batch::FetchedBatch;
-use super::{StepError, Subscriber, SubscriberCopy, SubscriberError, connection, partition_of};
+use super::{Subscriber, SubscriberCopy, SubscriberError, SubscriptionStepError, connection, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
 /// How many parked events of a stream are tried again in one transaction.
@@ -30,7 +30,7 @@ async fn attempt_in_savepoint(
     subscriber: &mut impl Subscriber,
     events: &[StoredEvent],
     transaction: &mut PgConnection,
-) -> Result<Option<String>, StepError> {
+) -> Result<Option<String>, SubscriptionStepError> {
     let mut savepoint = transaction.begin().await?;
     match attempt(subscriber, events, &mut savepoint).await {
         Ok(()) => {
@@ -43,14 +43,18 @@ async fn attempt_in_savepoint(
         }
         Err(source) => {
             let position = |event: Option<&StoredEvent>| event.map_or(0, |event| event.position);
-            Err(StepError::Subscriber { from: position(events.first()), to: position(events.last()), source })
+            Err(SubscriptionStepError::Subscriber {
+                from: position(events.first()),
+                to: position(events.last()),
+                source,
+            })
         }
     }
 }
 
 impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// Handles a batch stream by stream after it could not be handled as a whole, and parks the streams that can't be handled.
-    pub(super) async fn handle_by_stream(&mut self, batch: FetchedBatch) -> Result<(), StepError> {
+    pub(super) async fn handle_by_stream(&mut self, batch: FetchedBatch) -> Result<(), SubscriptionStepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
         let work = async {
@@ -67,12 +71,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                 );
                 park(&mut transaction, subscription, &stream[at..], Some(&error)).await?;
             }
-            Ok::<_, StepError>(())
+            Ok::<_, SubscriptionStepError>(())
         };
         tokio::select! {
             biased;
             done = work => done?,
-            () = leases.renew_until_lost(&store.pool) => return Err(StepError::FencedOut),
+            () = leases.renew_until_lost(&store.pool) => return Err(SubscriptionStepError::FencedOut),
         }
         park(&mut transaction, subscriber.name(), &batch.parked, None).await?;
         leases.advance(&mut transaction, batch.end).await?;
@@ -80,7 +84,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 
     /// Does what operators asked for the parked streams of this copy's partitions.
-    pub(super) async fn retry_requested(&mut self) -> Result<(), StepError> {
+    pub(super) async fn retry_requested(&mut self) -> Result<(), SubscriptionStepError> {
         let requested = "select stream_type, stream_id, request from parked_events
                           where subscription = $1 and request is not null order by position";
         let connection = connection(&mut self.connection, self.store).await?;
@@ -107,7 +111,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
 
     /// Handles parked events of a stream one by one, as many as fit into memory, up to the first that still can't be handled. Handled
     /// events are no longer parked. Returns whether there are more to try.
-    async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<bool, StepError> {
+    async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<bool, SubscriptionStepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
         let of_stream = "subscription = $1 and stream_type = $2 and stream_id = $3";
@@ -136,18 +140,18 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                     Ok(None) => {}
                     Ok(Some(error)) => return Ok((at, Some(error))),
                     // It stays parked, and the subscriber goes on.
-                    Err(StepError::Subscriber { source: SubscriberError::Unknown(error), .. }) => {
+                    Err(SubscriptionStepError::Subscriber { source: SubscriberError::Unknown(error), .. }) => {
                         return Ok((at, Some(error_chain(&error))));
                     }
                     Err(error) => return Err(error),
                 }
             }
-            Ok::<_, StepError>((events.len(), None))
+            Ok::<_, SubscriptionStepError>((events.len(), None))
         };
         let (done, error) = tokio::select! {
             biased;
             done = work => done?,
-            () = leases.renew_until_lost(&store.pool) => return Err(StepError::FencedOut),
+            () = leases.renew_until_lost(&store.pool) => return Err(SubscriptionStepError::FencedOut),
         };
 
         let subscription = subscriber.name();
@@ -195,7 +199,7 @@ async fn first_poison(
     subscriber: &mut impl Subscriber,
     stream: &[StoredEvent],
     transaction: &mut PgConnection,
-) -> Result<Option<(usize, String)>, StepError> {
+) -> Result<Option<(usize, String)>, SubscriptionStepError> {
     match attempt_in_savepoint(subscriber, stream, transaction).await? {
         Some(error) if stream.len() == 1 => return Ok(Some((0, error))),
         Some(_) => {}

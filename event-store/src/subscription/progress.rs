@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::PARTITIONS;
-use super::leases::{Held, partition};
+use super::leases::{HeldPartition, partition};
 use crate::EventStore;
 use crate::read::last_position;
 
@@ -25,14 +25,14 @@ const TRUSTED: Duration = Duration::from_secs(1);
 
 /// What this process knows of the positions of all subscriptions, and of the end of the log.
 #[derive(Clone, Default)]
-pub(crate) struct Progress {
-    subscriptions: Arc<Mutex<HashMap<String, Arc<KnownPositions>>>>,
-    end: Arc<Mutex<End>>,
+pub(crate) struct SubscriptionProgress {
+    subscriptions: Arc<Mutex<HashMap<String, Arc<SubscriptionPositions>>>>,
+    end: Arc<Mutex<LogEnd>>,
 }
 
 /// A known end of the log.
 #[derive(Debug, Default)]
-struct End {
+struct LogEnd {
     /// The log may have grown since.
     position: i64,
     /// When that was the end.
@@ -41,8 +41,8 @@ struct End {
 
 /// What is known of one subscription.
 #[derive(Default)]
-pub(super) struct KnownPositions {
-    positions: watch::Sender<Positions>,
+pub(super) struct SubscriptionPositions {
+    positions: watch::Sender<PartitionPositions>,
     /// Held by the request that polls the database for all that wait.
     polling: tokio::sync::Mutex<PollSchedule>,
 }
@@ -55,15 +55,15 @@ struct PollSchedule {
 }
 
 #[derive(Default)]
-struct Positions {
+struct PartitionPositions {
     /// Committed positions by partition. They may be higher by now, and lower only if the database lost commits.
     reached: [i64; PARTITIONS],
     /// How many partitions this process holds.
     held: usize,
 }
 
-impl Progress {
-    pub(super) fn of(&self, subscription: &str) -> Arc<KnownPositions> {
+impl SubscriptionProgress {
+    pub(super) fn of(&self, subscription: &str) -> Arc<SubscriptionPositions> {
         let mut all = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(subscription) {
             return Arc::clone(known);
@@ -72,13 +72,13 @@ impl Progress {
     }
 }
 
-impl Progress {
+impl SubscriptionProgress {
     /// Notes that an event was stored at a position.
     pub(crate) fn stored(&self, position: i64) {
         let mut end = self.end();
         // A lower position comes late, unless commits were lost: it confirms nothing.
         if position >= end.position {
-            *end = End { position, seen: Some(Instant::now()) };
+            *end = LogEnd { position, seen: Some(Instant::now()) };
         }
     }
 
@@ -87,14 +87,14 @@ impl Progress {
         if position >= before {
             return self.stored(position);
         }
-        *self.end() = End { position, seen: Some(Instant::now()) };
+        *self.end() = LogEnd { position, seen: Some(Instant::now()) };
         // The log lost its end, so the positions of subscriptions are not reliable either.
         for known in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).values() {
             known.positions.send_modify(|positions| positions.reached = [0; PARTITIONS]);
         }
     }
 
-    fn end(&self) -> MutexGuard<'_, End> {
+    fn end(&self) -> MutexGuard<'_, LogEnd> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,9 +113,9 @@ impl PollSchedule {
     }
 }
 
-impl KnownPositions {
+impl SubscriptionPositions {
     /// Publishes the partitions that this process holds, with their positions.
-    pub(super) fn publish(&self, held: &[Held]) {
+    pub(super) fn publish(&self, held: &[HeldPartition]) {
         self.positions.send_modify(|positions| {
             positions.held = held.len();
             for held in held {
@@ -135,7 +135,7 @@ impl KnownPositions {
     }
 }
 
-impl Positions {
+impl PartitionPositions {
     /// Raises positions, and says whether any was raised.
     fn raise(&mut self, reached: impl Iterator<Item = (usize, i64)>) -> bool {
         let mut raised = false;

@@ -5,7 +5,7 @@ use error_chain::error_chain;
 use sqlx::PgPool;
 
 use super::partition_of;
-use crate::event::{DecodeError, StoredEvent};
+use crate::event::{EventDecodeError, StoredEvent};
 
 /// A subscription that is stopped before an event, or a version of one, that its build does not know.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
@@ -38,7 +38,12 @@ pub async fn stopped_subscriptions(pool: &PgPool) -> Result<Vec<StoppedSubscript
 }
 
 /// Logs and records that a subscription is stopped before an event. If the record can't be written, only the log says so.
-pub(super) async fn record_stopped(pool: &PgPool, subscription: &str, before: &StoredEvent, unknown: &DecodeError) {
+pub(super) async fn record_stopped(
+    pool: &PgPool,
+    subscription: &str,
+    before: &StoredEvent,
+    unknown: &EventDecodeError,
+) {
     tracing::error!(
         subscription,
         position = unknown.position(),

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use domain::order::Order;
 use domain::stock::Stock;
-use event_store::{AppendError, AppendSettings, EventStore, StreamLocks};
+use event_store::{AppendError, AppendQueueSettings, EventStore, StreamLocks};
 
 use crate::support::*;
 
 #[tokio::test]
 async fn those_who_are_patient_wait_for_room_in_the_queue() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1, ..AppendSettings::default() });
+    let store =
+        EventStore::start(database.pool().clone(), AppendQueueSettings { queue: 1, ..AppendQueueSettings::default() });
     let mut blocker = database.pool().begin().await.unwrap();
     sqlx::query(HELD).execute(&mut *blocker).await.unwrap();
     let waiting = (0..5).map(|n| {
@@ -32,7 +33,8 @@ async fn those_who_are_patient_wait_for_room_in_the_queue() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 2, ..AppendSettings::default() });
+    let store =
+        EventStore::start(database.pool().clone(), AppendQueueSettings { queue: 2, ..AppendQueueSettings::default() });
     // The lock keeps the writer busy, so that the queue fills.
     let mut blocker = database.pool().begin().await.unwrap();
     sqlx::query(HELD).execute(&mut *blocker).await.unwrap();
@@ -67,7 +69,8 @@ async fn a_full_queue_refuses_at_once_and_a_closed_store_stores_what_it_took() {
 #[tokio::test]
 async fn an_append_that_holds_locks_does_not_wait_for_room_in_the_queue() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings { queue: 1, ..AppendSettings::default() });
+    let store =
+        EventStore::start(database.pool().clone(), AppendQueueSettings { queue: 1, ..AppendQueueSettings::default() });
     let locks = StreamLocks::<Stock>::new(store.clone(), 10);
     let mut blocker = database.pool().begin().await.unwrap();
     sqlx::query(HELD).execute(&mut *blocker).await.unwrap();

@@ -6,7 +6,7 @@ use cqrs_es::Aggregate;
 use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
-use event_store::{AppendSettings, EventStore, Metadata, NewEvent, StreamAppend};
+use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend};
 
 /// Keeps all others from appending, for as long as the transaction takes.
 pub(crate) const HELD: &str = "select events_lock(), set_config('idle_in_transaction_session_timeout', '0', true)";
@@ -26,5 +26,5 @@ pub(crate) fn append(id: &str, expected_version: i64, events: Vec<NewEvent>) -> 
 }
 
 pub(crate) async fn store(database: &testkit::Database) -> EventStore {
-    EventStore::start(database.pool().clone(), AppendSettings::default())
+    EventStore::start(database.pool().clone(), AppendQueueSettings::default())
 }

@@ -1,6 +1,6 @@
 //! What a head is worth: what it says of a log whose seals can't be trusted, or do not reach so far.
 
-use event_store::hash_chain::{ChainFault, ChainHead, SealAgreement, seal_all};
+use event_store::hash_chain::{ChainHead, HashChainFault, SealAgreement, seal_all};
 use sqlx::Executor;
 
 use crate::support::{STEP, after, attack, check, sealed, write};
@@ -27,7 +27,7 @@ async fn a_head_holds_for_ever_whatever_comes_after_it() {
     // What is changed behind it is found by the seals, and is no matter of this head.
     let edited = format!("update events set event_type = 'Other' where global_position = {}", 15 * STEP);
     let checked = after(&database, &[edited], Some(head)).await;
-    let fault = ChainFault::Edited { position: 15 * STEP, columns: vec!["event_type"] };
+    let fault = HashChainFault::Edited { position: 15 * STEP, columns: vec!["event_type"] };
     assert_eq!((checked.faults, checked.fault_count), (vec![fault], 1));
 }
 
@@ -54,7 +54,7 @@ async fn seals_that_were_rewritten_with_the_log_do_not_lead_to_the_head() {
     // They agree with each other.
     assert_eq!(check(&mut transaction, None).await.faults, []);
     let against = check(&mut transaction, Some(head)).await;
-    let fault = ChainFault::NotTheHead { position: head.position(), seals: SealAgreement::LeadElsewhere };
+    let fault = HashChainFault::NotTheHead { position: head.position(), seals: SealAgreement::LeadElsewhere };
     assert_eq!((against.faults, against.fault_count), (vec![fault], 1));
 }
 
@@ -63,11 +63,13 @@ async fn seals_that_were_changed_are_not_held_against_a_log_that_leads_to_the_he
     let (database, head) = sealed(2_000).await;
     let changed = "update event_seals set entries = overlay(entries placing '\\x00' from 60 * 7 + 11) where after = 0";
     let found = after(&database, &[changed.to_owned()], None).await.faults;
-    let expected =
-        [ChainFault::Edited { position: 8 * STEP, columns: vec![] }, ChainFault::SealChanged { up_to: 1_024 * STEP }];
+    let expected = [
+        HashChainFault::Edited { position: 8 * STEP, columns: vec![] },
+        HashChainFault::SealChanged { up_to: 1_024 * STEP },
+    ];
     assert_eq!(found, expected);
     let found = after(&database, &[changed.to_owned()], Some(head)).await;
-    let seals = vec![expected[1].clone(), ChainFault::SealsAgainstHead { position: head.position() }];
+    let seals = vec![expected[1].clone(), HashChainFault::SealsAgainstHead { position: head.position() }];
     assert_eq!((found.faults, found.fault_count), (seals, 2));
 }
 
@@ -75,20 +77,20 @@ async fn seals_that_were_changed_are_not_held_against_a_log_that_leads_to_the_he
 async fn seals_that_are_missing_or_make_no_sense_are_told_and_say_nothing_of_the_events() {
     let (database, head) = sealed(3_000).await;
     let [first, second] = [1_024 * STEP, 2_048 * STEP];
-    let gap = ChainFault::SealsMissing { after: first, up_to: second };
+    let gap = HashChainFault::SealsMissing { after: first, up_to: second };
     for (statement, fault) in [
         (format!("delete from event_seals where up_to = {second}"), gap),
         (
             format!("update event_seals set entries = '\\x00' where up_to = {second}"),
-            ChainFault::SealChanged { up_to: second },
+            HashChainFault::SealChanged { up_to: second },
         ),
         (
             format!("update event_seals set events = 7 where up_to = {second}"),
-            ChainFault::SealChanged { up_to: second },
+            HashChainFault::SealChanged { up_to: second },
         ),
         (
             format!("update event_seals set hash = '\\x00' where up_to = {second}"),
-            ChainFault::SealChanged { up_to: second },
+            HashChainFault::SealChanged { up_to: second },
         ),
     ] {
         let checked = after(&database, std::slice::from_ref(&statement), Some(head)).await;
@@ -109,10 +111,10 @@ async fn what_was_never_sealed_is_found_but_not_where_it_is() {
     let head = check(&mut connection, None).await.head;
     drop(connection);
     let edited = format!("update events set payload = '{{}}' where global_position = {}", 15 * STEP);
-    let fault = ChainFault::NotTheHead { position: 20 * STEP, seals: SealAgreement::EndBefore(10 * STEP) };
+    let fault = HashChainFault::NotTheHead { position: 20 * STEP, seals: SealAgreement::EndBefore(10 * STEP) };
     assert_eq!(after(&database, &[edited], Some(head)).await.faults, [fault]);
     let deleted = format!("delete from events where global_position = {}", 20 * STEP);
-    let fault = ChainFault::BeyondTheLog { position: 20 * STEP, last: 19 * STEP };
+    let fault = HashChainFault::BeyondTheLog { position: 20 * STEP, last: 19 * STEP };
     assert_eq!(after(&database, &[deleted], Some(head)).await.faults, [fault]);
 }
 
@@ -121,8 +123,8 @@ async fn the_end_of_the_log_is_missed() {
     let (database, head) = sealed(10).await;
     let deleted = format!("delete from events where global_position > {}", 8 * STEP);
     let found = after(&database, &[deleted], Some(head)).await.faults;
-    let [one, two] = [9, 10].map(|nth| ChainFault::Missing { position: nth * STEP });
-    assert_eq!(found, [one, two, ChainFault::NotTheHead { position: 10 * STEP, seals: SealAgreement::LeadToHead }]);
+    let [one, two] = [9, 10].map(|nth| HashChainFault::Missing { position: nth * STEP });
+    assert_eq!(found, [one, two, HashChainFault::NotTheHead { position: 10 * STEP, seals: SealAgreement::LeadToHead }]);
 }
 
 #[tokio::test]
@@ -131,9 +133,9 @@ async fn a_head_of_another_log_is_told_from_a_changed_one() {
     let hash = head.to_string().split_once(':').unwrap().1.to_owned();
     let mut connection = database.pool().acquire().await.unwrap();
     for (position, fault) in [
-        (10 * STEP + 1, ChainFault::BeyondTheLog { position: 10 * STEP + 1, last: 10 * STEP }),
-        (9 * STEP + 1, ChainFault::NoSuchHead { position: 9 * STEP + 1 }),
-        (9 * STEP, ChainFault::NotTheHead { position: 9 * STEP, seals: SealAgreement::LeadElsewhere }),
+        (10 * STEP + 1, HashChainFault::BeyondTheLog { position: 10 * STEP + 1, last: 10 * STEP }),
+        (9 * STEP + 1, HashChainFault::NoSuchHead { position: 9 * STEP + 1 }),
+        (9 * STEP, HashChainFault::NotTheHead { position: 9 * STEP, seals: SealAgreement::LeadElsewhere }),
     ] {
         let other: ChainHead = format!("{position}:{hash}").parse().unwrap();
         assert_eq!(check(&mut connection, Some(other)).await.faults, [fault]);
@@ -146,7 +148,7 @@ async fn of_many_changes_the_first_are_listed_and_all_are_counted() {
     let edited = "update events set metadata = '{}' where global_position > 300".to_owned();
     let checked = after(&database, &[edited], Some(head)).await;
     assert_eq!((checked.faults.len(), checked.fault_count), (101, 901));
-    assert_eq!(checked.faults[0], ChainFault::Edited { position: 303, columns: vec!["metadata"] });
+    assert_eq!(checked.faults[0], HashChainFault::Edited { position: 303, columns: vec!["metadata"] });
 }
 
 /// The chain by what the table's columns hold, and nothing of this program.

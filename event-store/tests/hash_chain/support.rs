@@ -1,6 +1,6 @@
 //! A log to seal, and somebody who may do anything to it.
 
-use event_store::hash_chain::{ChainHead, ChainReport, check_chain, seal_all};
+use event_store::hash_chain::{ChainHead, HashChainReport, check_chain, seal_all};
 use sqlx::{Executor, PgConnection, PgPool, Postgres, Transaction};
 use testkit::Database;
 
@@ -40,12 +40,12 @@ pub(crate) async fn sealed(events: i64) -> (Database, ChainHead) {
     (database, checked.head)
 }
 
-pub(crate) async fn check(connection: &mut PgConnection, head: Option<ChainHead>) -> ChainReport {
+pub(crate) async fn check(connection: &mut PgConnection, head: Option<ChainHead>) -> HashChainReport {
     check_chain(connection, head).await.unwrap()
 }
 
 /// What the check says after statements that an administrator ran past all triggers. They are rolled back.
-pub(crate) async fn after(database: &Database, statements: &[String], head: Option<ChainHead>) -> ChainReport {
+pub(crate) async fn after(database: &Database, statements: &[String], head: Option<ChainHead>) -> HashChainReport {
     let mut transaction = attack(database).await;
     for statement in statements {
         let changed =

@@ -1,6 +1,6 @@
 //! A thousand changes to the log, each of one row or two, by somebody whom no trigger stops: each is found where it is.
 
-use event_store::hash_chain::ChainFault;
+use event_store::hash_chain::HashChainFault;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, SeedableRng};
@@ -31,7 +31,7 @@ const SWAPS: &[&str] = &["payload", "event_id", "recorded_at"];
 /// What is done, and what is to be found first.
 struct Change {
     statements: Vec<String>,
-    expected: ChainFault,
+    expected: HashChainFault,
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ fn change(rng: &mut StdRng) -> Change {
         0 | 1 => edit(rng, one),
         2 => Change {
             statements: vec![format!("delete from events where global_position = {one}")],
-            expected: ChainFault::Missing { position: one },
+            expected: HashChainFault::Missing { position: one },
         },
         3 => insert(rng),
         4 => move_away(rng, one),
@@ -82,7 +82,7 @@ fn edit(rng: &mut StdRng, position: i64) -> Change {
     let (column, value) = EDITS.choose(rng).unwrap();
     Change {
         statements: vec![format!("update events set {column} = {value} where global_position = {position}")],
-        expected: ChainFault::Edited { position, columns: vec![column] },
+        expected: HashChainFault::Edited { position, columns: vec![column] },
     }
 }
 
@@ -92,15 +92,15 @@ fn insert(rng: &mut StdRng) -> Change {
         "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, global_position)
          values ('order', 'stream-1', {version}, 'OrderConfirmed', '1.0', '{{}}', '{{}}', {position})"
     );
-    Change { statements: vec![statement], expected: ChainFault::Inserted { position } }
+    Change { statements: vec![statement], expected: HashChainFault::Inserted { position } }
 }
 
 fn move_away(rng: &mut StdRng, from: i64) -> Change {
     let to = between(rng);
     let expected = if from < to {
-        ChainFault::MovedAway { position: from, to }
+        HashChainFault::MovedAway { position: from, to }
     } else {
-        ChainFault::MovedHere { position: to, from }
+        HashChainFault::MovedHere { position: to, from }
     };
     Change { statements: vec![moved(from, to)], expected }
 }
@@ -112,7 +112,7 @@ fn swap(rng: &mut StdRng, one: i64, other: i64) -> Change {
         let columns = columns.split(", ").filter(|column| !same(column)).collect();
         return Change {
             statements: vec![moved(one, -9), moved(other, one), moved(-9, other)],
-            expected: ChainFault::Exchanged { position: one, with: other, columns },
+            expected: HashChainFault::Exchanged { position: one, with: other, columns },
         };
     };
     let statement = format!(
@@ -121,7 +121,7 @@ fn swap(rng: &mut StdRng, one: i64, other: i64) -> Change {
     );
     Change {
         statements: vec![statement],
-        expected: ChainFault::Exchanged { position: one, with: other, columns: vec![column] },
+        expected: HashChainFault::Exchanged { position: one, with: other, columns: vec![column] },
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::order::Order;
 use event_store::operations::{
-    ParkedRequest, append_lock_holder, checkpoints, lag, lease_holders, request_parked, stopped_subscriptions,
+    ParkedStreamAction, append_lock_holder, checkpoints, lag, lease_holders, request_parked, stopped_subscriptions,
 };
 use event_store::{PARTITIONS, StoredEvent, partition_of};
 use sqlx::migrate::Migrator;
@@ -81,9 +81,9 @@ async fn what_is_asked_of_nothing_is_answered_with_what_there_is() {
     let writer = store(pool, LONG);
     append(&writer, "a", 0).await;
     eventually_handled(pool, "a", &[1]).await;
-    let unknown = request_parked(pool, "recroder", "a", ParkedRequest::Retry).await.unwrap_err().to_string();
+    let unknown = request_parked(pool, "recroder", "a", ParkedStreamAction::Retry).await.unwrap_err().to_string();
     assert_eq!(unknown, "there is no subscription recroder; there are: recorder");
-    let nothing = request_parked(pool, NAME, "a", ParkedRequest::Skip).await.unwrap_err().to_string();
+    let nothing = request_parked(pool, NAME, "a", ParkedStreamAction::Skip).await.unwrap_err().to_string();
     assert_eq!(nothing, "nothing of stream a is parked in recorder");
     copy.stop().await;
     writer.close().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use domain::order::Order;
-use event_store::operations::{ParkedRequest, checkpoints, parked_events, request_parked};
+use event_store::operations::{ParkedStreamAction, checkpoints, parked_events, request_parked};
 use event_store::{StoredEvent, SubscriberError};
 
 use crate::support::{
@@ -77,7 +77,7 @@ async fn a_parked_stream_that_is_retried_goes_on_in_order() {
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 3 }).await;
 
     // When it is tried while it still can't be handled, then it stays, and says so.
-    request_parked(pool, NAME, "bad", ParkedRequest::Retry).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Retry).await.unwrap();
     testkit::eventually(PATIENCE, || async { parked_events(pool, None).await.unwrap()[0].attempts == 2 }).await;
     assert_eq!(parked_versions(pool).await, stays(&[(2, true), (3, false), (4, false)]));
     assert!(parked_events(pool, None).await.unwrap().iter().all(|event| event.request.is_none()));
@@ -85,7 +85,7 @@ async fn a_parked_stream_that_is_retried_goes_on_in_order() {
 
     // When what was wrong is mended, then it goes on.
     objects.store(false, Ordering::SeqCst);
-    request_parked(pool, NAME, "bad", ParkedRequest::Retry).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Retry).await.unwrap();
     eventually_handled(pool, "bad", &[1, 2, 3, 4]).await;
     assert!(parked_versions(pool).await.is_empty());
     append(&writer, "bad", 4).await;
@@ -109,7 +109,7 @@ async fn an_event_that_is_skipped_is_never_handled_and_its_stream_goes_on_behind
     let other = Copy::checking(pool, "other", LONG, objecting(&flag()));
     eventually_shared(pool, &[16]).await;
 
-    request_parked(pool, NAME, "bad", ParkedRequest::Skip).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Skip).await.unwrap();
 
     eventually_handled(pool, "bad", &[1, 3, 4]).await;
     assert!(parked_versions(pool).await.is_empty());
@@ -128,7 +128,7 @@ async fn a_skip_holds_even_if_the_next_event_can_t_be_handled_either() {
         append(&writer, "bad", version).await;
     }
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 2 }).await;
-    request_parked(pool, NAME, "bad", ParkedRequest::Skip).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Skip).await.unwrap();
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await == stays(&[(3, true)]) }).await;
     copy.stop().await;
     writer.close().await;

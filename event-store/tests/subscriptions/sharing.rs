@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use event_store::operations::{checkpoints, lease_holders};
-use event_store::{ExclusiveLease, PARTITIONS, SubscriptionSettings, partition_of};
+use event_store::{ExclusiveLease, LeaseSettings, PARTITIONS, partition_of};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -299,7 +299,7 @@ async fn a_rebuild_that_takes_everything_and_dies_holds_the_copies_up_for_its_le
     eventually_shared(pool, &[16]).await;
 
     // When: it goes without a word.
-    let settings = SubscriptionSettings { lease: Duration::from_secs(2) };
+    let settings = LeaseSettings { lease: Duration::from_secs(2) };
     let mut connection = pool.acquire().await.unwrap();
     drop(ExclusiveLease::acquire(&mut connection, NAME, settings).await.unwrap());
 

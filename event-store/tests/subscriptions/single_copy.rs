@@ -8,7 +8,7 @@ use domain::order::event::OrderConfirmed;
 use domain::order::{Order, OrderEvent};
 use event_store::operations::checkpoints;
 use event_store::{
-    AppendSettings, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend, Subscriber, SubscriberError,
+    AppendQueueSettings, EventStore, Metadata, NewEvent, StoredEvent, StreamAppend, Subscriber, SubscriberError,
 };
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ async fn set_up() -> (testkit::Database, EventStore) {
     let database = testkit::database().await;
     // No primary key: counting twice would show.
     sqlx::query("create table counted (position bigint)").execute(database.pool()).await.unwrap();
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     (database, store)
 }
 
@@ -95,7 +95,7 @@ async fn a_batch_that_failed_comes_again_and_counts_once() {
 #[tokio::test]
 async fn an_event_of_another_process_is_seen_at_once_and_one_without_a_wake_up_within_the_poll() {
     let (database, store) = set_up().await;
-    let elsewhere = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let elsewhere = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let (store, stop) = (store.clone(), stop.clone());

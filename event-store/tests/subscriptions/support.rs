@@ -9,8 +9,8 @@ use domain::order::event::OrderConfirmed;
 use domain::order::{Order, OrderEvent};
 use event_store::operations::{lease_holders, parked_events};
 use event_store::{
-    EventStore, Metadata, NewEvent, PARTITIONS, StoreSettings, StoredEvent, StreamAppend, Subscriber, SubscriberError,
-    SubscriptionSettings,
+    EventStore, LeaseSettings, Metadata, NewEvent, PARTITIONS, StoreSettings, StoredEvent, StreamAppend, Subscriber,
+    SubscriberError,
 };
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgConnection, PgPool};
@@ -75,7 +75,7 @@ pub(crate) async fn database() -> Database {
 }
 
 pub(crate) fn store(pool: &PgPool, lease: Duration) -> EventStore {
-    let subscriptions = SubscriptionSettings { lease };
+    let subscriptions = LeaseSettings { lease };
     EventStore::start(pool.clone(), StoreSettings { subscriptions, ..StoreSettings::default() })
 }
 

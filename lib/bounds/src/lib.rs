@@ -10,4 +10,4 @@ mod quota;
 
 pub use batch_size::AdaptiveBatchSize;
 pub use budget::Budget;
-pub use quota::{Quota, QuotaExceeded, Share};
+pub use quota::{Quota, QuotaExceeded, QuotaShare};

@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// An amount of something (memory, connections) that is shared out: to all keys together at most `total`, to each at most `per_key`.
 /// A key is a client's address, for example. Nobody can take everything then. Clones share the amount.
 #[derive(Debug, Clone)]
-pub struct Quota<K>(Arc<Limits<K>>);
+pub struct Quota<K>(Arc<QuotaLimits<K>>);
 
 #[derive(Debug)]
-struct Limits<K> {
+struct QuotaLimits<K> {
     total: usize,
     per_key: usize,
-    used: Mutex<Used<K>>,
+    used: Mutex<QuotaUsage<K>>,
 }
 
 #[derive(Debug)]
-struct Used<K> {
+struct QuotaUsage<K> {
     total: usize,
     by_key: HashMap<K, usize>,
 }
 
 /// What was taken of a [`Quota`], until it is dropped.
 #[derive(Debug)]
-pub struct Share<K: Copy + Eq + Hash> {
+pub struct QuotaShare<K: Copy + Eq + Hash> {
     quota: Quota<K>,
     key: Option<K>,
     amount: usize,
@@ -42,13 +42,17 @@ pub struct QuotaExceeded {
 impl<K: Copy + Eq + Hash> Quota<K> {
     #[must_use]
     pub fn new(total: usize, per_key: usize) -> Self {
-        Self(Arc::new(Limits { total, per_key, used: Mutex::new(Used { total: 0, by_key: HashMap::new() }) }))
+        Self(Arc::new(QuotaLimits {
+            total,
+            per_key,
+            used: Mutex::new(QuotaUsage { total: 0, by_key: HashMap::new() }),
+        }))
     }
 
     /// A share of nothing yet. Without a key only the total counts.
     #[must_use]
-    pub fn share(&self, key: Option<K>) -> Share<K> {
-        Share { quota: self.clone(), key, amount: 0 }
+    pub fn share(&self, key: Option<K>) -> QuotaShare<K> {
+        QuotaShare { quota: self.clone(), key, amount: 0 }
     }
 
     /// How much all shares have together.
@@ -57,13 +61,13 @@ impl<K: Copy + Eq + Hash> Quota<K> {
         self.lock().total
     }
 
-    fn lock(&self) -> MutexGuard<'_, Used<K>> {
+    fn lock(&self) -> MutexGuard<'_, QuotaUsage<K>> {
         // Nothing panics between the changes that belong together.
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Copy + Eq + Hash> Share<K> {
+impl<K: Copy + Eq + Hash> QuotaShare<K> {
     /// Grows to an amount, or stays as it is if there is not as much. It never shrinks.
     pub fn grow_to(&mut self, amount: usize) -> Result<(), QuotaExceeded> {
         let more = amount.saturating_sub(self.amount);
@@ -89,7 +93,7 @@ impl<K: Copy + Eq + Hash> Share<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for Share<K> {
+impl<K: Copy + Eq + Hash> Drop for QuotaShare<K> {
     fn drop(&mut self) {
         if self.amount == 0 {
             return;

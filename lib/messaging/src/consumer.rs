@@ -37,23 +37,23 @@ use crate::queues::Queue;
 use crate::settings::InvalidSettings;
 use crate::signature::MessageKeys;
 use acknowledge::Acknowledger;
-use lane::Lane;
+use lane::MessageLane;
 
-pub use backoff::Backoff;
+pub use backoff::ExponentialBackoff;
 pub(crate) use dead_letter::ERROR_ATTRIBUTE;
-pub use failure_counts::FailureCounts;
+pub use failure_counts::MessageFailureCounts;
 pub use received::ReceivedMessage;
 pub use settings::ConsumerSettings;
 
-pub trait Handler: Send + Sync + 'static {
+pub trait MessageHandler: Send + Sync + 'static {
     /// `Ok` means that the effect is recorded and the message can be deleted. The future may be dropped at any await,
     /// when the consumer has to stop.
-    fn handle(&self, message: &ReceivedMessage) -> impl Future<Output = Result<(), HandlerError>> + Send;
+    fn handle(&self, message: &ReceivedMessage) -> impl Future<Output = Result<(), MessageHandlerError>> + Send;
 }
 
 /// Why a message is not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HandlerError {
+pub enum MessageHandlerError {
     /// It may work later. After the last attempt the message goes to the dead-letter queue.
     #[error("{reason}")]
     Retry {
@@ -75,7 +75,7 @@ pub enum HandlerError {
     },
 }
 
-impl HandlerError {
+impl MessageHandlerError {
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry { reason: reason.into() }
     }
@@ -112,7 +112,7 @@ impl Consumer {
 
     /// Consumes until cancelled. Then it stops receiving, lets running handlers finish within `shutdown_grace`, returns
     /// the other messages to the queue, and returns. Handlers' failures are counted in `failures`.
-    pub async fn run<H: Handler>(self, handler: H, failures: FailureCounts, cancel: CancellationToken) {
+    pub async fn run<H: MessageHandler>(self, handler: H, failures: MessageFailureCounts, cancel: CancellationToken) {
         let (acknowledger, deleting) = Acknowledger::start(self.client.clone(), self.queue.clone());
         let abandon = CancellationToken::new();
         // So that the lanes stop as well if this future is dropped instead of cancelled.
@@ -160,7 +160,7 @@ struct ConsumerContext<H> {
     keys: MessageKeys,
     settings: ConsumerSettings,
     handler: H,
-    failures: FailureCounts,
+    failures: MessageFailureCounts,
     acknowledger: Acknowledger,
     /// Whether the last receive failed. Changes are logged.
     failing: AtomicBool,
@@ -170,7 +170,7 @@ struct ConsumerContext<H> {
     abandon: CancellationToken,
 }
 
-impl<H: Handler> ConsumerContext<H> {
+impl<H: MessageHandler> ConsumerContext<H> {
     /// Receives until cancelled, never more messages than there are free slots.
     async fn poll(self: Arc<Self>, slots: &Arc<Semaphore>, lanes: &TaskTracker) {
         let cancel = self.cancel.clone();
@@ -191,7 +191,7 @@ impl<H: Handler> ConsumerContext<H> {
                     }
                     for messages in lane::by_group(genuine) {
                         let Some(taken) = free.split(messages.len()) else { break };
-                        lanes.spawn(Lane::new(Arc::clone(&self), messages).work(taken));
+                        lanes.spawn(MessageLane::new(Arc::clone(&self), messages).work(taken));
                     }
                     drop(free);
                     if !full {
@@ -244,19 +244,19 @@ impl<H: Handler> ConsumerContext<H> {
         let left = lane::by_group(self.move_forged(forged).await);
         let lanes = left.into_iter().filter_map(|messages| {
             let taken = slots.split(messages.len())?;
-            Some(Lane::new(Arc::clone(&self), messages).work(taken))
+            Some(MessageLane::new(Arc::clone(&self), messages).work(taken))
         });
         join_all(lanes.collect::<Vec<_>>()).await;
     }
 
     /// Runs the handler if the message is genuine. A panic is a failure like any other.
-    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), MessageHandlerError> {
         if let Some(reason) = self.forgery(message) {
-            return Err(HandlerError::Dead { reason });
+            return Err(MessageHandlerError::Dead { reason });
         }
         let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind().await;
         handled.unwrap_or_else(|panic| {
-            Err(HandlerError::retry(format!("the handler panicked: {}", panic_message(&*panic))))
+            Err(MessageHandlerError::retry(format!("the handler panicked: {}", panic_message(&*panic))))
         })
     }
 

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::envelope::{CloudEvent, Contract, EnvelopeError, RawEvent};
+use crate::envelope::{CloudEvent, EnvelopeError, MessageContract, RawCloudEvent};
 
 /// A request for a mail about an order. It has everything that the mail needs: notification looks nothing up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct NotificationRequested {
     pub notification_id: Uuid,
     /// The number of this request for the mail, from 1. It lets a repeated request through the queue's deduplication.
     pub attempt: u32,
-    pub template: Template,
+    pub template: NotificationTemplate,
     /// The address; without it, the mail goes to the configured default recipient. For a withdrawn mail it is
     /// [`NotificationRequested::NOBODY`].
     pub recipient: Option<String>,
@@ -29,7 +29,7 @@ pub struct NotificationRequested {
     /// The order's total, as a decimal with the currency's own number of decimals.
     pub total_amount: String,
     /// What was ordered or shipped: as many lines as fit into a message.
-    pub lines: Vec<Line>,
+    pub lines: Vec<OrderedLine>,
     /// How many lines did not fit.
     #[serde(default)]
     pub omitted_lines: u32,
@@ -38,7 +38,7 @@ pub struct NotificationRequested {
     pub reason: Option<String>,
     /// For a shipped order: its parcels. `lines` are then what was shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shipment: Option<Shipment>,
+    pub shipment: Option<ShipmentTracking>,
     /// What the customer gets back, as a decimal: for a refund, and for a cancelled order that had been charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_amount: Option<String>,
@@ -59,19 +59,19 @@ impl NotificationRequested {
 /// How a customer can track a shipment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Shipment {
+pub struct ShipmentTracking {
     /// The first parcel, for readers of earlier builds, which know only one.
     #[serde(flatten)]
-    pub first: Parcel,
+    pub first: ParcelTracking,
     /// All parcels, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parcels: Vec<Parcel>,
+    pub parcels: Vec<ParcelTracking>,
 }
 
 /// How a customer can track a parcel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Parcel {
+pub struct ParcelTracking {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
     /// The carrier's number for it.
@@ -79,14 +79,14 @@ pub struct Parcel {
     pub tracking: Option<String>,
 }
 
-impl Shipment {
-    pub fn of(parcels: Vec<Parcel>) -> Self {
+impl ShipmentTracking {
+    pub fn of(parcels: Vec<ParcelTracking>) -> Self {
         let first = parcels.first().cloned().unwrap_or_default();
         Self { first, parcels: if parcels.len() > 1 { parcels } else { vec![] } }
     }
 
     /// All parcels, even if there is only one.
-    pub fn parcels(&self) -> &[Parcel] {
+    pub fn parcels(&self) -> &[ParcelTracking] {
         if self.parcels.is_empty() { std::slice::from_ref(&self.first) } else { &self.parcels }
     }
 }
@@ -94,7 +94,7 @@ impl Shipment {
 /// One line of an order, as the mail shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Line {
+pub struct OrderedLine {
     pub sku: String,
     /// The name that the customer saw.
     pub title: String,
@@ -107,7 +107,7 @@ pub struct Line {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Template {
+pub enum NotificationTemplate {
     OrderConfirmed,
     OrderRejected,
     OrderCancelled,
@@ -115,7 +115,7 @@ pub enum Template {
     OrderRefunded,
 }
 
-impl Template {
+impl NotificationTemplate {
     pub const ALL: [Self; 5] =
         [Self::OrderConfirmed, Self::OrderRejected, Self::OrderCancelled, Self::OrderShipped, Self::OrderRefunded];
 
@@ -136,7 +136,7 @@ impl Template {
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSent {
     pub notification_id: Uuid,
-    pub template: Template,
+    pub template: NotificationTemplate,
     /// The address.
     pub recipient: String,
     /// The mail service's id for it.
@@ -148,7 +148,7 @@ pub struct NotificationSent {
 #[serde(rename_all = "camelCase")]
 pub struct NotificationFailed {
     pub notification_id: Uuid,
-    pub template: Template,
+    pub template: NotificationTemplate,
     /// Why, in words for an operator.
     pub reason: String,
 }
@@ -162,7 +162,7 @@ pub enum NotificationAnswer {
 impl NotificationAnswer {
     /// Parses a body from the replies queue, by its type.
     pub fn parse(body: &str) -> Result<CloudEvent<Self>, EnvelopeError> {
-        let raw = RawEvent::parse(body)?;
+        let raw = RawCloudEvent::parse(body)?;
         if raw.kind == NotificationSent::TYPE {
             Ok(raw.typed()?.map(Self::Sent))
         } else if raw.kind == NotificationFailed::TYPE {
@@ -176,7 +176,7 @@ impl NotificationAnswer {
     }
 }
 
-impl Contract for NotificationRequested {
+impl MessageContract for NotificationRequested {
     const TYPE: &'static str = "ordo.notification.requested.v1";
     const SOURCE: &'static str = "/ordo/sagas/order-fulfilment";
 
@@ -185,7 +185,7 @@ impl Contract for NotificationRequested {
     }
 }
 
-impl Contract for NotificationSent {
+impl MessageContract for NotificationSent {
     const TYPE: &'static str = "ordo.notification.sent.v1";
     const SOURCE: &'static str = "/ordo/notification";
 
@@ -194,7 +194,7 @@ impl Contract for NotificationSent {
     }
 }
 
-impl Contract for NotificationFailed {
+impl MessageContract for NotificationFailed {
     const TYPE: &'static str = "ordo.notification.failed.v1";
     const SOURCE: &'static str = "/ordo/notification";
 

@@ -1,10 +1,10 @@
 //! What operators do with dead letters: list, edit, redrive and discard them.
 //!
-//! - A [`Sweep`] reads a dead-letter queue once. The dead letters that it has read stay hidden from others until it is
+//! - A [`DeadLetterSweep`] reads a dead-letter queue once. The dead letters that it has read stay hidden from others until it is
 //!   released; then they are visible again in their old order. If its process dies, they are visible again after half a
 //!   minute.
 //! - SQS hands out no further message of a group while one is hidden; some servers hand out only one message of a group
-//!   at a time. So a dead letter can be stuck behind an earlier one of its order. [`Sweep::unseen`] counts these.
+//!   at a time. So a dead letter can be stuck behind an earlier one of its order. [`DeadLetterSweep::unseen`] counts these.
 //! - Only a genuine dead letter is redriven, or changed in part: what is sent is signed. Nobody's message is signed
 //!   because an operator did not look.
 //! - A dead letter that is redriven is deleted only after its original queue has it. A crash in between leaves it in
@@ -26,24 +26,24 @@ use crate::producer::SendError;
 use crate::queues::{Queue, Queues};
 
 pub use dead_letter::DeadLetter;
-pub use edit::Assignment;
-pub use sweep::Sweep;
+pub use edit::BodyAssignment;
+pub use sweep::DeadLetterSweep;
 
 /// The dead letters of one queue.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     client: Client,
-    origin: Origin,
+    origin: DeadLetterOrigin,
     queue: Queue,
 }
 
 impl DeadLetters {
-    pub fn of(client: Client, origin: Origin, queues: &Queues) -> Self {
+    pub fn of(client: Client, origin: DeadLetterOrigin, queues: &Queues) -> Self {
         Self { client, origin, queue: queues.of(origin).clone() }
     }
 
     /// The queue that they came from, and are redriven to.
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> DeadLetterOrigin {
         self.origin
     }
 
@@ -51,9 +51,9 @@ impl DeadLetters {
         &self.queue.name
     }
 
-    /// Begins to read them. Nothing is received before the first call of [`Sweep::next`].
-    pub fn sweep(&self) -> Sweep {
-        Sweep::new(self.clone())
+    /// Begins to read them. Nothing is received before the first call of [`DeadLetterSweep::next`].
+    pub fn sweep(&self) -> DeadLetterSweep {
+        DeadLetterSweep::new(self.clone())
     }
 
     /// How many there are, hidden or not. SQS's count is approximate.
@@ -72,12 +72,12 @@ impl DeadLetters {
 
 /// The queue that a dead letter came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Origin {
+pub enum DeadLetterOrigin {
     Notifications,
     Replies,
 }
 
-impl Origin {
+impl DeadLetterOrigin {
     pub const ALL: [Self; 2] = [Self::Notifications, Self::Replies];
 
     /// Its part of the queue's name.
@@ -89,13 +89,13 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for DeadLetterOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Origin {
+impl FromStr for DeadLetterOrigin {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {

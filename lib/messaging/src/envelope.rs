@@ -24,7 +24,7 @@ const DATA_CONTENT_TYPE: &str = "application/json";
 pub(crate) const BODY_CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// The type of a message's `data`, agreed on by its sender and its receiver.
-pub trait Contract: Serialize + DeserializeOwned {
+pub trait MessageContract: Serialize + DeserializeOwned {
     /// The CloudEvents `type`, with its version.
     const TYPE: &'static str;
 
@@ -36,7 +36,7 @@ pub trait Contract: Serialize + DeserializeOwned {
     fn id(&self) -> Uuid;
 }
 
-/// An event with its data. Its id is derived from the data ([`Contract::id`]).
+/// An event with its data. Its id is derived from the data ([`MessageContract::id`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudEvent<T> {
     /// The same on every redelivery and repeated send.
@@ -50,7 +50,7 @@ pub struct CloudEvent<T> {
     pub data: T,
 }
 
-impl<T: Contract> CloudEvent<T> {
+impl<T: MessageContract> CloudEvent<T> {
     pub fn new(subject: impl Into<String>, time: DateTime<Utc>, data: T) -> Self {
         Self { id: data.id(), subject: subject.into(), time: Some(time), traceparent: None, data }
     }
@@ -63,7 +63,7 @@ impl<T: Contract> CloudEvent<T> {
 
     /// The message body. Attributes have a fixed order, so equal events give equal bytes.
     pub fn to_json(&self) -> Result<String, EnvelopeError> {
-        let wire = Wire {
+        let wire = CloudEventJson {
             specversion: SPEC_VERSION,
             id: self.id,
             kind: T::TYPE,
@@ -80,7 +80,7 @@ impl<T: Contract> CloudEvent<T> {
 
     /// Parses a body. Unknown extension attributes are ignored, as the specification requires.
     pub fn parse(body: &str) -> Result<Self, EnvelopeError> {
-        let raw = RawEvent::parse(body)?;
+        let raw = RawCloudEvent::parse(body)?;
         if raw.kind != T::TYPE {
             return Err(EnvelopeError::UnexpectedType { found: raw.kind, expected: T::TYPE });
         }
@@ -118,7 +118,7 @@ pub enum EnvelopeError {
 }
 
 /// An event with valid attributes whose data is not parsed yet.
-pub(crate) struct RawEvent<'a> {
+pub(crate) struct RawCloudEvent<'a> {
     pub(crate) kind: String,
     id: Uuid,
     subject: String,
@@ -127,9 +127,9 @@ pub(crate) struct RawEvent<'a> {
     data: Cow<'a, str>,
 }
 
-impl<'a> RawEvent<'a> {
+impl<'a> RawCloudEvent<'a> {
     pub(crate) fn parse(body: &'a str) -> Result<Self, EnvelopeError> {
-        let attributes: Attributes<'a> =
+        let attributes: CloudEventAttributes<'a> =
             serde_json::from_str(body).map_err(|source| EnvelopeError::NotAnObject { source })?;
         if text(&attributes, "specversion")? != SPEC_VERSION {
             return Err(EnvelopeError::Invalid { attribute: "specversion", expected: "\"1.0\"" });
@@ -159,7 +159,7 @@ impl<'a> RawEvent<'a> {
         })
     }
 
-    pub(crate) fn typed<T: Contract>(self) -> Result<CloudEvent<T>, EnvelopeError> {
+    pub(crate) fn typed<T: MessageContract>(self) -> Result<CloudEvent<T>, EnvelopeError> {
         let data: T =
             serde_json::from_str(&self.data).map_err(|source| EnvelopeError::Data { kind: self.kind, source })?;
         if data.id() != self.id {
@@ -170,7 +170,7 @@ impl<'a> RawEvent<'a> {
 }
 
 #[derive(Serialize)]
-struct Wire<'a, T> {
+struct CloudEventJson<'a, T> {
     specversion: &'static str,
     id: Uuid,
     #[serde(rename = "type")]
@@ -186,18 +186,18 @@ struct Wire<'a, T> {
     data: &'a T,
 }
 
-type Attributes<'a> = BTreeMap<String, &'a RawValue>;
+type CloudEventAttributes<'a> = BTreeMap<String, &'a RawValue>;
 
 fn data_schema(kind: &str) -> String {
     format!("urn:ordo:schema:{kind}")
 }
 
-fn text(attributes: &Attributes<'_>, name: &'static str) -> Result<String, EnvelopeError> {
+fn text(attributes: &CloudEventAttributes<'_>, name: &'static str) -> Result<String, EnvelopeError> {
     optional_text(attributes, name)?.ok_or(EnvelopeError::Missing { attribute: name })
 }
 
 /// A null attribute counts as missing.
-fn optional_text(attributes: &Attributes<'_>, name: &'static str) -> Result<Option<String>, EnvelopeError> {
+fn optional_text(attributes: &CloudEventAttributes<'_>, name: &'static str) -> Result<Option<String>, EnvelopeError> {
     let Some(raw) = attributes.get(name).filter(|raw| raw.get() != "null") else {
         return Ok(None);
     };
@@ -221,7 +221,7 @@ fn is_json(content_type: &str) -> bool {
 }
 
 /// The data as JSON. It can also come in Base64.
-fn data<'a>(attributes: &Attributes<'a>) -> Result<Cow<'a, str>, EnvelopeError> {
+fn data<'a>(attributes: &CloudEventAttributes<'a>) -> Result<Cow<'a, str>, EnvelopeError> {
     let (attribute, data) = match (attributes.get("data").copied(), optional_text(attributes, "data_base64")?) {
         (Some(data), None) => ("data", Cow::Borrowed(data.get())),
         (Some(_), Some(_)) => {

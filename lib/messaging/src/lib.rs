@@ -23,12 +23,16 @@ pub mod queues;
 mod settings;
 mod signature;
 
-pub use consumer::{Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, ReceivedMessage};
-pub use contract::{
-    Line, NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, Parcel, Shipment, Template,
+pub use consumer::{
+    Consumer, ConsumerSettings, ExponentialBackoff, MessageFailureCounts, MessageHandler, MessageHandlerError,
+    ReceivedMessage,
 };
-pub use dead_letters::{Assignment, DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
-pub use envelope::{CloudEvent, Contract};
+pub use contract::{
+    NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate, OrderedLine,
+    ParcelTracking, ShipmentTracking,
+};
+pub use dead_letters::{BodyAssignment, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters};
+pub use envelope::{CloudEvent, MessageContract};
 pub use error::SqsError;
 pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
 pub use queue_depth::QueueDepth;

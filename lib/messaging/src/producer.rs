@@ -15,7 +15,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, Contract, EnvelopeError};
+use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, EnvelopeError, MessageContract};
 use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepth;
 use crate::queues::Queue;
@@ -51,7 +51,7 @@ pub struct OutgoingMessage {
 
 impl OutgoingMessage {
     /// The message of an event. A new `attempt` gets a deliberate repetition through the queue's deduplication.
-    pub fn event<T: Contract>(event: &CloudEvent<T>, attempt: u32) -> Result<Self, EnvelopeError> {
+    pub fn event<T: MessageContract>(event: &CloudEvent<T>, attempt: u32) -> Result<Self, EnvelopeError> {
         let mut attributes = vec![
             ("content-type".to_owned(), BODY_CONTENT_TYPE.to_owned()),
             ("ce-type".to_owned(), T::TYPE.to_owned()),

@@ -15,7 +15,7 @@ use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
 use crate::consumer::ConsumerSettings;
-use crate::dead_letters::Origin;
+use crate::dead_letters::DeadLetterOrigin;
 use crate::error::SqsError;
 use crate::settings::{InvalidSettings, SettingsValidator};
 
@@ -31,10 +31,10 @@ pub struct Queues {
 
 impl Queues {
     /// The queue that dead letters of this origin came from.
-    pub fn of(&self, origin: Origin) -> &Queue {
+    pub fn of(&self, origin: DeadLetterOrigin) -> &Queue {
         match origin {
-            Origin::Notifications => &self.notifications,
-            Origin::Replies => &self.replies,
+            DeadLetterOrigin::Notifications => &self.notifications,
+            DeadLetterOrigin::Replies => &self.replies,
         }
     }
 }

@@ -9,32 +9,32 @@ use async_trait::async_trait;
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
     /// Reserves an amount.
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError>;
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError>;
 
     /// Finds an authorization by its key, if its answer never came. `None`: the provider never saw it.
     /// [`PaymentError::Declined`]: it was declined. Some providers can only be asked by repeating the request, and
     /// never answer `None`.
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError>;
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError>;
 
     /// Takes part of the authorized amount, or all of it, as often as there is something left. A capture that was made
     /// under the key before is found, and not made again.
-    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError>;
+    async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError>;
 
     /// Releases whatever was not captured. It is no error if nothing is left.
-    async fn void(&self, request: &Void) -> Result<(), PaymentError>;
+    async fn void(&self, request: &VoidRequest) -> Result<(), PaymentError>;
 
     /// Releases whatever an authorization with an unknown outcome holds, and makes sure that it never will hold
     /// anything: if the request is still on its way, it has no effect when it arrives.
-    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError>;
+    async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError>;
 
     /// Gives back part of the captured amount, or all of it. A refund that was made under the key before is found, and
     /// not made again.
-    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError>;
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError>;
 }
 
 /// A request to reserve an amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authorization {
+pub struct AuthorizationRequest {
     pub key: String,
     /// For the provider's own records.
     pub order_id: String,
@@ -48,16 +48,16 @@ pub struct Authorization {
 
 /// A reserved amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authorized {
+pub struct AuthorizedPayment {
     /// The provider's id of the payment, for captures, voids and refunds.
     pub reference: String,
 }
 
 /// A request to take reserved money.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capture {
+pub struct CaptureRequest {
     pub key: String,
-    /// The payment, as [`Authorized`] named it.
+    /// The payment, as [`AuthorizedPayment`] named it.
     pub reference: String,
     /// Minor units of the currency, at least 1.
     pub amount_minor: i64,
@@ -75,24 +75,24 @@ pub struct Capture {
 
 /// A capture that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Captured {
+pub struct CapturedPayment {
     /// The provider's id of the capture.
     pub reference: String,
 }
 
 /// A request to release what is not captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Void {
+pub struct VoidRequest {
     pub key: String,
-    /// The payment, as [`Authorized`] named it.
+    /// The payment, as [`AuthorizedPayment`] named it.
     pub reference: String,
 }
 
 /// A request to give captured money back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refund {
+pub struct RefundRequest {
     pub key: String,
-    /// The payment, as [`Authorized`] named it.
+    /// The payment, as [`AuthorizedPayment`] named it.
     pub reference: String,
     /// Minor units of the currency, at least 1.
     pub amount_minor: i64,
@@ -108,7 +108,7 @@ pub struct Refund {
 
 /// A refund that was made or is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refunded {
+pub struct RefundedPayment {
     /// The provider's id of the refund.
     pub reference: String,
 }

@@ -10,20 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use breaker::{Breaker, Health};
 pub use breaker::{BreakerSettings, BreakerState};
-pub use metrics::Metrics;
+use breaker::{CircuitBreaker, ProviderHealth};
+pub use metrics::PaymentMetrics;
 use tokio::time::Instant;
 
-use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+use crate::{
+    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    RefundRequest, RefundedPayment, VoidRequest,
+};
 
 /// A gateway with a timeout and a circuit breaker. A call that takes too long is [`PaymentError::Unknown`]. While the
 /// breaker is open, calls are [`PaymentError::Unavailable`] at once and don't reach the provider.
 pub struct Guarded {
     gateway: Arc<dyn PaymentGateway>,
     timeout: Duration,
-    breaker: Breaker,
-    metrics: Metrics,
+    breaker: CircuitBreaker,
+    metrics: PaymentMetrics,
 }
 
 impl fmt::Debug for Guarded {
@@ -35,7 +38,7 @@ impl fmt::Debug for Guarded {
 impl Guarded {
     #[must_use]
     pub fn new(gateway: Arc<dyn PaymentGateway>, timeout: Duration, breaker: BreakerSettings) -> Self {
-        Self { gateway, timeout, breaker: Breaker::new(breaker), metrics: Metrics::default() }
+        Self { gateway, timeout, breaker: CircuitBreaker::new(breaker), metrics: PaymentMetrics::default() }
     }
 
     /// Whether calls reach the provider.
@@ -45,7 +48,7 @@ impl Guarded {
     }
 
     #[must_use]
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &PaymentMetrics {
         &self.metrics
     }
 
@@ -80,36 +83,36 @@ impl Guarded {
 }
 
 /// A provider that declines or refuses is healthy.
-fn health<T>(outcome: &Result<T, PaymentError>) -> Health {
+fn health<T>(outcome: &Result<T, PaymentError>) -> ProviderHealth {
     match outcome {
-        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => Health::Healthy,
-        Err(PaymentError::Unknown { .. } | PaymentError::Unavailable { .. }) => Health::Failing,
+        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => ProviderHealth::Healthy,
+        Err(PaymentError::Unknown { .. } | PaymentError::Unavailable { .. }) => ProviderHealth::Failing,
     }
 }
 
 #[async_trait]
 impl PaymentGateway for Guarded {
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         self.call("authorize", &request.order_id, self.gateway.authorize(request)).await
     }
 
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         self.call("find", &request.order_id, self.gateway.find(request)).await
     }
 
-    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
+    async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
         self.call("capture", &request.reference, self.gateway.capture(request)).await
     }
 
-    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, request: &VoidRequest) -> Result<(), PaymentError> {
         self.call("void", &request.reference, self.gateway.void(request)).await
     }
 
-    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError> {
         self.call("abandon", &request.order_id, self.gateway.abandon(request)).await
     }
 
-    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
         self.call("refund", &request.reference, self.gateway.refund(request)).await
     }
 }

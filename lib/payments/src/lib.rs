@@ -10,7 +10,10 @@ mod guarded;
 mod sandbox;
 mod stripe;
 
-pub use gateway::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
-pub use guarded::{BreakerSettings, BreakerState, Guarded, Metrics};
+pub use gateway::{
+    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    RefundRequest, RefundedPayment, VoidRequest,
+};
+pub use guarded::{BreakerSettings, BreakerState, Guarded, PaymentMetrics};
 pub use sandbox::{LedgerRow, Sandbox, is_sandbox_payment, ledger, ledger_of};
 pub use stripe::{Stripe, StripeError, StripeSettings};

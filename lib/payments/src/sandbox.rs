@@ -28,7 +28,10 @@ pub use ledger::{LedgerRow, is_sandbox_payment, ledger, ledger_of};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+use crate::{
+    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    RefundRequest, RefundedPayment, VoidRequest,
+};
 
 /// The most calls of one transaction. More would only make its statements long.
 const BATCH: usize = 256;
@@ -40,11 +43,11 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Clones share batches.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<SandboxCall>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct SandboxCall {
     operation: Operation,
     answer: oneshot::Sender<Reply>,
 }
@@ -71,7 +74,7 @@ impl Sandbox {
         let (answer, answered) = oneshot::channel();
         // These fail only if the runtime is shutting down.
         let stopped = || PaymentError::unavailable("the sandbox has stopped");
-        self.calls.send(Call { operation, answer }).await.map_err(|_| stopped())?;
+        self.calls.send(SandboxCall { operation, answer }).await.map_err(|_| stopped())?;
         let Reply { outcome, delay } = answered.await.map_err(|_| PaymentError::unknown("the sandbox has stopped"))?;
         match delay {
             ReplyDelay::AtOnce => outcome,
@@ -87,7 +90,7 @@ impl Sandbox {
     }
 }
 
-async fn handle(pool: &PgPool, calls: impl Iterator<Item = Call>) {
+async fn handle(pool: &PgPool, calls: impl Iterator<Item = SandboxCall>) {
     // A call whose caller gave up before it began is never made.
     let (operations, answers): (Vec<_>, Vec<_>) =
         calls.filter(|call| !call.answer.is_closed()).map(|call| (call.operation, call.answer)).unzip();
@@ -103,31 +106,31 @@ async fn handle(pool: &PgPool, calls: impl Iterator<Item = Call>) {
 
 #[async_trait]
 impl PaymentGateway for Sandbox {
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         self.call(Operation::Authorize(request.clone())).await?;
-        Ok(Authorized { reference: payment_reference(&request.key) })
+        Ok(AuthorizedPayment { reference: payment_reference(&request.key) })
     }
 
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         let found = self.call(Operation::Find(request.clone())).await?;
-        Ok((found == CallOutcome::Done).then(|| Authorized { reference: payment_reference(&request.key) }))
+        Ok((found == CallOutcome::Done).then(|| AuthorizedPayment { reference: payment_reference(&request.key) }))
     }
 
-    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
+    async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
         self.call(Operation::Capture(request.clone())).await?;
-        Ok(Captured { reference: movement_reference(&request.key) })
+        Ok(CapturedPayment { reference: movement_reference(&request.key) })
     }
 
-    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, request: &VoidRequest) -> Result<(), PaymentError> {
         self.call(Operation::Void(request.clone())).await.map(drop)
     }
 
-    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError> {
         self.call(Operation::Abandon(request.clone())).await.map(drop)
     }
 
-    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
         self.call(Operation::Refund(request.clone())).await?;
-        Ok(Refunded { reference: movement_reference(&request.key) })
+        Ok(RefundedPayment { reference: movement_reference(&request.key) })
     }
 }

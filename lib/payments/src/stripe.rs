@@ -20,12 +20,15 @@ use std::time::Duration;
 
 use amount::stripe_amount;
 use async_trait::async_trait;
-use connection::Connection;
-use movement::Movement;
+use connection::StripeConnection;
+use movement::MoneyMovement;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use crate::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+use crate::{
+    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    RefundRequest, RefundedPayment, VoidRequest,
+};
 
 #[derive(Clone)]
 pub struct StripeSettings {
@@ -55,19 +58,19 @@ pub enum StripeError {
 /// It has no timeout of its own: [`Guarded`](crate::Guarded) has one.
 #[derive(Debug, Clone)]
 pub struct Stripe {
-    connection: Connection,
+    connection: StripeConnection,
 }
 
 impl Stripe {
     /// Connects with the first request.
     pub fn new(settings: &StripeSettings) -> Result<Self, StripeError> {
-        Ok(Self { connection: Connection::new(settings)? })
+        Ok(Self { connection: StripeConnection::new(settings)? })
     }
 }
 
 #[async_trait]
 impl PaymentGateway for Stripe {
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         let Some(token) = &request.token else {
             return Err(PaymentError::declined("payment_method_missing", "the order names nothing to pay with"));
         };
@@ -85,60 +88,61 @@ impl PaymentGateway for Stripe {
             ("metadata[order_id]", &request.order_id),
             ("metadata[ordo_key]", &mark),
         ];
-        let made: Intent = self.connection.post("/v1/payment_intents", Some(&request.key), &form).await?;
+        let made: StripePaymentIntent = self.connection.post("/v1/payment_intents", Some(&request.key), &form).await?;
         made.authorized()
     }
 
     /// Stripe's search may be a minute behind, and is not available in every country. If it finds nothing, the request
     /// is repeated under the same key, which Stripe keeps for longer than that.
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         match self.search(request).await? {
             Some(found) => found.authorized().map(Some),
             None => self.authorize(request).await.map(Some),
         }
     }
 
-    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
-        let reference = Movement::Capture(request).once(&self.connection).await?;
-        Ok(Captured { reference })
+    async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
+        let reference = MoneyMovement::Capture(request).once(&self.connection).await?;
+        Ok(CapturedPayment { reference })
     }
 
     /// Without a key: it may be carried out twice, and Stripe must not repeat a failure.
-    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, request: &VoidRequest) -> Result<(), PaymentError> {
         let intent = intent(&request.reference)?;
-        let canceled: Result<Intent, _> = self.connection.post(&format!("{intent}/cancel"), None, &[]).await;
+        let canceled: Result<StripePaymentIntent, _> =
+            self.connection.post(&format!("{intent}/cancel"), None, &[]).await;
         let canceled = canceled.map_err(PaymentError::from);
         let Err(refused @ PaymentError::Refused { .. }) = canceled else { return canceled.map(drop) };
         // Perhaps nothing is held any more, because it was canceled before or captured completely.
-        let now: Intent = self.connection.get(&intent).await?;
+        let now: StripePaymentIntent = self.connection.get(&intent).await?;
         if matches!(now.status.as_str(), "canceled" | "succeeded") { Ok(()) } else { Err(refused) }
     }
 
     /// Repeating the request uses the key up: a late request under it gets the answer of this payment, which is voided.
-    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError> {
         match self.find(request).await {
             Ok(None) => Ok(()),
-            Ok(Some(Authorized { reference })) => {
+            Ok(Some(AuthorizedPayment { reference })) => {
                 let key = format!("{}:abandon", request.key);
-                self.void(&Void { key, reference }).await
+                self.void(&VoidRequest { key, reference }).await
             }
             Err(PaymentError::Declined { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
-        let reference = Movement::Refund(request).once(&self.connection).await?;
-        Ok(Refunded { reference })
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+        let reference = MoneyMovement::Refund(request).once(&self.connection).await?;
+        Ok(RefundedPayment { reference })
     }
 }
 
 impl Stripe {
     /// Finds the payment of an authorization by Stripe's search.
-    async fn search(&self, request: &Authorization) -> Result<Option<Intent>, PaymentError> {
+    async fn search(&self, request: &AuthorizationRequest) -> Result<Option<StripePaymentIntent>, PaymentError> {
         let query = format!("metadata['ordo_key']:'{}'", key::mark(&request.key));
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", &query).finish();
-        let found = self.connection.get::<SearchResult>(&format!("/v1/payment_intents/search?{query}")).await;
+        let found = self.connection.get::<StripeSearchResult>(&format!("/v1/payment_intents/search?{query}")).await;
         match found {
             Ok(found) => Ok(found.data.into_iter().next()),
             Err(PaymentError::Refused { .. }) => Ok(None),
@@ -158,11 +162,11 @@ fn intent(reference: &str) -> Result<String, PaymentError> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Intent {
+struct StripePaymentIntent {
     id: String,
     status: String,
-    latest_charge: Option<Expandable>,
-    last_payment_error: Option<LastError>,
+    latest_charge: Option<StripeExpandable>,
+    last_payment_error: Option<StripeLastError>,
     #[serde(default)]
     amount_received: i64,
     #[serde(default)]
@@ -170,19 +174,19 @@ struct Intent {
 }
 
 #[derive(Debug, Deserialize)]
-struct SearchResult {
-    data: Vec<Intent>,
+struct StripeSearchResult {
+    data: Vec<StripePaymentIntent>,
 }
 
 /// Another object of Stripe's: its id, or all of it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Expandable {
+enum StripeExpandable {
     Id(String),
     Expanded { id: String },
 }
 
-impl Expandable {
+impl StripeExpandable {
     fn into_id(self) -> String {
         match self {
             Self::Id(id) | Self::Expanded { id } => id,
@@ -191,18 +195,18 @@ impl Expandable {
 }
 
 #[derive(Debug, Deserialize)]
-struct LastError {
+struct StripeLastError {
     code: Option<String>,
     message: Option<String>,
 }
 
-impl Intent {
-    fn authorized(self) -> Result<Authorized, PaymentError> {
+impl StripePaymentIntent {
+    fn authorized(self) -> Result<AuthorizedPayment, PaymentError> {
         let Self { id, status, last_payment_error, .. } = self;
         match status.as_str() {
-            "requires_capture" | "succeeded" => Ok(Authorized { reference: id }),
+            "requires_capture" | "succeeded" => Ok(AuthorizedPayment { reference: id }),
             "requires_action" | "requires_confirmation" | "requires_payment_method" | "canceled" => {
-                let error = last_payment_error.unwrap_or(LastError { code: None, message: None });
+                let error = last_payment_error.unwrap_or(StripeLastError { code: None, message: None });
                 let code = error.code.unwrap_or_else(|| "authentication_required".to_owned());
                 Err(PaymentError::declined(code, error.message.unwrap_or_else(|| format!("{id} {status}"))))
             }

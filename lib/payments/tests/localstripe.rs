@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use payments::{Authorization, Capture, PaymentError, PaymentGateway, Refund, Stripe, StripeSettings, Void};
+use payments::{
+    AuthorizationRequest, CaptureRequest, PaymentError, PaymentGateway, RefundRequest, Stripe, StripeSettings,
+    VoidRequest,
+};
 
 const NEEDS: &str = "needs localstripe, and its address in ORDO_TEST_STRIPE: http://127.0.0.1:8420";
 
@@ -14,8 +17,8 @@ fn stripe() -> Stripe {
     Stripe::new(&StripeSettings { url, secret_key, connect_timeout: Duration::from_secs(10) }).unwrap()
 }
 
-fn authorization(order_id: &str, token: &str) -> Authorization {
-    Authorization {
+fn authorization(order_id: &str, token: &str) -> AuthorizationRequest {
+    AuthorizationRequest {
         key: format!("{order_id}:{}", uuid::Uuid::now_v7()),
         order_id: order_id.to_owned(),
         amount_minor: 12_999,
@@ -24,9 +27,17 @@ fn authorization(order_id: &str, token: &str) -> Authorization {
     }
 }
 
-fn capture(reference: &str, amount_minor: i64) -> Capture {
+fn capture(reference: &str, amount_minor: i64) -> CaptureRequest {
     let (key, reference) = (format!("{reference}:capture"), reference.to_owned());
-    Capture { key, reference, amount_minor, currency: "USD".to_owned(), last: true, recorded_minor: 0, retries: 0 }
+    CaptureRequest {
+        key,
+        reference,
+        amount_minor,
+        currency: "USD".to_owned(),
+        last: true,
+        recorded_minor: 0,
+        retries: 0,
+    }
 }
 
 #[tokio::test]
@@ -38,7 +49,7 @@ async fn localstripe_reserves_takes_and_gives_back() {
     let captured = stripe.capture(&capture(&payment, 12_999)).await.unwrap();
     assert!(captured.reference.starts_with("ch_"), "{captured:?}");
     let key = format!("{payment}:refund");
-    let refund = Refund {
+    let refund = RefundRequest {
         key,
         reference: payment.clone(),
         amount_minor: 1_000,
@@ -48,7 +59,7 @@ async fn localstripe_reserves_takes_and_gives_back() {
     };
     assert!(stripe.refund(&refund).await.unwrap().reference.starts_with("re_"));
     // Nothing is held any more.
-    stripe.void(&Void { key: format!("{payment}:void"), reference: payment }).await.unwrap();
+    stripe.void(&VoidRequest { key: format!("{payment}:void"), reference: payment }).await.unwrap();
 }
 
 #[tokio::test]
@@ -56,7 +67,7 @@ async fn localstripe_reserves_takes_and_gives_back() {
 async fn localstripe_lets_go_once_and_captures_nothing_after_that() {
     let stripe = stripe();
     let payment = stripe.authorize(&authorization("order-2", "pm_card_visa")).await.unwrap().reference;
-    let void = Void { key: format!("{payment}:void"), reference: payment };
+    let void = VoidRequest { key: format!("{payment}:void"), reference: payment };
     stripe.void(&void).await.unwrap();
     stripe.void(&void).await.unwrap();
 }

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use payments::{Authorization, Capture, LedgerRow, PaymentError, PaymentGateway, Refund, Sandbox, Void, ledger};
+use payments::{
+    AuthorizationRequest, CaptureRequest, LedgerRow, PaymentError, PaymentGateway, RefundRequest, Sandbox, VoidRequest,
+    ledger,
+};
 use sqlx::PgPool;
 
-fn authorization(order_id: &str, token: Option<&str>) -> Authorization {
-    Authorization {
+fn authorization(order_id: &str, token: Option<&str>) -> AuthorizationRequest {
+    AuthorizationRequest {
         key: format!("{order_id}:authorize"),
         order_id: order_id.to_owned(),
         amount_minor: 1_000,
@@ -16,9 +19,9 @@ fn authorization(order_id: &str, token: Option<&str>) -> Authorization {
     }
 }
 
-fn capture(reference: &str, key: &str, amount_minor: i64, last: bool) -> Capture {
+fn capture(reference: &str, key: &str, amount_minor: i64, last: bool) -> CaptureRequest {
     let (key, reference, currency) = (key.to_owned(), reference.to_owned(), "EUR".to_owned());
-    Capture { key, reference, amount_minor, currency, last, recorded_minor: 0, retries: 0 }
+    CaptureRequest { key, reference, amount_minor, currency, last, recorded_minor: 0, retries: 0 }
 }
 
 async fn whole_ledger(pool: &PgPool) -> Vec<LedgerRow> {
@@ -34,11 +37,11 @@ async fn a_payment_is_authorized_captured_in_parts_refunded_and_added_up() {
     let first = sandbox.capture(&capture(&payment, "order-1:capture:1", 300, false)).await.unwrap();
     let second = sandbox.capture(&capture(&payment, "order-1:capture:2", 200, false)).await.unwrap();
     assert_ne!(first, second);
-    let void = Void { key: "order-1:void".to_owned(), reference: payment.clone() };
+    let void = VoidRequest { key: "order-1:void".to_owned(), reference: payment.clone() };
     sandbox.void(&void).await.unwrap();
     sandbox.void(&void).await.unwrap();
     let key = "order-1:refund".to_owned();
-    let refund = Refund {
+    let refund = RefundRequest {
         key,
         reference: payment.clone(),
         amount_minor: 150,
@@ -127,7 +130,7 @@ async fn an_answer_that_never_comes_can_be_found_out() {
 }
 
 /// Gives up on an answer once the request is in the books.
-async fn wait_in_vain(sandbox: &Sandbox, pool: &PgPool, request: &Authorization) {
+async fn wait_in_vain(sandbox: &Sandbox, pool: &PgPool, request: &AuthorizationRequest) {
     let booked = || async {
         let found = sqlx::query("select from sandbox_payments where key = $1").bind(&request.key).fetch_optional(pool);
         found.await.unwrap().is_some()
@@ -157,9 +160,9 @@ async fn one_bad_call_fails_alone() {
     let database = testkit::database().await;
     let sandbox = Sandbox::start(database.pool().clone());
     let bad = [
-        Authorization { token: Some("tok\0".to_owned()), ..authorization("order-1", None) },
-        Authorization { amount_minor: 0, ..authorization("order-2", None) },
-        Authorization { amount_minor: i64::MIN, ..authorization("order-3", None) },
+        AuthorizationRequest { token: Some("tok\0".to_owned()), ..authorization("order-1", None) },
+        AuthorizationRequest { amount_minor: 0, ..authorization("order-2", None) },
+        AuthorizationRequest { amount_minor: i64::MIN, ..authorization("order-3", None) },
     ];
     for request in bad {
         let good = authorization(&format!("{}-good", request.order_id), None);
@@ -185,7 +188,7 @@ async fn the_ledger_is_read_in_pages_and_tells_of_double_payments() {
     for order_id in ["order-1", "order-2", "order-3"] {
         sandbox.authorize(&authorization(order_id, None)).await.unwrap();
     }
-    let again = Authorization { key: "another key".to_owned(), ..authorization("order-2", None) };
+    let again = AuthorizationRequest { key: "another key".to_owned(), ..authorization("order-2", None) };
     sandbox.authorize(&again).await.unwrap();
     sandbox.authorize(&authorization("order-4", Some("tok_declined"))).await.unwrap_err();
 

@@ -10,7 +10,10 @@ use axum::extract::{Form, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{RequestExt, body::Body};
-use payments::{Authorization, Capture, PaymentError, PaymentGateway, Refund, Stripe, StripeSettings, Void};
+use payments::{
+    AuthorizationRequest, CaptureRequest, PaymentError, PaymentGateway, RefundRequest, Stripe, StripeSettings,
+    VoidRequest,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -56,7 +59,7 @@ async fn captures_say_whether_they_are_the_last() {
     let fake = Fake::start(&[(200, INTENT), (200, INTENT), (200, INTENT), (200, INTENT)]).await;
     let part = capture();
     assert_eq!(fake.stripe.capture(&part).await.unwrap().reference, "ch_1");
-    fake.stripe.capture(&Capture { last: true, ..part }).await.unwrap();
+    fake.stripe.capture(&CaptureRequest { last: true, ..part }).await.unwrap();
     let [looked_up, part, _, last] = fake.asked().try_into().unwrap();
     assert_eq!(looked_up.line, "GET /v1/payment_intents/pi_1");
     assert_eq!(part.line, "POST /v1/payment_intents/pi_1/capture");
@@ -108,7 +111,7 @@ async fn a_refund_that_failed_is_declined_and_one_that_is_pending_is_made() {
     ];
     let fake = Fake::start(&answers).await;
     let key = "order-1:refund".to_owned();
-    let refund = Refund {
+    let refund = RefundRequest {
         key,
         reference: "pi_1".to_owned(),
         amount_minor: 100,
@@ -193,15 +196,15 @@ async fn a_connection_that_breaks_after_the_request_leaves_its_outcome_unknown()
 #[tokio::test]
 async fn what_stripe_could_only_refuse_is_not_sent() {
     let fake = Fake::start(&[]).await;
-    let without_token = Authorization { token: None, ..authorization() };
+    let without_token = AuthorizationRequest { token: None, ..authorization() };
     assert_eq!(kind_of(&fake.stripe.authorize(&without_token).await.unwrap_err()), "declined");
-    let for_nothing = Authorization { amount_minor: 0, ..authorization() };
+    let for_nothing = AuthorizationRequest { amount_minor: 0, ..authorization() };
     assert_eq!(kind_of(&fake.stripe.authorize(&for_nothing).await.unwrap_err()), "refused");
     for reference in ["", "../refunds", "pi_1/capture", "pi_1?x=y"] {
-        let void = Void { reference: reference.to_owned(), ..void() };
+        let void = VoidRequest { reference: reference.to_owned(), ..void() };
         assert_eq!(kind_of(&fake.stripe.void(&void).await.unwrap_err()), "refused", "{reference}");
     }
-    let key_with_a_line_break = Authorization { key: "a\r\nb".to_owned(), ..authorization() };
+    let key_with_a_line_break = AuthorizationRequest { key: "a\r\nb".to_owned(), ..authorization() };
     assert_eq!(kind_of(&fake.stripe.authorize(&key_with_a_line_break).await.unwrap_err()), "refused");
     assert_eq!(fake.asked().len(), 0);
 }
@@ -215,8 +218,8 @@ fn kind_of(error: &PaymentError) -> &'static str {
     }
 }
 
-fn authorization() -> Authorization {
-    Authorization {
+fn authorization() -> AuthorizationRequest {
+    AuthorizationRequest {
         key: "order-1:authorize".to_owned(),
         order_id: "order-1".to_owned(),
         amount_minor: 12_999,
@@ -225,9 +228,9 @@ fn authorization() -> Authorization {
     }
 }
 
-fn capture() -> Capture {
+fn capture() -> CaptureRequest {
     let (key, reference) = ("order-1:capture".to_owned(), "pi_1".to_owned());
-    Capture {
+    CaptureRequest {
         key,
         reference,
         amount_minor: 500,
@@ -238,8 +241,8 @@ fn capture() -> Capture {
     }
 }
 
-fn void() -> Void {
-    Void { key: "order-1:void".to_owned(), reference: "pi_1".to_owned() }
+fn void() -> VoidRequest {
+    VoidRequest { key: "order-1:void".to_owned(), reference: "pi_1".to_owned() }
 }
 
 fn stripe_at(url: &str) -> Stripe {

@@ -47,7 +47,7 @@ const MEDIA_TYPE: &str = "application/problem+json";
 ///
 /// One word wide, so that `Result<_, Problem>` stays small.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Content>);
+pub struct Problem(Box<ProblemContent>);
 
 /// One violation in a request's body or parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,26 +60,26 @@ pub struct FieldError {
     pub message: String,
 }
 
-type Text = Cow<'static, str>;
+type ProblemText = Cow<'static, str>;
 
 impl Problem {
     /// A problem of a type; `detail` says what is wrong with this particular request.
-    pub fn new(problem_type: ProblemType, detail: impl Into<Text>) -> Self {
+    pub fn new(problem_type: ProblemType, detail: impl Into<ProblemText>) -> Self {
         Self::without_detail(problem_type).detail(detail)
     }
 
     /// 400: the request cannot be read at all.
-    pub fn malformed(detail: impl Into<Text>) -> Self {
+    pub fn malformed(detail: impl Into<ProblemText>) -> Self {
         Self::new(ProblemType::Malformed, detail)
     }
 
     /// 404.
-    pub fn not_found(detail: impl Into<Text>) -> Self {
+    pub fn not_found(detail: impl Into<ProblemText>) -> Self {
         Self::new(ProblemType::NotFound, detail)
     }
 
     /// 415: the body's media type is not understood.
-    pub fn unsupported_media_type(detail: impl Into<Text>) -> Self {
+    pub fn unsupported_media_type(detail: impl Into<ProblemText>) -> Self {
         Self::new(ProblemType::UnsupportedMediaType, detail)
     }
 
@@ -109,7 +109,7 @@ impl Problem {
     }
 
     fn without_detail(problem_type: ProblemType) -> Self {
-        Self(Box::new(Content {
+        Self(Box::new(ProblemContent {
             problem_type,
             status: problem_type.status(),
             detail: None,
@@ -120,7 +120,7 @@ impl Problem {
         }))
     }
 
-    fn detail(mut self, detail: impl Into<Text>) -> Self {
+    fn detail(mut self, detail: impl Into<ProblemText>) -> Self {
         self.0.detail = Some(detail.into());
         self
     }
@@ -163,8 +163,8 @@ impl Problem {
 
     /// Renders the answer for the request at `instance`; both are absent outside of [`layer`].
     fn render(&self, instance: Option<&str>, trace_id: Option<&str>) -> Response {
-        let Content { problem_type, status, detail, errors, members, retry_after, cause: _ } = &*self.0;
-        let wire = Wire {
+        let ProblemContent { problem_type, status, detail, errors, members, retry_after, cause: _ } = &*self.0;
+        let wire = ProblemJson {
             r#type: problem_type.uri(),
             title: problem_type.title(),
             status: status.as_u16(),
@@ -196,11 +196,11 @@ impl IntoResponse for Problem {
 }
 
 #[derive(Debug, Clone)]
-struct Content {
+struct ProblemContent {
     problem_type: ProblemType,
     /// The type's own, but for [`ProblemType::Failed`].
     status: StatusCode,
-    detail: Option<Text>,
+    detail: Option<ProblemText>,
     errors: Vec<FieldError>,
     members: Map<String, Value>,
     retry_after: Option<Duration>,
@@ -210,7 +210,7 @@ struct Content {
 /// The members in the order people read them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct ProblemJson<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,

@@ -17,10 +17,10 @@ enum ETags {
     /// `*`: any, as long as there are events.
     Any,
     /// These, and whether each is a weak ETag.
-    Versions(Vec<(i64, Weak)>),
+    Versions(Vec<(i64, IsWeakETag)>),
 }
 
-type Weak = bool;
+type IsWeakETag = bool;
 
 impl Precondition {
     pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
@@ -99,7 +99,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ETags>, Problem
 }
 
 /// The versions in a list of ETags; `None`: it is no list of ETags.
-fn versions(list: &str) -> Option<Vec<(i64, Weak)>> {
+fn versions(list: &str) -> Option<Vec<(i64, IsWeakETag)>> {
     let mut versions = Vec::new();
     for tag in list.split(',').map(str::trim) {
         let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));

@@ -30,8 +30,8 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let mut given: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(query.as_bytes()).collect();
     let mut mistakes = Vec::new();
     loop {
-        let pairs = given.iter().map(|(name, value)| (&**name, Value { name, text: value }));
-        let mistake = match T::deserialize(MapDeserializer::<_, Mistake>::new(pairs)) {
+        let pairs = given.iter().map(|(name, value)| (&**name, ParameterValue { name, text: value }));
+        let mistake = match T::deserialize(MapDeserializer::<_, ParameterMistake>::new(pairs)) {
             Ok(read) if mistakes.is_empty() => return Ok(read),
             Ok(_) => break,
             Err(mistake) => mistake,
@@ -48,12 +48,12 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
 }
 
 /// A parameter's value: a text or a whole number, whichever `T` wants.
-struct Value<'a> {
+struct ParameterValue<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-impl<'de> IntoDeserializer<'de, Mistake> for Value<'de> {
+impl<'de> IntoDeserializer<'de, ParameterMistake> for ParameterValue<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -61,21 +61,21 @@ impl<'de> IntoDeserializer<'de, Mistake> for Value<'de> {
     }
 }
 
-impl<'de> de::Deserializer<'de> for Value<'de> {
-    type Error = Mistake;
+impl<'de> de::Deserializer<'de> for ParameterValue<'de> {
+    type Error = ParameterMistake;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParameterMistake> {
         visitor.visit_str(self.text)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParameterMistake> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParameterMistake> {
         match self.text.parse() {
             Ok(number) => visitor.visit_i64(number),
-            Err(_) => Err(Mistake::new(self.name, "invalid", "must be a whole number")),
+            Err(_) => Err(ParameterMistake::new(self.name, "invalid", "must be a whole number")),
         }
     }
 
@@ -87,33 +87,33 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
 
 /// What is wrong with one parameter.
 #[derive(Debug)]
-struct Mistake {
+struct ParameterMistake {
     parameter: String,
     code: &'static str,
     message: String,
 }
 
-impl Mistake {
+impl ParameterMistake {
     fn new(parameter: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self { parameter: parameter.to_owned(), code, message: message.into() }
     }
 }
 
-impl From<Mistake> for FieldError {
-    fn from(Mistake { parameter, code, message }: Mistake) -> Self {
+impl From<ParameterMistake> for FieldError {
+    fn from(ParameterMistake { parameter, code, message }: ParameterMistake) -> Self {
         Self { pointer: format!("?{parameter}"), code: code.into(), message }
     }
 }
 
-impl Display for Mistake {
+impl Display for ParameterMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Mistake {}
+impl std::error::Error for ParameterMistake {}
 
-impl de::Error for Mistake {
+impl de::Error for ParameterMistake {
     fn custom<M: Display>(message: M) -> Self {
         Self::new("", "invalid", message.to_string())
     }

@@ -18,11 +18,11 @@ const LONGEST_METHOD: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
     /// For what clients did wrong.
-    client_errors: RateLimit,
+    client_errors: LogRateLimit,
     /// For requests without capacity or a database, which clients can bring about.
-    unavailable: RateLimit,
+    unavailable: LogRateLimit,
     /// For internal failures, which the others must not crowd out.
-    failures: RateLimit,
+    failures: LogRateLimit,
 }
 
 impl RefusalLog {
@@ -60,16 +60,16 @@ fn beginning(text: &str, bytes: usize) -> &str {
 
 /// Admits [`LINES_PER_SECOND`].
 #[derive(Debug, Default)]
-struct RateLimit(Mutex<Second>);
+struct LogRateLimit(Mutex<LoggedSecond>);
 
 #[derive(Debug, Default)]
-struct Second {
+struct LoggedSecond {
     began: Option<Instant>,
     admitted: u32,
     left_out: u64,
 }
 
-impl RateLimit {
+impl LogRateLimit {
     /// Admits a line if there is room, and says then how many were left out since the last one.
     fn admit(&self, now: Instant) -> Option<u64> {
         // Nothing panics between the changes that belong together.
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn in_a_second_there_are_so_many_lines_and_the_next_one_says_how_many_were_left_out() {
-        let (limit, now) = (RateLimit::default(), Instant::now());
+        let (limit, now) = (LogRateLimit::default(), Instant::now());
         let admitted = |after: Duration| limit.admit(now + after);
         for nth in 0..LINES_PER_SECOND {
             assert_eq!(admitted(Duration::from_millis(nth.into())), Some(0));

@@ -9,7 +9,7 @@ use crate::{Item, Key};
 /// Every event that changes any item also changes the head of its stream. So the head's version tells which events are
 /// folded, and a fold skips events that the head has passed. Writing a change again, or an older one, changes nothing.
 #[derive(Debug)]
-pub struct Change {
+pub struct StreamChange {
     /// The item that changes with every event of the stream.
     pub head: Item,
     /// The version of the head that the change is based on. `None`: there was no head.
@@ -17,12 +17,12 @@ pub struct Change {
     /// The other changed items of the stream, each once.
     pub others: Vec<Item>,
     /// What is added to tallies, each key once.
-    pub tallies: Vec<Tally>,
+    pub tallies: Vec<TallyAddition>,
 }
 
 /// An addition to a tally: an item that adds up over many streams, whose body is an object of whole numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub struct TallyAddition {
     pub key: Key,
     /// The log position of the last event in it.
     pub version: i64,
@@ -30,7 +30,7 @@ pub struct Tally {
     pub add: BTreeMap<String, i64>,
 }
 
-impl Change {
+impl StreamChange {
     /// All items, the head last.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.others.iter().chain([&self.head])

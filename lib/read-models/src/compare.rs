@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use serde_json::Value;
 
-use crate::{Item, Key, StoreError, Table};
+use crate::{Item, Key, ReadModelStoreError, Table};
 
 /// How many items are read at once.
 const BATCH: u16 = 1_000;
@@ -14,7 +14,7 @@ const BATCH: u16 = 1_000;
 /// How two generations differ. Operators see it as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Comparison {
+pub struct GenerationComparison {
     /// How many items are equal.
     pub alike: u64,
     /// How many items only the old generation has.
@@ -26,11 +26,11 @@ pub struct Comparison {
     /// How many items were skipped, because the other generation had not got to the event that wrote them.
     pub on_the_move: u64,
     /// The first differences of each kind.
-    pub examples: Vec<Difference>,
+    pub examples: Vec<ItemDifference>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct ItemDifference {
     #[serde(flatten)]
     pub key: Key,
     /// The body in the old generation.
@@ -39,7 +39,7 @@ pub struct Difference {
     pub new: Option<String>,
 }
 
-impl Comparison {
+impl GenerationComparison {
     /// Whether the generations are equal.
     pub fn is_empty(&self) -> bool {
         self.only_in_old + self.only_in_new + self.different == 0
@@ -51,7 +51,7 @@ impl Comparison {
         let wanted = *count <= u64::try_from(examples).unwrap_or(u64::MAX);
         if let Some(item) = old.or(new).filter(|_| wanted) {
             let body = |item: &Item| item.body.get().to_owned();
-            let difference = Difference { key: item.key.clone(), old: old.map(body), new: new.map(body) };
+            let difference = ItemDifference { key: item.key.clone(), old: old.map(body), new: new.map(body) };
             self.examples.push(difference);
         }
     }
@@ -59,8 +59,13 @@ impl Comparison {
 
 /// Compares two generations while they may be written: items that events after `up_to` wrote are skipped. `examples` is
 /// how many differences of each kind are kept.
-pub async fn compare(old: &dyn Table, new: &dyn Table, up_to: i64, examples: usize) -> Result<Comparison, StoreError> {
-    let mut comparison = Comparison::default();
+pub async fn compare(
+    old: &dyn Table,
+    new: &dyn Table,
+    up_to: i64,
+    examples: usize,
+) -> Result<GenerationComparison, ReadModelStoreError> {
+    let mut comparison = GenerationComparison::default();
     let mut after = None;
     loop {
         let scanned = new.scan(after.as_ref(), BATCH).await?;
@@ -107,7 +112,7 @@ fn is_same_json(one: &Item, other: &Item) -> bool {
         || matches!((one.read::<Value>(), other.read::<Value>()), (Ok(one), Ok(other)) if one == other)
 }
 
-async fn by_key(table: &dyn Table, items: &[Item]) -> Result<HashMap<Key, Item>, StoreError> {
+async fn by_key(table: &dyn Table, items: &[Item]) -> Result<HashMap<Key, Item>, ReadModelStoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
     Ok(table.find(&keys).await?.into_iter().map(|item| (item.key.clone(), item)).collect())
 }

@@ -13,14 +13,14 @@ pub struct InvalidCursor;
 
 /// The last item of a page: the name of the query, the item's sort key in it, and the item's own key.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Cursor {
+pub(crate) struct QueryCursor {
     query: String,
     pub(crate) sort: String,
     pub(crate) pk: String,
     pub(crate) sk: String,
 }
 
-impl Cursor {
+impl QueryCursor {
     pub(crate) fn after(query: &str, sort: String, key: &Key) -> Self {
         Self { query: query.to_owned(), sort, pk: key.pk.clone(), sk: key.sk.clone() }
     }

@@ -20,19 +20,19 @@ use aws_sdk_dynamodb::Client;
 use sqlx::{PgConnection, PgPool};
 
 use self::bulk::BatchPut;
-use self::table_numbers::TableNumbers;
+use self::table_numbers::GenerationTableNumbers;
 use self::tables::{LogicalTable, PhysicalTable};
-use crate::{BulkWriter, Generation, ReadModels, StoreError, Table};
+use crate::{BulkWriter, Generation, ReadModelStoreError, ReadModels, Table};
 
 /// Read models in DynamoDB.
 #[derive(Debug, Clone)]
-pub struct Dynamodb {
+pub struct DynamodbReadModels {
     client: Client,
     pool: PgPool,
     prefix: String,
 }
 
-impl Dynamodb {
+impl DynamodbReadModels {
     /// The tables' names begin with `prefix`. `pool`: the database that records the generations.
     pub fn new(client: Client, pool: PgPool, prefix: impl Into<String>) -> Self {
         Self { client, pool, prefix: prefix.into() }
@@ -48,8 +48,8 @@ impl Dynamodb {
     }
 
     /// Deletes the tables whose drop is committed. Until then it could be rolled back.
-    async fn delete_dropped(&self, read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let dropped = TableNumbers::committed(read_model, &self.pool).await?.dropped;
+    async fn delete_dropped(&self, read_model: &str, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
+        let dropped = GenerationTableNumbers::committed(read_model, &self.pool).await?.dropped;
         for number in &dropped {
             self.physical_table(read_model, Generation::Previous, *number).delete().await?;
         }
@@ -62,12 +62,12 @@ impl Dynamodb {
 }
 
 #[async_trait]
-impl ReadModels for Dynamodb {
+impl ReadModels for DynamodbReadModels {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
         Arc::new(LogicalTable::new(self.clone(), read_model, generation))
     }
 
-    async fn create(&self, read_model: &str) -> Result<(), StoreError> {
+    async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError> {
         if self.exists(read_model, Generation::Live).await? {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl ReadModels for Dynamodb {
         for bound in ["idle_in_transaction_session_timeout", "lock_timeout"] {
             sqlx::query(&format!("set local {bound} = 0")).execute(&mut *transaction).await?;
         }
-        let known = TableNumbers::locked(read_model, &mut transaction).await?.live;
+        let known = GenerationTableNumbers::locked(read_model, &mut transaction).await?.live;
         if let Some(number) = known
             && self.physical_table(read_model, Generation::Live, number).exists().await?
         {
@@ -89,8 +89,8 @@ impl ReadModels for Dynamodb {
         Ok(())
     }
 
-    async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, StoreError> {
-        match TableNumbers::committed(read_model, &self.pool).await?.of(generation) {
+    async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, ReadModelStoreError> {
+        match GenerationTableNumbers::committed(read_model, &self.pool).await?.of(generation) {
             Some(number) => self.physical_table(read_model, generation, number).exists().await,
             None => Ok(false),
         }
@@ -100,7 +100,7 @@ impl ReadModels for Dynamodb {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, StoreError> {
+    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
         self.discard(read_model, Generation::Next, connection).await?;
         let number = table_numbers::next(read_model, connection).await?;
         self.physical_table(read_model, Generation::Next, number).create().await?;
@@ -113,7 +113,7 @@ impl ReadModels for Dynamodb {
         &self,
         _read_model: &str,
         _transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn BulkWriter>>, StoreError> {
+    ) -> Result<Option<Box<dyn BulkWriter>>, ReadModelStoreError> {
         Ok(None)
     }
 
@@ -121,12 +121,13 @@ impl ReadModels for Dynamodb {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, StoreError> {
-        let number = TableNumbers::seen_by(read_model, connection).await?.require(read_model, Generation::Next)?;
+    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
+        let number =
+            GenerationTableNumbers::seen_by(read_model, connection).await?.require(read_model, Generation::Next)?;
         Ok(self.bulk(read_model, number))
     }
 
-    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         table_numbers::promote(read_model, transaction).await?;
         // The tables in Postgres are obsolete, if this read model was kept there before.
         for table in [format!("read_model_{read_model}"), format!("read_model_{read_model}_previous")] {
@@ -135,7 +136,7 @@ impl ReadModels for Dynamodb {
         Ok(())
     }
 
-    async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         table_numbers::roll_back(read_model, transaction).await
     }
 
@@ -144,7 +145,7 @@ impl ReadModels for Dynamodb {
         read_model: &str,
         generation: Generation,
         connection: &mut PgConnection,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReadModelStoreError> {
         table_numbers::drop_generation(read_model, generation, connection).await?;
         if generation == Generation::Next {
             crate::postgres::forget_tallies(read_model, connection).await?;
@@ -152,7 +153,7 @@ impl ReadModels for Dynamodb {
         self.delete_dropped(read_model, connection).await
     }
 
-    async fn delete_dropped_tables(&self, read_model: &str) -> Result<(), StoreError> {
+    async fn delete_dropped_tables(&self, read_model: &str) -> Result<(), ReadModelStoreError> {
         self.delete_dropped(read_model, &mut *self.pool.acquire().await?).await
     }
 }

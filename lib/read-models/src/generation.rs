@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use crate::{Change, Item, Key, Page, Query, QueryError, ScanPage, StoreError, Tally};
+use crate::{Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamChange, TallyAddition};
 
 /// The up to three tables of a read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,16 +37,16 @@ pub trait ReadModels: fmt::Debug + Send + Sync {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table>;
 
     /// Creates the live generation if there is none.
-    async fn create(&self, read_model: &str) -> Result<(), StoreError>;
+    async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError>;
 
-    async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, StoreError>;
+    async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, ReadModelStoreError>;
 
     /// Creates an empty next generation for bulk writing. An unfinished one from before is dropped.
     async fn begin_next(
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, StoreError>;
+    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError>;
 
     /// Creates a next generation that is rolled back with the transaction, to measure how long writing takes. `None`:
     /// this store can't.
@@ -54,20 +54,20 @@ pub trait ReadModels: fmt::Debug + Send + Sync {
         &self,
         read_model: &str,
         transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn BulkWriter>>, StoreError>;
+    ) -> Result<Option<Box<dyn BulkWriter>>, ReadModelStoreError>;
 
     /// Resumes writing the next generation.
     async fn resume_next(
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, StoreError>;
+    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError>;
 
     /// Makes the next generation the live one, and the live one the previous one. The previous one is dropped.
-    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError>;
+    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError>;
 
     /// Exchanges the live and the previous generation.
-    async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError>;
+    async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError>;
 
     /// Drops a generation, if it exists.
     async fn discard(
@@ -75,11 +75,11 @@ pub trait ReadModels: fmt::Debug + Send + Sync {
         read_model: &str,
         generation: Generation,
         connection: &mut PgConnection,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), ReadModelStoreError>;
 
     /// Deletes dropped tables outside Postgres. This happens after the drop is committed, now or with the next
     /// generation.
-    async fn delete_dropped_tables(&self, _read_model: &str) -> Result<(), StoreError> {
+    async fn delete_dropped_tables(&self, _read_model: &str) -> Result<(), ReadModelStoreError> {
         Ok(())
     }
 }
@@ -92,34 +92,34 @@ pub trait BulkWriter: fmt::Debug + Send + Sync {
         &mut self,
         transaction: &mut PgConnection,
         items: &[Item],
-        tallies: &[Tally],
-    ) -> Result<(), StoreError>;
+        tallies: &[TallyAddition],
+    ) -> Result<(), ReadModelStoreError>;
 
     /// Creates the indexes before the items. That takes longer in total, but no single step is long. May be called
     /// again.
-    async fn create_indexes_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
+    async fn create_indexes_first(&mut self, connection: &mut PgConnection) -> Result<(), ReadModelStoreError>;
 
     /// Makes the generation ready for reads and normal writes. May be called again.
-    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError>;
+    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), ReadModelStoreError>;
 }
 
 /// The items of one generation of a read model.
 #[async_trait]
 pub trait Table: fmt::Debug + Send + Sync {
     /// The items of these keys that exist, for a writer: always the last written ones.
-    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError>;
+    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError>;
 
     /// Writes changes. There is at most one of each stream.
-    async fn write(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), StoreError>;
+    async fn write(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), ReadModelStoreError>;
 
     /// The items of these keys that exist, for a reader.
-    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError>;
+    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError>;
 
     /// All items with a partition key, ordered by sort key.
-    async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError>;
+    async fn collection(&self, pk: &str) -> Result<Vec<Item>, ReadModelStoreError>;
 
-    async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError>;
+    async fn query(&self, query: &Query<'_>) -> Result<ItemPage, QueryError>;
 
     /// Reads the whole table page by page, in an order of the store's own.
-    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, StoreError>;
+    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, ReadModelStoreError>;
 }

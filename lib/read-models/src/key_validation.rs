@@ -1,6 +1,6 @@
 //! Which keys are valid: the same in every store, so that items can move from one to another.
 
-use crate::{Item, Key, StoreError};
+use crate::{Item, Key, ReadModelStoreError};
 
 /// The most bytes of a key, both parts together. DynamoDB allows 1,024 bytes for a sort key, and the sort keys of our
 /// indexes there also hold the item's own key. Postgres allows 2,704 bytes for an index row.
@@ -18,19 +18,19 @@ impl Key {
         self.pk.len() + self.sk.len() <= MAX_BYTES && is_valid_part(&self.pk) && is_valid_part(&self.sk)
     }
 
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), ReadModelStoreError> {
         if self.is_valid() { Ok(()) } else { Err(self.refused("its key")) }
     }
 
-    fn refused(&self, what: &str) -> StoreError {
+    fn refused(&self, what: &str) -> ReadModelStoreError {
         let reason = format!("{what} is empty in part, longer than {MAX_BYTES} bytes, or has a character below U+0002");
-        StoreError::Refused { key: self.clone(), reason }
+        ReadModelStoreError::Refused { key: self.clone(), reason }
     }
 }
 
 impl Item {
     /// Refuses an item that not every store can keep.
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), ReadModelStoreError> {
         self.key.check()?;
         for at in self.index_keys.iter().flatten() {
             // The item's own key breaks ties between equal sort keys, so an index holds it, too.

@@ -2,7 +2,7 @@
 //! three indexes.
 //!
 //! A [`Table`] holds the items of one read model. A [`ReadModels`] holds the tables of all read models, each in up to
-//! three generations. Items are written stream by stream, as [`Change`]s that may be written twice, and are read in
+//! three generations. Items are written stream by stream, as [`StreamChange`]s that may be written twice, and are read in
 //! pages, from one collection or index at a time. This crate knows nothing of orders.
 
 mod change;
@@ -19,11 +19,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-pub use change::{Change, Tally};
-pub use compare::{Comparison, Difference, compare};
+pub use change::{StreamChange, TallyAddition};
+pub use compare::{GenerationComparison, ItemDifference, compare};
 pub use cursor::InvalidCursor;
 pub use generation::{BulkWriter, Generation, ReadModels, Table};
-pub use query::{Order, Page, Query, QueryError, QueryScope, ScanPage};
+pub use query::{ItemPage, Query, QueryError, QueryScope, ScanPage, SortOrder};
 
 /// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -86,7 +86,7 @@ impl Item {
 
 /// Why a store could not read or write.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum ReadModelStoreError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// Another writer was faster. The stored items have to be read again.

@@ -10,20 +10,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool};
 
-use self::bulk::CopyIn;
+use self::bulk::BulkCopyWriter;
 use self::table::PostgresTable;
 pub(crate) use self::tallies::forget_tallies;
 #[cfg(feature = "dynamodb")]
 pub(crate) use self::tallies::{keep_tallies, summed_tallies};
-use crate::{BulkWriter, Generation, ReadModels, StoreError, Table};
+use crate::{BulkWriter, Generation, ReadModelStoreError, ReadModels, Table};
 
 /// Read models in a Postgres database, in tables `read_model_NAME`.
 #[derive(Debug, Clone)]
-pub struct Postgres {
+pub struct PostgresReadModels {
     pool: PgPool,
 }
 
-impl Postgres {
+impl PostgresReadModels {
     /// The schema of the database has to be up to date.
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
@@ -40,12 +40,12 @@ fn name(read_model: &str, generation: Generation) -> String {
 }
 
 #[async_trait]
-impl ReadModels for Postgres {
+impl ReadModels for PostgresReadModels {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
         Arc::new(PostgresTable::new(self.pool.clone(), read_model, generation))
     }
 
-    async fn create(&self, read_model: &str) -> Result<(), StoreError> {
+    async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError> {
         let (live, mut transaction) = (name(read_model, Generation::Live), self.pool.begin().await?);
         // Without the lock, one of two processes that create the table at once would fail.
         let alone = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
@@ -55,7 +55,7 @@ impl ReadModels for Postgres {
         Ok(())
     }
 
-    async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, StoreError> {
+    async fn exists(&self, read_model: &str, generation: Generation) -> Result<bool, ReadModelStoreError> {
         let exists = sqlx::query_scalar("select to_regclass($1) is not null").bind(name(read_model, generation));
         Ok(exists.fetch_one(&self.pool).await?)
     }
@@ -64,19 +64,19 @@ impl ReadModels for Postgres {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, StoreError> {
+    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
         self.discard(read_model, Generation::Next, connection).await?;
         let next = name(read_model, Generation::Next);
         sqlx::query("select create_read_model_items($1)").bind(&next).execute(&mut *connection).await?;
         set_autovacuum(&next, false, connection).await?;
-        Ok(Box::new(CopyIn::new(read_model, next)))
+        Ok(Box::new(BulkCopyWriter::new(read_model, next)))
     }
 
     async fn begin_trial(
         &self,
         read_model: &str,
         transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn BulkWriter>>, StoreError> {
+    ) -> Result<Option<Box<dyn BulkWriter>>, ReadModelStoreError> {
         Ok(Some(self.begin_next(read_model, transaction).await?))
     }
 
@@ -84,12 +84,12 @@ impl ReadModels for Postgres {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, StoreError> {
+    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
         require(read_model, Generation::Next, connection).await?;
-        Ok(Box::new(CopyIn::new(read_model, name(read_model, Generation::Next))))
+        Ok(Box::new(BulkCopyWriter::new(read_model, name(read_model, Generation::Next))))
     }
 
-    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         require(read_model, Generation::Next, transaction).await?;
         self.discard(read_model, Generation::Previous, transaction).await?;
         if exists(read_model, Generation::Live, transaction).await? {
@@ -99,7 +99,7 @@ impl ReadModels for Postgres {
         drop_dynamodb_tables(read_model, transaction).await
     }
 
-    async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    async fn roll_back(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         require(read_model, Generation::Previous, transaction).await?;
         rename_to(&name(read_model, Generation::Live), &format!("read_model_{read_model}_aside"), transaction).await?;
         rename(read_model, Generation::Previous, Generation::Live, transaction).await?;
@@ -113,7 +113,7 @@ impl ReadModels for Postgres {
         read_model: &str,
         generation: Generation,
         connection: &mut PgConnection,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReadModelStoreError> {
         sqlx::query(&format!("drop table if exists {}", name(read_model, generation)))
             .execute(&mut *connection)
             .await?;
@@ -124,20 +124,28 @@ impl ReadModels for Postgres {
     }
 }
 
-async fn exists(read_model: &str, generation: Generation, connection: &mut PgConnection) -> Result<bool, StoreError> {
+async fn exists(
+    read_model: &str,
+    generation: Generation,
+    connection: &mut PgConnection,
+) -> Result<bool, ReadModelStoreError> {
     let exists = sqlx::query_scalar("select to_regclass($1) is not null").bind(name(read_model, generation));
     Ok(exists.fetch_one(connection).await?)
 }
 
-async fn require(read_model: &str, generation: Generation, connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn require(
+    read_model: &str,
+    generation: Generation,
+    connection: &mut PgConnection,
+) -> Result<(), ReadModelStoreError> {
     if exists(read_model, generation, connection).await? {
         return Ok(());
     }
-    Err(StoreError::NoGeneration { read_model: read_model.to_owned(), generation })
+    Err(ReadModelStoreError::NoGeneration { read_model: read_model.to_owned(), generation })
 }
 
 /// Drops the tables of this read model in DynamoDB, if it was kept there before.
-async fn drop_dynamodb_tables(read_model: &str, transaction: &mut PgConnection) -> Result<(), StoreError> {
+async fn drop_dynamodb_tables(read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError> {
     let leave = "update read_model_generations
                     set dropped = dropped || array_remove(array[live, previous], null), live = null, previous = null
                   where read_model = $1";
@@ -150,7 +158,7 @@ async fn rename(
     from: Generation,
     to: Generation,
     connection: &mut PgConnection,
-) -> Result<(), StoreError> {
+) -> Result<(), ReadModelStoreError> {
     let new_name = name(read_model, to);
     rename_to(&name(read_model, from), &new_name, connection).await?;
     set_autovacuum(&new_name, to == Generation::Live, connection).await
@@ -158,13 +166,13 @@ async fn rename(
 
 /// Switches autovacuum on or off for a table. It is on for live tables only: others do not need it, and a promotion
 /// would have to wait for it.
-async fn set_autovacuum(table: &str, enabled: bool, connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn set_autovacuum(table: &str, enabled: bool, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
     let set = format!("alter table {table} set (autovacuum_enabled = {enabled})");
     sqlx::query(&set).execute(connection).await?;
     Ok(())
 }
 
-async fn rename_to(from: &str, to: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn rename_to(from: &str, to: &str, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
     sqlx::query("select rename_read_model($1, $2)").bind(from).bind(to).execute(connection).await?;
     Ok(())
 }

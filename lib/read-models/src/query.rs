@@ -2,9 +2,9 @@
 
 use bounds::Budget;
 
-use crate::cursor::Cursor;
+use crate::cursor::QueryCursor;
 use crate::key_validation::is_valid_part;
-use crate::{Index, InvalidCursor, Item, Key, StoreError};
+use crate::{Index, InvalidCursor, Item, Key, ReadModelStoreError};
 
 /// A query for the items of one or several partitions, ordered by sort key.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Query<'a> {
     pub from: Option<&'a str>,
     /// The upper bound of the sort keys, excluded.
     pub until: Option<&'a str>,
-    pub order: Order,
+    pub order: SortOrder,
     /// The most items of a page. A page of large items has fewer, and a cursor.
     pub limit: u16,
     /// The cursor of the page before.
@@ -33,13 +33,13 @@ pub enum QueryScope<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum SortOrder {
     Ascending,
     Descending,
 }
 
 #[derive(Debug)]
-pub struct Page {
+pub struct ItemPage {
     pub items: Vec<Item>,
     /// The cursor of the next page. `None`: this is the last page.
     pub cursor: Option<String>,
@@ -57,12 +57,12 @@ pub enum QueryError {
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] ReadModelStoreError),
 }
 
 impl Query<'_> {
-    pub(crate) fn after(&self) -> Result<Option<Cursor>, InvalidCursor> {
-        self.cursor.map(|text| Cursor::decode(text, self.name)).transpose()
+    pub(crate) fn after(&self) -> Result<Option<QueryCursor>, InvalidCursor> {
+        self.cursor.map(|text| QueryCursor::decode(text, self.name)).transpose()
     }
 
     /// The partitions with a valid key, each once.
@@ -92,19 +92,19 @@ impl Query<'_> {
     }
 
     /// Makes a page of the items that were read: one more than the limit, or than fits.
-    pub(crate) fn page(&self, mut items: Vec<Item>) -> Page {
+    pub(crate) fn page(&self, mut items: Vec<Item>) -> ItemPage {
         let mut budget = self.budget();
         let fit = items.iter().take_while(|item| budget.take(item.size())).count();
         // After an item that uses up all the bytes, no further one was read.
         let more = items.len() > fit || budget.bytes() == 0;
         items.truncate(fit);
         let last = items.last().filter(|_| more);
-        Page { cursor: last.map(|last| self.cursor_at(last)), items }
+        ItemPage { cursor: last.map(|last| self.cursor_at(last)), items }
     }
 
     /// The cursor of a page that ends with this item, for callers that shorten a page.
     pub fn cursor_at(&self, item: &Item) -> String {
         let (sort, key) = self.sort_position(item);
-        Cursor::after(self.name, sort.to_owned(), key).encode()
+        QueryCursor::after(self.name, sort.to_owned(), key).encode()
     }
 }

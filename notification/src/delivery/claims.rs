@@ -20,21 +20,21 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{DeliveryError, Outcome, Row, within};
+use super::{DeliveryError, DeliveryRecordRow, MailOutcome, within};
 
 /// Takes the claims of this process. Clones share the session.
 #[derive(Debug, Clone)]
-pub(super) struct Claims {
+pub(super) struct MailClaims {
     commands: UnboundedSender<ClaimCommand>,
 }
 
 /// What a claim found.
 #[derive(Debug)]
-pub(super) enum Claimed {
+pub(super) enum ClaimResult {
     /// The mail has no outcome. The caller has claimed it now.
     Free(ClaimGuard),
     /// The mail has an outcome. The caller has claimed it all the same, in case it tries again.
-    Decided(Outcome, ClaimGuard),
+    Decided(MailOutcome, ClaimGuard),
     /// Another process has claimed it.
     Elsewhere,
 }
@@ -46,7 +46,7 @@ pub(super) struct ClaimGuard {
     commands: UnboundedSender<ClaimCommand>,
 }
 
-impl Claims {
+impl MailClaims {
     /// `bound`: how long a claim outlives a frozen process, and how long the server may take. The task and its session
     /// end when all claims are dropped.
     pub(super) fn start(pool: PgPool, bound: Duration) -> (Self, JoinHandle<()>) {
@@ -57,7 +57,7 @@ impl Claims {
     }
 
     /// Claims the mail, after earlier claims of it in this process are released.
-    pub(super) async fn claim(&self, id: Uuid) -> Result<Claimed, DeliveryError> {
+    pub(super) async fn claim(&self, id: Uuid) -> Result<ClaimResult, DeliveryError> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(ClaimCommand::Claim(id, answer)).map_err(|_| DeliveryError::Ending)?;
         answered.await.unwrap_or(Err(DeliveryError::Ending))
@@ -73,11 +73,11 @@ impl Drop for ClaimGuard {
 
 #[derive(Debug)]
 enum ClaimCommand {
-    Claim(Uuid, Answer),
+    Claim(Uuid, ClaimAnswer),
     Release(Uuid),
 }
 
-type Answer = oneshot::Sender<Result<Claimed, DeliveryError>>;
+type ClaimAnswer = oneshot::Sender<Result<ClaimResult, DeliveryError>>;
 
 /// The most commands that are sent to the server at once.
 const MAX_COMMANDS: usize = 1_000;
@@ -90,7 +90,7 @@ struct ClaimKeeper {
     session: Option<PoolConnection<Postgres>>,
     /// The claimed mails, each with the callers that wait for it here: the server would grant the lock again to the
     /// same session.
-    claimed: HashMap<Uuid, Vec<Answer>>,
+    claimed: HashMap<Uuid, Vec<ClaimAnswer>>,
 }
 
 impl ClaimKeeper {
@@ -140,23 +140,23 @@ impl ClaimKeeper {
         }
     }
 
-    fn answer(&mut self, id: Uuid, answer: Answer, found: LockResult) {
+    fn answer(&mut self, id: Uuid, answer: ClaimAnswer, found: ClaimLockResult) {
         // If the answer is not taken, the guard is dropped and its release comes back as a command.
         let held = || self.commands.upgrade().map(|commands| ClaimGuard { id, commands }).ok_or(DeliveryError::Ending);
         let _ = match found {
-            LockResult::Undecided => answer.send(held().map(Claimed::Free)),
-            LockResult::Decided(outcome) => answer.send(held().map(|held| Claimed::Decided(outcome, held))),
-            LockResult::Elsewhere => {
+            ClaimLockResult::Undecided => answer.send(held().map(ClaimResult::Free)),
+            ClaimLockResult::Decided(outcome) => answer.send(held().map(|held| ClaimResult::Decided(outcome, held))),
+            ClaimLockResult::Elsewhere => {
                 for waiting in self.claimed.remove(&id).unwrap_or_default() {
-                    let _ = waiting.send(Ok(Claimed::Elsewhere));
+                    let _ = waiting.send(Ok(ClaimResult::Elsewhere));
                 }
-                answer.send(Ok(Claimed::Elsewhere))
+                answer.send(Ok(ClaimResult::Elsewhere))
             }
         };
     }
 
     /// A lost session is usually noticed here. Then the exchange is repeated in a new one.
-    async fn exchange(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<LockResult>, sqlx::Error> {
+    async fn exchange(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<ClaimLockResult>, sqlx::Error> {
         let had_session = self.session.is_some();
         match self.exchange_once(released, wanted).await {
             Err(error) if had_session => {
@@ -167,7 +167,7 @@ impl ClaimKeeper {
         }
     }
 
-    async fn exchange_once(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<LockResult>, sqlx::Error> {
+    async fn exchange_once(&mut self, released: &[Uuid], wanted: &[Uuid]) -> Result<Vec<ClaimLockResult>, sqlx::Error> {
         within(self.bound, async {
             // Taken out: a session in which anything failed is closed, and its claims end.
             let (mut session, released) = match self.session.take() {
@@ -189,7 +189,7 @@ impl ClaimKeeper {
         let claimed: Vec<Uuid> = self.claimed.keys().filter(|id| !wanted.contains(id)).copied().collect();
         if !claimed.is_empty() {
             let lost = exchange(&mut session, &[], &claimed).await?;
-            let lost = lost.iter().filter(|found| matches!(found, LockResult::Elsewhere)).count();
+            let lost = lost.iter().filter(|found| matches!(found, ClaimLockResult::Elsewhere)).count();
             tracing::warn!(claims = claimed.len(), lost, "the session of the claims was lost, and taken up again");
         }
         Ok(session)
@@ -209,9 +209,9 @@ impl ClaimKeeper {
     }
 }
 
-enum LockResult {
+enum ClaimLockResult {
     Undecided,
-    Decided(Outcome),
+    Decided(MailOutcome),
     Elsewhere,
 }
 
@@ -220,7 +220,7 @@ async fn exchange(
     session: &mut PgConnection,
     released: &[Uuid],
     wanted: &[Uuid],
-) -> Result<Vec<LockResult>, sqlx::Error> {
+) -> Result<Vec<ClaimLockResult>, sqlx::Error> {
     if released.is_empty() && wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -237,21 +237,21 @@ async fn exchange(
     let taken: Vec<(Uuid, bool)> = wanted.iter().copied().zip(taken).collect();
     let ours: Vec<Uuid> = taken.iter().filter(|(_, ours)| *ours).map(|(id, _)| *id).collect();
     if ours.is_empty() {
-        return Ok(taken.iter().map(|_| LockResult::Elsewhere).collect());
+        return Ok(taken.iter().map(|_| ClaimLockResult::Elsewhere).collect());
     }
-    let decided: Vec<Row> = sqlx::query_as(
+    let decided: Vec<DeliveryRecordRow> = sqlx::query_as(
         "select notification_id, recipient, outcome, provider_message_id, reason
            from notification_deliveries where notification_id = any($1)",
     )
     .bind(ours)
     .fetch_all(session)
     .await?;
-    let mut decided: HashMap<Uuid, Outcome> =
+    let mut decided: HashMap<Uuid, MailOutcome> =
         decided.into_iter().map(|row| (row.notification_id, row.into())).collect();
     let found = |(id, ours)| match decided.remove(&id) {
-        Some(outcome) => LockResult::Decided(outcome),
-        None if ours => LockResult::Undecided,
-        None => LockResult::Elsewhere,
+        Some(outcome) => ClaimLockResult::Decided(outcome),
+        None if ours => ClaimLockResult::Undecided,
+        None => ClaimLockResult::Elsewhere,
     };
     Ok(taken.into_iter().map(found).collect())
 }
@@ -273,43 +273,44 @@ mod tests {
     #[tokio::test]
     async fn a_claim_is_taken_anew_when_its_session_is_lost() {
         let database = testkit::database().await;
-        let (ours, _) = Claims::start(database.pool().clone(), BOUND);
-        let (theirs, _) = Claims::start(database.pool().clone(), BOUND);
-        let Claimed::Free(held) = ours.claim(id(1)).await.unwrap() else { panic!("it is nobody's") };
-        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Claimed::Elsewhere));
+        let (ours, _) = MailClaims::start(database.pool().clone(), BOUND);
+        let (theirs, _) = MailClaims::start(database.pool().clone(), BOUND);
+        let ClaimResult::Free(held) = ours.claim(id(1)).await.unwrap() else { panic!("it is nobody's") };
+        assert!(matches!(theirs.claim(id(1)).await.unwrap(), ClaimResult::Elsewhere));
 
         let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
                       and database = (select oid from pg_database where datname = current_database())";
         sqlx::query(ending).execute(database.pool()).await.unwrap();
-        assert!(matches!(ours.claim(id(2)).await.unwrap(), Claimed::Free(_)), "a new session is made for it");
+        assert!(matches!(ours.claim(id(2)).await.unwrap(), ClaimResult::Free(_)), "a new session is made for it");
 
-        assert!(matches!(theirs.claim(id(1)).await.unwrap(), Claimed::Elsewhere));
+        assert!(matches!(theirs.claim(id(1)).await.unwrap(), ClaimResult::Elsewhere));
         drop(held);
-        testkit::eventually(BOUND, || async { matches!(theirs.claim(id(1)).await.unwrap(), Claimed::Free(_)) }).await;
+        testkit::eventually(BOUND, || async { matches!(theirs.claim(id(1)).await.unwrap(), ClaimResult::Free(_)) })
+            .await;
     }
 
     #[tokio::test]
     async fn those_who_want_the_same_mail_here_get_it_one_after_the_other() {
         let database = testkit::database().await;
-        let (claims, _) = Claims::start(database.pool().clone(), BOUND);
+        let (claims, _) = MailClaims::start(database.pool().clone(), BOUND);
         let first = claims.claim(id(1)).await.unwrap();
         let [second, third] =
             [claims.clone(), claims.clone()].map(|it| tokio::spawn(async move { it.claim(id(1)).await }));
         // Asked for later, and answered: the others have been looked at by then, and wait.
-        assert!(matches!(claims.claim(id(2)).await.unwrap(), Claimed::Free(_)));
+        assert!(matches!(claims.claim(id(2)).await.unwrap(), ClaimResult::Free(_)));
         assert!(!second.is_finished() && !third.is_finished());
 
         drop(first);
 
         for waiting in [second, third] {
-            assert!(matches!(waiting.await.unwrap().unwrap(), Claimed::Free(_)));
+            assert!(matches!(waiting.await.unwrap().unwrap(), ClaimResult::Free(_)));
         }
     }
 
     #[tokio::test]
     async fn the_session_ends_with_the_last_claim() {
         let database = testkit::database().await;
-        let (claims, serving) = Claims::start(database.pool().clone(), BOUND);
+        let (claims, serving) = MailClaims::start(database.pool().clone(), BOUND);
         let held = claims.claim(id(1)).await.unwrap();
         drop(claims);
         assert!(!serving.is_finished());

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::claims::ClaimGuard;
-use super::{DeliveryAttempt, DeliveryError, Outcome, within};
+use super::{DeliveryAttempt, DeliveryError, MailOutcome, within};
 
 /// The most outcomes of one statement.
 const MAX_BATCH: usize = 256;
@@ -25,20 +25,20 @@ const TRIES: u32 = 5;
 
 /// Records outcomes. Clones share the batches.
 #[derive(Debug, Clone)]
-pub(super) struct Records {
-    decisions: UnboundedSender<Decision>,
+pub(super) struct OutcomeRecorder {
+    decisions: UnboundedSender<DecidedMail>,
 }
 
 #[derive(Debug)]
-struct Decision {
+struct DecidedMail {
     record: DeliveryAttempt,
-    outcome: Outcome,
+    outcome: MailOutcome,
     /// Released after the record is committed or given up.
     _claim: ClaimGuard,
     written: oneshot::Sender<Result<(), DeliveryError>>,
 }
 
-impl Records {
+impl OutcomeRecorder {
     /// `bound`: how long one try may take. The task ends with the last clone.
     pub(super) fn start(pool: PgPool, bound: Duration) -> Self {
         let (decisions, decided) = unbounded_channel();
@@ -58,17 +58,17 @@ impl Records {
     pub(super) async fn write(
         &self,
         record: DeliveryAttempt,
-        outcome: Outcome,
+        outcome: MailOutcome,
         claim: ClaimGuard,
     ) -> Result<(), DeliveryError> {
         let (written, answered) = oneshot::channel();
-        let decision = Decision { record, outcome, _claim: claim, written };
+        let decision = DecidedMail { record, outcome, _claim: claim, written };
         self.decisions.send(decision).map_err(|_| DeliveryError::Ending)?;
         answered.await.unwrap_or(Err(DeliveryError::Ending))
     }
 }
 
-async fn write(pool: &PgPool, bound: Duration, mut batch: Vec<Decision>) {
+async fn write(pool: &PgPool, bound: Duration, mut batch: Vec<DecidedMail>) {
     // Ordered by id, so that two batches can't deadlock.
     batch.sort_unstable_by_key(|decision| decision.record.notification_id);
     match insert(pool, bound, &batch).await {
@@ -81,7 +81,7 @@ async fn write(pool: &PgPool, bound: Duration, mut batch: Vec<Decision>) {
     }
 }
 
-async fn write_alone(pool: &PgPool, bound: Duration, decision: Decision, mut source: Arc<sqlx::Error>) {
+async fn write_alone(pool: &PgPool, bound: Duration, decision: DecidedMail, mut source: Arc<sqlx::Error>) {
     for nth in 1..=TRIES {
         tokio::time::sleep(nth * Duration::from_millis(100)).await;
         match insert(pool, bound, std::slice::from_ref(&decision)).await {
@@ -96,8 +96,8 @@ async fn write_alone(pool: &PgPool, bound: Duration, decision: Decision, mut sou
 }
 
 /// A sent mail stays sent. A row may exist already, if the commit's answer or the claim was lost.
-async fn insert(pool: &PgPool, bound: Duration, batch: &[Decision]) -> Result<(), sqlx::Error> {
-    let mut columns = Columns::default();
+async fn insert(pool: &PgPool, bound: Duration, batch: &[DecidedMail]) -> Result<(), sqlx::Error> {
+    let mut columns = DeliveryColumns::default();
     batch.iter().for_each(|decision| columns.push(decision));
     let inserting = sqlx::query(
         "insert into notification_deliveries
@@ -121,7 +121,7 @@ async fn insert(pool: &PgPool, bound: Duration, batch: &[Decision]) -> Result<()
 }
 
 #[derive(Default)]
-struct Columns<'a> {
+struct DeliveryColumns<'a> {
     ids: Vec<Uuid>,
     orders: Vec<&'a str>,
     templates: Vec<&'a str>,
@@ -132,11 +132,11 @@ struct Columns<'a> {
     attempts: Vec<i32>,
 }
 
-impl<'a> Columns<'a> {
-    fn push(&mut self, Decision { record, outcome, .. }: &'a Decision) {
+impl<'a> DeliveryColumns<'a> {
+    fn push(&mut self, DecidedMail { record, outcome, .. }: &'a DecidedMail) {
         let (name, provider_id, reason) = match outcome {
-            Outcome::Sent { provider_message_id, .. } => ("sent", Some(provider_message_id.as_str()), None),
-            Outcome::Failed { reason } => ("failed", None, Some(reason.as_str())),
+            MailOutcome::Sent { provider_message_id, .. } => ("sent", Some(provider_message_id.as_str()), None),
+            MailOutcome::Failed { reason } => ("failed", None, Some(reason.as_str())),
         };
         self.ids.push(record.notification_id);
         self.orders.push(&record.order_id);

@@ -9,20 +9,20 @@ use super::one_line;
 pub(super) struct MailOrder {
     pub(super) id: String,
     pub(super) total: String,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<MailLine>,
     pub(super) omitted_lines: u32,
     pub(super) reason: Option<String>,
-    pub(super) parcels: Vec<Parcel>,
+    pub(super) parcels: Vec<MailParcel>,
     pub(super) refund: Option<String>,
 }
 
 /// At least one of the two is known.
-pub(super) struct Parcel {
+pub(super) struct MailParcel {
     pub(super) carrier: Option<String>,
     pub(super) tracking: Option<String>,
 }
 
-pub(super) struct Line {
+pub(super) struct MailLine {
     pub(super) sku: String,
     pub(super) title: String,
     pub(super) quantity: u32,
@@ -34,18 +34,18 @@ impl From<&NotificationRequested> for MailOrder {
     fn from(request: &NotificationRequested) -> Self {
         let currency = one_line(&request.currency, MAX_CHARACTERS);
         let price = |decimal: &str| amount(&one_line(decimal, MAX_CHARACTERS), &currency);
-        let line = |line: &messaging::Line| Line {
+        let line = |line: &messaging::OrderedLine| MailLine {
             sku: one_line(&line.sku, MAX_CHARACTERS),
             title: one_line(&line.title, MAX_CHARACTERS),
             quantity: line.quantity,
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
         };
-        let parcel = |it: &messaging::Parcel| Parcel {
+        let parcel = |it: &messaging::ParcelTracking| MailParcel {
             carrier: non_blank(it.carrier.as_deref()),
             tracking: non_blank(it.tracking.as_deref()),
         };
-        let parcels = request.shipment.iter().flat_map(messaging::Shipment::parcels).map(parcel);
+        let parcels = request.shipment.iter().flat_map(messaging::ShipmentTracking::parcels).map(parcel);
         Self {
             id: one_line(&request.order_id, MAX_CHARACTERS),
             total: price(&request.total_amount),

@@ -8,19 +8,19 @@ use super::order::MailOrder;
 pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Order {} was cancelled", order.id),
-        text: Text { order }.render()?,
-        html: Html { order }.render()?,
+        text: OrderCancelledText { order }.render()?,
+        html: OrderCancelledHtml { order }.render()?,
     })
 }
 
 #[derive(Template)]
 #[template(path = "order_cancelled.txt")]
-struct Text<'a> {
+struct OrderCancelledText<'a> {
     order: &'a MailOrder,
 }
 
 #[derive(Template)]
 #[template(path = "order_cancelled.html")]
-struct Html<'a> {
+struct OrderCancelledHtml<'a> {
     order: &'a MailOrder,
 }

@@ -8,19 +8,19 @@ use super::order::MailOrder;
 pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Order {} confirmed", order.id),
-        text: Text { order }.render()?,
-        html: Html { order }.render()?,
+        text: OrderConfirmedText { order }.render()?,
+        html: OrderConfirmedHtml { order }.render()?,
     })
 }
 
 #[derive(Template)]
 #[template(path = "order_confirmed.txt")]
-struct Text<'a> {
+struct OrderConfirmedText<'a> {
     order: &'a MailOrder,
 }
 
 #[derive(Template)]
 #[template(path = "order_confirmed.html")]
-struct Html<'a> {
+struct OrderConfirmedHtml<'a> {
     order: &'a MailOrder,
 }

@@ -8,19 +8,19 @@ use super::order::MailOrder;
 pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Refund for order {}", order.id),
-        text: Text { order }.render()?,
-        html: Html { order }.render()?,
+        text: OrderRefundedText { order }.render()?,
+        html: OrderRefundedHtml { order }.render()?,
     })
 }
 
 #[derive(Template)]
 #[template(path = "order_refunded.txt")]
-struct Text<'a> {
+struct OrderRefundedText<'a> {
     order: &'a MailOrder,
 }
 
 #[derive(Template)]
 #[template(path = "order_refunded.html")]
-struct Html<'a> {
+struct OrderRefundedHtml<'a> {
     order: &'a MailOrder,
 }

@@ -8,19 +8,19 @@ use super::order::MailOrder;
 pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Order {} could not be accepted", order.id),
-        text: Text { order }.render()?,
-        html: Html { order }.render()?,
+        text: OrderRejectedText { order }.render()?,
+        html: OrderRejectedHtml { order }.render()?,
     })
 }
 
 #[derive(Template)]
 #[template(path = "order_rejected.txt")]
-struct Text<'a> {
+struct OrderRejectedText<'a> {
     order: &'a MailOrder,
 }
 
 #[derive(Template)]
 #[template(path = "order_rejected.html")]
-struct Html<'a> {
+struct OrderRejectedHtml<'a> {
     order: &'a MailOrder,
 }

@@ -8,19 +8,19 @@ use super::order::MailOrder;
 pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Order {} has shipped", order.id),
-        text: Text { order }.render()?,
-        html: Html { order }.render()?,
+        text: OrderShippedText { order }.render()?,
+        html: OrderShippedHtml { order }.render()?,
     })
 }
 
 #[derive(Template)]
 #[template(path = "order_shipped.txt")]
-struct Text<'a> {
+struct OrderShippedText<'a> {
     order: &'a MailOrder,
 }
 
 #[derive(Template)]
 #[template(path = "order_shipped.html")]
-struct Html<'a> {
+struct OrderShippedHtml<'a> {
     order: &'a MailOrder,
 }

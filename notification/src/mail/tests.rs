@@ -1,4 +1,4 @@
-use messaging::{Line, Parcel, Shipment};
+use messaging::{OrderedLine, ParcelTracking, ShipmentTracking};
 use uuid::Uuid;
 
 use super::*;
@@ -10,11 +10,11 @@ fn each_mail_is_the_golden_mail() {
     let parcels = vec![dhl(), parcel(Some("UPS"), None), parcel(None, Some("1Z999AA10123456784"))];
     let refund_amount = || Some("1250.00".to_owned());
     for (name, subject, request) in [
-        ("order_confirmed", "Order demo-1759035874968 confirmed", request(Template::OrderConfirmed)),
+        ("order_confirmed", "Order demo-1759035874968 confirmed", request(NotificationTemplate::OrderConfirmed)),
         (
             "order_rejected",
             "Order demo-1759035874968 could not be accepted",
-            NotificationRequested { reason: reason(), ..request(Template::OrderRejected) },
+            NotificationRequested { reason: reason(), ..request(NotificationTemplate::OrderRejected) },
         ),
         (
             "order_cancelled",
@@ -22,18 +22,24 @@ fn each_mail_is_the_golden_mail() {
             NotificationRequested {
                 reason: Some("cancelled at your request".into()),
                 refund_amount: refund_amount(),
-                ..request(Template::OrderCancelled)
+                ..request(NotificationTemplate::OrderCancelled)
             },
         ),
         (
             "order_shipped",
             "Order demo-1759035874968 has shipped",
-            NotificationRequested { shipment: Some(Shipment::of(vec![dhl()])), ..request(Template::OrderShipped) },
+            NotificationRequested {
+                shipment: Some(ShipmentTracking::of(vec![dhl()])),
+                ..request(NotificationTemplate::OrderShipped)
+            },
         ),
         (
             "order_shipped_parcels",
             "Order demo-1759035874968 has shipped",
-            NotificationRequested { shipment: Some(Shipment::of(parcels)), ..request(Template::OrderShipped) },
+            NotificationRequested {
+                shipment: Some(ShipmentTracking::of(parcels)),
+                ..request(NotificationTemplate::OrderShipped)
+            },
         ),
         (
             "order_refunded",
@@ -41,7 +47,7 @@ fn each_mail_is_the_golden_mail() {
             NotificationRequested {
                 refund_amount: refund_amount(),
                 reason: reason(),
-                ..request(Template::OrderRefunded)
+                ..request(NotificationTemplate::OrderRefunded)
             },
         ),
     ] {
@@ -55,11 +61,11 @@ fn each_mail_is_the_golden_mail() {
 
 #[test]
 fn a_mail_says_nothing_of_what_it_was_not_told() {
-    for template in Template::ALL {
+    for template in NotificationTemplate::ALL {
         let bare = content(&request(template)).unwrap();
         let blank = NotificationRequested {
             reason: Some(" ".into()),
-            shipment: Some(Shipment::of(vec![parcel(Some(""), Some("\n")), parcel(None, None)])),
+            shipment: Some(ShipmentTracking::of(vec![parcel(Some(""), Some("\n")), parcel(None, None)])),
             refund_amount: Some(String::new()),
             ..request(template)
         };
@@ -75,8 +81,8 @@ fn a_mail_says_nothing_of_what_it_was_not_told() {
 #[test]
 fn a_tracking_number_is_shown_without_its_carrier_and_the_other_way_round() {
     let shown = |carrier: Option<&str>, tracking: Option<&str>| {
-        let shipment = Shipment::of(vec![parcel(carrier, tracking)]);
-        let request = NotificationRequested { shipment: Some(shipment), ..request(Template::OrderShipped) };
+        let shipment = ShipmentTracking::of(vec![parcel(carrier, tracking)]);
+        let request = NotificationRequested { shipment: Some(shipment), ..request(NotificationTemplate::OrderShipped) };
         let text = content(&request).unwrap().text;
         text.lines().filter(|line| line.contains(": ") && !line.starts_with("Order")).map(str::to_owned).collect()
     };
@@ -87,7 +93,7 @@ fn a_tracking_number_is_shown_without_its_carrier_and_the_other_way_round() {
 
 #[test]
 fn a_shipment_without_lines_is_the_whole_order() {
-    let request = NotificationRequested { lines: vec![], ..request(Template::OrderShipped) };
+    let request = NotificationRequested { lines: vec![], ..request(NotificationTemplate::OrderShipped) };
 
     let content = content(&request).unwrap();
 
@@ -97,9 +103,12 @@ fn a_shipment_without_lines_is_the_whole_order() {
 
 #[test]
 fn lines_that_were_left_out_are_counted() {
-    for template in
-        [Template::OrderConfirmed, Template::OrderRejected, Template::OrderCancelled, Template::OrderShipped]
-    {
+    for template in [
+        NotificationTemplate::OrderConfirmed,
+        NotificationTemplate::OrderRejected,
+        NotificationTemplate::OrderCancelled,
+        NotificationTemplate::OrderShipped,
+    ] {
         let content = content(&NotificationRequested { omitted_lines: 7, ..request(template) }).unwrap();
 
         assert!(content.text.contains("  and 7 more lines") && content.html.contains("and 7 more lines"));
@@ -108,7 +117,7 @@ fn lines_that_were_left_out_are_counted() {
 
 #[test]
 fn what_looks_like_markup_is_shown_and_not_run() {
-    for template in Template::ALL {
+    for template in NotificationTemplate::ALL {
         let content = content(&everything_is(template, "<script>alert('x')</script> & \"Co\"")).unwrap();
 
         assert!(!content.html.contains("<script>"));
@@ -119,7 +128,7 @@ fn what_looks_like_markup_is_shown_and_not_run() {
 
 #[test]
 fn no_value_can_start_a_line_of_its_own() {
-    for template in Template::ALL {
+    for template in NotificationTemplate::ALL {
         let content = content(&everything_is(template, "o-1\r\nBcc: eve@example.com")).unwrap();
 
         assert!(content.subject.contains("o-1  Bcc: eve@example.com"), "{}", content.subject);
@@ -146,24 +155,24 @@ fn text_of_any_script_stays_as_it_is() {
     assert_eq!(one_line("äöü", 2), "äö");
 }
 
-fn everything_is(template: Template, text: &str) -> NotificationRequested {
-    let line = Line { sku: text.into(), title: text.into(), ..request(template).lines.remove(0) };
+fn everything_is(template: NotificationTemplate, text: &str) -> NotificationRequested {
+    let line = OrderedLine { sku: text.into(), title: text.into(), ..request(template).lines.remove(0) };
     NotificationRequested {
         order_id: text.into(),
         lines: vec![line],
         reason: Some(text.into()),
-        shipment: Some(Shipment::of(vec![parcel(Some(text), Some(text))])),
+        shipment: Some(ShipmentTracking::of(vec![parcel(Some(text), Some(text))])),
         refund_amount: Some(text.into()),
         ..request(template)
     }
 }
 
-fn parcel(carrier: Option<&str>, tracking: Option<&str>) -> Parcel {
-    Parcel { carrier: carrier.map(Into::into), tracking: tracking.map(Into::into) }
+fn parcel(carrier: Option<&str>, tracking: Option<&str>) -> ParcelTracking {
+    ParcelTracking { carrier: carrier.map(Into::into), tracking: tracking.map(Into::into) }
 }
 
-fn request(template: Template) -> NotificationRequested {
-    let line = |sku: &str, title: &str, quantity, unit_price: &str, line_total: &str| Line {
+fn request(template: NotificationTemplate) -> NotificationRequested {
+    let line = |sku: &str, title: &str, quantity, unit_price: &str, line_total: &str| OrderedLine {
         sku: sku.into(),
         title: title.into(),
         quantity,

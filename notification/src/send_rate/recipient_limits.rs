@@ -22,11 +22,11 @@ pub(crate) struct RecipientLimits {
     spacing: Duration,
     /// How far a recipient may be ahead of the spacing.
     ahead: Duration,
-    schedule: Mutex<Schedule>,
+    schedule: Mutex<RecipientSchedule>,
 }
 
 #[derive(Debug)]
-struct Schedule {
+struct RecipientSchedule {
     /// By recipient: when its last mail would be due if there were one after each spacing.
     due: HashMap<String, Instant>,
     /// By mail: its turn, until it is done.
@@ -39,7 +39,7 @@ impl RecipientLimits {
     /// A recipient gets up to `burst` mails at once, then one after each `spacing`.
     pub(crate) fn new(burst: u32, spacing: Duration) -> Self {
         let ahead = spacing.saturating_mul(burst.saturating_sub(1));
-        let schedule = Schedule { due: HashMap::new(), turns: HashMap::new(), prune_turns_at: PRUNE_AT };
+        let schedule = RecipientSchedule { due: HashMap::new(), turns: HashMap::new(), prune_turns_at: PRUNE_AT };
         Self { spacing, ahead, schedule: Mutex::new(schedule) }
     }
 
@@ -47,7 +47,7 @@ impl RecipientLimits {
     pub(crate) fn turn(&self, recipient: &EmailAddress, mail: Uuid, now: Instant) -> Instant {
         let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
         schedule.prune(now);
-        let Schedule { due, turns, .. } = &mut *schedule;
+        let RecipientSchedule { due, turns, .. } = &mut *schedule;
         *turns.entry(mail).or_insert_with(|| {
             let due = due.entry(normalized(recipient)).or_insert(now);
             let next = (*due).max(now);
@@ -62,7 +62,7 @@ impl RecipientLimits {
     }
 }
 
-impl Schedule {
+impl RecipientSchedule {
     fn prune(&mut self, now: Instant) {
         if self.due.len() >= PRUNE_AT {
             self.due.retain(|_, due| *due > now);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messaging::{Backoff, ConsumerSettings, NotificationAnswer, NotificationRequested};
+use messaging::{ConsumerSettings, ExponentialBackoff, NotificationAnswer, NotificationRequested};
 use notification::{NOTIFICATION_ID_HEADER, NotificationSettings};
 use testkit::Response;
 use uuid::Uuid;
@@ -48,7 +48,8 @@ async fn while_the_database_is_away_no_mail_goes_out() {
     stage.sql("alter table notification_deliveries rename to away").await;
     let mut settings = quick();
     // Without a pause the attempts would be used up before the database is back.
-    settings.consumer.retry_backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
+    settings.consumer.retry_backoff =
+        ExponentialBackoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
     let _worker = stage.worker(settings);
 
     stage.ask(&request(1)).await;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use messaging::{CloudEvent, NotificationAnswer, NotificationRequested, NotificationSent, OutgoingMessage, Template};
+use messaging::{
+    CloudEvent, NotificationAnswer, NotificationRequested, NotificationSent, NotificationTemplate, OutgoingMessage,
+};
 use notification::{NOTIFICATION_ID_HEADER, NotificationSettings};
 use testkit::Response;
 use uuid::Uuid;
@@ -27,7 +29,7 @@ async fn a_request_becomes_one_mail_one_record_and_one_answer() {
     assert_eq!(mail.headers[NOTIFICATION_ID_HEADER], NOTIFICATION.to_string());
     let sent = NotificationSent {
         notification_id: NOTIFICATION,
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         recipient: "ada@example.com".into(),
         provider_message_id: mail.id.clone(),
     };

@@ -5,10 +5,10 @@ use std::time::Duration;
 use aws_sdk_sqs::types::Message;
 use chrono::DateTime;
 use messaging::{
-    Backoff, CloudEvent, ConsumerSettings, Line, NotificationAnswer, NotificationFailed, NotificationRequested,
-    OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, Template, queues,
+    CloudEvent, ConsumerSettings, ExponentialBackoff, NotificationAnswer, NotificationFailed, NotificationRequested,
+    NotificationTemplate, OrderedLine, OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, queues,
 };
-use notification::{NotificationDeps, NotificationSettings};
+use notification::{NotificationDependencies, NotificationSettings};
 use testkit::FaultyMailer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,13 +22,13 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
     NotificationRequested {
         notification_id: NOTIFICATION,
         attempt,
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "o-1".into(),
         customer_id: "customer-42".into(),
         currency: "USD".into(),
         total_amount: "129.99".into(),
-        lines: vec![Line {
+        lines: vec![OrderedLine {
             sku: "sku-123".into(),
             title: "Wireless Headphones".into(),
             quantity: 1,
@@ -47,17 +47,17 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
 pub(crate) fn failed(reason: &str) -> NotificationAnswer {
     NotificationAnswer::Failed(NotificationFailed {
         notification_id: NOTIFICATION,
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         reason: reason.into(),
     })
 }
 
 /// What failed comes again at once; pauses are as short as can be.
 pub(crate) fn quick() -> NotificationSettings {
-    let none = Backoff { first: Duration::ZERO, most: Duration::ZERO };
+    let none = ExponentialBackoff { first: Duration::ZERO, most: Duration::ZERO };
     let short = Duration::from_millis(20);
     NotificationSettings {
-        throttle_backoff: Backoff { first: short, most: short },
+        throttle_backoff: ExponentialBackoff { first: short, most: short },
         paused_wait: Duration::from_secs(1),
         recipient_burst: 1_000,
         consumer: ConsumerSettings {
@@ -94,7 +94,7 @@ impl Stage {
     }
 
     pub(crate) fn worker(&self, settings: NotificationSettings) -> Worker {
-        let deps = NotificationDeps {
+        let deps = NotificationDependencies {
             pool: self.database.pool().clone(),
             sqs: self.sqs.clone(),
             queues: self.queues.clone(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::ApiClient;
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::settings::{RawSettings, SettingSource, Settings};
@@ -27,7 +27,7 @@ pub(super) async fn run(settings_file: Option<&Path>, dir: &DataDir, args: Healt
             format!("{}/health/ready", running.map_or_else(listen, |running| running.api))
         }
     };
-    let (status, body) = Client::new(Duration::from_secs(3)).get(&url).await?;
+    let (status, body) = ApiClient::new(Duration::from_secs(3)).get(&url).await?;
     anyhow::ensure!(status.is_success(), "{url} answers {status}: {body}");
     Ok(())
 }

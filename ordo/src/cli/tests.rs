@@ -4,7 +4,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::help::{GROUPS, command_line};
-use super::{Cli, Command};
+use super::{Cli, CliCommand};
 use crate::data_dir::DataDir;
 
 #[test]
@@ -39,20 +39,20 @@ fn every_command_is_in_one_group_of_the_help() {
 fn up_needs_nothing_and_takes_every_address() {
     let cli = parse("ordo up").unwrap();
     assert_eq!(DataDir::of(cli.data_dir).path, Path::new(".ordo"));
-    let Command::Up(up) = cli.command else { panic!("not up") };
+    let CliCommand::Up(up) = cli.command else { panic!("not up") };
     assert_eq!((up.listen, up.ephemeral, up.json), (None, false, false));
     assert_eq!(up.sqs_listen.port(), 4566);
     assert_eq!(up.ses_listen.port(), 8005);
 
     let line = "ordo up --ephemeral --listen 0.0.0.0:0 --sqs-listen 127.0.0.1:0 --ses-listen [::1]:0 --json";
-    let Command::Up(up) = parse(line).unwrap().command else { panic!("not up") };
+    let CliCommand::Up(up) = parse(line).unwrap().command else { panic!("not up") };
     assert_eq!(up.listen, Some("0.0.0.0:0".parse().unwrap()));
     assert!(up.ephemeral && up.json);
 }
 
 #[test]
 fn roles_are_a_comma_list_of_known_names() {
-    let Command::Serve(serve) = parse("ordo serve --roles sagas,notification").unwrap().command else {
+    let CliCommand::Serve(serve) = parse("ordo serve --roles sagas,notification").unwrap().command else {
         panic!("not serve")
     };
     assert_eq!(serve.roles, ["sagas", "notification"]);

@@ -4,14 +4,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use messaging::{Assignment, DeadLetter, Origin};
+use messaging::{BodyAssignment, DeadLetter, DeadLetterOrigin};
 
 use super::render;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum DlqCommand {
     /// The messages that could not be handled, and how many for which reason. They stay where they are
-    List(List),
+    List(DlqListArgs),
     /// Everything about one of them, its body included
     Show {
         /// Its id, or the one that it had before, which log lines name
@@ -21,7 +21,7 @@ pub(crate) enum DlqCommand {
         json: bool,
     },
     /// Send them to their queue again, all or some of them; a mail that had failed for good is really tried again
-    Redrive(Redrive),
+    Redrive(RedriveArgs),
     /// Change the body of one and send it again. A body that its queue's consumer could not read is refused
     Edit(EditArgs),
     /// Delete one for good
@@ -35,10 +35,10 @@ pub(crate) enum DlqCommand {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct List {
+pub(crate) struct DlqListArgs {
     /// Only those of this queue, notifications or replies
     #[arg(long, value_name = "QUEUE")]
-    pub(crate) queue: Option<Origin>,
+    pub(crate) queue: Option<DeadLetterOrigin>,
     /// The most to look at, in each queue
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) limit: NonZeroU32,
@@ -48,10 +48,10 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Redrive {
+pub(crate) struct RedriveArgs {
     /// Which of them.
     #[command(flatten)]
-    pub(crate) which: LetterFilter,
+    pub(crate) which: DeadLetterFilterArgs,
     /// The most to send
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroU32>,
@@ -68,10 +68,10 @@ pub(crate) struct Redrive {
 
 /// Selects the dead letters that match everything given; all, if nothing is given.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct LetterFilter {
+pub(crate) struct DeadLetterFilterArgs {
     /// Those of this queue, notifications or replies
     #[arg(long, value_name = "QUEUE")]
-    pub(crate) queue: Option<Origin>,
+    pub(crate) queue: Option<DeadLetterOrigin>,
     /// The one with this id
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
@@ -86,7 +86,7 @@ pub(crate) struct LetterFilter {
     pub(crate) kind: Option<String>,
 }
 
-impl LetterFilter {
+impl DeadLetterFilterArgs {
     /// Whether a dead letter of the right queue matches.
     pub(super) fn holds(&self, letter: &DeadLetter) -> bool {
         let Self { queue: _, id, error, order, kind } = self;
@@ -103,15 +103,15 @@ pub(crate) struct EditArgs {
     pub(crate) id: String,
     /// What to change.
     #[command(flatten)]
-    pub(crate) change: Changes,
+    pub(crate) change: BodyChangeArgs,
 }
 
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Changes {
+pub(crate) struct BodyChangeArgs {
     /// A value for one place of the body, the place as a JSON pointer: /data/recipient=ada@example.com. May be repeated
     #[arg(long, value_name = "POINTER=VALUE")]
-    pub(crate) set: Vec<Assignment>,
+    pub(crate) set: Vec<BodyAssignment>,
     /// A whole new body; - reads it from standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) body_file: Option<PathBuf>,

@@ -4,20 +4,20 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
-use messaging::{DeadLetter, DeadLetterError, DeadLetters, Origin, Sweep};
+use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters};
 use serde_json::{Value, json};
 
-use super::{List, render};
+use super::{DlqListArgs, render};
 use crate::output;
 
 /// The dead letters of one queue.
-struct Found {
-    origin: Origin,
+struct FoundDeadLetters {
+    origin: DeadLetterOrigin,
     letters: Vec<DeadLetter>,
     unseen: u64,
 }
 
-pub(super) async fn run(queues: &[DeadLetters], args: &List) -> anyhow::Result<()> {
+pub(super) async fn run(queues: &[DeadLetters], args: &DlqListArgs) -> anyhow::Result<()> {
     let limit = usize::try_from(args.limit.get()).unwrap_or(usize::MAX);
     let found = try_join_all(queues.iter().map(|letters| look(letters, limit))).await?;
     let all = || found.iter().flat_map(|found| found.letters.iter().map(|letter| (found.origin, letter)));
@@ -36,7 +36,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &List) -> anyhow::Result<(
     for (error, count) in &errors {
         output::line(&render::harmless(&format!("{count} × {error}")))?;
     }
-    for Found { origin, letters, unseen } in &found {
+    for FoundDeadLetters { origin, letters, unseen } in &found {
         let there = render::letters(u64::try_from(letters.len()).unwrap_or(u64::MAX));
         let more = match unseen {
             0 => String::new(),
@@ -48,17 +48,17 @@ pub(super) async fn run(queues: &[DeadLetters], args: &List) -> anyhow::Result<(
     Ok(())
 }
 
-async fn look(letters: &DeadLetters, limit: usize) -> Result<Found, DeadLetterError> {
+async fn look(letters: &DeadLetters, limit: usize) -> Result<FoundDeadLetters, DeadLetterError> {
     let mut sweep = letters.sweep();
     let looked = up_to(&mut sweep, limit).await;
     let unseen = sweep.unseen().await;
     sweep.release().await;
-    let mut found = Found { origin: letters.origin(), letters: looked?, unseen: unseen? };
+    let mut found = FoundDeadLetters { origin: letters.origin(), letters: looked?, unseen: unseen? };
     found.letters.sort_by_key(|letter| letter.since);
     Ok(found)
 }
 
-async fn up_to(sweep: &mut Sweep, limit: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
+async fn up_to(sweep: &mut DeadLetterSweep, limit: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
     let mut letters = Vec::new();
     while letters.len() < limit {
         let some = sweep.next(limit - letters.len()).await?;

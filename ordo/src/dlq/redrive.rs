@@ -7,15 +7,17 @@ use std::num::NonZeroU32;
 
 use anyhow::bail;
 use error_chain::error_chain;
-use messaging::{DeadLetter, DeadLetterError, DeadLetters, MessageKeys, Origin, OutgoingMessage, Sweep};
+use messaging::{
+    DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters, MessageKeys, OutgoingMessage,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use pace::RateLimiter;
-use progress::Progress;
+use progress::RedriveProgress;
 
-use super::{Redrive, render};
+use super::{RedriveArgs, render};
 use crate::{output, shutdown};
 
 /// The most that SQS takes and gives in one call.
@@ -24,20 +26,20 @@ const BATCH: u32 = 10;
 /// After so many failures the messages are not the cause.
 const MOST_FAILURES: usize = 20;
 
-pub(super) async fn run(queues: &[DeadLetters], args: &Redrive, keys: &MessageKeys) -> anyhow::Result<()> {
+pub(super) async fn run(queues: &[DeadLetters], args: &RedriveArgs, keys: &MessageKeys) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let mut there = 0;
     for letters in queues {
         there += letters.count().await?;
     }
-    let mut run = Run {
+    let mut run = RedriveRun {
         args,
         keys,
         name: Uuid::now_v7().to_string(),
         pace: RateLimiter::new(args.rate.filter(|_| !args.dry_run)),
-        progress: Progress::start(there, args)?,
+        progress: RedriveProgress::start(there, args)?,
         stop,
-        tally: Tally::default(),
+        tally: RedriveTally::default(),
     };
     let mut failed = None;
     for letters in queues {
@@ -61,22 +63,22 @@ pub(super) async fn run(queues: &[DeadLetters], args: &Redrive, keys: &MessageKe
 }
 
 /// One redrive.
-struct Run<'a> {
-    args: &'a Redrive,
+struct RedriveRun<'a> {
+    args: &'a RedriveArgs,
     keys: &'a MessageKeys,
     name: String,
     pace: RateLimiter,
-    progress: Progress,
+    progress: RedriveProgress,
     stop: CancellationToken,
-    tally: Tally,
+    tally: RedriveTally,
 }
 
 /// The result.
 #[derive(Default)]
-struct Tally {
+struct RedriveTally {
     sent: usize,
     /// The redriven ones, if the output lists them.
-    listed: Vec<(Origin, DeadLetter)>,
+    listed: Vec<(DeadLetterOrigin, DeadLetter)>,
     failures: Vec<DeadLetterError>,
     /// Those that match and are not signed by a known key.
     forged: u64,
@@ -88,9 +90,9 @@ struct Tally {
     unseen: u64,
 }
 
-impl Run<'_> {
+impl RedriveRun<'_> {
     /// Sends matching dead letters until there are no more, or until `stop`.
-    async fn through(&mut self, sweep: &mut Sweep) -> Result<(), DeadLetterError> {
+    async fn through(&mut self, sweep: &mut DeadLetterSweep) -> Result<(), DeadLetterError> {
         let most = self.args.rate.map_or(BATCH, |rate| rate.get().min(BATCH));
         while self.left() > 0 && self.tally.failures.len() < MOST_FAILURES && !self.stop.is_cancelled() {
             let some = sweep.next(usize::try_from(most).unwrap_or(1)).await?;
@@ -123,7 +125,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn send(&mut self, sweep: &mut Sweep, wanted: Vec<(DeadLetter, OutgoingMessage)>) {
+    async fn send(&mut self, sweep: &mut DeadLetterSweep, wanted: Vec<(DeadLetter, OutgoingMessage)>) {
         let origin = sweep.letters().origin();
         let (letters, messages): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
         let results = if self.args.dry_run {
@@ -153,7 +155,7 @@ impl Run<'_> {
 
     fn report(&self) -> anyhow::Result<()> {
         let Self { args, stop, tally, .. } = self;
-        let Tally { sent, listed, failures, forged, others, back, unseen } = tally;
+        let RedriveTally { sent, listed, failures, forged, others, back, unseen } = tally;
         if args.json {
             let letters: Vec<Value> = listed.iter().map(|(origin, letter)| render::summary(*origin, letter)).collect();
             let failures: Vec<String> = failures.iter().map(|error| error_chain(error)).collect();
@@ -194,7 +196,7 @@ impl Run<'_> {
     }
 
     fn verdict(&self) -> anyhow::Result<()> {
-        let Tally { sent, failures, forged, back, .. } = &self.tally;
+        let RedriveTally { sent, failures, forged, back, .. } = &self.tally;
         if !failures.is_empty() {
             bail!("{} could not be sent again; run it once more", render::letters(u64::try_from(failures.len())?));
         }
@@ -214,7 +216,7 @@ impl Run<'_> {
     }
 }
 
-impl Tally {
+impl RedriveTally {
     fn looked_at(&self) -> u64 {
         let handled = self.sent + self.failures.len();
         u64::try_from(handled).unwrap_or(u64::MAX) + self.forged + self.others + self.back

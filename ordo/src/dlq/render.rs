@@ -1,11 +1,11 @@
 //! Dead letters as text and as JSON.
 
 use chrono::SecondsFormat;
-use messaging::{DeadLetter, Origin};
+use messaging::{DeadLetter, DeadLetterOrigin};
 use serde_json::{Value, json};
 
 /// One line of a list.
-pub(super) fn line(origin: Origin, letter: &DeadLetter) -> String {
+pub(super) fn line(origin: DeadLetterOrigin, letter: &DeadLetter) -> String {
     let kind = letter.kind.as_deref().unwrap_or("of no type");
     let attempt = letter.attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
     let times = match letter.redriven {
@@ -23,7 +23,7 @@ pub(super) fn error(letter: &DeadLetter) -> &str {
 }
 
 /// An entry of a list as JSON.
-pub(super) fn summary(origin: Origin, letter: &DeadLetter) -> Value {
+pub(super) fn summary(origin: DeadLetterOrigin, letter: &DeadLetter) -> Value {
     json!({
         "id": letter.id,
         "originalId": letter.original_id,
@@ -38,7 +38,7 @@ pub(super) fn summary(origin: Origin, letter: &DeadLetter) -> Value {
 }
 
 /// All of a dead letter, as JSON. A body that is not JSON is text.
-pub(super) fn full_json(origin: Origin, letter: &DeadLetter) -> Value {
+pub(super) fn full_json(origin: DeadLetterOrigin, letter: &DeadLetter) -> Value {
     let mut full = summary(origin, letter);
     full["groupId"] = json!(letter.group_id);
     full["attributes"] = json!(letter.attributes);
@@ -47,7 +47,7 @@ pub(super) fn full_json(origin: Origin, letter: &DeadLetter) -> Value {
 }
 
 /// All of a dead letter, for people.
-pub(super) fn page(origin: Origin, letter: &DeadLetter) -> String {
+pub(super) fn page(origin: DeadLetterOrigin, letter: &DeadLetter) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let rows = [
         ("id", letter.id.clone()),

@@ -6,22 +6,22 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use domain::email::EmailAddress;
-use messaging::{Assignment, DeadLetter, DeadLetters, MessageKeys, Sweep};
+use messaging::{BodyAssignment, DeadLetter, DeadLetterSweep, DeadLetters, MessageKeys};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Changes, render};
+use super::{BodyChangeArgs, render};
 use crate::output;
 
 /// The change of a body.
-pub(super) enum Change {
-    Set(Vec<Assignment>),
+pub(super) enum BodyChange {
+    Set(Vec<BodyAssignment>),
     Whole(String),
 }
 
-impl Change {
+impl BodyChange {
     /// `-` is standard input.
-    pub(super) fn read(changes: Changes) -> anyhow::Result<Self> {
+    pub(super) fn read(changes: BodyChangeArgs) -> anyhow::Result<Self> {
         match changes.body_file {
             None => Ok(Self::Set(changes.set)),
             Some(path) if path == Path::new("-") => {
@@ -44,7 +44,12 @@ pub(super) async fn show(queues: &[DeadLetters], id: &str, json: bool) -> anyhow
     Ok(output::line(&page)?)
 }
 
-pub(super) async fn edit(queues: &[DeadLetters], id: &str, change: &Change, keys: &MessageKeys) -> anyhow::Result<()> {
+pub(super) async fn edit(
+    queues: &[DeadLetters],
+    id: &str,
+    change: &BodyChange,
+    keys: &MessageKeys,
+) -> anyhow::Result<()> {
     let (mut sweep, letter) = find(queues, id).await?;
     let edited = send_edited(&mut sweep, &letter, change, keys).await;
     let queue = sweep.letters().queue_name().to_owned();
@@ -74,14 +79,14 @@ pub(super) async fn discard(queues: &[DeadLetters], id: &str, reason: &str) -> a
 }
 
 async fn send_edited(
-    sweep: &mut Sweep,
+    sweep: &mut DeadLetterSweep,
     letter: &DeadLetter,
-    change: &Change,
+    change: &BodyChange,
     keys: &MessageKeys,
 ) -> anyhow::Result<()> {
     let body = match change {
-        Change::Set(assignments) => letter.with(assignments, keys)?,
-        Change::Whole(body) => body.clone(),
+        BodyChange::Set(assignments) => letter.with(assignments, keys)?,
+        BodyChange::Whole(body) => body.clone(),
     };
     sweep.letters().origin().check(&body).context("nothing is changed")?;
     check_recipient(&body).context("nothing is changed")?;
@@ -101,7 +106,7 @@ fn check_recipient(body: &str) -> anyhow::Result<()> {
 }
 
 /// Finds a dead letter. The caller must release the sweep that holds it.
-async fn find(queues: &[DeadLetters], id: &str) -> anyhow::Result<(Sweep, DeadLetter)> {
+async fn find(queues: &[DeadLetters], id: &str) -> anyhow::Result<(DeadLetterSweep, DeadLetter)> {
     let mut unseen = 0;
     for letters in queues {
         let mut sweep = letters.sweep();

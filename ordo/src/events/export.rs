@@ -9,12 +9,12 @@ use anyhow::{Context, bail, ensure};
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
 use event_store::EventFilter;
-use event_store::bulk::{CopyOrder, copy_out};
+use event_store::bulk::{CopyOutOrder, copy_out};
 use indicatif::ProgressBar;
 use sqlx::{Connection, PgConnection};
 use tempfile::NamedTempFile;
 
-use super::{Export, line};
+use super::{ExportArgs, line};
 use crate::output;
 
 /// How much is collected for one write.
@@ -22,13 +22,13 @@ const CHUNK: usize = 64 * 1024;
 
 /// What was written.
 #[derive(Default)]
-struct Written {
+struct ExportSummary {
     events: u64,
     /// The first and the last position.
     positions: Option<(i64, i64)>,
 }
 
-pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Result<()> {
+pub(super) async fn run(connection: PgConnection, args: &ExportArgs) -> anyhow::Result<()> {
     let (since, selection) = (Instant::now(), args.selection());
     let Some(path) = &args.out else {
         return match write(connection, &selection, &mut io::stdout().lock()).await {
@@ -57,7 +57,7 @@ pub(super) async fn run(connection: PgConnection, args: &Export) -> anyhow::Resu
 }
 
 /// Fails for an unknown event name if nothing was found: that is the likeliest reason.
-fn check_names(asked: &[String], done: &Written) -> anyhow::Result<()> {
+fn check_names(asked: &[String], done: &ExportSummary) -> anyhow::Result<()> {
     let known: Vec<&str> = [OrderEvent::NAMES, StockEvent::NAMES].concat();
     let unknown = asked.iter().find(|name| !known.contains(&name.as_str()));
     match unknown {
@@ -66,12 +66,16 @@ fn check_names(asked: &[String], done: &Written) -> anyhow::Result<()> {
     }
 }
 
-async fn write(mut connection: PgConnection, selection: &EventFilter, to: &mut impl Write) -> anyhow::Result<Written> {
+async fn write(
+    mut connection: PgConnection,
+    selection: &EventFilter,
+    to: &mut impl Write,
+) -> anyhow::Result<ExportSummary> {
     let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
-    let (mut done, mut text) = (Written::default(), Vec::with_capacity(2 * CHUNK));
+    let (mut done, mut text) = (ExportSummary::default(), Vec::with_capacity(2 * CHUNK));
     let mut transaction = connection.begin().await?;
-    let mut events = copy_out(&mut transaction, selection, CopyOrder::ByPosition).await?;
+    let mut events = copy_out(&mut transaction, selection, CopyOutOrder::ByPosition).await?;
     while let Some(event) = events.next().await? {
         let event = event.read()?;
         line::write(&event, &mut text)?;
@@ -115,10 +119,10 @@ mod tests {
     #[test]
     fn a_name_that_no_event_has_is_said_where_nothing_was_found() {
         let asked = ["OrderCreated".to_owned(), "Nope".to_owned()];
-        let refused = check_names(&asked, &Written::default()).unwrap_err().to_string();
+        let refused = check_names(&asked, &ExportSummary::default()).unwrap_err().to_string();
         assert!(refused.contains("no event is called \"Nope\"; there are OrderCreated, "), "{refused}");
         // Foreign events may be in the log.
-        check_names(&asked, &Written { events: 1, positions: Some((1, 1)) }).unwrap();
-        check_names(&asked[..1], &Written::default()).unwrap();
+        check_names(&asked, &ExportSummary { events: 1, positions: Some((1, 1)) }).unwrap();
+        check_names(&asked[..1], &ExportSummary::default()).unwrap();
     }
 }

@@ -11,11 +11,11 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::Import;
+use super::ImportArgs;
 use super::import_reader::ImportReader;
 use crate::output;
 
-pub(super) async fn run(connection: PgConnection, args: &Import) -> anyhow::Result<()> {
+pub(super) async fn run(connection: PgConnection, args: &ImportArgs) -> anyhow::Result<()> {
     let since = Instant::now();
     let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);

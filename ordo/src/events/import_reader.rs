@@ -8,12 +8,12 @@ use cqrs_es::{Aggregate, DomainEvent};
 use domain::order::Order;
 use domain::stock::Stock;
 use domain::streams::is_known;
-use event_store::bulk::EventSource;
-use event_store::{DecodeError, EventRef};
+use event_store::bulk::ImportSource;
+use event_store::{EventDecodeError, EventRef};
 use indicatif::ProgressBar;
 use uuid::Uuid;
 
-use super::line::Line;
+use super::line::EventLine;
 
 /// Far longer than any event of ours. A longer line is not read into memory.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -22,14 +22,14 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 pub(super) struct ImportReader<R> {
     input: R,
     text: Vec<u8>,
-    line: Option<Line>,
-    known: Known,
+    line: Option<EventLine>,
+    known: ImportedStreams,
     bar: ProgressBar,
 }
 
 /// The state after the lines so far.
 #[derive(Default)]
-struct Known {
+struct ImportedStreams {
     lines: u64,
     position: i64,
     /// The version of each stream, by its kind and id.
@@ -39,7 +39,7 @@ struct Known {
 
 impl<R: BufRead> ImportReader<R> {
     pub(super) fn of(input: R, bar: ProgressBar) -> Self {
-        Self { input, text: Vec::new(), line: None, known: Known::default(), bar }
+        Self { input, text: Vec::new(), line: None, known: ImportedStreams::default(), bar }
     }
 
     /// The number of streams.
@@ -47,7 +47,7 @@ impl<R: BufRead> ImportReader<R> {
         self.known.streams.values().map(HashMap::len).sum()
     }
 
-    fn read(&mut self) -> anyhow::Result<Option<&Line>> {
+    fn read(&mut self) -> anyhow::Result<Option<&EventLine>> {
         self.text.clear();
         let length = (&mut self.input).take(LONGEST).read_until(b'\n', &mut self.text);
         if length.context("the file can't be read")? == 0 {
@@ -58,21 +58,21 @@ impl<R: BufRead> ImportReader<R> {
         let number = self.known.lines;
         ensure!((self.text.len() as u64) < LONGEST, "line {number} is longer than {} MiB", LONGEST >> 20);
         ensure!(!self.text.trim_ascii().is_empty(), "line {number} is empty");
-        let line = Line::read(&self.text).map_err(|error| anyhow::anyhow!("line {number}: {error}"))?;
+        let line = EventLine::read(&self.text).map_err(|error| anyhow::anyhow!("line {number}: {error}"))?;
         self.known.check(&line.event()).with_context(|| format!("line {number}"))?;
         Ok(Some(self.line.insert(line)))
     }
 }
 
-impl<R: BufRead + Send> EventSource for ImportReader<R> {
+impl<R: BufRead + Send> ImportSource for ImportReader<R> {
     type Error = anyhow::Error;
 
     async fn next(&mut self) -> anyhow::Result<Option<EventRef<'_>>> {
-        Ok(self.read()?.map(Line::event))
+        Ok(self.read()?.map(EventLine::event))
     }
 }
 
-impl Known {
+impl ImportedStreams {
     /// Checks that an event can follow, and notes it.
     fn check(&mut self, event: &EventRef<'_>) -> anyhow::Result<()> {
         let EventRef { position, version, stream_type, stream_id, event_id, .. } = *event;
@@ -106,7 +106,7 @@ fn known_here(event: &EventRef<'_>) -> anyhow::Result<()> {
         Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),
         _ => return Ok(()),
     };
-    let name = decoded.map_err(|error: DecodeError| {
+    let name = decoded.map_err(|error: EventDecodeError| {
         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
         // Without the list of all events, and without a line number that is not the file's.
         let why = [", expected one of", " at line "]

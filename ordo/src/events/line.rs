@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct EventLine {
     position: i64,
     stream_type: String,
     stream_id: String,
@@ -24,7 +24,7 @@ pub(super) struct Line {
 
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LineError {
+pub(super) enum EventLineError {
     /// The line is no JSON, lacks a field or has an unknown one.
     #[error("{}", in_one_line(.0))]
     Json(#[from] serde_json::Error),
@@ -45,7 +45,7 @@ pub(super) enum LineError {
 /// The fields of a line. JSON that spans several lines, or has space around it, is stored as text in a field of its own.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Fields {
+struct EventLineFields {
     position: i64,
     stream_type: String,
     stream_id: String,
@@ -89,9 +89,9 @@ pub(super) fn write(event: &EventRef<'_>, text: &mut Vec<u8>) -> serde_json::Res
     Ok(())
 }
 
-impl Line {
-    pub(super) fn read(text: &[u8]) -> Result<Self, LineError> {
-        let fields: Fields = serde_json::from_slice(text)?;
+impl EventLine {
+    pub(super) fn read(text: &[u8]) -> Result<Self, EventLineError> {
+        let fields: EventLineFields = serde_json::from_slice(text)?;
         for (name, value) in [
             ("streamType", &fields.stream_type),
             ("streamId", &fields.stream_id),
@@ -99,11 +99,11 @@ impl Line {
             ("eventVersion", &fields.event_version),
         ] {
             if value.contains('\0') {
-                return Err(LineError::Nul(name));
+                return Err(EventLineError::Nul(name));
             }
         }
         if !fields.recorded_at.nanosecond().is_multiple_of(1_000) {
-            return Err(LineError::TooPrecise);
+            return Err(EventLineError::TooPrecise);
         }
         Ok(Self {
             payload: json("payload", fields.payload, fields.payload_text)?,
@@ -135,14 +135,14 @@ impl Line {
     }
 }
 
-fn json(name: &'static str, json: Option<Box<RawValue>>, text: Option<Box<str>>) -> Result<Box<str>, LineError> {
+fn json(name: &'static str, json: Option<Box<RawValue>>, text: Option<Box<str>>) -> Result<Box<str>, EventLineError> {
     match (json, text) {
         (Some(json), None) => Ok(json.into()),
         (None, Some(text)) => match serde_json::from_str::<&RawValue>(&text) {
             Ok(_) => Ok(text),
-            Err(_) => Err(LineError::NoJson(name)),
+            Err(_) => Err(EventLineError::NoJson(name)),
         },
-        (Some(_), Some(_)) | (None, None) => Err(LineError::OneOf(name)),
+        (Some(_), Some(_)) | (None, None) => Err(EventLineError::OneOf(name)),
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
             let event = event(json, json);
             let text = line(&event);
             assert_eq!(text.lines().count(), 1, "{text}");
-            assert_eq!(Line::read(text.as_bytes()).unwrap().event(), event, "{text}");
+            assert_eq!(EventLine::read(text.as_bytes()).unwrap().event(), event, "{text}");
         }
     }
 
@@ -232,7 +232,7 @@ mod tests {
             ("{\"position", "\u{feff}{\"position", "expected value"),
         ] {
             assert!(good.contains(from), "{from}");
-            let error = Line::read(good.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+            let error = EventLine::read(good.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
             assert!(error.contains(says) && !error.contains("line 1"), "{to}: {error}");
         }
     }

@@ -7,14 +7,14 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum MetricsFormat {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus's older one, 0.0.4.
     Prometheus,
 }
 
-impl Format {
+impl MetricsFormat {
     /// The format that `Accept` prefers; OpenMetrics by default.
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
@@ -79,22 +79,22 @@ mod tests {
     #[test]
     fn the_format_is_the_one_that_is_wanted_most() {
         for (accept, format) in [
-            (None, Format::OpenMetrics),
-            (Some("*/*"), Format::OpenMetrics),
-            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Format::OpenMetrics),
-            (Some("text/plain;version=0.0.4"), Format::Prometheus),
-            (Some("text/plain"), Format::Prometheus),
-            (Some("text/*, */*;q=0.1"), Format::Prometheus),
+            (None, MetricsFormat::OpenMetrics),
+            (Some("*/*"), MetricsFormat::OpenMetrics),
+            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), MetricsFormat::OpenMetrics),
+            (Some("text/plain;version=0.0.4"), MetricsFormat::Prometheus),
+            (Some("text/plain"), MetricsFormat::Prometheus),
+            (Some("text/*, */*;q=0.1"), MetricsFormat::Prometheus),
             (
                 Some("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"),
-                Format::OpenMetrics,
+                MetricsFormat::OpenMetrics,
             ),
-            (Some("application/openmetrics-text; q=0.2, text/plain; version=0.0.4; q=0.6"), Format::Prometheus),
-            (Some("application/openmetrics-text, text/plain;q=0"), Format::OpenMetrics),
-            (Some("nonsense"), Format::OpenMetrics),
+            (Some("application/openmetrics-text; q=0.2, text/plain; version=0.0.4; q=0.6"), MetricsFormat::Prometheus),
+            (Some("application/openmetrics-text, text/plain;q=0"), MetricsFormat::OpenMetrics),
+            (Some("nonsense"), MetricsFormat::OpenMetrics),
         ] {
             let headers = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))).into_iter().collect();
-            assert_eq!(Format::wanted(&headers), format, "{accept:?}");
+            assert_eq!(MetricsFormat::wanted(&headers), format, "{accept:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A leaf that differs.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Change {
+pub(super) struct JsonLeafChange {
     /// A JSON pointer.
     pub(super) path: String,
     /// null: it was missing.
@@ -17,7 +17,7 @@ pub(super) struct Change {
 }
 
 /// All differences in the order of their paths; elements of lists are compared by index. An amount with its currency is one leaf.
-pub(super) fn changes(old: &Value, new: &Value) -> Vec<Change> {
+pub(super) fn changes(old: &Value, new: &Value) -> Vec<JsonLeafChange> {
     let mut found = Vec::new();
     compare(String::new(), Some(old), Some(new), &mut found);
     found
@@ -31,7 +31,7 @@ pub(super) fn in_words(leaf: &Value) -> String {
     }
 }
 
-fn compare(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Change>) {
+fn compare(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<JsonLeafChange>) {
     let [old, new] = [old, new].map(|value| value.filter(|value| !value.is_null()));
     if old == new {
         return;
@@ -49,7 +49,7 @@ fn compare(path: String, old: Option<&Value>, new: Option<&Value>, found: &mut V
         }
     } else {
         let [old, new] = [old, new].map(|value| value.cloned().unwrap_or(Value::Null));
-        found.push(Change { path, old, new });
+        found.push(JsonLeafChange { path, old, new });
     }
 }
 
@@ -107,10 +107,10 @@ mod tests {
         let paths: Vec<_> = changes(&Value::Null, &json!(many)).into_iter().map(|change| change.path).collect();
         assert_eq!(paths[9..], ["/9", "/10"]);
         let kind = changes(&json!({ "a": [1] }), &json!({ "a": { "b": 1 } }));
-        assert_eq!(kind, [Change { path: "/a".into(), old: json!([1]), new: json!({ "b": 1 }) }]);
+        assert_eq!(kind, [JsonLeafChange { path: "/a".into(), old: json!([1]), new: json!({ "b": 1 }) }]);
         assert_eq!(
             changes(&json!({}), &json!({ "a": [] })),
-            [Change { path: "/a".into(), old: Value::Null, new: json!([]) }]
+            [JsonLeafChange { path: "/a".into(), old: Value::Null, new: json!([]) }]
         );
         assert_eq!(in_words(&json!({ "amount": "1.00", "currency": "USD" })), "1.00 USD");
     }

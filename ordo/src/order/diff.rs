@@ -1,14 +1,19 @@
 //! `ordo order diff`.
 
-use projections::{Moment, OrderAsOf, OrderHistory};
+use projections::{OrderAsOf, OrderHistory, PointInTime};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::changes::{Change, changes, in_words};
+use super::changes::{JsonLeafChange, changes, in_words};
 use crate::dlq::harmless;
 use crate::output;
 
-pub(super) async fn run(pool: &PgPool, id: &str, moments: (Moment, Moment), json: bool) -> anyhow::Result<()> {
+pub(super) async fn run(
+    pool: &PgPool,
+    id: &str,
+    moments: (PointInTime, PointInTime),
+    json: bool,
+) -> anyhow::Result<()> {
     let history = OrderHistory::read(pool, id).await?;
     let (old, new) = (history.at(moments.0)?, history.at(moments.1)?);
     let changes = changes(&view(&old)?, &view(&new)?);
@@ -37,8 +42,8 @@ fn headline(history: &OrderHistory, old: &OrderAsOf, new: &OrderAsOf) -> String 
     }
 }
 
-fn line(change: &Change) -> String {
-    let Change { path, old, new } = change;
+fn line(change: &JsonLeafChange) -> String {
+    let JsonLeafChange { path, old, new } = change;
     match (old, new) {
         (Value::Null, new) => format!("+ {path}  {}", in_words(new)),
         (old, Value::Null) => format!("- {path}  {}", in_words(old)),

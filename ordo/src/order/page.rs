@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::dlq::harmless;
-use crate::page::{Table, TerminalStyle, Tone};
+use crate::page::{TerminalStyle, TextTable, TextTone};
 
 /// An order as `GET /orders/{id}` answers it, as far as the page shows it.
 #[derive(Debug, Deserialize)]
@@ -24,38 +24,38 @@ pub(super) struct OrderView {
     undoing: bool,
     reason: Option<String>,
     created_at: DateTime<Utc>,
-    total: Amount,
-    captured: Option<Amount>,
-    refunded: Option<Amount>,
-    cancelled: Option<Amount>,
+    total: AmountView,
+    captured: Option<AmountView>,
+    refunded: Option<AmountView>,
+    cancelled: Option<AmountView>,
     notes: Option<String>,
-    lines: Vec<Line>,
-    shipments: Vec<Shipment>,
+    lines: Vec<LineView>,
+    shipments: Vec<ShipmentView>,
     #[serde(default)]
-    cancellations: Vec<Cancellation>,
-    returns: Vec<Return>,
-    refunds: Vec<Refund>,
-    added_notes: Vec<Note>,
-    mails: Vec<Mail>,
+    cancellations: Vec<CancellationView>,
+    returns: Vec<ReturnView>,
+    refunds: Vec<RefundView>,
+    added_notes: Vec<NoteView>,
+    mails: Vec<MailView>,
     #[serde(default)]
     more: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Amount {
+struct AmountView {
     amount: String,
     currency: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct LineView {
     line_number: u32,
     sku: String,
     title: String,
     quantity: u32,
-    unit_price: Amount,
-    line_total: Amount,
+    unit_price: AmountView,
+    line_total: AmountView,
     shipped: u32,
     #[serde(default)]
     cancelled: u32,
@@ -64,16 +64,16 @@ struct Line {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Units {
+struct UnitsView {
     line_number: u32,
     quantity: u32,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Shipment {
+struct ShipmentView {
     shipment_id: String,
-    lines: Vec<Units>,
+    lines: Vec<UnitsView>,
     #[serde(default)]
     parcels: Vec<BTreeMap<String, Option<String>>>,
     shipped_at: DateTime<Utc>,
@@ -82,18 +82,18 @@ struct Shipment {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Cancellation {
+struct CancellationView {
     cancellation_id: String,
-    lines: Vec<Units>,
+    lines: Vec<UnitsView>,
     reason: Option<String>,
     cancelled_at: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Return {
+struct ReturnView {
     return_id: String,
-    lines: Vec<Units>,
+    lines: Vec<UnitsView>,
     reason: Option<String>,
     requested_at: DateTime<Utc>,
     received_at: Option<DateTime<Utc>>,
@@ -101,9 +101,9 @@ struct Return {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Refund {
+struct RefundView {
     refund_id: String,
-    amount: Amount,
+    amount: AmountView,
     reason: Option<String>,
     status: String,
     requested_at: DateTime<Utc>,
@@ -111,14 +111,14 @@ struct Refund {
 }
 
 #[derive(Debug, Deserialize)]
-struct Note {
+struct NoteView {
     text: String,
     author: Option<String>,
     at: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Mail {
+struct MailView {
     template: String,
     status: String,
     recipient: Option<String>,
@@ -148,7 +148,7 @@ impl OrderView {
             let more = if self.more.iter().any(|more| more == name) { " (the latest)" } else { "" };
             let name = if name == "addedNotes" { "notes" } else { name };
             lines.push(String::new());
-            lines.push(style.paint(Tone::Heading, &format!("{name}{more}")));
+            lines.push(style.paint(TextTone::Heading, &format!("{name}{more}")));
             lines.extend(rows);
         }
         lines
@@ -156,17 +156,17 @@ impl OrderView {
 
     fn head(&self, version: &str, style: &TerminalStyle) -> Vec<String> {
         let tone = match (self.undoing, self.status.as_str()) {
-            (true, _) | (_, "pending") => Tone::Waits,
-            (_, "rejected" | "cancelled") => Tone::Bad,
-            _ => Tone::Good,
+            (true, _) | (_, "pending") => TextTone::Waits,
+            (_, "rejected" | "cancelled") => TextTone::Bad,
+            _ => TextTone::Good,
         };
         let since = self.status_since.map_or_else(String::new, |since| format!("  {}", style.ago(since)));
         let undoing = if self.undoing { ", being undone" } else { "" };
         let mail = self.customer_email.as_ref().map_or_else(String::new, |mail| format!(", {mail}"));
-        let id = style.paint(Tone::Heading, &harmless(&self.order_id));
+        let id = style.paint(TextTone::Heading, &harmless(&self.order_id));
         let mut lines = vec![
             format!("{id}  {}{since}{undoing}", style.paint(tone, &self.status)),
-            style.paint(Tone::Aside, version),
+            style.paint(TextTone::Aside, version),
             harmless(&format!("{}{mail}, ordered {}", self.customer_id, style.ago(self.created_at))),
         ];
         lines.extend(self.reason.iter().map(|reason| harmless(&format!("reason: {reason}"))));
@@ -175,8 +175,8 @@ impl OrderView {
     }
 
     fn articles(&self, style: &TerminalStyle) -> Vec<String> {
-        let head = |text: &str| (Tone::Aside, text.to_owned());
-        let mut table = Table::of(&[true, false, false, true, true, true, true, true, true]);
+        let head = |text: &str| (TextTone::Aside, text.to_owned());
+        let mut table = TextTable::of(&[true, false, false, true, true, true, true, true, true]);
         table.row(["line", "SKU", "title", "quantity", "price", "total", "shipped", "cancelled", "returned"].map(head));
         for line in &self.lines {
             table.row([
@@ -195,21 +195,21 @@ impl OrderView {
     }
 
     fn state(&self, style: &TerminalStyle) -> Vec<String> {
-        let Amount { amount: total, currency } = &self.total;
+        let AmountView { amount: total, currency } = &self.total;
         let mut money = format!("{}; total {total} {currency}", self.payment_status);
         for (amount, what) in
             [(&self.captured, "taken"), (&self.refunded, "given back"), (&self.cancelled, "cancelled")]
         {
-            if let Some(Amount { amount, .. }) =
+            if let Some(AmountView { amount, .. }) =
                 amount.as_ref().filter(|it| it.amount.contains(|c| matches!(c, '1'..='9')))
             {
                 money = format!("{money}, {amount} {what}");
             }
         }
-        let mut table = Table::of(&[false, false]).flush_left();
+        let mut table = TextTable::of(&[false, false]).flush_left();
         let rows = [("money", &money), ("fulfilment", &self.fulfilment_status), ("returns", &self.returns_status)];
         for (name, value) in rows.into_iter().filter(|(name, value)| *name == "money" || *value != "none") {
-            table.row([(Tone::Heading, name.to_owned()), plain(value)]);
+            table.row([(TextTone::Heading, name.to_owned()), plain(value)]);
         }
         table.lines(style)
     }
@@ -235,8 +235,8 @@ impl OrderView {
     fn returns(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.returns, [false; 4], |back| {
             let (tone, state, at) = match back.received_at {
-                Some(at) => (Tone::Good, "received", at),
-                None => (Tone::Waits, "requested", back.requested_at),
+                Some(at) => (TextTone::Good, "received", at),
+                None => (TextTone::Waits, "requested", back.requested_at),
             };
             let what = [units(&back.lines), back.reason.clone().unwrap_or_default()];
             [plain(&back.return_id), (tone, state.to_owned()), plain(style.ago(at)), plain(and(what))]
@@ -245,7 +245,7 @@ impl OrderView {
 
     fn refunds(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.refunds, [false, true, false, false, false], |refund| {
-            let tone = if refund.status == "requested" { Tone::Waits } else { Tone::Good };
+            let tone = if refund.status == "requested" { TextTone::Waits } else { TextTone::Good };
             let at = refund.refunded_at.unwrap_or(refund.requested_at);
             let amount = format!("{} {}", refund.amount.amount, refund.amount.currency);
             let reason = refund.reason.clone().unwrap_or_default();
@@ -267,7 +267,7 @@ impl OrderView {
 
     fn mails(&self, style: &TerminalStyle) -> Vec<String> {
         rows(style, &self.mails, [false; 4], |mail| {
-            let tone = if mail.status == "sent" { Tone::Good } else { Tone::Bad };
+            let tone = if mail.status == "sent" { TextTone::Good } else { TextTone::Bad };
             let what = mail.recipient.as_ref().map(|to| format!("to {to}")).or_else(|| mail.reason.clone());
             [
                 plain(&mail.template),
@@ -284,20 +284,20 @@ fn rows<T, const N: usize>(
     style: &TerminalStyle,
     items: &[T],
     numbers: [bool; N],
-    row: impl Fn(&T) -> [(Tone, String); N],
+    row: impl Fn(&T) -> [(TextTone, String); N],
 ) -> Vec<String> {
-    let mut table = Table::of(&numbers);
+    let mut table = TextTable::of(&numbers);
     items.iter().for_each(|item| table.row(row(item)));
     table.lines(style)
 }
 
-fn plain(text: impl Into<String>) -> (Tone, String) {
-    (Tone::Plain, text.into())
+fn plain(text: impl Into<String>) -> (TextTone, String) {
+    (TextTone::Plain, text.into())
 }
 
 /// `2 × line 1, 1 × line 3`.
-fn units(lines: &[Units]) -> String {
-    let lines = lines.iter().map(|Units { line_number, quantity }| format!("{quantity} × line {line_number}"));
+fn units(lines: &[UnitsView]) -> String {
+    let lines = lines.iter().map(|UnitsView { line_number, quantity }| format!("{quantity} × line {line_number}"));
     lines.collect::<Vec<_>>().join(", ")
 }
 

@@ -1,18 +1,18 @@
 //! `ordo order show`.
 
 use chrono::Utc;
-use event_store::{AppendSettings, EventStore};
-use projections::{Moment, OrderHistory};
+use event_store::{AppendQueueSettings, EventStore};
+use projections::{OrderHistory, PointInTime};
 use sqlx::PgPool;
 
 use super::page::OrderView;
-use crate::page::{TerminalStyle, Tone};
+use crate::page::{TerminalStyle, TextTone};
 use crate::{output, saga};
 
-pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bool) -> anyhow::Result<()> {
+pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<PointInTime>, json: bool) -> anyhow::Result<()> {
     let history = OrderHistory::read(pool, id).await?;
     let last = history.last_version();
-    let then = history.at(as_of.unwrap_or(Moment::Version(last)))?;
+    let then = history.at(as_of.unwrap_or(PointInTime::Version(last)))?;
     if json {
         return Ok(output::line(then.view.get())?);
     }
@@ -30,14 +30,14 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<Moment>, json: bo
 }
 
 async fn steps(pool: &PgPool, id: &str, style: &TerminalStyle) -> anyhow::Result<Vec<String>> {
-    let store = EventStore::start(pool.clone(), AppendSettings::default());
+    let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
     let report = sagas::report::read(&store, id).await;
     store.close().await;
     let Some(report) = report? else { return Ok(vec![]) };
     let mut lines = Vec::new();
     for of_saga in &report.sagas {
         lines.push(String::new());
-        lines.push(style.paint(Tone::Heading, of_saga.saga));
+        lines.push(style.paint(TextTone::Heading, of_saga.saga));
         lines.extend(saga::step_lines(of_saga, style, false));
     }
     Ok(lines)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use projections::{Estimate, Progress, ReplayPhase, ReplayState, ReplaySummary};
+use projections::{ReplayEstimate, ReplayPhase, ReplayProgress, ReplayState, ReplaySummary};
 use serde_json::{Value, json};
 
 use super::is_counted;
@@ -26,8 +26,8 @@ pub(super) fn rate(events: u64, during: Duration) -> Option<f64> {
     (during > Duration::from_millis(100)).then(|| events / during.as_secs_f64())
 }
 
-pub(super) fn progress(progress: Progress, rate: Option<f64>) -> String {
-    let Progress { events, total, .. } = progress;
+pub(super) fn progress(progress: ReplayProgress, rate: Option<f64>) -> String {
+    let ReplayProgress { events, total, .. } = progress;
     let mut line = format!("{}: {events} of {total} events", phase(progress.phase));
     if let (Some(rate), true) = (rate, is_counted(progress.phase)) {
         line = format!("{line}, {} a second", output::rate(rate));
@@ -38,7 +38,7 @@ pub(super) fn progress(progress: Progress, rate: Option<f64>) -> String {
     line
 }
 
-pub(super) fn progress_json(progress: Progress, rate: Option<f64>) -> Value {
+pub(super) fn progress_json(progress: ReplayProgress, rate: Option<f64>) -> Value {
     json!({
         "phase": progress.phase.name(),
         "events": progress.events,
@@ -53,7 +53,7 @@ fn one_decimal(rate: f64) -> f64 {
 }
 
 /// The time for the rest at this rate.
-fn left(progress: Progress, rate: f64) -> Option<Duration> {
+fn left(progress: ReplayProgress, rate: f64) -> Option<Duration> {
     #[expect(clippy::cast_precision_loss, reason = "nobody counts as far")]
     let events = progress.total.saturating_sub(progress.events) as f64;
     Duration::try_from_secs_f64(events / rate).ok()
@@ -115,7 +115,7 @@ pub(super) fn replayed_json(state: &ReplayState, replayed: &ReplaySummary, took:
     })
 }
 
-pub(super) fn estimate(estimate: &Estimate) -> Vec<String> {
+pub(super) fn estimate(estimate: &ReplayEstimate) -> Vec<String> {
     let names = estimate.projections.join(", ");
     let mut lines = vec![match estimate.begun {
         None => format!("{names}: {} events to fold", estimate.events),
@@ -131,7 +131,7 @@ pub(super) fn estimate(estimate: &Estimate) -> Vec<String> {
     lines
 }
 
-pub(super) fn estimate_json(estimate: &Estimate) -> Value {
+pub(super) fn estimate_json(estimate: &ReplayEstimate) -> Value {
     json!({
         "projections": estimate.projections,
         "events": estimate.events,

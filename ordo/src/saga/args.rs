@@ -12,7 +12,7 @@ use sagas::report::SagaState;
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum SagaCommand {
     /// The sagas that wait or are stuck, and how many for which reason
-    List(List),
+    List(SagaListArgs),
     /// Everything about the sagas of an order: its steps, what happened about each, and what can be decided
     Show {
         /// The order's id
@@ -22,11 +22,11 @@ pub(crate) enum SagaCommand {
         json: bool,
     },
     /// Try the step that an order waits for again, now; or all that are stuck, or all mails that were given up
-    Retry(Retry),
+    Retry(RetryArgs),
     /// Go on without the step
-    Skip(Target),
+    Skip(StepDecisionArgs),
     /// Undo what was done for the order, and end it
-    Compensate(EndOrder),
+    Compensate(EndOrderArgs),
     /// The step was done: the provider says so
     MarkSucceeded {
         /// What the provider knows it by
@@ -34,14 +34,14 @@ pub(crate) enum SagaCommand {
         reference: String,
         /// Of what.
         #[command(flatten)]
-        target: Target,
+        target: StepDecisionArgs,
     },
     /// The step was not done, and will not be: the provider says so
-    MarkFailed(EndOrder),
+    MarkFailed(EndOrderArgs),
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct List {
+pub(crate) struct SagaListArgs {
     /// Only those that are so; failed: mails that were given up [default: running and stuck, which is all that waits]
     #[arg(long, value_name = "STATE", value_parser = states())]
     pub(crate) state: Option<SagaState>,
@@ -61,7 +61,7 @@ pub(crate) struct List {
 
 /// The order and step of a decision, and who makes it.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Target {
+pub(crate) struct StepDecisionArgs {
     /// The order's id
     pub(crate) order: String,
     /// The step [default: the one that the order waits for]
@@ -69,15 +69,15 @@ pub(crate) struct Target {
     pub(crate) step: Option<SagaStep>,
     /// Who decides, and why.
     #[command(flatten)]
-    pub(crate) why: Justification,
+    pub(crate) why: JustificationArgs,
 }
 
 /// A decision that ends an order. Its customer gets a mail.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct EndOrder {
+pub(crate) struct EndOrderArgs {
     /// Of what.
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) target: StepDecisionArgs,
     /// What the customer's mail gives as the reason [default: that the payment was declined, where it was; otherwise none]
     #[arg(long, value_name = "TEXT", value_parser = customer_message)]
     pub(crate) customer_message: Option<String>,
@@ -97,7 +97,7 @@ fn customer_message(text: &str) -> Result<String, String> {
 
 /// The operator and the reason. Both are recorded on the order.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Justification {
+pub(crate) struct JustificationArgs {
     /// Justification, for those who look after orders: the customer does not read it
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
@@ -106,7 +106,7 @@ pub(crate) struct Justification {
     actor: Option<String>,
 }
 
-impl Justification {
+impl JustificationArgs {
     /// Who decides.
     pub(super) fn actor(&self) -> String {
         // The name of the user before sudo.
@@ -117,13 +117,13 @@ impl Justification {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Retry {
+pub(crate) struct RetryArgs {
     /// The order's id
     #[arg(required_unless_present_any = ["stuck", "failed"], conflicts_with_all = ["stuck", "failed"])]
     pub(crate) order: Option<String>,
     /// Another means of payment: paymentToken=TOKEN
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["stuck", "failed"])]
-    pub(crate) input: Option<RetryInput>,
+    pub(crate) input: Option<RetryInputArgs>,
     /// The step [default: the one that the order waits for; with --stuck, any]
     #[arg(long, value_name = "STEP", value_parser = steps())]
     pub(crate) step: Option<SagaStep>,
@@ -147,17 +147,17 @@ pub(crate) struct Retry {
     pub(crate) json: bool,
     /// Who decides, and why.
     #[command(flatten)]
-    pub(crate) why: Justification,
+    pub(crate) why: JustificationArgs,
 }
 
 /// New input for a retry.
 #[derive(Debug, Clone)]
-pub(crate) struct RetryInput {
+pub(crate) struct RetryInputArgs {
     /// Another means of payment.
     pub(crate) payment_token: PaymentToken,
 }
 
-impl FromStr for RetryInput {
+impl FromStr for RetryInputArgs {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::time::MissedTickBehavior;
 
-use super::{Retry, SagaOperator, render};
+use super::{RetryArgs, SagaOperator, render};
 use crate::{output, shutdown};
 
 /// How many candidates are read at once.
@@ -26,7 +26,7 @@ const MOST_FAILURES: usize = 20;
 
 /// A saga or mail that can be retried.
 #[derive(Clone)]
-struct Candidate {
+struct RetryCandidate {
     order_id: String,
     step: String,
     /// Its line in a list.
@@ -36,23 +36,23 @@ struct Candidate {
 
 /// What became of them.
 #[derive(Default)]
-struct Tally {
+struct BulkRetryTally {
     retried: usize,
     /// The retried ones, if the output lists them.
-    listed: Vec<Candidate>,
+    listed: Vec<RetryCandidate>,
     /// How many had moved on meanwhile.
     moved_on: usize,
     failures: Vec<String>,
 }
 
-pub(super) async fn run(operator: &SagaOperator, args: &Retry) -> anyhow::Result<()> {
+pub(super) async fn run(operator: &SagaOperator, args: &RetryArgs) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let pool = operator.store.pool();
     // Sagas that are stuck again after their retry are not retried twice.
     let until: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
-    let mut pages = Pages::new(args, until);
+    let mut pages = RetryCandidatePages::new(args, until);
     let mut pace = RateLimiter::new(args.rate.filter(|_| !args.dry_run));
-    let mut tally = Tally::default();
+    let mut tally = BulkRetryTally::default();
     while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
         let Some(page) = pages.next(pool).await? else { break };
         for some in page.chunks(pace.at_once()) {
@@ -75,7 +75,7 @@ pub(super) async fn run(operator: &SagaOperator, args: &Retry) -> anyhow::Result
 }
 
 /// `false`: the order has moved on.
-async fn retry(operator: &SagaOperator, args: &Retry, row: &Candidate) -> anyhow::Result<bool> {
+async fn retry(operator: &SagaOperator, args: &RetryArgs, row: &RetryCandidate) -> anyhow::Result<bool> {
     if args.dry_run {
         return Ok(true);
     }
@@ -88,15 +88,15 @@ async fn retry(operator: &SagaOperator, args: &Retry, row: &Candidate) -> anyhow
 }
 
 /// Reads the candidates page by page.
-enum Pages<'a> {
+enum RetryCandidatePages<'a> {
     /// Stuck sagas, and the end of the last page.
     Stuck(WaitingFilter<'a>, Option<WaitingCursor>),
     /// Failed mails, and the position of the last page's end. A retry is of all mails of an order, so each order comes once.
     Failed { filter: GivenUpMailFilter<'a>, after: i64, orders: HashSet<String> },
 }
 
-impl<'a> Pages<'a> {
-    fn new(args: &'a Retry, until: DateTime<Utc>) -> Self {
+impl<'a> RetryCandidatePages<'a> {
+    fn new(args: &'a RetryArgs, until: DateTime<Utc>) -> Self {
         let (error, until) = (args.error.as_deref(), Some(until));
         if args.failed {
             return Self::Failed { filter: GivenUpMailFilter { error, until }, after: 0, orders: HashSet::new() };
@@ -105,41 +105,41 @@ impl<'a> Pages<'a> {
     }
 
     /// `None`: there are no more pages.
-    async fn next(&mut self, pool: &PgPool) -> Result<Option<Vec<Candidate>>, sqlx::Error> {
+    async fn next(&mut self, pool: &PgPool) -> Result<Option<Vec<RetryCandidate>>, sqlx::Error> {
         match self {
             Self::Stuck(filter, after) => {
                 let page = report::waiting(pool, *filter, after.as_ref(), PAGE).await?;
                 let Some(end) = page.last() else { return Ok(None) };
                 *after = Some(WaitingCursor::of(end));
-                Ok(Some(page.iter().map(Candidate::from).collect()))
+                Ok(Some(page.iter().map(RetryCandidate::from).collect()))
             }
             Self::Failed { filter, after, orders } => {
                 let page = report::given_up(pool, *filter, *after, PAGE).await?;
                 let Some(end) = page.last() else { return Ok(None) };
                 *after = end.position;
                 let fresh = page.iter().filter(|mail| orders.insert(mail.order_id.clone()));
-                Ok(Some(fresh.map(Candidate::from).collect()))
+                Ok(Some(fresh.map(RetryCandidate::from).collect()))
             }
         }
     }
 }
 
-impl From<&WaitingSagaRow> for Candidate {
+impl From<&WaitingSagaRow> for RetryCandidate {
     fn from(row: &WaitingSagaRow) -> Self {
         let (order_id, step) = (row.order_id.clone(), row.step.clone());
         Self { order_id, step, line: render::line(row), summary: render::summary(row) }
     }
 }
 
-impl From<&GivenUpMail> for Candidate {
+impl From<&GivenUpMail> for RetryCandidate {
     fn from(mail: &GivenUpMail) -> Self {
         let (order_id, step) = (mail.order_id.clone(), SagaStep::NotifyCustomer.name().to_owned());
         Self { order_id, step, line: render::mail(mail), summary: render::mail_summary(mail) }
     }
 }
 
-impl Tally {
-    fn note(&mut self, row: Candidate, result: anyhow::Result<bool>, args: &Retry) {
+impl BulkRetryTally {
+    fn note(&mut self, row: RetryCandidate, result: anyhow::Result<bool>, args: &RetryArgs) {
         match result {
             Ok(true) => {
                 self.retried += 1;
@@ -152,7 +152,7 @@ impl Tally {
         }
     }
 
-    fn report(&self, args: &Retry, stopped: bool) -> anyhow::Result<()> {
+    fn report(&self, args: &RetryArgs, stopped: bool) -> anyhow::Result<()> {
         let Self { retried, listed, moved_on, failures } = self;
         if args.json {
             let sagas: Vec<&Value> = listed.iter().map(|it| &it.summary).collect();

@@ -11,7 +11,7 @@ use sagas::report::{self, OrderSagasReport, SagaState, StepState};
 use tokio::time::Instant;
 
 use super::render::{self, harmless};
-use super::{SagaOperator, Target};
+use super::{SagaOperator, StepDecisionArgs};
 use crate::output;
 
 /// How long to wait for the sagas. They act at once, but a payment provider may be slow.
@@ -20,10 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn run(
     operator: &SagaOperator,
     decision: OperatorDecision,
-    target: Target,
+    target: StepDecisionArgs,
     customer_message: Option<String>,
 ) -> anyhow::Result<()> {
-    let Target { order, step, why } = target;
+    let StepDecisionArgs { order, step, why } = target;
     let before = find(operator, &order).await?;
     let step = step.or_else(|| step_of(&before, &decision));
     let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };

@@ -6,10 +6,10 @@ use sagas::report::{self, GivenUpMailFilter, GivenUpMailGroup, SagaEnd, SagaStat
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{List, render};
+use super::{SagaListArgs, render};
 use crate::output;
 
-pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
+pub(super) async fn run(pool: &PgPool, args: &SagaListArgs) -> anyhow::Result<()> {
     match args.state {
         None => waiting(pool, args, None).await,
         Some(SagaState::Running) => waiting(pool, args, Some(false)).await,
@@ -20,7 +20,7 @@ pub(super) async fn run(pool: &PgPool, args: &List) -> anyhow::Result<()> {
     }
 }
 
-async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Result<()> {
+async fn waiting(pool: &PgPool, args: &SagaListArgs, stuck: Option<bool>) -> anyhow::Result<()> {
     let filter = WaitingFilter { stuck, error: args.error.as_deref(), step: args.step, until: None };
     let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
     let groups = report::groups(pool, filter).await?;
@@ -49,7 +49,7 @@ async fn waiting(pool: &PgPool, args: &List, stuck: Option<bool>) -> anyhow::Res
 }
 
 /// Failed mails.
-async fn failed(pool: &PgPool, args: &List) -> anyhow::Result<()> {
+async fn failed(pool: &PgPool, args: &SagaListArgs) -> anyhow::Result<()> {
     ensure!(args.step.is_none_or(|step| step == SagaStep::NotifyCustomer), "only mails fail: leave --step out");
     let filter = GivenUpMailFilter { error: args.error.as_deref(), until: None };
     let mails = report::given_up(pool, filter, 0, args.limit.get().into()).await?;
@@ -72,7 +72,7 @@ async fn failed(pool: &PgPool, args: &List) -> anyhow::Result<()> {
     Ok(output::line(&format!("{} given up{more}", render::mails(count)))?)
 }
 
-async fn count_failed(pool: &PgPool, args: &List) -> anyhow::Result<i64> {
+async fn count_failed(pool: &PgPool, args: &SagaListArgs) -> anyhow::Result<i64> {
     if args.step.is_some_and(|step| step != SagaStep::NotifyCustomer) {
         return Ok(0);
     }
@@ -80,7 +80,7 @@ async fn count_failed(pool: &PgPool, args: &List) -> anyhow::Result<i64> {
     Ok(report::count_given_up(pool, filter).await?.into_iter().map(|(_, count)| count).sum())
 }
 
-async fn ended(pool: &PgPool, args: &List, state: SagaState, how: SagaEnd) -> anyhow::Result<()> {
+async fn ended(pool: &PgPool, args: &SagaListArgs, state: SagaState, how: SagaEnd) -> anyhow::Result<()> {
     let waits = args.error.is_none() && args.step.is_none();
     ensure!(waits, "what is {} waits at no step and has no error: leave --step and --error out", state.name());
     let orders = report::ended(pool, how, args.limit.get().into()).await?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::order::saga::SagaStep;
-use sagas::report::{GivenUpMail, OrderSagasReport, SagaState, StepProgress, StepState, WaitingSagaRow};
+use sagas::report::{GivenUpMail, OrderSagasReport, SagaState, StepProgressReport, StepState, WaitingSagaRow};
 use serde_json::{Value, json};
 
 pub(super) use crate::dlq::harmless;
@@ -72,7 +72,7 @@ pub(super) fn waits_for(report: &OrderSagasReport, step: SagaStep) -> String {
 }
 
 /// The state of a step.
-pub(super) fn progressed(progress: &StepProgress) -> String {
+pub(super) fn progressed(progress: &StepProgressReport) -> String {
     let state = progress.state.name();
     let Some(waiting) = &progress.waiting else {
         return progress.at.map_or_else(|| state.to_owned(), |at| format!("{state} {}", instant(at)));

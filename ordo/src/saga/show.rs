@@ -3,11 +3,11 @@
 use anyhow::Context;
 use chrono::Utc;
 use event_store::EventStore;
-use sagas::report::{self, Message, OrderSagasReport, SagaReport, SagaState, StepProgress, StepState};
+use sagas::report::{self, OrderSagasReport, SagaReport, SagaState, StepEvent, StepProgressReport, StepState};
 
 use super::render::{self, harmless};
 use crate::output;
-use crate::page::{Table, TerminalStyle, Tone};
+use crate::page::{TerminalStyle, TextTable, TextTone};
 
 pub(super) async fn run(store: &EventStore, order: &str, json: bool) -> anyhow::Result<()> {
     let report = report::read(store, order).await?.with_context(|| format!("there is no order {order}"))?;
@@ -20,7 +20,7 @@ pub(super) async fn run(store: &EventStore, order: &str, json: bool) -> anyhow::
 }
 
 fn page(report: &OrderSagasReport, style: &TerminalStyle) -> Vec<String> {
-    let id = style.paint(Tone::Heading, &harmless(&report.order_id));
+    let id = style.paint(TextTone::Heading, &harmless(&report.order_id));
     let but = if report.state == SagaState::Failed { ": a mail was given up" } else { "" };
     let mut lines = vec![
         format!("{id}  {}{but}", style.paint(of_saga(report.state), report.state.name())),
@@ -29,7 +29,7 @@ fn page(report: &OrderSagasReport, style: &TerminalStyle) -> Vec<String> {
     for saga in &report.sagas {
         lines.push(String::new());
         let state = style.paint(of_saga(saga.state), saga.state.name());
-        lines.push(format!("{}  {state}", style.paint(Tone::Heading, saga.saga)));
+        lines.push(format!("{}  {state}", style.paint(TextTone::Heading, saga.saga)));
         lines.extend(step_lines(saga, style, true));
     }
     if !report.remedies.is_empty() {
@@ -44,25 +44,30 @@ fn page(report: &OrderSagasReport, style: &TerminalStyle) -> Vec<String> {
 
 /// The steps of a saga and their undos, with errors and, if asked for, their history.
 pub(crate) fn step_lines(saga: &SagaReport, style: &TerminalStyle, with_messages: bool) -> Vec<String> {
-    let mut table = Table::of(&[false; 4]);
+    let mut table = TextTable::of(&[false; 4]);
     for (name, progress) in steps(saga) {
         let state = (of_step(progress.state), progress.state.name().to_owned());
         let at = progress.at.or(progress.waiting.as_ref().map(|waiting| waiting.since));
         let when = at.map_or_else(String::new, |at| style.ago(at));
-        table.row([(Tone::Plain, name.to_owned()), state, (Tone::Plain, when), (Tone::Plain, waits(progress, style))]);
+        table.row([
+            (TextTone::Plain, name.to_owned()),
+            state,
+            (TextTone::Plain, when),
+            (TextTone::Plain, waits(progress, style)),
+        ]);
     }
     let mut lines = Vec::new();
     for (line, (_, progress)) in table.lines(style).into_iter().zip(steps(saga)) {
         lines.push(line);
         let error = progress.waiting.as_ref().and_then(|waiting| waiting.last_error.as_ref());
-        lines.extend(error.map(|error| style.paint(Tone::Bad, &harmless(&format!("    {error}")))));
+        lines.extend(error.map(|error| style.paint(TextTone::Bad, &harmless(&format!("    {error}")))));
         let messages = progress.messages.iter().filter(|_| with_messages);
-        lines.extend(messages.map(|message| style.paint(Tone::Aside, &message_line(message, style))));
+        lines.extend(messages.map(|message| style.paint(TextTone::Aside, &message_line(message, style))));
     }
     lines
 }
 
-fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgress)> {
+fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgressReport)> {
     saga.steps.iter().flat_map(|step| {
         let undo = step.undo.as_ref().filter(|undo| undo.progress.state != StepState::NotNeeded);
         let undo = undo.map(|undo| (undo.step.name(), &undo.progress));
@@ -71,7 +76,7 @@ fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgress
 }
 
 /// The attempts of a waiting step, and the time of the next one.
-fn waits(progress: &StepProgress, style: &TerminalStyle) -> String {
+fn waits(progress: &StepProgressReport, style: &TerminalStyle) -> String {
     let Some(waiting) = &progress.waiting else { return String::new() };
     let tried = render::tried(waiting.attempts);
     let next = waiting.next_try_at.map(|at| {
@@ -81,27 +86,27 @@ fn waits(progress: &StepProgress, style: &TerminalStyle) -> String {
     [Some(tried).filter(|it| !it.is_empty()), next].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn message_line(message: &Message, style: &TerminalStyle) -> String {
-    let Message { version, at, event, actor, text } = message;
+fn message_line(message: &StepEvent, style: &TerminalStyle) -> String {
+    let StepEvent { version, at, event, actor, text } = message;
     let actor = actor.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
     let text = text.as_ref().map_or_else(String::new, |text| format!(": {text}"));
     harmless(&format!("    {event} {} (version {version}){actor}{text}", style.ago(*at)))
 }
 
-fn of_saga(state: SagaState) -> Tone {
+fn of_saga(state: SagaState) -> TextTone {
     match state {
-        SagaState::Completed | SagaState::Compensated => Tone::Good,
-        SagaState::Running => Tone::Waits,
-        SagaState::Failed | SagaState::Stuck => Tone::Bad,
+        SagaState::Completed | SagaState::Compensated => TextTone::Good,
+        SagaState::Running => TextTone::Waits,
+        SagaState::Failed | SagaState::Stuck => TextTone::Bad,
     }
 }
 
-fn of_step(state: StepState) -> Tone {
+fn of_step(state: StepState) -> TextTone {
     match state {
-        StepState::Done | StepState::Undone => Tone::Good,
-        StepState::Due | StepState::Waiting | StepState::Retrying => Tone::Waits,
-        StepState::Failed | StepState::Stuck => Tone::Bad,
-        StepState::Skipped | StepState::NotYet | StepState::NotNeeded => Tone::Aside,
+        StepState::Done | StepState::Undone => TextTone::Good,
+        StepState::Due | StepState::Waiting | StepState::Retrying => TextTone::Waits,
+        StepState::Failed | StepState::Stuck => TextTone::Bad,
+        StepState::Skipped | StepState::NotYet | StepState::NotNeeded => TextTone::Aside,
     }
 }
 
@@ -109,32 +114,33 @@ fn of_step(state: StepState) -> Tone {
 mod tests {
     use chrono::{DateTime, TimeDelta};
     use domain::order::saga::SagaStep;
-    use sagas::report::{Remedy, StepReport, Waiting};
+    use sagas::report::{StepRemedy, StepReport, StepWait};
 
     use super::*;
 
-    fn progress(state: StepState, at: Option<DateTime<Utc>>) -> StepProgress {
-        StepProgress { state, at, waiting: None, messages: vec![] }
+    fn progress(state: StepState, at: Option<DateTime<Utc>>) -> StepProgressReport {
+        StepProgressReport { state, at, waiting: None, messages: vec![] }
     }
 
     #[test]
     fn a_saga_is_a_page() {
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
         let ago = |minutes| now - TimeDelta::minutes(minutes);
-        let message = Message {
+        let message = StepEvent {
             version: 4,
             at: ago(2),
             event: "OperatorIntervened",
             actor: Some("ada".into()),
             text: Some("retry: mended".into()),
         };
-        let waiting = Waiting {
+        let waiting = StepWait {
             attempts: 3,
             since: ago(4),
             next_try_at: Some(now + TimeDelta::minutes(20)),
             last_error: Some("No such token".into()),
         };
-        let stuck = StepProgress { state: StepState::Stuck, at: None, waiting: Some(waiting), messages: vec![message] };
+        let stuck =
+            StepProgressReport { state: StepState::Stuck, at: None, waiting: Some(waiting), messages: vec![message] };
         let step = |step, progress| StepReport { step, kind: "compensable", progress, undo: None };
         let saga = SagaReport {
             saga: "order_fulfilment",
@@ -145,7 +151,7 @@ mod tests {
                 step(SagaStep::NotifyCustomer, progress(StepState::NotYet, None)),
             ],
         };
-        let remedies = vec![Remedy {
+        let remedies = vec![StepRemedy {
             step: SagaStep::AuthorizePayment,
             verbs: vec!["retry", "compensate"],
             inputs: vec!["paymentToken"],

@@ -3,26 +3,26 @@
 use access_control::{AuthenticationSettings, TokenClaims, TokenKeys, TokenSecret};
 
 use super::reader::SettingsReader;
-use super::value_types::ValueType;
+use super::value_types::SettingType;
 
-fn token_secret() -> ValueType<TokenSecret> {
-    ValueType::new("32 to 1024 bytes", |_| "***".to_owned(), TokenSecret::parse)
+fn token_secret() -> SettingType<TokenSecret> {
+    SettingType::new("32 to 1024 bytes", |_| "***".to_owned(), TokenSecret::parse)
 }
 
 /// What `iss` and `aud` may be.
-fn claim_value() -> ValueType<String> {
-    ValueType::new("1 to 255 bytes without spaces, such as https://id.shop.example/", String::clone, |text| {
+fn claim_value() -> SettingType<String> {
+    SettingType::new("1 to 255 bytes without spaces, such as https://id.shop.example/", String::clone, |text| {
         let plain = !text.chars().any(|character| character.is_control() || character.is_whitespace());
         ((1..=255).contains(&text.len()) && plain).then(|| text.to_owned())
     })
 }
 
 /// A claim's name. Those that every token has mean something else.
-fn claim_name(also: Option<&'static str>) -> ValueType<String> {
+fn claim_name(also: Option<&'static str>) -> SettingType<String> {
     let taken =
         move |text: &str| also != Some(text) && ["iss", "aud", "exp", "nbf", "iat", "jti", "sub"].contains(&text);
     let allowed = "1 to 255 bytes without spaces, and not the name of a registered claim";
-    ValueType::new(allowed, String::clone, move |text| (claim_value().parse)(text).filter(|name| !taken(name)))
+    SettingType::new(allowed, String::clone, move |text| (claim_value().parse)(text).filter(|name| !taken(name)))
 }
 
 pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {

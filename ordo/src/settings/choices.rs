@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::value_types::ValueType;
+use super::value_types::SettingType;
 
 /// A part of the platform that runs alone or with the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum PlatformRole {
     /// Takes commands over HTTP.
     CommandApi,
     /// Keeps the read models and answers questions over HTTP.
@@ -17,7 +17,7 @@ pub enum Role {
     Notification,
 }
 
-impl Role {
+impl PlatformRole {
     /// Every role, in the order data flows through them.
     pub const ALL: [Self; 4] = [Self::CommandApi, Self::Projections, Self::Sagas, Self::Notification];
 
@@ -37,23 +37,23 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for PlatformRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
 /// A comma list, or `all`.
-pub(super) fn roles() -> ValueType<Vec<Role>> {
-    let names = Role::ALL.map(Role::as_str).join(", ");
-    let show = |roles: &Vec<Role>| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
-    ValueType::new(format!("all, or a comma list of {names}"), show, |text| {
+pub(super) fn roles() -> SettingType<Vec<PlatformRole>> {
+    let names = PlatformRole::ALL.map(PlatformRole::as_str).join(", ");
+    let show = |roles: &Vec<PlatformRole>| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
+    SettingType::new(format!("all, or a comma list of {names}"), show, |text| {
         if text == "all" {
-            return Some(Role::ALL.to_vec());
+            return Some(PlatformRole::ALL.to_vec());
         }
         let mut roles = Vec::new();
         for name in text.split(',') {
-            let role = Role::parse(name.trim())?;
+            let role = PlatformRole::parse(name.trim())?;
             if !roles.contains(&role) {
                 roles.push(role);
             }
@@ -73,9 +73,9 @@ pub enum LogFormat {
     Json,
 }
 
-pub(super) fn log_format() -> ValueType<LogFormat> {
+pub(super) fn log_format() -> SettingType<LogFormat> {
     let show = |format: &LogFormat| format!("{format:?}").to_lowercase();
-    ValueType::new("auto, text or json", show, |text| match text {
+    SettingType::new("auto, text or json", show, |text| match text {
         "auto" => Some(LogFormat::Auto),
         "text" => Some(LogFormat::Text),
         "json" => Some(LogFormat::Json),
@@ -92,9 +92,9 @@ pub enum ReadModelStore {
     Dynamodb,
 }
 
-pub(super) fn read_model_store() -> ValueType<ReadModelStore> {
+pub(super) fn read_model_store() -> SettingType<ReadModelStore> {
     let show = |store: &ReadModelStore| format!("{store:?}").to_lowercase();
-    ValueType::new("postgres or dynamodb", show, |text| match text {
+    SettingType::new("postgres or dynamodb", show, |text| match text {
         "postgres" => Some(ReadModelStore::Postgres),
         "dynamodb" => Some(ReadModelStore::Dynamodb),
         _ => None,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::value_types::ValueType;
+use super::value_types::SettingType;
 
 /// Where the database is and how to log in. Shown anywhere, it hides the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,9 +46,9 @@ impl DatabaseUrl {
     }
 }
 
-pub(super) fn database_url() -> ValueType<DatabaseUrl> {
+pub(super) fn database_url() -> SettingType<DatabaseUrl> {
     let allowed = "a postgres:// address such as postgres://user:password@127.0.0.1:5432/ordo";
-    ValueType::new(allowed, DatabaseUrl::to_string, DatabaseUrl::parse)
+    SettingType::new(allowed, DatabaseUrl::to_string, DatabaseUrl::parse)
 }
 
 impl fmt::Display for DatabaseUrl {

@@ -4,19 +4,19 @@ use std::fmt;
 
 /// Something that is wrong with the settings, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct SettingMistake {
     /// The setting as it was named where it was given; the file itself when that cannot be read.
     pub setting: String,
     pub problem: String,
 }
 
-impl Mistake {
+impl SettingMistake {
     pub(super) fn of_file(problem: String) -> Self {
         Self { setting: "settings file".to_owned(), problem }
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for SettingMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.setting, self.problem)
     }
@@ -24,11 +24,11 @@ impl fmt::Display for Mistake {
 
 /// Everything that is wrong with the settings; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
+pub struct SettingMistakes(pub Vec<SettingMistake>);
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for SettingMistakes {}
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for SettingMistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, mistake) in self.0.iter().enumerate() {
             let separator = if nth == 0 { "" } else { "\n" };

@@ -8,10 +8,10 @@ use http::Uri;
 use payments::BreakerSettings;
 
 use super::reader::SettingsReader;
-use super::value_types::{ValueType, endpoint, integer, seconds};
+use super::value_types::{SettingType, endpoint, integer, seconds};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payment {
+pub struct PaymentSettings {
     /// `None`: not set.
     pub provider: Option<PaymentProvider>,
     pub stripe_url: String,
@@ -75,20 +75,20 @@ fn is_local(url: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn payment_provider() -> ValueType<PaymentProvider> {
+fn payment_provider() -> SettingType<PaymentProvider> {
     let show = |provider: &PaymentProvider| format!("{provider:?}").to_lowercase();
-    ValueType::new("sandbox or stripe", show, |text| match text {
+    SettingType::new("sandbox or stripe", show, |text| match text {
         "sandbox" => Some(PaymentProvider::Sandbox),
         "stripe" => Some(PaymentProvider::Stripe),
         _ => None,
     })
 }
 
-fn stripe_key() -> ValueType<StripeKey> {
-    ValueType::new("a secret key of Stripe's, sk_… or rk_…", StripeKey::to_string, StripeKey::parse)
+fn stripe_key() -> SettingType<StripeKey> {
+    SettingType::new("a secret key of Stripe's, sk_… or rk_…", StripeKey::to_string, StripeKey::parse)
 }
 
-pub(super) fn read(table: &mut SettingsReader) -> Payment {
+pub(super) fn read(table: &mut SettingsReader) -> PaymentSettings {
     let usual = BreakerSettings::default();
     let stripe_key = stripe_key();
     let provider = table.optional(
@@ -135,5 +135,5 @@ pub(super) fn read(table: &mut SettingsReader) -> Payment {
         "How long they stop, until some go to see",
     );
     let breaker = BreakerSettings { window, at_least: window.div_ceil(2), error_percent, pause };
-    Payment { provider, stripe_url, stripe_secret_key, timeout, breaker }
+    PaymentSettings { provider, stripe_url, stripe_secret_key, timeout, breaker }
 }

@@ -1,12 +1,12 @@
 //! Reads each setting once. Keeps its value and source, and every mistake.
 
-use super::mistakes::{Mistake, Mistakes};
+use super::mistakes::{SettingMistake, SettingMistakes};
 use super::sources::{RawSettings, SettingSource, file_key};
-use super::value_types::ValueType;
+use super::value_types::SettingType;
 
 /// A setting with the value that took effect.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct EffectiveSetting {
     /// Its name in the environment.
     pub name: &'static str,
     pub meaning: &'static str,
@@ -20,8 +20,8 @@ pub struct Entry {
 
 pub(super) struct SettingsReader {
     sources: RawSettings,
-    entries: Vec<Entry>,
-    mistakes: Vec<Mistake>,
+    entries: Vec<EffectiveSetting>,
+    mistakes: Vec<SettingMistake>,
 }
 
 impl SettingsReader {
@@ -34,7 +34,7 @@ impl SettingsReader {
         &mut self,
         name: &'static str,
         default: T,
-        value_type: &ValueType<T>,
+        value_type: &SettingType<T>,
         meaning: &'static str,
     ) -> T {
         let default_text = (value_type.show)(&default);
@@ -45,7 +45,7 @@ impl SettingsReader {
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
-        value_type: &ValueType<T>,
+        value_type: &SettingType<T>,
         meaning: &'static str,
     ) -> Option<T> {
         self.read(name, None, value_type, meaning)
@@ -55,7 +55,7 @@ impl SettingsReader {
         &mut self,
         name: &'static str,
         default: Option<String>,
-        value_type: &ValueType<T>,
+        value_type: &SettingType<T>,
         meaning: &'static str,
     ) -> Option<T> {
         let given = self.sources.take(name);
@@ -65,7 +65,14 @@ impl SettingsReader {
         }
         let (value, source) =
             given.map_or((default.clone(), SettingSource::Default), |(text, source)| (Some(text), source));
-        self.entries.push(Entry { name, meaning, allowed: value_type.allowed.clone(), default, value, source });
+        self.entries.push(EffectiveSetting {
+            name,
+            meaning,
+            allowed: value_type.allowed.clone(),
+            default,
+            value,
+            source,
+        });
         parsed
     }
 
@@ -73,7 +80,7 @@ impl SettingsReader {
     pub(super) fn secret<T>(
         &mut self,
         name: &'static str,
-        value_type: &ValueType<T>,
+        value_type: &SettingType<T>,
         meaning: &'static str,
     ) -> Option<T> {
         let inline = self.sources.take(name);
@@ -91,7 +98,7 @@ impl SettingsReader {
         if let (None, Some((_, source))) = (&parsed, &given) {
             self.mistake(name, *source, format!("must be {} (not shown: it is a secret)", value_type.allowed));
         }
-        self.entries.push(Entry {
+        self.entries.push(EffectiveSetting {
             name,
             meaning,
             allowed: value_type.allowed.clone(),
@@ -103,8 +110,9 @@ impl SettingsReader {
     }
 
     /// Notes that a setting is missing that another one needs, unless a mistake in it was noted already.
-    pub(super) fn needed<T>(&mut self, name: &str, value_type: &ValueType<T>, because: &str) {
-        let reported = |mistake: &Mistake| mistake.setting.contains(name) || mistake.setting.contains(&file_key(name));
+    pub(super) fn needed<T>(&mut self, name: &str, value_type: &SettingType<T>, because: &str) {
+        let reported =
+            |mistake: &SettingMistake| mistake.setting.contains(name) || mistake.setting.contains(&file_key(name));
         if !self.mistakes.iter().any(reported) {
             let problem = format!("is needed, since {because}: {}", value_type.allowed);
             self.mistake(name, SettingSource::Default, problem);
@@ -130,11 +138,11 @@ impl SettingsReader {
     }
 
     /// One entry per setting, in the order they were read, if nothing was wrong. Unknown settings are mistakes.
-    pub(super) fn finish(mut self) -> Result<Vec<Entry>, Mistakes> {
+    pub(super) fn finish(mut self) -> Result<Vec<EffectiveSetting>, SettingMistakes> {
         let (unknown, mut mistakes) = self.sources.finish();
         mistakes.append(&mut self.mistakes);
         mistakes.extend(unknown.into_iter().map(|(name, source)| unknown_setting(name, source, &self.entries)));
-        if mistakes.is_empty() { Ok(self.entries) } else { Err(Mistakes(mistakes)) }
+        if mistakes.is_empty() { Ok(self.entries) } else { Err(SettingMistakes(mistakes)) }
     }
 
     fn mistake(&mut self, name: &str, source: SettingSource, problem: String) {
@@ -143,13 +151,13 @@ impl SettingsReader {
             SettingSource::File => format!("`{}` in the settings file", file_key(name)),
             SettingSource::Environment | SettingSource::Default => name.to_owned(),
         };
-        self.mistakes.push(Mistake { setting, problem });
+        self.mistakes.push(SettingMistake { setting, problem });
     }
 }
 
-fn unknown_setting(name: String, source: SettingSource, known: &[Entry]) -> Mistake {
+fn unknown_setting(name: String, source: SettingSource, known: &[EffectiveSetting]) -> SettingMistake {
     // A name that differs in more than a third of its letters is no typing error.
-    let likeness = |entry: &&Entry| {
+    let likeness = |entry: &&EffectiveSetting| {
         strsim::normalized_damerau_levenshtein(&file_key(&name.replace('.', "_")), &file_key(entry.name))
     };
     let closest = known
@@ -162,5 +170,5 @@ fn unknown_setting(name: String, source: SettingSource, known: &[Entry]) -> Mist
         Some(closest) => format!("there is no such setting; did you mean {closest}?"),
         None => "there is no such setting; `ordo config list` shows those there are".to_owned(),
     };
-    Mistake { setting, problem }
+    SettingMistake { setting, problem }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use super::mistakes::Mistake;
+use super::mistakes::SettingMistake;
 
 /// Read from the working directory if it is there.
 const DEFAULT_FILE: &str = "ordo.toml";
@@ -40,13 +40,13 @@ impl fmt::Display for SettingSource {
 pub struct RawSettings {
     flags: Vec<(&'static str, &'static str, String)>,
     environment: BTreeMap<String, String>,
-    file: BTreeMap<String, FileValue>,
-    mistakes: Vec<Mistake>,
+    file: BTreeMap<String, SettingsFileValue>,
+    mistakes: Vec<SettingMistake>,
 }
 
 /// A value of the file, with its key as it is written there.
 #[derive(Debug)]
-struct FileValue {
+struct SettingsFileValue {
     key: String,
     text: String,
 }
@@ -86,7 +86,7 @@ impl RawSettings {
         match std::fs::read_to_string(path) {
             Ok(text) => self.file(&text),
             Err(error) => {
-                self.mistakes.push(Mistake::of_file(format!("{} cannot be read: {error}", path.display())));
+                self.mistakes.push(SettingMistake::of_file(format!("{} cannot be read: {error}", path.display())));
                 self
             }
         }
@@ -101,7 +101,7 @@ impl RawSettings {
                 // Not the error's own text: it quotes the line, which may hold a password.
                 let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(text));
                 let line = before.matches('\n').count() + 1;
-                self.mistakes.push(Mistake::of_file(format!("line {line}: {}", error.message())));
+                self.mistakes.push(SettingMistake::of_file(format!("line {line}: {}", error.message())));
             }
         }
         self
@@ -125,12 +125,13 @@ impl RawSettings {
             let setting = key.replace('.', "_");
             match text {
                 None => {
-                    self.mistakes.push(Mistake::of_file(format!("`{key}` must be a text, a number or a list of them")));
+                    self.mistakes
+                        .push(SettingMistake::of_file(format!("`{key}` must be a text, a number or a list of them")));
                 }
                 Some(text) => {
-                    if let Some(twice) = self.file.insert(setting, FileValue { key: key.clone(), text }) {
+                    if let Some(twice) = self.file.insert(setting, SettingsFileValue { key: key.clone(), text }) {
                         self.mistakes
-                            .push(Mistake::of_file(format!("`{key}` and `{}` are the same setting", twice.key)));
+                            .push(SettingMistake::of_file(format!("`{key}` and `{}` are the same setting", twice.key)));
                     }
                 }
             }
@@ -147,7 +148,7 @@ impl RawSettings {
     }
 
     /// The values that no setting took, by the names they were given; and the mistakes that were found.
-    pub(super) fn finish(self) -> (Vec<(String, SettingSource)>, Vec<Mistake>) {
+    pub(super) fn finish(self) -> (Vec<(String, SettingSource)>, Vec<SettingMistake>) {
         let is_setting = |name: &String| name.starts_with("ORDO_") && name != "ORDO_CONFIG";
         let variables = self.environment.into_keys().filter(is_setting).map(|name| (name, SettingSource::Environment));
         let keys = self.file.into_values().map(|value| (value.key, SettingSource::File));

@@ -4,26 +4,26 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::order::OrderGrowthLimits;
-use event_store::AppendSettings;
-use projections::LiveSettings;
+use event_store::AppendQueueSettings;
+use projections::LiveStreamSettings;
 
-use super::choices::{self, LogFormat, ReadModelStore, Role};
+use super::choices::{self, LogFormat, PlatformRole, ReadModelStore};
 use super::database_url::database_url;
-use super::mistakes::Mistakes;
+use super::mistakes::SettingMistakes;
 use super::reader::SettingsReader;
 use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address,
 };
-use super::{Aws, ConsumerConfig, Loaded, Settings, authentication, payment};
+use super::{AwsSettings, LoadedSettings, QueueConsumerSettings, Settings, authentication, payment};
 use crate::http::Limits;
 
 impl Settings {
     /// Reads every setting, or says everything that is wrong with them.
-    pub fn load(sources: RawSettings) -> Result<Loaded, Mistakes> {
+    pub fn load(sources: RawSettings) -> Result<LoadedSettings, SettingMistakes> {
         let mut reader = SettingsReader::of(sources);
         let settings = read(&mut reader);
-        Ok(Loaded { settings, entries: reader.finish()? })
+        Ok(LoadedSettings { settings, entries: reader.finish()? })
     }
 }
 
@@ -67,11 +67,11 @@ fn read(table: &mut SettingsReader) -> Settings {
         ),
         streams_per_address: table.value(
             "ORDO_STREAMS_PER_ADDRESS",
-            LiveSettings::default().per_address,
+            LiveStreamSettings::default().per_address,
             &integer(1..=1_000),
             "Clients that may follow the live stream from one address, of 1,000 in all; a proxy in front is one address",
         ),
-        roles: table.value("ORDO_ROLES", Role::ALL.to_vec(), &choices::roles(), "Which parts of the platform this process runs"),
+        roles: table.value("ORDO_ROLES", PlatformRole::ALL.to_vec(), &choices::roles(), "Which parts of the platform this process runs"),
         aws: aws(table),
         queue_prefix: table.value(
             "ORDO_QUEUE_PREFIX",
@@ -105,7 +105,7 @@ fn read(table: &mut SettingsReader) -> Settings {
         ),
         append_queue: table.value(
             "ORDO_APPEND_QUEUE",
-            AppendSettings::default().queue,
+            AppendQueueSettings::default().queue,
             &integer(1..=1_000_000),
             "Commands that may wait for the event store; more are answered 503",
         ),
@@ -231,10 +231,10 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
 }
 
 /// What can be set for each queue, under that queue's names.
-fn consumer(table: &mut SettingsReader, names: [&'static str; 6], at_once: usize) -> ConsumerConfig {
+fn consumer(table: &mut SettingsReader, names: [&'static str; 6], at_once: usize) -> QueueConsumerSettings {
     let [batch_size, wait_seconds, visibility_timeout, error_backoff, concurrency, max_attempts] = names;
     let (half_a_minute, twelve_hours) = (Duration::from_secs(30), 43_200);
-    ConsumerConfig {
+    QueueConsumerSettings {
         batch_size: table.value(batch_size, 10, &integer(1..=10), "Messages per receive call"),
         wait_seconds: table.value(wait_seconds, 20, &integer(0..=20), "Seconds a receive call waits for a message"),
         visibility_timeout: table.value(
@@ -260,14 +260,14 @@ fn consumer(table: &mut SettingsReader, names: [&'static str; 6], at_once: usize
 }
 
 /// The standard names of the AWS SDKs; the endpoint of one service goes before the one of all.
-fn aws(table: &mut SettingsReader) -> Aws {
+fn aws(table: &mut SettingsReader) -> AwsSettings {
     let every_service =
         table.optional("AWS_ENDPOINT_URL", &endpoint(), "SQS, SES and DynamoDB, if they are not AWS's own");
     let sqs = table.optional("AWS_ENDPOINT_URL_SQS", &endpoint(), "SQS alone; goes before AWS_ENDPOINT_URL");
     let ses = table.optional("AWS_ENDPOINT_URL_SESV2", &endpoint(), "SES alone; goes before AWS_ENDPOINT_URL");
     let dynamodb =
         table.optional("AWS_ENDPOINT_URL_DYNAMODB", &endpoint(), "DynamoDB alone; goes before AWS_ENDPOINT_URL");
-    Aws {
+    AwsSettings {
         region: table.value("AWS_REGION", "us-east-1".to_owned(), &name(), "The AWS region"),
         sqs_endpoint: sqs.or_else(|| every_service.clone()),
         ses_endpoint: ses.or_else(|| every_service.clone()),

@@ -11,16 +11,16 @@ use notification::NotificationSettings;
 use tracing_subscriber::EnvFilter;
 
 /// A type of values.
-pub(super) struct ValueType<T> {
+pub(super) struct SettingType<T> {
     /// Completes "must be …".
     pub(super) allowed: String,
-    pub(super) parse: Parse<T>,
+    pub(super) parse: SettingParser<T>,
     pub(super) show: fn(&T) -> String,
 }
 
-type Parse<T> = Box<dyn Fn(&str) -> Option<T>>;
+type SettingParser<T> = Box<dyn Fn(&str) -> Option<T>>;
 
-impl<T> ValueType<T> {
+impl<T> SettingType<T> {
     pub(super) fn new(
         allowed: impl Into<String>,
         show: fn(&T) -> String,
@@ -30,41 +30,41 @@ impl<T> ValueType<T> {
     }
 }
 
-pub(super) fn log_filter() -> ValueType<String> {
+pub(super) fn log_filter() -> SettingType<String> {
     let allowed = "a level (error, warn, info, debug, trace, off) or directives such as info,ordo=debug";
-    ValueType::new(allowed, String::clone, |text| {
+    SettingType::new(allowed, String::clone, |text| {
         (!text.trim().is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
     })
 }
 
-pub(super) fn integer<T>(bounds: RangeInclusive<T>) -> ValueType<T>
+pub(super) fn integer<T>(bounds: RangeInclusive<T>) -> SettingType<T>
 where
     T: Display + PartialOrd + std::str::FromStr + 'static,
 {
     let allowed = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-    ValueType::new(allowed, T::to_string, move |text| text.parse().ok().filter(|number| bounds.contains(number)))
+    SettingType::new(allowed, T::to_string, move |text| text.parse().ok().filter(|number| bounds.contains(number)))
 }
 
-pub(super) fn seconds(bounds: RangeInclusive<u64>) -> ValueType<Duration> {
+pub(super) fn seconds(bounds: RangeInclusive<u64>) -> SettingType<Duration> {
     let allowed = format!("whole seconds from {} to {}", bounds.start(), bounds.end());
     let show = |duration: &Duration| duration.as_secs().to_string();
     let parse = move |text: &str| text.parse().ok().filter(|number| bounds.contains(number)).map(Duration::from_secs);
-    ValueType::new(allowed, show, parse)
+    SettingType::new(allowed, show, parse)
 }
 
-pub(super) fn socket_address() -> ValueType<SocketAddr> {
+pub(super) fn socket_address() -> SettingType<SocketAddr> {
     let allowed = "an address and a port such as 127.0.0.1:3000 or 0.0.0.0:3000 (port 0: any free one)";
-    ValueType::new(allowed, SocketAddr::to_string, |text| text.parse().ok())
+    SettingType::new(allowed, SocketAddr::to_string, |text| text.parse().ok())
 }
 
 /// A comma list of hosts without their ports.
-pub(super) fn host_names() -> ValueType<Vec<String>> {
+pub(super) fn host_names() -> SettingType<Vec<String>> {
     let allowed = "a comma list of hosts without ports such as api.shop.example, or *";
     let is_host = |name: &&str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         *name == "*" || (!name.is_empty() && name.bytes().all(plain))
     };
-    ValueType::new(
+    SettingType::new(
         allowed,
         |names: &Vec<String>| names.join(","),
         move |text| {
@@ -75,9 +75,9 @@ pub(super) fn host_names() -> ValueType<Vec<String>> {
 }
 
 /// The base address of a service, without a trailing slash.
-pub(super) fn endpoint() -> ValueType<String> {
+pub(super) fn endpoint() -> SettingType<String> {
     let allowed = "an http:// or https:// address such as http://127.0.0.1:4566";
-    ValueType::new(allowed, String::clone, |text| {
+    SettingType::new(allowed, String::clone, |text| {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?;
         // A user and password would end up in logs, and the SDKs ignore them.
@@ -88,15 +88,15 @@ pub(super) fn endpoint() -> ValueType<String> {
 }
 
 /// Keys for the signatures of messages.
-pub(super) fn message_keys() -> ValueType<MessageKeys> {
+pub(super) fn message_keys() -> SettingType<MessageKeys> {
     let allowed = "ID:SECRET, or several with commas between them, each secret 32 to 64 bytes in Base64";
-    ValueType::new(allowed, MessageKeys::to_string, |text| text.parse().ok())
+    SettingType::new(allowed, MessageKeys::to_string, |text| text.parse().ok())
 }
 
 /// What may be part of a queue's name or a region's.
-pub(super) fn name() -> ValueType<String> {
+pub(super) fn name() -> SettingType<String> {
     let allowed = "1 to 40 characters of a-z A-Z 0-9 - _";
-    ValueType::new(allowed, String::clone, |text| {
+    SettingType::new(allowed, String::clone, |text| {
         let fits = (1..=40).contains(&text.len());
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         (fits && plain).then(|| text.to_owned())
@@ -104,17 +104,17 @@ pub(super) fn name() -> ValueType<String> {
 }
 
 /// A sender that notification accepts.
-pub(super) fn sender() -> ValueType<String> {
+pub(super) fn sender() -> SettingType<String> {
     let allowed = "a mail address such as orders@shop.example, or `Name <orders@shop.example>`";
-    ValueType::new(allowed, String::clone, |text| {
+    SettingType::new(allowed, String::clone, |text| {
         let settings = NotificationSettings { from: text.to_owned(), ..NotificationSettings::default() };
         settings.validate().is_ok().then_some(settings.from)
     })
 }
 
 /// A recipient that notification accepts.
-pub(super) fn mail_address() -> ValueType<String> {
-    ValueType::new("a mail address such as customer@shop.example", String::clone, |text| {
+pub(super) fn mail_address() -> SettingType<String> {
+    SettingType::new("a mail address such as customer@shop.example", String::clone, |text| {
         let settings = NotificationSettings { default_recipient: text.to_owned(), ..NotificationSettings::default() };
         settings.validate().is_ok().then_some(settings.default_recipient)
     })

@@ -17,7 +17,7 @@ pub(super) struct MailCounts {
 }
 
 #[derive(sqlx::FromRow)]
-struct Delivery {
+struct DeliveryRecordRow {
     notification_id: Uuid,
     order_id: String,
     template: String,
@@ -32,14 +32,14 @@ pub(super) async fn check(
     mails: &mut MailCounts,
     findings: &mut Findings,
 ) -> Result<(), sqlx::Error> {
-    let sent: Vec<Delivery> = sqlx::query_as(
+    let sent: Vec<DeliveryRecordRow> = sqlx::query_as(
         "select notification_id, order_id, template, provider_message_id
            from notification_deliveries where order_id = any($1) and outcome = 'sent'",
     )
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    let mut by_order: HashMap<&str, Vec<&Delivery>> = HashMap::new();
+    let mut by_order: HashMap<&str, Vec<&DeliveryRecordRow>> = HashMap::new();
     for delivery in &sent {
         by_order.entry(&delivery.order_id).or_default().push(delivery);
     }
@@ -51,7 +51,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-fn compare(order: &AuditedOrder, deliveries: &[&Delivery], findings: &mut Findings) {
+fn compare(order: &AuditedOrder, deliveries: &[&DeliveryRecordRow], findings: &mut Findings) {
     let mut wrong = |what: String| findings.add(order.about(), what);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in deliveries {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::order::Stage;
+use domain::order::OrderStage;
 use event_store::{PARTITIONS, partition_of};
 use sagas::SAGAS;
 use sqlx::PgConnection;
@@ -16,7 +16,7 @@ const LATE: TimeDelta = TimeDelta::hours(1);
 
 /// The number of orders by the state of their sagas.
 #[derive(Debug, Default)]
-pub(super) struct Sagas {
+pub(super) struct SagaCounts {
     /// Done; the order stands.
     pub(super) completed: u64,
     /// Done; the order was rejected or cancelled.
@@ -31,7 +31,7 @@ pub(super) struct Sagas {
     pub(super) reasons: BTreeMap<(String, String), u64>,
 }
 
-impl Sagas {
+impl SagaCounts {
     pub(super) fn stuck(&self) -> u64 {
         self.reasons.values().sum()
     }
@@ -49,13 +49,13 @@ impl Sagas {
 }
 
 /// The position of the sagas.
-pub(super) struct Progress {
+pub(super) struct SagasProgress {
     positions: [i64; PARTITIONS],
     now: DateTime<Utc>,
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct SagaWorkRow {
     order_id: String,
     saga: String,
     step: String,
@@ -65,7 +65,7 @@ struct Row {
 
 /// The state of an order's sagas, the worst last.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+enum OrderSagasState {
     Ended,
     InFlight,
     Waiting,
@@ -73,7 +73,7 @@ enum State {
     Silent { step: &'static str },
 }
 
-impl Progress {
+impl SagasProgress {
     pub(super) async fn read(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Self, sqlx::Error> {
         let mut positions = [0; PARTITIONS];
         let rows: Vec<(i16, i64)> =
@@ -95,17 +95,17 @@ impl Progress {
         connection: &mut PgConnection,
         ids: &[String],
         orders: &[AuditedOrder],
-        sagas: &mut Sagas,
+        sagas: &mut SagaCounts,
         findings: &mut Findings,
     ) -> Result<(), sqlx::Error> {
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<SagaWorkRow> = sqlx::query_as(
             "select order_id, saga, step, stuck, last_error from saga_work where saga = any($1) and order_id = any($2)",
         )
         .bind(SAGAS.map(|saga| saga.name).to_vec())
         .bind(ids)
         .fetch_all(&mut *connection)
         .await?;
-        let rows: HashMap<(&str, &str), &Row> =
+        let rows: HashMap<(&str, &str), &SagaWorkRow> =
             rows.iter().map(|row| ((row.order_id.as_str(), row.saga.as_str()), row)).collect();
         let parked: Vec<(String, Option<String>)> = sqlx::query_as(
             "select distinct on (stream_id) stream_id, error from parked_events
@@ -118,21 +118,21 @@ impl Progress {
         let parked: HashMap<String, Option<String>> = parked.into_iter().collect();
         for order in orders {
             match self.state(order, &rows, &parked) {
-                State::Ended if order.placed.stage() == Stage::Pending => {
+                OrderSagasState::Ended if order.placed.stage() == OrderStage::Pending => {
                     findings.add(order.about(), "it is pending, and nothing is due that could end it");
                 }
-                State::Ended if order.is_undone() => sagas.compensated += 1,
-                State::Ended => sagas.completed += 1,
-                State::InFlight => {
+                OrderSagasState::Ended if order.is_undone() => sagas.compensated += 1,
+                OrderSagasState::Ended => sagas.completed += 1,
+                OrderSagasState::InFlight => {
                     sagas.in_flight += 1;
                     if self.now - order.last_at > LATE {
                         let (count, first) = sagas.late.unwrap_or((0, order.last_at));
                         sagas.late = Some((count + 1, first.min(order.last_at)));
                     }
                 }
-                State::Waiting => sagas.waiting += 1,
-                State::Stuck { step, why } => *sagas.reasons.entry((step, why)).or_default() += 1,
-                State::Silent { step } => {
+                OrderSagasState::Waiting => sagas.waiting += 1,
+                OrderSagasState::Stuck { step, why } => *sagas.reasons.entry((step, why)).or_default() += 1,
+                OrderSagasState::Silent { step } => {
                     findings.add(order.about(), format!("{step} is due, and nobody will look: half done in silence"));
                 }
             }
@@ -143,23 +143,31 @@ impl Progress {
     fn state(
         &self,
         order: &AuditedOrder,
-        rows: &HashMap<(&str, &str), &Row>,
+        rows: &HashMap<(&str, &str), &SagaWorkRow>,
         parked: &HashMap<String, Option<String>>,
-    ) -> State {
+    ) -> OrderSagasState {
         let passed = self.positions.get(partition_of(&order.id)).copied().unwrap_or_default();
         let of_saga = |saga: &&'static sagas::Saga| {
-            let Some(step) = saga.next(&order.placed, self.now).step() else { return State::Ended };
+            let Some(step) = saga.next(&order.placed, self.now).step() else { return OrderSagasState::Ended };
             if let Some(row) = rows.get(&(order.id.as_str(), saga.name)) {
                 let why = || row.last_error.clone().unwrap_or_default();
-                return if row.stuck { State::Stuck { step: row.step.clone(), why: why() } } else { State::Waiting };
+                return if row.stuck {
+                    OrderSagasState::Stuck { step: row.step.clone(), why: why() }
+                } else {
+                    OrderSagasState::Waiting
+                };
             }
             if let Some(error) = parked.get(&order.id) {
                 let why = format!("its events are parked: {}", error.as_deref().unwrap_or("by another"));
-                return State::Stuck { step: step.name().to_owned(), why };
+                return OrderSagasState::Stuck { step: step.name().to_owned(), why };
             }
-            if order.last_position > passed { State::InFlight } else { State::Silent { step: step.name() } }
+            if order.last_position > passed {
+                OrderSagasState::InFlight
+            } else {
+                OrderSagasState::Silent { step: step.name() }
+            }
         };
-        SAGAS.iter().map(of_saga).max().unwrap_or(State::Ended)
+        SAGAS.iter().map(of_saga).max().unwrap_or(OrderSagasState::Ended)
     }
 }
 

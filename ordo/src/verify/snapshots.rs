@@ -12,9 +12,9 @@ use sqlx::PgConnection;
 use super::findings::Findings;
 
 /// The snapshots that this build uses, by SKU.
-pub(super) struct Snapshots(HashMap<String, Snapshot>);
+pub(super) struct SnapshotsBySku(HashMap<String, Snapshot>);
 
-impl Snapshots {
+impl SnapshotsBySku {
     pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self, sqlx::Error> {
         let mut snapshots = event_store::snapshots::usable_snapshots::<Stock>(connection).await?;
         snapshots.retain(|sku, snapshot| {

@@ -16,8 +16,8 @@ use sqlx::PgConnection;
 use super::findings::Findings;
 use super::mails::MailCounts;
 use super::order::{AuditedOrder, OrderAudit, PaymentTotals};
-use super::progress::{Progress, Sagas};
-use super::snapshots::Snapshots;
+use super::progress::{SagaCounts, SagasProgress};
+use super::snapshots::SnapshotsBySku;
 use super::units::{SkuAudit, UnitLedger};
 use super::{mails, sandbox_ledger};
 
@@ -28,7 +28,7 @@ const ORDERS: usize = 1_000;
 
 /// What was counted.
 #[derive(Debug, Default)]
-pub(super) struct Totals {
+pub(super) struct LogTotals {
     /// Of orders and SKUs.
     pub(super) events: u64,
     pub(super) orders: u64,
@@ -38,14 +38,14 @@ pub(super) struct Totals {
     pub(super) foreign_streams: u64,
     /// Of the last event.
     pub(super) position: i64,
-    pub(super) sagas: Sagas,
+    pub(super) sagas: SagaCounts,
     pub(super) mails: MailCounts,
     /// By the currency's code.
     pub(super) money: BTreeMap<String, (Currency, PaymentTotals)>,
 }
 
 /// The stream that is being read.
-enum Stream {
+enum StreamAudit {
     Order(OrderAudit),
     Sku(SkuAudit),
     /// A stream of another application.
@@ -55,7 +55,7 @@ enum Stream {
 }
 
 /// The previous event.
-struct Previous {
+struct PreviousEvent {
     stream_type: String,
     stream_id: String,
     version: i64,
@@ -67,12 +67,12 @@ pub(super) async fn check(
     connection: &mut PgConnection,
     views: &mut Verification,
     findings: &mut Findings,
-) -> anyhow::Result<Totals> {
+) -> anyhow::Result<LogTotals> {
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
-    let progress = Progress::read(connection, now).await?;
-    let snapshots = Snapshots::read(connection, findings).await?;
-    let mut pass = LogPass { totals: Totals::default(), units: UnitLedger::default(), orders: Vec::new(), progress };
-    let (mut before, mut stream) = (None::<Previous>, Stream::Unreadable);
+    let progress = SagasProgress::read(connection, now).await?;
+    let snapshots = SnapshotsBySku::read(connection, findings).await?;
+    let mut pass = LogPass { totals: LogTotals::default(), units: UnitLedger::default(), orders: Vec::new(), progress };
+    let (mut before, mut stream) = (None::<PreviousEvent>, StreamAudit::Unreadable);
     loop {
         let after = before.as_ref().map_or(("", "", 0), |it| (&it.stream_type, &it.stream_id, it.version));
         let events = read_by_stream(connection, after, Budget::of(EVENTS)).await?.events;
@@ -81,20 +81,20 @@ pub(super) async fn check(
             let known =
                 before.take().filter(|it| (&it.stream_type, &it.stream_id) == (&event.stream_type, &event.stream_id));
             if known.is_none() {
-                pass.close(std::mem::replace(&mut stream, Stream::of(event)), findings);
+                pass.close(std::mem::replace(&mut stream, StreamAudit::of(event)), findings);
             }
             check_place(event, known.as_ref(), findings);
             stream = stream.after(event, findings);
-            if let Stream::Sku(sku) = &stream {
+            if let StreamAudit::Sku(sku) = &stream {
                 snapshots.check(event, &sku.stock, findings)?;
             }
             match stream {
-                Stream::Foreign => pass.totals.foreign_events += 1,
-                Stream::Order(_) | Stream::Sku(_) | Stream::Unreadable => pass.totals.events += 1,
+                StreamAudit::Foreign => pass.totals.foreign_events += 1,
+                StreamAudit::Order(_) | StreamAudit::Sku(_) | StreamAudit::Unreadable => pass.totals.events += 1,
             }
             pass.totals.position = pass.totals.position.max(event.position);
             let StoredEvent { stream_type, stream_id, version, position, .. } = event;
-            before = Some(Previous {
+            before = Some(PreviousEvent {
                 stream_type: stream_type.clone(),
                 stream_id: stream_id.clone(),
                 version: *version,
@@ -116,7 +116,7 @@ pub(super) async fn check(
 }
 
 /// An event follows the previous one of its stream, in the stream and in the log.
-fn check_place(event: &StoredEvent, before: Option<&Previous>, findings: &mut Findings) {
+fn check_place(event: &StoredEvent, before: Option<&PreviousEvent>, findings: &mut Findings) {
     let StoredEvent { stream_id, version, position, .. } = event;
     let (last, last_position) = before.map_or((0, 0), |it| (it.version, it.position));
     let about = || format!("{} {stream_id}", event.stream_type);
@@ -132,7 +132,7 @@ fn check_place(event: &StoredEvent, before: Option<&Previous>, findings: &mut Fi
     }
 }
 
-impl Stream {
+impl StreamAudit {
     fn of(first: &StoredEvent) -> Self {
         if first.is_of::<Order>() {
             Self::Order(OrderAudit::of(&first.stream_id))
@@ -145,7 +145,7 @@ impl Stream {
 
     fn after(self, event: &StoredEvent, findings: &mut Findings) -> Self {
         let about = format!("{} {}", event.stream_type, event.stream_id);
-        let unreadable = |error: &event_store::DecodeError| {
+        let unreadable = |error: &event_store::EventDecodeError| {
             let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
             findings.add(about, format!("{error}{cause}"));
             Self::Unreadable
@@ -173,18 +173,18 @@ impl Stream {
 
 /// One pass over the whole log.
 struct LogPass {
-    totals: Totals,
+    totals: LogTotals,
     units: UnitLedger,
     /// Orders that were read, but not yet compared with payments, sagas and mails.
     orders: Vec<AuditedOrder>,
-    progress: Progress,
+    progress: SagasProgress,
 }
 
 impl LogPass {
     /// Notes the end of a stream.
-    fn close(&mut self, stream: Stream, findings: &mut Findings) {
+    fn close(&mut self, stream: StreamAudit, findings: &mut Findings) {
         match stream {
-            Stream::Order(story) => {
+            StreamAudit::Order(story) => {
                 self.totals.orders += 1;
                 if let Some(order) = story.finish(findings) {
                     order.check(findings);
@@ -195,12 +195,12 @@ impl LogPass {
                     self.orders.push(order);
                 }
             }
-            Stream::Sku(sku) => {
+            StreamAudit::Sku(sku) => {
                 self.totals.skus += 1;
                 self.units.add_sku(sku, findings);
             }
-            Stream::Foreign => self.totals.foreign_streams += 1,
-            Stream::Unreadable => {}
+            StreamAudit::Foreign => self.totals.foreign_streams += 1,
+            StreamAudit::Unreadable => {}
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::ids::Sku;
-use domain::order::StockState;
+use domain::order::OrderStockState;
 use domain::order::saga::SagaStep;
 use domain::stock::{self, Stock, StockEvent};
 
@@ -22,7 +22,7 @@ struct UnitCount {
 }
 
 #[derive(Debug, Default)]
-struct UnitClaims {
+struct UnitsBySide {
     by_order: UnitCount,
     by_sku: UnitCount,
     /// An operator decided about them.
@@ -31,7 +31,7 @@ struct UnitClaims {
 
 /// The units of each order and SKU, by the order's events and by the SKU's.
 #[derive(Debug, Default)]
-pub(super) struct UnitLedger(BTreeMap<String, HashMap<String, UnitClaims>>);
+pub(super) struct UnitLedger(BTreeMap<String, HashMap<String, UnitsBySide>>);
 
 impl UnitLedger {
     /// Adds the units by an order's events.
@@ -43,7 +43,7 @@ impl UnitLedger {
             return;
         }
         match &order.placed.stock {
-            StockState::Reserved(reserved) => {
+            OrderStockState::Reserved(reserved) => {
                 let (settled, cancelled) = (order.placed.settled_by_sku(), order.placed.cancelled_by_sku());
                 for units in &reserved.units {
                     let of_sku =
@@ -53,7 +53,8 @@ impl UnitLedger {
                     self.of(units.sku.as_str(), &order.id).by_order = UnitCount { open, sent };
                 }
             }
-            StockState::None | StockState::Short | StockState::NotNeeded | StockState::Released => {}
+            OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
+            }
         }
     }
 
@@ -72,7 +73,7 @@ impl UnitLedger {
         for (sku, orders) in &self.0 {
             let mut differ: Vec<_> = orders.iter().filter(|(_, it)| it.by_order != it.by_sku && !it.by_hand).collect();
             differ.sort_by_key(|(order_id, _)| *order_id);
-            for (order_id, UnitClaims { by_order, by_sku, .. }) in differ {
+            for (order_id, UnitsBySide { by_order, by_sku, .. }) in differ {
                 let words = |has: &UnitCount| format!("{} set aside, {} shipped", has.open, has.sent);
                 let what = format!("for order {order_id}: {}; by the order: {}", words(by_sku), words(by_order));
                 findings.add(format!("SKU {sku}"), what);
@@ -80,7 +81,7 @@ impl UnitLedger {
         }
     }
 
-    fn of(&mut self, sku: &str, order_id: &str) -> &mut UnitClaims {
+    fn of(&mut self, sku: &str, order_id: &str) -> &mut UnitsBySide {
         self.0.entry(sku.to_owned()).or_default().entry(order_id.to_owned()).or_default()
     }
 }

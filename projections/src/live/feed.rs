@@ -12,7 +12,7 @@ use event_store::read::{last_position, read_after, read_filtered};
 use event_store::{EventFilter, EventStore, LogChanges, StoredEvent};
 use tokio::sync::Semaphore;
 
-use super::frame::Frame;
+use super::frame::SseFrame;
 
 /// The most bytes that a connection gets at once. A larger event is sent in several chunks, and looked up again for
 /// each.
@@ -31,9 +31,9 @@ const READERS: usize = 2;
 const POLL_INTERVAL: Duration = Duration::from_millis(900);
 
 #[derive(Clone)]
-pub(super) struct EventFeed(Arc<Shared>);
+pub(super) struct EventFeed(Arc<FeedState>);
 
-struct Shared {
+struct FeedState {
     store: EventStore,
     recent: Mutex<RecentEvents>,
     /// Held while new events are read.
@@ -45,7 +45,7 @@ struct Shared {
 #[derive(Default)]
 struct RecentEvents {
     /// All events after `from`, up to and with `to`.
-    frames: VecDeque<Arc<Frame>>,
+    frames: VecDeque<Arc<SseFrame>>,
     bytes: usize,
     from: i64,
     to: i64,
@@ -58,9 +58,9 @@ struct RecentEvents {
 }
 
 /// What is in memory after a position.
-pub(super) enum Lookup {
+pub(super) enum RecentEventsLookup {
     /// The events after the position, up to another position.
-    Events(Vec<Arc<Frame>>, i64),
+    Events(Vec<Arc<SseFrame>>, i64),
     /// No events: the stream has seen all that were read.
     Nothing,
     /// The events after the position are not in memory any more. They have to be read from the log, up to this
@@ -70,7 +70,7 @@ pub(super) enum Lookup {
 
 /// Which poll a stream needs before it may wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Poll {
+pub(super) enum RequiredPoll {
     /// One that begins after so many others.
     After(u64),
     /// Any recent one.
@@ -80,7 +80,7 @@ pub(super) enum Poll {
 impl EventFeed {
     pub(super) fn of(store: EventStore) -> Self {
         let (recent, polling) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Shared { store, recent, polling, readers: Semaphore::new(READERS) }))
+        Self(Arc::new(FeedState { store, recent, polling, readers: Semaphore::new(READERS) }))
     }
 
     pub(super) fn log_changes(&self) -> LogChanges {
@@ -99,19 +99,19 @@ impl EventFeed {
         Ok(end)
     }
 
-    pub(super) fn after(&self, position: i64) -> Lookup {
+    pub(super) fn after(&self, position: i64) -> RecentEventsLookup {
         let recent = self.recent();
         if position < recent.from {
-            return Lookup::Behind(recent.to);
+            return RecentEventsLookup::Behind(recent.to);
         }
         // The stream may have begun at a later position than the last poll reached.
         if position >= recent.to {
-            return Lookup::Nothing;
+            return RecentEventsLookup::Nothing;
         }
         let first = recent.frames.partition_point(|frame| frame.position <= position);
         let frames: Vec<_> = recent.frames.range(first..).take(PAGE).cloned().collect();
         let to = frames.last().filter(|_| frames.len() == PAGE).map_or(recent.to, |last| last.position);
-        Lookup::Events(frames, to)
+        RecentEventsLookup::Events(frames, to)
     }
 
     /// Reads the first selected events between two positions from the log. Also returns the position that the read has
@@ -122,7 +122,7 @@ impl EventFeed {
         after: i64,
         up_to: i64,
         most: usize,
-    ) -> Result<(Vec<Arc<Frame>>, i64), sqlx::Error> {
+    ) -> Result<(Vec<Arc<SseFrame>>, i64), sqlx::Error> {
         let _reader = self.0.readers.acquire().await;
         let up_to = up_to.min(after.saturating_add(MAX_SCAN));
         let selection = EventFilter { after, up_to: Some(up_to), ..selection.clone() };
@@ -134,18 +134,18 @@ impl EventFeed {
     }
 
     /// A poll that sees every event that is in the log now.
-    pub(super) fn fresh_poll(&self) -> Poll {
-        Poll::After(self.recent().begun)
+    pub(super) fn fresh_poll(&self) -> RequiredPoll {
+        RequiredPoll::After(self.recent().begun)
     }
 
     /// A poll for the events that the last one left unread, if it left any.
-    pub(super) fn poll_for_more(&self) -> Option<Poll> {
+    pub(super) fn poll_for_more(&self) -> Option<RequiredPoll> {
         let recent = self.recent();
-        recent.more.then_some(Poll::After(recent.begun))
+        recent.more.then_some(RequiredPoll::After(recent.begun))
     }
 
     /// Reads new events, unless another stream's poll will do.
-    pub(super) async fn poll(&self, poll: Poll) -> Result<(), sqlx::Error> {
+    pub(super) async fn poll(&self, poll: RequiredPoll) -> Result<(), sqlx::Error> {
         let _polling = self.0.polling.lock().await;
         let from = {
             let mut recent = self.recent();
@@ -169,14 +169,14 @@ impl EventFeed {
 }
 
 impl RecentEvents {
-    fn is_done(&self, poll: Poll) -> bool {
+    fn is_done(&self, poll: RequiredPoll) -> bool {
         match poll {
-            Poll::After(begun) => self.done > begun,
-            Poll::Recent => self.done_at.is_some_and(|at| at.elapsed() < POLL_INTERVAL),
+            RequiredPoll::After(begun) => self.done > begun,
+            RequiredPoll::Recent => self.done_at.is_some_and(|at| at.elapsed() < POLL_INTERVAL),
         }
     }
 
-    fn add(&mut self, frames: Vec<Arc<Frame>>, more: bool) {
+    fn add(&mut self, frames: Vec<Arc<SseFrame>>, more: bool) {
         (self.done, self.done_at, self.more) = (self.begun, Some(Instant::now()), more);
         for frame in frames {
             self.to = frame.position;
@@ -196,7 +196,7 @@ impl RecentEvents {
     }
 }
 
-fn frames(events: Vec<StoredEvent>) -> Result<Vec<Arc<Frame>>, sqlx::Error> {
-    let frame = |event| Frame::of(event).map(Arc::new).map_err(|error| sqlx::Error::Decode(error.into()));
+fn frames(events: Vec<StoredEvent>) -> Result<Vec<Arc<SseFrame>>, sqlx::Error> {
+    let frame = |event| SseFrame::of(event).map(Arc::new).map_err(|error| sqlx::Error::Decode(error.into()));
     events.into_iter().map(frame).collect()
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use event_store::{EventFilter, LogChanges};
 
-use super::feed::{CHUNK_BYTES, EventFeed, Lookup, PAGE, Poll};
-use super::frame::Frame;
+use super::feed::{CHUNK_BYTES, EventFeed, PAGE, RecentEventsLookup, RequiredPoll};
+use super::frame::SseFrame;
 
-pub(super) struct Follower {
+pub(super) struct LiveStreamReader {
     feed: EventFeed,
     selection: EventFilter,
     /// Every selected event up to here was sent.
@@ -20,10 +20,10 @@ pub(super) struct Follower {
     sent_bytes: usize,
     news: LogChanges,
     /// The poll that is needed before the stream may wait.
-    poll: Option<Poll>,
+    poll: Option<RequiredPoll>,
 }
 
-impl Follower {
+impl LiveStreamReader {
     pub(super) fn starting(feed: EventFeed, selection: EventFilter, position: i64) -> Self {
         let news = feed.log_changes();
         // For events that came before `news` began to listen.
@@ -39,12 +39,12 @@ impl Follower {
     pub(super) async fn read(&mut self) -> Result<Option<Bytes>, sqlx::Error> {
         loop {
             let (frames, reached) = match self.feed.after(self.position) {
-                Lookup::Events(frames, to) => (frames, to),
-                Lookup::Behind(to) => {
+                RecentEventsLookup::Events(frames, to) => (frames, to),
+                RecentEventsLookup::Behind(to) => {
                     let most = if self.sent_bytes > 0 { 1 } else { PAGE };
                     self.feed.read(&self.selection, self.position, to, most).await?
                 }
-                Lookup::Nothing => match self.poll.take().or_else(|| self.feed.poll_for_more()) {
+                RecentEventsLookup::Nothing => match self.poll.take().or_else(|| self.feed.poll_for_more()) {
                     None => return Ok(None),
                     Some(poll) => {
                         self.feed.poll(poll).await?;
@@ -59,9 +59,9 @@ impl Follower {
     }
 
     /// A chunk of the selected frames. `reached`: the position up to which the frames go.
-    fn take(&mut self, frames: &[Arc<Frame>], reached: i64) -> Option<Bytes> {
+    fn take(&mut self, frames: &[Arc<SseFrame>], reached: i64) -> Option<Bytes> {
         let is_selected =
-            |frame: &&Arc<Frame>| self.selection.matches(&frame.stream_type, &frame.stream_id, &frame.event_type);
+            |frame: &&Arc<SseFrame>| self.selection.matches(&frame.stream_type, &frame.stream_id, &frame.event_type);
         let mut selected = frames.iter().filter(is_selected).peekable();
         let Some(first) = selected.next() else {
             self.position = reached;
@@ -94,6 +94,6 @@ impl Follower {
     /// Waits until there may be new events.
     pub(super) async fn wait(&mut self) {
         let is_woken = self.news.wait().await;
-        self.poll = Some(if is_woken { self.feed.fresh_poll() } else { Poll::Recent });
+        self.poll = Some(if is_woken { self.feed.fresh_poll() } else { RequiredPoll::Recent });
     }
 }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use event_store::StoredEvent;
 use serde::Serialize;
 
-use crate::timeline::Entry;
+use crate::timeline::TimelineEntry;
 
 /// An event, encoded once for all streams.
-pub(super) struct Frame {
+pub(super) struct SseFrame {
     pub(super) position: i64,
     pub(super) stream_type: String,
     pub(super) stream_id: String,
@@ -25,13 +25,13 @@ struct StreamedEvent<'a> {
     stream_type: &'a str,
     stream_id: &'a str,
     #[serde(flatten)]
-    entry: &'a Entry,
+    entry: &'a TimelineEntry,
 }
 
-impl Frame {
+impl SseFrame {
     pub(super) fn of(event: StoredEvent) -> Result<Self, serde_json::Error> {
         let (stream_type, stream_id) = (event.stream_type.clone(), event.stream_id.clone());
-        let entry = Entry::try_from(event)?;
+        let entry = TimelineEntry::try_from(event)?;
         let data =
             serde_json::to_string(&StreamedEvent { stream_type: &stream_type, stream_id: &stream_id, entry: &entry })?;
         let text = block(entry.position, &entry.event_type, &data);

@@ -7,7 +7,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
-use read_models::{Item, Key, Order, QueryScope};
+use read_models::{Item, Key, QueryScope, SortOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -37,7 +37,7 @@ enum OrderPart {
 /// Parts of one kind, ordered by their ids. If the page has a cursor, there are more.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CollectionPage {
+struct OrderPartPage {
     order_id: String,
     items: Vec<Box<RawValue>>,
     cursor: Option<String>,
@@ -57,7 +57,7 @@ async fn page(
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
     headers: HeaderMap,
-) -> Result<Json<CollectionPage>, Problem> {
+) -> Result<Json<OrderPartPage>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
     let mut errors = ParameterErrors::default();
     let limit = errors.page_limit(parameters.limit);
@@ -75,14 +75,14 @@ async fn page(
             scope: QueryScope::Collection(&pk),
             from: Some(from),
             until: Some(until),
-            order: Order::Ascending,
+            order: SortOrder::Ascending,
             limit,
             cursor: parameters.cursor.as_deref(),
         })
         .await
         .map_err(page_problem)?;
     let items = part.view(head, &page.items).map_err(Problem::internal)?;
-    Ok(Json(CollectionPage { order_id, items, cursor: page.cursor }))
+    Ok(Json(OrderPartPage { order_id, items, cursor: page.cursor }))
 }
 
 impl OrderPart {

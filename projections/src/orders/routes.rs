@@ -15,8 +15,8 @@ use super::days::LogDays;
 use super::filter::AccessPath;
 use super::list_request::{ListParameters, ListRequest};
 use super::rows::OrderRow;
-use super::search::{OrdersFound, Search};
-use super::time_travel::{Moment, OrderHistory, TimeTravelError};
+use super::search::{OrderSearch, OrdersFound};
+use super::time_travel::{OrderHistory, PointInTime, TimeTravelError};
 use super::view::OrderView;
 use super::{PROJECTION, collection};
 use crate::keys::sortable;
@@ -70,7 +70,7 @@ async fn order_then(
     as_of: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let moment: Moment = as_of.parse().map_err(|error| invalid("asOf", error))?;
+    let moment: PointInTime = as_of.parse().map_err(|error| invalid("asOf", error))?;
     let snapshot = OrderHistory::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
     with_etag(headers, snapshot.version, snapshot.view)
 }
@@ -128,7 +128,7 @@ async fn page(
         AccessPath::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
         AccessPath::Index { .. } => None,
     };
-    let search = Search::new(reads.table(PROJECTION.name), &filter, limit);
+    let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, limit);
     let OrdersFound { orders, cursor } = search.page(days, cursor.as_deref()).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }

@@ -10,13 +10,13 @@ use domain::order::event::{
     OrderShipped, Parcel, ReturnRequested,
 };
 use domain::order::{
-    FulfilmentStatus, MailOutcome, Order, OrderStatus, PaymentStatus, PlacedOrder, ReturnsStatus, Stage, StockState,
-    UndoReason, evolve,
+    FulfilmentStatus, MailOutcome, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder,
+    ReturnsStatus, UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-type Recorded = crate::projection::Recorded<Order>;
+type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
 
 /// The order itself. Its lines, shipments and so on have rows of their own.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,15 +43,15 @@ pub(super) struct OrderRow {
     pub(super) version: i64,
     pub(super) created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    total: Amount,
+    total: AmountView,
     /// What was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    captured: Option<Amount>,
+    captured: Option<AmountView>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    refunded: Option<Amount>,
+    refunded: Option<AmountView>,
     /// The price of the cancelled units. `None`: nothing was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    cancelled: Option<Amount>,
+    cancelled: Option<AmountView>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_email: Option<EmailAddress>,
     /// When the customer ordered, if the shop told us.
@@ -79,7 +79,7 @@ fn none_returned() -> ReturnsStatus {
 }
 
 impl OrderRow {
-    pub(super) fn new(recorded: &Recorded, content: &OrderCreated) -> Self {
+    pub(super) fn new(recorded: &RecordedOrderEvent, content: &OrderCreated) -> Self {
         let mut item = Self {
             order_id: recorded.stream_id.clone(),
             customer_id: content.customer_id.to_string(),
@@ -108,7 +108,7 @@ impl OrderRow {
     }
 
     /// Applies an event. False: the row has no folded order, because an earlier build wrote it.
-    pub(super) fn apply(&mut self, recorded: &Recorded) -> bool {
+    pub(super) fn apply(&mut self, recorded: &RecordedOrderEvent) -> bool {
         let Some(mut order) = self.folded.take() else { return false };
         let before = self.status;
         evolve(&mut order, recorded.event.clone());
@@ -138,7 +138,7 @@ impl OrderRow {
             0 => None,
             minor => money(minor),
         };
-        self.undoing = placed.stage() == Stage::Undoing;
+        self.undoing = placed.stage() == OrderStage::Undoing;
         self.reason = match &placed.undoing {
             None => None,
             Some(UndoReason::Rejected(reason)) => Some(reason.in_words()),
@@ -170,7 +170,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
     placed.mails.clear();
     placed.was_promised = false;
     placed.notes.clear();
-    if let StockState::Reserved(reserved) = &mut placed.stock {
+    if let OrderStockState::Reserved(reserved) = &mut placed.stock {
         reserved.units.clear();
     }
     for shipment in &mut placed.shipments {
@@ -191,8 +191,8 @@ pub(super) struct LineRow {
     sku: String,
     title: String,
     quantity: u32,
-    unit_price: Amount,
-    line_total: Amount,
+    unit_price: AmountView,
+    line_total: AmountView,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<JsonText>,
 }
@@ -227,7 +227,7 @@ pub(super) struct ShipmentRow {
 }
 
 impl ShipmentRow {
-    pub(super) fn new(recorded: &Recorded, shipped: &OrderShipped) -> Self {
+    pub(super) fn new(recorded: &RecordedOrderEvent, shipped: &OrderShipped) -> Self {
         Self {
             shipment_id: shipped.shipment_id.to_string(),
             lines: shipped.lines.clone(),
@@ -258,7 +258,7 @@ pub(super) struct CancellationRow {
 }
 
 impl CancellationRow {
-    pub(super) fn new(recorded: &Recorded, cancelled: &LinesCancelled) -> Self {
+    pub(super) fn new(recorded: &RecordedOrderEvent, cancelled: &LinesCancelled) -> Self {
         Self {
             cancellation_id: cancelled.cancellation_id.to_string(),
             lines: cancelled.lines.clone(),
@@ -281,7 +281,7 @@ pub(super) struct ReturnRow {
 }
 
 impl ReturnRow {
-    pub(super) fn new(recorded: &Recorded, requested: &ReturnRequested) -> Self {
+    pub(super) fn new(recorded: &RecordedOrderEvent, requested: &ReturnRequested) -> Self {
         Self {
             return_id: requested.return_id.to_string(),
             lines: requested.lines.clone(),
@@ -297,7 +297,7 @@ impl ReturnRow {
 #[serde(rename_all = "camelCase")]
 pub(super) struct RefundRow {
     pub(super) refund_id: String,
-    amount: Amount,
+    amount: AmountView,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     pub(super) requested_at: DateTime<Utc>,
@@ -307,7 +307,7 @@ pub(super) struct RefundRow {
 
 impl RefundRow {
     pub(super) fn new(
-        recorded: &Recorded,
+        recorded: &RecordedOrderEvent,
         refund_id: &RefundId,
         amount_minor: i64,
         currency: Currency,
@@ -334,7 +334,7 @@ pub(super) struct NoteRow {
 }
 
 impl NoteRow {
-    pub(super) fn new(recorded: &Recorded, note: &NoteAdded) -> Self {
+    pub(super) fn new(recorded: &RecordedOrderEvent, note: &NoteAdded) -> Self {
         Self {
             note_id: note.note_id.to_string(),
             text: note.text.clone(),
@@ -360,7 +360,7 @@ pub(super) struct MailRow {
 }
 
 impl MailRow {
-    pub(super) fn sent(recorded: &Recorded, sent: &NotificationSent) -> Self {
+    pub(super) fn sent(recorded: &RecordedOrderEvent, sent: &NotificationSent) -> Self {
         Self {
             notification_id: sent.notification_id,
             template: sent.template.name().to_owned(),
@@ -372,7 +372,7 @@ impl MailRow {
         }
     }
 
-    pub(super) fn failed(recorded: &Recorded, failed: &NotificationFailed) -> Self {
+    pub(super) fn failed(recorded: &RecordedOrderEvent, failed: &NotificationFailed) -> Self {
         Self {
             notification_id: failed.notification_id,
             template: failed.template.name().to_owned(),
@@ -387,12 +387,12 @@ impl MailRow {
 
 /// An amount in answers: a decimal string with its currency.
 #[derive(Debug, Serialize, Deserialize)]
-struct Amount {
+struct AmountView {
     amount: String,
     currency: Currency,
 }
 
-impl From<Money> for Amount {
+impl From<Money> for AmountView {
     fn from(money: Money) -> Self {
         Self { amount: money.to_string(), currency: money.currency() }
     }

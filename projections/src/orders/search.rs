@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use bounds::{AdaptiveBatchSize, Budget};
 use chrono::Days;
 use problem::Problem;
-use read_models::{Index, Item, Key, Order, Query, QueryScope, Table};
+use read_models::{Index, Item, Key, Query, QueryScope, SortOrder, Table};
 
 use super::days::{DayCursor, LogDays};
 use super::filter::{AccessPath, OrderFilter};
@@ -33,7 +33,7 @@ pub(super) struct OrdersFound {
 }
 
 /// A search under way, with the orders found so far.
-pub(super) struct Search<'a> {
+pub(super) struct OrderSearch<'a> {
     table: &'a dyn Table,
     filter: &'a OrderFilter,
     limit: u16,
@@ -43,7 +43,7 @@ pub(super) struct Search<'a> {
     examined: usize,
 }
 
-impl<'a> Search<'a> {
+impl<'a> OrderSearch<'a> {
     pub(super) fn new(table: &'a dyn Table, filter: &'a OrderFilter, limit: u16) -> Self {
         Self {
             table,
@@ -66,7 +66,7 @@ impl<'a> Search<'a> {
                     scope: QueryScope::Index(index, &partitions),
                     from: from.as_deref(),
                     until: until.as_deref(),
-                    order: Order::Descending,
+                    order: SortOrder::Descending,
                     limit: self.limit,
                     cursor,
                 };
@@ -98,7 +98,7 @@ impl<'a> Search<'a> {
                 scope: QueryScope::Index(Index::Gsi3, &partitions),
                 from: from.as_deref(),
                 until: until.as_deref(),
-                order: Order::Descending,
+                order: SortOrder::Descending,
                 limit: self.limit,
                 cursor: after.as_deref(),
             };

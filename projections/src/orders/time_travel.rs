@@ -7,7 +7,7 @@ use cqrs_es::Aggregate;
 use domain::order::Order;
 use event_store::StoredEvent;
 use event_store::read::read_stream;
-use read_models::{Change, Item};
+use read_models::{Item, StreamChange};
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgExecutor;
 
@@ -17,7 +17,7 @@ use crate::error::FoldError;
 
 /// A point in the life of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum PointInTime {
     /// After the event that made it this version, from 1.
     Version(i64),
     /// With every event that was recorded by then.
@@ -84,9 +84,9 @@ impl OrderHistory {
     }
 
     /// The order at a moment. At an instant in the future it is the present order.
-    pub fn at(&self, moment: Moment) -> Result<OrderAsOf, TimeTravelError> {
+    pub fn at(&self, moment: PointInTime) -> Result<OrderAsOf, TimeTravelError> {
         let until = self.until(moment)?;
-        let mut items: Vec<Item> = PROJECTION.fold_stream(until)?.map_or_else(Vec::new, Change::into_items);
+        let mut items: Vec<Item> = PROJECTION.fold_stream(until)?.map_or_else(Vec::new, StreamChange::into_items);
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         let view = OrderView::of(&items)?;
         match (view, until.last()) {
@@ -104,10 +104,10 @@ impl OrderHistory {
     }
 
     /// The events up to a moment.
-    fn until(&self, moment: Moment) -> Result<&[StoredEvent], TimeTravelError> {
+    fn until(&self, moment: PointInTime) -> Result<&[StoredEvent], TimeTravelError> {
         let order_id = || self.order_id.clone();
         match moment {
-            Moment::Version(version) => {
+            PointInTime::Version(version) => {
                 let at = self.events.iter().position(|event| event.version == version);
                 let last = self.last_version();
                 let missing = TimeTravelError::NoVersion { order_id: order_id(), version, last };
@@ -115,7 +115,7 @@ impl OrderHistory {
             }
             // A clock may have been set back. The order of the events counts, so this stops at the first event after
             // the instant.
-            Moment::Instant(instant) => {
+            PointInTime::Instant(instant) => {
                 match self.events.iter().take_while(|event| event.recorded_at <= instant).count() {
                     0 => Err(TimeTravelError::NotYet { order_id: order_id(), created_at: self.created_at }),
                     count => Ok(&self.events[..count]),
@@ -125,7 +125,7 @@ impl OrderHistory {
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for PointInTime {
     type Err = InvalidPointInTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidPointInTime> {
@@ -150,15 +150,15 @@ mod tests {
 
     #[test]
     fn a_moment_is_a_version_or_an_instant_and_nothing_else() {
-        let instant = Moment::Instant("2026-11-21T17:00:00Z".parse().unwrap());
-        assert_eq!("3".parse(), Ok(Moment::Version(3)));
+        let instant = PointInTime::Instant("2026-11-21T17:00:00Z".parse().unwrap());
+        assert_eq!("3".parse(), Ok(PointInTime::Version(3)));
         for text in ["2026-11-21T17:00:00Z", "2026-11-21T18:00:00+01:00", "2026-11-21T18:00:00 01:00"] {
             assert_eq!(text.parse(), Ok(instant), "{text}");
         }
         for text in
             ["", "0", "-1", "1.5", "99999999999999999999", "yesterday", "2026-11-21", "2026-13-01T00:00:00Z", " 3"]
         {
-            assert_eq!(text.parse::<Moment>(), Err(InvalidPointInTime), "{text}");
+            assert_eq!(text.parse::<PointInTime>(), Err(InvalidPointInTime), "{text}");
         }
     }
 }

@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use bounds::Budget;
 use event_store::EventFilter;
-use event_store::bulk::{CopyOrder, CopyRow, copy_out};
+use event_store::bulk::{CopyOutOrder, CopyRow, copy_out};
 use read_models::BulkWriter;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::mpsc;
 
-pub(super) use self::folder::{BulkFoldedBatch, Folder};
-use super::throttle::Throttle;
-use super::{Progress, Replay, ReplayError, stream_types, table};
+pub(super) use self::folder::{BulkFoldedBatch, StreamFolder};
+use super::throttle::ReplayThrottle;
+use super::{Replay, ReplayError, ReplayProgress, stream_types, table};
 
 /// How many events, and how many bytes of them, go from the reader to the folder at once.
 const CHUNK: usize = 512;
@@ -29,7 +29,10 @@ const WAITING_BATCHES: usize = 2;
 
 impl Replay {
     /// Folds the log up to where it ended when the replay began, from the stream after the last one that is written.
-    pub(super) async fn bulk_fold(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
+    pub(super) async fn bulk_fold(
+        &mut self,
+        report: &mut (impl FnMut(ReplayProgress) + Send),
+    ) -> Result<(), ReplayError> {
         let last_written = (!self.state.stream_type.is_empty())
             .then(|| (self.state.stream_type.clone(), self.state.stream_id.clone()));
         let selection = EventFilter {
@@ -41,9 +44,9 @@ impl Replay {
         let (chunks, to_fold) = mpsc::channel(WAITING_CHUNKS);
         let (batches, mut to_write) = mpsc::channel(WAITING_BATCHES);
         let reading = tokio::spawn(read_log(self.replays.pool.clone(), selection, chunks));
-        let mut throttle = Throttle::measure(&mut self.session).await?;
+        let mut throttle = ReplayThrottle::measure(&mut self.session).await?;
         let batch_size = Arc::new(AtomicI64::new(throttle.batch_size()));
-        let folder = Folder::new(self.projections.clone(), Arc::clone(&batch_size));
+        let folder = StreamFolder::new(self.projections.clone(), Arc::clone(&batch_size));
         let folding = tokio::task::spawn_blocking(move || folder.run(to_fold, &batches));
 
         // A batch and the record of it are committed together. A crash that loses the last of these commits loses both.
@@ -110,7 +113,7 @@ async fn read_log(pool: PgPool, selection: EventFilter, chunks: mpsc::Sender<Vec
     // Not from the pool: a connection in the middle of a COPY can't be used for anything else.
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     let mut transaction = connection.begin().await?;
-    let mut events = copy_out(&mut transaction, &selection, CopyOrder::ByStream).await?;
+    let mut events = copy_out(&mut transaction, &selection, CopyOutOrder::ByStream).await?;
     let budget = Budget::of(CHUNK).with_bytes(CHUNK_BYTES);
     let (mut chunk, mut room) = (Vec::with_capacity(CHUNK), budget);
     while let Some(event) = events.next().await? {

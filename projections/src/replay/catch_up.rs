@@ -6,13 +6,13 @@ use bounds::{AdaptiveBatchSize, Budget};
 use event_store::StoredEvent;
 use event_store::operations::checkpoints;
 use event_store::read::{EventPage, read_after};
-use read_models::{Comparison, Generation, compare};
+use read_models::{Generation, GenerationComparison, compare};
 use sqlx::Connection;
 
-use super::table::{self, Recording};
-use super::throttle::Throttle;
-use super::{ALMOST_CAUGHT_UP, Progress, Replay, ReplayError, stream_types};
-use crate::projection::Projection;
+use super::table::{self, ProgressRecording};
+use super::throttle::ReplayThrottle;
+use super::{ALMOST_CAUGHT_UP, Replay, ReplayError, ReplayProgress, stream_types};
+use crate::projection::ProjectionDefinition;
 use crate::projector::project;
 
 /// How many differences of each kind are kept.
@@ -20,8 +20,11 @@ const EXAMPLES: usize = 5;
 
 impl Replay {
     /// Folds the events since the replay began, until only a few are left for the promotion.
-    pub(super) async fn catch_up(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
-        let mut throttle = Throttle::assume_busy(&mut self.session).await?;
+    pub(super) async fn catch_up(
+        &mut self,
+        report: &mut (impl FnMut(ReplayProgress) + Send),
+    ) -> Result<(), ReplayError> {
+        let mut throttle = ReplayThrottle::assume_busy(&mut self.session).await?;
         let (mut behind, mut stride) = (i64::MAX, AdaptiveBatchSize::of(usize::MAX));
         loop {
             let began = Instant::now();
@@ -39,7 +42,7 @@ impl Replay {
             let followed = count_followed(&self.projections, &events);
             let recording =
                 table::record_position(&mut transaction, self.state.id, followed, last.position, began.elapsed());
-            if let Recording::Cancelled = recording.await? {
+            if let ProgressRecording::Cancelled = recording.await? {
                 return Err(ReplayError::Cancelled);
             }
             transaction.commit().await?;
@@ -58,7 +61,7 @@ impl Replay {
     }
 
     /// Compares the live generations with the next ones, up to the position that both have reached.
-    pub(super) async fn compare(&mut self) -> Result<Vec<(String, Comparison)>, ReplayError> {
+    pub(super) async fn compare(&mut self) -> Result<Vec<(String, GenerationComparison)>, ReplayError> {
         let live = checkpoints(&self.replays.pool).await?;
         let mut comparisons = Vec::new();
         for projection in self.not_promoted() {
@@ -74,7 +77,7 @@ impl Replay {
 }
 
 /// How many of the events are of streams that these projections follow.
-fn count_followed(projections: &[&'static Projection], events: &[StoredEvent]) -> i64 {
+fn count_followed(projections: &[&'static ProjectionDefinition], events: &[StoredEvent]) -> i64 {
     let types = stream_types(projections);
     let followed = events.iter().filter(|event| types.iter().any(|name| *name == event.stream_type)).count();
     i64::try_from(followed).unwrap_or(i64::MAX)

@@ -1,6 +1,6 @@
-use event_store::DecodeError;
+use event_store::EventDecodeError;
 use event_store::bulk::CopyDecodeError;
-use read_models::StoreError;
+use read_models::ReadModelStoreError;
 use uuid::Uuid;
 
 use crate::error::{FoldError, ProjectError};
@@ -43,7 +43,7 @@ pub enum ReplayError {
     #[error("the log could not be read")]
     Malformed(#[from] CopyDecodeError),
     #[error("the read model could not be written")]
-    Store(#[from] StoreError),
+    Store(#[from] ReadModelStoreError),
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// The task that folds, or the one that reads, panicked.
@@ -57,8 +57,8 @@ impl From<FoldError> for ReplayError {
     }
 }
 
-impl From<DecodeError> for ReplayError {
-    fn from(error: DecodeError) -> Self {
+impl From<EventDecodeError> for ReplayError {
+    fn from(error: EventDecodeError) -> Self {
         Self::Project(error.into())
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_store::EventFilter;
-use event_store::bulk::{CopyOrder, copy_out};
+use event_store::bulk::{CopyOutOrder, copy_out};
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::bulk_fold::{Folder, only_stream_type};
+use super::bulk_fold::{StreamFolder, only_stream_type};
 use super::run::release;
 use super::throttle::QUIET_BATCH;
 use super::{ReplayError, Replays, projections_named, stream_types, table};
@@ -18,7 +18,7 @@ const SAMPLE_BYTES: usize = 64 << 20;
 
 /// What a replay would do.
 #[derive(Debug, Clone)]
-pub struct Estimate {
+pub struct ReplayEstimate {
     /// The names of the projections, in the order of the registry.
     pub projections: Vec<&'static str>,
     /// How many events it would fold.
@@ -34,7 +34,7 @@ pub struct Estimate {
 impl Replays {
     /// Folds and writes the first events of the log in a transaction that is rolled back, and measures how long that
     /// takes.
-    pub async fn estimate(&self, names: &[String]) -> Result<Estimate, ReplayError> {
+    pub async fn estimate(&self, names: &[String]) -> Result<ReplayEstimate, ReplayError> {
         let projections = projections_named(names)?;
         let names: Vec<&'static str> = projections.iter().map(|projection| projection.name).collect();
         let mut session = self.lock_projections(&names).await?;
@@ -57,9 +57,9 @@ impl Replays {
             bulks.push(self.read_models.begin_trial(name, &mut transaction).await?);
         }
         let mut batches = Vec::new();
-        let mut folder = Folder::new(projections, Arc::new(QUIET_BATCH.into()));
+        let mut folder = StreamFolder::new(projections, Arc::new(QUIET_BATCH.into()));
         let selection = EventFilter { stream_types: only_stream_type(&types), ..EventFilter::default() };
-        let mut log = copy_out(&mut reading, &selection, CopyOrder::ByStream).await?;
+        let mut log = copy_out(&mut reading, &selection, CopyOutOrder::ByStream).await?;
         let (mut sample, mut bytes) = (0, 0);
         while sample < SAMPLE
             && bytes < SAMPLE_BYTES
@@ -91,6 +91,6 @@ impl Replays {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let expected =
             (sample > 0 && bulks.iter().all(Option::is_some)).then(|| took.mul_f64(left as f64 / sample as f64));
-        Ok(Estimate { projections: names, events, sample, expected, begun })
+        Ok(ReplayEstimate { projections: names, events, sample, expected, begun })
     }
 }

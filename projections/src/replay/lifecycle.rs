@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::run::release;
 use super::table::{self, ReplayPhase, ReplayState};
 use super::{Replay, ReplayError, ReplayRequest, Replays, projections_named, stream_types};
-use crate::projection::Projection;
+use crate::projection::ProjectionDefinition;
 
 /// How often a canceller checks whether the process at work has stopped.
 const CANCEL_POLL: Duration = Duration::from_millis(100);
@@ -102,7 +102,7 @@ impl Replays {
     async fn begin(
         &self,
         session: &mut PgConnection,
-        projections: &[&'static Projection],
+        projections: &[&'static ProjectionDefinition],
         compares: bool,
     ) -> Result<Uuid, ReplayError> {
         let names: Vec<&str> = projections.iter().map(|projection| projection.name).collect();

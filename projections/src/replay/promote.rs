@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use bounds::{AdaptiveBatchSize, Budget};
 use event_store::read::{EventPage, read_after};
-use event_store::{ExclusiveLease, SubscriptionSettings};
-use read_models::{Generation, StoreError};
+use event_store::{ExclusiveLease, LeaseSettings};
+use read_models::{Generation, ReadModelStoreError};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::table::{self, Recording, ReplayPhase};
-use super::{Progress, Replay, ReplayError, Replays};
-use crate::projection::Projection;
+use super::table::{self, ProgressRecording, ReplayPhase};
+use super::{Replay, ReplayError, ReplayProgress, Replays};
+use crate::projection::ProjectionDefinition;
 use crate::projector::project;
 
 pub(super) const BATCH: usize = 2_000;
@@ -28,7 +28,10 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Replay {
     /// Promotes the next generation of every projection.
-    pub(super) async fn promote_all(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<(), ReplayError> {
+    pub(super) async fn promote_all(
+        &mut self,
+        report: &mut (impl FnMut(ReplayProgress) + Send),
+    ) -> Result<(), ReplayError> {
         let mut tries = 0;
         while let Some(projection) = self.not_promoted().first().copied() {
             tries += 1;
@@ -56,16 +59,20 @@ impl Replay {
         Ok(())
     }
 
-    async fn promote_next(&mut self, projection: &'static Projection, lock_timeout: &str) -> Result<i64, ReplayError> {
+    async fn promote_next(
+        &mut self,
+        projection: &'static ProjectionDefinition,
+        lock_timeout: &str,
+    ) -> Result<i64, ReplayError> {
         let (name, id) = (projection.name, self.state.id);
-        let takeover = ExclusiveLease::acquire(&mut self.session, name, SubscriptionSettings::default()).await?;
+        let takeover = ExclusiveLease::acquire(&mut self.session, name, LeaseSettings::default()).await?;
         let (replays, session, from) = (&self.replays, &mut self.session, self.state.position);
         let advance = async |transaction: &mut PgConnection| {
             transaction.execute(lock_timeout).await?;
             replays.read_models.promote(name, transaction).await?;
             match table::record_promotion(transaction, id, name).await? {
-                Recording::Recorded => Ok(()),
-                Recording::Cancelled => Err(ReplayError::Cancelled),
+                ProgressRecording::Recorded => Ok(()),
+                ProgressRecording::Cancelled => Err(ReplayError::Cancelled),
             }
         };
         replays.promote(takeover, projection, Generation::Next, from, session, advance).await
@@ -79,7 +86,7 @@ impl Replays {
     pub(super) async fn promote(
         &self,
         mut takeover: ExclusiveLease,
-        projection: &'static Projection,
+        projection: &'static ProjectionDefinition,
         generation: Generation,
         from: i64,
         session: &mut PgConnection,
@@ -126,6 +133,6 @@ impl Replays {
 }
 
 fn is_in_use(error: &ReplayError) -> bool {
-    let ReplayError::Store(StoreError::Database(error)) = error else { return false };
+    let ReplayError::Store(ReadModelStoreError::Database(error)) = error else { return false };
     error.as_database_error().and_then(DatabaseError::code).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }

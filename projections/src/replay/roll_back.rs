@@ -2,14 +2,14 @@
 
 use bounds::{AdaptiveBatchSize, Budget};
 use event_store::read::{EventPage, read_after};
-use event_store::{ExclusiveLease, SubscriptionSettings};
+use event_store::{ExclusiveLease, LeaseSettings};
 use read_models::Generation;
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::promote::{BATCH, LONG_LOCK_TIMEOUT};
 use super::run::release;
 use super::{ALMOST_CAUGHT_UP, ReplayError, Replays, projections_named, table};
-use crate::projection::Projection;
+use crate::projection::ProjectionDefinition;
 use crate::projector::project;
 
 impl Replays {
@@ -25,7 +25,7 @@ impl Replays {
 
     async fn restore_previous(
         &self,
-        projection: &'static Projection,
+        projection: &'static ProjectionDefinition,
         session: &mut PgConnection,
     ) -> Result<i64, ReplayError> {
         let name = projection.name;
@@ -49,7 +49,7 @@ impl Replays {
                 break;
             }
         }
-        let takeover = ExclusiveLease::acquire(session, name, SubscriptionSettings::default()).await?;
+        let takeover = ExclusiveLease::acquire(session, name, LeaseSettings::default()).await?;
         let roll_back = async |transaction: &mut PgConnection| {
             transaction.execute(LONG_LOCK_TIMEOUT).await?;
             Ok(self.read_models.roll_back(name, transaction).await?)

@@ -6,9 +6,9 @@ use error_chain::error_chain;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::table::{self, Recording, ReplayPhase, ReplayState};
-use super::{Progress, ReplayError, ReplaySummary, Replays};
-use crate::projection::Projection;
+use super::table::{self, ProgressRecording, ReplayPhase, ReplayState};
+use super::{ReplayError, ReplayProgress, ReplaySummary, Replays};
+use crate::projection::ProjectionDefinition;
 
 /// A replay that only this process may work on. Once it is dropped, any process can resume it.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Replay {
     pub(super) replays: Replays,
     /// Holds the locks of the projections.
     pub(super) session: PgConnection,
-    pub(super) projections: Vec<&'static Projection>,
+    pub(super) projections: Vec<&'static ProjectionDefinition>,
     pub(super) state: ReplayState,
 }
 
@@ -36,7 +36,7 @@ impl Replay {
     pub async fn run(
         mut self,
         stop: &CancellationToken,
-        mut report: impl FnMut(Progress) + Send,
+        mut report: impl FnMut(ReplayProgress) + Send,
     ) -> Result<ReplaySummary, ReplayError> {
         let ended = tokio::select! {
             biased;
@@ -58,7 +58,7 @@ impl Replay {
         ended
     }
 
-    async fn phases(&mut self, report: &mut (impl FnMut(Progress) + Send)) -> Result<ReplaySummary, ReplayError> {
+    async fn phases(&mut self, report: &mut (impl FnMut(ReplayProgress) + Send)) -> Result<ReplaySummary, ReplayError> {
         if self.state.phase == ReplayPhase::Folding {
             self.bulk_fold(report).await?;
             self.enter(ReplayPhase::Indexing).await?;
@@ -93,19 +93,19 @@ impl Replay {
     async fn enter(&mut self, phase: ReplayPhase) -> Result<(), ReplayError> {
         self.state.phase = phase;
         match table::enter_phase(&mut self.session, self.state.id, phase).await? {
-            Recording::Recorded => Ok(()),
-            Recording::Cancelled => Err(ReplayError::Cancelled),
+            ProgressRecording::Recorded => Ok(()),
+            ProgressRecording::Cancelled => Err(ReplayError::Cancelled),
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        Progress { phase: self.state.phase, events: self.state.events, total: self.state.total }
+    pub(super) fn progress(&self) -> ReplayProgress {
+        ReplayProgress { phase: self.state.phase, events: self.state.events, total: self.state.total }
     }
 
     /// The projections whose next generation is not live yet.
-    pub(super) fn not_promoted(&self) -> Vec<&'static Projection> {
+    pub(super) fn not_promoted(&self) -> Vec<&'static ProjectionDefinition> {
         let promoted = &self.state.promoted;
-        let is_left = |projection: &&&Projection| !promoted.iter().any(|name| name == projection.name);
+        let is_left = |projection: &&&ProjectionDefinition| !promoted.iter().any(|name| name == projection.name);
         self.projections.iter().filter(is_left).copied().collect()
     }
 }

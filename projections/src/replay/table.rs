@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use read_models::Comparison;
+use read_models::GenerationComparison;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
@@ -207,13 +207,13 @@ pub(super) async fn delete(transaction: &mut PgConnection, id: Uuid) -> Result<(
 
 /// What a statement that records progress came to.
 #[must_use]
-pub(super) enum Recording {
+pub(super) enum ProgressRecording {
     Recorded,
     /// Somebody cancelled the replay.
     Cancelled,
 }
 
-impl Recording {
+impl ProgressRecording {
     fn of(cancelling: Option<bool>) -> Self {
         if cancelling == Some(false) { Self::Recorded } else { Self::Cancelled }
     }
@@ -249,22 +249,22 @@ pub(super) async fn record_position(
     events: i64,
     position: i64,
     worked: Duration,
-) -> Result<Recording, sqlx::Error> {
+) -> Result<ProgressRecording, sqlx::Error> {
     let record = "update replays set events = events + $2, position = $3, updated_at = now(),
                          working = working + make_interval(secs => $4)
                    where id = $1 returning cancelling";
     let record = sqlx::query_scalar(record).bind(id).bind(events).bind(position).bind(worked.as_secs_f64());
-    Ok(Recording::of(record.fetch_optional(transaction).await?))
+    Ok(ProgressRecording::of(record.fetch_optional(transaction).await?))
 }
 
 pub(super) async fn enter_phase(
     session: &mut PgConnection,
     id: Uuid,
     phase: ReplayPhase,
-) -> Result<Recording, sqlx::Error> {
+) -> Result<ProgressRecording, sqlx::Error> {
     let enter = "update replays set phase = $2, updated_at = now() where id = $1 returning cancelling";
     let enter = sqlx::query_scalar(enter).bind(id).bind(phase.name());
-    Ok(Recording::of(enter.fetch_optional(session).await?))
+    Ok(ProgressRecording::of(enter.fetch_optional(session).await?))
 }
 
 pub(super) async fn record_working_time(
@@ -279,9 +279,10 @@ pub(super) async fn record_working_time(
 pub(super) async fn record_comparisons(
     session: &mut PgConnection,
     id: Uuid,
-    comparisons: &[(String, Comparison)],
+    comparisons: &[(String, GenerationComparison)],
 ) -> Result<(), sqlx::Error> {
-    let by_name: BTreeMap<&str, &Comparison> = comparisons.iter().map(|(name, found)| (name.as_str(), found)).collect();
+    let by_name: BTreeMap<&str, &GenerationComparison> =
+        comparisons.iter().map(|(name, found)| (name.as_str(), found)).collect();
     let record = sqlx::query("update replays set comparison = $2, updated_at = now() where id = $1");
     record.bind(id).bind(Json(by_name)).execute(session).await.map(drop)
 }
@@ -296,10 +297,10 @@ pub(super) async fn record_promotion(
     transaction: &mut PgConnection,
     id: Uuid,
     projection: &str,
-) -> Result<Recording, sqlx::Error> {
+) -> Result<ProgressRecording, sqlx::Error> {
     let record = "update replays set swapped = swapped || $2, updated_at = now() where id = $1 and not cancelling";
     let recorded = sqlx::query(record).bind(id).bind(projection).execute(transaction).await?;
-    Ok(if recorded.rows_affected() == 1 { Recording::Recorded } else { Recording::Cancelled })
+    Ok(if recorded.rows_affected() == 1 { ProgressRecording::Recorded } else { ProgressRecording::Cancelled })
 }
 
 pub(super) async fn finish(session: &mut PgConnection, id: Uuid, position: i64) -> Result<(), sqlx::Error> {

@@ -22,13 +22,13 @@ const BUSY_BATCH: i64 = 500;
 
 /// How fast the log grows.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(super) struct ReplayThrottle {
     position: i64,
     measured_at: Instant,
     busy: bool,
 }
 
-impl Throttle {
+impl ReplayThrottle {
     /// Watches the log for a moment.
     pub(super) async fn measure(session: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let mut throttle = Self { position: last_position(session).await?, measured_at: Instant::now(), busy: false };

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 
-use super::{BILLION, BILLIONS, Bucket, ORDERS, PROJECTION, REST, sales_of};
+use super::{BILLION, BILLIONS, ORDERS, PROJECTION, REST, SalesBucket, sales_of};
 use crate::keys::{status_name, status_of};
 use crate::parameters::{ParameterErrors, day, status};
 use crate::reads::{ReadContext, store_problem};
@@ -37,32 +37,32 @@ struct SalesParameters {
 
 /// The orders of each hour of some days, and of all of them together.
 #[derive(Debug, Serialize)]
-struct Sales {
+struct SalesView {
     from: NaiveDate,
     /// The day after the last.
     to: NaiveDate,
-    hours: Vec<HourSales>,
-    totals: Vec<Sum>,
+    hours: Vec<HourlySalesView>,
+    totals: Vec<CurrencySales>,
 }
 
 #[derive(Debug, Serialize)]
-struct HourSales {
+struct HourlySalesView {
     hour: DateTime<Utc>,
     status: OrderStatus,
     #[serde(flatten)]
-    sum: Sum,
+    sum: CurrencySales,
 }
 
 #[derive(Debug, Serialize)]
-struct Sum {
+struct CurrencySales {
     currency: Currency,
     orders: i64,
-    total: Amount,
+    total: AmountView,
 }
 
 /// A decimal string with its currency.
 #[derive(Debug, Serialize)]
-struct Amount {
+struct AmountView {
     amount: String,
     currency: Currency,
 }
@@ -78,34 +78,34 @@ async fn sold(
     State(reads): State<ReadContext>,
     parameters: Result<QueryParameters<SalesParameters>, Problem>,
     headers: HeaderMap,
-) -> Result<Json<Sales>, Problem> {
+) -> Result<Json<SalesView>, Problem> {
     let parameters = parameters?.0;
     let min_position = parameters.min_position;
     let request = parameters.parse()?;
     reads.wait_for_position(PROJECTION.name, min_position, &headers).await?;
     let table = reads.table(PROJECTION.name);
     let mut hours = Vec::new();
-    let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
+    let mut totals: BTreeMap<&str, SalesTotal> = BTreeMap::new();
     // One day at a time: a day has a few thousand tallies at the most.
     for day in request.from.iter_days().take_while(|day| *day < request.to) {
-        let mut of_day: BTreeMap<(u32, &str, &str), Total> = BTreeMap::new();
+        let mut of_day: BTreeMap<(u32, &str, &str), SalesTotal> = BTreeMap::new();
         for item in table.collection(&sales_of(day)).await.map_err(store_problem)? {
-            let Some(bucket) = Bucket::of_sort_key(&item.key.sk).filter(|bucket| request.wants(*bucket)) else {
+            let Some(bucket) = SalesBucket::of_sort_key(&item.key.sk).filter(|bucket| request.wants(*bucket)) else {
                 continue;
             };
             let numbers = item.read().map_err(Problem::internal)?;
-            let Bucket { hour, currency, status } = bucket;
+            let SalesBucket { hour, currency, status } = bucket;
             of_day.entry((hour, currency.code(), status_name(status))).or_default().add(&numbers);
             totals.entry(currency.code()).or_default().add(&numbers);
         }
         let midnight = day.and_time(NaiveTime::MIN).and_utc();
         hours.extend(of_day.into_iter().filter_map(|((hour, currency, status), added)| {
             let hour = midnight + TimeDelta::hours(hour.into());
-            Some(HourSales { hour, status: status_of(status)?, sum: added.sum(currency)? })
+            Some(HourlySalesView { hour, status: status_of(status)?, sum: added.sum(currency)? })
         }));
     }
     let totals = totals.into_iter().filter_map(|(currency, added)| added.sum(currency)).collect();
-    Ok(Json(Sales { from: request.from, to: request.to, hours, totals }))
+    Ok(Json(SalesView { from: request.from, to: request.to, hours, totals }))
 }
 
 impl SalesParameters {
@@ -148,7 +148,7 @@ impl SalesParameters {
 }
 
 impl SalesRequest {
-    fn wants(&self, bucket: Bucket) -> bool {
+    fn wants(&self, bucket: SalesBucket) -> bool {
         self.currency.is_none_or(|currency| currency == bucket.currency)
             && self.status.is_none_or(|status| status == bucket.status)
     }
@@ -156,12 +156,12 @@ impl SalesRequest {
 
 /// The total of several tallies.
 #[derive(Debug, Clone, Copy, Default)]
-struct Total {
+struct SalesTotal {
     orders: i64,
     minor: i128,
 }
 
-impl Total {
+impl SalesTotal {
     fn add(&mut self, numbers: &BTreeMap<String, i64>) {
         let number = |name| numbers.get(name).copied().unwrap_or(0);
         self.orders += number(ORDERS);
@@ -169,10 +169,14 @@ impl Total {
     }
 
     /// `None`: all its orders have moved to another status.
-    fn sum(self, currency: &str) -> Option<Sum> {
+    fn sum(self, currency: &str) -> Option<CurrencySales> {
         let currency = Currency::parse(currency).ok()?;
         let amount = decimal(self.minor, currency.exponent());
-        (self.orders != 0).then_some(Sum { currency, orders: self.orders, total: Amount { amount, currency } })
+        (self.orders != 0).then_some(CurrencySales {
+            currency,
+            orders: self.orders,
+            total: AmountView { amount, currency },
+        })
     }
 }
 

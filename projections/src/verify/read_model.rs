@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bounds::Budget;
 use event_store::{PARTITIONS, StoredEvent, partition_of};
-use read_models::{Generation, Item, Key, ReadModels, StoreError, Table};
+use read_models::{Generation, Item, Key, ReadModelStoreError, ReadModels, Table};
 use sqlx::PgConnection;
 
 use super::bloom_filter::BloomFilter;
@@ -14,14 +14,14 @@ use super::report::VerificationReport;
 use super::stream::RefoldedStream;
 use super::sums::{ExpectedTallies, TallyComparison};
 use crate::error::ProjectError;
-use crate::projection::Projection;
+use crate::projection::ProjectionDefinition;
 
 /// How many items are read at once, beside the bytes of a budget.
 const BATCH: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct ReadModelCheck {
-    projection: &'static Projection,
+    projection: &'static ProjectionDefinition,
     table: Arc<dyn Table>,
     /// The projection's checkpoints, by partition.
     checkpoints: [i64; PARTITIONS],
@@ -44,7 +44,7 @@ impl ReadModelCheck {
     pub(super) async fn new(
         connection: &mut PgConnection,
         read_models: &dyn ReadModels,
-        projection: &'static Projection,
+        projection: &'static ProjectionDefinition,
         last: i64,
     ) -> Result<Self, sqlx::Error> {
         let positions = "select partition, position from subscription_partitions where subscription = $1";
@@ -236,7 +236,7 @@ impl ReadModelCheck {
         Ok(())
     }
 
-    async fn stored(&self, keys: &[Key]) -> Result<HashMap<Key, Item>, StoreError> {
+    async fn stored(&self, keys: &[Key]) -> Result<HashMap<Key, Item>, ReadModelStoreError> {
         let items = self.table.find(keys).await?;
         Ok(items.into_iter().map(|item| (item.key.clone(), item)).collect())
     }

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use event_store::StoredEvent;
 use event_versions::Upcastable;
-use read_models::{Item, Key, Tally};
+use read_models::{Item, Key, TallyAddition};
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::projection::{Follows, ProjectionFold, Recorded};
+use crate::projection::{FollowedStreams, ProjectionFold, RecordedEvent};
 
 /// The items of one stream, and what it adds to tallies.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ExpectedItems {
     pub(super) items: HashMap<Key, Item>,
-    pub(super) tallies: Vec<Tally>,
+    pub(super) tallies: Vec<TallyAddition>,
 }
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl RefoldedStream {
         Self { id: id.to_owned(), checkpoint, to_checkpoint: ExpectedItems::default(), to_end: None, failed: None }
     }
 
-    pub(super) fn fold(&mut self, follows: &Follows, events: &[StoredEvent]) {
+    pub(super) fn fold(&mut self, follows: &FollowedStreams, events: &[StoredEvent]) {
         // Positions grow within a stream.
         let (before, after) = events.split_at(events.partition_point(|event| event.position <= self.checkpoint));
         if self.failed.is_none()
@@ -55,16 +55,16 @@ impl RefoldedStream {
 }
 
 impl ExpectedItems {
-    fn fold(&mut self, follows: &Follows, events: &[StoredEvent]) -> Result<(), FoldError> {
+    fn fold(&mut self, follows: &FollowedStreams, events: &[StoredEvent]) -> Result<(), FoldError> {
         match follows {
-            Follows::Orders(fold) => self.fold_with(fold, events),
-            Follows::Stock(fold) => self.fold_with(fold, events),
+            FollowedStreams::Orders(fold) => self.fold_with(fold, events),
+            FollowedStreams::Stock(fold) => self.fold_with(fold, events),
         }
     }
 
     /// Folds batch by batch, as the live projector does, with `self` as the table.
     fn fold_with<A: Upcastable>(&mut self, fold: &ProjectionFold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
-        let events = Recorded::<A>::decode_all(events)?;
+        let events = RecordedEvent::<A>::decode_all(events)?;
         let Some(first) = events.first() else { return Ok(()) };
         let head = (fold.head)(&first.stream_id);
         let mut keys: Vec<Key> = events.iter().flat_map(|recorded| (fold.keys_to_load)(recorded)).collect();

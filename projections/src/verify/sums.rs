@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use read_models::{Item, Key, Tally};
+use read_models::{Item, Key, TallyAddition};
 
 use super::stream::RefoldedStream;
 
@@ -10,9 +10,9 @@ use super::stream::RefoldedStream;
 #[derive(Debug, Default)]
 pub(super) struct ExpectedTally {
     /// From the events up to the checkpoint.
-    to_checkpoint: Option<Tally>,
+    to_checkpoint: Option<TallyAddition>,
     /// From the events after it.
-    after: Option<Tally>,
+    after: Option<TallyAddition>,
 }
 
 /// How a stored tally compares with its sum.
@@ -48,7 +48,7 @@ impl ExpectedTallies {
     }
 }
 
-fn plus(sum: &mut Option<Tally>, tally: &Tally) {
+fn plus(sum: &mut Option<TallyAddition>, tally: &TallyAddition) {
     match sum {
         Some(sum) => sum.add(tally),
         None => *sum = Some(tally.clone()),
@@ -68,8 +68,9 @@ impl ExpectedTally {
         let Ok(numbers) = stored.read::<BTreeMap<String, i64>>() else {
             return TallyComparison::Different("it is no sum".to_owned());
         };
-        let is =
-            |tally: &Tally| tally.version == stored.version && without_zeros(&tally.add) == without_zeros(&numbers);
+        let is = |tally: &TallyAddition| {
+            tally.version == stored.version && without_zeros(&tally.add) == without_zeros(&numbers)
+        };
         match (&self.to_checkpoint, &self.after) {
             (Some(at), _) if is(at) => TallyComparison::Equal,
             // Any of the events after the checkpoint may have been added by now.
@@ -105,9 +106,9 @@ mod tests {
     use super::super::stream::ExpectedItems;
     use super::*;
 
-    fn tally(version: i64, orders: i64) -> Tally {
+    fn tally(version: i64, orders: i64) -> TallyAddition {
         let add = BTreeMap::from([("orders".to_owned(), orders), ("none".to_owned(), 0)]);
-        Tally { key: Key::new("SALES#1", "HOUR#1"), version, add }
+        TallyAddition { key: Key::new("SALES#1", "HOUR#1"), version, add }
     }
 
     fn stored(version: i64, body: &serde_json::Value) -> Item {

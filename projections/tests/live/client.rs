@@ -8,7 +8,7 @@ use axum::body::Body;
 use event_store::{EventStore, StoreSettings};
 use http::Request;
 use http_body_util::BodyExt;
-use projections::{LiveSettings, live_routes};
+use projections::{LiveStreamSettings, live_routes};
 use serde_json::Value;
 use testkit::Database;
 use tokio_util::sync::CancellationToken;
@@ -42,14 +42,14 @@ pub(crate) struct Block {
 
 impl Server {
     pub(crate) fn on(database: &Database) -> Self {
-        Self::with_heartbeat(database, LiveSettings::default().heartbeat)
+        Self::with_heartbeat(database, LiveStreamSettings::default().heartbeat)
     }
 
     pub(crate) fn with_heartbeat(database: &Database, heartbeat: Duration) -> Self {
-        Self::with(database, LiveSettings { heartbeat, ..LiveSettings::default() })
+        Self::with(database, LiveStreamSettings { heartbeat, ..LiveStreamSettings::default() })
     }
 
-    pub(crate) fn with(database: &Database, settings: LiveSettings) -> Self {
+    pub(crate) fn with(database: &Database, settings: LiveStreamSettings) -> Self {
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
         Self { routes: live_routes(store.clone(), settings, stop.clone()), store, stop }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
 use problem::Peer;
-use projections::LiveSettings;
+use projections::LiveStreamSettings;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -13,7 +13,7 @@ use crate::client::{Server, confirmed};
 #[tokio::test]
 async fn one_address_does_not_take_every_place() {
     let database = testkit::database().await;
-    let server = Server::with(&database, LiveSettings { per_address: 2, ..LiveSettings::default() });
+    let server = Server::with(&database, LiveStreamSettings { per_address: 2, ..LiveStreamSettings::default() });
     let ask = async |address: &str| {
         let mut request = Request::get("/events/stream").body(Body::empty()).unwrap();
         request.extensions_mut().insert(Peer::of(address.parse().unwrap()));

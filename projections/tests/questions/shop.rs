@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderRejected, RejectionReason};
 use domain::order::parse::PostedOrder;
 use domain::order::{OrderEvent, OrderStatus};
-use event_store::{AppendSettings, EventStore};
+use event_store::{AppendQueueSettings, EventStore};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use rand::rngs::StdRng;
@@ -54,7 +54,7 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()));
         let mut shop = Self { database, routes, store, at_work: None };
         shop.go_on();

@@ -8,7 +8,7 @@ use domain::order::event::{
     StockReservationFailed,
 };
 use domain::order::saga::OperatorDecision;
-use event_store::{AppendSettings, EventStore};
+use event_store::{AppendQueueSettings, EventStore};
 use messaging::ProducerSettings;
 use tokio::net::TcpListener;
 
@@ -102,7 +102,7 @@ async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
         }
     });
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let settings = ProducerSettings { timeout: Duration::from_secs(1), ..ProducerSettings::default() };
     let context = Arc::new(context(store, requests_to(&url, settings)));
 

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use domain::ids::PaymentToken;
 use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown};
 use domain::order::saga::SagaStep;
-use domain::order::{AuthorizationState, OrderCommand, PlacedOrder, Stage};
-use payments::{Authorization, PaymentError, PaymentGateway, Void};
+use domain::order::{AuthorizationState, OrderCommand, OrderStage, PlacedOrder};
+use payments::{AuthorizationRequest, PaymentError, PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
-use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Step, StepKind, Undo, UndoStep};
+use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::saga::{Step, StepHandler, StepKind, StepUndo, UndoStep};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::AuthorizePayment,
     kind: StepKind::Compensable,
-    is_due: |order| order.stage() == Stage::Pending && order.is_stocked() && !order.is_paid_for(),
-    action: Action::CallProvider(authorize_payment),
-    undo: Undo::By(UndoStep {
+    is_due: |order| order.stage() == OrderStage::Pending && order.is_stocked() && !order.is_paid_for(),
+    action: StepHandler::CallProvider(authorize_payment),
+    undo: StepUndo::By(UndoStep {
         name: SagaStep::VoidPayment,
         is_due: PlacedOrder::may_hold_money,
-        action: Action::CallProvider(void_payment),
+        action: StepHandler::CallProvider(void_payment),
     }),
 };
 
@@ -29,7 +29,7 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
     let was_unknown = order.order.payment.state == AuthorizationState::Unknown;
     ProviderCall::needed(async move {
         if let Err(error) = abandon_all(&*provider, &replaced).await {
-            return Answer::failed(error);
+            return ProviderAnswer::failed(error);
         }
         // While the outcome of an earlier call is unknown, the provider is asked about that call before anything else happens.
         let found = if was_unknown { provider.find(&request).await } else { Ok(None) };
@@ -39,19 +39,19 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
             Err(error) => Err(error),
         };
         match authorized {
-            Ok(authorized) => Answer::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+            Ok(authorized) => ProviderAnswer::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
                 reference: authorized.reference,
                 amount_minor: request.amount_minor,
             })),
             Err(PaymentError::Declined { code, message }) => {
-                Answer::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
+                ProviderAnswer::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
             }
             Err(error @ PaymentError::Unknown { .. }) if !was_unknown => {
                 let reason = error.to_string();
                 let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason });
-                Answer::failed_with(unknown, error)
+                ProviderAnswer::failed_with(unknown, error)
             }
-            Err(error) => Answer::failed(error),
+            Err(error) => ProviderAnswer::failed(error),
         }
     })
 }
@@ -62,7 +62,7 @@ fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Prov
     let (mut abandoned, request) = (replaced_authorizations(order), authorization(order));
     let void = match &order.order.payment.state {
         AuthorizationState::Authorized { reference, .. } => {
-            Some(Void { key: format!("{}:void", request.key), reference: reference.clone() })
+            Some(VoidRequest { key: format!("{}:void", request.key), reference: reference.clone() })
         }
         AuthorizationState::None
         | AuthorizationState::Unknown
@@ -75,32 +75,32 @@ fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Prov
     };
     ProviderCall::needed(async move {
         if let Err(error) = abandon_all(&*provider, &abandoned).await {
-            return Answer::failed(error);
+            return ProviderAnswer::failed(error);
         }
         if let Some(void) = void
             && let Err(error) = provider.void(&void).await
         {
-            return Answer::failed(error);
+            return ProviderAnswer::failed(error);
         }
-        Answer::done(OrderCommand::RecordPaymentVoided)
+        ProviderAnswer::done(OrderCommand::RecordPaymentVoided)
     })
 }
 
 /// The request for the means of payment in use. It is the same in every attempt.
-fn authorization(order: &OrderSession) -> Authorization {
+fn authorization(order: &OrderSession) -> AuthorizationRequest {
     let payment = &order.order.payment;
     authorization_with(order, payment.replaced_tokens.len(), payment.token.as_ref())
 }
 
 /// The requests for the means of payment that operators have replaced.
-fn replaced_authorizations(order: &OrderSession) -> Vec<Authorization> {
+fn replaced_authorizations(order: &OrderSession) -> Vec<AuthorizationRequest> {
     let replaced = order.order.payment.replaced_tokens.iter().enumerate();
     replaced.map(|(nth, token)| authorization_with(order, nth, token.as_ref())).collect()
 }
 
-fn authorization_with(order: &OrderSession, nth: usize, token: Option<&PaymentToken>) -> Authorization {
+fn authorization_with(order: &OrderSession, nth: usize, token: Option<&PaymentToken>) -> AuthorizationRequest {
     let content = &order.order.content;
-    Authorization {
+    AuthorizationRequest {
         key: format!("{}:authorize:{nth}", order.order_id),
         order_id: order.order_id.clone(),
         amount_minor: content.total_minor,
@@ -110,7 +110,7 @@ fn authorization_with(order: &OrderSession, nth: usize, token: Option<&PaymentTo
 }
 
 /// Lets go of authorizations that may be held: a call without an answer may have been carried out, or will be.
-async fn abandon_all(provider: &dyn PaymentGateway, requests: &[Authorization]) -> Result<(), PaymentError> {
+async fn abandon_all(provider: &dyn PaymentGateway, requests: &[AuthorizationRequest]) -> Result<(), PaymentError> {
     for request in requests {
         match provider.abandon(request).await {
             // The provider holds nothing under a request that it does not understand.

@@ -5,50 +5,52 @@ use std::sync::Arc;
 use domain::order::event::PaymentCaptured;
 use domain::order::saga::SagaStep;
 use domain::order::{AuthorizationState, OrderCommand, Shipment};
-use payments::{Capture, PaymentError, PaymentGateway};
+use payments::{CaptureRequest, PaymentError, PaymentGateway};
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
-use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Step, StepKind, Undo};
+use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::CapturePayment,
     kind: StepKind::Retriable,
     is_due: |order| order.unsettled_shipment().is_some(),
-    action: Action::CallProvider(capture_payment),
-    undo: Undo::Nothing { because: "what was sent is paid for; money goes back as a refund" },
+    action: StepHandler::CallProvider(capture_payment),
+    undo: StepUndo::Nothing { because: "what was sent is paid for; money goes back as a refund" },
 };
 
 fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
-    let Some(shipment) = order.order.unsettled_shipment() else { return ProviderCall::NotNeeded(Answer::nothing()) };
+    let Some(shipment) = order.order.unsettled_shipment() else {
+        return ProviderCall::NotNeeded(ProviderAnswer::nothing());
+    };
     let shipment_id = shipment.id.clone();
     let Some(request) = capture(order, shipment) else {
         let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
-        return ProviderCall::NotNeeded(Answer::done(OrderCommand::RecordPaymentCaptured(captured)));
+        return ProviderCall::NotNeeded(ProviderAnswer::done(OrderCommand::RecordPaymentCaptured(captured)));
     };
     ProviderCall::needed(async move {
         match provider.capture(&request).await {
-            Ok(captured) => Answer::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+            Ok(captured) => ProviderAnswer::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
                 shipment_id,
                 amount_minor: request.amount_minor,
                 reference: captured.reference,
             })),
             Err(PaymentError::Declined { code, message }) => {
-                Answer::failed(StepError::Stuck(format!("the money could not be taken: {message} ({code})")))
+                ProviderAnswer::failed(StepError::Stuck(format!("the money could not be taken: {message} ({code})")))
             }
-            Err(error) => Answer::failed(error),
+            Err(error) => ProviderAnswer::failed(error),
         }
     })
 }
 
 /// `None`: the shipment costs nothing, or no money is held for the order.
-fn capture(session: &OrderSession, shipment: &Shipment) -> Option<Capture> {
+fn capture(session: &OrderSession, shipment: &Shipment) -> Option<CaptureRequest> {
     let order = &session.order;
     let AuthorizationState::Authorized { reference, .. } = &order.payment.state else { return None };
     let amount_minor = order.worth_minor(&shipment.lines);
     let others_open = order.shipments.iter().filter(|other| !other.settled && other.id != shipment.id).count();
-    (amount_minor > 0).then(|| Capture {
+    (amount_minor > 0).then(|| CaptureRequest {
         key: format!("{}:capture:{}", session.order_id, shipment.id),
         reference: reference.clone(),
         amount_minor,

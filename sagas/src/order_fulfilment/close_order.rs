@@ -3,13 +3,13 @@
 use domain::order::OrderCommand;
 
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress};
-use crate::saga::Action;
+use crate::outcome::{StepOutcome, StepProgress};
+use crate::saga::StepHandler;
 
 /// It is no row of the step table: it ends an order whose rows are all undone.
-pub(crate) const CLOSE: Action = Action::Decide(close_order);
+pub(crate) const CLOSE: StepHandler = StepHandler::Decide(close_order);
 
-fn close_order(order: &mut OrderSession) -> Outcome {
+fn close_order(order: &mut OrderSession) -> StepOutcome {
     order.decide(OrderCommand::CloseOrder)?;
-    Ok(Progress::Advanced)
+    Ok(StepProgress::Advanced)
 }

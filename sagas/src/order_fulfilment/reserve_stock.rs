@@ -5,30 +5,30 @@ use std::collections::BTreeMap;
 use domain::ids::Sku;
 use domain::order::event::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PlacedOrder, Stage, StockState};
+use domain::order::{OrderCommand, OrderStage, OrderStockState, PlacedOrder};
 
 use crate::SagaSettings;
 use crate::order_session::OrderSession;
-use crate::outcome::{Outcome, Progress};
-use crate::saga::{Action, Step, StepKind, Undo, UndoStep};
+use crate::outcome::{StepOutcome, StepProgress};
+use crate::saga::{Step, StepHandler, StepKind, StepUndo, UndoStep};
 use crate::stock_ledger::StockLedger;
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::ReserveStock,
     kind: StepKind::Compensable,
-    is_due: |order| order.stage() == Stage::Pending && order.stock == StockState::None,
-    action: Action::DecideWithStock(reserve_stock),
-    undo: Undo::By(UndoStep {
+    is_due: |order| order.stage() == OrderStage::Pending && order.stock == OrderStockState::None,
+    action: StepHandler::DecideWithStock(reserve_stock),
+    undo: StepUndo::By(UndoStep {
         name: SagaStep::ReleaseStock,
         is_due: PlacedOrder::holds_units,
-        action: Action::DecideWithStock(|order, _, _| release_stock(order, false)),
+        action: StepHandler::DecideWithStock(|order, _, _| release_stock(order, false)),
     }),
 };
 
 /// Releases a reservation that has run out before the order was confirmed.
-pub(crate) const EXPIRE: Action = Action::DecideWithStock(|order, _, _| release_stock(order, true));
+pub(crate) const EXPIRE: StepHandler = StepHandler::DecideWithStock(|order, _, _| release_stock(order, true));
 
-fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &SagaSettings) -> Outcome {
+fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &SagaSettings) -> StepOutcome {
     let (mut units, mut shortages) = (Vec::new(), Vec::new());
     for (sku, quantity) in needed_by_sku(&order.order) {
         match stock.available(sku) {
@@ -48,12 +48,12 @@ fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &S
     } else {
         OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages })
     })?;
-    Ok(Progress::Advanced)
+    Ok(StepProgress::Advanced)
 }
 
-fn release_stock(order: &mut OrderSession, expired: bool) -> Outcome {
+fn release_stock(order: &mut OrderSession, expired: bool) -> StepOutcome {
     order.decide_once(OrderCommand::RecordStockReleased(StockReleased { expired }))?;
-    Ok(Progress::Advanced)
+    Ok(StepProgress::Advanced)
 }
 
 fn needed_by_sku(order: &PlacedOrder) -> BTreeMap<&Sku, u32> {

@@ -8,7 +8,7 @@ use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, OrderEvent, PlacedOrder};
 use uuid::Uuid;
 
-use crate::saga::{StepKind, Undo};
+use crate::saga::{StepKind, StepUndo};
 use crate::{SAGAS, order_fulfilment::SAGA};
 
 fn now() -> DateTime<Utc> {
@@ -113,11 +113,11 @@ fn no_customer_is_told_anything_before_the_pivot() {
 fn every_step_that_can_be_undone_says_how_and_every_other_why_not() {
     for step in SAGAS.iter().flat_map(|saga| saga.steps) {
         match &step.undo {
-            Undo::By(undo) => {
+            StepUndo::By(undo) => {
                 assert_eq!(step.kind, StepKind::Compensable, "{:?}", step.name);
                 assert_ne!(undo.name, step.name);
             }
-            Undo::Nothing { because } => {
+            StepUndo::Nothing { because } => {
                 assert_ne!(step.kind, StepKind::Compensable, "{:?}", step.name);
                 assert!(!because.is_empty(), "{:?}", step.name);
             }

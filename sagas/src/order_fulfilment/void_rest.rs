@@ -6,29 +6,29 @@ use std::sync::Arc;
 
 use domain::order::saga::SagaStep;
 use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
-use payments::{PaymentGateway, Void};
+use payments::{PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
-use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Step, StepKind, Undo};
+use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::VoidRest,
     kind: StepKind::Retriable,
     is_due: PlacedOrder::has_rest_to_void,
-    action: Action::CallProvider(void_rest),
-    undo: Undo::Nothing { because: "nobody pays for what will not be sent" },
+    action: StepHandler::CallProvider(void_rest),
+    undo: StepUndo::Nothing { because: "nobody pays for what will not be sent" },
 };
 
 fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let AuthorizationState::Authorized { reference, .. } = &order.order.payment.state else {
-        return ProviderCall::NotNeeded(Answer::nothing());
+        return ProviderCall::NotNeeded(ProviderAnswer::nothing());
     };
-    let void = Void { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };
+    let void = VoidRequest { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };
     ProviderCall::needed(async move {
         match provider.void(&void).await {
-            Ok(()) => Answer::done(OrderCommand::RecordPaymentVoided),
-            Err(error) => Answer::failed(error),
+            Ok(()) => ProviderAnswer::done(OrderCommand::RecordPaymentVoided),
+            Err(error) => ProviderAnswer::failed(error),
         }
     })
 }

@@ -6,12 +6,12 @@ use domain::ids::RefundId;
 use domain::order::event::PaymentRefunded;
 use domain::order::saga::SagaStep;
 use domain::order::{AuthorizationState, OrderCommand};
-use payments::{PaymentError, PaymentGateway, Refund};
+use payments::{PaymentError, PaymentGateway, RefundRequest};
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
-use crate::provider_call::{Answer, ProviderCall};
-use crate::saga::{Action, Step, StepKind, Undo};
+use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
     name: SagaStep::RefundPayment,
@@ -22,41 +22,41 @@ pub(super) const STEP: Step = Step {
             .unsettled_refund()
             .is_some_and(|refund| refund.amount_minor <= order.kept_minor() || order.unsettled_shipment().is_none())
     },
-    action: Action::CallProvider(refund_payment),
-    undo: Undo::Nothing { because: "money that went back stays there" },
+    action: StepHandler::CallProvider(refund_payment),
+    undo: StepUndo::Nothing { because: "money that went back stays there" },
 };
 
 fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     // An operator settled it meanwhile.
     if order.order.unsettled_refund().is_none() {
-        return ProviderCall::NotNeeded(Answer::nothing());
+        return ProviderCall::NotNeeded(ProviderAnswer::nothing());
     }
     let Some((refund_id, request)) = refund(order) else {
         // An operator went on without the money. Nobody knew that when the refund was promised.
         let stuck = StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned());
-        return ProviderCall::NotNeeded(Answer::failed(stuck));
+        return ProviderCall::NotNeeded(ProviderAnswer::failed(stuck));
     };
     ProviderCall::needed(async move {
         match provider.refund(&request).await {
-            Ok(refunded) => Answer::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
+            Ok(refunded) => ProviderAnswer::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
                 refund_id,
                 amount_minor: request.amount_minor,
                 reference: refunded.reference,
             })),
             Err(PaymentError::Declined { code, message }) => {
-                Answer::failed(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
+                ProviderAnswer::failed(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
             }
-            Err(error) => Answer::failed(error),
+            Err(error) => ProviderAnswer::failed(error),
         }
     })
 }
 
 /// The refund that is next; `None`: so much money was never taken.
-fn refund(session: &OrderSession) -> Option<(RefundId, Refund)> {
+fn refund(session: &OrderSession) -> Option<(RefundId, RefundRequest)> {
     let order = &session.order;
     let AuthorizationState::Authorized { reference, .. } = &order.payment.state else { return None };
     let refund = order.unsettled_refund().filter(|refund| order.is_payable(refund))?;
-    let request = Refund {
+    let request = RefundRequest {
         key: format!("{}:refund:{}", session.order_id, refund.id),
         reference: reference.clone(),
         amount_minor: refund.amount_minor,

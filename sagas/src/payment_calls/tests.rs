@@ -2,21 +2,21 @@ use domain::ids::{NoteId, ShipmentId};
 use domain::order::event::{NoteAdded, Parcel};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent, ShipOrder};
-use event_store::{AppendSettings, EventStore, NewEvent, StreamAppend};
+use event_store::{AppendQueueSettings, EventStore, NewEvent, StreamAppend};
 use messaging::ProducerSettings;
 use testkit::{Database, FaultyGateway, PaymentCall, PaymentFault};
 
 use super::*;
 use crate::SAGAS;
 use crate::report::tests::{after, reserved};
-use crate::saga::Action;
+use crate::saga::StepHandler;
 use crate::timer_runner::tests::{context, requests_to};
 
 const MIB: usize = 1 << 20;
 
 async fn with_provider(provider: FaultyGateway) -> (Database, Arc<SagaDependencies>) {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let queue = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let payments = PaymentCalls::new(Arc::new(provider));
     (database, Arc::new(SagaDependencies { payments, ..context(store, queue) }))
@@ -27,9 +27,9 @@ async fn call(
     context: &Arc<SagaDependencies>,
     name: SagaStep,
     orders: Vec<OrderSession>,
-) -> Vec<(OrderSession, Outcome)> {
+) -> Vec<(OrderSession, StepOutcome)> {
     let step = SAGAS.iter().flat_map(|saga| saga.steps).find(|step| step.name == name).unwrap();
-    let Action::CallProvider(prepare) = step.action else { panic!("{name:?} calls nobody") };
+    let StepHandler::CallProvider(prepare) = step.action else { panic!("{name:?} calls nobody") };
     call_provider(context, name, prepare, orders).await
 }
 
@@ -72,11 +72,11 @@ async fn an_order_for_which_nothing_is_asked_needs_no_place_among_the_calls() {
 
     let unpaid = OrderSession::open(&after([reserved()])).unwrap().unwrap();
     let (_, outcome) = call(&context, SagaStep::AuthorizePayment, vec![unpaid]).await.remove(0);
-    assert!(matches!(outcome, Ok(Progress::Running(SOON))), "{outcome:?}");
+    assert!(matches!(outcome, Ok(StepProgress::Running(SOON))), "{outcome:?}");
 
     let free = free_and_shipped(&context.store).await;
     let (free, outcome) = call(&context, SagaStep::CapturePayment, vec![free]).await.remove(0);
-    assert!(matches!(outcome, Ok(Progress::Advanced)), "{outcome:?}");
+    assert!(matches!(outcome, Ok(StepProgress::Advanced)), "{outcome:?}");
     let [OrderEvent::PaymentCaptured(captured)] = free.unstored() else { panic!("{:?}", free.unstored()) };
     assert_eq!(captured.amount_minor, 0);
 }
@@ -94,7 +94,7 @@ async fn calls_that_wait_for_a_slow_provider_do_not_hold_their_orders() {
     for _ in 0..16 {
         let orders = (0..8).map(|_| OrderSession::open(&events).unwrap().unwrap()).collect();
         for (_, outcome) in call(&context, SagaStep::AuthorizePayment, orders).await {
-            assert!(matches!(outcome, Ok(Progress::Running(_))), "{outcome:?}");
+            assert!(matches!(outcome, Ok(StepProgress::Running(_))), "{outcome:?}");
         }
     }
     assert_eq!(context.payments.places.available_permits(), MAX_CALLS - 128);
@@ -109,6 +109,6 @@ async fn what_the_provider_answers_is_decided_on_the_order_in_the_batch() {
     let (_database, context) = with_provider(FaultyGateway::default()).await;
     let unpaid = OrderSession::open(&after([reserved()])).unwrap().unwrap();
     let (paid, outcome) = call(&context, SagaStep::AuthorizePayment, vec![unpaid]).await.remove(0);
-    assert!(matches!(outcome, Ok(Progress::Advanced)), "{outcome:?}");
+    assert!(matches!(outcome, Ok(StepProgress::Advanced)), "{outcome:?}");
     assert!(matches!(paid.unstored(), [OrderEvent::PaymentAuthorized(_)]), "{:?}", paid.unstored());
 }

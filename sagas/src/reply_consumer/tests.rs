@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::*;
 
-fn reply(order_id: &str) -> Reply {
+fn reply(order_id: &str) -> MailReply {
     let answer = NotificationAnswer::Failed(messaging::NotificationFailed {
         notification_id: Uuid::from_u128(1),
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         reason: "no mailbox".into(),
     });
-    Reply { order_id: order_id.to_owned(), answer }
+    MailReply { order_id: order_id.to_owned(), answer }
 }
 
 #[tokio::test]

@@ -2,25 +2,25 @@
 
 use domain::order::event::{MailTemplate, RejectionReason};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{Order, OrderEvent, Stage};
+use domain::order::{Order, OrderEvent, OrderStage};
 use event_store::StoredEvent;
 
-use super::{Message, StepState};
+use super::{StepEvent, StepState};
 use crate::{order_fulfilment, order_refunds};
 
 /// The events about the steps of all sagas, oldest first.
 #[derive(Default)]
-pub(super) struct SagaHistory(Vec<Entry>);
+pub(super) struct SagaHistory(Vec<HistoryEntry>);
 
-struct Entry {
+struct HistoryEntry {
     saga: &'static str,
     step: SagaStep,
     outcome: Option<StepState>,
-    message: Message,
+    message: StepEvent,
 }
 
 /// What an event says about a step.
-struct About {
+struct StepMention {
     saga: &'static str,
     step: SagaStep,
     /// The step's outcome; `None`: none yet.
@@ -31,28 +31,28 @@ struct About {
 impl SagaHistory {
     /// Adds an event. `before` is the order before it.
     pub(super) fn add(&mut self, before: &Order, stored: &StoredEvent, event: &OrderEvent) {
-        let Some(About { saga, step, outcome, text }) = about(before, event) else { return };
+        let Some(StepMention { saga, step, outcome, text }) = about(before, event) else { return };
         let actor = stored.metadata().actor;
-        let message = Message { version: stored.version, at: stored.recorded_at, event: event.name(), actor, text };
-        self.0.push(Entry { saga, step, outcome, message });
+        let message = StepEvent { version: stored.version, at: stored.recorded_at, event: event.name(), actor, text };
+        self.0.push(HistoryEntry { saga, step, outcome, message });
     }
 
     /// The events about a step.
-    pub(super) fn of(&self, saga: &str, step: SagaStep) -> Vec<Message> {
+    pub(super) fn of(&self, saga: &str, step: SagaStep) -> Vec<StepEvent> {
         self.entries(saga, step).map(|entry| entry.message.clone()).collect()
     }
 
     /// The last outcome of a step, and its event.
-    pub(super) fn outcome(&self, saga: &str, step: SagaStep) -> Option<(StepState, &Message)> {
+    pub(super) fn outcome(&self, saga: &str, step: SagaStep) -> Option<(StepState, &StepEvent)> {
         self.entries(saga, step).filter_map(|entry| Some((entry.outcome?, &entry.message))).last()
     }
 
-    fn entries(&self, saga: &str, step: SagaStep) -> impl Iterator<Item = &Entry> {
+    fn entries(&self, saga: &str, step: SagaStep) -> impl Iterator<Item = &HistoryEntry> {
         self.0.iter().filter(move |entry| entry.saga == saga && entry.step == step)
     }
 }
 
-fn about(before: &Order, event: &OrderEvent) -> Option<About> {
+fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
     use StepState::{Done, Failed, Skipped};
     let fulfilment = order_fulfilment::SAGA.name;
     let (step, outcome, text) = match event {
@@ -77,7 +77,7 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
         }
         OrderEvent::PaymentOutcomeUnknown(unknown) => (SagaStep::AuthorizePayment, None, Some(unknown.reason.clone())),
         OrderEvent::PaymentVoided(_) => {
-            let is_undone = before.stage() == Some(Stage::Undoing);
+            let is_undone = before.stage() == Some(OrderStage::Undoing);
             (if is_undone { SagaStep::VoidPayment } else { SagaStep::VoidRest }, Some(Done), None)
         }
         OrderEvent::LinesCancelled(cancelled) => (SagaStep::VoidRest, None, cancelled.reason.clone()),
@@ -110,7 +110,7 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
             let is_wanted = !matches!(before, Order::Placed(order) if order.is_withdrawn(failed.template));
             let text = format!("{}: {}", failed.template.name(), failed.reason);
             let about = mail(failed.template, Failed, text);
-            return Some(About { outcome: about.outcome.filter(|_| is_wanted), ..about });
+            return Some(StepMention { outcome: about.outcome.filter(|_| is_wanted), ..about });
         }
         OrderEvent::OperatorIntervened(it) => {
             let moves_money = matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment);
@@ -123,7 +123,7 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
                 | OperatorDecision::MarkSucceeded { .. } => None,
             };
             let text = Some(format!("{}: {}", decision_text(&it.decision), it.reason));
-            return Some(About { saga: saga_of(before, it.step), step: it.step, outcome, text });
+            return Some(StepMention { saga: saga_of(before, it.step), step: it.step, outcome, text });
         }
         OrderEvent::OrderCreated(_)
         | OrderEvent::OrderDelivered(_)
@@ -131,15 +131,20 @@ fn about(before: &Order, event: &OrderEvent) -> Option<About> {
         | OrderEvent::ReturnReceived(_)
         | OrderEvent::NoteAdded(_) => return None,
     };
-    Some(About { saga: fulfilment, step, outcome, text })
+    Some(StepMention { saga: fulfilment, step, outcome, text })
 }
 
-fn refund(outcome: Option<StepState>, text: Option<String>) -> Option<About> {
-    Some(About { saga: order_refunds::SAGA.name, step: SagaStep::RefundPayment, outcome, text })
+fn refund(outcome: Option<StepState>, text: Option<String>) -> Option<StepMention> {
+    Some(StepMention { saga: order_refunds::SAGA.name, step: SagaStep::RefundPayment, outcome, text })
 }
 
-fn mail(template: MailTemplate, outcome: StepState, text: String) -> About {
-    About { saga: notifying_saga(template), step: SagaStep::NotifyCustomer, outcome: Some(outcome), text: Some(text) }
+fn mail(template: MailTemplate, outcome: StepState, text: String) -> StepMention {
+    StepMention {
+        saga: notifying_saga(template),
+        step: SagaStep::NotifyCustomer,
+        outcome: Some(outcome),
+        text: Some(text),
+    }
 }
 
 pub(super) fn notifying_saga(template: MailTemplate) -> &'static str {

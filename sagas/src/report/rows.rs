@@ -164,9 +164,9 @@ pub(super) async fn of_order(
     Ok((rows.iter().map(row).collect::<Result<_, _>>()?, now))
 }
 
-type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn bound<'q>(query: Query<'q>, filter: WaitingFilter<'q>) -> Query<'q> {
+fn bound<'q>(query: PgQuery<'q>, filter: WaitingFilter<'q>) -> PgQuery<'q> {
     let WaitingFilter { stuck, error, step, until } = filter;
     query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until)
 }

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
-use domain::order::{PlacedOrder, Stage};
+use domain::order::{OrderStage, PlacedOrder};
 
 use super::given_up::GivenUp;
 use super::history::SagaHistory;
-use super::{SagaReport, SagaState, StepProgress, StepReport, StepState, UndoReport, Waiting, WaitingSagaRow};
+use super::{SagaReport, SagaState, StepProgressReport, StepReport, StepState, StepWait, UndoReport, WaitingSagaRow};
 use crate::order_fulfilment;
-use crate::saga::{Saga, Step, StepKind, Undo};
+use crate::saga::{Saga, Step, StepKind, StepUndo};
 
 pub(super) fn saga(
     saga: &'static Saga,
@@ -21,13 +21,13 @@ pub(super) fn saga(
     let next = saga.next(order, now).step();
     // A row about another step is outdated: the saga has not processed it yet.
     let row = rows.iter().find(|row| row.saga == saga.name && next.is_some_and(|next| row.step == next.name()));
-    let view = View { saga: saga.name, order, next, row, history, has_failed: given_up.is_of(saga.name) };
+    let view = StepReportContext { saga: saga.name, order, next, row, history, has_failed: given_up.is_of(saga.name) };
     let mut steps: Vec<StepReport> = saga.steps.iter().map(|step| view.step(step)).collect();
     steps.extend(view.closing());
     SagaReport { saga: saga.name, state: view.state(), steps }
 }
 
-struct View<'a> {
+struct StepReportContext<'a> {
     saga: &'static str,
     order: &'a PlacedOrder,
     next: Option<SagaStep>,
@@ -38,7 +38,7 @@ struct View<'a> {
     has_failed: bool,
 }
 
-impl View<'_> {
+impl StepReportContext<'_> {
     fn state(&self) -> SagaState {
         let of_fulfilment = self.saga == order_fulfilment::SAGA.name;
         match (self.next, self.row) {
@@ -55,11 +55,11 @@ impl View<'_> {
     fn step(&self, step: &Step) -> StepReport {
         let mut progress = self.progress(step.name, (step.is_due)(self.order), self.otherwise(step));
         let undo = match &step.undo {
-            Undo::By(undo) => {
-                let is_due = self.order.stage() == Stage::Undoing && (undo.is_due)(self.order);
+            StepUndo::By(undo) => {
+                let is_due = self.order.stage() == OrderStage::Undoing && (undo.is_due)(self.order);
                 Some(UndoReport { step: undo.name, progress: self.progress(undo.name, is_due, StepState::NotNeeded) })
             }
-            Undo::Nothing { .. } => None,
+            StepUndo::Nothing { .. } => None,
         };
         if undo.as_ref().is_some_and(|undo| undo.progress.state == StepState::Done) {
             progress.state = StepState::Undone;
@@ -74,13 +74,13 @@ impl View<'_> {
 
     /// The step that ends an undone order.
     fn closing(&self) -> Option<StepReport> {
-        let ends = self.order.stage() == Stage::Undoing || is_closed(self.order);
+        let ends = self.order.stage() == OrderStage::Undoing || is_closed(self.order);
         let progress = || self.progress(SagaStep::CloseOrder, false, StepState::NotYet);
         let step = || StepReport { step: SagaStep::CloseOrder, kind: "closing", progress: progress(), undo: None };
         (self.saga == order_fulfilment::SAGA.name && ends).then(step)
     }
 
-    fn progress(&self, step: SagaStep, is_due: bool, otherwise: StepState) -> StepProgress {
+    fn progress(&self, step: SagaStep, is_due: bool, otherwise: StepState) -> StepProgressReport {
         let outcome = self.history.outcome(self.saga, step);
         let row = self.row.filter(|_| self.next == Some(step));
         let state = match (row, outcome) {
@@ -92,10 +92,10 @@ impl View<'_> {
             (None, None) => otherwise,
         };
         let has_ended = row.is_none() && state != StepState::Due;
-        StepProgress {
+        StepProgressReport {
             state,
             at: outcome.filter(|_| has_ended).map(|(_, message)| message.at),
-            waiting: row.map(|row| Waiting {
+            waiting: row.map(|row| StepWait {
                 attempts: row.attempts,
                 since: row.since,
                 next_try_at: row.next_try_at,
@@ -109,20 +109,21 @@ impl View<'_> {
     fn otherwise(&self, step: &Step) -> StepState {
         let is_free = step.name == SagaStep::AuthorizePayment && self.order.content.total_minor == 0;
         match (self.order.stage(), step.kind) {
-            (Stage::Pending, _) if is_free => StepState::NotNeeded,
-            (Stage::Pending, _) => StepState::NotYet,
-            (Stage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
-            (Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed, StepKind::Retriable) => {
-                StepState::NotYet
-            }
+            (OrderStage::Pending, _) if is_free => StepState::NotNeeded,
+            (OrderStage::Pending, _) => StepState::NotYet,
+            (OrderStage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
             (
-                Stage::Undoing
-                | Stage::Confirmed
-                | Stage::PartiallyShipped
-                | Stage::Shipped
-                | Stage::Completed
-                | Stage::Rejected
-                | Stage::Cancelled,
+                OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed,
+                StepKind::Retriable,
+            ) => StepState::NotYet,
+            (
+                OrderStage::Undoing
+                | OrderStage::Confirmed
+                | OrderStage::PartiallyShipped
+                | OrderStage::Shipped
+                | OrderStage::Completed
+                | OrderStage::Rejected
+                | OrderStage::Cancelled,
                 _,
             ) => StepState::NotNeeded,
         }
@@ -130,5 +131,5 @@ impl View<'_> {
 }
 
 fn is_closed(order: &PlacedOrder) -> bool {
-    matches!(order.stage(), Stage::Rejected | Stage::Cancelled)
+    matches!(order.stage(), OrderStage::Rejected | OrderStage::Cancelled)
 }

@@ -52,7 +52,7 @@ struct WaitingSaga {
 
 /// Where a page ended, and the query that it belongs to.
 #[derive(Debug, Serialize, Deserialize)]
-struct Cursor {
+struct SagaListCursor {
     stuck: Option<bool>,
     step: Option<SagaStep>,
     after: WaitingCursor,
@@ -68,7 +68,7 @@ pub(super) async fn waiting(
     let limit = asked.limit.map_or(Some(DEFAULT_LIMIT), |limit| u16::try_from(limit).ok());
     let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
     let limit = limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))?;
-    let after = asked.cursor.as_deref().map(|text| Cursor::decode(text, stuck, step)).transpose()?;
+    let after = asked.cursor.as_deref().map(|text| SagaListCursor::decode(text, stuck, step)).transpose()?;
     let filter = WaitingFilter { stuck, step, ..WaitingFilter::default() };
     // One row more than the limit tells whether there is a next page.
     let mut rows =
@@ -76,11 +76,11 @@ pub(super) async fn waiting(
     let more = rows.len() > usize::from(limit);
     rows.truncate(usize::from(limit));
     let last = rows.last().filter(|_| more);
-    let cursor = last.map(|row| Cursor { stuck, step, after: WaitingCursor::of(row) }.encode());
+    let cursor = last.map(|row| SagaListCursor { stuck, step, after: WaitingCursor::of(row) }.encode());
     Ok(Json(SagasPage { items: rows.into_iter().map(WaitingSaga::from).collect(), cursor }))
 }
 
-impl Cursor {
+impl SagaListCursor {
     fn encode(&self) -> String {
         // Texts and times always serialize.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())

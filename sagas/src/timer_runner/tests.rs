@@ -1,21 +1,21 @@
-use event_store::{AppendSettings, EventStore, StreamLocks};
+use event_store::{AppendQueueSettings, EventStore, StreamLocks};
 use messaging::{Producer, ProducerSettings, Queue};
 use testkit::FaultyGateway;
 
 use super::*;
-use crate::mail_requests::MailRequests;
+use crate::mail_requests::MailQueueDepths;
 use crate::payment_calls::PaymentCalls;
-use crate::{Metrics, SagaSettings};
+use crate::{SagaMetrics, SagaSettings};
 
 /// What steps work with, of which requests go out so.
 pub(crate) fn context(store: EventStore, notifications: Producer) -> SagaDependencies {
     SagaDependencies {
         stock: StreamLocks::new(store.clone(), 10),
         payments: PaymentCalls::new(Arc::new(FaultyGateway::default())),
-        mail_requests: MailRequests::new(notifications.depth(), notifications.depth()),
+        mail_requests: MailQueueDepths::new(notifications.depth(), notifications.depth()),
         notifications,
         settings: SagaSettings::default(),
-        metrics: Metrics::default(),
+        metrics: SagaMetrics::default(),
         store,
     }
 }
@@ -30,7 +30,7 @@ pub(crate) fn requests_to(server: &str, settings: ProducerSettings) -> Producer 
 #[tokio::test]
 async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let notifications = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let context = context(store, notifications);
     // A batch of mails is due for longer than what is about money.
@@ -46,7 +46,7 @@ async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
     }
 
     let runner = TimerRunner { context: Arc::new(context), stop: CancellationToken::new() };
-    assert_eq!(runner.poll_due(&lanes, First::Oldest, &mut batches).await.unwrap(), 2);
+    assert_eq!(runner.poll_due(&lanes, ClaimOrder::Oldest, &mut batches).await.unwrap(), 2);
     while batches.join_next().await.is_some() {}
 
     // There are no such orders: what was looked at has ended.
@@ -58,7 +58,7 @@ async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
 #[tokio::test]
 async fn while_their_queue_is_silent_mails_that_are_due_are_not_looked_at() {
     let database = testkit::database().await;
-    let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+    let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let notifications = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let runner = TimerRunner { context: Arc::new(context(store, notifications)), stop: CancellationToken::new() };
     let rows = "insert into saga_work (saga, order_id, step, due_at)
@@ -67,7 +67,7 @@ async fn while_their_queue_is_silent_mails_that_are_due_are_not_looked_at() {
     runner.context.mail_requests.had_no_answer();
 
     let mut batches = JoinSet::new();
-    assert_eq!(runner.poll_due(&lanes(), First::Oldest, &mut batches).await.unwrap(), 1);
+    assert_eq!(runner.poll_due(&lanes(), ClaimOrder::Oldest, &mut batches).await.unwrap(), 1);
     while batches.join_next().await.is_some() {}
 
     let left: Vec<String> = sqlx::query_scalar("select step from saga_work").fetch_all(database.pool()).await.unwrap();

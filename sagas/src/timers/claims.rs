@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
-use super::{Ended, ROWS, SagaTimer, Waiting, bind_rows, replacement};
+use super::{EndedTimer, ROWS, SagaTimer, WaitingState, bind_rows, replacement};
 
 /// How long a claim lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -18,7 +18,7 @@ const OVERDUE: Duration = Duration::from_secs(10);
 
 /// Which of the rows that are due come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum First {
+pub(crate) enum ClaimOrder {
     /// The rows that have been due for longest.
     Oldest,
     /// The rows that have just become due.
@@ -46,31 +46,31 @@ impl StepGroup {
 
 /// Rows of one saga that this process has leased.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct TimerClaim {
     id: Uuid,
     saga: &'static str,
-    pub(crate) rows: Vec<ClaimedRow>,
+    pub(crate) rows: Vec<ClaimedTimer>,
 }
 
 /// A leased row.
 #[derive(Debug)]
-pub(crate) struct ClaimedRow {
+pub(crate) struct ClaimedTimer {
     pub(crate) order_id: String,
-    pub(crate) waiting: Waiting,
+    pub(crate) waiting: WaitingState,
 }
 
-impl Claim {
+impl TimerClaim {
     /// Leases rows of a saga that are due and that nobody has, at most so many.
     pub(crate) async fn lease(
         pool: &PgPool,
         (saga, steps): (&'static str, StepGroup),
-        first: First,
+        first: ClaimOrder,
         limit: i64,
     ) -> Result<Self, sqlx::Error> {
         let steps = steps.condition();
         let order = match first {
-            First::Oldest => "asc",
-            First::Newest => "desc",
+            ClaimOrder::Oldest => "asc",
+            ClaimOrder::Newest => "desc",
         };
         let query = format!(
             "with due as materialized (
@@ -110,7 +110,7 @@ impl Claim {
         &self,
         pool: &PgPool,
         wake_ups: &[SagaTimer],
-        ended: &[Ended],
+        ended: &[EndedTimer],
     ) -> Result<(), sqlx::Error> {
         if !wake_ups.is_empty() {
             let query = format!(
@@ -160,16 +160,16 @@ pub(crate) async fn wake_outdated(pool: &PgPool) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-fn row(row: &PgRow) -> Result<ClaimedRow, sqlx::Error> {
+fn row(row: &PgRow) -> Result<ClaimedTimer, sqlx::Error> {
     let (sent, failures): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
-    let waiting = Waiting {
+    let waiting = WaitingState {
         step: row.try_get(1)?,
         requests_sent: sent.unsigned_abs(),
         failures: failures.unsigned_abs(),
         since: row.try_get(4)?,
         seen: row.try_get(5)?,
     };
-    Ok(ClaimedRow { order_id: row.try_get(0)?, waiting })
+    Ok(ClaimedTimer { order_id: row.try_get(0)?, waiting })
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -4,20 +4,20 @@ use std::time::Duration;
 use domain::order::saga::SagaStep;
 use sqlx::PgPool;
 
-use super::claims::{Claim, First, StepGroup, wake_outdated};
-use super::{Ended, Key, SagaTimer, cancel, ensure, record_failure, schedule};
+use super::claims::{ClaimOrder, StepGroup, TimerClaim, wake_outdated};
+use super::{EndedTimer, SagaTimer, SagaTimerKey, cancel, ensure, record_failure, schedule};
 use crate::outcome::StepError;
 
 const STEP: SagaStep = SagaStep::CapturePayment;
 const NOW: Duration = Duration::ZERO;
 const AN_HOUR: Duration = Duration::from_secs(3_600);
 
-fn key(order_id: &str) -> Key {
+fn key(order_id: &str) -> SagaTimerKey {
     ("order_fulfilment", order_id.to_owned())
 }
 
-fn ended(order_id: &str, seen: i64) -> Ended {
-    Ended { key: key(order_id), seen }
+fn ended(order_id: &str, seen: i64) -> EndedTimer {
+    EndedTimer { key: key(order_id), seen }
 }
 
 fn waits(order_id: &str, wait: Duration, seen: i64) -> SagaTimer {
@@ -32,7 +32,7 @@ async fn noted(pool: &PgPool, rows: Vec<SagaTimer>) {
     schedule(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
-async fn forgotten(pool: &PgPool, rows: Vec<Ended>) {
+async fn forgotten(pool: &PgPool, rows: Vec<EndedTimer>) {
     cancel(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
@@ -43,11 +43,11 @@ async fn rows(pool: &PgPool) -> BTreeMap<String, (i64, bool)> {
     rows.into_iter().map(|(order_id, seen, stuck)| (order_id, (seen, stuck))).collect()
 }
 
-async fn take(pool: &PgPool, limit: i64) -> Claim {
-    Claim::lease(pool, ("order_fulfilment", StepGroup::Others), First::Oldest, limit).await.unwrap()
+async fn take(pool: &PgPool, limit: i64) -> TimerClaim {
+    TimerClaim::lease(pool, ("order_fulfilment", StepGroup::Others), ClaimOrder::Oldest, limit).await.unwrap()
 }
 
-fn ids(claim: &Claim) -> Vec<&str> {
+fn ids(claim: &TimerClaim) -> Vec<&str> {
     let mut ids: Vec<&str> = claim.rows.iter().map(|row| row.order_id.as_str()).collect();
     ids.sort_unstable();
     ids
@@ -115,7 +115,7 @@ async fn who_has_waited_for_long_and_who_comes_now_are_each_taken_first_in_turn(
     let pool = database.pool();
     noted(pool, vec![waits("old", NOW, 1)]).await;
     noted(pool, vec![waits("new", NOW, 1)]).await;
-    let newest = Claim::lease(pool, ("order_fulfilment", StepGroup::Others), First::Newest, 1).await.unwrap();
+    let newest = TimerClaim::lease(pool, ("order_fulfilment", StepGroup::Others), ClaimOrder::Newest, 1).await.unwrap();
     assert_eq!((ids(&newest), ids(&take(pool, 1).await)), (vec!["new"], vec!["old"]));
 }
 

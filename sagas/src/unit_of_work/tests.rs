@@ -6,7 +6,7 @@ use domain::order::event::{CancellationRequested, NoteAdded, SkuQuantity, StockR
 use domain::order::parse::PostedOrder;
 use domain::order::{OrderCommand, OrderEvent};
 use domain::stock::{self, StockCommand, StockReceived};
-use event_store::{AppendSettings, Metadata, NewEvent, StreamAppend};
+use event_store::{AppendQueueSettings, Metadata, NewEvent, StreamAppend};
 use testkit::Database;
 
 use super::*;
@@ -22,7 +22,7 @@ impl World {
     /// So many units of each SKU.
     async fn with(units: [(&str, u32); 2]) -> Self {
         let database = testkit::database().await;
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
         for (sku, quantity) in units {
             let receive = |stock: &Stock| stock::decide(stock, StockCommand::Receive(StockReceived { quantity }));

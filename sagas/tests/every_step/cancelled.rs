@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::order::Stage;
+use domain::order::OrderStage;
 use futures_util::future::join_all;
-use messaging::{NotificationFailed, NotificationRequested, Template};
+use messaging::{NotificationFailed, NotificationRequested, NotificationTemplate};
 use sagas::report::{GivenUpMailFilter, SagaState};
 use testkit::PaymentCall;
 
@@ -26,7 +26,7 @@ async fn before_each_event_that_would_have_come_next_it_is_undone() {
         world.post(&order_id, &[("s", 2)]).await;
         world.eventually_fails(&order_id).await;
         world.cancel(&order_id).await.unwrap();
-        world.is_undone(&order_id, Template::OrderCancelled, REASON).await;
+        world.is_undone(&order_id, NotificationTemplate::OrderCancelled, REASON).await;
         assert_eq!(world.stock("s").await.available(), 10, "{event}");
         world.clear_the_way().await;
     }
@@ -42,15 +42,15 @@ async fn after_its_promise_and_after_its_mail_it_is_undone_as_well() {
     world.eventually_nothing_waits().await;
     world.cancel("told").await.unwrap();
     assert_eq!(world.cancel("told").await, Ok(()), "it is so already");
-    world.is_undone("told", Template::OrderCancelled, REASON).await;
+    world.is_undone("told", NotificationTemplate::OrderCancelled, REASON).await;
 
     world.post("promised", &[("s", 2)]).await;
     testkit::eventually(crate::world::PATIENCE, || async { world.requests_waiting().await == 1 }).await;
     world.cancel("promised").await.unwrap();
-    world.eventually_at("promised", Stage::Cancelled).await;
+    world.eventually_at("promised", OrderStage::Cancelled).await;
     // What it was told when it was true stands.
-    let mails: Vec<Template> = world.mails(2).await.into_iter().map(|mail| mail.template).collect();
-    assert_eq!(mails, [Template::OrderConfirmed, Template::OrderCancelled]);
+    let mails: Vec<NotificationTemplate> = world.mails(2).await.into_iter().map(|mail| mail.template).collect();
+    assert_eq!(mails, [NotificationTemplate::OrderConfirmed, NotificationTemplate::OrderCancelled]);
     world.eventually_nothing_waits().await;
     world.holds_nothing("promised").await;
     assert_eq!(world.stock("s").await.available(), 10);
@@ -67,10 +67,13 @@ async fn what_became_of_a_promise_that_was_taken_back_is_asked_for_until_it_is_k
         let promised = world.unanswered_mail().await;
         world.cancel(order_id).await.unwrap();
         let cancelled = world.mail().await;
-        assert_eq!(cancelled.template, Template::OrderCancelled);
+        assert_eq!(cancelled.template, NotificationTemplate::OrderCancelled);
 
         let asked = world.unanswered_mail().await;
-        assert_eq!((asked.notification_id, asked.template), (promised.notification_id, Template::OrderConfirmed));
+        assert_eq!(
+            (asked.notification_id, asked.template),
+            (promised.notification_id, NotificationTemplate::OrderConfirmed)
+        );
         assert_eq!((promised.withdraw, cancelled.withdraw, asked.withdraw), (false, false, true));
         assert_eq!(asked.recipient.as_deref(), Some(NotificationRequested::NOBODY));
         if went_out {
@@ -107,7 +110,7 @@ async fn promises_that_an_earlier_build_did_not_ask_about_are_looked_at_after_th
             world.eventually_has(order_id, "NotificationSent").await;
         }
         world.cancel(order_id).await.unwrap();
-        assert_eq!(world.mail().await.template, Template::OrderCancelled);
+        assert_eq!(world.mail().await.template, NotificationTemplate::OrderCancelled);
     }
     assert!(world.unanswered_mail().await.withdraw);
     world.stop_copies().await;
@@ -137,7 +140,7 @@ async fn while_the_provider_is_being_asked_nothing_stays_held_whenever_the_call_
         world.post(order_id, &[("s", 2)]).await;
         gate.reached().await;
         world.cancel(order_id).await.unwrap();
-        world.is_undone(order_id, Template::OrderCancelled, REASON).await;
+        world.is_undone(order_id, NotificationTemplate::OrderCancelled, REASON).await;
         gate.open();
         testkit::eventually(crate::world::PATIENCE, || async {
             world.gateway.calls(PaymentCall::Authorize) == asked + 1
@@ -191,8 +194,8 @@ async fn racing_the_promise_it_is_never_promised_after_it_was_cancelled() {
         let at = |name| events.iter().position(|event| *event == name);
         assert!(at("OrderConfirmed") < at("CancellationRequested"), "{events:?}");
         let told = |template| mails.iter().filter(|it| it.order_id == *id && it.template == template).count();
-        assert_eq!(told(Template::OrderCancelled), 1, "{events:?}");
-        assert!(told(Template::OrderConfirmed) <= 1, "{events:?}");
+        assert_eq!(told(NotificationTemplate::OrderCancelled), 1, "{events:?}");
+        assert!(told(NotificationTemplate::OrderConfirmed) <= 1, "{events:?}");
         world.holds_nothing(id).await;
     }
     assert_eq!(world.stock("s").await.available(), 100);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_store::{AppendSettings, EventStore, StreamLocks};
+use event_store::{AppendQueueSettings, EventStore, StreamLocks};
 use messaging::{Consumer, ConsumerSettings, Producer, ProducerSettings};
 use payments::PaymentGateway;
 use sagas::Sagas;
@@ -29,7 +29,7 @@ impl Copy {
         let stopped = stop.clone();
         let task = runtime.spawn(async move {
             let pool = PgPoolOptions::new().max_connections(8).connect(&url).await.unwrap();
-            let store = EventStore::start(pool, AppendSettings::default());
+            let store = EventStore::start(pool, AppendQueueSettings::default());
             let client = testkit::sqs_client(&sqs);
             // What a copy took from the queue and was killed over comes again soon.
             let consumer = ConsumerSettings { visibility_timeout: Duration::from_secs(2), ..Default::default() };
@@ -47,7 +47,7 @@ impl Copy {
                     .unwrap(),
                 settings,
             };
-            sagas::run(sagas, sagas::Metrics::default(), stopped).await;
+            sagas::run(sagas, sagas::SagaMetrics::default(), stopped).await;
             store.close().await;
         });
         Self { runtime: Some(runtime), task: Some(task), stop }

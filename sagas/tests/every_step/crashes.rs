@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::order::Stage;
-use messaging::Template;
+use domain::order::OrderStage;
+use messaging::NotificationTemplate;
 use sagas::SagaSettings;
 use testkit::{PaymentCall, PaymentFault};
 
@@ -37,13 +37,13 @@ async fn what_was_done_and_not_recorded_is_neither_lost_nor_done_again() {
         world.hang(event).await;
         world.post(&order_id, &[("s", 1)]).await;
         world.crash_while_storing().await;
-        assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+        assert_eq!(world.mail().await.template, NotificationTemplate::OrderConfirmed);
         world.eventually_nothing_waits().await;
         assert_eq!(world.events(&order_id).await, CONFIRMED, "{event}");
         assert_eq!(world.stock("s").await.reserved, 1, "{event}");
 
         world.cancel(&order_id).await.unwrap();
-        world.is_undone(&order_id, Template::OrderCancelled, "changed my mind").await;
+        world.is_undone(&order_id, NotificationTemplate::OrderCancelled, "changed my mind").await;
         assert_eq!(world.stock("s").await.available(), 10, "{event}");
     }
     for event in ["StockReleased", "PaymentVoided", "OrderCancelled"] {
@@ -52,7 +52,7 @@ async fn what_was_done_and_not_recorded_is_neither_lost_nor_done_again() {
         world.hang(event).await;
         world.cancel(&order_id).await.unwrap();
         world.crash_while_storing().await;
-        world.is_undone(&order_id, Template::OrderCancelled, "changed my mind").await;
+        world.is_undone(&order_id, NotificationTemplate::OrderCancelled, "changed my mind").await;
         let undone = ["CancellationRequested", "StockReleased", "PaymentVoided", "OrderCancelled", "NotificationSent"];
         assert_eq!(world.events(&order_id).await[5..], undone, "{event}");
         assert_eq!(world.stock("s").await.available(), 10, "{event}");
@@ -67,13 +67,13 @@ async fn what_was_done_and_not_recorded_is_neither_lost_nor_done_again() {
     world.hang("PaymentCaptured").await;
     world.ask("sent", ship("s-1", None)).await.unwrap();
     world.crash_while_storing().await;
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     assert_eq!((money(&world, "sent"), world.stock("s").await.on_hand), ((false, PRICE, 0), 9));
 
     world.hang("PaymentRefunded").await;
     world.ask("sent", refund("f", None)).await.unwrap();
     world.crash_while_storing().await;
-    assert_eq!(world.mail().await.template, Template::OrderRefunded);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderRefunded);
     world.eventually_nothing_waits().await;
     assert_eq!((money(&world, "sent"), world.stock("s").await.on_hand), ((false, PRICE, PRICE), 9));
     assert_eq!(world.requests_waiting().await, 0);
@@ -95,7 +95,7 @@ async fn a_call_that_was_never_answered_is_made_again_under_its_key() {
     world.gateway.next(PaymentCall::Void, PaymentFault::NoAnswer);
     world.cancel("a").await.unwrap();
     world.crash_at(PaymentCall::Void, 1).await;
-    world.is_undone("a", Template::OrderCancelled, "changed my mind").await;
+    world.is_undone("a", NotificationTemplate::OrderCancelled, "changed my mind").await;
 
     world.promise("b", 1).await;
     world.gateway.next(PaymentCall::Capture, PaymentFault::NoAnswer);
@@ -107,7 +107,7 @@ async fn a_call_that_was_never_answered_is_made_again_under_its_key() {
     world.gateway.next(PaymentCall::Refund, PaymentFault::NoAnswer);
     world.ask("b", refund("f", None)).await.unwrap();
     world.crash_at(PaymentCall::Refund, 1).await;
-    assert_eq!(world.mail().await.template, Template::OrderRefunded);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderRefunded);
     world.eventually_nothing_waits().await;
     assert_eq!(money(&world, "b"), (false, PRICE, PRICE));
     world.end().await;
@@ -157,7 +157,7 @@ async fn money_that_was_let_go_of_and_not_recorded_is_let_go_of_once() {
     world.receive("s", 10).await;
     world.promise("a", 2).await;
     world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     world.eventually_nothing_waits().await;
 
     world.hang("PaymentVoided").await;
@@ -199,12 +199,16 @@ async fn several_copies_that_crash_in_turn_bring_every_order_to_its_end_once() {
     for id in &ids {
         let stage = world.order(id).await.stage();
         let told = |template| mails.iter().filter(|it| it.order_id == *id && it.template == template).count();
-        if stage == Stage::Confirmed {
+        if stage == OrderStage::Confirmed {
             confirmed += 1;
-            assert_eq!(told(Template::OrderConfirmed), 1, "{id}");
+            assert_eq!(told(NotificationTemplate::OrderConfirmed), 1, "{id}");
             assert_eq!(money(&world, id), (true, 0, 0), "{id}");
         } else {
-            assert_eq!(told(Template::OrderRejected) + told(Template::OrderCancelled), 1, "{id}");
+            assert_eq!(
+                told(NotificationTemplate::OrderRejected) + told(NotificationTemplate::OrderCancelled),
+                1,
+                "{id}"
+            );
             world.holds_nothing(id).await;
         }
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::order::Stage;
+use domain::order::OrderStage;
 use domain::order::event::MailTemplate;
 use domain::order::saga::{OperatorDecision, SagaStep};
-use messaging::{NotificationFailed, Template};
-use sagas::{SAGAS, SagaSettings, StepKind, Undo};
+use messaging::{NotificationFailed, NotificationTemplate};
+use sagas::{SAGAS, SagaSettings, StepKind, StepUndo};
 use testkit::{PaymentCall, PaymentFault};
 
 use crate::full_lifecycle::{money, refund, ship, units};
@@ -34,7 +34,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
                 panic!("{} is no step", undo.name())
             }
         }
-        if let Undo::By(undo) = &step.undo {
+        if let StepUndo::By(undo) = &step.undo {
             assert_eq!(step.kind, StepKind::Compensable);
             let event = match undo.name {
                 SagaStep::VoidPayment => "PaymentVoided",
@@ -60,7 +60,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
 async fn a_shortage(world: &World) {
     world.receive("plenty", 5).await;
     world.post("short", &[("plenty", 1), ("s", 11)]).await;
-    world.is_undone("short", Template::OrderRejected, "not enough in stock: s").await;
+    world.is_undone("short", NotificationTemplate::OrderRejected, "not enough in stock: s").await;
     assert_eq!(world.stock("plenty").await.available(), 5, "all lines or none");
     assert_eq!(world.gateway.calls(PaymentCall::Authorize), 0);
 }
@@ -68,7 +68,7 @@ async fn a_shortage(world: &World) {
 async fn a_refusal_to_pay(world: &World) {
     world.gateway.next(PaymentCall::Authorize, PaymentFault::Declined);
     world.post("poor", &[("s", 2)]).await;
-    world.is_undone("poor", Template::OrderRejected, "the payment was declined").await;
+    world.is_undone("poor", NotificationTemplate::OrderRejected, "the payment was declined").await;
     assert_eq!(world.stock("s").await.available(), 10);
 }
 
@@ -79,7 +79,7 @@ async fn a_promise_that_is_not_stored(world: &World) {
     assert!(!world.eventually_stuck_anywhere("unpromised").await.is_empty());
     world.clear_the_way().await;
     world.intervene("unpromised", SagaStep::ConfirmOrder, OperatorDecision::Compensate).await;
-    world.is_undone("unpromised", Template::OrderRejected, SORRY).await;
+    world.is_undone("unpromised", NotificationTemplate::OrderRejected, SORRY).await;
 }
 
 /// After the pivot nothing is undone: the shipment waits for its money, and everybody can see that.
@@ -89,9 +89,9 @@ async fn money_that_is_not_taken(world: &World) {
     world.ask("unpaid", ship("s-1", None)).await.unwrap();
     let why = world.eventually_stuck("unpaid", SagaStep::CapturePayment).await;
     assert!(why.contains("no funds"), "{why}");
-    assert_eq!(world.order("unpaid").await.stage(), Stage::Shipped);
+    assert_eq!(world.order("unpaid").await.stage(), OrderStage::Shipped);
     world.intervene("unpaid", SagaStep::CapturePayment, OperatorDecision::Retry { payment_token: None }).await;
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 0));
 }
@@ -100,7 +100,7 @@ async fn money_that_is_not_taken(world: &World) {
 async fn money_that_is_not_let_go_of(world: &World) {
     world.promise("rest", 2).await;
     world.ask("rest", ship("s-1", Some(units(1)))).await.unwrap();
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     world.eventually_nothing_waits().await;
     world.gateway.next(PaymentCall::Void, PaymentFault::Declined);
     world.cancel("rest").await.unwrap();
@@ -118,7 +118,7 @@ async fn money_that_does_not_go_back(world: &World) {
     let why = world.eventually_stuck("unpaid", SagaStep::RefundPayment).await;
     assert!(why.contains("no funds"), "{why}");
     world.intervene("unpaid", SagaStep::RefundPayment, OperatorDecision::Retry { payment_token: None }).await;
-    assert_eq!(world.mail().await.template, Template::OrderRefunded);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderRefunded);
     world.eventually_nothing_waits().await;
     assert_eq!(money(world, "unpaid"), (false, 2 * PRICE, 2 * PRICE));
 }
@@ -126,7 +126,7 @@ async fn money_that_does_not_go_back(world: &World) {
 /// The order stands, and an operator can have its customer told after all.
 async fn a_mail_that_is_given_up(world: &World, order_id: &str) {
     world.post(order_id, &[("untracked", 1)]).await;
-    assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderConfirmed);
     world.eventually_nothing_waits().await;
     world.ask(order_id, ship("s-1", None)).await.unwrap();
     let mail = world.unanswered_mail().await;
@@ -135,12 +135,12 @@ async fn a_mail_that_is_given_up(world: &World, order_id: &str) {
     world.answer(order_id, NotificationFailed { notification_id: id, template: shipped, reason }).await;
     world.eventually_has(order_id, "NotificationFailed").await;
     world.eventually_nothing_waits().await;
-    assert_eq!(world.order(order_id).await.stage(), Stage::Shipped);
+    assert_eq!(world.order(order_id).await.stage(), OrderStage::Shipped);
     assert_eq!(money(world, order_id), (false, PRICE, 0));
 
     world.intervene(order_id, SagaStep::NotifyCustomer, OperatorDecision::Retry { payment_token: None }).await;
     let again = world.mail().await;
-    assert_eq!(again.template, Template::OrderShipped);
+    assert_eq!(again.template, NotificationTemplate::OrderShipped);
     assert_ne!(again.notification_id, id, "it is another mail");
     world.eventually_nothing_waits().await;
 }
@@ -192,7 +192,7 @@ async fn an_undo_that_is_not_stored(world: &World, order_id: &str, event: &str) 
     };
     assert!(why.contains("database"), "{why}");
     world.intervene(order_id, open, OperatorDecision::Retry { payment_token: None }).await;
-    world.is_undone(order_id, Template::OrderCancelled, "changed my mind").await;
+    world.is_undone(order_id, NotificationTemplate::OrderCancelled, "changed my mind").await;
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn a_provider_that_is_away_is_asked_until_it_is_back_and_nothing_is_charge
 
     down(None);
     let mails = world.hurried_mails(10).await;
-    assert_eq!(mails.iter().filter(|mail| mail.template == Template::OrderConfirmed).count(), 9);
+    assert_eq!(mails.iter().filter(|mail| mail.template == NotificationTemplate::OrderConfirmed).count(), 9);
     world.eventually_nothing_waits().await;
     world.holds_nothing("o-0").await;
     let held = world.gateway.payments().values().filter(|payment| payment.is_held()).count();
@@ -235,7 +235,7 @@ async fn units_go_back_when_an_order_is_not_paid_in_time() {
     world.gateway.always(PaymentCall::Authorize, Some(PaymentFault::AnswerLost));
     world.gateway.always(PaymentCall::Find, Some(PaymentFault::Unavailable));
     world.post("a", &[("s", 5)]).await;
-    world.is_undone("a", Template::OrderRejected, "could not be completed in time").await;
+    world.is_undone("a", NotificationTemplate::OrderRejected, "could not be completed in time").await;
     assert_eq!(world.stock("s").await.available(), 5);
     world.end().await;
 }

@@ -2,8 +2,8 @@
 
 use domain::ids::{RefundId, ReturnId, ShipmentId};
 use domain::order::event::{LineQuantity, Parcel, ReturnRequested};
-use domain::order::{OrderCommand, PaymentStatus, RequestRefund, ReturnsStatus, ShipOrder, Stage};
-use messaging::Template;
+use domain::order::{OrderCommand, OrderStage, PaymentStatus, RequestRefund, ReturnsStatus, ShipOrder};
+use messaging::NotificationTemplate;
 
 use crate::world::{PRICE, World};
 
@@ -48,16 +48,16 @@ async fn each_shipment_takes_its_worth_and_its_units_and_what_comes_back_is_refu
     let world = World::start().await;
     world.receive("s", 10).await;
     world.post("a", &[("s", 3)]).await;
-    assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderConfirmed);
     assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (10, 3));
     assert_eq!(money(&world, "a"), (true, 0, 0));
 
     world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (9, 2));
     assert_eq!(money(&world, "a"), (true, PRICE, 0));
     world.ask("a", ship("s-2", None)).await.unwrap();
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (7, 0));
     assert_eq!(money(&world, "a"), (false, 3 * PRICE, 0));
 
@@ -71,7 +71,7 @@ async fn each_shipment_takes_its_worth_and_its_units_and_what_comes_back_is_refu
     world.eventually_nothing_waits().await;
 
     let order = world.order("a").await;
-    assert_eq!((order.stage(), order.payment_status()), (Stage::Completed, PaymentStatus::PartiallyRefunded));
+    assert_eq!((order.stage(), order.payment_status()), (OrderStage::Completed, PaymentStatus::PartiallyRefunded));
     assert_eq!(order.returns_status(), ReturnsStatus::PartiallyReturned);
     assert_eq!(money(&world, "a"), (false, 3 * PRICE, PRICE + 500));
     assert_eq!(world.requests_waiting().await, 0);
@@ -84,10 +84,13 @@ async fn the_rest_that_cannot_ship_is_cancelled_with_its_money_and_its_units() {
     world.receive("s", 10).await;
     world.promise("a", 2).await;
     world.ask("a", ship("s-1", Some(units(1)))).await.unwrap();
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     world.eventually_nothing_waits().await;
     let order = world.order("a").await;
-    assert_eq!((order.stage(), order.payment_status()), (Stage::PartiallyShipped, PaymentStatus::PartiallyCaptured));
+    assert_eq!(
+        (order.stage(), order.payment_status()),
+        (OrderStage::PartiallyShipped, PaymentStatus::PartiallyCaptured)
+    );
     assert_eq!(money(&world, "a"), (true, PRICE, 0));
 
     world.cancel("a").await.unwrap();
@@ -100,7 +103,7 @@ async fn the_rest_that_cannot_ship_is_cancelled_with_its_money_and_its_units() {
     world.ask("a", OrderCommand::DeliverOrder).await.unwrap();
     world.eventually_nothing_waits().await;
     let order = world.order("a").await;
-    assert_eq!((order.stage(), order.payment_status()), (Stage::Completed, PaymentStatus::Captured));
+    assert_eq!((order.stage(), order.payment_status()), (OrderStage::Completed, PaymentStatus::Captured));
     let events = world.events("a").await;
     assert_eq!(events.iter().filter(|event| **event == "PaymentVoided").count(), 1, "{events:?}");
     assert_eq!(world.requests_waiting().await, 0);

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use payments::{Authorization, Authorized, Capture, Captured, PaymentError, PaymentGateway, Refund, Refunded, Void};
+use payments::{
+    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    RefundRequest, RefundedPayment, VoidRequest,
+};
 use testkit::{FaultyGateway, PaymentCall};
 use tokio::sync::oneshot;
 
@@ -72,27 +75,27 @@ impl GatedGateway {
 
 #[async_trait]
 impl PaymentGateway for GatedGateway {
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         self.pass(PaymentCall::Authorize, self.gateway.authorize(request)).await
     }
 
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         self.pass(PaymentCall::Find, self.gateway.find(request)).await
     }
 
-    async fn capture(&self, request: &Capture) -> Result<Captured, PaymentError> {
+    async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
         self.pass(PaymentCall::Capture, self.gateway.capture(request)).await
     }
 
-    async fn void(&self, request: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, request: &VoidRequest) -> Result<(), PaymentError> {
         self.pass(PaymentCall::Void, self.gateway.void(request)).await
     }
 
-    async fn abandon(&self, request: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError> {
         self.pass(PaymentCall::Void, self.gateway.abandon(request)).await
     }
 
-    async fn refund(&self, request: &Refund) -> Result<Refunded, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
         self.pass(PaymentCall::Refund, self.gateway.refund(request)).await
     }
 }

@@ -1,8 +1,8 @@
 //! Many orders for few units.
 
-use domain::order::Stage;
+use domain::order::OrderStage;
 use futures_util::future::join_all;
-use messaging::Template;
+use messaging::NotificationTemplate;
 
 use crate::world::World;
 
@@ -17,9 +17,9 @@ async fn of_500_orders_for_100_units_exactly_100_are_confirmed() {
     }
     let mails = world.mails_to_the_end().await;
     let told = |template| mails.iter().filter(|mail| mail.template == template).count();
-    assert_eq!((told(Template::OrderConfirmed), told(Template::OrderRejected)), (100, 400));
+    assert_eq!((told(NotificationTemplate::OrderConfirmed), told(NotificationTemplate::OrderRejected)), (100, 400));
     let is_short = |reason: &Option<String>| reason.as_deref().is_some_and(|it| it == "not enough in stock: hot");
-    assert!(mails.iter().all(|mail| mail.template == Template::OrderConfirmed || is_short(&mail.reason)));
+    assert!(mails.iter().all(|mail| mail.template == NotificationTemplate::OrderConfirmed || is_short(&mail.reason)));
     let stock = world.stock("hot").await;
     assert_eq!((stock.on_hand, stock.reserved, stock.available()), (100, 100, 0));
     assert_eq!(world.gateway.payments().values().filter(|payment| payment.is_held()).count(), 100);
@@ -40,7 +40,7 @@ async fn orders_over_several_skus_get_all_of_them_or_none() {
 
     let mut taken = [("a", 0), ("b", 0), ("c", 0)];
     for (n, id) in ids.iter().enumerate() {
-        if world.order(id).await.stage() == Stage::Confirmed {
+        if world.order(id).await.stage() == OrderStage::Confirmed {
             for (sku, quantity) in wishes[n % 3] {
                 taken.iter_mut().filter(|(taken, _)| *taken == sku).for_each(|(_, sum)| *sum += i64::from(quantity));
             }

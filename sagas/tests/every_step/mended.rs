@@ -2,9 +2,9 @@
 
 use domain::ids::PaymentToken;
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{PaymentStatus, Stage};
-use messaging::Template;
-use payments::{Authorization, PaymentGateway};
+use domain::order::{OrderStage, PaymentStatus};
+use messaging::NotificationTemplate;
+use payments::{AuthorizationRequest, PaymentGateway};
 use testkit::{PaymentCall, PaymentFault};
 
 use crate::full_lifecycle::{money, receive_return, refund, request_return, ship, units};
@@ -26,7 +26,7 @@ fn it_was_done(reference: &str) -> OperatorDecision {
 async fn an_authorization_that_the_provider_does_not_understand() {
     let world = World::start().await;
     world.receive("s", 10).await;
-    let request = Authorization {
+    let request = AuthorizationRequest {
         key: "it-was-done:authorize:0".into(),
         order_id: "it-was-done".into(),
         amount_minor: PRICE,
@@ -51,10 +51,10 @@ async fn an_authorization_that_the_provider_does_not_understand() {
         }
         world.intervene(order_id, SagaStep::AuthorizePayment, decision).await;
         if let Some(why) = undone {
-            world.is_undone(order_id, Template::OrderRejected, why).await;
+            world.is_undone(order_id, NotificationTemplate::OrderRejected, why).await;
             continue;
         }
-        assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+        assert_eq!(world.mail().await.template, NotificationTemplate::OrderConfirmed);
         world.eventually_nothing_waits().await;
         assert_eq!(money(&world, order_id), (order_id != "skip", 0, 0), "{order_id}");
     }
@@ -78,12 +78,12 @@ async fn means_of_payment_that_were_replaced_hold_nothing_whenever_their_answer_
         world.intervene(order_id, SagaStep::AuthorizePayment, other_means()).await;
         if cancels {
             world.cancel(order_id).await.unwrap();
-            world.eventually_at(order_id, Stage::Cancelled).await;
+            world.eventually_at(order_id, OrderStage::Cancelled).await;
             world.mails_to_the_end().await;
             world.holds_nothing(order_id).await;
             continue;
         }
-        assert_eq!(world.mail().await.template, Template::OrderConfirmed);
+        assert_eq!(world.mail().await.template, NotificationTemplate::OrderConfirmed);
         let payments = world.gateway.payments();
         assert!(!payments["goes-on:authorize:0"].is_held(), "{payments:?}");
         assert!(payments["goes-on:authorize:1"].is_held(), "{payments:?}");
@@ -102,10 +102,10 @@ async fn money_that_the_provider_does_not_let_go_of() {
         world.gateway.next(PaymentCall::Void, PaymentFault::Refused);
         world.cancel(order_id).await.unwrap();
         world.eventually_stuck(order_id, SagaStep::VoidPayment).await;
-        assert_eq!(world.order(order_id).await.stage(), Stage::Undoing);
+        assert_eq!(world.order(order_id).await.stage(), OrderStage::Undoing);
         assert_eq!(world.stock("s").await.available(), 10, "others can have its units meanwhile");
         world.intervene(order_id, SagaStep::VoidPayment, decision).await;
-        assert_eq!(world.mail().await.template, Template::OrderCancelled);
+        assert_eq!(world.mail().await.template, NotificationTemplate::OrderCancelled);
         world.eventually_nothing_waits().await;
         assert_eq!(world.order(order_id).await.payment_status(), PaymentStatus::Voided);
         assert_eq!(world.stock("s").await.available(), 10);
@@ -129,7 +129,7 @@ async fn money_that_the_provider_does_not_take_or_give_back() {
         world.ask(order_id, ship("s-1", None)).await.unwrap();
         world.eventually_stuck(order_id, SagaStep::CapturePayment).await;
         world.intervene(order_id, SagaStep::CapturePayment, decision).await;
-        assert_eq!(world.mail().await.template, Template::OrderShipped);
+        assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
         world.eventually_nothing_waits().await;
         assert_eq!(world.order(order_id).await.payment.captured_minor, recorded, "{order_id}");
     }
@@ -146,7 +146,7 @@ async fn money_that_the_provider_does_not_take_or_give_back() {
         world.eventually_stuck(&order_id, SagaStep::RefundPayment).await;
         world.intervene(&order_id, SagaStep::RefundPayment, decision).await;
         if recorded > 0 {
-            assert_eq!(world.mail().await.template, Template::OrderRefunded);
+            assert_eq!(world.mail().await.template, NotificationTemplate::OrderRefunded);
         }
         world.eventually_nothing_waits().await;
         assert_eq!(world.order(&order_id).await.payment.refunded_minor, recorded, "{order_id}");
@@ -166,7 +166,7 @@ async fn a_refund_of_money_that_was_never_taken_is_not_stuck_in_silence() {
     world.ask("a", receive_return("r")).await.unwrap();
     world.eventually_stuck("a", SagaStep::CapturePayment).await;
     world.intervene("a", SagaStep::CapturePayment, OperatorDecision::MarkFailed).await;
-    assert_eq!(world.mail().await.template, Template::OrderShipped);
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
     let why = world.eventually_stuck("a", SagaStep::RefundPayment).await;
     assert!(why.contains("was taken"), "{why}");
     world.intervene("a", SagaStep::RefundPayment, OperatorDecision::Skip).await;

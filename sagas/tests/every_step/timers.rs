@@ -142,7 +142,7 @@ async fn two_copies_that_have_both_rows_of_an_order_between_them_do_not_wait_for
 
 /// One unit was sent and paid, and is to be paid back; another was sent and is not paid.
 async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
-    let authorization = payments::Authorization {
+    let authorization = payments::AuthorizationRequest {
         key: format!("{id}:authorize:0"),
         order_id: id.to_owned(),
         amount_minor: 2 * PRICE,
@@ -150,7 +150,7 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
         token: None,
     };
     let reference = payments::PaymentGateway::authorize(&world.gateway, &authorization).await.unwrap().reference;
-    let capture = payments::Capture {
+    let capture = payments::CaptureRequest {
         key: format!("{id}:capture:s-1"),
         reference: reference.clone(),
         amount_minor: PRICE,

@@ -1,7 +1,7 @@
 //! Everything is done twice, at every point of an order's life, and nothing changes the second time.
 
 use domain::order::OrderCommand;
-use messaging::Template;
+use messaging::NotificationTemplate;
 
 use crate::full_lifecycle::{receive_return, refund, request_return, ship, units};
 use crate::world::World;
@@ -29,12 +29,12 @@ async fn a_life_from_its_order_to_its_refund() {
     world.nothing_changes_the_second_time(1).await;
     world.mail().await;
     let life = [
-        (Some(ship("s-1", Some(units(1)))), Some(Template::OrderShipped)),
-        (Some(ship("s-2", None)), Some(Template::OrderShipped)),
+        (Some(ship("s-1", Some(units(1)))), Some(NotificationTemplate::OrderShipped)),
+        (Some(ship("s-2", None)), Some(NotificationTemplate::OrderShipped)),
         (Some(OrderCommand::DeliverOrder), None),
         (Some(request_return("r", units(1))), None),
-        (Some(receive_return("r")), Some(Template::OrderRefunded)),
-        (Some(refund("f", Some(1))), Some(Template::OrderRefunded)),
+        (Some(receive_return("r")), Some(NotificationTemplate::OrderRefunded)),
+        (Some(refund("f", Some(1))), Some(NotificationTemplate::OrderRefunded)),
         (None, None),
     ];
     for (command, mail) in life {
@@ -58,16 +58,16 @@ async fn lives_that_end_undone() {
     let mut world = World::start().await;
     world.receive("s", 10).await;
     world.post("short", &[("s", 11)]).await;
-    world.is_undone("short", Template::OrderRejected, "not enough in stock: s").await;
+    world.is_undone("short", NotificationTemplate::OrderRejected, "not enough in stock: s").await;
     world.gateway.next(PaymentCall::Authorize, PaymentFault::Declined);
     world.post("poor", &[("s", 1)]).await;
-    world.is_undone("poor", Template::OrderRejected, "the payment was declined").await;
+    world.is_undone("poor", NotificationTemplate::OrderRejected, "the payment was declined").await;
     world.post("cancelled", &[("s", 1)]).await;
     world.mail().await;
     world.cancel("cancelled").await.unwrap();
     testkit::eventually(crate::world::PATIENCE, || async { world.requests_waiting().await == 1 }).await;
     world.nothing_changes_the_second_time(1).await;
-    world.is_undone("cancelled", Template::OrderCancelled, "changed my mind").await;
+    world.is_undone("cancelled", NotificationTemplate::OrderCancelled, "changed my mind").await;
     world.nothing_changes_the_second_time(0).await;
     world.end().await;
 }

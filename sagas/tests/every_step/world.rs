@@ -14,8 +14,8 @@ use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, decide, evolve};
 use domain::stock::{self, Stock, StockCommand, StockReceived};
 use embedded::sqs::Sqs;
-use event_store::{AppendError, AppendSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
-use messaging::{QueueProvisioning, Queues, Template, queues};
+use event_store::{AppendError, AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
+use messaging::{NotificationTemplate, QueueProvisioning, Queues, queues};
 use sagas::SagaSettings;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -67,7 +67,7 @@ impl World {
         let sqs = testkit::sqs().await;
         let client = testkit::sqs_client(&sqs.url());
         let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let gateway = FaultyGateway::default();
         let mut world =
             Self { database, store, gateway, copies: vec![], settings, sqs, client, queues, _obstacle: obstacle };
@@ -175,7 +175,7 @@ impl World {
     /// Posts an order of units of `s` and has it promised; its customer knows.
     pub(crate) async fn promise(&self, order_id: &str, quantity: u32) {
         self.post(order_id, &[("s", quantity)]).await;
-        assert_eq!(self.mail().await.template, Template::OrderConfirmed);
+        assert_eq!(self.mail().await.template, NotificationTemplate::OrderConfirmed);
         self.eventually_nothing_waits().await;
     }
 

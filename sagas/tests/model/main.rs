@@ -12,7 +12,7 @@ mod visit;
 mod world;
 
 use domain::order::event::MailTemplate;
-use domain::order::{AuthorizationState, OrderStatus, Stage};
+use domain::order::{AuthorizationState, OrderStage, OrderStatus};
 use stateright::{Checker, Model, Property};
 
 use crate::world::{Action, Left, Luck, World};
@@ -94,7 +94,7 @@ impl Model for Fulfilment {
             }),
             Property::always("an order is promised only with its units and its money", |_, world: &World| {
                 let order = &world.order.order;
-                order.stage() != Stage::Confirmed
+                order.stage() != OrderStage::Confirmed
                     || (world.stock.reserved() == world.owed_units() && (is_held(world) || world.is_waived))
             }),
             Property::always("no more is sold than there is", |_, world: &World| world.stock.available() >= 0),
@@ -140,10 +140,10 @@ fn has_ended(world: &World) -> bool {
     let order = &world.order.order;
     let told = |template| order.mails.get(&template).is_some_and(|mails| mails.len() == 1);
     let is_told = match order.stage() {
-        Stage::Pending | Stage::Undoing => false,
-        Stage::Rejected => told(MailTemplate::OrderRejected),
-        Stage::Cancelled => told(MailTemplate::OrderCancelled),
-        Stage::Confirmed | Stage::PartiallyShipped | Stage::Shipped | Stage::Completed => {
+        OrderStage::Pending | OrderStage::Undoing => false,
+        OrderStage::Rejected => told(MailTemplate::OrderRejected),
+        OrderStage::Cancelled => told(MailTemplate::OrderCancelled),
+        OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed => {
             told(MailTemplate::OrderConfirmed)
         }
     };
@@ -191,7 +191,7 @@ fn check(on_hand: &[u32], left: Left) -> usize {
 /// The same of an order that was promised without anything going wrong.
 fn check_promised(left: Left) -> usize {
     let mut promised = settled(&World::new(2, NOTHING), None).unwrap();
-    assert_eq!(promised.order.order.stage(), Stage::Confirmed);
+    assert_eq!(promised.order.order.stage(), OrderStage::Confirmed);
     promised.left = left;
     check_from(vec![promised])
 }

@@ -10,7 +10,7 @@ use domain::order::event::{
 };
 use domain::order::saga::SagaStep;
 use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
-use sagas::{Next, SAGAS};
+use sagas::{NextStep, SAGAS};
 
 use crate::Bug;
 use crate::order::{KnownOrder, ORDERED, expires_at};
@@ -55,7 +55,7 @@ pub(crate) fn next(order: &PlacedOrder, world: &World) -> Option<(SagaStep, bool
         }
         let waits =
             step == SagaStep::NotifyCustomer && order.owed_mail().is_some_and(|mail| world.asked.contains(&mail));
-        (!waits).then_some((step, matches!(next, Next::Expire)))
+        (!waits).then_some((step, matches!(next, NextStep::Expire)))
     })
 }
 

@@ -8,10 +8,10 @@ use chrono::{TimeZone, Utc};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
 use embedded::sqs::Sqs;
-use event_store::{AppendSettings, EventStore, Metadata, StreamLocks, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
-    CloudEvent, Consumer, ConsumerSettings, Contract, NotificationFailed, NotificationRequested, NotificationSent,
-    OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, queues,
+    CloudEvent, Consumer, ConsumerSettings, MessageContract, NotificationFailed, NotificationRequested,
+    NotificationSent, OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, queues,
 };
 use sagas::{SagaSettings, Sagas};
 use testkit::{Database, FaultyGateway};
@@ -44,7 +44,7 @@ impl Fixture {
         let sqs = testkit::sqs().await;
         let client = testkit::sqs_client(&sqs.url());
         let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
-        let store = EventStore::start(database.pool().clone(), AppendSettings::default());
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let (stop, saga) = run(&store, &client, &queues, settings);
         Self { database, store, sqs, client, queues, stop, saga }
     }
@@ -87,7 +87,7 @@ impl Fixture {
         messages_in(&self.client, &self.queues.notifications.url).await
     }
 
-    pub(crate) async fn answer<T: Contract>(&self, order_id: &str, data: T) {
+    pub(crate) async fn answer<T: MessageContract>(&self, order_id: &str, data: T) {
         let event = CloudEvent::new(order_id, Utc.timestamp_opt(0, 0).unwrap(), data);
         let replies = Producer::new(
             self.client.clone(),
@@ -140,7 +140,7 @@ pub(crate) fn run(
         .unwrap(),
         settings,
     };
-    (stop.clone(), tokio::spawn(sagas::run(saga, sagas::Metrics::default(), stop)))
+    (stop.clone(), tokio::spawn(sagas::run(saga, sagas::SagaMetrics::default(), stop)))
 }
 
 pub(crate) async fn messages_in(client: &Client, url: &str) -> u32 {

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use ordo::settings::Role;
+use ordo::settings::PlatformRole;
 
 pub(super) fn warm_up(text: &str) -> Result<Duration, String> {
     seconds(text, 0.0, 3_600.0)
@@ -31,21 +31,21 @@ fn number(text: &str, what: &str, least: f64, most: f64) -> Result<f64, String> 
 }
 
 pub(super) fn intake_roles(text: &str) -> Result<String, String> {
-    roles(text, &[Role::CommandApi])
+    roles(text, &[PlatformRole::CommandApi])
 }
 
 pub(super) fn visible_roles(text: &str) -> Result<String, String> {
-    roles(text, &[Role::CommandApi, Role::Projections])
+    roles(text, &[PlatformRole::CommandApi, PlatformRole::Projections])
 }
 
 pub(super) fn selling_roles(text: &str) -> Result<String, String> {
-    roles(text, &[Role::CommandApi, Role::Sagas])
+    roles(text, &[PlatformRole::CommandApi, PlatformRole::Sagas])
 }
 
 /// A list of roles with these among them.
-fn roles(text: &str, needed: &[Role]) -> Result<String, String> {
+fn roles(text: &str, needed: &[PlatformRole]) -> Result<String, String> {
     let given: Vec<&str> = text.split(',').collect();
-    let known = given.iter().all(|name| Role::ALL.iter().any(|role| role.as_str() == *name));
+    let known = given.iter().all(|name| PlatformRole::ALL.iter().any(|role| role.as_str() == *name));
     let enough = needed.iter().all(|role| given.contains(&role.as_str()));
     if text == "all" || (known && enough) {
         return Ok(text.to_owned());

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use ordo::client::Client;
+use ordo::client::ApiClient;
 use serde::Serialize;
 
 use super::fill::CUSTOMER;
@@ -39,7 +39,7 @@ impl Pages {
     /// Goes to the page, or to the last full one if there are not so many.
     pub(super) async fn find(address: SocketAddr, wanted: usize) -> anyhow::Result<Self> {
         let path = format!("/customers/{CUSTOMER}/orders?limit={ORDERS}");
-        let client = Client::new(PATIENCE);
+        let client = ApiClient::new(PATIENCE);
         let (mut far, mut nth, mut next) = (path.clone(), 1, path.clone());
         loop {
             let (status, page) = client.get(&format!("http://{address}{next}")).await?;

@@ -10,7 +10,7 @@ use domain::order::event::{
 };
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
-use event_store::bulk::EventSource;
+use event_store::bulk::ImportSource;
 use event_store::{EventRef, Metadata};
 use uuid::Uuid;
 
@@ -165,7 +165,7 @@ impl GeneratedLog {
     }
 }
 
-impl EventSource for GeneratedLog {
+impl ImportSource for GeneratedLog {
     type Error = anyhow::Error;
 
     async fn next(&mut self) -> Result<Option<EventRef<'_>>, Self::Error> {

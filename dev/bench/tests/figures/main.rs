@@ -4,7 +4,7 @@
 mod platform;
 
 use embedded::inbox::{BODY_LIMIT, BYTES_KEPT};
-use ordo::client::Client;
+use ordo::client::ApiClient;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
@@ -168,7 +168,7 @@ async fn whoever_is_not_greedy_is_served_beside_those_who_are() {
 async fn mails_are_found_in_a_full_inbox() {
     // Given
     let platform = Platform::start().await;
-    let (client, url) = (Client::new(START), format!("{}/v2/email/outbound-emails", platform.inbox));
+    let (client, url) = (ApiClient::new(START), format!("{}/v2/email/outbound-emails", platform.inbox));
     let most = BODY_LIMIT - 1024;
     for nth in 0..BYTES_KEPT / most {
         let mail = json!({

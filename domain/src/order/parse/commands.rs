@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::create::{MAX_ITEMS, MAX_QUANTITY};
-use crate::body::{Field, InvalidBody, Reader, read_body};
+use crate::body::{BodyReader, InvalidBody, JsonField, read_body};
 use crate::ids::{CancellationId, InvalidId, NoteId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
 use crate::order::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
@@ -108,8 +108,8 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), InvalidBody> {
 
 /// The client's own id, or else the generated one.
 fn read_id<T: From<Uuid>>(
-    reader: &mut Reader,
-    field: &Field<'_>,
+    reader: &mut BodyReader,
+    field: &JsonField<'_>,
     parse: fn(String) -> Result<T, InvalidId>,
     generated: Uuid,
 ) -> Option<T> {
@@ -118,7 +118,7 @@ fn read_id<T: From<Uuid>>(
 }
 
 /// Lines of the order with quantities, at least one line. [`crate::order::decide`] checks whether the order has them.
-fn read_lines(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<LineQuantity>> {
+fn read_lines(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Vec<LineQuantity>> {
     let elements = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
@@ -127,7 +127,7 @@ fn read_lines(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<LineQuantity
     Some(lines)
 }
 
-fn read_line(reader: &mut Reader, element: &RawValue) -> Option<LineQuantity> {
+fn read_line(reader: &mut BodyReader, element: &RawValue) -> Option<LineQuantity> {
     let fields = reader.fields(element)?;
     let [line_number, quantity] = reader.object(fields, ["lineNumber", "quantity"]);
     let line_number = reader.required(&line_number, |r, field| r.integer(field, 1..=u32::MAX));
@@ -136,7 +136,7 @@ fn read_line(reader: &mut Reader, element: &RawValue) -> Option<LineQuantity> {
 }
 
 /// Parcels, at least one, each with a carrier or a tracking number.
-fn read_parcels(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<Parcel>> {
+fn read_parcels(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Vec<Parcel>> {
     let elements = reader.array(field, 1..=MAX_PARCELS)?;
     let mut parcels = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
@@ -155,7 +155,7 @@ fn read_parcels(reader: &mut Reader, field: &Field<'_>) -> Option<Vec<Parcel>> {
 
 /// `Some(None)`: neither was given.
 #[expect(clippy::option_option, reason = "outer: was it valid; inner: was it given")]
-fn read_parcel(reader: &mut Reader, carrier: &Field<'_>, tracking: &Field<'_>) -> Option<Option<Parcel>> {
+fn read_parcel(reader: &mut BodyReader, carrier: &JsonField<'_>, tracking: &JsonField<'_>) -> Option<Option<Parcel>> {
     let carrier = reader.optional(carrier, |r, field| r.text_up_to(field, MAX_CARRIER_CHARS));
     let tracking = reader.optional(tracking, |r, field| r.text_up_to(field, MAX_TRACKING_CHARS));
     let parcel = Parcel { carrier: carrier?, tracking: tracking? };
@@ -163,7 +163,7 @@ fn read_parcel(reader: &mut Reader, carrier: &Field<'_>, tracking: &Field<'_>) -
 }
 
 /// An amount above zero.
-fn read_amount(reader: &mut Reader, field: &Field<'_>, currency: Currency) -> Option<Money> {
+fn read_amount(reader: &mut BodyReader, field: &JsonField<'_>, currency: Currency) -> Option<Money> {
     let text = reader.number_text(field)?;
     match Money::parse(&text, currency) {
         Ok(amount) if amount.minor() > 0 => Some(amount),
@@ -178,7 +178,7 @@ fn read_amount(reader: &mut Reader, field: &Field<'_>, currency: Currency) -> Op
     }
 }
 
-fn read_words(reader: &mut Reader, field: &Field<'_>) -> Option<String> {
+fn read_words(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<String> {
     let text = reader.text_up_to(field, MAX_NOTE_CHARS)?;
     if text.trim().is_empty() {
         reader.violation_at(field, "invalid", "must say something");

@@ -6,7 +6,7 @@ mod tests;
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::value::RawValue;
 
-use crate::body::{Field, Fields, InvalidBody, Reader, read_body};
+use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, OrderId, PaymentToken, Sku};
 use crate::json_text::JsonText;
@@ -36,7 +36,7 @@ impl PostedOrder {
 }
 
 /// The order; `None` if the reader has violations.
-fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
+fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedOrder> {
     let [order_id, customer_id, customer_email, currency, total, items, payment_token, notes, metadata, placed_at] =
         reader.object(
             fields,
@@ -89,8 +89,8 @@ fn read_order(reader: &mut Reader, fields: Fields<'_>) -> Option<PostedOrder> {
 
 /// The lines and their sum (`None`: it does not fit).
 fn read_items(
-    reader: &mut Reader,
-    field: &Field<'_>,
+    reader: &mut BodyReader,
+    field: &JsonField<'_>,
     currency: Option<Currency>,
 ) -> Option<(Vec<OrderLine>, Option<Money>)> {
     let items: Vec<&RawValue> = reader.array(field, 1..=MAX_ITEMS)?;
@@ -106,7 +106,11 @@ fn read_items(
     Some((lines, sum))
 }
 
-fn read_line(reader: &mut Reader, item: &RawValue, currency: Option<Currency>) -> Option<(OrderLine, Option<Money>)> {
+fn read_line(
+    reader: &mut BodyReader,
+    item: &RawValue,
+    currency: Option<Currency>,
+) -> Option<(OrderLine, Option<Money>)> {
     let fields = reader.fields(item)?;
     let [sku, title, quantity, unit_price, metadata] =
         reader.object(fields, ["sku", "title", "quantity", "unitPrice", "metadata"]);
@@ -133,7 +137,7 @@ fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> {
 
 /// An amount: a number or a text that holds one. `Some(None)` if the currency is invalid, which is a violation of its own.
 #[expect(clippy::option_option, reason = "outer: was it valid as far as can be told; inner: is the currency known")]
-fn read_amount(reader: &mut Reader, field: &Field<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
+fn read_amount(reader: &mut BodyReader, field: &JsonField<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
     let text = reader.number_text(field)?;
     let read = match currency {
         Some(currency) => Money::parse(&text, currency).map(Some),

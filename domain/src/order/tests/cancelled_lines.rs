@@ -41,11 +41,14 @@ fn two(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
 #[test]
 fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end() {
     let order = two([ship("s", Some(line(1))), captured("s", 1_000)]);
-    assert_eq!((order.stage(), order.payment_status()), (Stage::PartiallyShipped, PaymentStatus::PartiallyCaptured));
+    assert_eq!(
+        (order.stage(), order.payment_status()),
+        (OrderStage::PartiallyShipped, PaymentStatus::PartiallyCaptured)
+    );
 
     let order = two([ship("s", Some(line(1))), captured("s", 1_000), cancel_the_rest()]);
 
-    assert_eq!((order.stage(), order.fulfilment_status()), (Stage::Shipped, FulfilmentStatus::Shipped));
+    assert_eq!((order.stage(), order.fulfilment_status()), (OrderStage::Shipped, FulfilmentStatus::Shipped));
     assert_eq!((order.unshipped(), order.cancelled_minor()), (vec![], 1_000));
     // The other 10.00 are let go of, and what is left of the order is paid.
     assert!(order.has_rest_to_void());
@@ -75,7 +78,7 @@ fn the_money_is_let_go_of_once_everything_that_was_sent_is_paid() {
 #[test]
 fn lines_are_cancelled_as_far_as_they_were_not_sent() {
     let order = two([cancel("c", 1)]);
-    assert_eq!((order.stage(), order.unshipped()), (Stage::Confirmed, line(1)));
+    assert_eq!((order.stage(), order.unshipped()), (OrderStage::Confirmed, line(1)));
     assert_eq!(order.decide(cancel("c", 1)), Ok(vec![]));
     assert_eq!(order.decide(cancel("c", 2)), Err(OrderError::IdTaken { what: "cancellation" }));
     assert_eq!(order.decide(cancel("d", 2)), Err(OrderError::TooMany { line_number: 1, left: 1 }));
@@ -86,7 +89,7 @@ fn lines_are_cancelled_as_far_as_they_were_not_sent() {
     assert_eq!(all.iter().map(OrderEvent::name).collect::<Vec<_>>(), ["CancellationRequested"]);
 
     let order = two([cancel("c", 1), ship("s", None), captured("s", 1_000)]);
-    assert_eq!((order.stage(), order.payment_status()), (Stage::Shipped, PaymentStatus::Captured));
+    assert_eq!((order.stage(), order.payment_status()), (OrderStage::Shipped, PaymentStatus::Captured));
     let pending = given([created(), reserved()]);
     assert_eq!(decide(&pending, cancel("c", 1)), Err(OrderError::NotConfirmed));
 }

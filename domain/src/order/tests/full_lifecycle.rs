@@ -56,18 +56,27 @@ fn placed(order: &Order) -> &PlacedOrder {
 #[test]
 fn what_people_may_ask_for_is_what_the_table_says() {
     let stages = [
-        (vec![created()], Stage::Pending),
-        (vec![created(), OrderEvent::CancellationRequested(CancellationRequested { reason: None })], Stage::Undoing),
-        (three(), Stage::Confirmed),
+        (vec![created()], OrderStage::Pending),
+        (
+            vec![created(), OrderEvent::CancellationRequested(CancellationRequested { reason: None })],
+            OrderStage::Undoing,
+        ),
+        (three(), OrderStage::Confirmed),
     ];
-    let mut at: Vec<(Order, Stage)> = stages.into_iter().map(|(events, stage)| (given(events), stage)).collect();
-    at.push((after(three(), [ship("s", Some(line(1)))]), Stage::PartiallyShipped));
-    at.push((after(three(), [ship("s", None), captured("s", 3_000), bring_back("back", line(1))]), Stage::Shipped));
-    at.push((after(three(), [ship("s", None), captured("s", 3_000), OrderCommand::DeliverOrder]), Stage::Completed));
+    let mut at: Vec<(Order, OrderStage)> = stages.into_iter().map(|(events, stage)| (given(events), stage)).collect();
+    at.push((after(three(), [ship("s", Some(line(1)))]), OrderStage::PartiallyShipped));
+    at.push((
+        after(three(), [ship("s", None), captured("s", 3_000), bring_back("back", line(1))]),
+        OrderStage::Shipped,
+    ));
+    at.push((
+        after(three(), [ship("s", None), captured("s", 3_000), OrderCommand::DeliverOrder]),
+        OrderStage::Completed,
+    ));
     let rejected = OrderRejected { reason: RejectionReason::NotPaidInTime };
-    at.push((given([created(), OrderEvent::OrderRejected(rejected)]), Stage::Rejected));
-    at.push((given([created(), OrderEvent::OrderCancelled(OrderCancelled { reason: None })]), Stage::Cancelled));
-    assert_eq!(at.iter().map(|(_, stage)| *stage).collect::<Vec<_>>(), Stage::ALL);
+    at.push((given([created(), OrderEvent::OrderRejected(rejected)]), OrderStage::Rejected));
+    at.push((given([created(), OrderEvent::OrderCancelled(OrderCancelled { reason: None })]), OrderStage::Cancelled));
+    assert_eq!(at.iter().map(|(_, stage)| *stage).collect::<Vec<_>>(), OrderStage::ALL);
 
     for (order, stage) in &at {
         assert_eq!(order.stage(), Some(*stage));

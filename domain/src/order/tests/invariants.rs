@@ -169,7 +169,7 @@ proptest! {
     fn money_goods_and_ends_are_right_after_any_commands(commands in prop::collection::vec(any_command(), 1..40)) {
         let mut order = given([OrderEvent::OrderCreated(two_lines())]);
         for command in commands {
-            let ended = matches!(order.stage(), Some(Stage::Rejected | Stage::Cancelled));
+            let ended = matches!(order.stage(), Some(OrderStage::Rejected | OrderStage::Cancelled));
             let Ok(events) = decide(&order, command) else { continue };
             prop_assert!(!ended || events.iter().all(is_afterword), "{events:?}");
             events.into_iter().for_each(|event| evolve(&mut order, event));

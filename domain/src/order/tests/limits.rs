@@ -152,7 +152,7 @@ fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
     assert_eq!(read, order);
     assert!(!stored.contains("counts"), "{stored}");
     let Order::Placed(placed) = read else { panic!("never placed") };
-    let counts = LineCounts { shipped: 3, settled: 2, cancelled: 1, returned: 1, received: 1 };
+    let counts = LineUnitCounts { shipped: 3, settled: 2, cancelled: 1, returned: 1, received: 1 };
     assert_eq!(
         (placed.counts(1), placed.counts(0), placed.counts(2)),
         (counts, Default::default(), Default::default())
@@ -173,7 +173,7 @@ fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
         let shipment_id = ShipmentId::parse(format!("s-{n}")).unwrap();
         let shipped = OrderShipped { shipment_id, lines: all(), parcels: vec![] };
         evolve(&mut order, OrderEvent::OrderShipped(shipped));
-        assert_eq!(order.stage(), Some(Stage::PartiallyShipped));
+        assert_eq!(order.stage(), Some(OrderStage::PartiallyShipped));
     }
     let too_many = decide(&order, ship("s", 2));
     assert_eq!(too_many, Err(OrderError::TooMany { line_number: 1, left: 1 }));

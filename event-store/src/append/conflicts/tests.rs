@@ -4,7 +4,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::*;
-use crate::bulk::{CopyInError, EventSource, copy_in};
+use crate::bulk::{CopyInError, ImportSource, copy_in};
 use crate::{EventRef, NewEvent};
 
 /// The longest wait for something that happens in the background.
@@ -19,7 +19,7 @@ async fn until_waiting(pool: &PgPool, count: i64) {
 
 struct Nothing;
 
-impl EventSource for Nothing {
+impl ImportSource for Nothing {
     type Error = Infallible;
 
     async fn next(&mut self) -> Result<Option<EventRef<'_>>, Infallible> {
@@ -40,7 +40,7 @@ async fn an_append_around_conflicts_and_an_import_do_not_deadlock() {
     };
     let stream =
         StreamAppend { stream_type: "order", stream_id: "a".to_owned(), expected_version: 0, events: vec![event] };
-    let command = QueuedCommand { streams: vec![stream], record: None };
+    let command = AppendRequest { streams: vec![stream], record: None };
     let mut before = database.pool().begin().await.unwrap();
     sqlx::query("select events_lock(), set_config('idle_in_transaction_session_timeout', '0', true)")
         .execute(&mut *before)

@@ -1,47 +1,48 @@
 //! Events that do not agree with the seals, and what happened to them.
 
 use super::super::chain::digest;
-use super::super::fault::ChainFault;
-use super::super::row::{COLUMNS, Row};
-use super::super::seals::{ColumnChecksums, Entry, checks};
+use super::super::fault::HashChainFault;
+use super::super::row::{COLUMNS, EventTuple};
+use super::super::seals::{ColumnChecksums, SealEntry, checks};
 
 /// How many are examined, and how many bytes their rows may take.
 const MOST: usize = 100;
 const MOST_BYTES: usize = 8 << 20;
 
 /// All suspects; only the first are kept.
-pub(super) struct Suspects {
+pub(super) struct SuspectPositions {
     /// The position of the given head.
     head: i64,
-    kept: Vec<Suspect>,
+    kept: Vec<SuspectPosition>,
     bytes: usize,
     count: u64,
     up_to_head: u64,
 }
 
 /// A position where the log does not agree with the seals.
-struct Suspect {
+struct SuspectPosition {
     position: i64,
     /// What was sealed there.
-    sealed: Option<Entry>,
+    sealed: Option<SealEntry>,
     /// The row that is there.
     found: Option<Vec<u8>>,
 }
 
-impl Suspects {
+impl SuspectPositions {
     pub(super) fn new(head: i64) -> Self {
         Self { head, kept: Vec::new(), bytes: 0, count: 0, up_to_head: 0 }
     }
 
     /// Adds a sealed event that is missing or differs, or an event that was not sealed. They come in order.
-    pub(super) fn add(&mut self, sealed: Option<Entry>, row: Option<&Row<'_>>) {
-        let position = sealed.as_ref().map(|it| it.position).or_else(|| row.map(Row::position)).unwrap_or_default();
+    pub(super) fn add(&mut self, sealed: Option<SealEntry>, row: Option<&EventTuple<'_>>) {
+        let position =
+            sealed.as_ref().map(|it| it.position).or_else(|| row.map(EventTuple::position)).unwrap_or_default();
         self.count += 1;
         self.up_to_head += u64::from(position <= self.head);
         if self.kept.len() < MOST {
             self.bytes += row.map_or(0, |row| row.tuple.len());
             let found = row.filter(|_| self.bytes <= MOST_BYTES).map(|row| row.tuple.to_vec());
-            self.kept.push(Suspect { position, sealed, found });
+            self.kept.push(SuspectPosition { position, sealed, found });
         }
     }
 
@@ -51,51 +52,51 @@ impl Suspects {
     }
 
     /// The faults of those that are kept.
-    pub(super) fn faults(&self) -> Vec<ChainFault> {
+    pub(super) fn faults(&self) -> Vec<HashChainFault> {
         self.kept.iter().map(|suspect| self.fault(suspect)).collect()
     }
 
-    fn fault(&self, suspect: &Suspect) -> ChainFault {
+    fn fault(&self, suspect: &SuspectPosition) -> HashChainFault {
         let position = suspect.position;
         match (&suspect.sealed, suspect.row()) {
             (Some(sealed), Some(row)) => {
                 let changed = changed(&sealed.checks, &checks(&row));
                 let columns: Vec<_> = changed.iter().map(|nth| COLUMNS[*nth]).collect();
                 match self.others(position).find(|(_, other)| sealed.is(&row, other, &changed)) {
-                    Some((with, _)) => ChainFault::Exchanged { position, with, columns },
-                    None => ChainFault::Edited { position, columns },
+                    Some((with, _)) => HashChainFault::Exchanged { position, with, columns },
+                    None => HashChainFault::Edited { position, columns },
                 }
             }
             (Some(sealed), None) => match self.others(position).find(|(_, other)| sealed.is(other, other, &[])) {
-                Some((to, _)) => ChainFault::MovedAway { position, to },
-                None => ChainFault::Missing { position },
+                Some((to, _)) => HashChainFault::MovedAway { position, to },
+                None => HashChainFault::Missing { position },
             },
             (None, Some(row)) => {
                 let mut missing = self.kept.iter().filter(|it| it.found.is_none()).filter_map(|it| it.sealed.as_ref());
                 match missing.find(|sealed| sealed.is(&row, &row, &[])) {
-                    Some(sealed) => ChainFault::MovedHere { position, from: sealed.position },
-                    None => ChainFault::Inserted { position },
+                    Some(sealed) => HashChainFault::MovedHere { position, from: sealed.position },
+                    None => HashChainFault::Inserted { position },
                 }
             }
             // The row was too large to be kept.
-            (None, None) => ChainFault::Inserted { position },
+            (None, None) => HashChainFault::Inserted { position },
         }
     }
 
-    fn others(&self, position: i64) -> impl Iterator<Item = (i64, Row<'_>)> {
+    fn others(&self, position: i64) -> impl Iterator<Item = (i64, EventTuple<'_>)> {
         self.kept.iter().filter(move |other| other.position != position).filter_map(|it| Some((it.position, it.row()?)))
     }
 }
 
-impl Suspect {
-    fn row(&self) -> Option<Row<'_>> {
-        self.found.as_deref().and_then(|tuple| Row::parse(tuple).ok())
+impl SuspectPosition {
+    fn row(&self) -> Option<EventTuple<'_>> {
+        self.found.as_deref().and_then(|tuple| EventTuple::parse(tuple).ok())
     }
 }
 
-impl Entry {
+impl SealEntry {
     /// Whether this is the entry of `row` at this position with these columns of `other`.
-    fn is<'a>(&self, row: &Row<'a>, other: &Row<'a>, columns: &[usize]) -> bool {
+    fn is<'a>(&self, row: &EventTuple<'a>, other: &EventTuple<'a>, columns: &[usize]) -> bool {
         let position = self.position.to_be_bytes();
         let tuple = row.with(|nth| match nth {
             0 => Some(&position[..]),

@@ -5,14 +5,14 @@ use std::time::Duration;
 /// A wait that doubles from `first` up to `most`. Its jitter keeps those that failed together from coming back
 /// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
+pub struct ExponentialBackoff {
     /// The wait after the first failure.
     pub first: Duration,
     /// The longest wait.
     pub most: Duration,
 }
 
-impl Backoff {
+impl ExponentialBackoff {
     /// The wait after so many failures in a row: between half and all of the doubled wait.
     pub fn delay(&self, failures: u32) -> Duration {
         // Thirty doublings of a millisecond are twelve days: beyond any bound.
@@ -26,7 +26,8 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) };
+    const BACKOFF: ExponentialBackoff =
+        ExponentialBackoff { first: Duration::from_secs(1), most: Duration::from_secs(60) };
 
     #[test]
     fn the_wait_doubles_with_each_failure_up_to_the_most() {
@@ -40,7 +41,7 @@ mod tests {
 
     #[test]
     fn no_wait_stays_no_wait() {
-        let none = Backoff { first: Duration::ZERO, most: Duration::ZERO };
+        let none = ExponentialBackoff { first: Duration::ZERO, most: Duration::ZERO };
 
         assert_eq!(none.delay(9), Duration::ZERO);
     }

@@ -16,13 +16,13 @@ const BOUND: Duration = Duration::from_secs(2);
 
 /// The table `message_failures`. It uses at most one connection. Clones share that.
 #[derive(Debug, Clone)]
-pub struct FailureCounts {
+pub struct MessageFailureCounts {
     pool: PgPool,
     /// In an outage every message fails. Counting that must not use up all connections.
     permit: Arc<Semaphore>,
 }
 
-impl FailureCounts {
+impl MessageFailureCounts {
     pub fn new(pool: PgPool) -> Self {
         Self { pool, permit: Arc::new(Semaphore::new(1)) }
     }

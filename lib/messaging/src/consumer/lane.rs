@@ -12,12 +12,12 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
 
 use super::received::ReceivedMessage;
-use super::{ANSWER_BOUND, ConsumerContext, Handler, HandlerError, dead_letter, whole_seconds};
+use super::{ANSWER_BOUND, ConsumerContext, MessageHandler, MessageHandlerError, dead_letter, whole_seconds};
 use crate::error::answered;
 use crate::queues::Queue;
 
 /// Messages of one group, the oldest first.
-pub(super) struct Lane<H> {
+pub(super) struct MessageLane<H> {
     context: Arc<ConsumerContext<H>>,
     messages: VecDeque<ReceivedMessage>,
     /// Renews the visibility of all messages of the lane: those that wait would become visible as well.
@@ -37,7 +37,7 @@ pub(super) fn by_group(messages: Vec<ReceivedMessage>) -> Vec<VecDeque<ReceivedM
     lanes
 }
 
-impl<H: Handler> Lane<H> {
+impl<H: MessageHandler> MessageLane<H> {
     pub(super) fn new(context: Arc<ConsumerContext<H>>, messages: VecDeque<ReceivedMessage>) -> Self {
         let half = context.settings.visibility_timeout / 2;
         let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + half, half);
@@ -86,7 +86,7 @@ impl<H: Handler> Lane<H> {
 
     /// Handles the first message, and renews the visibility of all of them meanwhile. `None`: the consumer stopped
     /// before it was done.
-    async fn attempt(&mut self) -> Option<Result<(), HandlerError>> {
+    async fn attempt(&mut self) -> Option<Result<(), MessageHandlerError>> {
         let message = self.messages.front()?;
         let span = tracing::info_span!(
             "message",
@@ -104,25 +104,25 @@ impl<H: Handler> Lane<H> {
     }
 
     /// Handles a failure. `Ok`: the message is in the dead-letter queue. `Err`: how long it has to wait.
-    async fn settle(&self, error: HandlerError) -> Result<(), Duration> {
+    async fn settle(&self, error: MessageHandlerError) -> Result<(), Duration> {
         let Some(message) = self.messages.front() else { return Ok(()) };
         let ConsumerContext { client, queue, settings, failures, .. } = &*self.context;
         let backoff = settings.retry_backoff.delay(message.attempt);
-        let log = Failure { queue, message };
+        let log = FailedMessage { queue, message };
         let (reason, wait) = match error {
-            HandlerError::Later { after } => {
+            MessageHandlerError::Later { after } => {
                 log.postponed(after);
                 return Err(after);
             }
-            HandlerError::Retry { reason } if !message.is_last_attempt => {
+            MessageHandlerError::Retry { reason } if !message.is_last_attempt => {
                 log.retried(&reason, backoff);
                 failures.increment(&queue.name, &message.message_id).await;
                 return Err(backoff);
             }
-            HandlerError::Retry { reason } => {
+            MessageHandlerError::Retry { reason } => {
                 (format!("given up after {} attempts: {reason}", message.attempt), backoff)
             }
-            HandlerError::Dead { reason } => (reason, backoff),
+            MessageHandlerError::Dead { reason } => (reason, backoff),
         };
         match dead_letter::move_to_dead_letters(client, queue, message, &reason).await {
             Ok(()) => {
@@ -193,12 +193,12 @@ async fn change_visibility(
 const MOST_SECONDS: i32 = 43_200;
 
 /// Logs what becomes of a message that failed.
-struct Failure<'a> {
+struct FailedMessage<'a> {
     queue: &'a Queue,
     message: &'a ReceivedMessage,
 }
 
-impl Failure<'_> {
+impl FailedMessage<'_> {
     fn postponed(&self, wait: Duration) {
         let Self { queue, message } = self;
         tracing::debug!(

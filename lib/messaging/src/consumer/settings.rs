@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::backoff::Backoff;
+use super::backoff::ExponentialBackoff;
 use crate::settings::{InvalidSettings, SettingsValidator};
 
 /// How a queue is consumed.
@@ -22,9 +22,9 @@ pub struct ConsumerSettings {
     /// After so many failures a message goes to the dead-letter queue, 1 to 1,000.
     pub max_attempts: u32,
     /// How long a failed message waits for its next attempt, up to 12 h.
-    pub retry_backoff: Backoff,
+    pub retry_backoff: ExponentialBackoff,
     /// How long to wait when receiving itself fails, 10 ms to 5 min.
-    pub error_backoff: Backoff,
+    pub error_backoff: ExponentialBackoff,
     /// How long handlers may go on after the consumer was cancelled, up to 10 min.
     pub shutdown_grace: Duration,
 }
@@ -38,8 +38,8 @@ impl Default for ConsumerSettings {
             concurrency: 16,
             pollers: 1,
             max_attempts: 5,
-            retry_backoff: Backoff { first: Duration::from_secs(2), most: Duration::from_secs(300) },
-            error_backoff: Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
+            retry_backoff: ExponentialBackoff { first: Duration::from_secs(2), most: Duration::from_secs(300) },
+            error_backoff: ExponentialBackoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
             // The whole process has ten seconds to stop.
             shutdown_grace: Duration::from_secs(5),
         }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_first_wait_is_no_longer_than_the_most() {
-        let backoff = Backoff { first: Duration::from_secs(9), most: Duration::from_secs(3) };
+        let backoff = ExponentialBackoff { first: Duration::from_secs(9), most: Duration::from_secs(3) };
         let settings = ConsumerSettings { retry_backoff: backoff, ..ConsumerSettings::default() };
 
         let mistakes = settings.validate().unwrap_err().to_string();

@@ -33,9 +33,9 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
 
 #[test]
 fn a_shipment_may_lack_all_there_is_to_follow_it_by() {
-    let shipment: Shipment = serde_json::from_str("{}").unwrap();
+    let shipment: ShipmentTracking = serde_json::from_str("{}").unwrap();
 
-    assert_eq!(shipment, Shipment::default());
+    assert_eq!(shipment, ShipmentTracking::default());
     assert_eq!(serde_json::to_string(&shipment).unwrap(), "{}");
 }
 
@@ -74,7 +74,7 @@ fn both_answers_to_a_request_have_ids_of_their_own_and_always_the_same() {
 
 #[test]
 fn a_template_reads_and_writes_under_the_name_in_records() {
-    for template in Template::ALL {
+    for template in NotificationTemplate::ALL {
         assert_eq!(serde_json::to_string(&template).unwrap(), format!("\"{}\"", template.as_str()));
     }
 }
@@ -93,13 +93,13 @@ fn requested() -> NotificationRequested {
     NotificationRequested {
         notification_id: notification_id(),
         attempt: 1,
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "demo-1759035874968".into(),
         customer_id: "customer-42".into(),
         currency: "USD".into(),
         total_amount: "129.99".into(),
-        lines: vec![Line {
+        lines: vec![OrderedLine {
             sku: "sku-123".into(),
             title: "Wireless Headphones".into(),
             quantity: 1,
@@ -121,37 +121,38 @@ fn withdrawn() -> NotificationRequested {
 
 fn rejected() -> NotificationRequested {
     let reason = Some("sku-123 is out of stock".into());
-    NotificationRequested { template: Template::OrderRejected, reason, ..requested() }
+    NotificationRequested { template: NotificationTemplate::OrderRejected, reason, ..requested() }
 }
 
 fn cancelled() -> NotificationRequested {
     let reason = Some("cancelled at your request".into());
-    NotificationRequested { template: Template::OrderCancelled, reason, ..requested() }
+    NotificationRequested { template: NotificationTemplate::OrderCancelled, reason, ..requested() }
 }
 
 fn shipped() -> NotificationRequested {
-    let shipment = Some(Shipment::of(vec![parcel("DHL", "00340434161094042557")]));
-    NotificationRequested { template: Template::OrderShipped, shipment, ..requested() }
+    let shipment = Some(ShipmentTracking::of(vec![parcel("DHL", "00340434161094042557")]));
+    NotificationRequested { template: NotificationTemplate::OrderShipped, shipment, ..requested() }
 }
 
 fn shipped_in_parcels() -> NotificationRequested {
-    let shipment = Some(Shipment::of(vec![parcel("DHL", "00340434161094042557"), parcel("UPS", "1Z999AA10123456784")]));
-    NotificationRequested { template: Template::OrderShipped, shipment, ..requested() }
+    let shipment =
+        Some(ShipmentTracking::of(vec![parcel("DHL", "00340434161094042557"), parcel("UPS", "1Z999AA10123456784")]));
+    NotificationRequested { template: NotificationTemplate::OrderShipped, shipment, ..requested() }
 }
 
-fn parcel(carrier: &str, tracking: &str) -> Parcel {
-    Parcel { carrier: Some(carrier.into()), tracking: Some(tracking.into()) }
+fn parcel(carrier: &str, tracking: &str) -> ParcelTracking {
+    ParcelTracking { carrier: Some(carrier.into()), tracking: Some(tracking.into()) }
 }
 
 fn refunded() -> NotificationRequested {
     let refund_amount = Some("29.99".into());
-    NotificationRequested { template: Template::OrderRefunded, refund_amount, ..requested() }
+    NotificationRequested { template: NotificationTemplate::OrderRefunded, refund_amount, ..requested() }
 }
 
 fn sent() -> NotificationSent {
     NotificationSent {
         notification_id: notification_id(),
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         recipient: "ada@example.com".into(),
         provider_message_id: "0100018f-0000".into(),
     }
@@ -160,7 +161,7 @@ fn sent() -> NotificationSent {
 fn failed() -> NotificationFailed {
     NotificationFailed {
         notification_id: notification_id(),
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         reason: "the mail service refused the mail: MessageRejected: Email address is not verified".into(),
     }
 }

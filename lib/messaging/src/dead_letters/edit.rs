@@ -4,19 +4,19 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::{DeadLetter, Origin};
+use super::{DeadLetter, DeadLetterOrigin};
 use crate::contract::{NotificationAnswer, NotificationRequested};
 use crate::envelope::{CloudEvent, EnvelopeError};
 use crate::signature::{MessageKeys, SignatureError};
 
 /// A new value in a body: `/data/recipient=ada@example.com`. The place is a JSON pointer (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
+pub struct BodyAssignment {
     pointer: String,
     value: String,
 }
 
-impl FromStr for Assignment {
+impl FromStr for BodyAssignment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -33,7 +33,7 @@ impl FromStr for Assignment {
 
 /// Why a body can't be edited.
 #[derive(Debug, thiserror::Error)]
-pub enum EditError {
+pub enum BodyEditError {
     /// What is left of it would be signed with the change.
     #[error("a message that is not genuine can't be changed in part, it can only be replaced as a whole")]
     Forged { source: SignatureError },
@@ -43,28 +43,28 @@ pub enum EditError {
     #[error("the body has no place {pointer}")]
     NoSuchPlace { pointer: String },
     #[error("the new body can't be sent to {origin}")]
-    Unreadable { origin: Origin, source: EnvelopeError },
+    Unreadable { origin: DeadLetterOrigin, source: EnvelopeError },
     #[error("the new body's subject is `{subject}`, but its data is about order `{order_id}`")]
     OtherOrder { subject: String, order_id: String },
 }
 
 impl DeadLetter {
-    /// The body with all values set. It still has to be checked ([`Origin::check`]). The dead letter has to be genuine.
-    pub fn with(&self, assignments: &[Assignment], keys: &MessageKeys) -> Result<String, EditError> {
-        self.verify(keys).map_err(|source| EditError::Forged { source })?;
+    /// The body with all values set. It still has to be checked ([`DeadLetterOrigin::check`]). The dead letter has to be genuine.
+    pub fn with(&self, assignments: &[BodyAssignment], keys: &MessageKeys) -> Result<String, BodyEditError> {
+        self.verify(keys).map_err(|source| BodyEditError::Forged { source })?;
         assign(&self.body, assignments)
     }
 }
 
-impl Origin {
+impl DeadLetterOrigin {
     /// Checks that the queue's consumer can read this body: a CloudEvent of a contract of the queue.
-    pub fn check(self, body: &str) -> Result<(), EditError> {
-        let unreadable = |source| EditError::Unreadable { origin: self, source };
+    pub fn check(self, body: &str) -> Result<(), BodyEditError> {
+        let unreadable = |source| BodyEditError::Unreadable { origin: self, source };
         match self {
             Self::Notifications => {
                 let event = CloudEvent::<NotificationRequested>::parse(body).map_err(unreadable)?;
                 if event.data.order_id != event.subject {
-                    return Err(EditError::OtherOrder { subject: event.subject, order_id: event.data.order_id });
+                    return Err(BodyEditError::OtherOrder { subject: event.subject, order_id: event.data.order_id });
                 }
             }
             Self::Replies => {
@@ -77,10 +77,11 @@ impl Origin {
 
 /// The body with all values set. A value is parsed as JSON. It is a string if it is no JSON, or if it is a number or a
 /// boolean and the place has a string now: amounts are strings.
-fn assign(body: &str, assignments: &[Assignment]) -> Result<String, EditError> {
-    let mut event: Value = serde_json::from_str(body).map_err(|source| EditError::NotJson { source })?;
-    for Assignment { pointer, value } in assignments {
-        let place = place(&mut event, pointer).ok_or_else(|| EditError::NoSuchPlace { pointer: pointer.clone() })?;
+fn assign(body: &str, assignments: &[BodyAssignment]) -> Result<String, BodyEditError> {
+    let mut event: Value = serde_json::from_str(body).map_err(|source| BodyEditError::NotJson { source })?;
+    for BodyAssignment { pointer, value } in assignments {
+        let place =
+            place(&mut event, pointer).ok_or_else(|| BodyEditError::NoSuchPlace { pointer: pointer.clone() })?;
         let text = Value::from(value.as_str());
         *place = match serde_json::from_str::<Value>(value) {
             Ok(Value::Number(_) | Value::Bool(_)) if place.is_string() => text,
@@ -141,25 +142,27 @@ mod tests {
         assert_eq!(refused(REQUESTED, "/data/lines/9/sku=x"), "the body has no place /data/lines/9/sku");
         assert_eq!(refused(REQUESTED, "/data/lines/9=x"), "the body has no place /data/lines/9");
         assert!(refused("poison", "/data=1").starts_with("the body is not JSON"));
-        assert!("data=1".parse::<Assignment>().is_err() && "/data".parse::<Assignment>().is_err());
+        assert!("data=1".parse::<BodyAssignment>().is_err() && "/data".parse::<BodyAssignment>().is_err());
     }
 
     #[test]
     fn a_body_must_be_one_that_its_queue_can_hold() {
-        assert!(Origin::Notifications.check(REQUESTED).is_ok() && Origin::Replies.check(SENT).is_ok());
-        let refused = |origin: Origin, body: &str| error_chain(&origin.check(body).unwrap_err());
+        assert!(
+            DeadLetterOrigin::Notifications.check(REQUESTED).is_ok() && DeadLetterOrigin::Replies.check(SENT).is_ok()
+        );
+        let refused = |origin: DeadLetterOrigin, body: &str| error_chain(&origin.check(body).unwrap_err());
 
-        assert!(refused(Origin::Replies, REQUESTED).contains("the type is `ordo.notification.requested.v1`"));
-        assert!(refused(Origin::Notifications, "poison").contains("the body is not a JSON object"));
+        assert!(refused(DeadLetterOrigin::Replies, REQUESTED).contains("the type is `ordo.notification.requested.v1`"));
+        assert!(refused(DeadLetterOrigin::Notifications, "poison").contains("the body is not a JSON object"));
         let amiss = set(REQUESTED, &["/data/attempt=often"]).unwrap();
-        assert!(refused(Origin::Notifications, &amiss).contains("expected u32"));
+        assert!(refused(DeadLetterOrigin::Notifications, &amiss).contains("expected u32"));
         let other = set(REQUESTED, &["/subject=o-2"]).unwrap();
         let expected = "the new body's subject is `o-2`, but its data is about order `demo-1759035874968`";
-        assert_eq!(refused(Origin::Notifications, &other), expected);
+        assert_eq!(refused(DeadLetterOrigin::Notifications, &other), expected);
     }
 
-    fn set(body: &str, assignments: &[&str]) -> Result<String, EditError> {
-        let assignments: Vec<Assignment> = assignments.iter().map(|it| it.parse().unwrap()).collect();
+    fn set(body: &str, assignments: &[&str]) -> Result<String, BodyEditError> {
+        let assignments: Vec<BodyAssignment> = assignments.iter().map(|it| it.parse().unwrap()).collect();
         assign(body, &assignments)
     }
 }

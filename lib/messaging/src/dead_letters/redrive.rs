@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::DeadLetter;
 use crate::consumer::ERROR_ATTRIBUTE;
 use crate::contract::NotificationRequested;
-use crate::envelope::{BODY_CONTENT_TYPE, Contract};
+use crate::envelope::{BODY_CONTENT_TYPE, MessageContract};
 use crate::producer::OutgoingMessage;
 use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
@@ -29,7 +29,7 @@ impl DeadLetter {
         Ok(self.outgoing(dedup_id, with_retry(&self.body), self.attributes.clone().into_iter().collect(), run))
     }
 
-    /// The message with another body, which [`Origin::check`](super::Origin::check) has accepted. Whoever wrote the body
+    /// The message with another body, which [`DeadLetterOrigin::check`](super::DeadLetterOrigin::check) has accepted. Whoever wrote the body
     /// answers for all of it.
     pub fn edited(&self, body: &str, run: &str) -> OutgoingMessage {
         let event: Value = serde_json::from_str(body).unwrap_or_default();
@@ -87,7 +87,7 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::super::edit::EditError;
+    use super::super::edit::BodyEditError;
     use super::*;
     use crate::envelope::CloudEvent;
 
@@ -143,7 +143,7 @@ mod tests {
 
             assert!(forged.redriven("this run", &keys).is_err());
             let part = "/data/recipient=eve@example.com".parse().unwrap();
-            assert!(matches!(forged.with(&[part], &keys), Err(EditError::Forged { .. })));
+            assert!(matches!(forged.with(&[part], &keys), Err(BodyEditError::Forged { .. })));
         }
     }
 

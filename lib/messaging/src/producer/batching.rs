@@ -19,10 +19,10 @@ const LINGER: Duration = Duration::from_millis(4);
 /// their order if the second is sent after the result of the first.
 #[derive(Debug, Clone)]
 pub struct BatchingProducer {
-    messages: mpsc::Sender<Waiting>,
+    messages: mpsc::Sender<QueuedMessage>,
 }
 
-struct Waiting {
+struct QueuedMessage {
     message: OutgoingMessage,
     answer: oneshot::Sender<Result<(), SendError>>,
 }
@@ -46,13 +46,13 @@ impl BatchingProducer {
     pub async fn send(&self, message: OutgoingMessage) -> Result<(), SendError> {
         let (answer, answered) = oneshot::channel();
         // These fail only if the runtime is shutting down.
-        self.messages.send(Waiting { message, answer }).await.map_err(|_| SendError::Unanswered)?;
+        self.messages.send(QueuedMessage { message, answer }).await.map_err(|_| SendError::Unanswered)?;
         answered.await.unwrap_or(Err(SendError::Unanswered))
     }
 }
 
 /// Waits for one message, and a moment for more.
-async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting>> {
+async fn next_batch(waiting: &mut mpsc::Receiver<QueuedMessage>) -> Option<Vec<QueuedMessage>> {
     let mut batch = vec![waiting.recv().await?];
     let filled = async {
         while batch.len() < BATCH_MESSAGES {
@@ -66,7 +66,7 @@ async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting
     Some(batch)
 }
 
-async fn send(producer: Arc<Producer>, batch: Vec<Waiting>) {
+async fn send(producer: Arc<Producer>, batch: Vec<QueuedMessage>) {
     let (messages, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.message, it.answer)).unzip();
     for (result, answer) in producer.send(messages).await.into_iter().zip(answers) {
         // A caller that was dropped needs no result.

@@ -12,7 +12,7 @@ use error_chain::error_chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{QueueProvisioning, Queues, ensure};
-use crate::dead_letters::Origin;
+use crate::dead_letters::DeadLetterOrigin;
 use crate::error::{SqsError, answered};
 
 /// How long SQS may take to answer.
@@ -20,13 +20,13 @@ const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// The health of the queues. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct QueueHealth(Arc<Mutex<Status>>);
+pub struct QueueHealth(Arc<Mutex<QueueStatus>>);
 
 #[derive(Debug, Default)]
-struct Status {
+struct QueueStatus {
     /// What is wrong with the queues, in words for an operator.
     problem: Option<String>,
-    dead_letters: [Option<u64>; Origin::ALL.len()],
+    dead_letters: [Option<u64>; DeadLetterOrigin::ALL.len()],
 }
 
 impl QueueHealth {
@@ -36,12 +36,12 @@ impl QueueHealth {
     }
 
     /// How many dead letters a queue had at the last check. `None`: unknown.
-    pub fn dead_letters(&self, origin: Origin) -> Option<u64> {
+    pub fn dead_letters(&self, origin: DeadLetterOrigin) -> Option<u64> {
         let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Origin::ALL.iter().position(|known| *known == origin).and_then(|at| status.dead_letters[at])
+        DeadLetterOrigin::ALL.iter().position(|known| *known == origin).and_then(|at| status.dead_letters[at])
     }
 
-    fn set(&self, status: Status) {
+    fn set(&self, status: QueueStatus) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 }
@@ -58,10 +58,10 @@ pub async fn maintain(
     let checking = async {
         loop {
             let mut check = check(&client, &queues).await;
-            if let Check::Missing(name) = &check {
+            if let QueueCheck::Missing(name) = &check {
                 let missing = format!("the queue {name} is not there, and is being made again");
                 tracing::warn!(queue = name, "the queue is not there: making it again");
-                health.set(Status { problem: Some(missing), ..Status::default() });
+                health.set(QueueStatus { problem: Some(missing), ..QueueStatus::default() });
                 check = create_again(&client, &settings, &queues).await;
             }
             health.set(check.into());
@@ -72,50 +72,52 @@ pub async fn maintain(
 }
 
 /// The result of a check.
-enum Check {
-    Healthy { dead_letters: [Option<u64>; Origin::ALL.len()] },
+enum QueueCheck {
+    Healthy { dead_letters: [Option<u64>; DeadLetterOrigin::ALL.len()] },
     Missing(String),
     Failed(String),
 }
 
-impl From<Check> for Status {
-    fn from(check: Check) -> Self {
+impl From<QueueCheck> for QueueStatus {
+    fn from(check: QueueCheck) -> Self {
         match check {
-            Check::Healthy { dead_letters } => Self { problem: None, dead_letters },
-            Check::Missing(name) => Self { problem: Some(format!("the queue {name} is not there")), ..Self::default() },
-            Check::Failed(why) => Self { problem: Some(why), ..Self::default() },
+            QueueCheck::Healthy { dead_letters } => Self { problem: None, dead_letters },
+            QueueCheck::Missing(name) => {
+                Self { problem: Some(format!("the queue {name} is not there")), ..Self::default() }
+            }
+            QueueCheck::Failed(why) => Self { problem: Some(why), ..Self::default() },
         }
     }
 }
 
-async fn check(client: &Client, queues: &Queues) -> Check {
-    let mut dead_letters = [None; Origin::ALL.len()];
-    for (at, origin) in Origin::ALL.into_iter().enumerate() {
+async fn check(client: &Client, queues: &Queues) -> QueueCheck {
+    let mut dead_letters = [None; DeadLetterOrigin::ALL.len()];
+    for (at, origin) in DeadLetterOrigin::ALL.into_iter().enumerate() {
         let queue = queues.of(origin);
         for url in [&queue.url, &queue.dead_letter_url] {
             match messages(client, url).await {
                 Ok(count) => dead_letters[at] = Some(count),
-                Err(error) if error.is_missing_queue() => return Check::Missing(name_of(url).to_owned()),
-                Err(error) => return Check::Failed(error.to_string()),
+                Err(error) if error.is_missing_queue() => return QueueCheck::Missing(name_of(url).to_owned()),
+                Err(error) => return QueueCheck::Failed(error.to_string()),
             }
         }
     }
-    Check::Healthy { dead_letters }
+    QueueCheck::Healthy { dead_letters }
 }
 
-async fn create_again(client: &Client, settings: &QueueProvisioning, queues: &Queues) -> Check {
+async fn create_again(client: &Client, settings: &QueueProvisioning, queues: &Queues) -> QueueCheck {
     match ensure(client, settings).await {
         Ok(made) if made == *queues => {
             tracing::info!("the queues are there again");
             check(client, queues).await
         }
-        Ok(_) => {
-            Check::Failed("the queues were made again and have other addresses: this process must be restarted".into())
-        }
+        Ok(_) => QueueCheck::Failed(
+            "the queues were made again and have other addresses: this process must be restarted".into(),
+        ),
         Err(error) => {
             let error = error_chain(&error);
             tracing::error!(error, "the queues can't be made again");
-            Check::Failed(error)
+            QueueCheck::Failed(error)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Dead letters are looked at without being lost, and go back where they belong.
 
 use messaging::{
-    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetters, MessageKeys, Origin, OutgoingMessage, Producer,
-    ProducerSettings, Queue, Queues, Sweep,
+    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters, MessageKeys,
+    OutgoingMessage, Producer, ProducerSettings, Queue, Queues,
 };
 use serde_json::json;
 
@@ -161,7 +161,7 @@ async fn one_that_was_sent_and_could_not_be_deleted_is_said_to_be_in_both() {
     })
     .await;
     let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
-    let letters = DeadLetters::of(testkit::sqs_client(&sqs.url), Origin::Notifications, &queues);
+    let letters = DeadLetters::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Notifications, &queues);
 
     let mut sweep = letters.sweep();
     let some = all(&mut sweep).await;
@@ -188,7 +188,7 @@ async fn one_that_comes_a_second_time_in_a_sweep_is_handed_out_once() {
     .await;
     let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
 
-    let mut sweep = DeadLetters::of(testkit::sqs_client(&sqs.url), Origin::Replies, &queues).sweep();
+    let mut sweep = DeadLetters::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Replies, &queues).sweep();
     let ids: Vec<_> = all(&mut sweep).await.into_iter().map(|it| it.id).collect();
     sweep.release().await;
 
@@ -201,7 +201,7 @@ fn keys() -> MessageKeys {
 
 fn letters(stage: &Stage) -> DeadLetters {
     let queues = Queues { notifications: stage.queue.clone(), replies: stage.queue.clone() };
-    DeadLetters::of(stage.client.clone(), Origin::Notifications, &queues)
+    DeadLetters::of(stage.client.clone(), DeadLetterOrigin::Notifications, &queues)
 }
 
 /// Puts messages where dead letters are.
@@ -217,7 +217,7 @@ async fn send(stage: &Stage, url: &str, messages: Vec<OutgoingMessage>) {
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
 }
 
-async fn all(sweep: &mut Sweep) -> Vec<DeadLetter> {
+async fn all(sweep: &mut DeadLetterSweep) -> Vec<DeadLetter> {
     let mut all = Vec::new();
     loop {
         let some = sweep.next(10).await.unwrap();

@@ -1,7 +1,7 @@
 use chrono::DateTime;
 use messaging::{
-    BatchingProducer, CloudEvent, ConsumerSettings, NotificationRequested, OutgoingMessage, Producer, ProducerSettings,
-    Queue, SendError, Template,
+    BatchingProducer, CloudEvent, ConsumerSettings, NotificationRequested, NotificationTemplate, OutgoingMessage,
+    Producer, ProducerSettings, Queue, SendError,
 };
 use uuid::Uuid;
 
@@ -138,7 +138,7 @@ fn request() -> NotificationRequested {
     NotificationRequested {
         notification_id: Uuid::from_u128(7),
         attempt: 1,
-        template: Template::OrderConfirmed,
+        template: NotificationTemplate::OrderConfirmed,
         recipient: None,
         order_id: "o-1".into(),
         customer_id: "c-1".into(),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use messaging::{
-    Origin, Producer, ProducerSettings, Queue, QueueError, QueueHealth, QueueProvisioning, Queues, queues,
+    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueError, QueueHealth, QueueProvisioning, Queues, queues,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,8 @@ async fn a_queue_that_is_deleted_is_made_again_and_dead_letters_are_counted() {
         ProducerSettings::default(),
     );
     dead.send(vec![outgoing("o-1", "dead")]).await.remove(0).unwrap();
-    let counted = || [Origin::Notifications, Origin::Replies].map(|origin| kept.watch.dead_letters(origin));
+    let counted =
+        || [DeadLetterOrigin::Notifications, DeadLetterOrigin::Replies].map(|origin| kept.watch.dead_letters(origin));
     testkit::eventually(PATIENCE, || std::future::ready(counted() == [Some(0), Some(1)])).await;
 
     client.delete_queue().queue_url(&made.notifications.url).send().await.unwrap();
@@ -108,7 +109,7 @@ async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
 
     let says_why = "queue `ordo-notifications-dlq.fifo` could not be created: SQS answered InternalError: no message";
     testkit::eventually(PATIENCE, || std::future::ready(kept.watch.problem().as_deref() == Some(says_why))).await;
-    assert_eq!(kept.watch.dead_letters(Origin::Replies), None);
+    assert_eq!(kept.watch.dead_letters(DeadLetterOrigin::Replies), None);
     kept.end().await;
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use messaging::{
-    Backoff, Consumer, ConsumerSettings, FailureCounts, Handler, HandlerError, MessageKeys, OutgoingMessage, Producer,
-    ProducerSettings, Queue, QueueProvisioning, ReceivedMessage, queues,
+    Consumer, ConsumerSettings, ExponentialBackoff, MessageFailureCounts, MessageHandler, MessageHandlerError,
+    MessageKeys, OutgoingMessage, Producer, ProducerSettings, Queue, QueueProvisioning, ReceivedMessage, queues,
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -125,7 +125,7 @@ pub(crate) fn outgoing(group: &str, body: &str) -> OutgoingMessage {
 
 /// A consumer with short waits, whose failed messages come again at once.
 pub(crate) fn quick() -> ConsumerSettings {
-    let at_once = Backoff { first: Duration::ZERO, most: Duration::ZERO };
+    let at_once = ExponentialBackoff { first: Duration::ZERO, most: Duration::ZERO };
     ConsumerSettings { wait_seconds: 1, retry_backoff: at_once, ..ConsumerSettings::default() }
 }
 
@@ -151,8 +151,11 @@ pub(crate) fn run(
 ) -> Running {
     let cancel = CancellationToken::new();
     let consumer = Consumer::new(client, queue, testkit::MESSAGE_KEYS.parse().unwrap(), settings).unwrap();
-    let task =
-        tokio::spawn(consumer.run(Actor(Arc::clone(script)), FailureCounts::new(database.clone()), cancel.clone()));
+    let task = tokio::spawn(consumer.run(
+        Actor(Arc::clone(script)),
+        MessageFailureCounts::new(database.clone()),
+        cancel.clone(),
+    ));
     Running { cancel: cancel.drop_guard(), task }
 }
 
@@ -193,14 +196,14 @@ impl Script {
 
 struct Actor(Arc<Script>);
 
-impl Handler for Actor {
-    async fn handle(&self, message: &ReceivedMessage) -> Result<(), HandlerError> {
+impl MessageHandler for Actor {
+    async fn handle(&self, message: &ReceivedMessage) -> Result<(), MessageHandlerError> {
         self.0.seen.lock().unwrap().push(message.clone());
         match (self.0.act)(message) {
             Act::Done => Ok(()),
-            Act::Fail(reason) => Err(HandlerError::retry(reason)),
-            Act::Wait => Err(HandlerError::Later { after: Duration::ZERO }),
-            Act::Die(reason) => Err(HandlerError::dead(reason)),
+            Act::Fail(reason) => Err(MessageHandlerError::retry(reason)),
+            Act::Wait => Err(MessageHandlerError::Later { after: Duration::ZERO }),
+            Act::Die(reason) => Err(MessageHandlerError::dead(reason)),
             Act::Panic(reason) => panic!("{reason}"),
             Act::DoneAfter(time) => {
                 tokio::time::sleep(time).await;

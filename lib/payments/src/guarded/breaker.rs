@@ -43,15 +43,15 @@ pub enum BreakerState {
 
 /// What a call shows about the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
+pub(super) enum ProviderHealth {
     Healthy,
     Failing,
 }
 
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(super) struct CircuitBreaker {
     settings: BreakerSettings,
-    current: Mutex<State>,
+    current: Mutex<BreakerInner>,
 }
 
 /// How many different orders probe. Several of them may fail for reasons of their own.
@@ -62,8 +62,8 @@ const FAILURE_TTL: Duration = Duration::from_secs(60);
 const MAX_REMEMBERED: usize = 10_000;
 
 #[derive(Debug)]
-struct State {
-    circuit: Circuit,
+struct BreakerInner {
+    circuit: CircuitState,
     failed: RecentFailures,
 }
 
@@ -75,9 +75,9 @@ struct RecentFailures {
 }
 
 #[derive(Debug)]
-enum Circuit {
+enum CircuitState {
     Closed {
-        last: VecDeque<Health>,
+        last: VecDeque<ProviderHealth>,
     },
     Open {
         until: Instant,
@@ -92,22 +92,25 @@ enum Circuit {
 /// The permission for one call. If it is dropped without an answer, it does not count.
 #[derive(Debug)]
 pub(super) struct CallPermit<'a> {
-    breaker: &'a Breaker,
+    breaker: &'a CircuitBreaker,
     order: u64,
     probe: bool,
     answered: bool,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, current: Mutex::new(State { circuit: Circuit::closed(), failed: RecentFailures::default() }) }
+        Self {
+            settings,
+            current: Mutex::new(BreakerInner { circuit: CircuitState::closed(), failed: RecentFailures::default() }),
+        }
     }
 
     pub(super) fn state(&self) -> BreakerState {
         match &self.lock().circuit {
-            Circuit::Closed { .. } => BreakerState::Closed,
-            Circuit::Open { until } if Instant::now() < *until => BreakerState::Open,
-            Circuit::Open { .. } | Circuit::Probing { .. } => BreakerState::HalfOpen,
+            CircuitState::Closed { .. } => BreakerState::Closed,
+            CircuitState::Open { until } if Instant::now() < *until => BreakerState::Open,
+            CircuitState::Open { .. } | CircuitState::Probing { .. } => BreakerState::HalfOpen,
         }
     }
 
@@ -118,71 +121,71 @@ impl Breaker {
         let order = hasher.finish();
         let mut state = self.lock();
         let probe = match &mut state.circuit {
-            Circuit::Closed { .. } => false,
-            Circuit::Open { until } => {
+            CircuitState::Closed { .. } => false,
+            CircuitState::Open { until } => {
                 let left = until.saturating_duration_since(Instant::now());
                 if !left.is_zero() {
                     return Err(left);
                 }
-                state.circuit = Circuit::Probing { orders: vec![order], failed: 0 };
+                state.circuit = CircuitState::Probing { orders: vec![order], failed: 0 };
                 true
             }
-            Circuit::Probing { orders, .. } if orders.len() < PROBES && !orders.contains(&order) => {
+            CircuitState::Probing { orders, .. } if orders.len() < PROBES && !orders.contains(&order) => {
                 orders.push(order);
                 true
             }
             // Enough orders probe already. If they fail, there is one more pause.
-            Circuit::Probing { .. } => return Err(self.settings.pause),
+            CircuitState::Probing { .. } => return Err(self.settings.pause),
         };
         Ok(CallPermit { breaker: self, order, probe, answered: false })
     }
 
-    fn record(&self, order: u64, probe: bool, health: Health) {
+    fn record(&self, order: u64, probe: bool, health: ProviderHealth) {
         let mut state = self.lock();
         let state = &mut *state;
-        if health == Health::Failing && !state.failed.insert(order) {
+        if health == ProviderHealth::Failing && !state.failed.insert(order) {
             state.circuit.end_probe(order, probe);
             return;
         }
         let opens = match (&mut state.circuit, health) {
-            (Circuit::Probing { .. }, Health::Healthy) if probe => {
+            (CircuitState::Probing { .. }, ProviderHealth::Healthy) if probe => {
                 tracing::info!("the payment provider answers again");
-                state.circuit = Circuit::closed();
+                state.circuit = CircuitState::closed();
                 false
             }
-            (Circuit::Probing { orders, failed }, Health::Failing) if probe => {
+            (CircuitState::Probing { orders, failed }, ProviderHealth::Failing) if probe => {
                 orders.retain(|other| *other != order);
                 *failed += 1;
                 *failed >= PROBES
             }
-            (Circuit::Closed { last }, _) => {
+            (CircuitState::Closed { last }, _) => {
                 last.push_back(health);
                 if last.len() > self.settings.window {
                     last.pop_front();
                 }
-                health == Health::Failing && self.too_many(last)
+                health == ProviderHealth::Failing && self.too_many(last)
             }
             // A call that began before the breaker opened proves nothing.
-            (Circuit::Open { .. } | Circuit::Probing { .. }, _) => false,
+            (CircuitState::Open { .. } | CircuitState::Probing { .. }, _) => false,
         };
         if opens {
             tracing::warn!(pause_s = self.settings.pause.as_secs_f64(), "the payment provider is failing");
-            state.circuit = Circuit::Open { until: Instant::now() + self.settings.pause };
+            state.circuit = CircuitState::Open { until: Instant::now() + self.settings.pause };
         }
     }
 
-    fn too_many(&self, last: &VecDeque<Health>) -> bool {
-        let failed = last.iter().filter(|health| **health == Health::Failing).count();
+    fn too_many(&self, last: &VecDeque<ProviderHealth>) -> bool {
+        let failed = last.iter().filter(|health| **health == ProviderHealth::Failing).count();
         last.len() >= self.settings.at_least && failed * 100 >= last.len() * self.settings.error_percent as usize
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BreakerInner> {
         // No code panics while it holds the lock.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Circuit {
+impl CircuitState {
     fn closed() -> Self {
         Self::Closed { last: VecDeque::new() }
     }
@@ -216,7 +219,7 @@ impl RecentFailures {
 }
 
 impl CallPermit<'_> {
-    pub(super) fn answered(mut self, health: Health) {
+    pub(super) fn answered(mut self, health: ProviderHealth) {
         self.answered = true;
         self.breaker.record(self.order, self.probe, health);
     }

@@ -14,24 +14,24 @@ use crate::PaymentError;
 
 /// The metrics of a [`Guarded`](crate::Guarded). Clones share them.
 #[derive(Debug, Clone)]
-pub struct Metrics {
-    calls: Family<Call, Counter>,
-    duration: Family<Operation, Histogram>,
+pub struct PaymentMetrics {
+    calls: Family<CallLabels, Counter>,
+    duration: Family<OperationLabel, Histogram>,
     breaker: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Call {
+struct CallLabels {
     operation: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Operation {
+struct OperationLabel {
     operation: &'static str,
 }
 
-impl Default for Metrics {
+impl Default for PaymentMetrics {
     fn default() -> Self {
         Self {
             calls: Family::default(),
@@ -42,7 +42,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl PaymentMetrics {
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("payment");
         registry.register("calls", "Calls to the payment provider", self.calls.clone());
@@ -60,13 +60,13 @@ impl Metrics {
             Err(PaymentError::Unavailable { .. }) => "unavailable",
             Err(PaymentError::Refused { .. }) => "refused",
         };
-        self.calls.get_or_create(&Call { operation, outcome }).inc();
-        self.duration.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+        self.calls.get_or_create(&CallLabels { operation, outcome }).inc();
+        self.duration.get_or_create(&OperationLabel { operation }).observe(took.as_secs_f64());
     }
 
     /// The breaker was open.
     pub(super) fn not_tried(&self, operation: &'static str) {
-        self.calls.get_or_create(&Call { operation, outcome: "not_tried" }).inc();
+        self.calls.get_or_create(&CallLabels { operation, outcome: "not_tried" }).inc();
     }
 
     pub(super) fn breaker(&self, state: BreakerState) {

@@ -30,11 +30,11 @@ struct Scripted {
 
 #[async_trait]
 impl PaymentGateway for Scripted {
-    async fn authorize(&self, _: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, _: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.borrow();
         match mood {
-            Behaviour::Well => Ok(Authorized { reference: "pay".to_owned() }),
+            Behaviour::Well => Ok(AuthorizedPayment { reference: "pay".to_owned() }),
             Behaviour::Declining => Err(PaymentError::declined("card_declined", "no")),
             Behaviour::Failing => Err(PaymentError::unknown("500")),
             Behaviour::Unreachable => Err(PaymentError::unavailable("no connection")),
@@ -42,23 +42,23 @@ impl PaymentGateway for Scripted {
         }
     }
 
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         self.authorize(request).await.map(Some)
     }
 
-    async fn capture(&self, _: &Capture) -> Result<Captured, PaymentError> {
+    async fn capture(&self, _: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn void(&self, _: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, _: &VoidRequest) -> Result<(), PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn abandon(&self, _: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, _: &AuthorizationRequest) -> Result<(), PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn refund(&self, _: &Refund) -> Result<Refunded, PaymentError> {
+    async fn refund(&self, _: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 }
@@ -78,9 +78,9 @@ impl Stage {
     }
 
     /// For another order each time.
-    async fn authorize(&self) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self) -> Result<AuthorizedPayment, PaymentError> {
         let order_id = format!("order-{}", self.orders.fetch_add(1, Ordering::SeqCst));
-        self.guarded.authorize(&Authorization { order_id, ..request() }).await
+        self.guarded.authorize(&AuthorizationRequest { order_id, ..request() }).await
     }
 
     async fn times(&self, count: usize, mood: Behaviour) {
@@ -95,8 +95,8 @@ impl Stage {
     }
 }
 
-fn request() -> Authorization {
-    Authorization {
+fn request() -> AuthorizationRequest {
+    AuthorizationRequest {
         key: "order-1:authorize".to_owned(),
         order_id: "order-1".to_owned(),
         amount_minor: 100,
@@ -255,7 +255,7 @@ struct OrderFailures(Mutex<HashMap<String, u32>>);
 
 #[async_trait]
 impl PaymentGateway for OrderFailures {
-    async fn authorize(&self, request: &Authorization) -> Result<Authorized, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
         let tries = {
             let mut tries = self.0.lock().unwrap();
             let tries = tries.entry(request.key.clone()).or_default();
@@ -265,27 +265,27 @@ impl PaymentGateway for OrderFailures {
         match request.token.as_deref() {
             Some("tok_flaky") if tries <= 2 => Err(PaymentError::unknown("500")),
             Some("tok_timeout_then_ok") if tries == 1 => std::future::pending().await,
-            Some(_) | None => Ok(Authorized { reference: request.key.clone() }),
+            Some(_) | None => Ok(AuthorizedPayment { reference: request.key.clone() }),
         }
     }
 
-    async fn find(&self, request: &Authorization) -> Result<Option<Authorized>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
         self.authorize(request).await.map(Some)
     }
 
-    async fn capture(&self, _: &Capture) -> Result<Captured, PaymentError> {
+    async fn capture(&self, _: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn void(&self, _: &Void) -> Result<(), PaymentError> {
+    async fn void(&self, _: &VoidRequest) -> Result<(), PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn abandon(&self, _: &Authorization) -> Result<(), PaymentError> {
+    async fn abandon(&self, _: &AuthorizationRequest) -> Result<(), PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn refund(&self, _: &Refund) -> Result<Refunded, PaymentError> {
+    async fn refund(&self, _: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 }
@@ -293,7 +293,7 @@ impl PaymentGateway for OrderFailures {
 #[tokio::test(start_paused = true)]
 async fn orders_that_fail_by_themselves_do_not_open_it() {
     let guarded = Guarded::new(Arc::new(OrderFailures::default()), TIMEOUT, BreakerSettings::default());
-    let order = |nth: usize| Authorization {
+    let order = |nth: usize| AuthorizationRequest {
         key: format!("order-{nth}:authorize"),
         order_id: format!("order-{nth}"),
         token: match nth % 20 {
@@ -325,7 +325,7 @@ async fn orders_that_failed_before_do_not_keep_it_open() {
     // The same ten come first, and fail again; then one that is well.
     for nth in 0..10 {
         let order_id = format!("order-{nth}");
-        assert!(stage.guarded.authorize(&Authorization { order_id, ..request() }).await.is_err());
+        assert!(stage.guarded.authorize(&AuthorizationRequest { order_id, ..request() }).await.is_err());
     }
     assert_eq!(stage.guarded.state(), BreakerState::HalfOpen);
     stage.times(1, Behaviour::Well).await;

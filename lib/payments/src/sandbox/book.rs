@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 pub(super) use operation::{Operation, PAYMENT_PREFIX, movement_reference, payment_reference};
 
-use crate::{Authorization, Capture, PaymentError, Refund, Void};
+use crate::{AuthorizationRequest, CaptureRequest, PaymentError, RefundRequest, VoidRequest};
 
 /// The decline code of an unknown token.
 const UNKNOWN_TOKEN: &str = "unknown_token";
@@ -116,14 +116,14 @@ impl Book {
         Reply { outcome, delay }
     }
 
-    fn find(&self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
+    fn find(&self, request: &AuthorizationRequest) -> Result<CallOutcome, PaymentError> {
         match self.payments.get(&payment_reference(&request.key)) {
             Some(payment) => payment.answer(request),
             None => Ok(CallOutcome::Absent),
         }
     }
 
-    fn authorize(&mut self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
+    fn authorize(&mut self, request: &AuthorizationRequest) -> Result<CallOutcome, PaymentError> {
         let reference = payment_reference(&request.key);
         if let Some(payment) = self.payments.get(&reference) {
             return payment.answer(request);
@@ -136,7 +136,7 @@ impl Book {
         answer
     }
 
-    fn capture(&mut self, request: &Capture) -> Result<CallOutcome, PaymentError> {
+    fn capture(&mut self, request: &CaptureRequest) -> Result<CallOutcome, PaymentError> {
         if self.moved(&request.key, &request.reference, Kind::Capture, request.amount_minor)? {
             return Ok(CallOutcome::Done);
         }
@@ -158,7 +158,7 @@ impl Book {
         Ok(CallOutcome::Done)
     }
 
-    fn void(&mut self, request: &Void) -> Result<CallOutcome, PaymentError> {
+    fn void(&mut self, request: &VoidRequest) -> Result<CallOutcome, PaymentError> {
         let payment = self.payment(&request.reference)?;
         // A declined payment holds nothing.
         if payment.closed || payment.declined.is_some() {
@@ -173,7 +173,7 @@ impl Book {
     }
 
     /// An unknown key is recorded as released, so that a late request finds it used.
-    fn abandon(&mut self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
+    fn abandon(&mut self, request: &AuthorizationRequest) -> Result<CallOutcome, PaymentError> {
         let payment = self.payments.entry(payment_reference(&request.key)).or_insert_with(|| Payment::new(request));
         if !payment.closed {
             payment.closed = true;
@@ -182,7 +182,7 @@ impl Book {
         Ok(CallOutcome::Done)
     }
 
-    fn refund(&mut self, request: &Refund) -> Result<CallOutcome, PaymentError> {
+    fn refund(&mut self, request: &RefundRequest) -> Result<CallOutcome, PaymentError> {
         if self.moved(&request.key, &request.reference, Kind::Refund, request.amount_minor)? {
             return Ok(CallOutcome::Done);
         }
@@ -248,7 +248,7 @@ impl Book {
 }
 
 impl Payment {
-    fn new(request: &Authorization) -> Self {
+    fn new(request: &AuthorizationRequest) -> Self {
         let declined = match request.token.as_deref() {
             Some("tok_declined" | "tok_timeout_then_declined") => Some("card_declined".to_owned()),
             None | Some("tok_ok" | "tok_timeout_then_ok" | "tok_slow" | "tok_flaky") => None,
@@ -270,7 +270,7 @@ impl Payment {
     }
 
     /// The answer to the authorization, the same for every repetition.
-    fn answer(&self, request: &Authorization) -> Result<CallOutcome, PaymentError> {
+    fn answer(&self, request: &AuthorizationRequest) -> Result<CallOutcome, PaymentError> {
         let same = self.order_id == request.order_id
             && self.currency == request.currency
             && self.amount == request.amount_minor

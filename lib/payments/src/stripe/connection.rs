@@ -14,7 +14,7 @@ use rustls::crypto::ring;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::failure::{self, FailedRequest};
+use super::failure::{self, FailedStripeRequest};
 use super::{StripeError, StripeSettings, key};
 use crate::PaymentError;
 
@@ -22,13 +22,13 @@ use crate::PaymentError;
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Clone)]
-pub(super) struct Connection {
+pub(super) struct StripeConnection {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: Arc<str>,
     authorization: HeaderValue,
 }
 
-impl Connection {
+impl StripeConnection {
     pub(super) fn new(settings: &StripeSettings) -> Result<Self, StripeError> {
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {}", settings.secret_key)).map_err(|_| StripeError::SecretKey)?;
@@ -57,7 +57,7 @@ impl Connection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, FailedRequest> {
+    ) -> Result<T, FailedStripeRequest> {
         self.send(Method::POST, path, key, form).await
     }
 
@@ -67,7 +67,7 @@ impl Connection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, FailedRequest> {
+    ) -> Result<T, FailedStripeRequest> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))

@@ -11,19 +11,19 @@ use crate::PaymentError;
 
 /// The error of a request, and whether Stripe repeated its answer to an earlier one under the same key.
 #[derive(Debug)]
-pub(super) struct FailedRequest {
+pub(super) struct FailedStripeRequest {
     pub(super) error: PaymentError,
     pub(super) is_replayed: bool,
 }
 
-impl From<PaymentError> for FailedRequest {
+impl From<PaymentError> for FailedStripeRequest {
     fn from(error: PaymentError) -> Self {
         Self { error, is_replayed: false }
     }
 }
 
-impl From<FailedRequest> for PaymentError {
-    fn from(failed: FailedRequest) -> Self {
+impl From<FailedStripeRequest> for PaymentError {
+    fn from(failed: FailedStripeRequest) -> Self {
         failed.error
     }
 }
@@ -42,14 +42,14 @@ pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
 }
 
 /// The error of a request that was answered with one.
-pub(super) fn of_answer(head: &Parts, body: &[u8]) -> FailedRequest {
+pub(super) fn of_answer(head: &Parts, body: &[u8]) -> FailedStripeRequest {
     let is_replayed = head.headers.get("idempotent-replayed").is_some_and(|replayed| replayed == "true");
-    FailedRequest { error: error_of(head, body), is_replayed }
+    FailedStripeRequest { error: error_of(head, body), is_replayed }
 }
 
 fn error_of(head: &Parts, body: &[u8]) -> PaymentError {
-    let Problem { kind, code, decline_code, message, param } =
-        serde_json::from_slice::<Answer>(body).map(|answer| answer.error).unwrap_or_default();
+    let StripeErrorDetails { kind, code, decline_code, message, param } =
+        serde_json::from_slice::<StripeErrorBody>(body).map(|answer| answer.error).unwrap_or_default();
     let code = decline_code.or(code);
     let status = head.status;
     let reason = || {
@@ -87,12 +87,12 @@ fn error_of(head: &Parts, body: &[u8]) -> PaymentError {
 }
 
 #[derive(Debug, Deserialize)]
-struct Answer {
-    error: Problem,
+struct StripeErrorBody {
+    error: StripeErrorDetails,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Problem {
+struct StripeErrorDetails {
     #[serde(rename = "type")]
     kind: Option<String>,
     code: Option<String>,

@@ -10,24 +10,24 @@
 use serde::Deserialize;
 
 use super::amount::stripe_amount;
-use super::connection::Connection;
-use super::failure::FailedRequest;
-use super::{Expandable, Intent, intent, key};
-use crate::{Capture, PaymentError, Refund};
+use super::connection::StripeConnection;
+use super::failure::FailedStripeRequest;
+use super::{StripeExpandable, StripePaymentIntent, intent, key};
+use crate::{CaptureRequest, PaymentError, RefundRequest};
 
 /// The most keys of a movement. Beside operators' retries, only server errors of Stripe use one up.
 const ATTEMPTS: u32 = 32;
 /// Stripe's limit for a page.
 const PAGE: &str = "100";
 
-pub(super) enum Movement<'a> {
-    Capture(&'a Capture),
-    Refund(&'a Refund),
+pub(super) enum MoneyMovement<'a> {
+    Capture(&'a CaptureRequest),
+    Refund(&'a RefundRequest),
 }
 
-impl Movement<'_> {
+impl MoneyMovement<'_> {
     /// Makes the movement, unless it was made before. Returns Stripe's id of it.
-    pub(super) async fn once(&self, connection: &Connection) -> Result<String, PaymentError> {
+    pub(super) async fn once(&self, connection: &StripeConnection) -> Result<String, PaymentError> {
         if let Some(reference) = self.find(connection).await? {
             return Ok(reference);
         }
@@ -37,7 +37,7 @@ impl Movement<'_> {
         };
         for nth in 0..ATTEMPTS {
             let made = self.make(connection, &key::of_attempt(key, nth)).await;
-            let FailedRequest { error, is_replayed } = match made {
+            let FailedStripeRequest { error, is_replayed } = match made {
                 Ok(reference) => return Ok(reference),
                 Err(failed) => failed,
             };
@@ -59,14 +59,14 @@ impl Movement<'_> {
     }
 
     /// Looks the movement up at Stripe.
-    async fn find(&self, connection: &Connection) -> Result<Option<String>, PaymentError> {
+    async fn find(&self, connection: &StripeConnection) -> Result<Option<String>, PaymentError> {
         match self {
             Self::Capture(request) => find_capture(connection, request).await,
             Self::Refund(request) => find_refund(connection, request).await,
         }
     }
 
-    async fn make(&self, connection: &Connection, key: &str) -> Result<String, FailedRequest> {
+    async fn make(&self, connection: &StripeConnection, key: &str) -> Result<String, FailedStripeRequest> {
         match self {
             Self::Capture(request) => capture(connection, request, key).await,
             Self::Refund(request) => refund(connection, request, key).await,
@@ -74,7 +74,11 @@ impl Movement<'_> {
     }
 }
 
-async fn capture(connection: &Connection, request: &Capture, key: &str) -> Result<String, FailedRequest> {
+async fn capture(
+    connection: &StripeConnection,
+    request: &CaptureRequest,
+    key: &str,
+) -> Result<String, FailedStripeRequest> {
     let path = format!("{}/capture", intent(&request.reference)?);
     let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
     let mark = format!("metadata[{}]", key::mark(&request.key));
@@ -82,15 +86,15 @@ async fn capture(connection: &Connection, request: &Capture, key: &str) -> Resul
     if !request.last {
         form.push(("final_capture", "false"));
     }
-    let captured: Intent = connection.post(&path, Some(key), &form).await?;
+    let captured: StripePaymentIntent = connection.post(&path, Some(key), &form).await?;
     Ok(captured.latest())
 }
 
 /// An intent has the marks of its captures, each with its amount. They must not add up to more than was received. Any
 /// further received amount must be recorded: a build without marks captured it.
-async fn find_capture(connection: &Connection, request: &Capture) -> Result<Option<String>, PaymentError> {
+async fn find_capture(connection: &StripeConnection, request: &CaptureRequest) -> Result<Option<String>, PaymentError> {
     stripe_amount(request.amount_minor, &request.currency)?;
-    let now: Intent = connection.get(&intent(&request.reference)?).await?;
+    let now: StripePaymentIntent = connection.get(&intent(&request.reference)?).await?;
     let marked = now.metadata.iter().filter(|(name, _)| name.starts_with(key::MARK));
     let marked: i64 = marked.filter_map(|(_, amount)| amount.parse::<i64>().ok()).fold(0, i64::saturating_add);
     let received = now.amount_received;
@@ -112,7 +116,11 @@ fn recorded(amount_minor: i64, currency: &str) -> Result<i64, PaymentError> {
     if amount_minor == 0 { Ok(0) } else { stripe_amount(amount_minor, currency) }
 }
 
-async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<String, FailedRequest> {
+async fn refund(
+    connection: &StripeConnection,
+    request: &RefundRequest,
+    key: &str,
+) -> Result<String, FailedStripeRequest> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
     let mark = key::mark(&request.key);
@@ -128,14 +136,14 @@ async fn refund(connection: &Connection, request: &Refund, key: &str) -> Result<
 
 /// A refund without a mark was made by a build without marks, or by hand. If it has the same amount and is not
 /// recorded, it may be the requested one.
-async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option<String>, PaymentError> {
+async fn find_refund(connection: &StripeConnection, request: &RefundRequest) -> Result<Option<String>, PaymentError> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?;
     let mark = key::mark(&request.key);
     let all = format!("/v1/refunds?payment_intent={}&limit={PAGE}", request.reference);
     let (mut path, mut refunded, mut known, mut alike) = (all.clone(), 0_i64, 0_i64, None);
     loop {
-        let page: RefundPage = connection.get(&path).await?;
+        let page: StripeRefundPage = connection.get(&path).await?;
         for made in page.data.iter().filter(|made| made.why_failed().is_none()) {
             refunded = refunded.saturating_add(made.amount);
             match made.ordo_key() {
@@ -161,7 +169,7 @@ async fn find_refund(connection: &Connection, request: &Refund) -> Result<Option
 }
 
 #[derive(Debug, Deserialize)]
-struct RefundPage {
+struct StripeRefundPage {
     data: Vec<StripeRefund>,
     #[serde(default)]
     has_more: bool,
@@ -174,11 +182,11 @@ struct StripeRefund {
     amount: i64,
     status: Option<String>,
     failure_reason: Option<String>,
-    metadata: Option<Metadata>,
+    metadata: Option<StripeMetadata>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Metadata {
+struct StripeMetadata {
     ordo_key: Option<String>,
 }
 
@@ -195,9 +203,9 @@ impl StripeRefund {
     }
 }
 
-impl Intent {
+impl StripePaymentIntent {
     /// Stripe's id of the last capture.
     fn latest(self) -> String {
-        self.latest_charge.map_or(self.id, Expandable::into_id)
+        self.latest_charge.map_or(self.id, StripeExpandable::into_id)
     }
 }

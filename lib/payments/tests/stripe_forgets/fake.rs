@@ -9,13 +9,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use payments::{Authorization, Capture, PaymentError, PaymentGateway, Refund, Stripe, StripeSettings};
+use payments::{
+    AuthorizationRequest, CaptureRequest, PaymentError, PaymentGateway, RefundRequest, Stripe, StripeSettings,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::form_urlencoded;
 
-pub(crate) fn authorization() -> Authorization {
-    Authorization {
+pub(crate) fn authorization() -> AuthorizationRequest {
+    AuthorizationRequest {
         key: "order-1:authorize:0".to_owned(),
         order_id: "order-1".to_owned(),
         amount_minor: 1_000,
@@ -24,14 +26,22 @@ pub(crate) fn authorization() -> Authorization {
     }
 }
 
-pub(crate) fn capture(payment: &str, shipment: &str, amount_minor: i64) -> Capture {
+pub(crate) fn capture(payment: &str, shipment: &str, amount_minor: i64) -> CaptureRequest {
     let (key, reference) = (format!("order-1:capture:{shipment}"), payment.to_owned());
-    Capture { key, reference, amount_minor, currency: "USD".to_owned(), last: false, recorded_minor: 0, retries: 0 }
+    CaptureRequest {
+        key,
+        reference,
+        amount_minor,
+        currency: "USD".to_owned(),
+        last: false,
+        recorded_minor: 0,
+        retries: 0,
+    }
 }
 
-pub(crate) fn refund(name: &str, amount_minor: i64) -> Refund {
+pub(crate) fn refund(name: &str, amount_minor: i64) -> RefundRequest {
     let (key, reference) = (format!("order-1:refund:{name}"), "pi_1".to_owned());
-    Refund { key, reference, amount_minor, currency: "USD".to_owned(), recorded: vec![], retries: 0 }
+    RefundRequest { key, reference, amount_minor, currency: "USD".to_owned(), recorded: vec![], retries: 0 }
 }
 
 pub(crate) fn kind(outcome: &Result<(), PaymentError>) -> &'static str {

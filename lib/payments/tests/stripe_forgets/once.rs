@@ -1,6 +1,6 @@
 //! Each movement of money is made once, whatever goes wrong.
 
-use payments::{Capture, PaymentGateway, Void};
+use payments::{CaptureRequest, PaymentGateway, VoidRequest};
 
 use crate::fake::{Fake, Fault, authorization, capture, kind, refund};
 
@@ -118,7 +118,7 @@ async fn keys_that_are_too_long_for_stripe_are_told_apart_by_their_hash() {
     let long = |end: &str| format!("{}:capture:{}{end}", "o".repeat(128), "s".repeat(127));
     let payment = fake.pay().await;
     for end in ["1", "2"] {
-        let part = Capture { key: long(end), ..capture(&payment, "", 400) };
+        let part = CaptureRequest { key: long(end), ..capture(&payment, "", 400) };
         assert_eq!(part.key.len(), 265);
         fake.stripe.capture(&part).await.unwrap();
         fake.stripe.capture(&part).await.unwrap();
@@ -146,7 +146,7 @@ async fn letting_go_is_tried_again_at_stripe_each_time_and_no_failure_of_it_is_k
     let fake = Fake::start().await;
     let reference = fake.pay().await;
     fake.books.lock().unwrap().refused_cancels = 1;
-    let rest = Void { key: "order-1:void:rest".to_owned(), reference };
+    let rest = VoidRequest { key: "order-1:void:rest".to_owned(), reference };
     assert_eq!(kind(&fake.stripe.void(&rest).await), "refused");
     fake.stripe.void(&rest).await.unwrap();
     assert_eq!(fake.books.lock().unwrap().intents["pi_1"].status, "canceled");

@@ -1,6 +1,6 @@
 //! Captures and refunds in Stripe's books that bear no mark, or a wrong one.
 
-use payments::{Capture, PaymentGateway, Refund};
+use payments::{CaptureRequest, PaymentGateway, RefundRequest};
 
 use crate::fake::{Fake, capture, kind, refund};
 
@@ -25,11 +25,11 @@ async fn a_capture_that_an_earlier_build_made_without_a_mark_is_not_made_again()
     assert_eq!(fake.moved(), (400, 0));
 
     // What is recorded is no other's.
-    let second = Capture { recorded_minor: 400, ..capture("pi_1", "s-2", 300) };
+    let second = CaptureRequest { recorded_minor: 400, ..capture("pi_1", "s-2", 300) };
     fake.stripe.capture(&second).await.unwrap();
     fake.forgets();
     fake.stripe.capture(&second).await.unwrap();
-    fake.stripe.capture(&Capture { recorded_minor: 700, ..capture("pi_1", "s-3", 300) }).await.unwrap();
+    fake.stripe.capture(&CaptureRequest { recorded_minor: 700, ..capture("pi_1", "s-3", 300) }).await.unwrap();
     assert_eq!(fake.moved(), (1_000, 0));
 }
 
@@ -46,7 +46,7 @@ async fn a_refund_that_an_earlier_build_made_without_a_mark_is_not_made_again() 
     // One of another amount is another, and so is one that is recorded.
     fake.stripe.refund(&refund("f-2", 200)).await.unwrap();
     fake.stripe
-        .refund(&Refund { recorded: vec!["re_1".to_owned(), "re_2".to_owned()], ..refund("f-3", 300) })
+        .refund(&RefundRequest { recorded: vec!["re_1".to_owned(), "re_2".to_owned()], ..refund("f-3", 300) })
         .await
         .unwrap();
     assert_eq!(fake.moved(), (1_000, 800));
@@ -61,13 +61,13 @@ async fn a_refund_that_an_operator_recorded_hides_no_other_without_a_mark() {
     fake.forgets_marks();
     fake.forgets();
     // An operator paid the one before by a bank transfer, and said so.
-    let by_hand = Refund { recorded: vec!["bank transfer 17".to_owned()], ..refund("f-2", 300) };
+    let by_hand = RefundRequest { recorded: vec!["bank transfer 17".to_owned()], ..refund("f-2", 300) };
     assert_eq!(kind(&fake.stripe.refund(&by_hand).await.map(drop)), "unknown");
     assert_eq!(fake.moved(), (1_000, 300));
 
     // Beside one with a mark it is no other's either.
     let marked = fake.stripe.refund(&refund("f-3", 200)).await.unwrap().reference;
-    let by_hand = Refund { recorded: vec!["bank transfer 17".to_owned(), marked], ..refund("f-2", 300) };
+    let by_hand = RefundRequest { recorded: vec!["bank transfer 17".to_owned(), marked], ..refund("f-2", 300) };
     assert_eq!(kind(&fake.stripe.refund(&by_hand).await.map(drop)), "unknown");
     assert_eq!(fake.moved(), (1_000, 500));
 }

@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
 
 use super::range::{index_sort_key, sort_of};
-use crate::{Index, Item, Key, StoreError, Tally};
+use crate::{Index, Item, Key, ReadModelStoreError, TallyAddition};
 
-pub(super) type Attributes = HashMap<String, AttributeValue>;
+pub(super) type DynamodbAttributes = HashMap<String, AttributeValue>;
 
 /// The prefix of the attributes of a tally's numbers. Each number is an attribute of its own, because DynamoDB can only
 /// add to those.
@@ -37,11 +37,11 @@ pub(super) fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-pub(super) fn of_key(key: &Key) -> Attributes {
-    Attributes::from([("pk".into(), text(&key.pk)), ("sk".into(), text(&key.sk))])
+pub(super) fn of_key(key: &Key) -> DynamodbAttributes {
+    DynamodbAttributes::from([("pk".into(), text(&key.pk)), ("sk".into(), text(&key.sk))])
 }
 
-pub(super) fn of_item(item: &Item) -> Attributes {
+pub(super) fn of_item(item: &Item) -> DynamodbAttributes {
     let mut attributes = of_key(&item.key);
     attributes.insert("version".into(), number(item.version));
     attributes.insert("item".into(), text(item.body.get()));
@@ -55,7 +55,7 @@ pub(super) fn of_item(item: &Item) -> Attributes {
     attributes
 }
 
-pub(super) fn of_tally(tally: &Tally) -> Attributes {
+pub(super) fn of_tally(tally: &TallyAddition) -> DynamodbAttributes {
     let mut attributes = of_key(&tally.key);
     attributes.insert("version".into(), number(tally.version));
     attributes.extend(tally.add.iter().map(|(name, value)| (format!("{NUMBER_PREFIX}{name}"), number(*value))));
@@ -71,14 +71,14 @@ pub(super) fn size(item: &Item) -> usize {
 }
 
 /// Refuses an item that DynamoDB can't keep.
-pub(super) fn check(item: &Item) -> Result<(), StoreError> {
+pub(super) fn check(item: &Item) -> Result<(), ReadModelStoreError> {
     item.check()?;
     let size = size(item);
     if size <= MAX_ITEM_BYTES {
         return Ok(());
     }
     let reason = format!("it has about {size} bytes, and DynamoDB takes {MAX_ITEM_BYTES}");
-    Err(StoreError::Refused { key: item.key.clone(), reason })
+    Err(ReadModelStoreError::Refused { key: item.key.clone(), reason })
 }
 
 /// An item that this program did not write.
@@ -86,9 +86,9 @@ pub(super) fn check(item: &Item) -> Result<(), StoreError> {
 #[error("an item in DynamoDB has no readable {0}: {1:?}")]
 struct UnreadableItem(&'static str, Option<Key>);
 
-pub(super) fn item(mut attributes: Attributes) -> Result<Item, StoreError> {
+pub(super) fn item(mut attributes: DynamodbAttributes) -> Result<Item, ReadModelStoreError> {
     let key = key(&mut attributes)?;
-    let foreign = |what| StoreError::Remote(Box::new(UnreadableItem(what, Some(key.clone()))));
+    let foreign = |what| ReadModelStoreError::Remote(Box::new(UnreadableItem(what, Some(key.clone()))));
     let version = as_number(attributes.remove("version")).ok_or_else(|| foreign("version"))?;
     let index_keys = INDEXES.map(|index| {
         let (pk, sk) = index_names(index);
@@ -103,15 +103,16 @@ pub(super) fn item(mut attributes: Attributes) -> Result<Item, StoreError> {
 }
 
 /// Takes the key out of the attributes.
-pub(super) fn key(attributes: &mut Attributes) -> Result<Key, StoreError> {
+pub(super) fn key(attributes: &mut DynamodbAttributes) -> Result<Key, ReadModelStoreError> {
     let mut part = |name: &'static str| {
-        as_text(attributes.remove(name)).ok_or_else(|| StoreError::Remote(Box::new(UnreadableItem(name, None))))
+        as_text(attributes.remove(name))
+            .ok_or_else(|| ReadModelStoreError::Remote(Box::new(UnreadableItem(name, None))))
     };
     Ok(Key { pk: part("pk")?, sk: part("sk")? })
 }
 
 /// The body of a tally: its numbers, ordered by name.
-fn tally_body(attributes: Attributes) -> Result<Box<RawValue>, serde_json::Error> {
+fn tally_body(attributes: DynamodbAttributes) -> Result<Box<RawValue>, serde_json::Error> {
     let numbers = attributes.into_iter().filter_map(|(name, value)| {
         let name = name.strip_prefix(NUMBER_PREFIX)?.to_owned();
         Some((name, as_number(Some(value))?))

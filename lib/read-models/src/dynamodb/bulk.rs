@@ -5,11 +5,11 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use sqlx::PgConnection;
 
-use super::attributes::{Attributes, check, of_item, of_tally};
-use super::retry::{Overloaded, ThrottleRetry, is_transient};
+use super::attributes::{DynamodbAttributes, check, of_item, of_tally};
+use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
 use super::tables::{PhysicalTable, concurrently};
 use crate::postgres::{forget_tallies, keep_tallies, summed_tallies};
-use crate::{BulkWriter, Item, StoreError, Tally};
+use crate::{BulkWriter, Item, ReadModelStoreError, TallyAddition};
 
 /// The most items of one BatchWriteItem.
 const BATCH: usize = 25;
@@ -24,13 +24,13 @@ impl BatchPut {
         Self { table }
     }
 
-    async fn put(&self, items: Vec<Attributes>) -> Result<(), StoreError> {
+    async fn put(&self, items: Vec<DynamodbAttributes>) -> Result<(), ReadModelStoreError> {
         let batches = items.chunks(BATCH).map(|batch| self.batch(batch.to_vec())).collect();
         concurrently(batches).await.map(drop)
     }
 
     /// Writes as many items as one call takes. Unprocessed items are sent again.
-    async fn batch(&self, items: Vec<Attributes>) -> Result<(), StoreError> {
+    async fn batch(&self, items: Vec<DynamodbAttributes>) -> Result<(), ReadModelStoreError> {
         let table = &self.table;
         let put = |item| PutRequest::builder().set_item(Some(item)).build();
         let put = |item| put(item).map(|put| WriteRequest::builder().put_request(put).build());
@@ -38,7 +38,7 @@ impl BatchPut {
             .into_iter()
             .map(put)
             .collect::<Result<_, _>>()
-            .map_err(|error| StoreError::Remote(Box::new(error)))?;
+            .map_err(|error| ReadModelStoreError::Remote(Box::new(error)))?;
         let mut backoff = ThrottleRetry::default();
         loop {
             match table.client.batch_write_item().request_items(&table.name, left.clone()).send().await {
@@ -52,7 +52,7 @@ impl BatchPut {
                 Err(error) => return Err(table.failed(error)),
             }
             if !backoff.pause().await {
-                return Err(Overloaded.into());
+                return Err(DynamodbOverloaded.into());
             }
         }
     }
@@ -64,8 +64,8 @@ impl BulkWriter for BatchPut {
         &mut self,
         transaction: &mut PgConnection,
         items: &[Item],
-        tallies: &[Tally],
-    ) -> Result<(), StoreError> {
+        tallies: &[TallyAddition],
+    ) -> Result<(), ReadModelStoreError> {
         items.iter().try_for_each(check)?;
         tallies.iter().try_for_each(|tally| tally.key.check())?;
         keep_tallies(&self.table.read_model, transaction, tallies).await?;
@@ -73,11 +73,11 @@ impl BulkWriter for BatchPut {
     }
 
     /// DynamoDB's tables have their indexes from the start.
-    async fn create_indexes_first(&mut self, _connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn create_indexes_first(&mut self, _connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         Ok(())
     }
 
-    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         let tallies = summed_tallies(&self.table.read_model, connection).await?;
         self.put(tallies.iter().map(of_tally).collect()).await?;
         // Only now: a put can be repeated, a deletion can't be undone.

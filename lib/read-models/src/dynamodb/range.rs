@@ -4,7 +4,7 @@
 //! there end with the item's own key. No two are equal then, and a page can begin after any item, even one that does
 //! not exist any more. The separator between the parts is lower than any character of a key.
 
-use crate::{Index, InvalidCursor, Item, Key, Order, Query, QueryScope};
+use crate::{Index, InvalidCursor, Item, Key, Query, QueryScope, SortOrder};
 
 const SEPARATOR: char = '\u{1}';
 /// The lowest character of a key.
@@ -22,18 +22,18 @@ pub(super) fn sort_of(stored: &str) -> &str {
 
 /// The sort keys from `least` to `most`. Both are included, because DynamoDB has no ranges that exclude an end.
 #[derive(Debug, Clone)]
-pub(super) struct Range {
+pub(super) struct SortKeyRange {
     pub(super) least: Option<String>,
     pub(super) most: Option<String>,
-    pub(super) order: Order,
+    pub(super) order: SortOrder,
     /// The index of the sort keys. `None`: the items' own sort keys.
     pub(super) index: Option<Index>,
 }
 
-impl Range {
+impl SortKeyRange {
     /// A whole collection.
     pub(super) fn all() -> Self {
-        Self { least: None, most: None, order: Order::Ascending, index: None }
+        Self { least: None, most: None, order: SortOrder::Ascending, index: None }
     }
 
     /// The range of a query after its cursor.
@@ -58,13 +58,13 @@ impl Range {
 
     fn begin_after(&mut self, sort: &str, key: &Key) {
         match (self.order, self.index) {
-            (Order::Ascending, None) => self.raise(format!("{sort}{SEPARATOR}")),
+            (SortOrder::Ascending, None) => self.raise(format!("{sort}{SEPARATOR}")),
             // `excludes` leaves out the item itself.
-            (Order::Descending, None) => self.lower(sort.to_owned()),
-            (Order::Ascending, Some(_)) => {
+            (SortOrder::Descending, None) => self.lower(sort.to_owned()),
+            (SortOrder::Ascending, Some(_)) => {
                 self.raise(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}{MIN_CHAR}", key.pk, key.sk));
             }
-            (Order::Descending, Some(_)) => self.lower(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}", key.pk, key.sk)),
+            (SortOrder::Descending, Some(_)) => self.lower(format!("{sort}{SEPARATOR}{}{SEPARATOR}{}", key.pk, key.sk)),
         }
     }
 

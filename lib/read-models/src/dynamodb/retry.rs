@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::SdkError;
 use rand::Rng;
 
-use crate::StoreError;
+use crate::ReadModelStoreError;
 
 /// The most tries of a call. In each of them the SDK has retried, too.
 const TRIES: u32 = 10;
@@ -38,10 +38,10 @@ impl ThrottleRetry {
 
 #[derive(Debug, thiserror::Error)]
 #[error("DynamoDB has more to do than it takes on, for {TRIES} tries on end")]
-pub(super) struct Overloaded;
+pub(super) struct DynamodbOverloaded;
 
-impl From<Overloaded> for StoreError {
-    fn from(overloaded: Overloaded) -> Self {
+impl From<DynamodbOverloaded> for ReadModelStoreError {
+    fn from(overloaded: DynamodbOverloaded) -> Self {
         Self::Remote(Box::new(overloaded))
     }
 }
@@ -61,10 +61,10 @@ pub(super) fn is_transient(code: &str) -> bool {
     .contains(&code)
 }
 
-pub(super) fn failed<E, R>(error: SdkError<E, R>) -> StoreError
+pub(super) fn failed<E, R>(error: SdkError<E, R>) -> ReadModelStoreError
 where
     E: Error + Send + Sync + 'static,
     R: fmt::Debug + Send + Sync + 'static,
 {
-    StoreError::Remote(Box::new(error))
+    ReadModelStoreError::Remote(Box::new(error))
 }

@@ -8,13 +8,15 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::PgConnection;
 
-use super::attributes::{Attributes, index_names, item, key, of_key, text};
-use super::range::Range;
-use super::retry::{Overloaded, ThrottleRetry, is_transient};
-use super::table_numbers::{SharedLookup, TableNumbers};
-use super::{Dynamodb, write};
+use super::attributes::{DynamodbAttributes, index_names, item, key, of_key, text};
+use super::range::SortKeyRange;
+use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
+use super::table_numbers::{GenerationTableNumbers, SharedTableLookup};
+use super::{DynamodbReadModels, write};
 use crate::key_validation::{is_valid_part, valid_keys};
-use crate::{Change, Generation, Item, Key, Order, Page, Query, QueryError, ScanPage, StoreError, Table};
+use crate::{
+    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, SortOrder, StreamChange, Table,
+};
 
 pub(super) use self::physical_table::PhysicalTable;
 
@@ -25,36 +27,36 @@ const MAX_CALLS: usize = 32;
 
 /// Runs calls concurrently. The first error ends it.
 pub(super) async fn concurrently<T>(
-    calls: Vec<impl Future<Output = Result<T, StoreError>>>,
-) -> Result<Vec<T>, StoreError> {
+    calls: Vec<impl Future<Output = Result<T, ReadModelStoreError>>>,
+) -> Result<Vec<T>, ReadModelStoreError> {
     stream::iter(calls).buffered(MAX_CALLS).try_collect().await
 }
 
 /// One generation of a read model, whichever table that is at the moment.
 #[derive(Debug)]
 pub(super) struct LogicalTable {
-    store: Dynamodb,
+    store: DynamodbReadModels,
     read_model: String,
     generation: Generation,
-    lookup: SharedLookup,
+    lookup: SharedTableLookup,
 }
 
 impl LogicalTable {
-    pub(super) fn new(store: Dynamodb, read_model: &str, generation: Generation) -> Self {
-        let lookup = SharedLookup::new(read_model, store.pool.clone());
+    pub(super) fn new(store: DynamodbReadModels, read_model: &str, generation: Generation) -> Self {
+        let lookup = SharedTableLookup::new(read_model, store.pool.clone());
         Self { store, read_model: read_model.to_owned(), generation, lookup }
     }
 
     /// The table to read from.
-    async fn to_read(&self) -> Result<PhysicalTable, StoreError> {
+    async fn to_read(&self) -> Result<PhysicalTable, ReadModelStoreError> {
         let number = self.lookup.number(self.generation).await?;
         Ok(self.store.physical_table(&self.read_model, self.generation, number))
     }
 
     /// The table to write to, as the transaction that moves the checkpoint sees it. A process that lost its partitions
     /// to a replay may write to the old table, but can't move a checkpoint.
-    async fn to_write(&self, connection: &mut PgConnection) -> Result<PhysicalTable, StoreError> {
-        let numbers = TableNumbers::seen_by(&self.read_model, connection).await?;
+    async fn to_write(&self, connection: &mut PgConnection) -> Result<PhysicalTable, ReadModelStoreError> {
+        let numbers = GenerationTableNumbers::seen_by(&self.read_model, connection).await?;
         let number = numbers.require(&self.read_model, self.generation)?;
         Ok(self.store.physical_table(&self.read_model, self.generation, number))
     }
@@ -62,30 +64,30 @@ impl LogicalTable {
 
 #[async_trait]
 impl Table for LogicalTable {
-    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         self.to_write(connection).await?.find(keys).await
     }
 
-    async fn write(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), StoreError> {
+    async fn write(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
         write::all(&self.to_write(transaction).await?, changes).await
     }
 
-    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         self.to_read().await?.find(keys).await
     }
 
-    async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+    async fn collection(&self, pk: &str) -> Result<Vec<Item>, ReadModelStoreError> {
         if !is_valid_part(pk) {
             return Ok(Vec::new());
         }
-        self.to_read().await?.query_partition(pk, Range::all(), usize::MAX).await
+        self.to_read().await?.query_partition(pk, SortKeyRange::all(), usize::MAX).await
     }
 
-    async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError> {
-        let range = Range::of(query)?;
+    async fn query(&self, query: &Query<'_>) -> Result<ItemPage, QueryError> {
+        let range = SortKeyRange::of(query)?;
         let table = self.to_read().await?;
         // One more than the limit tells whether there is a next page.
         let limit = usize::from(query.limit) + 1;
@@ -95,14 +97,14 @@ impl Table for LogicalTable {
         }
         let mut found = concurrently(parts).await?.concat();
         found.sort_by(|one, other| query.sort_position(one).cmp(&query.sort_position(other)));
-        if query.order == Order::Descending {
+        if query.order == SortOrder::Descending {
             found.reverse();
         }
         found.truncate(limit);
         Ok(query.page(found))
     }
 
-    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, StoreError> {
+    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, ReadModelStoreError> {
         let table = self.to_read().await?;
         let scan = table.client.scan().table_name(&table.name).consistent_read(true);
         let scan = scan.limit(i32::from(limit.max(1))).set_exclusive_start_key(after.map(of_key));
@@ -115,19 +117,19 @@ impl Table for LogicalTable {
 
 impl PhysicalTable {
     /// The items of these keys that exist, as they were written last.
-    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
-        let keys: Vec<Attributes> = valid_keys(keys).into_iter().map(of_key).collect();
+    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
+        let keys: Vec<DynamodbAttributes> = valid_keys(keys).into_iter().map(of_key).collect();
         let batches = keys.chunks(BATCH).map(|batch| self.batch(batch.to_vec())).collect();
         Ok(concurrently(batches).await?.concat())
     }
 
     /// Reads as many items as one call takes. Unprocessed keys are requested again.
-    async fn batch(&self, mut keys: Vec<Attributes>) -> Result<Vec<Item>, StoreError> {
+    async fn batch(&self, mut keys: Vec<DynamodbAttributes>) -> Result<Vec<Item>, ReadModelStoreError> {
         let mut found = Vec::with_capacity(keys.len());
         let mut backoff = ThrottleRetry::default();
         loop {
             let request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
-            let request = request.map_err(|error| StoreError::Remote(Box::new(error)))?;
+            let request = request.map_err(|error| ReadModelStoreError::Remote(Box::new(error)))?;
             match self.client.batch_get_item().request_items(&self.name, request).send().await {
                 Ok(answer) => {
                     for attributes in answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default() {
@@ -142,13 +144,18 @@ impl PhysicalTable {
                 Err(error) => return Err(self.failed(error)),
             }
             if !backoff.pause().await {
-                return Err(Overloaded.into());
+                return Err(DynamodbOverloaded.into());
             }
         }
     }
 
     /// The first items of a partition in a range, in its order.
-    async fn query_partition(&self, partition: &str, mut range: Range, wanted: usize) -> Result<Vec<Item>, StoreError> {
+    async fn query_partition(
+        &self,
+        partition: &str,
+        mut range: SortKeyRange,
+        wanted: usize,
+    ) -> Result<Vec<Item>, ReadModelStoreError> {
         let (pk, sk) = range.index.map_or(("pk", "sk"), index_names);
         let mut found = Vec::new();
         while !range.is_empty() {
@@ -176,7 +183,7 @@ impl PhysicalTable {
             };
             // One more, because one of them may be the excluded end.
             let limit = (wanted - found.len()).saturating_add(1);
-            request = request.scan_index_forward(range.order == Order::Ascending);
+            request = request.scan_index_forward(range.order == SortOrder::Ascending);
             let answer = request.limit(i32::try_from(limit).unwrap_or(i32::MAX)).send().await;
             let answer = answer.map_err(|error| self.failed(error))?;
             let items = answer.items.unwrap_or_default().into_iter().map(item).collect::<Result<Vec<_>, _>>()?;

@@ -10,20 +10,20 @@ mod transaction;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use futures_util::future;
 
-use self::transaction::{MAX_ITEMS, Outcome, is_too_large, transact};
+use self::transaction::{MAX_ITEMS, TransactionOutcome, is_too_large, transact};
 use super::attributes::{self, number, of_item, of_key};
-use super::retry::{Overloaded, ThrottleRetry, is_transient};
+use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
 use super::tables::{PhysicalTable, concurrently};
-use crate::{Change, Item, StoreError};
+use crate::{Item, ReadModelStoreError, StreamChange};
 
 /// Writes changes, at most one of each stream. If it fails, some may be written.
-pub(super) async fn all(table: &PhysicalTable, changes: &[Change]) -> Result<(), StoreError> {
+pub(super) async fn all(table: &PhysicalTable, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
     // Before anything is written, so that a refused change leaves nothing behind.
     for change in changes {
         change.items().try_for_each(attributes::check)?;
         change.tallies.iter().try_for_each(|tally| tally.key.check())?;
     }
-    let (with_tallies, plain): (Vec<&Change>, Vec<&Change>) =
+    let (with_tallies, plain): (Vec<&StreamChange>, Vec<&StreamChange>) =
         changes.iter().partition(|change| !change.tallies.is_empty());
     let plain = concurrently(plain.into_iter().map(|change| write_one(table, change)).collect());
     let with_tallies = async {
@@ -36,7 +36,7 @@ pub(super) async fn all(table: &PhysicalTable, changes: &[Change]) -> Result<(),
 }
 
 /// Splits changes into groups that fit into a transaction each, in their order.
-fn transaction_groups<'a, 'c>(mut changes: &'a [&'c Change]) -> impl Iterator<Item = &'a [&'c Change]> {
+fn transaction_groups<'a, 'c>(mut changes: &'a [&'c StreamChange]) -> impl Iterator<Item = &'a [&'c StreamChange]> {
     std::iter::from_fn(move || {
         let many =
             (1..=changes.len().min(MAX_ITEMS)).rev().find(|many| *many == 1 || !is_too_large(&changes[..*many]))?;
@@ -47,8 +47,8 @@ fn transaction_groups<'a, 'c>(mut changes: &'a [&'c Change]) -> impl Iterator<It
 }
 
 /// Writes several changes in one transaction; one by one if any of them is stale.
-async fn write_together(table: &PhysicalTable, changes: &[&Change]) -> Result<(), StoreError> {
-    if changes.len() > 1 && matches!(transact(table, changes, true).await?, Outcome::Done) {
+async fn write_together(table: &PhysicalTable, changes: &[&StreamChange]) -> Result<(), ReadModelStoreError> {
+    if changes.len() > 1 && matches!(transact(table, changes, true).await?, TransactionOutcome::Done) {
         return Ok(());
     }
     for change in changes {
@@ -57,7 +57,7 @@ async fn write_together(table: &PhysicalTable, changes: &[&Change]) -> Result<()
     Ok(())
 }
 
-async fn write_one(table: &PhysicalTable, change: &Change) -> Result<(), StoreError> {
+async fn write_one(table: &PhysicalTable, change: &StreamChange) -> Result<(), ReadModelStoreError> {
     if change.others.is_empty() && change.tallies.is_empty() {
         return put_newer(table, &change.head).await;
     }
@@ -67,23 +67,23 @@ async fn write_one(table: &PhysicalTable, change: &Change) -> Result<(), StoreEr
         concurrently(change.others.iter().map(|item| put_newer(table, item)).collect()).await?;
     }
     match transact(table, &[change], fits).await? {
-        Outcome::Done => Ok(()),
-        Outcome::Stale => check_written(table, change).await,
+        TransactionOutcome::Done => Ok(()),
+        TransactionOutcome::Stale => check_written(table, change).await,
     }
 }
 
 /// The stored head is not the one that the change is based on: either the change was written before, or it is a
 /// conflict.
-async fn check_written(table: &PhysicalTable, change: &Change) -> Result<(), StoreError> {
+async fn check_written(table: &PhysicalTable, change: &StreamChange) -> Result<(), ReadModelStoreError> {
     let key = &change.head.key;
     let get = table.client.get_item().table_name(&table.name).consistent_read(true).set_key(Some(of_key(key)));
     let stored = get.send().await.map_err(|error| table.failed(error))?.item.map(attributes::item).transpose()?;
     let is_written = stored.is_some_and(|stored| stored.version >= change.head.version);
-    if is_written { Ok(()) } else { Err(StoreError::Conflict(key.clone())) }
+    if is_written { Ok(()) } else { Err(ReadModelStoreError::Conflict(key.clone())) }
 }
 
 /// Puts an item, unless the stored one is as new.
-async fn put_newer(table: &PhysicalTable, item: &Item) -> Result<(), StoreError> {
+async fn put_newer(table: &PhysicalTable, item: &Item) -> Result<(), ReadModelStoreError> {
     let mut backoff = ThrottleRetry::default();
     loop {
         let put = table.client.put_item().table_name(&table.name).set_item(Some(of_item(item)));
@@ -96,7 +96,7 @@ async fn put_newer(table: &PhysicalTable, item: &Item) -> Result<(), StoreError>
             Err(error) => return Err(table.failed(error)),
         }
         if !backoff.pause().await {
-            return Err(Overloaded.into());
+            return Err(DynamodbOverloaded.into());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bounds::AdaptiveBatchSize;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{Item, StoreError};
+use crate::{Item, ReadModelStoreError};
 
 /// The most concurrent queries; each uses a connection.
 const MAX_QUERIES: usize = 4;
@@ -19,20 +19,20 @@ const MAX_QUERIES: usize = 4;
 const MAX_COLLECTIONS: usize = 32;
 
 #[derive(Debug)]
-pub(super) struct BatchedReads {
-    waiting: Mutex<Vec<Waiter>>,
+pub(super) struct CollectionReadBatcher {
+    waiting: Mutex<Vec<WaitingReader>>,
     stride: Mutex<AdaptiveBatchSize>,
     permits: Semaphore,
 }
 
 /// A reader that waits for a collection.
 #[derive(Debug)]
-struct Waiter {
+struct WaitingReader {
     pk: String,
     reply: oneshot::Sender<Vec<Item>>,
 }
 
-impl BatchedReads {
+impl CollectionReadBatcher {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::default(),
@@ -42,12 +42,16 @@ impl BatchedReads {
     }
 
     /// The items of a collection, ordered by sort key. They are read after this call. `read` reads several collections.
-    pub(super) async fn collection<R>(&self, pk: &str, read: impl Fn(Vec<String>) -> R) -> Result<Vec<Item>, StoreError>
+    pub(super) async fn collection<R>(
+        &self,
+        pk: &str,
+        read: impl Fn(Vec<String>) -> R,
+    ) -> Result<Vec<Item>, ReadModelStoreError>
     where
-        R: Future<Output = Result<Vec<Item>, StoreError>>,
+        R: Future<Output = Result<Vec<Item>, ReadModelStoreError>>,
     {
         let (reply, mut answer) = oneshot::channel();
-        self.waiting().push(Waiter { pk: pk.to_owned(), reply });
+        self.waiting().push(WaitingReader { pk: pk.to_owned(), reply });
         let answered = loop {
             let permit = tokio::select! {
                 biased;
@@ -83,7 +87,7 @@ impl BatchedReads {
         let mut waiting = self.waiting();
         let some = waiting.len().min(self.stride().pieces());
         let mut waiters: HashMap<_, Vec<_>> = HashMap::with_capacity(some);
-        for Waiter { pk, reply } in waiting.drain(..some).filter(|waiter| !waiter.reply.is_closed()) {
+        for WaitingReader { pk, reply } in waiting.drain(..some).filter(|waiter| !waiter.reply.is_closed()) {
             waiters.entry(pk).or_default().push(reply);
         }
         waiters
@@ -93,7 +97,7 @@ impl BatchedReads {
         self.stride.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiter>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<WaitingReader>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +140,7 @@ mod tests {
 
     /// A store that counts its queries and answers them when it is let.
     struct Store {
-        batched: BatchedReads,
+        batched: CollectionReadBatcher,
         queries: AtomicUsize,
         open: Semaphore,
         broken: bool,
@@ -145,14 +149,14 @@ mod tests {
     impl Store {
         fn new(open: usize) -> Self {
             Self {
-                batched: BatchedReads::new(),
+                batched: CollectionReadBatcher::new(),
                 queries: AtomicUsize::new(0),
                 open: Semaphore::new(open),
                 broken: false,
             }
         }
 
-        async fn read(&self, pk: &str) -> Result<Vec<String>, StoreError> {
+        async fn read(&self, pk: &str) -> Result<Vec<String>, ReadModelStoreError> {
             let items = self.batched.collection(pk, |pks| async move {
                 self.queries.fetch_add(1, Ordering::SeqCst);
                 drop(self.open.acquire().await);
@@ -232,7 +236,7 @@ mod tests {
             tokio::spawn(async move { store.read(&format!("p-{nth}")).await })
         };
         for reader in (0..50).map(spawn).collect::<Vec<_>>() {
-            assert!(matches!(reader.await.unwrap(), Err(StoreError::Database(_))));
+            assert!(matches!(reader.await.unwrap(), Err(ReadModelStoreError::Database(_))));
         }
     }
 }

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
-use crate::{BulkWriter, Item, StoreError, Tally};
+use crate::{BulkWriter, Item, ReadModelStoreError, TallyAddition};
 use postgres_json::RawJson;
 
 #[derive(Debug)]
-pub(super) struct CopyIn {
+pub(super) struct BulkCopyWriter {
     read_model: String,
     table: String,
     rows: Vec<u8>,
@@ -22,20 +22,20 @@ const COLUMNS: [u8; 2] = 10_i16.to_be_bytes();
 /// How many bytes are sent at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-impl CopyIn {
+impl BulkCopyWriter {
     pub(super) fn new(read_model: &str, table: String) -> Self {
         Self { read_model: read_model.to_owned(), table, rows: Vec::new() }
     }
 }
 
 #[async_trait]
-impl BulkWriter for CopyIn {
+impl BulkWriter for BulkCopyWriter {
     async fn add(
         &mut self,
         transaction: &mut PgConnection,
         items: &[Item],
-        tallies: &[Tally],
-    ) -> Result<(), StoreError> {
+        tallies: &[TallyAddition],
+    ) -> Result<(), ReadModelStoreError> {
         items.iter().try_for_each(Item::check)?;
         tallies.iter().try_for_each(|tally| tally.key.check())?;
         keep_tallies(&self.read_model, transaction, tallies).await?;
@@ -58,12 +58,12 @@ impl BulkWriter for CopyIn {
         Ok(())
     }
 
-    async fn create_indexes_first(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn create_indexes_first(&mut self, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         sqlx::query("select index_read_model($1)").bind(&self.table).execute(connection).await?;
         Ok(())
     }
 
-    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn finish(&mut self, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
         let tallies = summed_tallies(&self.read_model, connection).await?;
         let mut transaction = sqlx::Connection::begin(connection).await?;
         let bodies = bodies(&tallies)?;

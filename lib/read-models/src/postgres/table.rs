@@ -13,11 +13,14 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
 use self::select_statement::SelectStatement;
-use super::batched_reads::BatchedReads;
+use super::batched_reads::CollectionReadBatcher;
 use super::name as table_of;
 use super::tallies::bodies;
 use crate::key_validation::{is_valid_part, valid_keys};
-use crate::{Change, Generation, Item, Key, Page, Query, QueryError, ScanPage, StoreError, Table, Tally};
+use crate::{
+    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamChange, Table,
+    TallyAddition,
+};
 use postgres_json::RawJson;
 
 /// One generation of a read model. Its statements are built once.
@@ -33,7 +36,7 @@ pub(super) struct PostgresTable {
     add: String,
     collections: String,
     scan: String,
-    readers: BatchedReads,
+    readers: CollectionReadBatcher,
 }
 
 const COLUMNS: &str = "t.pk, t.sk, t.gsi1pk, t.gsi1sk, t.gsi2pk, t.gsi2sk, t.gsi3pk, t.gsi3sk, t.version, t.item";
@@ -77,7 +80,7 @@ impl PostgresTable {
                     (greatest(t.version, excluded.version), add_tallies(t.item, excluded.item))"
             ),
             collections: format!("select {COLUMNS} from unnest($1::text[]) as k(pk) join {name} t using (pk)"),
-            readers: BatchedReads::new(),
+            readers: CollectionReadBatcher::new(),
             scan: format!(
                 "select {COLUMNS} from (
                     select *, {BEFORE} (order by pk, sk rows between unbounded preceding and 1 preceding) as before
@@ -90,7 +93,7 @@ impl PostgresTable {
         }
     }
 
-    async fn add(&self, connection: &mut PgConnection, tallies: &[Tally]) -> Result<(), sqlx::Error> {
+    async fn add(&self, connection: &mut PgConnection, tallies: &[TallyAddition]) -> Result<(), sqlx::Error> {
         if tallies.is_empty() {
             return Ok(());
         }
@@ -105,17 +108,17 @@ impl PostgresTable {
         Ok(())
     }
 
-    fn failed(&self, error: sqlx::Error) -> StoreError {
+    fn failed(&self, error: sqlx::Error) -> ReadModelStoreError {
         let code = error.as_database_error().and_then(DatabaseError::code);
         if code.as_deref() != Some(UNDEFINED_TABLE) {
             return error.into();
         }
-        StoreError::NoGeneration { read_model: self.read_model.clone(), generation: self.generation }
+        ReadModelStoreError::NoGeneration { read_model: self.read_model.clone(), generation: self.generation }
     }
 
-    async fn write_all(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
+    async fn write_all(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), sqlx::Error> {
         // Ordered by key, so that all writers lock rows in the same order.
-        let mut items: Vec<&Item> = changes.iter().flat_map(Change::items).collect();
+        let mut items: Vec<&Item> = changes.iter().flat_map(StreamChange::items).collect();
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         if changes.iter().all(|change| change.tallies.is_empty()) {
             put(&self.put, &items).execute(transaction).await?;
@@ -126,14 +129,14 @@ impl PostgresTable {
         let written = rows.iter().map(|row| Ok(Key { pk: row.try_get(0)?, sk: row.try_get(1)? }));
         let written = written.collect::<Result<HashSet<Key>, sqlx::Error>>()?;
         let new_changes = changes.iter().filter(|change| written.contains(&change.head.key));
-        let tallies = Tally::summed(new_changes.flat_map(|change| &change.tallies));
+        let tallies = TallyAddition::summed(new_changes.flat_map(|change| &change.tallies));
         self.add(transaction, &tallies).await
     }
 }
 
 #[async_trait]
 impl Table for PostgresTable {
-    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+    async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         let keys = valid_keys(keys);
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -144,7 +147,7 @@ impl Table for PostgresTable {
         items(&rows)
     }
 
-    async fn write(&self, transaction: &mut PgConnection, changes: &[Change]) -> Result<(), StoreError> {
+    async fn write(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
         for change in changes {
             change.items().try_for_each(Item::check)?;
             change.tallies.iter().try_for_each(|tally| tally.key.check())?;
@@ -155,14 +158,14 @@ impl Table for PostgresTable {
         self.write_all(transaction, changes).await.map_err(|error| self.failed(error))
     }
 
-    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+    async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         self.get(&mut *self.pool.acquire().await?, keys).await
     }
 
-    async fn collection(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+    async fn collection(&self, pk: &str) -> Result<Vec<Item>, ReadModelStoreError> {
         if !is_valid_part(pk) {
             return Ok(Vec::new());
         }
@@ -173,7 +176,7 @@ impl Table for PostgresTable {
         self.readers.collection(pk, read).await
     }
 
-    async fn query(&self, query: &Query<'_>) -> Result<Page, QueryError> {
+    async fn query(&self, query: &Query<'_>) -> Result<ItemPage, QueryError> {
         let after = query.after()?;
         let select = SelectStatement::of(&self.name, query, after.as_ref());
         // One more than the limit tells whether there is a next page.
@@ -185,7 +188,7 @@ impl Table for PostgresTable {
         Ok(query.page(items))
     }
 
-    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, StoreError> {
+    async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, ReadModelStoreError> {
         let (pk, sk) = after.map_or(("", ""), |key| (&key.pk, &key.sk));
         let (mut budget, found) = (Budget::of(usize::from(limit)), sqlx::query(&self.scan).bind(pk).bind(sk));
         let found = take_within(found.bind(i64::from(limit)).fetch(&self.pool), budget).await;
@@ -227,8 +230,8 @@ fn put<'q>(statement: &'q str, items: &[&'q Item]) -> sqlx::query::Query<'q, sql
     query.bind(items.iter().map(|item| item.body.get()).collect::<Vec<_>>())
 }
 
-fn items(rows: &[PgRow]) -> Result<Vec<Item>, StoreError> {
-    rows.iter().map(item).collect::<Result<_, _>>().map_err(StoreError::from)
+fn items(rows: &[PgRow]) -> Result<Vec<Item>, ReadModelStoreError> {
+    rows.iter().map(item).collect::<Result<_, _>>().map_err(ReadModelStoreError::from)
 }
 
 fn item(row: &PgRow) -> Result<Item, sqlx::Error> {

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
-use crate::{Key, StoreError, Tally};
+use crate::{Key, ReadModelStoreError, TallyAddition};
 use postgres_json::RawJson;
 
 /// Keeps the tallies of a batch, in the transaction that records the batch as folded.
 pub(crate) async fn keep_tallies(
     read_model: &str,
     transaction: &mut PgConnection,
-    tallies: &[Tally],
-) -> Result<(), StoreError> {
+    tallies: &[TallyAddition],
+) -> Result<(), ReadModelStoreError> {
     if tallies.is_empty() {
         return Ok(());
     }
@@ -34,14 +34,17 @@ pub(crate) async fn keep_tallies(
 }
 
 /// The tallies' numbers as the JSON of items in Postgres.
-pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Result<Vec<String>, sqlx::Error> {
-    let body = |tally: &Tally| serde_json::to_string(&tally.add);
+pub(super) fn bodies<'a>(tallies: impl IntoIterator<Item = &'a TallyAddition>) -> Result<Vec<String>, sqlx::Error> {
+    let body = |tally: &TallyAddition| serde_json::to_string(&tally.add);
     let bodies = tallies.into_iter().map(body).collect::<Result<_, _>>();
     bodies.map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// All kept tallies of a read model, added up.
-pub(crate) async fn summed_tallies(read_model: &str, connection: &mut PgConnection) -> Result<Vec<Tally>, StoreError> {
+pub(crate) async fn summed_tallies(
+    read_model: &str,
+    connection: &mut PgConnection,
+) -> Result<Vec<TallyAddition>, ReadModelStoreError> {
     let rows = sqlx::query(
         "select pk, sk, max(version), json_object_agg(name, total) from (
             select pk, sk, max(version) as version, a.key as name, sum(a.value::bigint)::bigint as total
@@ -53,17 +56,17 @@ pub(crate) async fn summed_tallies(read_model: &str, connection: &mut PgConnecti
     .await?;
     let tally = |row: &sqlx::postgres::PgRow| {
         let Json(add) = row.try_get(3)?;
-        Ok(Tally { key: Key { pk: row.try_get(0)?, sk: row.try_get(1)? }, version: row.try_get(2)?, add })
+        Ok(TallyAddition { key: Key { pk: row.try_get(0)?, sk: row.try_get(1)? }, version: row.try_get(2)?, add })
     };
-    rows.iter().map(tally).collect::<Result<_, sqlx::Error>>().map_err(StoreError::from)
+    rows.iter().map(tally).collect::<Result<_, sqlx::Error>>().map_err(ReadModelStoreError::from)
 }
 
-pub(crate) async fn forget_tallies(read_model: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(crate) async fn forget_tallies(read_model: &str, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
     sqlx::query("delete from read_model_tallies where read_model = $1").bind(read_model).execute(connection).await?;
     Ok(())
 }
 
-impl Tally {
+impl TallyAddition {
     /// Adds tallies up by key. The result is ordered by key.
     pub fn summed<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
         let mut sums: BTreeMap<&Key, Self> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! A next generation written in bulk.
 
-use read_models::{Change, Generation, Item, Order};
+use read_models::{Generation, Item, SortOrder, StreamChange};
 use sqlx::Connection;
 
 use crate::world::{THINGS, World, all, change, item, key, numbers, part, tally};
@@ -31,7 +31,7 @@ pub(crate) async fn a_generation_is_filled_and_then_written_to(world: &World) {
     transaction.commit().await.unwrap();
 
     let partitions = ["ALL".to_owned()];
-    let seen = world.walk(&all(&partitions, Order::Ascending, 50)).await;
+    let seen = world.walk(&all(&partitions, SortOrder::Ascending, 50)).await;
     let expected: Vec<String> =
         (1..300).map(|n| format!("{n:03}")).chain(["000".to_owned(), "more".to_owned()]).collect();
     assert_eq!(seen, expected);
@@ -69,7 +69,7 @@ pub(crate) async fn tallies_of_parts_are_summed_when_it_is_finished(world: &Worl
     bulk.finish(&mut connection).await.unwrap();
     bulk.finish(&mut connection).await.unwrap();
     // It counts on from there.
-    let more = Change { tallies: vec![tally("1", 9, &[("orders", 1)])], ..change(item("a", "1", 9, "x"), None) };
+    let more = StreamChange { tallies: vec![tally("1", 9, &[("orders", 1)])], ..change(item("a", "1", 9, "x"), None) };
     world.write_to(Generation::Next, &[more]).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     world.read_models.promote(THINGS, &mut transaction).await.unwrap();

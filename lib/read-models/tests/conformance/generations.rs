@@ -1,6 +1,6 @@
 //! Generations beside each other, and how they change places.
 
-use read_models::{Generation, StoreError};
+use read_models::{Generation, ReadModelStoreError};
 use sqlx::{Connection, PgConnection};
 
 use crate::world::{THINGS, World, change, item, json, key};
@@ -101,9 +101,9 @@ pub(crate) async fn a_swap_that_is_rolled_back_never_was(world: &World) {
 pub(crate) async fn a_generation_that_is_not_there_is_named(world: &World) {
     let mut connection = world.database.pool().acquire().await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
-    let missing = |refused: Result<(), StoreError>, wanted: Generation| {
+    let missing = |refused: Result<(), ReadModelStoreError>, wanted: Generation| {
         let refused = refused.unwrap_err();
-        let named = matches!(&refused, StoreError::NoGeneration { read_model, generation }
+        let named = matches!(&refused, ReadModelStoreError::NoGeneration { read_model, generation }
             if read_model == THINGS && *generation == wanted);
         assert!(named, "{refused:?}");
     };

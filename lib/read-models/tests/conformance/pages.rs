@@ -1,6 +1,6 @@
 //! Queries, page by page.
 
-use read_models::{Index, Item, Key, Order, Query, QueryError, QueryScope};
+use read_models::{Index, Item, Key, Query, QueryError, QueryScope, SortOrder};
 
 use crate::world::{World, all, change, item, names, part};
 
@@ -8,7 +8,7 @@ pub(crate) async fn pages_neither_skip_nor_repeat_while_items_come_in(world: &Wo
     let items: Vec<Item> = (0..10).map(|n| item(&format!("{n}"), &format!("{}", n / 3), 1, "x")).collect();
     world.put(&items).await;
     let partitions = ["ALL".to_owned()];
-    for (order, incoming) in [(Order::Descending, "9"), (Order::Ascending, "!")] {
+    for (order, incoming) in [(SortOrder::Descending, "9"), (SortOrder::Ascending, "!")] {
         let (mut seen, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let query = Query { cursor: cursor.as_deref(), ..all(&partitions, order, 3) };
@@ -22,7 +22,7 @@ pub(crate) async fn pages_neither_skip_nor_repeat_while_items_come_in(world: &Wo
             }
         }
         let mut expected: Vec<String> = (0..10).map(|n| format!("{n}")).collect();
-        if order == Order::Descending {
+        if order == SortOrder::Descending {
             expected.reverse();
         }
         seen.retain(|name| !name.starts_with("new"));
@@ -35,9 +35,9 @@ pub(crate) async fn items_with_the_same_sort_key_come_in_the_order_of_their_own(
     world.put(&ids.map(|id| item(id, "same", 1, "x"))).await;
     let partitions = ["ALL".to_owned()];
     for limit in 1..8 {
-        let ascending = world.walk(&all(&partitions, Order::Ascending, limit)).await;
+        let ascending = world.walk(&all(&partitions, SortOrder::Ascending, limit)).await;
         assert_eq!(ascending, ["B", "a", "a-", "ab", "b", "c"]);
-        let descending = world.walk(&all(&partitions, Order::Descending, limit)).await;
+        let descending = world.walk(&all(&partitions, SortOrder::Descending, limit)).await;
         assert_eq!(descending, ["c", "b", "ab", "a-", "a", "B"]);
     }
 }
@@ -59,9 +59,9 @@ pub(crate) async fn a_range_has_its_first_key_and_not_its_last(world: &World) {
     ];
     for (from, until, expected) in cases {
         for limit in [1, 2, 10] {
-            let query = Query { from, until, ..all(&partitions, Order::Ascending, limit) };
+            let query = Query { from, until, ..all(&partitions, SortOrder::Ascending, limit) };
             assert_eq!(world.walk(&query).await, expected, "{from:?} {until:?}");
-            let query = Query { order: Order::Descending, ..query };
+            let query = Query { order: SortOrder::Descending, ..query };
             let mut backwards = world.walk(&query).await;
             backwards.reverse();
             assert_eq!(backwards, expected, "{from:?} {until:?}, backwards");
@@ -82,23 +82,23 @@ pub(crate) async fn several_partitions_are_merged(world: &World) {
         let query = Query {
             name: "sharded",
             scope: QueryScope::Index(Index::Gsi2, &partitions),
-            ..all(&[], Order::Ascending, limit)
+            ..all(&[], SortOrder::Ascending, limit)
         };
         assert_eq!(world.walk(&query).await, expected);
-        let mut backwards = world.walk(&Query { order: Order::Descending, ..query.clone() }).await;
+        let mut backwards = world.walk(&Query { order: SortOrder::Descending, ..query.clone() }).await;
         backwards.reverse();
         assert_eq!(backwards, expected);
         let some = world.walk(&Query { from: Some("03"), until: Some("05"), ..query }).await;
         assert_eq!(some, ["06", "07", "08", "09"]);
     }
-    let nowhere = Query { scope: QueryScope::Index(Index::Gsi2, &[]), ..all(&[], Order::Ascending, 5) };
+    let nowhere = Query { scope: QueryScope::Index(Index::Gsi2, &[]), ..all(&[], SortOrder::Ascending, 5) };
     assert!(world.walk(&nowhere).await.is_empty());
 }
 
 pub(crate) async fn a_collection_is_read_in_pages(world: &World) {
     let sks = ["#META", "LINE#1", "LINE#10", "LINE#2", "MAIL#1"];
     world.put(&sks.map(|sk| part("a", sk, 1, "x"))).await;
-    let base = Query { name: "parts", scope: QueryScope::Collection("THING#a"), ..all(&[], Order::Ascending, 2) };
+    let base = Query { name: "parts", scope: QueryScope::Collection("THING#a"), ..all(&[], SortOrder::Ascending, 2) };
     let cases: [(Option<&str>, Option<&str>, &[&str]); 5] = [
         (None, None, &sks),
         (Some("LINE#"), Some("LINE$"), &["LINE#1", "LINE#10", "LINE#2"]),
@@ -107,7 +107,7 @@ pub(crate) async fn a_collection_is_read_in_pages(world: &World) {
         (None, Some("#META"), &[]),
     ];
     for (from, until, expected) in cases {
-        for order in [Order::Ascending, Order::Descending] {
+        for order in [SortOrder::Ascending, SortOrder::Descending] {
             for limit in 1..7 {
                 let (mut seen, mut cursor) = (Vec::new(), None::<String>);
                 loop {
@@ -119,7 +119,7 @@ pub(crate) async fn a_collection_is_read_in_pages(world: &World) {
                         break;
                     }
                 }
-                if order == Order::Descending {
+                if order == SortOrder::Descending {
                     seen.reverse();
                 }
                 assert_eq!(seen, expected, "{from:?} {until:?} {order:?} {limit}");
@@ -132,7 +132,7 @@ pub(crate) async fn a_page_begins_after_an_item_that_has_moved(world: &World) {
     world.put(&[item("a", "1", 1, "x"), item("b", "2", 1, "x"), item("c", "3", 1, "x"), item("d", "4", 1, "x")]).await;
     let partitions = ["ALL".to_owned()];
     for (order, version, last, left) in
-        [(Order::Ascending, 2, "b", ["c", "d"].as_slice()), (Order::Descending, 3, "c", &["a"])]
+        [(SortOrder::Ascending, 2, "b", ["c", "d"].as_slice()), (SortOrder::Descending, 3, "c", &["a"])]
     {
         let query = all(&partitions, order, 2);
         let page = world.live().query(&query).await.unwrap();
@@ -149,14 +149,14 @@ pub(crate) async fn an_item_leaves_the_index_that_it_has_no_key_of_any_more(worl
     let gone = Item { index_keys: [None, None, None], ..item("a", "", 2, "x") };
     world.write(&[change(gone, Some(1))]).await.unwrap();
     let partitions = ["ALL".to_owned()];
-    assert_eq!(world.walk(&all(&partitions, Order::Ascending, 10)).await, ["b"]);
+    assert_eq!(world.walk(&all(&partitions, SortOrder::Ascending, 10)).await, ["b"]);
     assert_eq!(world.stored(&crate::world::key("a")).await.unwrap().index_keys, [None, None, None]);
 }
 
 pub(crate) async fn a_cursor_is_good_for_its_own_query_only(world: &World) {
     world.put(&[item("a", "1", 1, "x"), item("b", "1", 1, "x"), item("c", "1", 1, "x")]).await;
     let partitions = ["ALL".to_owned()];
-    let query = all(&partitions, Order::Descending, 1);
+    let query = all(&partitions, SortOrder::Descending, 1);
     let page = world.live().query(&query).await.unwrap();
     let cursor = page.cursor.as_deref().unwrap();
     assert_eq!(cursor, query.cursor_at(&page.items[0]));
@@ -186,7 +186,7 @@ pub(crate) async fn a_page_of_big_items_is_full(world: &World) {
     let big = "b".repeat(300_000);
     world.put(&(0..9).map(|n| part("big", &format!("P#{n}"), 1, &big)).collect::<Vec<_>>()).await;
     assert_eq!(world.live().collection("THING#big").await.unwrap().len(), 9);
-    let parts = Query { scope: QueryScope::Collection("THING#big"), ..all(&[], Order::Descending, 8) };
+    let parts = Query { scope: QueryScope::Collection("THING#big"), ..all(&[], SortOrder::Descending, 8) };
     let page = world.live().query(&parts).await.unwrap();
     assert_eq!((page.items.len(), page.cursor.is_some()), (8, true));
 
@@ -196,9 +196,9 @@ pub(crate) async fn a_page_of_big_items_is_full(world: &World) {
     }
     world.put(&(0..9).map(|n| item(&format!("{n}"), "1", 1, &big)).collect::<Vec<_>>()).await;
     let partitions = ["ALL".to_owned()];
-    let page = world.live().query(&all(&partitions, Order::Ascending, 8)).await.unwrap();
+    let page = world.live().query(&all(&partitions, SortOrder::Ascending, 8)).await.unwrap();
     assert_eq!((page.items.len(), page.cursor.is_some()), (8, true));
-    let page = world.live().query(&all(&partitions, Order::Descending, 9)).await.unwrap();
+    let page = world.live().query(&all(&partitions, SortOrder::Descending, 9)).await.unwrap();
     assert_eq!((page.items.len(), page.cursor), (9, None));
 }
 
@@ -211,7 +211,7 @@ pub(crate) async fn what_is_read_at_once_has_few_items_if_they_are_large(world: 
     let (mut seen, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let scope = QueryScope::Collection("THING#big");
-        let parts = Query { scope, cursor: cursor.as_deref(), ..all(&[], Order::Ascending, 200) };
+        let parts = Query { scope, cursor: cursor.as_deref(), ..all(&[], SortOrder::Ascending, 200) };
         let page = world.live().query(&parts).await.unwrap();
         let bytes: usize = page.items.iter().map(|item| item.body.get().len()).sum();
         assert!(bytes <= AT_ONCE, "{} items, {bytes} bytes", page.items.len());

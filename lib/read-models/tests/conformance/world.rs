@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use read_models::{
-    Change, Generation, Index, Item, Key, Order, Page, Query, QueryScope, ReadModels, StoreError, Table, Tally,
+    Generation, Index, Item, ItemPage, Key, Query, QueryScope, ReadModelStoreError, ReadModels, SortOrder,
+    StreamChange, Table, TallyAddition,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use testkit::Database;
@@ -46,7 +47,8 @@ impl World {
     #[cfg(feature = "dynamodb")]
     pub(crate) async fn of(emulator: testkit::Dynamodb, client: fn(&str) -> aws_sdk_dynamodb::Client) -> Self {
         let (client, database) = (client(&emulator.url()), testkit::database().await);
-        let read_models = Arc::new(read_models::dynamodb::Dynamodb::new(client, database.pool().clone(), "test"));
+        let read_models =
+            Arc::new(read_models::dynamodb::DynamodbReadModels::new(client, database.pool().clone(), "test"));
         Self { database, read_models, has_whole_indexes: false, takes_turns: false, emulator: Some(emulator) }
             .with_things()
             .await
@@ -76,19 +78,23 @@ impl World {
     }
 
     /// Writes in a transaction that commits if that worked.
-    pub(crate) async fn write_to(&self, generation: Generation, changes: &[Change]) -> Result<(), StoreError> {
+    pub(crate) async fn write_to(
+        &self,
+        generation: Generation,
+        changes: &[StreamChange],
+    ) -> Result<(), ReadModelStoreError> {
         let mut transaction = self.database.pool().begin().await?;
         self.table(generation).write(&mut transaction, changes).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    pub(crate) async fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
+    pub(crate) async fn write(&self, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
         self.write_to(Generation::Live, changes).await
     }
 
     /// Writes them together, if the store can.
-    pub(crate) async fn write_at_once(&self, changes: &[Change]) {
+    pub(crate) async fn write_at_once(&self, changes: &[StreamChange]) {
         for batch in changes.chunks(if self.takes_turns { 1 } else { changes.len() }) {
             self.write(batch).await.unwrap();
         }
@@ -96,7 +102,7 @@ impl World {
 
     /// Puts items that are streams of their own.
     pub(crate) async fn put(&self, items: &[Item]) {
-        let changes: Vec<Change> = items.iter().map(|item| change(item.clone(), None)).collect();
+        let changes: Vec<StreamChange> = items.iter().map(|item| change(item.clone(), None)).collect();
         self.write(&changes).await.unwrap();
     }
 
@@ -150,13 +156,13 @@ pub(crate) fn part(id: &str, sk: &str, version: i64, body: &str) -> Item {
     Item { key: Key::new(format!("THING#{id}"), sk), index_keys: [None, None, None], version, body: json(body) }
 }
 
-pub(crate) fn change(head: Item, base: Option<i64>) -> Change {
-    Change { head, base, others: vec![], tallies: vec![] }
+pub(crate) fn change(head: Item, base: Option<i64>) -> StreamChange {
+    StreamChange { head, base, others: vec![], tallies: vec![] }
 }
 
-pub(crate) fn tally(sk: &str, version: i64, numbers: &[(&str, i64)]) -> Tally {
+pub(crate) fn tally(sk: &str, version: i64, numbers: &[(&str, i64)]) -> TallyAddition {
     let add = numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
-    Tally { key: Key::new("SUMS", sk), version, add }
+    TallyAddition { key: Key::new("SUMS", sk), version, add }
 }
 
 pub(crate) fn numbers(numbers: &[(&str, i64)]) -> BTreeMap<String, i64> {
@@ -164,12 +170,12 @@ pub(crate) fn numbers(numbers: &[(&str, i64)]) -> BTreeMap<String, i64> {
 }
 
 /// All things, along gsi1.
-pub(crate) fn all(partitions: &[String], order: Order, limit: u16) -> Query<'_> {
+pub(crate) fn all(partitions: &[String], order: SortOrder, limit: u16) -> Query<'_> {
     let scope = QueryScope::Index(Index::Gsi1, partitions);
     Query { name: "all", scope, from: None, until: None, order, limit, cursor: None }
 }
 
 /// What the things of a page are called.
-pub(crate) fn names(page: &Page) -> Vec<String> {
+pub(crate) fn names(page: &ItemPage) -> Vec<String> {
     page.items.iter().map(|item| item.key.pk.trim_start_matches("THING#").to_owned()).collect()
 }

@@ -5,21 +5,21 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use tokio::time::Instant;
 
-use crate::dlq::Redrive;
+use crate::dlq::RedriveArgs;
 use crate::output;
 
 /// How often a line shows the progress if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// A bar on a terminal, lines elsewhere, and nothing if the output is JSON.
-pub(super) struct Progress {
+pub(super) struct RedriveProgress {
     bar: ProgressBar,
     lines: bool,
     next_line: Instant,
 }
 
-impl Progress {
-    pub(super) fn start(there: u64, args: &Redrive) -> anyhow::Result<Self> {
+impl RedriveProgress {
+    pub(super) fn start(there: u64, args: &RedriveArgs) -> anyhow::Result<Self> {
         let style = output::bar_style("{bar:40} {human_pos} of {human_len} dead letters  {rate}  {eta} left")?;
         let bar = ProgressBar::new(there).with_style(style);
         Ok(Self { lines: bar.is_hidden() && !args.json, bar, next_line: Instant::now() + LINE_EVERY })

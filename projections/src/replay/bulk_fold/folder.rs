@@ -9,12 +9,12 @@ use domain::stock::Stock;
 use event_store::EventRef;
 use event_store::bulk::CopyRow;
 use event_versions::Upcastable;
-use read_models::{Item, Key, Tally};
+use read_models::{Item, Key, TallyAddition};
 use tokio::sync::mpsc;
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::projection::{Follows, Projection, ProjectionFold, Recorded};
+use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold, RecordedEvent};
 use crate::replay::ReplayError;
 
 /// A batch is complete once its items have this many bytes, even if it has fewer events than asked for.
@@ -35,27 +35,27 @@ pub(crate) struct BulkFoldedBatch {
 #[derive(Default)]
 pub(crate) struct FoldedItems {
     pub(crate) items: Vec<Item>,
-    pub(crate) tallies: BTreeMap<Key, Tally>,
+    pub(crate) tallies: BTreeMap<Key, TallyAddition>,
 }
 
 /// Folds one stream after the other. A stream takes as much memory as its items do, however many events it has.
-pub(crate) struct Folder {
-    projections: Vec<&'static Projection>,
+pub(crate) struct StreamFolder {
+    projections: Vec<&'static ProjectionDefinition>,
     /// How many events make a batch. The writer changes it as the log gets busy or quiet.
     batch_size: Arc<AtomicI64>,
     batch: BulkFoldedBatch,
-    stream: Option<CurrentStream>,
+    stream: Option<FoldingStream>,
 }
 
-struct CurrentStream {
+struct FoldingStream {
     stream_type: String,
     stream_id: String,
     /// In the order of the projections.
     items: Vec<FoldContext>,
 }
 
-impl Folder {
-    pub(crate) fn new(projections: Vec<&'static Projection>, batch_size: Arc<AtomicI64>) -> Self {
+impl StreamFolder {
+    pub(crate) fn new(projections: Vec<&'static ProjectionDefinition>, batch_size: Arc<AtomicI64>) -> Self {
         Self { batch: BulkFoldedBatch::empty(projections.len()), projections, batch_size, stream: None }
     }
 
@@ -86,7 +86,7 @@ impl Folder {
 
     /// Folds an event. Returns the batch of the streams before it, if that is complete.
     pub(crate) fn fold(&mut self, event: &EventRef<'_>) -> Result<Option<BulkFoldedBatch>, ReplayError> {
-        let is_current = |it: &CurrentStream| it.stream_id == event.stream_id && it.stream_type == event.stream_type;
+        let is_current = |it: &FoldingStream| it.stream_id == event.stream_id && it.stream_type == event.stream_type;
         let mut complete = None;
         if !self.stream.as_ref().is_some_and(is_current) {
             self.end_stream()?;
@@ -94,15 +94,15 @@ impl Folder {
                 complete = Some(std::mem::replace(&mut self.batch, BulkFoldedBatch::empty(self.projections.len())));
             }
         }
-        let stream = self.stream.get_or_insert_with(|| CurrentStream {
+        let stream = self.stream.get_or_insert_with(|| FoldingStream {
             stream_type: event.stream_type.to_owned(),
             stream_id: event.stream_id.to_owned(),
             items: self.projections.iter().map(|_| FoldContext::default()).collect(),
         });
         if event.is_of::<Order>() {
-            apply(&self.projections, stream, event, Follows::orders)?;
+            apply(&self.projections, stream, event, FollowedStreams::orders)?;
         } else if event.is_of::<Stock>() {
-            apply(&self.projections, stream, event, Follows::stock)?;
+            apply(&self.projections, stream, event, FollowedStreams::stock)?;
         } else {
             return Ok(complete);
         }
@@ -148,16 +148,16 @@ impl BulkFoldedBatch {
 
 /// Decodes an event once, and folds it for every projection that follows its stream.
 fn apply<A: Upcastable>(
-    projections: &[&'static Projection],
-    stream: &mut CurrentStream,
+    projections: &[&'static ProjectionDefinition],
+    stream: &mut FoldingStream,
     event: &EventRef<'_>,
-    followed: fn(&Follows) -> Option<&ProjectionFold<A>>,
+    followed: fn(&FollowedStreams) -> Option<&ProjectionFold<A>>,
 ) -> Result<(), FoldError> {
     let mut decoded = None;
     for (projection, items) in projections.iter().zip(&mut stream.items) {
         let Some(fold) = followed(&projection.follows) else { continue };
         if decoded.is_none() {
-            decoded = Some(Recorded::decode(event)?);
+            decoded = Some(RecordedEvent::decode(event)?);
         }
         if let Some(recorded) = &decoded {
             (fold.fold)(items, recorded)?;
@@ -166,7 +166,7 @@ fn apply<A: Upcastable>(
     Ok(())
 }
 
-impl Follows {
+impl FollowedStreams {
     fn orders(&self) -> Option<&ProjectionFold<Order>> {
         match self {
             Self::Orders(fold) => Some(fold),

@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use chrono::{TimeZone, Utc};
 use futures_util::future::join_all;
 use messaging::{
-    CloudEvent, Contract, NotificationRequested, NotificationSent, OutgoingMessage, Producer, ProducerSettings,
+    CloudEvent, MessageContract, NotificationRequested, NotificationSent, OutgoingMessage, Producer, ProducerSettings,
 };
 
 use super::{PATIENCE, World};
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Reports what became of a mail.
-    pub(crate) async fn answer<T: Contract>(&self, order_id: &str, answer: T) {
+    pub(crate) async fn answer<T: MessageContract>(&self, order_id: &str, answer: T) {
         let replies = Producer::new(
             self.client.clone(),
             self.queues.replies.clone(),

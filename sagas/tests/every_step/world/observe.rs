@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::order::saga::SagaStep;
-use domain::order::{Order, OrderEvent, PlacedOrder, Stage};
+use domain::order::{Order, OrderEvent, OrderStage, PlacedOrder};
 use domain::stock::{Stock, TrackedStock};
-use messaging::Template;
+use messaging::NotificationTemplate;
 use testkit::Payment;
 
 use super::notification::messages_in;
@@ -31,7 +31,7 @@ impl World {
         events.iter().map(|event| event.decode::<Order>().unwrap()).map(|event: OrderEvent| event.name()).collect()
     }
 
-    pub(crate) async fn eventually_at(&self, order_id: &str, stage: Stage) {
+    pub(crate) async fn eventually_at(&self, order_id: &str, stage: OrderStage) {
         self.hurried(|| async { self.order(order_id).await.stage() == stage }).await;
     }
 
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// The order is undone: nothing is held or taken for it, and its one mail says why.
-    pub(crate) async fn is_undone(&self, order_id: &str, template: Template, why: &str) {
+    pub(crate) async fn is_undone(&self, order_id: &str, template: NotificationTemplate, why: &str) {
         let mail = self.mail().await;
         assert_eq!((mail.order_id.as_str(), mail.template), (order_id, template));
         let told = mail.reason.unwrap_or_default();
@@ -140,7 +140,7 @@ impl World {
     /// Nothing is held or taken for the order.
     pub(crate) async fn holds_nothing(&self, order_id: &str) {
         let order = self.order(order_id).await;
-        assert!(matches!(order.stage(), Stage::Rejected | Stage::Cancelled), "{:?}", order.stage());
+        assert!(matches!(order.stage(), OrderStage::Rejected | OrderStage::Cancelled), "{:?}", order.stage());
         for (key, payment) in self.gateway.payments() {
             let is_ours = key.split(':').next() == Some(order_id);
             assert!(!is_ours || (!payment.is_held() && payment.captured == 0), "{key}: {payment:?}");

@@ -2,7 +2,7 @@
 
 use uuid::{Uuid, uuid};
 
-use crate::{Authorization, Capture, PaymentError, Refund, Void};
+use crate::{AuthorizationRequest, CaptureRequest, PaymentError, RefundRequest, VoidRequest};
 
 /// Ids are derived from keys, so that a key gets the same id in every process.
 const IDS: Uuid = uuid!("5a0cf1b5-6f0a-4d2e-9a54-0d5f4a1c7e11");
@@ -12,12 +12,12 @@ pub(in crate::sandbox) const PAYMENT_PREFIX: &str = "sbx_pay_";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::sandbox) enum Operation {
-    Authorize(Authorization),
-    Find(Authorization),
-    Abandon(Authorization),
-    Capture(Capture),
-    Void(Void),
-    Refund(Refund),
+    Authorize(AuthorizationRequest),
+    Find(AuthorizationRequest),
+    Abandon(AuthorizationRequest),
+    Capture(CaptureRequest),
+    Void(VoidRequest),
+    Refund(RefundRequest),
 }
 
 impl Operation {

@@ -2,8 +2,8 @@ use super::*;
 
 const AMOUNT: i64 = 1_000;
 
-fn authorization(token: Option<&str>) -> Authorization {
-    Authorization {
+fn authorization(token: Option<&str>) -> AuthorizationRequest {
+    AuthorizationRequest {
         key: "order-1:authorize".to_owned(),
         order_id: "order-1".to_owned(),
         amount_minor: AMOUNT,
@@ -14,7 +14,7 @@ fn authorization(token: Option<&str>) -> Authorization {
 
 fn capture(key: &str, amount_minor: i64, last: bool) -> Operation {
     let reference = payment_reference("order-1:authorize");
-    Operation::Capture(Capture {
+    Operation::Capture(CaptureRequest {
         key: key.to_owned(),
         reference,
         amount_minor,
@@ -27,7 +27,7 @@ fn capture(key: &str, amount_minor: i64, last: bool) -> Operation {
 
 fn refund(key: &str, amount_minor: i64) -> Operation {
     let reference = payment_reference("order-1:authorize");
-    Operation::Refund(Refund {
+    Operation::Refund(RefundRequest {
         key: key.to_owned(),
         reference,
         amount_minor,
@@ -38,7 +38,7 @@ fn refund(key: &str, amount_minor: i64) -> Operation {
 }
 
 fn void() -> Operation {
-    Operation::Void(Void { key: "order-1:void".to_owned(), reference: payment_reference("order-1:authorize") })
+    Operation::Void(VoidRequest { key: "order-1:void".to_owned(), reference: payment_reference("order-1:authorize") })
 }
 
 fn authorized(token: Option<&str>) -> Book {
@@ -97,7 +97,7 @@ fn a_call_under_the_same_key_has_one_effect_and_the_same_answer() {
 #[test]
 fn a_key_is_good_for_one_request_only() {
     let mut book = authorized(None);
-    let other = Authorization { amount_minor: AMOUNT + 1, ..authorization(None) };
+    let other = AuthorizationRequest { amount_minor: AMOUNT + 1, ..authorization(None) };
     assert!(is_refused(&book.execute(&Operation::Authorize(other.clone()))));
     assert!(is_refused(&book.execute(&Operation::Find(other))));
     book.execute(&capture("part", 400, false)).outcome.unwrap();
@@ -109,7 +109,7 @@ fn a_key_is_good_for_one_request_only() {
 fn amounts_are_in_the_payments_currency_and_more_than_nothing() {
     let mut book = authorized(None);
     let reference = payment_reference("order-1:authorize");
-    let dollars = Capture {
+    let dollars = CaptureRequest {
         key: "dollars".to_owned(),
         reference,
         amount_minor: 1,
@@ -120,7 +120,7 @@ fn amounts_are_in_the_payments_currency_and_more_than_nothing() {
     };
     assert!(is_refused(&book.execute(&Operation::Capture(dollars))));
     assert!(is_refused(&book.execute(&capture("nothing", 0, true))));
-    let nothing = Authorization { key: "nothing".to_owned(), amount_minor: 0, ..authorization(None) };
+    let nothing = AuthorizationRequest { key: "nothing".to_owned(), amount_minor: 0, ..authorization(None) };
     assert!(is_refused(&book.execute(&Operation::Authorize(nothing))));
 }
 

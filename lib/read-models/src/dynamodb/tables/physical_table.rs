@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
 use crate::dynamodb::attributes::index_names;
 use crate::dynamodb::retry::failed;
 use crate::dynamodb::table_numbers::missing;
-use crate::{Generation, Index, StoreError};
+use crate::{Generation, Index, ReadModelStoreError};
 
 /// How long DynamoDB may take to create or delete a table. It takes seconds, with indexes sometimes a minute.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -35,7 +35,7 @@ struct TableTimeout(&'static str, String);
 
 impl PhysicalTable {
     /// Creates the table, empty. A table of this name is deleted first: its transaction never committed.
-    pub(in crate::dynamodb) async fn create(&self) -> Result<(), StoreError> {
+    pub(in crate::dynamodb) async fn create(&self) -> Result<(), ReadModelStoreError> {
         self.delete().await?;
         let indexes = [Index::Gsi1, Index::Gsi2, Index::Gsi3];
         let indexes = indexes.map(index).into_iter().collect::<Result<_, _>>().map_err(impossible)?;
@@ -51,7 +51,7 @@ impl PhysicalTable {
     }
 
     /// Deletes the table, if it exists.
-    pub(in crate::dynamodb) async fn delete(&self) -> Result<(), StoreError> {
+    pub(in crate::dynamodb) async fn delete(&self) -> Result<(), ReadModelStoreError> {
         match self.client.delete_table().table_name(&self.name).send().await {
             Ok(_) => self.until(None, "deleted").await,
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
@@ -60,23 +60,23 @@ impl PhysicalTable {
     }
 
     /// Whether the table is ready for use.
-    pub(in crate::dynamodb) async fn exists(&self) -> Result<bool, StoreError> {
+    pub(in crate::dynamodb) async fn exists(&self) -> Result<bool, ReadModelStoreError> {
         Ok(self.status().await? == Some(TableStatus::Active))
     }
 
-    async fn until(&self, wanted: Option<TableStatus>, done: &'static str) -> Result<(), StoreError> {
+    async fn until(&self, wanted: Option<TableStatus>, done: &'static str) -> Result<(), ReadModelStoreError> {
         let reached = async {
             while self.status().await? != wanted {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
             Ok(())
         };
-        let slow = |_| StoreError::Remote(Box::new(TableTimeout(done, self.name.clone())));
+        let slow = |_| ReadModelStoreError::Remote(Box::new(TableTimeout(done, self.name.clone())));
         tokio::time::timeout(TIMEOUT, reached).await.map_err(slow)?
     }
 
     /// `None`: there is no such table.
-    async fn status(&self) -> Result<Option<TableStatus>, StoreError> {
+    async fn status(&self) -> Result<Option<TableStatus>, ReadModelStoreError> {
         match self.client.describe_table().table_name(&self.name).send().await {
             Ok(answer) => Ok(answer.table.and_then(|table| table.table_status)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
@@ -84,7 +84,7 @@ impl PhysicalTable {
         }
     }
 
-    pub(in crate::dynamodb) fn failed<E, R>(&self, error: SdkError<E, R>) -> StoreError
+    pub(in crate::dynamodb) fn failed<E, R>(&self, error: SdkError<E, R>) -> ReadModelStoreError
     where
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
         R: fmt::Debug + Send + Sync + 'static,
@@ -115,6 +115,6 @@ fn index(index: Index) -> Result<GlobalSecondaryIndex, BuildError> {
 }
 
 /// A request lacks a required field. Its fields never vary, so this can't happen.
-fn impossible(error: BuildError) -> StoreError {
-    StoreError::Remote(Box::new(error))
+fn impossible(error: BuildError) -> ReadModelStoreError {
+    ReadModelStoreError::Remote(Box::new(error))
 }

@@ -7,23 +7,23 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
 
 use crate::dynamodb::attributes::{NUMBER_PREFIX, number, of_item, of_key, size};
-use crate::dynamodb::retry::{Overloaded, ThrottleRetry, is_transient};
+use crate::dynamodb::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
 use crate::dynamodb::tables::PhysicalTable;
-use crate::{Change, Item, Key, StoreError, Tally};
+use crate::{Item, Key, ReadModelStoreError, StreamChange, TallyAddition};
 
 /// The most items of a transaction.
 pub(super) const MAX_ITEMS: usize = 100;
 /// DynamoDB's limit is 4 MiB. Item sizes are counted approximately here.
 const MAX_BYTES: usize = 3 * 1_024 * 1_024;
 
-pub(super) enum Outcome {
+pub(super) enum TransactionOutcome {
     Done,
     /// One of the stored heads is not the one that its change is based on. Nothing was written.
     Stale,
 }
 
 /// Whether these changes do not fit into one transaction.
-pub(super) fn is_too_large(changes: &[&Change]) -> bool {
+pub(super) fn is_too_large(changes: &[&StreamChange]) -> bool {
     let tallies: HashSet<&Key> = changes.iter().flat_map(|change| &change.tallies).map(|tally| &tally.key).collect();
     let items: usize = changes.iter().map(|change| 1 + change.others.len()).sum();
     let bytes: usize = changes.iter().flat_map(|change| change.items()).map(size).sum();
@@ -31,12 +31,16 @@ pub(super) fn is_too_large(changes: &[&Change]) -> bool {
 }
 
 /// Writes the heads and tallies of changes, and their other items if `others`.
-pub(super) async fn transact(table: &PhysicalTable, changes: &[&Change], others: bool) -> Result<Outcome, StoreError> {
-    let tallies = Tally::summed(changes.iter().flat_map(|change| &change.tallies));
+pub(super) async fn transact(
+    table: &PhysicalTable,
+    changes: &[&StreamChange],
+    others: bool,
+) -> Result<TransactionOutcome, ReadModelStoreError> {
+    let tallies = TallyAddition::summed(changes.iter().flat_map(|change| &change.tallies));
     if let ([change], true) = (changes, 1 + tallies.len() > MAX_ITEMS) {
         let reason =
             format!("its change adds to {} tallies, and a transaction has room for {}", tallies.len(), MAX_ITEMS - 1);
-        return Err(StoreError::Refused { key: change.head.key.clone(), reason });
+        return Err(ReadModelStoreError::Refused { key: change.head.key.clone(), reason });
     }
     // The tallies whose stored version is newer.
     let mut newer: HashSet<usize> = HashSet::new();
@@ -55,7 +59,7 @@ pub(super) async fn transact(table: &PhysicalTable, changes: &[&Change], others:
             }
         }
         let error = match table.client.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => return Ok(Outcome::Done),
+            Ok(_) => return Ok(TransactionOutcome::Done),
             Err(error) => error,
         };
         let reasons = match error.as_service_error() {
@@ -64,7 +68,7 @@ pub(super) async fn transact(table: &PhysicalTable, changes: &[&Change], others:
             _ => return Err(table.failed(error)),
         };
         if reasons.iter().take(changes.len()).any(is_unmet) {
-            return Ok(Outcome::Stale);
+            return Ok(TransactionOutcome::Stale);
         }
         let behind = reasons.iter().skip(changes.len()).take(tallies.len()).enumerate();
         let behind: Vec<usize> = behind.filter(|(_, reason)| is_unmet(reason)).map(|(nth, _)| nth).collect();
@@ -79,7 +83,7 @@ pub(super) async fn transact(table: &PhysicalTable, changes: &[&Change], others:
         let known = newer.len();
         newer.extend(behind);
         if newer.len() == known && !backoff.pause().await {
-            return Err(Overloaded.into());
+            return Err(DynamodbOverloaded.into());
         }
     }
 }
@@ -91,7 +95,7 @@ fn is_unmet(reason: &CancellationReason) -> bool {
 }
 
 /// Puts the head, on the condition that the stored one is the change's base.
-fn put_head(table: &PhysicalTable, change: &Change) -> Result<TransactWriteItem, BuildError> {
+fn put_head(table: &PhysicalTable, change: &StreamChange) -> Result<TransactWriteItem, BuildError> {
     let put = Put::builder().table_name(&table.name).set_item(Some(of_item(&change.head)));
     let put = match change.base {
         None => put.condition_expression("attribute_not_exists(pk)"),
@@ -109,7 +113,7 @@ fn put(table: &PhysicalTable, item: &Item) -> Result<TransactWriteItem, BuildErr
 }
 
 /// Adds to a tally, and sets its version unless the stored one is known to be newer.
-fn add(table: &PhysicalTable, tally: &Tally, is_newer: bool) -> Result<TransactWriteItem, BuildError> {
+fn add(table: &PhysicalTable, tally: &TallyAddition, is_newer: bool) -> Result<TransactWriteItem, BuildError> {
     let mut update = Update::builder().table_name(&table.name).set_key(Some(of_key(&tally.key)));
     let mut sums = Vec::with_capacity(tally.add.len());
     for (nth, (name, amount)) in tally.add.iter().enumerate() {
@@ -131,6 +135,6 @@ fn add(table: &PhysicalTable, tally: &Tally, is_newer: bool) -> Result<TransactW
 }
 
 /// A request lacks a required field. Its fields never vary, so this can't happen.
-fn impossible(error: BuildError) -> StoreError {
-    StoreError::Remote(Box::new(error))
+fn impossible(error: BuildError) -> ReadModelStoreError {
+    ReadModelStoreError::Remote(Box::new(error))
 }

@@ -1,8 +1,8 @@
 //! The SQL of a query.
 
 use super::{BEFORE, COLUMNS, within_budget};
-use crate::cursor::Cursor;
-use crate::{Order, Query, QueryScope};
+use crate::cursor::QueryCursor;
+use crate::{Query, QueryScope, SortOrder};
 
 /// The statement of a query. `$1` are the partitions, `$2` is the limit, then come the values.
 pub(super) struct SelectStatement<'a> {
@@ -13,16 +13,16 @@ pub(super) struct SelectStatement<'a> {
 impl<'a> SelectStatement<'a> {
     /// Reads up to a page of each partition from the index, from the cursor on, and takes the first items of them all.
     /// So every page costs the same.
-    pub(super) fn of(table: &str, query: &Query<'a>, after: Option<&'a Cursor>) -> Self {
+    pub(super) fn of(table: &str, query: &Query<'a>, after: Option<&'a QueryCursor>) -> Self {
         let (partition, sort) = match query.scope {
             QueryScope::Collection(_) => ("pk".to_owned(), "sk".to_owned()),
             QueryScope::Index(index, _) => (format!("{}pk", index.name()), format!("{}sk", index.name())),
         };
         let (direction, beyond) = match query.order {
-            Order::Ascending => ("asc", ">"),
-            Order::Descending => ("desc", "<"),
+            SortOrder::Ascending => ("asc", ">"),
+            SortOrder::Descending => ("desc", "<"),
         };
-        let mut conditions = Conditions::default();
+        let mut conditions = SortKeyConditions::default();
         if let Some(from) = query.from {
             conditions.and(|n| format!("{sort} >= ${n}"), [from]);
         }
@@ -33,7 +33,7 @@ impl<'a> SelectStatement<'a> {
             let text = |n| format!("({sort}, pk, sk) {beyond} (${n}, ${}, ${})", n + 1, n + 2);
             conditions.and(text, [after.sort.as_str(), &after.pk, &after.sk]);
         }
-        let Conditions { text: conditions, values } = conditions;
+        let SortKeyConditions { text: conditions, values } = conditions;
         let order = |of: &str| format!("order by {of}{sort} {direction}, {of}pk {direction}, {of}sk {direction}");
         let (inner, outer) = (order(""), order("t."));
         let statement = format!(
@@ -51,12 +51,12 @@ impl<'a> SelectStatement<'a> {
 
 /// The conditions on the sort key, and their values.
 #[derive(Default)]
-struct Conditions<'a> {
+struct SortKeyConditions<'a> {
     text: String,
     values: Vec<&'a str>,
 }
 
-impl<'a> Conditions<'a> {
+impl<'a> SortKeyConditions<'a> {
     /// `text` gets the parameter number of its first value.
     fn and<const N: usize>(&mut self, text: impl FnOnce(usize) -> String, values: [&'a str; N]) {
         // `$1` and `$2` are the partitions and the limit.
@@ -84,8 +84,8 @@ mod tests {
         sqlx::query("select create_read_model('read_model_things')").execute(database.pool()).await.unwrap();
         sqlx::query(fill).bind(ITEMS).execute(database.pool()).await.unwrap();
         sqlx::query("analyze read_model_things").execute(database.pool()).await.unwrap();
-        for order in [Order::Ascending, Order::Descending] {
-            let at = |n: i32| Cursor::after("", format!("{:09}", n / 2), &Key::new(format!("THING#{n}"), "#META"));
+        for order in [SortOrder::Ascending, SortOrder::Descending] {
+            let at = |n: i32| QueryCursor::after("", format!("{:09}", n / 2), &Key::new(format!("THING#{n}"), "#META"));
             for after in [None, Some(at(ITEMS / 2)), Some(at(100)), Some(at(ITEMS - 100))] {
                 let read = rows_read(database.pool(), order, after.as_ref()).await;
                 assert!((51..60).contains(&read), "{order:?} {after:?}: {read} rows");
@@ -96,15 +96,15 @@ mod tests {
     #[test]
     fn a_cursor_that_was_made_by_hand_holds_nothing_that_is_no_key() {
         for part in ["", "a\0", "a\u{1}", &"a".repeat(1_001)] {
-            let cursor = Cursor::after("q", part.to_owned(), &Key::new("a", "b")).encode();
-            assert_eq!(Cursor::decode(&cursor, "q").unwrap_err(), InvalidCursor);
-            let cursor = Cursor::after("q", "a".to_owned(), &Key::new("a", part)).encode();
-            assert_eq!(Cursor::decode(&cursor, "q").unwrap_err(), InvalidCursor);
+            let cursor = QueryCursor::after("q", part.to_owned(), &Key::new("a", "b")).encode();
+            assert_eq!(QueryCursor::decode(&cursor, "q").unwrap_err(), InvalidCursor);
+            let cursor = QueryCursor::after("q", "a".to_owned(), &Key::new("a", part)).encode();
+            assert_eq!(QueryCursor::decode(&cursor, "q").unwrap_err(), InvalidCursor);
         }
     }
 
     /// How many rows a page of 50 takes out of the table.
-    async fn rows_read(pool: &sqlx::PgPool, order: Order, after: Option<&Cursor>) -> u64 {
+    async fn rows_read(pool: &sqlx::PgPool, order: SortOrder, after: Option<&QueryCursor>) -> u64 {
         let partitions = ["ALL".to_owned()];
         let scope = QueryScope::Index(Index::Gsi1, &partitions);
         let query = Query { name: "", scope, from: None, until: None, order, limit: 50, cursor: None };
