@@ -40,6 +40,16 @@ fn one(event: OrderEvent) -> OrderDecision {
 impl PlacedOrder {
     /// See [`decide`].
     pub fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
+        let action = command.action();
+        let events = self.events_of(command)?;
+        // Commands check this where it fits among their other refusals. One that forgets it changes nothing all the same.
+        if let Some(action) = action.filter(|_| !events.is_empty()) {
+            self.check(action)?;
+        }
+        Ok(events)
+    }
+
+    fn events_of(&self, command: OrderCommand) -> OrderDecision {
         match command {
             OrderCommand::CreateOrder(content) if self.content == content => UNCHANGED,
             OrderCommand::CreateOrder(_) => Err(OrderError::ExistsWithOtherContent),

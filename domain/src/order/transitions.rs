@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::command::OrderCommand;
 use super::{Order, OrderStatus, PlacedOrder};
 
 /// An action that people take on an order.
@@ -60,6 +61,36 @@ pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 7] = {
         ),
     ]
 };
+
+impl OrderCommand {
+    /// The action that the command asks for; `None`: people do not ask for it, or it creates the order.
+    pub(super) fn action(&self) -> Option<OrderAction> {
+        match self {
+            Self::CancelOrder(_) | Self::CancelLines(_) => Some(OrderAction::Cancel),
+            Self::ShipOrder(_) => Some(OrderAction::Ship),
+            Self::DeliverOrder => Some(OrderAction::Deliver),
+            Self::RequestReturn(_) => Some(OrderAction::RequestReturn),
+            Self::ReceiveReturn(_) => Some(OrderAction::ReceiveReturn),
+            Self::RequestRefund(_) => Some(OrderAction::Refund),
+            Self::AddNote(_) => Some(OrderAction::AddNote),
+            Self::CreateOrder(_)
+            | Self::RecordStockReserved(_)
+            | Self::RecordStockReservationFailed(_)
+            | Self::RecordStockReleased(_)
+            | Self::RecordPaymentAuthorized(_)
+            | Self::RecordPaymentDeclined(_)
+            | Self::RecordPaymentOutcomeUnknown(_)
+            | Self::RecordPaymentVoided
+            | Self::ConfirmOrder
+            | Self::RecordPaymentCaptured(_)
+            | Self::RecordPaymentRefunded(_)
+            | Self::CloseOrder
+            | Self::RecordNotificationSent(_)
+            | Self::RecordNotificationFailed(_)
+            | Self::Intervene(_) => None,
+        }
+    }
+}
 
 /// The actions that an order takes at a stage.
 pub(super) fn allowed_at(stage: OrderStage) -> Vec<OrderAction> {
