@@ -22,6 +22,7 @@ mod order;
 pub mod output;
 mod page;
 mod payment;
+mod rate_limiter;
 mod replay;
 mod roles;
 mod saga;

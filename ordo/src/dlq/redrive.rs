@@ -1,6 +1,5 @@
 //! `ordo dlq redrive`: sends dead letters to their queues again, all or some.
 
-mod pace;
 mod progress;
 
 use std::num::NonZeroU32;
@@ -14,10 +13,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use pace::RateLimiter;
 use progress::RedriveProgress;
 
 use super::{RedriveArgs, render};
+use crate::rate_limiter::RateLimiter;
 use crate::{output, shutdown};
 
 /// The most that SQS takes and gives in one call.

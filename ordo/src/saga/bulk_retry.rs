@@ -1,8 +1,6 @@
 //! `ordo saga retry --stuck` and `--failed`: retries stuck sagas or failed mails, all or some.
 
 use std::collections::HashSet;
-use std::num::NonZeroU32;
-use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
@@ -12,9 +10,9 @@ use sagas::operator::InterventionError;
 use sagas::report::{self, GivenUpMail, GivenUpMailFilter, WaitingCursor, WaitingFilter, WaitingSagaRow};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::time::MissedTickBehavior;
 
 use super::{RetryArgs, SagaOperator, render};
+use crate::rate_limiter::RateLimiter;
 use crate::{output, shutdown};
 
 /// How many candidates are read at once.
@@ -51,12 +49,13 @@ pub(super) async fn run(operator: &SagaOperator, args: &RetryArgs) -> anyhow::Re
     // Sagas that are stuck again after their retry are not retried twice.
     let until: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
     let mut pages = RetryCandidatePages::new(args, until);
-    let mut pace = RateLimiter::new(args.rate.filter(|_| !args.dry_run));
+    let rate = args.rate.filter(|_| !args.dry_run);
+    let (mut pace, at_once) = (RateLimiter::new(rate), if rate.is_some() { 1 } else { AT_ONCE });
     let mut tally = BulkRetryTally::default();
     while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
         let Some(page) = pages.next(pool).await? else { break };
-        for some in page.chunks(pace.at_once()) {
-            if stop.run_until_cancelled(pace.wait()).await.is_none() || tally.failures.len() >= MOST_FAILURES {
+        for some in page.chunks(at_once) {
+            if !pace.wait(some.len(), &stop).await || tally.failures.len() >= MOST_FAILURES {
                 break;
             }
             let decided = some.iter().map(|row| async move { (row.clone(), retry(operator, args, row).await) });
@@ -174,29 +173,5 @@ impl BulkRetryTally {
             output::line(&format!("{} had moved on", render::sagas(i64::try_from(*moved_on)?)))?;
         }
         Ok(())
-    }
-}
-
-/// Limits the rate, or does not.
-struct RateLimiter(Option<tokio::time::Interval>);
-
-impl RateLimiter {
-    fn new(rate: Option<NonZeroU32>) -> Self {
-        Self(rate.map(|rate| {
-            let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.get());
-            // Lost time is not made up for.
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks
-        }))
-    }
-
-    fn at_once(&self) -> usize {
-        if self.0.is_some() { 1 } else { AT_ONCE }
-    }
-
-    async fn wait(&mut self) {
-        if let Some(ticks) = &mut self.0 {
-            ticks.tick().await;
-        }
     }
 }

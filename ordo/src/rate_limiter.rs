@@ -1,4 +1,4 @@
-//! A rate limit.
+//! A rate limit on what an operator has done to many orders or messages.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Lets a number of messages through each second.
-pub(super) struct RateLimiter {
+/// Lets a number of pieces through each second, or all at once if there is no rate. Lost time is not made up for.
+pub(crate) struct RateLimiter {
     rate: Option<NonZeroU32>,
     next: Instant,
 }
 
 impl RateLimiter {
-    pub(super) fn new(rate: Option<NonZeroU32>) -> Self {
+    pub(crate) fn new(rate: Option<NonZeroU32>) -> Self {
         Self { rate, next: Instant::now() }
     }
 
-    /// Waits until so many may be sent; false: stopped before.
-    pub(super) async fn wait(&mut self, count: usize, stop: &CancellationToken) -> bool {
-        let Some(rate) = self.rate else { return true };
+    /// Waits until so many may go on; false: stopped before.
+    pub(crate) async fn wait(&mut self, count: usize, stop: &CancellationToken) -> bool {
+        let Some(rate) = self.rate else { return !stop.is_cancelled() };
         let turn = tokio::time::sleep_until(self.next);
         if stop.run_until_cancelled(turn).await.is_none() {
             return false;
@@ -53,5 +53,20 @@ mod tests {
         stop.cancel();
 
         assert!(!pace.wait(1, &stop).await);
+        assert!(!RateLimiter::new(None).wait(1, &stop).await, "without a rate, too");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_time_is_not_made_up_for() {
+        let (mut pace, stop) = (RateLimiter::new(NonZeroU32::new(10)), CancellationToken::new());
+        assert!(pace.wait(1, &stop).await);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let began = Instant::now();
+
+        for _ in 0..11 {
+            assert!(pace.wait(1, &stop).await);
+        }
+
+        assert_eq!(began.elapsed().as_millis() / 100, 10);
     }
 }
