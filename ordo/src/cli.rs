@@ -24,6 +24,7 @@ use crate::demo::DemoArgs;
 use crate::dlq::DlqCommand;
 use crate::events::EventsCommand;
 use crate::inbox::InboxArgs;
+use crate::key::KeyCommand;
 use crate::migrate::MigrateArgs;
 use crate::order::OrderCliCommand;
 use crate::replay::ReplayArgs;
@@ -37,7 +38,7 @@ use crate::token::TokenArgs;
 use crate::up::{self, UpArgs};
 use crate::verify::VerifyArgs;
 use crate::{
-    config, demo, dlq, events, inbox, migrate, order, output, replay, saga, serve, subscriptions, tail, telemetry,
+    config, demo, dlq, events, inbox, key, migrate, order, output, replay, saga, serve, subscriptions, tail, telemetry,
     token, verify,
 };
 
@@ -99,6 +100,9 @@ enum CliCommand {
     Health(HealthArgs),
     /// Run the mail inbox alone
     Inbox(InboxArgs),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print a token for development
     Token(TokenArgs),
     /// Print what makes a shell complete these commands
@@ -174,6 +178,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             let settings = load(RawSettings::of_process(file))?.settings;
             inbox::run(&settings, &args).await?;
         }
+        CliCommand::Key(command) => key::run(&settings()?, command).await?,
         CliCommand::Token(args) => token::run(&load(RawSettings::of_process(file))?.settings, &dir, &args)?,
         CliCommand::Completions { shell } => {
             let mut script = Vec::new();

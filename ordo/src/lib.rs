@@ -15,6 +15,7 @@ mod health;
 pub mod http;
 mod inbox;
 mod index;
+mod key;
 mod lag;
 mod metrics;
 mod migrate;

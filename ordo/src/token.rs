@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use access_control::{Role, TokenKeys, TokenRequest};
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::data_dir::DataDir;
@@ -30,6 +30,11 @@ pub(crate) struct TokenArgs {
 pub(crate) fn run(settings: &Settings, dir: &DataDir, args: &TokenArgs) -> anyhow::Result<()> {
     let secret = match &settings.authentication.token_keys {
         Some(TokenKeys::Secret(secret)) => secret.clone(),
+        Some(TokenKeys::JwksUrl(_) | TokenKeys::JwksFile(_)) => {
+            bail!(
+                "tokens come from the issuer whose keys ORDO_JWKS_URL or ORDO_JWKS_FILE names: ask it for one, or make an API key with `ordo key create`"
+            )
+        }
         None => dir.token_secret()?,
     };
     let subject = args.subject.clone().or_else(|| args.customer.clone()).unwrap_or_else(|| "local".to_owned());
@@ -44,8 +49,13 @@ pub(crate) fn role() -> impl TypedValueParser<Value = Role> {
 }
 
 fn lifetime(text: &str) -> anyhow::Result<Duration> {
-    let lifetime = humantime::parse_duration(text)?;
-    let longest = Duration::from_secs(366 * 86_400);
-    ensure!((Duration::from_secs(1)..=longest).contains(&lifetime), "must be from 1s to 366d");
-    Ok(lifetime)
+    duration_of_days(text, 366)
+}
+
+/// Reads such as 15m or 90d, from a second to that many days.
+pub(crate) fn duration_of_days(text: &str, most: u64) -> anyhow::Result<Duration> {
+    let duration = humantime::parse_duration(text)?;
+    let longest = Duration::from_secs(most * 86_400);
+    ensure!((Duration::from_secs(1)..=longest).contains(&duration), "must be from 1s to {most}d");
+    Ok(duration)
 }

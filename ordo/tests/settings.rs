@@ -85,6 +85,31 @@ fn settings_of_tokens_name_what_is_wrong_and_hide_the_secret() {
             "ORDO_TOKEN_CUSTOMER_CLAIM: must be another claim than ORDO_TOKEN_ROLE_CLAIM",
         ]
     );
+    assert_eq!(
+        mistakes(
+            &[("ORDO_JWKS_URL", "http://id.shop.example/jwks.json"), ("ORDO_TOKEN_ISSUER", "https://id.shop.example/")],
+            ""
+        ),
+        [
+            r#"ORDO_JWKS_URL: "http://id.shop.example/jwks.json" must be an https:// address such as https://id.shop.example/.well-known/jwks.json; http:// is for this machine (localhost, 127.0.0.1, [::1])"#
+        ]
+    );
+    assert_eq!(
+        mistakes(
+            &[
+                ("ORDO_JWKS_URL", "https://id.shop.example/jwks.json"),
+                ("ORDO_TOKEN_SECRET", "0123456789abcdef-s3cret-0123456789"),
+            ],
+            ""
+        ),
+        ["ORDO_JWKS_URL: can't be set with ORDO_TOKEN_SECRET: tokens are verified with one of them; unset the other",]
+    );
+    assert_eq!(
+        mistakes(&[("ORDO_JWKS_FILE", "jwks.json")], ""),
+        [
+            "ORDO_TOKEN_ISSUER: is needed, since ORDO_JWKS_FILE is set: 1 to 255 bytes without spaces, such as https://id.shop.example/"
+        ]
+    );
     let secret = "0123456789abcdef-s3cret-0123456789";
     let loaded = load(&[("ORDO_TOKEN_SECRET", secret)], "").unwrap();
     assert!(!format!("{loaded:?}").contains("s3cret"));

@@ -1,21 +1,42 @@
 //! Authentication: the credential in a request's `Authorization: Bearer …` header becomes a [`Principal`].
 //!
-//! The credential is a JSON Web Token. Its signature, issuer, audience and times are checked, and its claims name the principal.
+//! The credential is a JSON Web Token or an API key. A token's signature, issuer, audience and times are checked, and its claims name
+//! the principal. An API key is found in the database by its id and compared by its hash. No request loads a key itself: copies of the
+//! issuer's keys and of the API keys are kept in memory.
 
+mod api_key;
+mod api_key_table;
+mod api_keys;
 mod claims;
 mod failure;
+mod jwks;
+mod key_set;
+mod refreshed;
 mod ring_provider;
 mod token;
+mod token_verifier;
+mod verified_tokens;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use sqlx::PgPool;
 
+pub use self::api_key::{ApiKeyId, ApiKeySecret, InvalidApiKeyId};
+pub use self::api_key_table::{ApiKey, ApiKeyError, NewApiKey};
 pub use self::failure::{AuthenticationError, InvalidCredential};
+pub use self::jwks::JwksUrl;
 pub use self::token::{TokenClaims, TokenError, TokenRequest, TokenSecret};
 
-use self::token::{LONGEST_TOKEN, VerificationKey};
+use self::api_keys::ApiKeys;
+use self::jwks::Jwks;
+use self::key_set::KeySet;
+use self::refreshed::Refreshed;
+use self::token::VerificationKey;
+use self::token_verifier::{Keys, TokenVerifier};
 use crate::Principal;
 
 /// What verifies tokens.
@@ -23,6 +44,10 @@ use crate::Principal;
 pub enum TokenKeys {
     /// HS256 with one secret, for development.
     Secret(TokenSecret),
+    /// The keys of an issuer, at a URL.
+    JwksUrl(JwksUrl),
+    /// The keys of an issuer, in a file.
+    JwksFile(PathBuf),
 }
 
 /// Which credentials are accepted.
@@ -33,38 +58,56 @@ pub struct AuthenticationSettings {
     pub token_keys: Option<TokenKeys>,
 }
 
-/// Finds out who sends a request. Cheap to clone.
+/// Why authentication does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the secret of tokens can't be used")]
+    Secret(#[source] InvalidCredential),
+    #[error("this machine's root certificates can't be read")]
+    Roots(#[source] io::Error),
+}
+
+/// Finds out who sends a request. Cheap to clone. The tasks that it starts end with its last clone.
 #[derive(Debug, Clone)]
 pub struct Authenticator(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    claims: TokenClaims,
-    secret: Option<VerificationKey>,
+    tokens: Option<TokenVerifier>,
+    api_keys: Option<ApiKeys>,
 }
 
 impl Authenticator {
-    pub fn start(settings: &AuthenticationSettings) -> Result<Self, AuthenticationError> {
-        let claims = settings.token_claims.clone();
-        let secret = match &settings.token_keys {
-            Some(TokenKeys::Secret(secret)) => Some(VerificationKey::of_secret(secret, &claims)?),
+    /// Has to be called in a runtime. It waits for nothing: an issuer that is away is asked again. `database`: the one with the table of
+    /// API keys; `None`: no API key is accepted.
+    pub fn start(settings: &AuthenticationSettings, database: Option<PgPool>) -> Result<Self, StartError> {
+        let rules = &settings.token_claims;
+        let issuers = |jwks: Jwks| Keys::Issuers(Refreshed::start(jwks, jwks::TIMING));
+        let keys = match &settings.token_keys {
+            Some(TokenKeys::Secret(secret)) => {
+                let key = VerificationKey::of_secret(secret, rules).map_err(StartError::Secret)?;
+                Some(Keys::Fixed(KeySet::of_one(key)))
+            }
+            Some(TokenKeys::JwksUrl(url)) => {
+                Some(issuers(Jwks::at_url(url.clone(), rules.clone()).map_err(StartError::Roots)?))
+            }
+            Some(TokenKeys::JwksFile(path)) => Some(issuers(Jwks::in_file(path.clone(), rules.clone()))),
             None => None,
         };
-        Ok(Self(Arc::new(State { claims, secret })))
+        let tokens = keys.map(|keys| TokenVerifier::new(rules.clone(), keys));
+        let api_keys = database.map(|database| ApiKeys::start(database, api_keys::TIMING));
+        Ok(Self(Arc::new(State { tokens, api_keys })))
     }
 
     /// The principal of the request's credential; `None`: it has none.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Principal>, AuthenticationError> {
         let Some(credential) = bearer(headers)? else { return Ok(None) };
-        Ok(Some(self.token(credential)?))
-    }
-
-    fn token(&self, token: &str) -> Result<Principal, InvalidCredential> {
-        if token.len() > LONGEST_TOKEN {
-            return Err(InvalidCredential::TooLong(LONGEST_TOKEN));
-        }
-        let key = self.0.secret.as_ref().ok_or(InvalidCredential::NoTokens)?;
-        key.verify(token, &self.0.claims)
+        let principal = if credential.starts_with(api_key::PREFIX) {
+            self.0.api_keys.as_ref().ok_or(InvalidCredential::NoApiKeys)?.verify(credential).await
+        } else {
+            self.0.tokens.as_ref().ok_or(InvalidCredential::NoTokens)?.verify(credential).await
+        };
+        principal.map(Some)
     }
 }
 

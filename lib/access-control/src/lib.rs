@@ -11,7 +11,8 @@ mod role;
 mod routes;
 
 pub use authentication::{
-    AuthenticationError, AuthenticationSettings, Authenticator, InvalidCredential, TokenClaims, TokenError, TokenKeys,
+    ApiKey, ApiKeyError, ApiKeyId, ApiKeySecret, AuthenticationError, AuthenticationSettings, Authenticator,
+    InvalidApiKeyId, InvalidCredential, JwksUrl, NewApiKey, StartError, TokenClaims, TokenError, TokenKeys,
     TokenRequest, TokenSecret,
 };
 pub use grant::{Denial, Grant, decide};

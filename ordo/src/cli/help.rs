@@ -30,7 +30,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Running", &["up", "serve", "migrate", "inbox"]),
     ("Looking", &["demo", "order", "tail", "health", "verify", "config"]),
     ("Operating", &["saga", "dlq", "subscriptions", "replay", "events"]),
-    ("Access", &["token"]),
+    ("Access", &["key", "token"]),
     ("These commands themselves", &["completions", "man", "version"]),
 ];
 

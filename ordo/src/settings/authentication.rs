@@ -1,12 +1,23 @@
 //! The settings of tokens: whose they are, and what verifies them.
 
-use access_control::{AuthenticationSettings, TokenClaims, TokenKeys, TokenSecret};
+use std::path::PathBuf;
+
+use access_control::{AuthenticationSettings, JwksUrl, TokenClaims, TokenKeys, TokenSecret};
 
 use super::reader::SettingsReader;
 use super::value_types::SettingType;
 
 fn token_secret() -> SettingType<TokenSecret> {
     SettingType::new("32 to 1024 bytes", |_| "***".to_owned(), TokenSecret::parse)
+}
+
+fn jwks_url() -> SettingType<JwksUrl> {
+    let allowed = "an https:// address such as https://id.shop.example/.well-known/jwks.json; http:// is for this machine (localhost, 127.0.0.1, [::1])";
+    SettingType::new(allowed, JwksUrl::to_text, JwksUrl::parse)
+}
+
+fn path() -> SettingType<PathBuf> {
+    SettingType::new("the path of a file", |path: &PathBuf| path.display().to_string(), |text| Some(text.into()))
 }
 
 /// What `iss` and `aud` may be.
@@ -32,6 +43,17 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
         &token_secret(),
         "The secret of HS256 tokens, for development. `up` makes one in its data directory without it",
     );
+    let jwks_url = table.optional(
+        "ORDO_JWKS_URL",
+        &jwks_url(),
+        "Where the issuer of tokens has its public keys, as a JSON Web Key Set",
+    );
+    let jwks_file = table.optional(
+        "ORDO_JWKS_FILE",
+        &path(),
+        "The file with these keys, instead; it is read again every 5 minutes",
+    );
+    let usual_issuer = usual.issuer.clone();
     let issuer = table.value("ORDO_TOKEN_ISSUER", usual.issuer, &claim_value(), "What `iss` of a token must be");
     let audience =
         table.value("ORDO_TOKEN_AUDIENCE", usual.audience, &claim_value(), "What `aud` of a token must be, or have");
@@ -46,8 +68,29 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
     if role_claim == customer_claim {
         table.refuse("ORDO_TOKEN_CUSTOMER_CLAIM", "must be another claim than ORDO_TOKEN_ROLE_CLAIM");
     }
+    let given = [
+        (secret.map(TokenKeys::Secret), "ORDO_TOKEN_SECRET"),
+        (jwks_url.map(TokenKeys::JwksUrl), "ORDO_JWKS_URL"),
+        (jwks_file.map(TokenKeys::JwksFile), "ORDO_JWKS_FILE"),
+    ];
+    let mut given = given.into_iter().filter_map(|(keys, name)| Some((keys?, name)));
+    let first = given.next();
+    // Whoever has a secret could sign what only the issuer should.
+    if let (Some((_, first)), Some((_, second))) = (&first, given.next()) {
+        table.refuse(
+            second,
+            &format!("can't be set with {first}: tokens are verified with one of them; unset the other"),
+        );
+    }
+    let by_issuer = first.as_ref().filter(|(keys, _)| !matches!(keys, TokenKeys::Secret(_)));
+    if let Some((_, name)) = by_issuer
+        && issuer == usual_issuer
+    {
+        let because = format!("{name} is set");
+        table.needed("ORDO_TOKEN_ISSUER", &claim_value(), &because);
+    }
     AuthenticationSettings {
         token_claims: TokenClaims { issuer, audience, role_claim, customer_claim },
-        token_keys: secret.map(TokenKeys::Secret),
+        token_keys: first.map(|(keys, _)| keys),
     }
 }

@@ -8,6 +8,8 @@ use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
 use problem::{Problem, ProblemType};
 
+use super::api_key::ApiKeyId;
+
 /// Why a request was not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticationError {
@@ -31,6 +33,18 @@ pub enum InvalidCredential {
     UnknownKey,
     #[error("the token cannot be verified")]
     Token(#[from] jsonwebtoken::errors::Error),
+    #[error("the credential is no API key of the form that `ordo key create` makes")]
+    ApiKeyForm,
+    #[error("no valid API key has the id {0}")]
+    UnknownApiKey(ApiKeyId),
+    #[error("the secret of the API key {0} is another one")]
+    ApiKeySecret(ApiKeyId),
+    #[error("the API key {0} has expired")]
+    ExpiredApiKey(ApiKeyId),
+    #[error("API keys are not accepted here")]
+    NoApiKeys,
+    #[error("the token's type is not that of an access token")]
+    Type,
     #[error("the token's {claim} {problem}")]
     Claim { claim: String, problem: &'static str },
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,8 @@ use crate::{Principal, Role};
 
 /// The longest token, in bytes. Those of identity providers with many claims have 2 to 4 KB.
 pub(super) const LONGEST_TOKEN: usize = 8 * 1024;
+/// The longest `kid`, in bytes.
+pub(super) const LONGEST_KID: usize = 255;
 /// How far the issuer's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(30);
 
@@ -79,12 +82,22 @@ impl fmt::Debug for TokenSecret {
 /// A key that tokens are verified with. Its algorithm is its own: what a token says must agree.
 #[derive(Debug)]
 pub(super) struct VerificationKey {
+    pub(super) kid: Option<String>,
+    /// The hash of the key, which tells it from all others.
+    pub(super) fingerprint: [u8; 32],
     key: DecodingKey,
     validation: Validation,
 }
 
 impl VerificationKey {
-    pub(super) fn new(key: DecodingKey, algorithm: Algorithm, rules: &TokenClaims) -> Self {
+    /// `content` is what makes the key itself.
+    pub(super) fn new(
+        kid: Option<String>,
+        key: DecodingKey,
+        algorithm: Algorithm,
+        content: &[u8],
+        rules: &TokenClaims,
+    ) -> Self {
         ring_provider::install();
         let mut validation = Validation::new(algorithm);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
@@ -92,16 +105,23 @@ impl VerificationKey {
         validation.set_audience(&[&rules.audience]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY.as_secs();
-        Self { key, validation }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest(&SHA256, content).as_ref());
+        Self { kid, fingerprint, key, validation }
     }
 
     pub(super) fn of_secret(secret: &TokenSecret, rules: &TokenClaims) -> Result<Self, InvalidCredential> {
-        Ok(Self::new(DecodingKey::from_secret(secret.0.as_bytes())?, Algorithm::HS256, rules))
+        let secret = secret.0.as_bytes();
+        Ok(Self::new(None, DecodingKey::from_secret(secret)?, Algorithm::HS256, secret, rules))
     }
 
     /// Checks signature, issuer, audience and times, and reads who calls.
     pub(super) fn verify(&self, token: &str, rules: &TokenClaims) -> Result<Principal, InvalidCredential> {
         let token = jsonwebtoken::decode::<Map<String, Value>>(token, &self.key, &self.validation)?;
+        let is_type = |typ: &str| ["jwt", "at+jwt", "application/at+jwt"].contains(&&*typ.to_ascii_lowercase());
+        if !token.header.typ.as_deref().is_none_or(is_type) {
+            return Err(InvalidCredential::Type);
+        }
         claims::principal(&token.claims, rules)
     }
 }

@@ -2,10 +2,15 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by panicking")]
 
 mod any_header;
+mod api_keys;
 mod forged_tokens;
+mod issuer;
+mod issuers_keys;
 mod signing;
 
-use access_control::{AuthenticationError, AuthenticationSettings, Authenticator, Principal, TokenKeys, TokenSecret};
+use access_control::{
+    AuthenticationError, AuthenticationSettings, Authenticator, InvalidCredential, Principal, TokenKeys, TokenSecret,
+};
 use axum::response::IntoResponse;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -16,7 +21,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The development set-up: one secret.
 fn with_secret() -> Authenticator {
     let keys = TokenKeys::Secret(TokenSecret::parse(SECRET).unwrap());
-    Authenticator::start(&AuthenticationSettings { token_keys: Some(keys), ..Default::default() }).unwrap()
+    Authenticator::start(&AuthenticationSettings { token_keys: Some(keys), ..Default::default() }, None).unwrap()
 }
 
 /// The headers of a request with that value of `Authorization`.
@@ -39,8 +44,9 @@ async fn answer(error: AuthenticationError) -> (u16, String, String) {
 
 /// Asserts that a credential is refused, with the answer that all refused ones get.
 async fn assert_refused(error: AuthenticationError, what: &str) {
-    let body = "{\"type\":\"urn:ordo:problem:invalid-credential\",\"title\":\"The credential is not valid\",\
-                \"status\":401,\"code\":\"invalid-credential\"}";
-    let expected = (401, "Bearer error=\"invalid_token\"".to_owned(), body.to_owned());
-    assert_eq!(answer(error).await, expected, "{what}");
+    let empty = AuthenticationError::from(InvalidCredential::Header("is empty"));
+    let (status, challenge, body) = answer(error).await;
+    assert_eq!((status, challenge.as_str()), (401, "Bearer error=\"invalid_token\""), "{what}");
+    assert!(body.contains(r#""code":"invalid-credential""#), "{what}: {body}");
+    assert_eq!(body, answer(empty).await.2, "{what}");
 }

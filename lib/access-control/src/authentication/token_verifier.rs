@@ -1,0 +1,95 @@
+//! Verifies tokens with the keys of a secret or of an issuer.
+
+use jsonwebtoken::decode_header;
+
+use super::key_set::KeySet;
+use super::refreshed::Refreshed;
+use super::token::{LONGEST_KID, LONGEST_TOKEN, TokenClaims};
+use super::verified_tokens::{TokenHash, VerifiedTokens};
+use super::{AuthenticationError, InvalidCredential};
+use crate::Principal;
+
+#[derive(Debug)]
+pub(super) struct TokenVerifier {
+    rules: TokenClaims,
+    keys: Keys,
+    verified: VerifiedTokens,
+}
+
+#[derive(Debug)]
+pub(super) enum Keys {
+    /// Those of a secret never change.
+    Fixed(KeySet),
+    /// Those of an issuer do.
+    Issuers(Refreshed<KeySet>),
+}
+
+impl TokenVerifier {
+    pub(super) fn new(rules: TokenClaims, keys: Keys) -> Self {
+        Self { rules, keys, verified: VerifiedTokens::default() }
+    }
+
+    pub(super) async fn verify(&self, token: &str) -> Result<Principal, AuthenticationError> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(InvalidCredential::TooLong(LONGEST_TOKEN).into());
+        }
+        let hash = TokenHash::of(token);
+        let known = self.verified.find(hash, |key| match &self.keys {
+            Keys::Fixed(keys) => keys.has(key),
+            Keys::Issuers(keys) => keys.current().value.is_some_and(|keys| keys.has(key)),
+        });
+        if let Some(principal) = known {
+            return Ok(principal);
+        }
+        let header = decode_header(token).map_err(InvalidCredential::from)?;
+        let kid = header.kid.as_deref();
+        if kid.is_some_and(|kid| kid.len() > LONGEST_KID) {
+            return Err(InvalidCredential::UnknownKey.into());
+        }
+        match &self.keys {
+            Keys::Fixed(keys) => {
+                self.verify_with(keys, kid, token, hash).unwrap_or(Err(InvalidCredential::UnknownKey.into()))
+            }
+            Keys::Issuers(keys) => self.verify_with_issuers(keys, kid, token, hash).await,
+        }
+    }
+
+    /// An issuer signs with a new key at once, and the copy of its keys may not have it yet.
+    async fn verify_with_issuers(
+        &self,
+        keys: &Refreshed<KeySet>,
+        kid: Option<&str>,
+        token: &str,
+        hash: TokenHash,
+    ) -> Result<Principal, AuthenticationError> {
+        let known = keys.current().value.and_then(|keys| self.verify_with(&keys, kid, token, hash));
+        if let Some(outcome) = known {
+            return outcome;
+        }
+        let reloaded = keys.reloaded().await;
+        let outcome = reloaded.value.as_deref().and_then(|keys| self.verify_with(keys, kid, token, hash));
+        match outcome {
+            Some(outcome) => outcome,
+            None if reloaded.failed || reloaded.value.is_none() => {
+                Err(AuthenticationError::Unavailable("the issuer's keys can't be loaded".into()))
+            }
+            None => Err(InvalidCredential::UnknownKey.into()),
+        }
+    }
+
+    /// `None`: there is no such key.
+    fn verify_with(
+        &self,
+        keys: &KeySet,
+        kid: Option<&str>,
+        token: &str,
+        hash: TokenHash,
+    ) -> Option<Result<Principal, AuthenticationError>> {
+        let key = keys.find(kid)?;
+        let verified = key.verify(token, &self.rules);
+        if let Ok(principal) = &verified {
+            self.verified.keep(hash, principal, key.fingerprint);
+        }
+        Some(verified.map_err(AuthenticationError::from))
+    }
+}
