@@ -1,0 +1,371 @@
+//! What the server answers. Fields of later servers are passed over; what a role may not see is not there.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A command that is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Accepted {
+    /// Of the order or the SKU.
+    pub version: i64,
+    /// Of its event in the log: see [`Query::min_position`](crate::Query::min_position).
+    pub position: i64,
+    #[serde(default)]
+    pub order_id: Option<String>,
+    #[serde(default)]
+    pub sku: Option<String>,
+    // The id of what the command made.
+    #[serde(default)]
+    pub shipment_id: Option<String>,
+    #[serde(default)]
+    pub cancellation_id: Option<String>,
+    #[serde(default)]
+    pub return_id: Option<String>,
+    #[serde(default)]
+    pub refund_id: Option<String>,
+    #[serde(default)]
+    pub note_id: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Where the next page begins; `None`: this is the last one.
+    #[serde(default = "Option::default")]
+    pub cursor: Option<String>,
+}
+
+/// An amount as a decimal, with its ISO 4217 currency.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Money {
+    pub amount: String,
+    pub currency: String,
+}
+
+/// An order. In lists it has no lines, shipments and so on.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct OrderView {
+    pub order_id: String,
+    pub customer_id: String,
+    /// `pending`, `confirmed`, `shipped`, `delivered`, `rejected`, `cancelled`, or one of a later server.
+    pub status: String,
+    #[serde(default)]
+    pub status_since: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub payment_status: Option<String>,
+    #[serde(default)]
+    pub fulfilment_status: Option<String>,
+    #[serde(default)]
+    pub returns_status: Option<String>,
+    /// Why it was rejected or cancelled.
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    #[serde(default)]
+    pub updated_at: Option<DateTime<Utc>>,
+    pub total: Money,
+    #[serde(default)]
+    pub captured: Option<Money>,
+    #[serde(default)]
+    pub refunded: Option<Money>,
+    #[serde(default)]
+    pub cancelled: Option<Money>,
+    #[serde(default)]
+    pub customer_email: Option<String>,
+    #[serde(default)]
+    pub placed_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub notes: Option<String>,
+    #[serde(default)]
+    pub metadata: Option<Value>,
+    #[serde(default)]
+    pub lines: Vec<Line>,
+    #[serde(default)]
+    pub shipments: Vec<Shipment>,
+    #[serde(default)]
+    pub cancellations: Vec<Cancellation>,
+    #[serde(default)]
+    pub returns: Vec<Return>,
+    #[serde(default)]
+    pub refunds: Vec<Refund>,
+    #[serde(default)]
+    pub added_notes: Vec<Note>,
+    #[serde(default)]
+    pub mails: Vec<Mail>,
+    /// The kinds of which only the latest are here.
+    #[serde(default)]
+    pub more: Vec<String>,
+}
+
+/// A line of an order, with how many of its units were sent, cancelled and returned.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Line {
+    pub line_number: u32,
+    pub sku: String,
+    #[serde(default)]
+    pub title: String,
+    pub quantity: u32,
+    pub unit_price: Money,
+    pub line_total: Money,
+    #[serde(default)]
+    pub metadata: Option<Value>,
+    #[serde(default)]
+    pub shipped: u32,
+    #[serde(default)]
+    pub cancelled: u32,
+    #[serde(default)]
+    pub returned: u32,
+}
+
+/// Units of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineQuantity {
+    pub line_number: u32,
+    pub quantity: u32,
+}
+
+/// How a parcel can be tracked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Parcel {
+    #[serde(default)]
+    pub carrier: Option<String>,
+    #[serde(default)]
+    pub tracking: Option<String>,
+}
+
+/// Units that were sent together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Shipment {
+    pub shipment_id: String,
+    #[serde(default)]
+    pub lines: Vec<LineQuantity>,
+    #[serde(default)]
+    pub parcels: Vec<Parcel>,
+    pub shipped_at: DateTime<Utc>,
+    /// Whether its amount was captured or given up.
+    #[serde(default)]
+    pub settled: bool,
+}
+
+/// Units that were cancelled together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Cancellation {
+    pub cancellation_id: String,
+    #[serde(default)]
+    pub lines: Vec<LineQuantity>,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub cancelled_at: DateTime<Utc>,
+}
+
+/// Units that come back together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Return {
+    pub return_id: String,
+    #[serde(default)]
+    pub lines: Vec<LineQuantity>,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub requested_at: DateTime<Utc>,
+    #[serde(default)]
+    pub received_at: Option<DateTime<Utc>>,
+}
+
+/// Money that goes back to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Refund {
+    pub refund_id: String,
+    pub amount: Money,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub requested_at: DateTime<Utc>,
+    #[serde(default)]
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// `requested`, `refunded` or `skipped`.
+    #[serde(default)]
+    pub status: Option<String>,
+}
+
+/// A note on an order.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Note {
+    pub note_id: String,
+    pub text: String,
+    #[serde(default)]
+    pub author: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+/// A mail about an order.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Mail {
+    pub notification_id: String,
+    pub template: String,
+    pub status: String,
+    pub at: DateTime<Utc>,
+    #[serde(default)]
+    pub recipient: Option<String>,
+}
+
+/// An event of an order's timeline or of the live stream.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Event {
+    pub position: i64,
+    /// Of the order or the SKU after the event.
+    pub version: i64,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub event_id: String,
+    pub recorded_at: DateTime<Utc>,
+    /// In the live stream: `order` or `stock`.
+    #[serde(default)]
+    pub stream_type: Option<String>,
+    /// In the live stream: the order's id or the SKU.
+    #[serde(default)]
+    pub stream_id: Option<String>,
+    /// Who caused it, and its trace.
+    #[serde(default)]
+    pub metadata: Value,
+    /// What an event of this type has; the schemas of all events are in Ordo's documentation.
+    #[serde(default)]
+    pub data: Value,
+}
+
+/// The units of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StockLevel {
+    pub sku: String,
+    /// Whether its units are counted. If not, there are no numbers.
+    pub tracked: bool,
+    #[serde(default)]
+    pub on_hand: i64,
+    #[serde(default)]
+    pub reserved: i64,
+    #[serde(default)]
+    pub available: i64,
+    #[serde(default)]
+    pub sold: i64,
+    #[serde(default)]
+    pub version: i64,
+    #[serde(default)]
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// What was ordered on some days.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Sales {
+    /// The first day.
+    pub from: String,
+    /// The day after the last one.
+    pub to: String,
+    #[serde(default)]
+    pub hours: Vec<SalesHour>,
+    #[serde(default)]
+    pub totals: Vec<SalesTotal>,
+}
+
+/// The orders of an hour that have a status and a currency.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct SalesHour {
+    pub hour: DateTime<Utc>,
+    pub status: String,
+    pub currency: String,
+    pub orders: i64,
+    pub total: Money,
+}
+
+/// All orders in a currency.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct SalesTotal {
+    pub currency: String,
+    pub orders: i64,
+    pub total: Money,
+}
+
+/// An order whose sagas wait or are stuck.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SagaSummary {
+    pub order_id: String,
+    /// `running` or `stuck`.
+    pub state: String,
+    #[serde(default)]
+    pub step: Option<String>,
+}
+
+/// A rebuild of read models.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Replay {
+    pub id: String,
+    pub projections: Vec<String>,
+    pub phase: String,
+    /// Whether a process works on it right now.
+    #[serde(default)]
+    pub running: bool,
+    #[serde(default)]
+    pub events: u64,
+    #[serde(default)]
+    pub total: u64,
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// Whether a process has what it needs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// `ready`, `degraded` or `not-ready`.
+    pub status: String,
+    #[serde(default)]
+    pub checks: Vec<HealthCheck>,
+}
+
+/// One thing that a process needs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct HealthCheck {
+    pub name: String,
+    pub ok: bool,
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+impl Health {
+    /// Whether it takes requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status.as_str(), "ready" | "degraded")
+    }
+}

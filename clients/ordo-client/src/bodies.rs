@@ -1,0 +1,153 @@
+//! What is sent. Amounts are decimals, such as `129.99`, with at most the decimals that the currency has.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::LineQuantity;
+
+/// An order to be placed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// The shop's. It makes placing the order idempotent.
+    pub order_id: String,
+    pub customer_id: String,
+    /// Where mails about the order go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_email: Option<String>,
+    /// The sum of the items.
+    pub total_amount: String,
+    /// ISO 4217.
+    pub currency: String,
+    pub items: Vec<Item>,
+    /// The customer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// What the payment provider takes the money from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_token: Option<String>,
+    /// When the customer ordered.
+    #[serde(rename = "createdAtIso", skip_serializing_if = "Option::is_none")]
+    pub placed_at: Option<DateTime<Utc>>,
+    /// The shop's own, kept as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, Value>,
+}
+
+/// An item of an order to be placed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    pub sku: String,
+    /// As customers see it; without it, the SKU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    pub quantity: u32,
+    pub unit_price: String,
+    /// The shop's own, kept as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, Value>,
+}
+
+impl Order {
+    /// An order with what every order has.
+    pub fn new(
+        order_id: impl Into<String>,
+        customer_id: impl Into<String>,
+        total_amount: impl Into<String>,
+        currency: impl Into<String>,
+        items: impl IntoIterator<Item = Item>,
+    ) -> Self {
+        Self {
+            order_id: order_id.into(),
+            customer_id: customer_id.into(),
+            customer_email: None,
+            total_amount: total_amount.into(),
+            currency: currency.into(),
+            items: items.into_iter().collect(),
+            notes: None,
+            payment_token: None,
+            placed_at: None,
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
+impl Item {
+    pub fn new(sku: impl Into<String>, quantity: u32, unit_price: impl Into<String>) -> Self {
+        Self { sku: sku.into(), title: None, quantity, unit_price: unit_price.into(), metadata: BTreeMap::new() }
+    }
+}
+
+/// What is cancelled; by default all that was not sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    /// For the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// These units only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineQuantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_id: Option<String>,
+}
+
+/// What is sent to the customer; by default all that is left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ship {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipment_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineQuantity>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parcels: Vec<ShippedParcel>,
+}
+
+/// How a parcel can be tracked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ShippedParcel {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+}
+
+/// What will come back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewReturn {
+    pub lines: Vec<LineQuantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_id: Option<String>,
+}
+
+/// What the customer gets back; by default all that is left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewRefund {
+    /// In the order's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<String>,
+}
+
+/// A note on an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewNote {
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note_id: Option<String>,
+}

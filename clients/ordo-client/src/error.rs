@@ -1,0 +1,155 @@
+//! What can go wrong, and whether trying again may help.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server refused the request, or could not carry it out.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+    /// Nobody answers there: the request was not sent.
+    #[error("nothing answers at {address}")]
+    Unreachable {
+        /// Scheme, host and port.
+        address: String,
+        #[source]
+        cause: BoxError,
+    },
+    /// The connection broke off after the request was sent.
+    #[error("no answer from {url}")]
+    NoAnswer {
+        url: String,
+        #[source]
+        cause: BoxError,
+    },
+    /// The answer did not come in time.
+    #[error("{url} did not answer within {} s", .patience.as_secs_f32())]
+    TimedOut { url: String, patience: Duration },
+    /// The answer is not one of Ordo: another server's, a redirect, of another type, or too large.
+    #[error("{url} answers {status}: {reason}")]
+    UnexpectedAnswer { url: String, status: StatusCode, reason: String, retry_after: Option<Duration> },
+    /// There is no token to send.
+    #[error("the token can't be had")]
+    Token(#[source] BoxError),
+    /// The request can't be made of what was given.
+    #[error("{0}")]
+    InvalidRequest(String),
+}
+
+/// A refusal, as RFC 9457 has it. The server's `GET /problems` says what each code means.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// A reference to the server's page about the code.
+    #[serde(default)]
+    pub r#type: String,
+    /// The same for all problems of a code.
+    #[serde(default)]
+    pub title: String,
+    pub status: u16,
+    /// What is wrong with this request, for people.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// Which problem it is, for programs.
+    #[serde(default)]
+    pub code: String,
+    /// Under which the server's log has more.
+    #[serde(default)]
+    pub trace_id: Option<String>,
+    /// The mistakes in the body or in the parameters.
+    #[serde(default)]
+    pub errors: Vec<FieldError>,
+    /// When it is worth trying again, as the server says it.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+    /// What else a problem of its code has, such as `currentVersion`.
+    #[serde(flatten)]
+    pub members: Map<String, Value>,
+}
+
+/// A mistake in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FieldError {
+    /// A JSON pointer into the body, or `?name` for a parameter.
+    pub pointer: String,
+    #[serde(default)]
+    pub code: String,
+    #[serde(default)]
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.detail.as_deref().unwrap_or(&self.title);
+        write!(f, "{} {}: {said}", self.status, self.code)?;
+        // With one mistake, `detail` is its message.
+        match self.errors.as_slice() {
+            [only] => write!(f, " ({})", only.pointer),
+            several => several.iter().try_for_each(|error| write!(f, "; {}: {}", error.pointer, error.message)),
+        }
+    }
+}
+
+impl Error {
+    /// The server's refusal, if it is one.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        if let Self::Problem(problem) = self { Some(problem) } else { None }
+    }
+
+    /// The code of the server's refusal, if it is one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.problem().map(|problem| problem.code.as_str())
+    }
+
+    /// Whether the request may have been carried out all the same. Send it again with the same `Idempotency-Key` or ids, or look.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } | Self::TimedOut { .. } => true,
+            Self::UnexpectedAnswer { status, .. } => status.is_success() || status.is_server_error(),
+            Self::Problem(problem) => problem.status == 500 || problem.code == "outcome-unknown",
+            Self::Unreachable { .. } | Self::Token(_) | Self::InvalidRequest(_) => false,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::TimedOut { .. } => true,
+            // A proxy in front answers the two in the middle.
+            Self::UnexpectedAnswer { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            // An earlier attempt under the same key may still be under way.
+            Self::Problem(problem) => {
+                matches!(problem.status, 429 | 502 | 503 | 504) || problem.code == "idempotency-key-in-use"
+            }
+            Self::Token(_) | Self::InvalidRequest(_) => false,
+        }
+    }
+
+    /// When it is worth trying again, as the server says it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Problem(problem) => problem.retry_after,
+            Self::UnexpectedAnswer { retry_after, .. } => *retry_after,
+            Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::TimedOut { .. }
+            | Self::Token(_)
+            | Self::InvalidRequest(_) => None,
+        }
+    }
+}

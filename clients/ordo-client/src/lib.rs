@@ -1,0 +1,55 @@
+//! A client for the HTTP interface of Ordo, an order platform.
+//!
+//! ```no_run
+//! use futures_util::TryStreamExt;
+//! use ordo_client::{Client, Item, Order};
+//!
+//! # async fn example() -> Result<(), ordo_client::Error> {
+//! let client = Client::builder("https://orders.shop.example").token("…").build()?;
+//! let item = Item::new("sku-123", 1, "129.99");
+//! let placed = client.place_order(&Order::new("o-1", "customer-42", "129.99", "USD", [item])).await?;
+//! // The read model has seen the order once it has passed this position.
+//! let order = client.order("o-1").min_position(placed.position).await?;
+//! println!("{} costs {} {}", order.order_id, order.total.amount, order.total.currency);
+//! let mut orders = std::pin::pin!(client.orders().customer_id("customer-42").stream());
+//! while let Some(order) = orders.try_next().await? {
+//!     println!("{} is {}", order.order_id, order.status);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Retries.** A request that found no server, no capacity (503, 429) or no answer is sent again, after a growing, random time and
+//! not before `Retry-After`. All attempts of a command have the same `Idempotency-Key`, so it is carried out once. Attempts and
+//! time are [bounded](ClientBuilder::retries). Other refusals are returned at once.
+//!
+//! **Problems.** A refusal is [`Error::Problem`], with the [`code`](Problem::code) by which programs tell them apart.
+//!
+//! **Bounds.** An answer is [not read](ClientBuilder::max_answer_bytes) without end, connections and answers have time-outs, and
+//! redirects are not followed, so that a token goes to nobody else.
+
+#![forbid(unsafe_code)]
+
+mod answers;
+mod bodies;
+mod client;
+mod error;
+mod live;
+mod operations;
+mod orders;
+mod requests;
+mod retry;
+mod sse;
+mod stock;
+mod transport;
+
+pub use answers::{
+    Accepted, Cancellation, Event, Health, HealthCheck, Line, LineQuantity, Mail, Money, Note, OrderView, Page, Parcel,
+    Refund, Replay, Return, SagaSummary, Sales, SalesHour, SalesTotal, Shipment, StockLevel,
+};
+pub use bodies::{Cancel, Item, NewNote, NewRefund, NewReturn, Order, Ship, ShippedParcel};
+pub use client::{Client, ClientBuilder};
+pub use error::{Error, FieldError, Problem};
+pub use live::LiveStream;
+pub use orders::Orders;
+pub use requests::{Command, List, Query};

@@ -1,0 +1,53 @@
+//! What those who run a platform ask. These routes may have a listener, and so a client, of their own.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::client::Prepared;
+use crate::{Client, Command, Error, Health, List, Page, Query, Replay, SagaSummary};
+
+impl Client {
+    /// Whether the process has what it needs. It is asked once, and whoever is not ready says so: that is no error.
+    pub async fn health(&self) -> Result<Health, Error> {
+        let answer = self.send_once(&Prepared::get(self.url(&["health", "ready"]))).await?;
+        match serde_json::from_slice(&answer.body) {
+            Ok(health) if answer.status.is_success() || answer.status == StatusCode::SERVICE_UNAVAILABLE => Ok(health),
+            Ok(_) | Err(_) => Err(answer.into_error()),
+        }
+    }
+
+    /// Orders whose sagas wait (`running`) or are `stuck`, the longest first.
+    pub fn sagas(&self, state: &str) -> List<SagaSummary> {
+        List::new(self, &["sagas"]).parameter("state", state)
+    }
+
+    /// Each step of an order's sagas: how far it is, what it waits for and why.
+    pub fn order_sagas(&self, order_id: &str) -> Query<Value> {
+        Query::new(self, &["orders", order_id, "saga"])
+    }
+
+    /// Begins to rebuild these read models.
+    pub fn replay(&self, projections: &[&str]) -> Command<Replay> {
+        Command::unkeyed(self, Method::POST, &["admin", "replays"], Some(&json!({ "projections": projections })))
+    }
+
+    /// The replays that there are.
+    pub fn replays(&self) -> Query<Page<Replay>> {
+        Query::new(self, &["admin", "replays"])
+    }
+
+    /// How far a replay is.
+    pub fn replay_progress(&self, id: &str) -> Query<Replay> {
+        Query::new(self, &["admin", "replays", id])
+    }
+
+    /// Cancels a replay.
+    pub fn cancel_replay(&self, id: &str) -> Command<()> {
+        Command::unkeyed(self, Method::DELETE, &["admin", "replays", id], None::<&()>)
+    }
+
+    /// The JSON of a route that has no method here.
+    pub fn get(&self, segments: &[&str], parameters: &[(&str, &str)]) -> Query<Value> {
+        parameters.iter().fold(Query::new(self, segments), |query, (name, value)| query.parameter(name, value))
+    }
+}

@@ -1,0 +1,158 @@
+//! Orders.
+
+use futures_util::Stream;
+
+use crate::{
+    Accepted, Cancel, Cancellation, Client, Command, Error, Event, List, Mail, NewNote, NewRefund, NewReturn, Note,
+    Order, OrderView, Page, Query, Refund, Return, Ship, Shipment,
+};
+
+impl Client {
+    /// Places an order. The order's id makes it idempotent: it has no key unless one is given.
+    pub fn place_order(&self, order: &Order) -> Command<Accepted> {
+        Command::unkeyed(self, http::Method::POST, &["orders"], Some(order)).identified()
+    }
+
+    /// Cancels what was not sent, or some of it.
+    pub fn cancel_order(&self, order_id: &str, cancel: &Cancel) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "cancel"], Some(cancel))
+    }
+
+    /// Tells that all that is left was sent, or some of it.
+    pub fn ship_order(&self, order_id: &str, ship: &Ship) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "ship"], Some(ship))
+    }
+
+    /// Tells that all of it arrived.
+    pub fn deliver_order(&self, order_id: &str) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "deliver"], None::<&()>)
+    }
+
+    /// Tells that some of it will come back.
+    pub fn request_return(&self, order_id: &str, back: &NewReturn) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "returns"], Some(back))
+    }
+
+    /// Tells that a return is here. What it cost is then refunded.
+    pub fn receive_return(&self, order_id: &str, return_id: &str) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "returns", return_id, "receive"], None::<&()>)
+    }
+
+    /// Pays all that is left back, or some of it.
+    pub fn refund_order(&self, order_id: &str, refund: &NewRefund) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "refunds"], Some(refund))
+    }
+
+    /// Adds a note.
+    pub fn add_note(&self, order_id: &str, note: &NewNote) -> Command<Accepted> {
+        Command::post(self, &["orders", order_id, "notes"], Some(note))
+    }
+
+    /// The order with its lines, shipments and so on.
+    pub fn order(&self, order_id: &str) -> Query<OrderView> {
+        Query::new(self, &["orders", order_id])
+    }
+
+    /// Orders, the newest first.
+    pub fn orders(&self) -> Orders {
+        Orders(List::new(self, &["orders"]))
+    }
+
+    /// What happened to an order, in order.
+    pub fn timeline(&self, order_id: &str) -> List<Event> {
+        List::new(self, &["orders", order_id, "events"])
+    }
+
+    /// All shipments of an order, by their ids.
+    pub fn shipments(&self, order_id: &str) -> List<Shipment> {
+        List::new(self, &["orders", order_id, "shipments"])
+    }
+
+    /// All cancellations of units of an order, by their ids.
+    pub fn cancellations(&self, order_id: &str) -> List<Cancellation> {
+        List::new(self, &["orders", order_id, "cancellations"])
+    }
+
+    /// All returns of an order, by their ids.
+    pub fn returns(&self, order_id: &str) -> List<Return> {
+        List::new(self, &["orders", order_id, "returns"])
+    }
+
+    /// All refunds of an order, by their ids.
+    pub fn refunds(&self, order_id: &str) -> List<Refund> {
+        List::new(self, &["orders", order_id, "refunds"])
+    }
+
+    /// All notes on an order, by their ids.
+    pub fn notes(&self, order_id: &str) -> List<Note> {
+        List::new(self, &["orders", order_id, "notes"])
+    }
+
+    /// All mails about an order, by their ids.
+    pub fn mails(&self, order_id: &str) -> List<Mail> {
+        List::new(self, &["orders", order_id, "mails"])
+    }
+}
+
+impl Query<OrderView> {
+    /// The order as it was at this version.
+    pub fn as_of_version(self, version: i64) -> Self {
+        self.parameter("asOf", &version.to_string())
+    }
+
+    /// The order as it was at this time.
+    pub fn as_of(self, time: chrono::DateTime<chrono::Utc>) -> Self {
+        self.parameter("asOf", &time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+    }
+}
+
+/// A list of orders. All conditions have to hold.
+#[must_use = "it is asked page by page, or as a stream"]
+#[derive(Debug, Clone)]
+pub struct Orders(List<OrderView>);
+
+impl Orders {
+    pub fn customer_id(self, customer_id: &str) -> Self {
+        Self(self.0.parameter("customerId", customer_id))
+    }
+
+    /// Orders with a line of this SKU.
+    pub fn sku(self, sku: &str) -> Self {
+        Self(self.0.parameter("sku", sku))
+    }
+
+    /// Those that have the status now, the one that has had it for the shortest time first.
+    pub fn status(self, status: &str) -> Self {
+        Self(self.0.parameter("status", status))
+    }
+
+    /// Created at this time or later: an RFC 3339 instant, or a day.
+    pub fn from(self, from: &str) -> Self {
+        Self(self.0.parameter("from", from))
+    }
+
+    /// Created before this time.
+    pub fn to(self, to: &str) -> Self {
+        Self(self.0.parameter("to", to))
+    }
+
+    /// How many orders a page has at the most, from 1 to 200.
+    pub fn limit(self, limit: u16) -> Self {
+        Self(self.0.limit(limit))
+    }
+
+    /// Answered once the read model has passed this position.
+    pub fn min_position(self, position: i64) -> Self {
+        Self(self.0.min_position(position))
+    }
+
+    /// The first page, or the one at the cursor of the page before. A page can be empty although there are more.
+    pub async fn page(&self, cursor: Option<&str>) -> Result<Page<OrderView>, Error> {
+        self.0.page(cursor).await
+    }
+
+    /// All orders, page by page as they are taken. After an error it ends.
+    pub fn stream(self) -> impl Stream<Item = Result<OrderView, Error>> + Send + 'static {
+        self.0.stream()
+    }
+}
