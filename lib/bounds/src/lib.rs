@@ -1,4 +1,4 @@
-//! Bounds on how much is held in memory at once.
+//! Bounds on how much is held in memory at once, and on how often a caller may come.
 //!
 //! A count says how long a piece of work takes, not how much memory it needs: five hundred orders can be a few hundred kilobytes or
 //! more than a hundred megabytes. So whatever reads, gathers or writes several things together takes them within a [`Budget`], and
@@ -7,7 +7,9 @@
 mod batch_size;
 mod budget;
 mod quota;
+mod token_buckets;
 
 pub use batch_size::AdaptiveBatchSize;
 pub use budget::Budget;
 pub use quota::{Quota, QuotaExceeded, QuotaShare};
+pub use token_buckets::{BucketEmpty, Caller, Rate, TokenBuckets, Tokens};
