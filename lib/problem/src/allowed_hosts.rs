@@ -31,6 +31,8 @@ pub struct AllowedHosts {
     /// Any host is allowed; but only pages of `names` may change something.
     any: bool,
     names: Arc<[String]>,
+    /// Origins whose pages may change something, whatever their host.
+    origins: Arc<[HeaderValue]>,
     /// A `Host` that was found to be allowed. Most requests name the same, which is then not parsed again.
     seen: Arc<OnceLock<HeaderValue>>,
 }
@@ -40,7 +42,7 @@ impl AllowedHosts {
     fn these(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(|name| canonical(&name.into()));
         let (any, names): (Vec<_>, Vec<_>) = names.partition(|name| name == "*");
-        Self { any: !any.is_empty(), names: names.into(), seen: Arc::default() }
+        Self { any: !any.is_empty(), names: names.into(), origins: Arc::default(), seen: Arc::default() }
     }
 
     /// The hosts for a server that listens on `address`: `named`, if given. If only this machine reaches it, there is no proxy in front
@@ -54,14 +56,20 @@ impl AllowedHosts {
         }
     }
 
+    /// Lets pages of these origins change things as well: those that may read answers.
+    #[must_use]
+    pub fn with_origins(self, origins: &[HeaderValue]) -> Self {
+        Self { origins: origins.into(), ..self }
+    }
+
     /// The local ones alone.
     fn local() -> Self {
-        Self { any: false, names: Arc::default(), seen: Arc::default() }
+        Self { any: false, names: Arc::default(), origins: Arc::default(), seen: Arc::default() }
     }
 
     /// Any host: a proxy in front checks them.
     fn any() -> Self {
-        Self { any: true, names: Arc::default(), seen: Arc::default() }
+        Self { any: true, names: Arc::default(), origins: Arc::default(), seen: Arc::default() }
     }
 
     /// Refuses a request without exactly one valid host (400), for a host that is not allowed (421), or by which a page of another site
@@ -123,9 +131,10 @@ impl AllowedHosts {
         }
     }
 
-    /// Whether an origin's host is a configured one: then it is the same shop's.
+    /// Whether an origin or its host is a configured one: then it is the same shop's.
     fn names_origin(&self, origin: &[u8]) -> bool {
-        authority(origin).is_some_and(|origin| self.names.contains(&canonical(origin.host())))
+        self.origins.iter().any(|known| known.as_bytes() == origin)
+            || authority(origin).is_some_and(|origin| self.names.contains(&canonical(origin.host())))
     }
 }
 
@@ -144,6 +153,8 @@ fn host<B>(request: &http::Request<B>) -> Result<Option<Authority>, Problem> {
         }
         (Some(_), Some(_)) => Err(Problem::malformed("header Host must be given once")),
         (None, _) if request.version() <= Version::HTTP_10 => Ok(None),
+        // HTTP/2 has the target's authority in its place: RFC 9113, 8.3.1.
+        (None, _) if request.version() == Version::HTTP_2 && request.uri().authority().is_some() => Ok(None),
         (None, _) => Err(Problem::malformed("header Host is missing")),
     }
 }
@@ -279,6 +290,30 @@ mod tests {
             assert_eq!(post(&named, origin), 403, "{origin}");
         }
         assert_eq!(post(&AllowedHosts::any(), "https://shop.example"), 403);
+    }
+
+    #[test]
+    fn pages_of_an_origin_that_may_read_may_change_things() {
+        let origins = [HeaderValue::from_static("https://app.shop.example")];
+        let post = |hosts: &AllowedHosts, site, origin| {
+            ask(hosts, "POST", &[("host", "localhost"), ("sec-fetch-site", site), ("origin", origin)])
+        };
+        for hosts in [AllowedHosts::local(), AllowedHosts::any(), AllowedHosts::these(["api.shop.example"])] {
+            let hosts = hosts.with_origins(&origins);
+            assert_eq!(post(&hosts, "cross-site", "https://app.shop.example"), 200);
+            for other in ["http://app.shop.example", "https://app.shop.example:8443", "https://shop.example", "null"] {
+                assert_eq!(post(&hosts, "cross-site", other), 403, "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn with_http_2_the_target_names_the_host() {
+        let asked = |uri: &str| http::Request::post(uri).version(Version::HTTP_2).body(()).unwrap();
+        let hosts = AllowedHosts::these(["api.shop.example"]);
+        assert!(hosts.check(&asked("https://api.shop.example/orders")).is_ok());
+        assert_eq!(hosts.check(&asked("https://rebound.example/orders")).unwrap_err().status().as_u16(), 421);
+        assert_eq!(hosts.check(&asked("/orders")).unwrap_err().status().as_u16(), 400);
     }
 
     #[test]
