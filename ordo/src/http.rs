@@ -2,14 +2,20 @@
 //!
 //! The time that a body may take is limited by its readers.
 //!
-//! HTTP/1.1 with keep-alive; TLS and HTTP/2 belong to the proxy in front. hyper is driven directly because `axum::serve` has no
+//! HTTP/1.1 with keep-alive, and with TLS HTTP/2 for clients that prefer it. hyper is driven directly because `axum::serve` has no
 //! limits of its own.
 
 mod activity;
+mod answer_body;
+mod compression;
+mod connection;
+mod cors;
+mod rate_limits;
 mod slots;
 mod timed_stream;
+mod tls;
+mod trusted_proxies;
 
-use std::convert::Infallible;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,34 +24,44 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::{HeaderValue, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use problem::{Peer, Problem, ProblemService, ProblemType};
+use problem::Peer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, ServiceExt};
 
-use self::activity::{Activity, ServedBody};
+use self::connection::{Client, Edge, no_room};
+pub(crate) use self::cors::with_cors;
+pub use self::rate_limits::{RateLimits, RateQuotas};
 use self::slots::{ConnectionSlot, ConnectionSlots};
-use self::timed_stream::TimedStream;
+pub use self::tls::{ServerTls, TlsFiles};
+pub use self::trusted_proxies::{ForwardedHeader, TrustedProxies};
 
 /// The paths that are answered also on reserved connections.
 const ALWAYS_SERVED: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
-/// The longest head of a request. hyper buffers about as much of a connection in either direction.
-const BUFFER: usize = 32 * 1024;
 /// The send buffer of a connection. The kernel doubles the value.
 const SENT_AHEAD: u32 = 128 * 1024;
 /// Open files that are reserved for the database, the queues and logs.
 const OTHER_FILES: u64 = 256;
+
+/// How a listener is served.
+#[derive(Debug, Clone, Default)]
+pub struct HttpSettings {
+    pub limits: Limits,
+    /// `None`: connections are not encrypted.
+    pub tls: Option<ServerTls>,
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl From<Limits> for HttpSettings {
+    fn from(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+}
 
 /// The limits of clients.
 #[derive(Debug, Clone)]
@@ -159,19 +175,17 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 ///
 /// Wraps the router in [`problem::layer`], so the router must not have that layer itself. Handlers get the client's address as the
 /// extension [`Peer`].
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<HttpSettings>, stop: CancellationToken) {
+    let settings = settings.into();
     let problems = problem::layer();
     let router = router.with_state(());
     let reserved = problems.layer(always_served_routes(&router));
     let routes = problems.layer(router);
-    let mut protocol = http1::Builder::new();
-    // `TimedStream` enforces the time limits. hyper's own timer only makes it look for the next request right after an answer.
-    protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle + limits.headers);
-    protocol.max_buf_size(BUFFER).max_header_size(BUFFER);
-    let drain = limits.drain;
+    let drain = settings.limits.drain;
     let graceful = GracefulShutdown::new();
     let mut connections: JoinSet<()> = JoinSet::new();
-    let mut slots = ConnectionSlots::new(limits.clone());
+    let mut slots = ConnectionSlots::new(settings.limits.clone());
+    let edge = Edge::new(settings, stop.clone());
     loop {
         let (stream, address) = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -190,17 +204,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         }
         let activity = slots.activity();
         let routes = if slot == ConnectionSlot::Full { routes.clone() } else { reserved.clone() };
-        let client = Client { routes, activity: Arc::clone(&activity), peer };
-        let answer = hyper::service::service_fn(move |request| client.clone().answer(request));
-        let stream = TokioIo::new(TimedStream::new(stream, Arc::clone(&activity), &limits));
-        let connection =
-            graceful.watch(protocol.keep_alive(slot == ConnectionSlot::Full).serve_connection(stream, answer));
-        let abort = connections.spawn(async move {
-            // The client went away or was cut off.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
-            }
-        });
+        let edge = Arc::clone(&edge);
+        let client = Client { routes, activity: Arc::clone(&activity), address: address.ip(), edge };
+        let abort = connections.spawn(connection::serve(stream, client, slot, graceful.watcher()));
         slots.take(slot, peer, activity, abort);
     }
 
@@ -218,25 +224,6 @@ fn connection_id(ended: &Result<(Id, ()), JoinError>) -> Id {
     }
 }
 
-/// A connection's client, as each request needs it.
-#[derive(Clone)]
-struct Client {
-    routes: ProblemService<Router>,
-    activity: Arc<Activity>,
-    peer: Peer,
-}
-
-impl Client {
-    async fn answer(mut self, request: Request<Incoming>) -> Result<http::Response<ServedBody>, Infallible> {
-        // The connection has lost its slot and is about to be closed.
-        let Some(serving) = self.activity.serve() else { return Ok(no_room().map(ServedBody::from)) };
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer);
-        let answer = self.routes.call(request).await?;
-        Ok(answer.map(|body| serving.until_the_end_of(body)))
-    }
-}
-
 /// The routes that are answered on reserved connections.
 fn always_served_routes(routes: &Router) -> Router {
     let routes_by_path = ALWAYS_SERVED.into_iter().fold(Router::new(), |router, path| {
@@ -244,14 +231,6 @@ fn always_served_routes(routes: &Router) -> Router {
         router.route(path, any(move |request: Request| routes.clone().oneshot(request)))
     });
     routes_by_path.fallback(async || no_room())
-}
-
-fn no_room() -> Response {
-    let problem = Problem::new(ProblemType::TooManyConnections, "there is no room for more clients")
-        .retry_after(Duration::from_secs(1));
-    let mut answer = problem.into_response();
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {

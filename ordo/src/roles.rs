@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::{self, Connections};
 use crate::health::{self, HealthCheck};
+use crate::http::{HttpSettings, RateLimits, ServerTls};
 use crate::lag::IntakeLimit;
 use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, payment};
@@ -35,6 +36,8 @@ use crate::{http, index, metrics, migrate, payment};
 const SKUS_REMEMBERED: usize = 10_000;
 /// How often the queues are checked and their dead letters counted.
 const LOOK_AT_QUEUES: Duration = Duration::from_secs(5);
+/// How often the files of the certificate are looked at.
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(10);
 /// The time after a payment call's time-out before the saga asks for its outcome.
 const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 
@@ -43,6 +46,7 @@ const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 pub(crate) struct RunningRoles {
     /// The address of the HTTP API. Every process has one, at least for health and metrics.
     pub(crate) api: SocketAddr,
+    scheme: &'static str,
     join: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -50,7 +54,7 @@ impl RunningRoles {
     /// The API's URL, with a host that this machine can reach.
     #[must_use]
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", http::reachable(self.api))
+        format!("{}://{}", self.scheme, http::reachable(self.api))
     }
 
     /// Waits until every role has stopped. A role that fails stops the others.
@@ -97,8 +101,7 @@ pub(crate) async fn start(
                 let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = ReplayRoutes::new(replays, stop.clone());
-                let live =
-                    LiveStreamSettings { per_address: settings.streams_per_address, ..LiveStreamSettings::default() };
+                let live = live_settings(settings);
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
                     .merge(sagas::routes(reading.clone()))
@@ -140,13 +143,38 @@ pub(crate) async fn start(
         .merge(index::routes(roles))
         .merge(problem::documentation())
         .merge(health::routes(checks));
-    let hosts = AllowedHosts::for_listener(api, settings.allowed_hosts.as_deref());
+    let edge = &settings.edge;
+    // Nobody is asked for a credential.
+    let rates = RateLimits::new(&edge.rates.clone().for_everyone());
+    let routes = routes.layer((rates.per_address(), rates.per_principal()));
+    let hosts = AllowedHosts::for_listener(api, settings.allowed_hosts.as_deref()).with_origins(&edge.cors_origins);
     let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);
-    let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
-    running.spawn("http", http::serve(listener, routes, limits.within_open_files(), running.stop.clone()));
+    let routes = http::with_cors(routes, &edge.cors_origins);
+    let served = http_settings(settings, &mut running).await?;
+    running.spawn("http", http::serve(listener, routes, served, running.stop.clone()));
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, api = %api, "started");
-    Ok(RunningRoles { api, join: tokio::spawn(running.join(store)) })
+    let scheme = if settings.edge.tls.is_some() { "https" } else { "http" };
+    Ok(RunningRoles { api, scheme, join: tokio::spawn(running.join(store)) })
+}
+
+fn live_settings(settings: &Settings) -> LiveStreamSettings {
+    let (per_address, per_principal) = (settings.streams_per_address, settings.streams_per_principal);
+    LiveStreamSettings { per_address, per_principal, ..LiveStreamSettings::default() }
+}
+
+/// How the API is served. Its certificate is read again when it changes.
+async fn http_settings(settings: &Settings, running: &mut RoleTasks) -> anyhow::Result<HttpSettings> {
+    let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
+    let tls = match &settings.edge.tls {
+        Some(files) => Some(ServerTls::load(files.clone()).await?),
+        None => None,
+    };
+    if let Some(tls) = tls.clone() {
+        running.spawn("tls", tls.reload(LOOK_AT_CERTIFICATE, running.stop.clone()));
+    }
+    let trusted_proxies = settings.edge.trusted_proxies.clone();
+    Ok(HttpSettings { limits: limits.within_open_files(), tls, trusted_proxies })
 }
 
 /// The routes of commands, with a limit on new orders if `max_lag` is set.

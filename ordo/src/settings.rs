@@ -7,6 +7,7 @@
 mod authentication;
 mod choices;
 mod database_url;
+mod edge;
 mod mistakes;
 mod payment;
 mod reader;
@@ -24,6 +25,7 @@ use messaging::{ConsumerSettings, ExponentialBackoff, MessageKeys};
 
 pub use self::choices::{LogFormat, PlatformRole, ReadModelStore};
 pub use self::database_url::DatabaseUrl;
+pub use self::edge::EdgeSettings;
 pub use self::mistakes::{SettingMistake, SettingMistakes};
 pub use self::payment::{PaymentProvider, PaymentSettings, StripeKey};
 pub use self::reader::EffectiveSetting;
@@ -58,10 +60,14 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The hosts that requests may name besides the usual ones.
     pub allowed_hosts: Option<Vec<String>>,
+    /// How it is offered to the network.
+    pub edge: EdgeSettings,
     /// How many connections one address may have to it.
     pub connections_per_address: usize,
     /// How many clients may follow the live stream from one address.
     pub streams_per_address: usize,
+    /// How many of its clients may follow the live stream as one principal.
+    pub streams_per_principal: usize,
     /// Which parts of the platform this process runs; at least one, each once.
     pub roles: Vec<PlatformRole>,
     /// Where SQS, SES and DynamoDB are.

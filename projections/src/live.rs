@@ -9,8 +9,10 @@ mod follower;
 mod frame;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use access_control::Principal;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -47,23 +49,27 @@ pub struct LiveStreamSettings {
     pub heartbeat: Duration,
     /// The most live streams of one client address.
     pub per_address: usize,
+    /// The most live streams of one principal, wherever it asks from.
+    pub per_principal: usize,
 }
 
 impl Default for LiveStreamSettings {
     fn default() -> Self {
         // A quarter of the 60 s after which proxies usually give up an idle connection.
-        Self { heartbeat: Duration::from_secs(15), per_address: CLIENTS / 2 }
+        Self { heartbeat: Duration::from_secs(15), per_address: CLIENTS / 2, per_principal: CLIENTS / 2 }
     }
 }
 
 /// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
 pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> Router {
     let open_streams = Quota::new(CLIENTS, settings.per_address);
+    let by_principal = Quota::new(CLIENTS, settings.per_principal);
     Router::new().route("/events/stream", get(events)).with_state(LiveStreamState {
         feed: EventFeed::of(store),
         settings,
         stop,
         open_streams,
+        by_principal,
     })
 }
 
@@ -74,6 +80,8 @@ struct LiveStreamState {
     settings: LiveStreamSettings,
     stop: CancellationToken,
     open_streams: Quota<Peer>,
+    /// By the principal's name, which stays the same with another token.
+    by_principal: Quota<Arc<str>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +99,7 @@ async fn events(
     State(live): State<LiveStreamState>,
     parameters: Result<QueryParameters<LiveStreamParameters>, Problem>,
     peer: Option<Extension<Peer>>,
+    principal: Option<Extension<Principal>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let parameters = parameters?.0;
@@ -101,21 +110,15 @@ async fn events(
         (None, None) => None,
     };
     let selection = selection(parameters)?;
-    let mut slot = live.open_streams.share(peer.map(|Extension(peer)| peer));
-    slot.grow_to(1).map_err(|exceeded| {
-        let detail = match exceeded.total {
-            true => format!("{CLIENTS} clients follow already"),
-            false => format!("{} clients follow from this address already", live.settings.per_address),
-        };
-        Problem::new(ProblemType::TooManyStreams, detail).retry_after(Duration::from_secs(5))
-    })?;
+    let slots =
+        live.slots(peer.map(|Extension(peer)| peer), principal.as_ref().map(|Extension(principal)| principal))?;
     let end = live.feed.join().await.map_err(unavailable)?;
     if let Some(after) = after.filter(|after| *after > end) {
         // Most likely a position of another log: waiting for it would skip all events before it.
         return Err(Problem::malformed(format!("position {after} is beyond the end of the log, which is at {end}")));
     }
     let follower = LiveStreamReader::starting(live.feed.clone(), selection, after.unwrap_or(end));
-    let stream = ClientEventStream::to(follower, &live, slot);
+    let stream = ClientEventStream::to(follower, &live, slots);
     let body = Body::from_stream(stream::unfold(stream, ClientEventStream::next));
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -125,6 +128,26 @@ async fn events(
     ];
     Ok((headers, body).into_response())
 }
+
+impl LiveStreamState {
+    /// A place among the open streams, and one among those of the same principal.
+    fn slots(&self, peer: Option<Peer>, principal: Option<&Principal>) -> Result<StreamSlots, Problem> {
+        let refused =
+            |detail: String| Problem::new(ProblemType::TooManyStreams, detail).retry_after(Duration::from_secs(5));
+        let mut slot = self.open_streams.share(peer);
+        slot.grow_to(1).map_err(|exceeded| match exceeded.total {
+            true => refused(format!("{CLIENTS} clients follow already")),
+            false => refused(format!("{} clients follow from this address already", self.settings.per_address)),
+        })?;
+        let mut by_principal = self.by_principal.share(principal.map(|principal| principal.actor().into()));
+        by_principal.grow_to(1).map_err(|_| {
+            refused(format!("{} clients follow as this principal already", self.settings.per_principal))
+        })?;
+        Ok((slot, by_principal))
+    }
+}
+
+type StreamSlots = (QuotaShare<Peer>, QuotaShare<Arc<str>>);
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else { return Ok(None) };
@@ -176,16 +199,16 @@ struct ClientEventStream {
     /// When the next heartbeat is due.
     due: Instant,
     stop: CancellationToken,
-    /// Its place among the open streams.
-    _slot: QuotaShare<Peer>,
+    /// Its places among the open streams.
+    _slots: StreamSlots,
 }
 
 impl ClientEventStream {
-    fn to(follower: LiveStreamReader, live: &LiveStreamState, slot: QuotaShare<Peer>) -> Self {
+    fn to(follower: LiveStreamReader, live: &LiveStreamState, slots: StreamSlots) -> Self {
         let heartbeat = live.settings.heartbeat;
         let due = Instant::now() + heartbeat;
         let stop = live.stop.clone();
-        Self { follower, has_begun: false, heartbeat, due, stop, _slot: slot }
+        Self { follower, has_begun: false, heartbeat, due, stop, _slots: slots }
     }
 
     /// The next chunk. `None`: the stream ends.

@@ -12,4 +12,4 @@ mod token_buckets;
 pub use batch_size::AdaptiveBatchSize;
 pub use budget::Budget;
 pub use quota::{Quota, QuotaExceeded, QuotaShare};
-pub use token_buckets::{BucketEmpty, Caller, Rate, TokenBuckets, Tokens};
+pub use token_buckets::{BucketEmpty, BucketKey, BucketLevel, TokenBuckets, TokenRate};

@@ -24,7 +24,7 @@ struct QuotaUsage<K> {
 
 /// What was taken of a [`Quota`], until it is dropped.
 #[derive(Debug)]
-pub struct QuotaShare<K: Copy + Eq + Hash> {
+pub struct QuotaShare<K: Clone + Eq + Hash> {
     quota: Quota<K>,
     key: Option<K>,
     amount: usize,
@@ -39,7 +39,7 @@ pub struct QuotaExceeded {
     pub per_key: bool,
 }
 
-impl<K: Copy + Eq + Hash> Quota<K> {
+impl<K: Clone + Eq + Hash> Quota<K> {
     #[must_use]
     pub fn new(total: usize, per_key: usize) -> Self {
         Self(Arc::new(QuotaLimits {
@@ -67,7 +67,7 @@ impl<K: Copy + Eq + Hash> Quota<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> QuotaShare<K> {
+impl<K: Clone + Eq + Hash> QuotaShare<K> {
     /// Grows to an amount, or stays as it is if there is not as much. It never shrinks.
     pub fn grow_to(&mut self, amount: usize) -> Result<(), QuotaExceeded> {
         let more = amount.saturating_sub(self.amount);
@@ -75,7 +75,7 @@ impl<K: Copy + Eq + Hash> QuotaShare<K> {
             return Ok(());
         }
         let mut used = self.quota.lock();
-        let of_key = self.key.map(|key| used.by_key.get(&key).copied().unwrap_or_default() + more);
+        let of_key = self.key.as_ref().map(|key| used.by_key.get(key).copied().unwrap_or_default() + more);
         let exceeded = QuotaExceeded {
             total: used.total + more > self.quota.0.total,
             per_key: of_key.is_some_and(|amount| amount > self.quota.0.per_key),
@@ -84,8 +84,8 @@ impl<K: Copy + Eq + Hash> QuotaShare<K> {
             return Err(exceeded);
         }
         used.total += more;
-        if let (Some(key), Some(of_key)) = (self.key, of_key) {
-            used.by_key.insert(key, of_key);
+        if let (Some(key), Some(of_key)) = (&self.key, of_key) {
+            used.by_key.insert(key.clone(), of_key);
         }
         drop(used);
         self.amount = amount;
@@ -93,18 +93,18 @@ impl<K: Copy + Eq + Hash> QuotaShare<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for QuotaShare<K> {
+impl<K: Clone + Eq + Hash> Drop for QuotaShare<K> {
     fn drop(&mut self) {
         if self.amount == 0 {
             return;
         }
         let mut used = self.quota.lock();
         used.total -= self.amount;
-        let Some(key) = self.key else { return };
-        if let Some(of_key) = used.by_key.get_mut(&key) {
+        let Some(key) = &self.key else { return };
+        if let Some(of_key) = used.by_key.get_mut(key) {
             *of_key -= self.amount;
             if *of_key == 0 {
-                used.by_key.remove(&key);
+                used.by_key.remove(key);
             }
         }
     }

@@ -14,7 +14,7 @@ const CELLS: usize = ROWS * ROW;
 
 /// How much a caller may take: a bucket of tokens, and the time in which an empty one is full again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub struct TokenRate {
     tokens: u32,
     window: Duration,
 }
@@ -37,11 +37,11 @@ pub struct TokenBuckets {
 
 /// A caller, as [`TokenBuckets`] know it. Two callers are the same one only by a chance of 1 in 2⁶⁴.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Caller(u64);
+pub struct BucketKey(u64);
 
 /// What a caller's bucket holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tokens {
+pub struct BucketLevel {
     pub remaining: u32,
     /// The time until the bucket is full.
     pub full_in: Duration,
@@ -56,10 +56,10 @@ pub struct BucketEmpty {
     pub full_in: Duration,
 }
 
-impl Rate {
+impl TokenRate {
     /// The longest window.
-    pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-    pub const MOST_TOKENS: u32 = 10_000_000;
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    const MOST_TOKENS: u32 = 10_000_000;
 
     /// `None`: there are no tokens or too many, or the window is shorter than a second or longer than a day.
     #[must_use]
@@ -93,12 +93,12 @@ impl Default for TokenBuckets {
 
 impl TokenBuckets {
     #[must_use]
-    pub fn caller(&self, caller: &impl Hash) -> Caller {
-        Caller(self.key.hash_one(caller))
+    pub fn caller(&self, caller: &impl Hash) -> BucketKey {
+        BucketKey(self.key.hash_one(caller))
     }
 
     /// Takes a token.
-    pub fn take(&self, caller: Caller, rate: &Rate, now: Instant) -> Result<Tokens, BucketEmpty> {
+    pub fn take(&self, caller: BucketKey, rate: &TokenRate, now: Instant) -> Result<BucketLevel, BucketEmpty> {
         let (now, interval, mut block) = (self.nanos_at(now), rate.interval(), self.block(caller));
         let mut cells = Cells::of(caller, &mut block);
         let full_at = cells.least().max(now) + interval;
@@ -110,7 +110,7 @@ impl TokenBuckets {
     }
 
     /// Says whether there is a token, and takes none.
-    pub fn peek(&self, caller: Caller, rate: &Rate, now: Instant) -> Result<Tokens, BucketEmpty> {
+    pub fn peek(&self, caller: BucketKey, rate: &TokenRate, now: Instant) -> Result<BucketLevel, BucketEmpty> {
         let (now, interval, mut block) = (self.nanos_at(now), rate.interval(), self.block(caller));
         let full_at = Cells::of(caller, &mut block).least().max(now);
         if full_at + interval > now + interval * u64::from(rate.tokens) {
@@ -120,7 +120,7 @@ impl TokenBuckets {
     }
 
     /// Takes a token even if there is none: the bucket then owes it. For what was done before it was known who pays.
-    pub fn charge(&self, caller: Caller, rate: &Rate, now: Instant) -> Tokens {
+    pub fn charge(&self, caller: BucketKey, rate: &TokenRate, now: Instant) -> BucketLevel {
         let (now, mut block) = (self.nanos_at(now), self.block(caller));
         let mut cells = Cells::of(caller, &mut block);
         let full_at = cells.least().max(now) + rate.interval();
@@ -135,7 +135,7 @@ impl TokenBuckets {
         used + size_of_val(&*self.blocks)
     }
 
-    fn block(&self, caller: Caller) -> MutexGuard<'_, Vec<u64>> {
+    fn block(&self, caller: BucketKey) -> MutexGuard<'_, Vec<u64>> {
         let mut block = self.lock(piece(caller, ROWS) % BLOCKS);
         if block.is_empty() {
             block.reserve_exact(CELLS);
@@ -161,7 +161,7 @@ struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn of(caller: Caller, block: &'a mut [u64]) -> Self {
+    fn of(caller: BucketKey, block: &'a mut [u64]) -> Self {
         let at = std::array::from_fn(|row| row * ROW + piece(caller, row) % ROW);
         Self { block, at }
     }
@@ -179,18 +179,18 @@ impl<'a> Cells<'a> {
 }
 
 /// The nth part of a caller's hash. Twelve bits are as many as the largest index needs.
-fn piece(caller: Caller, nth: usize) -> usize {
+fn piece(caller: BucketKey, nth: usize) -> usize {
     usize::try_from((caller.0 >> (12 * nth)) & 0xfff).unwrap_or_default()
 }
 
-fn tokens(full_at: u64, now: u64, rate: &Rate) -> Tokens {
+fn tokens(full_at: u64, now: u64, rate: &TokenRate) -> BucketLevel {
     let (interval, missing) = (rate.interval(), full_at - now);
     let remaining = u64::from(rate.tokens).saturating_sub(missing.div_ceil(interval));
-    Tokens { remaining: u32::try_from(remaining).unwrap_or(rate.tokens), full_in: Duration::from_nanos(missing) }
+    BucketLevel { remaining: u32::try_from(remaining).unwrap_or(rate.tokens), full_in: Duration::from_nanos(missing) }
 }
 
 /// Of a bucket that is full at that instant.
-fn empty(full_at: u64, now: u64, rate: &Rate) -> BucketEmpty {
+fn empty(full_at: u64, now: u64, rate: &TokenRate) -> BucketEmpty {
     let interval = rate.interval();
     let token_at = full_at + interval - interval * u64::from(rate.tokens);
     let retry_after = Duration::from_nanos(token_at.saturating_sub(now));
@@ -206,8 +206,8 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn rate(tokens: u32, seconds: u64) -> Rate {
-        Rate::new(tokens, Duration::from_secs(seconds)).unwrap()
+    fn rate(tokens: u32, seconds: u64) -> TokenRate {
+        TokenRate::new(tokens, Duration::from_secs(seconds)).unwrap()
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         let caller = buckets.caller(&"a");
         for remaining in (0..4).rev() {
             let full_in = Duration::from_millis(500) * (4 - remaining);
-            assert_eq!(buckets.take(caller, &rate, start), Ok(Tokens { remaining, full_in }));
+            assert_eq!(buckets.take(caller, &rate, start), Ok(BucketLevel { remaining, full_in }));
         }
         let (retry_after, full_in) = (Duration::from_millis(500), Duration::from_secs(2));
         let refused = Err(BucketEmpty { retry_after, full_in });
@@ -253,11 +253,11 @@ mod tests {
     #[test]
     fn a_rate_has_bounds() {
         let second = Duration::from_secs(1);
-        assert_eq!(Rate::new(0, second), None);
-        assert_eq!(Rate::new(Rate::MOST_TOKENS + 1, second), None);
-        assert_eq!(Rate::new(1, Duration::from_millis(999)), None);
-        assert_eq!(Rate::new(1, Rate::LONGEST + second), None);
-        assert!(Rate::new(Rate::MOST_TOKENS, second).unwrap().interval() > 0);
+        assert_eq!(TokenRate::new(0, second), None);
+        assert_eq!(TokenRate::new(TokenRate::MOST_TOKENS + 1, second), None);
+        assert_eq!(TokenRate::new(1, Duration::from_millis(999)), None);
+        assert_eq!(TokenRate::new(1, TokenRate::LONGEST + second), None);
+        assert!(TokenRate::new(TokenRate::MOST_TOKENS, second).unwrap().interval() > 0);
     }
 
     #[test]

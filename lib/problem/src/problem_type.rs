@@ -140,6 +140,9 @@ problem_types! {
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key has been used",
         "The `Idempotency-Key` was used for a request with another body.",
         "Use a new key for a new request.";
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "There are too many requests",
+        "The principal, or without a credential the address, has made as many requests as `RateLimit-Policy` says.",
+        "Send it again after `Retry-After`; `RateLimit` says how many requests are left.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something failed on our side",
         "A failure that is not the client's. The server's log has the cause under the `traceId`.",
         "Tell whoever runs the server the `traceId`.";
@@ -168,7 +171,7 @@ problem_types! {
         "The server has as many connections as it takes.",
         "Connect again after `Retry-After`.";
     TooManyStreams = "too-many-streams", SERVICE_UNAVAILABLE, "There is no room for more live streams",
-        "As many clients follow the live stream as the server takes, in all or from one address.",
+        "As many clients follow the live stream as the server takes, in all, from one address or as one principal.",
         "Close streams that are not needed, or come back after `Retry-After`.";
     AuthenticationUnavailable = "authentication-unavailable", SERVICE_UNAVAILABLE, "Credentials can't be checked",
         "Whether the credential is valid can't be found out at the moment.",

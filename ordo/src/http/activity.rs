@@ -1,16 +1,10 @@
-//! Whether a connection serves a request or waits for its client.
+//! Whether a connection serves requests or waits for its client.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
-use hyper::body::{Frame, SizeHint};
-use pin_project_lite::pin_project;
-
-/// The state of a connection. It waits for a request, serves it, and sends the rest of the answer. While it waits, it can lose its
+/// The state of a connection. It waits for a request, serves some, and sends the rest of an answer. While it waits, it can lose its
 /// slot.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -26,7 +20,7 @@ pub(super) struct IdleSince(u64);
 impl IdleSince {
     pub(super) fn now(clock: Instant) -> Self {
         let now = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(DISPLACED - 1);
-        Self(now.clamp(SENDING + 1, DISPLACED - 1))
+        Self(now.clamp(EARLIEST, DISPLACED - 1))
     }
 
     pub(super) fn later(self, by: Duration) -> Self {
@@ -35,23 +29,30 @@ impl IdleSince {
     }
 }
 
-const SERVING: u64 = 0;
-/// The answer is complete, but the client has not read all of it.
-const SENDING: u64 = 1;
+// The states, apart from those of a wait.
+/// The answers are complete, but the client has not read all of them. Numbers above it count the requests that are served.
+const SENDING: u64 = 0;
+/// More requests than a connection has at the same time, in nanoseconds a tiny part of a second.
+const EARLIEST: u64 = 1 << 16;
 const DISPLACED: u64 = u64::MAX;
 
 impl Activity {
     /// A new connection, which waits.
     pub(super) fn waiting(clock: Instant) -> Arc<Self> {
-        let activity = Self { clock, state: AtomicU64::new(SERVING) };
-        activity.wait();
-        Arc::new(activity)
+        let state = AtomicU64::new(IdleSince::now(clock).0);
+        Arc::new(Self { clock, state })
     }
 
     /// `None`: the connection serves a request, sends the rest of an answer, or has lost its slot.
     pub(super) fn waiting_since(&self) -> Option<IdleSince> {
         let state = self.state.load(Ordering::Acquire);
-        (![SERVING, SENDING, DISPLACED].contains(&state)).then_some(IdleSince(state))
+        (EARLIEST..DISPLACED).contains(&state).then_some(IdleSince(state))
+    }
+
+    /// For how long the connection has been waiting.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        let since = Duration::from_nanos(self.waiting_since()?.0);
+        Some(self.clock.elapsed().saturating_sub(since))
     }
 
     /// Takes the slot away, if the connection has been waiting since then without interruption.
@@ -61,70 +62,55 @@ impl Activity {
 
     /// `None`: the slot was taken away, so the request must not be started.
     pub(super) fn serve(self: &Arc<Self>) -> Option<Serving> {
-        // A client may send the next request before it has read an answer.
-        let before = self.waiting_since().map_or(SENDING, |since| since.0);
-        let begun = self.state.compare_exchange(before, SERVING, Ordering::AcqRel, Ordering::Acquire);
+        let begun = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
+            DISPLACED => None,
+            EARLIEST.. => Some(1),
+            // A client may send the next request before it has read an answer, and with HTTP/2 several at the same time.
+            running => Some(running + 1),
+        });
         begun.is_ok().then(|| Serving(Arc::clone(self)))
     }
 
     /// The client has read all output. If that was the rest of an answer, the connection waits again.
     pub(super) fn sent(&self) {
         if self.state.load(Ordering::Acquire) == SENDING {
-            self.wait();
+            let now = IdleSince::now(self.clock).0;
+            // A request that has come meanwhile is served.
+            let _ = self.state.compare_exchange(SENDING, now, Ordering::AcqRel, Ordering::Acquire);
         }
-    }
-
-    fn wait(&self) {
-        self.state.store(IdleSince::now(self.clock).0, Ordering::Release);
     }
 }
 
-/// A request that is being served, until its answer is complete.
+/// A request that is being served, until its answer is complete. Once all of it is [sent](Activity::sent), the connection waits again.
 #[derive(Debug)]
 pub(super) struct Serving(Arc<Activity>);
 
-impl Serving {
-    /// The body of the answer. After its end, and once all of it is [sent](Activity::sent), the connection waits again.
-    pub(super) fn until_the_end_of(self, body: Body) -> ServedBody {
-        ServedBody { body, _serving: Some(self) }
-    }
-}
-
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.state.store(SENDING, Ordering::Release);
+        // While requests are served nothing else changes the state.
+        self.0.state.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-pin_project! {
-    /// See [`Serving::until_the_end_of`].
-    pub(super) struct ServedBody {
-        #[pin]
-        body: Body,
-        _serving: Option<Serving>,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The answer on a connection that has lost its slot.
-impl From<Body> for ServedBody {
-    fn from(body: Body) -> Self {
-        Self { body, _serving: None }
-    }
-}
-
-impl hyper::body::Body for ServedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    #[test]
+    fn a_connection_waits_once_its_last_answer_is_sent() {
+        let activity = Activity::waiting(Instant::now());
+        let since = activity.waiting_since().unwrap();
+        let (one, other) = (activity.serve().unwrap(), activity.serve().unwrap());
+        activity.sent();
+        assert!(activity.waiting_since().is_none() && !activity.displace(since));
+        drop(one);
+        activity.sent();
+        assert!(activity.waiting_since().is_none());
+        drop(other);
+        assert!(activity.waiting_since().is_none());
+        activity.sent();
+        let again = activity.waiting_since().unwrap();
+        assert!(activity.displace(again));
+        assert!(activity.serve().is_none() && activity.waiting_since().is_none());
     }
 }

@@ -26,8 +26,18 @@ static TIMED_OUT: LazyLock<String> = LazyLock::new(|| {
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 });
 
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    /// HTTP/1 in TLS, or what it will be is not known yet.
+    Tls,
+    Http2,
+}
+
 pub(super) struct TimedStream {
     stream: TcpStream,
+    protocol: Protocol,
     activity: Arc<Activity>,
     headers: Duration,
     idle: Duration,
@@ -46,12 +56,13 @@ pub(super) struct TimedStream {
 }
 
 impl TimedStream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, limits: &Limits) -> Self {
+    pub(super) fn new(stream: TcpStream, protocol: Protocol, activity: Arc<Activity>, limits: &Limits) -> Self {
         let Limits { headers, idle, answers, .. } = *limits;
         let (first, alarm) = (activity.waiting_since(), Box::pin(sleep(headers)));
         let due = alarm.deadline();
         Self {
             stream,
+            protocol,
             activity,
             headers,
             idle,
@@ -65,9 +76,15 @@ impl TimedStream {
         }
     }
 
+    /// Notes what was agreed upon in the TLS handshake.
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// Ready once the wait since then has taken too long.
     fn poll_overdue(&mut self, since: IdleSince, context: &mut Context<'_>) -> Poll<io::Error> {
-        let head = self.begun == Some(since);
+        // What comes over HTTP/2 need not be the beginning of a head: pings do not.
+        let head = self.begun == Some(since) && self.protocol != Protocol::Http2;
         if self.awaited != Some((since, head)) {
             let patience = if head || self.first == Some(since) { self.headers } else { self.idle };
             let due = Instant::now() + patience;
@@ -86,7 +103,7 @@ impl TimedStream {
             }
             self.alarm.as_mut().reset(due);
         }
-        if head && self.taken_until.is_none() {
+        if head && self.protocol == Protocol::Http1 && self.taken_until.is_none() {
             // It fits into the buffer of a connection on which nothing is under way.
             let _ = self.stream.try_write(TIMED_OUT.as_bytes());
         }

@@ -15,7 +15,7 @@ use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address,
 };
-use super::{AwsSettings, LoadedSettings, QueueConsumerSettings, Settings, authentication, payment};
+use super::{AwsSettings, LoadedSettings, QueueConsumerSettings, Settings, authentication, edge, payment};
 use crate::http::Limits;
 
 impl Settings {
@@ -59,6 +59,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             &host_names(),
             "Hosts under which it may be asked, besides addresses, localhost and names without a dot; `*`: any. Without it these alone where it listens on loopback, elsewhere any",
         ),
+        edge: edge::read(table),
         connections_per_address: table.value(
             "ORDO_CONNECTIONS_PER_ADDRESS",
             Limits::default().per_address,
@@ -69,7 +70,13 @@ fn read(table: &mut SettingsReader) -> Settings {
             "ORDO_STREAMS_PER_ADDRESS",
             LiveStreamSettings::default().per_address,
             &integer(1..=1_000),
-            "Clients that may follow the live stream from one address, of 1,000 in all; a proxy in front is one address",
+            "Clients that may follow the live stream from one address, of 1,000 in all; a proxy in front is one address unless it is trusted",
+        ),
+        streams_per_principal: table.value(
+            "ORDO_STREAMS_PER_PRINCIPAL",
+            LiveStreamSettings::default().per_principal,
+            &integer(1..=1_000),
+            "Clients that may follow the live stream as one principal, of 1,000 in all",
         ),
         roles: table.value("ORDO_ROLES", PlatformRole::ALL.to_vec(), &choices::roles(), "Which parts of the platform this process runs"),
         aws: aws(table),

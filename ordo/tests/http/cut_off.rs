@@ -1,25 +1,12 @@
-//! The server against clients that are slow, many, or still talking when it stops.
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+//! Clients that are slow, silent or many.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::routing::get;
-use futures_util::stream;
-use ordo::http::{Limits, bind, serve};
+use ordo::http::{Limits, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-const SHORT: Duration = Duration::from_millis(200);
-/// Far longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::server::{LARGE, PATIENCE, QUICK, SHORT, Server, one_answer, rest_of_large, until_closed};
 
 #[tokio::test]
 async fn a_client_that_never_ends_its_headers_is_told_so_and_cut_off() {
@@ -282,114 +269,4 @@ async fn a_taken_address_says_which_flag_to_change() {
         "cannot listen on {address}: another process has that port; choose another address with --listen (port 0: any free one)"
     );
     assert_eq!(error, expected);
-}
-
-struct Server {
-    address: SocketAddr,
-    stop: CancellationToken,
-    running: JoinHandle<()>,
-    /// A request to `/busy` is under way.
-    under_way: Arc<Notify>,
-    /// Lets one of them end.
-    go_on: Arc<Notify>,
-    /// The answer of `/flood` was dropped.
-    given_up: mpsc::UnboundedReceiver<()>,
-}
-
-const QUICK: &[u8] = b"GET /quick HTTP/1.1\r\nHost: ordo\r\n\r\n";
-/// More than a connection holds.
-const LARGE: usize = 4 * 1024 * 1024;
-
-impl Server {
-    fn start(limits: Limits) -> Self {
-        let listener = bind("127.0.0.1:0".parse().unwrap(), "--listen").unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let (under_way, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (dropped, given_up) = mpsc::unbounded_channel();
-        let router = Router::new()
-            .route("/quick", get(|| async { "quick" }))
-            .route("/health/live", get(|| async { "live" }))
-            .route("/metrics", get(|| async { "metrics" }))
-            .route("/endless", get(std::future::pending::<()>))
-            .route("/slow", get(slow))
-            .route("/large", get(|| async { vec![b'a'; LARGE] }))
-            .route("/flood", get(move || std::future::ready(flood(dropped.clone()))))
-            .route("/busy", {
-                let (under_way, go_on) = (Arc::clone(&under_way), Arc::clone(&go_on));
-                get(move || async move {
-                    under_way.notify_one();
-                    go_on.notified().await;
-                    "done"
-                })
-            });
-        let token = stop.clone();
-        let running = tokio::spawn(async move { serve(listener, router, limits, token).await });
-        Self { address, stop, running, under_way, go_on, given_up }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-
-    /// A client that has taken no more of a large answer than its head.
-    async fn taking_its_answer(&self) -> TcpStream {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(16 * 1024).unwrap();
-        let mut client = socket.connect(self.address).await.unwrap();
-        client.write_all(b"GET /large HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.read_u8().await.unwrap());
-        }
-        client
-    }
-
-    /// A client whose request is under way.
-    async fn busy(&self) -> TcpStream {
-        let mut client = self.connect().await;
-        client.write_all(b"GET /busy HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
-        self.under_way.notified().await;
-        client
-    }
-}
-
-/// An answer without an end, which says when nobody wants it any more.
-fn flood(dropped: mpsc::UnboundedSender<()>) -> Body {
-    struct Tells(mpsc::UnboundedSender<()>);
-    impl Drop for Tells {
-        fn drop(&mut self) {
-            let _ = self.0.send(());
-        }
-    }
-    let tells = Tells(dropped);
-    Body::from_stream(stream::repeat_with(move || {
-        let _ = &tells;
-        Ok::<_, Infallible>(Bytes::from_static(&[b'a'; 16 * 1024]))
-    }))
-}
-
-async fn rest_of_large(client: &mut TcpStream) {
-    let mut rest = vec![0; LARGE];
-    tokio::time::timeout(PATIENCE, client.read_exact(&mut rest)).await.unwrap().unwrap();
-}
-
-async fn slow() -> &'static str {
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    "slow"
-}
-
-async fn until_closed(client: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await.unwrap();
-    // A reset is an end as well.
-    drop(read);
-    String::from_utf8(answer).unwrap()
-}
-
-/// One answer without its connection being closed; those of this router come in one piece.
-async fn one_answer(client: &mut TcpStream) -> String {
-    let mut answer = vec![0; 4096];
-    let length = client.read(&mut answer).await.unwrap();
-    String::from_utf8(answer[..length].to_vec()).unwrap()
 }

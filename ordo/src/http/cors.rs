@@ -1,0 +1,166 @@
+//! Which pages of other origins may read answers (CORS). Without a setting: none.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{
+    ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderName, HeaderValue, Method};
+use tower::{Layer, Service};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
+
+/// How long a browser may remember what is allowed.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Lets pages of `origins` ask `routes`, with credentials in a header and not in a cookie. Browsers ask whether a page may
+/// (preflight) before a request that needs a credential, so the answer to that needs none.
+pub(crate) fn with_cors(routes: Router, origins: &[HeaderValue]) -> Router {
+    if origins.is_empty() {
+        return routes;
+    }
+    let name = HeaderName::from_static;
+    let asked = [
+        ACCEPT,
+        AUTHORIZATION,
+        CONTENT_TYPE,
+        IF_MATCH,
+        IF_NONE_MATCH,
+        name("event-position-min"),
+        name("idempotency-key"),
+        name("last-event-id"),
+        name("prefer"),
+        name("traceparent"),
+        name("tracestate"),
+    ];
+    let shown = [
+        ETAG,
+        LINK,
+        LOCATION,
+        RETRY_AFTER,
+        WWW_AUTHENTICATE,
+        name("deprecation"),
+        name("event-position"),
+        name("idempotent-replayed"),
+        name("preference-applied"),
+        name("ratelimit"),
+        name("ratelimit-policy"),
+        name("sunset"),
+        name("traceresponse"),
+    ];
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers(asked)
+        .expose_headers(shown)
+        .max_age(REMEMBERED);
+    routes.layer(PageLayer(cors))
+}
+
+#[derive(Clone)]
+struct PageLayer(CorsLayer);
+
+impl<S: Clone> Layer<S> for PageLayer {
+    type Service = PageService<S>;
+
+    fn layer(&self, inner: S) -> PageService<S> {
+        PageService { cors: self.0.layer(inner.clone()), inner }
+    }
+}
+
+/// Sends requests through CORS, but for an OPTIONS that is no preflight: CORS would answer it without asking the route.
+#[derive(Clone)]
+struct PageService<S> {
+    cors: Cors<S>,
+    inner: S,
+}
+
+impl<S> Service<Request> for PageService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let options = request.method() == Method::OPTIONS;
+        if options && !request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            Box::pin(self.inner.call(request))
+        } else {
+            Box::pin(self.cors.call(request))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::request::Builder;
+    use axum::routing::post;
+    use http::StatusCode;
+    use http::header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const FRONT_END: &str = "https://app.shop.example";
+
+    #[tokio::test]
+    async fn a_page_of_a_known_origin_may_ask_before_it_has_a_credential() {
+        let answer = ask(preflight(FRONT_END)).await;
+        assert_eq!((answer.status(), allowed(&answer)), (StatusCode::OK, Some(FRONT_END)));
+        let headers = answer.headers();
+        let asked = headers["access-control-allow-headers"].to_str().unwrap();
+        assert!(asked.contains("authorization") && asked.contains("idempotency-key"), "{asked}");
+        assert!(!headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+
+    #[tokio::test]
+    async fn its_request_is_answered_and_so_is_its_refusal() {
+        let answer = ask(Request::post("/orders").header(ORIGIN, FRONT_END)).await;
+        assert_eq!((answer.status(), allowed(&answer)), (StatusCode::UNAUTHORIZED, Some(FRONT_END)));
+        let shown = answer.headers()["access-control-expose-headers"].to_str().unwrap();
+        assert!(shown.contains("etag") && shown.contains("ratelimit") && shown.contains("event-position"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_page_of_any_other_origin_may_nothing() {
+        for other in ["https://elsewhere.example", "http://app.shop.example", "null", "*"] {
+            let preflight = ask(preflight(other)).await;
+            let answer = ask(Request::post("/orders").header(ORIGIN, other)).await;
+            assert_eq!((allowed(&preflight), allowed(&answer)), (None, None), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_options_that_is_no_preflight_is_the_routes() {
+        let answer = ask(Request::options("/orders").header(ORIGIN, FRONT_END)).await;
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    fn preflight(origin: &str) -> Builder {
+        Request::options("/orders").header(ORIGIN, origin).header(ACCESS_CONTROL_REQUEST_METHOD, "POST")
+    }
+
+    async fn ask(request: Builder) -> Response {
+        let routes = Router::new().route("/orders", post(|| async { StatusCode::UNAUTHORIZED }));
+        let routes = with_cors(routes, &[HeaderValue::from_static(FRONT_END)]);
+        routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    fn allowed(answer: &Response) -> Option<&str> {
+        answer.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap())
+    }
+}

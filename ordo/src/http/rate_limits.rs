@@ -1,0 +1,283 @@
+//! TokenRate limits: a token bucket for each principal, and one for each address from which requests come without a credential or with
+//! one that does not hold.
+
+mod quotas;
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::future::{Ready, ready as at_once};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use access_control::{Principal, Role};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use bounds::{BucketEmpty, BucketKey, BucketLevel, TokenBuckets, TokenRate};
+use futures_util::future::Either;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use pin_project_lite::pin_project;
+use problem::{Peer, Problem, ProblemType};
+use tower::{Layer, Service};
+
+pub use self::quotas::RateQuotas;
+
+/// The fields of draft-ietf-httpapi-ratelimit-headers-11.
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// The paths whose requests are never counted.
+const PROBES: [&str; 2] = ["/health/live", "/health/ready"];
+
+/// The rate limits of a process. Clones share the buckets.
+#[derive(Debug, Clone)]
+pub struct RateLimits(Arc<Limiter>);
+
+#[derive(Debug)]
+struct Limiter {
+    buckets: TokenBuckets,
+    anonymous: Option<Arc<RatePolicy>>,
+    roles: [Option<Arc<RatePolicy>>; Role::ALL.len()],
+}
+
+/// A quota with what answers say of it.
+#[derive(Debug)]
+struct RatePolicy {
+    name: &'static str,
+    rate: TokenRate,
+    header: HeaderValue,
+}
+
+impl RateLimits {
+    #[must_use]
+    pub fn new(quotas: &RateQuotas) -> Self {
+        let policy = |name, rate: Option<TokenRate>| {
+            let rate = rate?;
+            let text = format!("{name:?};q={};w={}", rate.tokens(), rate.window().as_secs());
+            Some(Arc::new(RatePolicy { name, rate, header: HeaderValue::try_from(text).ok()? }))
+        };
+        Self(Arc::new(Limiter {
+            buckets: TokenBuckets::default(),
+            anonymous: policy("anonymous", quotas.anonymous()),
+            roles: Role::ALL.map(|role| policy(role.as_str(), quotas.of(role))),
+        }))
+    }
+
+    /// The layer before authentication. A request without a credential takes a token of its address. One whose credential turns out not
+    /// to hold, 401, takes one of another bucket of its address. Once that is empty, no credential from there is looked at, so nobody can
+    /// try them out at will. Requests that are authenticated take nothing here.
+    #[must_use]
+    pub fn per_address(&self) -> PerAddress {
+        PerAddress(Arc::clone(&self.0))
+    }
+
+    /// The layer after authentication. A request takes a token of its [`Principal`], which has one bucket whichever credential it uses.
+    #[must_use]
+    pub fn per_principal(&self) -> PerPrincipal {
+        PerPrincipal(Arc::clone(&self.0))
+    }
+}
+
+impl Limiter {
+    fn of(&self, role: Role) -> Option<&Arc<RatePolicy>> {
+        self.roles.iter().zip(Role::ALL).find(|(_, of)| *of == role).and_then(|(policy, _)| policy.as_ref())
+    }
+}
+
+impl RatePolicy {
+    fn refusal(&self, empty: BucketEmpty) -> Response {
+        let whose = if self.name == "anonymous" { "without a credential that holds" } else { "as this principal" };
+        let detail = format!(
+            "{} requests in {} s may be made {whose}; see RateLimit",
+            self.rate.tokens(),
+            self.rate.window().as_secs()
+        );
+        let seconds = Duration::from_secs(1);
+        let problem = Problem::new(ProblemType::RateLimited, detail).retry_after(empty.retry_after.max(seconds));
+        let mut answer = problem.into_response();
+        self.describe(0, empty.full_in, answer.headers_mut());
+        answer
+    }
+
+    /// Says in an answer how many requests are left, and when all are back.
+    fn describe(&self, remaining: u32, full_in: Duration, headers: &mut HeaderMap) {
+        let mut text = Text::default();
+        let written = write!(text, "{:?};r={remaining};t={}", self.name, seconds(full_in));
+        let value = HeaderValue::from_bytes(text.as_bytes());
+        if let (Ok(()), Ok(value)) = (written, value) {
+            headers.insert(POLICY, self.header.clone());
+            headers.insert(LIMIT, value);
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// A short text that is not on the heap.
+struct Text {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; 64], length: 0 }
+    }
+}
+
+impl Text {
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// See [`RateLimits::per_address`].
+#[derive(Debug, Clone)]
+pub struct PerAddress(Arc<Limiter>);
+
+impl<S> Layer<S> for PerAddress {
+    type Service = PerAddressService<S>;
+
+    fn layer(&self, inner: S) -> PerAddressService<S> {
+        PerAddressService { limiter: Arc::clone(&self.0), inner }
+    }
+}
+
+/// A service behind [`PerAddress`].
+#[derive(Debug, Clone)]
+pub struct PerAddressService<S> {
+    limiter: Arc<Limiter>,
+    inner: S,
+}
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for PerAddressService<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<LimitedFuture<S::Future>, Ready<Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (policy, peer) = (self.limiter.anonymous.as_ref(), request.extensions().get::<Peer>());
+        let (Some(policy), Some(peer), false) = (policy, peer, is_probe(&request)) else {
+            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None });
+        };
+        let (buckets, now) = (&self.limiter.buckets, Instant::now());
+        let with_credential = request.headers().contains_key(AUTHORIZATION);
+        let caller = buckets.caller(&(peer, with_credential));
+        let after = if with_credential {
+            let known = || AfterAnswer::ChargeIfRefused(Arc::clone(&self.limiter), Arc::clone(policy), caller);
+            buckets.peek(caller, &policy.rate, now).map(|_| known())
+        } else {
+            buckets.take(caller, &policy.rate, now).map(|tokens| AfterAnswer::Describe(Arc::clone(policy), tokens))
+        };
+        match after {
+            Ok(after) => Either::Left(LimitedFuture { answer: self.inner.call(request), after: Some(after) }),
+            Err(empty) => Either::Right(at_once(Ok(policy.refusal(empty)))),
+        }
+    }
+}
+
+/// See [`RateLimits::per_principal`].
+#[derive(Debug, Clone)]
+pub struct PerPrincipal(Arc<Limiter>);
+
+impl<S> Layer<S> for PerPrincipal {
+    type Service = PerPrincipalService<S>;
+
+    fn layer(&self, inner: S) -> PerPrincipalService<S> {
+        PerPrincipalService { limiter: Arc::clone(&self.0), inner }
+    }
+}
+
+/// A service behind [`PerPrincipal`].
+#[derive(Debug, Clone)]
+pub struct PerPrincipalService<S> {
+    limiter: Arc<Limiter>,
+    inner: S,
+}
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for PerPrincipalService<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<LimitedFuture<S::Future>, Ready<Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let principal = request.extensions().get::<Principal>();
+        let policy = principal.and_then(|principal| Some((principal, self.limiter.of(principal.role())?)));
+        let (Some((principal, policy)), false) = (policy, is_probe(&request)) else {
+            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None });
+        };
+        // Not its whole identity: with a new token it would be another principal.
+        let caller = self.limiter.buckets.caller(&(principal.role(), principal.subject()));
+        match self.limiter.buckets.take(caller, &policy.rate, Instant::now()) {
+            Err(empty) => Either::Right(at_once(Ok(policy.refusal(empty)))),
+            Ok(tokens) => {
+                let after = Some(AfterAnswer::Describe(Arc::clone(policy), tokens));
+                Either::Left(LimitedFuture { answer: self.inner.call(request), after })
+            }
+        }
+    }
+}
+
+fn is_probe(request: &Request) -> bool {
+    PROBES.contains(&request.uri().path())
+}
+
+/// What is done once a request is answered.
+enum AfterAnswer {
+    /// The answer says what is left.
+    Describe(Arc<RatePolicy>, BucketLevel),
+    /// Its credential is known to hold, or not, by its answer.
+    ChargeIfRefused(Arc<Limiter>, Arc<RatePolicy>, BucketKey),
+}
+
+pin_project! {
+    /// The answer to a request that was let through.
+    pub struct LimitedFuture<F> {
+        #[pin]
+        answer: F,
+        after: Option<AfterAnswer>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let request = self.project();
+        let mut answer = ready!(request.answer.poll(context))?;
+        let counted = match request.after.take() {
+            Some(AfterAnswer::Describe(policy, tokens)) => Some((policy, tokens)),
+            Some(AfterAnswer::ChargeIfRefused(limiter, policy, caller))
+                if answer.status() == StatusCode::UNAUTHORIZED =>
+            {
+                let tokens = limiter.buckets.charge(caller, &policy.rate, Instant::now());
+                Some((policy, tokens))
+            }
+            Some(AfterAnswer::ChargeIfRefused(..)) | None => None,
+        };
+        if let Some((policy, tokens)) = counted {
+            policy.describe(tokens.remaining, tokens.full_in, answer.headers_mut());
+        }
+        Poll::Ready(Ok(answer))
+    }
+}

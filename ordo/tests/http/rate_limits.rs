@@ -1,0 +1,160 @@
+//! Rate limits around a router, as requests meet them before and after authentication.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use access_control::{Principal, Role};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use ordo::http::{RateLimits, RateQuotas};
+use problem::Peer;
+use tower::ServiceExt;
+
+#[tokio::test]
+async fn an_address_without_a_credential_has_a_bucket() {
+    let routes = limited("anonymous=3/min");
+    for left in [2, 1, 0] {
+        let answer = ask(&routes, "192.0.2.7", None).await;
+        assert_eq!((answer.status(), remaining(&answer)), (StatusCode::OK, Some(left)));
+        assert_eq!(header(&answer, "ratelimit-policy"), Some("\"anonymous\";q=3;w=60"));
+    }
+    let refused = ask(&routes, "192.0.2.7", None).await;
+    assert_eq!((refused.status(), remaining(&refused)), (StatusCode::TOO_MANY_REQUESTS, Some(0)));
+    let after: u64 = header(&refused, "retry-after").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&after), "{after}");
+    assert!(body(refused).await.contains(r#""code":"rate-limited""#));
+    // Another one has its own, and so has who is authenticated.
+    assert_eq!(ask(&routes, "192.0.2.8", None).await.status(), StatusCode::OK);
+    assert_eq!(ask(&routes, "192.0.2.7", Some("operator:o")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_network_of_ipv6_is_one_address() {
+    let routes = limited("anonymous=2/min");
+    for (address, status) in
+        [("2001:db8::1", 200), ("2001:db8::2", 200), ("2001:db8::3", 429), ("2001:db8:0:1::1", 200)]
+    {
+        assert_eq!(ask(&routes, address, None).await.status().as_u16(), status, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_tries_out_credentials_at_will() {
+    let routes = limited("anonymous=3/min");
+    for left in [2, 1, 0] {
+        let refused = ask(&routes, "192.0.2.7", Some("forged")).await;
+        assert_eq!((refused.status(), remaining(&refused)), (StatusCode::UNAUTHORIZED, Some(left)));
+    }
+    // It is not looked at, be it good or bad.
+    for credential in ["forged", "operator:o"] {
+        assert_eq!(ask(&routes, "192.0.2.7", Some(credential)).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(ask(&routes, "192.0.2.8", Some("operator:o")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_is_authenticated_takes_nothing_of_its_address() {
+    let routes = limited("anonymous=1/min");
+    for _ in 0..10 {
+        let answer = ask(&routes, "192.0.2.7", Some("operator:o")).await;
+        assert_eq!((answer.status(), remaining(&answer)), (StatusCode::OK, None));
+    }
+}
+
+#[tokio::test]
+async fn a_principal_has_one_bucket_wherever_it_comes_from_and_whichever_token_it_has() {
+    let routes = limited("customer=2/min");
+    for (address, credential, status) in [
+        ("192.0.2.7", "customer:ann", 200),
+        ("192.0.2.8", "customer:ann", 200),
+        ("192.0.2.9", "customer:ann", 429),
+        ("192.0.2.9", "customer:bob", 200),
+        ("192.0.2.9", "shop:ann", 200),
+    ] {
+        assert_eq!(ask(&routes, address, Some(credential)).await.status().as_u16(), status, "{credential}");
+    }
+    let refused = ask(&routes, "192.0.2.7", Some("customer:ann")).await;
+    assert_eq!(header(&refused, "ratelimit-policy"), Some("\"customer\";q=2;w=60"));
+}
+
+#[tokio::test]
+async fn probes_are_never_counted() {
+    let routes = limited("anonymous=1/min,operator=1/min");
+    for _ in 0..5 {
+        for credential in [None, Some("operator:o")] {
+            for path in ["/health/live", "/health/ready"] {
+                let answer = ask_for(&routes, path, "192.0.2.7", credential).await;
+                assert_eq!((answer.status(), remaining(&answer)), (StatusCode::OK, None));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_setting_a_shop_is_not_limited() {
+    let routes = limited("");
+    for _ in 0..2_000 {
+        assert_eq!(ask(&routes, "192.0.2.7", Some("shop:web")).await.status(), StatusCode::OK);
+    }
+    let everyone = RateLimits::new(&RateQuotas::default().for_everyone());
+    let routes = Router::new().route("/orders", get(|| async {})).layer(everyone.per_address());
+    for _ in 0..2_000 {
+        assert_eq!(ask(&routes, "192.0.2.7", None).await.status(), StatusCode::OK);
+    }
+}
+
+/// Routes that answer everyone but who has a credential that does not hold.
+fn limited(quotas: &str) -> Router {
+    let limits = RateLimits::new(&RateQuotas::parse(quotas).unwrap());
+    let routes = ["/orders", "/health/live", "/health/ready"];
+    let router = routes.into_iter().fold(Router::new(), |router, path| router.route(path, get(|| async {})));
+    router.layer((limits.per_address(), from_fn(authenticate), limits.per_principal()))
+}
+
+/// `role:subject` is a credential that holds. Each has another time at which it ends.
+async fn authenticate(mut request: Request, next: Next) -> Response {
+    if let Some(credential) = request.headers().get(AUTHORIZATION) {
+        let principal = credential.to_str().unwrap().split_once(':').map(|(role, subject)| {
+            let until = SystemTime::now() + Duration::from_secs(60);
+            Principal::new(role.parse::<Role>().unwrap(), subject, Some(until))
+        });
+        let Some(principal) = principal else { return StatusCode::UNAUTHORIZED.into_response() };
+        request.extensions_mut().insert(principal);
+    }
+    next.run(request).await
+}
+
+async fn ask(routes: &Router, address: &str, credential: Option<&str>) -> Response {
+    ask_for(routes, "/orders", address, credential).await
+}
+
+async fn ask_for(routes: &Router, path: &str, address: &str, credential: Option<&str>) -> Response {
+    let mut request = Request::get(path);
+    if let Some(credential) = credential {
+        request = request.header(AUTHORIZATION, credential);
+    }
+    let request = request.extension(Peer::of(address.parse::<IpAddr>().unwrap()));
+    routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
+    answer.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// How many requests are left, as the answer says.
+fn remaining(answer: &Response) -> Option<u32> {
+    let parameter = header(answer, "ratelimit")?.split(';').find_map(|parameter| parameter.strip_prefix("r="));
+    Some(parameter.unwrap().parse().unwrap())
+}
+
+async fn body(answer: Response) -> String {
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
