@@ -1,5 +1,6 @@
 //! The connections of all roles: the database, SQS, SES and the read models.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ impl Connections {
     pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
         let database = database?;
+        if let Some(url) = settings.database_url.as_ref().filter(|url| url.trusts_the_network()) {
+            tracing::warn!(database = %url, "nobody checks that this is the database: leave out sslmode, or set it to verify-full");
+        }
         let (read_models, reads) = (read_models(settings, &database).await?, reads(settings)?);
         Ok(Self { read_models, database, reads, sqs, ses, may_forget: false })
     }
@@ -65,7 +69,11 @@ pub(crate) async fn database(settings: &Settings) -> anyhow::Result<PgPool> {
     // The pool would retry until its time-out and then report only that, not the cause.
     let first = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
     let connected = first.context("no answer").and_then(|connected| Ok(connected?));
-    connected.with_context(|| cannot_connect(settings))?.close().await?;
+    let tls_failed = matches!(&connected, Err(error) if error.downcast_ref().is_some_and(is_of_tls));
+    connected
+        .with_context(|| if tls_failed { not_proven(settings) } else { cannot_connect(settings) })?
+        .close()
+        .await?;
     Ok(pool(options, settings.database_connections, PATIENCE, SESSION_TIMEOUTS.to_owned()))
 }
 
@@ -77,8 +85,7 @@ pub(crate) fn reads(settings: &Settings) -> anyhow::Result<PgPool> {
 }
 
 fn options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
-    let options: PgConnectOptions =
-        database_url(settings)?.expose().parse().with_context(|| cannot_connect(settings))?;
+    let options = database_url(settings)?.connect_options().with_context(|| cannot_connect(settings))?;
     Ok(match options.get_application_name() {
         Some(_) => options,
         None => options.application_name("ordo"),
@@ -88,6 +95,20 @@ fn options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
 fn cannot_connect(settings: &Settings) -> String {
     let url = settings.database_url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
     format!("cannot connect to the database at {url}; is it running, and is DATABASE_URL right?")
+}
+
+fn is_of_tls(error: &sqlx::Error) -> bool {
+    // An answer that is no proof is invalid data to the driver.
+    matches!(error, sqlx::Error::Tls(_))
+        || matches!(error, sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData)
+}
+
+fn not_proven(settings: &Settings) -> String {
+    let url = settings.database_url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
+    format!(
+        "the database at {url} does not prove that it is the one: it needs a certificate for that host from an authority that this \
+         machine knows, or that sslrootcert=FILE in DATABASE_URL names"
+    )
 }
 
 /// A pool that connects when needed. Each session begins with `timeouts`.
@@ -149,6 +170,9 @@ fn database_url(settings: &Settings) -> anyhow::Result<&DatabaseUrl> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
     use crate::settings::RawSettings;
 
@@ -179,6 +203,56 @@ mod tests {
                 .is_some_and(|code| code == "57014");
             assert!(cancelled || matches!(error, sqlx::Error::PoolTimedOut), "{error}");
         }
+    }
+
+    fn settings_for(url: &str) -> Settings {
+        let variables = [("DATABASE_URL".to_owned(), url.to_owned())];
+        Settings::load(RawSettings::default().environment(variables)).unwrap().settings
+    }
+
+    #[tokio::test]
+    async fn a_server_is_known_by_its_certificate_and_its_host() {
+        // Given a server with a certificate for localhost.
+        let ours = testkit::database().await;
+        let [server, other] = [(), ()].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+        let data: String = sqlx::query_scalar("show data_directory").fetch_one(ours.pool()).await.unwrap();
+        for (name, pem) in [("ca.crt", server.cert.pem()), ("ca.key", server.signing_key.serialize_pem())] {
+            let pem = BASE64_STANDARD.encode(pem);
+            let write = format!("copy (select '{pem}') to program 'umask 077; base64 -d > {data}/{name}'");
+            sqlx::raw_sql(&write).execute(ours.pool()).await.unwrap();
+        }
+        for set in ["ssl_cert_file = 'ca.crt'", "ssl_key_file = 'ca.key'", "ssl = on"] {
+            sqlx::raw_sql(&format!("alter system set {set}")).execute(ours.pool()).await.unwrap();
+        }
+        sqlx::raw_sql("select pg_reload_conf()").execute(ours.pool()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let certificate_in = |name: &str, pem: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).unwrap();
+            path.display().to_string()
+        };
+        let (right, wrong) = (certificate_in("right", server.cert.pem()), certificate_in("wrong", other.cert.pem()));
+        let at = |host: &str, query: &str| format!("{}{query}", ours.url().replace("127.0.0.1", host));
+        let verified = format!("?sslmode=verify-full&sslrootcert={right}");
+
+        // Then, once it has read its settings,
+        let is_encrypted = || async {
+            let Ok(pool) = database(&settings_for(&at("localhost", &verified))).await else { return false };
+            let query = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+            sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
+        };
+        testkit::eventually(Duration::from_secs(20), is_encrypted).await;
+        // a host that is not in the certificate, another authority, and one that nobody has named are refused; 127.1 is this
+        // machine to the system, and a host like any other to us.
+        for (host, query) in [
+            ("127.0.0.1", verified.clone()),
+            ("localhost", format!("?sslmode=verify-full&sslrootcert={wrong}")),
+            ("127.1", String::new()),
+        ] {
+            let refused = database(&settings_for(&at(host, &query))).await.unwrap_err();
+            assert!(refused.to_string().contains("does not prove that it is the one"), "{host}: {refused:#}");
+        }
+        assert!(database(&settings_for(&at("127.1", "?sslmode=disable"))).await.is_ok());
     }
 
     #[tokio::test]

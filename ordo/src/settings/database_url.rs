@@ -1,9 +1,10 @@
 //! The address of the database, which hides its password.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 use super::value_types::SettingType;
@@ -39,11 +40,35 @@ impl DatabaseUrl {
         self.is_at(other) && user(self) == user(other)
     }
 
+    /// How to connect. A server elsewhere has to prove by a certificate that it is the one, unless the address says otherwise by
+    /// `sslmode`: else whoever is on the way could read and change everything.
+    pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        let options = PgConnectOptions::from_str(self.expose())?;
+        let names_mode = self.0.query_pairs().any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"));
+        Ok(if names_mode || is_local(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) })
+    }
+
+    /// Whether the server is elsewhere and need not prove who it is.
+    pub(crate) fn trusts_the_network(&self) -> bool {
+        let is_verified = |options: &PgConnectOptions| matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
+        self.connect_options().is_ok_and(|options| !is_verified(&options) && !is_local(&options))
+    }
+
     /// The address with its password, for the driver alone.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// Whether what goes there does not leave this machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
 }
 
 pub(super) fn database_url() -> SettingType<DatabaseUrl> {
@@ -95,6 +120,31 @@ mod tests {
             DatabaseUrl::parse("postgres://shop:s3cret@db.internal:5432/ordo").unwrap().to_string(),
             "postgres://shop:***@db.internal:5432/ordo"
         );
+    }
+
+    #[test]
+    fn a_server_elsewhere_has_to_prove_who_it_is() {
+        for (url, verified, trusts_the_network) in [
+            ("postgres://a@db.internal/ordo", true, false),
+            ("postgres://a@10.0.0.7/ordo", true, false),
+            ("postgres://a@[2001:db8::1]/ordo", true, false),
+            ("postgres://a@localhost.evil.example/ordo", true, false),
+            ("postgres://a@127.0.0.1.evil.example/ordo", true, false),
+            ("postgres://a@db.internal/ordo?sslmode=verify-full", true, false),
+            ("postgres://a@db.internal/ordo?sslmode=verify-ca", false, true),
+            ("postgres://a@db.internal/ordo?ssl-mode=require", false, true),
+            ("postgres://a@db.internal/ordo?sslmode=disable", false, true),
+            ("postgres://a@127.0.0.1/ordo", false, false),
+            ("postgres://a@[::1]/ordo", false, false),
+            ("postgres://a@localhost/ordo?sslmode=disable", false, false),
+            ("postgres:///ordo?host=/run/postgresql", false, false),
+            ("postgres://%2Frun%2Fpostgresql/ordo", false, false),
+        ] {
+            let url = DatabaseUrl::parse(url).unwrap();
+            let mode = url.connect_options().unwrap().get_ssl_mode();
+            assert_eq!(matches!(mode, PgSslMode::VerifyFull), verified, "{url}: {mode:?}");
+            assert_eq!(url.trusts_the_network(), trusts_the_network, "{url}");
+        }
     }
 
     #[test]
