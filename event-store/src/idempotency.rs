@@ -87,12 +87,19 @@ pub(crate) async fn find_records<'a>(
     Ok(found.into_iter().filter_map(record).collect())
 }
 
-/// Deletes records that are older than a day, until told to stop.
+/// The error of a user who may not do something.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// Deletes records that are older than a day, until told to stop. A process whose database user may not do that leaves it to those that
+/// take commands.
 pub(crate) async fn prune_regularly(pool: PgPool, stop: CancellationToken) {
     let forever = async {
         loop {
             match prune_idempotency_records(&pool).await {
                 Ok(0) => {}
+                Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
+                    return;
+                }
                 Ok(records) => tracing::info!(records, "forgot idempotency keys older than {KEPT}"),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys were not pruned");

@@ -2,3 +2,9 @@
 
 /// All migrations, compiled in. `MIGRATIONS.run(&pool)` is idempotent and safe to run from several processes at once.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./sql");
+
+/// Creates the group roles of the server, and gives the objects of the database to their owners. Needs the schema of this build.
+pub const ROLES: &str = include_str!("../roles.sql");
+
+/// Grants the group roles what they need in the database, and revokes the rest. Needs [`ROLES`], and is run by the owner.
+pub const GRANTS: &str = include_str!("../grants.sql");

@@ -8,6 +8,7 @@ pub mod client;
 mod config;
 mod connections;
 mod data_dir;
+mod database_rights;
 mod demo;
 mod dlq;
 mod events;

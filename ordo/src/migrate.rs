@@ -1,10 +1,12 @@
-//! `ordo migrate`: the schema, the read models' tables, and the queues if asked for.
+//! `ordo migrate`: the schema, the read models' tables, and the database's roles and the queues if asked for.
+
+mod roles;
 
 use anyhow::{Context, bail};
 use messaging::queues::{self, QueueProvisioning, Queues};
 use read_models::{Generation, ReadModels};
-use sqlx::PgPool;
 use sqlx::migrate::Migrate;
+use sqlx::{Connection, PgPool};
 
 use crate::settings::Settings;
 use crate::{aws, connections, output};
@@ -14,6 +16,9 @@ pub(crate) struct MigrateArgs {
     /// Create the queues as well
     #[arg(long)]
     pub(crate) queues: bool,
+    /// Create the database's roles as well, and grant them what they need
+    #[arg(long)]
+    pub(crate) roles: bool,
 }
 
 /// Brings the schema up to date. Idempotent, and safe to run from several processes at once.
@@ -21,6 +26,13 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
     let pool = connections::database(settings).await?;
     let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
     output::line("the schema is up to date")?;
+    if args.roles {
+        roles::create(&pool).await?;
+        roles::grant(&pool).await?;
+        output::line(
+            "the roles ordo_owner, ordo_migrator, ordo_writer, ordo_saga, ordo_projector, ordo_notifier and ordo_reader have their rights",
+        )?;
+    }
     for read_model in to_build {
         output::line(&to_be_built(read_model))?;
     }
@@ -34,9 +46,12 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
 /// Applies new migrations, and creates the tables of new read models. Returns the read models that must be rebuilt: they were kept in
 /// another store, and their subscriptions have already passed the events that they lack.
 pub(crate) async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
-    migrations::MIGRATIONS.run(pool).await.context("the schema cannot be brought up to date")?;
+    let mut owner = roles::as_owner(pool).await?;
+    migrations::MIGRATIONS.run(&mut owner).await.context("the schema cannot be brought up to date")?;
+    owner.close().await?;
     let to_build = left_behind(pool, read_models).await?;
     projections::create_tables(read_models, &to_build).await.context(NO_TABLES)?;
+    roles::grant(pool).await?;
     Ok(to_build)
 }
 

@@ -125,7 +125,7 @@ pub(crate) async fn start(
             }
         }
     }
-    if let Some(sealing) = sealing(settings) {
+    if let Some(sealing) = sealing(settings, roles) {
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
         running.spawn("sealing", event_store::hash_chain::seal_regularly(pool, sealing, stop));
     }
@@ -205,9 +205,10 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// `None`: the log is not sealed.
-fn sealing(settings: &Settings) -> Option<SealSettings> {
-    (settings.sealing_percent > 0).then_some(SealSettings { percent: settings.sealing_percent })
+/// `None`: the log is not sealed. Notification alone never does that: its database user need not read the events.
+fn sealing(settings: &Settings, roles: &[PlatformRole]) -> Option<SealSettings> {
+    let reads_events = roles.iter().any(|role| *role != PlatformRole::Notification);
+    (reads_events && settings.sealing_percent > 0).then_some(SealSettings { percent: settings.sealing_percent })
 }
 
 /// The tasks of the roles. When one ends, all end.
@@ -262,7 +263,7 @@ async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Plat
         PlatformRole::Sagas => 9,
         PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
     };
-    let sealing = u32::from(sealing(settings).is_some());
+    let sealing = u32::from(sealing(settings, roles).is_some());
     let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();
     let given = settings.database_connections;
     if given < needed {

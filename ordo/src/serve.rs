@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::roles::RunningRoles;
 use crate::settings::{PlatformRole, Settings};
-use crate::{http, migrate, output, roles, shutdown};
+use crate::{database_rights, http, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -63,6 +64,9 @@ async fn start(
     );
     connections.check_database(args.unsafe_durability).await?;
     migrate::check(&connections.database).await?;
+    database_rights::warn_of_excess(&connections.database, &settings.roles)
+        .await
+        .context("cannot look at the rights of the database's user")?;
     if settings.roles.contains(&PlatformRole::Projections) {
         migrate::check_read_models(&connections.database, &*connections.read_models).await?;
     }

@@ -5,10 +5,12 @@
 #![expect(clippy::print_stdout, reason = "what was measured is shown with the test's output")]
 
 mod another_emulator;
+mod another_user;
 mod bad_orders;
 mod bad_settings;
 mod chaos;
 mod database_crashes;
+mod database_roles;
 mod dead_letters;
 mod destructive_commands;
 mod events;

@@ -1,0 +1,61 @@
+-- What each group role may do, and nothing else. Run by `ordo migrate` in a database that uses the roles; safe to run again.
+-- A new table needs a line here: docs/reference/database-roles.md is compared with the database.
+do $$
+declare
+    item record;
+begin
+    for item in select c.oid::regclass as object from pg_class c
+                 where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p', 'S')
+                   and pg_get_userbyid(c.relowner) = 'ordo_owner'
+    loop
+        execute format('revoke all on %s from public, ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_reader',
+                       item.object);
+    end loop;
+    for item in select c.oid::regclass as object from pg_class c
+                 where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r'
+                   and pg_get_userbyid(c.relowner) = 'ordo_projector'
+    loop
+        execute format('grant select on %s to ordo_reader', item.object);
+    end loop;
+end
+$$;
+
+-- Whether the schema is this build's is looked at by every process.
+grant select on _sqlx_migrations to ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_reader;
+
+-- Nobody changes or deletes events. Locking the table in the mode of an insert takes no more than the right to insert.
+grant select, insert on events to ordo_writer, ordo_saga;
+grant select on events to ordo_projector, ordo_reader;
+-- For the lag among its metrics; not the content.
+grant select (global_position, recorded_at, aggregate_type, aggregate_id, sequence, event_type) on events to ordo_notifier;
+grant select on events_global_position to ordo_projector, ordo_reader;
+
+grant select, insert on event_seals to ordo_writer, ordo_saga, ordo_projector;
+grant select on event_seals to ordo_reader;
+grant select, insert, update, delete on stream_snapshots to ordo_writer, ordo_saga;
+grant select on stream_snapshots to ordo_projector, ordo_reader;
+-- Update is for locking rows that are deleted.
+grant select, insert, update, delete on idempotency_records to ordo_writer;
+grant select on idempotency_records to ordo_saga, ordo_reader;
+
+grant select, insert, update, delete on subscription_partitions, parked_events, stopped_subscriptions
+    to ordo_saga, ordo_projector;
+grant select on subscription_partitions, parked_events, stopped_subscriptions to ordo_writer, ordo_notifier, ordo_reader;
+
+grant select, insert, update, delete on saga_work, sandbox_payments, sandbox_movements, sandbox_failures to ordo_saga;
+grant select on saga_work to ordo_writer, ordo_projector, ordo_notifier, ordo_reader;
+grant select on sandbox_payments, sandbox_movements, sandbox_failures to ordo_reader;
+
+grant select, insert, update, delete on replays, read_model_tallies, read_model_previous, read_model_generations
+    to ordo_projector;
+grant select on replays, read_model_tallies, read_model_previous, read_model_generations to ordo_reader;
+
+-- Every process that answers over HTTP checks the credentials of its callers, and says when they were last used. Making and revoking
+-- them is the owner's.
+grant select, update (last_used_at) on api_keys to ordo_writer, ordo_saga, ordo_projector, ordo_notifier;
+grant select (id, role, customer_id, name, created_at, expires_at, revoked_at, last_used_at) on api_keys to ordo_reader;
+
+grant select, insert, update on notification_deliveries to ordo_notifier;
+grant select on notification_deliveries to ordo_reader;
+grant select, insert, update, delete on message_failures to ordo_saga, ordo_notifier;
+grant select on message_failures to ordo_reader;
