@@ -17,6 +17,8 @@ use problem::{Precondition, Problem, Trace};
 use uuid::Uuid;
 
 use crate::answer::{AcceptedCommand, CommandTarget};
+use crate::bodies::NewOrder;
+use crate::operations::CommandDescription;
 use crate::request::BodyPresence;
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
@@ -24,6 +26,17 @@ use crate::{CommandDependencies, metadata, order_refusal, problems};
 const SCOPE: &str = "shop POST /orders";
 /// The version of an order that was just created, which every answer names.
 const FIRST_VERSION: i64 = 1;
+
+pub(crate) const DESCRIPTION: CommandDescription = CommandDescription::of::<NewOrder>(
+    "placeOrder",
+    "Places an order: it is stored once it is answered",
+    r#"{
+        "orderId": "order-1001", "customerId": "customer-42", "customerEmail": "customer-42@example.com",
+        "totalAmount": 129.99, "currency": "USD",
+        "items": [{"sku": "sku-123", "title": "Wireless Headphones", "quantity": 1, "unitPrice": "129.99"}],
+        "notes": "Please ring twice", "metadata": {"channel": "web"}, "createdAtIso": "2026-11-21T18:00:00Z"
+    }"#,
+);
 
 pub(crate) async fn create_order(
     State(commands): State<Arc<CommandDependencies>>,

@@ -3,10 +3,13 @@
 //! - `create_order`: `POST /orders`.
 //! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
 //! - `request` reads a request, `answer` writes the answer, `problems` and `order_refusal` say why there is none.
+//! - `operations` and `bodies` describe them in the OpenAPI document.
 //! - `order_locks` lets the commands on one order wait for each other.
 
 mod answer;
+mod bodies;
 mod create_order;
+mod operations;
 mod order_commands;
 mod order_locks;
 mod order_refusal;
@@ -16,12 +19,16 @@ mod stock_commands;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::post;
 use domain::order::OrderGrowthLimits;
 use domain::stock::Stock;
 use event_store::{EventStore, Metadata, StreamLocks};
+use http::StatusCode;
 use problem::Trace;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::bodies::{OrderAccepted, StockAccepted};
+use crate::operations::described;
+use crate::request::BodyPresence;
 
 /// What commands work with.
 struct CommandDependencies {
@@ -33,19 +40,37 @@ struct CommandDependencies {
 }
 
 /// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order.
-pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthLimits) -> Router {
+pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthLimits) -> OpenApiRouter {
     let (order_locks, requests) = (order_locks::OrderLocks::default(), request::CommandRequestReader::default());
     let commands = CommandDependencies { store, stock, limits, order_locks, requests };
-    let mut router = Router::new().route("/orders", post(create_order::create_order));
+    let mut router = OpenApiRouter::new().routes(described::<_, _, _, OrderAccepted>(
+        "/orders",
+        &create_order::DESCRIPTION,
+        BodyPresence::Required,
+        &[StatusCode::CREATED],
+        "orders",
+        create_order::create_order,
+    ));
     for route in &order_commands::ORDER_COMMANDS {
         let handler =
             move |commands, path, trace, request| order_commands::change_order(route, commands, path, trace, request);
-        router = router.route(route.path, post(handler));
+        let (path, description, body) = (route.path, &route.description, route.body);
+        let successes = [route.success];
+        router =
+            router.routes(described::<_, _, _, OrderAccepted>(path, description, body, &successes, "orders", handler));
     }
     for route in &stock_commands::STOCK_COMMANDS {
         let handler =
             move |commands, path, trace, request| stock_commands::change_stock(route, commands, path, trace, request);
-        router = router.route(route.path, post(handler));
+        let (path, description) = (route.path, &route.description);
+        router = router.routes(described::<_, _, _, StockAccepted>(
+            path,
+            description,
+            BodyPresence::Required,
+            route.successes,
+            "stock",
+            handler,
+        ));
     }
     // Each request clones it.
     router.with_state(Arc::new(commands))

@@ -29,19 +29,72 @@ use uuid::Uuid;
 use self::parse::BodyParser::{self, OnOrder, OnReturn};
 use self::parse::ParsedCommand;
 use crate::answer::{AcceptedCommand, CommandTarget};
+use crate::bodies::{NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
+use crate::operations::CommandDescription;
 use crate::request::BodyPresence::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
-/// The commands on an order: path, scope, success, body, parser.
+/// The commands on an order: path, scope, success, body, parser, description.
 pub(crate) static ORDER_COMMANDS: [OrderRoute; 7] = [
-    route("/orders/{order_id}/cancel", "shop POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel)),
-    route("/orders/{order_id}/ship", "shop POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship)),
-    route("/orders/{order_id}/deliver", "shop POST /orders/deliver", OK, Optional, OnOrder(parse::deliver)),
-    route("/orders/{order_id}/returns", "shop POST /orders/returns", CREATED, Required, OnOrder(parse::request_return)),
-    route(RECEIVE_RETURN, "shop POST /orders/returns/receive", ACCEPTED, Optional, OnReturn(parse::receive_return)),
-    route("/orders/{order_id}/refunds", "shop POST /orders/refunds", ACCEPTED, Optional, OnOrder(parse::refund)),
-    route("/orders/{order_id}/notes", "shop POST /orders/notes", CREATED, Required, OnOrder(parse::add_note)),
+    route("/orders/{order_id}/cancel", "shop POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
+    route("/orders/{order_id}/ship", "shop POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
+    route("/orders/{order_id}/deliver", "shop POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
+    route(
+        "/orders/{order_id}/returns",
+        "shop POST /orders/returns",
+        CREATED,
+        Required,
+        OnOrder(parse::request_return),
+        RETURN,
+    ),
+    route(
+        RECEIVE_RETURN,
+        "shop POST /orders/returns/receive",
+        ACCEPTED,
+        Optional,
+        OnReturn(parse::receive_return),
+        RECEIVE,
+    ),
+    route(
+        "/orders/{order_id}/refunds",
+        "shop POST /orders/refunds",
+        ACCEPTED,
+        Optional,
+        OnOrder(parse::refund),
+        REFUND,
+    ),
+    route("/orders/{order_id}/notes", "shop POST /orders/notes", CREATED, Required, OnOrder(parse::add_note), NOTE),
 ];
+/// How the document describes them.
+const CANCEL: CommandDescription = CommandDescription::of::<NewCancellation>(
+    "cancelOrder",
+    "Cancels an order, or lines of it",
+    r#"{"reason": "changed my mind"}"#,
+);
+const SHIP: CommandDescription = CommandDescription::of::<NewShipment>(
+    "shipOrder",
+    "Some of an order, or all that is left, was sent",
+    r#"{"shipmentId": "shipment-1", "parcels": [{"carrier": "UPS", "tracking": "1Z999AA10123456784"}]}"#,
+);
+const DELIVER: CommandDescription =
+    CommandDescription::of::<Nothing>("deliverOrder", "All of an order has arrived", "{}");
+const RETURN: CommandDescription = CommandDescription::of::<NewReturn>(
+    "requestReturn",
+    "Some of an order will come back",
+    r#"{"returnId": "return-1", "lines": [{"lineNumber": 1, "quantity": 1}], "reason": "too loud"}"#,
+);
+const RECEIVE: CommandDescription =
+    CommandDescription::of::<Nothing>("receiveReturn", "A return is here; what it cost is refunded", "{}");
+const REFUND: CommandDescription = CommandDescription::of::<NewRefund>(
+    "refundOrder",
+    "The customer gets an amount back, or all that is left",
+    r#"{"refundId": "refund-1", "amount": "5.00", "reason": "a scratch"}"#,
+);
+const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
+    "addNote",
+    "Adds a note to an order",
+    r#"{"noteId": "note-1", "text": "The customer called: leave it with the neighbour", "author": "Kim"}"#,
+);
 const RECEIVE_RETURN: &str = "/orders/{order_id}/returns/{return_id}/receive";
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -53,8 +106,9 @@ const fn route(
     success: StatusCode,
     body: BodyPresence,
     parser: BodyParser,
+    description: CommandDescription,
 ) -> OrderRoute {
-    OrderRoute { path, scope, success, body, parser }
+    OrderRoute { path, scope, success, body, parser, description }
 }
 
 /// How long a command waits for others on the same order, and is decided again because a saga or another process changes the order.
@@ -65,9 +119,10 @@ pub(crate) struct OrderRoute {
     pub(crate) path: &'static str,
     /// Caller and command, within which idempotency keys are unique.
     scope: &'static str,
-    success: StatusCode,
-    body: BodyPresence,
+    pub(crate) success: StatusCode,
+    pub(crate) body: BodyPresence,
     parser: BodyParser,
+    pub(crate) description: CommandDescription,
 }
 
 /// The ids in a route's path.

@@ -17,13 +17,36 @@ use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 
 use crate::answer::{AcceptedCommand, CommandTarget};
+use crate::bodies::{StockAdjustment, StockReceipt};
+use crate::operations::CommandDescription;
 use crate::request::BodyPresence;
 use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
 pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
-    StockRoute { path: "/stock/{sku}/receive", scope: "shop POST /stock/receive", parse: stock::parse_receipt },
-    StockRoute { path: "/stock/{sku}/adjust", scope: "shop POST /stock/adjust", parse: stock::parse_adjustment },
+    StockRoute {
+        path: "/stock/{sku}/receive",
+        scope: "shop POST /stock/receive",
+        parse: stock::parse_receipt,
+        description: CommandDescription::of::<StockReceipt>(
+            "receiveStock",
+            "Units of a SKU came in, which is tracked from then on",
+            r#"{"quantity": 10}"#,
+        ),
+        // The first receipt makes the SKU tracked.
+        successes: &[StatusCode::OK, StatusCode::CREATED],
+    },
+    StockRoute {
+        path: "/stock/{sku}/adjust",
+        scope: "shop POST /stock/adjust",
+        parse: stock::parse_adjustment,
+        description: CommandDescription::of::<StockAdjustment>(
+            "adjustStock",
+            "The count of a SKU is put right",
+            r#"{"delta": -3, "reason": "counted"}"#,
+        ),
+        successes: &[StatusCode::OK],
+    },
 ];
 
 /// How a command on a SKU is called.
@@ -33,6 +56,8 @@ pub(crate) struct StockRoute {
     scope: &'static str,
     /// Reads the body.
     parse: fn(&[u8]) -> Result<StockCommand, InvalidBody>,
+    pub(crate) description: CommandDescription,
+    pub(crate) successes: &'static [StatusCode],
 }
 
 pub(crate) async fn change_stock(
@@ -61,7 +86,6 @@ pub(crate) async fn change_stock(
             }
             Err(error) => return Err(problems::not_handled(error)),
         };
-    // The first receipt makes the SKU tracked.
     let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     AcceptedCommand { resource: CommandTarget::Sku(&sku), version, position, made: None, replayed }
         .into_response(status)

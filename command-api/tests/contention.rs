@@ -21,7 +21,7 @@ impl Process {
     fn start(pool: &PgPool, limits: OrderGrowthLimits) -> Self {
         let store = EventStore::start(pool.clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        Self { routes: command_api::routes(store.clone(), stock, limits), store }
+        Self { routes: command_api::routes(store.clone(), stock, limits).into(), store }
     }
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {

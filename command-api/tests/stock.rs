@@ -32,7 +32,7 @@ impl Shop {
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
         let limits = domain::order::OrderGrowthLimits::default();
-        let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer());
+        let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer()).into();
         Self { _database: database, store, routes }
     }
 

@@ -4,9 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use event_store::database_checks::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -15,6 +14,9 @@ use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The time-out of a check, below those of the usual health checkers.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -96,26 +98,30 @@ pub(crate) async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<S
 
 /// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes that the process
 /// can't work without, else 503; `degraded` if another one fails.
-pub(crate) fn routes(checks: Vec<HealthCheck>) -> Router {
-    Router::new()
-        .route("/health/live", get(|| async { Json(LivenessBody { status: "live" }) }))
-        .route("/health/ready", get(ready))
-        .with_state(Arc::from(checks))
+pub(crate) fn routes(checks: Vec<HealthCheck>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).with_state(Arc::from(checks))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Liveness)]
 struct LivenessBody {
+    /// Always `live`.
     status: &'static str,
 }
 
-#[derive(Serialize)]
+/// Whether the process has what it needs.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
 #[serde(rename_all = "camelCase")]
 struct ReadinessBody {
+    /// `ready`, `degraded` (it works, and something is missing that it can do without for a while) or `not-ready`.
     status: &'static str,
     checks: Vec<HealthCheckResult>,
 }
 
-#[derive(Serialize)]
+/// Something that was checked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthCheck)]
 #[serde(rename_all = "camelCase")]
 struct HealthCheckResult {
     name: &'static str,
@@ -127,6 +133,29 @@ struct HealthCheckResult {
     error: Option<String>,
 }
 
+/// Whether the process runs
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "health",
+    operation_id = "isLive",
+    responses((status = 200, description = "It answers", body = LivenessBody))
+)]
+async fn live() -> Json<LivenessBody> {
+    Json(LivenessBody { status: "live" })
+}
+
+/// Whether the process has what it needs
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    operation_id = "isReady",
+    responses(
+        (status = 200, description = "It is ready, or degraded", body = ReadinessBody),
+        (status = 503, description = "It is not ready: something is missing", body = ReadinessBody),
+    )
+)]
 async fn ready(State(checks): State<Arc<[HealthCheck]>>) -> (StatusCode, Json<ReadinessBody>) {
     let checks = join_all(checks.iter().map(checked)).await;
     let (code, status) = if checks.iter().all(|check| check.ok) {
@@ -152,6 +181,7 @@ async fn checked(check: &HealthCheck) -> HealthCheckResult {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
     use serde_json::Value;
@@ -161,10 +191,10 @@ mod tests {
 
     #[tokio::test]
     async fn ready_names_what_fails() {
-        let routes = routes(vec![
+        let routes = Router::from(routes(vec![
             HealthCheck::new("database", || async { Ok(()) }),
             HealthCheck::new("queue", || async { Err("does not answer".to_owned()) }),
-        ]);
+        ]));
         let (status, body) = get("/health/ready", routes.clone()).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body["status"], "not-ready");
@@ -177,7 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_check_that_hangs_counts_as_failed() {
         let (status, body) =
-            get("/health/ready", routes(vec![HealthCheck::new("database", std::future::pending)])).await;
+            get("/health/ready", routes(vec![HealthCheck::new("database", std::future::pending)]).into()).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body["checks"][0]["error"], "no answer within 2 s");
     }
@@ -191,7 +221,8 @@ mod tests {
         sqlx::query(local).execute(database.pool()).await.unwrap();
         let pool = PgPool::connect(database.url()).await.unwrap();
         let (amiss, seen) = watch::channel(None);
-        let (routes, stop) = (routes(vec![HealthCheck::durability(seen.clone())]), CancellationToken::new());
+        let (routes, stop) =
+            (Router::from(routes(vec![HealthCheck::durability(seen.clone())])), CancellationToken::new());
         let watching = tokio::spawn(watch_durability(pool.clone(), amiss, stop.clone()));
         assert_eq!(get("/health/ready", routes.clone()).await.0, StatusCode::OK);
 

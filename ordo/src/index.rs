@@ -2,23 +2,33 @@
 
 use std::sync::Arc;
 
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::State;
 use problem::Problem;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::settings::PlatformRole;
 
-#[derive(Serialize)]
+/// What this is, and where to begin.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Index)]
 struct IndexBody {
     name: &'static str,
     about: &'static str,
     version: &'static str,
-    documentation: &'static str,
+    /// The OpenAPI document.
+    openapi: &'static str,
+    /// The same as a page.
+    docs: &'static str,
     links: Vec<IndexLink>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+/// A route.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Link)]
 struct IndexLink {
     method: &'static str,
     path: &'static str,
@@ -59,18 +69,29 @@ fn links(role: PlatformRole) -> &'static [IndexLink] {
 }
 
 /// The index of a process with these roles. Other paths are answered with a link to it.
-pub(crate) fn routes(roles: &[PlatformRole]) -> Router {
+pub(crate) fn routes(roles: &[PlatformRole]) -> OpenApiRouter {
     let links = roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect();
     let index = IndexBody {
         name: "Ordo",
         about: "an event-sourced order platform",
         version: env!("CARGO_PKG_VERSION"),
-        documentation: "docs/reference/http.md",
+        openapi: "/openapi.json",
+        docs: "/docs",
         links,
     };
-    let index = Arc::new(index);
-    let shown = move || std::future::ready(Json(Arc::clone(&index)));
-    Router::new().route("/", get(shown)).fallback(nothing_here)
+    OpenApiRouter::new().routes(routes!(index_of_routes)).fallback(nothing_here).with_state(Arc::new(index))
+}
+
+/// What this is, and where to begin
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "about",
+    operation_id = "getIndex",
+    responses((status = 200, description = "The index", body = IndexBody))
+)]
+async fn index_of_routes(State(index): State<Arc<IndexBody>>) -> Json<Arc<IndexBody>> {
+    Json(index)
 }
 
 async fn nothing_here() -> Problem {

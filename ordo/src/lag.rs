@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -14,6 +13,7 @@ use problem::{Problem, ProblemType};
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 /// How often the lag is measured, and how long the database may take.
 const EVERY: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl IntakeLimit {
     }
 
     /// The routes, with the limit on new orders.
-    pub(crate) fn apply_to(&self, routes: Router) -> Router {
+    pub(crate) fn apply_to(&self, routes: OpenApiRouter) -> OpenApiRouter {
         routes.layer(middleware::from_fn_with_state(self.clone(), admit))
     }
 }

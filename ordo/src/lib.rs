@@ -20,6 +20,7 @@ mod key;
 mod lag;
 mod metrics;
 mod migrate;
+mod openapi;
 mod order;
 pub mod output;
 mod page;

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
-use axum::routing::get;
 use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
 use messaging::{DeadLetterOrigin, QueueHealth};
@@ -29,6 +28,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sqlx::PgPool;
 use tower::{Layer, Service};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::format::MetricsFormat;
 use crate::lag;
@@ -54,11 +56,32 @@ pub(crate) fn measured(
     registry.register("dead_letters", "Messages that could not be handled, by their queue", dead_letters.clone());
     let log = LogMetrics::registered(&mut registry);
     let figures = MetricsState { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
-    let shown = Router::new().route("/metrics", get(show)).with_state(Arc::new(figures));
+    let shown = Router::from(own_routes()).with_state(Arc::new(figures));
     // The first layer is the outer one. Two calls of `layer` would cost each request one more allocation.
     routes.merge(shown).layer((requests, hosts.clone()))
 }
 
+/// The route of the metrics, as the OpenAPI document describes it.
+pub(crate) fn description() -> OpenApi {
+    own_routes().into_openapi()
+}
+
+fn own_routes() -> OpenApiRouter<Arc<MetricsState>> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// What the process counts, for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    operation_id = "getMetrics",
+    responses((
+        status = 200,
+        description = "The metrics",
+        content((String = "text/plain"), (String = "application/openmetrics-text"))
+    ))
+)]
 async fn show(State(figures): State<Arc<MetricsState>>, headers: HeaderMap) -> Result<Response, Problem> {
     let pool = figures.store.pool();
     let asked = async {

@@ -24,13 +24,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::connections::{self, Connections};
 use crate::health::{self, HealthCheck};
 use crate::http::{HttpSettings, RateLimits, ServerTls};
 use crate::lag::IntakeLimit;
 use crate::settings::{PlatformRole, Settings};
-use crate::{http, index, metrics, migrate, payment};
+use crate::{http, index, metrics, migrate, openapi, payment};
 
 /// How many folded SKUs are cached.
 const SKUS_REMEMBERED: usize = 10_000;
@@ -87,7 +88,7 @@ pub(crate) async fn start(
         checks.push(HealthCheck::queues(queues.clone()));
     }
     // Routes for operators have no second address under /v1, so a proxy in front can block them.
-    let (mut routes, mut operators) = (Router::new(), Router::new());
+    let (mut routes, mut operators) = (OpenApiRouter::new(), OpenApiRouter::new());
     for role in roles {
         let stop = running.stop.clone();
         match role {
@@ -136,13 +137,14 @@ pub(crate) async fn start(
         checks.push(HealthCheck::durability(seen));
     }
     checks.extend([HealthCheck::database(connections.database.clone()), writing(store.clone())]);
-    let routes = Router::new()
-        .nest("/v1", routes.clone().layer(map_response(prefix_location_with_v1)))
-        .merge(routes)
+    let versioned = Router::from(routes.clone()).layer(map_response(prefix_location_with_v1));
+    let mut routes = routes
         .merge(operators)
         .merge(index::routes(roles))
         .merge(problem::documentation())
         .merge(health::routes(checks));
+    routes.get_openapi_mut().merge(metrics::description());
+    let routes = openapi::with_document(routes)?.nest("/v1", versioned);
     let edge = &settings.edge;
     // Nobody is asked for a credential.
     let rates = RateLimits::new(&edge.rates.clone().for_everyone());
@@ -178,7 +180,12 @@ async fn http_settings(settings: &Settings, running: &mut RoleTasks) -> anyhow::
 }
 
 /// The routes of commands, with a limit on new orders if `max_lag` is set.
-fn with_intake_limit(routes: Router, max_lag: Duration, connections: &Connections, running: &mut RoleTasks) -> Router {
+fn with_intake_limit(
+    routes: OpenApiRouter,
+    max_lag: Duration,
+    connections: &Connections,
+    running: &mut RoleTasks,
+) -> OpenApiRouter {
     if max_lag.is_zero() {
         return routes;
     }

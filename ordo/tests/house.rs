@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use toml::Table;
 
 /// A source file is read in one sitting.
@@ -103,6 +104,35 @@ fn no_source_file_is_longer_than_a_sitting() {
     let all = packages().into_iter().flat_map(|package| sources(&package.folder));
     let long: Vec<_> = all.map(|path| (lines(&path), path)).filter(|(lines, _)| *lines > LONGEST_FILE).collect();
     assert!(long.is_empty(), "files of more than {LONGEST_FILE} lines: {long:#?}");
+}
+
+/// A route that is not described would be missing in the OpenAPI document.
+#[test]
+fn every_route_of_the_product_is_described() {
+    // It hands requests on to the routes that there are.
+    let exempt = root().join("ordo/src/http.rs");
+    let product = packages().into_iter().filter(|package| !package.folder.starts_with(root().join("dev")));
+    let sources = product.flat_map(|package| sources(&package.folder.join("src")));
+    for path in sources.filter(|path| *path != exempt && !path.ends_with("tests.rs")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let product = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        assert!(!product.contains(".route("), "{}: use OpenApiRouter::routes with a description", path.display());
+    }
+}
+
+/// What was vendored is what it says it is.
+#[test]
+fn vendored_files_have_their_hashes() {
+    let folder = root().join("ordo/assets/swagger-ui");
+    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    for line in sums.lines() {
+        let (hash, name) = line.split_once("  ").unwrap();
+        let content = fs::read(folder.join(name)).unwrap();
+        let actual: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(actual, hash, "{name}");
+    }
+    assert_eq!(sums.lines().count(), 2);
+    assert!(folder.join("LICENSE").is_file() && folder.join("NOTICE").is_file());
 }
 
 /// By its text: a name counts as used outside its crate if another crate, or a test of its own, has it as a word. A type may also

@@ -5,6 +5,8 @@
 //! checkpoint, a table, replays and its place in the API. A fold is pure: it sees items and an event, and changes
 //! items. It cannot reach a queue, a mailer or a payment gateway, neither live nor in a replay.
 
+mod amount_view;
+mod described;
 mod error;
 mod fold_context;
 mod keys;
@@ -23,11 +25,11 @@ mod verify;
 
 use std::sync::Arc;
 
-use axum::Router;
 use event_store::EventStore;
 use read_models::{Generation, ReadModelStoreError, ReadModels};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use projector::Projector;
 use reads::ReadContext;
@@ -62,10 +64,10 @@ pub async fn run(store: EventStore, read_models: Arc<dyn ReadModels>, stop: Canc
 }
 
 /// The GET routes of every read model.
-pub fn routes(store: EventStore, read_models: &dyn ReadModels) -> Router {
+pub fn routes(store: EventStore, read_models: &dyn ReadModels) -> OpenApiRouter {
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
     let context = ReadContext::new(store, REGISTRY.iter().map(live_table).collect());
     let routes = REGISTRY.iter().map(|projection| (projection.routes)());
-    routes.fold(timeline::routes(), Router::merge).with_state(context)
+    routes.fold(timeline::routes(), OpenApiRouter::merge).with_state(context)
 }

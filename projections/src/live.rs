@@ -13,11 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access_control::Principal;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
 use bounds::{Quota, QuotaShare};
 use bytes::Bytes;
 use domain::order::OrderEvent;
@@ -31,9 +30,12 @@ use problem::{Peer, Problem, ProblemType, QueryParameters};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::feed::EventFeed;
 use self::follower::LiveStreamReader;
+use crate::described;
 use crate::parameters::invalid;
 use crate::reads::unavailable;
 
@@ -61,10 +63,10 @@ impl Default for LiveStreamSettings {
 }
 
 /// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
-pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> Router {
+pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> OpenApiRouter {
     let open_streams = Quota::new(CLIENTS, settings.per_address);
     let by_principal = Quota::new(CLIENTS, settings.per_principal);
-    Router::new().route("/events/stream", get(events)).with_state(LiveStreamState {
+    OpenApiRouter::new().routes(routes!(events)).with_state(LiveStreamState {
         feed: EventFeed::of(store),
         settings,
         stop,
@@ -84,17 +86,46 @@ struct LiveStreamState {
     by_principal: Quota<Arc<str>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct LiveStreamParameters {
     /// `end`, which is the default, or a position. 0 starts at the first event.
+    #[param(pattern = "^(end|0|[1-9][0-9]{0,17})$", example = "end")]
     after: Option<String>,
     /// Event names, separated by commas.
+    #[param(example = "OrderCreated,OrderConfirmed")]
     r#type: Option<String>,
+    /// Only streams of this kind.
+    #[param(schema_with = described::stream_type)]
     stream_type: Option<String>,
+    /// Only this stream: the id of an order or a SKU.
+    #[param(min_length = 1)]
     stream_id: Option<String>,
 }
 
+/// What happens, as it happens
+///
+/// Server-sent events, until the client leaves. The `id` of each is its position in the log, `event` is the event's name, and `data` is
+/// what an order's timeline has, with `streamType` and `streamId`. A client that comes back with `Last-Event-ID` misses nothing and sees
+/// nothing twice.
+#[utoipa::path(
+    get,
+    path = "/events/stream",
+    tag = "events",
+    operation_id = "streamEvents",
+    params(
+        LiveStreamParameters,
+        ("Last-Event-ID" = Option<i64>, Header, description = "The last event that the client got: counts for more than `after`", minimum = 0),
+    ),
+    responses((
+        status = 200,
+        description = "The events",
+        body = String,
+        content_type = "text/event-stream",
+        headers(("Cache-Control" = String, description = "`no-store`"), ("X-Accel-Buffering" = String, description = "`no`: for nginx"))
+    ))
+)]
 async fn events(
     State(live): State<LiveStreamState>,
     parameters: Result<QueryParameters<LiveStreamParameters>, Problem>,

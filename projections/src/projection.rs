@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use axum::Router;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::order::Order;
@@ -10,6 +9,7 @@ use domain::stock::Stock;
 use event_store::{EventDecodeError, EventRef, StoredEvent};
 use event_versions::Upcastable;
 use read_models::{Key, StreamChange};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
@@ -24,7 +24,7 @@ pub struct ProjectionDefinition {
     pub name: &'static str,
     pub(crate) follows: FollowedStreams,
     /// The GET routes.
-    pub(crate) routes: fn() -> Router<ReadContext>,
+    pub(crate) routes: fn() -> OpenApiRouter<ReadContext>,
 }
 
 /// Whose events a projection folds. It never sees streams of another type.

@@ -28,9 +28,12 @@ pub(crate) struct ReadContext {
 }
 
 /// `?minPosition=`: the read model must have passed this position of the log.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct MinPositionQuery {
+    /// Waits until the view has passed this position of the log.
+    #[param(minimum = 0)]
     pub(crate) min_position: Option<i64>,
 }
 
@@ -68,9 +71,7 @@ impl ReadContext {
         min_position: Option<i64>,
         headers: &HeaderMap,
     ) -> Result<Option<i64>, Problem> {
-        let Some(wanted) = min_position.map_or_else(|| from_header(headers), |wanted| Ok(Some(wanted)))? else {
-            return Ok(None);
-        };
+        let Some(wanted) = wanted_position(min_position, headers)? else { return Ok(None) };
         let end = self.store.end_up_to(wanted).await.map_err(unavailable)?;
         if wanted > end {
             // Most likely a position of another log: waiting for it would be in vain.
@@ -96,9 +97,20 @@ pub(crate) fn unavailable(error: sqlx::Error) -> Problem {
         .caused_by(error)
 }
 
+/// The position that the query or the header `Event-Position-Min` names. The query counts for more, and both have to be right.
+pub(crate) fn wanted_position(min_position: Option<i64>, headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let in_header = from_header(headers)?;
+    if min_position.is_some_and(|position| position < 0) {
+        return Err(invalid("minPosition", "must be a position of the log, which is 0 or more"));
+    }
+    Ok(min_position.or(in_header))
+}
+
 fn from_header(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get("event-position-min") else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let mut values = headers.get_all("event-position-min").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|position| *position >= 0);
+    let number = number.filter(|_| values.next().is_none());
     number.map(Some).ok_or_else(|| Problem::malformed("header Event-Position-Min must be a position of the log"))
 }
 

@@ -4,18 +4,21 @@
 //! |---|---|---|---|
 //! | the SKU | `STOCK#sku` | `#META` | `STOCK#shard` / `sku` |
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use read_models::{Index, Key, Query, QueryScope, SortOrder};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::described;
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{sharded, shards};
@@ -32,32 +35,52 @@ pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
 type RecordedStockEvent = crate::projection::RecordedEvent<Stock>;
 
 /// A tracked SKU, as stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct StockRow {
     sku: String,
+    /// Units in the warehouse.
     on_hand: i64,
+    /// Units of those that orders have reserved.
     reserved: i64,
+    /// Units sent so far.
     sold: i64,
     version: i64,
     updated_at: DateTime<Utc>,
 }
 
 /// A tracked SKU, as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrackedSku)]
 #[serde(rename_all = "camelCase")]
 struct StockView {
     #[serde(flatten)]
     item: StockRow,
+    /// Whether its units are counted: here they are.
+    #[schema(schema_with = described::yes)]
     tracked: bool,
+    /// What can be reserved: `onHand` less `reserved`.
     available: i64,
 }
 
 /// A SKU without stock events: it is always available.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UntrackedSku)]
 struct UntrackedView<'a> {
     sku: &'a str,
+    /// Whether its units are counted: here they are not.
+    #[schema(schema_with = described::no)]
     tracked: bool,
+}
+
+/// A SKU, tracked or not.
+#[derive(ToSchema)]
+#[schema(as = Sku)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is described, and never made")]
+enum SkuSchema<'a> {
+    Tracked(StockView),
+    Untracked(UntrackedView<'a>),
 }
 
 /// The name of the index partitions that have all SKUs.
@@ -115,25 +138,51 @@ impl StockRow {
     }
 }
 
-fn routes() -> Router<ReadContext> {
-    Router::new().route("/stock/{sku}", get(stock)).route("/stock", get(all))
+fn routes() -> OpenApiRouter<ReadContext> {
+    OpenApiRouter::new().routes(routes!(stock)).routes(routes!(all))
 }
 
 /// A page of SKUs. If it has a cursor, there may be more.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct StockPage {
     items: Vec<StockView>,
     cursor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct StockParameters {
+    /// The most SKUs of the page; 50 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// The cursor of the page before.
     cursor: Option<String>,
+    /// Waits until the view has passed this position of the log.
+    #[param(minimum = 0)]
     min_position: Option<i64>,
 }
 
+/// A SKU's stock
+#[utoipa::path(
+    get,
+    path = "/stock/{sku}",
+    tag = "stock",
+    operation_id = "getStock",
+    params(
+        ("sku" = String, Path, description = "The SKU", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "sku-123"),
+        MinPositionQuery,
+        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
+        ("If-Match" = Option<String>, Header, description = "Answered only while the SKU has this `ETag`"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right"),
+    ),
+    responses(
+        (status = 200, description = "The SKU", body = SkuSchema, headers(("ETag" = String, description = "The SKU's version"))),
+        (status = 304, description = "It has not changed", headers(("ETag" = String, description = "The SKU's version"))),
+        (status = 404, description = "That can be no SKU"),
+        (status = 412, description = "It is at another version"),
+    )
+)]
 async fn stock(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
@@ -151,6 +200,15 @@ async fn stock(
     with_etag(&headers, item.version, StockView::of(item))
 }
 
+/// All tracked SKUs, by name
+#[utoipa::path(
+    get,
+    path = "/stock",
+    tag = "stock",
+    operation_id = "listStock",
+    params(StockParameters, ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0)),
+    responses((status = 200, description = "A page of SKUs", body = StockPage))
+)]
 async fn all(
     State(reads): State<ReadContext>,
     parameters: Result<QueryParameters<StockParameters>, Problem>,

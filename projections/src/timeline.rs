@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::order::saga::OperatorDecision;
@@ -18,16 +17,20 @@ use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::parameters::ParameterErrors;
 use crate::reads::{ReadContext, parse_order_id, unavailable};
 
-pub(crate) fn routes() -> Router<ReadContext> {
-    Router::new().route("/orders/{order_id}/events", get(timeline))
+pub(crate) fn routes() -> OpenApiRouter<ReadContext> {
+    OpenApiRouter::new().routes(routes!(timeline))
 }
 
-#[derive(Serialize)]
+/// A page of what happened to an order, oldest first.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TimelinePage {
     order_id: String,
@@ -36,12 +39,17 @@ struct TimelinePage {
     cursor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct TimelineQuery {
+    /// The most events of the page; 200 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// The cursor of the page before.
     cursor: Option<String>,
     /// Only checked against the end of the log: the timeline is never behind it.
+    #[param(minimum = 0)]
     min_position: Option<i64>,
 }
 
@@ -51,19 +59,41 @@ const MAX_LIMIT: u16 = 200;
 const MAX_BYTES: i64 = 1 << 20;
 
 /// An event as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TimelineEntry {
+    /// The version of the order after it.
     version: i64,
+    /// Its place in the log.
     pub(crate) position: i64,
     #[serde(rename = "type")]
     pub(crate) event_type: String,
     event_id: Uuid,
     recorded_at: DateTime<Utc>,
+    /// Who caused it, and what: `actor`, `correlationId`, `causationId`, `traceparent`.
+    #[schema(value_type = Object)]
     metadata: Box<RawValue>,
+    /// What happened, as the event's type says.
+    #[schema(value_type = Object)]
     data: Box<RawValue>,
 }
 
+/// The order's timeline
+///
+/// What happened to the order, oldest first, from the log itself: it is never behind.
+#[utoipa::path(
+    get,
+    path = "/orders/{order_id}/events",
+    tag = "orders",
+    operation_id = "listOrderEvents",
+    params(
+        ("order_id" = String, Path, description = "The order's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "order-1001"),
+        TimelineQuery,
+        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
+    ),
+    responses((status = 200, description = "A page of events", body = TimelinePage), (status = 404, description = "There is no such order"))
+)]
 async fn timeline(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,

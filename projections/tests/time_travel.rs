@@ -40,7 +40,11 @@ impl ReadSide {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        Self { routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())), database, store }
+        Self {
+            routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())).into(),
+            database,
+            store,
+        }
     }
 
     /// Puts an event into the log of order `a`, whatever the rules say to it; its position.

@@ -16,6 +16,7 @@ use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderCommand, OrderStage, PlacedOrder};
 use event_store::{EventDecodeError, EventStore, ReadError, StoredEvent};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use given_up::{
     GivenUp, GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, count_given_up, given_up, given_up_groups,
@@ -28,7 +29,7 @@ use crate::SAGAS;
 use history::SagaHistory;
 
 /// The report on an order's sagas.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderSagasReport {
     /// The order.
@@ -46,7 +47,7 @@ pub struct OrderSagasReport {
 }
 
 /// The report on one saga of an order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaReport {
     /// Its name.
@@ -58,7 +59,7 @@ pub struct SagaReport {
 }
 
 /// The state of a saga.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SagaState {
     /// All due steps are done.
@@ -74,7 +75,7 @@ pub enum SagaState {
 }
 
 /// The report on a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
     /// Its name.
@@ -89,7 +90,7 @@ pub struct StepReport {
 }
 
 /// The report on a compensation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UndoReport {
     /// Its name.
@@ -100,7 +101,7 @@ pub struct UndoReport {
 }
 
 /// How far a step or a compensation is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepProgressReport {
     /// How it is.
@@ -109,13 +110,14 @@ pub struct StepProgressReport {
     pub at: Option<DateTime<Utc>>,
     /// What it waits for, if it was tried or requested.
     #[serde(flatten)]
+    #[schema(value_type = DescribedWaiting)]
     pub waiting: Option<StepWait>,
     /// The events about it, oldest first.
     pub messages: Vec<StepEvent>,
 }
 
 /// The state of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StepState {
     /// The step is done.
@@ -154,8 +156,23 @@ pub struct StepWait {
     pub last_error: Option<String>,
 }
 
+/// What a step waits for; without members if it was neither tried nor requested.
+#[derive(ToSchema)]
+#[schema(as = Waiting, rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is described, and never made")]
+struct DescribedWaiting {
+    /// How often the step was tried or requested.
+    attempts: Option<u32>,
+    /// Since when it has been at this step.
+    since: Option<DateTime<Utc>>,
+    /// When it is tried again; null: not until an operator decides. If it is stuck: when its reservation runs out.
+    next_try_at: Option<DateTime<Utc>>,
+    /// Why the last attempt failed.
+    last_error: Option<String>,
+}
+
 /// An event about a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepEvent {
     /// The order's version after it.
@@ -171,7 +188,7 @@ pub struct StepEvent {
 }
 
 /// What an operator can decide about a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepRemedy {
     /// The step.

@@ -4,21 +4,42 @@ mod list;
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use domain::ids::OrderId;
 use event_store::{EventStore, ReadError};
 use problem::{Problem, ProblemType};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::report::{self, OrderSagasReport};
 
 /// The routes. They need no running saga.
-pub fn routes(store: EventStore) -> Router {
-    Router::new().route("/orders/{order_id}/saga", get(saga)).route("/sagas", get(list::waiting)).with_state(store)
+pub fn routes(store: EventStore) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(saga)).routes(routes!(list::waiting)).with_state(store)
 }
 
+/// The report on an order's sagas
+///
+/// Each step: how far it is, what it waits for and why, what an operator can decide.
+#[utoipa::path(
+    get,
+    path = "/orders/{order_id}/saga",
+    tag = "operations",
+    operation_id = "getOrderSagas",
+    params((
+        "order_id" = String,
+        Path,
+        description = "The order's id",
+        pattern = "^[A-Za-z0-9._:-]{1,128}$",
+        example = "order-1001"
+    )),
+    responses(
+        (status = 200, description = "The report", body = OrderSagasReport),
+        (status = 404, description = "There is no such order"),
+    )
+)]
 async fn saga(
     State(store): State<EventStore>,
     path: Result<Path<String>, PathRejection>,

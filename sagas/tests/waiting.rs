@@ -31,7 +31,7 @@ impl Fixture {
         .await
         .unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        Self { routes: sagas::routes(store.clone()), database, store }
+        Self { routes: sagas::routes(store.clone()).into(), database, store }
     }
 
     async fn get(&self, uri: &str) -> (StatusCode, Value) {

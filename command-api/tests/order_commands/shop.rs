@@ -31,7 +31,7 @@ impl Shop {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        let routes = command_api::routes(store.clone(), stock, OrderGrowthLimits::default());
+        let routes = command_api::routes(store.clone(), stock, OrderGrowthLimits::default()).into();
         Self { routes, _database: database, store }
     }
 

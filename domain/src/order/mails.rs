@@ -1,6 +1,7 @@
 //! The mails that an order owes its customer, and what became of each.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::event::MailTemplate;
@@ -43,7 +44,7 @@ impl RequestedMail {
 }
 
 /// What became of a mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MailOutcome {
     /// The mail service accepted it.

@@ -1,6 +1,9 @@
 //! The steps of an order's sagas, and what an operator can decide about one.
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::PaymentToken;
 
@@ -52,6 +55,15 @@ macro_rules! saga_steps {
                 Self::ALL.into_iter().find(|step| step.name() == name)
             }
         }
+
+        impl PartialSchema for $steps {
+            fn schema() -> RefOr<Schema> {
+                let names = Some([$($name),*]);
+                ObjectBuilder::new().schema_type(Type::String).enum_values(names).into()
+            }
+        }
+
+        impl ToSchema for $steps {}
     };
 }
 

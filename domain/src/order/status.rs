@@ -1,11 +1,12 @@
 //! The statuses that people see: of the payment, of the goods, of the returns.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::state::{AuthorizationState, OrderStatus, Payment, PlacedOrder};
 
 /// The status of the payment, as people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PaymentStatus {
     /// No money is held.
@@ -29,7 +30,7 @@ pub enum PaymentStatus {
 }
 
 /// The status of the goods, as people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FulfilmentStatus {
     /// No units are reserved.
@@ -45,7 +46,7 @@ pub enum FulfilmentStatus {
 }
 
 /// The status of the returns, as people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ReturnsStatus {
     /// There are none.

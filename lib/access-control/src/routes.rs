@@ -95,6 +95,10 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/", Description,                                    [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
     route("GET", "/problems", Description,                            [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
     route("GET", "/problems/{code}", Description,                     [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
+    route("GET", "/openapi.json", Description,                        [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
+    route("GET", "/openapi-3.0.json", Description,                    [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
+    route("GET", "/docs", Description,                                [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
+    route("GET", "/docs/{file}", Description,                         [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
 
     route("POST", "/orders", Shop,                                    [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/cancel", Shop,                  [ALL, OWN,  NO,     ALL,   NO,   NO]),

@@ -1,20 +1,24 @@
 //! The pages to which the `type` of a problem leads: what it means and what to do.
 
+use axum::Json;
 use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use http::{HeaderMap, HeaderName, header};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::{Problem, ProblemType};
 
 /// `GET /problems` and `GET /problems/{code}`: JSON, or HTML for a browser.
-pub fn documentation() -> Router {
-    Router::new().route("/problems", get(all)).route("/problems/{code}", get(one))
+pub fn documentation() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(all)).routes(routes!(one))
 }
 
-#[derive(Serialize)]
+/// A problem type.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemType)]
 struct Described {
     r#type: &'static str,
     code: &'static str,
@@ -37,11 +41,20 @@ impl From<ProblemType> for Described {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemTypes)]
 struct All {
     items: Vec<Described>,
 }
 
+/// The problem types
+#[utoipa::path(
+    get,
+    path = "/problems",
+    tag = "about",
+    operation_id = "listProblemTypes",
+    responses((status = 200, description = "All of them", content((All = "application/json"), (String = "text/html"))))
+)]
 async fn all(headers: HeaderMap) -> Response {
     let all = ProblemType::ALL.iter().copied().map(Described::from);
     if !wants_html(&headers) {
@@ -55,6 +68,24 @@ async fn all(headers: HeaderMap) -> Response {
     shown(page("Problem types", &format!("<table>\n<tr><th>status<th>code<th>title\n{rows}</table>\n")))
 }
 
+/// A problem type
+///
+/// The `type` of a problem leads here.
+#[utoipa::path(
+    get,
+    path = "/problems/{code}",
+    tag = "about",
+    operation_id = "getProblemType",
+    params(("code" = String, Path, description = "The problem's `code`", example = "not-found")),
+    responses(
+        (
+            status = 200,
+            description = "What it means, and what to do",
+            content((Described = "application/json"), (String = "text/html"))
+        ),
+        (status = 404, description = "No problem has this code"),
+    )
+)]
 async fn one(headers: HeaderMap, Path(code): Path<String>) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("no problem has this code: GET /problems has all of them");
     let kind = Described::from(ProblemType::by_code(&code).ok_or_else(unknown)?);

@@ -29,6 +29,7 @@ mod mail_refused;
 mod metrics;
 mod migrating;
 mod newcomer;
+mod openapi;
 mod outages;
 mod overloaded;
 mod oversell;

@@ -1,15 +1,17 @@
 //! The parts of an order in pages: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`,
 //! `/mails`.
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use read_models::{Item, Key, QueryScope, SortOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::rows::{CancellationRow, MailRow, NoteRow, OrderRow, ReturnRow};
 use super::view::{RefundView, ShipmentView, placed};
@@ -17,11 +19,61 @@ use super::{META, PROJECTION, collection};
 use crate::parameters::ParameterErrors;
 use crate::reads::{ReadContext, page_problem, parse_order_id, store_problem};
 
-pub(super) fn routes() -> Router<ReadContext> {
-    OrderPart::ALL.into_iter().fold(Router::new(), |routes, part| {
-        let path = format!("/orders/{{order_id}}/{}", part.name());
-        routes.route(&path, get(move |reads, path, parameters, headers| page(part, reads, path, parameters, headers)))
-    })
+pub(super) fn routes() -> OpenApiRouter<ReadContext> {
+    OpenApiRouter::new()
+        .routes(routes!(shipments))
+        .routes(routes!(cancellations))
+        .routes(routes!(returns))
+        .routes(routes!(refunds))
+        .routes(routes!(notes))
+        .routes(routes!(mails))
+}
+
+/// The handler of each kind of part, described by the type of its rows.
+macro_rules! part_routes {
+    ($($(#[doc = $about:literal])* $handler:ident: $part:ident, $path:literal, $operation:literal, $row:ty;)*) => {
+        $(
+            $(#[doc = $about])*
+            #[utoipa::path(
+                get,
+                path = $path,
+                tag = "orders",
+                operation_id = $operation,
+                params(
+                    ("order_id" = String, Path, description = "The order's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "order-1001"),
+                    CollectionQuery,
+                    ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
+                ),
+                responses(
+                    (status = 200, description = "A page, ordered by their ids", body = OrderPartPage<$row>),
+                    (status = 404, description = "There is no such order"),
+                )
+            )]
+            async fn $handler(
+                reads: State<ReadContext>,
+                path: Result<Path<String>, PathRejection>,
+                parameters: Result<QueryParameters<CollectionQuery>, Problem>,
+                headers: HeaderMap,
+            ) -> Result<Json<OrderPartPage<Box<RawValue>>>, Problem> {
+                page(OrderPart::$part, reads, path, parameters, headers).await
+            }
+        )*
+    };
+}
+
+part_routes! {
+    /// An order's shipments
+    shipments: Shipments, "/orders/{order_id}/shipments", "listShipments", ShipmentView;
+    /// An order's cancellations of lines
+    cancellations: Cancellations, "/orders/{order_id}/cancellations", "listCancellations", CancellationRow;
+    /// An order's returns
+    returns: Returns, "/orders/{order_id}/returns", "listReturns", ReturnRow;
+    /// An order's refunds
+    refunds: Refunds, "/orders/{order_id}/refunds", "listRefunds", RefundView;
+    /// The notes that were added to an order
+    notes: Notes, "/orders/{order_id}/notes", "listNotes", NoteRow;
+    /// An order's mails to the customer
+    mails: Mails, "/orders/{order_id}/mails", "listMails", MailRow;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,19 +87,25 @@ enum OrderPart {
 }
 
 /// Parts of one kind, ordered by their ids. If the page has a cursor, there are more.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct OrderPartPage {
+struct OrderPartPage<T> {
     order_id: String,
-    items: Vec<Box<RawValue>>,
+    items: Vec<T>,
     cursor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct CollectionQuery {
+    /// The most of them in the page; 50 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// The cursor of the page before.
     cursor: Option<String>,
+    /// Waits until the view has passed this position of the log.
+    #[param(minimum = 0)]
     min_position: Option<i64>,
 }
 
@@ -57,7 +115,7 @@ async fn page(
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
     headers: HeaderMap,
-) -> Result<Json<OrderPartPage>, Problem> {
+) -> Result<Json<OrderPartPage<Box<RawValue>>>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
     let mut errors = ParameterErrors::default();
     let limit = errors.page_limit(parameters.limit);
@@ -86,9 +144,6 @@ async fn page(
 }
 
 impl OrderPart {
-    const ALL: [Self; 6] =
-        [Self::Shipments, Self::Cancellations, Self::Returns, Self::Refunds, Self::Notes, Self::Mails];
-
     /// The last segment of the path.
     fn name(self) -> &'static str {
         match self {

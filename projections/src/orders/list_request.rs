@@ -1,22 +1,40 @@
 //! The query parameters of a list of orders, parsed.
 
 use domain::ids::{CustomerId, Sku};
+use domain::order::OrderStatus;
 use problem::Problem;
 use serde::Deserialize;
 
 use super::filter::OrderFilter;
+use crate::described::instant_or_day;
 use crate::parameters::{ParameterErrors, instant, status};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
+    /// Only the orders of this customer.
+    #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42")]
     pub(super) customer_id: Option<String>,
+    /// Only orders of this SKU.
+    #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "sku-123")]
     pub(super) sku: Option<String>,
+    /// Only orders with this status.
+    #[param(value_type = Option<OrderStatus>, inline)]
     pub(super) status: Option<String>,
+    /// Only orders created then or later: an instant, or a day, which stands for its first instant in UTC.
+    #[param(schema_with = instant_or_day)]
     pub(super) from: Option<String>,
+    /// Only orders created before.
+    #[param(schema_with = instant_or_day)]
     pub(super) to: Option<String>,
+    /// The most orders of the page; 50 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<i64>,
+    /// The cursor of the page before. It is good for exactly the same question.
     pub(super) cursor: Option<String>,
+    /// Waits until the view has passed this position of the log.
+    #[param(minimum = 0)]
     pub(super) min_position: Option<i64>,
 }
 

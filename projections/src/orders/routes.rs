@@ -1,15 +1,17 @@
 //! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has the lists of one order's
 //! shipments, returns and so on.
 
+use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use domain::ids::CustomerId;
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::days::LogDays;
 use super::filter::AccessPath;
@@ -19,32 +21,65 @@ use super::search::{OrderSearch, OrdersFound};
 use super::time_travel::{OrderHistory, PointInTime, TimeTravelError};
 use super::view::OrderView;
 use super::{PROJECTION, collection};
+use crate::described;
 use crate::keys::sortable;
 use crate::parameters::invalid;
-use crate::reads::{ReadContext, parse_order_id, store_problem, unavailable, with_etag};
+use crate::reads::{ReadContext, parse_order_id, store_problem, unavailable, wanted_position, with_etag};
 
-pub(super) fn routes() -> Router<ReadContext> {
-    Router::new()
-        .route("/orders/{order_id}", get(order))
-        .route("/orders", get(orders))
-        .route("/customers/{customer_id}/orders", get(customers_orders))
+pub(super) fn routes() -> OpenApiRouter<ReadContext> {
+    OpenApiRouter::new()
+        .routes(routes!(order))
+        .routes(routes!(orders))
+        .routes(routes!(customers_orders))
         .merge(super::collections::routes())
 }
 
 /// A page of orders, without their shipments, returns and so on. If it has a cursor, there may be more.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OrdersPage {
     items: Vec<OrderRow>,
     cursor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct OrderQuery {
+    /// The order as it was then: a version from 1 on, or an instant (RFC 3339).
+    #[param(schema_with = described::version_or_instant)]
     as_of: Option<String>,
+    /// Waits until the view has passed this position of the log.
+    #[param(minimum = 0)]
     min_position: Option<i64>,
 }
 
+/// An order
+///
+/// The order with its lines, shipments, returns, refunds, notes and mails; of each of these the latest hundred.
+#[utoipa::path(
+    get,
+    path = "/orders/{order_id}",
+    tag = "orders",
+    operation_id = "getOrder",
+    params(
+        ("order_id" = String, Path, description = "The order's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "order-1001"),
+        OrderQuery,
+        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
+        ("If-Match" = Option<String>, Header, description = "Answered only while the order has this `ETag`"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The order",
+            body = OrderView,
+            headers(("ETag" = String, description = "The order's version"))
+        ),
+        (status = 304, description = "It has not changed", headers(("ETag" = String, description = "The order's version"))),
+        (status = 404, description = "There is no such order, or it was not there then"),
+        (status = 412, description = "It is at another version"),
+    )
+)]
 async fn order(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
@@ -53,6 +88,7 @@ async fn order(
 ) -> Result<Response, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?, parameters?.0);
     if let Some(as_of) = &parameters.as_of {
+        wanted_position(parameters.min_position, &headers)?;
         return order_then(&reads, order_id.as_str(), as_of, &headers).await;
     }
     reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
@@ -89,6 +125,17 @@ impl From<TimeTravelError> for Problem {
     }
 }
 
+/// Orders, newest first
+///
+/// Filters can be combined. A page can be shorter than `limit`, or empty: as long as there is a `cursor`, there may be more.
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    operation_id = "listOrders",
+    params(ListParameters, ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0)),
+    responses((status = 200, description = "A page of orders", body = OrdersPage))
+)]
 async fn orders(
     State(reads): State<ReadContext>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
@@ -97,6 +144,19 @@ async fn orders(
     page(&reads, parameters?.0, &headers).await
 }
 
+/// A customer's orders, newest first
+#[utoipa::path(
+    get,
+    path = "/customers/{customer_id}/orders",
+    tag = "orders",
+    operation_id = "listCustomerOrders",
+    params(
+        ("customer_id" = String, Path, description = "The customer's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42"),
+        ListParameters,
+        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
+    ),
+    responses((status = 200, description = "A page of orders", body = OrdersPage))
+)]
 async fn customers_orders(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,

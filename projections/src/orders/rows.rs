@@ -1,25 +1,30 @@
 //! The stored bodies of the read model's items.
 
+mod mail_row;
+
 use chrono::{DateTime, Utc};
 use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonText;
 use domain::money::{Currency, Money};
 use domain::order::event::{
-    LineQuantity, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OrderCreated, OrderLine,
-    OrderShipped, Parcel, ReturnRequested,
+    LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderLine, OrderShipped, Parcel, ReturnRequested,
 };
 use domain::order::{
-    FulfilmentStatus, MailOutcome, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder,
-    ReturnsStatus, UndoReason, evolve,
+    FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
+    UndoReason, evolve,
 };
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use utoipa::ToSchema;
+
+pub(super) use self::mail_row::MailRow;
+use crate::amount_view::AmountView;
 
 type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
 
 /// The order itself. Its lines, shipments and so on have rows of their own.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrderSummary)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderRow {
     pub(super) order_id: String,
@@ -53,6 +58,7 @@ pub(super) struct OrderRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cancelled: Option<AmountView>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     customer_email: Option<EmailAddress>,
     /// When the customer ordered, if the shop told us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,9 +67,11 @@ pub(super) struct OrderRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<JsonText>,
     /// The folded order, from which the statuses follow. Answers leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
     pub(super) folded: Option<Order>,
 }
 
@@ -184,7 +192,8 @@ fn strip_texts(placed: &mut PlacedOrder) {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = LineContent)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LineRow {
     pub(super) line_number: u32,
@@ -194,6 +203,7 @@ pub(super) struct LineRow {
     unit_price: AmountView,
     line_total: AmountView,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<JsonText>,
 }
 
@@ -212,7 +222,8 @@ impl LineRow {
 }
 
 /// A shipment.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ShipmentContent)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ShipmentRow {
     pub(super) shipment_id: String,
@@ -247,7 +258,8 @@ impl ShipmentRow {
 }
 
 /// A cancellation of lines.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Cancellation)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CancellationRow {
     cancellation_id: String,
@@ -268,7 +280,8 @@ impl CancellationRow {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Return)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReturnRow {
     return_id: String,
@@ -293,7 +306,8 @@ impl ReturnRow {
 }
 
 /// A refund, requested or made.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = RefundContent)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RefundRow {
     pub(super) refund_id: String,
@@ -323,7 +337,8 @@ impl RefundRow {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Note)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NoteRow {
     note_id: String,
@@ -341,59 +356,5 @@ impl NoteRow {
             author: note.author.clone(),
             at: recorded.recorded_at,
         }
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct MailRow {
-    notification_id: Uuid,
-    template: String,
-    status: MailOutcome,
-    pub(super) at: DateTime<Utc>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recipient: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider_message_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl MailRow {
-    pub(super) fn sent(recorded: &RecordedOrderEvent, sent: &NotificationSent) -> Self {
-        Self {
-            notification_id: sent.notification_id,
-            template: sent.template.name().to_owned(),
-            status: MailOutcome::Sent,
-            at: recorded.recorded_at,
-            recipient: Some(sent.recipient.clone()),
-            provider_message_id: Some(sent.provider_message_id.clone()),
-            reason: None,
-        }
-    }
-
-    pub(super) fn failed(recorded: &RecordedOrderEvent, failed: &NotificationFailed) -> Self {
-        Self {
-            notification_id: failed.notification_id,
-            template: failed.template.name().to_owned(),
-            status: MailOutcome::Failed,
-            at: recorded.recorded_at,
-            recipient: None,
-            provider_message_id: None,
-            reason: Some(failed.reason.clone()),
-        }
-    }
-}
-
-/// An amount in answers: a decimal string with its currency.
-#[derive(Debug, Serialize, Deserialize)]
-struct AmountView {
-    amount: String,
-    currency: Currency,
-}
-
-impl From<Money> for AmountView {
-    fn from(money: Money) -> Self {
-        Self { amount: money.to_string(), currency: money.currency() }
     }
 }

@@ -4,6 +4,7 @@ use domain::order::{Order, PlacedOrder};
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use super::META;
 use super::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
@@ -12,7 +13,8 @@ use super::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRo
 const SHOWN: usize = 100;
 
 /// An order with its lines, shipments, returns and so on, in the order in which they were recorded.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrderView {
     #[serde(flatten)]
@@ -30,7 +32,9 @@ pub(crate) struct OrderView {
     more: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+/// A line of an order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Line)]
 struct LineView {
     #[serde(flatten)]
     line: LineRow,
@@ -43,7 +47,9 @@ struct LineView {
     returned: u32,
 }
 
-#[derive(Serialize)]
+/// A shipment.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Shipment)]
 pub(super) struct ShipmentView {
     #[serde(flatten)]
     shipment: ShipmentRow,
@@ -51,14 +57,17 @@ pub(super) struct ShipmentView {
     settled: bool,
 }
 
-#[derive(Serialize)]
+/// A refund.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refund)]
 pub(super) struct RefundView {
     #[serde(flatten)]
     refund: RefundRow,
     status: RefundStatus,
 }
 
-#[derive(Serialize)]
+/// How far a refund is.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum RefundStatus {
     /// Not made yet.

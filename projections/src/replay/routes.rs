@@ -4,18 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
 use problem::{FieldError, Problem, ProblemType};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{ReplayError, ReplayPhase, ReplayRequest, ReplayState, Replays};
@@ -35,11 +36,11 @@ impl ReplayRoutes {
         Self { replays, running: TaskTracker::new(), stop }
     }
 
-    pub fn routes(&self) -> Router {
-        Router::new()
-            .route("/admin/replays", post(begin).get(list))
-            .route("/admin/replays/{id}", get(show).delete(cancel))
-            .route("/admin/rollbacks", post(roll_back))
+    pub fn routes(&self) -> OpenApiRouter {
+        OpenApiRouter::new()
+            .routes(routes!(begin, list))
+            .routes(routes!(show, cancel))
+            .routes(routes!(roll_back))
             .with_state(Arc::new(self.clone()))
     }
 
@@ -52,27 +53,35 @@ impl ReplayRoutes {
 }
 
 /// The body of `POST /admin/replays`: either some projections or all.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewReplay, example = json!({"projections": ["orders"], "dryRun": true}))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ReplayBody {
+    /// The names of projections.
     #[serde(default)]
     projections: Vec<String>,
+    /// All projections, in place of names.
     #[serde(default)]
     all: bool,
+    /// Whether the new generation is compared with the live one before it takes its place.
     #[serde(default)]
     compare: bool,
+    /// Whether it is only estimated.
     #[serde(default)]
     dry_run: bool,
 }
 
-#[derive(Debug, Deserialize)]
+/// The body of `POST /admin/rollbacks`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewRollback, example = json!({"projection": "orders"}))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RollbackBody {
     projection: String,
 }
 
 /// A replay as operators see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replay)]
 #[serde(rename_all = "camelCase")]
 struct ReplayView {
     id: Uuid,
@@ -90,6 +99,7 @@ struct ReplayView {
     #[serde(rename = "swapped")]
     promoted: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     comparison: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -97,6 +107,52 @@ struct ReplayView {
     updated_at: DateTime<Utc>,
 }
 
+#[derive(Serialize, ToSchema)]
+struct ReplayList {
+    items: Vec<ReplayView>,
+}
+
+/// How long a replay would take.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReplayEstimate)]
+#[serde(rename_all = "camelCase")]
+struct EstimateView {
+    projections: Vec<&'static str>,
+    /// The events that it would fold.
+    events: u64,
+    /// The events after which an unfinished replay of the same projections would go on.
+    begun: Option<u64>,
+    /// The events that the estimate is based on.
+    sample: u64,
+    expected_seconds: Option<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rollback)]
+struct RollbackView {
+    projection: String,
+    /// The position of the log up to which the read model is folded.
+    position: i64,
+}
+
+/// Begins to rebuild read models, or estimates how long that takes
+#[utoipa::path(
+    post,
+    path = "/admin/replays",
+    tag = "operations",
+    operation_id = "beginReplay",
+    request_body = ReplayBody,
+    responses(
+        (status = 200, description = "The estimate, for `dryRun`", body = EstimateView),
+        (
+            status = 202,
+            description = "It is begun",
+            body = ReplayView,
+            headers(("Location" = String, description = "The replay"))
+        ),
+        (status = 409, description = "A replay runs already, or an earlier one is unfinished"),
+    )
+)]
 async fn begin(
     State(routes): State<Arc<ReplayRoutes>>,
     body: Result<Json<ReplayBody>, JsonRejection>,
@@ -111,13 +167,13 @@ async fn begin(
     if body.dry_run {
         let estimate = routes.replays.estimate(&projections).await.map_err(problem)?;
         let seconds = estimate.expected.map(|expected| expected.as_secs_f64());
-        let answer = json!({
-            "projections": estimate.projections,
-            "events": estimate.events,
-            "begun": estimate.begun,
-            "sample": estimate.sample,
-            "expectedSeconds": seconds,
-        });
+        let answer = EstimateView {
+            projections: estimate.projections,
+            events: estimate.events,
+            begun: estimate.begun,
+            sample: estimate.sample,
+            expected_seconds: seconds,
+        };
         return Ok(Json(answer).into_response());
     }
     let replay = routes.replays.open(&ReplayRequest { projections, compare: body.compare }).await.map_err(problem)?;
@@ -140,11 +196,31 @@ async fn begin(
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/admin/replays/{id}"))], Json(state)).into_response())
 }
 
-async fn list(State(routes): State<Arc<ReplayRoutes>>) -> Result<Json<serde_json::Value>, Problem> {
+/// The replays
+#[utoipa::path(
+    get,
+    path = "/admin/replays",
+    tag = "operations",
+    operation_id = "listReplays",
+    responses((status = 200, description = "All that are known", body = ReplayList))
+)]
+async fn list(State(routes): State<Arc<ReplayRoutes>>) -> Result<Json<ReplayList>, Problem> {
     let replays = routes.replays.list().await.map_err(problem)?;
-    Ok(Json(json!({ "items": replays.into_iter().map(ReplayView::of).collect::<Vec<_>>() })))
+    Ok(Json(ReplayList { items: replays.into_iter().map(ReplayView::of).collect() }))
 }
 
+/// A replay
+#[utoipa::path(
+    get,
+    path = "/admin/replays/{id}",
+    tag = "operations",
+    operation_id = "getReplay",
+    params(("id" = Uuid, Path, description = "The replay's id")),
+    responses(
+        (status = 200, description = "How far it is", body = ReplayView),
+        (status = 404, description = "There is no such replay"),
+    )
+)]
 async fn show(
     State(routes): State<Arc<ReplayRoutes>>,
     path: Result<Path<Uuid>, PathRejection>,
@@ -152,6 +228,19 @@ async fn show(
     Ok(Json(ReplayView::of(routes.replays.find(replay_id(path)?).await.map_err(problem)?)))
 }
 
+/// Cancels a replay
+#[utoipa::path(
+    delete,
+    path = "/admin/replays/{id}",
+    tag = "operations",
+    operation_id = "cancelReplay",
+    params(("id" = Uuid, Path, description = "The replay's id")),
+    responses(
+        (status = 204, description = "It is cancelled, and what it had built is gone"),
+        (status = 404, description = "There is no such replay"),
+        (status = 409, description = "It is over"),
+    )
+)]
 async fn cancel(
     State(routes): State<Arc<ReplayRoutes>>,
     path: Result<Path<Uuid>, PathRejection>,
@@ -164,10 +253,22 @@ async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Puts the previous generation of a read model back
+#[utoipa::path(
+    post,
+    path = "/admin/rollbacks",
+    tag = "operations",
+    operation_id = "rollBack",
+    request_body = RollbackBody,
+    responses(
+        (status = 200, description = "It is live again", body = RollbackView),
+        (status = 409, description = "There is no previous generation, or a replay runs"),
+    )
+)]
 async fn roll_back(
     State(routes): State<Arc<ReplayRoutes>>,
     body: Result<Json<RollbackBody>, JsonRejection>,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<RollbackView>, Problem> {
     let RollbackBody { projection } = parse_body(body)?;
     let (replays, name) = (routes.replays.clone(), projection.clone());
     // In a task of its own, so that it goes on if the client disconnects: the live generation must not be left without
@@ -177,7 +278,7 @@ async fn roll_back(
         let unknown = matches!(error, ReplayError::UnknownProjection { .. });
         if unknown { invalid("/projection", error.to_string()) } else { problem(error) }
     })?;
-    Ok(Json(json!({ "projection": projection, "position": position })))
+    Ok(Json(RollbackView { projection, position }))
 }
 
 impl ReplayView {

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use domain::money::Currency;
 use domain::order::OrderStatus;
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{BILLION, BILLIONS, ORDERS, PROJECTION, REST, SalesBucket, sales_of};
+use crate::amount_view::AmountView;
+use crate::described;
 use crate::keys::{status_name, status_of};
 use crate::parameters::{ParameterErrors, day, status};
 use crate::reads::{ReadContext, store_problem};
@@ -20,23 +24,37 @@ use crate::reads::{ReadContext, store_problem};
 /// The longest period of one request: a quarter of a year.
 const MOST_DAYS: i64 = 92;
 
-pub(super) fn routes() -> Router<ReadContext> {
-    Router::new().route("/sales", get(sold))
+pub(super) fn routes() -> OpenApiRouter<ReadContext> {
+    OpenApiRouter::new().routes(routes!(sold))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct SalesParameters {
+    /// One day, in UTC. Either this, or `from` and `to`.
+    #[param(schema_with = described::day)]
     day: Option<String>,
+    /// The first day.
+    #[param(schema_with = described::day)]
     from: Option<String>,
+    /// The day after the last, at most 92 days after `from`.
+    #[param(schema_with = described::day)]
     to: Option<String>,
+    /// Only orders in this currency (ISO 4217).
+    #[param(pattern = "^[A-Z]{3}$", example = "USD")]
     currency: Option<String>,
+    /// Only orders with this status.
+    #[param(value_type = Option<OrderStatus>, inline)]
     status: Option<String>,
+    /// Waits until the view has passed this position of the log.
+    #[param(minimum = 0)]
     min_position: Option<i64>,
 }
 
 /// The orders of each hour of some days, and of all of them together.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sales)]
 struct SalesView {
     from: NaiveDate,
     /// The day after the last.
@@ -45,7 +63,9 @@ struct SalesView {
     totals: Vec<CurrencySales>,
 }
 
-#[derive(Debug, Serialize)]
+/// The orders that were created in one hour, of one currency and status.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HourlySales)]
 struct HourlySalesView {
     hour: DateTime<Utc>,
     status: OrderStatus,
@@ -53,18 +73,14 @@ struct HourlySalesView {
     sum: CurrencySales,
 }
 
-#[derive(Debug, Serialize)]
+/// Orders in one currency, and what they come to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CurrencySales)]
 struct CurrencySales {
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "USD")]
     currency: Currency,
     orders: i64,
     total: AmountView,
-}
-
-/// A decimal string with its currency.
-#[derive(Debug, Serialize)]
-struct AmountView {
-    amount: String,
-    currency: Currency,
 }
 
 struct SalesRequest {
@@ -74,6 +90,20 @@ struct SalesRequest {
     status: Option<OrderStatus>,
 }
 
+/// What was ordered, by the hour
+///
+/// An order counts in the hour in which it was created, under the status that it has now. Hours without orders are left out.
+#[utoipa::path(
+    get,
+    path = "/sales",
+    tag = "reports",
+    operation_id = "getSales",
+    params(
+        SalesParameters,
+        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
+    ),
+    responses((status = 200, description = "Orders and amounts", body = SalesView))
+)]
 async fn sold(
     State(reads): State<ReadContext>,
     parameters: Result<QueryParameters<SalesParameters>, Problem>,

@@ -52,7 +52,7 @@ impl Server {
     pub(crate) fn with(database: &Database, settings: LiveStreamSettings) -> Self {
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
-        Self { routes: live_routes(store.clone(), settings, stop.clone()), store, stop }
+        Self { routes: live_routes(store.clone(), settings, stop.clone()).into(), store, stop }
     }
 
     pub(crate) async fn follow(&self, query: &str, last_event_id: Option<i64>) -> Client {

@@ -9,6 +9,7 @@ use domain::order::saga::SagaStep;
 use event_store::EventStore;
 use problem::{FieldError, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::unavailable;
 use crate::report::{self, SagaState, WaitingCursor, WaitingFilter, WaitingSagaRow};
@@ -16,24 +17,32 @@ use crate::report::{self, SagaState, WaitingCursor, WaitingFilter, WaitingSagaRo
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct SagasQuery {
+    /// Only those that are `stuck`, or only those that wait: `running`.
+    #[param(pattern = "^(running|stuck)$")]
     state: Option<String>,
+    /// Only those that wait at this step.
+    #[param(value_type = Option<SagaStep>, inline)]
     step: Option<String>,
+    /// The most sagas of the page; 50 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// The cursor of the page before. It is good for exactly the same question.
     cursor: Option<String>,
 }
 
 /// A page of sagas.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SagasPage {
     items: Vec<WaitingSaga>,
     cursor: Option<String>,
 }
 
 /// A saga of an order that waits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct WaitingSaga {
     saga: String,
@@ -58,6 +67,15 @@ struct SagaListCursor {
     after: WaitingCursor,
 }
 
+/// The sagas that wait or are stuck, the longest first
+#[utoipa::path(
+    get,
+    path = "/sagas",
+    tag = "operations",
+    operation_id = "listSagas",
+    params(SagasQuery),
+    responses((status = 200, description = "A page of sagas", body = SagasPage))
+)]
 pub(super) async fn waiting(
     State(store): State<EventStore>,
     asked: Result<QueryParameters<SagasQuery>, Problem>,

@@ -1,11 +1,12 @@
 //! Goods: shipped, delivered, or cancelled before they were shipped.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::{CancellationId, ShipmentId};
 
 /// Units of one line of the order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LineQuantity {
     /// The number of the line, from 1.
@@ -26,7 +27,7 @@ pub struct OrderShipped {
 }
 
 /// How a customer can follow a parcel. At least one of both is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Parcel {
     #[serde(default, skip_serializing_if = "Option::is_none")]

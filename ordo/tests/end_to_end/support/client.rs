@@ -91,6 +91,19 @@ impl Client {
         self.send(self.posting(path, content_type), body.into()).await.unwrap()
     }
 
+    /// Sends a request with these headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(self.uri(path));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request, body.into()).await.unwrap()
+    }
+
     fn uri(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

@@ -1,0 +1,241 @@
+//! The bodies of requests and answers as the OpenAPI document describes them.
+//!
+//! `domain` parses what is posted, and has the rules. What is said here of lengths, ranges and patterns is what its parsers check.
+#![expect(dead_code, reason = "these types are described, and never made")]
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+
+/// An order.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewOrder {
+    /// The shop's own id for it; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    order_id: Option<String>,
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    customer_id: String,
+    /// Where the customer's mails go.
+    #[schema(max_length = 254, pattern = r"^[-!#$%&'*+./0-9=?A-Z^_`a-z{|}~]{1,64}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*$")]
+    customer_email: Option<String>,
+    /// ISO 4217.
+    #[schema(pattern = "^[A-Z]{3}$")]
+    currency: String,
+    /// The sum of the items.
+    #[schema(schema_with = amount)]
+    total_amount: String,
+    #[schema(min_items = 1, max_items = 500)]
+    items: Vec<NewOrderItem>,
+    /// What the payment provider takes as the means of payment.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    payment_token: Option<String>,
+    /// The customer's notes.
+    #[schema(max_length = 4000, pattern = r"^[^\u0000]*$")]
+    notes: Option<String>,
+    /// What the shop wants to keep with the order: at most 16 KiB, in at most 10 levels.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<serde::de::IgnoredAny>,
+    /// When the customer ordered.
+    #[schema(format = DateTime)]
+    created_at_iso: Option<String>,
+}
+
+/// A line of a posted order.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewOrderItem {
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    sku: String,
+    /// What mails call it; the SKU if it is left out.
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    title: Option<String>,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    quantity: u32,
+    #[schema(schema_with = amount)]
+    unit_price: String,
+    /// As the order's.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<serde::de::IgnoredAny>,
+}
+
+/// Units of a line.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct LineUnits {
+    /// The line's number, from 1.
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
+    line_number: u32,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    quantity: u32,
+}
+
+/// What of an order is cancelled: these lines, or all that is left.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewCancellation {
+    /// An id for the cancellation of these lines; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    cancellation_id: Option<String>,
+    #[schema(min_items = 1, max_items = 500)]
+    lines: Option<Vec<LineUnits>>,
+    /// The customer's mail gives it.
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    reason: Option<String>,
+}
+
+/// What of an order is sent: these lines, or all that is left.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewShipment {
+    /// An id for the shipment; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    shipment_id: Option<String>,
+    #[schema(min_items = 1, max_items = 500)]
+    lines: Option<Vec<LineUnits>>,
+    /// For one parcel, in place of `parcels`.
+    #[schema(max_length = 100, pattern = r"^[^\u0000]*$")]
+    carrier: Option<String>,
+    /// For one parcel, in place of `parcels`.
+    #[schema(max_length = 200, pattern = r"^[^\u0000]*$")]
+    tracking: Option<String>,
+    #[schema(min_items = 1, max_items = 20)]
+    parcels: Option<Vec<NewParcel>>,
+}
+
+/// A parcel: with a carrier, a tracking number, or both.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewParcel {
+    #[schema(max_length = 100, pattern = r"^[^\u0000]*$")]
+    carrier: Option<String>,
+    #[schema(max_length = 200, pattern = r"^[^\u0000]*$")]
+    tracking: Option<String>,
+}
+
+/// What will come back.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewReturn {
+    /// An id for the return; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    return_id: Option<String>,
+    #[schema(min_items = 1, max_items = 500)]
+    lines: Vec<LineUnits>,
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    reason: Option<String>,
+}
+
+/// What the customer gets back: this amount, or all that is left.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewRefund {
+    /// An id for the refund; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    refund_id: Option<String>,
+    /// In the order's currency, and more than 0.
+    #[schema(schema_with = optional_amount)]
+    amount: Option<String>,
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    reason: Option<String>,
+}
+
+/// A note about an order.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewNote {
+    /// An id for the note; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    note_id: Option<String>,
+    /// Not only spaces.
+    #[schema(max_length = 4000, pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
+    text: String,
+    #[schema(max_length = 100, pattern = r"^[^\u0000]*$")]
+    author: Option<String>,
+}
+
+/// Nothing: the path says everything.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// Units that came in.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct StockReceipt {
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    quantity: u32,
+}
+
+/// How far a count is put right, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct StockAdjustment {
+    /// What is added, or taken away: not 0.
+    #[schema(schema_with = delta)]
+    delta: i64,
+    /// Not only spaces.
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
+    reason: String,
+}
+
+/// A command on an order was carried out. It names the id of what the command made.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct OrderAccepted {
+    /// Always `accepted`.
+    #[schema(pattern = "^accepted$", example = "accepted")]
+    status: String,
+    order_id: String,
+    /// The order's version, which is its `ETag`.
+    version: i64,
+    /// The place in the log of the last event: what `minPosition` waits for.
+    position: i64,
+    #[schema(nullable = false)]
+    shipment_id: Option<String>,
+    #[schema(nullable = false)]
+    cancellation_id: Option<String>,
+    #[schema(nullable = false)]
+    return_id: Option<String>,
+    #[schema(nullable = false)]
+    refund_id: Option<String>,
+    #[schema(nullable = false)]
+    note_id: Option<String>,
+}
+
+/// A command on a SKU was carried out.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct StockAccepted {
+    /// Always `accepted`.
+    #[schema(pattern = "^accepted$", example = "accepted")]
+    status: String,
+    sku: String,
+    /// The SKU's version, which is its `ETag`.
+    version: i64,
+    /// The place in the log of the last event: what `minPosition` waits for.
+    position: i64,
+}
+
+/// A decimal number, or a text that holds one. It has no more decimals than the currency.
+fn amount() -> Schema {
+    amount_or([]).into()
+}
+
+fn optional_amount() -> Schema {
+    amount_or([ObjectBuilder::new().schema_type(Type::Null)]).into()
+}
+
+fn amount_or<const N: usize>(others: [ObjectBuilder; N]) -> AnyOfBuilder {
+    let decimal = r"^(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$";
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(decimal));
+    let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0));
+    others.into_iter().fold(AnyOfBuilder::new().item(text).item(number), AnyOfBuilder::item)
+}
+
+fn delta() -> Schema {
+    let from = |least: i64, most: i64| {
+        ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).minimum(Some(least)).maximum(Some(most))
+    };
+    OneOfBuilder::new().item(from(-1_000_000_000, -1)).item(from(1, 1_000_000_000)).build().into()
+}

@@ -1,0 +1,153 @@
+//! The commands as the OpenAPI document describes them. Each row of a table of commands has a [`CommandDescription`], and [`described`]
+//! joins it with its handler.
+
+use std::collections::BTreeSet;
+
+use axum::handler::Handler;
+use axum::routing::post;
+use http::StatusCode;
+use utoipa::ToSchema;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
+use utoipa::openapi::{HttpMethod, PathItem, RefOr, Required};
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use crate::request::BodyPresence;
+
+/// How the document describes a command.
+pub(crate) struct CommandDescription {
+    id: &'static str,
+    summary: &'static str,
+    /// An example of a body, as JSON.
+    example: &'static str,
+    body: SchemaOf,
+}
+
+/// Adds the schemas that a type needs, and returns its name.
+type SchemaOf = fn(&mut Schemas) -> String;
+
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+impl CommandDescription {
+    /// `T` is the type of the body.
+    pub(crate) const fn of<T: ToSchema>(id: &'static str, summary: &'static str, example: &'static str) -> Self {
+        Self { id, summary, example, body: schema_of::<T> }
+    }
+}
+
+fn schema_of<T: ToSchema>(schemas: &mut Schemas) -> String {
+    T::schemas(schemas);
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::name().into_owned()
+}
+
+/// A route of a command with its description. `T` is the type of the answer.
+pub(crate) fn described<H, A, S, T>(
+    path: &str,
+    description: &CommandDescription,
+    presence: BodyPresence,
+    successes: &[StatusCode],
+    tag: &str,
+    handler: H,
+) -> UtoipaMethodRouter<S>
+where
+    H: Handler<A, S>,
+    A: 'static,
+    S: Clone + Send + Sync + 'static,
+    T: ToSchema,
+{
+    let mut schemas = Schemas::new();
+    let (body, answer) = ((description.body)(&mut schemas), schema_of::<T>(&mut schemas));
+    let example: Option<serde_json::Value> = serde_json::from_str(description.example).ok();
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).example(example).build();
+    let required = if presence == BodyPresence::Required { Required::True } else { Required::False };
+    let body = RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build();
+    let mut operation = OperationBuilder::new()
+        .tag(tag)
+        .operation_id(Some(description.id))
+        .summary(Some(description.summary))
+        .request_body(Some(body));
+    for parameter in path_parameters(path).into_iter().chain(headers()) {
+        operation = operation.parameter(parameter);
+    }
+    for status in successes {
+        operation = operation.response(status.as_str(), accepted(&answer));
+    }
+    let mut refusals = BTreeSet::from([(409, "It does not fit what is there"), (412, "It is at another version")]);
+    if path.contains('{') {
+        refusals.insert((404, "There is no such thing"));
+    }
+    for (status, about) in refusals {
+        operation = operation.response(status.to_string(), ResponseBuilder::new().description(about).build());
+    }
+    let item = PathItem::new(HttpMethod::Post, operation.build());
+    (schemas, PathsBuilder::new().path(path, item).build(), post(handler))
+}
+
+/// What every command is answered with once it is carried out.
+fn accepted(answer: &str) -> utoipa::openapi::Response {
+    let header = |about: &str| {
+        HeaderBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .description(Some(about))
+            .build()
+    };
+    ResponseBuilder::new()
+        .description("It is stored")
+        .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(answer))).build())
+        .header("Location", header("What it was about"))
+        .header("ETag", header("Its version"))
+        .header("Event-Position", header("The place in the log of the last event: what `minPosition` waits for"))
+        .header("Idempotent-Replayed", header("`true`: this is the answer that an earlier request with the key got"))
+        .build()
+}
+
+fn path_parameters(path: &str) -> Vec<Parameter> {
+    let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let parameter = |name| {
+        let (about, example) = match name {
+            "order_id" => ("The order's id", "order-1001"),
+            "return_id" => ("The return's id", "return-1"),
+            _ => ("The SKU", "sku-123"),
+        };
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some(about))
+            .schema(Some(text("^[A-Za-z0-9._:-]{1,128}$")))
+            .example(Some(example.into()))
+            .build()
+    };
+    names.map(parameter).collect()
+}
+
+fn headers() -> [Parameter; 3] {
+    let header = |name: &str, about: &str, schema: Schema| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(about))
+            .schema(Some(schema))
+            .build()
+    };
+    let etags = || ObjectBuilder::new().schema_type(Type::String).build().into();
+    [
+        header(
+            "Idempotency-Key",
+            "A request with this key is carried out once, however often it comes",
+            text("^[!-~]{1,255}$"),
+        ),
+        header("If-Match", "Carried out only while it has this `ETag`; `\"0\"`: while it is not there", etags()),
+        header("If-None-Match", "Not carried out while it has this `ETag`; `*`: only while it is not there", etags()),
+    ]
+}
+
+fn text(pattern: &str) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build().into()
+}

@@ -1,0 +1,153 @@
+//! The OpenAPI document of this process's routes, and the page that shows it.
+//!
+//! The routes describe themselves ([`utoipa_axum`]). `common` adds what holds for all of them. The document is served as OpenAPI 3.1 at
+//! `/openapi.json`, and as 3.0 (`v3_0`), which many generators of clients still ask for. Both are made once, at the start.
+
+mod common;
+mod page;
+mod v3_0;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use problem::Problem;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::page::PageFiles;
+
+/// The routes with those of their document and its page.
+pub(crate) fn with_document(routes: OpenApiRouter) -> anyhow::Result<Router> {
+    let (routes, mut described) = routes.split_for_parts();
+    let (own_routes, own_described) = own_routes().split_for_parts();
+    described.merge(own_described);
+    let document = completed(&described)?;
+    let v3_1 = File::new(serde_json::to_vec(&document)?, JSON)?;
+    let v3_0 = File::new(serde_json::to_vec(&v3_0::converted(document))?, JSON)?;
+    let documents = Documents { v3_1, v3_0, page: PageFiles::load()? };
+    Ok(routes.merge(own_routes.with_state(Arc::new(documents))))
+}
+
+/// The document of some routes.
+fn completed(described: &OpenApi) -> anyhow::Result<Value> {
+    let mut document = serde_json::to_value(described)?;
+    common::complete(&mut document);
+    Ok(document)
+}
+
+fn own_routes() -> OpenApiRouter<Arc<Documents>> {
+    OpenApiRouter::new().routes(routes!(openapi_3_1)).routes(routes!(openapi_3_0)).merge(page::routes())
+}
+
+const JSON: &str = "application/json";
+
+struct Documents {
+    v3_1: File,
+    v3_0: File,
+    page: PageFiles,
+}
+
+/// A file that stays the same while the process runs.
+struct File {
+    content: Bytes,
+    media_type: &'static str,
+    is_compressed: bool,
+    etag: HeaderValue,
+}
+
+impl File {
+    fn new(content: impl Into<Bytes>, media_type: &'static str) -> anyhow::Result<Self> {
+        let content = content.into();
+        let digest: String = Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let etag = HeaderValue::try_from(format!("\"{digest}\""))?;
+        Ok(Self { content, media_type, is_compressed: false, etag })
+    }
+
+    /// The same file, whose content is compressed by gzip.
+    fn compressed(self) -> Self {
+        Self { is_compressed: true, ..self }
+    }
+
+    /// An answer that a client may keep, and asks about before it uses it again.
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let kept = [(ETAG, self.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut known = known.flat_map(|tags| tags.split(',')).map(str::trim);
+        if known.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()) {
+            return (StatusCode::NOT_MODIFIED, kept).into_response();
+        }
+        let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], self.content.clone()).into_response();
+        if self.is_compressed {
+            answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        answer
+    }
+}
+
+/// This document, as OpenAPI 3.1
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "about",
+    operation_id = "getOpenApi",
+    params(("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right")),
+    responses(
+        (
+            status = 200,
+            description = "The document",
+            body = Object,
+            content_type = "application/json",
+            headers(
+                ("ETag" = String, description = "The document's version"),
+                ("Cache-Control" = String, description = "`no-cache`: ask again before it is used again"),
+            )
+        ),
+        (
+            status = 304,
+            description = "It has not changed",
+            headers(("ETag" = String, description = "The document's version"), ("Cache-Control" = String, description = "`no-cache`"))
+        ),
+    )
+)]
+async fn openapi_3_1(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Result<Response, Problem> {
+    Ok(documents.v3_1.answer(&headers))
+}
+
+/// This document, as OpenAPI 3.0
+///
+/// For generators that do not read 3.1. Problems have one schema in it, whatever their status.
+#[utoipa::path(
+    get,
+    path = "/openapi-3.0.json",
+    tag = "about",
+    operation_id = "getOpenApi30",
+    params(("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right")),
+    responses(
+        (
+            status = 200,
+            description = "The document",
+            body = Object,
+            content_type = "application/json",
+            headers(
+                ("ETag" = String, description = "The document's version"),
+                ("Cache-Control" = String, description = "`no-cache`: ask again before it is used again"),
+            )
+        ),
+        (
+            status = 304,
+            description = "It has not changed",
+            headers(("ETag" = String, description = "The document's version"), ("Cache-Control" = String, description = "`no-cache`"))
+        ),
+    )
+)]
+async fn openapi_3_0(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Result<Response, Problem> {
+    Ok(documents.v3_0.answer(&headers))
+}

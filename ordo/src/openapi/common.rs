@@ -1,0 +1,163 @@
+//! What the document says of all routes: the problems that any of them can be answered with, the headers of every answer, who may call.
+
+use std::collections::BTreeMap;
+
+use problem::ProblemType;
+use serde_json::{Map, Value, json};
+
+const METHODS: [&str; 3] = ["get", "post", "delete"];
+
+/// `*`, or ETags with commas between them.
+const ETAGS: &str = r#"^([*]|(W/)?"[^",]*"( *, *(W/)?"[^",]*")*)$"#;
+
+/// Completes the document that utoipa made of the routes.
+pub(super) fn complete(document: &mut Value) {
+    document["openapi"] = json!("3.1.0");
+    document["info"] = json!({
+        "title": "Ordo",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "An event-sourced order platform: a shop places orders, and follows what becomes of them.\n\nWhat is at \
+                        `/orders`, `/customers`, `/stock`, `/sales` and `/events` is at the same paths below `/v1`, too.",
+        "license": { "name": "MIT OR Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
+    });
+    document["servers"] = json!([{ "url": "/", "description": "This server" }]);
+    document["tags"] = json!([
+        { "name": "orders", "description": "Placing orders, changing them and asking about them" },
+        { "name": "stock", "description": "The units of the SKUs that are counted" },
+        { "name": "reports", "description": "Sums over many orders" },
+        { "name": "events", "description": "What happens, as it happens" },
+        { "name": "operations", "description": "For whoever runs the platform" },
+        { "name": "health", "description": "Whether a process runs, and is ready" },
+        { "name": "about", "description": "What there is" },
+    ]);
+    complete_operations(document);
+    let schemas = &mut document["components"]["schemas"];
+    for (name, schema) in problem_schemas() {
+        schemas[name] = schema;
+    }
+}
+
+fn complete_operations(document: &mut Value) {
+    let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
+    for item in paths.values_mut() {
+        for method in METHODS {
+            let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
+            complete_parameters(operation);
+            complete_responses(method, operation);
+        }
+    }
+}
+
+/// A parameter of a URL or a header is there or not: it can't be null.
+fn complete_parameters(operation: &mut Map<String, Value>) {
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    for parameter in parameters {
+        if ["If-Match", "If-None-Match"].iter().any(|name| parameter["name"] == *name) {
+            parameter["schema"]["pattern"] = json!(ETAGS);
+        }
+        let Some(schema) = parameter.get_mut("schema") else { continue };
+        if let Some([only, null]) = schema.get("type").and_then(Value::as_array).map(Vec::as_slice)
+            && null == "null"
+        {
+            schema["type"] = only.clone();
+        }
+        if let Some([null, only]) = schema.get("oneOf").and_then(Value::as_array).map(Vec::as_slice)
+            && null.get("type").is_some_and(|it| it == "null")
+        {
+            *schema = only.clone();
+        }
+    }
+}
+
+fn complete_responses(method: &str, operation: &mut Map<String, Value>) {
+    let (has_body, has_query) = (operation.contains_key("requestBody"), has_query(operation));
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    let mut common = vec![
+        (400, "The request cannot be read"),
+        (421, "It is addressed to a name that the server does not have"),
+        (500, "Something failed on the server's side"),
+        (503, "Not now: it may succeed after `Retry-After`"),
+    ];
+    if method != "get" {
+        common.push((403, "A web page of another site sent it"));
+    }
+    if has_body {
+        common.extend([
+            (408, "The body took too long"),
+            (413, "The body is too large"),
+            (415, "The body is not said to be plain `application/json`"),
+        ]);
+    }
+    if has_body || has_query {
+        common.push((422, "It breaks rules: `errors` has all of them"));
+    }
+    for (status, about) in common {
+        responses.entry(status.to_string()).or_insert_with(|| json!({ "description": about }));
+    }
+    for (status, response) in responses {
+        if status.starts_with(['4', '5']) {
+            let schema = json!({ "$ref": format!("#/components/schemas/Problem{status}") });
+            response["content"]["application/problem+json"] = json!({ "schema": schema });
+        }
+        if ["503", "429"].contains(&status.as_str()) {
+            response["headers"]["Retry-After"] =
+                json!({ "description": "Seconds after which to try again", "schema": { "type": "integer" } });
+        }
+        response["headers"]["traceresponse"] = json!({
+            "description": "The request's trace (W3C Trace Context)",
+            "schema": { "type": "string" },
+        });
+    }
+}
+
+fn has_query(operation: &Map<String, Value>) -> bool {
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    parameters.into_iter().flatten().any(|parameter| parameter["in"] == "query")
+}
+
+/// `Problem`, and `Problem404` and so on, whose `code` is one of those that the status has.
+fn problem_schemas() -> BTreeMap<String, Value> {
+    let violation = json!({
+        "type": "object",
+        "description": "A rule that the request breaks",
+        "required": ["pointer", "code", "message"],
+        "properties": {
+            "pointer": { "type": "string", "description": "A JSON pointer into the body, or `?name` for a parameter" },
+            "code": { "type": "string", "description": "Which rule, for programs" },
+            "message": { "type": "string", "description": "What is wrong and what is allowed, for people" },
+        },
+    });
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let problem = json!({
+        "type": "object",
+        "description": "Why a request did not succeed (RFC 9457). Some codes have further members.",
+        "required": ["type", "title", "status", "code"],
+        "properties": {
+            "type": text("A URI reference for the kind of problem"),
+            "title": text("The kind of problem, for people"),
+            "status": { "type": "integer", "description": "The answer's status" },
+            "detail": text("What is wrong with this request"),
+            "instance": text("The request's path"),
+            "code": text("The kind of problem, for programs"),
+            "traceId": text("Under which the logs have the request"),
+            "currentVersion": { "type": "integer", "format": "int64", "description": "The version that it is at" },
+            "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldError" } },
+        },
+        "example": {
+            "type": "/problems/not-found", "title": "There is no such thing", "status": 404, "code": "not-found",
+            "detail": "there is no order order-1001", "instance": "/orders/order-1001",
+            "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+        },
+    });
+    let mut schemas = BTreeMap::from([("FieldError".to_owned(), violation), ("Problem".to_owned(), problem)]);
+    let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for kind in ProblemType::ALL {
+        codes.entry(kind.status().as_u16()).or_default().push(kind.code());
+    }
+    for (status, codes) in codes {
+        let own = json!({ "type": "object", "properties": { "code": { "type": "string", "enum": codes } } });
+        let schema = json!({ "allOf": [{ "$ref": "#/components/schemas/Problem" }, own] });
+        schemas.insert(format!("Problem{status}"), schema);
+    }
+    schemas
+}
