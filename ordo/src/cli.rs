@@ -145,7 +145,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         #[cfg(feature = "embedded")]
         CliCommand::Up(args) => {
-            up::run(load(listening(RawSettings::of_process(file), args.listen))?, args, &dir).await?
+            up::run(load(listening(RawSettings::of_process(file), args.listen))?, args, &dir).await?;
         }
         CliCommand::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));

@@ -215,7 +215,7 @@ impl SagaExecutor<'_> {
             match wake_up.filter(|_| is_concerned) {
                 Some(wake_up) => schedule.wake_ups.push(wake_up.seeing(seen)),
                 None if is_concerned || self.waiting.contains_key(&key) => {
-                    schedule.ended.push(EndedTimer { key, seen })
+                    schedule.ended.push(EndedTimer { key, seen });
                 }
                 None => {}
             }

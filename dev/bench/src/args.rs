@@ -73,6 +73,9 @@ pub(crate) struct Intake {
     /// Send a fresh Idempotency-Key with every order
     #[arg(long)]
     pub(crate) idempotency_keys: bool,
+    /// Compare with the same platform when each order comes with a token, and with an API key
+    #[arg(long, conflicts_with = "api")]
+    pub(crate) credentials: bool,
     /// A platform that runs already; nothing is compared with it [default: one of its own]
     #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,

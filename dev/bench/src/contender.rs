@@ -18,8 +18,10 @@ use crate::server::Server;
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    /// `None`: it runs already, and is none of ours.
+    /// `None`: it runs already, and is none of ours, or is another contender's.
     pub(crate) server: Option<Server>,
+    /// What its orders come with.
+    pub(crate) credential: Option<String>,
     /// Where its orders are stored, if they are and it can be looked at.
     pub(crate) database: Option<Database>,
     /// The process whose children are the database's.
@@ -66,7 +68,12 @@ pub(crate) struct Run {
 impl Contender {
     /// Posts orders to it and looks at what that takes.
     pub(crate) async fn measure(&self, shape: &Shape) -> anyhow::Result<Run> {
-        let orders = Orders::new(&self.address.to_string(), shape.payload, shape.idempotency_keys);
+        let orders = Orders::with_credential(
+            &self.address.to_string(),
+            shape.payload,
+            shape.idempotency_keys,
+            self.credential.as_deref(),
+        );
         let prefix = orders.prefix().to_owned();
         let load = Load {
             address: self.address,

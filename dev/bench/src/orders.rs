@@ -35,12 +35,35 @@ impl Orders {
 
     /// The same for one unit of this SKU.
     pub(crate) fn of_sku(sku: &str, host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
+        Self::prepare(sku, host, payload, idempotency_keys, None)
+    }
+
+    /// The same from a caller with this credential, if any.
+    pub(crate) fn with_credential(
+        host: &str,
+        payload: Option<usize>,
+        idempotency_keys: bool,
+        credential: Option<&str>,
+    ) -> Self {
+        Self::prepare(SKU, host, payload, idempotency_keys, credential)
+    }
+
+    fn prepare(
+        sku: &str,
+        host: &str,
+        payload: Option<usize>,
+        idempotency_keys: bool,
+        credential: Option<&str>,
+    ) -> Self {
         let prefix = format!("bench-{}-", Uuid::now_v7().simple());
         let order_id = format!("{prefix}{}", "0".repeat(ORDER_DIGITS));
         let customer = format!("customer-{}", "0".repeat(CUSTOMER_DIGITS));
         let body = body(&order_id, &customer, sku, payload);
         let key = idempotency_keys.then(|| Uuid::now_v7().to_string());
         let mut head = format!("POST /orders HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+        if let Some(credential) = credential {
+            head.push_str(&format!("Authorization: Bearer {credential}\r\n"));
+        }
         let key_digits = key.map(|key| {
             head.push_str("Idempotency-Key: ");
             head.push_str(&key);
@@ -178,5 +201,8 @@ mod tests {
             .collect();
         assert_eq!(keys.len(), 100);
         assert!(!text(Orders::new("shop:80", None, false).request(0)).contains("Idempotency-Key"));
+        let mut authorized = Orders::with_credential("shop:80", None, false, Some("a.b.c"));
+        let request = text(authorized.request(7));
+        assert!(request.contains("\r\nAuthorization: Bearer a.b.c\r\n") && request.contains(&authorized.order_id(7)));
     }
 }

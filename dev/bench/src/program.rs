@@ -11,9 +11,13 @@ use tokio::process::Command;
 use crate::server::Server;
 
 /// Where things are that a benchmark's platform must not use: it would write into somebody's database.
-const NOT_INHERITED: [&str; 9] = [
+const NOT_INHERITED: [&str; 13] = [
     "DATABASE_URL",
     "DATABASE_URL_FILE",
+    "ORDO_TOKEN_SECRET",
+    "ORDO_TOKEN_SECRET_FILE",
+    "ORDO_JWKS_URL",
+    "ORDO_JWKS_FILE",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_SESV2",
@@ -22,6 +26,9 @@ const NOT_INHERITED: [&str; 9] = [
     "ORDO_LISTEN",
     "ORDO_QUEUE_PREFIX",
 ];
+
+/// The secret of the tokens that these platforms accept. Nobody but the benchmark calls them.
+const TOKEN_SECRET: (&str, &str) = ("ORDO_TOKEN_SECRET", "the secret of tokens of benchmarks");
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -47,7 +54,7 @@ impl Ordo {
         let any = "127.0.0.1:0";
         let line =
             ["up", "--ephemeral", "--leashed", "--json", "--listen", any, "--sqs-listen", any, "--ses-listen", any];
-        let mut server = Server::start(self.found()?, &line, &[("ORDO_ROLES", roles)]).await?;
+        let mut server = Server::start(self.found()?, &line, &[("ORDO_ROLES", roles), TOKEN_SECRET]).await?;
         server.read_database_url()?;
         Ok(server)
     }
@@ -83,6 +90,15 @@ impl Ordo {
             );
         }
         Ok(())
+    }
+
+    /// The one line that a command on a database prints.
+    pub(crate) async fn printed(&self, line: &[&str], database: &str) -> anyhow::Result<String> {
+        let output = self.command(line, database)?.envs([TOKEN_SECRET]).output().await;
+        let output = output.with_context(|| format!("cannot start `ordo {}`", line.join(" ")))?;
+        let failed = || format!("`ordo {}` failed: {}", line.join(" "), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), failed());
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
     /// A command of `ordo` on a database.

@@ -103,7 +103,7 @@ fn flood(genuine: &[Copied], others: &[Copied], queue: &str) -> Vec<SendMessageB
                 (other.body.clone(), Some(other.signature.clone()))
             }
         };
-        let group = if nth % 2 == 0 { format!("before-{}", nth % ORDERS) } else { format!("nobody-{nth}") };
+        let group = if nth.is_multiple_of(2) { format!("before-{}", nth % ORDERS) } else { format!("nobody-{nth}") };
         let attribute = |text| MessageAttributeValue::builder().data_type("String").string_value(text).build().unwrap();
         SendMessageBatchRequestEntry::builder()
             .id((nth % 10).to_string())

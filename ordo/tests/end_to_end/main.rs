@@ -9,6 +9,7 @@ mod another_user;
 mod bad_orders;
 mod bad_settings;
 mod chaos;
+mod credentials;
 mod database_crashes;
 mod database_roles;
 mod dead_letters;

@@ -15,6 +15,8 @@ use crate::server::Server;
 
 pub(super) const PLATFORM: &str = "platform";
 pub(super) const PRELOADED: &str = "platform, preloaded";
+pub(super) const WITH_TOKEN: &str = "platform, with a token";
+pub(super) const WITH_API_KEY: &str = "platform, with an API key";
 pub(super) const STOCK: &str = "stock postgres-es";
 pub(super) const NOTHING: &str = "nothing stored";
 
@@ -29,7 +31,14 @@ impl Contenders {
         allow_connections();
         if let Some(api) = &args.api {
             let address = address_of(api)?;
-            let platform = Contender { name: PLATFORM, address, server: None, database: None, database_parent: None };
+            let platform = Contender {
+                name: PLATFORM,
+                address,
+                server: None,
+                credential: None,
+                database: None,
+                database_parent: None,
+            };
             return Ok(Self { all: vec![platform], pgbench: None });
         }
         progress.say("starting a platform and what it is compared with");
@@ -40,10 +49,22 @@ impl Contenders {
             name,
             address: server.address,
             server: Some(server),
+            credential: None,
             database,
             database_parent,
         };
         let mut all = vec![take_part(PLATFORM, server, Some(ours.clone()))];
+        if args.credentials {
+            let address = all.first().context("there is no platform")?.address;
+            for (name, line) in [
+                (WITH_TOKEN, ["token", "--role", "shop", "--expires", "1d"].as_slice()),
+                (WITH_API_KEY, &["key", "create", "--role", "shop"]),
+            ] {
+                let credential = Some(ordo.printed(line, &ours.url).await?);
+                let database = Some(ours.clone());
+                all.push(Contender { name, address, server: None, credential, database, database_parent: None });
+            }
+        }
         if let Some(events) = args.preload {
             progress.say(&format!("writing {events} events"));
             let preloaded = ours.preloaded(ordo, events).await?;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use access_control::{
-    ApiKey, ApiKeyError, ApiKeyId, ApiKeySecret, AuthenticationError, AuthenticationSettings, Authenticator, NewApiKey,
-    Role,
+    ApiKey, ApiKeyError, ApiKeyId, AuthenticationError, AuthenticationSettings, Authenticator, NewApiKey, Role,
 };
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
