@@ -86,7 +86,14 @@ impl TimedStream {
         // What comes over HTTP/2 need not be the beginning of a head: pings do not.
         let head = self.begun == Some(since) && self.protocol != Protocol::Http2;
         if self.awaited != Some((since, head)) {
-            let patience = if head || self.first == Some(since) { self.headers } else { self.idle };
+            let patience = if head || self.first == Some(since) {
+                self.headers
+            } else if self.protocol == Protocol::Http2 {
+                // The connection is closed in an orderly way before.
+                self.idle + self.headers
+            } else {
+                self.idle
+            };
             let due = Instant::now() + patience;
             (self.awaited, self.due) = (Some((since, head)), due);
             // Resetting the alarm is the most expensive operation here, so an alarm that fires too early is reset then, not with
