@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use self::bounds::{between, duration, factor, intake_roles, orders, rate, selling_roles, visible_roles, warm_up};
+use self::bounds::{
+    between, duration, factor, intake_roles, orders, rate, selling_roles, token, visible_roles, warm_up,
+};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Bench {
@@ -79,6 +81,9 @@ pub(crate) struct Intake {
     /// A platform that runs already; nothing is compared with it [default: one of its own]
     #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
+    /// A token for that platform, as `ordo token` or `ordo key create` gives it
+    #[arg(long, value_name = "TOKEN", requires = "api", value_parser = token)]
+    pub(crate) token: Option<String>,
     /// The roles of its own platform, or all
     #[arg(long, value_name = "ROLES", default_value = "command-api", conflicts_with = "api", value_parser = intake_roles)]
     pub(crate) roles: String,
@@ -256,12 +261,18 @@ pub(crate) struct Reads {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GreedyClients {
-    /// How many connections send half a request, and then nothing
+    /// How many connections send nothing, or half a request and then nothing
     #[arg(long, value_name = "N", default_value = "5000", value_parser = between::<usize, 0, 8_000>)]
     pub(crate) silent: usize,
     /// How long each of them waits before it connects again, once the server has closed its connection for another's sake
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = duration)]
     pub(crate) reconnect: Duration,
+    /// How many clients send a head a byte at a time, and how many a body
+    #[arg(long, value_name = "N", default_value = "500", value_parser = between::<usize, 0, 4_000>)]
+    pub(crate) slow: usize,
+    /// How many clients ask for lists of orders again and again and read no answer
+    #[arg(long, value_name = "N", default_value = "500", value_parser = between::<usize, 0, 4_000>)]
+    pub(crate) unread: usize,
     /// How many clients follow the live stream from its beginning and do not read
     #[arg(long, value_name = "N", default_value = "1000", value_parser = between::<usize, 0, 4_000>)]
     pub(crate) streams: usize,
@@ -274,6 +285,9 @@ pub(crate) struct GreedyClients {
     /// How many notes are written on one order
     #[arg(long, value_name = "N", default_value = "10000", value_parser = between::<u64, 0, 1_000_000>)]
     pub(crate) notes: u64,
+    /// How long the customer is alone before, for comparison
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = duration)]
+    pub(crate) calm: Duration,
     /// How long it goes on at the least
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = duration)]
     pub(crate) duration: Duration,

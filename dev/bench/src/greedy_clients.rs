@@ -1,14 +1,17 @@
 //! `bench greedy-clients`: what others notice while some clients take all they can get.
 //!
-//! At the same time, from one address, clients open connections and send half a request, follow the live stream from its
-//! beginning and never read, post orders as large as they may be, and write notes on one order for as long as they are let.
-//! From another address a customer posts orders, and somebody asks whether the process is alive. How long these two wait, and how
-//! much memory the process takes, are the figures. It fails if the customer or a large order is not served, or the process does
+//! At the same time, from one address, clients open connections and send nothing or half a request, send heads and bodies a byte at a
+//! time, ask for answers and for the live stream from its beginning and never read, post orders as large as they may be, and write notes on
+//! one order for as long as they are let. From another address a customer posts orders, before and meanwhile, and somebody asks whether the
+//! process is alive, there and at its operate listener. How long these two wait, and how much memory the process takes, are the figures.
+//! It fails if the customer or a large order is not served, or the process does
 //! not say that it is alive.
 
 mod greedy;
 mod others;
+mod slow;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -30,6 +33,8 @@ use crate::table::{Table, millis, thousands};
 struct Figures {
     bench: &'static str,
     silent: usize,
+    slow: usize,
+    unread: usize,
     streams: usize,
     large_orders: u64,
     order_bytes: usize,
@@ -48,6 +53,11 @@ struct Run {
     /// Of the answers of `GET /health/live`, each over a connection of its own.
     health: Latencies,
     health_answers: u64,
+    /// The same at the operate listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operate_health: Option<Latencies>,
+    /// Of the answers to the customer's orders, while there was nobody else.
+    calm_customer: Latencies,
     /// Of the answers to the customer's orders.
     customer: Latencies,
     customer_orders: u64,
@@ -69,6 +79,8 @@ pub(crate) async fn run(args: &GreedyClients, ordo: &Ordo) -> anyhow::Result<()>
     let figures = Figures {
         bench: "greedy-clients",
         silent: args.silent,
+        slow: args.slow,
+        unread: args.unread,
         streams: args.streams,
         large_orders: args.large_orders,
         order_bytes: args.order_bytes,
@@ -88,12 +100,19 @@ pub(crate) async fn run(args: &GreedyClients, ordo: &Ordo) -> anyhow::Result<()>
 async fn measure(args: &GreedyClients, ordo: &Ordo) -> anyhow::Result<Run> {
     let server = ordo.up("all").await?;
     let (address, stop) = (server.address, CancellationToken::new());
+    let calm = alone(address, args.calm).await?;
     processes::forget_peak(server.pid());
     let began = Instant::now();
+    let operate = match server.url("ops") {
+        url if url.is_empty() => None,
+        url => Some(tokio::spawn(others::ask_for_health(crate::address_of(&url)?, stop.clone()))),
+    };
     let health = tokio::spawn(others::ask_for_health(address, stop.clone()));
     let customer = tokio::spawn(others::order(address, stop.clone()));
     let silent = tokio::spawn(greedy::silent(address, (args.silent, args.reconnect), stop.clone()));
     let streams = tokio::spawn(greedy::never_read(address, args.streams, stop.clone()));
+    let dripping = tokio::spawn(slow::drip(address, args.slow, stop.clone()));
+    let unread = tokio::spawn(slow::never_read(address, args.unread, stop.clone()));
     let (large, notes) = tokio::join!(
         greedy::post_large_orders(address, args.large_orders, args.order_bytes),
         greedy::write_notes(address, args.notes),
@@ -104,6 +123,16 @@ async fn measure(args: &GreedyClients, ordo: &Ordo) -> anyhow::Result<Run> {
     let memory_bytes = processes::peak_memory(server.pid());
     let (health, customer, silent_opened) = (health.await?, customer.await?, silent.await?);
     streams.await?;
+    dripping.await?;
+    unread.await?;
+    let operate_health = match operate {
+        Some(asking) => {
+            let served = asking.await?;
+            whole("GET /health/live at the operate listener", &served)?;
+            Some(Latencies::of(&served.latencies))
+        }
+        None => None,
+    };
     let (large, notes) = (large.context("large orders")?, notes.context("notes")?);
     whole("GET /health/live", &health)?;
     whole("the customer's POST /orders", &customer)?;
@@ -112,12 +141,25 @@ async fn measure(args: &GreedyClients, ordo: &Ordo) -> anyhow::Result<Run> {
         memory_bytes,
         health: Latencies::of(&health.latencies),
         health_answers: health.answers,
+        operate_health,
+        calm_customer: Latencies::of(&calm.latencies),
         customer: Latencies::of(&customer.latencies),
         customer_orders: customer.answers,
         large,
         notes,
         silent_opened,
     })
+}
+
+/// How the customer is served while there is nobody else.
+async fn alone(address: SocketAddr, duration: Duration) -> anyhow::Result<Served> {
+    let stop = CancellationToken::new();
+    let customer = tokio::spawn(others::order(address, stop.clone()));
+    tokio::time::sleep(duration).await;
+    stop.cancel();
+    let served = customer.await?;
+    whole("the customer's POST /orders, alone,", &served)?;
+    Ok(served)
 }
 
 /// Whoever is not greedy is served.
@@ -129,13 +171,25 @@ fn whole(what: &str, served: &Served) -> anyhow::Result<()> {
 }
 
 fn lines(figures: &Figures) -> Vec<String> {
-    let Figures { silent, streams, large_orders, order_bytes, notes, runs, .. } = figures;
+    let Figures { silent, slow, unread, streams, large_orders, order_bytes, notes, runs, .. } = figures;
     let mut lines = vec![format!(
-        "{silent} silent connections, {streams} live streams that are not read, {large_orders} orders of {} bytes, {notes} notes on one \
+        "{silent} silent connections, {slow} heads and {slow} bodies a byte at a time, {unread} clients that read no answer, {streams} live streams that are not read, {large_orders} orders of {} bytes, {notes} notes on one \
          order, all at once",
         thousands(count(u64::try_from(*order_bytes).unwrap_or(u64::MAX)))
     )];
-    let head = ["run", "", "s", "RSS MiB", "health p99 ms", "health max ms", "order p50 ms", "order p99 ms", "orders"];
+    let head = [
+        "run",
+        "",
+        "s",
+        "RSS MiB",
+        "health p99 ms",
+        "health max ms",
+        "ops p99 ms",
+        "alone p99 ms",
+        "order p50 ms",
+        "order p99 ms",
+        "orders",
+    ];
     let mut table = Table::new(&head);
     for (nth, run) in runs.iter().enumerate() {
         let mebibytes = run.memory_bytes.map(|bytes| bytes / (1024 * 1024));
@@ -146,6 +200,8 @@ fn lines(figures: &Figures) -> Vec<String> {
             mebibytes.map_or_else(|| "-".to_owned(), |mebibytes| mebibytes.to_string()),
             millis(run.health.p99_ms),
             millis(run.health.max_ms),
+            run.operate_health.map_or_else(|| "-".to_owned(), |health| millis(health.p99_ms)),
+            millis(run.calm_customer.p99_ms),
             millis(run.customer.p50_ms),
             millis(run.customer.p99_ms),
             run.customer_orders.to_string(),

@@ -25,6 +25,12 @@ pub(super) fn factor(text: &str) -> Result<f64, String> {
     number(text, "a number", 1.0, 100.0)
 }
 
+/// What can stand in a header.
+pub(super) fn token(text: &str) -> Result<String, String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    plain.then(|| text.to_owned()).ok_or_else(|| "a token is printable ASCII without spaces".to_owned())
+}
+
 fn number(text: &str, what: &str, least: f64, most: f64) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("must be {what} from {least} to {most}"))

@@ -43,7 +43,8 @@ pub(super) struct Notes {
     pub(super) refused: u64,
 }
 
-/// Opens so many connections, sends half a request on each, and opens another some time after one is closed. Says how many it opened.
+/// Opens so many connections, sends half a request on every other one and nothing on the rest, and opens another some time after one is
+/// closed. Says how many it opened.
 pub(super) async fn silent(
     address: SocketAddr,
     (connections, reconnect): (usize, Duration),
@@ -51,13 +52,14 @@ pub(super) async fn silent(
 ) -> u64 {
     let opened = Arc::new(AtomicU64::new(0));
     let mut all = JoinSet::new();
-    for _ in 0..connections {
+    for nth in 0..connections {
         let (opened, stop) = (Arc::clone(&opened), stop.clone());
+        let said: &[u8] = if nth % 2 == 0 { b"POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-" } else { b"" };
         all.spawn(stop.run_until_cancelled_owned(async move {
             loop {
                 if let Ok(Ok(mut stream)) = timeout(PATIENCE, TcpStream::connect(address)).await {
                     opened.fetch_add(1, Ordering::Relaxed);
-                    let _ = stream.write_all(b"POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-").await;
+                    let _ = stream.write_all(said).await;
                     // Until the server has enough of it.
                     while matches!(stream.read(&mut [0; 512]).await, Ok(1..)) {}
                 }

@@ -35,7 +35,7 @@ impl Contenders {
                 name: PLATFORM,
                 address,
                 server: None,
-                credential: None,
+                credential: args.token.clone(),
                 database: None,
                 database_parent: None,
             };
