@@ -65,7 +65,11 @@ impl DataDirLock {
     pub(crate) fn token_secret(&self) -> anyhow::Result<TokenSecret> {
         let path = self.token_secret_path();
         match token_secret::read(&path)? {
-            Some(secret) if !self.ephemeral => Ok(secret),
+            Some(secret) if !self.ephemeral => {
+                let owner_alone = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
+                owner_alone.with_context(|| format!("cannot keep others from reading {}", path.display()))?;
+                Ok(secret)
+            }
             _ => token_secret::create(&path),
         }
     }
@@ -204,6 +208,10 @@ mod tests {
         assert!(error.contains("ORDO_TOKEN_SECRET"), "{error}");
         let first = lasting.token_secret().unwrap();
         assert_eq!(fs::metadata(dir.path.join("token-secret")).unwrap().mode() & 0o777, 0o600);
+        let path = dir.path.join("token-secret");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(lasting.token_secret().unwrap(), first);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let ephemeral = DataDirLock::acquire(&dir.path, true).unwrap();
         assert_ne!(ephemeral.token_secret().unwrap(), first);
         assert_eq!(dir.token_secret().unwrap(), first);
