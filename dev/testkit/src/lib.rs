@@ -4,6 +4,7 @@
 //! provided panics with the reason: a test has no better answer.
 #![expect(clippy::expect_used, reason = "a test that lacks its surroundings can only fail")]
 
+mod callers;
 mod database;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -14,6 +15,7 @@ mod faulty_mailer;
 mod orders;
 mod seed;
 
+pub use callers::{called_by, called_by_shop};
 pub use database::{Database, database, durable_database, empty_database, read_models};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{

@@ -2,11 +2,13 @@
 //!
 //! A [`Principal`] is decided once, at the edge of the HTTP interface, and carried from there on: as an extension of the request, in
 //! the metadata of events and in logs. [`Authenticator`] makes it of the request's credential. [`ROUTES`] says what each role may do
-//! at each route, and [`decide`] decides about a caller.
+//! at each route, and [`decide`] decides about a caller. [`AccessLayer`] does all of that for each request.
 
 mod authentication;
 mod grant;
+mod layer;
 mod principal;
+mod redaction;
 mod role;
 mod routes;
 
@@ -16,6 +18,8 @@ pub use authentication::{
     TokenRequest, TokenSecret,
 };
 pub use grant::{Denial, Grant, decide};
+pub use layer::{AccessLayer, AccessService, Caller};
 pub use principal::Principal;
+pub use redaction::Redaction;
 pub use role::Role;
 pub use routes::{ROUTES, Route, RouteClass};

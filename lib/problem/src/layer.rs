@@ -21,8 +21,8 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use tower::{Layer, Service};
 use tracing::{Instrument, Level};
 
-use crate::refusal_log::RefusalLog;
-use crate::{Problem, Trace};
+use crate::refusal_log::{RefusalLog, RefusedRequest};
+use crate::{Actor, Problem, Trace};
 
 /// The layer that finishes every [`Problem`]; goes around the router once, outermost.
 ///
@@ -74,6 +74,7 @@ where
             trace_id = info.trace.trace_id(),
             method = info.method.as_str(),
             path = info.uri.path(),
+            actor = tracing::field::Empty,
         );
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         let finish = async move {
@@ -128,7 +129,9 @@ impl RequestInfo {
             // JSON or a page of the handler's own, such as the answer of a readiness check.
             None => return response,
         };
-        refusals.log(&problem, &self.trace, &self.method, self.uri.path());
+        let actor = response.extensions_mut().remove::<Actor>();
+        let request = RefusedRequest { trace: &self.trace, actor, method: &self.method, path: self.uri.path() };
+        refusals.log(&problem, &request);
         let finished = problem.render(Some(self.uri.path()), Some(self.trace.trace_id()));
         let (finished, body) = finished.into_parts();
         // Headers that a handler or the router added (Allow, ETag, WWW-Authenticate) stay.

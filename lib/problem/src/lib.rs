@@ -10,6 +10,7 @@
 //! Here is also what else all HTTP interfaces share: [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
 //! [`Precondition`] and [`Trace`].
 
+mod actor;
 mod allowed_hosts;
 mod documentation;
 mod layer;
@@ -31,6 +32,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use actor::Actor;
 pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
 pub use documentation::documentation;
 pub use layer::{ProblemLayer, ProblemService, layer};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use error_chain::error_chain;
 use http::{Method, StatusCode};
 
-use crate::{Problem, Trace};
+use crate::{Actor, Problem, Trace};
 
 /// The most lines of each kind in a second.
 const LINES_PER_SECOND: u32 = 20;
@@ -25,9 +25,18 @@ pub(crate) struct RefusalLog {
     failures: LogRateLimit,
 }
 
+/// What a line tells of the request.
+pub(crate) struct RefusedRequest<'a> {
+    pub(crate) trace: &'a Trace,
+    /// `None`: it was refused before it was known who calls.
+    pub(crate) actor: Option<Actor>,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+}
+
 impl RefusalLog {
     /// The one place where a problem is logged, with the chain of its hidden cause.
-    pub(crate) fn log(&self, problem: &Problem, trace: &Trace, method: &Method, path: &str) {
+    pub(crate) fn log(&self, problem: &Problem, request: &RefusedRequest<'_>) {
         let status = problem.status();
         let limit = match status {
             StatusCode::INTERNAL_SERVER_ERROR => &self.failures,
@@ -38,18 +47,20 @@ impl RefusalLog {
         if not_logged > 0 {
             tracing::warn!(not_logged, "more requests were refused than are logged");
         }
-        let (trace_id, code) = (trace.trace_id(), problem.code());
-        let (method, path) = (beginning(method.as_str(), LONGEST_METHOD), beginning(path, LONGEST_PATH));
+        let (trace_id, code) = (request.trace.trace_id(), problem.code());
+        let (method, path) = (request.method.as_str(), request.path);
+        let (method, path) = (beginning(method, LONGEST_METHOD), beginning(path, LONGEST_PATH));
+        let actor = request.actor.as_ref().map(tracing::field::display);
         let error = problem.cause().map(|cause| error_chain(cause));
         let (failed, refused) = ("request failed", "request refused");
         match (status, status.as_u16()) {
             (StatusCode::INTERNAL_SERVER_ERROR, status) => {
-                tracing::error!(trace_id, method, path, status, code, error, "{failed}");
+                tracing::error!(trace_id, actor, method, path, status, code, error, "{failed}");
             }
             (server, status) if server.is_server_error() => {
-                tracing::warn!(trace_id, method, path, status, code, error, "{refused}");
+                tracing::warn!(trace_id, actor, method, path, status, code, error, "{refused}");
             }
-            (_, status) => tracing::info!(trace_id, method, path, status, code, error, "{refused}"),
+            (_, status) => tracing::info!(trace_id, actor, method, path, status, code, error, "{refused}"),
         }
     }
 }

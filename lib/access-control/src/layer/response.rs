@@ -1,0 +1,179 @@
+//! What is done to answers: fields are left out, and streams end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, future, stream};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use problem::Problem;
+
+use super::Access;
+use crate::{AuthenticationError, Grant, Principal, Redaction};
+
+/// The longest JSON that is read to leave something out. The longest answers are an order with all that hangs on it and a page of 200.
+const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+/// The longest event of a stream: more than an order may have, several times over.
+const LONGEST_EVENT: usize = 4 * 1024 * 1024;
+/// How often it is asked whether the credential of a stream still holds. It may have been revoked.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Resolves once the credential of a stream has ended: it has expired, or it was revoked.
+pub(super) async fn credential_ended(access: Arc<Access>, headers: HeaderMap, caller: Principal) {
+    let expired = async {
+        match caller.expires_at() {
+            // A time in the past ends the stream at once.
+            Some(at) => tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()).await,
+            None => future::pending().await,
+        }
+    };
+    let revoked = async {
+        loop {
+            tokio::time::sleep(ASK_AGAIN).await;
+            match access.authenticator.authenticate(&headers).await {
+                Err(AuthenticationError::Invalid(_)) => return,
+                // That nobody can tell ends no stream.
+                Ok(_) | Err(AuthenticationError::Unavailable(_)) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = expired => {}
+        () = revoked => {}
+    }
+}
+
+/// An answer that goes on until something has happened.
+pub(super) fn until(answer: Response, ended: impl Future<Output = ()> + Send + 'static) -> Response {
+    answer.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
+}
+
+/// An answer without what a grant does not show.
+pub(super) async fn redacted(answer: Response, grant: Grant) -> Response {
+    let Some(redaction) = Redaction::of(grant) else { return answer };
+    let content_type = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if content_type.starts_with(b"text/event-stream") {
+        return answer.map(|body| redacted_events(body, redaction));
+    }
+    let is_json = content_type.starts_with(b"application/json");
+    let (mut head, body) = answer.into_parts();
+    let body = match to_bytes(body, LONGEST_ANSWER).await {
+        // 304, or HEAD.
+        Ok(body) if body.is_empty() => {
+            head.headers.remove(CONTENT_LENGTH);
+            return Response::from_parts(head, Body::empty());
+        }
+        Ok(body) if is_json => body,
+        Ok(_) => return Problem::internal("an answer is not JSON, so nothing can be left out of it").into_response(),
+        Err(error) => return Problem::internal(error).into_response(),
+    };
+    match str::from_utf8(&body)
+        .map_err(Problem::internal)
+        .and_then(|text| redaction.apply(text).map_err(Problem::internal))
+    {
+        Ok(left) => {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(left.len()));
+            Response::from_parts(head, Body::from(left))
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Server-sent events without what is left out. The stream ends before an event of which that can't be said.
+fn redacted_events(body: Body, redaction: Redaction) -> Body {
+    let state = (body.into_data_stream(), EventBlocks { redaction, unfinished: Vec::new() });
+    let redacted = stream::unfold(state, |(mut chunks, mut blocks)| async move {
+        loop {
+            let chunk = match chunks.next().await? {
+                Ok(chunk) => chunk,
+                Err(error) => return Some((Err(error), (chunks, blocks))),
+            };
+            let Some(finished) = blocks.push(&chunk) else {
+                tracing::error!("a live stream ends, because nothing can be left out of its next event");
+                return None;
+            };
+            if !finished.is_empty() {
+                return Some((Ok(Bytes::from(finished)), (chunks, blocks)));
+            }
+        }
+    });
+    Body::from_stream(redacted)
+}
+
+/// Puts together the blocks of an event stream, which may come in pieces.
+struct EventBlocks {
+    redaction: Redaction,
+    unfinished: Vec<u8>,
+}
+
+impl EventBlocks {
+    /// The blocks that are whole by now. `None`: one is too long, or no JSON.
+    fn push(&mut self, chunk: &[u8]) -> Option<String> {
+        self.unfinished.extend_from_slice(chunk);
+        let end = self.unfinished.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |at| at + 2);
+        if self.unfinished.len() - end > LONGEST_EVENT {
+            return None;
+        }
+        let rest = self.unfinished.split_off(end);
+        let whole = String::from_utf8(std::mem::replace(&mut self.unfinished, rest)).ok()?;
+        let mut finished = String::with_capacity(whole.len());
+        for block in whole.split_inclusive("\n\n") {
+            finished.push_str(&self.block(block)?);
+        }
+        Some(finished)
+    }
+
+    fn block(&self, block: &str) -> Option<String> {
+        let (mut kept, mut data) = (String::with_capacity(block.len()), String::new());
+        for line in block.lines().filter(|line| !line.is_empty()) {
+            match line.strip_prefix("data: ") {
+                Some(part) => {
+                    data.push_str(part);
+                    data.push(' ');
+                }
+                None => {
+                    kept.push_str(line);
+                    kept.push('\n');
+                }
+            }
+        }
+        if !data.is_empty() {
+            // Text that stays may have line ends, which were between tokens.
+            kept.push_str("data: ");
+            kept.push_str(&self.redaction.apply(&data).ok()?);
+            kept.push('\n');
+        }
+        kept.push('\n');
+        Some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks() -> EventBlocks {
+        EventBlocks { redaction: Redaction::PersonalData, unfinished: Vec::new() }
+    }
+
+    #[test]
+    fn an_event_in_pieces_is_redacted_once_it_is_whole() {
+        let text =
+            "retry: 1000\nid: 1\n\nid: 2\nevent: OrderCreated\ndata: {\"customerId\":\ndata: \"c-1\"}\n\n:\nid: 3\n\n";
+        let expected =
+            "retry: 1000\nid: 1\n\nid: 2\nevent: OrderCreated\ndata: {\"customerId\":\"***\"}\n\n:\nid: 3\n\n";
+        for size in [1, 2, 3, 7, text.len()] {
+            let mut blocks = blocks();
+            let left: String = text.as_bytes().chunks(size).map(|chunk| blocks.push(chunk).unwrap()).collect();
+            assert_eq!(left, expected, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_redacted_ends_the_stream() {
+        assert_eq!(blocks().push(b"data: {\"customerId\n\n"), None);
+        assert_eq!(blocks().push(&vec![b'x'; LONGEST_EVENT + 1]), None);
+    }
+}

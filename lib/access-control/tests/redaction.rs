@@ -1,0 +1,101 @@
+//! What answers leave out, by every event that there is.
+
+use std::fs;
+
+use access_control::Redaction;
+use serde_json::{Value, json};
+
+/// Each event as a timeline has it.
+fn events() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../domain/golden/events");
+    let mut entries = Vec::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let event: Value = serde_json::from_str(&text).unwrap();
+        let (event_type, data) = event.as_object().unwrap().iter().next().unwrap();
+        let metadata = json!({ "actor": "support:bob", "traceparent": "00-1234" });
+        let entry = json!({ "version": 1, "type": event_type, "eventId": "e", "metadata": metadata, "data": data });
+        entries.push(entry.to_string());
+    }
+    assert!(entries.len() > 20, "{entries:?}");
+    entries
+}
+
+fn order() -> String {
+    json!({
+        "orderId": "o-1", "customerId": "customer-42", "customerEmail": "anna@example.com", "status": "rejected",
+        "paymentStatus": "declined", "reason": "the payment was declined: no funds", "notes": "for Anna",
+        "total": { "amount": "129.99", "currency": "USD" }, "captured": { "amount": "12.00", "currency": "USD" },
+        "metadata": { "reference": "anna-1" },
+        "refunds": [{ "refundId": "f-1", "amount": { "amount": "5.00", "currency": "USD" }, "reason": "for Anna" }],
+        "addedNotes": [{ "noteId": "n-1", "text": "Anna called", "author": "Bob" }],
+        "mails": [{ "notificationId": "m-1", "recipient": "anna@example.com", "providerMessageId": "0100-mail",
+                    "reason": "the provider said no" }],
+    })
+    .to_string()
+}
+
+/// The answers that are looked at, each as a redaction leaves it.
+fn left(redaction: Redaction) -> Vec<String> {
+    events().into_iter().chain([order()]).map(|answer| redaction.apply(&answer).unwrap()).collect()
+}
+
+fn assert_none_has(answers: &[String], secrets: &[&str]) {
+    for (answer, secret) in answers.iter().flat_map(|answer| secrets.iter().map(move |secret| (answer, secret))) {
+        assert!(!answer.contains(secret), "{secret} is in {answer}");
+    }
+}
+
+#[test]
+fn an_auditor_sees_no_customer_and_nothing_that_people_wrote() {
+    let left = left(Redaction::PersonalData);
+    assert_none_has(
+        &left,
+        &["customer-42", "example.com", "sample order", "gift wrap", "Ann", "Bob", "mind", "JD0146"],
+    );
+    // Who of the shop did it stays, and so do amounts and what happened.
+    for kept in ["support:bob", "pay-1", "12999", "129.99", "OrderShipped", "\"ann\""] {
+        assert!(left.iter().any(|answer| answer.contains(kept)), "{kept}");
+    }
+    assert!(left.iter().any(|answer| answer.contains(r#""customerId":"***""#)));
+}
+
+#[test]
+fn a_customer_sees_nothing_of_providers_and_operators() {
+    let left = left(Redaction::Internals);
+    let secrets = ["pay-1", "cap-1", "ref-1", "0100-mail", "\"ann\"", "support:bob", "00-1234", "said no", "dashboard"];
+    assert_none_has(&left, &secrets);
+    for kept in ["customer-42", "anna@example.com", "gift wrap", "12999", "anna-1"] {
+        assert!(left.iter().any(|answer| answer.contains(kept)), "{kept}");
+    }
+}
+
+#[test]
+fn a_warehouse_sees_nothing_of_payments() {
+    let left = left(Redaction::Payments);
+    let secrets =
+        ["pay-1", "cap-1", "ref-1", "no funds", "card_declined", "\"paymentStatus\"", "12.00", "5.00", "12499"];
+    assert_none_has(&left, &secrets);
+    for kept in ["JD0146", "gift wrap", "129.99", "support:bob"] {
+        assert!(left.iter().any(|answer| answer.contains(kept)), "{kept}");
+    }
+}
+
+#[test]
+fn what_stays_keeps_its_text() {
+    for redaction in [Redaction::Payments, Redaction::Internals, Redaction::PersonalData] {
+        for text in [r#"{"b":1e400,"a":[1.10,-0,null,"\u00e4"],"b":{}}"#, "[]", "7", "\"x\"", "null"] {
+            assert_eq!(redaction.apply(text).unwrap(), text);
+        }
+        assert!(redaction.apply("{").is_err());
+        assert!(redaction.apply(&"[".repeat(200)).is_err());
+        assert!(redaction.apply(&format!("{}{}", "[".repeat(100), "]".repeat(100))).is_err());
+    }
+}
+
+#[test]
+fn an_actor_that_is_a_customer_is_masked_for_an_auditor() {
+    let of = |actor: &str| Redaction::PersonalData.apply(&json!({ "actor": actor }).to_string()).unwrap();
+    assert_eq!(of("customer:anna"), r#"{"actor":"***"}"#);
+    assert_eq!(of("shop:backend"), r#"{"actor":"shop:backend"}"#);
+}
