@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access_control::Caller;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use cqrs_es::Aggregate;
@@ -22,8 +23,8 @@ use crate::operations::CommandDescription;
 use crate::request::BodyPresence;
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
-/// Caller and command, within which idempotency keys are unique. There is one kind of caller: a shop.
-const SCOPE: &str = "shop POST /orders";
+/// The command, within which a caller's idempotency keys are unique.
+const SCOPE: &str = "POST /orders";
 /// The version of an order that was just created, which every answer names.
 const FIRST_VERSION: i64 = 1;
 
@@ -40,13 +41,14 @@ pub(crate) const DESCRIPTION: CommandDescription = CommandDescription::of::<NewO
 
 pub(crate) async fn create_order(
     State(commands): State<Arc<CommandDependencies>>,
+    caller: Caller,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
     let request = commands.requests.read_body(request, BodyPresence::Required).await?;
     // Parsing an order that has to be refused would take time from those that were accepted.
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
-    let request = commands.requests.begin(request, SCOPE, None)?;
+    let request = commands.requests.begin(&commands.store, &caller, request, SCOPE, None).await?;
     let posted = PostedOrder::parse(&request.body).map_err(problems::invalid_body)?;
     let order_id = match posted.order_id {
         Some(given) => given,
@@ -55,7 +57,7 @@ pub(crate) async fn create_order(
     let precondition = request.precondition()?;
     // Most orders are new. So nothing is read first: the append fails if that is wrong.
     let assumed = precondition.accepts_any_version().then(Versioned::default);
-    let (store, metadata) = (&commands.store, metadata(&trace));
+    let (store, metadata) = (&commands.store, metadata(&caller, &trace));
     let content = posted.content;
     let mut command = CreateOrder { store, order_id: &order_id, content, precondition, metadata, assumed };
     let handled = match store.handle(&mut command, request.key(), ConflictRetryPolicy::default()).await {

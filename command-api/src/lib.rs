@@ -19,6 +19,7 @@ mod stock_commands;
 
 use std::sync::Arc;
 
+use access_control::Caller;
 use domain::order::OrderGrowthLimits;
 use domain::stock::Stock;
 use event_store::{EventStore, Metadata, StreamLocks};
@@ -30,19 +31,28 @@ use crate::bodies::{OrderAccepted, StockAccepted};
 use crate::operations::described;
 use crate::request::BodyPresence;
 
+pub use order_commands::RefundLimits;
+
 /// What commands work with.
 struct CommandDependencies {
     store: EventStore,
     stock: StreamLocks<Stock>,
     limits: OrderGrowthLimits,
+    refund_limits: RefundLimits,
     order_locks: order_locks::OrderLocks,
     requests: request::CommandRequestReader,
 }
 
-/// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order.
-pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthLimits) -> OpenApiRouter {
+/// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order, and
+/// `refund_limits` what those may refund of it whose role has a limit.
+pub fn routes(
+    store: EventStore,
+    stock: StreamLocks<Stock>,
+    limits: OrderGrowthLimits,
+    refund_limits: RefundLimits,
+) -> OpenApiRouter {
     let (order_locks, requests) = (order_locks::OrderLocks::default(), request::CommandRequestReader::default());
-    let commands = CommandDependencies { store, stock, limits, order_locks, requests };
+    let commands = CommandDependencies { store, stock, limits, refund_limits, order_locks, requests };
     let mut router = OpenApiRouter::new().routes(described::<_, _, _, OrderAccepted>(
         "/orders",
         &create_order::DESCRIPTION,
@@ -52,16 +62,18 @@ pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthL
         create_order::create_order,
     ));
     for route in &order_commands::ORDER_COMMANDS {
-        let handler =
-            move |commands, path, trace, request| order_commands::change_order(route, commands, path, trace, request);
+        let handler = move |commands, path, caller, trace, request| {
+            order_commands::change_order(route, commands, path, caller, trace, request)
+        };
         let (path, description, body) = (route.path, &route.description, route.body);
         let successes = [route.success];
         router =
             router.routes(described::<_, _, _, OrderAccepted>(path, description, body, &successes, "orders", handler));
     }
     for route in &stock_commands::STOCK_COMMANDS {
-        let handler =
-            move |commands, path, trace, request| stock_commands::change_stock(route, commands, path, trace, request);
+        let handler = move |commands, path, caller, trace, request| {
+            stock_commands::change_stock(route, commands, path, caller, trace, request)
+        };
         let (path, description) = (route.path, &route.description);
         router = router.routes(described::<_, _, _, StockAccepted>(
             path,
@@ -77,9 +89,9 @@ pub fn routes(store: EventStore, stock: StreamLocks<Stock>, limits: OrderGrowthL
 }
 
 /// The metadata of the events that a request causes.
-fn metadata(trace: &Trace) -> Metadata {
+fn metadata(caller: &Caller, trace: &Trace) -> Metadata {
     Metadata {
-        actor: Some("shop".to_owned()),
+        actor: Some(caller.principal.actor()),
         correlation_id: Some(trace.trace_id().to_owned()),
         causation_id: None,
         traceparent: Some(trace.traceparent().to_owned()),

@@ -1,22 +1,24 @@
 //! The commands on an order that exists: one table of routes, and what they have in common.
 //!
 //! What a command decides on an order and on units of its SKUs is stored in one append. `parse` reads each command's body;
-//! `domain` has its rules.
+//! `domain` has its rules. `refund_limits` bounds what a role may refund of an order.
 
 mod parse;
+mod refund_limits;
 mod replay;
 mod stock_moves;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use access_control::{Caller, Grant};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use cqrs_es::Aggregate;
 use domain::ids::{OrderId, ReturnId};
 use domain::order::units::implied_stock_commands;
-use domain::order::{Order, PlacedOrder, evolve};
+use domain::order::{Order, OrderCommand, PlacedOrder, evolve};
 use event_store::{
     AppendError, Command, ConflictRetryPolicy, Decision, HandleError, Handled, Metadata, StreamAppend, Versioned,
 };
@@ -28,6 +30,7 @@ use uuid::Uuid;
 
 use self::parse::BodyParser::{self, OnOrder, OnReturn};
 use self::parse::ParsedCommand;
+pub use self::refund_limits::RefundLimits;
 use crate::answer::{AcceptedCommand, CommandTarget};
 use crate::bodies::{NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
 use crate::operations::CommandDescription;
@@ -36,34 +39,20 @@ use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
 pub(crate) static ORDER_COMMANDS: [OrderRoute; 7] = [
-    route("/orders/{order_id}/cancel", "shop POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
-    route("/orders/{order_id}/ship", "shop POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
-    route("/orders/{order_id}/deliver", "shop POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
+    route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
+    route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
+    route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
     route(
         "/orders/{order_id}/returns",
-        "shop POST /orders/returns",
+        "POST /orders/returns",
         CREATED,
         Required,
         OnOrder(parse::request_return),
         RETURN,
     ),
-    route(
-        RECEIVE_RETURN,
-        "shop POST /orders/returns/receive",
-        ACCEPTED,
-        Optional,
-        OnReturn(parse::receive_return),
-        RECEIVE,
-    ),
-    route(
-        "/orders/{order_id}/refunds",
-        "shop POST /orders/refunds",
-        ACCEPTED,
-        Optional,
-        OnOrder(parse::refund),
-        REFUND,
-    ),
-    route("/orders/{order_id}/notes", "shop POST /orders/notes", CREATED, Required, OnOrder(parse::add_note), NOTE),
+    route(RECEIVE_RETURN, "POST /orders/returns/receive", ACCEPTED, Optional, OnReturn(parse::receive_return), RECEIVE),
+    route("/orders/{order_id}/refunds", "POST /orders/refunds", ACCEPTED, Optional, OnOrder(parse::refund), REFUND),
+    route("/orders/{order_id}/notes", "POST /orders/notes", CREATED, Required, OnOrder(parse::add_note), NOTE),
 ];
 /// How the document describes them.
 const CANCEL: CommandDescription = CommandDescription::of::<NewCancellation>(
@@ -117,7 +106,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How a command on an order is called.
 pub(crate) struct OrderRoute {
     pub(crate) path: &'static str,
-    /// Caller and command, within which idempotency keys are unique.
+    /// The command, within which a caller's idempotency keys are unique.
     scope: &'static str,
     pub(crate) success: StatusCode,
     pub(crate) body: BodyPresence,
@@ -136,6 +125,7 @@ pub(crate) async fn change_order(
     route: &'static OrderRoute,
     State(commands): State<Arc<CommandDependencies>>,
     path: Result<Path<OrderPathIds>, PathRejection>,
+    caller: Caller,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -143,7 +133,7 @@ pub(crate) async fn change_order(
     let target = request.uri().path().to_owned();
     let request = commands.requests.read_body(request, route.body).await?;
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
-    let request = commands.requests.begin(request, route.scope, Some(&target))?;
+    let request = commands.requests.begin(&commands.store, &caller, request, route.scope, Some(&target)).await?;
     let precondition = request.precondition()?;
     let deadline = Instant::now() + TIMEOUT;
     let Some(_lock) = commands.order_locks.lock(&order_id, deadline).await else {
@@ -157,7 +147,8 @@ pub(crate) async fn change_order(
         return_id: return_id.as_ref(),
         body: &request.body,
         precondition,
-        metadata: metadata(&trace),
+        caller: &caller,
+        metadata: metadata(&caller, &trace),
         new_id: Uuid::now_v7(),
         parsed: None,
     };
@@ -211,6 +202,7 @@ struct ChangeOrder<'a> {
     return_id: Option<&'a ReturnId>,
     body: &'a [u8],
     precondition: Precondition,
+    caller: &'a Caller,
     metadata: Metadata,
     /// The id for what the command makes, if the request gives none.
     new_id: Uuid,
@@ -228,6 +220,10 @@ impl Command for ChangeOrder<'_> {
     async fn decide(&mut self) -> Result<Decision<'_>, HandleError<Problem>> {
         let stream: Versioned<Order> = self.commands.store.load(self.order_id.as_str()).await?;
         let Order::Placed(order) = &stream.state else { return Err(HandleError::Undecidable(no_such_order())) };
+        // Before anything else is looked at: a customer must not find out which orders there are.
+        if self.caller.only_customer().is_some_and(|customer| customer != order.content.customer_id.as_str()) {
+            return Err(HandleError::Undecidable(no_such_order()));
+        }
         let parsed = self.parse(order, self.new_id).map_err(HandleError::Undecidable)?;
         self.precondition.check(stream.version).map_err(HandleError::Refused)?;
         let events = self.commands.limits.decide(&stream.state, parsed.command.clone());
@@ -238,6 +234,9 @@ impl Command for ChangeOrder<'_> {
         self.parsed = Some(parsed);
         if events.is_empty() {
             return Ok(Decision::Unchanged(stream.last()));
+        }
+        if self.caller.grant == Grant::UpToAmount {
+            self.check_refund(&events, order.content.currency, stream.version).await?;
         }
         let append = StreamAppend::of::<Order>(self.order_id.as_str(), stream.version, &events, &self.metadata)?;
         let mut after = stream.state;
@@ -269,6 +268,12 @@ impl ChangeOrder<'_> {
             (OnReturn(parse), Some(return_id)) => parse(self.body, return_id),
             (OnReturn(_), None) => return Err(no_such_order()),
         };
-        parsed.map_err(problems::invalid_body)
+        let parsed = parsed.map_err(problems::invalid_body)?;
+        match &parsed.command {
+            OrderCommand::AddNote(note) if note.author.is_some() && self.caller.only_customer().is_some() => Err(
+                problems::invalid_field("/author", "not_for_customers", "must be left out: the note is the customer's"),
+            ),
+            _ => Ok(parsed),
+        }
     }
 }

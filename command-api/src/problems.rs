@@ -22,6 +22,11 @@ pub(crate) fn invalid_body(rejection: InvalidBody) -> Problem {
     }
 }
 
+/// A field of the body that breaks a rule.
+pub(crate) fn invalid_field(pointer: &'static str, code: &'static str, message: &'static str) -> Problem {
+    Problem::invalid(vec![FieldError { pointer: pointer.to_owned(), code: code.into(), message: message.to_owned() }])
+}
+
 /// A command that stored nothing, as far as is known.
 pub(crate) fn not_handled(error: HandleError<Problem>) -> Problem {
     match error {

@@ -3,21 +3,25 @@
 //! The size of a body is bounded, and so are all bodies together that are being read or handled. A key is in use until its request
 //! is answered.
 
+mod earlier_keys;
+
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use access_control::Caller;
 use axum::body::{Body as Incoming, HttpBody};
 use axum::extract::Request;
 use bounds::{Quota, QuotaShare};
-use event_store::IdempotencyKey;
+use event_store::{EventStore, IdempotencyKey};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
 use problem::{Peer, Precondition, Problem, ProblemType};
 use sha2::{Digest, Sha256};
 
+use self::earlier_keys::EarlierKeys;
 use crate::problems::RETRY_SOON;
 
 /// The most bytes a body may have.
@@ -47,6 +51,7 @@ const MAX_KEY_CHARS: usize = 255;
 pub(crate) struct CommandRequestReader {
     memory: Quota<Peer>,
     in_flight: IdempotencyKeysInFlight,
+    earlier_keys: EarlierKeys,
 }
 
 /// Whether a request must have a body.
@@ -67,7 +72,11 @@ pub(crate) struct CommandRequest {
 
 impl Default for CommandRequestReader {
     fn default() -> Self {
-        Self { memory: Quota::new(MAX_UNITS, MAX_UNITS_PER_ADDRESS), in_flight: IdempotencyKeysInFlight::default() }
+        Self {
+            memory: Quota::new(MAX_UNITS, MAX_UNITS_PER_ADDRESS),
+            in_flight: IdempotencyKeysInFlight::default(),
+            earlier_keys: EarlierKeys::default(),
+        }
     }
 }
 
@@ -98,16 +107,22 @@ impl CommandRequestReader {
         }
     }
 
-    /// Takes the request's idempotency key, if it has one. `scope` tells the keys of different commands apart; a key fits only the
-    /// same body and the same `target`.
-    pub(crate) fn begin(
+    /// Takes the request's idempotency key, if it has one. Keys of different callers and of different commands are different keys; a
+    /// key fits only the same body and the same `target`.
+    pub(crate) async fn begin(
         &self,
+        store: &EventStore,
+        caller: &Caller,
         (head, body): (Parts, BufferedBody),
-        scope: &'static str,
+        command: &'static str,
         target: Option<&str>,
     ) -> Result<CommandRequest, Problem> {
         let target = target.map_or([&b""[..]; 2], |target| [target.as_bytes(), b"\n"]);
-        let key = self.in_flight.begin(&head.headers, scope, &[target[0], target[1], &body])?;
+        let scope = || format!("{} {command}", caller.principal.actor());
+        let mut key = self.in_flight.begin(&head.headers, scope, &[target[0], target[1], &body])?;
+        if let Some(in_flight) = &mut key {
+            self.earlier_keys.adopt(store, caller, command, &mut in_flight.key).await?;
+        }
         Ok(CommandRequest { body, headers: head.headers, key })
     }
 
@@ -232,11 +247,14 @@ fn is_json(content_type: &[u8]) -> bool {
 #[derive(Debug, Clone, Default)]
 struct IdempotencyKeysInFlight(Arc<Mutex<HashSet<ScopedIdempotencyKey>>>);
 
-type ScopedIdempotencyKey = (&'static str, String);
+/// A scope and a key.
+type ScopedIdempotencyKey = (String, String);
 
 /// A key for as long as its request is handled.
 struct IdempotencyKeyInFlight {
     key: IdempotencyKey,
+    /// Its place among those in flight.
+    place: ScopedIdempotencyKey,
     in_flight: IdempotencyKeysInFlight,
 }
 
@@ -245,17 +263,19 @@ impl IdempotencyKeysInFlight {
     fn begin(
         &self,
         headers: &HeaderMap,
-        scope: &'static str,
+        scope: impl FnOnce() -> String,
         parts: &[&[u8]],
     ) -> Result<Option<IdempotencyKeyInFlight>, Problem> {
         let Some(key) = read_key(headers)? else { return Ok(None) };
-        if !self.lock().insert((scope, key.clone())) {
+        let place = (scope(), key);
+        if !self.lock().insert(place.clone()) {
             let detail = "a request with this Idempotency-Key is still being carried out; send it again in a moment";
             return Err(Problem::new(ProblemType::IdempotencyKeyInUse, detail));
         }
         let request_hash = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into();
+        let (scope, key) = place.clone();
         let key = IdempotencyKey { scope, key, request_hash };
-        Ok(Some(IdempotencyKeyInFlight { key, in_flight: self.clone() }))
+        Ok(Some(IdempotencyKeyInFlight { key, place, in_flight: self.clone() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<ScopedIdempotencyKey>> {
@@ -266,8 +286,7 @@ impl IdempotencyKeysInFlight {
 
 impl Drop for IdempotencyKeyInFlight {
     fn drop(&mut self) {
-        let IdempotencyKey { scope, key, .. } = &mut self.key;
-        self.in_flight.lock().remove(&(*scope, std::mem::take(key)));
+        self.in_flight.lock().remove(&self.place);
     }
 }
 

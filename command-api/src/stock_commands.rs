@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use access_control::Caller;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -26,7 +27,7 @@ use crate::{CommandDependencies, metadata, problems};
 pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
     StockRoute {
         path: "/stock/{sku}/receive",
-        scope: "shop POST /stock/receive",
+        scope: "POST /stock/receive",
         parse: stock::parse_receipt,
         description: CommandDescription::of::<StockReceipt>(
             "receiveStock",
@@ -38,7 +39,7 @@ pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
     },
     StockRoute {
         path: "/stock/{sku}/adjust",
-        scope: "shop POST /stock/adjust",
+        scope: "POST /stock/adjust",
         parse: stock::parse_adjustment,
         description: CommandDescription::of::<StockAdjustment>(
             "adjustStock",
@@ -52,7 +53,7 @@ pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
 /// How a command on a SKU is called.
 pub(crate) struct StockRoute {
     pub(crate) path: &'static str,
-    /// Caller and command, within which idempotency keys are unique.
+    /// The command, within which a caller's idempotency keys are unique.
     scope: &'static str,
     /// Reads the body.
     parse: fn(&[u8]) -> Result<StockCommand, InvalidBody>,
@@ -64,6 +65,7 @@ pub(crate) async fn change_stock(
     route: &'static StockRoute,
     State(commands): State<Arc<CommandDependencies>>,
     path: Result<Path<String>, PathRejection>,
+    caller: Caller,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -71,10 +73,10 @@ pub(crate) async fn change_stock(
     let sku = sku.ok_or_else(|| Problem::not_found("there is no such SKU"))?;
     let request = commands.requests.read_body(request, BodyPresence::Required).await?;
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
-    let request = commands.requests.begin(request, route.scope, Some(sku.as_str()))?;
+    let request = commands.requests.begin(&commands.store, &caller, request, route.scope, Some(sku.as_str())).await?;
     let precondition = request.precondition()?;
     let change = (route.parse)(&request.body).map_err(problems::invalid_body)?;
-    let (locks, metadata) = (&commands.stock, metadata(&trace));
+    let (locks, metadata) = (&commands.stock, metadata(&caller, &trace));
     let mut command = ChangeStock { locks, sku: &sku, change, precondition, metadata };
     let (version, position, replayed) =
         match commands.store.handle(&mut command, request.key(), ConflictRetryPolicy::default()).await {

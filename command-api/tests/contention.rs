@@ -3,6 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use command_api::RefundLimits;
 use domain::order::{Order, OrderGrowthLimits};
 use event_store::{EventStore, StoreSettings, StreamLocks};
 use futures_util::future::join_all;
@@ -21,7 +22,8 @@ impl Process {
     fn start(pool: &PgPool, limits: OrderGrowthLimits) -> Self {
         let store = EventStore::start(pool.clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        Self { routes: command_api::routes(store.clone(), stock, limits).into(), store }
+        let routes = command_api::routes(store.clone(), stock, limits, RefundLimits::parse("none").unwrap());
+        Self { routes: testkit::called_by_shop(routes), store }
     }
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {

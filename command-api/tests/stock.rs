@@ -3,6 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use command_api::RefundLimits;
 use domain::ids::{OrderId, Sku};
 use domain::order::event::{PaymentAuthorized, SkuQuantity, StockReserved};
 use domain::order::{Order, OrderCommand, decide};
@@ -32,7 +33,8 @@ impl Shop {
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
         let limits = domain::order::OrderGrowthLimits::default();
-        let routes = command_api::routes(store.clone(), stock, limits).layer(problem::layer()).into();
+        let routes = command_api::routes(store.clone(), stock, limits, RefundLimits::parse("none").unwrap());
+        let routes = testkit::called_by_shop(routes).layer(problem::layer());
         Self { _database: database, store, routes }
     }
 
@@ -102,7 +104,7 @@ async fn what_came_in_is_counted() {
     assert_eq!(shop.on_hand("sku-1").await, (12, 3));
 
     let events = shop.store.read_stream::<Stock>("sku-1").await.unwrap();
-    assert_eq!(events[0].metadata().actor.as_deref(), Some("shop"));
+    assert_eq!(events[0].metadata().actor.as_deref(), Some("shop:test"));
     assert!(events.iter().all(|event| event.metadata().traceparent.is_some()));
 }
 

@@ -22,7 +22,7 @@ const PRUNE_CHUNK: i64 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// Caller and command: the same key in another scope is another key.
-    pub scope: &'static str,
+    pub scope: String,
     /// The key that the client chose.
     pub key: String,
     /// A hash of the request, so that the key can't be used for another one.
@@ -60,6 +60,12 @@ impl EventStore {
         let found = find_records(&mut *self.pool().acquire().await?, &[key]).await?;
         Ok(found.into_values().next())
     }
+
+    /// Whether any key of a scope was used and is not forgotten.
+    pub async fn has_idempotency_records(&self, scope: &str) -> Result<bool, sqlx::Error> {
+        let any = "select exists (select 1 from idempotency_records where scope = $1)";
+        sqlx::query_scalar(any).bind(scope).fetch_one(self.pool()).await
+    }
 }
 
 /// The records of those keys that were used and are not forgotten, by scope and key.
@@ -76,13 +82,13 @@ pub(crate) async fn find_records<'a>(
            join idempotency_records r using (scope, key)
            left join events e on (e.aggregate_type, e.aggregate_id, e.sequence) = (r.stream_type, r.stream_id, r.version)",
     )
-    .bind(keys.iter().map(|key| key.scope).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.scope.as_str()).collect::<Vec<_>>())
     .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     let record = |(ordinal, request_hash, stream_id, version, position): (i64, Vec<u8>, String, i64, i64)| {
         let key = keys.get(usize::try_from(ordinal - 1).ok()?)?;
-        Some(((key.scope, key.key.as_str()), IdempotencyRecord { request_hash, stream_id, version, position }))
+        Some(((key.scope.as_str(), key.key.as_str()), IdempotencyRecord { request_hash, stream_id, version, position }))
     };
     Ok(found.into_iter().filter_map(record).collect())
 }

@@ -10,7 +10,7 @@ use event_store::{
 };
 
 fn request(key: &str) -> IdempotencyKey {
-    IdempotencyKey { scope: "shop POST /orders", key: key.to_owned(), request_hash: [7; 32] }
+    IdempotencyKey { scope: "shop POST /orders".to_owned(), key: key.to_owned(), request_hash: [7; 32] }
 }
 
 fn create(order: &Order) -> Result<Vec<OrderEvent>, OrderError> {

@@ -311,7 +311,7 @@ async fn a_command_under_a_key_is_appended_once() {
     let database = testkit::database().await;
     let store = copy(&database).await;
     let stream_locks = StreamLocks::<Stock>::new(store.clone(), 10);
-    let request = IdempotencyKey { scope: "shop POST /stock", key: "k".to_owned(), request_hash: [7; 32] };
+    let request = IdempotencyKey { scope: "shop POST /stock".to_owned(), key: "k".to_owned(), request_hash: [7; 32] };
     assert_eq!(store.find_idempotency_record(&request).await.unwrap(), None);
     let once = async || {
         let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();

@@ -145,12 +145,14 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         #[cfg(feature = "embedded")]
         CliCommand::Up(args) => {
-            up::run(load(listening(RawSettings::of_process(file), args.listen))?, args, &dir).await?;
+            let sources = listening(RawSettings::of_process(file), args.listen, args.ops_listen, args.require_auth);
+            up::run(load(sources)?, args, &dir).await?;
         }
         CliCommand::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = RawSettings::of_process(file).flag("ORDO_ROLES", "--roles", roles);
-            serve::run(dir.complete(load(listening(sources, args.listen))?)?, &args).await?;
+            let sources = listening(sources, args.listen, args.ops_listen, args.require_auth);
+            serve::run(dir.complete(load(sources)?)?, &args).await?;
         }
         CliCommand::Migrate(args) => migrate::run(&settings()?, &args).await?,
         CliCommand::Demo(args) => demo::run(&args, &dir.endpoints(args.api.clone(), args.inbox.clone())?).await?,
@@ -196,8 +198,16 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn listening(sources: RawSettings, address: Option<SocketAddr>) -> RawSettings {
-    sources.flag("ORDO_LISTEN", "--listen", address.map(|address| address.to_string()))
+/// The flags of whoever listens.
+fn listening(
+    sources: RawSettings,
+    api: Option<SocketAddr>,
+    ops: Option<SocketAddr>,
+    require_auth: bool,
+) -> RawSettings {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let sources = sources.flag("ORDO_LISTEN", "--listen", text(api)).flag("ORDO_OPS_LISTEN", "--ops-listen", text(ops));
+    sources.flag("ORDO_REQUIRE_AUTH", "--require-auth", require_auth.then(|| "true".to_owned()))
 }
 
 /// Loads the settings, and starts logging as they say.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use http::header::CONTENT_TYPE;
-use http::{Response, StatusCode, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self};
 use hyper_util::rt::TokioExecutor;
@@ -17,18 +17,48 @@ use serde_json::Value;
 /// The longest answer is the brief list of a full inbox's mails, 400 bytes each.
 const LONGEST_ANSWER: usize = embedded::inbox::MESSAGES_KEPT * 4 * 1024;
 
+/// The environment variable with the credential of commands.
+pub(crate) const TOKEN_VARIABLE: &str = "ORDO_TOKEN";
+
+/// With which credential a command calls a platform.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CredentialArgs {
+    /// The token or API key to call the API with [environment: ORDO_TOKEN; default: none]
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+}
+
+impl CredentialArgs {
+    /// The `Authorization` of its requests. `None`: it calls without a credential.
+    pub(crate) fn authorization(&self) -> anyhow::Result<Option<HeaderValue>> {
+        let variable = || std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
+        let Some(token) = self.token.clone().or_else(variable) else { return Ok(None) };
+        let unusable = || "the token has characters that no token has (not shown: it is a secret)";
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim())).with_context(unusable)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub struct ApiClient {
     http: legacy::Client<HttpConnector, Body>,
     patience: Duration,
+    authorization: Option<HeaderValue>,
 }
 
 impl ApiClient {
     /// A client with a time-out for each call.
     #[must_use]
     pub fn new(patience: Duration) -> Self {
-        Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), patience }
+        Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), patience, authorization: None }
+    }
+
+    /// Sends this `Authorization` with each request.
+    #[must_use]
+    pub(crate) fn authorized(self, authorization: Option<HeaderValue>) -> Self {
+        Self { authorization, ..self }
     }
 
     /// The status and JSON of an answer. A body that is not JSON becomes a string.
@@ -48,7 +78,7 @@ impl ApiClient {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty())?;
+        let request = self.with_credential(request.body(Body::empty())?);
         let uri = request.uri().clone();
         match tokio::time::timeout(self.patience, self.http.request(request)).await {
             Ok(answered) => Ok(answered.map_err(|error| reason(&error, &uri))?.map(Body::new)),
@@ -56,7 +86,15 @@ impl ApiClient {
         }
     }
 
+    fn with_credential(&self, mut request: Request) -> Request {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+
     async fn send(&self, request: Request) -> anyhow::Result<(StatusCode, Value)> {
+        let request = self.with_credential(request);
         let uri = request.uri().clone();
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| reason(&error, &uri))?;

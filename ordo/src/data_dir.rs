@@ -28,6 +28,9 @@ pub(crate) struct RunningPlatform {
     pub(crate) ready: bool,
     pub(crate) pid: u32,
     pub(crate) api: String,
+    /// The operate listener; `None`: an earlier build runs, which has none.
+    #[serde(default)]
+    pub(crate) ops: Option<String>,
     /// Where mails can be read; `None` where they go to somebody else's mail service.
     pub(crate) inbox: Option<String>,
     /// `None`: AWS's own.

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::client::ApiClient;
+use crate::client::{ApiClient, CredentialArgs};
 use crate::data_dir::Endpoints;
 use crate::output;
 
@@ -31,6 +32,8 @@ pub(crate) struct DemoArgs {
     /// How long to wait for the mail
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) credential: CredentialArgs,
     /// Say it as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -39,7 +42,7 @@ pub(crate) struct DemoArgs {
 /// Posts the demo order and follows it until its mail is in the inbox.
 pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
-    let mut journey = DemoJourney::start(order_id, args, endpoints);
+    let mut journey = DemoJourney::start(order_id, args, endpoints)?;
     let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
     match waited {
         Ok(done) => done?,
@@ -58,6 +61,8 @@ struct DemoJourney<'a> {
     args: &'a DemoArgs,
     endpoints: &'a Endpoints,
     client: ApiClient,
+    /// It gets no credential.
+    inbox: ApiClient,
     order_id: String,
     since: Instant,
     steps: Vec<DemoStep>,
@@ -74,18 +79,20 @@ struct DemoStep {
 }
 
 impl<'a> DemoJourney<'a> {
-    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a Endpoints) -> Self {
-        let client = ApiClient::new(Duration::from_secs(10));
-        Self {
+    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a Endpoints) -> anyhow::Result<Self> {
+        let inbox = ApiClient::new(Duration::from_secs(10));
+        let client = inbox.clone().authorized(args.credential.authorization()?);
+        Ok(Self {
             args,
             endpoints,
             client,
+            inbox,
             order_id,
             since: Instant::now(),
             steps: Vec::new(),
             events_seen: 0,
             status: None,
-        }
+        })
     }
 
     async fn follow(&mut self) -> anyhow::Result<()> {
@@ -121,6 +128,7 @@ impl<'a> DemoJourney<'a> {
 
     async fn look_at_events(&mut self) -> anyhow::Result<()> {
         let (status, answer) = self.client.get(&self.order_url("/events")).await?;
+        anyhow::ensure!(!is_refused(status), "GET {} answers {status}: {}", self.order_url("/events"), said(&answer));
         // The order is not there yet.
         if !status.is_success() {
             return Ok(());
@@ -148,7 +156,7 @@ impl<'a> DemoJourney<'a> {
     /// Subject and recipient of the mail about this order, once it is there.
     async fn mail(&self) -> anyhow::Result<Option<(String, String)>> {
         let inbox = self.endpoints.inbox.trim_end_matches('/');
-        let look = self.client.get(&format!("{inbox}/messages?brief=true&limit={NEWEST}")).await;
+        let look = self.inbox.get(&format!("{inbox}/messages?brief=true&limit={NEWEST}")).await;
         let (_, messages) =
             look.map_err(|error| anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox"))?;
         let about = |message: &&Value| message["subject"].as_str().is_some_and(|text| text.contains(&self.order_id));
@@ -187,6 +195,11 @@ impl<'a> DemoJourney<'a> {
     fn order_url(&self, below: &str) -> String {
         format!("{}/orders/{}{below}", self.api(), self.order_id)
     }
+}
+
+/// Whether the caller may not look, now or later.
+fn is_refused(status: StatusCode) -> bool {
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status)
 }
 
 /// The order that every client example shows.

@@ -103,6 +103,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For the few who run the platform.
+    #[must_use]
+    pub(crate) fn of_operators() -> Self {
+        Self { connections: 128, per_address: 64, reserve: 16, ..Self::default() }
+    }
+
     /// Raises the process's limit of open files as far as the system allows, and lowers the connections to what it permits.
     #[must_use]
     pub(crate) fn within_open_files(mut self) -> Self {

@@ -1,4 +1,4 @@
-//! `GET /`: what this is, with links to the routes; and the answer where there is no route.
+//! `GET /` of either listener: what this is, with links to the routes; and the answer where there is no route.
 
 use std::sync::Arc;
 
@@ -40,24 +40,26 @@ const fn link(method: &'static str, path: &'static str, about: &'static str) -> 
 }
 
 /// The routes of every process.
-const ALWAYS: [IndexLink; 4] = [
+const ALWAYS: [IndexLink; 3] = [
     link("GET", "/health/live", "whether the process runs"),
     link("GET", "/health/ready", "whether it has what it needs"),
     link("GET", "/problems", "what each code of a refusal means"),
-    link("GET", "/metrics", "what it counts, for Prometheus"),
 ];
+/// The operate listener of every process.
+const METRICS: IndexLink = link("GET", "/metrics", "what it counts, for Prometheus");
 
 const COMMANDS: [IndexLink; 2] =
     [link("POST", "/orders", "an order is taken"), link("POST", "/stock/{sku}/receive", "units of a SKU came in")];
-const READS: [IndexLink; 7] = [
+const READS: [IndexLink; 6] = [
     link("GET", "/orders", "orders, by customer, SKU, status and day"),
     link("GET", "/orders/{id}", "an order"),
     link("GET", "/orders/{id}/events", "what happened to an order"),
     link("GET", "/stock", "the SKUs that are counted"),
     link("GET", "/sales", "what was ordered, by the hour"),
-    link("GET", "/sagas", "orders that wait or are stuck"),
     link("GET", "/events/stream", "what happens, as it happens"),
 ];
+const OPERATE_READS: [IndexLink; 2] =
+    [link("GET", "/sagas", "orders that wait or are stuck"), link("GET", "/admin/replays", "rebuilds of read models")];
 
 /// The main routes of a role.
 fn links(role: PlatformRole) -> &'static [IndexLink] {
@@ -68,9 +70,18 @@ fn links(role: PlatformRole) -> &'static [IndexLink] {
     }
 }
 
-/// The index of a process with these roles. Other paths are answered with a link to it.
+/// The index of the API of a process with these roles. Other paths are answered with a link to it.
 pub(crate) fn routes(roles: &[PlatformRole]) -> OpenApiRouter {
-    let links = roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect();
+    index(roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect())
+}
+
+/// The index of its operate listener.
+pub(crate) fn operate_routes(roles: &[PlatformRole]) -> OpenApiRouter {
+    let reads = if roles.contains(&PlatformRole::Projections) { &OPERATE_READS[..] } else { &[] };
+    index(reads.iter().chain(&ALWAYS).chain([&METRICS]).copied().collect())
+}
+
+fn index(links: Vec<IndexLink>) -> OpenApiRouter {
     let index = IndexBody {
         name: "Ordo",
         about: "an event-sourced order platform",

@@ -2,6 +2,7 @@
 //!
 //! [`cli`] has the commands, and [`settings`] everything that can be set. What is public besides is for the benchmarks and the tests.
 
+mod access;
 mod aws;
 pub mod cli;
 pub mod client;

@@ -12,14 +12,13 @@ use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
 use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
 use messaging::{DeadLetterOrigin, QueueHealth};
 use pin_project_lite::pin_project;
-use problem::{AllowedHosts, Problem, RefusedByHost};
+use problem::{Problem, RefusedByHost};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,7 +27,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sqlx::PgPool;
 use tower::{Layer, Service};
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -38,15 +36,13 @@ use crate::lag;
 /// The time-out of the database's part, below those of usual scrapers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Adds `GET /metrics` to the routes, and counts all requests, also those that are refused because of their host.
-pub(crate) fn measured(
-    routes: Router,
-    hosts: &AllowedHosts,
+/// The route `GET /metrics`, and the layer that counts requests for it.
+pub(crate) fn routes(
     store: &EventStore,
     sagas: &sagas::SagaMetrics,
     payments: &payments::PaymentMetrics,
     queues: QueueHealth,
-) -> Router {
+) -> (OpenApiRouter, RequestMetrics) {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
     sagas.register(&mut registry);
@@ -56,14 +52,7 @@ pub(crate) fn measured(
     registry.register("dead_letters", "Messages that could not be handled, by their queue", dead_letters.clone());
     let log = LogMetrics::registered(&mut registry);
     let figures = MetricsState { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
-    let shown = Router::from(own_routes()).with_state(Arc::new(figures));
-    // The first layer is the outer one. Two calls of `layer` would cost each request one more allocation.
-    routes.merge(shown).layer((requests, hosts.clone()))
-}
-
-/// The route of the metrics, as the OpenAPI document describes it.
-pub(crate) fn description() -> OpenApi {
-    own_routes().into_openapi()
+    (own_routes().with_state(Arc::new(figures)), requests)
 }
 
 fn own_routes() -> OpenApiRouter<Arc<MetricsState>> {
@@ -208,7 +197,7 @@ impl LogMetrics {
 
 /// The metrics of requests; a layer around the routes. Each request has a clone.
 #[derive(Clone)]
-struct RequestMetrics(Arc<RequestCounts>);
+pub(crate) struct RequestMetrics(Arc<RequestCounts>);
 
 struct RequestCounts {
     answered: Family<ResponseLabels, Counter>,
@@ -299,7 +288,7 @@ impl<S> Layer<S> for RequestMetrics {
 }
 
 #[derive(Clone)]
-struct RequestMetricsService<S> {
+pub(crate) struct RequestMetricsService<S> {
     inner: S,
     requests: RequestMetrics,
 }
@@ -324,7 +313,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for RequestMetri
 }
 
 pin_project! {
-    struct CountedFuture<F> {
+    pub(crate) struct CountedFuture<F> {
         #[pin]
         answer: F,
         asked: Option<RequestLabels>,

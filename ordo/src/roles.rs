@@ -26,6 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::Anonymous;
 use crate::connections::{self, Connections};
 use crate::health::{self, HealthCheck};
 use crate::http::{HttpSettings, RateLimits, ServerTls};
@@ -45,9 +46,11 @@ const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 /// The running roles.
 #[derive(Debug)]
 pub(crate) struct RunningRoles {
-    /// The address of the HTTP API. Every process has one, at least for health and metrics.
+    /// The address of the HTTP API. Every process has one, at least for health.
     pub(crate) api: SocketAddr,
     scheme: &'static str,
+    /// The address of the operate listener.
+    ops: SocketAddr,
     join: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -58,21 +61,44 @@ impl RunningRoles {
         format!("{}://{}", self.scheme, http::reachable(self.api))
     }
 
+    /// The operate listener's URL, likewise.
+    #[must_use]
+    pub(crate) fn ops_url(&self) -> String {
+        format!("http://{}", http::reachable(self.ops))
+    }
+
     /// Waits until every role has stopped. A role that fails stops the others.
     pub(crate) async fn join(self) -> anyhow::Result<()> {
         self.join.await.context("a role panicked")?
     }
 }
 
-/// Starts `roles` and serves their routes on `listener`, until `stop`.
+/// Where a process listens.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    api: TcpListener,
+    /// For those who run the platform.
+    ops: TcpListener,
+}
+
+impl Listeners {
+    /// Listens on both addresses.
+    pub(crate) fn bind(api: SocketAddr, ops: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self { api: http::bind(api, "--listen")?, ops: http::bind(ops, "--ops-listen")? })
+    }
+}
+
+/// Starts `roles` and serves their routes on the listeners, until `stop`. `anonymous` calls where no credential comes.
 pub(crate) async fn start(
     settings: &Settings,
     connections: &Connections,
     roles: &[PlatformRole],
-    listener: TcpListener,
+    listeners: Listeners,
+    anonymous: Anonymous,
     stop: CancellationToken,
 ) -> anyhow::Result<RunningRoles> {
-    let api = listener.local_addr().context("the HTTP listener has no address")?;
+    let address = |listener: &TcpListener| listener.local_addr().context("a listener has no address");
+    let (api, ops) = (address(&listeners.api)?, address(&listeners.ops)?);
     check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
     // All deciders about units in this process share these locks and this cache.
@@ -87,13 +113,13 @@ pub(crate) async fn start(
         running.spawn("queues", messaging::queues::maintain(sqs, wanted, found, queues.clone(), LOOK_AT_QUEUES, stop));
         checks.push(HealthCheck::queues(queues.clone()));
     }
-    // Routes for operators have no second address under /v1, so a proxy in front can block them.
-    let (mut routes, mut operators) = (OpenApiRouter::new(), OpenApiRouter::new());
+    let (mut routes, mut operate) = (OpenApiRouter::new(), OpenApiRouter::new());
     for role in roles {
         let stop = running.stop.clone();
         match role {
             PlatformRole::CommandApi => {
-                let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits);
+                let refunds = settings.access.support_refunds.clone();
+                let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits, refunds);
                 routes = routes.merge(with_intake_limit(commands, settings.max_lag, connections, &mut running));
             }
             PlatformRole::Projections => {
@@ -105,9 +131,8 @@ pub(crate) async fn start(
                 let live = live_settings(settings);
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
-                    .merge(sagas::routes(reading.clone()))
-                    .merge(projections::live_routes(reading, live, stop.clone()));
-                operators = operators.merge(replays.routes());
+                    .merge(projections::live_routes(reading.clone(), live, stop.clone()));
+                operate = operate.merge(sagas::routes(reading)).merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
@@ -138,26 +163,33 @@ pub(crate) async fn start(
     }
     checks.extend([HealthCheck::database(connections.database.clone()), writing(store.clone())]);
     let versioned = Router::from(routes.clone()).layer(map_response(prefix_location_with_v1));
-    let mut routes = routes
-        .merge(operators)
-        .merge(index::routes(roles))
-        .merge(problem::documentation())
-        .merge(health::routes(checks));
-    routes.get_openapi_mut().merge(metrics::description());
+    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), queues);
+    let on_both = health::routes(checks).merge(problem::documentation());
+    // What runs the platform has no other address than these.
+    let (operate, described) = operate.merge(shown).split_for_parts();
+    let operate = operate.merge(Router::from(on_both.clone().merge(index::operate_routes(roles))));
+    let mut routes = routes.merge(on_both).merge(index::routes(roles));
+    routes.get_openapi_mut().merge(described);
     let routes = openapi::with_document(routes)?.nest("/v1", versioned);
+    let access = anonymous.layer(settings, &connections.database)?;
     let edge = &settings.edge;
-    // Nobody is asked for a credential.
-    let rates = RateLimits::new(&edge.rates.clone().for_everyone());
-    let routes = routes.layer((rates.per_address(), rates.per_principal()));
-    let hosts = AllowedHosts::for_listener(api, settings.allowed_hosts.as_deref()).with_origins(&edge.cors_origins);
-    let routes = metrics::measured(routes, &hosts, &store, &figures, payments.metrics(), queues);
-    let routes = http::with_cors(routes, &edge.cors_origins);
+    let quotas = edge.rates.clone();
+    let rates = RateLimits::new(&if anonymous == Anonymous::Operator { quotas.for_everyone() } else { quotas });
+    let behind = |routes: Router, address| {
+        let hosts =
+            AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref()).with_origins(&edge.cors_origins);
+        // The first layer is the outer one. Several calls of `layer` would cost each request more allocations.
+        routes.layer((requests.clone(), hosts, rates.per_address(), access.clone(), rates.per_principal()))
+    };
     let served = http_settings(settings, &mut running).await?;
-    running.spawn("http", http::serve(listener, routes, served, running.stop.clone()));
+    let routes = http::with_cors(behind(routes, api), &edge.cors_origins);
+    running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
+    let operate = http::serve(listeners.ops, behind(operate, ops), http::Limits::of_operators(), running.stop.clone());
+    running.spawn("operate http", operate);
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
-    tracing::info!(roles = names, api = %api, "started");
+    tracing::info!(roles = names, %api, %ops, "started");
     let scheme = if settings.edge.tls.is_some() { "https" } else { "http" };
-    Ok(RunningRoles { api, scheme, join: tokio::spawn(running.join(store)) })
+    Ok(RunningRoles { api, scheme, ops, join: tokio::spawn(running.join(store)) })
 }
 
 fn live_settings(settings: &Settings) -> LiveStreamSettings {

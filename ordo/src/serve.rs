@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Anonymous};
 use crate::connections::Connections;
-use crate::roles::RunningRoles;
+use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{PlatformRole, Settings};
-use crate::{database_rights, http, migrate, output, roles, shutdown};
+use crate::{database_rights, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -21,6 +21,12 @@ pub(crate) struct ServeArgs {
     /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where the operate listener is [default: ORDO_OPS_LISTEN, 127.0.0.1:3001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ops_listen: Option<SocketAddr>,
+    /// Ask everyone for a credential
+    #[arg(long)]
+    pub(crate) require_auth: bool,
     /// Say where the API is as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -39,12 +45,13 @@ pub(crate) async fn run(settings: Settings, args: &ServeArgs) -> anyhow::Result<
         shutdown::on_stdin_close(&stop);
     }
     // Listen first: a taken address is the cheapest mistake to find.
-    let listener = http::bind(settings.listen, "--listen")?;
+    let anonymous = Anonymous::of_serve(&settings)?;
+    let listeners = Listeners::bind(settings.listen, settings.ops_address())?;
     // A start may wait for ever. A stop must not.
-    let starting = stop.run_until_cancelled(start(&settings, args, listener, stop.clone()));
+    let starting = stop.run_until_cancelled(start(&settings, args, listeners, anonymous, stop.clone()));
     let Some(started) = starting.await else { return Ok(()) };
     let (connections, running) = started?;
-    announce(&settings, args, &running)?;
+    announce(&settings, args, anonymous, &running)?;
     let stopped = shutdown::within_bound(&stop, running.join()).await;
     shutdown::close(&connections).await;
     stopped
@@ -53,7 +60,8 @@ pub(crate) async fn run(settings: Settings, args: &ServeArgs) -> anyhow::Result<
 async fn start(
     settings: &Settings,
     args: &ServeArgs,
-    listener: TcpListener,
+    listeners: Listeners,
+    anonymous: Anonymous,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
     let mut connections = Connections::open(settings).await?;
@@ -70,7 +78,7 @@ async fn start(
     if settings.roles.contains(&PlatformRole::Projections) {
         migrate::check_read_models(&connections.database, &*connections.read_models).await?;
     }
-    let running = roles::start(settings, &connections, &settings.roles, listener, stop).await?;
+    let running = roles::start(settings, &connections, &settings.roles, listeners, anonymous, stop).await?;
     Ok((connections, running))
 }
 
@@ -78,16 +86,21 @@ async fn start(
 struct ReadyAnnouncement {
     ready: bool,
     api: String,
+    ops: String,
     roles: Vec<&'static str>,
 }
 
-fn announce(settings: &Settings, args: &ServeArgs, running: &RunningRoles) -> anyhow::Result<()> {
-    let api = running.url();
+fn announce(settings: &Settings, args: &ServeArgs, anonymous: Anonymous, running: &RunningRoles) -> anyhow::Result<()> {
+    if anonymous == Anonymous::Operator {
+        tracing::warn!("{}", access::EVERYONE_IS_LET_IN);
+    }
+    let (api, ops) = (running.url(), running.ops_url());
     if !args.json {
-        return Ok(output::line(&format!("api  {api}"))?);
+        output::line(&format!("api  {api}"))?;
+        return Ok(output::line(&format!("ops  {ops}"))?);
     }
     let roles = settings.roles.iter().map(|role| role.as_str()).collect();
-    Ok(output::line(&serde_json::to_string(&ReadyAnnouncement { ready: true, api, roles })?)?)
+    Ok(output::line(&serde_json::to_string(&ReadyAnnouncement { ready: true, api, ops, roles })?)?)
 }
 
 fn role_names() -> PossibleValuesParser {

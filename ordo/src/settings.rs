@@ -4,6 +4,7 @@
 //! In the file a setting has its name in lower case without `ORDO_`; underscores may be tables:
 //! `ORDO_NOTIFICATIONS_BATCH_SIZE` is `notifications_batch_size = 5`, or `batch_size = 5` under `[notifications]`.
 
+mod access;
 mod authentication;
 mod choices;
 mod database_url;
@@ -23,6 +24,7 @@ use anyhow::Context;
 use domain::order::OrderGrowthLimits;
 use messaging::{ConsumerSettings, ExponentialBackoff, MessageKeys};
 
+pub use self::access::AccessSettings;
 pub use self::choices::{LogFormat, PlatformRole, ReadModelStore};
 pub use self::database_url::DatabaseUrl;
 pub use self::edge::EdgeSettings;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The hosts that requests may name besides the usual ones.
     pub allowed_hosts: Option<Vec<String>>,
+    /// Who may call what.
+    pub access: AccessSettings,
     /// How it is offered to the network.
     pub edge: EdgeSettings,
     /// How many connections one address may have to it.

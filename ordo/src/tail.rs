@@ -16,7 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use self::sse::{SseEvent, SseParser};
-use crate::client::ApiClient;
+use crate::client::{ApiClient, CredentialArgs};
 use crate::dlq::harmless;
 use crate::events::StreamArgs;
 use crate::output;
@@ -52,6 +52,8 @@ pub(crate) struct TailArgs {
     /// End after so many events [default: never]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroU64>,
+    #[command(flatten)]
+    pub(crate) credential: CredentialArgs,
     /// One JSON object a line, with all there is to an event
     #[arg(long)]
     pub(crate) json: bool,
@@ -128,7 +130,8 @@ impl TailFollower<'_> {
     async fn open(&self) -> Result<Body, TailEnd> {
         let id = self.position.map(|position| position.to_string());
         let headers = id.as_deref().map(|id| ("last-event-id", id));
-        let opened = ApiClient::new(PATIENCE).open(self.url.as_str(), headers.as_slice()).await;
+        let client = ApiClient::new(PATIENCE).authorized(self.args.credential.authorization().map_err(TailEnd::Final)?);
+        let opened = client.open(self.url.as_str(), headers.as_slice()).await;
         let (head, body) = opened.map_err(TailEnd::NoAnswer)?.into_parts();
         if head.status.is_success() {
             return Ok(body);

@@ -17,12 +17,12 @@ use embedded::loopback::OWNER;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
 use messaging::MessageKeys;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Anonymous};
 use crate::connections::Connections;
 use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free, secret_file};
-use crate::roles::RunningRoles;
+use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{DatabaseUrl, LoadedSettings, PaymentProvider, SettingSource, Settings};
 use crate::{client, http, migrate, output, roles, shutdown};
 
@@ -34,6 +34,12 @@ pub(crate) struct UpArgs {
     /// Where the HTTP API listens; port 0: any free one [default: ORDO_LISTEN, 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where the operate listener is; port 0: any free one [default: ORDO_OPS_LISTEN, 127.0.0.1:3001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ops_listen: Option<SocketAddr>,
+    /// Ask everyone for a credential, also on this machine
+    #[arg(long)]
+    pub(crate) require_auth: bool,
     /// Where the queues listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
     pub(crate) sqs_listen: SocketAddr,
@@ -58,6 +64,7 @@ pub(crate) async fn run(loaded: LoadedSettings, mut args: UpArgs, dir: &DataDir)
         shutdown::on_stdin_close(&stop);
     }
     report_settings(&loaded, &args)?;
+    let anonymous = Anonymous::of_up(&loaded.settings)?;
     let mut lock = DataDirLock::acquire(&dir.path, args.ephemeral)?;
     args.sqs_listen = lock.address(args.sqs_listen, |last| last.sqs.as_deref());
     args.ses_listen = lock.address(args.ses_listen, |last| last.inbox.as_deref());
@@ -75,7 +82,8 @@ pub(crate) async fn run(loaded: LoadedSettings, mut args: UpArgs, dir: &DataDir)
     let moved =
         |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
     // Listen first: a taken address is the likeliest mistake, and should be found before the database starts.
-    let listener = http::bind(lock.address(settings.listen, |last| Some(&last.api)), "--listen")?;
+    let api = lock.address(settings.listen, |last| Some(&last.api));
+    let listeners = Listeners::bind(api, lock.address(settings.ops_address(), |last| last.ops.as_deref()))?;
     if settings.database_url.is_none() {
         refuse_foreign_queues(&settings, &queues_from).await?;
     }
@@ -86,7 +94,7 @@ pub(crate) async fn run(loaded: LoadedSettings, mut args: UpArgs, dir: &DataDir)
             "another process has the port in DATABASE_URL by now: unset it, and commands find this database by themselves"
         );
     }
-    let outcome = run_roles(&settings, &args, &mut services, &mut lock, listener, stop).await;
+    let outcome = run_roles(&settings, &args, &mut services, &mut lock, (listeners, anonymous), stop).await;
     services.stop().await;
     outcome
 }
@@ -162,14 +170,14 @@ async fn run_roles(
     args: &UpArgs,
     services: &mut EmbeddedServices,
     lock: &mut DataDirLock,
-    listener: TcpListener,
+    (listeners, anonymous): (Listeners, Anonymous),
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     // A start may wait for ever. A stop must not.
-    let starting = stop.run_until_cancelled(start_roles(settings, args, listener, stop.clone()));
+    let starting = stop.run_until_cancelled(start_roles(settings, args, (listeners, anonymous), stop.clone()));
     let Some(started) = starting.await else { return Ok(()) };
     let (connections, running) = started?;
-    announce(settings, args, services, lock, &running)?;
+    announce(settings, args, services, lock, anonymous, &running)?;
     let mut roles = pin!(shutdown::within_bound(&stop, running.join()));
     let outcome = tokio::select! {
         ended = &mut roles => ended,
@@ -188,7 +196,7 @@ async fn run_roles(
 async fn start_roles(
     settings: &Settings,
     args: &UpArgs,
-    listener: TcpListener,
+    (listeners, anonymous): (Listeners, Anonymous),
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
     let mut connections = Connections::open(settings).await?;
@@ -197,7 +205,7 @@ async fn start_roles(
         tracing::warn!("{}", migrate::to_be_built(read_model));
     }
     migrate::queues(&connections.sqs, settings).await?;
-    let running = roles::start(settings, &connections, &settings.roles, listener, stop).await?;
+    let running = roles::start(settings, &connections, &settings.roles, listeners, anonymous, stop).await?;
     Ok((connections, running))
 }
 
@@ -207,12 +215,14 @@ fn announce(
     args: &UpArgs,
     services: &EmbeddedServices,
     lock: &mut DataDirLock,
+    anonymous: Anonymous,
     running: &RunningRoles,
 ) -> anyhow::Result<()> {
     let platform = RunningPlatform {
         ready: true,
         pid: std::process::id(),
         api: running.url(),
+        ops: Some(running.ops_url()),
         inbox: services.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
         database: settings.database_url.as_ref().map(|url| url.expose().to_owned()),
@@ -222,16 +232,23 @@ fn announce(
     let shown = settings.database_url.as_ref().map(ToString::to_string);
     let addresses = RunningPlatform { database: shown, ..platform.without_secrets() };
     if args.json {
+        if anonymous == Anonymous::Operator {
+            tracing::info!("{}", access::EVERYONE_IS_LET_IN);
+        }
         return Ok(output::line(&serde_json::to_string(&addresses)?)?);
     }
     let aws = "AWS".to_owned();
     output::line(&format!("api       {}", addresses.api))?;
+    output::line(&format!("ops       {}", addresses.ops.unwrap_or_default()))?;
     output::line(&format!(
         "inbox     {}",
         addresses.inbox.or(settings.aws.ses_endpoint.clone()).as_ref().unwrap_or(&aws)
     ))?;
     output::line(&format!("sqs       {}", addresses.sqs.as_ref().unwrap_or(&aws)))?;
     output::line(&format!("database  {}", addresses.database.unwrap_or_default()))?;
+    if anonymous == Anonymous::Operator {
+        output::line(access::EVERYONE_IS_LET_IN)?;
+    }
     Ok(output::line("ready; `ordo demo` shows an order's journey, Ctrl-C stops the platform")?)
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access_control::Caller;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -117,6 +118,16 @@ fn from_header(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
 /// The order that a path names. There is no order for an invalid id.
 pub(crate) fn parse_order_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, Problem> {
     path.ok().and_then(|Path(id)| OrderId::parse(id).ok()).ok_or_else(|| Problem::not_found("there is no such order"))
+}
+
+/// There is no such order. It is also the answer about an order that the caller may not see.
+pub(crate) fn no_order(order_id: &str) -> Problem {
+    Problem::not_found(format!("there is no order {order_id}"))
+}
+
+/// Whether a caller may see the orders of a customer.
+pub(crate) fn may_see(caller: &Caller, customer_id: &str) -> bool {
+    caller.only_customer().is_none_or(|own| own == customer_id)
 }
 
 /// The SKU that a path names. There is no SKU for an invalid id.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use access_control::Caller;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -22,8 +23,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::orders::time_travel::customer_in;
 use crate::parameters::ParameterErrors;
-use crate::reads::{ReadContext, parse_order_id, unavailable};
+use crate::reads::{ReadContext, may_see, no_order, parse_order_id, unavailable};
 
 pub(crate) fn routes() -> OpenApiRouter<ReadContext> {
     OpenApiRouter::new().routes(routes!(timeline))
@@ -98,6 +100,7 @@ async fn timeline(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<TimelineQuery>, Problem>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Json<TimelinePage>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
@@ -106,11 +109,20 @@ async fn timeline(
     let after = errors.parse("cursor", parameters.cursor, version).unwrap_or(0);
     errors.into_result()?;
     reads.position_in_log(parameters.min_position, &headers).await?;
-    let (pool, stream) = (reads.store.pool(), (Order::TYPE, order_id.as_str(), after));
+    let pool = reads.store.pool();
+    if caller.only_customer().is_some() {
+        let first =
+            read_stream_after(pool, (Order::TYPE, order_id.as_str(), 0), 1, MAX_BYTES).await.map_err(unavailable)?;
+        let customer_id = first.first().map_or(Ok(None), customer_in).map_err(Problem::internal)?;
+        if !customer_id.is_some_and(|customer_id| may_see(&caller, customer_id.as_str())) {
+            return Err(no_order(&order_id));
+        }
+    }
+    let stream = (Order::TYPE, order_id.as_str(), after);
     let events = read_stream_after(pool, stream, limit.into(), MAX_BYTES).await.map_err(unavailable)?;
     let last = read_version(pool, Order::TYPE, &order_id).await.map_err(unavailable)?;
     if last == 0 {
-        return Err(Problem::not_found(format!("there is no order {order_id}")));
+        return Err(no_order(&order_id));
     }
     let cursor = events.last().filter(|event| event.version < last).map(|event| event.version.to_string());
     let items = events.into_iter().map(TimelineEntry::try_from).collect::<Result<_, _>>().map_err(Problem::internal)?;

@@ -41,7 +41,7 @@ impl ReadSide {
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         Self {
-            routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())).into(),
+            routes: testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()))),
             database,
             store,
         }

@@ -149,7 +149,9 @@ fn headers(keys: &[&[u8]]) -> HeaderMap {
 }
 
 fn begin(in_flight: &IdempotencyKeysInFlight, key: &str, body: &[u8]) -> Result<Option<IdempotencyKeyInFlight>, u16> {
-    in_flight.begin(&headers(&[key.as_bytes()]), "POST /orders", &[body]).map_err(|problem| problem.status().as_u16())
+    in_flight
+        .begin(&headers(&[key.as_bytes()]), || "shop:a POST /orders".to_owned(), &[body])
+        .map_err(|problem| problem.status().as_u16())
 }
 
 #[test]
@@ -165,7 +167,11 @@ fn a_key_is_in_use_until_its_request_is_done() {
 #[test]
 fn requests_without_a_key_do_not_meet() {
     let in_flight = IdempotencyKeysInFlight::default();
-    let none = || in_flight.begin(&HeaderMap::new(), "POST /orders", &[b"a"]).map_err(|problem| problem.status());
+    let none = || {
+        in_flight
+            .begin(&HeaderMap::new(), || "shop:a POST /orders".to_owned(), &[b"a"])
+            .map_err(|problem| problem.status())
+    };
     let first = none().unwrap();
     assert!(first.is_none() && none().unwrap().is_none());
 }
@@ -186,7 +192,7 @@ fn what_is_no_key_is_refused() {
     let too_long = "k".repeat(MAX_KEY_CHARS + 1);
     let wrong: [&[&[u8]]; 4] = [&[b""], &[too_long.as_bytes()], &["ä".as_bytes()], &[b"a", b"b"]];
     for keys in wrong {
-        let refused = in_flight.begin(&headers(keys), "POST /orders", &[b"a"]);
+        let refused = in_flight.begin(&headers(keys), || "shop:a POST /orders".to_owned(), &[b"a"]);
         assert_eq!(refused.err().map(|problem| problem.status().as_u16()), Some(400), "{keys:?}");
     }
 }

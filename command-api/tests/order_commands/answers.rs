@@ -56,7 +56,7 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
         assert_eq!(answer.body, expected, "{path}");
     }
     let stored = shop.store.read_stream::<Order>("a").await.unwrap();
-    assert_eq!(stored.last().unwrap().metadata().actor.as_deref(), Some("shop"));
+    assert_eq!(stored.last().unwrap().metadata().actor.as_deref(), Some("shop:test"));
     shop.store.close().await;
 }
 

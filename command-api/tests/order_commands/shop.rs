@@ -1,8 +1,12 @@
 //! A shop with an order, and a client that posts.
 
+use std::sync::Arc;
+
+use access_control::{Grant, Principal};
 use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
+use command_api::RefundLimits;
 use domain::ids::ShipmentId;
 use domain::order::event::{PaymentAuthorized, PaymentCaptured, StockReserved};
 use domain::order::parse::PostedOrder;
@@ -15,9 +19,17 @@ use tower::ServiceExt;
 
 /// The write side of a database.
 pub(crate) struct Shop {
-    pub(crate) _database: Database,
+    _database: Arc<Database>,
     pub(crate) store: EventStore,
+    /// Nobody calls them yet.
+    bare: Router,
     pub(crate) routes: Router,
+}
+
+fn routes(store: &EventStore) -> Router {
+    let stock = StreamLocks::new(store.clone(), 16);
+    let refunds = RefundLimits::parse("USD=10").unwrap();
+    command_api::routes(store.clone(), stock, OrderGrowthLimits::default(), refunds).into()
 }
 
 pub(crate) struct Answer {
@@ -28,11 +40,23 @@ pub(crate) struct Answer {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        let database = testkit::database().await;
+        let database = Arc::new(testkit::database().await);
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        let stock = StreamLocks::new(store.clone(), 16);
-        let routes = command_api::routes(store.clone(), stock, OrderGrowthLimits::default()).into();
-        Self { routes, _database: database, store }
+        let bare = routes(&store);
+        Self { routes: testkit::called_by_shop(bare.clone()), bare, _database: database, store }
+    }
+
+    /// The same shop, called by somebody else.
+    pub(crate) fn called_by(&self, caller: Principal, grant: Grant) -> Self {
+        let routes = testkit::called_by(self.bare.clone(), caller, grant);
+        Self { routes, bare: self.bare.clone(), _database: Arc::clone(&self._database), store: self.store.clone() }
+    }
+
+    /// The same shop in another process.
+    pub(crate) fn restarted(&self) -> Self {
+        let bare = routes(&self.store);
+        let routes = testkit::called_by_shop(bare.clone());
+        Self { routes, bare, _database: Arc::clone(&self._database), store: self.store.clone() }
     }
 
     /// A shop with an order `a`: two headphones at 10.00 and a cable at 5.50, confirmed.

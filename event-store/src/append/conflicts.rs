@@ -110,7 +110,7 @@ fn stored_before(command: &AppendRequest, stored: &HashMap<StreamVersionKey<'_>,
 }
 
 fn scoped(key: &IdempotencyKey) -> (&str, &str) {
-    (key.scope, &key.key)
+    (&key.scope, &key.key)
 }
 
 /// The streams and keys that earlier commands of the batch take.

@@ -225,7 +225,7 @@ async fn insert(connection: &mut PgConnection, commands: &[&AppendRequest]) -> R
         .bind(events.event_ids);
     if !records.is_empty() {
         query = query
-            .bind(records.iter().map(|record| record.key.scope).collect::<Vec<_>>())
+            .bind(records.iter().map(|record| record.key.scope.as_str()).collect::<Vec<_>>())
             .bind(records.iter().map(|record| record.key.key.as_str()).collect::<Vec<_>>())
             .bind(records.iter().map(|record| record.key.request_hash.as_slice()).collect::<Vec<_>>())
             .bind(records.iter().map(|record| record.stream_type).collect::<Vec<_>>())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use super::mistakes::SettingMistake;
+use crate::client::TOKEN_VARIABLE;
 
 /// Read from the working directory if it is there.
 const DEFAULT_FILE: &str = "ordo.toml";
@@ -149,7 +150,8 @@ impl RawSettings {
 
     /// The values that no setting took, by the names they were given; and the mistakes that were found.
     pub(super) fn finish(self) -> (Vec<(String, SettingSource)>, Vec<SettingMistake>) {
-        let is_setting = |name: &String| name.starts_with("ORDO_") && name != "ORDO_CONFIG";
+        let is_setting =
+            |name: &String| name.starts_with("ORDO_") && !["ORDO_CONFIG", TOKEN_VARIABLE].contains(&name.as_str());
         let variables = self.environment.into_keys().filter(is_setting).map(|name| (name, SettingSource::Environment));
         let keys = self.file.into_values().map(|value| (value.key, SettingSource::File));
         (variables.chain(keys).collect(), self.mistakes)

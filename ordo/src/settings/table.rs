@@ -15,7 +15,7 @@ use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address,
 };
-use super::{AwsSettings, LoadedSettings, QueueConsumerSettings, Settings, authentication, edge, payment};
+use super::{AwsSettings, LoadedSettings, QueueConsumerSettings, Settings, access, authentication, edge, payment};
 use crate::http::Limits;
 
 impl Settings {
@@ -59,6 +59,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             &host_names(),
             "Hosts under which it may be asked, besides addresses, localhost and names without a dot; `*`: any. Without it these alone where it listens on loopback, elsewhere any",
         ),
+        access: access::read(table),
         edge: edge::read(table),
         connections_per_address: table.value(
             "ORDO_CONNECTIONS_PER_ADDRESS",

@@ -45,6 +45,10 @@ where
     SettingType::new(allowed, T::to_string, move |text| text.parse().ok().filter(|number| bounds.contains(number)))
 }
 
+pub(super) fn truth() -> SettingType<bool> {
+    SettingType::new("true or false", bool::to_string, |text| text.parse().ok())
+}
+
 pub(super) fn seconds(bounds: RangeInclusive<u64>) -> SettingType<Duration> {
     let allowed = format!("whole seconds from {} to {}", bounds.start(), bounds.end());
     let show = |duration: &Duration| duration.as_secs().to_string();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown with the test's output")]
 
+mod access;
 mod another_emulator;
 mod another_user;
 mod bad_orders;

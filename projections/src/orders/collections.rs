@@ -1,6 +1,7 @@
 //! The parts of an order in pages: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`,
 //! `/mails`.
 
+use access_control::Caller;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -17,7 +18,7 @@ use super::rows::{CancellationRow, MailRow, NoteRow, OrderRow, ReturnRow};
 use super::view::{RefundView, ShipmentView, placed};
 use super::{META, PROJECTION, collection};
 use crate::parameters::ParameterErrors;
-use crate::reads::{ReadContext, page_problem, parse_order_id, store_problem};
+use crate::reads::{ReadContext, may_see, no_order, page_problem, parse_order_id, store_problem};
 
 pub(super) fn routes() -> OpenApiRouter<ReadContext> {
     OpenApiRouter::new()
@@ -53,9 +54,10 @@ macro_rules! part_routes {
                 reads: State<ReadContext>,
                 path: Result<Path<String>, PathRejection>,
                 parameters: Result<QueryParameters<CollectionQuery>, Problem>,
+                caller: Caller,
                 headers: HeaderMap,
             ) -> Result<Json<OrderPartPage<Box<RawValue>>>, Problem> {
-                page(OrderPart::$part, reads, path, parameters, headers).await
+                page(OrderPart::$part, reads, path, parameters, caller, headers).await
             }
         )*
     };
@@ -114,6 +116,7 @@ async fn page(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Json<OrderPartPage<Box<RawValue>>>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
@@ -124,8 +127,14 @@ async fn page(
     let (table, pk) = (reads.table(PROJECTION.name), collection(&order_id));
     let head = table.find(&[Key::new(pk.clone(), META)]).await.map_err(store_problem)?;
     let Some(head) = head.first() else {
-        return Err(Problem::not_found(format!("there is no order {order_id}")));
+        return Err(no_order(&order_id));
     };
+    if caller.only_customer().is_some() {
+        let order = head.read::<OrderRow>().map_err(Problem::internal)?;
+        if !may_see(&caller, &order.customer_id) {
+            return Err(no_order(&order_id));
+        }
+    }
     let (from, until) = part.sort_keys();
     let page = table
         .query(&read_models::Query {

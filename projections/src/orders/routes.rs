@@ -1,6 +1,7 @@
 //! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has the lists of one order's
 //! shipments, returns and so on.
 
+use access_control::Caller;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -24,7 +25,9 @@ use super::{PROJECTION, collection};
 use crate::described;
 use crate::keys::sortable;
 use crate::parameters::invalid;
-use crate::reads::{ReadContext, parse_order_id, store_problem, unavailable, wanted_position, with_etag};
+use crate::reads::{
+    ReadContext, may_see, no_order, parse_order_id, store_problem, unavailable, wanted_position, with_etag,
+};
 
 pub(super) fn routes() -> OpenApiRouter<ReadContext> {
     OpenApiRouter::new()
@@ -84,18 +87,19 @@ async fn order(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<OrderQuery>, Problem>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?, parameters?.0);
     if let Some(as_of) = &parameters.as_of {
         wanted_position(parameters.min_position, &headers)?;
-        return order_then(&reads, order_id.as_str(), as_of, &headers).await;
+        return order_then(&reads, order_id.as_str(), as_of, &caller, &headers).await;
     }
     reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
-    let Some(view) = OrderView::of(&items).map_err(Problem::internal)? else {
-        return Err(Problem::not_found(format!("there is no order {order_id}")));
-    };
+    let view = OrderView::of(&items).map_err(Problem::internal)?;
+    let view = view.filter(|view| may_see(&caller, &view.order.customer_id));
+    let view = view.ok_or_else(|| no_order(order_id.as_str()))?;
     with_etag(&headers, view.order.version, view)
 }
 
@@ -104,10 +108,16 @@ async fn order_then(
     reads: &ReadContext,
     order_id: &str,
     as_of: &str,
+    caller: &Caller,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let moment: PointInTime = as_of.parse().map_err(|error| invalid("asOf", error))?;
-    let snapshot = OrderHistory::read(reads.store.pool(), order_id).await.and_then(|history| history.at(moment))?;
+    let history = OrderHistory::read(reads.store.pool(), order_id).await?;
+    // Before it is said which versions there are.
+    if !history.customer_id()?.is_some_and(|customer_id| may_see(caller, customer_id.as_str())) {
+        return Err(no_order(order_id));
+    }
+    let snapshot = history.at(moment)?;
     with_etag(headers, snapshot.version, snapshot.view)
 }
 
@@ -139,9 +149,10 @@ impl From<TimeTravelError> for Problem {
 async fn orders(
     State(reads): State<ReadContext>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    page(&reads, parameters?.0, &headers).await
+    page(&reads, parameters?.0, &caller, &headers).await
 }
 
 /// A customer's orders, newest first
@@ -161,6 +172,7 @@ async fn customers_orders(
     State(reads): State<ReadContext>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     let mut parameters = parameters?.0;
@@ -173,14 +185,23 @@ async fn customers_orders(
         return Ok(Json(OrdersPage { items: vec![], cursor: None }));
     };
     parameters.customer_id = Some(customer_id.into());
-    page(&reads, parameters, &headers).await
+    page(&reads, parameters, &caller, &headers).await
 }
 
 async fn page(
     reads: &ReadContext,
-    parameters: ListParameters,
+    mut parameters: ListParameters,
+    caller: &Caller,
     headers: &HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
+    if let Some(own) = caller.only_customer() {
+        // Of another customer it sees what it would see of one that there is not: an empty list.
+        if parameters.customer_id.as_deref().is_some_and(|asked| asked != own) {
+            parameters.parse()?;
+            return Ok(Json(OrdersPage { items: vec![], cursor: None }));
+        }
+        parameters.customer_id = Some(own.to_owned());
+    }
     let min_position = parameters.min_position;
     let ListRequest { filter, limit, cursor } = parameters.parse()?;
     reads.wait_for_position(PROJECTION.name, min_position, headers).await?;

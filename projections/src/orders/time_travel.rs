@@ -4,9 +4,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cqrs_es::Aggregate;
-use domain::order::Order;
-use event_store::StoredEvent;
+use domain::ids::CustomerId;
+use domain::order::{Order, OrderEvent};
 use event_store::read::read_stream;
+use event_store::{EventDecodeError, StoredEvent};
 use read_models::{Item, StreamChange};
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgExecutor;
@@ -78,6 +79,11 @@ impl OrderHistory {
         }
     }
 
+    /// Whose order it is. `None`: the stream does not begin as an order.
+    pub(super) fn customer_id(&self) -> Result<Option<CustomerId>, TimeTravelError> {
+        self.events.first().map_or(Ok(None), |first| Ok(customer_in(first).map_err(FoldError::from)?))
+    }
+
     /// The order's latest version.
     pub fn last_version(&self) -> i64 {
         self.events.last().map_or(0, |event| event.version)
@@ -138,6 +144,14 @@ impl FromStr for PointInTime {
         let instant = DateTime::parse_from_rfc3339(mended.as_deref().unwrap_or(text));
         instant.map(|instant| Self::Instant(instant.to_utc())).map_err(|_| InvalidPointInTime)
     }
+}
+
+/// The customer that the first event of an order names.
+pub(crate) fn customer_in(first: &StoredEvent) -> Result<Option<CustomerId>, EventDecodeError> {
+    Ok(match first.decode::<Order>()? {
+        OrderEvent::OrderCreated(content) => Some(content.customer_id),
+        _ => None,
+    })
 }
 
 fn in_utc(at: DateTime<Utc>) -> String {

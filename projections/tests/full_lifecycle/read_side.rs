@@ -31,7 +31,7 @@ impl ReadSide {
         let stop = CancellationToken::new();
         let running = tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
         Self {
-            routes: projections::routes(store.clone(), &*testkit::read_models(store.pool())).into(),
+            routes: testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()))),
             database,
             store,
             stop,

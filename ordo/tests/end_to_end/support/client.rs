@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Builder;
 use http::{HeaderMap, Method};
 use hyper_util::client::legacy;
@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Client {
     http: legacy::Client<HttpConnector, Body>,
     base: String,
+    /// The operate listener, where it is another.
+    ops: Option<String>,
+    /// The credential of each request.
+    token: Option<String>,
 }
 
 /// Why there is no answer.
@@ -42,11 +46,29 @@ pub(crate) struct Answer {
 impl Client {
     /// A client for the server at `base`.
     pub(crate) fn new(base: &str) -> Self {
-        Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), base: base.to_owned() }
+        let http = legacy::Client::builder(TokioExecutor::new()).build_http();
+        Self { http, base: base.to_owned(), ops: None, token: None }
+    }
+
+    /// Asks what runs the platform at its operate listener.
+    pub(crate) fn operating(mut self, ops: &str) -> Self {
+        self.ops = Some(ops.to_owned());
+        self
+    }
+
+    /// Calls with a credential.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path).await
+    }
+
+    /// Asks with a header.
+    pub(crate) async fn get_with(&self, path: &str, name: &str, value: &str) -> Answer {
+        self.send(Request::get(self.uri(path)).header(name, value), Body::empty()).await.unwrap()
     }
 
     /// Asks a server that may not be there.
@@ -105,14 +127,20 @@ impl Client {
     }
 
     fn uri(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        let operates =
+            ["/metrics", "/admin/", "/sagas"].iter().any(|begin| path.starts_with(begin)) || path.ends_with("/saga");
+        let base = self.ops.as_ref().filter(|_| operates).unwrap_or(&self.base);
+        format!("{base}{path}")
     }
 
     fn posting(&self, path: &str, content_type: &str) -> Builder {
         Request::post(self.uri(path)).header(CONTENT_TYPE, content_type)
     }
 
-    async fn send(&self, request: Builder, body: Body) -> Result<Answer, NoAnswer> {
+    async fn send(&self, mut request: Builder, body: Body) -> Result<Answer, NoAnswer> {
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
         let exchange = async {
             let response = self.http.request(request.body(body).unwrap()).await.map_err(NoAnswer::from)?;
             let (head, body) = response.into_parts();

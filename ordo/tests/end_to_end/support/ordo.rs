@@ -23,6 +23,8 @@ pub(crate) struct Ordo {
     folder: TempDir,
     /// Where its API is.
     pub(crate) api: String,
+    /// Where its operate listener is.
+    pub(crate) ops: String,
     /// Its inbox, queues and database, where it says so.
     pub(crate) inbox: String,
     pub(crate) sqs: String,
@@ -59,8 +61,11 @@ impl Ordo {
         let place = fs::read_to_string(ordo.folder.path().join(file)).unwrap();
         let place: Value = serde_json::from_str(&place).unwrap();
         let address = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
-        assert!(["api", "inbox", "sqs"].iter().all(|name| addresses[name] == place[name]), "{addresses} and {place}");
-        (ordo.api, ordo.inbox) = (address("api"), address("inbox"));
+        assert!(
+            ["api", "ops", "inbox", "sqs"].iter().all(|name| addresses[name] == place[name]),
+            "{addresses} and {place}"
+        );
+        (ordo.api, ordo.ops, ordo.inbox) = (address("api"), address("ops"), address("inbox"));
         (ordo.sqs, ordo.database) = (address("sqs"), address("database"));
         ordo
     }
@@ -87,7 +92,8 @@ impl Ordo {
         let announcement = ordo.announcement().await;
         let named: Vec<_> = announcement["roles"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!(named.join(","), roles);
-        ordo.api = announcement["api"].as_str().unwrap().to_owned();
+        let address = |name: &str| announcement[name].as_str().unwrap().to_owned();
+        (ordo.api, ordo.ops) = (address("api"), address("ops"));
         ordo
     }
 
@@ -113,12 +119,12 @@ impl Ordo {
         let log = File::create(log_in(&folder)).unwrap();
         let process = command(arguments, settings, &folder).stdout(out).stderr(log).spawn().unwrap();
         let nowhere = String::new;
-        Self { process, folder, api: nowhere(), inbox: nowhere(), sqs: nowhere(), database: nowhere() }
+        Self { process, folder, api: nowhere(), ops: nowhere(), inbox: nowhere(), sqs: nowhere(), database: nowhere() }
     }
 
     /// A client for the API.
     pub(crate) fn client(&self) -> Client {
-        Client::new(&self.api)
+        Client::new(&self.api).operating(&self.ops)
     }
 
     /// What it logged so far.

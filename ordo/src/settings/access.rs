@@ -1,0 +1,59 @@
+//! The settings of access control: where operators call, who is asked for a credential, and what a role may spend.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use command_api::RefundLimits;
+
+use super::Settings;
+use super::reader::SettingsReader;
+use super::value_types::{SettingType, socket_address, truth};
+
+/// The port of the operate listener.
+const OPS_PORT: u16 = 3001;
+
+/// Who may call what.
+#[derive(Debug, Clone)]
+pub struct AccessSettings {
+    /// Where the operate listener is, if that is said.
+    pub ops_listen: Option<SocketAddr>,
+    /// Whether everyone is asked for a credential, also where only this machine can call.
+    pub require_auth: bool,
+    /// How much support may refund of an order.
+    pub support_refunds: RefundLimits,
+}
+
+impl Settings {
+    /// Where the operate listener is. Where the API takes any free port, so does it.
+    #[must_use]
+    pub fn ops_address(&self) -> SocketAddr {
+        let port = if self.listen.port() == 0 { 0 } else { OPS_PORT };
+        self.access.ops_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+}
+
+pub(super) fn read(table: &mut SettingsReader) -> AccessSettings {
+    AccessSettings {
+        ops_listen: table.optional(
+            "ORDO_OPS_LISTEN",
+            &socket_address(),
+            "Where the operate listener is: metrics, replays, sagas. Without it 127.0.0.1:3001, or any free port where ORDO_LISTEN has port 0",
+        ),
+        require_auth: table.value(
+            "ORDO_REQUIRE_AUTH",
+            false,
+            &truth(),
+            "Whether everyone is asked for a credential. It is so in any case where others than this machine can call",
+        ),
+        support_refunds: table.value(
+            "ORDO_SUPPORT_REFUNDS",
+            RefundLimits::parse("USD=100,EUR=100,GBP=100").unwrap_or_default(),
+            &refund_limits(),
+            "How much the role support may refund of one order, in each currency; nothing in others",
+        ),
+    }
+}
+
+fn refund_limits() -> SettingType<RefundLimits> {
+    let allowed = "a comma list of currencies with amounts such as USD=100,JPY=15000, or none";
+    SettingType::new(allowed, RefundLimits::to_string, RefundLimits::parse)
+}

@@ -1,0 +1,225 @@
+//! Who may do what: every route, every role, one's own orders and another's, by the table.
+
+use std::time::Duration;
+
+use access_control::{Grant, ROUTES, Role, Route, RouteClass, TokenClaims, TokenRequest, TokenSecret};
+use http::Method;
+use serde_json::{Value, json};
+use testkit::demo_order;
+
+use crate::support::{Answer, Client, Ordo, run, settled};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// The customer of the demo order, and another.
+const OWN: &str = "customer-42";
+const OTHER: &str = "customer-43";
+
+fn token(role: Role, valid_for: Duration) -> String {
+    let customer_id = (role == Role::Customer).then(|| OWN.to_owned());
+    let request = TokenRequest { role, subject: "test".to_owned(), customer_id, valid_for };
+    request.sign(&TokenSecret::parse(SECRET).unwrap(), &TokenClaims::default()).unwrap()
+}
+
+fn as_role(ordo: &Ordo, role: Role) -> Client {
+    ordo.client().with_token(&token(role, Duration::from_secs(600)))
+}
+
+/// A platform that asks everyone, with the order `own` and the order `other`.
+async fn asking() -> Ordo {
+    let ordo = Ordo::up(&[("ORDO_REQUIRE_AUTH", "true"), ("ORDO_TOKEN_SECRET", SECRET)]).await;
+    let shop = as_role(&ordo, Role::Shop);
+    for (order, customer) in [("own", OWN), ("other", OTHER)] {
+        let mut posted = demo_order(order);
+        posted["customerId"] = customer.into();
+        assert_eq!(shop.order(&posted).await.status, 201);
+        settled(&shop, order).await;
+    }
+    ordo
+}
+
+/// The route about an order and its customer.
+fn path(route: &Route, order: &str, customer: &str) -> String {
+    let path = route.path.replace("{order_id}", order).replace("{customer_id}", customer);
+    let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1").replace("{id}", "7");
+    // It does not go on for ever, but is refused once it is let in.
+    if route.class == RouteClass::Firehose { format!("{path}?after=x") } else { path.replace("{code}", "invalid") }
+}
+
+async fn ask(client: &Client, route: &Route, path: &str) -> Answer {
+    match route.method {
+        // No body is right for any of them, so nothing changes.
+        "POST" => client.try_post(path, &json!({ "nothing": true })).await.unwrap(),
+        method => client.ask(method.parse().unwrap(), path).await,
+    }
+}
+
+/// What a refusal says, but for where.
+fn without_names(problem: &Value, order: &str) -> Value {
+    let mut problem = problem.clone();
+    let members = problem.as_object_mut().unwrap();
+    members.remove("traceId");
+    members.remove("instance");
+    serde_json::from_str(&problem.to_string().replace(&format!("order {order}"), "order X")).unwrap()
+}
+
+#[tokio::test]
+async fn every_route_does_for_every_role_what_the_table_says() {
+    let ordo = asking().await;
+    let nobody = ordo.client();
+    let clients: Vec<(Role, Client)> = Role::ALL.into_iter().map(|role| (role, as_role(&ordo, role))).collect();
+    for route in ROUTES {
+        let (own, other) = (path(route, "own", OWN), path(route, "other", OTHER));
+        let missing = path(route, "missing", "nobody");
+        for versioned in [false, true].into_iter().filter(|versioned| !versioned || route.is_versioned()) {
+            let below = if versioned { "/v1" } else { "" };
+            let at = |path: &str| format!("{below}{path}");
+
+            let answer = ask(&nobody, route, &at(&own)).await;
+            if route.class.is_public() {
+                assert_eq!(answer.status, 200, "{own}");
+            } else {
+                assert_eq!(answer.problem(401)["code"], "unauthenticated", "{} {own}", route.method);
+                assert_eq!(answer.header("www-authenticate"), "Bearer");
+            }
+            for (role, client) in &clients {
+                let what = format!("{role}: {} {below}{own}", route.method);
+                let answer = ask(client, route, &at(&own)).await;
+                let Some(grant) = route.grant(*role) else {
+                    assert_eq!(answer.problem(403)["code"], "forbidden", "{what}");
+                    assert_eq!(ask(client, route, &at(&other)).await.problem(403)["code"], "forbidden", "{what}");
+                    continue;
+                };
+                let (status, text) = (answer.status, answer.text());
+                assert!(
+                    ![401, 403, 405].contains(&status) && !text.contains("nothing is at this path"),
+                    "{what}: {text}"
+                );
+                if grant == Grant::Own {
+                    not_another_ones(client, route, [&at(&other), &at(&missing)]).await;
+                }
+            }
+        }
+    }
+}
+
+/// Another's order is answered like one that is not there.
+async fn not_another_ones(client: &Client, route: &Route, [other, missing]: [&str; 2]) {
+    let answers = [ask(client, route, other).await, ask(client, route, missing).await];
+    if route.path.contains("{order_id}") {
+        let [other, missing] = answers.map(|answer| answer.problem(404));
+        assert_eq!(without_names(&other, "other"), without_names(&missing, "missing"), "{route:?}");
+    } else {
+        let [other, missing] = answers.map(|answer| answer.json());
+        assert!(!other.to_string().contains(OTHER), "{other}");
+        if route.path.contains("{customer_id}") {
+            assert_eq!((&other, &other["items"]), (&missing, &json!([])));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_sees_what_it_may_see_of_an_order() {
+    let ordo = asking().await;
+    let read = async |role, path: &str| as_role(&ordo, role).get(path).await.json();
+    let asked = "/orders/own?asOf=1";
+
+    for path in ["/orders/own", asked, "/v1/orders/own"] {
+        assert_eq!(read(Role::Support, path).await["customerId"], OWN, "{path}");
+        assert!(read(Role::Support, path).await["paymentStatus"].is_string(), "{path}");
+        assert_eq!(read(Role::Auditor, path).await["customerId"], "***", "{path}");
+        let packed = read(Role::Warehouse, path).await;
+        assert!(packed["paymentStatus"].is_null() && packed["captured"].is_null(), "{packed}");
+        assert_eq!(packed["customerId"], OWN);
+    }
+    let mails = read(Role::Customer, "/orders/own/mails").await;
+    assert!(mails["items"][0]["recipient"].is_string() && mails["items"][0]["providerMessageId"].is_null(), "{mails}");
+    let timeline = read(Role::Customer, "/orders/own/events").await.to_string();
+    assert!(timeline.contains("PaymentAuthorized") && !timeline.contains("reference"), "{timeline}");
+    assert!(!timeline.contains("shop:test"), "{timeline}");
+    assert!(read(Role::Operator, "/orders/own/events").await.to_string().contains("\"actor\":\"shop:test\""));
+
+    // A list is of the customer's own, whatever is asked.
+    for (query, found) in [("", 1), ("?customerId=customer-42", 1), ("?customerId=customer-43", 0), ("?sku=sku-123", 1)]
+    {
+        let list = read(Role::Customer, &format!("/orders{query}")).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), found, "{query}: {list}");
+    }
+    as_role(&ordo, Role::Customer).get("/orders?customerId=customer-43&limit=0").await.problem(422);
+    // What was asked about another's past would tell that there is one.
+    for moment in ["1", "99", "2020-01-01T00:00:00Z"] {
+        let problem = as_role(&ordo, Role::Customer).get(&format!("/orders/other?asOf={moment}")).await.problem(404);
+        assert_eq!((&problem["currentVersion"], &problem["createdAt"]), (&Value::Null, &Value::Null), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_changes_its_own_orders_only() {
+    let ordo = asking().await;
+    let customer = as_role(&ordo, Role::Customer);
+    let note = json!({ "text": "leave it at the door" });
+    assert_eq!(customer.try_post("/orders/own/notes", &note).await.unwrap().status, 201);
+    customer.try_post("/orders/other/notes", &note).await.unwrap().problem(404);
+    let posed = customer.try_post("/orders/own/notes", &json!({ "text": "x", "author": "Support" })).await.unwrap();
+    assert_eq!((posed.status, posed.pointers()), (422, vec!["/author".to_owned()]));
+    customer.try_post("/orders/other/cancel", &json!({})).await.unwrap().problem(404);
+    let cancelled = customer.try_post("/orders/own/cancel", &json!({ "reason": "changed my mind" })).await.unwrap();
+    assert_eq!(cancelled.status, 202);
+
+    let auditor = as_role(&ordo, Role::Auditor);
+    let seen = auditor.get("/orders/own/events").await.text();
+    assert!(!seen.contains("at the door") && !seen.contains("my mind") && !seen.contains("customer:test"), "{seen}");
+    let seen = as_role(&ordo, Role::Operator).get("/orders/own/events").await.text();
+    assert!(seen.contains("\"actor\":\"customer:test\""), "{seen}");
+}
+
+#[tokio::test]
+async fn a_live_stream_ends_with_its_token() {
+    let ordo = asking().await;
+    let shop = ordo.client().with_token(&token(Role::Shop, Duration::from_secs(3)));
+    // It is answered whole, so it has ended.
+    let stream = shop.ask(Method::GET, "/events/stream?after=0").await;
+    assert_eq!(stream.status, 200);
+    assert!(stream.text().contains("\"customerId\":\"customer-42\""), "{}", stream.text());
+
+    let auditor = ordo.client().with_token(&token(Role::Auditor, Duration::from_secs(3)));
+    let stream = auditor.ask(Method::GET, "/events/stream?after=0").await.text();
+    assert!(stream.contains("event: OrderCreated") && stream.contains("\"customerId\":\"***\""), "{stream}");
+    assert!(!stream.contains("customer-42"), "{stream}");
+}
+
+#[tokio::test]
+async fn up_lets_everyone_on_this_machine_in_and_keeps_to_a_credential_that_comes() {
+    let ordo = Ordo::up(&[("ORDO_TOKEN_SECRET", SECRET)]).await;
+    let nobody = ordo.client();
+    assert_eq!(nobody.order(&demo_order("own")).await.status, 201);
+    settled(&nobody, "own").await;
+    assert!(nobody.get("/orders/own/events").await.text().contains("\"actor\":\"operator:local\""));
+    assert_eq!(nobody.get("/metrics").await.status, 200);
+    for header in ["forwarded", "x-forwarded-for", "via"] {
+        let passed_on = nobody.get_with("/orders/own", header, "192.0.2.7").await;
+        assert_eq!(passed_on.problem(401)["code"], "unauthenticated", "{header}");
+    }
+    let customer = as_role(&ordo, Role::Customer);
+    assert_eq!(customer.get("/orders/own").await.status, 200);
+    customer.get("/metrics").await.problem(403);
+    customer.order(&demo_order("another")).await.problem(403);
+    for (token, status) in [("nonsense", 401), (token(Role::Shop, Duration::from_secs(600)).trim_end_matches('A'), 401)]
+    {
+        let answer = ordo.client().with_token(&format!("{token}x")).get("/orders/own").await;
+        assert_eq!(answer.problem(status)["code"], "invalid-credential");
+    }
+}
+
+#[tokio::test]
+async fn where_others_could_call_nothing_starts_without_saying_who_may() {
+    for line in [
+        &["up", "--ephemeral", "--listen", "0.0.0.0:0"][..],
+        &["up", "--ephemeral", "--listen", "127.0.0.1:0", "--ops-listen", "0.0.0.0:0"],
+        &["serve", "--listen", "0.0.0.0:0"],
+        &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "[::]:0"],
+    ] {
+        let refused = run(line, &[("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")]).await;
+        assert_eq!(refused.code, 1, "{line:?}");
+        assert!(refused.err.contains("nothing says who may"), "{}", refused.err);
+    }
+}
