@@ -1,8 +1,11 @@
 //! API keys and tokens, as somebody who runs a platform hands them out.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::support::{Finished, Ordo, run};
+use serde_json::Value;
+use testkit::demo_order;
+
+use crate::support::{Finished, Ordo, folder, run};
 
 /// A command on the platform's database that succeeds.
 async fn told(ordo: &Ordo, arguments: &[&str]) -> String {
@@ -59,4 +62,34 @@ async fn an_api_key_is_shown_once_listed_and_revoked() {
         assert_eq!((refused.code, refused.out.as_str()), (code, ""), "{arguments:?}");
         assert!(refused.err.starts_with(says), "{}", refused.err);
     }
+}
+
+#[tokio::test]
+async fn a_key_and_a_token_let_in_whom_they_name_and_a_revoked_key_nobody() {
+    let folder = folder();
+    let ordo = Ordo::up_on(folder.path(), &[("ORDO_REQUIRE_AUTH", "true")]).await;
+    let key = told(&ordo, &["key", "create", "--role", "shop", "--name", "web-shop"]).await;
+    let key = key.trim_end();
+    let shop = ordo.client().with_token(key);
+    assert_eq!(shop.order(&demo_order("by-key")).await.status, 201);
+    let data_dir = folder.path().to_str().unwrap();
+    let token = run(&["token", "--role", "shop", "--data-dir", data_dir], &[]).await;
+    let with_token = ordo.client().with_token(token.out.trim_end());
+    assert_eq!(with_token.order(&demo_order("by-token")).await.status, 201);
+
+    let forged = format!("{}{}", &key[..27], "A".repeat(43));
+    for credential in ["x", &forged, &token.out.trim_end()[1..]] {
+        let refused = ordo.client().with_token(credential).order(&demo_order("by-nobody")).await;
+        assert_eq!(refused.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        assert_eq!(refused.problem(401)["code"], "invalid-credential");
+    }
+
+    let id = &key["ordo_live_".len()..26];
+    told(&ordo, &["key", "revoke", id]).await;
+    let revoked = async {
+        while shop.get("/orders/by-key").await.status != 401 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), revoked).await.unwrap();
 }
