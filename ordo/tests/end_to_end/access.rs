@@ -42,7 +42,11 @@ fn path(route: &Route, order: &str, customer: &str) -> String {
     let path = route.path.replace("{order_id}", order).replace("{customer_id}", customer);
     let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1").replace("{id}", "7");
     // It does not go on for ever, but is refused once it is let in.
-    if route.class == RouteClass::Firehose { format!("{path}?after=x") } else { path.replace("{code}", "invalid") }
+    if route.class == RouteClass::Firehose {
+        format!("{path}?after=x")
+    } else {
+        path.replace("{code}", "invalid").replace("{file}", "docs.js")
+    }
 }
 
 async fn ask(client: &Client, route: &Route, path: &str) -> Answer {
