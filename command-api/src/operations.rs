@@ -141,7 +141,7 @@ fn headers() -> [Parameter; 3] {
         header(
             "Idempotency-Key",
             "A request with this key is carried out once, however often it comes",
-            text("^[!-~]{1,255}$"),
+            text("^[ -~]{1,255}$"),
         ),
         header("If-Match", "Carried out only while it has this `ETag`; `\"0\"`: while it is not there", etags()),
         header("If-None-Match", "Not carried out while it has this `ETag`; `*`: only while it is not there", etags()),

@@ -298,7 +298,8 @@ fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         (Some(_), Some(_)) => return Err(invalid_key("must be given once")),
     };
     match value.to_str() {
-        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.len()) => Ok(Some(key.to_owned())),
+        // A tab is let through by `to_str`, and is not printable.
+        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.len()) && !key.contains('\t') => Ok(Some(key.to_owned())),
         Ok(_) | Err(_) => Err(invalid_key(&format!("must have 1 to {MAX_KEY_CHARS} printable ASCII characters"))),
     }
 }

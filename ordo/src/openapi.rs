@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use problem::Problem;
+use problem::{Precondition, Problem};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::openapi::OpenApi;
@@ -77,18 +77,20 @@ impl File {
     }
 
     /// An answer that a client may keep, and asks about before it uses it again.
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    fn answer(&self, headers: &HeaderMap) -> Result<Response, Problem> {
+        // What is no ETag is refused here as elsewhere.
+        Precondition::read(headers)?;
         let kept = [(ETAG, self.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
         let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut known = known.flat_map(|tags| tags.split(',')).map(str::trim);
         if known.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()) {
-            return (StatusCode::NOT_MODIFIED, kept).into_response();
+            return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
         }
         let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], self.content.clone()).into_response();
         if self.is_compressed {
             answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        answer
+        Ok(answer)
     }
 }
 
@@ -118,7 +120,7 @@ impl File {
     )
 )]
 async fn openapi_3_1(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Result<Response, Problem> {
-    Ok(documents.v3_1.answer(&headers))
+    documents.v3_1.answer(&headers)
 }
 
 /// This document, as OpenAPI 3.0
@@ -149,5 +151,5 @@ async fn openapi_3_1(State(documents): State<Arc<Documents>>, headers: HeaderMap
     )
 )]
 async fn openapi_3_0(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Result<Response, Problem> {
-    Ok(documents.v3_0.answer(&headers))
+    documents.v3_0.answer(&headers)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use access_control::{Route, RouteClass};
 use problem::ProblemType;
 use serde_json::{Map, Value, json};
 
 const METHODS: [&str; 3] = ["get", "post", "delete"];
 
 /// `*`, or ETags with commas between them.
-const ETAGS: &str = r#"^([*]|(W/)?"[^",]*"( *, *(W/)?"[^",]*")*)$"#;
+const ETAGS: &str = r#"^([*]|(W/)?"[ !#-+.-~-]*"( *, *(W/)?"[ !#-+.-~-]*")*)$"#;
 
 /// Completes the document that utoipa made of the routes.
 pub(super) fn complete(document: &mut Value) {
@@ -31,6 +32,12 @@ pub(super) fn complete(document: &mut Value) {
         { "name": "about", "description": "What there is" },
     ]);
     complete_operations(document);
+    document["components"]["securitySchemes"] = json!({ "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A JSON Web Token, or an API key. Where everyone is let in (`ordo up` on loopback), none is needed.",
+    } });
+    document["security"] = json!([]);
     let schemas = &mut document["components"]["schemas"];
     for (name, schema) in problem_schemas() {
         schemas[name] = schema;
@@ -39,13 +46,30 @@ pub(super) fn complete(document: &mut Value) {
 
 fn complete_operations(document: &mut Value) {
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
-    for item in paths.values_mut() {
+    for (path, item) in paths {
         for method in METHODS {
             let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
             complete_parameters(operation);
-            complete_responses(method, operation);
+            let route = Route::find(&method.to_uppercase(), path);
+            let is_public = route.as_ref().is_ok_and(|route| route.class.is_public());
+            if route.is_ok_and(|route| route.class == RouteClass::Operate) {
+                operation.insert("servers".to_owned(), json!([operate_listener()]));
+            }
+            if !is_public {
+                operation.insert("security".to_owned(), json!([{ "bearer": [] }]));
+            }
+            complete_responses(is_public, operation);
         }
     }
+}
+
+/// What runs the platform is answered on a listener of its own.
+fn operate_listener() -> Value {
+    json!({
+        "url": "{address}",
+        "description": "The operate listener (`ORDO_OPS_LISTEN`)",
+        "variables": { "address": { "default": "http://127.0.0.1:3001" } },
+    })
 }
 
 /// A parameter of a URL or a header is there or not: it can't be null.
@@ -54,6 +78,7 @@ fn complete_parameters(operation: &mut Map<String, Value>) {
     for parameter in parameters {
         if ["If-Match", "If-None-Match"].iter().any(|name| parameter["name"] == *name) {
             parameter["schema"]["pattern"] = json!(ETAGS);
+            parameter["schema"]["minLength"] = json!(1);
         }
         let Some(schema) = parameter.get_mut("schema") else { continue };
         if let Some([only, null]) = schema.get("type").and_then(Value::as_array).map(Vec::as_slice)
@@ -69,7 +94,8 @@ fn complete_parameters(operation: &mut Map<String, Value>) {
     }
 }
 
-fn complete_responses(method: &str, operation: &mut Map<String, Value>) {
+fn complete_responses(is_public: bool, operation: &mut Map<String, Value>) {
+    let is_probe = operation.get("tags").is_some_and(|tags| tags[0] == "health");
     let (has_body, has_query) = (operation.contains_key("requestBody"), has_query(operation));
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     let mut common = vec![
@@ -78,8 +104,15 @@ fn complete_responses(method: &str, operation: &mut Map<String, Value>) {
         (500, "Something failed on the server's side"),
         (503, "Not now: it may succeed after `Retry-After`"),
     ];
-    if method != "get" {
-        common.push((403, "A web page of another site sent it"));
+    if !is_public {
+        common.extend([
+            (401, "There is no credential, or it does not hold"),
+            (403, "The caller may not do this, or a web page of another site sent it"),
+        ]);
+    }
+    // Probes do not count.
+    if !is_probe {
+        common.push((429, "There are too many requests"));
     }
     if has_body {
         common.extend([
@@ -99,15 +132,21 @@ fn complete_responses(method: &str, operation: &mut Map<String, Value>) {
             let schema = json!({ "$ref": format!("#/components/schemas/Problem{status}") });
             response["content"]["application/problem+json"] = json!({ "schema": schema });
         }
-        if ["503", "429"].contains(&status.as_str()) {
+        if ["429", "503"].contains(&status.as_str()) {
             response["headers"]["Retry-After"] =
                 json!({ "description": "Seconds after which to try again", "schema": { "type": "integer" } });
         }
-        response["headers"]["traceresponse"] = json!({
-            "description": "The request's trace (W3C Trace Context)",
-            "schema": { "type": "string" },
-        });
+        if !is_probe {
+            response["headers"]["RateLimit-Policy"] =
+                header("The quota that counts, as in draft-ietf-httpapi-ratelimit-headers");
+            response["headers"]["RateLimit"] = header("What is left of the quota");
+        }
+        response["headers"]["traceresponse"] = header("The request's trace (W3C Trace Context)");
     }
+}
+
+fn header(about: &str) -> Value {
+    json!({ "description": about, "schema": { "type": "string" } })
 }
 
 fn has_query(operation: &Map<String, Value>) -> bool {

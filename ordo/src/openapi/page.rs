@@ -70,7 +70,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Documents>> {
     )
 )]
 async fn page(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let mut answer = documents.page.page.answer(&headers);
+    let mut answer = documents.page.page.answer(&headers)?;
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Ok(answer)
 }
@@ -111,5 +111,5 @@ async fn file(
         Ok("swagger-ui.css") => &files.style,
         Ok(_) | Err(_) => return Err(Problem::not_found("the page has no such file")),
     };
-    Ok(file.answer(&headers))
+    file.answer(&headers)
 }

@@ -118,7 +118,7 @@ impl BookRequest {
             title: title.to_owned(),
             status: title.rsplit(' ').next().unwrap().to_owned(),
             method: method.to_owned(),
-            path: url.strip_prefix("{{api}}").unwrap().to_owned(),
+            path: url.strip_prefix("{{api}}").or(url.strip_prefix("{{ops}}")).unwrap().to_owned(),
             headers: headers.collect(),
             body: body.trim().to_owned(),
         }
