@@ -174,17 +174,19 @@ pub(crate) async fn start(
     let access = anonymous.layer(settings, &connections.database)?;
     let edge = &settings.edge;
     let quotas = edge.rates.clone();
-    let rates = RateLimits::new(&if anonymous == Anonymous::Operator { quotas.for_everyone() } else { quotas });
-    let behind = |routes: Router, address| {
-        let hosts =
-            AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref()).with_origins(&edge.cors_origins);
+    let quotas = if anonymous == Anonymous::Operator { quotas.for_everyone() } else { quotas };
+    let rates = RateLimits::new(&quotas, edge.requests_per_principal);
+    let behind = |routes: Router, address, origins| {
+        let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref()).with_origins(origins);
         // The first layer is the outer one. Several calls of `layer` would cost each request more allocations.
         routes.layer((requests.clone(), hosts, rates.per_address(), access.clone(), rates.per_principal()))
     };
     let served = http_settings(settings, &mut running).await?;
-    let routes = http::with_cors(behind(routes, api), &edge.cors_origins);
+    let routes = http::with_cors(behind(routes, api, &edge.cors_origins), &edge.cors_origins);
     running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
-    let operate = http::serve(listeners.ops, behind(operate, ops), http::Limits::of_operators(), running.stop.clone());
+    // Pages of other origins have no business there.
+    let operate = behind(operate, ops, &[]);
+    let operate = http::serve(listeners.ops, operate, http::Limits::of_operators(), running.stop.clone());
     running.spawn("operate http", operate);
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, %api, %ops, "started");

@@ -168,7 +168,7 @@ problem_types! {
         "The server stops. Nothing was stored.",
         "Send it again after `Retry-After`, under the same id or `Idempotency-Key`.";
     TooManyConnections = "too-many-connections", SERVICE_UNAVAILABLE, "There is no room for more clients",
-        "The server has as many connections as it takes.",
+        "The server has as many connections as it takes, or the principal as many requests under way as it may have.",
         "Connect again after `Retry-After`.";
     TooManyStreams = "too-many-streams", SERVICE_UNAVAILABLE, "There is no room for more live streams",
         "As many clients follow the live stream as the server takes, in all, from one address or as one principal.",

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use problem::Peer;
 
 use super::activity::Serving;
+use super::rate_limits::UnderWay;
 
 /// The most of an answer that is handed to hyper at once. It keeps what it was handed until the client takes it, and lets the rest of
 /// the answer go, as far as is known here.
@@ -28,26 +29,33 @@ pin_project! {
         // Of HTTP/2; before `serving`, so that the connection still counts as busy while it goes.
         stream: Option<Http2Stream>,
         memory: Option<QuotaShare<Peer>>,
+        under_way: Option<UnderWay>,
         serving: Option<Serving>,
     }
 }
 
+/// What an answer takes until it has been sent.
+pub(super) struct AnswerShares {
+    pub(super) serving: Serving,
+    /// Of the memory of large answers.
+    pub(super) memory: Option<QuotaShare<Peer>>,
+    /// Of what its principal may have under way.
+    pub(super) under_way: Option<UnderWay>,
+    /// With HTTP/2.
+    pub(super) stream: Option<Http2Stream>,
+}
+
 impl AnswerBody {
-    /// `memory`: its share of the memory of large answers.
-    pub(super) fn new(
-        body: Body,
-        serving: Serving,
-        memory: Option<QuotaShare<Peer>>,
-        stream: Option<Http2Stream>,
-    ) -> Self {
-        Self { body, rest: Bytes::new(), stream, memory, serving: Some(serving) }
+    pub(super) fn new(body: Body, shares: AnswerShares) -> Self {
+        let AnswerShares { serving, memory, under_way, stream } = shares;
+        Self { body, rest: Bytes::new(), stream, memory, under_way, serving: Some(serving) }
     }
 }
 
 /// An answer without a request that is served.
 impl From<Body> for AnswerBody {
     fn from(body: Body) -> Self {
-        Self { body, rest: Bytes::new(), stream: None, memory: None, serving: None }
+        Self { body, rest: Bytes::new(), stream: None, memory: None, under_way: None, serving: None }
     }
 }
 

@@ -26,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::activity::{Activity, Serving};
-use super::answer_body::{AnswerBody, Http2Stream, UntakenAnswers};
+use super::answer_body::{AnswerBody, AnswerShares, Http2Stream, UntakenAnswers};
 use super::compression::{compressed, takes_gzip};
+use super::rate_limits::UnderWay;
 use super::slots::ConnectionSlot;
 use super::timed_stream::{Protocol, TimedStream};
 use super::{ALWAYS_SERVED, HttpSettings, tls};
@@ -225,7 +226,8 @@ impl Client {
                 compressed(self.routes.call(request).await?, takes_gzip).await
             }
         };
-        let mut memory = None;
+        let (mut answer, mut memory) = (answer, None);
+        let under_way = answer.extensions_mut().remove::<UnderWay>();
         // What was changed is always answered.
         let large = answer.body().size_hint().exact().filter(|bytes| safe && *bytes > SMALL_ANSWER);
         let mut answer = match large {
@@ -237,7 +239,8 @@ impl Client {
             None => answer,
         };
         secure(answer.headers_mut(), self.edge.is_secure());
-        Ok(answer.map(|body| AnswerBody::new(body, serving, memory, stream)))
+        let shares = AnswerShares { serving, memory, under_way, stream };
+        Ok(answer.map(|body| AnswerBody::new(body, shares)))
     }
 }
 

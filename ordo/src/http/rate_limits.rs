@@ -1,4 +1,4 @@
-//! TokenRate limits: a token bucket for each principal, and one for each address from which requests come without a credential or with
+//! Rate limits, and a limit on what a principal has under way: a token bucket for each principal, and one for each address from which requests come without a credential or with
 //! one that does not hold.
 
 mod quotas;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use access_control::{Principal, Role};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bounds::{BucketEmpty, BucketKey, BucketLevel, TokenBuckets, TokenRate};
+use bounds::{BucketEmpty, BucketKey, BucketLevel, Quota, QuotaShare, TokenBuckets, TokenRate};
 use futures_util::future::Either;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -37,6 +37,9 @@ pub struct RateLimits(Arc<Limiter>);
 #[derive(Debug)]
 struct Limiter {
     buckets: TokenBuckets,
+    /// Requests that principals have under way.
+    under_way: Quota<BucketKey>,
+    under_way_per_principal: usize,
     anonymous: Option<Arc<RatePolicy>>,
     roles: [Option<Arc<RatePolicy>>; Role::ALL.len()],
 }
@@ -50,8 +53,9 @@ struct RatePolicy {
 }
 
 impl RateLimits {
+    /// `under_way`: how many requests one principal may have under way at the same time, over all its connections.
     #[must_use]
-    pub fn new(quotas: &RateQuotas) -> Self {
+    pub fn new(quotas: &RateQuotas, under_way: usize) -> Self {
         let policy = |name, rate: Option<TokenRate>| {
             let rate = rate?;
             let text = format!("{name:?};q={};w={}", rate.tokens(), rate.window().as_secs());
@@ -59,6 +63,9 @@ impl RateLimits {
         };
         Self(Arc::new(Limiter {
             buckets: TokenBuckets::default(),
+            // All of them together are limited by connections.
+            under_way: Quota::new(usize::MAX, under_way),
+            under_way_per_principal: under_way,
             anonymous: policy("anonymous", quotas.anonymous()),
             roles: Role::ALL.map(|role| policy(role.as_str(), quotas.of(role))),
         }))
@@ -72,7 +79,8 @@ impl RateLimits {
         PerAddress(Arc::clone(&self.0))
     }
 
-    /// The layer after authentication. A request takes a token of its [`Principal`], which has one bucket whichever credential it uses.
+    /// The layer after authentication. A request takes a token of its [`Principal`], which has one bucket whichever credential it uses,
+    /// and one of its places until its answer has been sent.
     #[must_use]
     pub fn per_principal(&self) -> PerPrincipal {
         PerPrincipal(Arc::clone(&self.0))
@@ -174,7 +182,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     fn call(&mut self, request: Request) -> Self::Future {
         let (policy, peer) = (self.limiter.anonymous.as_ref(), request.extensions().get::<Peer>());
         let (Some(policy), Some(peer), false) = (policy, peer, is_probe(&request)) else {
-            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None });
+            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
         };
         let (buckets, now) = (&self.limiter.buckets, Instant::now());
         let with_credential = request.headers().contains_key(AUTHORIZATION);
@@ -186,7 +194,9 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
             buckets.take(caller, &policy.rate, now).map(|tokens| AfterAnswer::Describe(Arc::clone(policy), tokens))
         };
         match after {
-            Ok(after) => Either::Left(LimitedFuture { answer: self.inner.call(request), after: Some(after) }),
+            Ok(after) => {
+                Either::Left(LimitedFuture { answer: self.inner.call(request), after: Some(after), under_way: None })
+            }
             Err(empty) => Either::Right(at_once(Ok(policy.refusal(empty)))),
         }
     }
@@ -222,20 +232,35 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 
     fn call(&mut self, request: Request) -> Self::Future {
         let principal = request.extensions().get::<Principal>();
-        let policy = principal.and_then(|principal| Some((principal, self.limiter.of(principal.role())?)));
-        let (Some((principal, policy)), false) = (policy, is_probe(&request)) else {
-            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None });
+        let Some(principal) = principal.filter(|_| !is_probe(&request)) else {
+            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
         };
         // Not its whole identity: with a new token it would be another principal.
         let caller = self.limiter.buckets.caller(&(principal.role(), principal.subject()));
-        match self.limiter.buckets.take(caller, &policy.rate, Instant::now()) {
-            Err(empty) => Either::Right(at_once(Ok(policy.refusal(empty)))),
-            Ok(tokens) => {
-                let after = Some(AfterAnswer::Describe(Arc::clone(policy), tokens));
-                Either::Left(LimitedFuture { answer: self.inner.call(request), after })
+        let mut under_way = self.limiter.under_way.share(Some(caller));
+        if under_way.grow_to(1).is_err() {
+            return Either::Right(at_once(Ok(too_many_under_way(self.limiter.under_way_per_principal))));
+        }
+        let mut after = None;
+        if let Some(policy) = self.limiter.of(principal.role()) {
+            match self.limiter.buckets.take(caller, &policy.rate, Instant::now()) {
+                Err(empty) => return Either::Right(at_once(Ok(policy.refusal(empty)))),
+                Ok(tokens) => after = Some(AfterAnswer::Describe(Arc::clone(policy), tokens)),
             }
         }
+        Either::Left(LimitedFuture { answer: self.inner.call(request), after, under_way: Some(under_way) })
     }
+}
+
+fn too_many_under_way(most: usize) -> Response {
+    let detail = format!("this principal has {most} requests under way already");
+    Problem::new(ProblemType::TooManyConnections, detail).retry_after(Duration::from_secs(1)).into_response()
+}
+
+/// An extension of an answer: the place of its request among those of the principal. Whoever sends the answer keeps it meanwhile.
+#[derive(Debug, Clone)]
+pub(super) struct UnderWay {
+    _place: Arc<QuotaShare<BucketKey>>,
 }
 
 fn is_probe(request: &Request) -> bool {
@@ -256,6 +281,7 @@ pin_project! {
         #[pin]
         answer: F,
         after: Option<AfterAnswer>,
+        under_way: Option<QuotaShare<BucketKey>>,
     }
 }
 
@@ -275,6 +301,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<
             }
             Some(AfterAnswer::ChargeIfRefused(..)) | None => None,
         };
+        if let Some(place) = request.under_way.take() {
+            answer.extensions_mut().insert(UnderWay { _place: Arc::new(place) });
+        }
         if let Some((policy, tokens)) = counted {
             policy.describe(tokens.remaining, tokens.full_in, answer.headers_mut());
         }

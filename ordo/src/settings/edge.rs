@@ -7,8 +7,8 @@ use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
 use super::reader::SettingsReader;
-use super::value_types::SettingType;
-use crate::http::{ForwardedHeader, RateQuotas, TlsFiles, TrustedProxies};
+use super::value_types::{SettingType, integer};
+use crate::http::{ForwardedHeader, Limits, RateQuotas, TlsFiles, TrustedProxies};
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct EdgeSettings {
     /// The origins whose pages may ask and read answers.
     pub cors_origins: Vec<HeaderValue>,
     pub rates: RateQuotas,
+    /// How many requests one principal may have under way.
+    pub requests_per_principal: usize,
 }
 
 pub(super) fn read(table: &mut SettingsReader) -> EdgeSettings {
@@ -57,6 +59,12 @@ pub(super) fn read(table: &mut SettingsReader) -> EdgeSettings {
             RateQuotas::default(),
             &rates(),
             "Requests that a principal of each role may make, and an address without a credential; what is not named stays as it is",
+        ),
+        requests_per_principal: table.value(
+            "ORDO_REQUESTS_PER_PRINCIPAL",
+            Limits::default().per_address,
+            &integer(1..=Limits::default().connections),
+            "Requests that one principal may have under way at the same time, wherever they come from",
         ),
     }
 }

@@ -103,16 +103,33 @@ async fn without_a_setting_a_shop_is_not_limited() {
     for _ in 0..2_000 {
         assert_eq!(ask(&routes, "192.0.2.7", Some("shop:web")).await.status(), StatusCode::OK);
     }
-    let everyone = RateLimits::new(&RateQuotas::default().for_everyone());
+    let everyone = RateLimits::new(&RateQuotas::default().for_everyone(), 10);
     let routes = Router::new().route("/orders", get(|| async {})).layer(everyone.per_address());
     for _ in 0..2_000 {
         assert_eq!(ask(&routes, "192.0.2.7", None).await.status(), StatusCode::OK);
     }
 }
 
+#[tokio::test]
+async fn a_principal_has_so_many_requests_under_way_until_their_answers_are_sent() {
+    let limits = RateLimits::new(&RateQuotas::default(), 2);
+    let routes = Router::new().route("/orders", get(|| async {})).route("/health/live", get(|| async {}));
+    let routes = routes.layer((from_fn(authenticate), limits.per_principal()));
+    let one = ask(&routes, "192.0.2.7", Some("shop:web")).await;
+    let other = ask(&routes, "192.0.2.8", Some("shop:web")).await;
+    let refused = ask(&routes, "192.0.2.9", Some("shop:web")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body(refused).await.contains(r#""code":"too-many-connections""#));
+    assert_eq!(ask(&routes, "192.0.2.9", Some("shop:app")).await.status(), StatusCode::OK);
+    assert_eq!(ask_for(&routes, "/health/live", "192.0.2.9", Some("shop:web")).await.status(), StatusCode::OK);
+    drop(one);
+    assert_eq!(ask(&routes, "192.0.2.9", Some("shop:web")).await.status(), StatusCode::OK);
+    drop(other);
+}
+
 /// Routes that answer everyone but who has a credential that does not hold.
 fn limited(quotas: &str) -> Router {
-    let limits = RateLimits::new(&RateQuotas::parse(quotas).unwrap());
+    let limits = RateLimits::new(&RateQuotas::parse(quotas).unwrap(), 10);
     let routes = ["/orders", "/health/live", "/health/ready"];
     let router = routes.into_iter().fold(Router::new(), |router, path| router.route(path, get(|| async {})));
     router.layer((limits.per_address(), from_fn(authenticate), limits.per_principal()))
