@@ -269,11 +269,13 @@ impl ChangeOrder<'_> {
             (OnReturn(_), None) => return Err(no_such_order()),
         };
         let parsed = parsed.map_err(problems::invalid_body)?;
-        match &parsed.command {
-            OrderCommand::AddNote(note) if note.author.is_some() && self.caller.only_customer().is_some() => Err(
-                problems::invalid_field("/author", "not_for_customers", "must be left out: the note is the customer's"),
-            ),
-            _ => Ok(parsed),
+        if let OrderCommand::AddNote(note) = &parsed.command
+            && note.author.is_some()
+            && self.caller.only_customer().is_some()
+        {
+            let message = "must be left out: the note is the customer's";
+            return Err(problems::invalid_field("/author", "not_for_customers", message));
         }
+        Ok(parsed)
     }
 }

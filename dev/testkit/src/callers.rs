@@ -2,13 +2,11 @@ use access_control::{Grant, Principal, Role};
 use axum::{Extension, Router};
 
 /// Routes whose callers are the shop, which may do everything there: `shop:test`.
-#[must_use]
 pub fn called_by_shop(routes: impl Into<Router>) -> Router {
     called_by(routes, Principal::new(Role::Shop, "test", None), Grant::All)
 }
 
 /// Routes as one caller reaches them behind access control, which is not there.
-#[must_use]
 pub fn called_by(routes: impl Into<Router>, caller: Principal, grant: Grant) -> Router {
     routes.into().layer(Extension(caller)).layer(Extension(grant))
 }

@@ -20,7 +20,7 @@ pub(super) async fn create(pool: &PgPool) -> anyhow::Result<()> {
         tries += 1;
         let created = pool.execute(migrations::ROLES).await;
         let code =
-            |error: &sqlx::Error| error.as_database_error().and_then(|it| it.code().map(|code| code.into_owned()));
+            |error: &sqlx::Error| error.as_database_error().and_then(|it| it.code().map(std::borrow::Cow::into_owned));
         match created.as_ref().map_err(code) {
             Err(Some(code)) if tries < TRIES && MEANWHILE.contains(&code.as_str()) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -183,7 +183,8 @@ fn problem_schemas() -> BTreeMap<String, Value> {
             "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldError" } },
         },
         "example": {
-            "type": "/problems/not-found", "title": "There is no such thing", "status": 404, "code": "not-found",
+            "type": ProblemType::NotFound.uri(), "title": ProblemType::NotFound.title(), "status": 404,
+            "code": ProblemType::NotFound.code(),
             "detail": "there is no order order-1001", "instance": "/orders/order-1001",
             "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
         },

@@ -25,7 +25,7 @@ pub struct AccessSettings {
 impl Settings {
     /// Where the operate listener is. Where the API takes any free port, so does it.
     #[must_use]
-    pub fn ops_address(&self) -> SocketAddr {
+    pub(crate) fn ops_address(&self) -> SocketAddr {
         let port = if self.listen.port() == 0 { 0 } else { OPS_PORT };
         self.access.ops_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }

@@ -148,10 +148,8 @@ impl FromStr for PointInTime {
 
 /// The customer that the first event of an order names.
 pub(crate) fn customer_in(first: &StoredEvent) -> Result<Option<CustomerId>, EventDecodeError> {
-    Ok(match first.decode::<Order>()? {
-        OrderEvent::OrderCreated(content) => Some(content.customer_id),
-        _ => None,
-    })
+    let first = first.decode::<Order>()?;
+    Ok(if let OrderEvent::OrderCreated(content) = first { Some(content.customer_id) } else { None })
 }
 
 fn in_utc(at: DateTime<Utc>) -> String {
