@@ -11,6 +11,7 @@ mod connections;
 mod data_dir;
 mod database_rights;
 mod demo;
+mod deprecations;
 mod dlq;
 mod events;
 mod health;

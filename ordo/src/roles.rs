@@ -16,7 +16,7 @@ use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings,
 use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
-use problem::AllowedHosts;
+use problem::{AllowedHosts, HttpSemantics};
 use projections::{LiveStreamSettings, ReplayRoutes, Replays};
 use sagas::{SagaSettings, Sagas};
 use sqlx::PgPool;
@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Anonymous;
 use crate::connections::{self, Connections};
+use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
 use crate::http::{HttpSettings, RateLimits, ServerTls};
 use crate::lag::IntakeLimit;
@@ -172,6 +173,7 @@ pub(crate) async fn start(
     routes.get_openapi_mut().merge(described);
     let routes = openapi::with_document(routes)?.nest("/v1", versioned);
     let access = anonymous.layer(settings, &connections.database)?;
+    let semantics = HttpSemantics::new(DEPRECATIONS);
     let edge = &settings.edge;
     let quotas = edge.rates.clone();
     let quotas = if anonymous == Anonymous::Operator { quotas.for_everyone() } else { quotas };
@@ -179,7 +181,7 @@ pub(crate) async fn start(
     let behind = |routes: Router, address, origins| {
         let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref()).with_origins(origins);
         // The first layer is the outer one. Several calls of `layer` would cost each request more allocations.
-        routes.layer((requests.clone(), hosts, rates.per_address(), access.clone(), rates.per_principal()))
+        routes.layer((requests.clone(), hosts, semantics, rates.per_address(), access.clone(), rates.per_principal()))
     };
     let served = http_settings(settings, &mut running).await?;
     let routes = http::with_cors(behind(routes, api, &edge.cors_origins), &edge.cors_origins);

@@ -13,6 +13,7 @@ mod keys;
 mod live;
 mod orders;
 mod parameters;
+mod preference;
 mod projection;
 mod projector;
 mod reads;
@@ -25,6 +26,7 @@ mod verify;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use event_store::EventStore;
 use read_models::{Generation, ReadModelStoreError, ReadModels};
 use tokio::task::JoinSet;
@@ -69,5 +71,6 @@ pub fn routes(store: EventStore, read_models: &dyn ReadModels) -> OpenApiRouter 
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
     let context = ReadContext::new(store, REGISTRY.iter().map(live_table).collect());
     let routes = REGISTRY.iter().map(|projection| (projection.routes)());
-    routes.fold(timeline::routes(), OpenApiRouter::merge).with_state(context)
+    let routes = routes.fold(timeline::routes(), OpenApiRouter::merge).with_state(context);
+    routes.layer(from_fn(preference::say_what_was_applied))
 }

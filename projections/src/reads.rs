@@ -17,8 +17,9 @@ use read_models::{QueryError, ReadModelStoreError, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
+use crate::preference;
 
-/// How long a read waits for its read model to reach the position that the client names.
+/// How long a read waits for its read model to reach the position that the client names, unless the client prefers another time.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of all GET routes.
@@ -57,7 +58,8 @@ impl ReadContext {
         headers: &HeaderMap,
     ) -> Result<(), Problem> {
         let Some(wanted) = self.position_in_log(min_position, headers).await? else { return Ok(()) };
-        let passed = tokio::time::timeout(WAIT_TIMEOUT, self.store.until_passed(projection, wanted)).await;
+        let wait = preference::wait(headers).unwrap_or(WAIT_TIMEOUT);
+        let passed = tokio::time::timeout(wait, self.store.until_passed(projection, wanted)).await;
         let lagging = |_| {
             let detail = format!("the view has not reached position {wanted} yet");
             Problem::new(ProblemType::ProjectionLagging, detail).retry_after(Duration::from_secs(1))

@@ -58,7 +58,12 @@ impl Fixture {
     }
 
     async fn get(&self, uri: &str) -> (StatusCode, HeaderMap, Value) {
-        let answer = self.routes.clone().oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();
+        self.get_preferring(uri, "").await
+    }
+
+    async fn get_preferring(&self, uri: &str, prefer: &str) -> (StatusCode, HeaderMap, Value) {
+        let request = Request::get(uri).header("prefer", prefer).body(Body::empty()).unwrap();
+        let answer = self.routes.clone().oneshot(request).await.unwrap();
         let (head, body) = answer.into_parts();
         (head.status, head.headers, serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap())
     }
@@ -181,4 +186,31 @@ async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, Replay
     let replays = Replays::new(pool.clone(), testkit::read_models(pool));
     let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
+}
+
+#[tokio::test]
+async fn a_read_waits_for_as_long_as_its_client_prefers() {
+    let fixture = Fixture::new().await;
+    let applied =
+        |headers: &HeaderMap| headers.get("preference-applied").map(|value| value.to_str().unwrap().to_owned());
+    let position = fixture.does("mug", vec![StockCommand::Receive(StockReceived { quantity: 1 })]).await;
+    let uri = format!("/stock/mug?minPosition={position}");
+
+    let (status, headers, problem) = fixture.get_preferring(&uri, "respond-async, wait=0").await;
+    assert_eq!((status.as_u16(), &problem["code"]), (503, &json!("projection-lagging")));
+    assert_eq!(applied(&headers).as_deref(), Some("wait=0"));
+
+    let models = testkit::read_models(fixture.store.pool());
+    let running = tokio::spawn(projections::run(fixture.store.clone(), models, fixture.stop.clone()));
+    let (status, headers, _) = fixture.get_preferring(&uri, "wait=1000").await;
+    assert_eq!((status, applied(&headers).as_deref()), (StatusCode::OK, Some("wait=30")), "no longer than it may");
+
+    // There is nothing to wait for, or no preference.
+    for (uri, prefer) in [("/stock/mug", "wait=1"), (&*uri, "return=minimal"), (&*uri, "wait=soon")] {
+        let (status, headers, _) = fixture.get_preferring(uri, prefer).await;
+        assert_eq!((status, applied(&headers)), (StatusCode::OK, None), "{uri} {prefer}");
+    }
+    fixture.stop.cancel();
+    running.await.unwrap();
+    fixture.store.close().await;
 }

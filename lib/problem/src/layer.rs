@@ -22,6 +22,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Level};
 
 use crate::refusal_log::{RefusalLog, RefusedRequest};
+use crate::semantics::complete_allow;
 use crate::{Actor, Problem, Trace};
 
 /// The layer that finishes every [`Problem`]; goes around the router once, outermost.
@@ -112,6 +113,7 @@ impl RequestInfo {
         if response.status().is_client_error() || response.status().is_server_error() {
             response = self.finish_refusal(response, refusals).await;
         }
+        complete_allow(response.headers_mut());
         if let Ok(value) = HeaderValue::from_bytes(self.trace.traceparent().as_bytes()) {
             response.headers_mut().insert(HeaderName::from_static("traceresponse"), value);
         }

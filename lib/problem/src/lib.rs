@@ -7,7 +7,7 @@
 //!
 //! The types of problems are a registry, [`ProblemType`], and the server answers what each means ([`documentation()`]).
 //!
-//! Here is also what else all HTTP interfaces share: [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
+//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
 //! [`Precondition`] and [`Trace`].
 
 mod actor;
@@ -19,6 +19,7 @@ mod precondition;
 mod problem_type;
 mod query_parameters;
 mod refusal_log;
+mod semantics;
 mod trace;
 
 use std::borrow::Cow;
@@ -40,6 +41,7 @@ pub use peer::Peer;
 pub use precondition::Precondition;
 pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;
+pub use semantics::{Deprecation, HttpSemantics, HttpSemanticsService};
 pub use trace::Trace;
 
 /// The media type of every answer made here.

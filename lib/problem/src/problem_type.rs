@@ -77,6 +77,9 @@ problem_types! {
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed here",
         "The path is there, but not for this method.",
         "Use a method that the header `Allow` names.";
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "The answer has no form that is accepted",
+        "The header `Accept` refuses the media type of the answer. A request that would change something did nothing.",
+        "Accept `application/json`, or send no `Accept`.";
     RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
         "The head or the body did not arrive in time.",
         "Send it again.";

@@ -49,6 +49,9 @@ fn complete_operations(document: &mut Value) {
     for (path, item) in paths {
         for method in METHODS {
             let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
+            if method == "get" {
+                complete_read(operation);
+            }
             complete_parameters(operation);
             let route = Route::find(&method.to_uppercase(), path);
             let is_public = route.as_ref().is_ok_and(|route| route.class.is_public());
@@ -70,6 +73,39 @@ fn operate_listener() -> Value {
         "description": "The operate listener (`ORDO_OPS_LISTEN`)",
         "variables": { "address": { "default": "http://127.0.0.1:3001" } },
     })
+}
+
+/// What the layer `HttpSemantics` does for every read, and `Prefer` where there is something to wait for.
+fn complete_read(operation: &mut Map<String, Value>) {
+    let text = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
+    let mut preferences = Vec::new();
+    if let Some(read) = operation.get_mut("responses").and_then(|responses| responses.get_mut("200")) {
+        read["headers"]["Cache-Control"] = text("How long the answer may be kept, and by whom");
+        if read["content"].get("application/json").is_some() {
+            if read["headers"].get("ETag").is_none() {
+                read["headers"]["ETag"] = text("A hash of the answer");
+            }
+            let not_modified = json!({ "description": "It has not changed", "headers": {
+                "ETag": read["headers"]["ETag"], "Cache-Control": read["headers"]["Cache-Control"],
+            } });
+            operation["responses"].as_object_mut().map(|responses| responses.entry("304").or_insert(not_modified));
+            preferences.push(("If-None-Match", "An `ETag`: answered with 304 while it is still right"));
+        }
+    }
+    let names = operation.get("parameters").and_then(Value::as_array);
+    let named = |wanted: &str| names.into_iter().flatten().any(|parameter| parameter["name"] == wanted);
+    if named("Event-Position-Min") {
+        preferences
+            .push(("Prefer", "`wait=N`: for how many seconds to wait for the position, 30 at the most (RFC 7240)"));
+    }
+    preferences.retain(|(name, _)| !named(name));
+    let preferences = preferences.into_iter().map(|(name, about)| {
+        json!({ "name": name, "in": "header", "required": false, "description": about, "schema": { "type": "string" } })
+    });
+    let preferences: Vec<Value> = preferences.collect();
+    if let Some(parameters) = operation.entry("parameters").or_insert_with(|| json!([])).as_array_mut() {
+        parameters.extend(preferences);
+    }
 }
 
 /// A parameter of a URL or a header is there or not: it can't be null.
@@ -100,6 +136,7 @@ fn complete_responses(is_public: bool, operation: &mut Map<String, Value>) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     let mut common = vec![
         (400, "The request cannot be read"),
+        (406, "`Accept` refuses the media type of the answer"),
         (421, "It is addressed to a name that the server does not have"),
         (500, "Something failed on the server's side"),
         (503, "Not now: it may succeed after `Retry-After`"),

@@ -128,3 +128,41 @@ async fn figures_come_in_either_format_and_nobody_makes_them_more() {
     let durations = text.lines().filter(|line| line.contains(r#"duration_seconds_count{method="other",route="none"}"#));
     assert_eq!(durations.count(), 1, "{text}");
 }
+
+#[tokio::test]
+async fn answers_are_as_http_has_them() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    assert_eq!(client.order(&demo_order("a")).await.status, 201);
+    settled(&client, "a").await;
+    let ask = async |method: &str, path: &str, head: &str| {
+        raw(&ordo, &format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{head}\r\n")).await
+    };
+    let field = |answer: &str, name: &str| {
+        let line = answer.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_default().to_owned()
+    };
+
+    for path in ["/orders/a", "/v1/orders", "/customers/customer-42/orders", "/stock", "/sales?day=2026-01-01"] {
+        let (get, head) = (ask("GET", path, "").await, ask("HEAD", path, "").await);
+        let etag = field(&get, "etag");
+        assert!(get.starts_with("HTTP/1.1 200 ") && etag.starts_with('"'), "{path}: {get}");
+        assert_eq!(field(&get, "cache-control"), "private, no-cache", "{path}");
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{path}: {head}");
+        for name in ["etag", "cache-control", "vary", "content-type", "content-length"] {
+            assert_eq!(field(&head, name), field(&get, name), "{path}: {name}");
+        }
+        let known = ask("GET", path, &format!("If-None-Match: {etag}\r\n")).await;
+        assert!(known.starts_with("HTTP/1.1 304 ") && field(&known, "etag") == etag, "{path}: {known}");
+        assert!(ask("GET", path, "Accept: text/html\r\n").await.starts_with("HTTP/1.1 406 "), "{path}");
+        let options = ask("OPTIONS", path, "").await;
+        assert!(options.starts_with("HTTP/1.1 204 "), "{path}: {options}");
+        assert!(["GET", "HEAD", "OPTIONS"].iter().all(|method| field(&options, "allow").contains(method)), "{options}");
+    }
+    let events = event_count(&ordo.database).await;
+    let refused = ask("POST", "/orders/a/notes", "Accept: text/html\r\nContent-Length: 0\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 406 "), "{refused}");
+    let refused = ask("DELETE", "/orders", "").await;
+    assert!(refused.starts_with("HTTP/1.1 405 ") && field(&refused, "allow").contains("POST"), "{refused}");
+    assert_eq!(event_count(&ordo.database).await, events);
+}
