@@ -64,6 +64,9 @@ async fn start(
     anonymous: Anonymous,
     stop: CancellationToken,
 ) -> anyhow::Result<(Connections, RunningRoles)> {
+    if settings.roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
+        settings.message_keys()?;
+    }
     let mut connections = Connections::open(settings).await?;
     // Without a provider, unpaid orders would be confirmed.
     anyhow::ensure!(

@@ -35,3 +35,21 @@ async fn orders_are_not_promised_by_whoever_does_not_know_who_takes_payments() {
     let said = "payments go to the sandbox: no money moves";
     testkit::eventually(PATIENCE, || async { up.log().contains(said) }).await;
 }
+
+#[tokio::test]
+async fn nobody_takes_messages_without_a_key() {
+    // Nothing listens there: the key is missed first.
+    let no_key = [("DATABASE_URL", "postgres://127.0.0.1:9/ordo"), ("ORDO_MESSAGE_KEYS", ""), ("ORDO_LOG", "off")];
+    for (roles, needs_it) in
+        [("sagas", true), ("notification", true), ("all", true), ("command-api", false), ("projections", false)]
+    {
+        let refused = run(&["serve", "--listen", "127.0.0.1:0", "--roles", roles], &no_key).await;
+        assert_eq!(refused.code, 1, "{roles}: {refused:?}");
+        let said = refused.err.starts_with("ordo: ORDO_MESSAGE_KEYS is not set: messages are signed with it");
+        assert_eq!(said, needs_it, "{roles}: {}", refused.err);
+    }
+    let short = [("ORDO_MESSAGE_KEYS", "a:c2hvcnQ=")];
+    let refused = run(&["config", "check"], &short).await;
+    let said = "ORDO_MESSAGE_KEYS: must be ID:SECRET, or several";
+    assert!(refused.code == 1 && refused.out.contains(said) && !refused.out.contains("c2hvcnQ="), "{refused:?}");
+}
