@@ -185,7 +185,7 @@ impl<H: MessageHandler> ConsumerContext<H> {
                     self.receiving_works();
                     let full = messages.len() >= self.settings.batch_size;
                     let (forged, genuine): (Vec<_>, Vec<_>) =
-                        messages.into_iter().partition(|message| self.forgery(message).is_some());
+                        messages.into_iter().partition(|message| message.genuine.is_err());
                     if let Some(taken) = free.split(forged.len()).filter(|_| !forged.is_empty()) {
                         lanes.spawn(Arc::clone(&self).work_on_forged(forged, taken));
                     }
@@ -236,7 +236,8 @@ impl<H: MessageHandler> ConsumerContext<H> {
             .set_message_system_attribute_names(Some(received::SYSTEM_ATTRIBUTES.to_vec()));
         let bound = Duration::from_secs(u64::from(wait_seconds)) + ANSWER_BOUND;
         let answer = answered(bound, request.send()).await?;
-        Ok(answer.messages.unwrap_or_default().into_iter().map(ReceivedMessage::from_sqs).collect())
+        let read = |message| ReceivedMessage::from_sqs(message, &self.queue.name, &self.keys);
+        Ok(answer.messages.unwrap_or_default().into_iter().map(read).collect())
     }
 
     /// Moves messages to the dead letters, those that can't be moved together one after the other.
@@ -251,7 +252,7 @@ impl<H: MessageHandler> ConsumerContext<H> {
 
     /// Runs the handler if the message is genuine. A panic is a failure like any other.
     async fn handle(&self, message: &ReceivedMessage) -> Result<(), MessageHandlerError> {
-        if let Some(reason) = self.forgery(message) {
+        if let Some(reason) = message.reason_if_forged() {
             return Err(MessageHandlerError::Dead { reason });
         }
         let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind().await;

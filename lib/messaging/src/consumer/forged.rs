@@ -7,15 +7,8 @@ use super::dead_letter::{self, LONG_BYTES};
 use super::received::ReceivedMessage;
 use super::{ANSWER_BOUND, ConsumerContext};
 use crate::error::answered;
-use crate::signature::SIGNATURE_ATTRIBUTE;
 
 impl<H> ConsumerContext<H> {
-    /// Why the message must not be handled, if it is not genuine.
-    pub(super) fn forgery(&self, message: &ReceivedMessage) -> Option<String> {
-        let signature = message.attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
-        self.keys.verify(&self.queue.name, &message.body, signature).err().map(|error| error.to_string())
-    }
-
     /// Moves the messages in one call. Returns those that it did not move: they have to be moved one by one.
     pub(super) async fn move_forged(&self, forged: Vec<ReceivedMessage>) -> Vec<ReceivedMessage> {
         let size: usize = forged.iter().map(ReceivedMessage::bytes).sum();
@@ -23,7 +16,7 @@ impl<H> ConsumerContext<H> {
         if forged.len() < 2 || size >= LONG_BYTES {
             return forged;
         }
-        let entries: Result<Vec<_>, _> = forged.iter().enumerate().map(|(nth, it)| self.entry(nth, it)).collect();
+        let entries: Result<Vec<_>, _> = forged.iter().enumerate().map(|(nth, it)| entry(nth, it)).collect();
         let Ok(entries) = entries else { return forged };
         let request = self.client.send_message_batch().queue_url(&self.queue.dead_letter_url);
         let sent = answered(ANSWER_BOUND, request.set_entries(Some(entries)).send()).await;
@@ -40,7 +33,7 @@ impl<H> ConsumerContext<H> {
                 messages = moved.len(),
                 message_id = first.message_id,
                 group_id = first.group_id,
-                reason = self.forgery(first),
+                reason = first.reason_if_forged(),
                 "messages moved to the dead-letter queue: they are not genuine"
             );
         }
@@ -49,19 +42,18 @@ impl<H> ConsumerContext<H> {
         }
         left.into_iter().map(|(_, message)| message).collect()
     }
+}
 
-    fn entry(
-        &self,
-        nth: usize,
-        message: &ReceivedMessage,
-    ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
-        let reason = self.forgery(message).unwrap_or_default();
-        SendMessageBatchRequestEntry::builder()
-            .id(nth.to_string())
-            .message_group_id(&message.group_id)
-            .message_deduplication_id(&message.message_id)
-            .message_body(&message.body)
-            .set_message_attributes(Some(dead_letter::attributes(message, &reason)?))
-            .build()
-    }
+fn entry(
+    nth: usize,
+    message: &ReceivedMessage,
+) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+    let reason = message.reason_if_forged().unwrap_or_default();
+    SendMessageBatchRequestEntry::builder()
+        .id(nth.to_string())
+        .message_group_id(&message.group_id)
+        .message_deduplication_id(&message.message_id)
+        .message_body(&message.body)
+        .set_message_attributes(Some(dead_letter::attributes(message, &reason)?))
+        .build()
 }

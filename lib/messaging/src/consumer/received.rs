@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName as SystemAttribute};
 
+use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
+
 /// The system attributes to receive with a message.
 pub(super) const SYSTEM_ATTRIBUTES: [SystemAttribute; 2] =
     [SystemAttribute::ApproximateReceiveCount, SystemAttribute::MessageGroupId];
@@ -24,30 +26,42 @@ pub struct ReceivedMessage {
     pub attempt: u32,
     /// Whether a failure of this attempt moves the message to the dead-letter queue.
     pub is_last_attempt: bool,
+    /// Whether a known key signed it for its queue. If not, it must not be handled.
+    pub(super) genuine: Result<(), SignatureError>,
     pub(super) receipt_handle: String,
     /// All attributes as received, for the dead-letter queue.
     pub(super) raw_attributes: HashMap<String, MessageAttributeValue>,
 }
 
 impl ReceivedMessage {
-    pub(super) fn from_sqs(message: Message) -> Self {
+    /// `queue`: the name of the queue that it came from.
+    pub(super) fn from_sqs(message: Message, queue: &str, keys: &MessageKeys) -> Self {
         let system = message.attributes.unwrap_or_default();
         let receive_count = system.get(&SystemAttribute::ApproximateReceiveCount);
         let receive_count = receive_count.and_then(|count| count.parse().ok()).unwrap_or(1);
         let raw_attributes = message.message_attributes.unwrap_or_default();
         let text =
             |(name, value): (&String, &MessageAttributeValue)| Some((name.clone(), value.string_value()?.to_owned()));
+        let (body, attributes) =
+            (message.body.unwrap_or_default(), raw_attributes.iter().filter_map(text).collect::<BTreeMap<_, _>>());
+        let signature = attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
         Self {
+            genuine: keys.verify(queue, &body, signature),
             message_id: message.message_id.unwrap_or_default(),
             group_id: system.get(&SystemAttribute::MessageGroupId).cloned().unwrap_or_default(),
-            body: message.body.unwrap_or_default(),
-            attributes: raw_attributes.iter().filter_map(text).collect(),
+            body,
+            attributes,
             receive_count,
             attempt: 1,
             is_last_attempt: false,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             raw_attributes,
         }
+    }
+
+    /// Why it must not be handled, if it is not genuine.
+    pub(super) fn reason_if_forged(&self) -> Option<String> {
+        self.genuine.as_ref().err().map(ToString::to_string)
     }
 
     /// The size that SQS limits, without binary attributes.
