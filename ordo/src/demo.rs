@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
-use http::StatusCode;
+use error_chain::error_chain;
+use ordo_client::{Client, Error, Item, Order};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::client::{ApiClient, CredentialArgs};
+use crate::api::ApiArgs;
 use crate::data_dir::Endpoints;
 use crate::output;
 
@@ -32,11 +33,11 @@ pub(crate) struct DemoArgs {
     /// How long to wait for the mail
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) timeout: u64,
-    #[command(flatten)]
-    pub(crate) credential: CredentialArgs,
     /// Say it as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    access: ApiArgs,
 }
 
 /// Posts the demo order and follows it until its mail is in the inbox.
@@ -60,9 +61,9 @@ pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Resul
 struct DemoJourney<'a> {
     args: &'a DemoArgs,
     endpoints: &'a Endpoints,
-    client: ApiClient,
-    /// It gets no credential.
-    inbox: ApiClient,
+    client: Client,
+    /// It has no token: that is the platform's.
+    inbox: Client,
     order_id: String,
     since: Instant,
     steps: Vec<DemoStep>,
@@ -80,13 +81,11 @@ struct DemoStep {
 
 impl<'a> DemoJourney<'a> {
     fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a Endpoints) -> anyhow::Result<Self> {
-        let inbox = ApiClient::new(Duration::from_secs(10));
-        let client = inbox.clone().authorized(args.credential.authorization()?);
         Ok(Self {
             args,
             endpoints,
-            client,
-            inbox,
+            client: args.access.client(&endpoints.api)?,
+            inbox: Client::new(&endpoints.inbox)?,
             order_id,
             since: Instant::now(),
             steps: Vec::new(),
@@ -97,8 +96,10 @@ impl<'a> DemoJourney<'a> {
 
     async fn follow(&mut self) -> anyhow::Result<()> {
         // Ask first: a missing platform is noticed before an order is placed, and the first connection is not timed.
-        let alive = self.client.get(&format!("{}/health/live", self.api())).await;
-        alive.map_err(|error| anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api"))?;
+        self.client.get(&["health", "live"], &[]).await.map_err(|error| {
+            let error = error_chain(&error);
+            anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api")
+        })?;
         self.mail().await?;
         self.post().await?;
         loop {
@@ -118,47 +119,37 @@ impl<'a> DemoJourney<'a> {
             output::line(&format!("order {}", self.order_id))?;
         }
         self.since = Instant::now();
-        let url = format!("{}/orders", self.api());
-        let (status, answer) = self.client.post(&url, &demo_order(&self.order_id)).await?;
-        if !status.is_success() {
-            bail!("POST {url} answers {status}: {}", said(&answer));
-        }
-        self.step("POST /orders", format!("{status}, version {}", answer["version"]))
+        let placed = self.client.place_order(&demo_order(&self.order_id)).await?;
+        self.step("POST /orders", format!("version {}", placed.version))
     }
 
     async fn look_at_events(&mut self) -> anyhow::Result<()> {
-        let (status, answer) = self.client.get(&self.order_url("/events")).await?;
-        anyhow::ensure!(!is_refused(status), "GET {} answers {status}: {}", self.order_url("/events"), said(&answer));
-        // The order is not there yet.
-        if !status.is_success() {
-            return Ok(());
+        let Some(timeline) = found(self.client.timeline(&self.order_id).page(None).await)? else { return Ok(()) };
+        for event in timeline.items.iter().skip(self.events_seen) {
+            self.step(&event.event_type, String::new())?;
         }
-        let events = answer.as_array().or_else(|| answer["items"].as_array()).map_or(&[][..], Vec::as_slice);
-        for event in events.iter().skip(self.events_seen) {
-            self.step(event["type"].as_str().unwrap_or("event"), String::new())?;
-        }
-        self.events_seen = self.events_seen.max(events.len());
+        self.events_seen = self.events_seen.max(timeline.items.len());
         Ok(())
     }
 
     async fn look_at_order(&mut self) -> anyhow::Result<()> {
-        let (_, order) = self.client.get(&self.order_url("")).await?;
-        // In a problem `status` is a number: the order is not in the read model yet.
-        if let Some(status) = order["status"].as_str()
-            && self.status.as_deref() != Some(status)
+        if let Some(order) = found(self.client.order(&self.order_id).await)?
+            && self.status.as_ref() != Some(&order.status)
         {
-            self.status = Some(status.to_owned());
-            self.step("GET /orders/{id}", format!("status {status}"))?;
+            self.step("GET /orders/{id}", format!("status {}", order.status))?;
+            self.status = Some(order.status);
         }
         Ok(())
     }
 
     /// Subject and recipient of the mail about this order, once it is there.
     async fn mail(&self) -> anyhow::Result<Option<(String, String)>> {
-        let inbox = self.endpoints.inbox.trim_end_matches('/');
-        let look = self.inbox.get(&format!("{inbox}/messages?brief=true&limit={NEWEST}")).await;
-        let (_, messages) =
-            look.map_err(|error| anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox"))?;
+        let newest = NEWEST.to_string();
+        let messages = self.inbox.get(&["messages"], &[("brief", "true"), ("limit", &newest)]).await;
+        let messages = messages.map_err(|error| {
+            let error = error_chain(&error);
+            anyhow!("no inbox: {error}; start one with `ordo up`, or name it with --inbox")
+        })?;
         let about = |message: &&Value| message["subject"].as_str().is_some_and(|text| text.contains(&self.order_id));
         let found = messages.as_array().and_then(|messages| messages.iter().find(about));
         Ok(found.map(|message| {
@@ -197,31 +188,22 @@ impl<'a> DemoJourney<'a> {
     }
 }
 
-/// Whether the caller may not look, now or later.
-fn is_refused(status: StatusCode) -> bool {
-    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status)
+/// `None`: it is not there yet.
+fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Problem(problem)) if problem.status == 404 => Ok(None),
+        Err(error @ Error::Problem(_)) if error.is_temporary() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The order that every client example shows.
-pub(crate) fn demo_order(order_id: &str) -> Value {
-    json!({
-        "orderId": order_id,
-        "customerId": "customer-42",
-        "totalAmount": 129.99,
-        "currency": "USD",
-        "items": [{"sku": "sku-123", "title": "Wireless Headphones", "quantity": 1, "unitPrice": 129.99}],
-        "notes": "REST Client sample order",
-        "metadata": {"channel": "demo"},
-    })
-}
-
-/// The text of a problem, with its violations.
-fn said(answer: &Value) -> String {
-    let detail =
-        answer["detail"].as_str().or(answer["title"].as_str()).map_or_else(|| answer.to_string(), str::to_owned);
-    let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
-    let each = errors.iter().map(|error| {
-        format!("; {}: {}", error["pointer"].as_str().unwrap_or(""), error["message"].as_str().unwrap_or(""))
-    });
-    detail + &each.collect::<String>()
+fn demo_order(order_id: &str) -> Order {
+    let item = Item { title: Some("Wireless Headphones".to_owned()), ..Item::new("sku-123", 1, "129.99") };
+    Order {
+        notes: Some("REST Client sample order".to_owned()),
+        metadata: [("channel".to_owned(), "demo".into())].into(),
+        ..Order::new(order_id, "customer-42", "129.99", "USD", [item])
+    }
 }

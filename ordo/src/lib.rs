@@ -3,9 +3,9 @@
 //! [`cli`] has the commands, and [`settings`] everything that can be set. What is public besides is for the benchmarks and the tests.
 
 mod access;
+mod api;
 mod aws;
 pub mod cli;
-pub mod client;
 mod config;
 mod connections;
 mod data_dir;

@@ -1,36 +1,24 @@
 //! `ordo tail`: events as they come, one a line, from the live stream of a running platform.
 
-mod sse;
-
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::ops::ControlFlow;
-use std::time::Duration;
+use std::pin::pin;
 
-use anyhow::{Context, anyhow, bail};
-use axum::body::{Body, to_bytes};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use futures_util::StreamExt;
+use error_chain::error_chain;
+use futures_util::TryStreamExt;
+use ordo_client::{Client, Error, LiveStream};
 use serde_json::Value;
-use url::Url;
 
-use self::sse::{SseEvent, SseParser};
-use crate::client::{ApiClient, CredentialArgs};
+use crate::api::ApiArgs;
 use crate::dlq::harmless;
 use crate::events::StreamArgs;
 use crate::output;
 
-/// How long an answer may take to begin.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A stream that says nothing for so long has broken off, whatever TCP thinks of it: three heartbeats are missing.
-const SILENCE: Duration = Duration::from_secs(45);
-/// How long to wait before it is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
 /// The most of an event's content on a line for people.
 const BRIEF: usize = 120;
-/// The most of a refusal that is read.
-const LONGEST_REFUSAL: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TailArgs {
@@ -52,133 +40,61 @@ pub(crate) struct TailArgs {
     /// End after so many events [default: never]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroU64>,
-    #[command(flatten)]
-    pub(crate) credential: CredentialArgs,
     /// One JSON object a line, with all there is to an event
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    access: ApiArgs,
 }
 
 /// Prints the events of the platform at `api` until there were as many as asked for. A broken stream is continued where it was.
 pub(crate) async fn run(args: &TailArgs, api: &str) -> anyhow::Result<()> {
-    let left = args.limit.map(NonZeroU64::get);
-    let mut follower = TailFollower { args, url: url(args, api)?, position: None, reported: false, left };
-    loop {
-        let ended = match follower.follow().await {
-            Ok(()) => return Ok(()),
-            Err(ended) => ended,
-        };
-        let (error, position) = match (ended, follower.position) {
-            (TailEnd::Broken(error), Some(position)) => (error, position),
-            (TailEnd::NoAnswer(error), Some(position)) => (error, position),
-            (TailEnd::NoAnswer(error), None) => {
-                bail!("no platform: {error:#}; start one with `ordo up`, or name it with --api")
-            }
-            (TailEnd::Broken(error), None) | (TailEnd::Final(error), _) => return Err(error),
-        };
-        if !std::mem::replace(&mut follower.reported, true) {
-            let message =
-                format!("ordo: {error:#}; it goes on behind position {position} as soon as there is an answer");
-            // There is nowhere left to report a standard error that cannot be written to.
-            let _ = writeln!(std::io::stderr().lock(), "{message}");
+    let live = args.wanted(&args.access.client(api)?).on_interruption(|error, position| {
+        let error = error_chain(error);
+        let message = format!("ordo: {error}; it goes on behind position {position} as soon as there is an answer");
+        // There is nowhere left to report a standard error that cannot be written to.
+        let _ = writeln!(std::io::stderr().lock(), "{message}");
+    });
+    let mut events = pin!(live.json_stream());
+    let mut left = args.limit.map(NonZeroU64::get);
+    while let Some(event) = events.try_next().await.map_err(|error| reason(error, api))? {
+        let line = if args.json { event } else { brief(&serde_json::from_str(&event)?) };
+        output::line(&line)?;
+        left = left.map(|left| left - 1);
+        if left == Some(0) {
+            return Ok(());
         }
-        tokio::time::sleep(PAUSE).await;
+    }
+    bail!("the stream has ended")
+}
+
+fn reason(error: Error, api: &str) -> anyhow::Error {
+    match error {
+        Error::Problem(problem) => anyhow!("{} answers {problem}", api.trim_end_matches('/')),
+        Error::Unreachable { .. } => {
+            let error = error_chain(&error);
+            anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api")
+        }
+        other => other.into(),
     }
 }
 
-/// A follower of the stream.
-struct TailFollower<'a> {
-    args: &'a TailArgs,
-    url: Url,
-    /// The id of the last event; `None` before the first.
-    position: Option<i64>,
-    /// Whether it was reported that the stream broke off.
-    reported: bool,
-    left: Option<u64>,
-}
-
-/// Why the stream ended.
-enum TailEnd {
-    /// Trying again would not help.
-    Final(anyhow::Error),
-    /// Nobody answers.
-    NoAnswer(anyhow::Error),
-    /// The other side is gone or busy.
-    Broken(anyhow::Error),
-}
-
-impl TailFollower<'_> {
-    async fn follow(&mut self) -> Result<(), TailEnd> {
-        let mut body = self.open().await?.into_data_stream();
-        let mut sse = SseParser::default();
-        loop {
-            let read = tokio::time::timeout(SILENCE, body.next()).await;
-            let silent = || TailEnd::Broken(anyhow!("the stream says nothing any more"));
-            let Some(piece) = read.map_err(|_| silent())? else {
-                return Err(TailEnd::Broken(anyhow!("the stream has ended")));
-            };
-            let piece = piece.map_err(|error| TailEnd::Broken(anyhow!(error).context("the stream broke off")))?;
-            for block in sse.take(&piece) {
-                if self.print(block).map_err(TailEnd::Final)?.is_break() {
-                    return Ok(());
-                }
-            }
+impl TailArgs {
+    fn wanted(&self, client: &Client) -> LiveStream {
+        let mut live = client.live();
+        if let Some(after) = self.after {
+            live = live.after(after);
         }
-    }
-
-    /// Opens the stream behind the last event.
-    async fn open(&self) -> Result<Body, TailEnd> {
-        let id = self.position.map(|position| position.to_string());
-        let headers = id.as_deref().map(|id| ("last-event-id", id));
-        let client = ApiClient::new(PATIENCE).authorized(self.args.credential.authorization().map_err(TailEnd::Final)?);
-        let opened = client.open(self.url.as_str(), headers.as_slice()).await;
-        let (head, body) = opened.map_err(TailEnd::NoAnswer)?.into_parts();
-        if head.status.is_success() {
-            return Ok(body);
+        if !self.types.is_empty() {
+            live = live.types(&self.types.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        let said = to_bytes(body, LONGEST_REFUSAL).await.unwrap_or_default();
-        let problem: Value = serde_json::from_slice(&said).unwrap_or_default();
-        let detail = problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("without a reason");
-        let error = anyhow!("{} answers {}: {detail}", self.url, head.status);
-        Err(if head.status.is_server_error() { TailEnd::Broken(error) } else { TailEnd::Final(error) })
-    }
-
-    /// Prints an event; breaks after the last one.
-    fn print(&mut self, block: SseEvent) -> anyhow::Result<ControlFlow<()>> {
-        if let Some(data) = block.data {
-            let line = if self.args.json { data } else { brief(&serde_json::from_str(&data)?) };
-            output::line(&line)?;
-            self.left = self.left.map(|left| left - 1);
+        if let Some(stream) = &self.stream {
+            live = live.stream_type(stream.kind()).stream_id(stream.id());
+        } else if let Some(stream_type) = &self.stream_type {
+            live = live.stream_type(stream_type);
         }
-        // After the line, so that an event that was not printed comes again.
-        self.position = block.id.or(self.position);
-        self.reported = false;
-        Ok(if self.left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        live
     }
-}
-
-fn url(args: &TailArgs, api: &str) -> anyhow::Result<Url> {
-    let api = api.trim_end_matches('/');
-    let wrong = || format!("{api} is not an address; it must look like http://127.0.0.1:3000");
-    let mut url = Url::parse(&format!("{api}/events/stream")).with_context(wrong)?;
-    if url.cannot_be_a_base() {
-        bail!(wrong());
-    }
-    let after = args.after.map(|after| after.to_string());
-    let types = (!args.types.is_empty()).then(|| args.types.join(","));
-    let (kind, id) = args.stream.as_ref().map_or((None, None), |stream| (Some(stream.kind()), Some(stream.id())));
-    let given = [
-        ("after", after.as_deref()),
-        ("type", types.as_deref()),
-        ("streamType", kind.or(args.stream_type.as_deref())),
-        ("streamId", id),
-    ];
-    for (name, value) in given {
-        if let Some(value) = value {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-    }
-    Ok(url)
 }
 
 /// An event on one line, for people.
@@ -206,18 +122,18 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_goes_into_the_address() {
-        let url = |line: &str| {
+        let shown = |line: &str| {
             let tail = Line::try_parse_from(line.split(' ')).unwrap().tail;
-            url(&tail, tail.api.as_deref().unwrap_or("http://127.0.0.1:3000")).map(|url| url.to_string())
+            let client = tail.access.client(tail.api.as_deref().unwrap_or("http://127.0.0.1:3000"));
+            client.map(|client| format!("{:?}", tail.wanted(&client)))
         };
-        assert_eq!(url("tail").unwrap(), "http://127.0.0.1:3000/events/stream");
-        let line = "tail --api http://shop:1/v1/ --after 0 --type A,B --stream order/a&b";
-        assert_eq!(
-            url(line).unwrap(),
-            "http://shop:1/v1/events/stream?after=0&type=A%2CB&streamType=order&streamId=a%26b"
-        );
-        assert!(url("tail --api shop").is_err());
-        assert!(url("tail --api shop:1").is_err());
+        let plain = shown("tail").unwrap();
+        assert!(plain.contains("\"http://127.0.0.1:3000/events/stream\""), "{plain}");
+        let all = shown("tail --api http://shop:1/v1/ --after 0 --type A,B --stream order/a&b").unwrap();
+        let expected = "http://shop:1/v1/events/stream?after=0&type=A%2CB&streamType=order&streamId=a%26b";
+        assert!(all.contains(expected), "{all}");
+        assert!(shown("tail --api shop").is_err());
+        assert!(shown("tail --api shop:1").is_err());
     }
 
     #[test]

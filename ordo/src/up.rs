@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use access_control::TokenKeys;
 use anyhow::{Context, bail, ensure};
+use axum::body::Body;
 use embedded::inbox::Inbox;
 use embedded::loopback::OWNER;
 use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
 use messaging::MessageKeys;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +27,7 @@ use crate::connections::Connections;
 use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free, secret_file};
 use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{DatabaseUrl, LoadedSettings, PaymentProvider, SettingSource, Settings};
-use crate::{client, http, migrate, output, roles, shutdown};
+use crate::{http, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct UpArgs {
@@ -156,7 +159,9 @@ fn without_own_endpoints(loaded: LoadedSettings, args: &UpArgs, dir: &DataDir) -
 async fn refuse_foreign_queues(settings: &Settings, named_by: &[(&str, SettingSource)]) -> anyhow::Result<()> {
     let Some(url) = &settings.aws.sqs_endpoint else { return Ok(()) };
     // Queues that do not answer are reported later.
-    let Ok(answer) = client::ApiClient::new(Duration::from_secs(1)).open(url, &[]).await else { return Ok(()) };
+    let Ok(address) = url.parse() else { return Ok(()) };
+    let http = legacy::Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let Ok(Ok(answer)) = tokio::time::timeout(Duration::from_secs(1), http.get(address)).await else { return Ok(()) };
     let Some(owner) = answer.headers().get(OWNER).and_then(|owner| owner.to_str().ok()) else { return Ok(()) };
     let named_by = named_by.iter().find(|(_, source)| *source != SettingSource::Default);
     let (name, source) = named_by.copied().unwrap_or(("AWS_ENDPOINT_URL_SQS", SettingSource::Default));

@@ -86,6 +86,18 @@ impl LiveStream {
     /// The first connection is tried like a request. Once the stream has begun it goes on, by new connections that say where it was,
     /// until it is dropped or the server refuses it for good; then its last item is the error.
     pub fn stream(self) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+        self.follow(|json| serde_json::from_str(&json))
+    }
+
+    /// The same events as JSON, to the letter as the server sent them.
+    pub fn json_stream(self) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
+        self.follow(Ok)
+    }
+
+    fn follow<T: Send + 'static>(
+        self,
+        read: impl Fn(String) -> serde_json::Result<T> + Copy + Send + 'static,
+    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static {
         let sse = SseParser::new(self.client.transport().max_answer_bytes);
         let follower = Follower {
             wanted: self,
@@ -96,12 +108,14 @@ impl LiveStream {
             connected_at: Instant::now(),
             delays: endless_delays(),
         };
-        stream::unfold(Some(follower), |follower| async move {
+        stream::unfold(Some(follower), move |follower| async move {
             let mut follower = follower?;
-            match follower.next().await {
-                Ok(event) => Some((Ok(event), Some(follower))),
-                Err(error) => Some((Err(error), None)),
-            }
+            let next = follower.next().await.and_then(|(position, json)| {
+                let wrong = |error| follower.unexpected(format!("event {position} can't be understood: {error}"));
+                read(json).map_err(wrong)
+            });
+            let ended = next.is_err();
+            Some((next, (!ended).then_some(follower)))
         })
     }
 
@@ -126,8 +140,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next event. An error is the end.
-    async fn next(&mut self) -> Result<Event, Error> {
+    /// The next event's position and JSON. An error is the end.
+    async fn next(&mut self) -> Result<(i64, String), Error> {
         loop {
             while let Some(block) = self.blocks.pop_front() {
                 if let Some(event) = self.take(block)? {
@@ -147,7 +161,7 @@ impl Follower {
     }
 
     /// `None`: it is no event, or one that came before.
-    fn take(&mut self, block: SseBlock) -> Result<Option<Event>, Error> {
+    fn take(&mut self, block: SseBlock) -> Result<Option<(i64, String)>, Error> {
         let Some(data) = block.data else {
             self.position = self.position.max(block.id);
             return Ok(None);
@@ -156,10 +170,8 @@ impl Follower {
         if self.position.is_some_and(|position| id <= position) {
             return Ok(None);
         }
-        let event = serde_json::from_str(&data);
-        let event = event.map_err(|error| self.unexpected(format!("event {id} can't be understood: {error}")))?;
         self.position = Some(id);
-        Ok(Some(event))
+        Ok(Some((id, data)))
     }
 
     /// Reads some blocks.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use ordo::client::ApiClient;
 use ordo::output;
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 use crate::address_of;
 use crate::args::EndToEnd;
 use crate::figures::{Latencies, Spread, micros_per_order};
+use crate::http_client::ApiClient;
 use crate::load::{Load, Running, Tally};
 use crate::orders::Orders;
 use crate::processes;

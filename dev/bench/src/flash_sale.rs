@@ -11,7 +11,6 @@ mod outcome;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use ordo::client::ApiClient;
 use ordo::output;
 use ordo::settings::PlatformRole;
 use serde::Serialize;
@@ -22,6 +21,7 @@ use self::outcome::{Outcome, Watch};
 use crate::args::FlashSale;
 use crate::databases::Database;
 use crate::figures::{Latencies, Spread, count};
+use crate::http_client::ApiClient;
 use crate::orders::Orders;
 use crate::program::Ordo;
 use crate::progress::Progress;

@@ -23,6 +23,7 @@ mod end_to_end;
 mod figures;
 mod flash_sale;
 mod greedy_clients;
+mod http_client;
 mod intake;
 mod load;
 mod orders;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use super::mistakes::SettingMistake;
-use crate::client::TOKEN_VARIABLE;
+use crate::api::TOKEN_VARIABLE;
 
 /// Read from the working directory if it is there.
 const DEFAULT_FILE: &str = "ordo.toml";

@@ -93,7 +93,8 @@ async fn a_tail_that_can_never_work_says_why() {
         (vec!["tail", "--api", &ordo.api, "--after", "7"], "position 7 is beyond the end of the log, which is at 0"),
         (vec!["tail", "--api", &format!("http://{nobody}")], "start one with `ordo up`, or name it with --api"),
         (vec!["tail", "--api", &format!("{}/v3", ordo.api)], "answers 404"),
-        (vec!["tail", "--api", "https://127.0.0.1:1"], "must begin with http://"),
+        (vec!["tail", "--api", "https://127.0.0.1:1"], "no platform: nothing answers at https://127.0.0.1:1"),
+        (vec!["tail", "--api", "ftp://127.0.0.1:1"], "must begin with http:// or https://"),
     ] {
         let told = run(&line, &[]).await;
         assert_eq!((told.code, told.err.lines().count()), (1, 1), "{line:?}: {}", told.err);

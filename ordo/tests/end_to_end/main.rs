@@ -41,6 +41,7 @@ mod protocol;
 mod purged_queue;
 mod replaying;
 mod roles_apart;
+mod rust_client;
 mod slow_reads;
 mod stopping;
 mod stuck;

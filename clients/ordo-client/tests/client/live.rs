@@ -72,6 +72,15 @@ async fn it_goes_on_behind_what_it_has_seen_and_shows_nothing_twice() {
 }
 
 #[tokio::test]
+async fn an_event_can_be_had_as_it_was_sent() {
+    let odd = "id: 1\ndata: {\"ofLater\": 1,\ndata: \"b\":  2}\n\n".to_owned();
+    let server = FakeServer::with([stream_of(&[odd]), problem(403, "forbidden")]).await;
+    let mut stream = pin!(impatient(&server.url).build().unwrap().live().json_stream());
+    assert_eq!(stream.next().await.unwrap().unwrap(), r#"{"ofLater": 1, "b":  2}"#);
+    assert!(stream.next().await.unwrap().is_err() && stream.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_stream_that_says_nothing_is_opened_anew() {
     let silent = Reply::ThenSilence(format!("{HEAD}{}{}", begins_at(4), event(5)).into_bytes());
     let server = FakeServer::with([silent, stream_of(&[event(6)]), problem(403, "forbidden")]).await;

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use ordo::client::ApiClient;
 use serde::Serialize;
 
 use super::fill::CUSTOMER;
 use crate::figures::Latencies;
+use crate::http_client::ApiClient;
 use crate::load::{connect, histogram, micros};
 
 /// How often each is asked for in a run.

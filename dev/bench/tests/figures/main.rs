@@ -1,13 +1,16 @@
 //! A benchmark counts what happened. How fast it was is no concern of a test.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
+#[path = "../../src/http_client.rs"]
+#[expect(dead_code, reason = "the test only posts")]
+mod http_client;
 mod platform;
 
 use embedded::inbox::{BODY_LIMIT, BYTES_KEPT};
-use ordo::client::ApiClient;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use http_client::ApiClient;
 use platform::{Platform, START, bench};
 
 #[tokio::test]
