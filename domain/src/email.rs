@@ -14,6 +14,7 @@ const MAX_LOCAL_CHARS: usize = 64;
 ///
 /// Decoding does not check again: an address in the log passed the rule of its day, and events stay readable forever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct EmailAddress(String);
 

@@ -6,6 +6,7 @@ macro_rules! events {
     ($(#[$about:meta])* $events:ident, $upcasts:ident { $($(#[$doc:meta])* $name:ident,)* }) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum $events {
             $($(#[$doc])* $name($name),)*
         }

@@ -36,6 +36,8 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        #[cfg_attr(test, schemars(extend("pattern" = "^[A-Za-z0-9._:-]{1,128}$")))]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 

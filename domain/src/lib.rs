@@ -13,5 +13,7 @@ pub mod ids;
 pub mod json_text;
 pub mod money;
 pub mod order;
+#[cfg(test)]
+mod schemas;
 pub mod stock;
 pub mod streams;

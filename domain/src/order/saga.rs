@@ -9,6 +9,7 @@ use crate::ids::PaymentToken;
 
 /// What an operator decides about a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum OperatorDecision {
     /// Try the step again, perhaps with another means of payment.
@@ -35,6 +36,7 @@ macro_rules! saga_steps {
     ($(#[$about:meta])* $steps:ident { $($(#[$doc:meta])* $step:ident = $name:literal,)* }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum $steps {
             $($(#[$doc])* #[serde(rename = $name)] $step,)*
         }

@@ -29,6 +29,7 @@ events! {
 
 /// Units came in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockReceived {
     /// How many, at least one.
@@ -37,6 +38,7 @@ pub struct StockReceived {
 
 /// The count was corrected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockAdjusted {
     /// The correction of the count. Never 0.
@@ -47,6 +49,7 @@ pub struct StockAdjusted {
 
 /// Units were reserved for an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationMade {
     /// For which order.
@@ -59,6 +62,7 @@ pub struct ReservationMade {
 
 /// Reserved units are for sale again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationReleased {
     /// For which order they were reserved.
@@ -69,6 +73,7 @@ pub struct ReservationReleased {
 
 /// Reserved units have shipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationCommitted {
     /// To which order.

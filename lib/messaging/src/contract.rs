@@ -11,6 +11,7 @@ use crate::envelope::{CloudEvent, EnvelopeError, MessageContract, RawCloudEvent}
 
 /// A request for a mail about an order. It has everything that the mail needs: notification looks nothing up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationRequested {
     /// Identifies the mail, however many requests for it there are: one mail is sent per id. It is derived from the id
@@ -58,6 +59,7 @@ impl NotificationRequested {
 
 /// How a customer can track a shipment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ShipmentTracking {
     /// The first parcel, for readers of earlier builds, which know only one.
@@ -70,6 +72,7 @@ pub struct ShipmentTracking {
 
 /// How a customer can track a parcel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ParcelTracking {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,7 @@ impl ShipmentTracking {
 
 /// One line of an order, as the mail shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderedLine {
     pub sku: String,
@@ -106,6 +110,7 @@ pub struct OrderedLine {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NotificationTemplate {
     OrderConfirmed,
@@ -133,6 +138,7 @@ impl NotificationTemplate {
 
 /// The mail service accepted the mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSent {
     pub notification_id: Uuid,
@@ -145,6 +151,7 @@ pub struct NotificationSent {
 
 /// The mail was not sent, and will not be. An operator can request it again under a new id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationFailed {
     pub notification_id: Uuid,
@@ -203,5 +210,7 @@ impl MessageContract for NotificationFailed {
     }
 }
 
+#[cfg(test)]
+mod schemas;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ mod precondition;
 mod problem_type;
 mod query_parameters;
 mod refusal_log;
+#[cfg(test)]
+mod schema;
 mod semantics;
 mod trace;
 
@@ -55,6 +57,7 @@ pub struct Problem(Box<ProblemContent>);
 
 /// One violation in a request's body or parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FieldError {
     /// Where: a JSON pointer into the body (`/items/0/quantity`), or `?name` for a query parameter.
     pub pointer: String,
@@ -213,6 +216,7 @@ struct ProblemContent {
 
 /// The members in the order people read them.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ProblemJson<'a> {
     r#type: &'static str,

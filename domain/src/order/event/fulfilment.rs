@@ -7,6 +7,7 @@ use crate::ids::{CancellationId, ShipmentId};
 
 /// Units of one line of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LineQuantity {
     /// The number of the line, from 1.
@@ -17,6 +18,7 @@ pub struct LineQuantity {
 
 /// Goods were shipped: all of the order, or some of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderShipped {
     pub shipment_id: ShipmentId,
@@ -28,6 +30,7 @@ pub struct OrderShipped {
 
 /// How a customer can follow a parcel. At least one of both is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Parcel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +42,7 @@ pub struct Parcel {
 
 /// Lines of the order will not be shipped. Their reservation is released in the same append, and nobody pays for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LinesCancelled {
     pub cancellation_id: CancellationId,
@@ -51,4 +55,5 @@ pub struct LinesCancelled {
 
 /// All of the order arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OrderDelivered {}

@@ -11,6 +11,7 @@ use crate::money::{Currency, Money};
 
 /// What the customer ordered. Amounts are minor units of `currency`; lines add up to `total_minor`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCreated {
     pub customer_id: CustomerId,
@@ -46,6 +47,7 @@ impl OrderCreated {
 
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderLine {
     pub sku: Sku,
@@ -79,16 +81,19 @@ impl OrderLine {
 
 /// The order is confirmed to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OrderConfirmed {}
 
 /// The order could not be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OrderRejected {
     pub reason: RejectionReason,
 }
 
 /// Why an order could not be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum RejectionReason {
     /// There were not enough units.
@@ -142,6 +147,7 @@ impl RejectionReason {
 
 /// The order is to be cancelled. From here on it is only undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CancellationRequested {
     /// Why, for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +156,7 @@ pub struct CancellationRequested {
 
 /// The order was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OrderCancelled {
     /// Why, in the words of whoever cancelled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 /// The mail service accepted a mail to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSent {
     /// The id of the mail. It is the same in every attempt to send it.
@@ -21,6 +22,7 @@ pub struct NotificationSent {
 
 /// A mail to the customer was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationFailed {
     /// The id of the mail. It is the same in every attempt to send it.
@@ -35,6 +37,7 @@ pub struct NotificationFailed {
 
 /// The mails that a customer can get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MailTemplate {
     /// Your order is confirmed.

@@ -6,6 +6,7 @@ use crate::ids::ShipmentId;
 
 /// The provider holds the amount for us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentAuthorized {
     /// The provider's id of the payment.
@@ -15,6 +16,7 @@ pub struct PaymentAuthorized {
 
 /// The provider will not hold the amount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDeclined {
     /// The provider's code.
@@ -25,6 +27,7 @@ pub struct PaymentDeclined {
 
 /// The provider did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentOutcomeUnknown {
     /// What happened instead of an answer.
@@ -33,11 +36,13 @@ pub struct PaymentOutcomeUnknown {
 
 /// The provider holds no money any more, and never will. What was captured stays captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentVoided {}
 
 /// The money for a shipment was captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCaptured {
     pub shipment_id: ShipmentId,

@@ -8,6 +8,7 @@ use crate::order::saga::{OperatorDecision, SagaStep};
 
 /// Somebody added a note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NoteAdded {
     pub note_id: NoteId,
@@ -19,6 +20,7 @@ pub struct NoteAdded {
 
 /// An operator decided about a step of the order's sagas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorIntervened {
     #[serde(rename = "verb")]

@@ -6,6 +6,7 @@ use crate::ids::RefundId;
 
 /// Money is to go back to the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RefundRequested {
     pub refund_id: RefundId,
@@ -17,6 +18,7 @@ pub struct RefundRequested {
 
 /// Money went back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
     /// The refund. The refund of a return has the return's id.

@@ -7,6 +7,7 @@ use crate::ids::ReturnId;
 
 /// The customer will send goods back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnRequested {
     pub return_id: ReturnId,
@@ -19,6 +20,7 @@ pub struct ReturnRequested {
 
 /// The goods of a return came back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnReceived {
     pub return_id: ReturnId,

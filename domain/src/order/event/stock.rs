@@ -7,6 +7,7 @@ use crate::ids::Sku;
 
 /// All units of the order are reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockReserved {
     /// The reserved units by SKU, without SKUs that are not tracked.
@@ -17,6 +18,7 @@ pub struct StockReserved {
 
 /// Units of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SkuQuantity {
     pub sku: Sku,
@@ -25,6 +27,7 @@ pub struct SkuQuantity {
 
 /// There were not enough units. Nothing was reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockReservationFailed {
     /// The SKUs that are short. Never empty.
@@ -33,6 +36,7 @@ pub struct StockReservationFailed {
 
 /// A SKU of which there is too little.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Shortage {
     pub sku: Sku,
@@ -44,6 +48,7 @@ pub struct Shortage {
 
 /// The reservation of the order was released.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StockReleased {
     /// Whether it was released because it had run out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -1,0 +1,123 @@
+//! The AsyncAPI document names all messages and events, and only those.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+use json_schemas::{compare, files_in};
+use serde_json::{Map, Value, json};
+
+#[test]
+fn the_asyncapi_document_is_made_of_the_schemas() {
+    let events: Vec<String> = names_in("events");
+    let messages: Vec<String> = names_in("messages");
+    assert!(events.len() >= 29 && messages.len() == 3, "{events:?}, {messages:?}");
+    let document = json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Ordo",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "The queues between the sagas and notification, and the live stream of events.",
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "api": {
+                "host": "127.0.0.1:3000",
+                "protocol": "http",
+                "description": "A process with the role projections.",
+            },
+            "sqs": {
+                "host": "127.0.0.1:4566",
+                "protocol": "sqs",
+                "description": "Amazon SQS, or the endpoint that `ordo up` brings.",
+            },
+        },
+        "channels": {
+            "notifications": queue("{prefix}-notifications.fifo", &["ordo.notification.requested.v1"]),
+            "replies": queue("{prefix}-replies.fifo", &["ordo.notification.sent.v1", "ordo.notification.failed.v1"]),
+            "liveStream": {
+                "address": "/events/stream",
+                "description": "Server-sent events: `id` is the position, `event` the name, `data` the message. A heartbeat has no `data`.",
+                "servers": [{ "$ref": "#/servers/api" }],
+                "messages": references(&events),
+            },
+        },
+        "operations": {
+            "requestNotification": operation("send", "notifications"),
+            "answerNotification": operation("receive", "replies"),
+            "follow": operation("send", "liveStream"),
+        },
+        "components": {
+            "messages": messages.iter().map(message).chain(events.iter().map(event)).collect::<Map<_, _>>(),
+            "schemas": { "liveEvent": live_event() },
+        },
+    });
+    compare("asyncapi.json", &document);
+}
+
+fn names_in(folder: &str) -> Vec<String> {
+    files_in(folder).iter().map(|file| file.strip_suffix(".json").unwrap().to_owned()).collect()
+}
+
+/// A name as a key: AsyncAPI allows no dots there.
+fn key(name: &str) -> String {
+    name.replace('.', "-")
+}
+
+fn references(names: &[String]) -> Map<String, Value> {
+    let reference = |name: &String| (key(name), json!({ "$ref": format!("#/components/messages/{}", key(name)) }));
+    names.iter().map(reference).collect()
+}
+
+fn queue(address: &str, messages: &[&str]) -> Value {
+    let messages: Vec<String> = messages.iter().map(|name| (*name).to_owned()).collect();
+    json!({
+        "address": address,
+        "description": "An SQS FIFO queue. The message group is the order's id. The attribute `ordo-signature` signs the body.",
+        "parameters": { "prefix": { "default": "ordo", "description": "The setting ORDO_QUEUE_PREFIX." } },
+        "servers": [{ "$ref": "#/servers/sqs" }],
+        "messages": references(&messages),
+    })
+}
+
+fn operation(action: &str, channel: &str) -> Value {
+    json!({ "action": action, "channel": { "$ref": format!("#/channels/{channel}") } })
+}
+
+fn message(name: &String) -> (String, Value) {
+    let message = json!({
+        "name": name,
+        "contentType": "application/cloudevents+json",
+        "payload": schema(&format!("messages/{name}.json")),
+    });
+    (key(name), message)
+}
+
+fn event(name: &String) -> (String, Value) {
+    let properties = json!({ "type": { "const": name }, "data": schema(&format!("events/{name}.json")) });
+    let payload = json!({
+        "allOf": [{ "$ref": "#/components/schemas/liveEvent" }, { "type": "object", "properties": properties }],
+    });
+    (name.clone(), json!({ "name": name, "contentType": "application/json", "payload": payload }))
+}
+
+fn schema(file: &str) -> Value {
+    json!({ "$ref": format!("./{file}") })
+}
+
+/// What every event of the live stream has around its content.
+fn live_event() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "streamType": { "enum": ["order", "stock"] },
+            "streamId": { "type": "string", "description": "The order's id or the SKU." },
+            "version": { "type": "integer", "minimum": 1, "description": "Of the order or the SKU." },
+            "position": { "type": "integer", "minimum": 1, "description": "In the log." },
+            "type": { "type": "string" },
+            "eventId": { "type": "string", "format": "uuid" },
+            "recordedAt": { "type": "string", "format": "date-time" },
+            "metadata": { "type": "object", "description": "Who caused it, and its trace." },
+            "data": { "type": "object" },
+        },
+        "required": ["streamType", "streamId", "version", "position", "type", "eventId", "recordedAt", "metadata", "data"],
+    })
+}
