@@ -52,7 +52,7 @@ async fn an_orders_whole_life_can_be_programmed() {
 
     // Then
     let order_now = client.order("o-1").min_position(refunded.position).await.unwrap();
-    assert_eq!(order_now.status, "delivered");
+    assert_eq!(order_now.fulfilment_status.as_deref(), Some("delivered"));
     assert_eq!((order_now.lines[0].shipped, order_now.lines[0].returned), (2, 1));
     assert_eq!(order_now.shipments[0].shipment_id, shipped.shipment_id.unwrap());
     assert_eq!(order_now.shipments[0].parcels[0].carrier.as_deref(), Some("DHL"));
