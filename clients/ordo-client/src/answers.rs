@@ -53,7 +53,7 @@ pub struct Money {
 pub struct OrderView {
     pub order_id: String,
     pub customer_id: String,
-    /// `pending`, `confirmed`, `shipped`, `delivered`, `rejected`, `cancelled`, or one of a later server.
+    /// Such as `pending`, `confirmed` or `cancelled`; a later server may have others.
     pub status: String,
     #[serde(default)]
     pub status_since: Option<DateTime<Utc>>,

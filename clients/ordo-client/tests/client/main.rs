@@ -7,6 +7,7 @@ mod fake_server;
 mod live;
 mod retries;
 mod routes;
+mod tls;
 
 use std::time::Duration;
 
