@@ -46,7 +46,7 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
             "follow": operation("send", "liveStream"),
         },
         "components": {
-            "messages": messages.iter().map(message).chain(events.iter().map(event)).collect::<Map<_, _>>(),
+            "messages": messages.iter().map(|name| message(name)).chain(events.iter().map(|name| event(name))).collect::<Map<_, _>>(),
             "schemas": { "liveEvent": live_event() },
         },
     });
@@ -82,7 +82,7 @@ fn operation(action: &str, channel: &str) -> Value {
     json!({ "action": action, "channel": { "$ref": format!("#/channels/{channel}") } })
 }
 
-fn message(name: &String) -> (String, Value) {
+fn message(name: &str) -> (String, Value) {
     let message = json!({
         "name": name,
         "contentType": "application/cloudevents+json",
@@ -91,12 +91,12 @@ fn message(name: &String) -> (String, Value) {
     (key(name), message)
 }
 
-fn event(name: &String) -> (String, Value) {
+fn event(name: &str) -> (String, Value) {
     let properties = json!({ "type": { "const": name }, "data": schema(&format!("events/{name}.json")) });
     let payload = json!({
         "allOf": [{ "$ref": "#/components/schemas/liveEvent" }, { "type": "object", "properties": properties }],
     });
-    (name.clone(), json!({ "name": name, "contentType": "application/json", "payload": payload }))
+    (name.to_owned(), json!({ "name": name, "contentType": "application/json", "payload": payload }))
 }
 
 fn schema(file: &str) -> Value {
