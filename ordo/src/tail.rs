@@ -69,14 +69,14 @@ pub(crate) async fn run(args: &TailArgs, api: &str) -> anyhow::Result<()> {
 }
 
 fn reason(error: Error, api: &str) -> anyhow::Error {
-    match error {
-        Error::Problem(problem) => anyhow!("{} answers {problem}", api.trim_end_matches('/')),
-        Error::Unreachable { .. } => {
-            let error = error_chain(&error);
-            anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api")
-        }
-        other => other.into(),
+    if let Some(problem) = error.problem() {
+        return anyhow!("{} answers {problem}", api.trim_end_matches('/'));
     }
+    if let Error::Unreachable { .. } = error {
+        let error = error_chain(&error);
+        return anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api");
+    }
+    error.into()
 }
 
 impl TailArgs {
