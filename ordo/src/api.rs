@@ -18,6 +18,9 @@ pub(crate) struct ApiArgs {
     /// A PEM file with the only certificates that an https platform's may be signed by [default: this machine's]
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Send the token over http:// to another machine, too: everybody on the way can read it
+    #[arg(long)]
+    allow_token_over_http: bool,
 }
 
 impl ApiArgs {
@@ -27,6 +30,9 @@ impl ApiArgs {
         let of_environment = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
         if let Some(token) = self.token.clone().or(of_environment) {
             builder = builder.token(token.trim());
+        }
+        if self.allow_token_over_http {
+            builder = builder.allow_token_over_http();
         }
         if let Some(file) = &self.ca {
             builder = builder.ca_file(file);

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
-use url::Url;
+use url::{Host, Url};
 
 use crate::Error;
 use crate::error::BoxError;
 use crate::retry::{Retries, RetryBounds};
 use crate::transport::{Answer, Transport, TrustedRoots};
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 type TokenFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 
@@ -48,6 +50,7 @@ impl fmt::Debug for Client {
 pub struct ClientBuilder {
     base: String,
     tokens: Result<Tokens, Error>,
+    token_over_http: bool,
     ca_file: Option<PathBuf>,
     retries: RetryBounds,
     connect_timeout: Duration,
@@ -83,6 +86,7 @@ impl Client {
         ClientBuilder {
             base: base.into(),
             tokens: Ok(Tokens::None),
+            token_over_http: false,
             ca_file: None,
             retries: RetryBounds::default(),
             connect_timeout: Duration::from_secs(5),
@@ -112,27 +116,41 @@ impl Client {
     /// Sends a request until it is answered or will not be. An answer that is no success is an error.
     pub(crate) async fn send(&self, request: &Prepared) -> Result<Answer, Error> {
         let mut retries = self.retries();
+        let mut may_be_done = false;
         loop {
-            let error = match self.attempt(request).await {
+            let error = match self.attempt(request, |http| self.0.transport.succeed(http)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let may_repeat = request.is_idempotent || !error.is_outcome_unknown();
-            retries.wait(error, may_repeat).await?;
+            let is_unknown = error.is_outcome_unknown();
+            may_be_done |= is_unknown;
+            let waited = retries.wait(error, request.is_idempotent || !is_unknown).await;
+            waited.map_err(|error| if may_be_done { request.outcome_unknown(error) } else { error })?;
         }
     }
 
-    async fn attempt(&self, request: &Prepared) -> Result<Answer, Error> {
+    /// Sends a request once, or once more with a newer token if its token is refused: that may have expired on the way.
+    pub(crate) async fn attempt<T, F>(
+        &self,
+        request: &Prepared,
+        send: impl Fn(Request<Full<Bytes>>) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let token = self.token().await?;
-        let mut answer = self.0.transport.exchange(request.to_http(token.clone())?).await?;
-        // The token may have expired on the way; then there is a newer one.
-        if answer.status == StatusCode::UNAUTHORIZED && matches!(self.0.tokens, Tokens::Asked(_)) {
-            let newer = self.token().await?;
-            if newer != token {
-                answer = self.0.transport.exchange(request.to_http(newer)?).await?;
+        let sent = send(request.to_http(token.clone())?).await;
+        match sent {
+            Err(error) if self.asks_for_tokens() && error.is_unauthorized() => {
+                let newer = self.token().await?;
+                if newer == token { Err(error) } else { send(request.to_http(newer)?).await }
             }
+            sent => sent,
         }
-        if answer.status.is_success() { Ok(answer) } else { Err(answer.into_error()) }
+    }
+
+    pub(crate) fn asks_for_tokens(&self) -> bool {
+        matches!(self.0.tokens, Tokens::Asked(_))
     }
 
     /// The answer to one attempt, whatever its status.
@@ -140,7 +158,7 @@ impl Client {
         self.0.transport.exchange(request.to_http(self.token().await?)?).await
     }
 
-    pub(crate) async fn token(&self) -> Result<Option<HeaderValue>, Error> {
+    async fn token(&self) -> Result<Option<HeaderValue>, Error> {
         match &self.0.tokens {
             Tokens::None => Ok(None),
             Tokens::Fixed(token) => Ok(Some(token.clone())),
@@ -165,6 +183,14 @@ impl ClientBuilder {
         F: Future<Output = Result<String, Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         self.tokens = Ok(Tokens::Asked(Arc::new(move || Box::pin(ask()))));
+        self
+    }
+
+    /// Sends the token over `http://` to other machines, too, where everybody on the way can read it. For networks where nobody else is,
+    /// such as that of containers. Without it only this machine (`localhost` or a loopback address) gets a token over `http://`.
+    #[must_use]
+    pub fn allow_token_over_http(mut self) -> Self {
+        self.token_over_http = true;
         self
     }
 
@@ -203,22 +229,38 @@ impl ClientBuilder {
         self
     }
 
-    /// Fails if the URL, the token or the certificates can't be used. Nothing is sent.
+    /// Fails if the URL, the token or the certificates can't be used, or others could read the token. Nothing is sent.
     pub fn build(self) -> Result<Client, Error> {
         let base = parse_base(&self.base)?;
+        let tokens = self.tokens?;
+        let has_token = !matches!(tokens, Tokens::None);
+        if has_token && base.scheme() == "http" && !is_this_machine(&base) && !self.token_over_http {
+            return Err(Error::InvalidRequest(format!(
+                "the token is not sent to {base}, since others on the way could read it: use https://, or allow tokens over http://"
+            )));
+        }
         let roots = match (base.scheme(), &self.ca_file) {
             ("https", None) => TrustedRoots::Native,
             ("https", Some(file)) => TrustedRoots::File(file),
             _ => TrustedRoots::None,
         };
         let transport = Transport::new(&roots, self.connect_timeout, self.timeout, self.max_answer_bytes)?;
-        Ok(Client(Arc::new(Shared { base, tokens: self.tokens?, retries: self.retries, transport })))
+        Ok(Client(Arc::new(Shared { base, tokens, retries: self.retries, transport })))
     }
 }
 
 impl Prepared {
     pub(crate) fn get(url: Url) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), is_idempotent: true }
+    }
+
+    /// The error of a request after an attempt that may have succeeded. A request that only reads has no outcome.
+    pub(crate) fn outcome_unknown(&self, error: Error) -> Error {
+        if self.method.is_safe() {
+            return error;
+        }
+        let key = self.headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
+        Error::OutcomeUnknown { idempotency_key: key.map(str::to_owned), cause: Box::new(error) }
     }
 
     pub(crate) fn header(&mut self, name: HeaderName, value: &str) -> Result<(), Error> {
@@ -255,6 +297,15 @@ fn bearer(token: &str) -> Result<HeaderValue, Error> {
     let mut value = value.map_err(|_| Error::InvalidRequest("the token can't be sent".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn parse_base(base: &str) -> Result<Url, Error> {

@@ -38,6 +38,16 @@ pub enum Error {
     /// The answer is not one of Ordo: another server's, a redirect, of another type, or too large.
     #[error("{url} answers {status}: {reason}")]
     UnexpectedAnswer { url: String, status: StatusCode, reason: String, retry_after: Option<Duration> },
+    /// An attempt to change something may have succeeded, though the last one did not: only a success would tell. Send the request
+    /// again with the same `Idempotency-Key` or ids, or look.
+    #[error("the request may have been carried out{}", under(idempotency_key.as_deref()))]
+    OutcomeUnknown {
+        /// The key of all attempts, drawn or given. Without one the ids in the body do the same, if they are given.
+        idempotency_key: Option<String>,
+        /// Why the last attempt failed.
+        #[source]
+        cause: Box<Error>,
+    },
     /// There is no token to send.
     #[error("the token can't be had")]
     Token(#[source] BoxError),
@@ -100,11 +110,45 @@ impl fmt::Display for Problem {
     }
 }
 
+/// The server's codes of 503 that say that nothing was done. Whatever else is 5xx may come from a gateway, which does not know.
+const NOTHING_DONE: [&str; 6] = [
+    "overloaded",
+    "database-unavailable",
+    "stopping",
+    "too-many-connections",
+    "too-many-streams",
+    "authentication-unavailable",
+];
+
+fn under(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!(" under the Idempotency-Key {key}"))
+}
+
+impl Problem {
+    fn is_outcome_unknown(&self) -> bool {
+        match self.status {
+            503 => !NOTHING_DONE.contains(&self.code.as_str()),
+            500..=599 => true,
+            // Another request with the key is under way.
+            _ => self.code == "idempotency-key-in-use",
+        }
+    }
+}
+
 impl Error {
-    /// The server's refusal, if it is one.
+    /// The server's last refusal, if there is one.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
-        if let Self::Problem(problem) = self { Some(problem) } else { None }
+        match self {
+            Self::Problem(problem) => Some(problem),
+            Self::OutcomeUnknown { cause, .. } => cause.problem(),
+            Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::TimedOut { .. }
+            | Self::UnexpectedAnswer { .. }
+            | Self::Token(_)
+            | Self::InvalidRequest(_) => None,
+        }
     }
 
     /// The code of the server's refusal, if it is one.
@@ -113,13 +157,20 @@ impl Error {
         self.problem().map(|problem| problem.code.as_str())
     }
 
-    /// Whether the request may have been carried out all the same. Send it again with the same `Idempotency-Key` or ids, or look.
+    /// The key under which the request may have been carried out. Send it again with this key to learn what became of it.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        if let Self::OutcomeUnknown { idempotency_key, .. } = self { idempotency_key.as_deref() } else { None }
+    }
+
+    /// Whether the request may have been carried out all the same, by any of its attempts. Send it again with the same
+    /// [`Idempotency-Key`](Error::idempotency_key) or ids, or look.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
-            Self::NoAnswer { .. } | Self::TimedOut { .. } => true,
+            Self::NoAnswer { .. } | Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => true,
             Self::UnexpectedAnswer { status, .. } => status.is_success() || status.is_server_error(),
-            Self::Problem(problem) => problem.status == 500 || problem.code == "outcome-unknown",
+            Self::Problem(problem) => problem.is_outcome_unknown(),
             Self::Unreachable { .. } | Self::Token(_) | Self::InvalidRequest(_) => false,
         }
     }
@@ -135,7 +186,22 @@ impl Error {
             Self::Problem(problem) => {
                 matches!(problem.status, 429 | 502 | 503 | 504) || problem.code == "idempotency-key-in-use"
             }
+            Self::OutcomeUnknown { cause, .. } => cause.is_temporary(),
             Self::Token(_) | Self::InvalidRequest(_) => false,
+        }
+    }
+
+    /// Whether the credential was refused.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Problem(problem) => problem.status == StatusCode::UNAUTHORIZED.as_u16(),
+            Self::UnexpectedAnswer { status, .. } => *status == StatusCode::UNAUTHORIZED,
+            Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::TimedOut { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Token(_)
+            | Self::InvalidRequest(_) => false,
         }
     }
 
@@ -145,6 +211,7 @@ impl Error {
         match self {
             Self::Problem(problem) => problem.retry_after,
             Self::UnexpectedAnswer { retry_after, .. } => *retry_after,
+            Self::OutcomeUnknown { cause, .. } => cause.retry_after(),
             Self::Unreachable { .. }
             | Self::NoAnswer { .. }
             | Self::TimedOut { .. }

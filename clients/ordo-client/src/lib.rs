@@ -21,12 +21,14 @@
 //!
 //! **Retries.** A request that found no server, no capacity (503, 429) or no answer is sent again, after a growing, random time and
 //! not before `Retry-After`. All attempts of a command have the same `Idempotency-Key`, so it is carried out once. Attempts and
-//! time are [bounded](ClientBuilder::retries). Other refusals are returned at once.
+//! time are [bounded](ClientBuilder::retries). Other refusals are returned at once. If an attempt may have succeeded and no later
+//! one did, the error is [`Error::OutcomeUnknown`], with the key.
 //!
 //! **Problems.** A refusal is [`Error::Problem`], with the [`code`](Problem::code) by which programs tell them apart.
 //!
 //! **Bounds.** An answer is [not read](ClientBuilder::max_answer_bytes) without end, connections and answers have time-outs, and
-//! redirects are not followed, so that a token goes to nobody else.
+//! redirects are not followed, so that a token goes to nobody else. Over `http://` a token goes to this machine
+//! [alone](ClientBuilder::allow_token_over_http).
 
 #![forbid(unsafe_code)]
 

@@ -23,6 +23,8 @@ use crate::{Client, Error, Event};
 const SILENCE: Duration = Duration::from_secs(45);
 /// The most that a server may send the client away for, before it goes on.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a stream that has begun waits for a token that the server takes.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(60);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 type Watcher = Arc<dyn Fn(&Error, i64) + Send + Sync>;
@@ -84,7 +86,8 @@ impl LiveStream {
     /// The events, each once and none left out.
     ///
     /// The first connection is tried like a request. Once the stream has begun it goes on, by new connections that say where it was,
-    /// until it is dropped or the server refuses it for good; then its last item is the error.
+    /// until it is dropped or the server refuses it for good; then its last item is the error. A stream ends with its token: if the client
+    /// [asks for tokens](crate::ClientBuilder::token_from), it waits up to a minute for the next one.
     pub fn stream(self) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
         self.follow(|json| serde_json::from_str(&json))
     }
@@ -213,6 +216,7 @@ impl Follower {
             self.delays = endless_delays();
         }
         let mut error = error;
+        let mut without_token_since = None;
         loop {
             let delay = self.delays.next().unwrap_or(LONGEST);
             tokio::time::sleep(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE) + delay).await;
@@ -222,9 +226,22 @@ impl Follower {
                     return Ok(());
                 }
                 Err(error) if error.is_temporary() => error,
+                Err(error) if self.lacks_token(&error) => {
+                    let since: Instant = *without_token_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= TOKEN_PATIENCE {
+                        return Err(error);
+                    }
+                    error
+                }
                 Err(error) => return Err(error),
             };
         }
+    }
+
+    /// Whether another token may help: whoever keeps tokens may have the last one for a moment after its end.
+    fn lacks_token(&self, error: &Error) -> bool {
+        let is_of_token = error.is_unauthorized() || matches!(error, Error::Token(_));
+        is_of_token && self.wanted.client.asks_for_tokens()
     }
 
     async fn connect(&mut self) -> Result<Incoming, Error> {
@@ -234,7 +251,7 @@ impl Follower {
         if let Some(position) = self.position {
             request.header(LAST_EVENT_ID, &position.to_string())?;
         }
-        let answer: Response<Incoming> = client.transport().open(request.to_http(client.token().await?)?).await?;
+        let answer: Response<Incoming> = client.attempt(&request, |http| client.transport().open(http)).await?;
         if !has_type(answer.headers(), "text/event-stream") {
             return Err(self.unexpected("it is no stream of events".to_owned()));
         }

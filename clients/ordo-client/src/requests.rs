@@ -13,10 +13,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
-use crate::client::Prepared;
+use crate::client::{IDEMPOTENCY_KEY, Prepared};
 use crate::{Client, Error, Page};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 type Sent<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
@@ -82,12 +80,16 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Command<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let answer = self.client.send(&self.request?).await?;
+            let request = self.request?;
+            let answer = self.client.send(&request).await?;
             // An answer without content is for commands that answer nothing.
-            if answer.status == StatusCode::NO_CONTENT {
-                return serde_json::from_str("null").map_err(|error| Error::InvalidRequest(error.to_string()));
-            }
-            answer.parse()
+            let parsed = match answer.status {
+                StatusCode::NO_CONTENT => {
+                    serde_json::from_str("null").map_err(|error| Error::InvalidRequest(error.to_string()))
+                }
+                _ => answer.parse(),
+            };
+            parsed.map_err(|error| request.outcome_unknown(error))
         })
     }
 }

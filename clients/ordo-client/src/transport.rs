@@ -85,6 +85,12 @@ impl Transport {
         tokio::time::timeout(self.patience, whole).await.map_err(timed_out)?
     }
 
+    /// The whole answer. One that is no success is an error.
+    pub(crate) async fn succeed(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+        let answer = self.exchange(request).await?;
+        if answer.status.is_success() { Ok(answer) } else { Err(answer.into_error()) }
+    }
+
     /// An answer whose body goes on. If it is a refusal, its whole body is read.
     pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         let url = shown(request.uri());

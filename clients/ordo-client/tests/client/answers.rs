@@ -163,8 +163,23 @@ fn an_address_or_a_token_that_can_not_be_used_is_refused_before_anything_is_sent
         assert!(matches!(error, Error::InvalidRequest(_)), "{wrong}: {error:?}");
     }
     for wrong in ["", "a b", "a\r\nx-role: operator", "ä"] {
-        let error = Client::builder("http://shop").token(wrong).build().unwrap_err();
+        let error = Client::builder("http://localhost").token(wrong).build().unwrap_err();
         assert!(matches!(error, Error::InvalidRequest(_)), "{wrong:?}: {error:?}");
+    }
+    let with_token = |base: &str| Client::builder(base).token("secret");
+    for near in ["http://localhost:1", "http://127.0.0.9", "http://[::1]:1"] {
+        with_token(near).build().unwrap();
+    }
+    for far in ["http://shop", "http://localhost.shop", "http://192.168.0.1", "http://[2001:db8::1]", "http://0.0.0.0"]
+    {
+        let error = with_token(far).build().unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidRequest(_)) && error.to_string().contains("https://"),
+            "{far}: {error:?}"
+        );
+        assert!(Client::builder(far).token_from(async || Ok("secret".to_owned())).build().is_err(), "{far}");
+        with_token(far).allow_token_over_http().build().unwrap();
+        Client::new(far).unwrap();
     }
     let trusting = |file: &str| {
         let secure = Client::builder("https://shop");

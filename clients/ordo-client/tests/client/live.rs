@@ -1,6 +1,7 @@
 //! The live stream goes on where it was.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -108,6 +109,41 @@ async fn what_is_no_stream_of_ordo_ends_it() {
         assert!(positions.is_empty() && error.to_string().contains(expected), "{error}");
         assert_eq!(server.requests().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_its_token_goes_on_with_the_next_one() {
+    let refused = || problem(401, "invalid-credential");
+    let server = FakeServer::with([
+        stream_of(&[begins_at(0), event(1)]),
+        // There is a newer one at once.
+        refused(),
+        stream_of(&[event(2)]),
+        // There is none yet, and for a moment none at all.
+        refused(),
+        stream_of(&[event(3)]),
+        problem(403, "forbidden"),
+    ])
+    .await;
+    let asked = AtomicUsize::new(0);
+    let client = impatient(&server.url).token_from(move || {
+        let nth = asked.fetch_add(1, Ordering::SeqCst);
+        let token = ["a", "a", "b", "b", "b", "", "c", "c"][nth.min(7)];
+        async move { if token.is_empty() { Err("the issuer is away".into()) } else { Ok(token.to_owned()) } }
+    });
+    let (positions, error) = all(client.build().unwrap().live().stream()).await;
+    assert_eq!((positions, error.code()), (vec![1, 2, 3], Some("forbidden")));
+    let sent: Vec<_> = server.header("authorization").into_iter().flatten().collect();
+    assert_eq!(sent, ["a", "a", "b", "b", "c", "c"].map(|token| format!("Bearer {token}")));
+}
+
+#[tokio::test]
+async fn a_stream_with_a_fixed_token_ends_when_that_is_refused() {
+    let server = FakeServer::with([stream_of(&[begins_at(0), event(1)]), problem(401, "invalid-credential")]).await;
+    let client = impatient(&server.url).token("fixed").build().unwrap();
+    let (positions, error) = all(client.live().stream()).await;
+    assert_eq!((positions, error.code()), (vec![1], Some("invalid-credential")));
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]

@@ -108,6 +108,57 @@ async fn what_has_no_key_is_not_sent_again_after_an_unknown_outcome() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_may_have_succeeded_is_not_forgotten() {
+    let lost = || {
+        [
+            hang_up(),
+            problem(503, "outcome-unknown"),
+            problem(502, ""),
+            answer(504, "text/html", "", ""),
+            problem(409, "idempotency-key-in-use"),
+        ]
+    };
+    for first in lost() {
+        for last in [problem(503, "overloaded"), problem(401, "invalid-credential"), problem(409, "not-allowed")] {
+            let replies = std::iter::once(first.clone()).chain(std::iter::repeat_n(last.clone(), 3));
+            let server = FakeServer::with(replies).await;
+            let client = impatient(&server.url).retries(1, Duration::from_secs(20)).build().unwrap();
+            let error = client.cancel_order("o-1", &Cancel::default()).await.unwrap_err();
+            assert!(error.is_outcome_unknown() && error.problem().is_some(), "{first:?} {last:?}: {error:?}");
+            let keys = server.header("idempotency-key");
+            assert_eq!((keys.len(), error.idempotency_key()), (2, keys[0].as_deref()));
+            assert!(error.to_string().ends_with(keys[0].as_deref().unwrap()), "{error}");
+        }
+    }
+    // A success that can't be understood.
+    let server = FakeServer::with([answer(200, "text/html", "", "welcome")]).await;
+    let error = cancelled(&server).await.unwrap_err();
+    assert_eq!(error.idempotency_key(), server.header("idempotency-key")[0].as_deref());
+    assert!(error.is_outcome_unknown());
+    // Nothing was done each time.
+    let server = FakeServer::with(std::iter::repeat_n(problem(503, "overloaded"), 20)).await;
+    let error = cancelled(&server).await.unwrap_err();
+    assert!(!error.is_outcome_unknown() && error.idempotency_key().is_none(), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_a_gateway_says_about_the_outcome_is_not_believed() {
+    let replay = || json(r#"{"id":"r","projections":["orders"],"phase":"folding"}"#);
+    let client = |server: &FakeServer| impatient(&server.url).retries(1, Duration::from_secs(20)).build().unwrap();
+    for (status, code) in [(502, ""), (504, ""), (503, ""), (504, "overloaded"), (501, "x"), (503, "replay-ended")] {
+        let server = FakeServer::with([problem(status, code), replay()]).await;
+        let error = client(&server).replay(&["orders"]).await.unwrap_err();
+        assert!(error.is_outcome_unknown(), "{error:?}");
+        assert_eq!((server.requests().len(), error.idempotency_key()), (1, None), "{status} {code}");
+    }
+    for code in ["overloaded", "stopping", "too-many-connections", "authentication-unavailable"] {
+        let server = FakeServer::with([problem(503, code), replay()]).await;
+        client(&server).replay(&["orders"]).await.unwrap();
+        assert_eq!(server.requests().len(), 2, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_has_expired_is_asked_for_again() {
     let level = || json(r#"{"sku":"a","tracked":false}"#);
     let server = FakeServer::with([level(), problem(401, "unauthorized"), level(), problem(401, "unauthorized")]).await;
