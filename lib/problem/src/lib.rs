@@ -43,7 +43,7 @@ pub use peer::Peer;
 pub use precondition::Precondition;
 pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;
-pub use semantics::{Deprecation, HttpSemantics, HttpSemanticsService};
+pub use semantics::{Deprecation, HttpSemantics, HttpSemanticsService, gzip_etag};
 pub use trace::Trace;
 
 /// The media type of every answer made here.

@@ -4,7 +4,8 @@
 //! - An answer that the client's `Accept` refuses becomes 406. A request that may change something is refused before it does.
 //!   Problems are sent whatever `Accept` says.
 //! - Answers to `GET` have a `Cache-Control`, and JSON has an `ETag`: the version that the handler gave it, or a hash of the body.
-//!   What the client has already (`If-None-Match`) is answered 304.
+//!   What the client has already (`If-None-Match`) is answered 304. The ETag of an answer that was compressed on its way
+//!   ([`gzip_etag`]) is as good as its own.
 //! - Routes that will go away say so: `Deprecation`, `Sunset` ([`Deprecation`]).
 
 mod accept;
@@ -25,6 +26,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tower::{Layer, Service};
 
 pub use deprecation::Deprecation;
+pub use etag::gzip_etag;
 
 use crate::{Precondition, Problem, ProblemType};
 
@@ -79,6 +81,7 @@ where
         if wishes.may_change_something() && !accept::accepts(&wishes.accept, "application/json") {
             return Box::pin(std::future::ready(Ok(not_acceptable("application/json"))));
         }
+        etag::forget_compression(request.headers_mut());
         if !wishes.if_none_match.is_empty()
             && let Err(malformed) = Precondition::read(request.headers())
         {
@@ -97,6 +100,7 @@ where
 struct RequestWishes {
     method: Method,
     accept: Vec<HeaderValue>,
+    /// As it was sent.
     if_none_match: Vec<HeaderValue>,
     deprecation: Option<&'static Deprecation>,
 }
@@ -122,6 +126,9 @@ impl RequestWishes {
             StatusCode::OK if reads(&self.method) => self.read(answer).await,
             _ => answer,
         };
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            etag::name_as_known(&self.if_none_match, answer.headers_mut());
+        }
         if reads(&self.method) {
             set_caching(answer.status(), answer.headers_mut());
         }

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue};
 use hyper::body::Body as _;
-use problem::Problem;
+use problem::{Problem, gzip_etag};
 
 /// Answers up to this size fit into a packet as they are.
 const SMALL: u64 = 1024;
@@ -42,8 +42,8 @@ pub(super) async fn compressed(answer: Response, client_takes_gzip: bool) -> Res
     };
     head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     head.headers.remove(CONTENT_LENGTH);
-    if let Some(weak) = head.headers.get(ETAG).and_then(weak) {
-        head.headers.insert(ETAG, weak);
+    if let Some(etag) = head.headers.get(ETAG).and_then(gzip_etag) {
+        head.headers.insert(ETAG, etag);
     }
     Response::from_parts(head, Body::from(smaller))
 }
@@ -85,12 +85,6 @@ async fn gzip(body: &[u8]) -> Option<Vec<u8>> {
         tokio::task::yield_now().await;
     }
     encoder.finish().ok()
-}
-
-/// The ETag of an answer that says the same in other bytes; `None`: it is weak already.
-fn weak(strong: &HeaderValue) -> Option<HeaderValue> {
-    let tag = strong.as_bytes();
-    (!tag.starts_with(b"W/")).then(|| HeaderValue::from_bytes(&[b"W/", tag].concat()).ok())?
 }
 
 #[cfg(test)]

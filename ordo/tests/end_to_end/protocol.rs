@@ -1,5 +1,6 @@
 //! Details of HTTP that clients, proxies, browsers and scrapers rely on.
 
+use http::Method;
 use serde_json::json;
 use testkit::demo_order;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -165,4 +166,34 @@ async fn answers_are_as_http_has_them() {
     let refused = ask("DELETE", "/orders", "").await;
     assert!(refused.starts_with("HTTP/1.1 405 ") && field(&refused, "allow").contains("POST"), "{refused}");
     assert_eq!(event_count(&ordo.database).await, events);
+}
+
+#[tokio::test]
+async fn the_etag_of_a_compressed_answer_is_as_good_as_its_own() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    let mut order = demo_order("a");
+    order["notes"] = json!("Please ring twice. ".repeat(60));
+    assert_eq!(client.order(&order).await.status, 201);
+    settled(&client, "a").await;
+
+    for path in ["/orders/a", "/orders/a/events", "/openapi.json"] {
+        let read = client.get_with(path, "accept-encoding", "gzip").await;
+        assert_eq!((read.status, read.header("content-encoding")), (200, "gzip"), "{path}");
+        let etag = read.header("etag");
+        assert!(etag.starts_with('"') && etag.ends_with("-gzip\""), "{path}: {etag}");
+        let known = client.get_with(path, "if-none-match", etag).await;
+        assert_eq!((known.status, known.header("etag")), (304, etag), "{path}");
+        let plain = client.get(path).await.header("etag").to_owned();
+        assert_eq!(etag, plain[..plain.len() - 1].to_owned() + "-gzip\"", "{path}");
+        assert_eq!(client.get_with(path, "if-none-match", &plain).await.header("etag"), plain, "{path}");
+    }
+
+    let read = client.get_with("/orders/a", "accept-encoding", "gzip").await;
+    let headers = [("content-type", "application/json"), ("if-match", read.header("etag"))];
+    let note = async || {
+        client.send_with(Method::POST, "/orders/a/notes", &headers, json!({ "text": "x" }).to_string()).await.status
+    };
+    assert!(matches!(note().await, 200..=202));
+    assert_eq!(note().await, 412);
 }

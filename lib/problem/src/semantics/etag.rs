@@ -1,8 +1,41 @@
-//! ETags of answers that have no version of their own.
+//! ETags: of answers that have no version of their own, and of answers that are sent compressed.
 
 use std::hash::{DefaultHasher, Hasher};
 
-use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, HeaderValue};
+
+/// How the ETag of a compressed answer ends.
+const GZIP: &str = "-gzip\"";
+
+/// The ETag of an answer that is sent compressed by gzip: other bytes have another strong ETag. [`HttpSemantics`](super::HttpSemantics)
+/// reads it in a request as the ETag that it was made from. `None`: the ETag is weak, so that it is right for both.
+#[must_use]
+pub fn gzip_etag(etag: &HeaderValue) -> Option<HeaderValue> {
+    let opaque = etag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
+    HeaderValue::try_from(format!("\"{opaque}{GZIP}")).ok()
+}
+
+/// Replaces the ETags of compressed answers in a request by those that they were made from.
+pub(super) fn forget_compression(headers: &mut HeaderMap) {
+    for (name, value) in headers.iter_mut().filter(|(name, _)| [IF_MATCH, IF_NONE_MATCH].contains(name)) {
+        // Any other text than an ETag is refused, whatever it ends with.
+        let Some(tags) = value.to_str().ok().filter(|tags| tags.contains(GZIP)) else { continue };
+        if let Ok(tags) = HeaderValue::try_from(tags.replace(GZIP, "\"")) {
+            *value = tags;
+        }
+    }
+}
+
+/// Gives a 304 the ETag of the compressed answer if that is the one that the client has.
+pub(super) fn name_as_known(if_none_match: &[HeaderValue], headers: &mut HeaderMap) {
+    let has = |etag: &HeaderValue| tags(if_none_match).any(|tag| tag.as_bytes() == etag.as_bytes());
+    let Some(etag) = headers.get(ETAG).filter(|etag| !has(etag)) else { return };
+    if let Some(compressed) = gzip_etag(etag).filter(has) {
+        headers.insert(ETAG, compressed);
+        headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    }
+}
 
 /// The strong ETag of a body. The hash may differ from build to build; then the answer is sent once more.
 pub(super) fn of_body(body: &[u8]) -> String {
@@ -13,12 +46,14 @@ pub(super) fn of_body(body: &[u8]) -> String {
 
 /// Whether `If-None-Match` names an ETag. Both may be weak: RFC 9110, 13.1.2.
 pub(super) fn matches(if_none_match: &[HeaderValue], etag: &str) -> bool {
-    let named = if_none_match.iter().filter_map(|value| value.to_str().ok());
-    // No ETag of a body has a comma in it.
-    named
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    let opaque = etag.trim_end_matches('"');
+    tags(if_none_match).any(|tag| tag == "*" || tag == etag || tag.strip_prefix(opaque) == Some(GZIP))
+}
+
+/// The ETags that a header names, without the mark of weak ones. No ETag of ours has a comma in it.
+fn tags(if_none_match: &[HeaderValue]) -> impl Iterator<Item = &str> {
+    let values = if_none_match.iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"))
 }
 
 #[cfg(test)]
@@ -40,6 +75,8 @@ mod tests {
             (vec!["*".to_owned()], true),
             (vec![etag.clone()], true),
             (vec![format!("W/{etag}")], true),
+            (vec![gzip_etag(&HeaderValue::try_from(&etag).unwrap()).unwrap().to_str().unwrap().to_owned()], true),
+            (vec![format!("{}-br\"", etag.trim_end_matches('"'))], false),
             (vec![format!("\"3\" ,{etag}")], true),
             (vec!["\"3\"".to_owned(), etag.clone()], true),
             (vec!["\"3\"".to_owned()], false),
@@ -47,6 +84,43 @@ mod tests {
         ] {
             let headers: Vec<_> = values.iter().map(|value| HeaderValue::try_from(value).unwrap()).collect();
             assert_eq!(matches(&headers, &etag), known, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_may_name_the_etag_of_a_compressed_answer() {
+        let etag = HeaderValue::from_static("\"3\"");
+        assert_eq!(gzip_etag(&etag).unwrap(), "\"3-gzip\"");
+        assert_eq!(gzip_etag(&HeaderValue::from_static("W/\"3\"")), None);
+        for (sent, read) in [
+            ("\"3-gzip\"", "\"3\""),
+            ("\"2-gzip\", W/\"3-gzip\", \"4\"", "\"2\", W/\"3\", \"4\""),
+            ("\"3-gzip", "\"3-gzip"),
+            ("*", "*"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for name in [IF_MATCH, IF_NONE_MATCH, VARY] {
+                headers.append(name, HeaderValue::from_static(sent));
+            }
+            forget_compression(&mut headers);
+            assert_eq!([&headers[IF_MATCH], &headers[IF_NONE_MATCH]], [read; 2]);
+            assert_eq!(headers[VARY], sent);
+        }
+    }
+
+    #[test]
+    fn what_has_not_changed_is_named_as_the_client_has_it() {
+        for (known, named) in [
+            ("\"3-gzip\"", "\"3-gzip\""),
+            ("\"2\", W/\"3-gzip\"", "\"3-gzip\""),
+            ("\"3\", \"3-gzip\"", "\"3\""),
+            ("\"2-gzip\", \"3\"", "\"3\""),
+            ("*", "\"3\""),
+        ] {
+            let mut headers = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("\"3\""))]);
+            name_as_known(&[HeaderValue::from_static(known)], &mut headers);
+            assert_eq!(headers[ETAG], named, "{known}");
+            assert_eq!(headers.contains_key(VARY), named == "\"3-gzip\"", "{known}");
         }
     }
 }
