@@ -208,6 +208,7 @@ async fn what_pages_of_other_sites_ask_is_refused() {
     };
     assert_eq!(ask("DELETE", &format!("host: {address}\r\norigin: https://elsewhere.example")).await, "403");
     assert_eq!(ask("DELETE", &format!("host: {address}\r\nsec-fetch-site: cross-site")).await, "403");
+    assert_eq!(ask("GET", &format!("host: {address}\r\nsec-fetch-site: cross-site")).await, "403");
     assert_eq!(ask("GET", "host: rebound.example").await, "421");
     assert_eq!(inbox.messages().len(), 1);
     // The page that it has itself, and other programs.

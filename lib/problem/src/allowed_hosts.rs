@@ -1,10 +1,10 @@
-//! Which requests are let in: those that are addressed to this server, and not those that a page of another site makes to change
-//! something.
+//! Which requests are let in: those that are addressed to this server, and not those that a page of another site makes.
 //!
 //! Browsers send whatever a page asks them to, to any address that they reach. A page of another site can't read the answer, but
-//! its request would be carried out (cross-site request forgery). A page whose own name suddenly resolves to this server (DNS
-//! rebinding) could read the answer too. `Sec-Fetch-Site` and `Origin`, which pages can't forge, give away the first, and `Host` the
-//! second.
+//! its request would be carried out (cross-site request forgery), and the browser would have the answer in its memory. A page whose
+//! own name suddenly resolves to this server (DNS rebinding) could read the answer too. `Sec-Fetch-Site` and `Origin`, which pages
+//! can't forge, give away the first, and `Host` the second. A link on a page of another site may be followed: what it leads to is
+//! shown to the person, and not to the page.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -23,22 +23,26 @@ use crate::{Problem, ProblemType};
 
 /// How the site of the page that makes a request relates to this server.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Whether the browser itself goes where the request leads, or a page loads something.
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// What the answer will be: the document of a tab, a frame, an image.
+const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The host names under which a server may be addressed: IP addresses, `localhost`, names without a dot, as containers have them, and
 /// configured names. No page of the web has one of the first three for its own. As a layer it refuses all other requests.
 #[derive(Debug, Clone)]
 pub struct AllowedHosts {
-    /// Any host is allowed; but only pages of `names` may change something.
+    /// Any host is allowed; but only pages of `names` may ask something.
     any: bool,
     names: Arc<[String]>,
-    /// Origins whose pages may change something, whatever their host.
+    /// Origins whose pages may ask something, whatever their host.
     origins: Arc<[HeaderValue]>,
     /// A `Host` that was found to be allowed. Most requests name the same, which is then not parsed again.
     seen: Arc<OnceLock<HeaderValue>>,
 }
 
 impl AllowedHosts {
-    /// These names beside the local ones; their pages may change things. `*` allows any host, but no page of it to change something.
+    /// These names beside the local ones; their pages may ask, too. `*` allows any host, but no page of it to ask something.
     fn these(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(|name| canonical(&name.into()));
         let (any, names): (Vec<_>, Vec<_>) = names.partition(|name| name == "*");
@@ -56,7 +60,7 @@ impl AllowedHosts {
         }
     }
 
-    /// Lets pages of these origins change things as well: those that may read answers.
+    /// Lets pages of these origins ask as well.
     #[must_use]
     pub fn with_origins(self, origins: &[HeaderValue]) -> Self {
         Self { origins: origins.into(), ..self }
@@ -72,8 +76,8 @@ impl AllowedHosts {
         Self { any: true, names: Arc::default(), origins: Arc::default(), seen: Arc::default() }
     }
 
-    /// Refuses a request without exactly one valid host (400), for a host that is not allowed (421), or by which a page of another site
-    /// would change something (403).
+    /// Refuses a request without exactly one valid host (400), for a host that is not allowed (421), or of a page of another site (403)
+    /// unless it follows a link, or asks whether it may ask (OPTIONS).
     pub fn check<B>(&self, request: &http::Request<B>) -> Result<(), Problem> {
         if self.has_seen(request) {
             return Ok(());
@@ -88,7 +92,7 @@ impl AllowedHosts {
             );
             return Err(Problem::new(ProblemType::UnknownHost, detail));
         }
-        if is_safe(request.method()) || self.is_same_site(request.headers(), &asked) {
+        if self.is_same_site(request.headers(), &asked) || is_harmless(request) {
             if let (None, Some(host)) = (request.uri().authority(), request.headers().get(header::HOST)) {
                 self.seen.get_or_init(|| host.clone());
             }
@@ -171,8 +175,14 @@ fn authority(origin: &[u8]) -> Option<Authority> {
     authority.parse().ok()
 }
 
-fn is_safe(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+/// Whether the page that sends a request has nothing of it: it asks what is allowed, or leaves for the answer.
+fn is_harmless<B>(request: &http::Request<B>) -> bool {
+    let says = |name, value: &str| request.headers().get(name).is_some_and(|said| said == value);
+    match *request.method() {
+        Method::OPTIONS | Method::TRACE => true,
+        Method::GET | Method::HEAD => says(MODE, "navigate") && says(DESTINATION, "document"),
+        _ => false,
+    }
 }
 
 impl<S> Layer<S> for AllowedHosts {
@@ -216,167 +226,4 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
 }
 
 #[cfg(test)]
-mod tests {
-    use http::StatusCode;
-
-    use super::*;
-
-    fn ask(hosts: &AllowedHosts, method: &str, headers: &[(&str, &str)]) -> u16 {
-        let request = http::Request::builder().method(method).uri("/orders");
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        hosts.check(&request.body(()).unwrap()).map_or_else(|refused| refused.status().as_u16(), |()| 200)
-    }
-
-    #[test]
-    fn a_request_names_one_host() {
-        let hosts = AllowedHosts::any();
-        for good in ["shop.example", "shop.example:3000", "shop.example:", "127.0.0.1:3000", "[::1]:3000", "orders"] {
-            assert_eq!(ask(&hosts, "GET", &[("host", good)]), 200, "{good}");
-        }
-        for bad in
-            ["", ":3000", "a b", "user@shop.example", "shop.example:70000", "shop.example/orders", "[::1", "a,b c"]
-        {
-            assert_eq!(ask(&hosts, "GET", &[("host", bad)]), 400, "{bad}");
-        }
-        assert_eq!(ask(&hosts, "GET", &[]), 400);
-        assert_eq!(ask(&hosts, "GET", &[("host", "a"), ("host", "a")]), 400);
-        let old = http::Request::get("/orders").version(Version::HTTP_10).body(()).unwrap();
-        assert!(hosts.check(&old).is_ok());
-    }
-
-    #[test]
-    fn who_is_asked_under_another_name_does_not_answer() {
-        let hosts = AllowedHosts::these(["api.shop.example"]);
-        for known in [
-            "127.0.0.1:3000",
-            "[::1]:3000",
-            "192.0.2.7",
-            "localhost:3000",
-            "LOCALHOST",
-            "localhost.",
-            "a.localhost",
-            "gateway",
-            "api.shop.example",
-            "API.shop.example:3000",
-        ] {
-            assert_eq!(ask(&hosts, "GET", &[("host", known)]), 200, "{known}");
-        }
-        for unknown in
-            ["rebound.example:3000", "shop.example", "localhost.example", "127.0.0.1.example", "xapi.shop.example"]
-        {
-            assert_eq!(ask(&hosts, "GET", &[("host", unknown)]), 421, "{unknown}");
-            for any in [AllowedHosts::these(["*"]), AllowedHosts::these(["*", "api.shop.example"])] {
-                assert_eq!(ask(&any, "GET", &[("host", unknown)]), 200, "{unknown}");
-            }
-        }
-        // What is asked for is in the target, whatever the header says.
-        let whole = http::Request::get("http://rebound.example/orders").header("host", "localhost").body(()).unwrap();
-        assert_eq!(hosts.check(&whole).unwrap_err().status(), StatusCode::MISDIRECTED_REQUEST);
-    }
-
-    #[test]
-    fn a_front_end_that_is_named_may_change_things_whatever_host_is_asked() {
-        let host = ("host", "api.shop.example");
-        let post = |hosts: &AllowedHosts, origin| {
-            ask(hosts, "POST", &[host, ("sec-fetch-site", "same-site"), ("origin", origin)])
-        };
-        let named = AllowedHosts::these(["*", "Shop.example."]);
-        for origin in
-            ["https://shop.example", "https://SHOP.example", "https://shop.example.", "http://shop.example:8080"]
-        {
-            assert_eq!(post(&named, origin), 200, "{origin}");
-        }
-        for origin in ["https://elsewhere.example", "https://*", "https://api.shop.example", "null"] {
-            assert_eq!(post(&named, origin), 403, "{origin}");
-        }
-        assert_eq!(post(&AllowedHosts::any(), "https://shop.example"), 403);
-    }
-
-    #[test]
-    fn pages_of_an_origin_that_may_read_may_change_things() {
-        let origins = [HeaderValue::from_static("https://app.shop.example")];
-        let post = |hosts: &AllowedHosts, site, origin| {
-            ask(hosts, "POST", &[("host", "localhost"), ("sec-fetch-site", site), ("origin", origin)])
-        };
-        for hosts in [AllowedHosts::local(), AllowedHosts::any(), AllowedHosts::these(["api.shop.example"])] {
-            let hosts = hosts.with_origins(&origins);
-            assert_eq!(post(&hosts, "cross-site", "https://app.shop.example"), 200);
-            for other in ["http://app.shop.example", "https://app.shop.example:8443", "https://shop.example", "null"] {
-                assert_eq!(post(&hosts, "cross-site", other), 403, "{other}");
-            }
-        }
-    }
-
-    #[test]
-    fn with_http_2_the_target_names_the_host() {
-        let asked = |uri: &str| http::Request::post(uri).version(Version::HTTP_2).body(()).unwrap();
-        let hosts = AllowedHosts::these(["api.shop.example"]);
-        assert!(hosts.check(&asked("https://api.shop.example/orders")).is_ok());
-        assert_eq!(hosts.check(&asked("https://rebound.example/orders")).unwrap_err().status().as_u16(), 421);
-        assert_eq!(hosts.check(&asked("/orders")).unwrap_err().status().as_u16(), 400);
-    }
-
-    #[test]
-    fn a_host_that_was_seen_before_lets_in_no_more_than_it_did() {
-        let (hosts, host) = (AllowedHosts::local(), ("host", "localhost:3000"));
-        for _ in 0..2 {
-            assert_eq!((ask(&hosts, "POST", &[host]), ask(&hosts, "GET", &[host])), (200, 200));
-            assert_eq!(ask(&hosts, "GET", &[host, host]), 400);
-            assert_eq!(ask(&hosts, "POST", &[host, ("origin", "https://elsewhere.example")]), 403);
-            assert_eq!(ask(&hosts, "POST", &[host, ("sec-fetch-site", "cross-site")]), 403);
-            assert_eq!(ask(&hosts, "POST", &[("host", "rebound.example:3000")]), 421);
-            let whole = http::Request::post("http://rebound.example/orders").header(host.0, host.1).body(()).unwrap();
-            assert_eq!(hosts.check(&whole).unwrap_err().status(), StatusCode::MISDIRECTED_REQUEST);
-        }
-    }
-
-    #[test]
-    fn a_name_may_be_given_with_the_dot_that_ends_it() {
-        let hosts = AllowedHosts::these(["api.shop.example."]);
-        for known in ["api.shop.example", "api.shop.example."] {
-            assert_eq!(ask(&hosts, "GET", &[("host", known)]), 200, "{known}");
-        }
-    }
-
-    #[test]
-    fn who_listens_for_others_than_this_machine_does_not_know_its_names() {
-        let (here, all) = (([127, 0, 0, 1], 3000).into(), ([0, 0, 0, 0], 3000).into());
-        let names = ["api.shop.example".to_owned()];
-        for (hosts, known, unknown) in [
-            (AllowedHosts::for_listener(here, None), 421, 421),
-            (AllowedHosts::for_listener(all, None), 200, 200),
-            (AllowedHosts::for_listener(here, Some(&names)), 200, 421),
-            (AllowedHosts::for_listener(all, Some(&names)), 200, 421),
-        ] {
-            assert_eq!(ask(&hosts, "GET", &[("host", "api.shop.example")]), known, "{hosts:?}");
-            assert_eq!(ask(&hosts, "GET", &[("host", "rebound.example")]), unknown, "{hosts:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_site_changes_nothing() {
-        let hosts = AllowedHosts::these(["shop.example"]);
-        let host = ("host", "127.0.0.1:3000");
-        for (headers, may) in [
-            (&[][..], true),
-            (&[("sec-fetch-site", "same-origin")], true),
-            (&[("sec-fetch-site", "none")], true),
-            (&[("sec-fetch-site", "cross-site")], false),
-            // Another port of the same machine is another's page.
-            (&[("sec-fetch-site", "same-site")], false),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1:3000")], false),
-            (&[("sec-fetch-site", "cross-site"), ("origin", "https://shop.example")], true),
-            (&[("origin", "http://127.0.0.1:3000")], true),
-            (&[("origin", "http://127.0.0.1:8080")], false),
-            (&[("origin", "https://elsewhere.example")], false),
-            (&[("origin", "https://shop.example")], true),
-            (&[("origin", "null")], false),
-        ] {
-            let headers = [&[host], headers].concat();
-            for method in ["POST", "DELETE", "PUT", "PATCH"] {
-                assert_eq!(ask(&hosts, method, &headers), if may { 200 } else { 403 }, "{method} {headers:?}");
-            }
-            assert_eq!(ask(&hosts, "GET", &headers), 200, "{headers:?}");
-        }
-    }
-}
+mod tests;

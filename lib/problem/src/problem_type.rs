@@ -63,8 +63,8 @@ problem_types! {
         "The credential is expired, revoked, forged, or not one at all. The server's log says which.",
         "Get a new one.";
     CrossSite = "cross-site", FORBIDDEN, "It comes from another site",
-        "A browser sent it for a page of another site, and it would change something.",
-        "Send it from a program, or from a page whose host is one of `ORDO_ALLOWED_HOSTS`.";
+        "A browser sent it for a page of another site.",
+        "Send it from a program, or from a page of one of `ORDO_CORS_ORIGINS` or `ORDO_ALLOWED_HOSTS`.";
     Forbidden = "forbidden", FORBIDDEN, "The caller may not do this",
         "The role of the caller may not call this route.",
         "Call with a credential of a role that may.";

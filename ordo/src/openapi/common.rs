@@ -136,16 +136,14 @@ fn complete_responses(is_public: bool, operation: &mut Map<String, Value>) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     let mut common = vec![
         (400, "The request cannot be read"),
+        (403, "The caller may not do this, or a web page of another site sent it"),
         (406, "`Accept` refuses the media type of the answer"),
         (421, "It is addressed to a name that the server does not have"),
         (500, "Something failed on the server's side"),
         (503, "Not now: it may succeed after `Retry-After`"),
     ];
     if !is_public {
-        common.extend([
-            (401, "There is no credential, or it does not hold"),
-            (403, "The caller may not do this, or a web page of another site sent it"),
-        ]);
+        common.push((401, "There is no credential, or it does not hold"));
     }
     // Probes do not count.
     if !is_probe {

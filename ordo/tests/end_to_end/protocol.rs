@@ -61,6 +61,20 @@ async fn a_request_is_for_this_server_and_from_no_other_sites_page() {
             "403",
             "cross-site",
         ),
+        (
+            format!("GET /stock HTTP/1.1\r\nHost: {address}\r\nSec-Fetch-Site: same-site\r\n{close}"),
+            "403",
+            "cross-site",
+        ),
+        // A link on a page of another site.
+        (
+            format!(
+                "GET /stock HTTP/1.1\r\nHost: {address}\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n\
+                 Sec-Fetch-Dest: document\r\n{close}"
+            ),
+            "200",
+            "",
+        ),
         // What operators have is elsewhere.
         (format!("GET /admin/replays HTTP/1.1\r\nHost: {address}\r\n{close}"), "404", "not-found"),
         (format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n{close}"), "404", "not-found"),
