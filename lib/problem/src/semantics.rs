@@ -77,16 +77,12 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let wishes = RequestWishes::of(&request, self.semantics.deprecations);
+        let mut wishes = RequestWishes::of(&request, self.semantics.deprecations);
         if wishes.may_change_something() && !accept::accepts(&wishes.accept, "application/json") {
             return Box::pin(std::future::ready(Ok(not_acceptable("application/json"))));
         }
         etag::forget_compression(request.headers_mut());
-        if !wishes.if_none_match.is_empty()
-            && let Err(malformed) = Precondition::read(request.headers())
-        {
-            return Box::pin(std::future::ready(Ok(malformed.into_response())));
-        }
+        wishes.check(request.headers());
         if wishes.method == Method::HEAD {
             // The router leaves the body out.
             *request.method_mut() = Method::GET;
@@ -102,6 +98,9 @@ struct RequestWishes {
     accept: Vec<HeaderValue>,
     /// As it was sent.
     if_none_match: Vec<HeaderValue>,
+    /// What is wrong with `If-None-Match`. It counts only if there is something to read (RFC 9110, section 13.2.1): a caller who may not
+    /// read it is told that first.
+    malformed: Option<Problem>,
     deprecation: Option<&'static Deprecation>,
 }
 
@@ -111,19 +110,29 @@ impl RequestWishes {
         let path = request.extensions().get::<MatchedPath>();
         let deprecation =
             path.and_then(|path| deprecations.iter().find(|deprecation| deprecation.is_of(path.as_str())));
-        let if_none_match = if reads(request.method()) { values(IF_NONE_MATCH) } else { Vec::new() };
-        Self { method: request.method().clone(), accept: values(ACCEPT), if_none_match, deprecation }
+        let if_none_match: Vec<_> = if reads(request.method()) { values(IF_NONE_MATCH) } else { Vec::new() };
+        Self { method: request.method().clone(), accept: values(ACCEPT), if_none_match, malformed: None, deprecation }
+    }
+
+    /// Looks at `If-None-Match` as the handler will see it.
+    fn check(&mut self, headers: &HeaderMap) {
+        if !self.if_none_match.is_empty() {
+            self.malformed = Precondition::read(headers).map(drop).err();
+        }
     }
 
     fn may_change_something(&self) -> bool {
         !self.method.is_safe()
     }
 
-    async fn meet(self, answer: Response) -> Response {
+    async fn meet(mut self, answer: Response) -> Response {
         let mut answer = match answer.status() {
             // The router adds `Allow` once the answer has left its layers.
             StatusCode::METHOD_NOT_ALLOWED if self.method == Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-            StatusCode::OK if reads(&self.method) => self.read(answer).await,
+            StatusCode::OK if reads(&self.method) => match self.malformed.take() {
+                Some(malformed) => malformed.into_response(),
+                None => self.read(answer).await,
+            },
             _ => answer,
         };
         if answer.status() == StatusCode::NOT_MODIFIED {

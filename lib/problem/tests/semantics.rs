@@ -142,6 +142,13 @@ async fn what_the_client_has_is_not_sent_again() {
     for malformed in ["1", "\"1", "*, \"1\""] {
         let answer = ask("GET", "/orders", &[(IF_NONE_MATCH.as_str(), malformed)]).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{malformed}");
+        // It says nothing about what can't be read.
+        for (path, status) in
+            [("/missing", StatusCode::NOT_FOUND), ("/nothing-to-read", StatusCode::METHOD_NOT_ALLOWED)]
+        {
+            let answer = ask("GET", path, &[(IF_NONE_MATCH.as_str(), malformed)]).await;
+            assert_eq!(answer.status, status, "{path}, {malformed}");
+        }
     }
     let posted = Posted::default();
     let answer = ask_with("POST", "/orders", &[(IF_NONE_MATCH.as_str(), "*")], &posted).await;
