@@ -1,0 +1,306 @@
+//! What is seen of each event by those who may not see all of it.
+//!
+//! What has no row here is left out for all of them: a new event, a new field, and what a later build wrote. A test asks for a row for
+//! each field of each event.
+
+use super::Redaction;
+
+/// What becomes of a field of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Visibility {
+    /// It is shown. If it is an object or a list of objects, their fields have rows of their own.
+    Shown,
+    /// It is shown with all that is in it, whatever that is.
+    Whole,
+    Masked,
+    LeftOut,
+}
+
+use Visibility::{LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
+
+/// A field by its path below the event, and what customers, warehouse and auditors see of it.
+type FieldRow = (&'static str, [Visibility; 3]);
+
+/// For customers: nothing of providers, of operators, or of how much there is in stock. For warehouse: nothing of payments. For
+/// auditors: no customers and no words of people.
+#[rustfmt::skip]
+const EVENTS: &[(&str, &[FieldRow])] = &[
+    //                                   customer warehouse auditor
+    ("OrderCreated", &[
+        ("customerId",                  [SHOW,  SHOW,  MASK]),
+        ("customerEmail",               [SHOW,  SHOW,  MASK]),
+        ("paymentToken",                [NO,    NO,    NO]),
+        ("currency",                    [SHOW,  SHOW,  SHOW]),
+        ("totalMinor",                  [SHOW,  SHOW,  SHOW]),
+        ("lines",                       [SHOW,  SHOW,  SHOW]),
+        ("lines.sku",                   [SHOW,  SHOW,  SHOW]),
+        ("lines.title",                 [SHOW,  SHOW,  SHOW]),
+        ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("lines.unitPriceMinor",        [SHOW,  SHOW,  SHOW]),
+        ("lines.metadata",              [WHOLE, WHOLE, MASK]),
+        ("notes",                       [SHOW,  SHOW,  MASK]),
+        ("metadata",                    [WHOLE, WHOLE, MASK]),
+        ("placedAt",                    [SHOW,  SHOW,  SHOW]),
+    ]),
+    ("OrderConfirmed", &[]),
+    ("OrderRejected", &[
+        ("reason",                      [SHOW,  NO,    SHOW]),
+        ("reason.outOfStock",           [SHOW,  NO,    SHOW]),
+        ("reason.outOfStock.shortages", [SHOW,  NO,    SHOW]),
+        ("reason.outOfStock.shortages.sku",       [SHOW, NO, SHOW]),
+        ("reason.outOfStock.shortages.requested", [SHOW, NO, SHOW]),
+        ("reason.outOfStock.shortages.available", [NO,   NO, SHOW]),
+        ("reason.paymentDeclined",      [SHOW,  NO,    SHOW]),
+        ("reason.paymentDeclined.message", [NO, NO,    MASK]),
+        ("reason.givenUp",              [SHOW,  NO,    SHOW]),
+        ("reason.givenUp.reason",       [NO,    NO,    MASK]),
+    ]),
+    // Its reason is for the customer.
+    ("CancellationRequested", &[
+        ("reason",                      [SHOW,  SHOW,  MASK]),
+    ]),
+    // Its reason may be that of an operator.
+    ("OrderCancelled", &[
+        ("reason",                      [NO,    NO,    MASK]),
+    ]),
+    ("LinesCancelled", &[
+        ("cancellationId",              [SHOW,  SHOW,  SHOW]),
+        ("lines",                       [SHOW,  SHOW,  SHOW]),
+        ("lines.lineNumber",            [SHOW,  SHOW,  SHOW]),
+        ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("reason",                      [SHOW,  SHOW,  MASK]),
+    ]),
+    ("OrderShipped", &[
+        ("shipmentId",                  [SHOW,  SHOW,  SHOW]),
+        ("lines",                       [SHOW,  SHOW,  SHOW]),
+        ("lines.lineNumber",            [SHOW,  SHOW,  SHOW]),
+        ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("parcels",                     [SHOW,  SHOW,  SHOW]),
+        ("parcels.carrier",             [SHOW,  SHOW,  SHOW]),
+        ("parcels.tracking",            [SHOW,  SHOW,  MASK]),
+        // As earlier builds wrote it.
+        ("carrier",                     [SHOW,  SHOW,  SHOW]),
+        ("tracking",                    [SHOW,  SHOW,  MASK]),
+    ]),
+    ("OrderDelivered", &[]),
+    ("StockReserved", &[
+        ("units",                       [SHOW,  SHOW,  SHOW]),
+        ("units.sku",                   [SHOW,  SHOW,  SHOW]),
+        ("units.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("expiresAt",                   [SHOW,  SHOW,  SHOW]),
+    ]),
+    ("StockReservationFailed", &[
+        ("shortages",                   [SHOW,  SHOW,  SHOW]),
+        ("shortages.sku",               [SHOW,  SHOW,  SHOW]),
+        ("shortages.requested",         [SHOW,  SHOW,  SHOW]),
+        ("shortages.available",         [NO,    SHOW,  SHOW]),
+    ]),
+    ("StockReleased", &[
+        ("expired",                     [SHOW,  SHOW,  SHOW]),
+    ]),
+    ("PaymentAuthorized", &[
+        ("reference",                   [NO,    NO,    SHOW]),
+        ("amountMinor",                 [SHOW,  NO,    SHOW]),
+    ]),
+    // A code such as `stolen_card` is not to be told to who pays.
+    ("PaymentDeclined", &[
+        ("code",                        [NO,    NO,    SHOW]),
+        ("message",                     [NO,    NO,    MASK]),
+    ]),
+    ("PaymentOutcomeUnknown", &[
+        ("reason",                      [NO,    NO,    MASK]),
+    ]),
+    ("PaymentVoided", &[]),
+    ("PaymentCaptured", &[
+        ("shipmentId",                  [SHOW,  NO,    SHOW]),
+        ("amountMinor",                 [SHOW,  NO,    SHOW]),
+        ("reference",                   [NO,    NO,    SHOW]),
+    ]),
+    ("RefundRequested", &[
+        ("refundId",                    [SHOW,  NO,    SHOW]),
+        ("amountMinor",                 [SHOW,  NO,    SHOW]),
+        ("reason",                      [SHOW,  NO,    MASK]),
+    ]),
+    ("PaymentRefunded", &[
+        ("refundId",                    [SHOW,  NO,    SHOW]),
+        ("amountMinor",                 [SHOW,  NO,    SHOW]),
+        ("reference",                   [NO,    NO,    SHOW]),
+    ]),
+    ("ReturnRequested", &[
+        ("returnId",                    [SHOW,  SHOW,  SHOW]),
+        ("lines",                       [SHOW,  SHOW,  SHOW]),
+        ("lines.lineNumber",            [SHOW,  SHOW,  SHOW]),
+        ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("reason",                      [SHOW,  SHOW,  MASK]),
+    ]),
+    ("ReturnReceived", &[
+        ("returnId",                    [SHOW,  SHOW,  SHOW]),
+        ("refundMinor",                 [SHOW,  NO,    SHOW]),
+    ]),
+    ("NoteAdded", &[
+        ("noteId",                      [SHOW,  SHOW,  SHOW]),
+        ("text",                        [SHOW,  SHOW,  MASK]),
+        ("author",                      [SHOW,  SHOW,  MASK]),
+    ]),
+    // The template may be that of a refund.
+    ("NotificationSent", &[
+        ("notificationId",              [SHOW,  SHOW,  SHOW]),
+        ("template",                    [SHOW,  NO,    SHOW]),
+        ("recipient",                   [SHOW,  SHOW,  MASK]),
+        ("providerMessageId",           [NO,    SHOW,  SHOW]),
+        ("nth",                         [SHOW,  SHOW,  SHOW]),
+    ]),
+    ("NotificationFailed", &[
+        ("notificationId",              [SHOW,  SHOW,  SHOW]),
+        ("template",                    [SHOW,  NO,    SHOW]),
+        ("reason",                      [NO,    SHOW,  MASK]),
+        ("nth",                         [SHOW,  SHOW,  SHOW]),
+    ]),
+    ("OperatorIntervened", &[
+        ("verb",                        [NO,    NO,    SHOW]),
+        ("verb.retry",                  [NO,    NO,    SHOW]),
+        ("verb.retry.paymentToken",     [NO,    NO,    NO]),
+        ("verb.markSucceeded",          [NO,    NO,    SHOW]),
+        ("verb.markSucceeded.reference", [NO,   NO,    SHOW]),
+        ("step",                        [NO,    NO,    SHOW]),
+        ("actor",                       [NO,    NO,    SHOW]),
+        ("reason",                      [NO,    NO,    MASK]),
+        ("customerMessage",             [NO,    NO,    MASK]),
+        ("notificationId",              [NO,    NO,    SHOW]),
+    ]),
+    // A SKU's events. Customers see no stock.
+    ("StockReceived", &[
+        ("quantity",                    [NO,    SHOW,  SHOW]),
+    ]),
+    ("StockAdjusted", &[
+        ("delta",                       [NO,    SHOW,  SHOW]),
+        ("reason",                      [NO,    SHOW,  MASK]),
+    ]),
+    ("ReservationMade", &[
+        ("orderId",                     [NO,    SHOW,  SHOW]),
+        ("quantity",                    [NO,    SHOW,  SHOW]),
+        ("expiresAt",                   [NO,    SHOW,  SHOW]),
+    ]),
+    ("ReservationCommitted", &[
+        ("orderId",                     [NO,    SHOW,  SHOW]),
+        ("quantity",                    [NO,    SHOW,  SHOW]),
+    ]),
+    ("ReservationReleased", &[
+        ("orderId",                     [NO,    SHOW,  SHOW]),
+        ("quantity",                    [NO,    SHOW,  SHOW]),
+    ]),
+];
+
+/// The fields of an event, by its type. An unknown event has none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EventFields(&'static [FieldRow]);
+
+impl EventFields {
+    pub(super) fn of(event_type: &str) -> Self {
+        Self(EVENTS.iter().find(|(known, _)| *known == event_type).map_or(&[], |(_, fields)| fields))
+    }
+
+    /// What is seen of the field with a path such as `lines.sku`.
+    pub(super) fn visibility(self, path: &str, redaction: Redaction) -> Visibility {
+        let column = match redaction {
+            Redaction::Internals => 0,
+            Redaction::Payments => 1,
+            Redaction::PersonalData => 2,
+        };
+        self.0.iter().find(|(known, _)| *known == path).map_or(NO, |(_, visibilities)| visibilities[column])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    type Paths = BTreeMap<String, BTreeSet<String>>;
+
+    fn json_files(folder: &str) -> Vec<(String, Value)> {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder);
+        let read = |file: fs::DirEntry| {
+            let name = file.path().file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap())
+        };
+        let files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| read(file.unwrap())).collect();
+        assert!(files.len() > 4);
+        files
+    }
+
+    /// The fields that a schema has, with those of what it refers to.
+    fn paths_of_schema(root: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+        if let Some(reference) = schema["$ref"].as_str() {
+            paths_of_schema(root, root.pointer(reference.trim_start_matches('#')).unwrap(), path, found);
+        }
+        for kind in ["oneOf", "anyOf", "allOf"] {
+            for one in schema[kind].as_array().into_iter().flatten() {
+                paths_of_schema(root, one, path, found);
+            }
+        }
+        if schema["items"].is_object() {
+            paths_of_schema(root, &schema["items"], path, found);
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            paths_of_schema(root, property, &path, found);
+            found.insert(path);
+        }
+    }
+
+    fn paths_of_value(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+        for element in value.as_array().into_iter().flatten() {
+            paths_of_value(element, path, found);
+        }
+        for (name, field) in value.as_object().into_iter().flatten() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            found.insert(path.clone());
+            // What a shop adds can be any JSON.
+            if name != "metadata" {
+                paths_of_value(field, &path, found);
+            }
+        }
+    }
+
+    /// All fields of all events, by the schemas of today's and by the stored ones of all builds.
+    fn all_fields() -> Paths {
+        let mut all = Paths::new();
+        for (event_type, schema) in json_files("docs/reference/schemas/events") {
+            paths_of_schema(&schema, &schema, "", all.entry(event_type).or_default());
+        }
+        for folder in ["domain/golden/events", "domain/golden/stock-events"] {
+            for (_, stored) in json_files(folder) {
+                let (event_type, data) = stored.as_object().unwrap().iter().next().unwrap();
+                paths_of_value(data, "", all.entry(event_type.clone()).or_default());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn each_field_of_each_event_has_a_row() {
+        let rows = EVENTS.iter().map(|(event_type, fields)| {
+            ((*event_type).to_owned(), fields.iter().map(|(path, _)| (*path).to_owned()).collect())
+        });
+        let rows: Paths = rows.collect();
+        assert_eq!(rows.len(), EVENTS.len(), "an event is there twice");
+        assert_eq!(rows, all_fields());
+        for (event_type, fields) in EVENTS {
+            assert_eq!(fields.len(), rows[*event_type].len(), "{event_type} has a row twice");
+        }
+    }
+
+    #[test]
+    fn what_has_no_row_is_left_out() {
+        let visibility = |event, path| EventFields::of(event).visibility(path, Redaction::PersonalData);
+        assert_eq!(visibility("OrderCreated", "currency"), SHOW);
+        assert_eq!(visibility("OrderCreated", "colour"), NO);
+        assert_eq!(visibility("OrderPainted", "currency"), NO);
+    }
+}
