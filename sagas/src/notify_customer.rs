@@ -4,7 +4,7 @@ use domain::money::Money;
 use domain::order::event::{LineQuantity, MailTemplate, NotificationFailed, OrderLine};
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PlacedOrder, UndoReason};
+use domain::order::{OrderCommand, PlacedOrder};
 use messaging::{
     CloudEvent, NotificationRequested, NotificationTemplate, OrderedLine, OutgoingMessage, ParcelTracking,
     ShipmentTracking,
@@ -121,10 +121,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
 
 /// Why the order is undone, as the customer is told: what somebody wrote for them, or else no more than the kind of reason.
 fn why_undone(order: &PlacedOrder) -> Option<String> {
-    order.customer_message.clone().or_else(|| match &order.undoing {
-        Some(UndoReason::Rejected(reason)) => reason.for_customer(),
-        Some(UndoReason::Cancelled(_)) | None => None,
-    })
+    order.customer_message.clone().or_else(|| order.undoing.as_ref()?.for_customer())
 }
 
 fn parcel(parcel: &domain::order::event::Parcel) -> ParcelTracking {

@@ -100,6 +100,16 @@ pub enum UndoReason {
     Cancelled(Option<String>),
 }
 
+impl UndoReason {
+    /// For the customer, where nobody wrote anything for them: no more than the kind of reason.
+    pub fn for_customer(&self) -> Option<String> {
+        match self {
+            Self::Rejected(reason) => reason.for_customer(),
+            Self::Cancelled(_) => None,
+        }
+    }
+}
+
 /// The state of an order's units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderStockState {

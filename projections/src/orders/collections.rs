@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::rows::{CancellationRow, MailRow, NoteRow, OrderRow, ReturnRow};
-use super::view::{RefundView, ShipmentView, placed};
+use super::view::{OrderReader, RefundView, ShipmentView};
 use super::{META, PROJECTION, collection};
 use crate::parameters::ParameterErrors;
 use crate::reads::{ReadContext, may_see, no_order, page_problem, parse_order_id, store_problem};
@@ -179,7 +179,7 @@ impl OrderPart {
 
     /// The rows as `GET /orders/{id}` shows them. `head` is the order's own row.
     fn view(self, head: &Item, items: &[Item]) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
-        let placed = placed(&mut head.read::<OrderRow>()?);
+        let placed = head.read::<OrderRow>()?.show_to(OrderReader::Shop);
         let placed = placed.as_deref();
         let view = |item: &Item| match self {
             Self::Shipments => to_raw_value(&ShipmentView::of(item.read()?, placed)),

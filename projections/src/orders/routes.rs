@@ -97,7 +97,7 @@ async fn order(
     }
     reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
-    let view = OrderView::of(&items).map_err(Problem::internal)?;
+    let view = OrderView::of(&items, (&caller).into()).map_err(Problem::internal)?;
     let view = view.filter(|view| may_see(&caller, &view.order.customer_id));
     let view = view.ok_or_else(|| no_order(order_id.as_str()))?;
     with_etag(&headers, view.order.version, view)
@@ -117,7 +117,7 @@ async fn order_then(
     if !history.customer_id()?.is_some_and(|customer_id| may_see(caller, customer_id.as_str())) {
         return Err(no_order(order_id));
     }
-    let snapshot = history.at(moment)?;
+    let snapshot = history.at_for(moment, caller.into())?;
     with_etag(headers, snapshot.version, snapshot.view)
 }
 
@@ -209,7 +209,7 @@ async fn page(
         AccessPath::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
         AccessPath::Index { .. } => None,
     };
-    let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, limit);
+    let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), limit);
     let OrdersFound { orders, cursor } = search.page(days, cursor.as_deref()).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }

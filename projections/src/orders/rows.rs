@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) use self::mail_row::MailRow;
+use super::view::OrderReader;
 use crate::amount_view::AmountView;
 
 type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
@@ -69,6 +70,10 @@ pub(super) struct OrderRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<JsonText>,
+    /// What somebody wrote for the customer about why the order is undone. Answers have it in the place of `reason`, or leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    customer_message: Option<String>,
     /// The folded order, from which the statuses follow. Answers leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
@@ -109,6 +114,7 @@ impl OrderRow {
             placed_at: content.placed_at,
             notes: content.notes.clone(),
             metadata: content.metadata.clone(),
+            customer_message: None,
             folded: Some(Order::Absent),
         };
         item.apply(recorded);
@@ -122,6 +128,10 @@ impl OrderRow {
         evolve(&mut order, recorded.event.clone());
         if let Order::Placed(placed) = &mut order {
             self.show(placed);
+            // The stored order has none, so it is there only if the event brought it.
+            if let Some(message) = placed.customer_message.take() {
+                self.customer_message = Some(message);
+            }
             strip_texts(placed);
         }
         self.folded = Some(order);
@@ -152,6 +162,21 @@ impl OrderRow {
             Some(UndoReason::Rejected(reason)) => Some(reason.in_words()),
             Some(UndoReason::Cancelled(reason)) => reason.clone(),
         };
+    }
+
+    /// Takes out what answers do not have, and returns the folded order. Of why the order is undone, a customer is told the same as by
+    /// mail.
+    pub(super) fn show_to(&mut self, reader: OrderReader) -> Option<Box<PlacedOrder>> {
+        let message = self.customer_message.take();
+        let placed = match self.folded.take() {
+            Some(Order::Placed(placed)) => Some(placed),
+            Some(Order::Absent) | None => None,
+        };
+        if reader == OrderReader::Customer {
+            let undoing = placed.as_ref().and_then(|placed| placed.undoing.as_ref());
+            self.reason = undoing.and_then(|undoing| message.or_else(|| undoing.for_customer()));
+        }
+        placed
     }
 
     pub(super) fn currency(&self) -> Currency {

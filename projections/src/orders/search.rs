@@ -14,6 +14,7 @@ use read_models::{Index, Item, Key, Query, QueryScope, SortOrder, Table};
 use super::days::{DayCursor, LogDays};
 use super::filter::{AccessPath, OrderFilter};
 use super::rows::OrderRow;
+use super::view::OrderReader;
 use super::{META, of_day};
 use crate::keys::{shards, sortable};
 use crate::parameters::invalid;
@@ -36,6 +37,7 @@ pub(super) struct OrdersFound {
 pub(super) struct OrderSearch<'a> {
     table: &'a dyn Table,
     filter: &'a OrderFilter,
+    reader: OrderReader,
     limit: u16,
     found: Vec<OrderRow>,
     room: Budget,
@@ -44,10 +46,11 @@ pub(super) struct OrderSearch<'a> {
 }
 
 impl<'a> OrderSearch<'a> {
-    pub(super) fn new(table: &'a dyn Table, filter: &'a OrderFilter, limit: u16) -> Self {
+    pub(super) fn new(table: &'a dyn Table, filter: &'a OrderFilter, reader: OrderReader, limit: u16) -> Self {
         Self {
             table,
             filter,
+            reader,
             limit,
             found: Vec::new(),
             room: Budget::of(usize::from(limit)),
@@ -134,7 +137,7 @@ impl<'a> OrderSearch<'a> {
             for (nth, (item, order)) in page.items.iter().zip(orders).enumerate() {
                 let Some((size, order)) = order.filter(|(_, order)| self.filter.matches(order)) else { continue };
                 self.room.spend(size);
-                self.found.push(without_folded_state(order));
+                self.found.push(shown(order, self.reader));
                 if self.is_full() {
                     let more = nth + 1 < of || page.cursor.is_some();
                     return Ok(more.then(|| query.cursor_at(item)));
@@ -175,7 +178,7 @@ fn read(items: &[Item]) -> Result<Vec<Option<(usize, OrderRow)>>, Problem> {
     items.iter().map(sized).collect()
 }
 
-fn without_folded_state(mut order: OrderRow) -> OrderRow {
-    order.folded = None;
+fn shown(mut order: OrderRow, reader: OrderReader) -> OrderRow {
+    order.show_to(reader);
     order
 }

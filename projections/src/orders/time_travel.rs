@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgExecutor;
 
 use super::PROJECTION;
-use super::view::OrderView;
+use super::view::{OrderReader, OrderView};
 use crate::error::FoldError;
 
 /// A point in the life of an order.
@@ -91,10 +91,15 @@ impl OrderHistory {
 
     /// The order at a moment. At an instant in the future it is the present order.
     pub fn at(&self, moment: PointInTime) -> Result<OrderAsOf, TimeTravelError> {
+        self.at_for(moment, OrderReader::Shop)
+    }
+
+    /// The same, as a reader may see it.
+    pub(super) fn at_for(&self, moment: PointInTime, reader: OrderReader) -> Result<OrderAsOf, TimeTravelError> {
         let until = self.until(moment)?;
         let mut items: Vec<Item> = PROJECTION.fold_stream(until)?.map_or_else(Vec::new, StreamChange::into_items);
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        let view = OrderView::of(&items)?;
+        let view = OrderView::of(&items, reader)?;
         match (view, until.last()) {
             (Some(view), Some(last)) => {
                 Ok(OrderAsOf { version: last.version, since: last.recorded_at, view: to_raw_value(&view)? })

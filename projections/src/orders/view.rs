@@ -1,6 +1,7 @@
 //! The answer of `GET /orders/{id}`, made of the order's rows.
 
-use domain::order::{Order, PlacedOrder};
+use access_control::Caller;
+use domain::order::PlacedOrder;
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +12,20 @@ use super::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRo
 
 /// How many shipments, returns and so on are shown with an order, of each kind the latest.
 const SHOWN: usize = 100;
+
+/// For whom an order is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OrderReader {
+    Customer,
+    /// The shop, and who works for it.
+    Shop,
+}
+
+impl From<&Caller> for OrderReader {
+    fn from(caller: &Caller) -> Self {
+        if caller.only_customer().is_some() { Self::Customer } else { Self::Shop }
+    }
+}
 
 /// An order with its lines, shipments, returns and so on, in the order in which they were recorded.
 #[derive(Serialize, ToSchema)]
@@ -24,6 +39,7 @@ pub(crate) struct OrderView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cancellations: Vec<CancellationRow>,
     returns: Vec<ReturnRow>,
+    #[schema(required = false)]
     refunds: Vec<RefundView>,
     added_notes: Vec<NoteRow>,
     mails: Vec<MailRow>,
@@ -54,6 +70,7 @@ pub(super) struct ShipmentView {
     #[serde(flatten)]
     shipment: ShipmentRow,
     /// Whether its amount was captured or given up by an operator.
+    #[schema(required = false)]
     settled: bool,
 }
 
@@ -79,10 +96,10 @@ enum RefundStatus {
 
 impl OrderView {
     /// The order whose rows these are. `None`: there is no such order.
-    pub(crate) fn of(items: &[Item]) -> Result<Option<Self>, serde_json::Error> {
+    pub(crate) fn of(items: &[Item], reader: OrderReader) -> Result<Option<Self>, serde_json::Error> {
         let Some(meta) = items.iter().find(|item| item.key.sk == META) else { return Ok(None) };
         let mut order: OrderRow = meta.read()?;
-        let placed = placed(&mut order);
+        let placed = order.show_to(reader);
         let placed = placed.as_deref();
         let mut shipments: Vec<ShipmentRow> = rows(items, "SHIPMENT#")?;
         shipments.sort_by_key(|shipment| shipment.shipped_at);
@@ -147,14 +164,6 @@ impl RefundView {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
 fn is_none(units: &u32) -> bool {
     *units == 0
-}
-
-/// Takes the folded order out of the order's row, which is then fit to be shown.
-pub(super) fn placed(order: &mut OrderRow) -> Option<Box<PlacedOrder>> {
-    match order.folded.take() {
-        Some(Order::Placed(placed)) => Some(placed),
-        Some(Order::Absent) | None => None,
-    }
 }
 
 fn keep_latest<T>(items: &mut Vec<T>, name: &'static str, more: &mut Vec<&'static str>) {
