@@ -1,9 +1,10 @@
 //! Who may call the listeners of a process: everyone on this machine, or who has a credential.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use access_control::{AccessLayer, Authenticator, Principal, Role};
 use anyhow::{Context, bail};
+use http::{HeaderValue, Uri};
 use sqlx::PgPool;
 
 use crate::settings::Settings;
@@ -13,6 +14,10 @@ const LOCAL: &str = "local";
 
 /// What is said where everyone is let in.
 pub(crate) const EVERYONE_IS_LET_IN: &str = "who calls from this machine without a credential may do everything, as operator:local; --require-auth asks for one";
+
+/// What may be done about a start that is refused.
+const SAY_WHO: &str =
+    "set ORDO_JWKS_URL, ORDO_JWKS_FILE or ORDO_TOKEN_SECRET, or ORDO_REQUIRE_AUTH=true for API keys alone";
 
 /// Who calls where no credential comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +29,41 @@ pub(crate) enum Anonymous {
 }
 
 impl Anonymous {
-    /// For `ordo up`, which lets in everyone on this machine unless it is told not to. Elsewhere it has to be said who is let in.
+    /// For `ordo up`, which lets in everyone on this machine unless it is told not to.
     pub(crate) fn of_up(settings: &Settings) -> anyhow::Result<Self> {
-        match only_this_machine_calls(settings) {
-            true if !settings.access.require_auth => Ok(Self::Operator),
-            true => Ok(Self::Refused),
-            false => refuse_unless_configured(settings),
+        match others_call_because(settings) {
+            None if settings.access.require_auth => Ok(Self::Refused),
+            None => Ok(Self::Operator),
+            Some(why) => Self::refused(settings, &why),
         }
     }
 
-    /// For `ordo serve`, which asks everyone once it is said who is let in, and has to be told that unless only this machine can call.
+    /// For `ordo serve`, which lets in nobody without a credential unless it is told to.
     pub(crate) fn of_serve(settings: &Settings) -> anyhow::Result<Self> {
-        match only_this_machine_calls(settings) && !is_configured(settings) {
-            true => Ok(Self::Operator),
-            false => refuse_unless_configured(settings),
+        match (settings.access.allow_anonymous, others_call_because(settings)) {
+            (true, Some(why)) => {
+                bail!("{why}, so others than this machine could call, and ORDO_ALLOW_ANONYMOUS would let them in")
+            }
+            (true, None) if settings.access.require_auth => {
+                bail!("ORDO_ALLOW_ANONYMOUS and ORDO_REQUIRE_AUTH contradict each other: set one of them")
+            }
+            (true, None) => Ok(Self::Operator),
+            (false, Some(why)) => Self::refused(settings, &why),
+            (false, None) if is_configured(settings) => Ok(Self::Refused),
+            (false, None) => bail!(
+                "nothing says who may call: {SAY_WHO}; or let in everyone on this machine with --allow-anonymous, if no proxy \
+                 passes on to it"
+            ),
         }
+    }
+
+    /// Nobody is let in without a credential, since others could call. An error: there is no credential either.
+    fn refused(settings: &Settings, why: &str) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            is_configured(settings),
+            "{why}, so others than this machine could call, and nothing says who may: {SAY_WHO}, or listen on loopback"
+        );
+        Ok(Self::Refused)
     }
 
     /// The layer that asks who calls.
@@ -58,26 +83,29 @@ fn is_configured(settings: &Settings) -> bool {
     settings.access.require_auth || settings.authentication.token_keys.is_some()
 }
 
-/// A process that names its hosts is asked under them, which is by way of a proxy.
-fn only_this_machine_calls(settings: &Settings) -> bool {
-    addresses(settings).iter().all(|address| address.ip().is_loopback()) && settings.allowed_hosts.is_none()
+/// Why others than this machine can call. `None`: as far as the settings tell, they can't.
+///
+/// What is set for a proxy or for the outside says that they can, also on loopback.
+fn others_call_because(settings: &Settings) -> Option<String> {
+    let edge = &settings.edge;
+    let remote = [settings.listen, settings.ops_address()].into_iter().find(|address| !address.ip().is_loopback());
+    let names_others = [
+        (settings.allowed_hosts.is_some(), "ORDO_ALLOWED_HOSTS names hosts"),
+        (!edge.trusted_proxies.networks.is_empty(), "ORDO_TRUSTED_PROXIES names proxies"),
+        (edge.tls.is_some(), "ORDO_TLS_CERTIFICATE is set"),
+        (!edge.cors_origins.iter().all(is_of_this_machine), "ORDO_CORS_ORIGINS names other sites"),
+    ];
+    let named = names_others.into_iter().find_map(|(is_so, why)| is_so.then(|| why.to_owned()));
+    remote.map(|address| format!("{address} is not loopback")).or(named)
 }
 
-fn addresses(settings: &Settings) -> [SocketAddr; 2] {
-    [settings.listen, settings.ops_address()]
-}
-
-fn refuse_unless_configured(settings: &Settings) -> anyhow::Result<Anonymous> {
-    if is_configured(settings) {
-        return Ok(Anonymous::Refused);
-    }
-    let remote = addresses(settings).into_iter().find(|address| !address.ip().is_loopback());
-    let why = remote
-        .map_or_else(|| "ORDO_ALLOWED_HOSTS names hosts".to_owned(), |address| format!("{address} is not loopback"));
-    bail!(
-        "{why}, so others than this machine could call, and nothing says who may: set ORDO_JWKS_URL, ORDO_JWKS_FILE or \
-         ORDO_TOKEN_SECRET, or ORDO_REQUIRE_AUTH=true for API keys alone, or listen on loopback"
-    )
+/// Whether the pages of an origin come from this machine, such as those of a front end in development.
+fn is_of_this_machine(origin: &HeaderValue) -> bool {
+    let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    uri.as_ref().and_then(Uri::host).is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    })
 }
 
 #[cfg(test)]
@@ -91,36 +119,53 @@ mod tests {
     }
 
     const SECRET: (&str, &str) = ("ORDO_TOKEN_SECRET", "0123456789abcdef0123456789abcdef");
+    const ASK_EVERYONE: (&str, &str) = ("ORDO_REQUIRE_AUTH", "true");
+    const ALLOW: (&str, &str) = ("ORDO_ALLOW_ANONYMOUS", "true");
 
     #[test]
     fn on_loopback_up_lets_everyone_in_unless_it_is_told_not_to() {
         for given in [&[][..], &[SECRET], &[("ORDO_LISTEN", "[::1]:3000")]] {
             assert_eq!(Anonymous::of_up(&settings(given)).unwrap(), Anonymous::Operator, "{given:?}");
         }
-        assert_eq!(Anonymous::of_up(&settings(&[("ORDO_REQUIRE_AUTH", "true")])).unwrap(), Anonymous::Refused);
+        assert_eq!(Anonymous::of_up(&settings(&[ASK_EVERYONE])).unwrap(), Anonymous::Refused);
     }
 
     #[test]
-    fn serve_asks_everyone_once_it_knows_whom_it_may_let_in() {
-        assert_eq!(Anonymous::of_serve(&settings(&[])).unwrap(), Anonymous::Operator);
-        for given in [SECRET, ("ORDO_REQUIRE_AUTH", "true")] {
+    fn serve_lets_nobody_in_unless_it_is_told_to() {
+        let error = Anonymous::of_serve(&settings(&[])).unwrap_err().to_string();
+        assert!(error.starts_with("nothing says who may call") && error.contains("--allow-anonymous"), "{error}");
+        for given in [SECRET, ASK_EVERYONE] {
             assert_eq!(Anonymous::of_serve(&settings(&[given])).unwrap(), Anonymous::Refused, "{given:?}");
         }
+        for given in [&[ALLOW][..], &[ALLOW, SECRET], &[ALLOW, ("ORDO_CORS_ORIGINS", "http://localhost:5173")]] {
+            assert_eq!(Anonymous::of_serve(&settings(given)).unwrap(), Anonymous::Operator, "{given:?}");
+        }
+        let error = Anonymous::of_serve(&settings(&[ALLOW, ASK_EVERYONE])).unwrap_err().to_string();
+        assert!(error.contains("contradict"), "{error}");
     }
 
     #[test]
     fn where_others_can_call_it_has_to_be_said_who_may() {
         for open in [
-            ("ORDO_LISTEN", "0.0.0.0:3000"),
-            ("ORDO_OPS_LISTEN", "192.0.2.7:3001"),
-            ("ORDO_LISTEN", "[::]:3000"),
-            ("ORDO_ALLOWED_HOSTS", "api.shop.example"),
+            &[("ORDO_LISTEN", "0.0.0.0:3000")][..],
+            &[("ORDO_OPS_LISTEN", "192.0.2.7:3001")],
+            &[("ORDO_LISTEN", "[::]:3000")],
+            &[("ORDO_ALLOWED_HOSTS", "api.shop.example")],
+            &[("ORDO_TRUSTED_PROXIES", "127.0.0.1")],
+            &[("ORDO_CORS_ORIGINS", "http://localhost:5173,https://shop.example")],
+            &[("ORDO_CORS_ORIGINS", "http://localhost.shop.example")],
+            &[("ORDO_TLS_CERTIFICATE", "cert.pem"), ("ORDO_TLS_KEY", "key.pem")],
         ] {
             for decide in [Anonymous::of_up, Anonymous::of_serve] {
-                let error = decide(&settings(&[open])).unwrap_err().to_string();
-                assert!(error.contains("nothing says who may"), "{error}");
-                assert_eq!(decide(&settings(&[open, SECRET])).unwrap(), Anonymous::Refused);
-                assert_eq!(decide(&settings(&[open, ("ORDO_REQUIRE_AUTH", "true")])).unwrap(), Anonymous::Refused);
+                let with = |more: &[(&str, &str)]| decide(&settings(&[open, more].concat()));
+                let error = with(&[]).unwrap_err().to_string();
+                assert!(error.contains("nothing says who may"), "{open:?}: {error}");
+                assert_eq!(with(&[SECRET]).unwrap(), Anonymous::Refused, "{open:?}");
+                assert_eq!(with(&[ASK_EVERYONE]).unwrap(), Anonymous::Refused, "{open:?}");
+            }
+            for more in [&[ALLOW][..], &[ALLOW, SECRET]] {
+                let error = Anonymous::of_serve(&settings(&[open, more].concat())).unwrap_err().to_string();
+                assert!(error.contains("ORDO_ALLOW_ANONYMOUS would let them in"), "{open:?}: {error}");
             }
         }
     }

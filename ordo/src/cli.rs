@@ -152,6 +152,8 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = RawSettings::of_process(file).flag("ORDO_ROLES", "--roles", roles);
             let sources = listening(sources, args.listen, args.ops_listen, args.require_auth);
+            let anonymous = args.allow_anonymous.then(|| "true".to_owned());
+            let sources = sources.flag("ORDO_ALLOW_ANONYMOUS", "--allow-anonymous", anonymous);
             serve::run(dir.complete(load(sources)?)?, &args).await?;
         }
         CliCommand::Migrate(args) => migrate::run(&settings()?, &args).await?,

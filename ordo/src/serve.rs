@@ -27,6 +27,9 @@ pub(crate) struct ServeArgs {
     /// Ask everyone for a credential
     #[arg(long)]
     pub(crate) require_auth: bool,
+    /// Let in everyone on this machine as an operator
+    #[arg(long, conflicts_with = "require_auth")]
+    pub(crate) allow_anonymous: bool,
     /// Say where the API is as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -70,7 +70,7 @@ fn a_settings_file_that_is_named_must_be_there() {
 fn wrong_usage_is_told_from_failure() {
     assert_eq!(ordo(&["fly"], &[]).code, 2);
     assert_eq!(ordo(&["serve", "--roles", "saga"], &[]).code, 2);
-    let told = ordo(&["serve", "--listen", "127.0.0.1:0"], &[("ORDO_PAYMENT_PROVIDER", "sandbox")]);
+    let told = ordo(&["serve", "--listen", "127.0.0.1:0", "--roles", "command-api", "--allow-anonymous"], &[]);
     assert_eq!(told.code, 1);
     assert_eq!(
         told.err,

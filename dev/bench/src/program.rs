@@ -61,7 +61,7 @@ impl Ordo {
 
     /// Starts `ordo serve` with these roles on a database.
     pub(crate) async fn serve(&self, roles: &str, database: &str) -> anyhow::Result<Server> {
-        let line = ["serve", "--leashed", "--json", "--roles", roles, "--listen", "127.0.0.1:0"];
+        let line = ["serve", "--leashed", "--json", "--allow-anonymous", "--roles", roles, "--listen", "127.0.0.1:0"];
         Server::start(self.found()?, &line, &[("DATABASE_URL", database), ("ORDO_PAYMENT_PROVIDER", "sandbox")]).await
     }
 

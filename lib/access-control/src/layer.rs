@@ -66,9 +66,13 @@ impl Access {
     }
 }
 
+/// What proxies add. Not all do: nginx has to be told to.
+const FORWARDED: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
 /// Whether a proxy passed the request on. Whoever is behind it is not on this machine.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    ["forwarded", "x-forwarded-for", "via"].into_iter().any(|name| headers.contains_key(name))
+    FORWARDED.into_iter().any(|name| headers.contains_key(name))
 }
 
 fn actor(caller: &Principal) -> Actor {

@@ -18,6 +18,8 @@ pub struct AccessSettings {
     pub ops_listen: Option<SocketAddr>,
     /// Whether everyone is asked for a credential, also where only this machine can call.
     pub require_auth: bool,
+    /// Whether `ordo serve` lets in everyone on this machine, where only this machine can call.
+    pub allow_anonymous: bool,
     /// How much support may refund of an order.
     pub support_refunds: RefundLimits,
 }
@@ -43,6 +45,12 @@ pub(super) fn read(table: &mut SettingsReader) -> AccessSettings {
             false,
             &truth(),
             "Whether everyone is asked for a credential. It is so in any case where others than this machine can call",
+        ),
+        allow_anonymous: table.value(
+            "ORDO_ALLOW_ANONYMOUS",
+            false,
+            &truth(),
+            "Whether `serve` lets in those on this machine who send no credential, as operators. `up` does so in any case",
         ),
         support_refunds: table.value(
             "ORDO_SUPPORT_REFUNDS",

@@ -199,7 +199,7 @@ async fn up_lets_everyone_on_this_machine_in_and_keeps_to_a_credential_that_come
     settled(&nobody, "own").await;
     assert!(nobody.get("/orders/own/events").await.text().contains("\"actor\":\"operator:local\""));
     assert_eq!(nobody.get("/metrics").await.status, 200);
-    for header in ["forwarded", "x-forwarded-for", "via"] {
+    for header in ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"] {
         let passed_on = nobody.get_with("/orders/own", header, "192.0.2.7").await;
         assert_eq!(passed_on.problem(401)["code"], "unauthenticated", "{header}");
     }
@@ -219,6 +219,7 @@ async fn where_others_could_call_nothing_starts_without_saying_who_may() {
     for line in [
         &["up", "--ephemeral", "--listen", "0.0.0.0:0"][..],
         &["up", "--ephemeral", "--listen", "127.0.0.1:0", "--ops-listen", "0.0.0.0:0"],
+        &["serve", "--listen", "127.0.0.1:0"],
         &["serve", "--listen", "0.0.0.0:0"],
         &["serve", "--listen", "127.0.0.1:0", "--ops-listen", "[::]:0"],
     ] {

@@ -25,7 +25,7 @@ async fn a_platform_that_could_not_work_does_not_start_and_says_why() {
 async fn orders_are_not_promised_by_whoever_does_not_know_who_takes_payments() {
     let database = testkit::database().await;
     let nobody = [("DATABASE_URL", database.url()), ("ORDO_PAYMENT_PROVIDER", ""), ("ORDO_LOG", "off")];
-    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--unsafe-durability"], &nobody).await;
+    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--allow-anonymous", "--unsafe-durability"], &nobody).await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{refused:?}");
     let said = "ordo: ORDO_PAYMENT_PROVIDER is not set: say who takes payments, stripe or, ";
     assert!(refused.err.starts_with(said), "{}", refused.err);
@@ -43,7 +43,7 @@ async fn nobody_takes_messages_without_a_key() {
     for (roles, needs_it) in
         [("sagas", true), ("notification", true), ("all", true), ("command-api", false), ("projections", false)]
     {
-        let refused = run(&["serve", "--listen", "127.0.0.1:0", "--roles", roles], &no_key).await;
+        let refused = run(&["serve", "--listen", "127.0.0.1:0", "--allow-anonymous", "--roles", roles], &no_key).await;
         assert_eq!(refused.code, 1, "{roles}: {refused:?}");
         let said = refused.err.starts_with("ordo: ORDO_MESSAGE_KEYS is not set: messages are signed with it");
         assert_eq!(said, needs_it, "{roles}: {}", refused.err);

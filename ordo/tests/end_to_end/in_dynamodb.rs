@@ -97,7 +97,7 @@ async fn read_models_move_to_dynamodb_and_back_by_a_replay() {
 
 /// A start that is refused.
 async fn serve(settings: &[(&str, &str)]) -> Finished {
-    let line = ["serve", "--roles", "projections", "--listen", "127.0.0.1:0"];
+    let line = ["serve", "--roles", "projections", "--listen", "127.0.0.1:0", "--allow-anonymous"];
     let refused = run(&line, &[settings, &[("ORDO_LOG", "off")]].concat()).await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
     refused

@@ -34,7 +34,8 @@ async fn a_database_that_does_not_tell_its_schema_is_not_taken_for_one_that_lack
 /// Why no role runs on it. Nobody minds that these databases would forget.
 async fn refusal(database: &str) -> String {
     let settings = [("DATABASE_URL", database), ("ORDO_LOG", "off")];
-    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--unsafe-durability"], &settings).await;
+    let refused =
+        run(&["serve", "--listen", "127.0.0.1:0", "--allow-anonymous", "--unsafe-durability"], &settings).await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
     refused.err
 }

@@ -87,7 +87,7 @@ impl Ordo {
 
     /// Some roles against the endpoints in the settings.
     pub(crate) async fn serve(roles: &str, settings: &[Setting<'_>]) -> Self {
-        let line = ["serve", "--json", "--roles", roles, "--listen", ANY_PORT];
+        let line = ["serve", "--json", "--roles", roles, "--listen", ANY_PORT, "--allow-anonymous"];
         let mut ordo = Self::start(&line, settings, Stdio::piped());
         let announcement = ordo.announcement().await;
         let named: Vec<_> = announcement["roles"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -99,7 +99,7 @@ impl Ordo {
 
     /// `ordo serve` with all roles that was only just started, ready or not.
     pub(crate) fn starting_to_serve(settings: &[Setting<'_>]) -> Self {
-        Self::start(&["serve", "--listen", ANY_PORT], settings, Stdio::null())
+        Self::start(&["serve", "--listen", ANY_PORT, "--allow-anonymous"], settings, Stdio::null())
     }
 
     /// `ordo up` that was only just started, ready or not.
