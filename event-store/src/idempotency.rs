@@ -60,12 +60,6 @@ impl EventStore {
         let found = find_records(&mut *self.pool().acquire().await?, &[key]).await?;
         Ok(found.into_values().next())
     }
-
-    /// Whether any key of a scope was used and is not forgotten.
-    pub async fn has_idempotency_records(&self, scope: &str) -> Result<bool, sqlx::Error> {
-        let any = "select exists (select 1 from idempotency_records where scope = $1)";
-        sqlx::query_scalar(any).bind(scope).fetch_one(self.pool()).await
-    }
 }
 
 /// The records of those keys that were used and are not forgotten, by scope and key.

@@ -298,7 +298,7 @@ async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Plat
     /// The writer, and one to listen on.
     const STORE: u32 = 2;
     let needs = |role: &PlatformRole| match role {
-        // New orders need none of their own. Two locks on SKUs, and a look-up of an idempotency key.
+        // Two locks on SKUs, and a look-up of an idempotency key.
         PlatformRole::CommandApi => 3,
         // A batch for each projection, the renewal of a lease, and a replay. Reads have other connections.
         PlatformRole::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,

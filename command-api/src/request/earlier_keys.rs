@@ -1,10 +1,9 @@
 //! The idempotency keys of earlier builds, which knew one caller: the shop.
 //!
 //! A request that such a build carried out may come again, because its answer was lost. Its key is in the scope that all shops had then.
-//! Records are pruned after a day, so from then on nothing is looked up here.
+//! In a rolling upgrade a copy of the earlier build may write such a record at any moment, so each key is looked up, and nothing that
+//! was found is remembered.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use access_control::{Caller, Role};
@@ -13,17 +12,18 @@ use problem::Problem;
 
 use crate::problems;
 
-/// How often it is looked whether there are such records. A copy of an earlier build may still write some.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How long a process looks for keys of earlier builds: a day for the last copy of such a build to end, and one for which its records
+/// are kept.
+const LOOKED_FOR: Duration = Duration::from_hours(48);
 
-/// Whether there are records of earlier builds, by command.
-#[derive(Default)]
-pub(super) struct EarlierKeys(Mutex<HashMap<&'static str, EarlierRecords>>);
+pub(super) struct EarlierKeys {
+    until: Instant,
+}
 
-#[derive(Clone, Copy)]
-struct EarlierRecords {
-    any: bool,
-    looked_at: Instant,
+impl Default for EarlierKeys {
+    fn default() -> Self {
+        Self { until: Instant::now() + LOOKED_FOR }
+    }
 }
 
 impl EarlierKeys {
@@ -36,34 +36,14 @@ impl EarlierKeys {
         key: &mut IdempotencyKey,
     ) -> Result<(), Problem> {
         // Nobody else called then.
-        if ![Role::Shop, Role::Operator].contains(&caller.principal.role()) {
-            return Ok(());
-        }
-        let known = self.lock().get(command).copied().filter(|known| known.looked_at.elapsed() < LOOK_AGAIN);
-        if known.is_some_and(|known| !known.any) {
+        if ![Role::Shop, Role::Operator].contains(&caller.principal.role()) || Instant::now() >= self.until {
             return Ok(());
         }
         let earlier = IdempotencyKey { scope: format!("shop {command}"), ..key.clone() };
-        let any = match known {
-            Some(known) => known.any,
-            None => {
-                let any = store.has_idempotency_records(&earlier.scope).await.map_err(not_read)?;
-                self.lock().insert(command, EarlierRecords { any, looked_at: Instant::now() });
-                any
-            }
-        };
-        if any && store.find_idempotency_record(&earlier).await.map_err(not_read)?.is_some() {
+        let found = store.find_idempotency_record(&earlier).await.map_err(ReadError::from);
+        if found.map_err(problems::not_read)?.is_some() {
             *key = earlier;
         }
         Ok(())
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, EarlierRecords>> {
-        // Every change is a single insert.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn not_read(error: impl Into<ReadError>) -> Problem {
-    problems::not_read(error.into())
 }

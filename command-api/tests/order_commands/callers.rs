@@ -40,11 +40,11 @@ async fn a_key_belongs_to_its_caller() {
 async fn a_key_of_an_earlier_build_still_answers_whoever_may_have_been_the_shop() {
     let shop = Shop::with_confirmed_order().await;
     let (key, note) = ([("idempotency-key", "k-1")], json!({ "text": "x" }));
+    // This process has seen that there was no such key a moment ago.
+    shop.post_with("/orders/a/notes", note.clone(), &[("idempotency-key", "k-0")]).await;
     let first = shop.post_with("/orders/a/notes", note.clone(), &key).await;
-    let earlier = "update idempotency_records set scope = 'shop POST /orders/notes'";
+    let earlier = "update idempotency_records set scope = 'shop POST /orders/notes' where key = 'k-1'";
     assert_eq!(sqlx::query(earlier).execute(shop.store.pool()).await.unwrap().rows_affected(), 1);
-    // Another process, which has not looked yet.
-    let shop = shop.restarted();
     for role in [Role::Shop, Role::Operator] {
         let caller = shop.called_by(of_role(role), Grant::All);
         let again = caller.post_with("/orders/a/notes", note.clone(), &key).await;

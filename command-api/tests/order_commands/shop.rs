@@ -52,13 +52,6 @@ impl Shop {
         Self { routes, bare: self.bare.clone(), _database: Arc::clone(&self._database), store: self.store.clone() }
     }
 
-    /// The same shop in another process.
-    pub(crate) fn restarted(&self) -> Self {
-        let bare = routes(&self.store);
-        let routes = testkit::called_by_shop(bare.clone());
-        Self { routes, bare, _database: Arc::clone(&self._database), store: self.store.clone() }
-    }
-
     /// A shop with an order `a`: two headphones at 10.00 and a cable at 5.50, confirmed.
     pub(crate) async fn with_confirmed_order() -> Self {
         let shop = Self::open().await;
