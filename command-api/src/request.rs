@@ -118,7 +118,7 @@ impl CommandRequestReader {
         target: Option<&str>,
     ) -> Result<CommandRequest, Problem> {
         let target = target.map_or([&b""[..]; 2], |target| [target.as_bytes(), b"\n"]);
-        let scope = || format!("{} {command}", caller.principal.actor());
+        let scope = || format!("{} {command}", caller.principal.identity());
         let mut key = self.in_flight.begin(&head.headers, scope, &[target[0], target[1], &body])?;
         if let Some(in_flight) = &mut key {
             self.earlier_keys.adopt(store, caller, command, &mut in_flight.key).await?;

@@ -170,7 +170,7 @@ impl LiveStreamState {
             true => refused(format!("{CLIENTS} clients follow already")),
             false => refused(format!("{} clients follow from this address already", self.settings.per_address)),
         })?;
-        let mut by_principal = self.by_principal.share(principal.map(|principal| principal.actor().into()));
+        let mut by_principal = self.by_principal.share(principal.map(|principal| principal.identity().into()));
         by_principal.grow_to(1).map_err(|_| {
             refused(format!("{} clients follow as this principal already", self.settings.per_principal))
         })?;

@@ -58,6 +58,17 @@ async fn a_key_of_an_earlier_build_still_answers_whoever_may_have_been_the_shop(
 }
 
 #[tokio::test]
+async fn customers_whose_keys_have_one_name_are_two_callers() {
+    let shop = Shop::with_confirmed_order().await;
+    let own = shop.called_by(customer("customer-42"), Grant::Own);
+    let key = [("idempotency-key", "k-1")];
+    let another = shop.called_by(customer("customer-43"), Grant::All);
+    let first = own.post_with("/orders/a/notes", json!({ "text": "x" }), &key).await;
+    let its_own = another.post_with("/orders/a/notes", json!({ "text": "y" }), &key).await;
+    assert_eq!((first.status, its_own.status), (201, 201), "{}", its_own.body);
+}
+
+#[tokio::test]
 async fn another_customers_order_is_answered_like_one_that_is_not_there() {
     let shop = Shop::with_shipped_order().await;
     let version = shop.version().await;

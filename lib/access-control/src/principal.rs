@@ -57,6 +57,14 @@ impl Principal {
         self.0.expires_at
     }
 
+    /// What tells it from all other callers, whichever credential it comes with. Two customers may have the same subject, for example
+    /// the name of their API keys: a customer's has its id, too.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        // A customer's id has no slash.
+        self.customer_id().map_or_else(|| self.actor(), |id| format!("{}:{id}/{}", self.0.role, self.0.subject))
+    }
+
     /// `role:subject`, as events name who caused them.
     #[must_use]
     pub fn actor(&self) -> String {

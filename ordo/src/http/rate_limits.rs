@@ -236,7 +236,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
             return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
         };
         // Not its whole identity: with a new token it would be another principal.
-        let caller = self.limiter.buckets.caller(&(principal.role(), principal.subject()));
+        let caller = self.limiter.buckets.caller(&(principal.role(), principal.customer_id(), principal.subject()));
         let mut under_way = self.limiter.under_way.share(Some(caller));
         if under_way.grow_to(1).is_err() {
             return Either::Right(at_once(Ok(too_many_under_way(self.limiter.under_way_per_principal))));

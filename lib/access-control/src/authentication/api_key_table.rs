@@ -9,6 +9,8 @@ use crate::Role;
 
 /// The most keys that are valid at the same time: each process has them all in memory, some 300 bytes each.
 pub(super) const MOST_ACTIVE: i64 = 10_000;
+/// The advisory lock of whoever makes a key.
+const CREATING: i64 = 0x6f72_646f_5f6b_6579;
 /// The most keys that are listed.
 const MOST_LISTED: i64 = 20_000;
 
@@ -32,6 +34,8 @@ pub enum ApiKeyError {
     CustomerMissing,
     #[error("a customer's id goes with the role customer alone")]
     CustomerGiven,
+    #[error("an API key of another customer has this name")]
+    NameTaken,
     #[error("there are {MOST_ACTIVE} API keys already: revoke some")]
     TooMany,
     #[error("there is no API key {0}")]
@@ -69,6 +73,18 @@ impl NewApiKey {
             (_, None) => {}
         }
         let key = ApiKeySecret::generate().ok_or(ApiKeyError::Random)?;
+        // One after the other, so that two that are made at the same time count each other.
+        let mut transaction = database.begin().await?;
+        sqlx::query("select pg_advisory_xact_lock($1)").bind(CREATING).execute(&mut *transaction).await?;
+        // Events name a customer by this name.
+        let taken = sqlx::query_scalar(
+            "select exists (select 1 from api_keys
+             where role = $1 and customer_id <> $2 and name = $3 and revoked_at is null)",
+        );
+        let taken = taken.bind(Role::Customer.as_str()).bind(&self.customer_id).bind(&self.name);
+        if taken.fetch_one(&mut *transaction).await? {
+            return Err(ApiKeyError::NameTaken);
+        }
         let created = sqlx::query(
             "insert into api_keys (id, secret_hash, role, customer_id, name, expires_at)
              select $1, $2, $3, $4, $5, $6
@@ -82,8 +98,9 @@ impl NewApiKey {
         .bind(&self.name)
         .bind(self.expires_at)
         .bind(MOST_ACTIVE)
-        .execute(database)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         if created.rows_affected() == 0 { Err(ApiKeyError::TooMany) } else { Ok(key) }
     }
 }

@@ -6,6 +6,7 @@ use access_control::{
     ApiKey, ApiKeyError, ApiKeyId, AuthenticationError, AuthenticationSettings, Authenticator, NewApiKey, Role,
 };
 use chrono::{TimeDelta, Utc};
+use futures_util::future::join_all;
 use sqlx::PgPool;
 
 use crate::{assert_refused, principal_of};
@@ -152,6 +153,46 @@ async fn a_key_of_a_role_that_this_build_does_not_know_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_name_is_that_of_one_customer() {
+    let database = testkit::database().await;
+    let of = |role: Role, customer: Option<&str>| {
+        let (customer_id, name) = (customer.map(str::to_owned), Some("app".to_owned()));
+        NewApiKey { role, customer_id, name, expires_at: None }
+    };
+    let first = of(Role::Customer, Some("c-1")).create(database.pool()).await.unwrap();
+    of(Role::Customer, Some("c-1")).create(database.pool()).await.unwrap();
+    of(Role::Shop, None).create(database.pool()).await.unwrap();
+    let another = of(Role::Customer, Some("c-2"));
+    assert!(matches!(another.create(database.pool()).await, Err(ApiKeyError::NameTaken)));
+    NewApiKey { name: None, ..another }.create(database.pool()).await.unwrap();
+    assert!(ApiKey::list(database.pool(), true).await.unwrap().iter().any(|key| key.id == first.id().to_string()));
+}
+
+#[tokio::test]
+async fn keys_made_at_the_same_time_count_each_other() {
+    let database = testkit::database().await;
+    fill(database.pool(), 9_999).await;
+    let made = join_all((0..4).map(async |_| shop().create(database.pool()).await.is_ok())).await;
+    assert_eq!(made.iter().filter(|made| **made).count(), 1);
+}
+
+#[tokio::test]
+async fn what_was_in_use_stays_if_there_are_too_many() {
+    let database = testkit::database().await;
+    let oldest = shop().create(database.pool()).await.unwrap();
+    // Not by `create`, which counts.
+    fill(database.pool(), 10_000).await;
+    principal_of(&with_keys_of(database.pool()), oldest.expose()).await.unwrap();
+}
+
+/// Keys that nobody has.
+async fn fill(database: &PgPool, keys: i32) {
+    let insert = "insert into api_keys (id, secret_hash, role)
+                  select lpad(to_hex(nth), 16, '0'), sha256(''), 'shop' from generate_series(1, $1) as nth";
+    sqlx::query(insert).bind(keys).execute(database).await.unwrap();
+}
+
+#[tokio::test]
 async fn keys_that_make_no_sense_are_not_made() {
     let database = testkit::database().await;
     let refused = async |new: NewApiKey| new.create(database.pool()).await.unwrap_err();
@@ -167,12 +208,6 @@ async fn keys_that_make_no_sense_are_not_made() {
     assert!("0123".parse::<ApiKeyId>().is_err());
     assert!(ApiKey::list(database.pool(), true).await.unwrap().is_empty());
 
-    sqlx::query(
-        "insert into api_keys (id, secret_hash, role)
-         select lpad(to_hex(nth), 16, '0'), sha256(''), 'shop' from generate_series(1, 10000) as nth",
-    )
-    .execute(database.pool())
-    .await
-    .unwrap();
+    fill(database.pool(), 10_000).await;
     assert!(matches!(refused(shop()).await, ApiKeyError::TooMany));
 }
