@@ -18,6 +18,9 @@ pub enum AuthenticationError {
     /// Whether the credential is valid can't be found out at the moment.
     #[error("the credential could not be checked")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The token is younger than the copy of the issuer's keys, which lack its key. They may be loaded again after this time.
+    #[error("the issuer's keys are older than the token, and its key is not among them")]
+    OutdatedKeys(Duration),
 }
 
 /// What is wrong with a credential. It is for the log: a client that knew more could try until it fits.
@@ -66,6 +69,10 @@ impl From<AuthenticationError> for Problem {
                 let detail = "credentials can't be checked at the moment";
                 let problem = Self::new(ProblemType::AuthenticationUnavailable, detail);
                 problem.retry_after(Duration::from_secs(1)).caused_by(cause)
+            }
+            AuthenticationError::OutdatedKeys(retry_after) => {
+                let detail = "the key of the token may be a new one of its issuer, and is not known yet";
+                Self::new(ProblemType::AuthenticationUnavailable, detail).retry_after(retry_after).caused_by(error)
             }
         }
     }

@@ -22,6 +22,8 @@ pub(super) enum KeySetError {
     Json(#[from] serde_json::Error),
     #[error("it has more than {MOST_KEYS} keys")]
     TooManyKeys,
+    #[error("it has no key that tokens can be verified with")]
+    NoUsableKey,
 }
 
 #[derive(Deserialize)]
@@ -50,10 +52,8 @@ impl KeySet {
             read.ok()
         };
         let keys: Vec<_> = keys.into_iter().filter_map(usable).collect();
-        if keys.is_empty() {
-            tracing::warn!("the issuer has no key that tokens can be verified with");
-        }
-        Ok(Self(keys))
+        // No issuer means that. It would refuse all tokens until the next load.
+        if keys.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(Self(keys)) }
     }
 
     /// The key of a token with this `kid`. Without one it is clear only if there is a single key.
@@ -140,7 +140,11 @@ mod tests {
 
     fn usable(key: &Value) -> bool {
         let set = json!({ "keys": [key] }).to_string();
-        !KeySet::parse(set.as_bytes(), &TokenClaims::default()).unwrap().0.is_empty()
+        match KeySet::parse(set.as_bytes(), &TokenClaims::default()) {
+            Ok(_) => true,
+            Err(KeySetError::NoUsableKey) => false,
+            Err(error) => panic!("{key}: {error}"),
+        }
     }
 
     #[test]
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_no_key_set_is_an_error() {
         let many = json!({ "keys": vec![json!({}); MOST_KEYS + 1] }).to_string();
-        for text in ["", "{", "[]", "null", "{}", r#"{"keys":7}"#, "<html>", &many] {
+        for text in ["", "{", "[]", "null", "{}", r#"{"keys":7}"#, r#"{"keys":[]}"#, "<html>", &many] {
             assert!(KeySet::parse(text.as_bytes(), &TokenClaims::default()).is_err(), "{text:.40}");
         }
     }

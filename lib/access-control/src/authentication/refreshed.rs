@@ -113,6 +113,14 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
     }
 }
 
+impl<T> Refreshed<T> {
+    /// How long until a request may ask for a load again.
+    pub(super) fn pause_left(&self) -> Duration {
+        let asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.at.map_or(Duration::ZERO, |at| self.timing.pause.saturating_sub(at.elapsed()))
+    }
+}
+
 impl<T> Shared<T> {
     /// Takes over what was loaded, and keeps the last one if nothing was. Returns whether the load before had failed.
     fn replace(&self, loaded: Option<Arc<T>>, as_of: Instant) -> bool {

@@ -17,7 +17,7 @@ pub(super) const LONGEST_TOKEN: usize = 8 * 1024;
 /// The longest `kid`, in bytes.
 pub(super) const LONGEST_KID: usize = 255;
 /// How far the issuer's clock may be from ours.
-const LEEWAY: Duration = Duration::from_secs(30);
+pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 
 /// What the claims of tokens must be.
 #[derive(Debug, Clone, PartialEq, Eq)]

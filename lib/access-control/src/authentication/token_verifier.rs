@@ -1,10 +1,15 @@
 //! Verifies tokens with the keys of a secret or of an issuer.
 
-use jsonwebtoken::decode_header;
+use std::time::{Duration, SystemTime};
+
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use jsonwebtoken::{AlgorithmFamily, decode_header};
+use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::key_set::KeySet;
 use super::refreshed::Refreshed;
-use super::token::{LONGEST_KID, LONGEST_TOKEN, TokenClaims};
+use super::token::{LEEWAY, LONGEST_KID, LONGEST_TOKEN, TokenClaims};
 use super::verified_tokens::{TokenHash, VerifiedTokens};
 use super::{AuthenticationError, InvalidCredential};
 use crate::Principal;
@@ -50,6 +55,10 @@ impl TokenVerifier {
             Keys::Fixed(keys) => {
                 self.verify_with(keys, kid, token, hash).unwrap_or(Err(InvalidCredential::UnknownKey.into()))
             }
+            // Those of an issuer are all asymmetric.
+            Keys::Issuers(_) if AlgorithmFamily::Hmac.algorithms().contains(&header.alg) => {
+                Err(InvalidCredential::UnknownKey.into())
+            }
             Keys::Issuers(keys) => self.verify_with_issuers(keys, kid, token, hash).await,
         }
     }
@@ -62,9 +71,13 @@ impl TokenVerifier {
         token: &str,
         hash: TokenHash,
     ) -> Result<Principal, AuthenticationError> {
-        let known = keys.current().value.and_then(|keys| self.verify_with(&keys, kid, token, hash));
-        if let Some(outcome) = known {
+        let current = keys.current().value;
+        if let Some(outcome) = current.as_deref().and_then(|keys| self.verify_with(keys, kid, token, hash)) {
             return outcome;
+        }
+        // Another load would not tell either which of several keys it is.
+        if kid.is_none() && current.is_some() {
+            return Err(InvalidCredential::UnknownKey.into());
         }
         let reloaded = keys.reloaded().await;
         let outcome = reloaded.value.as_deref().and_then(|keys| self.verify_with(keys, kid, token, hash));
@@ -73,6 +86,8 @@ impl TokenVerifier {
             None if reloaded.failed || reloaded.value.is_none() => {
                 Err(AuthenticationError::Unavailable("the issuer's keys can't be loaded".into()))
             }
+            // Somebody else's unknown `kid` may have taken the load that would have brought its key.
+            None if is_issued_after(token, reloaded.as_of) => Err(AuthenticationError::OutdatedKeys(keys.pause_left())),
             None => Err(InvalidCredential::UnknownKey.into()),
         }
     }
@@ -92,4 +107,18 @@ impl TokenVerifier {
         }
         Some(verified.map_err(AuthenticationError::from))
     }
+}
+
+/// Whether a token says that it was issued after a moment, and not in the future. Its signature was not verified.
+fn is_issued_after(token: &str, moment: Instant) -> bool {
+    #[derive(Deserialize)]
+    struct IssuedAt {
+        iat: f64,
+    }
+
+    let Ok(IssuedAt { iat }) = insecure_decode_claims(token) else { return false };
+    let Ok(since_epoch) = Duration::try_from_secs_f64(iat) else { return false };
+    let (now, age) = (SystemTime::now(), moment.elapsed());
+    let Some(issued) = SystemTime::UNIX_EPOCH.checked_add(since_epoch) else { return false };
+    now.checked_sub(age).is_some_and(|moment| issued > moment) && issued <= now + LEEWAY
 }

@@ -35,7 +35,7 @@ pub(super) async fn credential_ended(access: Arc<Access>, headers: HeaderMap, ca
             match access.authenticator.authenticate(&headers).await {
                 Err(AuthenticationError::Invalid(_)) => return,
                 // That nobody can tell ends no stream.
-                Ok(_) | Err(AuthenticationError::Unavailable(_)) => {}
+                Ok(_) | Err(AuthenticationError::Unavailable(_) | AuthenticationError::OutdatedKeys(_)) => {}
             }
         }
     };

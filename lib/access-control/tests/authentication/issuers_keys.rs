@@ -1,6 +1,7 @@
 //! Tokens that are verified with the keys of an issuer, which change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access_control::{AuthenticationError, Authenticator, TokenKeys};
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::issuer::{Issuer, SigningKey, trusting};
-use crate::signing::{base64, claims_with, token};
+use crate::signing::{base64, claims_with, now, token};
 use crate::{assert_refused, principal_of};
 
 async fn refused(authenticator: &Authenticator, token: &str, what: &str) {
@@ -166,6 +167,56 @@ async fn the_last_good_keys_are_kept_while_the_issuer_is_away() {
     let unknown = principal_of(&authenticator, &next.token("EdDSA", Some("next"), &json!({}))).await;
     assert!(matches!(unknown, Err(AuthenticationError::Unavailable(_))), "it may be valid: {unknown:?}");
     principal_of(&authenticator, &key.token("EdDSA", Some("key"), &json!({ "sub": "other" }))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_set_without_a_usable_key_does_not_take_the_last_good_ones_away() {
+    let (key, next) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let issuer = Issuer::start(&[key.jwk("key")]).await;
+    let authenticator = issuer.authenticator();
+    principal_of(&authenticator, &key.token("EdDSA", Some("key"), &json!({}))).await.unwrap();
+    issuer.publish(&[json!({ "kty": "oct", "k": "c2VjcmV0" })]);
+    let unknown = principal_of(&authenticator, &next.token("EdDSA", Some("next"), &json!({}))).await;
+    assert!(matches!(unknown, Err(AuthenticationError::Unavailable(_))), "{unknown:?}");
+    assert_eq!(issuer.asked(), 2);
+    principal_of(&authenticator, &key.token("EdDSA", Some("key"), &json!({ "sub": "other" }))).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_no_key_of_an_issuer_could_verify_takes_no_request_to_it() {
+    let (one, two, next) = (SigningKey::ed25519(), SigningKey::ed25519(), SigningKey::ed25519());
+    let issuer = Issuer::start(&[one.jwk("one"), two.jwk("two")]).await;
+    let authenticator = issuer.authenticator();
+    principal_of(&authenticator, &one.token("EdDSA", Some("one"), &json!({}))).await.unwrap();
+    refused(&authenticator, &one.token("EdDSA", None, &json!({})), "no kid, and two keys").await;
+    for alg in ["HS256", "HS384", "HS512"] {
+        refused(&authenticator, &one.token(alg, Some("made-up"), &json!({})), alg).await;
+    }
+    assert_eq!(issuer.asked(), 1);
+    // So it is there for a rotation.
+    issuer.publish(&[two.jwk("two"), next.jwk("next")]);
+    principal_of(&authenticator, &next.token("EdDSA", Some("next"), &json!({}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_is_younger_than_the_keys_is_not_called_invalid() {
+    let (key, next) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let issuer = Issuer::start(&[key.jwk("key")]).await;
+    let authenticator = issuer.authenticator();
+    principal_of(&authenticator, &key.token("EdDSA", Some("key"), &json!({}))).await.unwrap();
+    refused(&authenticator, &key.token("EdDSA", Some("made-up"), &json!({})), "it takes the load of this minute").await;
+    // The copy was begun in a second that has to be over.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    issuer.publish(&[key.jwk("key"), next.jwk("next")]);
+    let issued_at = |second: u64| next.token("EdDSA", Some("next"), &json!({ "iat": second }));
+    let error = principal_of(&authenticator, &issued_at(now())).await.unwrap_err();
+    let AuthenticationError::OutdatedKeys(after) = &error else { panic!("{error:?}") };
+    assert!((50..=60).contains(&after.as_secs()), "{after:?}");
+    let (status, challenge, body) = crate::answer(error).await;
+    assert_eq!((status, challenge.as_str()), (503, ""), "{body}");
+    for second in [now() - 10, now() + 300] {
+        refused(&authenticator, &issued_at(second), "issued before, or in the future").await;
+    }
 }
 
 #[tokio::test]
