@@ -169,7 +169,7 @@ where
             }
             if answer.status().is_client_error() || answer.status().is_server_error() {
                 answer.extensions_mut().insert(actor(&caller));
-                return Ok(answer);
+                return Ok(response::redacted_refusal(answer, grant).await);
             }
             Ok(response::redacted(answer, grant).await)
         })

@@ -72,6 +72,16 @@ impl Redaction {
         }
     }
 
+    /// Whether a field is one of those that are always left out or masked.
+    #[must_use]
+    pub fn hides(self, field: &str) -> bool {
+        match self {
+            Self::Payments => PAYMENTS.contains(&field),
+            Self::Internals => OF_PROVIDERS.contains(&field),
+            Self::PersonalData => PERSONAL.contains(&field),
+        }
+    }
+
     /// An answer without what is left out. It fails if `json` is not JSON.
     pub fn apply(self, json: &str) -> Result<String, serde_json::Error> {
         let answer: &RawValue = serde_json::from_str(json)?;
@@ -142,6 +152,10 @@ impl Redaction {
 
     /// What becomes of a field of an object that is no event.
     fn treatment(self, name: &str, value: &RawValue, object: &Object<'_>) -> Treatment {
+        // What is wrong with a field of the request, in our words.
+        if name == "message" && object.has("pointer") && object.has("code") {
+            return Treatment::Look;
+        }
         match self {
             Self::Payments => match name {
                 "reason" if object.has("paymentStatus") => Treatment::LeaveOut,

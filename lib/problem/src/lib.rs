@@ -146,6 +146,11 @@ impl Problem {
         self
     }
 
+    /// Leaves out the extension members whose name is hidden from the caller.
+    pub fn hide_members(&mut self, is_hidden: impl Fn(&str) -> bool) {
+        self.0.members.retain(|name, _| !is_hidden(name));
+    }
+
     /// Keeps the cause for the log; the client never sees it.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

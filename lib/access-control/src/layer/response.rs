@@ -17,10 +17,13 @@ use crate::{AuthenticationError, Grant, Principal, Redaction};
 const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
 /// The longest event of a stream: more than an order may have, several times over.
 const LONGEST_EVENT: usize = 4 * 1024 * 1024;
-/// How often it is asked whether the credential of a stream still holds. It may have been revoked.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How often it is asked whether the credential of a stream still holds. It may have been revoked. The copy of API keys that is asked
+/// may be 10 s old, so a stream ends 25 s after the revocation at the latest.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// How often in a row it may be that nobody can tell.
+const UNKNOWN_AT_MOST: u32 = 2;
 
-/// Resolves once the credential of a stream has ended: it has expired, or it was revoked.
+/// Resolves once the credential of a stream has ended: it has expired, it was revoked, or nobody can tell any more.
 pub(super) async fn credential_ended(access: Arc<Access>, headers: HeaderMap, caller: Principal) {
     let expired = async {
         match caller.expires_at() {
@@ -29,19 +32,33 @@ pub(super) async fn credential_ended(access: Arc<Access>, headers: HeaderMap, ca
             None => future::pending().await,
         }
     };
-    let revoked = async {
-        loop {
-            tokio::time::sleep(ASK_AGAIN).await;
-            match access.authenticator.authenticate(&headers).await {
-                Err(AuthenticationError::Invalid(_)) => return,
-                // That nobody can tell ends no stream.
-                Ok(_) | Err(AuthenticationError::Unavailable(_) | AuthenticationError::OutdatedKeys(_)) => {}
-            }
-        }
+    let headers = Arc::new(headers);
+    let ask = || {
+        let (access, headers) = (Arc::clone(&access), Arc::clone(&headers));
+        async move { access.authenticator.authenticate(&headers).await }
     };
     tokio::select! {
         () = expired => {}
-        () = revoked => {}
+        () = revoked(ask) => {}
+    }
+}
+
+/// Resolves once a credential does not hold any more. `ask`: whether it does.
+async fn revoked<F>(ask: impl Fn() -> F)
+where
+    F: Future<Output = Result<Option<Principal>, AuthenticationError>>,
+{
+    let mut unknown = 0;
+    loop {
+        tokio::time::sleep(ASK_AGAIN).await;
+        unknown = match ask().await {
+            Ok(_) => 0,
+            Err(AuthenticationError::Invalid(_)) => return,
+            Err(AuthenticationError::Unavailable(_) | AuthenticationError::OutdatedKeys(_)) => unknown + 1,
+        };
+        if unknown > UNKNOWN_AT_MOST {
+            return;
+        }
     }
 }
 
@@ -53,11 +70,38 @@ pub(super) fn until(answer: Response, ended: impl Future<Output = ()> + Send + '
 /// An answer without what a grant does not show.
 pub(super) async fn redacted(answer: Response, grant: Grant) -> Response {
     let Some(redaction) = Redaction::of(grant) else { return answer };
-    let content_type = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if content_type.starts_with(b"text/event-stream") {
+    if content_type(&answer).starts_with(b"text/event-stream") {
         return answer.map(|body| redacted_events(body, redaction));
     }
-    let is_json = content_type.starts_with(b"application/json");
+    redacted_json(answer, redaction).await
+}
+
+/// A refusal without what a grant does not show.
+pub(super) async fn redacted_refusal(mut refused: Response, grant: Grant) -> Response {
+    let Some(redaction) = Redaction::of(grant) else { return refused };
+    // It is rendered again, with the request's path.
+    if let Some(problem) = refused.extensions_mut().get_mut::<Problem>() {
+        problem.hide_members(|name| redaction.hides(name));
+    }
+    // The router's own, in which nothing is told of an order.
+    if !is_json(&refused) {
+        return refused;
+    }
+    redacted_json(refused, redaction).await
+}
+
+fn content_type(answer: &Response) -> &[u8] {
+    answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default()
+}
+
+fn is_json(answer: &Response) -> bool {
+    ["application/json", "application/problem+json"]
+        .iter()
+        .any(|json| content_type(answer).starts_with(json.as_bytes()))
+}
+
+async fn redacted_json(answer: Response, redaction: Redaction) -> Response {
+    let is_json = is_json(&answer);
     let (mut head, body) = answer.into_parts();
     let body = match to_bytes(body, LONGEST_ANSWER).await {
         // 304, or HEAD.
@@ -152,7 +196,63 @@ impl EventBlocks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use problem::ProblemType;
+    use serde_json::{Value, json};
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::InvalidCredential;
+
+    /// After how many seconds a stream ends whose credential is, each time it is asked about: known (`+`), unknown (`?`), revoked (`-`).
+    async fn ends_after(answers: &str) -> u64 {
+        let (began, asked) = (Instant::now(), AtomicUsize::new(0));
+        let answer = || match answers.as_bytes()[asked.fetch_add(1, Ordering::SeqCst)] {
+            b'+' => Ok(None),
+            b'?' => Err(AuthenticationError::Unavailable("the database is away".into())),
+            _ => Err(InvalidCredential::NoTokens.into()),
+        };
+        revoked(|| future::ready(answer())).await;
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_with_its_credential_or_when_nobody_can_tell_any_more() {
+        for (answers, seconds) in [("-", 15), ("++-", 45), ("+???", 60), ("??+??+-", 105)] {
+            assert_eq!(ends_after(answers).await, seconds, "{answers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_hides_the_same_fields_as_an_answer() {
+        let refusal = || {
+            let errors = Problem::new(ProblemType::NotAllowed, "not now").with("stage", "shipped");
+            errors.with("captured", "12.00").with("customerId", "customer-42").into_response()
+        };
+        for (grant, hidden) in
+            [(Grant::All, &[][..]), (Grant::WithoutPaymentDetails, &["captured"]), (Grant::Masked, &["customerId"])]
+        {
+            let mut refused = redacted_refusal(refusal(), grant).await;
+            let kept = refused.extensions_mut().remove::<Problem>().unwrap().into_response();
+            for answer in [refused, kept] {
+                let body = to_bytes(answer.into_body(), 10_000).await.unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(body["stage"], "shipped");
+                for (name, value) in [("captured", "12.00"), ("customerId", "customer-42")] {
+                    assert_eq!(body[name] == value, !hidden.contains(&name), "{grant}: {body}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_request_is_told_to_everyone() {
+        let errors = json!([{ "pointer": "?limit", "code": "invalid", "message": "must be 1 to 200" }]);
+        for redaction in [Redaction::Payments, Redaction::Internals, Redaction::PersonalData] {
+            assert_eq!(redaction.apply(&errors.to_string()).unwrap(), errors.to_string(), "{redaction:?}");
+        }
+    }
 
     fn blocks() -> EventBlocks {
         EventBlocks { redaction: Redaction::PersonalData, unfinished: Vec::new() }
