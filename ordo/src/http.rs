@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use axum::Router;
 use axum::extract::Request;
-use axum::routing::any;
+use axum::response::IntoResponse;
 use hyper_util::server::graceful::GracefulShutdown;
 use problem::Peer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,6 +34,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
+pub(crate) use self::compression::takes_gzip;
 use self::connection::{Client, Edge, no_room};
 pub(crate) use self::cors::with_cors;
 pub use self::rate_limits::{RateLimits, RateQuotas};
@@ -232,11 +233,12 @@ fn connection_id(ended: &Result<(Id, ()), JoinError>) -> Id {
 
 /// The routes that are answered on reserved connections.
 fn always_served_routes(routes: &Router) -> Router {
-    let routes_by_path = ALWAYS_SERVED.into_iter().fold(Router::new(), |router, path| {
-        let routes = routes.clone();
-        router.route(path, any(move |request: Request| routes.clone().oneshot(request)))
-    });
-    routes_by_path.fallback(async || no_room())
+    let routes = routes.clone();
+    // Not routes of their own: what is matched outside would be part of the path that is matched inside.
+    Router::new().fallback(async move |request: Request| match ALWAYS_SERVED.contains(&request.uri().path()) {
+        true => routes.clone().oneshot(request).await.into_response(),
+        false => no_room(),
+    })
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {

@@ -1,10 +1,17 @@
 //! Clients that are slow, silent or many.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ordo::http::{Limits, bind};
+use access_control::{AccessLayer, AuthenticationSettings, Authenticator, Principal, Role};
+use axum::Router;
+use axum::routing::get;
+use ordo::http::{Limits, bind, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::server::{LARGE, PATIENCE, QUICK, SHORT, Server, one_answer, rest_of_large, until_closed};
 
@@ -178,6 +185,37 @@ async fn with_every_place_busy_the_process_still_says_how_it_is() {
     // Its place is free again for whoever comes.
     busy.write_all(QUICK).await.unwrap();
     assert!(one_answer(&mut busy).await.ends_with("quick"));
+}
+
+#[tokio::test]
+async fn the_reserve_answers_behind_access_control_too() {
+    let (under_way, busy) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let noted = Arc::clone(&under_way);
+    let orders = async move || {
+        noted.notify_one();
+        busy.notified().await;
+    };
+    let router = Router::new()
+        .route("/health/live", get(|| async { "live" }))
+        .route("/metrics", get(|| async { "metrics" }))
+        .route("/orders", get(orders));
+    let authenticator = Authenticator::start(&AuthenticationSettings::default(), None).unwrap();
+    let operator = Principal::new(Role::Operator, "local", None);
+    let router = router.layer(AccessLayer::new(authenticator, Some(operator)));
+    let listener = bind("127.0.0.1:0".parse().unwrap(), "--listen").unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { connections: 1, reserve: 2, ..Limits::default() };
+    let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, router, limits, CancellationToken::new())));
+
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    busy.write_all(b"GET /orders HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
+    under_way.notified().await;
+    for (path, end) in [("/health/live", "live"), ("/metrics", "metrics")] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: ordo\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = until_closed(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(end), "{answer}");
+    }
 }
 
 #[tokio::test]
