@@ -7,13 +7,16 @@ mod common;
 mod page;
 mod v3_0;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use problem::{Precondition, Problem};
 use serde_json::Value;
@@ -23,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::page::PageFiles;
+use crate::http::takes_gzip;
 
 /// The routes with those of their document and its page.
 pub(crate) fn with_document(routes: OpenApiRouter) -> anyhow::Result<Router> {
@@ -30,8 +34,8 @@ pub(crate) fn with_document(routes: OpenApiRouter) -> anyhow::Result<Router> {
     let (own_routes, own_described) = own_routes().split_for_parts();
     described.merge(own_described);
     let document = completed(&described)?;
-    let v3_1 = File::new(serde_json::to_vec(&document)?, JSON)?;
-    let v3_0 = File::new(serde_json::to_vec(&v3_0::converted(document))?, JSON)?;
+    let v3_1 = File::new(serde_json::to_vec(&document)?, JSON)?.also_compressed()?;
+    let v3_0 = File::new(serde_json::to_vec(&v3_0::converted(document))?, JSON)?.also_compressed()?;
     let documents = Documents { v3_1, v3_0, page: PageFiles::load()? };
     Ok(routes.merge(own_routes.with_state(Arc::new(documents))))
 }
@@ -57,10 +61,16 @@ struct Documents {
 
 /// A file that stays the same while the process runs.
 struct File {
-    content: Bytes,
+    content: FileContent,
     media_type: &'static str,
-    is_compressed: bool,
     etag: HeaderValue,
+}
+
+/// What is sent of a file. Nothing is compressed for each request.
+enum FileContent {
+    AsItIs(Bytes),
+    Compressed(Bytes),
+    Both { plain: Bytes, compressed: Bytes, weak: HeaderValue },
 }
 
 impl File {
@@ -68,27 +78,48 @@ impl File {
         let content = content.into();
         let digest: String = Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let etag = HeaderValue::try_from(format!("\"{digest}\""))?;
-        Ok(Self { content, media_type, is_compressed: false, etag })
+        Ok(Self { content: FileContent::AsItIs(content), media_type, etag })
     }
 
-    /// The same file, whose content is compressed by gzip.
-    fn compressed(self) -> Self {
-        Self { is_compressed: true, ..self }
+    /// A file whose content is compressed by gzip, for browsers: all of them take it.
+    fn compressed(content: &'static [u8], media_type: &'static str) -> anyhow::Result<Self> {
+        let file = Self::new(content, media_type)?;
+        Ok(Self { content: FileContent::Compressed(Bytes::from_static(content)), ..file })
+    }
+
+    /// The same file, which is sent compressed to those who take it so.
+    fn also_compressed(self) -> anyhow::Result<Self> {
+        let FileContent::AsItIs(plain) = self.content else { return Ok(self) };
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&plain)?;
+        let compressed = encoder.finish()?.into();
+        // It says the same in other bytes.
+        let weak = HeaderValue::from_bytes(&[b"W/", self.etag.as_bytes()].concat())?;
+        Ok(Self { content: FileContent::Both { plain, compressed, weak }, ..self })
     }
 
     /// An answer that a client may keep, and asks about before it uses it again.
     fn answer(&self, headers: &HeaderMap) -> Result<Response, Problem> {
         // What is no ETag is refused here as elsewhere.
         Precondition::read(headers)?;
-        let kept = [(ETAG, self.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+        let (content, is_compressed, etag) = match &self.content {
+            FileContent::AsItIs(content) => (content, false, &self.etag),
+            FileContent::Compressed(content) => (content, true, &self.etag),
+            FileContent::Both { compressed, weak, .. } if takes_gzip(headers) => (compressed, true, weak),
+            FileContent::Both { plain, .. } => (plain, false, &self.etag),
+        };
+        let kept = [(ETAG, etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
         let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut known = known.flat_map(|tags| tags.split(',')).map(str::trim);
         if known.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes()) {
             return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
         }
-        let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], self.content.clone()).into_response();
-        if self.is_compressed {
+        let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], content.clone()).into_response();
+        if is_compressed {
             answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if is_compressed && matches!(self.content, FileContent::Both { .. }) {
+            answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
         Ok(answer)
     }

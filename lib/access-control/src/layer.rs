@@ -66,6 +66,14 @@ impl Access {
     }
 }
 
+/// Whether [`AccessLayer`] looks at the credential of a request: there is such a route, and it is not for everyone.
+#[must_use]
+pub fn looks_at_credential(request: &Request) -> bool {
+    let path = request.extensions().get::<MatchedPath>();
+    let route = path.and_then(|path| Route::find(request.method().as_str(), path.as_str()).ok());
+    route.is_some_and(|route| !route.class.is_public())
+}
+
 /// What proxies add. Not all do: nginx has to be told to.
 const FORWARDED: [&str; 6] =
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
@@ -171,7 +179,11 @@ where
                 answer.extensions_mut().insert(actor(&caller));
                 return Ok(response::redacted_refusal(answer, grant).await);
             }
-            Ok(response::redacted(answer, grant).await)
+            let mut answer = response::redacted(answer, grant).await;
+            if answer.status().is_server_error() {
+                answer.extensions_mut().insert(actor(&caller));
+            }
+            Ok(answer)
         })
     }
 }

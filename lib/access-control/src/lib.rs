@@ -18,7 +18,7 @@ pub use authentication::{
     TokenRequest, TokenSecret,
 };
 pub use grant::{Denial, Grant, decide};
-pub use layer::{AccessLayer, AccessService, Caller};
+pub use layer::{AccessLayer, AccessService, Caller, looks_at_credential};
 pub use principal::Principal;
 pub use redaction::Redaction;
 pub use role::Role;

@@ -49,7 +49,7 @@ pub(super) async fn compressed(answer: Response, client_takes_gzip: bool) -> Res
 }
 
 /// Whether a client takes gzip: it says so by name or by `*`, and not with the quality 0.
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for value in headers.get_all(ACCEPT_ENCODING) {
         for coding in value.as_bytes().split(|byte| *byte == b',') {

@@ -1,5 +1,5 @@
-//! Rate limits, and a limit on what a principal has under way: a token bucket for each principal, and one for each address from which requests come without a credential or with
-//! one that does not hold.
+//! Rate limits, and a limit on what a principal has under way: a token bucket for each principal, and two for each address from which
+//! requests come without a credential or with one that does not hold.
 
 mod quotas;
 
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use access_control::{Principal, Role};
+use access_control::{Principal, Role, looks_at_credential};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bounds::{BucketEmpty, BucketKey, BucketLevel, Quota, QuotaShare, TokenBuckets, TokenRate};
 use futures_util::future::Either;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pin_project_lite::pin_project;
-use problem::{Peer, Problem, ProblemType};
+use problem::{Actor, Peer, Problem, ProblemType};
 use tower::{Layer, Service};
 
 pub use self::quotas::RateQuotas;
@@ -71,9 +71,9 @@ impl RateLimits {
         }))
     }
 
-    /// The layer before authentication. A request without a credential takes a token of its address. One whose credential turns out not
-    /// to hold, 401, takes one of another bucket of its address. Once that is empty, no credential from there is looked at, so nobody can
-    /// try them out at will. Requests that are authenticated take nothing here.
+    /// The layer before authentication. A request without a credential that is looked at takes a token of its address. One whose
+    /// credential turns out not to be anybody's takes one of another bucket of its address. Once that is empty, no credential from there
+    /// is looked at, so nobody can try them out at will. Requests that are authenticated take nothing here.
     #[must_use]
     pub fn per_address(&self) -> PerAddress {
         PerAddress(Arc::clone(&self.0))
@@ -185,10 +185,11 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
             return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
         };
         let (buckets, now) = (&self.limiter.buckets, Instant::now());
-        let with_credential = request.headers().contains_key(AUTHORIZATION);
+        // Where everyone may come a credential says nothing, and must not be worth anything.
+        let with_credential = request.headers().contains_key(AUTHORIZATION) && looks_at_credential(&request);
         let caller = buckets.caller(&(peer, with_credential));
         let after = if with_credential {
-            let known = || AfterAnswer::ChargeIfRefused(Arc::clone(&self.limiter), Arc::clone(policy), caller);
+            let known = || AfterAnswer::ChargeIfNobody(Arc::clone(&self.limiter), Arc::clone(policy), caller);
             buckets.peek(caller, &policy.rate, now).map(|_| known())
         } else {
             buckets.take(caller, &policy.rate, now).map(|tokens| AfterAnswer::Describe(Arc::clone(policy), tokens))
@@ -267,12 +268,18 @@ fn is_probe(request: &Request) -> bool {
     PROBES.contains(&request.uri().path())
 }
 
+/// Whether it refuses a caller of whom is not known who it is. Access control names the others.
+fn is_to_nobody(answer: &Response) -> bool {
+    let refused = answer.status().is_client_error() || answer.status().is_server_error();
+    refused && answer.extensions().get::<Actor>().is_none()
+}
+
 /// What is done once a request is answered.
 enum AfterAnswer {
     /// The answer says what is left.
     Describe(Arc<RatePolicy>, BucketLevel),
-    /// Its credential is known to hold, or not, by its answer.
-    ChargeIfRefused(Arc<Limiter>, Arc<RatePolicy>, BucketKey),
+    /// Whether its credential is somebody's is known by its answer.
+    ChargeIfNobody(Arc<Limiter>, Arc<RatePolicy>, BucketKey),
 }
 
 pin_project! {
@@ -293,13 +300,11 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<
         let mut answer = ready!(request.answer.poll(context))?;
         let counted = match request.after.take() {
             Some(AfterAnswer::Describe(policy, tokens)) => Some((policy, tokens)),
-            Some(AfterAnswer::ChargeIfRefused(limiter, policy, caller))
-                if answer.status() == StatusCode::UNAUTHORIZED =>
-            {
+            Some(AfterAnswer::ChargeIfNobody(limiter, policy, caller)) if is_to_nobody(&answer) => {
                 let tokens = limiter.buckets.charge(caller, &policy.rate, Instant::now());
                 Some((policy, tokens))
             }
-            Some(AfterAnswer::ChargeIfRefused(..)) | None => None,
+            Some(AfterAnswer::ChargeIfNobody(..)) | None => None,
         };
         if let Some(place) = request.under_way.take() {
             answer.extensions_mut().insert(UnderWay { _place: Arc::new(place) });

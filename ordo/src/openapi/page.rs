@@ -37,8 +37,8 @@ impl PageFiles {
         Ok(Self {
             page: File::new(PAGE, "text/html; charset=utf-8")?,
             start: File::new(START, "text/javascript; charset=utf-8")?,
-            script: File::new(SCRIPT, "text/javascript; charset=utf-8")?.compressed(),
-            style: File::new(STYLE, "text/css; charset=utf-8")?.compressed(),
+            script: File::compressed(SCRIPT, "text/javascript; charset=utf-8")?,
+            style: File::compressed(STYLE, "text/css; charset=utf-8")?,
         })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use access_control::ROUTES;
+use flate2::read::GzDecoder;
 use http::Method;
 use serde_json::Value;
 use testkit::eventually;
@@ -23,6 +25,12 @@ async fn the_document_is_the_one_in_the_book_and_has_the_routes_that_there_are()
     let headers = [("if-none-match", tag.as_str())];
     let again = client.send_with(Method::GET, "/openapi.json", &headers, String::new()).await;
     assert_eq!((again.status, again.text().as_str()), (304, ""));
+    let packed = client.send_with(Method::GET, "/openapi.json", &[("accept-encoding", "gzip")], String::new()).await;
+    let described_by = ["content-encoding", "etag", "vary"].map(|name| packed.header(name).to_owned());
+    assert_eq!(described_by, ["gzip".to_owned(), format!("W/{tag}"), "accept-encoding".to_owned()]);
+    let mut plain = Vec::new();
+    GzDecoder::new(&*packed.body).read_to_end(&mut plain).unwrap();
+    assert_eq!(plain, document.body);
     let document = document.json();
 
     let described: BTreeSet<(String, String)> = operations(&document).map(|(method, path, _)| (method, path)).collect();

@@ -4,17 +4,17 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use access_control::{Principal, Role};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::StatusCode;
+use axum::{Extension, Router};
 use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
 use ordo::http::{RateLimits, RateQuotas};
-use problem::Peer;
+use problem::{Actor, Peer};
 use tower::ServiceExt;
 
 #[tokio::test]
@@ -98,6 +98,37 @@ async fn probes_are_never_counted() {
 }
 
 #[tokio::test]
+async fn a_credential_is_worth_nothing_where_everyone_may_come() {
+    let routes = limited("anonymous=2/min");
+    // Public, not there, and there by another method: no credential is looked at.
+    for (address, method, path, status) in [
+        ("192.0.2.1", Method::GET, "/problems", 200),
+        ("192.0.2.2", Method::GET, "/nowhere", 404),
+        ("192.0.2.3", Method::PUT, "/orders", 405),
+    ] {
+        for left in [1, 0] {
+            let answer = ask_by(&routes, &method, path, address, Some("shop:web")).await;
+            assert_eq!((answer.status().as_u16(), remaining(&answer)), (status, Some(left)), "{method} {path}");
+        }
+        let refused = ask_by(&routes, &method, path, address, Some("shop:web")).await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{method} {path}");
+        // Who has one that holds is served all the same.
+        assert_eq!(ask(&routes, address, Some("shop:web")).await.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_credential_of_which_is_not_known_whose_it_is_takes_a_token() {
+    let routes = limited("anonymous=2/min");
+    for status in [503, 503, 429] {
+        assert_eq!(ask(&routes, "192.0.2.7", Some("unavailable")).await.status(), status);
+    }
+    for status in [403, 403, 403] {
+        assert_eq!(ask(&routes, "192.0.2.8", Some("forbidden")).await.status(), status);
+    }
+}
+
+#[tokio::test]
 async fn without_a_setting_a_shop_is_not_limited() {
     let routes = limited("");
     for _ in 0..2_000 {
@@ -130,22 +161,29 @@ async fn a_principal_has_so_many_requests_under_way_until_their_answers_are_sent
 /// Routes that answer everyone but who has a credential that does not hold.
 fn limited(quotas: &str) -> Router {
     let limits = RateLimits::new(&RateQuotas::parse(quotas).unwrap(), 10);
-    let routes = ["/orders", "/health/live", "/health/ready"];
+    let routes = ["/orders", "/problems", "/health/live", "/health/ready"];
     let router = routes.into_iter().fold(Router::new(), |router, path| router.route(path, get(|| async {})));
     router.layer((limits.per_address(), from_fn(authenticate), limits.per_principal()))
 }
 
-/// `role:subject` is a credential that holds. Each has another time at which it ends.
+/// `role:subject` is a credential that holds. Each has another time at which it ends. As access control does, it names in an answer
+/// who called.
 async fn authenticate(mut request: Request, next: Next) -> Response {
-    if let Some(credential) = request.headers().get(AUTHORIZATION) {
-        let principal = credential.to_str().unwrap().split_once(':').map(|(role, subject)| {
-            let until = SystemTime::now() + Duration::from_secs(60);
-            Principal::new(role.parse::<Role>().unwrap(), subject, Some(until))
-        });
-        let Some(principal) = principal else { return StatusCode::UNAUTHORIZED.into_response() };
-        request.extensions_mut().insert(principal);
-    }
-    next.run(request).await
+    let credential = request.headers().get(AUTHORIZATION).map(|credential| credential.to_str().unwrap().to_owned());
+    let Some(credential) = credential else { return next.run(request).await };
+    let actor = Actor::from(credential.clone());
+    let Some((role, subject)) = credential.split_once(':') else {
+        return match credential.as_str() {
+            "unavailable" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            "forbidden" => (StatusCode::FORBIDDEN, Extension(actor)).into_response(),
+            _ => StatusCode::UNAUTHORIZED.into_response(),
+        };
+    };
+    let until = SystemTime::now() + Duration::from_secs(60);
+    request.extensions_mut().insert(Principal::new(role.parse::<Role>().unwrap(), subject, Some(until)));
+    let mut answer = next.run(request).await;
+    answer.extensions_mut().insert(actor);
+    answer
 }
 
 async fn ask(routes: &Router, address: &str, credential: Option<&str>) -> Response {
@@ -153,7 +191,11 @@ async fn ask(routes: &Router, address: &str, credential: Option<&str>) -> Respon
 }
 
 async fn ask_for(routes: &Router, path: &str, address: &str, credential: Option<&str>) -> Response {
-    let mut request = Request::get(path);
+    ask_by(routes, &Method::GET, path, address, credential).await
+}
+
+async fn ask_by(routes: &Router, method: &Method, path: &str, address: &str, credential: Option<&str>) -> Response {
+    let mut request = Request::builder().method(method).uri(path);
     if let Some(credential) = credential {
         request = request.header(AUTHORIZATION, credential);
     }

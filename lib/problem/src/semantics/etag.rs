@@ -18,7 +18,7 @@ pub fn gzip_etag(etag: &HeaderValue) -> Option<HeaderValue> {
 
 /// Replaces the ETags of compressed answers in a request by those that they were made from.
 pub(super) fn forget_compression(headers: &mut HeaderMap) {
-    for (name, value) in headers.iter_mut().filter(|(name, _)| [IF_MATCH, IF_NONE_MATCH].contains(name)) {
+    for (_, value) in headers.iter_mut().filter(|(name, _)| [IF_MATCH, IF_NONE_MATCH].contains(name)) {
         // Any other text than an ETag is refused, whatever it ends with.
         let Some(tags) = value.to_str().ok().filter(|tags| tags.contains(GZIP)) else { continue };
         if let Ok(tags) = HeaderValue::try_from(tags.replace(GZIP, "\"")) {
