@@ -130,7 +130,7 @@ async fn figures_come_in_either_format_and_nobody_makes_them_more() {
             assert!(matches!(&refused[9..12], "404" | "405"), "{method} {path}: {refused}");
         }
     }
-    client.ask(http::Method::GET, "/nowhere").await.problem(404);
+    client.ask(Method::GET, "/nowhere").await.problem(404);
     let text = metrics("*/*").await;
     let (nobodys, others): (Vec<_>, Vec<_>) = text
         .lines()
