@@ -73,8 +73,7 @@ impl Redaction {
     }
 
     /// Whether a field is one of those that are always left out or masked.
-    #[must_use]
-    pub fn hides(self, field: &str) -> bool {
+    pub(crate) fn hides(self, field: &str) -> bool {
         match self {
             Self::Payments => PAYMENTS.contains(&field),
             Self::Internals => OF_PROVIDERS.contains(&field),
