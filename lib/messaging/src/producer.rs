@@ -41,7 +41,7 @@ pub struct Producer {
 pub struct OutgoingMessage {
     /// Messages of one group arrive in the order in which they were sent. The group is the order id.
     pub group_id: String,
-    /// SQS drops a message that is sent again under the same id within five minutes.
+    /// SQS drops a message that is sent again under the same id within five minutes. What SQS gets is an HMAC of it.
     pub dedup_id: String,
     /// The body, a CloudEvent.
     pub body: String,
@@ -151,6 +151,7 @@ impl Producer {
         for (nth, mut message) in messages.into_iter().enumerate() {
             let signature = self.keys.sign(&self.queue.name, &message.body);
             message.attributes.push((SIGNATURE_ATTRIBUTE.to_owned(), signature));
+            message.dedup_id = self.keys.deduplication_id(&self.queue.name, &message.dedup_id);
             let bytes = message.bytes();
             if bytes > limit {
                 results[nth] = Err(SendError::TooLong { bytes, limit });

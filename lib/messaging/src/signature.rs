@@ -109,6 +109,14 @@ impl MessageKeys {
         format!("{VERSION},{},{seconds},{}", self.signing.id, STANDARD.encode(code))
     }
 
+    /// What SQS is told to deduplicate by. SQS drops a genuine message if somebody sent garbage under its id before, so nobody without
+    /// the keys can tell the id of a message that is to come.
+    pub(crate) fn deduplication_id(&self, queue: &str, id: &str) -> String {
+        let mut code = self.signing.code.clone();
+        code.update(format!("ordo-deduplication-{VERSION}\n{queue}\n{id}").as_bytes());
+        STANDARD.encode(code.finalize().into_bytes())
+    }
+
     /// Whether the message came to the queue by somebody who has one of the keys.
     pub(crate) fn verify(&self, queue: &str, body: &str, signature: Option<&str>) -> Result<(), SignatureError> {
         let signature = signature.ok_or(SignatureError::Missing)?;
@@ -257,6 +265,22 @@ mod tests {
         }
         let same_id = MessageKeys::random("a").unwrap();
         assert_eq!(verify(&same_id, &signature), Err(SignatureError::Wrong));
+    }
+
+    #[test]
+    fn a_deduplication_id_stays_the_same_and_cannot_be_told_without_the_key() {
+        let (keys, others) = (MessageKeys::random("a").unwrap(), MessageKeys::random("a").unwrap());
+        let id = keys.deduplication_id(QUEUE, "e-1");
+
+        assert_eq!(keys.deduplication_id(QUEUE, "e-1"), id);
+        assert!(!id.contains("e-1") && id.len() <= 128, "{id}");
+        for other in [
+            keys.deduplication_id(QUEUE, "e-2"),
+            keys.deduplication_id("ordo-replies.fifo", "e-1"),
+            others.deduplication_id(QUEUE, "e-1"),
+        ] {
+            assert_ne!(other, id);
+        }
     }
 
     #[test]
