@@ -2,21 +2,26 @@
 -- A new table needs a line here: docs/reference/database-roles.md is compared with the database.
 do $$
 declare
-    item record;
+    item   record;
+    schema name := pg_catalog.current_schema();
+    path   text := pg_catalog.current_setting('search_path');
 begin
-    for item in select c.oid::regclass as object from pg_class c
-                 where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p', 'S')
-                   and pg_get_userbyid(c.relowner) = 'ordo_owner'
+    -- ordo_projector may create functions and operators in the schema. None of them is to be run with the owner's rights.
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    for item in select c.oid::regclass as object
+                  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = schema and c.relkind in ('r', 'p', 'S') and pg_get_userbyid(c.relowner) = 'ordo_owner'
     loop
         execute format('revoke all on %s from public, ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_reader',
                        item.object);
     end loop;
-    for item in select c.oid::regclass as object from pg_class c
-                 where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r'
-                   and pg_get_userbyid(c.relowner) = 'ordo_projector'
+    for item in select c.oid::regclass as object
+                  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = schema and c.relkind = 'r' and pg_get_userbyid(c.relowner) = 'ordo_projector'
     loop
         execute format('grant select on %s to ordo_reader', item.object);
     end loop;
+    perform set_config('search_path', path, true);
 end
 $$;
 

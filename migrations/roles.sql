@@ -1,13 +1,17 @@
--- The group roles of the database, and who owns what. Run by `ordo migrate --roles`; safe to run again. Roles belong to the whole
--- server: other databases may have made them. None of them can log in: login users are granted them.
+-- The group roles of the database. Run by `ordo migrate --roles`; safe to run again. Roles belong to the whole server: other databases
+-- may have made them. None of them can log in: login users are granted them.
 do $$
 declare
-    wanted   text;
-    item     record;
-    schema   text    := current_schema();
-    owner_id oid     := (select relowner from pg_class where oid = 'events'::regclass);
-    is_super boolean := (select rolsuper from pg_roles where rolname = current_user);
+    wanted       text;
+    login        name;
+    owner        name;
+    schema       name := pg_catalog.current_schema();
+    events_table oid  := 'events'::regclass;
 begin
+    -- ordo_projector may create functions and operators in the schema. None of them is to be run by whoever runs this.
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    owner := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = events_table);
+
     foreach wanted in array array[
         'ordo_owner',     -- owns all objects but the tables of read models
         'ordo_migrator',  -- brings the schema up to date
@@ -29,9 +33,12 @@ begin
     if not pg_has_role('ordo_migrator', 'ordo_owner', 'usage') then
         grant ordo_owner to ordo_migrator;
     end if;
-    if not is_super and not pg_has_role(current_user, 'ordo_owner', 'usage') then
-        execute format('grant ordo_owner to %I', current_user);
-    end if;
+    -- Processes may be running under the user who owned the schema until now. They keep what they could do.
+    foreach login in array array[current_user, owner] loop
+        if not pg_has_role(login, 'ordo_owner', 'usage') then
+            execute format('grant ordo_owner to %I', login);
+        end if;
+    end loop;
 
     if not has_schema_privilege('ordo_owner', schema, 'create') or not has_schema_privilege('ordo_projector', schema, 'create')
     then
@@ -40,28 +47,5 @@ begin
     if not has_schema_privilege('ordo_writer', schema, 'usage') then
         execute format('grant usage on schema %I to ordo_writer, ordo_saga, ordo_notifier, ordo_reader', schema);
     end if;
-
-    -- What has the owner of the events is ours. What an extension brought is not.
-    for item in
-        select c.oid::regclass as object,
-               case when c.relname like 'read\_model\_%'
-                         and c.relname not in ('read_model_tallies', 'read_model_previous', 'read_model_generations')
-                    then 'ordo_projector' else 'ordo_owner' end as owner
-          from pg_class c
-         where c.relnamespace = schema::regnamespace and c.relkind in ('r', 'p', 'v', 'm') and c.relowner = owner_id
-           and not exists (select from pg_depend d
-                            where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-    loop
-        execute format('alter table %s owner to %I', item.object, item.owner);
-    end loop;
-    for item in
-        select p.oid::regprocedure as object
-          from pg_proc p
-         where p.pronamespace = schema::regnamespace and p.prokind = 'f' and p.proowner = owner_id
-           and not exists (select from pg_depend d
-                            where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-    loop
-        execute format('alter function %s owner to ordo_owner', item.object);
-    end loop;
 end
 $$;

@@ -27,11 +27,17 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
     let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
     output::line("the schema is up to date")?;
     if args.roles {
-        roles::create(&pool).await?;
+        let former_owner = roles::create(&pool).await?;
         roles::grant(&pool).await?;
         output::line(
             "the roles ordo_owner, ordo_migrator, ordo_writer, ordo_saga, ordo_projector, ordo_notifier and ordo_reader have their rights",
         )?;
+        if let Some(user) = former_owner {
+            output::line(&format!(
+                "{user} is a member of ordo_owner now, so that processes that log in as {user} go on: when each has a user of its own, \
+                 `revoke ordo_owner from {user}`"
+            ))?;
+        }
     }
     for read_model in to_build {
         output::line(&to_be_built(read_model))?;

@@ -48,7 +48,7 @@ impl ReadModels for PostgresReadModels {
     async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError> {
         let (live, mut transaction) = (name(read_model, Generation::Live), self.pool.begin().await?);
         // Without the lock, one of two processes that create the table at once would fail.
-        let alone = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+        let alone = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
         sqlx::query(alone).bind(&live).execute(&mut *transaction).await?;
         sqlx::query("select create_read_model($1)").bind(live).execute(&mut *transaction).await?;
         transaction.commit().await?;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection, Row};
-use testkit::{Database, demo_order, durable_database};
+use testkit::{Database, demo_order, durable_database, empty_database};
 use url::Url;
 
 use crate::support::{Ordo, run, settled, until_mailed};
@@ -194,6 +194,84 @@ async fn the_roles_can_be_made_for_several_databases_at_once_and_again() {
     let plain = as_user(&databases[0], "plain");
     let refused = run(&["migrate", "--roles"], &[("DATABASE_URL", &plain)]).await;
     assert!(refused.code == 1 && refused.err.contains("ordo_migrator"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_projectors_user_makes_is_not_run_by_who_migrates() {
+    // Given functions and an operator that fit better than Postgres's own
+    let database = durable_database().await;
+    with_roles(&database).await;
+    let mut projector = PgConnection::connect(&login(&database, "plants", "ordo_projector").await).await.unwrap();
+    for arguments in ["text, regclass", "text, name", "text, text", "text, text, text", "text, text, name"] {
+        let planted = format!(
+            "create function format({arguments}) returns text language plpgsql as $$ begin raise 'planted'; end $$"
+        );
+        projector.execute(&*planted).await.unwrap();
+    }
+    let equal =
+        "create function equal(oid, regclass) returns boolean language plpgsql as $$ begin raise 'planted'; end $$;
+                 create operator = (leftarg = oid, rightarg = regclass, function = equal)";
+    projector.execute(equal).await.unwrap();
+
+    // When
+    let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    admin.execute(migrations::ROLES).await.unwrap();
+    admin.execute(migrations::GRANTS).await.unwrap();
+    for statement in
+        ["create_read_model('read_model_mine')", "rename_read_model('read_model_mine', 'read_model_yours')"]
+    {
+        admin.execute(&*format!("select {statement}")).await.unwrap();
+    }
+
+    // Then
+    let refused = run(&["migrate"], &[("DATABASE_URL", database.url())]).await;
+    assert!(refused.code == 1 && refused.err.contains("equal(oid,") && refused.err.contains("plants"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_owned_the_schema_goes_on_when_somebody_else_makes_the_roles() {
+    let database = empty_database().await;
+    let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    admin
+        .execute(
+            "create role former_owner login password 'secret'; grant usage, create on schema public to former_owner",
+        )
+        .await
+        .unwrap();
+    let url = as_user(&database, "former_owner");
+    let migrated = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
+    assert_eq!(migrated.code, 0, "{}", migrated.err);
+    let mut process = PgConnection::connect(&url).await.unwrap();
+
+    // Somebody reads for long, and others append.
+    let mut reader = PgConnection::connect(&url).await.unwrap();
+    reader.execute("begin; select count(*) from events").await.unwrap();
+    let with_the_roles = with_roles(&database);
+    let meanwhile = async {
+        testkit::eventually(std::time::Duration::from_secs(60), || async {
+            let mut connection = PgConnection::connect(database.url()).await.unwrap();
+            let all_but_events = "select pg_get_userbyid(relowner) = 'ordo_owner' from pg_class where relname = 'subscription_partitions'";
+            sqlx::query_scalar(all_but_events).fetch_one(&mut connection).await.unwrap()
+        })
+        .await;
+        process.execute("set lock_timeout = '10s'").await.unwrap();
+        for nth in 1..=5 {
+            let append = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                          values ('other', 'a', $1, 'Happened', '1.0', '{}', '{}')";
+            sqlx::query(append).bind(i64::from(nth)).execute(&mut process).await.unwrap();
+        }
+        reader.execute("rollback").await.unwrap();
+    };
+    tokio::join!(with_the_roles, meanwhile);
+
+    // Then
+    let events: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(&mut process).await.unwrap();
+    assert_eq!(events, 5);
+    let migrated = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
+    assert_eq!(migrated.code, 0, "{}", migrated.err);
+    // What is right already is not locked again.
+    reader.execute("begin; select count(*) from events").await.unwrap();
+    with_roles(&database).await;
 }
 
 fn fixed_or_read_model(table: &str) -> &str {
