@@ -36,7 +36,9 @@ pub struct RateLimits(Arc<Limiter>);
 
 #[derive(Debug)]
 struct Limiter {
-    buckets: TokenBuckets,
+    /// Of addresses. Strangers can fill cells from any number of them, so principals have others.
+    strangers: TokenBuckets,
+    principals: TokenBuckets,
     /// Requests that principals have under way.
     under_way: Quota<BucketKey>,
     under_way_per_principal: usize,
@@ -62,7 +64,8 @@ impl RateLimits {
             Some(Arc::new(RatePolicy { name, rate, header: HeaderValue::try_from(text).ok()? }))
         };
         Self(Arc::new(Limiter {
-            buckets: TokenBuckets::default(),
+            strangers: TokenBuckets::default(),
+            principals: TokenBuckets::default(),
             // All of them together are limited by connections.
             under_way: Quota::new(usize::MAX, under_way),
             under_way_per_principal: under_way,
@@ -184,7 +187,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
         let (Some(policy), Some(peer), false) = (policy, peer, is_probe(&request)) else {
             return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
         };
-        let (buckets, now) = (&self.limiter.buckets, Instant::now());
+        let (buckets, now) = (&self.limiter.strangers, Instant::now());
         // Where everyone may come a credential says nothing, and must not be worth anything.
         let with_credential = request.headers().contains_key(AUTHORIZATION) && looks_at_credential(&request);
         let caller = buckets.caller(&(peer, with_credential));
@@ -237,14 +240,14 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
             return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
         };
         // Not its whole identity: with a new token it would be another principal.
-        let caller = self.limiter.buckets.caller(&(principal.role(), principal.customer_id(), principal.subject()));
+        let caller = self.limiter.principals.caller(&(principal.role(), principal.customer_id(), principal.subject()));
         let mut under_way = self.limiter.under_way.share(Some(caller));
         if under_way.grow_to(1).is_err() {
             return Either::Right(at_once(Ok(too_many_under_way(self.limiter.under_way_per_principal))));
         }
         let mut after = None;
         if let Some(policy) = self.limiter.of(principal.role()) {
-            match self.limiter.buckets.take(caller, &policy.rate, Instant::now()) {
+            match self.limiter.principals.take(caller, &policy.rate, Instant::now()) {
                 Err(empty) => return Either::Right(at_once(Ok(policy.refusal(empty)))),
                 Ok(tokens) => after = Some(AfterAnswer::Describe(Arc::clone(policy), tokens)),
             }
@@ -301,7 +304,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<
         let counted = match request.after.take() {
             Some(AfterAnswer::Describe(policy, tokens)) => Some((policy, tokens)),
             Some(AfterAnswer::ChargeIfNobody(limiter, policy, caller)) if is_to_nobody(&answer) => {
-                let tokens = limiter.buckets.charge(caller, &policy.rate, Instant::now());
+                let tokens = limiter.strangers.charge(caller, &policy.rate, Instant::now());
                 Some((policy, tokens))
             }
             Some(AfterAnswer::ChargeIfNobody(..)) | None => None,
