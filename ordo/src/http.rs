@@ -36,7 +36,7 @@ use tower::{Layer, ServiceExt};
 
 pub(crate) use self::compression::takes_gzip;
 use self::connection::{Client, Edge, no_room};
-pub(crate) use self::cors::with_cors;
+pub(crate) use self::cors::PageLayer;
 pub use self::rate_limits::{RateLimits, RateQuotas};
 use self::slots::{ConnectionSlot, ConnectionSlots};
 pub use self::tls::{ServerTls, TlsFiles};

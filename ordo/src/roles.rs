@@ -30,7 +30,7 @@ use crate::access::Anonymous;
 use crate::connections::{self, Connections};
 use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
-use crate::http::{HttpSettings, RateLimits, ServerTls};
+use crate::http::{HttpSettings, PageLayer, RateLimits, ServerTls};
 use crate::lag::IntakeLimit;
 use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, openapi, payment};
@@ -65,7 +65,7 @@ impl RunningRoles {
     /// The operate listener's URL, likewise.
     #[must_use]
     pub(crate) fn ops_url(&self) -> String {
-        format!("http://{}", http::reachable(self.ops))
+        format!("{}://{}", self.scheme, http::reachable(self.ops))
     }
 
     /// Waits until every role has stopped. A role that fails stops the others.
@@ -178,17 +178,28 @@ pub(crate) async fn start(
     let quotas = edge.rates.clone();
     let quotas = if anonymous == Anonymous::Operator { quotas.for_everyone() } else { quotas };
     let rates = RateLimits::new(&quotas, edge.requests_per_principal);
-    let behind = |routes: Router, address, origins| {
+    let behind = |routes: Router, address, origins: &[HeaderValue]| {
         let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref()).with_origins(origins);
         // The first layer is the outer one. Several calls of `layer` would cost each request more allocations.
-        routes.layer((requests.clone(), hosts, semantics, rates.per_address(), access.clone(), rates.per_principal()))
+        routes.layer((
+            PageLayer::answers(origins),
+            requests.clone(),
+            hosts,
+            // Outside the limits: an answer to a preflight costs no more than a refusal.
+            PageLayer::preflights(origins),
+            semantics,
+            rates.per_address(),
+            access.clone(),
+            rates.per_principal(),
+        ))
     };
     let served = http_settings(settings, &mut running).await?;
-    let routes = http::with_cors(behind(routes, api, &edge.cors_origins), &edge.cors_origins);
+    let routes = behind(routes, api, &edge.cors_origins);
+    let for_operators = HttpSettings { limits: http::Limits::of_operators(), ..served.clone() };
     running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
-    let operate = http::serve(listeners.ops, operate, http::Limits::of_operators(), running.stop.clone());
+    let operate = http::serve(listeners.ops, operate, for_operators, running.stop.clone());
     running.spawn("operate http", operate);
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, %api, %ops, "started");
@@ -201,7 +212,7 @@ fn live_settings(settings: &Settings) -> LiveStreamSettings {
     LiveStreamSettings { per_address, per_principal, ..LiveStreamSettings::default() }
 }
 
-/// How the API is served. Its certificate is read again when it changes.
+/// How the API is served, and but for its limits the operate listener. The certificate is read again when it changes.
 async fn http_settings(settings: &Settings, running: &mut RoleTasks) -> anyhow::Result<HttpSettings> {
     let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
     let tls = match &settings.edge.tls {

@@ -26,7 +26,8 @@ pub(super) async fn run(settings_file: Option<&Path>, dir: &DataDir, args: Healt
         Some(url) => url,
         None => {
             let loaded = Settings::load(RawSettings::of_process(settings_file))?;
-            let listen = || format!("http://{}", http::reachable(loaded.settings.listen));
+            let scheme = if loaded.settings.edge.tls.is_some() { "https" } else { "http" };
+            let listen = || format!("{scheme}://{}", http::reachable(loaded.settings.listen));
             let set = loaded.source_of("ORDO_LISTEN") != SettingSource::Default && !dir.named;
             let running = if set { None } else { dir.running()? };
             format!("{}/health/ready", running.map_or_else(listen, |running| running.api))

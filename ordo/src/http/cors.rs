@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::Either;
 use http::header::{
     ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION,
     RETRY_AFTER, WWW_AUTHENTICATE,
@@ -20,11 +20,37 @@ use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 /// How long a browser may remember what is allowed.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Lets pages of `origins` ask `routes`, with credentials in a header and not in a cookie. Browsers ask whether a page may
-/// (preflight) before a request that needs a credential, so the answer to that needs none.
-pub(crate) fn with_cors(routes: Router, origins: &[HeaderValue]) -> Router {
+/// Lets pages of some origins ask, with credentials in a header and not in a cookie.
+///
+/// It comes twice. The outer one says in answers that their pages may read them, in refusals of other layers, too. The inner one answers
+/// browsers that ask whether a page may ask (preflight), before a request that needs a credential; so that needs none.
+#[derive(Clone)]
+pub(crate) struct PageLayer {
+    /// `None`: no page may.
+    cors: Option<CorsLayer>,
+    part: PagePart,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PagePart {
+    Answers,
+    Preflights,
+}
+
+impl PageLayer {
+    pub(crate) fn answers(origins: &[HeaderValue]) -> Self {
+        Self { cors: cors(origins), part: PagePart::Answers }
+    }
+
+    pub(crate) fn preflights(origins: &[HeaderValue]) -> Self {
+        Self { cors: cors(origins), part: PagePart::Preflights }
+    }
+}
+
+/// `None`: there are no origins.
+fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
-        return routes;
+        return None;
     }
     let name = HeaderName::from_static;
     let asked = [
@@ -61,24 +87,22 @@ pub(crate) fn with_cors(routes: Router, origins: &[HeaderValue]) -> Router {
         .allow_headers(asked)
         .expose_headers(shown)
         .max_age(REMEMBERED);
-    routes.layer(PageLayer(cors))
+    Some(cors)
 }
-
-#[derive(Clone)]
-struct PageLayer(CorsLayer);
 
 impl<S: Clone> Layer<S> for PageLayer {
     type Service = PageService<S>;
 
     fn layer(&self, inner: S) -> PageService<S> {
-        PageService { cors: self.0.layer(inner.clone()), inner }
+        PageService { cors: self.cors.as_ref().map(|cors| cors.layer(inner.clone())), part: self.part, inner }
     }
 }
 
-/// Sends requests through CORS, but for an OPTIONS that is no preflight: CORS would answer it without asking the route.
+/// A service behind [`PageLayer`]. An OPTIONS that is no preflight is the route's: CORS would answer it without asking.
 #[derive(Clone)]
-struct PageService<S> {
-    cors: Cors<S>,
+pub(crate) struct PageService<S> {
+    cors: Option<Cors<S>>,
+    part: PagePart,
     inner: S,
 }
 
@@ -89,24 +113,29 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let options = request.method() == Method::OPTIONS;
-        if options && !request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-            Box::pin(self.inner.call(request))
-        } else {
-            Box::pin(self.cors.call(request))
+        let is_theirs = match self.part {
+            PagePart::Answers => request.method() != Method::OPTIONS,
+            PagePart::Preflights => {
+                request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            }
+        };
+        match self.cors.as_mut().filter(|_| is_theirs) {
+            Some(cors) => Either::Right(Box::pin(cors.call(request))),
+            None => Either::Left(self.inner.call(request)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::http::request::Builder;
     use axum::routing::post;
     use http::StatusCode;
@@ -156,7 +185,8 @@ mod tests {
 
     async fn ask(request: Builder) -> Response {
         let routes = Router::new().route("/orders", post(|| async { StatusCode::UNAUTHORIZED }));
-        let routes = with_cors(routes, &[HeaderValue::from_static(FRONT_END)]);
+        let origins = [HeaderValue::from_static(FRONT_END)];
+        let routes = routes.layer((PageLayer::answers(&origins), PageLayer::preflights(&origins)));
         routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 

@@ -26,7 +26,7 @@ pub(super) fn read(table: &mut SettingsReader) -> EdgeSettings {
     let certificate = table.optional(
         "ORDO_TLS_CERTIFICATE",
         &file(),
-        "The certificate of the server, in PEM, and behind it those that lead to its issuer. With it the HTTP API is HTTPS alone, with HTTP/2; read again when it changes",
+        "The certificate of the server, in PEM, and behind it those that lead to its issuer. With it the API and the operate listener are HTTPS alone, with HTTP/2; read again when it changes",
     );
     let key = table.optional("ORDO_TLS_KEY", &file(), "The key of the certificate, in PEM");
     match (&certificate, &key) {

@@ -48,6 +48,7 @@ mod stuck;
 mod support;
 mod tampering;
 mod time_travel;
+mod tls;
 mod traces;
 mod unknown_event;
 mod verify;
