@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
 pub(crate) use self::compression::takes_gzip;
+pub(crate) use self::connection::StaticAnswer;
 use self::connection::{Client, Edge, no_room};
 pub(crate) use self::cors::PageLayer;
 pub use self::rate_limits::{RateLimits, RateQuotas};

@@ -10,6 +10,7 @@ mod v3_0;
 use std::io::Write;
 use std::sync::Arc;
 
+use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -18,7 +19,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use problem::{Precondition, Problem};
+use problem::{Precondition, Problem, gzip_etag};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::openapi::OpenApi;
@@ -26,7 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::page::PageFiles;
-use crate::http::takes_gzip;
+use crate::http::{StaticAnswer, takes_gzip};
 
 /// The routes with those of their document and its page.
 pub(crate) fn with_document(routes: OpenApiRouter) -> anyhow::Result<Router> {
@@ -70,7 +71,7 @@ struct File {
 enum FileContent {
     AsItIs(Bytes),
     Compressed(Bytes),
-    Both { plain: Bytes, compressed: Bytes, weak: HeaderValue },
+    Both { plain: Bytes, compressed: Bytes, etag: HeaderValue },
 }
 
 impl File {
@@ -93,9 +94,8 @@ impl File {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&plain)?;
         let compressed = encoder.finish()?.into();
-        // It says the same in other bytes.
-        let weak = HeaderValue::from_bytes(&[b"W/", self.etag.as_bytes()].concat())?;
-        Ok(Self { content: FileContent::Both { plain, compressed, weak }, ..self })
+        let etag = gzip_etag(&self.etag).context("the file's ETag is weak")?;
+        Ok(Self { content: FileContent::Both { plain, compressed, etag }, ..self })
     }
 
     /// An answer that a client may keep, and asks about before it uses it again.
@@ -105,7 +105,7 @@ impl File {
         let (content, is_compressed, etag) = match &self.content {
             FileContent::AsItIs(content) => (content, false, &self.etag),
             FileContent::Compressed(content) => (content, true, &self.etag),
-            FileContent::Both { compressed, weak, .. } if takes_gzip(headers) => (compressed, true, weak),
+            FileContent::Both { compressed, etag, .. } if takes_gzip(headers) => (compressed, true, etag),
             FileContent::Both { plain, .. } => (plain, false, &self.etag),
         };
         let kept = [(ETAG, etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
@@ -115,6 +115,7 @@ impl File {
             return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
         }
         let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], content.clone()).into_response();
+        answer.extensions_mut().insert(StaticAnswer);
         if is_compressed {
             answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }

@@ -68,7 +68,7 @@ impl<K: Clone + Eq + Hash> Quota<K> {
 }
 
 impl<K: Clone + Eq + Hash> QuotaShare<K> {
-    /// Grows to an amount, or stays as it is if there is not as much. It never shrinks.
+    /// Grows to an amount, or stays as it is if there is not as much. It does not shrink.
     pub fn grow_to(&mut self, amount: usize) -> Result<(), QuotaExceeded> {
         let more = amount.saturating_sub(self.amount);
         if more == 0 {
@@ -93,20 +93,29 @@ impl<K: Clone + Eq + Hash> QuotaShare<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Drop for QuotaShare<K> {
-    fn drop(&mut self) {
-        if self.amount == 0 {
+impl<K: Clone + Eq + Hash> QuotaShare<K> {
+    /// Gives back what is above an amount.
+    pub fn shrink_to(&mut self, amount: usize) {
+        let less = self.amount.saturating_sub(amount);
+        if less == 0 {
             return;
         }
+        self.amount -= less;
         let mut used = self.quota.lock();
-        used.total -= self.amount;
+        used.total -= less;
         let Some(key) = &self.key else { return };
         if let Some(of_key) = used.by_key.get_mut(key) {
-            *of_key -= self.amount;
+            *of_key -= less;
             if *of_key == 0 {
                 used.by_key.remove(key);
             }
         }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Drop for QuotaShare<K> {
+    fn drop(&mut self) {
+        self.shrink_to(0);
     }
 }
 
@@ -124,6 +133,10 @@ mod tests {
         assert_eq!(other.grow_to(4), Ok(()));
         let all_is_taken = Err(QuotaExceeded { total: true, per_key: false });
         assert_eq!((other.grow_to(5), quota.share(None).grow_to(1)), (all_is_taken, all_is_taken));
+        one.shrink_to(4);
+        assert_eq!(quota.used(), 10);
+        one.shrink_to(1);
+        assert!(more_of_it.grow_to(5).is_ok() && more_of_it.grow_to(6).is_err());
         drop(one);
         assert!(more_of_it.grow_to(6).is_ok() && other.grow_to(5).is_err());
         drop((more_of_it, other));

@@ -11,6 +11,8 @@ pub(super) struct Activity {
     /// The start of all times.
     clock: Instant,
     state: AtomicU64,
+    /// By when the answer that is sent over HTTP/1 must have been taken; 0: it has no such time.
+    answer_due: AtomicU64,
 }
 
 /// The time since which a connection has been waiting. It differs for each wait of a connection.
@@ -40,7 +42,7 @@ impl Activity {
     /// A new connection, which waits.
     pub(super) fn waiting(clock: Instant) -> Arc<Self> {
         let state = AtomicU64::new(IdleSince::now(clock).0);
-        Arc::new(Self { clock, state })
+        Arc::new(Self { clock, state, answer_due: AtomicU64::new(0) })
     }
 
     /// `None`: the connection serves a request, sends the rest of an answer, or has lost its slot.
@@ -69,6 +71,19 @@ impl Activity {
             running => Some(running + 1),
         });
         begun.is_ok().then(|| Serving(Arc::clone(self)))
+    }
+
+    /// The answer that is sent from now on, the only one of its connection, must have been taken until then.
+    pub(super) fn take_until(&self, due: Option<Instant>) {
+        let since_start = |due: Instant| due.saturating_duration_since(self.clock).as_nanos();
+        let due = due.map_or(0, |due| u64::try_from(since_start(due)).unwrap_or(u64::MAX));
+        self.answer_due.store(due, Ordering::Relaxed);
+    }
+
+    /// How much time is left for the answer. `None`: it has no end.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let due = Some(self.answer_due.load(Ordering::Relaxed)).filter(|due| *due != 0)?;
+        Some(Duration::from_nanos(due).saturating_sub(self.clock.elapsed()))
     }
 
     /// The client has read all output. If that was the rest of an answer, the connection waits again.
@@ -112,5 +127,17 @@ mod tests {
         let again = activity.waiting_since().unwrap();
         assert!(activity.displace(again));
         assert!(activity.serve().is_none() && activity.waiting_since().is_none());
+    }
+
+    #[test]
+    fn the_answer_that_is_sent_has_a_time_or_none() {
+        let activity = Activity::waiting(Instant::now());
+        assert_eq!(activity.time_left(), None);
+        activity.take_until(Some(Instant::now() + Duration::from_secs(60)));
+        assert!(activity.time_left().is_some_and(|left| left > Duration::from_secs(50)));
+        activity.take_until(Some(Instant::now()));
+        assert_eq!(activity.time_left(), Some(Duration::ZERO));
+        activity.take_until(None);
+        assert_eq!(activity.time_left(), None);
     }
 }

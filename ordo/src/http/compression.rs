@@ -13,6 +13,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TY
 use http::{HeaderMap, HeaderValue};
 use hyper::body::Body as _;
 use problem::{Problem, gzip_etag};
+use tokio::sync::Semaphore;
 
 /// Answers up to this size fit into a packet as they are.
 const SMALL: u64 = 1024;
@@ -21,8 +22,8 @@ const LARGE: u64 = 4 * 1024 * 1024;
 /// How much is compressed before others get their turn: half a millisecond's work.
 const PIECE: usize = 32 * 1024;
 
-/// Compresses an answer of more than 1 KiB that is JSON, if its client takes gzip.
-pub(super) async fn compressed(answer: Response, client_takes_gzip: bool) -> Response {
+/// Compresses an answer of more than 1 KiB that is JSON, if its client takes gzip, as soon as `turns` has one.
+pub(super) async fn compressed(answer: Response, client_takes_gzip: bool, turns: &Semaphore) -> Response {
     let large = answer.body().size_hint().exact().is_some_and(|bytes| bytes > SMALL && bytes <= LARGE);
     if !large || !is_json(answer.headers()) || answer.headers().contains_key(CONTENT_ENCODING) {
         return answer;
@@ -37,9 +38,12 @@ pub(super) async fn compressed(answer: Response, client_takes_gzip: bool) -> Res
         Ok(body) => body,
         Err(error) => return Problem::internal(error).into_response(),
     };
+    // Nobody closes it.
+    let turn = turns.acquire().await;
     let Some(smaller) = gzip(&body).await.filter(|smaller| smaller.len() < body.len()) else {
         return Response::from_parts(head, Body::from(body));
     };
+    drop(turn);
     head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     head.headers.remove(CONTENT_LENGTH);
     if let Some(etag) = head.headers.get(ETAG).and_then(gzip_etag) {

@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -22,6 +23,7 @@ use hyper_util::server::graceful::Watcher;
 use problem::{Peer, Problem, ProblemService, ProblemType};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -46,7 +48,9 @@ const HTTP_2_PING: Duration = Duration::from_secs(20);
 /// Answers up to this size are not counted as memory.
 const SMALL_ANSWER: u64 = 16 * 1024;
 /// The memory of large answers that are under way at the same time, and of those to one address.
-const LARGE_ANSWERS: (usize, usize) = (64 * 1024 * 1024, 32 * 1024 * 1024);
+const LARGE_ANSWERS: (usize, usize) = (64 * 1024 * 1024, 16 * 1024 * 1024);
+/// The bytes of a large answer that a client must take in a second, on average.
+const LEAST_RATE: u64 = 8 * 1024;
 
 /// What all connections of a listener share.
 pub(super) struct Edge {
@@ -56,6 +60,8 @@ pub(super) struct Edge {
     answers: Quota<Peer>,
     /// Requests over HTTP/2. With HTTP/1 there is one for each connection.
     requests: Quota<Peer>,
+    /// Answers that are compressed at the same time. More would only take longer, and hold their memory meanwhile.
+    compressing: Semaphore,
     stop: CancellationToken,
 }
 
@@ -68,7 +74,8 @@ impl Edge {
         http1.max_buf_size(BUFFER).max_header_size(BUFFER);
         let answers = Quota::new(LARGE_ANSWERS.0, LARGE_ANSWERS.1);
         let requests = Quota::new(limits.connections, limits.per_address);
-        Arc::new(Self { settings, http1, answers, requests, stop })
+        let compressing = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        Arc::new(Self { settings, http1, answers, requests, compressing, stop })
     }
 
     fn http2(&self, tasks: ConnectionTasks) -> http2::Builder<ConnectionTasks> {
@@ -159,10 +166,13 @@ async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, clie
             }
             () = edge.stop.cancelled(), if !closing => {}
             _ = look.tick() => {
-                if untaken.overdue(limits.answers) {
+                // What was handed over is taken back with the connection alone. The others on it get time to end.
+                let overdue = untaken.end_overdue(limits.answers);
+                if overdue.is_some_and(|late| late >= limits.answers) {
                     return tracing::debug!("the client does not take its answer");
                 }
-                if closing || activity.waited().is_none_or(|waited| waited < limits.idle) {
+                let idle = activity.waited().is_some_and(|waited| waited >= limits.idle);
+                if closing || !(idle || overdue.is_some()) {
                     continue;
                 }
             }
@@ -171,6 +181,11 @@ async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, clie
         connection.as_mut().graceful_shutdown();
         closing = true;
     }
+}
+
+tokio::task_local! {
+    /// Ends the request of this task, and no other one of its connection.
+    static REQUEST_END: CancellationToken;
 }
 
 /// Runs the requests of an HTTP/2 connection, until it ends.
@@ -183,7 +198,8 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, task: F) {
-        tokio::spawn(self.0.clone().run_until_cancelled_owned(task));
+        let end = self.0.child_token();
+        tokio::spawn(REQUEST_END.scope(end.clone(), end.run_until_cancelled_owned(task)));
     }
 }
 
@@ -216,33 +232,51 @@ impl Client {
             if !probe && share.grow_to(1).is_err() {
                 refused = Some(no_room());
             }
-            Http2Stream::new(id, untaken, share)
+            // Each request is a task of its own, which has one.
+            let end = REQUEST_END.try_with(CancellationToken::clone).unwrap_or_default();
+            Http2Stream::new(id, untaken, share, end)
         });
         let answer = match refused {
             Some(refused) => refused,
             None => {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
-                compressed(self.routes.call(request).await?, takes_gzip).await
+                self.routes.call(request).await?
             }
         };
-        let (mut answer, mut memory) = (answer, None);
+        let (mut answer, mut memory, mut due) = (answer, None, None);
         let under_way = answer.extensions_mut().remove::<UnderWay>();
-        // What was changed is always answered.
-        let large = answer.body().size_hint().exact().filter(|bytes| safe && *bytes > SMALL_ANSWER);
-        let mut answer = match large {
-            Some(bytes) => {
-                let share = memory.insert(self.edge.answers.share(Some(peer)));
-                let room = share.grow_to(usize::try_from(bytes).unwrap_or(usize::MAX));
-                room.map_or_else(|_| too_much_under_way(), |()| answer)
+        let is_static = answer.extensions_mut().remove::<StaticAnswer>().is_some();
+        // What was changed is always answered, and what is in memory anyway takes none.
+        let size = |answer: &Response| answer.body().size_hint().exact();
+        let large = size(&answer).filter(|bytes| safe && !is_static && *bytes > SMALL_ANSWER);
+        if let Some(bytes) = large {
+            // Before it is compressed: until then all of it is there.
+            let share = memory.insert(self.edge.answers.share(Some(peer)));
+            if share.grow_to(usize::try_from(bytes).unwrap_or(usize::MAX)).is_err() {
+                answer = too_much_under_way();
             }
-            None => answer,
-        };
+        }
+        let mut answer = compressed(answer, takes_gzip, &self.edge.compressing).await;
+        if let (Some(share), Some(bytes)) = (&mut memory, size(&answer)) {
+            share.shrink_to(usize::try_from(bytes).unwrap_or(usize::MAX));
+            let slowest = Duration::from_secs(bytes / LEAST_RATE);
+            due = Some(Instant::now() + self.edge.settings.limits.answers + slowest);
+        }
+        match (&stream, due) {
+            (Some(stream), Some(due)) => stream.take_until(due),
+            (Some(_), None) => {}
+            (None, due) => self.activity.take_until(due),
+        }
         secure(answer.headers_mut(), self.edge.is_secure());
-        let shares = AnswerShares { serving, memory, under_way, stream };
+        let shares = AnswerShares { stream, memory, under_way, serving };
         Ok(answer.map(|body| AnswerBody::new(body, shares)))
     }
 }
+
+/// An extension of an answer whose body is in memory anyway, as long as the process runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StaticAnswer;
 
 /// What browsers have to know of an answer: it is what its type says, no page shows it or runs anything in it, and its address is
 /// nobody else's business.

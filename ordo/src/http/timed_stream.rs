@@ -117,13 +117,14 @@ impl TimedStream {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "no request came in time"))
     }
 
-    /// Fails if the client reads nothing for too long while output waits.
+    /// Fails if the client reads nothing for too long while output waits, or has not read all of an answer in its time.
     fn taking<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.taken_until = None;
             return written;
         }
-        let patience = self.answers;
+        // A client that takes a little now and then must be done at some time, too.
+        let patience = self.activity.time_left().map_or(self.answers, |left| left.min(self.answers));
         let until = self.taken_until.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(until.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answer")))

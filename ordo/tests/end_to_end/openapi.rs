@@ -27,7 +27,10 @@ async fn the_document_is_the_one_in_the_book_and_has_the_routes_that_there_are()
     assert_eq!((again.status, again.text().as_str()), (304, ""));
     let packed = client.send_with(Method::GET, "/openapi.json", &[("accept-encoding", "gzip")], String::new()).await;
     let described_by = ["content-encoding", "etag", "vary"].map(|name| packed.header(name).to_owned());
-    assert_eq!(described_by, ["gzip".to_owned(), format!("W/{tag}"), "accept-encoding".to_owned()]);
+    assert_eq!(
+        described_by,
+        ["gzip".to_owned(), format!("{}-gzip\"", tag.trim_end_matches('"')), "accept-encoding".to_owned()]
+    );
     let mut plain = Vec::new();
     GzDecoder::new(&*packed.body).read_to_end(&mut plain).unwrap();
     assert_eq!(plain, document.body);

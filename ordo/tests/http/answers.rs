@@ -52,8 +52,8 @@ async fn nothing_else_is_compressed() {
 async fn large_answers_that_nobody_takes_have_bounded_memory() {
     let server = Server::start(Limits::default());
     let mut waiting = Vec::new();
-    // Each of 4 MiB, and 32 MiB are for one address.
-    for _ in 0..8 {
+    // Each of 4 MiB, and 16 MiB are for one address.
+    for _ in 0..4 {
         waiting.push(server.taking_its_answer().await);
     }
     let refused = Answer::to(&server, "/large", "").await;

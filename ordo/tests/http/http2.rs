@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ordo::http::{HttpSettings, Limits};
 use tempfile::TempDir;
@@ -34,15 +34,65 @@ async fn a_connection_serves_many_requests_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_never_read_ends_its_connection() {
+async fn an_answer_that_is_never_read_ends_and_the_others_go_on() {
     let mut secured = Secured::start(Limits { answers: SHORT, ..Limits::default() }).await;
-    let (mut client, connection) = secured.client().await;
+    let (mut client, _connection) = secured.client().await;
+    let busy = tokio::spawn(client.send_request(get("/busy")));
+    secured.server.under_way.notified().await;
     let flood = client.send_request(get("/flood")).await.unwrap();
     // Others over the same connection are read meanwhile.
     assert_eq!(text(client.send_request(get("/quick")).await.unwrap()).await, "quick");
     tokio::time::timeout(PATIENCE, secured.server.given_up.recv()).await.unwrap().unwrap();
-    drop(flood);
+    secured.server.go_on.notify_one();
+    assert_eq!(text(busy.await.unwrap().unwrap()).await, "done");
+    assert_eq!(text(client.send_request(get("/quick")).await.unwrap()).await, "quick");
+    assert!(to_bytes(Body::new(flood.into_body()), usize::MAX).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_is_never_taken_is_under_way() {
+    let secured = Secured::start(Limits { per_address: 3, ..Limits::default() }).await;
+    let (mut other, _other_connection) = secured.client().await;
+    // The server may send a byte of each answer, and then all but a byte.
+    for window in [1, 9_999] {
+        let (mut client, _connection) = secured.client_with_window(window).await;
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            answers.push(client.send_request(get("/json/10000")).await.unwrap());
+        }
+        for _ in 0..20 {
+            assert_eq!(other.send_request(get("/quick")).await.unwrap().status(), 503, "{window}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(answers);
+        until_served(&mut other).await;
+    }
+}
+
+#[tokio::test]
+async fn the_memory_of_an_answer_is_counted_until_its_end_is_taken() {
+    let secured = Secured::start(Limits::default()).await;
+    let (mut client, _connection) = secured.client_with_window(u32::try_from(LARGE - 1).unwrap()).await;
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(client.send_request(get("/large")).await.unwrap());
+    }
+    let (mut other, _other_connection) = secured.client().await;
+    for _ in 0..50 {
+        assert_eq!(other.send_request(get("/large")).await.unwrap().status(), 503);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    answers.pop();
+    until_answered(&mut other, "/large").await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_is_never_taken_ends_its_connection() {
+    let secured = Secured::start(Limits { answers: SHORT, ..Limits::default() }).await;
+    let (mut client, connection) = secured.client_with_window(1).await;
+    let answer = client.send_request(get("/json/10000")).await.unwrap();
     let _ = tokio::time::timeout(PATIENCE, connection).await.unwrap();
+    drop(answer);
 }
 
 #[tokio::test]
@@ -110,12 +160,7 @@ async fn a_client_that_takes_back_its_requests_stops_their_work() {
         busy.abort();
     }
     // Their places are free again.
-    let served = async {
-        while client.send_request(get("/quick")).await.unwrap().status() != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, served).await.unwrap();
+    until_served(&mut client).await;
 }
 
 #[tokio::test]
@@ -160,6 +205,15 @@ impl Secured {
         self.try_client().await.unwrap()
     }
 
+    /// A client that lets the server send that much of each answer before it has read any of it.
+    async fn client_with_window(&self, window: u32) -> (SendRequest<Body>, Connection) {
+        let stream = self.pair.connect(self.server.address, &[b"h2"]).await.unwrap();
+        let mut protocol = Builder::new(TokioExecutor::new());
+        protocol.initial_stream_window_size(window).initial_connection_window_size(64 * 1024 * 1024);
+        let (client, connection) = protocol.handshake(TokioIo::new(stream)).await.unwrap();
+        (client, tokio::spawn(connection))
+    }
+
     /// `None`: there is no room.
     async fn try_client(&self) -> Option<(SendRequest<Body>, Connection)> {
         let address: SocketAddr = self.server.address;
@@ -168,6 +222,20 @@ impl Secured {
         let (client, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         Some((client, tokio::spawn(connection)))
     }
+}
+
+async fn until_served(client: &mut SendRequest<Body>) {
+    until_answered(client, "/quick").await;
+}
+
+/// Asks until there is room.
+async fn until_answered(client: &mut SendRequest<Body>, path: &str) {
+    let answered = async {
+        while client.send_request(get(path)).await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
 }
 
 fn get(path: &str) -> Request<Body> {
