@@ -23,7 +23,7 @@ use tracing::Span;
 use crate::routes::Route;
 use crate::{Authenticator, Denial, Grant, Principal, RouteClass, decide};
 
-/// See the [module](self).
+/// Finds out who calls, and lets a request on to its handler if the table of routes grants the caller that route.
 #[derive(Debug, Clone)]
 pub struct AccessLayer(Arc<Access>);
 

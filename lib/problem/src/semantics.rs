@@ -33,7 +33,7 @@ use crate::{Precondition, Problem, ProblemType};
 /// Larger bodies get no `ETag`: to hash them would take longer than to send them again.
 const LONGEST_HASHED: u64 = 4 * 1024 * 1024;
 
-/// The layer around all routes that does what the [module](self) says. What decides who may see what belongs inside it: it hashes
+/// The layer around all routes that does what HTTP asks of every answer. What decides who may see what belongs inside it: it hashes
 /// answers as they are sent.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpSemantics {

@@ -10,7 +10,7 @@ use super::reader::SettingsReader;
 use super::value_types::{SettingType, integer};
 use crate::http::{ForwardedHeader, Limits, RateQuotas, TlsFiles, TrustedProxies};
 
-/// See the [module](self).
+/// How the HTTP server meets the network: encryption, proxies in front, pages of other origins, rates.
 #[derive(Debug, Clone)]
 pub struct EdgeSettings {
     pub tls: Option<TlsFiles>,
