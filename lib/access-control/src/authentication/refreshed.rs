@@ -10,7 +10,7 @@ use std::time::Duration;
 use error_chain::error_chain;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) type LoadError = Box<dyn Error + Send + Sync>;
 
@@ -36,12 +36,13 @@ pub(super) struct Timing {
     pub(super) timeout: Duration,
 }
 
-/// See the [module](self). The task ends when it is dropped.
+/// See the [module](self). The task ends when it is dropped, but a load that is under way is not cut off: its connection goes back to
+/// the pool as it should.
 #[derive(Debug)]
 pub(super) struct Refreshed<T> {
     shared: Arc<Shared<T>>,
     timing: Timing,
-    _task: AbortOnDropHandle<()>,
+    _stop: DropGuard,
 }
 
 #[derive(Debug)]
@@ -86,8 +87,9 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
             wake: Notify::new(),
             ended: watch::Sender::new(0),
         });
-        let task = tokio::spawn(keep_loading(source, Arc::clone(&shared), timing));
-        Self { shared, timing, _task: AbortOnDropHandle::new(task) }
+        let stop = CancellationToken::new();
+        tokio::spawn(keep_loading(source, Arc::clone(&shared), timing, stop.clone()));
+        Self { shared, timing, _stop: stop.drop_guard() }
     }
 
     pub(super) fn current(&self) -> Copied<T> {
@@ -133,8 +135,8 @@ impl<T> Shared<T> {
     }
 }
 
-async fn keep_loading<S: Source>(source: S, shared: Arc<Shared<S::Value>>, timing: Timing) {
-    loop {
+async fn keep_loading<S: Source>(source: S, shared: Arc<Shared<S::Value>>, timing: Timing, stop: CancellationToken) {
+    while !stop.is_cancelled() {
         let number = shared.asked.lock().unwrap_or_else(PoisonError::into_inner).number;
         let as_of = Instant::now();
         let loaded = match timeout(timing.timeout, source.load()).await {
@@ -152,7 +154,7 @@ async fn keep_loading<S: Source>(source: S, shared: Arc<Shared<S::Value>>, timin
         }
         shared.ended.send_replace(number);
         let next = if failed { timing.retry } else { timing.refresh };
-        let _ = timeout(next, shared.wake.notified()).await;
+        let _ = stop.run_until_cancelled(timeout(next, shared.wake.notified())).await;
     }
 }
 
