@@ -30,6 +30,7 @@ pub(crate) enum Anonymous {
 
 impl Anonymous {
     /// For `ordo up`, which lets in everyone on this machine unless it is told not to.
+    #[cfg(feature = "embedded")]
     pub(crate) fn of_up(settings: &Settings) -> anyhow::Result<Self> {
         match others_call_because(settings) {
             None if settings.access.require_auth => Ok(Self::Refused),
