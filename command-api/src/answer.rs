@@ -11,8 +11,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 const REPLAYED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
 
-/// A command that was handled.
-pub(crate) struct AcceptedCommand<'a> {
+/// What is answered to a command that was handled.
+pub(crate) struct CommandResponse<'a> {
     pub(crate) resource: CommandTarget<'a>,
     pub(crate) version: i64,
     pub(crate) position: i64,
@@ -28,7 +28,7 @@ pub(crate) enum CommandTarget<'a> {
     Sku(&'a Sku),
 }
 
-impl AcceptedCommand<'_> {
+impl CommandResponse<'_> {
     pub(crate) fn into_response(self, status: StatusCode) -> Result<Response, Problem> {
         let location = match self.resource {
             CommandTarget::Order(order_id) => format!("/orders/{order_id}"),
@@ -57,7 +57,7 @@ fn etag(version: i64) -> Result<HeaderValue, Problem> {
     }
 }
 
-impl Serialize for AcceptedCommand<'_> {
+impl Serialize for CommandResponse<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("status", "accepted")?;

@@ -17,10 +17,10 @@ use http::StatusCode;
 use problem::{Precondition, Problem, Trace};
 use uuid::Uuid;
 
-use crate::answer::{AcceptedCommand, CommandTarget};
+use crate::answer::{CommandResponse, CommandTarget};
 use crate::bodies::NewOrder;
 use crate::operations::CommandDescription;
-use crate::request::BodyPresence;
+use crate::request::BodyRequirement;
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The command, within which a caller's idempotency keys are unique.
@@ -45,7 +45,7 @@ pub(crate) async fn create_order(
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
-    let request = commands.requests.read_body(request, BodyPresence::Required).await?;
+    let request = commands.requests.read_body(request, BodyRequirement::Required).await?;
     // Parsing an order that has to be refused would take time from those that were accepted.
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
     let request = commands.requests.begin(&commands.store, &caller, request, SCOPE, None).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn create_order(
 
 fn accepted(order_id: &OrderId, position: i64, replayed: bool) -> Result<Response, Problem> {
     let resource = CommandTarget::Order(order_id);
-    AcceptedCommand { resource, version: FIRST_VERSION, position, made: None, replayed }
+    CommandResponse { resource, version: FIRST_VERSION, position, made: None, replayed }
         .into_response(StatusCode::CREATED)
 }
 

@@ -29,7 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::bodies::{OrderAccepted, StockAccepted};
 use crate::operations::described;
-use crate::request::BodyPresence;
+use crate::request::BodyRequirement;
 
 pub use order_commands::RefundLimits;
 
@@ -56,7 +56,7 @@ pub fn routes(
     let mut router = OpenApiRouter::new().routes(described::<_, _, _, OrderAccepted>(
         "/orders",
         &create_order::DESCRIPTION,
-        BodyPresence::Required,
+        BodyRequirement::Required,
         &[StatusCode::CREATED],
         "orders",
         create_order::create_order,
@@ -78,7 +78,7 @@ pub fn routes(
         router = router.routes(described::<_, _, _, StockAccepted>(
             path,
             description,
-            BodyPresence::Required,
+            BodyRequirement::Required,
             route.successes,
             "stock",
             handler,

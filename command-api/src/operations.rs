@@ -16,7 +16,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
 use utoipa::openapi::{HttpMethod, PathItem, RefOr, Required};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::request::BodyPresence;
+use crate::request::BodyRequirement;
 
 /// How the document describes a command.
 pub(crate) struct CommandDescription {
@@ -49,7 +49,7 @@ fn schema_of<T: ToSchema>(schemas: &mut Schemas) -> String {
 pub(crate) fn described<H, A, S, T>(
     path: &str,
     description: &CommandDescription,
-    presence: BodyPresence,
+    presence: BodyRequirement,
     successes: &[StatusCode],
     tag: &str,
     handler: H,
@@ -64,7 +64,7 @@ where
     let (body, answer) = ((description.body)(&mut schemas), schema_of::<T>(&mut schemas));
     let example: Option<serde_json::Value> = serde_json::from_str(description.example).ok();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).example(example).build();
-    let required = if presence == BodyPresence::Required { Required::True } else { Required::False };
+    let required = if presence == BodyRequirement::Required { Required::True } else { Required::False };
     let body = RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build();
     let mut operation = OperationBuilder::new()
         .tag(tag)

@@ -31,10 +31,10 @@ use uuid::Uuid;
 use self::parse::BodyParser::{self, OnOrder, OnReturn};
 use self::parse::ParsedCommand;
 pub use self::refund_limits::RefundLimits;
-use crate::answer::{AcceptedCommand, CommandTarget};
+use crate::answer::{CommandResponse, CommandTarget};
 use crate::bodies::{NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
 use crate::operations::CommandDescription;
-use crate::request::BodyPresence::{self, Optional, Required};
+use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
@@ -93,7 +93,7 @@ const fn route(
     path: &'static str,
     scope: &'static str,
     success: StatusCode,
-    body: BodyPresence,
+    body: BodyRequirement,
     parser: BodyParser,
     description: CommandDescription,
 ) -> OrderRoute {
@@ -109,7 +109,7 @@ pub(crate) struct OrderRoute {
     /// The command, within which a caller's idempotency keys are unique.
     scope: &'static str,
     pub(crate) success: StatusCode,
-    pub(crate) body: BodyPresence,
+    pub(crate) body: BodyRequirement,
     parser: BodyParser,
     pub(crate) description: CommandDescription,
 }
@@ -166,7 +166,7 @@ pub(crate) async fn change_order(
     tracing::debug!(%order_id, version, "{} carried out", route.scope);
     let made = command.parsed.as_ref().and_then(|parsed| parsed.made.as_ref());
     let made = made.map(|(field, id)| (*field, id.as_str()));
-    AcceptedCommand { resource: CommandTarget::Order(&order_id), version, position, made, replayed }
+    CommandResponse { resource: CommandTarget::Order(&order_id), version, position, made, replayed }
         .into_response(route.success)
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct CommandRequestReader {
 
 /// Whether a request must have a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyPresence {
+pub(crate) enum BodyRequirement {
     /// A JSON body.
     Required,
     /// A JSON body or none, which is `{}`.
@@ -85,11 +85,11 @@ impl CommandRequestReader {
     pub(crate) async fn read_body(
         &self,
         request: Request,
-        kind: BodyPresence,
+        kind: BodyRequirement,
     ) -> Result<(Parts, BufferedBody), Problem> {
         let (head, body) = check_head(request)?;
         let claims_json = claims_json(&head);
-        if kind == BodyPresence::Required && !claims_json {
+        if kind == BodyRequirement::Required && !claims_json {
             return Err(not_json());
         }
         let peer = head.extensions.get().copied();
@@ -99,11 +99,11 @@ impl CommandRequestReader {
         })?;
         // Some clients give a content type even without a body.
         match kind {
-            BodyPresence::Optional if body.is_empty() => {
+            BodyRequirement::Optional if body.is_empty() => {
                 Ok((head, BufferedBody { bytes: b"{}".to_vec(), memory: None }))
             }
-            BodyPresence::Optional if !claims_json => Err(not_json()),
-            BodyPresence::Optional | BodyPresence::Required => Ok((head, body)),
+            BodyRequirement::Optional if !claims_json => Err(not_json()),
+            BodyRequirement::Optional | BodyRequirement::Required => Ok((head, body)),
         }
     }
 

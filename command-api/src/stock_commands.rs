@@ -17,10 +17,10 @@ use event_store::{
 use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 
-use crate::answer::{AcceptedCommand, CommandTarget};
+use crate::answer::{CommandResponse, CommandTarget};
 use crate::bodies::{StockAdjustment, StockReceipt};
 use crate::operations::CommandDescription;
-use crate::request::BodyPresence;
+use crate::request::BodyRequirement;
 use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
@@ -71,7 +71,7 @@ pub(crate) async fn change_stock(
 ) -> Result<Response, Problem> {
     let sku = path.ok().and_then(|Path(sku)| Sku::parse(sku).ok());
     let sku = sku.ok_or_else(|| Problem::not_found("there is no such SKU"))?;
-    let request = commands.requests.read_body(request, BodyPresence::Required).await?;
+    let request = commands.requests.read_body(request, BodyRequirement::Required).await?;
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
     let request = commands.requests.begin(&commands.store, &caller, request, route.scope, Some(sku.as_str())).await?;
     let precondition = request.precondition()?;
@@ -89,7 +89,7 @@ pub(crate) async fn change_stock(
             Err(error) => return Err(problems::not_handled(error)),
         };
     let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    AcceptedCommand { resource: CommandTarget::Sku(&sku), version, position, made: None, replayed }
+    CommandResponse { resource: CommandTarget::Sku(&sku), version, position, made: None, replayed }
         .into_response(status)
 }
 

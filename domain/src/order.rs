@@ -37,9 +37,9 @@ pub use event::OrderEvent;
 pub use evolve::evolve;
 pub use limits::OrderGrowthLimits;
 pub use lines::LineUnitCounts;
-pub use mails::{MailOutcome, RequestedMail};
+pub use mails::{MailOutcome, MailWithOutcome};
 pub use state::{
-    AuthorizationState, Cancellation, Order, OrderStatus, OrderStockState, Payment, PlacedOrder, Refund, Return,
+    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, Payment, PlacedOrder, Refund, Return,
     Shipment, UndoReason,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};

@@ -24,7 +24,7 @@ use self::writer::GroupCommitWriter;
 use crate::event::{Metadata, NewEvent};
 use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewIdempotencyRecord};
 use crate::metrics::EventStoreMetrics;
-use crate::subscription::progress::SubscriptionProgress;
+use crate::subscription::progress::PositionCache;
 use crate::wake::SubscriptionWakeUps;
 
 /// The most bytes that a queue may be set to hold: a semaphore counts no further.
@@ -242,7 +242,7 @@ impl AppendQueue {
         pool: PgPool,
         settings: AppendQueueSettings,
         metrics: EventStoreMetrics,
-        (wake, progress): (SubscriptionWakeUps, SubscriptionProgress),
+        (wake, progress): (SubscriptionWakeUps, PositionCache),
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {

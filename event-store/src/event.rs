@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-pub use event_ref::EventRef;
+pub use event_ref::BorrowedEvent;
 
 /// Who caused an event and why. Stored with every event as a flat object of strings, which is what cqrs-es expects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use append::{Append, AppendError, AppendPosition, AppendQueueSettings, StreamAppend};
-pub use event::{EventDecodeError, EventRef, Metadata, NewEvent, StoredEvent};
+pub use event::{BorrowedEvent, EventDecodeError, Metadata, NewEvent, StoredEvent};
 pub use filter::EventFilter;
 pub use handle::{Command, ConflictRetryPolicy, Decision, HandleError, Handled};
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, prune_idempotency_records};
@@ -71,7 +71,7 @@ pub struct EventStore {
     metrics: EventStoreMetrics,
     wake: wake::SubscriptionWakeUps,
     subscriptions: LeaseSettings,
-    progress: subscription::progress::SubscriptionProgress,
+    progress: subscription::progress::PositionCache,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -82,7 +82,7 @@ impl EventStore {
         let StoreSettings { append, subscriptions } = settings.into();
         let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::SubscriptionWakeUps::default());
         let metrics = EventStoreMetrics::default();
-        let progress = subscription::progress::SubscriptionProgress::default();
+        let progress = subscription::progress::PositionCache::default();
         let listeners = (wake.clone(), progress.clone());
         let appender =
             append::AppendQueue::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());

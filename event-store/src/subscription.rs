@@ -29,7 +29,7 @@ pub use self::error::SubscriberError;
 pub use self::exclusive_lease::ExclusiveLease;
 use self::leases::HeldPartitions;
 pub use self::partitions::{PARTITIONS, partition_of};
-use self::progress::SubscriptionPositions;
+use self::progress::ReachedPositions;
 use crate::EventStore;
 use crate::event::{EventDecodeError, StoredEvent};
 use crate::wake::WakeUpReceiver;
@@ -124,7 +124,7 @@ struct SubscriberCopy<'a, S> {
     subscriber: S,
     leases: HeldPartitions,
     /// The positions for those who wait for this subscription.
-    known: Arc<SubscriptionPositions>,
+    known: Arc<ReachedPositions>,
     /// Kept between batches, and replaced after an error.
     connection: Option<PoolConnection<Postgres>>,
     /// How many events to read at once.

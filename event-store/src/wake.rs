@@ -16,6 +16,7 @@ pub(crate) const LEASES: &str = "ordo_subscriptions";
 /// How long followers wait without a notification before they poll: a notification may be lost.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Wakes those who follow the log in this process; clones share them.
 #[derive(Clone)]
 pub(crate) struct SubscriptionWakeUps {
     events: watch::Sender<()>,

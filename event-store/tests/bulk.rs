@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use bounds::Budget;
 use event_store::bulk::{CopyInError, CopyOutOrder, ImportSource, ImportSummary, copy_in, copy_out};
-use event_store::{EventFilter, EventRef, StoredEvent};
+use event_store::{BorrowedEvent, EventFilter, StoredEvent};
 use sqlx::{Connection, PgConnection};
 use testkit::Database;
 
@@ -105,7 +105,7 @@ impl Memory {
 impl ImportSource for Memory {
     type Error = Infallible;
 
-    async fn next(&mut self) -> Result<Option<EventRef<'_>>, Infallible> {
+    async fn next(&mut self) -> Result<Option<BorrowedEvent<'_>>, Infallible> {
         self.1 = self.0.next();
         Ok(self.1.as_ref().map(StoredEvent::borrowed))
     }

@@ -34,9 +34,9 @@ impl EmailAddress {
 
 /// The sender of a mail: an address, with or without a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MailSender(String);
+pub(crate) struct SenderAddress(String);
 
-impl MailSender {
+impl SenderAddress {
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidAddress> {
         if let Some((name, address)) = text.strip_suffix('>').and_then(|text| text.rsplit_once(" <")) {
             EmailAddress::parse(address)?;
@@ -55,6 +55,7 @@ impl MailSender {
     }
 }
 
+/// A text that is no address for mails, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InvalidAddress {
     shown: String,
@@ -102,10 +103,10 @@ mod tests {
     #[test]
     fn a_sender_may_have_a_name() {
         for text in ["orders@ordo.example", "Ordo <orders@ordo.example>", "Smith & Sons <a@b.example>"] {
-            assert_eq!(MailSender::parse(text).unwrap().as_str(), text);
+            assert_eq!(SenderAddress::parse(text).unwrap().as_str(), text);
         }
         for text in ["Ordo", "<a@b>", "Or\ndo <a@b>", "\"Ordo\" <a@b>", "Ordo <a>", "Ordo <a@b> x"] {
-            assert!(MailSender::parse(text).is_err(), "{text:?}");
+            assert!(SenderAddress::parse(text).is_err(), "{text:?}");
         }
     }
 }

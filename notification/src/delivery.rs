@@ -41,7 +41,8 @@ impl MailOutcome {
     }
 }
 
-pub(crate) enum MailClaim {
+/// How far the delivery of a mail is: its outcome is recorded, or the caller has claimed it.
+pub(crate) enum DeliveryState {
     /// The mail has an outcome.
     Decided(MailOutcome),
     /// The mail has none, and no one else can send it until this delivery is recorded or dropped.
@@ -69,8 +70,9 @@ pub(crate) struct DeliveryAttempt {
     pub(crate) retry_failed: bool,
 }
 
+/// Why a mail could not be claimed, or its outcome not be recorded.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum DeliveryError {
+pub(crate) enum DeliveryRecordError {
     #[error("the mail could not be claimed")]
     Claim { source: Arc<sqlx::Error> },
     #[error("the mail is in work elsewhere")]
@@ -88,6 +90,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// same time.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Claims mails and records their outcomes.
 pub(crate) struct DeliveryRecords {
     claims: MailClaims,
     records: OutcomeRecorder,
@@ -105,43 +108,47 @@ impl DeliveryRecords {
     }
 
     /// Claims the mail. If another process has claimed it, waits for as long as that may take.
-    pub(crate) async fn claim(&self, record: &DeliveryAttempt) -> Result<MailClaim, DeliveryError> {
+    pub(crate) async fn claim(&self, record: &DeliveryAttempt) -> Result<DeliveryState, DeliveryRecordError> {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
                     ClaimResult::Decided(outcome, _) if outcome.is_final() || !record.retry_failed => {
-                        return Ok(MailClaim::Decided(outcome));
+                        return Ok(DeliveryState::Decided(outcome));
                     }
                     ClaimResult::Decided(_, claim) | ClaimResult::Free(claim) => {
                         let (records, record) = (self.records.clone(), record.clone());
-                        return Ok(MailClaim::Open(ClaimedMail { claim, records, record }));
+                        return Ok(DeliveryState::Open(ClaimedMail { claim, records, record }));
                     }
                     ClaimResult::Elsewhere => tokio::time::sleep(POLL_INTERVAL).await,
                 }
             }
         };
-        tokio::time::timeout(self.claim_timeout, waiting).await.unwrap_or(Err(DeliveryError::Taken))
+        tokio::time::timeout(self.claim_timeout, waiting).await.unwrap_or(Err(DeliveryRecordError::Taken))
     }
 }
 
 impl ClaimedMail {
     /// Records that SES accepted the mail.
-    pub(crate) async fn sent(self, recipient: &str, provider_message_id: String) -> Result<MailOutcome, DeliveryError> {
+    pub(crate) async fn sent(
+        self,
+        recipient: &str,
+        provider_message_id: String,
+    ) -> Result<MailOutcome, DeliveryRecordError> {
         self.record(MailOutcome::Sent { recipient: recipient.into(), provider_message_id }).await
     }
 
     /// Records that the mail will never be sent.
-    pub(crate) async fn failed(self, reason: String) -> Result<MailOutcome, DeliveryError> {
+    pub(crate) async fn failed(self, reason: String) -> Result<MailOutcome, DeliveryRecordError> {
         self.record(MailOutcome::Failed { reason }).await
     }
 
     /// Records that the mail was withdrawn.
-    pub(crate) async fn withdrawn(self) -> Result<MailOutcome, DeliveryError> {
+    pub(crate) async fn withdrawn(self) -> Result<MailOutcome, DeliveryRecordError> {
         self.failed(WITHDRAWN.to_owned()).await
     }
 
     /// The claim is released once the outcome is recorded, even if the caller is dropped.
-    async fn record(self, outcome: MailOutcome) -> Result<MailOutcome, DeliveryError> {
+    async fn record(self, outcome: MailOutcome) -> Result<MailOutcome, DeliveryRecordError> {
         self.records.write(self.record, outcome.clone(), self.claim).await?;
         Ok(outcome)
     }
@@ -190,7 +197,7 @@ mod tests {
         // Postgres has no text with a NUL in it.
         let (bad, good) = tokio::join!(one.failed("\0".into()), other.sent("ada@example.com", "m-1".into()));
 
-        assert!(matches!(bad, Err(DeliveryError::Write { .. })), "{bad:?}");
+        assert!(matches!(bad, Err(DeliveryRecordError::Write { .. })), "{bad:?}");
         assert!(matches!(good, Ok(MailOutcome::Sent { .. })), "{good:?}");
         open(&deliveries, &record(1)).await.failed("undecided until now".into()).await.unwrap();
         open(&deliveries, &third).await.failed("after it".into()).await.unwrap();
@@ -210,15 +217,15 @@ mod tests {
 
         ours_open.failed("refused".into()).await.unwrap();
 
-        let MailClaim::Decided(outcome) = ours.claim(&record(1)).await.unwrap() else { panic!("it is decided") };
+        let DeliveryState::Decided(outcome) = ours.claim(&record(1)).await.unwrap() else { panic!("it is decided") };
         let sent = MailOutcome::Sent { recipient: "ada@example.com".into(), provider_message_id: "m-1".into() };
         assert_eq!(outcome, sent);
     }
 
     async fn open(deliveries: &DeliveryRecords, record: &DeliveryAttempt) -> ClaimedMail {
         match deliveries.claim(record).await.unwrap() {
-            MailClaim::Open(delivery) => delivery,
-            MailClaim::Decided(outcome) => panic!("it is decided: {outcome:?}"),
+            DeliveryState::Open(delivery) => delivery,
+            DeliveryState::Decided(outcome) => panic!("it is decided: {outcome:?}"),
         }
     }
 

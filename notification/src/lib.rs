@@ -48,7 +48,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use delivery::DeliveryRecords;
-use request_handler::RequestHandler;
+use request_handler::MailRequestHandler;
 use ses::SesMailer;
 
 pub use ses::NOTIFICATION_ID_HEADER;
@@ -60,6 +60,7 @@ pub const CONNECTIONS: usize = 2 + delivery::COMMITS;
 /// How long releasing the last claims may take at shutdown.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What notification works with.
 #[derive(Debug, Clone)]
 pub struct NotificationDependencies {
     /// The database of the delivery records. At most [`CONNECTIONS`] of its connections are in use. They need session
@@ -88,7 +89,7 @@ pub async fn run(
     let (deliveries, releasing) = DeliveryRecords::start(pool, settings.send_timeout);
     let ses = SesMailer::new(&ses, settings.send_timeout);
     let answers = BatchingProducer::start(Producer::new(sqs, queues.replies, keys, settings.producer.clone()));
-    consumer.run(RequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
+    consumer.run(MailRequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
     // So that no other process has to wait for these claims. A claim whose outcome is still being recorded ends with
     // the process.
     let _ = tokio::time::timeout(RELEASE_TIMEOUT, releasing).await;

@@ -10,16 +10,18 @@ mod order_shipped;
 
 use messaging::{NotificationRequested, NotificationTemplate};
 
-use crate::address::{EmailAddress, InvalidAddress, MailSender};
-use order::MailOrder;
+use crate::address::{EmailAddress, InvalidAddress, SenderAddress};
+use order::OrderInMail;
 
+/// A mail that is ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
-    pub(crate) from: MailSender,
+    pub(crate) from: SenderAddress,
     pub(crate) to: EmailAddress,
     pub(crate) content: MailContent,
 }
 
+/// What a mail says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MailContent {
     /// One line of ASCII.
@@ -46,7 +48,7 @@ pub(crate) enum ComposeError {
 impl Mail {
     pub(crate) fn compose(
         request: &NotificationRequested,
-        from: &MailSender,
+        from: &SenderAddress,
         default_recipient: &EmailAddress,
     ) -> Result<Self, ComposeError> {
         let to = match &request.recipient {
@@ -58,7 +60,7 @@ impl Mail {
 }
 
 fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
-    let order = MailOrder::from(request);
+    let order = OrderInMail::from(request);
     match request.template {
         NotificationTemplate::OrderConfirmed => order_confirmed::content(&order),
         NotificationTemplate::OrderRejected => order_rejected::content(&order),

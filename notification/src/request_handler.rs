@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::time::Instant;
 
-use crate::address::{EmailAddress, MailSender};
-use crate::delivery::{DeliveryAttempt, DeliveryRecords, MailClaim, MailOutcome};
+use crate::address::{EmailAddress, SenderAddress};
+use crate::delivery::{DeliveryAttempt, DeliveryRecords, DeliveryState, MailOutcome};
 use crate::mail::Mail;
-use crate::send_rate::{RecipientLimits, SendRate};
+use crate::send_rate::{RecipientRateLimiter, SendRateLimiter};
 use crate::ses::{SesMailer, SesSendError};
 use crate::settings::NotificationSettings;
 use chrono::Utc;
@@ -17,32 +17,33 @@ use messaging::{
 };
 use uuid::Uuid;
 
-pub(crate) struct RequestHandler {
+/// Handles requests for mails: sends the mail, records the outcome and answers.
+pub(crate) struct MailRequestHandler {
     deliveries: DeliveryRecords,
     ses: SesMailer,
     answers: BatchingProducer,
-    from: MailSender,
+    from: SenderAddress,
     default_recipient: EmailAddress,
-    send_rate: SendRate,
-    recipients: RecipientLimits,
+    send_rate: SendRateLimiter,
+    recipients: RecipientRateLimiter,
 }
 
-impl RequestHandler {
+impl MailRequestHandler {
     /// The addresses are the parsed ones of the settings.
     pub(crate) fn new(
         deliveries: DeliveryRecords,
         ses: SesMailer,
         answers: BatchingProducer,
-        (from, default_recipient): (MailSender, EmailAddress),
+        (from, default_recipient): (SenderAddress, EmailAddress),
         settings: &NotificationSettings,
     ) -> Self {
-        let send_rate = SendRate::new(settings.throttle_backoff, settings.paused_wait);
-        let recipients = RecipientLimits::new(settings.recipient_burst, settings.recipient_spacing);
+        let send_rate = SendRateLimiter::new(settings.throttle_backoff, settings.paused_wait);
+        let recipients = RecipientRateLimiter::new(settings.recipient_burst, settings.recipient_spacing);
         Self { deliveries, ses, answers, from, default_recipient, send_rate, recipients }
     }
 }
 
-impl MessageHandler for RequestHandler {
+impl MessageHandler for MailRequestHandler {
     async fn handle(&self, message: &ReceivedMessage) -> Result<(), MessageHandlerError> {
         let event = CloudEvent::<NotificationRequested>::parse(&message.body).map_err(|error| dead(&error))?;
         if event.data.order_id != event.subject {
@@ -59,7 +60,7 @@ impl MessageHandler for RequestHandler {
     }
 }
 
-impl RequestHandler {
+impl MailRequestHandler {
     /// The recorded outcome of the mail: an earlier one, or that of sending it now.
     async fn decide(
         &self,
@@ -83,11 +84,11 @@ impl RequestHandler {
             // No claim is held while this waits.
             let turn = self.send_rate.turn().await;
             let delivery = match self.deliveries.claim(&record).await.map_err(|error| retry(&error))? {
-                MailClaim::Decided(outcome) => {
+                DeliveryState::Decided(outcome) => {
                     self.recipients.done(request.notification_id);
                     return Ok(outcome);
                 }
-                MailClaim::Open(delivery) => delivery,
+                DeliveryState::Open(delivery) => delivery,
             };
             let mail = match &mail {
                 Err(invalid) => return delivery.failed(error_chain(invalid)).await.map_err(|error| retry(&error)),
@@ -123,8 +124,8 @@ impl RequestHandler {
         let claim = self.deliveries.claim(record).await.map_err(|error| retry(&error))?;
         self.recipients.done(record.notification_id);
         match claim {
-            MailClaim::Decided(outcome) => Ok(outcome),
-            MailClaim::Open(delivery) => delivery.withdrawn().await.map_err(|error| retry(&error)),
+            DeliveryState::Decided(outcome) => Ok(outcome),
+            DeliveryState::Open(delivery) => delivery.withdrawn().await.map_err(|error| retry(&error)),
         }
     }
 

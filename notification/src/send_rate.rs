@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use messaging::ExponentialBackoff;
 
-pub(crate) use recipient_limits::RecipientLimits;
+pub(crate) use recipient_limits::RecipientRateLimiter;
 
-/// The rate at which a process sends mails.
+/// Limits how fast a process sends mails, by what SES answers.
 #[derive(Debug)]
-pub(crate) struct SendRate {
+pub(crate) struct SendRateLimiter {
     schedule: Mutex<SendSchedule>,
 }
 
-impl SendRate {
+impl SendRateLimiter {
     pub(crate) fn new(throttle_backoff: ExponentialBackoff, paused_wait: Duration) -> Self {
         Self { schedule: Mutex::new(SendSchedule::new(throttle_backoff, paused_wait, Instant::now())) }
     }

@@ -32,6 +32,7 @@ pub(crate) enum SesSendError {
     Failed { reason: String },
 }
 
+/// Sends mails by SES.
 #[derive(Debug, Clone)]
 pub(crate) struct SesMailer {
     client: Client,

@@ -6,8 +6,9 @@ use messaging::{
     ConsumerSettings, ExponentialBackoff, InvalidSettings, ProducerSettings, SettingError, SettingsValidator,
 };
 
-use crate::address::{EmailAddress, MailSender};
+use crate::address::{EmailAddress, SenderAddress};
 
+/// How mails are sent.
 #[derive(Debug, Clone)]
 pub struct NotificationSettings {
     /// Who mails come from: an address, or `Name <address>`. SES must have verified it.
@@ -66,13 +67,13 @@ impl NotificationSettings {
     }
 
     /// `from` and `default_recipient`, parsed.
-    pub(crate) fn addresses(&self) -> Result<(MailSender, EmailAddress), InvalidSettings> {
+    pub(crate) fn addresses(&self) -> Result<(SenderAddress, EmailAddress), InvalidSettings> {
         let mistake = |setting, value: &str, allowed: &str| SettingError {
             setting,
             value: format!("{value:?}"),
             allowed: allowed.to_owned(),
         };
-        match (MailSender::parse(&self.from), EmailAddress::parse(&self.default_recipient)) {
+        match (SenderAddress::parse(&self.from), EmailAddress::parse(&self.default_recipient)) {
             (Ok(from), Ok(default_recipient)) => Ok((from, default_recipient)),
             (from, recipient) => {
                 let from = from.err().map(|_| mistake("from", &self.from, "an e-mail address or `Name <address>`"));

@@ -28,9 +28,9 @@ use crate::key::KeyCommand;
 use crate::migrate::MigrateArgs;
 use crate::order::OrderCliCommand;
 use crate::replay::ReplayArgs;
-use crate::saga::SagaCommand;
+use crate::saga::SagaCliCommand;
 use crate::serve::ServeArgs;
-use crate::settings::{LoadedSettings, RawSettings, SettingSource, Settings};
+use crate::settings::{RawSettings, SettingSource, Settings, SettingsWithSources};
 use crate::subscriptions::SubscriptionsCommand;
 use crate::tail::TailArgs;
 use crate::token::TokenArgs;
@@ -90,7 +90,7 @@ enum CliCommand {
     Dlq(DlqCommand),
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
-    Saga(SagaCommand),
+    Saga(SagaCliCommand),
     /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(VerifyArgs),
     /// Check or explain the settings
@@ -213,7 +213,7 @@ fn listening(
 }
 
 /// Loads the settings, and starts logging as they say.
-fn load(sources: RawSettings) -> anyhow::Result<LoadedSettings> {
+fn load(sources: RawSettings) -> anyhow::Result<SettingsWithSources> {
     let loaded = Settings::load(sources)?;
     telemetry::init(&loaded.settings);
     Ok(loaded)

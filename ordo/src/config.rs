@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::output;
-use crate::settings::{EffectiveSetting, LoadedSettings, RawSettings, SettingMistakes, Settings};
+use crate::settings::{EffectiveSetting, RawSettings, SettingMistakes, Settings, SettingsWithSources};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -21,7 +21,7 @@ pub(crate) enum ConfigCommand {
 }
 
 /// `ordo config check`.
-pub(crate) fn check(loaded: Result<LoadedSettings, SettingMistakes>, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn check(loaded: Result<SettingsWithSources, SettingMistakes>, json: bool) -> anyhow::Result<ExitCode> {
     let (text, code) = match (loaded, json) {
         (Ok(loaded), false) => (table(&loaded.entries), ExitCode::SUCCESS),
         (Ok(loaded), true) => (settings_json(&loaded.entries), ExitCode::SUCCESS),

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use event_store::database_checks::DurabilityError;
-use read_models::ReadModels;
+use read_models::GenerationStore;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::aws;
-use crate::settings::{DatabaseUrl, ReadModelStore, Settings};
+use crate::settings::{DatabaseUrl, ReadModelStoreKind, Settings};
 
 /// How long to wait for a connection. A request that waits longer is better answered 503.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,20 +19,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that was used within this time is not checked.
 const ASSUMED_ALIVE: Duration = Duration::from_secs(1);
 
-/// Clients, shared by all roles of the process; cheap to clone.
+/// The clients of the database, SQS, SES and the read models, shared by all roles of the process; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Connections {
+pub(crate) struct SharedClients {
     pub(crate) database: PgPool,
     /// The pool of GET requests.
     pub(crate) reads: PgPool,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) ses: aws_sdk_sesv2::Client,
-    pub(crate) read_models: Arc<dyn ReadModels>,
+    pub(crate) read_models: Arc<dyn GenerationStore>,
     /// Whether the database may lose acknowledged orders, because `--unsafe-durability` allows it.
     pub(crate) may_forget: bool,
 }
 
-impl Connections {
+impl SharedClients {
     /// Connects as the settings say. The database must answer; SQS and SES are first asked when they are needed.
     pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Self> {
         let (database, sqs, ses) = tokio::join!(database(settings), aws::sqs(&settings.aws), aws::ses(&settings.aws));
@@ -137,27 +137,27 @@ async fn is_alive(connection: &mut PgConnection, idle: Duration) -> Result<bool,
 }
 
 /// The read models, in the store that the settings choose.
-pub(crate) async fn read_models(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+pub(crate) async fn read_models(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn GenerationStore>> {
     match settings.read_models {
-        ReadModelStore::Postgres => Ok(in_postgres(database)),
-        ReadModelStore::Dynamodb => in_dynamodb(settings, database).await,
+        ReadModelStoreKind::Postgres => Ok(in_postgres(database)),
+        ReadModelStoreKind::Dynamodb => in_dynamodb(settings, database).await,
     }
 }
 
 /// Read models in the database of the events.
-pub(crate) fn in_postgres(database: &PgPool) -> Arc<dyn ReadModels> {
+pub(crate) fn in_postgres(database: &PgPool) -> Arc<dyn GenerationStore> {
     Arc::new(read_models::postgres::PostgresReadModels::new(database.clone()))
 }
 
 #[cfg(feature = "dynamodb")]
-async fn in_dynamodb(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+async fn in_dynamodb(settings: &Settings, database: &PgPool) -> anyhow::Result<Arc<dyn GenerationStore>> {
     let (client, prefix) = (aws::dynamodb(&settings.aws).await, settings.dynamodb_prefix.clone());
     Ok(Arc::new(read_models::dynamodb::DynamodbReadModels::new(client, database.clone(), prefix)))
 }
 
 /// Not reached: the settings refuse DynamoDB in this build.
 #[cfg(not(feature = "dynamodb"))]
-async fn in_dynamodb(_settings: &Settings, _database: &PgPool) -> anyhow::Result<Arc<dyn ReadModels>> {
+async fn in_dynamodb(_settings: &Settings, _database: &PgPool) -> anyhow::Result<Arc<dyn GenerationStore>> {
     anyhow::bail!("this program was built without DynamoDB")
 }
 

@@ -17,13 +17,14 @@ use access_control::TokenSecret;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{DatabaseUrl, LoadedSettings, Settings};
+use crate::settings::{DatabaseUrl, Settings, SettingsWithSources};
 
 #[cfg(feature = "embedded")]
 pub(crate) use lock::{DataDirLock, is_free};
 
+/// The content of `platform.json`: which platform runs on the data directory, and where it can be reached.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct RunningPlatform {
+pub(crate) struct PlatformFile {
     /// `false` while it starts.
     pub(crate) ready: bool,
     pub(crate) pid: u32,
@@ -42,7 +43,7 @@ pub(crate) struct RunningPlatform {
     pub(crate) message_keys: Option<String>,
 }
 
-impl RunningPlatform {
+impl PlatformFile {
     /// Without what lets somebody in.
     #[cfg(feature = "embedded")]
     pub(crate) fn without_secrets(self) -> Self {
@@ -66,7 +67,7 @@ impl DataDir {
     }
 
     /// The platform that runs on this directory, if any. One that keeps its data goes before an ephemeral one.
-    pub(crate) fn running(&self) -> anyhow::Result<Option<RunningPlatform>> {
+    pub(crate) fn running(&self) -> anyhow::Result<Option<PlatformFile>> {
         let lasting = running_in(&file_in(&self.path, false))?;
         let Some(running) =
             lasting.map_or_else(|| running_in(&file_in(&self.path, true)), |running| Ok(Some(running)))?
@@ -90,17 +91,17 @@ impl DataDir {
     }
 
     /// The endpoints that a client asks: those that are named, then those of the running platform, then the defaults.
-    pub(crate) fn endpoints(&self, api: Option<String>, inbox: Option<String>) -> anyhow::Result<Endpoints> {
+    pub(crate) fn endpoints(&self, api: Option<String>, inbox: Option<String>) -> anyhow::Result<PlatformEndpoints> {
         let running = if api.is_some() && !self.named { None } else { self.running()? };
         let (its_api, its_inbox) = running.map_or((None, None), |running| (Some(running.api), running.inbox));
-        Ok(Endpoints {
+        Ok(PlatformEndpoints {
             api: api.or(its_api).unwrap_or_else(|| "http://127.0.0.1:3000".to_owned()),
             inbox: inbox.or(its_inbox).unwrap_or_else(|| "http://127.0.0.1:8005".to_owned()),
         })
     }
 
     /// The settings, completed with the endpoints of the running platform.
-    pub(crate) fn complete(&self, loaded: LoadedSettings) -> anyhow::Result<Settings> {
+    pub(crate) fn complete(&self, loaded: SettingsWithSources) -> anyhow::Result<Settings> {
         let source = loaded.source_of("DATABASE_URL");
         let mut settings = loaded.settings;
         let found = self.running();
@@ -134,12 +135,12 @@ impl DataDir {
 
 /// Where the API and the inbox of a platform are.
 #[derive(Debug, Clone)]
-pub(crate) struct Endpoints {
+pub(crate) struct PlatformEndpoints {
     pub(crate) api: String,
     pub(crate) inbox: String,
 }
 
-fn running_in(path: &Path) -> anyhow::Result<Option<RunningPlatform>> {
+fn running_in(path: &Path) -> anyhow::Result<Option<PlatformFile>> {
     let unreadable = || format!("cannot read {}", path.display());
     let mut file = match File::open(path) {
         Ok(file) => file,

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use error_chain::error_chain;
-use ordo_client::{Client, Error, Item, Order};
+use ordo_client::{Client, Error, NewOrder, NewOrderItem};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::ApiArgs;
-use crate::data_dir::Endpoints;
+use crate::data_dir::PlatformEndpoints;
 use crate::output;
 
 /// Short enough to show the order of events, long enough not to load the platform.
@@ -41,7 +41,7 @@ pub(crate) struct DemoArgs {
 }
 
 /// Posts the demo order and follows it until its mail is in the inbox.
-pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &DemoArgs, endpoints: &PlatformEndpoints) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
     let mut journey = DemoJourney::start(order_id, args, endpoints)?;
     let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &DemoArgs, endpoints: &Endpoints) -> anyhow::Resul
 
 struct DemoJourney<'a> {
     args: &'a DemoArgs,
-    endpoints: &'a Endpoints,
+    endpoints: &'a PlatformEndpoints,
     client: Client,
     /// It has no token: that is the platform's.
     inbox: Client,
@@ -80,7 +80,7 @@ struct DemoStep {
 }
 
 impl<'a> DemoJourney<'a> {
-    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a Endpoints) -> anyhow::Result<Self> {
+    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a PlatformEndpoints) -> anyhow::Result<Self> {
         Ok(Self {
             args,
             endpoints,
@@ -199,11 +199,12 @@ fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
 }
 
 /// The order that every client example shows.
-fn demo_order(order_id: &str) -> Order {
-    let item = Item { title: Some("Wireless Headphones".to_owned()), ..Item::new("sku-123", 1, "129.99") };
-    Order {
+fn demo_order(order_id: &str) -> NewOrder {
+    let item =
+        NewOrderItem { title: Some("Wireless Headphones".to_owned()), ..NewOrderItem::new("sku-123", 1, "129.99") };
+    NewOrder {
         notes: Some("REST Client sample order".to_owned()),
         metadata: [("channel".to_owned(), "demo".into())].into(),
-        ..Order::new(order_id, "customer-42", "129.99", "USD", [item])
+        ..NewOrder::new(order_id, "customer-42", "129.99", "USD", [item])
     }
 }

@@ -13,7 +13,7 @@ use crate::{aws, migrate};
 
 pub(crate) use render::harmless;
 
-pub(crate) use args::{BodyChangeArgs, DlqCommand, DlqListArgs, EditArgs, RedriveArgs};
+pub(crate) use args::{BodyChangeArgs, DlqCommand, DlqEditArgs, DlqListArgs, RedriveArgs};
 
 /// Needs the queues only, no database.
 pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result<()> {
@@ -23,7 +23,7 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
         DlqCommand::Redrive(args) => {
             redrive::run(&queues(settings, args.which.queue).await?, &args, settings.message_keys()?).await
         }
-        DlqCommand::Edit(EditArgs { id, change }) => {
+        DlqCommand::Edit(DlqEditArgs { id, change }) => {
             // Read the change before any message is received: standard input may be slow.
             let change = single::BodyChange::read(change)?;
             single::edit(&queues(settings, None).await?, &id, &change, settings.message_keys()?).await

@@ -28,7 +28,7 @@ pub(crate) enum EventsCommand {
 pub(crate) struct ExportArgs {
     /// Only those of this stream, such as order/demo-1
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
-    pub(crate) stream: Option<StreamArgs>,
+    pub(crate) stream: Option<StreamName>,
     /// Only those of streams of this kind: order, stock
     #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) stream_type: Option<String>,
@@ -62,8 +62,9 @@ pub(crate) struct ImportArgs {
     pub(crate) json: bool,
 }
 
+/// A stream by its type and id, such as `order/demo-1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StreamArgs {
+pub(crate) struct StreamName {
     kind: String,
     id: String,
 }
@@ -116,7 +117,7 @@ impl ExportArgs {
     }
 }
 
-impl StreamArgs {
+impl StreamName {
     #[must_use]
     pub(crate) fn kind(&self) -> &str {
         &self.kind
@@ -128,7 +129,7 @@ impl StreamArgs {
     }
 }
 
-impl FromStr for StreamArgs {
+impl FromStr for StreamName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -36,10 +36,10 @@ use tower::{Layer, ServiceExt};
 
 pub(crate) use self::compression::takes_gzip;
 pub(crate) use self::connection::StaticAnswer;
-use self::connection::{Client, Edge, no_room};
+use self::connection::{ConnectionContext, ListenerState, no_room};
 pub(crate) use self::cors::PageLayer;
 pub use self::rate_limits::{RateLimits, RateQuotas};
-use self::slots::{ConnectionSlot, ConnectionSlots};
+use self::slots::{ConnectionSlotKind, ConnectionSlots};
 pub use self::tls::{ServerTls, TlsFiles};
 pub use self::trusted_proxies::{ForwardedHeader, TrustedProxies};
 
@@ -53,21 +53,21 @@ const OTHER_FILES: u64 = 256;
 /// How a listener is served.
 #[derive(Debug, Clone, Default)]
 pub struct HttpSettings {
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// `None`: connections are not encrypted.
     pub tls: Option<ServerTls>,
     pub trusted_proxies: TrustedProxies,
 }
 
-impl From<Limits> for HttpSettings {
-    fn from(limits: Limits) -> Self {
+impl From<ConnectionLimits> for HttpSettings {
+    fn from(limits: ConnectionLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 }
 
 /// The limits of clients.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// The time for the head of a request from its first byte on, and for the first byte of a new connection.
     pub headers: Duration,
     /// How long a connection may wait for its next request.
@@ -84,7 +84,7 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             headers: Duration::from_secs(10),
@@ -104,7 +104,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// For the few who run the platform.
     #[must_use]
     pub(crate) fn of_operators() -> Self {
@@ -179,7 +179,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Serves `router` until `stop`, then lets running requests end; see [`Limits::drain`].
+/// Serves `router` until `stop`, then lets running requests end; see [`ConnectionLimits::drain`].
 ///
 /// Wraps the router in [`problem::layer`], so the router must not have that layer itself. Handlers get the client's address as the
 /// extension [`Peer`].
@@ -193,7 +193,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
     let graceful = GracefulShutdown::new();
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut slots = ConnectionSlots::new(settings.limits.clone());
-    let edge = Edge::new(settings, stop.clone());
+    let edge = ListenerState::new(settings, stop.clone());
     loop {
         let (stream, address) = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -211,9 +211,9 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let activity = slots.activity();
-        let routes = if slot == ConnectionSlot::Full { routes.clone() } else { reserved.clone() };
+        let routes = if slot == ConnectionSlotKind::Full { routes.clone() } else { reserved.clone() };
         let edge = Arc::clone(&edge);
-        let client = Client { routes, activity: Arc::clone(&activity), address: address.ip(), edge };
+        let client = ConnectionContext { routes, activity: Arc::clone(&activity), address: address.ip(), edge };
         let abort = connections.spawn(connection::serve(stream, client, slot, graceful.watcher()));
         slots.take(slot, peer, activity, abort);
     }
@@ -260,12 +260,12 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 #[cfg(test)]
 mod tests {
-    use super::Limits;
+    use super::ConnectionLimits;
 
     #[test]
     fn one_address_gets_half_of_fewer_connections_too() {
         let shrunk = |connections, per_address| {
-            let mut limits = Limits { per_address, ..Limits::default() };
+            let mut limits = ConnectionLimits { per_address, ..ConnectionLimits::default() };
             limits.shrink_to(connections);
             (limits.connections, limits.per_address)
         };

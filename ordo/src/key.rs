@@ -15,7 +15,7 @@ use crate::{connections, migrate, output, token};
 #[derive(Debug, Clone, clap::Subcommand)]
 pub(crate) enum KeyCommand {
     /// Make an API key and print it and nothing else; it is shown this once
-    Create(CreateArgs),
+    Create(ApiKeyCreateArgs),
     /// The API keys that are valid, newest first, with the time of their last use to the minute
     List {
         /// Also those that were revoked or have expired
@@ -33,7 +33,7 @@ pub(crate) enum KeyCommand {
 }
 
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct CreateArgs {
+pub(crate) struct ApiKeyCreateArgs {
     /// What whoever has it may do
     #[arg(long, value_parser = token::role())]
     role: Role,
@@ -68,8 +68,8 @@ pub(crate) async fn run(settings: &Settings, command: KeyCommand) -> anyhow::Res
     }
 }
 
-async fn create(pool: &PgPool, args: CreateArgs) -> anyhow::Result<()> {
-    let CreateArgs { role, customer, name, expires, json } = args;
+async fn create(pool: &PgPool, args: ApiKeyCreateArgs) -> anyhow::Result<()> {
+    let ApiKeyCreateArgs { role, customer, name, expires, json } = args;
     let expires_at = match expires {
         Some(expires) => {
             let end = Utc::now().checked_add_signed(TimeDelta::from_std(expires)?);

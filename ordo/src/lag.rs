@@ -32,13 +32,13 @@ pub(crate) async fn of_orders(pool: &PgPool, subscriptions: &[SubscriptionLag]) 
 
 /// Refuses new orders while earlier ones are too far behind.
 #[derive(Clone)]
-pub(crate) struct IntakeLimit {
+pub(crate) struct LagBackpressure {
     max_lag: Duration,
     /// The last measured lag, in milliseconds.
     lag: Arc<AtomicU64>,
 }
 
-impl IntakeLimit {
+impl LagBackpressure {
     #[must_use]
     pub(crate) fn new(max_lag: Duration) -> Self {
         Self { max_lag, lag: Arc::default() }
@@ -70,7 +70,7 @@ impl IntakeLimit {
     }
 }
 
-async fn admit(State(intake): State<IntakeLimit>, request: Request, next: Next) -> Result<Response, Problem> {
+async fn admit(State(intake): State<LagBackpressure>, request: Request, next: Next) -> Result<Response, Problem> {
     let lag = Duration::from_millis(intake.lag.load(Ordering::Relaxed));
     let is_new_order = request.method() == Method::POST && request.uri().path() == "/orders";
     if is_new_order && lag > intake.max_lag {

@@ -3,8 +3,8 @@
 mod roles;
 
 use anyhow::{Context, bail};
-use messaging::queues::{self, QueueProvisioning, Queues};
-use read_models::{Generation, ReadModels};
+use messaging::queues::{self, QueueSettings, Queues};
+use read_models::{Generation, GenerationStore};
 use sqlx::migrate::Migrate;
 use sqlx::{Connection, PgPool};
 
@@ -51,7 +51,7 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
 
 /// Applies new migrations, and creates the tables of new read models. Returns the read models that must be rebuilt: they were kept in
 /// another store, and their subscriptions have already passed the events that they lack.
-pub(crate) async fn schema(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
+pub(crate) async fn schema(pool: &PgPool, read_models: &dyn GenerationStore) -> anyhow::Result<Vec<&'static str>> {
     let mut owner = roles::as_owner(pool).await?;
     migrations::MIGRATIONS.run(&mut owner).await.context("the schema cannot be brought up to date")?;
     owner.close().await?;
@@ -75,7 +75,7 @@ pub(crate) async fn check(pool: &PgPool) -> anyhow::Result<()> {
 }
 
 /// Fails if a read model is missing in its store.
-pub(crate) async fn check_read_models(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<()> {
+pub(crate) async fn check_read_models(pool: &PgPool, read_models: &dyn GenerationStore) -> anyhow::Result<()> {
     if let Some(read_model) = left_behind(pool, read_models).await?.first() {
         bail!(to_be_built(read_model));
     }
@@ -91,7 +91,7 @@ const NOT_UP_TO_DATE: &str = "the database's schema is not up to date: run `ordo
 const NO_TABLES: &str = "the read models' tables cannot be made or found";
 
 /// Read models that are missing although their subscriptions have read events.
-async fn left_behind(pool: &PgPool, read_models: &dyn ReadModels) -> anyhow::Result<Vec<&'static str>> {
+async fn left_behind(pool: &PgPool, read_models: &dyn GenerationStore) -> anyhow::Result<Vec<&'static str>> {
     let moved = "select exists (select from subscription_partitions where subscription = $1 and position > 0)";
     let mut left = Vec::new();
     for projection in projections::REGISTRY {
@@ -131,12 +131,12 @@ pub(crate) async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) 
 }
 
 /// The attributes of the queues.
-pub(crate) fn wanted(settings: &Settings) -> QueueProvisioning {
+pub(crate) fn wanted(settings: &Settings) -> QueueSettings {
     let max_attempts = settings.notifications.max_attempts.max(settings.replies.max_attempts);
-    QueueProvisioning {
-        max_receive_count: QueueProvisioning::receives_for(max_attempts),
+    QueueSettings {
+        max_receive_count: QueueSettings::receives_for(max_attempts),
         prefix: settings.queue_prefix.clone(),
         visibility_timeout: settings.notifications.visibility_timeout,
-        ..QueueProvisioning::default()
+        ..QueueSettings::default()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use payments::{Guarded, PaymentGateway, Sandbox, Stripe, StripeSettings};
 
-use crate::connections::Connections;
+use crate::connections::SharedClients;
 use crate::settings::{PaymentProvider, PlatformRole, Settings};
 
 /// The time-out for connecting, which takes one to three round trips. It is shorter than a call's time-out: a call that never
@@ -14,7 +14,7 @@ use crate::settings::{PaymentProvider, PlatformRole, Settings};
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// The gateway for all roles of this process: they share its connections, its breaker and its metrics.
-pub(crate) fn gateway(settings: &Settings, connections: &Connections) -> anyhow::Result<Arc<Guarded>> {
+pub(crate) fn gateway(settings: &Settings, connections: &SharedClients) -> anyhow::Result<Arc<Guarded>> {
     let payment = &settings.payment;
     let provider: Arc<dyn PaymentGateway> = match payment.provider {
         // Only the sagas need a provider.
@@ -49,7 +49,7 @@ mod tests {
         let url = [("DATABASE_URL", database.url()), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
         let variables = url.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::load(RawSettings::default().environment(variables)).unwrap().settings;
-        let connections = Connections::open(&settings).await.unwrap();
+        let connections = SharedClients::open(&settings).await.unwrap();
         gateway(&settings, &connections)
     }
 

@@ -17,8 +17,8 @@ use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics};
-use projections::{LiveStreamSettings, ReplayRoutes, Replays};
-use sagas::{SagaSettings, Sagas};
+use projections::{HttpReplays, LiveStreamSettings, Replays};
+use sagas::{SagaDependencies, SagaSettings};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -27,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Anonymous;
-use crate::connections::{self, Connections};
+use crate::connections::{self, SharedClients};
 use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
 use crate::http::{HttpSettings, PageLayer, RateLimits, ServerTls};
-use crate::lag::IntakeLimit;
+use crate::lag::LagBackpressure;
 use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, openapi, payment};
 
@@ -92,7 +92,7 @@ impl Listeners {
 /// Starts `roles` and serves their routes on the listeners, until `stop`. `anonymous` calls where no credential comes.
 pub(crate) async fn start(
     settings: &Settings,
-    connections: &Connections,
+    connections: &SharedClients,
     roles: &[PlatformRole],
     listeners: Listeners,
     anonymous: Anonymous,
@@ -128,7 +128,7 @@ pub(crate) async fn start(
                 let reading = store.reading_through(connections.reads.clone());
                 let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
-                let replays = ReplayRoutes::new(replays, stop.clone());
+                let replays = HttpReplays::new(replays, stop.clone());
                 let live = live_settings(settings);
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading))
@@ -195,7 +195,7 @@ pub(crate) async fn start(
     };
     let served = http_settings(settings, &mut running).await?;
     let routes = behind(routes, api, &edge.cors_origins);
-    let for_operators = HttpSettings { limits: http::Limits::of_operators(), ..served.clone() };
+    let for_operators = HttpSettings { limits: http::ConnectionLimits::of_operators(), ..served.clone() };
     running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
@@ -214,7 +214,8 @@ fn live_settings(settings: &Settings) -> LiveStreamSettings {
 
 /// How the API is served, and but for its limits the operate listener. The certificate is read again when it changes.
 async fn http_settings(settings: &Settings, running: &mut RoleTasks) -> anyhow::Result<HttpSettings> {
-    let limits = http::Limits { per_address: settings.connections_per_address, ..http::Limits::default() };
+    let limits =
+        http::ConnectionLimits { per_address: settings.connections_per_address, ..http::ConnectionLimits::default() };
     let tls = match &settings.edge.tls {
         Some(files) => Some(ServerTls::load(files.clone()).await?),
         None => None,
@@ -230,13 +231,13 @@ async fn http_settings(settings: &Settings, running: &mut RoleTasks) -> anyhow::
 fn with_intake_limit(
     routes: OpenApiRouter,
     max_lag: Duration,
-    connections: &Connections,
+    connections: &SharedClients,
     running: &mut RoleTasks,
 ) -> OpenApiRouter {
     if max_lag.is_zero() {
         return routes;
     }
-    let intake = IntakeLimit::new(max_lag);
+    let intake = LagBackpressure::new(max_lag);
     let routes = intake.apply_to(routes);
     let watch = intake.watch(connections.database.clone(), running.stop.clone());
     running.spawn("lag", watch);
@@ -339,14 +340,14 @@ async fn check_connections(settings: &Settings, database: &PgPool, roles: &[Plat
 
 async fn sagas(
     settings: &Settings,
-    connections: &Connections,
+    connections: &SharedClients,
     store: EventStore,
     stock: StreamLocks<Stock>,
     payments: &Arc<Guarded>,
-) -> anyhow::Result<Sagas> {
+) -> anyhow::Result<SagaDependencies> {
     let (sqs, keys) = (&connections.sqs, settings.message_keys()?);
     let Queues { notifications, replies } = migrate::find_queues(sqs, settings).await?;
-    Ok(Sagas {
+    Ok(SagaDependencies {
         stock,
         store,
         payments: Arc::clone(payments) as Arc<dyn payments::PaymentGateway>,
@@ -363,7 +364,7 @@ async fn sagas(
 
 async fn notification(
     settings: &Settings,
-    connections: &Connections,
+    connections: &SharedClients,
 ) -> anyhow::Result<(NotificationDependencies, NotificationSettings)> {
     let queues = migrate::find_queues(&connections.sqs, settings).await?;
     let deps = NotificationDependencies {

@@ -21,12 +21,12 @@ use crate::{connections, migrate};
 
 pub(crate) use show::step_lines;
 
-pub(crate) use args::{EndOrderArgs, JustificationArgs, RetryArgs, SagaCommand, SagaListArgs, StepDecisionArgs};
+pub(crate) use args::{EndOrderArgs, JustificationArgs, SagaCliCommand, SagaListArgs, SagaRetryArgs, StepDecisionArgs};
 
 /// How many folded SKUs are cached: a decision needs those of one order.
 const SKUS_REMEMBERED: usize = 1_000;
 
-pub(crate) async fn run(settings: &Settings, args: SagaCommand) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: &Settings, args: SagaCliCommand) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
     let store = EventStore::start(pool, AppendQueueSettings::default());
@@ -36,24 +36,24 @@ pub(crate) async fn run(settings: &Settings, args: SagaCommand) -> anyhow::Resul
     done
 }
 
-async fn answer(operator: &SagaOperator, args: SagaCommand) -> anyhow::Result<()> {
+async fn answer(operator: &SagaOperator, args: SagaCliCommand) -> anyhow::Result<()> {
     match args {
-        SagaCommand::List(args) => list::run(operator.store.pool(), &args).await,
-        SagaCommand::Show { order, json } => show::run(&operator.store, &order, json).await,
-        SagaCommand::Retry(RetryArgs { order: Some(order), input, step, why, .. }) => {
+        SagaCliCommand::List(args) => list::run(operator.store.pool(), &args).await,
+        SagaCliCommand::Show { order, json } => show::run(&operator.store, &order, json).await,
+        SagaCliCommand::Retry(SagaRetryArgs { order: Some(order), input, step, why, .. }) => {
             let decision = OperatorDecision::Retry { payment_token: input.map(|input| input.payment_token) };
             decide::run(operator, decision, StepDecisionArgs { order, step, why }, None).await
         }
-        SagaCommand::Retry(args) => bulk_retry::run(operator, &args).await,
-        SagaCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
-        SagaCommand::Compensate(EndOrderArgs { target, customer_message, yes }) => {
+        SagaCliCommand::Retry(args) => bulk_retry::run(operator, &args).await,
+        SagaCliCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
+        SagaCliCommand::Compensate(EndOrderArgs { target, customer_message, yes }) => {
             decide::confirm(operator, &target.order, yes).await?;
             decide::run(operator, OperatorDecision::Compensate, target, customer_message).await
         }
-        SagaCommand::MarkSucceeded { reference, target } => {
+        SagaCliCommand::MarkSucceeded { reference, target } => {
             decide::run(operator, OperatorDecision::MarkSucceeded { reference }, target, None).await
         }
-        SagaCommand::MarkFailed(EndOrderArgs { target, customer_message, yes }) => {
+        SagaCliCommand::MarkFailed(EndOrderArgs { target, customer_message, yes }) => {
             decide::confirm(operator, &target.order, yes).await?;
             decide::run(operator, OperatorDecision::MarkFailed, target, customer_message).await
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Anonymous};
-use crate::connections::Connections;
+use crate::connections::SharedClients;
 use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{PlatformRole, Settings};
 use crate::{database_rights, migrate, output, roles, shutdown};
@@ -66,11 +66,11 @@ async fn start(
     listeners: Listeners,
     anonymous: Anonymous,
     stop: CancellationToken,
-) -> anyhow::Result<(Connections, RunningRoles)> {
+) -> anyhow::Result<(SharedClients, RunningRoles)> {
     if settings.roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
         settings.message_keys()?;
     }
-    let mut connections = Connections::open(settings).await?;
+    let mut connections = SharedClients::open(settings).await?;
     // Without a provider, unpaid orders would be confirmed.
     anyhow::ensure!(
         settings.payment.provider.is_some() || !settings.roles.contains(&PlatformRole::Sagas),

@@ -25,7 +25,7 @@ use domain::order::OrderGrowthLimits;
 use messaging::{ConsumerSettings, ExponentialBackoff, MessageKeys};
 
 pub use self::access::AccessSettings;
-pub use self::choices::{LogFormat, PlatformRole, ReadModelStore};
+pub use self::choices::{LogFormat, PlatformRole, ReadModelStoreKind};
 pub use self::database_url::DatabaseUrl;
 pub use self::edge::EdgeSettings;
 pub use self::mistakes::{SettingMistake, SettingMistakes};
@@ -35,13 +35,13 @@ pub use self::sources::{RawSettings, SettingSource};
 
 /// The settings, and where each value came from.
 #[derive(Debug)]
-pub struct LoadedSettings {
+pub struct SettingsWithSources {
     pub settings: Settings,
     /// One entry per setting, in the table's order.
     pub entries: Vec<EffectiveSetting>,
 }
 
-impl LoadedSettings {
+impl SettingsWithSources {
     #[must_use]
     pub(crate) fn source_of(&self, name: &str) -> SettingSource {
         self.entries.iter().find(|entry| entry.name == name).map_or(SettingSource::Default, |entry| entry.source)
@@ -81,7 +81,7 @@ pub struct Settings {
     /// What messages are signed with.
     pub message_keys: Option<MessageKeys>,
     /// Where the read models are kept.
-    pub read_models: ReadModelStore,
+    pub read_models: ReadModelStoreKind,
     /// What the name of every table in DynamoDB begins with.
     pub dynamodb_prefix: String,
     pub mail_from: String,

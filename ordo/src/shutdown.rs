@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::connections::Connections;
+use crate::connections::SharedClients;
 
 /// The time for the roles to finish their work.
 pub(crate) const ROLES: Duration = Duration::from_millis(5500);
@@ -62,7 +62,7 @@ pub(crate) async fn within_bound(
 }
 
 /// Closes the pools, for [`CONNECTIONS`] at most.
-pub(crate) async fn close(connections: &Connections) {
+pub(crate) async fn close(connections: &SharedClients) {
     let both = async { tokio::join!(connections.database.close(), connections.reads.close()) };
     if tokio::time::timeout(CONNECTIONS, both).await.is_err() {
         tracing::debug!("the database does not take leave");

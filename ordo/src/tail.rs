@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::api::ApiArgs;
 use crate::dlq::harmless;
-use crate::events::StreamArgs;
+use crate::events::StreamName;
 use crate::output;
 
 /// The most of an event's content on a line for people.
@@ -33,7 +33,7 @@ pub(crate) struct TailArgs {
     pub(crate) types: Vec<String>,
     /// Only those of this stream, such as order/demo-1
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "stream_type")]
-    pub(crate) stream: Option<StreamArgs>,
+    pub(crate) stream: Option<StreamName>,
     /// Only those of streams of this kind: order, stock
     #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) stream_type: Option<String>,

@@ -23,10 +23,10 @@ use messaging::MessageKeys;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Anonymous};
-use crate::connections::Connections;
-use crate::data_dir::{DataDir, DataDirLock, RunningPlatform, is_free, secret_file};
+use crate::connections::SharedClients;
+use crate::data_dir::{DataDir, DataDirLock, PlatformFile, is_free, secret_file};
 use crate::roles::{Listeners, RunningRoles};
-use crate::settings::{DatabaseUrl, LoadedSettings, PaymentProvider, SettingSource, Settings};
+use crate::settings::{DatabaseUrl, PaymentProvider, SettingSource, Settings, SettingsWithSources};
 use crate::{http, migrate, output, roles, shutdown};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -61,7 +61,7 @@ pub(crate) struct UpArgs {
 }
 
 /// Runs the platform until a signal stops it.
-pub(crate) async fn run(loaded: LoadedSettings, mut args: UpArgs, dir: &DataDir) -> anyhow::Result<()> {
+pub(crate) async fn run(loaded: SettingsWithSources, mut args: UpArgs, dir: &DataDir) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     if args.exit_on_stdin_close {
         shutdown::on_stdin_close(&stop);
@@ -121,7 +121,7 @@ fn message_keys(dir: &DataDir, ephemeral: bool) -> anyhow::Result<MessageKeys> {
 }
 
 /// Shows each setting that is not the default: an export of last week is easily forgotten.
-fn report_settings(loaded: &LoadedSettings, args: &UpArgs) -> anyhow::Result<()> {
+fn report_settings(loaded: &SettingsWithSources, args: &UpArgs) -> anyhow::Result<()> {
     for entry in &loaded.entries {
         let (SettingSource::Environment | SettingSource::File, Some(value)) = (entry.source, &entry.value) else {
             continue;
@@ -136,7 +136,7 @@ fn report_settings(loaded: &LoadedSettings, args: &UpArgs) -> anyhow::Result<()>
 }
 
 /// The settings without endpoints of this platform itself. Refuses a database that is not the one in `--data-dir`.
-fn without_own_endpoints(loaded: LoadedSettings, args: &UpArgs, dir: &DataDir) -> anyhow::Result<Settings> {
+fn without_own_endpoints(loaded: SettingsWithSources, args: &UpArgs, dir: &DataDir) -> anyhow::Result<Settings> {
     let source = loaded.source_of("DATABASE_URL");
     let mut settings = loaded.settings;
     let own = Postgres::url_kept_in(&dir.path).and_then(|url| DatabaseUrl::parse(&url));
@@ -203,8 +203,8 @@ async fn start_roles(
     args: &UpArgs,
     (listeners, anonymous): (Listeners, Anonymous),
     stop: CancellationToken,
-) -> anyhow::Result<(Connections, RunningRoles)> {
-    let mut connections = Connections::open(settings).await?;
+) -> anyhow::Result<(SharedClients, RunningRoles)> {
+    let mut connections = SharedClients::open(settings).await?;
     connections.check_database(args.unsafe_durability).await?;
     for read_model in migrate::schema(&connections.database, &*connections.read_models).await? {
         tracing::warn!("{}", migrate::to_be_built(read_model));
@@ -223,7 +223,7 @@ fn announce(
     anonymous: Anonymous,
     running: &RunningRoles,
 ) -> anyhow::Result<()> {
-    let platform = RunningPlatform {
+    let platform = PlatformFile {
         ready: true,
         pid: std::process::id(),
         api: running.url(),
@@ -235,7 +235,7 @@ fn announce(
     };
     lock.write(&platform)?;
     let shown = settings.database_url.as_ref().map(ToString::to_string);
-    let addresses = RunningPlatform { database: shown, ..platform.without_secrets() };
+    let addresses = PlatformFile { database: shown, ..platform.without_secrets() };
     if args.json {
         if anonymous == Anonymous::Operator {
             tracing::info!("{}", access::EVERYONE_IS_LET_IN);

@@ -31,8 +31,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use domain::money::{Currency, Money};
 use event_store::hash_chain::{ChainHead, HashChainReport, seal_all};
-use projections::{Verification, VerificationReport};
-use read_models::ReadModels;
+use projections::{ReadModelVerifier, VerificationReport};
+use read_models::GenerationStore;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -87,14 +87,14 @@ struct VerifyResult {
 
 async fn verify(
     pool: &PgPool,
-    read_models: &dyn ReadModels,
+    read_models: &dyn GenerationStore,
     head: Option<ChainHead>,
 ) -> anyhow::Result<(VerifyResult, Findings)> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
     let mut findings = Findings::new(SHOWN);
     let log = chain::check(&mut transaction, head, &mut findings).await?;
-    let mut views = Verification::begin(&mut transaction, read_models).await?;
+    let mut views = ReadModelVerifier::begin(&mut transaction, read_models).await?;
     let totals = streams::check(&mut transaction, &mut views, &mut findings).await?;
     let views = views.end(&mut transaction).await?;
     views::report(&views, &mut findings);

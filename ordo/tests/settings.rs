@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ordo::settings::{
-    LoadedSettings, PlatformRole, RawSettings, ReadModelStore, SettingMistakes, SettingSource, Settings,
+    PlatformRole, RawSettings, ReadModelStoreKind, SettingMistakes, SettingSource, Settings, SettingsWithSources,
 };
 
 #[test]
@@ -20,7 +20,7 @@ fn nothing_needs_to_be_set() {
 
 #[test]
 fn every_default_is_allowed() {
-    let LoadedSettings { entries, .. } = load(&[], "").unwrap();
+    let SettingsWithSources { entries, .. } = load(&[], "").unwrap();
     let defaults: Vec<_> =
         entries.iter().filter_map(|entry| entry.default.as_deref().map(|text| (entry.name, text))).collect();
     assert!(defaults.len() > 15);
@@ -131,7 +131,7 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     let file = "listen = '127.0.0.1:1'\nqueue_prefix = 'file'\nappend_queue = 7";
     let variables = [("ORDO_LISTEN", "127.0.0.1:2"), ("ORDO_QUEUE_PREFIX", "variable")];
     let sources = sources(&variables, file).flag("ORDO_LISTEN", "--listen", Some("127.0.0.1:3".to_owned()));
-    let LoadedSettings { settings, entries } = Settings::load(sources).unwrap();
+    let SettingsWithSources { settings, entries } = Settings::load(sources).unwrap();
     assert_eq!(settings.listen.port(), 3);
     assert_eq!(settings.queue_prefix, "variable");
     assert_eq!(settings.append_queue, 7);
@@ -197,10 +197,10 @@ fn one_endpoint_can_stand_for_all_services() {
 
 #[test]
 fn read_models_are_kept_where_this_program_can_keep_them() {
-    assert_eq!(load(&[], "").unwrap().settings.read_models, ReadModelStore::Postgres);
+    assert_eq!(load(&[], "").unwrap().settings.read_models, ReadModelStoreKind::Postgres);
     let dynamodb = load(&[("ORDO_READ_MODELS", "dynamodb")], "");
     if cfg!(feature = "dynamodb") {
-        assert_eq!(dynamodb.unwrap().settings.read_models, ReadModelStore::Dynamodb);
+        assert_eq!(dynamodb.unwrap().settings.read_models, ReadModelStoreKind::Dynamodb);
     } else {
         let mistakes = dynamodb.unwrap_err().to_string();
         let expected = "ORDO_READ_MODELS: dynamodb is not part of this program: build it with `--features dynamodb`";
@@ -307,7 +307,7 @@ fn sources(variables: &[(&str, &str)], file: &str) -> RawSettings {
     RawSettings::default().environment(variables).file(file)
 }
 
-fn load(variables: &[(&str, &str)], file: &str) -> Result<LoadedSettings, SettingMistakes> {
+fn load(variables: &[(&str, &str)], file: &str) -> Result<SettingsWithSources, SettingMistakes> {
     Settings::load(sources(variables, file))
 }
 

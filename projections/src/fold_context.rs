@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 
-use read_models::{Item, Key, StreamChange, TallyAddition};
+use read_models::{Item, Key, StreamItemChanges, TallyAddition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
@@ -101,7 +101,7 @@ impl FoldContext {
     }
 
     /// What the fold changed. `None`: nothing.
-    pub(crate) fn into_change(mut self, head: Key, base: Option<i64>) -> Result<Option<StreamChange>, FoldError> {
+    pub(crate) fn into_change(mut self, head: Key, base: Option<i64>) -> Result<Option<StreamItemChanges>, FoldError> {
         self.items.retain(|_, entry| entry.changed);
         if self.items.is_empty() && self.tallies.is_empty() {
             return Ok(None);
@@ -114,7 +114,7 @@ impl FoldContext {
         }
         // The same events always give the same change.
         others.sort_unstable_by(|one: &Item, other| one.key.cmp(&other.key));
-        Ok(Some(StreamChange { head, base, others, tallies: self.tallies.into_values().collect() }))
+        Ok(Some(StreamItemChanges { head, base, others, tallies: self.tallies.into_values().collect() }))
     }
 }
 

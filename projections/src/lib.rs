@@ -28,26 +28,26 @@ use std::sync::Arc;
 
 use axum::middleware::from_fn;
 use event_store::EventStore;
-use read_models::{Generation, ReadModelStoreError, ReadModels};
+use read_models::{Generation, GenerationStore, ReadModelStoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use projector::Projector;
-use reads::ReadContext;
+use reads::ReadRouteState;
 
 pub use live::{LiveStreamSettings, live_routes};
 pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
 pub use projection::ProjectionDefinition;
 pub use registry::REGISTRY;
 pub use replay::{
-    Replay, ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRequest, ReplayRoutes, ReplayState,
+    HttpReplays, Replay, ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRequest, ReplayRow,
     ReplaySummary, Replays,
 };
-pub use verify::{Discrepancy, Verification, VerificationReport};
+pub use verify::{Discrepancy, ReadModelVerifier, VerificationReport};
 
 /// Creates the tables of all read models that have none yet, except those named in `except`.
-pub async fn create_tables(read_models: &dyn ReadModels, except: &[&str]) -> Result<(), ReadModelStoreError> {
+pub async fn create_tables(read_models: &dyn GenerationStore, except: &[&str]) -> Result<(), ReadModelStoreError> {
     for projection in REGISTRY.iter().filter(|projection| !except.contains(&projection.name)) {
         read_models.create(projection.name).await?;
     }
@@ -55,7 +55,7 @@ pub async fn create_tables(read_models: &dyn ReadModels, except: &[&str]) -> Res
 }
 
 /// Keeps every read model up to date until `stop`. Returns early only if a projection panics.
-pub async fn run(store: EventStore, read_models: Arc<dyn ReadModels>, stop: CancellationToken) {
+pub async fn run(store: EventStore, read_models: Arc<dyn GenerationStore>, stop: CancellationToken) {
     let mut running = JoinSet::new();
     for projection in REGISTRY {
         let (store, stop) = (store.clone(), stop.clone());
@@ -66,10 +66,10 @@ pub async fn run(store: EventStore, read_models: Arc<dyn ReadModels>, stop: Canc
 }
 
 /// The GET routes of every read model.
-pub fn routes(store: EventStore, read_models: &dyn ReadModels) -> OpenApiRouter {
+pub fn routes(store: EventStore, read_models: &dyn GenerationStore) -> OpenApiRouter {
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
-    let context = ReadContext::new(store, REGISTRY.iter().map(live_table).collect());
+    let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect());
     let routes = REGISTRY.iter().map(|projection| (projection.routes)());
     let routes = routes.fold(timeline::routes(), OpenApiRouter::merge).with_state(context);
     routes.layer(from_fn(preference::say_what_was_applied))

@@ -44,6 +44,7 @@ const CLIENTS: usize = 1_000;
 /// How long clients should wait before they reconnect.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The heartbeat of live streams, and how many a client may have.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveStreamSettings {
     /// A heartbeat is sent after this long without an event. It keeps proxies from closing the connection, and finds

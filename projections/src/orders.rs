@@ -49,7 +49,7 @@ pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     routes: routes::routes,
 };
 
-type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
+type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 
 const META: &str = "#META";
 

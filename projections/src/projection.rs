@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::stock::Stock;
-use event_store::{EventDecodeError, EventRef, StoredEvent};
+use event_store::{BorrowedEvent, EventDecodeError, StoredEvent};
 use event_versions::Upcastable;
-use read_models::{Key, StreamChange};
+use read_models::{Key, StreamItemChanges};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::reads::ReadContext;
+use crate::reads::ReadRouteState;
 
 /// A read model: how events become its items, and the routes that read them.
 ///
@@ -24,7 +24,7 @@ pub struct ProjectionDefinition {
     pub name: &'static str,
     pub(crate) follows: FollowedStreams,
     /// The GET routes.
-    pub(crate) routes: fn() -> OpenApiRouter<ReadContext>,
+    pub(crate) routes: fn() -> OpenApiRouter<ReadRouteState>,
 }
 
 /// Whose events a projection folds. It never sees streams of another type.
@@ -41,13 +41,13 @@ pub(crate) struct ProjectionFold<A: Aggregate> {
     /// Whether an event may change anything. A stream is not even loaded for a batch that has only other events of it.
     pub(crate) handles: fn(&A::Event) -> bool,
     /// The keys of the other items that the fold of this event reads.
-    pub(crate) keys_to_load: fn(&RecordedEvent<A>) -> Vec<Key>,
+    pub(crate) keys_to_load: fn(&DecodedEvent<A>) -> Vec<Key>,
     /// Changes the items by an event.
-    pub(crate) fold: fn(&mut FoldContext, &RecordedEvent<A>) -> Result<(), FoldError>,
+    pub(crate) fold: fn(&mut FoldContext, &DecodedEvent<A>) -> Result<(), FoldError>,
 }
 
 /// An event of an aggregate, with its place in the log.
-pub(crate) struct RecordedEvent<A: Aggregate> {
+pub(crate) struct DecodedEvent<A: Aggregate> {
     pub(crate) stream_id: String,
     pub(crate) version: i64,
     pub(crate) position: i64,
@@ -61,8 +61,8 @@ impl<A: Upcastable> ProjectionFold<A> {
         &self,
         mut items: FoldContext,
         head: Key,
-        events: &[RecordedEvent<A>],
-    ) -> Result<Option<StreamChange>, FoldError> {
+        events: &[DecodedEvent<A>],
+    ) -> Result<Option<StreamItemChanges>, FoldError> {
         let base = items.version(&head);
         for recorded in events.iter().filter(|recorded| base.is_none_or(|passed| recorded.position > passed)) {
             (self.fold)(&mut items, recorded)?;
@@ -71,8 +71,8 @@ impl<A: Upcastable> ProjectionFold<A> {
     }
 }
 
-impl<A: Upcastable> RecordedEvent<A> {
-    pub(crate) fn decode(event: &EventRef<'_>) -> Result<Self, EventDecodeError> {
+impl<A: Upcastable> DecodedEvent<A> {
+    pub(crate) fn decode(event: &BorrowedEvent<'_>) -> Result<Self, EventDecodeError> {
         Ok(Self {
             stream_id: event.stream_id.to_owned(),
             version: event.version,
@@ -89,14 +89,14 @@ impl<A: Upcastable> RecordedEvent<A> {
 
 impl ProjectionDefinition {
     /// Folds all events of one stream, the first of them first. `None`: they change nothing.
-    pub(crate) fn fold_stream(&self, events: &[StoredEvent]) -> Result<Option<StreamChange>, FoldError> {
+    pub(crate) fn fold_stream(&self, events: &[StoredEvent]) -> Result<Option<StreamItemChanges>, FoldError> {
         let Some(first) = events.first() else { return Ok(None) };
         match &self.follows {
             FollowedStreams::Orders(fold) if first.is_of::<Order>() => {
-                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &RecordedEvent::decode_all(events)?)
+                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &DecodedEvent::decode_all(events)?)
             }
             FollowedStreams::Stock(fold) if first.is_of::<Stock>() => {
-                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &RecordedEvent::decode_all(events)?)
+                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &DecodedEvent::decode_all(events)?)
             }
             FollowedStreams::Orders(_) | FollowedStreams::Stock(_) => Ok(None),
         }

@@ -8,12 +8,12 @@ use bounds::AdaptiveBatchSize;
 use cqrs_es::Aggregate;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use event_versions::Upcastable;
-use read_models::{Item, Key, StreamChange, Table};
+use read_models::{Item, Key, StreamItemChanges, Table};
 use sqlx::PgConnection;
 
 use crate::error::ProjectError;
 use crate::fold_context::FoldContext;
-use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold, RecordedEvent};
+use crate::projection::{DecodedEvent, FollowedStreams, ProjectionDefinition, ProjectionFold};
 
 /// A projection that follows the log. It writes each batch in the transaction that moves its checkpoint.
 pub(crate) struct Projector {
@@ -68,7 +68,7 @@ pub(crate) async fn project(
             FollowedStreams::Stock(fold) => changes(fold, table, transaction, chunk).await?,
         };
         table.write(transaction, &changes).await?;
-        stride.observe(streams.len(), changes.iter().flat_map(StreamChange::items).map(Item::size).sum());
+        stride.observe(streams.len(), changes.iter().flat_map(StreamItemChanges::items).map(Item::size).sum());
         events = rest;
     }
     Ok(())
@@ -80,7 +80,7 @@ async fn changes<A: Upcastable>(
     table: &dyn Table,
     connection: &mut PgConnection,
     events: &[StoredEvent],
-) -> Result<Vec<StreamChange>, ProjectError> {
+) -> Result<Vec<StreamItemChanges>, ProjectError> {
     let streams = by_stream(fold, events)?;
     let mut keys: Vec<Key> = streams.iter().flat_map(StreamEvents::keys).cloned().collect();
     keys.sort_unstable();
@@ -99,7 +99,7 @@ async fn changes<A: Upcastable>(
 struct StreamEvents<A: Aggregate> {
     head: Key,
     keys_to_load: Vec<Key>,
-    events: Vec<RecordedEvent<A>>,
+    events: Vec<DecodedEvent<A>>,
 }
 
 impl<A: Aggregate> StreamEvents<A> {
@@ -117,7 +117,7 @@ fn by_stream<A: Upcastable>(
     let mut streams: Vec<StreamEvents<A>> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for event in events.iter().filter(|event| event.is_of::<A>()) {
-        let recorded = RecordedEvent::decode(&event.borrowed())?;
+        let recorded = DecodedEvent::decode(&event.borrowed())?;
         if !(fold.handles)(&recorded.event) {
             continue;
         }

@@ -24,7 +24,7 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of all GET routes.
 #[derive(Clone)]
-pub(crate) struct ReadContext {
+pub(crate) struct ReadRouteState {
     pub(crate) store: EventStore,
     tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct MinPositionQuery {
     pub(crate) min_position: Option<i64>,
 }
 
-impl ReadContext {
+impl ReadRouteState {
     /// `tables` are the live tables of all projections.
     pub(crate) fn new(store: EventStore, tables: HashMap<&'static str, Arc<dyn Table>>) -> Self {
         Self { store, tables: Arc::new(tables) }

@@ -22,14 +22,14 @@ mod throttle;
 
 use std::sync::Arc;
 
-use read_models::{GenerationComparison, ReadModels};
+use read_models::{GenerationComparison, GenerationStore};
 use sqlx::PgPool;
 
 pub use self::error::ReplayError;
 pub use self::estimate::ReplayEstimate;
-pub use self::routes::ReplayRoutes;
+pub use self::routes::HttpReplays;
 pub use self::run::Replay;
-pub use self::table::{ReplayPhase, ReplayState};
+pub use self::table::{ReplayPhase, ReplayRow};
 
 use crate::projection::ProjectionDefinition;
 use crate::registry::REGISTRY;
@@ -41,7 +41,7 @@ const ALMOST_CAUGHT_UP: usize = 200;
 #[derive(Debug, Clone)]
 pub struct Replays {
     pool: PgPool,
-    read_models: Arc<dyn ReadModels>,
+    read_models: Arc<dyn GenerationStore>,
 }
 
 /// What is to be rebuilt.
@@ -78,7 +78,7 @@ pub struct ReplaySummary {
 }
 
 impl Replays {
-    pub fn new(pool: PgPool, read_models: Arc<dyn ReadModels>) -> Self {
+    pub fn new(pool: PgPool, read_models: Arc<dyn GenerationStore>) -> Self {
         Self { pool, read_models }
     }
 }

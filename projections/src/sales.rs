@@ -31,7 +31,7 @@ pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     routes: routes::routes,
 };
 
-type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
+type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 
 /// How an order is counted.
 #[derive(Debug, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ use crate::fold_context::FoldContext;
 use crate::keys::{sharded, shards};
 use crate::parameters::ParameterErrors;
 use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
-use crate::reads::{MinPositionQuery, ReadContext, page_problem, parse_sku, store_problem, with_etag};
+use crate::reads::{MinPositionQuery, ReadRouteState, page_problem, parse_sku, store_problem, with_etag};
 
 pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     name: "stock",
@@ -32,7 +32,7 @@ pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
     routes,
 };
 
-type RecordedStockEvent = crate::projection::RecordedEvent<Stock>;
+type RecordedStockEvent = crate::projection::DecodedEvent<Stock>;
 
 /// A tracked SKU, as stored.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -138,7 +138,7 @@ impl StockRow {
     }
 }
 
-fn routes() -> OpenApiRouter<ReadContext> {
+fn routes() -> OpenApiRouter<ReadRouteState> {
     OpenApiRouter::new().routes(routes!(stock)).routes(routes!(all))
 }
 
@@ -184,7 +184,7 @@ struct StockParameters {
     )
 )]
 async fn stock(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<MinPositionQuery>, Problem>,
     headers: HeaderMap,
@@ -210,7 +210,7 @@ async fn stock(
     responses((status = 200, description = "A page of SKUs", body = StockPage))
 )]
 async fn all(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<StockParameters>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<StockPage>, Problem> {

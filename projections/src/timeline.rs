@@ -25,9 +25,9 @@ use uuid::Uuid;
 
 use crate::orders::time_travel::customer_in;
 use crate::parameters::ParameterErrors;
-use crate::reads::{ReadContext, may_see, no_order, parse_order_id, unavailable};
+use crate::reads::{ReadRouteState, may_see, no_order, parse_order_id, unavailable};
 
-pub(crate) fn routes() -> OpenApiRouter<ReadContext> {
+pub(crate) fn routes() -> OpenApiRouter<ReadRouteState> {
     OpenApiRouter::new().routes(routes!(timeline))
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct TimelineEntry {
     responses((status = 200, description = "A page of events", body = TimelinePage), (status = 404, description = "There is no such order"))
 )]
 async fn timeline(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<TimelineQuery>, Problem>,
     caller: Caller,

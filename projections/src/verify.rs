@@ -21,7 +21,7 @@ mod stream;
 mod sums;
 
 use event_store::StoredEvent;
-use read_models::ReadModels;
+use read_models::GenerationStore;
 use sqlx::PgConnection;
 
 use self::read_model::ReadModelCheck;
@@ -29,16 +29,16 @@ pub use self::report::{Discrepancy, VerificationReport};
 use crate::error::ProjectError;
 use crate::registry::REGISTRY;
 
-/// A verification of all read models. It gets the log stream by stream.
+/// Verifies all read models. It gets the log stream by stream.
 #[derive(Debug)]
-pub struct Verification {
+pub struct ReadModelVerifier {
     checks: Vec<ReadModelCheck>,
     report: VerificationReport,
 }
 
-impl Verification {
+impl ReadModelVerifier {
     /// Begins in a transaction with one snapshot. All events of the snapshot have to be passed to [`read`](Self::read).
-    pub async fn begin(connection: &mut PgConnection, read_models: &dyn ReadModels) -> Result<Self, sqlx::Error> {
+    pub async fn begin(connection: &mut PgConnection, read_models: &dyn GenerationStore) -> Result<Self, sqlx::Error> {
         let last = "select coalesce(max(global_position), 0) from events";
         let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *connection).await?;
         let mut checks = Vec::with_capacity(REGISTRY.len());

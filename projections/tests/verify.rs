@@ -13,7 +13,7 @@ use domain::stock::{Stock, StockCommand, StockReceived, decide};
 use event_store::operations::parked_events;
 use event_store::read::read_by_stream;
 use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend};
-use projections::{REGISTRY, Verification, VerificationReport};
+use projections::{REGISTRY, ReadModelVerifier, VerificationReport};
 use sqlx::{Executor, PgPool};
 use testkit::Database;
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ impl Shop {
         let mut transaction = self.pool().begin().await.unwrap();
         transaction.execute("set transaction isolation level repeatable read, read only").await.unwrap();
         let read_models = testkit::read_models(self.pool());
-        let mut verification = Verification::begin(&mut transaction, &*read_models).await.unwrap();
+        let mut verification = ReadModelVerifier::begin(&mut transaction, &*read_models).await.unwrap();
         let mut after = (String::new(), String::new(), 0);
         loop {
             let events = read_by_stream(&mut transaction, (&after.0, &after.1, after.2), Budget::of(at_once))

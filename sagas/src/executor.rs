@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 
-use crate::SagaDependencies;
+use crate::SagaContext;
 use crate::mail_requests::send_requests;
 use crate::order_fulfilment::{CLOSE, EXPIRE};
 use crate::order_session::OrderSession;
@@ -15,7 +15,7 @@ use crate::outcome::{StepError, StepOutcome, StepProgress};
 use crate::payment_calls::call_provider;
 use crate::saga::{NextStep, Saga, StepHandler, reservation_expires_at};
 use crate::stock_ledger::StockLedger;
-use crate::timers::{EndedTimer, SagaTimer, SagaTimerKey, TimerChanges, WaitingState};
+use crate::timers::{SagaTimer, SagaTimerKey, StepAttempts, TimerChanges, TimerRemoval};
 use crate::unit_of_work;
 
 /// More rounds than an order has steps. An order that needs more goes round in a circle, and has to wait.
@@ -23,10 +23,10 @@ const MAX_ROUNDS: usize = 32;
 
 /// Carries orders through one saga.
 pub(crate) struct SagaExecutor<'a> {
-    pub(crate) context: &'a Arc<SagaDependencies>,
+    pub(crate) context: &'a Arc<SagaContext>,
     pub(crate) saga: &'static Saga,
     /// The rows of the orders, as far as they are known.
-    pub(crate) waiting: &'a HashMap<SagaTimerKey, WaitingState>,
+    pub(crate) waiting: &'a HashMap<SagaTimerKey, StepAttempts>,
     pub(crate) now: DateTime<Utc>,
 }
 
@@ -131,18 +131,18 @@ impl SagaExecutor<'_> {
 
     /// What the order's row says of earlier attempts at this step. Attempts at another step do not count, nor do requests for another
     /// mail.
-    fn tried(&self, order: &OrderSession, step: SagaStep) -> Option<&WaitingState> {
-        let is_of_this_mail = |waiting: &WaitingState| order.mail_owed_since <= waiting.seen;
+    fn tried(&self, order: &OrderSession, step: SagaStep) -> Option<&StepAttempts> {
+        let is_of_this_mail = |waiting: &StepAttempts| order.mail_owed_since <= waiting.seen;
         self.row(order, step).filter(|waiting| step != SagaStep::NotifyCustomer || is_of_this_mail(waiting))
     }
 
     /// The order's row, if it is about this step.
-    fn row(&self, order: &OrderSession, step: SagaStep) -> Option<&WaitingState> {
+    fn row(&self, order: &OrderSession, step: SagaStep) -> Option<&StepAttempts> {
         self.waiting.get(&self.key(order)).filter(|waiting| waiting.step == step.name())
     }
 
     /// Whether the step was tried for so long that it is stuck.
-    fn is_past_deadline(&self, tried: Option<&WaitingState>) -> bool {
+    fn is_past_deadline(&self, tried: Option<&StepAttempts>) -> bool {
         let waited = tried.and_then(|tried| (self.now - tried.since).to_std().ok());
         waited.is_some_and(|waited| waited >= self.context.settings.step_deadline)
     }
@@ -215,7 +215,7 @@ impl SagaExecutor<'_> {
             match wake_up.filter(|_| is_concerned) {
                 Some(wake_up) => schedule.wake_ups.push(wake_up.seeing(seen)),
                 None if is_concerned || self.waiting.contains_key(&key) => {
-                    schedule.ended.push(EndedTimer { key, seen });
+                    schedule.ended.push(TimerRemoval { key, seen });
                 }
                 None => {}
             }

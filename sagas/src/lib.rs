@@ -56,7 +56,7 @@ pub use saga::{NextStep, Saga, Step, StepKind, StepUndo};
 pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
 
 /// What the sagas work with.
-pub struct Sagas {
+pub struct SagaDependencies {
     pub store: EventStore,
     /// The stock of all SKUs.
     pub stock: StreamLocks<Stock>,
@@ -93,28 +93,28 @@ impl Default for SagaSettings {
     }
 }
 
-/// What the executor works with.
-pub(crate) struct SagaDependencies {
+/// What the executor works with: the dependencies, made ready.
+pub(crate) struct SagaContext {
     pub(crate) store: EventStore,
     pub(crate) stock: StreamLocks<Stock>,
     pub(crate) payments: payment_calls::PaymentCalls,
     pub(crate) notifications: Producer,
-    pub(crate) mail_requests: mail_requests::MailQueueDepths,
+    pub(crate) mail_requests: mail_requests::MailQueueMonitor,
     pub(crate) settings: SagaSettings,
     pub(crate) metrics: SagaMetrics,
 }
 
 /// Runs the sagas until told to stop.
-pub async fn run(sagas: Sagas, metrics: SagaMetrics, stop: CancellationToken) {
-    let Sagas { store, stock, payments, notifications, replies, settings } = sagas;
+pub async fn run(sagas: SagaDependencies, metrics: SagaMetrics, stop: CancellationToken) {
+    let SagaDependencies { store, stock, payments, notifications, replies, settings } = sagas;
     // Decisions of sagas wait for room in the queue of appends, however many commands of customers are there. Those that hold the locks
     // of SKUs do not: they are refused while it is full, and tried again.
     let store = store.waiting_when_full();
     let payments = payment_calls::PaymentCalls::new(payments);
     let consumer = reply_consumer::ReplyConsumer::start(store.clone(), stock.clone(), metrics.clone());
-    let mail_requests = mail_requests::MailQueueDepths::new(notifications.depth(), replies.depth());
+    let mail_requests = mail_requests::MailQueueMonitor::new(notifications.depth(), replies.depth());
     let context =
-        SagaDependencies { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
+        SagaContext { store: store.clone(), stock, payments, notifications, mail_requests, settings, metrics };
     let context = Arc::new(context);
     tokio::join!(
         store.subscribe(subscriber::SagaSubscriber::new(Arc::clone(&context)), stop.clone()),

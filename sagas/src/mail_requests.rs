@@ -12,15 +12,15 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{MailOutcome, OrderEvent};
 use error_chain::error_chain;
-use messaging::{OutgoingMessage, QueueDepth, SendError, SqsError};
+use messaging::{OutgoingMessage, QueueDepthReader, SendError, SqsError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome};
-use crate::timers::WaitingState;
-use crate::{SagaDependencies, unit_of_work};
+use crate::timers::StepAttempts;
+use crate::{SagaContext, unit_of_work};
 
 /// How long the queue may take for the requests of a batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,11 +31,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// So many waiting mails are no lag: each is being tried again for a reason of its own.
 const USUAL: i64 = 16;
 
-/// The message by which a step requests a mail, if it does.
+/// The place for the message by which a step requests a mail, if it does.
 #[derive(Default)]
-pub(crate) struct MailRequestMessage(Option<OutgoingMessage>);
+pub(crate) struct MailRequestSlot(Option<OutgoingMessage>);
 
-impl MailRequestMessage {
+impl MailRequestSlot {
     /// Has a request sent.
     pub(crate) fn put(&mut self, request: OutgoingMessage) {
         self.0 = Some(request);
@@ -45,8 +45,8 @@ impl MailRequestMessage {
 /// Sends the request of a step for each of the orders, in one batch. What was decided on them before is stored first: nobody is told
 /// of what is not stored.
 pub(crate) async fn send_requests(
-    context: &SagaDependencies,
-    request: fn(&mut OrderSession, &mut MailRequestMessage) -> StepOutcome,
+    context: &SagaContext,
+    request: fn(&mut OrderSession, &mut MailRequestSlot) -> StepOutcome,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, StepOutcome)> {
     let (mut results, mut requesting, mut requests) = (Vec::with_capacity(orders.len()), Vec::new(), Vec::new());
@@ -55,7 +55,7 @@ pub(crate) async fn send_requests(
             results.push((order, Err(error)));
             continue;
         }
-        let mut outbox = MailRequestMessage::default();
+        let mut outbox = MailRequestSlot::default();
         let outcome = request(&mut order, &mut outbox);
         for event in order.unstored() {
             if let OrderEvent::NotificationFailed(failed) = event {
@@ -86,7 +86,7 @@ pub(crate) async fn send_requests(
 ///
 /// A queue that does not answer must not hold the transaction open until the server ends it: then nothing would be recorded. Nor must it
 /// keep the next batch waiting. Requests that did get there are sent again under the same id, which the queue drops.
-async fn send(context: &SagaDependencies, requests: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
+async fn send(context: &SagaContext, requests: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
     if requests.is_empty() || context.mail_requests.is_silent() {
         return vec![];
     }
@@ -110,23 +110,24 @@ fn not_sent(error: &SendError) -> StepError {
     }
 }
 
-/// The queues that requests and their answers pass through.
-pub(crate) struct MailQueueDepths {
-    queues: [QueueDepth; 2],
+/// Watches the queues that requests for mails and their answers pass through: how many wait, and whether the first one
+/// answers.
+pub(crate) struct MailQueueMonitor {
+    queues: [QueueDepthReader; 2],
     counted: Mutex<Option<(Instant, Option<DateTime<Utc>>)>>,
     /// When the queue of requests last failed to answer.
     silent: std::sync::Mutex<Option<Instant>>,
 }
 
-impl WaitingState {
+impl StepAttempts {
     /// Whether the order waits for the answer to a request for a mail.
     pub(crate) fn is_for_answer(&self) -> bool {
         self.step == SagaStep::NotifyCustomer.name() && self.requests_sent > 0 && self.failures == 0
     }
 }
 
-impl MailQueueDepths {
-    pub(crate) fn new(requests: QueueDepth, replies: QueueDepth) -> Self {
+impl MailQueueMonitor {
+    pub(crate) fn new(requests: QueueDepthReader, replies: QueueDepthReader) -> Self {
         Self { queues: [requests, replies], counted: Mutex::default(), silent: std::sync::Mutex::default() }
     }
 

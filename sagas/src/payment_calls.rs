@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome, StepProgress};
-use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::provider_call::{ProviderCall, ProviderCallOutcome};
 use crate::saga::reservation_expires_at;
-use crate::{SagaDependencies, timers, unit_of_work};
+use crate::{SagaContext, timers, unit_of_work};
 
 /// How long the orders of a batch wait for each other's answers.
 const BATCH_WAIT: Duration = Duration::from_millis(100);
@@ -54,7 +54,7 @@ impl PaymentCalls {
 
 /// Makes a step's call for each of the orders. What was decided on them before is stored first.
 pub(crate) async fn call_provider(
-    context: &Arc<SagaDependencies>,
+    context: &Arc<SagaContext>,
     step: SagaStep,
     prepare: fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall,
     orders: Vec<OrderSession>,
@@ -88,7 +88,7 @@ pub(crate) async fn call_provider(
     results
 }
 
-fn decide(mut order: OrderSession, answer: ProviderAnswer) -> (OrderSession, StepOutcome) {
+fn decide(mut order: OrderSession, answer: ProviderCallOutcome) -> (OrderSession, StepOutcome) {
     match answer.decision.map_or(Ok(()), |decision| order.decide(decision)) {
         Ok(()) => (order, answer.outcome),
         Err(refused) => (order, Err(refused.into())),
@@ -97,12 +97,12 @@ fn decide(mut order: OrderSession, answer: ProviderAnswer) -> (OrderSession, Ste
 
 /// Starts a call. It answers the receiver; if nobody waits for that any more, it records the answer itself.
 fn start(
-    context: &Arc<SagaDependencies>,
+    context: &Arc<SagaContext>,
     step: SagaStep,
-    call: BoxFuture<'static, ProviderAnswer>,
+    call: BoxFuture<'static, ProviderCallOutcome>,
     order: &OrderSession,
     place: OwnedSemaphorePermit,
-) -> oneshot::Receiver<ProviderAnswer> {
+) -> oneshot::Receiver<ProviderCallOutcome> {
     let (answer, answered) = oneshot::channel();
     let (context, called) = (Arc::clone(context), CalledOrder::of(order));
     tokio::spawn(async move {
@@ -146,12 +146,7 @@ impl CalledOrder {
     }
 
     /// Records on the order's row why the call failed.
-    async fn record_failure(
-        &self,
-        context: &SagaDependencies,
-        step: SagaStep,
-        error: &StepError,
-    ) -> Result<(), StepError> {
+    async fn record_failure(&self, context: &SagaContext, step: SagaStep, error: &StepError) -> Result<(), StepError> {
         let known = (self.order_id.as_str(), self.version);
         for _ in 0..RECORD_ATTEMPTS {
             let pool = context.store.pool();
@@ -165,7 +160,7 @@ impl CalledOrder {
     }
 
     /// Decides on the order as it is now.
-    async fn record_decision(&self, context: &SagaDependencies, decision: OrderCommand) -> Result<(), StepError> {
+    async fn record_decision(&self, context: &SagaContext, decision: OrderCommand) -> Result<(), StepError> {
         // It is never closed.
         let _recorder = context.payments.recorders.acquire().await.ok();
         let Some(mut order) = OrderSession::read(&context.store, &self.order_id).await? else { return Ok(()) };

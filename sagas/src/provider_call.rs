@@ -9,25 +9,25 @@ use crate::outcome::{StepError, StepOutcome, StepProgress};
 /// What a step has to ask the provider for an order.
 pub(crate) enum ProviderCall {
     /// Nothing. What the step comes to is known without it.
-    NotNeeded(ProviderAnswer),
+    NotNeeded(ProviderCallOutcome),
     /// This. The call holds its requests and not the order, because hundreds of calls can wait for a slow provider.
-    Needed(BoxFuture<'static, ProviderAnswer>),
+    Needed(BoxFuture<'static, ProviderCallOutcome>),
 }
 
-/// What a step comes to once the provider has answered.
-pub(crate) struct ProviderAnswer {
+/// What a step comes to once the provider has answered: a decision on the order, and how far the step came.
+pub(crate) struct ProviderCallOutcome {
     /// What is to be decided on the order.
     pub(crate) decision: Option<OrderCommand>,
     pub(crate) outcome: StepOutcome,
 }
 
 impl ProviderCall {
-    pub(crate) fn needed(call: impl Future<Output = ProviderAnswer> + Send + 'static) -> Self {
+    pub(crate) fn needed(call: impl Future<Output = ProviderCallOutcome> + Send + 'static) -> Self {
         Self::Needed(call.boxed())
     }
 }
 
-impl ProviderAnswer {
+impl ProviderCallOutcome {
     /// The step is done.
     pub(crate) fn done(decision: OrderCommand) -> Self {
         Self { decision: Some(decision), outcome: Ok(StepProgress::Advanced) }

@@ -27,6 +27,7 @@ const BATCH: usize = 256;
 /// The actor of the recorded events. It is not the saga, so the saga looks at the order again.
 const ACTOR: &str = "notification";
 
+/// Records notification's answers on their orders, many at once.
 pub(crate) struct ReplyConsumer {
     pending: mpsc::Sender<PendingReply>,
 }

@@ -19,10 +19,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use given_up::{
-    GivenUp, GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, count_given_up, given_up, given_up_groups,
+    GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, GivenUpMails, count_given_up, given_up, given_up_groups,
 };
 pub use rows::{
-    EndedSagaRow, SagaEnd, WaitingCursor, WaitingFilter, WaitingGroup, WaitingSagaRow, count, ended, groups, waiting,
+    EndedSagaRow, SagaEnd, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaGroup, WaitingSagaRow, count, ended,
+    groups, waiting,
 };
 
 use crate::SAGAS;
@@ -205,7 +206,7 @@ pub fn report(
     rows: &[WaitingSagaRow],
     now: DateTime<Utc>,
 ) -> Result<Option<OrderSagasReport>, EventDecodeError> {
-    let (mut order, mut history, mut given_up) = (Order::Absent, SagaHistory::default(), GivenUp::default());
+    let (mut order, mut history, mut given_up) = (Order::Absent, SagaHistory::default(), GivenUpMails::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
         history.add(&order, stored, &event);

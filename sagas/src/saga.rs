@@ -8,7 +8,7 @@ use domain::order::{OrderStage, OrderStockState, PlacedOrder};
 use payments::PaymentGateway;
 
 use crate::SagaSettings;
-use crate::mail_requests::MailRequestMessage;
+use crate::mail_requests::MailRequestSlot;
 use crate::order_session::OrderSession;
 use crate::outcome::StepOutcome;
 use crate::provider_call::ProviderCall;
@@ -81,7 +81,7 @@ pub(crate) enum StepHandler {
     /// Calls the payment provider. Earlier decisions are stored before that.
     CallProvider(fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall),
     /// Requests a mail. Earlier decisions are stored before that.
-    RequestMail(fn(&mut OrderSession, &mut MailRequestMessage) -> StepOutcome),
+    RequestMail(fn(&mut OrderSession, &mut MailRequestSlot) -> StepOutcome),
 }
 
 /// What is next for an order.

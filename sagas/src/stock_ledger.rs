@@ -10,6 +10,7 @@ use event_store::{Append, LockedStreams, Metadata, NewEvent, ReadError, StreamAp
 use crate::order_session::{EventIds, OrderSession};
 use crate::outcome::StepError;
 
+/// The locked stock of the SKUs of some orders, with what was decided on it and is not stored yet.
 pub(crate) struct StockLedger<'a> {
     locked: LockedStreams<'a, Stock>,
     decided: StockChanges,

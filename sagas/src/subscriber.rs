@@ -11,20 +11,21 @@ use sqlx::PgConnection;
 use crate::batched_reads::UnreadOrders;
 use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
-use crate::timers::{self, EndedTimer, TimerChanges};
-use crate::{SAGAS, SagaDependencies};
+use crate::timers::{self, TimerChanges, TimerRemoval};
+use crate::{SAGAS, SagaContext};
 
 /// The name of the subscription. It is that of the first saga, because there was only one once.
 const SUBSCRIPTION: &str = "order_fulfilment";
 /// The event of an operator's decision.
 const INTERVENED: &str = "OperatorIntervened";
 
+/// The subscriber that carries orders on when they have new events.
 pub(crate) struct SagaSubscriber {
-    context: Arc<SagaDependencies>,
+    context: Arc<SagaContext>,
 }
 
 impl SagaSubscriber {
-    pub(crate) fn new(context: Arc<SagaDependencies>) -> Self {
+    pub(crate) fn new(context: Arc<SagaContext>) -> Self {
         Self { context }
     }
 }
@@ -69,7 +70,7 @@ impl Subscriber for SagaSubscriber {
             // A decision of an operator begins the attempts and the deadline anew.
             for order in orders.drain(..).filter(|order| intervened.contains(order.order_id.as_str())) {
                 let ended =
-                    |saga: &crate::Saga| EndedTimer { key: (saga.name, order.order_id.clone()), seen: order.version };
+                    |saga: &crate::Saga| TimerRemoval { key: (saga.name, order.order_id.clone()), seen: order.version };
                 schedule.ended.extend(SAGAS.map(ended));
             }
             if unread.is_empty() {

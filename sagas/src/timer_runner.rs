@@ -22,9 +22,9 @@ use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::saga::Saga;
-use crate::timers::claims::{ClaimOrder, ClaimedTimer, StepGroup, TimerClaim, wake_outdated};
-use crate::timers::{self, EndedTimer, SagaTimer, SagaTimerKey, TimerChanges, WaitingState};
-use crate::{SAGAS, SagaDependencies};
+use crate::timers::claims::{ClaimedTimer, DueFirst, TimerClaim, TimersToClaim, wake_outdated};
+use crate::timers::{self, SagaTimer, SagaTimerKey, StepAttempts, TimerChanges, TimerRemoval};
+use crate::{SAGAS, SagaContext};
 
 /// The most rows in one batch.
 const BATCH: i64 = 100;
@@ -39,14 +39,14 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const WAKE_OUTDATED: Duration = Duration::from_secs(10);
 
 /// Carries orders on when their timers are due, until told to stop.
-pub(crate) async fn run_timers(context: Arc<SagaDependencies>, stop: CancellationToken) {
+pub(crate) async fn run_timers(context: Arc<SagaContext>, stop: CancellationToken) {
     let runner = TimerRunner { context, stop: stop.clone() };
     let lanes = lanes();
     let (mut batches, mut woken) = (JoinSet::new(), Instant::now());
     // The oldest and the newest rows come first in turn, so that a backlog does not hold up what is new.
-    let mut turns = [ClaimOrder::Oldest, ClaimOrder::Newest].into_iter().cycle();
+    let mut turns = [DueFirst::Oldest, DueFirst::Newest].into_iter().cycle();
     while !stop.is_cancelled() {
-        let first = turns.next().unwrap_or(ClaimOrder::Oldest);
+        let first = turns.next().unwrap_or(DueFirst::Oldest);
         let polled = async {
             if woken.elapsed() >= WAKE_OUTDATED {
                 woken = Instant::now();
@@ -77,19 +77,22 @@ pub(crate) async fn run_timers(context: Arc<SagaDependencies>, stop: Cancellatio
 /// Rows that are processed beside those of other lanes, without keeping these waiting.
 struct TimerLane {
     saga: &'static Saga,
-    steps: StepGroup,
+    steps: TimersToClaim,
     /// How many more batches of it can be processed.
     places: Arc<Semaphore>,
 }
 
 fn lanes() -> Vec<TimerLane> {
     let lane = |saga, steps| TimerLane { saga, steps, places: Arc::new(Semaphore::new(BATCHES)) };
-    SAGAS.into_iter().flat_map(|saga| [StepGroup::Others, StepGroup::Mails].map(|steps| lane(saga, steps))).collect()
+    SAGAS
+        .into_iter()
+        .flat_map(|saga| [TimersToClaim::Others, TimersToClaim::Mails].map(|steps| lane(saga, steps)))
+        .collect()
 }
 
 #[derive(Clone)]
 struct TimerRunner {
-    context: Arc<SagaDependencies>,
+    context: Arc<SagaContext>,
     stop: CancellationToken,
 }
 
@@ -99,13 +102,13 @@ impl TimerRunner {
     async fn poll_due(
         &self,
         lanes: &[TimerLane],
-        first: ClaimOrder,
+        first: DueFirst,
         batches: &mut JoinSet<()>,
     ) -> Result<usize, sqlx::Error> {
         let mut claimed = 0;
         for TimerLane { saga, steps, places } in lanes {
             let (saga, steps) = (*saga, *steps);
-            if steps == StepGroup::Mails && self.context.mail_requests.is_silent() {
+            if steps == TimersToClaim::Mails && self.context.mail_requests.is_silent() {
                 continue;
             }
             let Ok(place) = Arc::clone(places).try_acquire_owned() else { continue };
@@ -170,7 +173,7 @@ impl TimerRunner {
         if due.is_empty() {
             return Ok(schedule);
         }
-        let waiting: HashMap<SagaTimerKey, WaitingState> =
+        let waiting: HashMap<SagaTimerKey, StepAttempts> =
             due.iter().map(|row| (key(row), row.waiting.clone())).collect();
         let mut unread = UnreadOrders::new(due.into_iter().map(|row| (row.order_id.clone(), row)));
         while !unread.is_empty() {
@@ -178,7 +181,7 @@ impl TimerRunner {
             for (row, events) in unread.read_batch(store).await? {
                 match OrderSession::open(&events) {
                     Ok(Some(order)) => orders.push(order),
-                    Ok(None) => schedule.ended.push(EndedTimer { key: key(row), seen: row.waiting.seen }),
+                    Ok(None) => schedule.ended.push(TimerRemoval { key: key(row), seen: row.waiting.seen }),
                     // An order that can't be read must not keep the others from being processed.
                     Err(error) => {
                         tracing::error!(

@@ -26,9 +26,9 @@ const MAX_ERROR: usize = 4_000;
 /// Which saga of which order.
 pub(crate) type SagaTimerKey = (&'static str, String);
 
-/// The row of a waiting saga, as far as the next attempt depends on it.
+/// How often a waiting saga's step was tried and since when: its row, as far as the next attempt depends on it.
 #[derive(Debug, Clone)]
-pub(crate) struct WaitingState {
+pub(crate) struct StepAttempts {
     pub(crate) step: String,
     pub(crate) requests_sent: u32,
     pub(crate) failures: u32,
@@ -44,7 +44,7 @@ pub(crate) struct TimerChanges {
     /// The sagas that wait.
     pub(crate) wake_ups: Vec<SagaTimer>,
     /// The sagas that wait for nothing.
-    pub(crate) ended: Vec<EndedTimer>,
+    pub(crate) ended: Vec<TimerRemoval>,
 }
 
 /// When to look at an order again: a row to write.
@@ -64,7 +64,7 @@ pub(crate) struct SagaTimer {
 
 /// A saga that waits for nothing, by this version of its order: its row is removed.
 #[derive(Debug)]
-pub(crate) struct EndedTimer {
+pub(crate) struct TimerRemoval {
     pub(crate) key: SagaTimerKey,
     pub(crate) seen: i64,
 }
@@ -77,30 +77,30 @@ impl SagaTimer {
     }
 
     /// The queue still holds the step's request. It gets as long again as it has taken already.
-    pub(crate) fn while_queued(key: SagaTimerKey, tried: &WaitingState, waited: Duration, deadline: Duration) -> Self {
+    pub(crate) fn while_queued(key: SagaTimerKey, tried: &StepAttempts, waited: Duration, deadline: Duration) -> Self {
         let wait = waited.clamp(deadline, MAX_WAIT.max(deadline));
         Self { wait: Some(wait), ..Self::as_tried(key, tried) }
     }
 
     /// The step is being done, and should be done by then.
-    pub(crate) fn in_progress(key: SagaTimerKey, step: SagaStep, tried: Option<&WaitingState>, wait: Duration) -> Self {
+    pub(crate) fn in_progress(key: SagaTimerKey, step: SagaStep, tried: Option<&StepAttempts>, wait: Duration) -> Self {
         let failures = tried.map_or(0, |tried| tried.failures);
         Self { wait: Some(wait), failures, ..Self::new(key, step.name()) }
     }
 
     /// The step failed, and is tried again.
-    pub(crate) fn retry(key: SagaTimerKey, step: SagaStep, tried: Option<&WaitingState>, error: String) -> Self {
+    pub(crate) fn retry(key: SagaTimerKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
         let (requests_sent, failures) = tried.map_or((0, 0), |tried| (tried.requests_sent, tried.failures));
         Self { requests_sent, failures, ..Self::new(key, step.name()) }.failed(error)
     }
 
     /// The order could not be read.
-    pub(crate) fn unreadable(key: SagaTimerKey, tried: &WaitingState, error: String) -> Self {
+    pub(crate) fn unreadable(key: SagaTimerKey, tried: &StepAttempts, error: String) -> Self {
         Self::as_tried(key, tried).failed(error)
     }
 
     /// The step is not tried again until an operator decides.
-    pub(crate) fn stuck(key: SagaTimerKey, step: SagaStep, tried: Option<&WaitingState>, error: String) -> Self {
+    pub(crate) fn stuck(key: SagaTimerKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
         let failures = tried.map_or(0, |tried| tried.failures);
         Self { failures: failures + 1, stuck: true, last_error: Some(error), ..Self::new(key, step.name()) }
     }
@@ -124,8 +124,8 @@ impl SagaTimer {
         Self { failures: self.failures + 1, wait: Some(wait), last_error: Some(error), ..self }
     }
 
-    fn as_tried(key: SagaTimerKey, tried: &WaitingState) -> Self {
-        let WaitingState { step, requests_sent, failures, since: _, seen } = tried;
+    fn as_tried(key: SagaTimerKey, tried: &StepAttempts) -> Self {
+        let StepAttempts { step, requests_sent, failures, since: _, seen } = tried;
         Self { requests_sent: *requests_sent, failures: *failures, seen: *seen, ..Self::new(key, step) }
     }
 
@@ -200,7 +200,7 @@ pub(crate) async fn schedule(transaction: &mut PgConnection, mut rows: Vec<SagaT
 }
 
 /// Removes the rows of sagas that wait for nothing, apart from those whose last writer knew more of the order.
-pub(crate) async fn cancel(transaction: &mut PgConnection, mut ended: Vec<EndedTimer>) -> Result<(), sqlx::Error> {
+pub(crate) async fn cancel(transaction: &mut PgConnection, mut ended: Vec<TimerRemoval>) -> Result<(), sqlx::Error> {
     if ended.is_empty() {
         return Ok(());
     }

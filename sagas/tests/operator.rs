@@ -12,11 +12,11 @@ use embedded::sqs::Sqs;
 use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, OutgoingMessage, Producer,
-    ProducerSettings, QueueProvisioning, Queues, queues,
+    ProducerSettings, QueueSettings, Queues, queues,
 };
 use sagas::operator::{InterventionError, intervene};
-use sagas::report::{self, OrderSagasReport, SagaEnd, SagaState, StepState, WaitingCursor, WaitingFilter};
-use sagas::{SagaSettings, Sagas};
+use sagas::report::{self, OrderSagasReport, SagaEnd, SagaState, StepState, WaitingSagaCursor, WaitingSagaFilter};
+use sagas::{SagaDependencies, SagaSettings};
 use testkit::{Database, FaultyGateway, PaymentCall, PaymentFault};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +41,11 @@ impl Fixture {
     async fn start() -> Self {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let (stock, payments) = (StreamLocks::new(store.clone(), 100), FaultyGateway::default());
         let stop = CancellationToken::new();
-        let sagas = Sagas {
+        let sagas = SagaDependencies {
             store: store.clone(),
             stock: stock.clone(),
             payments: std::sync::Arc::new(payments.clone()),
@@ -147,17 +147,17 @@ async fn what_is_stuck_is_listed_counted_by_reason_and_goes_on_when_it_is_retrie
     }
 
     let pool = fixture.store.pool();
-    let stuck = WaitingFilter { stuck: Some(true), error: Some("no such token"), ..WaitingFilter::default() };
-    assert_eq!(report::count(pool, WaitingFilter::default()).await.unwrap(), (0, 2));
+    let stuck = WaitingSagaFilter { stuck: Some(true), error: Some("no such token"), ..WaitingSagaFilter::default() };
+    assert_eq!(report::count(pool, WaitingSagaFilter::default()).await.unwrap(), (0, 2));
     let groups = report::groups(pool, stuck).await.unwrap();
     assert_eq!((groups.len(), groups[0].count, groups[0].step.as_str()), (1, 2, "authorize_payment"));
     let first = report::waiting(pool, stuck, None, 1).await.unwrap();
-    let second = report::waiting(pool, stuck, first.first().map(WaitingCursor::of).as_ref(), 1).await.unwrap();
+    let second = report::waiting(pool, stuck, first.first().map(WaitingSagaCursor::of).as_ref(), 1).await.unwrap();
     assert_eq!((first[0].order_id.as_str(), second[0].order_id.as_str()), ("a", "b"));
     assert_eq!((first[0].stuck, first[0].attempts, first[0].next_try_at.is_some()), (true, 1, true));
-    let others = WaitingFilter { error: Some("something else"), ..WaitingFilter::default() };
+    let others = WaitingSagaFilter { error: Some("something else"), ..WaitingSagaFilter::default() };
     assert!(report::waiting(pool, others, None, 10).await.unwrap().is_empty());
-    let others = WaitingFilter { step: Some(SagaStep::VoidPayment), ..WaitingFilter::default() };
+    let others = WaitingSagaFilter { step: Some(SagaStep::VoidPayment), ..WaitingSagaFilter::default() };
     assert!(report::waiting(pool, others, None, 10).await.unwrap().is_empty());
 
     fixture.payments.always(PaymentCall::Authorize, None);

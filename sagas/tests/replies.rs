@@ -14,12 +14,11 @@ use embedded::sqs::Sqs;
 use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, MessageContract, NotificationFailed, NotificationRequested,
-    NotificationSent, NotificationTemplate, OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues,
-    queues,
+    NotificationSent, NotificationTemplate, OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
 };
 use sagas::operator::intervene;
 use sagas::report::{self, GivenUpMailFilter, SagaState};
-use sagas::{SagaSettings, Sagas};
+use sagas::{SagaDependencies, SagaSettings};
 use testkit::{Database, FaultyGateway};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,10 +42,10 @@ impl Fixture {
     async fn start() -> Self {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stop = CancellationToken::new();
-        let sagas = Sagas {
+        let sagas = SagaDependencies {
             store: store.clone(),
             stock: StreamLocks::<Stock>::new(store.clone(), 100),
             payments: std::sync::Arc::new(FaultyGateway::default()),

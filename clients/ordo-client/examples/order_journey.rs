@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::TryStreamExt;
-use ordo_client::{Cancel, Client, Error, Item, Order};
+use ordo_client::{Client, Error, NewCancellation, NewOrder, NewOrderItem};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = builder.build()?;
 
     let order_id = format!("example-{}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis());
-    let order = Order::new(&order_id, "customer-42", "259.98", "USD", [Item::new("sku-123", 2, "129.99")]);
+    let order = NewOrder::new(&order_id, "customer-42", "259.98", "USD", [NewOrderItem::new("sku-123", 2, "129.99")]);
     let placed = client.place_order(&order).await?;
     println!("{order_id} is stored at position {}", placed.position);
 
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let reason = Some("changed my mind".to_owned());
-    match client.cancel_order(&order_id, &Cancel { reason, ..Cancel::default() }).await {
+    match client.cancel_order(&order_id, &NewCancellation { reason, ..NewCancellation::default() }).await {
         Ok(cancelled) => {
             let order = client.order(&order_id).min_position(cancelled.position).await?;
             println!("{order_id} is {}", order.status);

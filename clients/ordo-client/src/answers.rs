@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct Accepted {
+pub struct AcceptedCommand {
     /// Of the order or the SKU.
     pub version: i64,
     /// Of its event in the log: see [`Query::min_position`](crate::Query::min_position).

@@ -11,7 +11,7 @@ use crate::LineQuantity;
 /// An order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Order {
+pub struct NewOrder {
     /// The shop's. It makes placing the order idempotent.
     pub order_id: String,
     pub customer_id: String,
@@ -22,7 +22,7 @@ pub struct Order {
     pub total_amount: String,
     /// ISO 4217.
     pub currency: String,
-    pub items: Vec<Item>,
+    pub items: Vec<NewOrderItem>,
     /// The customer's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -40,7 +40,7 @@ pub struct Order {
 /// An item of an order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Item {
+pub struct NewOrderItem {
     pub sku: String,
     /// As customers see it; without it, the SKU.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,14 +52,14 @@ pub struct Item {
     pub metadata: BTreeMap<String, Value>,
 }
 
-impl Order {
+impl NewOrder {
     /// An order with what every order has.
     pub fn new(
         order_id: impl Into<String>,
         customer_id: impl Into<String>,
         total_amount: impl Into<String>,
         currency: impl Into<String>,
-        items: impl IntoIterator<Item = Item>,
+        items: impl IntoIterator<Item = NewOrderItem>,
     ) -> Self {
         Self {
             order_id: order_id.into(),
@@ -76,7 +76,7 @@ impl Order {
     }
 }
 
-impl Item {
+impl NewOrderItem {
     pub fn new(sku: impl Into<String>, quantity: u32, unit_price: impl Into<String>) -> Self {
         Self { sku: sku.into(), title: None, quantity, unit_price: unit_price.into(), metadata: BTreeMap::new() }
     }
@@ -85,7 +85,7 @@ impl Item {
 /// What is cancelled; by default all that was not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cancel {
+pub struct NewCancellation {
     /// For the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -99,7 +99,7 @@ pub struct Cancel {
 /// What is sent to the customer; by default all that is left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ship {
+pub struct NewShipment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shipment_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -15,8 +15,8 @@ use url::{Host, Url};
 
 use crate::Error;
 use crate::error::BoxError;
-use crate::retry::{Retries, RetryBounds};
-use crate::transport::{Answer, Transport, TrustedRoots};
+use crate::retry::{RemainingRetries, RetryBounds};
+use crate::transport::{HttpAnswer, Transport, TrustedRoots};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -66,7 +66,7 @@ impl fmt::Debug for ClientBuilder {
 
 /// A request, before it is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedRequest {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
@@ -109,12 +109,12 @@ impl Client {
         &self.0.transport
     }
 
-    pub(crate) fn retries(&self) -> Retries {
-        Retries::new(self.0.retries)
+    pub(crate) fn retries(&self) -> RemainingRetries {
+        RemainingRetries::new(self.0.retries)
     }
 
     /// Sends a request until it is answered or will not be. An answer that is no success is an error.
-    pub(crate) async fn send(&self, request: &Prepared) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, request: &PreparedRequest) -> Result<HttpAnswer, Error> {
         let mut retries = self.retries();
         let mut may_be_done = false;
         loop {
@@ -132,7 +132,7 @@ impl Client {
     /// Sends a request once, or once more with a newer token if its token is refused: that may have expired on the way.
     pub(crate) async fn attempt<T, F>(
         &self,
-        request: &Prepared,
+        request: &PreparedRequest,
         send: impl Fn(Request<Full<Bytes>>) -> F,
     ) -> Result<T, Error>
     where
@@ -154,7 +154,7 @@ impl Client {
     }
 
     /// The answer to one attempt, whatever its status.
-    pub(crate) async fn send_once(&self, request: &Prepared) -> Result<Answer, Error> {
+    pub(crate) async fn send_once(&self, request: &PreparedRequest) -> Result<HttpAnswer, Error> {
         self.0.transport.exchange(request.to_http(self.token().await?)?).await
     }
 
@@ -249,7 +249,7 @@ impl ClientBuilder {
     }
 }
 
-impl Prepared {
+impl PreparedRequest {
     pub(crate) fn get(url: Url) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), is_idempotent: true }
     }

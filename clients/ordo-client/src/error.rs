@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// Any error, as the source of another.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a request did not succeed.

@@ -2,12 +2,12 @@
 //!
 //! ```no_run
 //! use futures_util::TryStreamExt;
-//! use ordo_client::{Client, Item, Order};
+//! use ordo_client::{Client, NewOrder, NewOrderItem};
 //!
 //! # async fn example() -> Result<(), ordo_client::Error> {
 //! let client = Client::builder("https://orders.shop.example").token("…").build()?;
-//! let item = Item::new("sku-123", 1, "129.99");
-//! let placed = client.place_order(&Order::new("o-1", "customer-42", "129.99", "USD", [item])).await?;
+//! let item = NewOrderItem::new("sku-123", 1, "129.99");
+//! let placed = client.place_order(&NewOrder::new("o-1", "customer-42", "129.99", "USD", [item])).await?;
 //! // The read model has seen the order once it has passed this position.
 //! let order = client.order("o-1").min_position(placed.position).await?;
 //! println!("{} costs {} {}", order.order_id, order.total.amount, order.total.currency);
@@ -46,12 +46,12 @@ mod stock;
 mod transport;
 
 pub use answers::{
-    Accepted, Cancellation, Event, Health, HealthCheck, Line, LineQuantity, Mail, Money, Note, OrderView, Page, Parcel,
-    Refund, Replay, Return, SagaSummary, Sales, SalesHour, SalesTotal, Shipment, StockLevel,
+    AcceptedCommand, Cancellation, Event, Health, HealthCheck, Line, LineQuantity, Mail, Money, Note, OrderView, Page,
+    Parcel, Refund, Replay, Return, SagaSummary, Sales, SalesHour, SalesTotal, Shipment, StockLevel,
 };
-pub use bodies::{Cancel, Item, NewNote, NewRefund, NewReturn, Order, Ship, ShippedParcel};
+pub use bodies::{NewCancellation, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, ShippedParcel};
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};
 pub use live::LiveStream;
-pub use orders::Orders;
-pub use requests::{Command, List, Query};
+pub use orders::OrderListQuery;
+pub use requests::{Command, PagedQuery, Query};

@@ -13,9 +13,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::client::Prepared;
+use crate::client::PreparedRequest;
 use crate::retry::{LONGEST, endless_delays};
-use crate::sse::{SseBlock, SseParser, TooLong};
+use crate::sse::{SseBlock, SseEventTooLong, SseParser};
 use crate::transport::has_type;
 use crate::{Client, Error, Event};
 
@@ -188,7 +188,7 @@ impl Follower {
         let frame = frame.map_err(|error| broken(&format!("the stream broke off: {error}")))?;
         if let Ok(piece) = frame.into_data() {
             let blocks = self.sse.take(&piece);
-            self.blocks.extend(blocks.map_err(|TooLong| self.unexpected("an event is too long".to_owned()))?);
+            self.blocks.extend(blocks.map_err(|SseEventTooLong| self.unexpected("an event is too long".to_owned()))?);
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Follower {
 
     async fn connect(&mut self) -> Result<Incoming, Error> {
         let LiveStream { client, url, .. } = &self.wanted;
-        let mut request = Prepared { headers: HeaderMap::new(), ..Prepared::get(url.clone()) };
+        let mut request = PreparedRequest { headers: HeaderMap::new(), ..PreparedRequest::get(url.clone()) };
         request.header(ACCEPT, "text/event-stream")?;
         if let Some(position) = self.position {
             request.header(LAST_EVENT_ID, &position.to_string())?;

@@ -3,13 +3,13 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::client::Prepared;
-use crate::{Client, Command, Error, Health, List, Page, Query, Replay, SagaSummary};
+use crate::client::PreparedRequest;
+use crate::{Client, Command, Error, Health, Page, PagedQuery, Query, Replay, SagaSummary};
 
 impl Client {
     /// Whether the process has what it needs. It is asked once, and whoever is not ready says so: that is no error.
     pub async fn health(&self) -> Result<Health, Error> {
-        let answer = self.send_once(&Prepared::get(self.url(&["health", "ready"]))).await?;
+        let answer = self.send_once(&PreparedRequest::get(self.url(&["health", "ready"]))).await?;
         match serde_json::from_slice(&answer.body) {
             Ok(health) if answer.status.is_success() || answer.status == StatusCode::SERVICE_UNAVAILABLE => Ok(health),
             Ok(_) | Err(_) => Err(answer.into_error()),
@@ -17,8 +17,8 @@ impl Client {
     }
 
     /// Orders whose sagas wait (`running`) or are `stuck`, the longest first.
-    pub fn sagas(&self, state: &str) -> List<SagaSummary> {
-        List::new(self, &["sagas"]).parameter("state", state)
+    pub fn sagas(&self, state: &str) -> PagedQuery<SagaSummary> {
+        PagedQuery::new(self, &["sagas"]).parameter("state", state)
     }
 
     /// Each step of an order's sagas: how far it is, what it waits for and why.

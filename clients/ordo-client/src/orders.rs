@@ -3,48 +3,48 @@
 use futures_util::Stream;
 
 use crate::{
-    Accepted, Cancel, Cancellation, Client, Command, Error, Event, List, Mail, NewNote, NewRefund, NewReturn, Note,
-    Order, OrderView, Page, Query, Refund, Return, Ship, Shipment,
+    AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewNote, NewOrder, NewRefund,
+    NewReturn, NewShipment, Note, OrderView, Page, PagedQuery, Query, Refund, Return, Shipment,
 };
 
 impl Client {
     /// Places an order. The order's id makes it idempotent: it has no key unless one is given.
-    pub fn place_order(&self, order: &Order) -> Command<Accepted> {
+    pub fn place_order(&self, order: &NewOrder) -> Command<AcceptedCommand> {
         Command::unkeyed(self, http::Method::POST, &["orders"], Some(order)).identified()
     }
 
     /// Cancels what was not sent, or some of it.
-    pub fn cancel_order(&self, order_id: &str, cancel: &Cancel) -> Command<Accepted> {
+    pub fn cancel_order(&self, order_id: &str, cancel: &NewCancellation) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "cancel"], Some(cancel))
     }
 
     /// Tells that all that is left was sent, or some of it.
-    pub fn ship_order(&self, order_id: &str, ship: &Ship) -> Command<Accepted> {
+    pub fn ship_order(&self, order_id: &str, ship: &NewShipment) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "ship"], Some(ship))
     }
 
     /// Tells that all of it arrived.
-    pub fn deliver_order(&self, order_id: &str) -> Command<Accepted> {
+    pub fn deliver_order(&self, order_id: &str) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "deliver"], None::<&()>)
     }
 
     /// Tells that some of it will come back.
-    pub fn request_return(&self, order_id: &str, back: &NewReturn) -> Command<Accepted> {
+    pub fn request_return(&self, order_id: &str, back: &NewReturn) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "returns"], Some(back))
     }
 
     /// Tells that a return is here. What it cost is then refunded.
-    pub fn receive_return(&self, order_id: &str, return_id: &str) -> Command<Accepted> {
+    pub fn receive_return(&self, order_id: &str, return_id: &str) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "returns", return_id, "receive"], None::<&()>)
     }
 
     /// Pays all that is left back, or some of it.
-    pub fn refund_order(&self, order_id: &str, refund: &NewRefund) -> Command<Accepted> {
+    pub fn refund_order(&self, order_id: &str, refund: &NewRefund) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "refunds"], Some(refund))
     }
 
     /// Adds a note.
-    pub fn add_note(&self, order_id: &str, note: &NewNote) -> Command<Accepted> {
+    pub fn add_note(&self, order_id: &str, note: &NewNote) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "notes"], Some(note))
     }
 
@@ -54,43 +54,43 @@ impl Client {
     }
 
     /// Orders, the newest first.
-    pub fn orders(&self) -> Orders {
-        Orders(List::new(self, &["orders"]))
+    pub fn orders(&self) -> OrderListQuery {
+        OrderListQuery(PagedQuery::new(self, &["orders"]))
     }
 
     /// What happened to an order, in order.
-    pub fn timeline(&self, order_id: &str) -> List<Event> {
-        List::new(self, &["orders", order_id, "events"])
+    pub fn timeline(&self, order_id: &str) -> PagedQuery<Event> {
+        PagedQuery::new(self, &["orders", order_id, "events"])
     }
 
     /// All shipments of an order, by their ids.
-    pub fn shipments(&self, order_id: &str) -> List<Shipment> {
-        List::new(self, &["orders", order_id, "shipments"])
+    pub fn shipments(&self, order_id: &str) -> PagedQuery<Shipment> {
+        PagedQuery::new(self, &["orders", order_id, "shipments"])
     }
 
     /// All cancellations of units of an order, by their ids.
-    pub fn cancellations(&self, order_id: &str) -> List<Cancellation> {
-        List::new(self, &["orders", order_id, "cancellations"])
+    pub fn cancellations(&self, order_id: &str) -> PagedQuery<Cancellation> {
+        PagedQuery::new(self, &["orders", order_id, "cancellations"])
     }
 
     /// All returns of an order, by their ids.
-    pub fn returns(&self, order_id: &str) -> List<Return> {
-        List::new(self, &["orders", order_id, "returns"])
+    pub fn returns(&self, order_id: &str) -> PagedQuery<Return> {
+        PagedQuery::new(self, &["orders", order_id, "returns"])
     }
 
     /// All refunds of an order, by their ids.
-    pub fn refunds(&self, order_id: &str) -> List<Refund> {
-        List::new(self, &["orders", order_id, "refunds"])
+    pub fn refunds(&self, order_id: &str) -> PagedQuery<Refund> {
+        PagedQuery::new(self, &["orders", order_id, "refunds"])
     }
 
     /// All notes on an order, by their ids.
-    pub fn notes(&self, order_id: &str) -> List<Note> {
-        List::new(self, &["orders", order_id, "notes"])
+    pub fn notes(&self, order_id: &str) -> PagedQuery<Note> {
+        PagedQuery::new(self, &["orders", order_id, "notes"])
     }
 
     /// All mails about an order, by their ids.
-    pub fn mails(&self, order_id: &str) -> List<Mail> {
-        List::new(self, &["orders", order_id, "mails"])
+    pub fn mails(&self, order_id: &str) -> PagedQuery<Mail> {
+        PagedQuery::new(self, &["orders", order_id, "mails"])
     }
 }
 
@@ -109,9 +109,9 @@ impl Query<OrderView> {
 /// A list of orders. All conditions have to hold.
 #[must_use = "it is asked page by page, or as a stream"]
 #[derive(Debug, Clone)]
-pub struct Orders(List<OrderView>);
+pub struct OrderListQuery(PagedQuery<OrderView>);
 
-impl Orders {
+impl OrderListQuery {
     pub fn customer_id(self, customer_id: &str) -> Self {
         Self(self.0.parameter("customerId", customer_id))
     }

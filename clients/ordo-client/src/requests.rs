@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
-use crate::client::{IDEMPOTENCY_KEY, Prepared};
+use crate::client::{IDEMPOTENCY_KEY, PreparedRequest};
 use crate::{Client, Error, Page};
 
 type Sent<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
@@ -23,7 +23,7 @@ type Sent<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 #[derive(Debug)]
 pub struct Command<T> {
     client: Client,
-    request: Result<Prepared, Error>,
+    request: Result<PreparedRequest, Error>,
     answer: PhantomData<fn() -> T>,
 }
 
@@ -35,7 +35,7 @@ impl<T> Command<T> {
 
     /// A request without a key. It is sent again only if it was not carried out for sure.
     pub(crate) fn unkeyed(client: &Client, method: Method, segments: &[&str], body: Option<&impl Serialize>) -> Self {
-        let request = json(body).map(|bytes| Prepared {
+        let request = json(body).map(|bytes| PreparedRequest {
             method,
             url: client.url(segments),
             headers: HeaderMap::new(),
@@ -113,7 +113,7 @@ impl<T> Query<T> {
         self
     }
 
-    /// Answered once the read model has passed this position: that of an [accepted](crate::Accepted) command, to see what it did.
+    /// Answered once the read model has passed this position: that of an [accepted](crate::AcceptedCommand) command, to see what it did.
     pub fn min_position(self, position: i64) -> Self {
         self.parameter("minPosition", &position.to_string())
     }
@@ -124,20 +124,20 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Query<T> {
     type IntoFuture = Sent<T>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.client.send(&Prepared::get(self.url)).await?.parse() })
+        Box::pin(async move { self.client.send(&PreparedRequest::get(self.url)).await?.parse() })
     }
 }
 
 /// A question whose answer comes in pages.
 #[must_use = "it is asked page by page, or as a stream"]
 #[derive(Debug, Clone)]
-pub struct List<T> {
+pub struct PagedQuery<T> {
     client: Client,
     url: Url,
     answer: PhantomData<fn() -> T>,
 }
 
-impl<T> List<T> {
+impl<T> PagedQuery<T> {
     pub(crate) fn new(client: &Client, segments: &[&str]) -> Self {
         Self { client: client.clone(), url: client.url(segments), answer: PhantomData }
     }
@@ -158,14 +158,14 @@ impl<T> List<T> {
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> List<T> {
+impl<T: DeserializeOwned + Send + 'static> PagedQuery<T> {
     /// The first page, or the one at the cursor of the page before. A page can be empty although there are more.
     pub async fn page(&self, cursor: Option<&str>) -> Result<Page<T>, Error> {
         let mut url = self.url.clone();
         if let Some(cursor) = cursor {
             url.query_pairs_mut().append_pair("cursor", cursor);
         }
-        let page: Page<T> = self.client.send(&Prepared::get(url)).await?.parse()?;
+        let page: Page<T> = self.client.send(&PreparedRequest::get(url)).await?.parse()?;
         // A server that sends the client in circles would never let it go.
         if page.cursor.is_some() && page.cursor.as_deref() == cursor {
             let (url, reason) = (self.url.path().to_owned(), "its cursor leads to the same page".to_owned());

@@ -37,12 +37,12 @@ pub(crate) fn endless_delays() -> ExponentialBackoff {
 
 /// What is left of the bounds of a request.
 #[derive(Debug)]
-pub(crate) struct Retries {
+pub(crate) struct RemainingRetries {
     delays: ExponentialBackoff,
     deadline: Instant,
 }
 
-impl Retries {
+impl RemainingRetries {
     pub(crate) fn new(bounds: RetryBounds) -> Self {
         let deadline = Instant::now() + bounds.within;
         Self { delays: growing().with_max_times(bounds.retries).build(), deadline }

@@ -11,7 +11,7 @@ pub(crate) struct SseBlock {
 
 /// An event that is longer than is read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub(crate) struct SseEventTooLong;
 
 /// Holds the incomplete part of a stream.
 pub(crate) struct SseParser {
@@ -27,11 +27,11 @@ impl SseParser {
     }
 
     /// The blocks that a piece completes.
-    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<Vec<SseBlock>, TooLong> {
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<Vec<SseBlock>, SseEventTooLong> {
         let mut complete = Vec::new();
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             if self.line.len() + part.len() > self.max_bytes {
-                return Err(TooLong);
+                return Err(SseEventTooLong);
             }
             self.line.extend(part);
             if part.ends_with(b"\n") {
@@ -42,7 +42,7 @@ impl SseParser {
         Ok(complete)
     }
 
-    fn end_line(&mut self, line: &str) -> Result<Option<SseBlock>, TooLong> {
+    fn end_line(&mut self, line: &str) -> Result<Option<SseBlock>, SseEventTooLong> {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             return Ok(Some(std::mem::take(&mut self.block)));
@@ -52,7 +52,7 @@ impl SseParser {
         match field {
             "id" => self.block.id = value.parse().ok(),
             "data" => match &mut self.block.data {
-                Some(data) if data.len() + value.len() >= self.max_bytes => return Err(TooLong),
+                Some(data) if data.len() + value.len() >= self.max_bytes => return Err(SseEventTooLong),
                 // JSON on several lines is the same on one.
                 Some(data) => data.extend([" ", value]),
                 None => self.block.data = Some(value.to_owned()),
@@ -84,7 +84,7 @@ mod tests {
     fn a_line_or_data_without_an_end_is_given_up() {
         let endless = |piece: &[u8]| (0..100).any(|_| sse_refuses(&mut SseParser::new(64), piece));
         fn sse_refuses(sse: &mut SseParser, piece: &[u8]) -> bool {
-            (0..100).any(|_| sse.take(piece) == Err(TooLong))
+            (0..100).any(|_| sse.take(piece) == Err(SseEventTooLong))
         }
         assert!(endless(b"data: aaaaaaaaaa"));
         assert!(endless(b"data: aaaaaaaaaa\n"));

@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use crate::{Accepted, Client, Command, List, Query, Sales, StockLevel};
+use crate::{AcceptedCommand, Client, Command, PagedQuery, Query, Sales, StockLevel};
 
 impl Client {
     /// Tells that units of a SKU came in. From then on it is tracked.
-    pub fn receive_stock(&self, sku: &str, quantity: u32) -> Command<Accepted> {
+    pub fn receive_stock(&self, sku: &str, quantity: u32) -> Command<AcceptedCommand> {
         Command::post(self, &["stock", sku, "receive"], Some(&json!({ "quantity": quantity })))
     }
 
     /// Puts the count right by so many units, more or fewer.
-    pub fn adjust_stock(&self, sku: &str, delta: i64, reason: &str) -> Command<Accepted> {
+    pub fn adjust_stock(&self, sku: &str, delta: i64, reason: &str) -> Command<AcceptedCommand> {
         Command::post(self, &["stock", sku, "adjust"], Some(&json!({ "delta": delta, "reason": reason })))
     }
 
@@ -21,8 +21,8 @@ impl Client {
     }
 
     /// All tracked SKUs, by name.
-    pub fn stock_levels(&self) -> List<StockLevel> {
-        List::new(self, &["stock"])
+    pub fn stock_levels(&self) -> PagedQuery<StockLevel> {
+        PagedQuery::new(self, &["stock"])
     }
 
     /// What was ordered from one day, as `2026-11-20`, to the day before another.

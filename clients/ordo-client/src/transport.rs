@@ -37,6 +37,7 @@ pub(crate) enum TrustedRoots<'a> {
     File(&'a Path),
 }
 
+/// Sends requests over HTTP; clones share its connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -47,7 +48,7 @@ pub(crate) struct Transport {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) url: String,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -74,19 +75,19 @@ impl Transport {
     }
 
     /// The whole answer, whatever its status.
-    pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+    pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<HttpAnswer, Error> {
         let url = shown(request.uri());
         let whole = async {
             let (head, body) = self.request(request).await?.into_parts();
             let body = self.read(&url, head.status, body).await?;
-            Ok(Answer { url: url.clone(), status: head.status, headers: head.headers, body })
+            Ok(HttpAnswer { url: url.clone(), status: head.status, headers: head.headers, body })
         };
         let timed_out = |_| Error::TimedOut { url: url.clone(), patience: self.patience };
         tokio::time::timeout(self.patience, whole).await.map_err(timed_out)?
     }
 
     /// The whole answer. One that is no success is an error.
-    pub(crate) async fn succeed(&self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+    pub(crate) async fn succeed(&self, request: Request<Full<Bytes>>) -> Result<HttpAnswer, Error> {
         let answer = self.exchange(request).await?;
         if answer.status.is_success() { Ok(answer) } else { Err(answer.into_error()) }
     }
@@ -101,7 +102,7 @@ impl Transport {
             }
             let (head, body) = answer.into_parts();
             let body = self.read(&url, head.status, body).await?;
-            Err(Answer { url: url.clone(), status: head.status, headers: head.headers, body }.into_error())
+            Err(HttpAnswer { url: url.clone(), status: head.status, headers: head.headers, body }.into_error())
         };
         let timed_out = |_| Error::TimedOut { url: url.clone(), patience: self.patience };
         tokio::time::timeout(self.patience, begun).await.map_err(timed_out)?
@@ -129,7 +130,7 @@ impl Transport {
     }
 }
 
-impl Answer {
+impl HttpAnswer {
     /// What a success says.
     pub(crate) fn parse<T: DeserializeOwned>(self) -> Result<T, Error> {
         if !self.status.is_success() {

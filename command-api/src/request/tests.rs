@@ -9,7 +9,7 @@ async fn read_as(content_type: Option<&str>, body: Incoming) -> Result<usize, u1
     if let Some(content_type) = content_type {
         request = request.header(header::CONTENT_TYPE, content_type);
     }
-    let read = CommandRequestReader::default().read_body(request.body(body).unwrap(), BodyPresence::Required).await;
+    let read = CommandRequestReader::default().read_body(request.body(body).unwrap(), BodyRequirement::Required).await;
     read.map(|(_, body)| body.len()).map_err(|problem| problem.status().as_u16())
 }
 
@@ -33,7 +33,7 @@ async fn a_body_that_may_be_left_out_is_an_empty_object_then() {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
         let read = CommandRequestReader::default()
-            .read_body(request.body(Incoming::from(body)).unwrap(), BodyPresence::Optional)
+            .read_body(request.body(Incoming::from(body)).unwrap(), BodyRequirement::Optional)
             .await;
         read.map(|(_, body)| body.to_vec()).map_err(|problem| problem.status().as_u16())
     };
@@ -63,7 +63,7 @@ async fn a_body_that_is_encoded_is_refused() {
         let status_of = |problem: Problem| problem.status().as_u16();
         assert_eq!(
             CommandRequestReader::default()
-                .read_body(request(), BodyPresence::Required)
+                .read_body(request(), BodyRequirement::Required)
                 .await
                 .map(drop)
                 .map_err(status_of),
@@ -72,7 +72,7 @@ async fn a_body_that_is_encoded_is_refused() {
         );
         assert_eq!(
             CommandRequestReader::default()
-                .read_body(request(), BodyPresence::Optional)
+                .read_body(request(), BodyRequirement::Optional)
                 .await
                 .map(drop)
                 .map_err(status_of),

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: &args::Baseline) -> anyhow::Result<()> {
     };
     let listener = server::bind(([127, 0, 0, 1], 0).into(), "--listen")?;
     output::line(&json!({"ready": true, "api": format!("http://{}", listener.local_addr()?)}).to_string())?;
-    server::serve(listener, routes, server::Limits::default(), stop).await;
+    server::serve(listener, routes, server::ConnectionLimits::default(), stop).await;
     Ok(())
 }
 

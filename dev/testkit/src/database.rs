@@ -10,7 +10,7 @@ use std::{
 };
 
 use embedded::postgres::{Options, Postgres};
-use read_models::ReadModels;
+use read_models::GenerationStore;
 use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -70,7 +70,7 @@ pub async fn empty_database() -> Database {
 }
 
 /// The read models of a database.
-pub fn read_models(pool: &PgPool) -> Arc<dyn ReadModels> {
+pub fn read_models(pool: &PgPool) -> Arc<dyn GenerationStore> {
     Arc::new(read_models::postgres::PostgresReadModels::new(pool.clone()))
 }
 

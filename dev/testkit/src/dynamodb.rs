@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use embedded::loopback::{self, Server};
-use read_models::ReadModels;
+use read_models::GenerationStore;
 use rustack_dynamodb_core::{config::DynamoDBConfig, handler::RustackDynamoDBHandler, provider::RustackDynamoDB};
 use rustack_dynamodb_http::service::{DynamoDBHttpConfig, DynamoDBHttpService};
 use sqlx::PgPool;
@@ -65,6 +65,6 @@ pub fn plain_dynamodb_client(url: &str) -> aws_sdk_dynamodb::Client {
 
 /// Read models at a DynamoDB endpoint, in tables whose names begin with `prefix`, and their generations in a database.
 #[must_use]
-pub fn dynamodb_read_models(url: &str, prefix: &str, pool: &PgPool) -> Arc<dyn ReadModels> {
+pub fn dynamodb_read_models(url: &str, prefix: &str, pool: &PgPool) -> Arc<dyn GenerationStore> {
     Arc::new(read_models::dynamodb::DynamodbReadModels::new(dynamodb_client(url), pool.clone(), prefix))
 }

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::event::{MailTemplate, OperatorIntervened, OrderEvent, RejectionReason};
 use super::lines::count;
-use super::mails::{MailOutcome, RequestedMail};
+use super::mails::{MailOutcome, MailWithOutcome};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::{
-    AuthorizationState, Cancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Return, Shipment,
+    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Return, Shipment,
     UndoReason,
 };
 use crate::ids::RefundId;
@@ -88,7 +88,7 @@ impl PlacedOrder {
             }
             OrderEvent::LinesCancelled(cancelled) => {
                 count(&mut self.counts, &cancelled.lines, |it| &mut it.cancelled);
-                self.cancellations.push(Cancellation {
+                self.cancellations.push(LineCancellation {
                     id: cancelled.cancellation_id,
                     lines: cancelled.lines,
                     reason: cancelled.reason,
@@ -189,7 +189,7 @@ impl PlacedOrder {
                 let outcome = if was_sent { MailOutcome::Sent } else { outcome };
                 (mail.outcome, mail.again, mail.skipped) = (outcome, false, false);
             }
-            None => mails.push(RequestedMail::new(notification_id, outcome)),
+            None => mails.push(MailWithOutcome::new(notification_id, outcome)),
         }
     }
 
@@ -300,8 +300,8 @@ impl PlacedOrder {
             }
             None => {
                 let nobody = Uuid::from_u128(u128::try_from(nth).unwrap_or_default());
-                let mail = RequestedMail::new(notification_id.unwrap_or(nobody), MailOutcome::Failed);
-                mails.push(RequestedMail { skipped: notification_id.is_none(), ..mail });
+                let mail = MailWithOutcome::new(notification_id.unwrap_or(nobody), MailOutcome::Failed);
+                mails.push(MailWithOutcome { skipped: notification_id.is_none(), ..mail });
             }
         }
     }

@@ -9,7 +9,7 @@ use super::state::{OrderStatus, PlacedOrder};
 
 /// A mail that was requested and either went out or was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestedMail {
+pub struct MailWithOutcome {
     /// The id under which it was requested.
     pub notification_id: Uuid,
     /// What became of it.
@@ -25,7 +25,7 @@ pub struct RequestedMail {
     pub former_ids: Vec<Uuid>,
 }
 
-impl RequestedMail {
+impl MailWithOutcome {
     pub(super) fn new(notification_id: Uuid, outcome: MailOutcome) -> Self {
         Self { notification_id, outcome, again: false, skipped: false, former_ids: vec![] }
     }

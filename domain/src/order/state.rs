@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use super::lines::LineUnitCounts;
-use super::mails::RequestedMail;
+use super::mails::MailWithOutcome;
 use crate::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -37,7 +37,7 @@ pub struct PlacedOrder {
     pub shipments: Vec<Shipment>,
     /// The cancellations of lines, oldest first. Builds that did not know of them stored an order without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cancellations: Vec<Cancellation>,
+    pub cancellations: Vec<LineCancellation>,
     /// Its returns, oldest first.
     pub returns: Vec<Return>,
     /// Its refunds: the settled ones first.
@@ -46,7 +46,7 @@ pub struct PlacedOrder {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<Refund>,
     /// The mails that have an outcome, by template, oldest first.
-    pub mails: BTreeMap<MailTemplate, Vec<RequestedMail>>,
+    pub mails: BTreeMap<MailTemplate, Vec<MailWithOutcome>>,
     /// Whether it was confirmed when it was cancelled. Then the mail that confirms it may have gone out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_promised: bool,
@@ -190,7 +190,7 @@ pub struct Shipment {
 
 /// A cancellation of lines that were not shipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cancellation {
+pub struct LineCancellation {
     /// The id of the cancellation.
     pub id: CancellationId,
     /// What will not be shipped.

@@ -14,6 +14,7 @@ const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
 /// How long the writer waits for a connection while it stops.
 const RECONNECT_ONCE_STOPPED: Duration = Duration::from_millis(500);
 
+/// The writer's connection, kept from batch to batch and replaced once it fails.
 pub(super) struct WriterConnection {
     pool: PgPool,
     kept: Option<PoolConnection<Postgres>>,

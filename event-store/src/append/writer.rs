@@ -31,7 +31,7 @@ use super::connection::{WriterConnection, is_connection_lost};
 use super::{AppendError, AppendPosition, AppendRequest, QueuedAppend, conflicts};
 use crate::idempotency::NewIdempotencyRecord;
 use crate::metrics::{BatchOutcomeCounts, EventStoreMetrics};
-use crate::subscription::progress::SubscriptionProgress;
+use crate::subscription::progress::PositionCache;
 use crate::wake::SubscriptionWakeUps;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
@@ -46,12 +46,13 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(35);
 /// What became of each command, in order.
 pub(super) type AppendResults = Vec<Result<AppendPosition, AppendError>>;
 
-/// The log takes one transaction at a time, so a second writer would only make batches smaller.
+/// Stores the queued appends, batch by batch, each batch in one transaction. There is one: the log takes one
+/// transaction at a time, so a second would only make batches smaller.
 pub(super) struct GroupCommitWriter {
     connection: WriterConnection,
     metrics: EventStoreMetrics,
     wake: SubscriptionWakeUps,
-    progress: SubscriptionProgress,
+    progress: PositionCache,
     stop: CancellationToken,
 }
 
@@ -60,7 +61,7 @@ impl GroupCommitWriter {
         pool: PgPool,
         metrics: EventStoreMetrics,
         wake: SubscriptionWakeUps,
-        progress: SubscriptionProgress,
+        progress: PositionCache,
         stop: CancellationToken,
     ) -> Self {
         Self { connection: WriterConnection::new(pool, stop.clone()), metrics, wake, progress, stop }

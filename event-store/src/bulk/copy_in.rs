@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use super::row::{self, HEADER, TRAILER};
-use crate::event::{COLUMNS, EventRef};
+use crate::event::{BorrowedEvent, COLUMNS};
 
 /// How many bytes are gathered for one message to the database.
 const CHUNK: usize = 64 * 1024;
@@ -15,7 +15,7 @@ pub trait ImportSource {
 
     /// The next event; `None`: these were all. Positions must ascend, and each stream must have every version from 1 on. The source has
     /// to check that.
-    fn next(&mut self) -> impl Future<Output = Result<Option<EventRef<'_>>, Self::Error>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<Option<BorrowedEvent<'_>>, Self::Error>> + Send;
 }
 
 /// What was imported.

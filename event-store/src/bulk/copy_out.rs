@@ -7,7 +7,7 @@ use futures_util::stream::BoxStream;
 use sqlx::{Executor, PgConnection};
 
 use super::row::{self, CopyDecodeError, HEADER, TRAILER};
-use crate::event::{COLUMNS, EventRef};
+use crate::event::{BorrowedEvent, COLUMNS};
 use crate::filter::EventFilter;
 
 /// The order of exported events.
@@ -87,7 +87,7 @@ impl CopyRow {
     }
 
     /// The event. This only looks for where its fields begin.
-    pub fn read(&self) -> Result<EventRef<'_>, CopyDecodeError> {
+    pub fn read(&self) -> Result<BorrowedEvent<'_>, CopyDecodeError> {
         row::read(&self.0)
     }
 }

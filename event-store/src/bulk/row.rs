@@ -5,7 +5,7 @@ use std::str;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::EventRef;
+use crate::event::BorrowedEvent;
 
 /// The header of a binary COPY: signature, no flags, no extension.
 pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -22,13 +22,13 @@ const EPOCH: i64 = 946_684_800_000_000;
 pub struct CopyDecodeError(&'static str);
 
 /// Reads a row.
-pub(super) fn read(row: &[u8]) -> Result<EventRef<'_>, CopyDecodeError> {
+pub(super) fn read(row: &[u8]) -> Result<BorrowedEvent<'_>, CopyDecodeError> {
     let Some((&count, rest)) = row.split_first_chunk() else { return Err(CopyDecodeError("number of columns")) };
     if i16::from_be_bytes(count) != FIELDS {
         return Err(CopyDecodeError("number of columns"));
     }
     let mut fields = CopyRowFields(rest);
-    Ok(EventRef {
+    Ok(BorrowedEvent {
         position: fields.number("position")?,
         stream_type: fields.text("stream's type")?,
         stream_id: fields.text("stream")?,
@@ -43,7 +43,7 @@ pub(super) fn read(row: &[u8]) -> Result<EventRef<'_>, CopyDecodeError> {
 }
 
 /// Writes a row.
-pub(super) fn write(event: &EventRef<'_>, row: &mut Vec<u8>) {
+pub(super) fn write(event: &BorrowedEvent<'_>, row: &mut Vec<u8>) {
     row.extend(FIELDS.to_be_bytes());
     put(row, &event.position.to_be_bytes());
     put(row, event.stream_type.as_bytes());
@@ -98,8 +98,8 @@ impl<'a> CopyRowFields<'a> {
 mod tests {
     use super::*;
 
-    fn event() -> EventRef<'static> {
-        EventRef {
+    fn event() -> BorrowedEvent<'static> {
+        BorrowedEvent {
             position: 7,
             stream_type: "order",
             stream_id: "a",

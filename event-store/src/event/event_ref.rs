@@ -10,7 +10,7 @@ use super::{EventDecodeError, StoredEvent};
 
 /// A stored event like [`StoredEvent`], in borrowed memory: nothing is copied or parsed to make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventRef<'a> {
+pub struct BorrowedEvent<'a> {
     /// Its position in the log.
     pub position: i64,
     pub stream_type: &'a str,
@@ -29,7 +29,7 @@ pub struct EventRef<'a> {
     pub recorded_at: DateTime<Utc>,
 }
 
-impl EventRef<'_> {
+impl BorrowedEvent<'_> {
     /// Whether it belongs to a stream of this aggregate.
     pub fn is_of<A: Aggregate>(&self) -> bool {
         self.stream_type == A::TYPE
@@ -66,8 +66,8 @@ impl EventRef<'_> {
 }
 
 impl StoredEvent {
-    pub fn borrowed(&self) -> EventRef<'_> {
-        EventRef {
+    pub fn borrowed(&self) -> BorrowedEvent<'_> {
+        BorrowedEvent {
             position: self.position,
             stream_type: &self.stream_type,
             stream_id: &self.stream_id,

@@ -14,7 +14,7 @@ pub(super) const COLUMNS: [&str; 10] = [
     "recorded_at",
 ];
 
-/// One row.
+/// An event's row as binary COPY has it, cut into columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EventTuple<'a> {
     /// All of it.

@@ -8,6 +8,7 @@ use super::leases::HeldPartitions;
 use super::{PARTITIONS, partition_of};
 use crate::event::{COLUMNS, StoredEvent};
 
+/// A part of the log that a copy read at once: the events of its partitions.
 pub(super) struct FetchedBatch {
     /// The new events of the copy's partitions, in order.
     pub(super) events: Vec<StoredEvent>,

@@ -23,10 +23,11 @@ const SAFETY_POLL: Duration = Duration::from_millis(100);
 /// For how long a known end of the log is trusted: a failover or a restore may lose the end.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// What this process knows of the positions of all subscriptions, and of the end of the log.
+/// The positions of all subscriptions and the end of the log, as far as this process knows them, for requests that
+/// wait for a position.
 #[derive(Clone, Default)]
-pub(crate) struct SubscriptionProgress {
-    subscriptions: Arc<Mutex<HashMap<String, Arc<SubscriptionPositions>>>>,
+pub(crate) struct PositionCache {
+    subscriptions: Arc<Mutex<HashMap<String, Arc<ReachedPositions>>>>,
     end: Arc<Mutex<LogEnd>>,
 }
 
@@ -39,9 +40,9 @@ struct LogEnd {
     seen: Option<Instant>,
 }
 
-/// What is known of one subscription.
+/// The positions that one subscription has reached, by partition, as far as this process knows.
 #[derive(Default)]
-pub(super) struct SubscriptionPositions {
+pub(super) struct ReachedPositions {
     positions: watch::Sender<PartitionPositions>,
     /// Held by the request that polls the database for all that wait.
     polling: tokio::sync::Mutex<PollSchedule>,
@@ -62,8 +63,8 @@ struct PartitionPositions {
     held: usize,
 }
 
-impl SubscriptionProgress {
-    pub(super) fn of(&self, subscription: &str) -> Arc<SubscriptionPositions> {
+impl PositionCache {
+    pub(super) fn of(&self, subscription: &str) -> Arc<ReachedPositions> {
         let mut all = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(subscription) {
             return Arc::clone(known);
@@ -72,7 +73,7 @@ impl SubscriptionProgress {
     }
 }
 
-impl SubscriptionProgress {
+impl PositionCache {
     /// Notes that an event was stored at a position.
     pub(crate) fn stored(&self, position: i64) {
         let mut end = self.end();
@@ -113,7 +114,7 @@ impl PollSchedule {
     }
 }
 
-impl SubscriptionPositions {
+impl ReachedPositions {
     /// Publishes the partitions that this process holds, with their positions.
     pub(super) fn publish(&self, held: &[HeldPartition]) {
         self.positions.send_modify(|positions| {

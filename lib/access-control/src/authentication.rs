@@ -29,14 +29,14 @@ pub use self::api_key::{ApiKeyId, ApiKeySecret, InvalidApiKeyId};
 pub use self::api_key_table::{ApiKey, ApiKeyError, NewApiKey};
 pub use self::failure::{AuthenticationError, InvalidCredential};
 pub use self::jwks::JwksUrl;
-pub use self::token::{TokenClaims, TokenError, TokenRequest, TokenSecret};
+pub use self::token::{ExpectedTokenClaims, TokenRequest, TokenSecret, TokenSigningError};
 
 use self::api_keys::ApiKeys;
-use self::jwks::Jwks;
+use self::jwks::JwksSource;
 use self::key_set::KeySet;
-use self::refreshed::Refreshed;
+use self::refreshed::RefreshedCopy;
 use self::token::VerificationKey;
-use self::token_verifier::{Keys, TokenVerifier};
+use self::token_verifier::{KeySetSource, TokenVerifier};
 use crate::Principal;
 
 /// What verifies tokens.
@@ -53,14 +53,14 @@ pub enum TokenKeys {
 /// Which credentials are accepted.
 #[derive(Debug, Clone, Default)]
 pub struct AuthenticationSettings {
-    pub token_claims: TokenClaims,
+    pub token_claims: ExpectedTokenClaims,
     /// `None`: no token is accepted.
     pub token_keys: Option<TokenKeys>,
 }
 
 /// Why authentication does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum AuthenticationStartError {
     #[error("the secret of tokens can't be used")]
     Secret(#[source] InvalidCredential),
     #[error("this machine's root certificates can't be read")]
@@ -80,18 +80,21 @@ struct State {
 impl Authenticator {
     /// Has to be called in a runtime. It waits for nothing: an issuer that is away is asked again. `database`: the one with the table of
     /// API keys; `None`: no API key is accepted.
-    pub fn start(settings: &AuthenticationSettings, database: Option<PgPool>) -> Result<Self, StartError> {
+    pub fn start(
+        settings: &AuthenticationSettings,
+        database: Option<PgPool>,
+    ) -> Result<Self, AuthenticationStartError> {
         let rules = &settings.token_claims;
-        let issuers = |jwks: Jwks| Keys::Issuers(Refreshed::start(jwks, jwks::TIMING));
+        let issuers = |jwks: JwksSource| KeySetSource::Issuers(RefreshedCopy::start(jwks, jwks::TIMING));
         let keys = match &settings.token_keys {
             Some(TokenKeys::Secret(secret)) => {
-                let key = VerificationKey::of_secret(secret, rules).map_err(StartError::Secret)?;
-                Some(Keys::Fixed(KeySet::of_one(key)))
+                let key = VerificationKey::of_secret(secret, rules).map_err(AuthenticationStartError::Secret)?;
+                Some(KeySetSource::Fixed(KeySet::of_one(key)))
             }
             Some(TokenKeys::JwksUrl(url)) => {
-                Some(issuers(Jwks::at_url(url.clone(), rules.clone()).map_err(StartError::Roots)?))
+                Some(issuers(JwksSource::at_url(url.clone(), rules.clone()).map_err(AuthenticationStartError::Roots)?))
             }
-            Some(TokenKeys::JwksFile(path)) => Some(issuers(Jwks::in_file(path.clone(), rules.clone()))),
+            Some(TokenKeys::JwksFile(path)) => Some(issuers(JwksSource::in_file(path.clone(), rules.clone()))),
             None => None,
         };
         let tokens = keys.map(|keys| TokenVerifier::new(rules.clone(), keys));

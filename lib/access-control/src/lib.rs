@@ -13,9 +13,9 @@ mod role;
 mod routes;
 
 pub use authentication::{
-    ApiKey, ApiKeyError, ApiKeyId, ApiKeySecret, AuthenticationError, AuthenticationSettings, Authenticator,
-    InvalidApiKeyId, InvalidCredential, JwksUrl, NewApiKey, StartError, TokenClaims, TokenError, TokenKeys,
-    TokenRequest, TokenSecret,
+    ApiKey, ApiKeyError, ApiKeyId, ApiKeySecret, AuthenticationError, AuthenticationSettings, AuthenticationStartError,
+    Authenticator, ExpectedTokenClaims, InvalidApiKeyId, InvalidCredential, JwksUrl, NewApiKey, TokenKeys,
+    TokenRequest, TokenSecret, TokenSigningError,
 };
 pub use grant::{Denial, Grant, decide};
 pub use layer::{AccessLayer, AccessService, Caller, looks_at_credential};

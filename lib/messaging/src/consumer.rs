@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{SqsError, answered};
-use crate::queue_depth::QueueDepth;
+use crate::queue_depth::QueueDepthReader;
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
 use crate::signature::MessageKeys;
@@ -45,6 +45,7 @@ pub use failure_counts::MessageFailureCounts;
 pub use received::ReceivedMessage;
 pub use settings::ConsumerSettings;
 
+/// What a consumer calls for each message.
 pub trait MessageHandler: Send + Sync + 'static {
     /// `Ok` means that the effect is recorded and the message can be deleted. The future may be dropped at any await,
     /// when the consumer has to stop.
@@ -106,8 +107,8 @@ impl Consumer {
         Ok(Self { client, queue, keys, settings })
     }
 
-    pub fn depth(&self) -> QueueDepth {
-        QueueDepth::of(self.client.clone(), self.queue.url.clone())
+    pub fn depth(&self) -> QueueDepthReader {
+        QueueDepthReader::of(self.client.clone(), self.queue.url.clone())
     }
 
     /// Consumes until cancelled. Then it stops receiving, lets running handlers finish within `shutdown_grace`, returns

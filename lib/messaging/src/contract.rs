@@ -109,6 +109,7 @@ pub struct OrderedLine {
     pub line_total: String,
 }
 
+/// Which mail is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -160,6 +161,7 @@ pub struct NotificationFailed {
     pub reason: String,
 }
 
+/// What notification answers to a request for a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotificationAnswer {
     Sent(NotificationSent),

@@ -1,10 +1,10 @@
 //! What operators do with dead letters: list, edit, redrive and discard them.
 //!
-//! - A [`DeadLetterSweep`] reads a dead-letter queue once. The dead letters that it has read stay hidden from others until it is
+//! - A [`DeadLetterScan`] reads a dead-letter queue once. The dead letters that it has read stay hidden from others until it is
 //!   released; then they are visible again in their old order. If its process dies, they are visible again after half a
 //!   minute.
 //! - SQS hands out no further message of a group while one is hidden; some servers hand out only one message of a group
-//!   at a time. So a dead letter can be stuck behind an earlier one of its order. [`DeadLetterSweep::unseen`] counts these.
+//!   at a time. So a dead letter can be stuck behind an earlier one of its order. [`DeadLetterScan::unseen`] counts these.
 //! - Only a genuine dead letter is redriven, or changed in part: what is sent is signed. Nobody's message is signed
 //!   because an operator did not look.
 //! - A dead letter that is redriven is deleted only after its original queue has it. A crash in between leaves it in
@@ -26,8 +26,8 @@ use crate::producer::SendError;
 use crate::queues::{Queue, Queues};
 
 pub use dead_letter::DeadLetter;
-pub use edit::BodyAssignment;
-pub use sweep::DeadLetterSweep;
+pub use edit::BodyFieldEdit;
+pub use sweep::DeadLetterScan;
 
 /// The dead letters of one queue.
 #[derive(Debug, Clone)]
@@ -51,9 +51,9 @@ impl DeadLetters {
         &self.queue.name
     }
 
-    /// Begins to read them. Nothing is received before the first call of [`DeadLetterSweep::next`].
-    pub fn sweep(&self) -> DeadLetterSweep {
-        DeadLetterSweep::new(self.clone())
+    /// Begins to read them. Nothing is received before the first call of [`DeadLetterScan::next`].
+    pub fn sweep(&self) -> DeadLetterScan {
+        DeadLetterScan::new(self.clone())
     }
 
     /// How many there are, hidden or not. SQS's count is approximate.
@@ -104,6 +104,7 @@ impl FromStr for DeadLetterOrigin {
     }
 }
 
+/// Why dead letters could not be read, counted, sent or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
     #[error("the dead letters of `{queue}` can't be read")]

@@ -100,6 +100,7 @@ impl<T> CloudEvent<T> {
     }
 }
 
+/// Why a body is no event, or an event can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     #[error("the body is not a JSON object")]

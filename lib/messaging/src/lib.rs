@@ -31,11 +31,11 @@ pub use contract::{
     NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate, OrderedLine,
     ParcelTracking, ShipmentTracking,
 };
-pub use dead_letters::{BodyAssignment, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters};
+pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters};
 pub use envelope::{CloudEvent, MessageContract};
 pub use error::SqsError;
 pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
-pub use queue_depth::QueueDepth;
-pub use queues::{Queue, QueueError, QueueHealth, QueueProvisioning, Queues};
+pub use queue_depth::QueueDepthReader;
+pub use queues::{Queue, QueueHealth, QueueSettings, QueueSetupError, Queues};
 pub use settings::{InvalidSettings, SettingError, SettingsValidator};
 pub use signature::{MessageKeys, MessageKeysError, SignatureError};

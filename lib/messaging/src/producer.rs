@@ -17,7 +17,7 @@ use futures_util::stream;
 
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, EnvelopeError, MessageContract};
 use crate::error::{SqsError, answered};
-use crate::queue_depth::QueueDepth;
+use crate::queue_depth::QueueDepthReader;
 use crate::queues::Queue;
 use crate::settings::{InvalidSettings, SettingsValidator};
 use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE};
@@ -75,6 +75,7 @@ impl OutgoingMessage {
     }
 }
 
+/// How messages are sent.
 #[derive(Debug, Clone)]
 pub struct ProducerSettings {
     /// The most bytes in one batch, and so in one message.
@@ -139,8 +140,8 @@ impl Producer {
         Self { client, queue, keys, settings }
     }
 
-    pub fn depth(&self) -> QueueDepth {
-        QueueDepth::of(self.client.clone(), self.queue.url.clone())
+    pub fn depth(&self) -> QueueDepthReader {
+        QueueDepthReader::of(self.client.clone(), self.queue.url.clone())
     }
 
     /// Sends messages. The result has one entry per message, in the order given. `Ok` means that SQS has it.

@@ -16,14 +16,14 @@ const COUNTED: [QueueAttributeName; 3] = [
 /// How long SQS may take to answer.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
-/// Counts the messages of one queue. Cheap to clone.
+/// Asks how many messages a queue has. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct QueueDepth {
+pub struct QueueDepthReader {
     client: Client,
     queue_url: String,
 }
 
-impl QueueDepth {
+impl QueueDepthReader {
     pub(crate) fn of(client: Client, queue_url: String) -> Self {
         Self { client, queue_url }
     }

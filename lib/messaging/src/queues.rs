@@ -21,6 +21,7 @@ use crate::settings::{InvalidSettings, SettingsValidator};
 
 pub use maintain::{QueueHealth, maintain};
 
+/// The queues of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queues {
     /// Requests to notification.
@@ -47,8 +48,9 @@ pub struct Queue {
     pub dead_letter_url: String,
 }
 
+/// What queues are named and how they are set up in SQS.
 #[derive(Debug, Clone)]
-pub struct QueueProvisioning {
+pub struct QueueSettings {
     /// The prefix of the queues' names, so that several platforms can share an account.
     pub prefix: String,
     /// The visibility timeout for readers that set none. Consumers set their own.
@@ -62,7 +64,7 @@ pub struct QueueProvisioning {
     pub max_receive_count: u32,
 }
 
-impl Default for QueueProvisioning {
+impl Default for QueueSettings {
     fn default() -> Self {
         Self {
             prefix: "ordo".into(),
@@ -75,7 +77,7 @@ impl Default for QueueProvisioning {
     }
 }
 
-impl QueueProvisioning {
+impl QueueSettings {
     /// The `max_receive_count` for consumers with so many attempts. It is much higher, because SQS also counts receives
     /// without an attempt: a message is returned each time that one before it in its group fails.
     pub fn receives_for(max_attempts: u32) -> u32 {
@@ -102,7 +104,7 @@ impl QueueProvisioning {
 }
 
 /// Creates missing queues, and sets the attributes of existing ones. Idempotent.
-pub async fn ensure(client: &Client, settings: &QueueProvisioning) -> Result<Queues, QueueError> {
+pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueSetupError> {
     settings.validate()?;
     Ok(Queues {
         notifications: ensure_pair(client, settings, "notifications").await?,
@@ -111,7 +113,7 @@ pub async fn ensure(client: &Client, settings: &QueueProvisioning) -> Result<Que
 }
 
 /// Finds the existing queues, for roles that may not create any.
-pub async fn find(client: &Client, settings: &QueueProvisioning) -> Result<Queues, QueueError> {
+pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueSetupError> {
     settings.validate()?;
     Ok(Queues {
         notifications: find_pair(client, settings, "notifications").await?,
@@ -121,9 +123,9 @@ pub async fn find(client: &Client, settings: &QueueProvisioning) -> Result<Queue
 
 /// Finds the queues, and creates them as [`ensure`] does if any is missing. It needs no right to create queues as long
 /// as all exist.
-pub async fn find_or_create(client: &Client, settings: &QueueProvisioning) -> Result<Queues, QueueError> {
+pub async fn find_or_create(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueSetupError> {
     match find(client, settings).await {
-        Err(QueueError::Find { name, source }) if source.is_missing_queue() => {
+        Err(QueueSetupError::Find { name, source }) if source.is_missing_queue() => {
             tracing::warn!(queue = name, "the queue is not there: making it");
             ensure(client, settings).await
         }
@@ -131,8 +133,9 @@ pub async fn find_or_create(client: &Client, settings: &QueueProvisioning) -> Re
     }
 }
 
+/// Why queues could not be created, found or adjusted.
 #[derive(Debug, thiserror::Error)]
-pub enum QueueError {
+pub enum QueueSetupError {
     #[error("the queue settings are invalid")]
     Settings {
         #[from]
@@ -150,7 +153,7 @@ pub enum QueueError {
     Incomplete { name: String, what: &'static str },
 }
 
-async fn ensure_pair(client: &Client, settings: &QueueProvisioning, what: &str) -> Result<Queue, QueueError> {
+async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueSetupError> {
     let (name, dead_letter_name) = names(settings, what);
     let dead_letter_url =
         ensure_one(client, &dead_letter_name, &attributes(settings, settings.dead_letter_retention)).await?;
@@ -164,19 +167,19 @@ async fn ensure_pair(client: &Client, settings: &QueueProvisioning, what: &str) 
     Ok(Queue { name, url, dead_letter_url })
 }
 
-async fn find_pair(client: &Client, settings: &QueueProvisioning, what: &str) -> Result<Queue, QueueError> {
+async fn find_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueSetupError> {
     let (name, dead_letter_name) = names(settings, what);
     let url = find_one(client, &name).await?;
     let dead_letter_url = find_one(client, &dead_letter_name).await?;
     Ok(Queue { name, url, dead_letter_url })
 }
 
-fn names(settings: &QueueProvisioning, what: &str) -> (String, String) {
+fn names(settings: &QueueSettings, what: &str) -> (String, String) {
     (format!("{}-{what}.fifo", settings.prefix), format!("{}-{what}-dlq.fifo", settings.prefix))
 }
 
 /// The attributes that can be set on new and on existing queues.
-fn attributes(settings: &QueueProvisioning, retention: Duration) -> HashMap<Attribute, String> {
+fn attributes(settings: &QueueSettings, retention: Duration) -> HashMap<Attribute, String> {
     HashMap::from([
         // High-throughput mode: limits and deduplication per group, not per queue.
         (Attribute::DeduplicationScope, "messageGroup".into()),
@@ -190,7 +193,7 @@ async fn ensure_one(
     client: &Client,
     name: &str,
     attributes: &HashMap<Attribute, String>,
-) -> Result<String, QueueError> {
+) -> Result<String, QueueSetupError> {
     // FIFO can only be set when the queue is created.
     let mut creation = attributes.clone();
     creation.insert(Attribute::FifoQueue, "true".into());
@@ -200,11 +203,14 @@ async fn ensure_one(
         Err(error) if exists_otherwise(&error) => {
             let url = find_one(client, name).await?;
             let adjusted = client.set_queue_attributes().queue_url(&url).set_attributes(Some(attributes.clone()));
-            adjusted.send().await.map_err(|source| QueueError::Adjust { name: name.into(), source: source.into() })?;
+            adjusted
+                .send()
+                .await
+                .map_err(|source| QueueSetupError::Adjust { name: name.into(), source: source.into() })?;
             tracing::info!(queue = name, "queue attributes changed to the settings");
             Ok(url)
         }
-        Err(source) => Err(QueueError::Create { name: name.into(), source: source.into() }),
+        Err(source) => Err(QueueSetupError::Create { name: name.into(), source: source.into() }),
     }
 }
 
@@ -214,21 +220,22 @@ fn exists_otherwise(error: &SdkError<CreateQueueError>) -> bool {
     named || error.as_service_error().is_some_and(CreateQueueError::is_queue_name_exists)
 }
 
-async fn find_one(client: &Client, name: &str) -> Result<String, QueueError> {
+async fn find_one(client: &Client, name: &str) -> Result<String, QueueSetupError> {
     let found = client.get_queue_url().queue_name(name).send().await;
-    let found = found.map_err(|source| QueueError::Find { name: name.into(), source: source.into() })?;
+    let found = found.map_err(|source| QueueSetupError::Find { name: name.into(), source: source.into() })?;
     found.queue_url.ok_or_else(|| incomplete(name, "address"))
 }
 
-async fn arn(client: &Client, name: &str, url: &str) -> Result<String, QueueError> {
+async fn arn(client: &Client, name: &str, url: &str) -> Result<String, QueueSetupError> {
     let described = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn).send().await;
-    let described = described.map_err(|source| QueueError::Describe { name: name.into(), source: source.into() })?;
+    let described =
+        described.map_err(|source| QueueSetupError::Describe { name: name.into(), source: source.into() })?;
     let arn = described.attributes.and_then(|mut attributes| attributes.remove(&Attribute::QueueArn));
     arn.ok_or_else(|| incomplete(name, "ARN"))
 }
 
-fn incomplete(name: &str, what: &'static str) -> QueueError {
-    QueueError::Incomplete { name: name.into(), what }
+fn incomplete(name: &str, what: &'static str) -> QueueSetupError {
+    QueueSetupError::Incomplete { name: name.into(), what }
 }
 
 fn days(days: u64) -> Duration {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use breaker::{BreakerSettings, BreakerState};
-use breaker::{CircuitBreaker, ProviderHealth};
+use breaker::{CallHealth, CircuitBreaker};
 pub use metrics::PaymentMetrics;
 use tokio::time::Instant;
 
@@ -83,10 +83,10 @@ impl Guarded {
 }
 
 /// A provider that declines or refuses is healthy.
-fn health<T>(outcome: &Result<T, PaymentError>) -> ProviderHealth {
+fn health<T>(outcome: &Result<T, PaymentError>) -> CallHealth {
     match outcome {
-        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => ProviderHealth::Healthy,
-        Err(PaymentError::Unknown { .. } | PaymentError::Unavailable { .. }) => ProviderHealth::Failing,
+        Ok(_) | Err(PaymentError::Declined { .. } | PaymentError::Refused { .. }) => CallHealth::Healthy,
+        Err(PaymentError::Unknown { .. } | PaymentError::Unavailable { .. }) => CallHealth::Failing,
     }
 }
 

@@ -15,5 +15,5 @@ pub use gateway::{
     RefundRequest, RefundedPayment, VoidRequest,
 };
 pub use guarded::{BreakerSettings, BreakerState, Guarded, PaymentMetrics};
-pub use sandbox::{LedgerRow, Sandbox, is_sandbox_payment, ledger, ledger_of};
-pub use stripe::{Stripe, StripeError, StripeSettings};
+pub use sandbox::{Sandbox, SandboxPaymentRow, is_sandbox_payment, ledger, ledger_of};
+pub use stripe::{Stripe, StripeSettings, StripeSetupError};

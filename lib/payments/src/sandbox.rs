@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use book::{CallOutcome, Operation, Reply, ReplyDelay, movement_reference, payment_reference};
-pub use ledger::{LedgerRow, is_sandbox_payment, ledger, ledger_of};
+pub use ledger::{SandboxPaymentRow, is_sandbox_payment, ledger, ledger_of};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
@@ -40,7 +40,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// How long a call with `tok_timeout_…` takes: longer than any caller waits.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Clones share batches.
+/// The payment provider that moves no money. Clones share batches.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     calls: mpsc::Sender<SandboxCall>,

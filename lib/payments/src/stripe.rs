@@ -30,6 +30,7 @@ use crate::{
     RefundRequest, RefundedPayment, VoidRequest,
 };
 
+/// How Stripe is reached.
 #[derive(Clone)]
 pub struct StripeSettings {
     /// The base address, without a trailing slash: `https://api.stripe.com`.
@@ -46,8 +47,9 @@ impl fmt::Debug for StripeSettings {
     }
 }
 
+/// Why a client for Stripe could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum StripeError {
+pub enum StripeSetupError {
     #[error("this machine's root certificates can't be read")]
     Roots(#[source] std::io::Error),
     /// The key has characters that are invalid in a header.
@@ -55,7 +57,7 @@ pub enum StripeError {
     SecretKey,
 }
 
-/// It has no timeout of its own: [`Guarded`](crate::Guarded) has one.
+/// Stripe as a payment provider. It has no time-out of its own: [`Guarded`](crate::Guarded) has one.
 #[derive(Debug, Clone)]
 pub struct Stripe {
     connection: StripeConnection,
@@ -63,7 +65,7 @@ pub struct Stripe {
 
 impl Stripe {
     /// Connects with the first request.
-    pub fn new(settings: &StripeSettings) -> Result<Self, StripeError> {
+    pub fn new(settings: &StripeSettings) -> Result<Self, StripeSetupError> {
         Ok(Self { connection: StripeConnection::new(settings)? })
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use payments::{
-    AuthorizationRequest, CaptureRequest, LedgerRow, PaymentError, PaymentGateway, RefundRequest, Sandbox, VoidRequest,
-    ledger,
+    AuthorizationRequest, CaptureRequest, PaymentError, PaymentGateway, RefundRequest, Sandbox, SandboxPaymentRow,
+    VoidRequest, ledger,
 };
 use sqlx::PgPool;
 
@@ -24,7 +24,7 @@ fn capture(reference: &str, key: &str, amount_minor: i64, last: bool) -> Capture
     CaptureRequest { key, reference, amount_minor, currency, last, recorded_minor: 0, retries: 0 }
 }
 
-async fn whole_ledger(pool: &PgPool) -> Vec<LedgerRow> {
+async fn whole_ledger(pool: &PgPool) -> Vec<SandboxPaymentRow> {
     ledger(pool, None, 10_000).await.unwrap()
 }
 
@@ -52,7 +52,7 @@ async fn a_payment_is_authorized_captured_in_parts_refunded_and_added_up() {
     let refunded = sandbox.refund(&refund).await.unwrap();
     assert_eq!(sandbox.refund(&refund).await.unwrap(), refunded);
 
-    let row = LedgerRow {
+    let row = SandboxPaymentRow {
         order_id: "order-1".to_owned(),
         reference: payment,
         currency: "EUR".to_owned(),

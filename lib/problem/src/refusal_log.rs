@@ -15,6 +15,7 @@ const LINES_PER_SECOND: u32 = 20;
 const LONGEST_PATH: usize = 200;
 const LONGEST_METHOD: usize = 20;
 
+/// Logs refusals and failures, so many lines a second at most.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
     /// For what clients did wrong.

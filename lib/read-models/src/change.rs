@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{Item, Key};
 
-/// What the events of one stream change. It is written completely or not at all.
+/// What the events of one stream change in a read model. It is written completely or not at all.
 ///
 /// Every event that changes any item also changes the head of its stream. So the head's version tells which events are
 /// folded, and a fold skips events that the head has passed. Writing a change again, or an older one, changes nothing.
 #[derive(Debug)]
-pub struct StreamChange {
+pub struct StreamItemChanges {
     /// The item that changes with every event of the stream.
     pub head: Item,
     /// The version of the head that the change is based on. `None`: there was no head.
@@ -30,7 +30,7 @@ pub struct TallyAddition {
     pub add: BTreeMap<String, i64>,
 }
 
-impl StreamChange {
+impl StreamItemChanges {
     /// All items, the head last.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.others.iter().chain([&self.head])

@@ -29,6 +29,7 @@ pub struct GenerationComparison {
     pub examples: Vec<ItemDifference>,
 }
 
+/// An item that differs between two generations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ItemDifference {
     #[serde(flatten)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Key;
 use crate::key_validation::is_valid_part;
 
+/// A cursor of another query, or none at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is no cursor of this query; leave it out to start at the first page")]
 pub struct InvalidCursor;

@@ -19,10 +19,10 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use sqlx::{PgConnection, PgPool};
 
-use self::bulk::BatchPut;
+use self::bulk::DynamodbBulkWriter;
 use self::table_numbers::GenerationTableNumbers;
-use self::tables::{LogicalTable, PhysicalTable};
-use crate::{BulkWriter, Generation, ReadModelStoreError, ReadModels, Table};
+use self::tables::{DynamodbTable, PhysicalTable};
+use crate::{BulkWriter, Generation, GenerationStore, ReadModelStoreError, Table};
 
 /// Read models in DynamoDB.
 #[derive(Debug, Clone)]
@@ -57,14 +57,14 @@ impl DynamodbReadModels {
     }
 
     fn bulk(&self, read_model: &str, number: i64) -> Box<dyn BulkWriter> {
-        Box::new(BatchPut::new(self.physical_table(read_model, Generation::Next, number)))
+        Box::new(DynamodbBulkWriter::new(self.physical_table(read_model, Generation::Next, number)))
     }
 }
 
 #[async_trait]
-impl ReadModels for DynamodbReadModels {
+impl GenerationStore for DynamodbReadModels {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
-        Arc::new(LogicalTable::new(self.clone(), read_model, generation))
+        Arc::new(DynamodbTable::new(self.clone(), read_model, generation))
     }
 
     async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use crate::{Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamChange, TallyAddition};
+use crate::{Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamItemChanges, TallyAddition};
 
 /// The up to three tables of a read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,10 +29,12 @@ impl fmt::Display for Generation {
     }
 }
 
-/// A store of read models. Where the tables are in Postgres, every write is part of the connection's transaction.
+/// Where the generations of read models are kept: makes, promotes and drops them.
+///
+/// Where the tables are in Postgres, every write is part of the connection's transaction.
 /// Elsewhere a write may be done although the transaction is rolled back, and may be done again.
 #[async_trait]
-pub trait ReadModels: fmt::Debug + Send + Sync {
+pub trait GenerationStore: fmt::Debug + Send + Sync {
     /// A generation of a read model. It need not exist.
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table>;
 
@@ -110,7 +112,11 @@ pub trait Table: fmt::Debug + Send + Sync {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError>;
 
     /// Writes changes. There is at most one of each stream.
-    async fn write(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), ReadModelStoreError>;
+    async fn write(
+        &self,
+        transaction: &mut PgConnection,
+        changes: &[StreamItemChanges],
+    ) -> Result<(), ReadModelStoreError>;
 
     /// The items of these keys that exist, for a reader.
     async fn find(&self, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError>;

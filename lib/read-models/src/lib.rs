@@ -1,8 +1,8 @@
 //! Stores of read models, with the data model of DynamoDB: JSON items under a partition key and a sort key, and up to
 //! three indexes.
 //!
-//! A [`Table`] holds the items of one read model. A [`ReadModels`] holds the tables of all read models, each in up to
-//! three generations. Items are written stream by stream, as [`StreamChange`]s that may be written twice, and are read in
+//! A [`Table`] holds the items of one read model. A [`GenerationStore`] holds the tables of all read models, each in up to
+//! three generations. Items are written stream by stream, as [`StreamItemChanges`] that may be written twice, and are read in
 //! pages, from one collection or index at a time. This crate knows nothing of orders.
 
 mod change;
@@ -19,10 +19,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-pub use change::{StreamChange, TallyAddition};
+pub use change::{StreamItemChanges, TallyAddition};
 pub use compare::{GenerationComparison, ItemDifference, compare};
 pub use cursor::InvalidCursor;
-pub use generation::{BulkWriter, Generation, ReadModels, Table};
+pub use generation::{BulkWriter, Generation, GenerationStore, Table};
 pub use query::{ItemPage, Query, QueryError, QueryScope, ScanPage, SortOrder};
 
 /// The primary key of an item.
@@ -59,6 +59,7 @@ impl Index {
     }
 }
 
+/// A row of a read model: its keys, its version and its JSON.
 #[derive(Debug, Clone)]
 pub struct Item {
     pub key: Key,

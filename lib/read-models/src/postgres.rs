@@ -15,7 +15,7 @@ use self::table::PostgresTable;
 pub(crate) use self::tallies::forget_tallies;
 #[cfg(feature = "dynamodb")]
 pub(crate) use self::tallies::{keep_tallies, summed_tallies};
-use crate::{BulkWriter, Generation, ReadModelStoreError, ReadModels, Table};
+use crate::{BulkWriter, Generation, GenerationStore, ReadModelStoreError, Table};
 
 /// Read models in a Postgres database, in tables `read_model_NAME`.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ fn name(read_model: &str, generation: Generation) -> String {
 }
 
 #[async_trait]
-impl ReadModels for PostgresReadModels {
+impl GenerationStore for PostgresReadModels {
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
         Arc::new(PostgresTable::new(self.pool.clone(), read_model, generation))
     }

@@ -38,6 +38,7 @@ pub enum SortOrder {
     Descending,
 }
 
+/// A page of a query.
 #[derive(Debug)]
 pub struct ItemPage {
     pub items: Vec<Item>,
@@ -45,6 +46,7 @@ pub struct ItemPage {
     pub cursor: Option<String>,
 }
 
+/// A page of a scan of the whole table.
 #[derive(Debug)]
 pub struct ScanPage {
     pub items: Vec<Item>,
@@ -52,6 +54,7 @@ pub struct ScanPage {
     pub after: Option<Key>,
 }
 
+/// Why a query was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     #[error(transparent)]

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{DeliveryError, DeliveryRecordRow, MailOutcome, within};
+use super::{DeliveryRecordError, DeliveryRecordRow, MailOutcome, within};
 
 /// Takes the claims of this process. Clones share the session.
 #[derive(Debug, Clone)]
@@ -57,10 +57,10 @@ impl MailClaims {
     }
 
     /// Claims the mail, after earlier claims of it in this process are released.
-    pub(super) async fn claim(&self, id: Uuid) -> Result<ClaimResult, DeliveryError> {
+    pub(super) async fn claim(&self, id: Uuid) -> Result<ClaimResult, DeliveryRecordError> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(ClaimCommand::Claim(id, answer)).map_err(|_| DeliveryError::Ending)?;
-        answered.await.unwrap_or(Err(DeliveryError::Ending))
+        self.commands.send(ClaimCommand::Claim(id, answer)).map_err(|_| DeliveryRecordError::Ending)?;
+        answered.await.unwrap_or(Err(DeliveryRecordError::Ending))
     }
 }
 
@@ -77,7 +77,7 @@ enum ClaimCommand {
     Release(Uuid),
 }
 
-type ClaimAnswer = oneshot::Sender<Result<ClaimResult, DeliveryError>>;
+type ClaimAnswer = oneshot::Sender<Result<ClaimResult, DeliveryRecordError>>;
 
 /// The most commands that are sent to the server at once.
 const MAX_COMMANDS: usize = 1_000;
@@ -133,7 +133,7 @@ impl ClaimKeeper {
                 let source = Arc::new(source);
                 for (id, answer) in wanted {
                     for answer in self.claimed.remove(&id).unwrap_or_default().into_iter().chain([answer]) {
-                        let _ = answer.send(Err(DeliveryError::Claim { source: Arc::clone(&source) }));
+                        let _ = answer.send(Err(DeliveryRecordError::Claim { source: Arc::clone(&source) }));
                     }
                 }
             }
@@ -142,7 +142,8 @@ impl ClaimKeeper {
 
     fn answer(&mut self, id: Uuid, answer: ClaimAnswer, found: ClaimLockResult) {
         // If the answer is not taken, the guard is dropped and its release comes back as a command.
-        let held = || self.commands.upgrade().map(|commands| ClaimGuard { id, commands }).ok_or(DeliveryError::Ending);
+        let held =
+            || self.commands.upgrade().map(|commands| ClaimGuard { id, commands }).ok_or(DeliveryRecordError::Ending);
         let _ = match found {
             ClaimLockResult::Undecided => answer.send(held().map(ClaimResult::Free)),
             ClaimLockResult::Decided(outcome) => answer.send(held().map(|held| ClaimResult::Decided(outcome, held))),

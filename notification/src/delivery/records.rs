@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::claims::ClaimGuard;
-use super::{DeliveryAttempt, DeliveryError, MailOutcome, within};
+use super::{DeliveryAttempt, DeliveryRecordError, MailOutcome, within};
 
 /// The most outcomes of one statement.
 const MAX_BATCH: usize = 256;
@@ -35,7 +35,7 @@ struct DecidedMail {
     outcome: MailOutcome,
     /// Released after the record is committed or given up.
     _claim: ClaimGuard,
-    written: oneshot::Sender<Result<(), DeliveryError>>,
+    written: oneshot::Sender<Result<(), DeliveryRecordError>>,
 }
 
 impl OutcomeRecorder {
@@ -60,11 +60,11 @@ impl OutcomeRecorder {
         record: DeliveryAttempt,
         outcome: MailOutcome,
         claim: ClaimGuard,
-    ) -> Result<(), DeliveryError> {
+    ) -> Result<(), DeliveryRecordError> {
         let (written, answered) = oneshot::channel();
         let decision = DecidedMail { record, outcome, _claim: claim, written };
-        self.decisions.send(decision).map_err(|_| DeliveryError::Ending)?;
-        answered.await.unwrap_or(Err(DeliveryError::Ending))
+        self.decisions.send(decision).map_err(|_| DeliveryRecordError::Ending)?;
+        answered.await.unwrap_or(Err(DeliveryRecordError::Ending))
     }
 }
 
@@ -92,7 +92,7 @@ async fn write_alone(pool: &PgPool, bound: Duration, decision: DecidedMail, mut 
             Err(error) => source = Arc::new(error),
         }
     }
-    let _ = decision.written.send(Err(DeliveryError::Write { source }));
+    let _ = decision.written.send(Err(DeliveryRecordError::Write { source }));
 }
 
 /// A sent mail stays sent. A row may exist already, if the commit's answer or the claim was lost.

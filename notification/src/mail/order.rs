@@ -5,24 +5,25 @@ use messaging::NotificationRequested;
 use super::money::amount;
 use super::one_line;
 
-/// Every value is on one line. The templates escape them.
-pub(super) struct MailOrder {
+/// An order, as a mail shows it. Every value is on one line. The templates escape them.
+pub(super) struct OrderInMail {
     pub(super) id: String,
     pub(super) total: String,
-    pub(super) lines: Vec<MailLine>,
+    pub(super) lines: Vec<LineInMail>,
     pub(super) omitted_lines: u32,
     pub(super) reason: Option<String>,
-    pub(super) parcels: Vec<MailParcel>,
+    pub(super) parcels: Vec<ParcelInMail>,
     pub(super) refund: Option<String>,
 }
 
-/// At least one of the two is known.
-pub(super) struct MailParcel {
+/// A parcel, as a mail shows it. At least one of the two is known.
+pub(super) struct ParcelInMail {
     pub(super) carrier: Option<String>,
     pub(super) tracking: Option<String>,
 }
 
-pub(super) struct MailLine {
+/// A line of the order, as a mail shows it.
+pub(super) struct LineInMail {
     pub(super) sku: String,
     pub(super) title: String,
     pub(super) quantity: u32,
@@ -30,18 +31,18 @@ pub(super) struct MailLine {
     pub(super) line_total: String,
 }
 
-impl From<&NotificationRequested> for MailOrder {
+impl From<&NotificationRequested> for OrderInMail {
     fn from(request: &NotificationRequested) -> Self {
         let currency = one_line(&request.currency, MAX_CHARACTERS);
         let price = |decimal: &str| amount(&one_line(decimal, MAX_CHARACTERS), &currency);
-        let line = |line: &messaging::OrderedLine| MailLine {
+        let line = |line: &messaging::OrderedLine| LineInMail {
             sku: one_line(&line.sku, MAX_CHARACTERS),
             title: one_line(&line.title, MAX_CHARACTERS),
             quantity: line.quantity,
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
         };
-        let parcel = |it: &messaging::ParcelTracking| MailParcel {
+        let parcel = |it: &messaging::ParcelTracking| ParcelInMail {
             carrier: non_blank(it.carrier.as_deref()),
             tracking: non_blank(it.tracking.as_deref()),
         };

@@ -3,9 +3,9 @@
 use askama::Template;
 
 use super::MailContent;
-use super::order::MailOrder;
+use super::order::OrderInMail;
 
-pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
+pub(super) fn content(order: &OrderInMail) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Order {} was cancelled", order.id),
         text: OrderCancelledText { order }.render()?,
@@ -16,11 +16,11 @@ pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
 #[derive(Template)]
 #[template(path = "order_cancelled.txt")]
 struct OrderCancelledText<'a> {
-    order: &'a MailOrder,
+    order: &'a OrderInMail,
 }
 
 #[derive(Template)]
 #[template(path = "order_cancelled.html")]
 struct OrderCancelledHtml<'a> {
-    order: &'a MailOrder,
+    order: &'a OrderInMail,
 }

@@ -3,9 +3,9 @@
 use askama::Template;
 
 use super::MailContent;
-use super::order::MailOrder;
+use super::order::OrderInMail;
 
-pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
+pub(super) fn content(order: &OrderInMail) -> Result<MailContent, askama::Error> {
     Ok(MailContent {
         subject: format!("Order {} has shipped", order.id),
         text: OrderShippedText { order }.render()?,
@@ -16,11 +16,11 @@ pub(super) fn content(order: &MailOrder) -> Result<MailContent, askama::Error> {
 #[derive(Template)]
 #[template(path = "order_shipped.txt")]
 struct OrderShippedText<'a> {
-    order: &'a MailOrder,
+    order: &'a OrderInMail,
 }
 
 #[derive(Template)]
 #[template(path = "order_shipped.html")]
 struct OrderShippedHtml<'a> {
-    order: &'a MailOrder,
+    order: &'a OrderInMail,
 }

@@ -16,9 +16,9 @@ const PRUNE_AT: usize = 10_000;
 /// come back some minutes late.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// The limits of all recipients of a process.
+/// Limits how many mails each recipient gets from this process.
 #[derive(Debug)]
-pub(crate) struct RecipientLimits {
+pub(crate) struct RecipientRateLimiter {
     spacing: Duration,
     /// How far a recipient may be ahead of the spacing.
     ahead: Duration,
@@ -35,7 +35,7 @@ struct RecipientSchedule {
     prune_turns_at: usize,
 }
 
-impl RecipientLimits {
+impl RecipientRateLimiter {
     /// A recipient gets up to `burst` mails at once, then one after each `spacing`.
     pub(crate) fn new(burst: u32, spacing: Duration) -> Self {
         let ahead = spacing.saturating_mul(burst.saturating_sub(1));
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_recipient_gets_some_mails_at_once_and_then_one_after_the_other() {
-        let (recipients, now) = (RecipientLimits::new(2, 10 * SECOND), Instant::now());
+        let (recipients, now) = (RecipientRateLimiter::new(2, 10 * SECOND), Instant::now());
         assert_eq!(recipients.turn(&ada(), mail(1), now), now);
         assert_eq!(recipients.turn(&EmailAddress::parse("ADA@example.com").unwrap(), mail(2), now), now);
         assert_eq!(recipients.turn(&ada(), mail(3), now), now + 10 * SECOND);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_mail_keeps_its_turn_until_it_is_done() {
-        let (recipients, now) = (RecipientLimits::new(1, 10 * SECOND), Instant::now());
+        let (recipients, now) = (RecipientRateLimiter::new(1, 10 * SECOND), Instant::now());
         assert_eq!(recipients.turn(&ada(), mail(1), now), now);
         assert_eq!(recipients.turn(&ada(), mail(2), now), now + 10 * SECOND);
         assert_eq!(recipients.turn(&ada(), mail(2), now + SECOND), now + 10 * SECOND, "it came too early");
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_means_nothing_any_more_is_forgotten() {
-        let (recipients, now) = (RecipientLimits::new(1, SECOND), Instant::now());
+        let (recipients, now) = (RecipientRateLimiter::new(1, SECOND), Instant::now());
         for nth in 0..PRUNE_AT {
             let recipient = EmailAddress::parse(&format!("a{nth}@example.com")).unwrap();
             recipients.turn(&recipient, mail(nth as u128), now);

@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::Message;
 use chrono::DateTime;
 use messaging::{
     CloudEvent, ConsumerSettings, ExponentialBackoff, NotificationAnswer, NotificationFailed, NotificationRequested,
-    NotificationTemplate, OrderedLine, OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, queues,
+    NotificationTemplate, OrderedLine, OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
 };
 use notification::{NotificationDependencies, NotificationSettings};
 use testkit::FaultyMailer;
@@ -87,7 +87,7 @@ impl Stage {
         let endpoint = testkit::sqs().await;
         let sqs = testkit::sqs_client(&endpoint.url());
         // Tests that try often must not meet SQS's own limit.
-        let settings = QueueProvisioning { max_receive_count: 1000, ..QueueProvisioning::default() };
+        let settings = QueueSettings { max_receive_count: 1000, ..QueueSettings::default() };
         let queues = queues::ensure(&sqs, &settings).await.unwrap();
         let (database, ses) = tokio::join!(testkit::database(), FaultyMailer::start());
         Self { database, sqs, queues, ses, _endpoint: endpoint }

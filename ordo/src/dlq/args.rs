@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use messaging::{BodyAssignment, DeadLetter, DeadLetterOrigin};
+use messaging::{BodyFieldEdit, DeadLetter, DeadLetterOrigin};
 
 use super::render;
 
@@ -23,7 +23,7 @@ pub(crate) enum DlqCommand {
     /// Send them to their queue again, all or some of them; a mail that had failed for good is really tried again
     Redrive(RedriveArgs),
     /// Change the body of one and send it again. A body that its queue's consumer could not read is refused
-    Edit(EditArgs),
+    Edit(DlqEditArgs),
     /// Delete one for good
     Discard {
         /// Its id
@@ -98,7 +98,7 @@ impl DeadLetterFilterArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct EditArgs {
+pub(crate) struct DlqEditArgs {
     /// Its id
     pub(crate) id: String,
     /// What to change.
@@ -111,7 +111,7 @@ pub(crate) struct EditArgs {
 pub(crate) struct BodyChangeArgs {
     /// A value for one place of the body, the place as a JSON pointer: /data/recipient=ada@example.com. May be repeated
     #[arg(long, value_name = "POINTER=VALUE")]
-    pub(crate) set: Vec<BodyAssignment>,
+    pub(crate) set: Vec<BodyFieldEdit>,
     /// A whole new body; - reads it from standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) body_file: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
-use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters};
+use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters};
 use serde_json::{Value, json};
 
 use super::{DlqListArgs, render};
@@ -58,7 +58,7 @@ async fn look(letters: &DeadLetters, limit: usize) -> Result<FoundDeadLetters, D
     Ok(found)
 }
 
-async fn up_to(sweep: &mut DeadLetterSweep, limit: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
+async fn up_to(sweep: &mut DeadLetterScan, limit: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
     let mut letters = Vec::new();
     while letters.len() < limit {
         let some = sweep.next(limit - letters.len()).await?;

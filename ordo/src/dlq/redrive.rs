@@ -7,13 +7,13 @@ use std::num::NonZeroU32;
 use anyhow::bail;
 use error_chain::error_chain;
 use messaging::{
-    DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters, MessageKeys, OutgoingMessage,
+    DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters, MessageKeys, OutgoingMessage,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use progress::RedriveProgress;
+use progress::RedriveProgressBar;
 
 use super::{RedriveArgs, render};
 use crate::rate_limiter::RateLimiter;
@@ -36,7 +36,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &RedriveArgs, keys: &Messa
         keys,
         name: Uuid::now_v7().to_string(),
         pace: RateLimiter::new(args.rate.filter(|_| !args.dry_run)),
-        progress: RedriveProgress::start(there, args)?,
+        progress: RedriveProgressBar::start(there, args)?,
         stop,
         tally: RedriveTally::default(),
     };
@@ -67,7 +67,7 @@ struct RedriveRun<'a> {
     keys: &'a MessageKeys,
     name: String,
     pace: RateLimiter,
-    progress: RedriveProgress,
+    progress: RedriveProgressBar,
     stop: CancellationToken,
     tally: RedriveTally,
 }
@@ -91,7 +91,7 @@ struct RedriveTally {
 
 impl RedriveRun<'_> {
     /// Sends matching dead letters until there are no more, or until `stop`.
-    async fn through(&mut self, sweep: &mut DeadLetterSweep) -> Result<(), DeadLetterError> {
+    async fn through(&mut self, sweep: &mut DeadLetterScan) -> Result<(), DeadLetterError> {
         let most = self.args.rate.map_or(BATCH, |rate| rate.get().min(BATCH));
         while self.left() > 0 && self.tally.failures.len() < MOST_FAILURES && !self.stop.is_cancelled() {
             let some = sweep.next(usize::try_from(most).unwrap_or(1)).await?;
@@ -124,7 +124,7 @@ impl RedriveRun<'_> {
         Ok(())
     }
 
-    async fn send(&mut self, sweep: &mut DeadLetterSweep, wanted: Vec<(DeadLetter, OutgoingMessage)>) {
+    async fn send(&mut self, sweep: &mut DeadLetterScan, wanted: Vec<(DeadLetter, OutgoingMessage)>) {
         let origin = sweep.letters().origin();
         let (letters, messages): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
         let results = if self.args.dry_run {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use domain::email::EmailAddress;
-use messaging::{BodyAssignment, DeadLetter, DeadLetterSweep, DeadLetters, MessageKeys};
+use messaging::{BodyFieldEdit, DeadLetter, DeadLetterScan, DeadLetters, MessageKeys};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::output;
 
 /// The change of a body.
 pub(super) enum BodyChange {
-    Set(Vec<BodyAssignment>),
+    Set(Vec<BodyFieldEdit>),
     Whole(String),
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn discard(queues: &[DeadLetters], id: &str, reason: &str) -> a
 }
 
 async fn send_edited(
-    sweep: &mut DeadLetterSweep,
+    sweep: &mut DeadLetterScan,
     letter: &DeadLetter,
     change: &BodyChange,
     keys: &MessageKeys,
@@ -106,7 +106,7 @@ fn check_recipient(body: &str) -> anyhow::Result<()> {
 }
 
 /// Finds a dead letter. The caller must release the sweep that holds it.
-async fn find(queues: &[DeadLetters], id: &str) -> anyhow::Result<(DeadLetterSweep, DeadLetter)> {
+async fn find(queues: &[DeadLetters], id: &str) -> anyhow::Result<(DeadLetterScan, DeadLetter)> {
     let mut unseen = 0;
     for letters in queues {
         let mut sweep = letters.sweep();

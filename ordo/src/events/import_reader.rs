@@ -9,7 +9,7 @@ use domain::order::Order;
 use domain::stock::Stock;
 use domain::streams::is_known;
 use event_store::bulk::ImportSource;
-use event_store::{EventDecodeError, EventRef};
+use event_store::{BorrowedEvent, EventDecodeError};
 use indicatif::ProgressBar;
 use uuid::Uuid;
 
@@ -67,15 +67,15 @@ impl<R: BufRead> ImportReader<R> {
 impl<R: BufRead + Send> ImportSource for ImportReader<R> {
     type Error = anyhow::Error;
 
-    async fn next(&mut self) -> anyhow::Result<Option<EventRef<'_>>> {
+    async fn next(&mut self) -> anyhow::Result<Option<BorrowedEvent<'_>>> {
         Ok(self.read()?.map(EventLine::event))
     }
 }
 
 impl ImportedStreams {
     /// Checks that an event can follow, and notes it.
-    fn check(&mut self, event: &EventRef<'_>) -> anyhow::Result<()> {
-        let EventRef { position, version, stream_type, stream_id, event_id, .. } = *event;
+    fn check(&mut self, event: &BorrowedEvent<'_>) -> anyhow::Result<()> {
+        let BorrowedEvent { position, version, stream_type, stream_id, event_id, .. } = *event;
         ensure!(position > 0, "position {position} is none; the first is 1");
         ensure!(
             position > self.position,
@@ -100,7 +100,7 @@ impl ImportedStreams {
 }
 
 /// Fails if this build cannot read an event of ours: it would stop every subscriber. Nobody follows foreign streams.
-fn known_here(event: &EventRef<'_>) -> anyhow::Result<()> {
+fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<()> {
     let decoded = match event.stream_type {
         Order::TYPE => event.decode::<Order>().map(|event| event.event_type()),
         Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),

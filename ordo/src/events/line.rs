@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
-use event_store::EventRef;
+use event_store::BorrowedEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+/// A line of an export: one event.
 #[derive(Debug)]
 pub(super) struct EventLine {
     position: i64,
@@ -62,7 +63,7 @@ struct EventLineFields {
 }
 
 /// Appends an event's line to a text. The same event always has the same line.
-pub(super) fn write(event: &EventRef<'_>, text: &mut Vec<u8>) -> serde_json::Result<()> {
+pub(super) fn write(event: &BorrowedEvent<'_>, text: &mut Vec<u8>) -> serde_json::Result<()> {
     let field = |text: &mut Vec<u8>, name: &str, value: &str| {
         text.extend(format!(",\"{name}\":").bytes());
         serde_json::to_writer(&mut *text, value)
@@ -119,8 +120,8 @@ impl EventLine {
         })
     }
 
-    pub(super) fn event(&self) -> EventRef<'_> {
-        EventRef {
+    pub(super) fn event(&self) -> BorrowedEvent<'_> {
+        BorrowedEvent {
             position: self.position,
             stream_type: &self.stream_type,
             stream_id: &self.stream_id,
@@ -160,8 +161,8 @@ fn in_one_line(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    fn event<'a>(payload: &'a str, metadata: &'a str) -> EventRef<'a> {
-        EventRef {
+    fn event<'a>(payload: &'a str, metadata: &'a str) -> BorrowedEvent<'a> {
+        BorrowedEvent {
             position: 7,
             stream_type: "order",
             stream_id: "a \"quoted\" \u{1}",
@@ -175,7 +176,7 @@ mod tests {
         }
     }
 
-    fn line(event: &EventRef<'_>) -> String {
+    fn line(event: &BorrowedEvent<'_>) -> String {
         let mut text = Vec::new();
         write(event, &mut text).unwrap();
         String::from_utf8(text).unwrap()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The state of a connection. It waits for a request, serves some, and sends the rest of an answer. While it waits, it can lose its
 /// slot.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct ConnectionActivity {
     /// The start of all times.
     clock: Instant,
     state: AtomicU64,
@@ -38,7 +38,7 @@ const SENDING: u64 = 0;
 const EARLIEST: u64 = 1 << 16;
 const DISPLACED: u64 = u64::MAX;
 
-impl Activity {
+impl ConnectionActivity {
     /// A new connection, which waits.
     pub(super) fn waiting(clock: Instant) -> Arc<Self> {
         let state = AtomicU64::new(IdleSince::now(clock).0);
@@ -63,14 +63,14 @@ impl Activity {
     }
 
     /// `None`: the slot was taken away, so the request must not be started.
-    pub(super) fn serve(self: &Arc<Self>) -> Option<Serving> {
+    pub(super) fn serve(self: &Arc<Self>) -> Option<ActiveRequest> {
         let begun = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
             DISPLACED => None,
             EARLIEST.. => Some(1),
             // A client may send the next request before it has read an answer, and with HTTP/2 several at the same time.
             running => Some(running + 1),
         });
-        begun.is_ok().then(|| Serving(Arc::clone(self)))
+        begun.is_ok().then(|| ActiveRequest(Arc::clone(self)))
     }
 
     /// The answer that is sent from now on, the only one of its connection, must have been taken until then.
@@ -96,11 +96,12 @@ impl Activity {
     }
 }
 
-/// A request that is being served, until its answer is complete. Once all of it is [sent](Activity::sent), the connection waits again.
+/// A request that is being served, until its answer is complete. Once all of it is [sent](ConnectionActivity::sent), the connection
+/// waits again.
 #[derive(Debug)]
-pub(super) struct Serving(Arc<Activity>);
+pub(super) struct ActiveRequest(Arc<ConnectionActivity>);
 
-impl Drop for Serving {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         // While requests are served nothing else changes the state.
         self.0.state.fetch_sub(1, Ordering::AcqRel);
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_connection_waits_once_its_last_answer_is_sent() {
-        let activity = Activity::waiting(Instant::now());
+        let activity = ConnectionActivity::waiting(Instant::now());
         let since = activity.waiting_since().unwrap();
         let (one, other) = (activity.serve().unwrap(), activity.serve().unwrap());
         activity.sent();
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_answer_that_is_sent_has_a_time_or_none() {
-        let activity = Activity::waiting(Instant::now());
+        let activity = ConnectionActivity::waiting(Instant::now());
         assert_eq!(activity.time_left(), None);
         activity.take_until(Some(Instant::now() + Duration::from_secs(60)));
         assert!(activity.time_left().is_some_and(|left| left > Duration::from_secs(50)));

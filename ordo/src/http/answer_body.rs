@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use problem::Peer;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::Serving;
+use super::activity::ActiveRequest;
 use super::rate_limits::UnderWay;
 
 /// The most of an answer that is handed to hyper at once.
@@ -48,7 +48,7 @@ pub(super) struct AnswerShares {
     pub(super) memory: Option<QuotaShare<Peer>>,
     /// Of what its principal may have under way.
     pub(super) under_way: Option<UnderWay>,
-    pub(super) serving: Serving,
+    pub(super) serving: ActiveRequest,
 }
 
 /// A piece of an answer, with what the answer takes.

@@ -27,12 +27,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::activity::{Activity, Serving};
+use super::activity::{ActiveRequest, ConnectionActivity};
 use super::answer_body::{AnswerBody, AnswerShares, Http2Stream, UntakenAnswers};
 use super::compression::{compressed, takes_gzip};
 use super::rate_limits::UnderWay;
-use super::slots::ConnectionSlot;
-use super::timed_stream::{Protocol, TimedStream};
+use super::slots::ConnectionSlotKind;
+use super::timed_stream::{ConnectionProtocol, TimedStream};
 use super::{ALWAYS_SERVED, HttpSettings, tls};
 
 /// The longest head of a request. hyper buffers about as much of a connection in either direction.
@@ -53,7 +53,7 @@ const LARGE_ANSWERS: (usize, usize) = (64 * 1024 * 1024, 16 * 1024 * 1024);
 const LEAST_RATE: u64 = 8 * 1024;
 
 /// What all connections of a listener share.
-pub(super) struct Edge {
+pub(super) struct ListenerState {
     settings: HttpSettings,
     http1: http1::Builder,
     /// The memory of large answers.
@@ -65,7 +65,7 @@ pub(super) struct Edge {
     stop: CancellationToken,
 }
 
-impl Edge {
+impl ListenerState {
     pub(super) fn new(settings: HttpSettings, stop: CancellationToken) -> Arc<Self> {
         let limits = &settings.limits;
         let mut http1 = http1::Builder::new();
@@ -95,24 +95,24 @@ impl Edge {
     }
 }
 
-/// A connection's client, as each request needs it.
+/// What each request on a connection needs of it: the routes, its client's address and its state.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct ConnectionContext {
     pub(super) routes: ProblemService<Router>,
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Arc<ConnectionActivity>,
     pub(super) address: IpAddr,
-    pub(super) edge: Arc<Edge>,
+    pub(super) edge: Arc<ListenerState>,
 }
 
 /// Serves a connection until its end. Returns when the client goes away or is cut off, too.
-pub(super) async fn serve(stream: TcpStream, client: Client, slot: ConnectionSlot, watcher: Watcher) {
+pub(super) async fn serve(stream: TcpStream, client: ConnectionContext, slot: ConnectionSlotKind, watcher: Watcher) {
     let edge = Arc::clone(&client.edge);
     let limits = &edge.settings.limits;
     let Some(tls) = &edge.settings.tls else {
-        let stream = TimedStream::new(stream, Protocol::Http1, Arc::clone(&client.activity), limits);
+        let stream = TimedStream::new(stream, ConnectionProtocol::Http1, Arc::clone(&client.activity), limits);
         return serve_http1(stream, client, slot, watcher).await;
     };
-    let stream = TimedStream::new(stream, Protocol::Tls, Arc::clone(&client.activity), limits);
+    let stream = TimedStream::new(stream, ConnectionProtocol::Tls, Arc::clone(&client.activity), limits);
     let handshake = tokio::time::timeout(limits.headers, tls.accept(stream));
     let mut stream = match edge.stop.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => stream,
@@ -123,26 +123,31 @@ pub(super) async fn serve(stream: TcpStream, client: Client, slot: ConnectionSlo
     if !tls::speaks_http2(&stream) {
         return serve_http1(stream, client, slot, watcher).await;
     }
-    stream.get_mut().0.speak(Protocol::Http2);
+    stream.get_mut().0.speak(ConnectionProtocol::Http2);
     serve_http2(stream, client, watcher).await;
 }
 
 async fn serve_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    client: Client,
-    slot: ConnectionSlot,
+    client: ConnectionContext,
+    slot: ConnectionSlotKind,
     watcher: Watcher,
 ) {
     let mut protocol = client.edge.http1.clone();
     let answer = hyper::service::service_fn(move |request| client.clone().answer(request, None));
-    let connection = protocol.keep_alive(slot == ConnectionSlot::Full).serve_connection(TokioIo::new(stream), answer);
+    let connection =
+        protocol.keep_alive(slot == ConnectionSlotKind::Full).serve_connection(TokioIo::new(stream), answer);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }
 }
 
 /// The time-outs of the stream do not do here: it carries several requests, and pings come although nobody asks anything.
-async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, client: Client, _watcher: Watcher) {
+async fn serve_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    client: ConnectionContext,
+    _watcher: Watcher,
+) {
     let tasks = ConnectionTasks::default();
     // However the connection ends, also if it loses its slot: nobody is there for its answers any more.
     let _end = tasks.0.clone().drop_guard();
@@ -203,7 +208,7 @@ where
     }
 }
 
-impl Client {
+impl ConnectionContext {
     /// `stream`: of HTTP/2.
     fn answer(
         self,
@@ -217,7 +222,7 @@ impl Client {
 
     async fn answer_while(
         mut self,
-        serving: Option<Serving>,
+        serving: Option<ActiveRequest>,
         request: Request<Incoming>,
         stream: Option<(u64, Arc<UntakenAnswers>)>,
     ) -> Result<http::Response<AnswerBody>, Infallible> {

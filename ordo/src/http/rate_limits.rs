@@ -78,15 +78,15 @@ impl RateLimits {
     /// credential turns out not to be anybody's takes one of another bucket of its address. Once that is empty, no credential from there
     /// is looked at, so nobody can try them out at will. Requests that are authenticated take nothing here.
     #[must_use]
-    pub fn per_address(&self) -> PerAddress {
-        PerAddress(Arc::clone(&self.0))
+    pub fn per_address(&self) -> AddressRateLimitLayer {
+        AddressRateLimitLayer(Arc::clone(&self.0))
     }
 
     /// The layer after authentication. A request takes a token of its [`Principal`], which has one bucket whichever credential it uses,
     /// and one of its places until its answer has been sent.
     #[must_use]
-    pub fn per_principal(&self) -> PerPrincipal {
-        PerPrincipal(Arc::clone(&self.0))
+    pub fn per_principal(&self) -> PrincipalRateLimitLayer {
+        PrincipalRateLimitLayer(Arc::clone(&self.0))
     }
 }
 
@@ -154,26 +154,26 @@ impl Write for Text {
     }
 }
 
-/// See [`RateLimits::per_address`].
+/// The layer that limits requests without a valid credential by their address. See [`RateLimits::per_address`].
 #[derive(Debug, Clone)]
-pub struct PerAddress(Arc<Limiter>);
+pub struct AddressRateLimitLayer(Arc<Limiter>);
 
-impl<S> Layer<S> for PerAddress {
-    type Service = PerAddressService<S>;
+impl<S> Layer<S> for AddressRateLimitLayer {
+    type Service = AddressRateLimitService<S>;
 
-    fn layer(&self, inner: S) -> PerAddressService<S> {
-        PerAddressService { limiter: Arc::clone(&self.0), inner }
+    fn layer(&self, inner: S) -> AddressRateLimitService<S> {
+        AddressRateLimitService { limiter: Arc::clone(&self.0), inner }
     }
 }
 
-/// A service behind [`PerAddress`].
+/// A service behind [`AddressRateLimitLayer`].
 #[derive(Debug, Clone)]
-pub struct PerAddressService<S> {
+pub struct AddressRateLimitService<S> {
     limiter: Arc<Limiter>,
     inner: S,
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for PerAddressService<S> {
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for AddressRateLimitService<S> {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<LimitedFuture<S::Future>, Ready<Result<Response, Infallible>>>;
@@ -206,26 +206,26 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     }
 }
 
-/// See [`RateLimits::per_principal`].
+/// The layer that limits authenticated requests by their principal. See [`RateLimits::per_principal`].
 #[derive(Debug, Clone)]
-pub struct PerPrincipal(Arc<Limiter>);
+pub struct PrincipalRateLimitLayer(Arc<Limiter>);
 
-impl<S> Layer<S> for PerPrincipal {
-    type Service = PerPrincipalService<S>;
+impl<S> Layer<S> for PrincipalRateLimitLayer {
+    type Service = PrincipalRateLimitService<S>;
 
-    fn layer(&self, inner: S) -> PerPrincipalService<S> {
-        PerPrincipalService { limiter: Arc::clone(&self.0), inner }
+    fn layer(&self, inner: S) -> PrincipalRateLimitService<S> {
+        PrincipalRateLimitService { limiter: Arc::clone(&self.0), inner }
     }
 }
 
-/// A service behind [`PerPrincipal`].
+/// A service behind [`PrincipalRateLimitLayer`].
 #[derive(Debug, Clone)]
-pub struct PerPrincipalService<S> {
+pub struct PrincipalRateLimitService<S> {
     limiter: Arc<Limiter>,
     inner: S,
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for PerPrincipalService<S> {
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for PrincipalRateLimitService<S> {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<LimitedFuture<S::Future>, Ready<Result<Response, Infallible>>>;

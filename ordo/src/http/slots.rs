@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use problem::Peer;
 use tokio::task::{AbortHandle, Id};
 
-use super::Limits;
-use super::activity::{Activity, IdleSince};
+use super::ConnectionLimits;
+use super::activity::{ConnectionActivity, IdleSince};
 
 /// A connection that was busy when it was checked is not checked again within this time.
 const BUSY: Duration = Duration::from_millis(10);
@@ -18,7 +18,7 @@ const BUSY: Duration = Duration::from_millis(10);
 /// When all slots are taken, the connection that has waited the longest without a running request loses its slot. So silent clients
 /// keep nobody out, however many they are; only running requests do.
 pub(super) struct ConnectionSlots {
-    limits: Limits,
+    limits: ConnectionLimits,
     clock: Instant,
     taken: HashMap<Id, Taken>,
     full: Queue,
@@ -35,8 +35,8 @@ type Queue = BTreeSet<(IdleSince, Id)>;
 
 struct Taken {
     peer: Peer,
-    slot: ConnectionSlot,
-    activity: Arc<Activity>,
+    slot: ConnectionSlotKind,
+    activity: Arc<ConnectionActivity>,
     /// Its key in the queues.
     since: IdleSince,
     abort: AbortHandle,
@@ -44,7 +44,7 @@ struct Taken {
 
 /// Which requests a connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConnectionSlot {
+pub(super) enum ConnectionSlotKind {
     /// All requests.
     Full,
     /// Health and metrics. Everything else is answered 503.
@@ -52,42 +52,48 @@ pub(super) enum ConnectionSlot {
 }
 
 impl ConnectionSlots {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         let (taken, of_peer) = (HashMap::new(), HashMap::new());
         let (full, reserved) = (Queue::new(), Queue::new());
         Self { limits, clock: Instant::now(), taken, full, of_peer, reserved, said_full: false }
     }
 
     /// A slot for a new connection, if one is free or can be taken from a waiting connection.
-    pub(super) fn find(&mut self, peer: Peer) -> Option<ConnectionSlot> {
+    pub(super) fn find(&mut self, peer: Peer) -> Option<ConnectionSlotKind> {
         let crowded = self.of_peer.get(&peer).is_some_and(|those| those.len() >= self.limits.per_address);
         let full = self.full.len() >= self.limits.connections;
         if !full && !crowded {
             self.said_full = false;
-            return Some(ConnectionSlot::Full);
+            return Some(ConnectionSlotKind::Full);
         }
         let displaced = match crowded {
             true => self.displace(|slots| slots.of_peer.get(&peer)),
             false => self.displace(|slots| Some(&slots.full)),
         };
         if displaced {
-            return Some(ConnectionSlot::Full);
+            return Some(ConnectionSlotKind::Full);
         }
         if !std::mem::replace(&mut self.said_full, true) {
             let (connections, per_address) = (self.limits.connections, self.limits.per_address);
             tracing::warn!(%peer, crowded, connections, per_address, "no room for more connections");
         }
         let reserve = self.reserved.len() < self.limits.reserve || self.displace(|slots| Some(&slots.reserved));
-        reserve.then_some(ConnectionSlot::Reserved)
+        reserve.then_some(ConnectionSlotKind::Reserved)
     }
 
     /// The activity of a new connection.
-    pub(super) fn activity(&self) -> Arc<Activity> {
-        Activity::waiting(self.clock)
+    pub(super) fn activity(&self) -> Arc<ConnectionActivity> {
+        ConnectionActivity::waiting(self.clock)
     }
 
     /// Notes that a connection has a slot.
-    pub(super) fn take(&mut self, slot: ConnectionSlot, peer: Peer, activity: Arc<Activity>, abort: AbortHandle) {
+    pub(super) fn take(
+        &mut self,
+        slot: ConnectionSlotKind,
+        peer: Peer,
+        activity: Arc<ConnectionActivity>,
+        abort: AbortHandle,
+    ) {
         let since = activity.waiting_since().unwrap_or_else(|| IdleSince::now(self.clock));
         let (id, taken) = (abort.id(), Taken { peer, slot, activity, since, abort });
         self.enqueue(id, &taken);
@@ -130,10 +136,10 @@ impl ConnectionSlots {
 
     fn enqueue(&mut self, id: Id, taken: &Taken) {
         match taken.slot {
-            ConnectionSlot::Reserved => {
+            ConnectionSlotKind::Reserved => {
                 self.reserved.insert((taken.since, id));
             }
-            ConnectionSlot::Full => {
+            ConnectionSlotKind::Full => {
                 self.full.insert((taken.since, id));
                 self.of_peer.entry(taken.peer).or_default().insert((taken.since, id));
             }
@@ -143,10 +149,10 @@ impl ConnectionSlots {
     fn dequeue(&mut self, id: Id, taken: &Taken) {
         let at = (taken.since, id);
         match taken.slot {
-            ConnectionSlot::Reserved => {
+            ConnectionSlotKind::Reserved => {
                 self.reserved.remove(&at);
             }
-            ConnectionSlot::Full => {
+            ConnectionSlotKind::Full => {
                 self.full.remove(&at);
                 if let Some(those) = self.of_peer.get_mut(&taken.peer) {
                     those.remove(&at);

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::Limits;
-use super::activity::{Activity, IdleSince};
+use super::ConnectionLimits;
+use super::activity::{ConnectionActivity, IdleSince};
 
 /// The answer to a request whose head did not arrive in time.
 static TIMED_OUT: LazyLock<String> = LazyLock::new(|| {
@@ -28,17 +28,18 @@ static TIMED_OUT: LazyLock<String> = LazyLock::new(|| {
 
 /// What a connection carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(super) enum ConnectionProtocol {
     Http1,
     /// HTTP/1 in TLS, or what it will be is not known yet.
     Tls,
     Http2,
 }
 
+/// A client's connection with time-outs.
 pub(super) struct TimedStream {
     stream: TcpStream,
-    protocol: Protocol,
-    activity: Arc<Activity>,
+    protocol: ConnectionProtocol,
+    activity: Arc<ConnectionActivity>,
     headers: Duration,
     idle: Duration,
     answers: Duration,
@@ -56,8 +57,13 @@ pub(super) struct TimedStream {
 }
 
 impl TimedStream {
-    pub(super) fn new(stream: TcpStream, protocol: Protocol, activity: Arc<Activity>, limits: &Limits) -> Self {
-        let Limits { headers, idle, answers, .. } = *limits;
+    pub(super) fn new(
+        stream: TcpStream,
+        protocol: ConnectionProtocol,
+        activity: Arc<ConnectionActivity>,
+        limits: &ConnectionLimits,
+    ) -> Self {
+        let ConnectionLimits { headers, idle, answers, .. } = *limits;
         let (first, alarm) = (activity.waiting_since(), Box::pin(sleep(headers)));
         let due = alarm.deadline();
         Self {
@@ -77,18 +83,18 @@ impl TimedStream {
     }
 
     /// Notes what was agreed upon in the TLS handshake.
-    pub(super) fn speak(&mut self, protocol: Protocol) {
+    pub(super) fn speak(&mut self, protocol: ConnectionProtocol) {
         self.protocol = protocol;
     }
 
     /// Ready once the wait since then has taken too long.
     fn poll_overdue(&mut self, since: IdleSince, context: &mut Context<'_>) -> Poll<io::Error> {
         // What comes over HTTP/2 need not be the beginning of a head: pings do not.
-        let head = self.begun == Some(since) && self.protocol != Protocol::Http2;
+        let head = self.begun == Some(since) && self.protocol != ConnectionProtocol::Http2;
         if self.awaited != Some((since, head)) {
             let patience = if head || self.first == Some(since) {
                 self.headers
-            } else if self.protocol == Protocol::Http2 {
+            } else if self.protocol == ConnectionProtocol::Http2 {
                 // The connection is closed in an orderly way before.
                 self.idle + self.headers
             } else {
@@ -110,7 +116,7 @@ impl TimedStream {
             }
             self.alarm.as_mut().reset(due);
         }
-        if head && self.protocol == Protocol::Http1 && self.taken_until.is_none() {
+        if head && self.protocol == ConnectionProtocol::Http1 && self.taken_until.is_none() {
             // It fits into the buffer of a connection on which nothing is under way.
             let _ = self.stream.try_write(TIMED_OUT.as_bytes());
         }

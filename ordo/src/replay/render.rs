@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use projections::{ReplayEstimate, ReplayPhase, ReplayProgress, ReplayState, ReplaySummary};
+use projections::{ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRow, ReplaySummary};
 use serde_json::{Value, json};
 
 use super::is_counted;
@@ -61,7 +61,7 @@ fn left(progress: ReplayProgress, rate: f64) -> Option<Duration> {
 
 pub(super) fn replayed(
     projections: &[String],
-    state: &ReplayState,
+    state: &ReplayRow,
     replayed: &ReplaySummary,
     took: Duration,
 ) -> Vec<String> {
@@ -101,7 +101,7 @@ pub(super) fn replayed(
     lines
 }
 
-pub(super) fn replayed_json(state: &ReplayState, replayed: &ReplaySummary, took: Duration) -> Value {
+pub(super) fn replayed_json(state: &ReplayRow, replayed: &ReplaySummary, took: Duration) -> Value {
     let comparison: BTreeMap<_, _> = replayed.comparisons.iter().map(|(name, found)| (name, found)).collect();
     json!({
         "phase": if replayed.promoted { ReplayPhase::Done } else { ReplayPhase::Different }.name(),

@@ -10,7 +10,7 @@ use domain::order::saga::SagaStep;
 use sagas::report::SagaState;
 
 #[derive(Debug, Clone, Subcommand)]
-pub(crate) enum SagaCommand {
+pub(crate) enum SagaCliCommand {
     /// The sagas that wait or are stuck, and how many for which reason
     List(SagaListArgs),
     /// Everything about the sagas of an order: its steps, what happened about each, and what can be decided
@@ -22,7 +22,7 @@ pub(crate) enum SagaCommand {
         json: bool,
     },
     /// Try the step that an order waits for again, now; or all that are stuck, or all mails that were given up
-    Retry(RetryArgs),
+    Retry(SagaRetryArgs),
     /// Go on without the step
     Skip(StepDecisionArgs),
     /// Undo what was done for the order, and end it
@@ -117,13 +117,13 @@ impl JustificationArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct RetryArgs {
+pub(crate) struct SagaRetryArgs {
     /// The order's id
     #[arg(required_unless_present_any = ["stuck", "failed"], conflicts_with_all = ["stuck", "failed"])]
     pub(crate) order: Option<String>,
     /// Another means of payment: paymentToken=TOKEN
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["stuck", "failed"])]
-    pub(crate) input: Option<RetryInputArgs>,
+    pub(crate) input: Option<RetryInput>,
     /// The step [default: the one that the order waits for; with --stuck, any]
     #[arg(long, value_name = "STEP", value_parser = steps())]
     pub(crate) step: Option<SagaStep>,
@@ -152,12 +152,12 @@ pub(crate) struct RetryArgs {
 
 /// New input for a retry.
 #[derive(Debug, Clone)]
-pub(crate) struct RetryInputArgs {
+pub(crate) struct RetryInput {
     /// Another means of payment.
     pub(crate) payment_token: PaymentToken,
 }
 
-impl FromStr for RetryInputArgs {
+impl FromStr for RetryInput {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -186,18 +186,19 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
-        saga: SagaCommand,
+        saga: SagaCliCommand,
     }
 
     #[test]
     fn a_retry_is_of_one_order_or_of_all_that_are_stuck() {
-        let SagaCommand::Retry(one) = parse("saga retry o-1 --input paymentToken=tok_ok --reason mended").unwrap()
+        let SagaCliCommand::Retry(one) = parse("saga retry o-1 --input paymentToken=tok_ok --reason mended").unwrap()
         else {
             panic!("not retry")
         };
         assert_eq!((one.order.as_deref(), one.stuck), (Some("o-1"), false));
         assert_eq!(one.input.unwrap().payment_token.to_string(), "tok_ok");
-        let SagaCommand::Retry(all) = parse("saga retry --stuck --step void_payment --rate 5 --reason mended").unwrap()
+        let SagaCliCommand::Retry(all) =
+            parse("saga retry --stuck --step void_payment --rate 5 --reason mended").unwrap()
         else {
             panic!("not retry")
         };
@@ -227,7 +228,7 @@ mod tests {
         }
     }
 
-    fn parse(line: &str) -> Result<SagaCommand, clap::Error> {
+    fn parse(line: &str) -> Result<SagaCliCommand, clap::Error> {
         Line::try_parse_from(line.split(' ')).map(|line| line.saga)
     }
 }

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::{OperatorDecision, SagaStep};
 use futures_util::{StreamExt, stream};
 use sagas::operator::InterventionError;
-use sagas::report::{self, GivenUpMail, GivenUpMailFilter, WaitingCursor, WaitingFilter, WaitingSagaRow};
+use sagas::report::{self, GivenUpMail, GivenUpMailFilter, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaRow};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{RetryArgs, SagaOperator, render};
+use super::{SagaOperator, SagaRetryArgs, render};
 use crate::rate_limiter::RateLimiter;
 use crate::{output, shutdown};
 
@@ -43,7 +43,7 @@ struct BulkRetryTally {
     failures: Vec<String>,
 }
 
-pub(super) async fn run(operator: &SagaOperator, args: &RetryArgs) -> anyhow::Result<()> {
+pub(super) async fn run(operator: &SagaOperator, args: &SagaRetryArgs) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let pool = operator.store.pool();
     // Sagas that are stuck again after their retry are not retried twice.
@@ -74,7 +74,7 @@ pub(super) async fn run(operator: &SagaOperator, args: &RetryArgs) -> anyhow::Re
 }
 
 /// `false`: the order has moved on.
-async fn retry(operator: &SagaOperator, args: &RetryArgs, row: &RetryCandidate) -> anyhow::Result<bool> {
+async fn retry(operator: &SagaOperator, args: &SagaRetryArgs, row: &RetryCandidate) -> anyhow::Result<bool> {
     if args.dry_run {
         return Ok(true);
     }
@@ -89,18 +89,18 @@ async fn retry(operator: &SagaOperator, args: &RetryArgs, row: &RetryCandidate) 
 /// Reads the candidates page by page.
 enum RetryCandidatePages<'a> {
     /// Stuck sagas, and the end of the last page.
-    Stuck(WaitingFilter<'a>, Option<WaitingCursor>),
+    Stuck(WaitingSagaFilter<'a>, Option<WaitingSagaCursor>),
     /// Failed mails, and the position of the last page's end. A retry is of all mails of an order, so each order comes once.
     Failed { filter: GivenUpMailFilter<'a>, after: i64, orders: HashSet<String> },
 }
 
 impl<'a> RetryCandidatePages<'a> {
-    fn new(args: &'a RetryArgs, until: DateTime<Utc>) -> Self {
+    fn new(args: &'a SagaRetryArgs, until: DateTime<Utc>) -> Self {
         let (error, until) = (args.error.as_deref(), Some(until));
         if args.failed {
             return Self::Failed { filter: GivenUpMailFilter { error, until }, after: 0, orders: HashSet::new() };
         }
-        Self::Stuck(WaitingFilter { stuck: Some(true), error, step: args.step, until }, None)
+        Self::Stuck(WaitingSagaFilter { stuck: Some(true), error, step: args.step, until }, None)
     }
 
     /// `None`: there are no more pages.
@@ -109,7 +109,7 @@ impl<'a> RetryCandidatePages<'a> {
             Self::Stuck(filter, after) => {
                 let page = report::waiting(pool, *filter, after.as_ref(), PAGE).await?;
                 let Some(end) = page.last() else { return Ok(None) };
-                *after = Some(WaitingCursor::of(end));
+                *after = Some(WaitingSagaCursor::of(end));
                 Ok(Some(page.iter().map(RetryCandidate::from).collect()))
             }
             Self::Failed { filter, after, orders } => {
@@ -138,7 +138,7 @@ impl From<&GivenUpMail> for RetryCandidate {
 }
 
 impl BulkRetryTally {
-    fn note(&mut self, row: RetryCandidate, result: anyhow::Result<bool>, args: &RetryArgs) {
+    fn note(&mut self, row: RetryCandidate, result: anyhow::Result<bool>, args: &SagaRetryArgs) {
         match result {
             Ok(true) => {
                 self.retried += 1;
@@ -151,7 +151,7 @@ impl BulkRetryTally {
         }
     }
 
-    fn report(&self, args: &RetryArgs, stopped: bool) -> anyhow::Result<()> {
+    fn report(&self, args: &SagaRetryArgs, stopped: bool) -> anyhow::Result<()> {
         let Self { retried, listed, moved_on, failures } = self;
         if args.json {
             let sagas: Vec<&Value> = listed.iter().map(|it| &it.summary).collect();

@@ -2,7 +2,9 @@
 
 use anyhow::ensure;
 use domain::order::saga::SagaStep;
-use sagas::report::{self, GivenUpMailFilter, GivenUpMailGroup, SagaEnd, SagaState, WaitingFilter, WaitingGroup};
+use sagas::report::{
+    self, GivenUpMailFilter, GivenUpMailGroup, SagaEnd, SagaState, WaitingSagaFilter, WaitingSagaGroup,
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -21,7 +23,7 @@ pub(super) async fn run(pool: &PgPool, args: &SagaListArgs) -> anyhow::Result<()
 }
 
 async fn waiting(pool: &PgPool, args: &SagaListArgs, stuck: Option<bool>) -> anyhow::Result<()> {
-    let filter = WaitingFilter { stuck, error: args.error.as_deref(), step: args.step, until: None };
+    let filter = WaitingSagaFilter { stuck, error: args.error.as_deref(), step: args.step, until: None };
     let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
     let groups = report::groups(pool, filter).await?;
     let (running, stuck) = report::count(pool, filter).await?;
@@ -102,14 +104,14 @@ async fn ended(pool: &PgPool, args: &SagaListArgs, state: SagaState, how: SagaEn
     Ok(())
 }
 
-fn group_text(group: &WaitingGroup) -> String {
-    let WaitingGroup { step, stuck, error, count } = group;
+fn group_text(group: &WaitingSagaGroup) -> String {
+    let WaitingSagaGroup { step, stuck, error, count } = group;
     let state = if *stuck { "stuck" } else { "running" };
     let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     format!("{count} × {step}, {state}{error}")
 }
 
-fn group_json(group: &WaitingGroup) -> Value {
-    let WaitingGroup { step, stuck, error, count } = group;
+fn group_json(group: &WaitingSagaGroup) -> Value {
+    let WaitingSagaGroup { step, stuck, error, count } = group;
     json!({ "step": step, "state": if *stuck { "stuck" } else { "running" }, "error": error, "count": count })
 }

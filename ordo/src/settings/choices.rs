@@ -85,18 +85,18 @@ pub(super) fn log_format() -> SettingType<LogFormat> {
 
 /// Where read models are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadModelStore {
+pub enum ReadModelStoreKind {
     /// In the database that has the events.
     Postgres,
     /// In tables of DynamoDB's.
     Dynamodb,
 }
 
-pub(super) fn read_model_store() -> SettingType<ReadModelStore> {
-    let show = |store: &ReadModelStore| format!("{store:?}").to_lowercase();
+pub(super) fn read_model_store() -> SettingType<ReadModelStoreKind> {
+    let show = |store: &ReadModelStoreKind| format!("{store:?}").to_lowercase();
     SettingType::new("postgres or dynamodb", show, |text| match text {
-        "postgres" => Some(ReadModelStore::Postgres),
-        "dynamodb" => Some(ReadModelStore::Dynamodb),
+        "postgres" => Some(ReadModelStoreKind::Postgres),
+        "dynamodb" => Some(ReadModelStoreKind::Dynamodb),
         _ => None,
     })
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::reader::SettingsReader;
 use super::value_types::{SettingType, integer};
-use crate::http::{ForwardedHeader, Limits, RateQuotas, TlsFiles, TrustedProxies};
+use crate::http::{ConnectionLimits, ForwardedHeader, RateQuotas, TlsFiles, TrustedProxies};
 
 /// How the HTTP server meets the network: encryption, proxies in front, pages of other origins, rates.
 #[derive(Debug, Clone)]
@@ -62,8 +62,8 @@ pub(super) fn read(table: &mut SettingsReader) -> EdgeSettings {
         ),
         requests_per_principal: table.value(
             "ORDO_REQUESTS_PER_PRINCIPAL",
-            Limits::default().per_address,
-            &integer(1..=Limits::default().connections),
+            ConnectionLimits::default().per_address,
+            &integer(1..=ConnectionLimits::default().connections),
             "Requests that one principal may have under way at the same time, wherever they come from",
         ),
     }

@@ -10,6 +10,7 @@ use payments::BreakerSettings;
 use super::reader::SettingsReader;
 use super::value_types::{SettingType, endpoint, integer, seconds};
 
+/// The payment provider, and how it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentSettings {
     /// `None`: not set.
@@ -23,6 +24,7 @@ pub struct PaymentSettings {
     pub breaker: BreakerSettings,
 }
 
+/// Which payment provider is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentProvider {
     /// The one that needs no account: it moves no money.

@@ -18,6 +18,7 @@ pub struct EffectiveSetting {
     pub source: SettingSource,
 }
 
+/// Reads settings one by one, and collects what is wrong with them.
 pub(super) struct SettingsReader {
     sources: RawSettings,
     entries: Vec<EffectiveSetting>,

@@ -7,7 +7,7 @@ use domain::order::OrderGrowthLimits;
 use event_store::AppendQueueSettings;
 use projections::LiveStreamSettings;
 
-use super::choices::{self, LogFormat, PlatformRole, ReadModelStore};
+use super::choices::{self, LogFormat, PlatformRole, ReadModelStoreKind};
 use super::database_url::database_url;
 use super::mistakes::SettingMistakes;
 use super::reader::SettingsReader;
@@ -15,15 +15,15 @@ use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address,
 };
-use super::{AwsSettings, LoadedSettings, QueueConsumerSettings, Settings, access, authentication, edge, payment};
-use crate::http::Limits;
+use super::{AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment};
+use crate::http::ConnectionLimits;
 
 impl Settings {
     /// Reads every setting, or says everything that is wrong with them.
-    pub fn load(sources: RawSettings) -> Result<LoadedSettings, SettingMistakes> {
+    pub fn load(sources: RawSettings) -> Result<SettingsWithSources, SettingMistakes> {
         let mut reader = SettingsReader::of(sources);
         let settings = read(&mut reader);
-        Ok(LoadedSettings { settings, entries: reader.finish()? })
+        Ok(SettingsWithSources { settings, entries: reader.finish()? })
     }
 }
 
@@ -63,8 +63,8 @@ fn read(table: &mut SettingsReader) -> Settings {
         edge: edge::read(table),
         connections_per_address: table.value(
             "ORDO_CONNECTIONS_PER_ADDRESS",
-            Limits::default().per_address,
-            &integer(1..=Limits::default().connections),
+            ConnectionLimits::default().per_address,
+            &integer(1..=ConnectionLimits::default().connections),
             "Connections that one address may have to it, of 5,000 in all; a proxy in front is one address",
         ),
         streams_per_address: table.value(
@@ -192,11 +192,11 @@ fn read(table: &mut SettingsReader) -> Settings {
     }
 }
 
-fn read_model_store(table: &mut SettingsReader) -> ReadModelStore {
+fn read_model_store(table: &mut SettingsReader) -> ReadModelStoreKind {
     const NAME: &str = "ORDO_READ_MODELS";
     let meaning = "Where the read models are kept; after a change, `ordo replay --all` builds them there";
-    let store = table.value(NAME, ReadModelStore::Postgres, &choices::read_model_store(), meaning);
-    if store == ReadModelStore::Dynamodb && !cfg!(feature = "dynamodb") {
+    let store = table.value(NAME, ReadModelStoreKind::Postgres, &choices::read_model_store(), meaning);
+    if store == ReadModelStoreKind::Dynamodb && !cfg!(feature = "dynamodb") {
         table.refuse(
             NAME,
             "dynamodb is not part of this program: build it with `--features dynamodb`, or keep postgres",

@@ -1,5 +1,6 @@
 //! The findings.
 
+/// Something that `ordo verify` found wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     /// `order o-1`, `SKU sku-1`.

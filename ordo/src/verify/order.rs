@@ -7,7 +7,7 @@ use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, PlacedOrder};
 use sagas::SAGAS;
-use sagas::report::GivenUp;
+use sagas::report::GivenUpMails;
 
 use super::findings::Findings;
 
@@ -24,7 +24,7 @@ pub(super) struct AuditedOrder {
     /// The mails that the order says were sent.
     pub(super) sent: Vec<NotificationSent>,
     /// The mails that were given up.
-    pub(super) given_up: GivenUp,
+    pub(super) given_up: GivenUpMails,
     /// The steps that an operator decided about. Payments and units may differ from them.
     pub(super) by_hand: BTreeSet<SagaStep>,
 }
@@ -37,7 +37,7 @@ pub(super) struct OrderAudit {
     last_at: DateTime<Utc>,
     owed: BTreeMap<MailTemplate, usize>,
     sent: Vec<NotificationSent>,
-    given_up: GivenUp,
+    given_up: GivenUpMails,
     by_hand: BTreeSet<SagaStep>,
 }
 
@@ -58,7 +58,7 @@ impl OrderAudit {
             last_at: DateTime::UNIX_EPOCH,
             owed: BTreeMap::new(),
             sent: Vec::new(),
-            given_up: GivenUp::default(),
+            given_up: GivenUpMails::default(),
             by_hand: BTreeSet::new(),
         }
     }

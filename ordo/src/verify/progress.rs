@@ -48,8 +48,8 @@ impl SagaCounts {
     }
 }
 
-/// The position of the sagas.
-pub(super) struct SagasProgress {
+/// Up to which positions the sagas have read the log.
+pub(super) struct SagaCheckpoints {
     positions: [i64; PARTITIONS],
     now: DateTime<Utc>,
 }
@@ -73,7 +73,7 @@ enum OrderSagasState {
     Silent { step: &'static str },
 }
 
-impl SagasProgress {
+impl SagaCheckpoints {
     pub(super) async fn read(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Self, sqlx::Error> {
         let mut positions = [0; PARTITIONS];
         let rows: Vec<(i16, i64)> =

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::order::AuthorizationState;
-use payments::{LedgerRow, is_sandbox_payment, ledger_of};
+use payments::{SandboxPaymentRow, is_sandbox_payment, ledger_of};
 use sqlx::PgConnection;
 
 use super::findings::Findings;
@@ -18,7 +18,7 @@ pub(super) async fn check(
     findings: &mut Findings,
 ) -> Result<(), sqlx::Error> {
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
-    let mut sandbox_ledger: HashMap<String, Vec<LedgerRow>> = HashMap::new();
+    let mut sandbox_ledger: HashMap<String, Vec<SandboxPaymentRow>> = HashMap::new();
     for row in ledger_of(connection, ids).await? {
         sandbox_ledger.entry(row.order_id.clone()).or_default().push(row);
     }
@@ -29,11 +29,11 @@ pub(super) async fn check(
     Ok(())
 }
 
-fn held(row: &LedgerRow) -> i64 {
+fn held(row: &SandboxPaymentRow) -> i64 {
     row.authorized - row.captured - row.voided
 }
 
-fn compare(order: &AuditedOrder, rows: &[LedgerRow], at_rest: bool, findings: &mut Findings) {
+fn compare(order: &AuditedOrder, rows: &[SandboxPaymentRow], at_rest: bool, findings: &mut Findings) {
     let payment = &order.placed.payment;
     let mut wrong = |what: String| findings.add(order.about(), what);
     let live = rows.iter().filter(|row| held(row) > 0).count();

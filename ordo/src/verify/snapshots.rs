@@ -6,13 +6,13 @@ use std::collections::HashMap;
 
 use domain::stock::Stock;
 use event_store::StoredEvent;
-use event_store::snapshots::Snapshot;
+use event_store::snapshots::SnapshotDigest;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
 
 /// The snapshots that this build uses, by SKU.
-pub(super) struct SnapshotsBySku(HashMap<String, Snapshot>);
+pub(super) struct SnapshotsBySku(HashMap<String, SnapshotDigest>);
 
 impl SnapshotsBySku {
     pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self, sqlx::Error> {

@@ -10,15 +10,15 @@ use domain::stock::Stock;
 use domain::streams::is_known;
 use event_store::StoredEvent;
 use event_store::read::read_by_stream;
-use projections::Verification;
+use projections::ReadModelVerifier;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
 use super::mails::MailCounts;
 use super::order::{AuditedOrder, OrderAudit, PaymentTotals};
-use super::progress::{SagaCounts, SagasProgress};
+use super::progress::{SagaCheckpoints, SagaCounts};
 use super::snapshots::SnapshotsBySku;
-use super::units::{SkuAudit, UnitLedger};
+use super::units::{SkuAudit, UnitReconciliation};
 use super::{mails, sandbox_ledger};
 
 /// Events read at once.
@@ -65,13 +65,14 @@ struct PreviousEvent {
 /// Checks every stream, and compares it with units, payments, sagas, mails and read models.
 pub(super) async fn check(
     connection: &mut PgConnection,
-    views: &mut Verification,
+    views: &mut ReadModelVerifier,
     findings: &mut Findings,
 ) -> anyhow::Result<LogTotals> {
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
-    let progress = SagasProgress::read(connection, now).await?;
+    let progress = SagaCheckpoints::read(connection, now).await?;
     let snapshots = SnapshotsBySku::read(connection, findings).await?;
-    let mut pass = LogPass { totals: LogTotals::default(), units: UnitLedger::default(), orders: Vec::new(), progress };
+    let mut pass =
+        LogPass { totals: LogTotals::default(), units: UnitReconciliation::default(), orders: Vec::new(), progress };
     let (mut before, mut stream) = (None::<PreviousEvent>, StreamAudit::Unreadable);
     loop {
         let after = before.as_ref().map_or(("", "", 0), |it| (&it.stream_type, &it.stream_id, it.version));
@@ -174,10 +175,10 @@ impl StreamAudit {
 /// One pass over the whole log.
 struct LogPass {
     totals: LogTotals,
-    units: UnitLedger,
+    units: UnitReconciliation,
     /// Orders that were read, but not yet compared with payments, sagas and mails.
     orders: Vec<AuditedOrder>,
-    progress: SagasProgress,
+    progress: SagaCheckpoints,
 }
 
 impl LogPass {

@@ -29,11 +29,11 @@ struct UnitsBySide {
     by_hand: bool,
 }
 
-/// The units of each order and SKU, by the order's events and by the SKU's.
+/// The units of each order and SKU, once by the order's events and once by the SKU's, to see that both agree.
 #[derive(Debug, Default)]
-pub(super) struct UnitLedger(BTreeMap<String, HashMap<String, UnitsBySide>>);
+pub(super) struct UnitReconciliation(BTreeMap<String, HashMap<String, UnitsBySide>>);
 
-impl UnitLedger {
+impl UnitReconciliation {
     /// Adds the units by an order's events.
     pub(super) fn add_order(&mut self, order: &AuditedOrder) {
         if order.by_hand.contains(&SagaStep::ReleaseStock) {

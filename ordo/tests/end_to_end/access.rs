@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access_control::{Grant, ROUTES, Role, Route, RouteClass, TokenClaims, TokenRequest, TokenSecret};
+use access_control::{ExpectedTokenClaims, Grant, ROUTES, Role, Route, RouteClass, TokenRequest, TokenSecret};
 use http::Method;
 use serde_json::{Value, json};
 use testkit::demo_order;
@@ -17,7 +17,7 @@ const OTHER: &str = "customer-43";
 fn token(role: Role, valid_for: Duration) -> String {
     let customer_id = (role == Role::Customer).then(|| OWN.to_owned());
     let request = TokenRequest { role, subject: "test".to_owned(), customer_id, valid_for };
-    request.sign(&TokenSecret::parse(SECRET).unwrap(), &TokenClaims::default()).unwrap()
+    request.sign(&TokenSecret::parse(SECRET).unwrap(), &ExpectedTokenClaims::default()).unwrap()
 }
 
 fn as_role(ordo: &Ordo, role: Role) -> Client {

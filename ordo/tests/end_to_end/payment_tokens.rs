@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use payments::LedgerRow;
+use payments::SandboxPaymentRow;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Ordo, TOKENS, at_rest, order_of};
@@ -36,7 +36,7 @@ async fn every_token_ends_where_it_should_with_the_money_right() {
         let order = client.get(&format!("/orders/{token}-ship")).await.json();
         assert_eq!(order["status"], expected, "{order}");
     }
-    let held = |row: &LedgerRow| (row.authorized, row.captured, row.refunded, row.voided);
+    let held = |row: &SandboxPaymentRow| (row.authorized, row.captured, row.refunded, row.voided);
     let books = ledger(&ordo.database).await;
     let confirmed: Vec<&str> =
         TOKENS.into_iter().filter(|(_, ends)| *ends == "confirmed").map(|(token, _)| token).collect();
@@ -91,13 +91,13 @@ async fn accepted(client: &Client, path: &str, body: Value) {
 }
 
 /// The payments that were authorized, by order, of which each has one.
-async fn ledger(database: &str) -> BTreeMap<String, LedgerRow> {
+async fn ledger(database: &str) -> BTreeMap<String, SandboxPaymentRow> {
     let pool = sqlx::PgPool::connect(database).await.unwrap();
 
     let rows = payments::ledger(&pool, None, 1_000).await.unwrap();
     pool.close().await;
     let count = rows.len();
-    let books: BTreeMap<String, LedgerRow> = rows.into_iter().map(|row| (row.order_id.clone(), row)).collect();
+    let books: BTreeMap<String, SandboxPaymentRow> = rows.into_iter().map(|row| (row.order_id.clone(), row)).collect();
     assert_eq!(books.len(), count, "an order was authorized twice");
     books
 }

@@ -5,12 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
-use ordo_client::{Client, Error, Item, LineQuantity, NewNote, NewRefund, NewReturn, Order, Ship, ShippedParcel};
+use ordo_client::{
+    Client, Error, LineQuantity, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, ShippedParcel,
+};
 
 use crate::support::Ordo;
 
-fn order(order_id: &str, sku: &str) -> Order {
-    Order::new(order_id, "customer-42", "30.50", "USD", [Item::new(sku, 2, "15.25")])
+fn order(order_id: &str, sku: &str) -> NewOrder {
+    NewOrder::new(order_id, "customer-42", "30.50", "USD", [NewOrderItem::new(sku, 2, "15.25")])
 }
 
 /// Waits until the order has had these events.
@@ -39,7 +41,7 @@ async fn an_orders_whole_life_can_be_programmed() {
     assert_eq!(client.place_order(&order("o-1", "sku:1")).await.unwrap(), placed);
     until(&client, "o-1", &["OrderConfirmed"]).await;
     let parcels = vec![ShippedParcel { carrier: Some("DHL".to_owned()), tracking: Some("T1".to_owned()) }];
-    let shipped = client.ship_order("o-1", &Ship { parcels, ..Ship::default() }).await.unwrap();
+    let shipped = client.ship_order("o-1", &NewShipment { parcels, ..NewShipment::default() }).await.unwrap();
     client.deliver_order("o-1").await.unwrap();
     let note = NewNote { text: "left at the door".to_owned(), ..NewNote::default() };
     client.add_note("o-1", &note).await.unwrap();
@@ -86,7 +88,7 @@ async fn refusals_are_typed_and_lists_are_walked() {
     let found: BTreeSet<String> = orders.map_ok(|order| order.order_id).try_collect().await.unwrap();
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["o-0", "o-1", "o-2", "o-3", "o-4"]);
 
-    let wrong = Order { currency: "XXL".to_owned(), ..order("o-9", "sku-1") };
+    let wrong = NewOrder { currency: "XXL".to_owned(), ..order("o-9", "sku-1") };
     let Error::Problem(problem) = client.place_order(&wrong).await.unwrap_err() else { panic!("no problem") };
     assert_eq!(
         (problem.status, problem.code.as_str(), problem.errors[0].pointer.as_str()),

@@ -3,14 +3,14 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use ordo::http::{ForwardedHeader, HttpSettings, Limits, TrustedProxies};
+use ordo::http::{ConnectionLimits, ForwardedHeader, HttpSettings, TrustedProxies};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::server::Server;
 
 #[tokio::test]
 async fn every_answer_tells_browsers_what_not_to_do() {
-    let server = Server::start(Limits::default());
+    let server = Server::start(ConnectionLimits::default());
     for path in ["/quick", "/json/2000", "/nowhere"] {
         let answer = Answer::to(&server, path, "").await;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
@@ -24,7 +24,7 @@ async fn every_answer_tells_browsers_what_not_to_do() {
 
 #[tokio::test]
 async fn json_above_a_kibibyte_is_compressed_for_those_who_take_it() {
-    let server = Server::start(Limits::default());
+    let server = Server::start(ConnectionLimits::default());
     let answer = Answer::to(&server, "/json/2000", "Accept-Encoding: br, gzip\r\n").await;
     assert_eq!(answer.header("content-encoding"), Some("gzip"));
     assert_eq!((answer.header("vary"), answer.header("etag")), (Some("accept-encoding"), Some("\"3-gzip\"")));
@@ -41,7 +41,7 @@ async fn json_above_a_kibibyte_is_compressed_for_those_who_take_it() {
 
 #[tokio::test]
 async fn nothing_else_is_compressed() {
-    let server = Server::start(Limits::default());
+    let server = Server::start(ConnectionLimits::default());
     for path in ["/json/1024", "/events", "/nowhere", "/large"] {
         let answer = Answer::to(&server, path, "Accept-Encoding: gzip\r\n").await;
         assert_eq!((answer.header("content-encoding"), answer.header("vary")), (None, None), "{path}");
@@ -50,7 +50,7 @@ async fn nothing_else_is_compressed() {
 
 #[tokio::test]
 async fn large_answers_that_nobody_takes_have_bounded_memory() {
-    let server = Server::start(Limits::default());
+    let server = Server::start(ConnectionLimits::default());
     let mut waiting = Vec::new();
     // Each of 4 MiB, and 16 MiB are for one address.
     for _ in 0..4 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use access_control::{AccessLayer, AuthenticationSettings, Authenticator, Principal, Role};
 use axum::Router;
 use axum::routing::get;
-use ordo::http::{Limits, bind, serve};
+use ordo::http::{ConnectionLimits, bind, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
@@ -17,7 +17,7 @@ use crate::server::{LARGE, PATIENCE, QUICK, SHORT, Server, one_answer, rest_of_l
 
 #[tokio::test]
 async fn a_client_that_never_ends_its_headers_is_told_so_and_cut_off() {
-    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { headers: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     client.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\nX-Slow: ").await.unwrap();
     let began = Instant::now();
@@ -29,7 +29,7 @@ async fn a_client_that_never_ends_its_headers_is_told_so_and_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_drips_its_headers_gets_no_more_time() {
-    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { headers: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     client.write_all(b"GET /quick HTTP/1.1\r\nHost: ordo\r\nX-Slow: ").await.unwrap();
     let dripping = async {
@@ -42,14 +42,14 @@ async fn a_client_that_drips_its_headers_gets_no_more_time() {
 
 #[tokio::test]
 async fn a_client_that_never_says_anything_is_cut_off() {
-    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { headers: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     assert_eq!(until_closed(&mut client).await, "");
 }
 
 #[tokio::test]
 async fn a_connection_serves_many_requests() {
-    let server = Server::start(Limits::default());
+    let server = Server::start(ConnectionLimits::default());
     let mut client = server.connect().await;
     for _ in 0..3 {
         client.write_all(QUICK).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_connection_serves_many_requests() {
 
 #[tokio::test]
 async fn a_connection_may_idle_for_longer_than_its_headers_may_take() {
-    let server = Server::start(Limits { headers: SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { headers: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     for _ in 0..2 {
         client.write_all(QUICK).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_connection_may_idle_for_longer_than_its_headers_may_take() {
 
 #[tokio::test]
 async fn a_connection_may_not_idle_for_ever() {
-    let server = Server::start(Limits { idle: SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { idle: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     client.write_all(QUICK).await.unwrap();
     assert!(one_answer(&mut client).await.ends_with("quick"));
@@ -81,7 +81,7 @@ async fn a_connection_may_not_idle_for_ever() {
 
 #[tokio::test]
 async fn an_answer_that_is_never_read_is_given_up() {
-    let mut server = Server::start(Limits { answers: SHORT, ..Limits::default() });
+    let mut server = Server::start(ConnectionLimits { answers: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     client.write_all(b"GET /flood HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
     tokio::time::timeout(PATIENCE, server.given_up.recv()).await.unwrap().unwrap();
@@ -89,7 +89,7 @@ async fn an_answer_that_is_never_read_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_all_of_its_answer() {
-    let server = Server::start(Limits { answers: 2 * SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { answers: 2 * SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     client.write_all(b"GET /large HTTP/1.1\r\nHost: ordo\r\nConnection: close\r\n\r\n").await.unwrap();
     let (mut read, mut pauses, mut piece) = (0, 0, vec![0; LARGE / 8]);
@@ -109,7 +109,7 @@ async fn a_client_that_reads_slowly_gets_all_of_its_answer() {
 
 #[tokio::test]
 async fn a_client_that_still_takes_its_answer_does_not_idle() {
-    let server = Server::start(Limits { idle: SHORT, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { idle: SHORT, ..ConnectionLimits::default() });
     let mut client = server.taking_its_answer().await;
     tokio::time::sleep(3 * SHORT).await;
     rest_of_large(&mut client).await;
@@ -119,7 +119,7 @@ async fn a_client_that_still_takes_its_answer_does_not_idle() {
 
 #[tokio::test]
 async fn a_client_that_still_takes_its_answer_keeps_its_place() {
-    let server = Server::start(Limits { connections: 1, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { connections: 1, ..ConnectionLimits::default() });
     let mut client = server.taking_its_answer().await;
     let mut second = server.connect().await;
     second.write_all(QUICK).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_client_that_still_takes_its_answer_keeps_its_place() {
 
 #[tokio::test]
 async fn who_waits_without_a_request_makes_room_for_who_has_one() {
-    let server = Server::start(Limits { connections: 2, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { connections: 2, ..ConnectionLimits::default() });
     let mut used = server.connect().await;
     used.write_all(QUICK).await.unwrap();
     assert!(one_answer(&mut used).await.ends_with("quick"));
@@ -147,7 +147,7 @@ async fn who_waits_without_a_request_makes_room_for_who_has_one() {
 
 #[tokio::test]
 async fn a_crowd_of_silent_clients_keeps_nobody_out() {
-    let server = Server::start(Limits { connections: 20, reserve: 2, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { connections: 20, reserve: 2, ..ConnectionLimits::default() });
     let mut crowd = Vec::new();
     for nth in 0..100 {
         let mut client = server.connect().await;
@@ -165,7 +165,7 @@ async fn a_crowd_of_silent_clients_keeps_nobody_out() {
 
 #[tokio::test]
 async fn with_every_place_busy_the_process_still_says_how_it_is() {
-    let server = Server::start(Limits { connections: 1, reserve: 2, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { connections: 1, reserve: 2, ..ConnectionLimits::default() });
     let mut busy = server.busy().await;
     // Those who say nothing do not keep the reserve either.
     let mut silent = Vec::new();
@@ -204,7 +204,7 @@ async fn the_reserve_answers_behind_access_control_too() {
     let router = router.layer(AccessLayer::new(authenticator, Some(operator)));
     let listener = bind("127.0.0.1:0".parse().unwrap(), "--listen").unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Limits { connections: 1, reserve: 2, ..Limits::default() };
+    let limits = ConnectionLimits { connections: 1, reserve: 2, ..ConnectionLimits::default() };
     let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, router, limits, CancellationToken::new())));
 
     let mut busy = TcpStream::connect(address).await.unwrap();
@@ -220,7 +220,7 @@ async fn the_reserve_answers_behind_access_control_too() {
 
 #[tokio::test]
 async fn whoever_has_waited_the_longest_makes_room_whatever_it_asked_before() {
-    let server = Server::start(Limits { connections: 3, reserve: 0, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { connections: 3, reserve: 0, ..ConnectionLimits::default() });
     let mut first = server.connect().await;
     let mut second = server.connect().await;
     let mut busy = server.busy().await;
@@ -248,7 +248,7 @@ async fn whoever_has_waited_the_longest_makes_room_whatever_it_asked_before() {
 
 #[tokio::test]
 async fn one_address_does_not_get_every_place() {
-    let server = Server::start(Limits { connections: 10, per_address: 2, ..Limits::default() });
+    let server = Server::start(ConnectionLimits { connections: 10, per_address: 2, ..ConnectionLimits::default() });
     let _busy = [server.busy().await, server.busy().await];
     let mut third = server.connect().await;
     third.write_all(QUICK).await.unwrap();
@@ -266,7 +266,7 @@ async fn one_address_does_not_get_every_place() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let server = Server::start(Limits::default());
+    let server = Server::start(ConnectionLimits::default());
     let mut client = server.connect().await;
     let head = format!("GET /quick HTTP/1.1\r\nHost: ordo\r\nX-Long: {}\r\n\r\n", "a".repeat(40 * 1024));
     client.write_all(head.as_bytes()).await.unwrap();
@@ -277,7 +277,7 @@ async fn a_head_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn a_stop_lets_requests_under_way_end() {
-    let mut server = Server::start(Limits::default());
+    let mut server = Server::start(ConnectionLimits::default());
     let mut client = server.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -289,7 +289,7 @@ async fn a_stop_lets_requests_under_way_end() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let mut server = Server::start(Limits { drain: SHORT, ..Limits::default() });
+    let mut server = Server::start(ConnectionLimits { drain: SHORT, ..ConnectionLimits::default() });
     let mut client = server.connect().await;
     client.write_all(b"GET /endless HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;

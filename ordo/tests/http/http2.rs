@@ -8,7 +8,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use ordo::http::{HttpSettings, Limits};
+use ordo::http::{ConnectionLimits, HttpSettings};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -17,7 +17,7 @@ use crate::tls::{Pair, certificate};
 
 #[tokio::test]
 async fn a_connection_serves_many_requests_at_the_same_time() {
-    let secured = Secured::start(Limits::default()).await;
+    let secured = Secured::start(ConnectionLimits::default()).await;
     let (mut client, _connection) = secured.client().await;
     let mut busy = Vec::new();
     for _ in 0..10 {
@@ -35,7 +35,7 @@ async fn a_connection_serves_many_requests_at_the_same_time() {
 
 #[tokio::test]
 async fn an_answer_that_is_never_read_ends_and_the_others_go_on() {
-    let mut secured = Secured::start(Limits { answers: SHORT, ..Limits::default() }).await;
+    let mut secured = Secured::start(ConnectionLimits { answers: SHORT, ..ConnectionLimits::default() }).await;
     let (mut client, _connection) = secured.client().await;
     let busy = tokio::spawn(client.send_request(get("/busy")));
     secured.server.under_way.notified().await;
@@ -51,7 +51,7 @@ async fn an_answer_that_is_never_read_ends_and_the_others_go_on() {
 
 #[tokio::test]
 async fn an_answer_whose_end_is_never_taken_is_under_way() {
-    let secured = Secured::start(Limits { per_address: 3, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { per_address: 3, ..ConnectionLimits::default() }).await;
     let (mut other, _other_connection) = secured.client().await;
     // The server may send a byte of each answer, and then all but a byte.
     for window in [1, 9_999] {
@@ -71,7 +71,7 @@ async fn an_answer_whose_end_is_never_taken_is_under_way() {
 
 #[tokio::test]
 async fn the_memory_of_an_answer_is_counted_until_its_end_is_taken() {
-    let secured = Secured::start(Limits::default()).await;
+    let secured = Secured::start(ConnectionLimits::default()).await;
     let (mut client, _connection) = secured.client_with_window(u32::try_from(LARGE - 1).unwrap()).await;
     let mut answers = Vec::new();
     for _ in 0..4 {
@@ -88,7 +88,7 @@ async fn the_memory_of_an_answer_is_counted_until_its_end_is_taken() {
 
 #[tokio::test]
 async fn an_answer_whose_end_is_never_taken_ends_its_connection() {
-    let secured = Secured::start(Limits { answers: SHORT, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { answers: SHORT, ..ConnectionLimits::default() }).await;
     let (mut client, connection) = secured.client_with_window(1).await;
     let answer = client.send_request(get("/json/10000")).await.unwrap();
     let _ = tokio::time::timeout(PATIENCE, connection).await.unwrap();
@@ -97,7 +97,7 @@ async fn an_answer_whose_end_is_never_taken_ends_its_connection() {
 
 #[tokio::test]
 async fn a_connection_may_not_idle_for_ever() {
-    let secured = Secured::start(Limits { idle: SHORT, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { idle: SHORT, ..ConnectionLimits::default() }).await;
     let (mut client, connection) = secured.client().await;
     assert_eq!(text(client.send_request(get("/quick")).await.unwrap()).await, "quick");
     // The client is told before: it is no error.
@@ -106,7 +106,7 @@ async fn a_connection_may_not_idle_for_ever() {
 
 #[tokio::test]
 async fn a_connection_may_idle_for_longer_than_its_first_request_may_take() {
-    let secured = Secured::start(Limits { headers: SHORT, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { headers: SHORT, ..ConnectionLimits::default() }).await;
     let (mut client, _connection) = secured.client().await;
     for _ in 0..2 {
         assert_eq!(text(client.send_request(get("/quick")).await.unwrap()).await, "quick");
@@ -116,7 +116,7 @@ async fn a_connection_may_idle_for_longer_than_its_first_request_may_take() {
 
 #[tokio::test]
 async fn who_waits_without_a_request_makes_room() {
-    let secured = Secured::start(Limits { connections: 1, reserve: 0, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { connections: 1, reserve: 0, ..ConnectionLimits::default() }).await;
     let (mut first, connection) = secured.client().await;
     assert_eq!(text(first.send_request(get("/quick")).await.unwrap()).await, "quick");
     let mut second = loop {
@@ -132,7 +132,7 @@ async fn who_waits_without_a_request_makes_room() {
 
 #[tokio::test]
 async fn requests_of_one_address_are_bounded_over_all_its_connections() {
-    let secured = Secured::start(Limits { per_address: 3, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { per_address: 3, ..ConnectionLimits::default() }).await;
     let (mut one, _connection) = secured.client().await;
     let mut busy = Vec::new();
     for _ in 0..3 {
@@ -152,7 +152,7 @@ async fn requests_of_one_address_are_bounded_over_all_its_connections() {
 
 #[tokio::test]
 async fn a_client_that_takes_back_its_requests_stops_their_work() {
-    let secured = Secured::start(Limits { per_address: 2, ..Limits::default() }).await;
+    let secured = Secured::start(ConnectionLimits { per_address: 2, ..ConnectionLimits::default() }).await;
     let (mut client, _connection) = secured.client().await;
     for _ in 0..5 {
         let busy = tokio::spawn(client.send_request(get("/busy")));
@@ -165,7 +165,7 @@ async fn a_client_that_takes_back_its_requests_stops_their_work() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let secured = Secured::start(Limits::default()).await;
+    let secured = Secured::start(ConnectionLimits::default()).await;
     let (mut client, _connection) = secured.client().await;
     let mut request = get("/quick");
     request.headers_mut().insert("x-long", "a".repeat(40 * 1024).parse().unwrap());
@@ -176,7 +176,7 @@ async fn a_head_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn a_stop_lets_requests_under_way_end() {
-    let mut secured = Secured::start(Limits::default()).await;
+    let mut secured = Secured::start(ConnectionLimits::default()).await;
     let (mut client, _connection) = secured.client().await;
     let busy = tokio::spawn(client.send_request(get("/busy")));
     secured.server.under_way.notified().await;
@@ -195,7 +195,7 @@ struct Secured {
 type Connection = JoinHandle<hyper::Result<()>>;
 
 impl Secured {
-    async fn start(limits: Limits) -> Self {
+    async fn start(limits: ConnectionLimits) -> Self {
         let (pair, folder, tls) = certificate().await;
         let server = Server::start(HttpSettings { limits, tls: Some(tls), ..HttpSettings::default() });
         Self { server, pair, _folder: folder }

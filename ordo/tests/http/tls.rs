@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ordo::http::{HttpSettings, Limits, ServerTls, TlsFiles};
+use ordo::http::{ConnectionLimits, HttpSettings, ServerTls, TlsFiles};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
@@ -42,7 +42,7 @@ async fn a_client_that_speaks_no_tls_gets_nothing() {
 #[tokio::test]
 async fn a_handshake_that_does_not_end_is_cut_off() {
     let (_, _folder, tls) = certificate().await;
-    let limits = Limits { headers: SHORT, ..Limits::default() };
+    let limits = ConnectionLimits { headers: SHORT, ..ConnectionLimits::default() };
     let server = Server::start(HttpSettings { limits, tls: Some(tls), ..HttpSettings::default() });
     for beginning in [&b""[..], &[22, 3, 1, 2, 0, 1][..]] {
         let mut client = server.connect().await;
@@ -57,7 +57,7 @@ async fn a_handshake_that_does_not_end_is_cut_off() {
 #[tokio::test]
 async fn those_who_never_end_their_handshakes_keep_nobody_out() {
     let (pair, _folder, tls) = certificate().await;
-    let limits = Limits { connections: 5, reserve: 0, ..Limits::default() };
+    let limits = ConnectionLimits { connections: 5, reserve: 0, ..ConnectionLimits::default() };
     let server = Server::start(HttpSettings { limits, tls: Some(tls), ..HttpSettings::default() });
     let mut crowd = Vec::new();
     for _ in 0..20 {

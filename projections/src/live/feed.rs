@@ -30,6 +30,7 @@ const READERS: usize = 2;
 /// Without a wake-up, the log is not polled again within this time.
 const POLL_INTERVAL: Duration = Duration::from_millis(900);
 
+/// The latest events, read from the log once for all live streams of a process.
 #[derive(Clone)]
 pub(super) struct EventFeed(Arc<FeedState>);
 
@@ -70,7 +71,7 @@ pub(super) enum RecentEventsLookup {
 
 /// Which poll a stream needs before it may wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum RequiredPoll {
+pub(super) enum PollBeforeWait {
     /// One that begins after so many others.
     After(u64),
     /// Any recent one.
@@ -134,18 +135,18 @@ impl EventFeed {
     }
 
     /// A poll that sees every event that is in the log now.
-    pub(super) fn fresh_poll(&self) -> RequiredPoll {
-        RequiredPoll::After(self.recent().begun)
+    pub(super) fn fresh_poll(&self) -> PollBeforeWait {
+        PollBeforeWait::After(self.recent().begun)
     }
 
     /// A poll for the events that the last one left unread, if it left any.
-    pub(super) fn poll_for_more(&self) -> Option<RequiredPoll> {
+    pub(super) fn poll_for_more(&self) -> Option<PollBeforeWait> {
         let recent = self.recent();
-        recent.more.then_some(RequiredPoll::After(recent.begun))
+        recent.more.then_some(PollBeforeWait::After(recent.begun))
     }
 
     /// Reads new events, unless another stream's poll will do.
-    pub(super) async fn poll(&self, poll: RequiredPoll) -> Result<(), sqlx::Error> {
+    pub(super) async fn poll(&self, poll: PollBeforeWait) -> Result<(), sqlx::Error> {
         let _polling = self.0.polling.lock().await;
         let from = {
             let mut recent = self.recent();
@@ -169,10 +170,10 @@ impl EventFeed {
 }
 
 impl RecentEvents {
-    fn is_done(&self, poll: RequiredPoll) -> bool {
+    fn is_done(&self, poll: PollBeforeWait) -> bool {
         match poll {
-            RequiredPoll::After(begun) => self.done > begun,
-            RequiredPoll::Recent => self.done_at.is_some_and(|at| at.elapsed() < POLL_INTERVAL),
+            PollBeforeWait::After(begun) => self.done > begun,
+            PollBeforeWait::Recent => self.done_at.is_some_and(|at| at.elapsed() < POLL_INTERVAL),
         }
     }
 

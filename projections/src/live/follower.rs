@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use event_store::{EventFilter, LogChanges};
 
-use super::feed::{CHUNK_BYTES, EventFeed, PAGE, RecentEventsLookup, RequiredPoll};
+use super::feed::{CHUNK_BYTES, EventFeed, PAGE, PollBeforeWait, RecentEventsLookup};
 use super::frame::SseFrame;
 
+/// Reads the events that one live stream sends, from memory or from the log.
 pub(super) struct LiveStreamReader {
     feed: EventFeed,
     selection: EventFilter,
@@ -20,7 +21,7 @@ pub(super) struct LiveStreamReader {
     sent_bytes: usize,
     news: LogChanges,
     /// The poll that is needed before the stream may wait.
-    poll: Option<RequiredPoll>,
+    poll: Option<PollBeforeWait>,
 }
 
 impl LiveStreamReader {
@@ -94,6 +95,6 @@ impl LiveStreamReader {
     /// Waits until there may be new events.
     pub(super) async fn wait(&mut self) {
         let is_woken = self.news.wait().await;
-        self.poll = Some(if is_woken { self.feed.fresh_poll() } else { RequiredPoll::Recent });
+        self.poll = Some(if is_woken { self.feed.fresh_poll() } else { PollBeforeWait::Recent });
     }
 }

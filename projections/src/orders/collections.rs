@@ -18,9 +18,9 @@ use super::rows::{CancellationRow, MailRow, NoteRow, OrderRow, ReturnRow};
 use super::view::{OrderReader, RefundView, ShipmentView};
 use super::{META, PROJECTION, collection};
 use crate::parameters::ParameterErrors;
-use crate::reads::{ReadContext, may_see, no_order, page_problem, parse_order_id, store_problem};
+use crate::reads::{ReadRouteState, may_see, no_order, page_problem, parse_order_id, store_problem};
 
-pub(super) fn routes() -> OpenApiRouter<ReadContext> {
+pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
     OpenApiRouter::new()
         .routes(routes!(shipments))
         .routes(routes!(cancellations))
@@ -51,7 +51,7 @@ macro_rules! part_routes {
                 )
             )]
             async fn $handler(
-                reads: State<ReadContext>,
+                reads: State<ReadRouteState>,
                 path: Result<Path<String>, PathRejection>,
                 parameters: Result<QueryParameters<CollectionQuery>, Problem>,
                 caller: Caller,
@@ -113,7 +113,7 @@ struct CollectionQuery {
 
 async fn page(
     part: OrderPart,
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
     caller: Caller,

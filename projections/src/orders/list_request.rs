@@ -9,6 +9,7 @@ use super::filter::OrderFilter;
 use crate::described::instant_or_day;
 use crate::parameters::{ParameterErrors, instant, status};
 
+/// The query parameters of a list of orders, not checked yet.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

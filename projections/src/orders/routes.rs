@@ -26,10 +26,10 @@ use crate::described;
 use crate::keys::sortable;
 use crate::parameters::invalid;
 use crate::reads::{
-    ReadContext, may_see, no_order, parse_order_id, store_problem, unavailable, wanted_position, with_etag,
+    ReadRouteState, may_see, no_order, parse_order_id, store_problem, unavailable, wanted_position, with_etag,
 };
 
-pub(super) fn routes() -> OpenApiRouter<ReadContext> {
+pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
     OpenApiRouter::new()
         .routes(routes!(order))
         .routes(routes!(orders))
@@ -84,7 +84,7 @@ struct OrderQuery {
     )
 )]
 async fn order(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<OrderQuery>, Problem>,
     caller: Caller,
@@ -105,7 +105,7 @@ async fn order(
 
 /// The order as it was. It is folded from the log, so there is no read model to wait for.
 async fn order_then(
-    reads: &ReadContext,
+    reads: &ReadRouteState,
     order_id: &str,
     as_of: &str,
     caller: &Caller,
@@ -147,7 +147,7 @@ impl From<TimeTravelError> for Problem {
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]
 async fn orders(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
     caller: Caller,
     headers: HeaderMap,
@@ -169,7 +169,7 @@ async fn orders(
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]
 async fn customers_orders(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
     caller: Caller,
@@ -189,7 +189,7 @@ async fn customers_orders(
 }
 
 async fn page(
-    reads: &ReadContext,
+    reads: &ReadRouteState,
     mut parameters: ListParameters,
     caller: &Caller,
     headers: &HeaderMap,

@@ -21,7 +21,7 @@ pub(super) use self::mail_row::MailRow;
 use super::view::OrderReader;
 use crate::amount_view::AmountView;
 
-type RecordedOrderEvent = crate::projection::RecordedEvent<Order>;
+type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 
 /// The order itself. Its lines, shipments and so on have rows of their own.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -27,6 +27,7 @@ const MOST_DAYS: usize = 31;
 /// How many orders are read at once after the first page.
 const CHUNK: u16 = 200;
 
+/// A page of the orders that were found.
 pub(super) struct OrdersFound {
     pub(super) orders: Vec<OrderRow>,
     /// `None`: there are no more.

@@ -8,7 +8,7 @@ use domain::ids::CustomerId;
 use domain::order::{Order, OrderEvent};
 use event_store::read::read_stream;
 use event_store::{EventDecodeError, StoredEvent};
-use read_models::{Item, StreamChange};
+use read_models::{Item, StreamItemChanges};
 use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgExecutor;
 
@@ -42,6 +42,7 @@ pub struct OrderAsOf {
     pub view: Box<RawValue>,
 }
 
+/// A text that is no point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a version of the order, from 1 on, or an instant such as 2026-11-21T18:00:00Z")]
 pub struct InvalidPointInTime;
@@ -97,7 +98,7 @@ impl OrderHistory {
     /// The same, as a reader may see it.
     pub(super) fn at_for(&self, moment: PointInTime, reader: OrderReader) -> Result<OrderAsOf, TimeTravelError> {
         let until = self.until(moment)?;
-        let mut items: Vec<Item> = PROJECTION.fold_stream(until)?.map_or_else(Vec::new, StreamChange::into_items);
+        let mut items: Vec<Item> = PROJECTION.fold_stream(until)?.map_or_else(Vec::new, StreamItemChanges::into_items);
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         let view = OrderView::of(&items, reader)?;
         match (view, until.last()) {

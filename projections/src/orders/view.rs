@@ -63,7 +63,7 @@ struct LineView {
     returned: u32,
 }
 
-/// A shipment.
+/// A shipment, as `GET /orders/{id}` answers it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Shipment)]
 pub(super) struct ShipmentView {
@@ -74,7 +74,7 @@ pub(super) struct ShipmentView {
     settled: bool,
 }
 
-/// A refund.
+/// A refund, as `GET /orders/{id}` answers it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Refund)]
 pub(super) struct RefundView {

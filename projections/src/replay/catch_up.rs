@@ -9,7 +9,7 @@ use event_store::read::{EventPage, read_after};
 use read_models::{Generation, GenerationComparison, compare};
 use sqlx::Connection;
 
-use super::table::{self, ProgressRecording};
+use super::table::{self, ProgressRecordOutcome};
 use super::throttle::ReplayThrottle;
 use super::{ALMOST_CAUGHT_UP, Replay, ReplayError, ReplayProgress, stream_types};
 use crate::projection::ProjectionDefinition;
@@ -42,7 +42,7 @@ impl Replay {
             let followed = count_followed(&self.projections, &events);
             let recording =
                 table::record_position(&mut transaction, self.state.id, followed, last.position, began.elapsed());
-            if let ProgressRecording::Cancelled = recording.await? {
+            if let ProgressRecordOutcome::Cancelled = recording.await? {
                 return Err(ReplayError::Cancelled);
             }
             transaction.commit().await?;

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
 use super::run::release;
-use super::table::{self, ReplayPhase, ReplayState};
+use super::table::{self, ReplayPhase, ReplayRow};
 use super::{Replay, ReplayError, ReplayRequest, Replays, projections_named, stream_types};
 use crate::projection::ProjectionDefinition;
 
@@ -17,12 +17,12 @@ const CANCEL_POLL: Duration = Duration::from_millis(100);
 const KEEPALIVE: &str = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
 
 impl Replays {
-    pub async fn find(&self, id: Uuid) -> Result<ReplayState, ReplayError> {
+    pub async fn find(&self, id: Uuid) -> Result<ReplayRow, ReplayError> {
         table::find(&self.pool, id).await?.ok_or(ReplayError::NoReplay(id))
     }
 
     /// All unfinished replays and the last finished ones, the newest first.
-    pub async fn list(&self) -> Result<Vec<ReplayState>, ReplayError> {
+    pub async fn list(&self) -> Result<Vec<ReplayRow>, ReplayError> {
         Ok(table::list(&self.pool).await?)
     }
 
@@ -116,7 +116,7 @@ impl Replays {
     }
 
     /// Removes an unfinished replay and the generations that it has built.
-    pub(super) async fn discard(&self, session: &mut PgConnection, state: &ReplayState) -> Result<(), ReplayError> {
+    pub(super) async fn discard(&self, session: &mut PgConnection, state: &ReplayRow) -> Result<(), ReplayError> {
         let mut transaction = session.begin().await?;
         for name in state.projections.iter().filter(|name| !state.promoted.contains(name)) {
             self.read_models.discard(name, Generation::Next, &mut transaction).await?;

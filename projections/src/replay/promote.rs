@@ -9,7 +9,7 @@ use read_models::{Generation, ReadModelStoreError};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::table::{self, ProgressRecording, ReplayPhase};
+use super::table::{self, ProgressRecordOutcome, ReplayPhase};
 use super::{Replay, ReplayError, ReplayProgress, Replays};
 use crate::projection::ProjectionDefinition;
 use crate::projector::project;
@@ -71,8 +71,8 @@ impl Replay {
             transaction.execute(lock_timeout).await?;
             replays.read_models.promote(name, transaction).await?;
             match table::record_promotion(transaction, id, name).await? {
-                ProgressRecording::Recorded => Ok(()),
-                ProgressRecording::Cancelled => Err(ReplayError::Cancelled),
+                ProgressRecordOutcome::Recorded => Ok(()),
+                ProgressRecordOutcome::Cancelled => Err(ReplayError::Cancelled),
             }
         };
         replays.promote(takeover, projection, Generation::Next, from, session, advance).await

@@ -19,19 +19,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{ReplayError, ReplayPhase, ReplayRequest, ReplayState, Replays};
+use super::{ReplayError, ReplayPhase, ReplayRequest, ReplayRow, Replays};
 use crate::registry::REGISTRY;
 
 /// Runs the replays that were begun over HTTP until they are over or the process stops. A stopped one goes on when it
 /// is posted again.
 #[derive(Clone)]
-pub struct ReplayRoutes {
+pub struct HttpReplays {
     replays: Replays,
     running: TaskTracker,
     stop: CancellationToken,
 }
 
-impl ReplayRoutes {
+impl HttpReplays {
     pub fn new(replays: Replays, stop: CancellationToken) -> Self {
         Self { replays, running: TaskTracker::new(), stop }
     }
@@ -154,7 +154,7 @@ struct RollbackView {
     )
 )]
 async fn begin(
-    State(routes): State<Arc<ReplayRoutes>>,
+    State(routes): State<Arc<HttpReplays>>,
     body: Result<Json<ReplayBody>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let body = parse_body(body)?;
@@ -204,7 +204,7 @@ async fn begin(
     operation_id = "listReplays",
     responses((status = 200, description = "All that are known", body = ReplayList))
 )]
-async fn list(State(routes): State<Arc<ReplayRoutes>>) -> Result<Json<ReplayList>, Problem> {
+async fn list(State(routes): State<Arc<HttpReplays>>) -> Result<Json<ReplayList>, Problem> {
     let replays = routes.replays.list().await.map_err(problem)?;
     Ok(Json(ReplayList { items: replays.into_iter().map(ReplayView::of).collect() }))
 }
@@ -222,7 +222,7 @@ async fn list(State(routes): State<Arc<ReplayRoutes>>) -> Result<Json<ReplayList
     )
 )]
 async fn show(
-    State(routes): State<Arc<ReplayRoutes>>,
+    State(routes): State<Arc<HttpReplays>>,
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<ReplayView>, Problem> {
     Ok(Json(ReplayView::of(routes.replays.find(replay_id(path)?).await.map_err(problem)?)))
@@ -242,7 +242,7 @@ async fn show(
     )
 )]
 async fn cancel(
-    State(routes): State<Arc<ReplayRoutes>>,
+    State(routes): State<Arc<HttpReplays>>,
     path: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let state = routes.replays.find(replay_id(path)?).await.map_err(problem)?;
@@ -266,7 +266,7 @@ async fn cancel(
     )
 )]
 async fn roll_back(
-    State(routes): State<Arc<ReplayRoutes>>,
+    State(routes): State<Arc<HttpReplays>>,
     body: Result<Json<RollbackBody>, JsonRejection>,
 ) -> Result<Json<RollbackView>, Problem> {
     let RollbackBody { projection } = parse_body(body)?;
@@ -282,7 +282,7 @@ async fn roll_back(
 }
 
 impl ReplayView {
-    fn of(state: ReplayState) -> Self {
+    fn of(state: ReplayRow) -> Self {
         let rate = state.rate();
         #[expect(clippy::cast_precision_loss, reason = "a log has fewer than 2^52 events")]
         let left = state.total.saturating_sub(state.events) as f64;

@@ -6,7 +6,7 @@ use error_chain::error_chain;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::table::{self, ProgressRecording, ReplayPhase, ReplayState};
+use super::table::{self, ProgressRecordOutcome, ReplayPhase, ReplayRow};
 use super::{ReplayError, ReplayProgress, ReplaySummary, Replays};
 use crate::projection::ProjectionDefinition;
 
@@ -17,12 +17,12 @@ pub struct Replay {
     /// Holds the locks of the projections.
     pub(super) session: PgConnection,
     pub(super) projections: Vec<&'static ProjectionDefinition>,
-    pub(super) state: ReplayState,
+    pub(super) state: ReplayRow,
 }
 
 impl Replay {
     /// The state in which it was opened.
-    pub fn state(&self) -> &ReplayState {
+    pub fn state(&self) -> &ReplayRow {
         &self.state
     }
 
@@ -93,8 +93,8 @@ impl Replay {
     async fn enter(&mut self, phase: ReplayPhase) -> Result<(), ReplayError> {
         self.state.phase = phase;
         match table::enter_phase(&mut self.session, self.state.id, phase).await? {
-            ProgressRecording::Recorded => Ok(()),
-            ProgressRecording::Cancelled => Err(ReplayError::Cancelled),
+            ProgressRecordOutcome::Recorded => Ok(()),
+            ProgressRecordOutcome::Cancelled => Err(ReplayError::Cancelled),
         }
     }
 

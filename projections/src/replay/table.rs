@@ -32,7 +32,7 @@ pub enum ReplayPhase {
 
 /// A row of the table `replays`.
 #[derive(Debug, Clone)]
-pub struct ReplayState {
+pub struct ReplayRow {
     pub id: Uuid,
     /// The names of its projections.
     pub projections: Vec<String>,
@@ -89,7 +89,7 @@ impl fmt::Display for ReplayPhase {
     }
 }
 
-impl ReplayState {
+impl ReplayRow {
     /// Events folded per second of work. `None`: too early to say.
     pub fn rate(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a log has fewer than 2^52 events")]
@@ -122,7 +122,7 @@ impl ReplayState {
     }
 }
 
-/// The columns in the order of [`ReplayState::of`]. A process that works on a replay holds the lock of each of its
+/// The columns in the order of [`ReplayRow::of`]. A process that works on a replay holds the lock of each of its
 /// projections.
 const COLUMNS: &str =
     "id, projections, compares, phase, horizon, events_total, events, stream_type, stream_id, position, swapped,
@@ -137,26 +137,26 @@ pub(super) async fn lock(session: &mut PgConnection, projection: &str) -> Result
     sqlx::query_scalar(lock).bind(projection).fetch_one(session).await
 }
 
-pub(super) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<ReplayState>, sqlx::Error> {
+pub(super) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<ReplayRow>, sqlx::Error> {
     let query = format!("select {COLUMNS} from replays where id = $1");
     let row = sqlx::query(&query).bind(id).fetch_optional(pool).await?;
-    row.as_ref().map(ReplayState::of).transpose()
+    row.as_ref().map(ReplayRow::of).transpose()
 }
 
 /// All replays, the newest first.
-pub(super) async fn list(pool: &PgPool) -> Result<Vec<ReplayState>, sqlx::Error> {
+pub(super) async fn list(pool: &PgPool) -> Result<Vec<ReplayRow>, sqlx::Error> {
     let query = format!("select {COLUMNS} from replays order by began_at desc");
-    sqlx::query(&query).fetch_all(pool).await?.iter().map(ReplayState::of).collect()
+    sqlx::query(&query).fetch_all(pool).await?.iter().map(ReplayRow::of).collect()
 }
 
 /// The unfinished replays of any of these projections.
 pub(super) async fn unfinished(
     connection: &mut PgConnection,
     projections: &[&str],
-) -> Result<Vec<ReplayState>, sqlx::Error> {
+) -> Result<Vec<ReplayRow>, sqlx::Error> {
     let query = format!("select {COLUMNS} from replays where phase <> 'done' and projections && $1 order by began_at");
     let rows = sqlx::query(&query).bind(projections).fetch_all(connection).await?;
-    rows.iter().map(ReplayState::of).collect()
+    rows.iter().map(ReplayRow::of).collect()
 }
 
 /// Adds a replay that folds everything that the log has now, and deletes the oldest finished ones.
@@ -207,13 +207,13 @@ pub(super) async fn delete(transaction: &mut PgConnection, id: Uuid) -> Result<(
 
 /// What a statement that records progress came to.
 #[must_use]
-pub(super) enum ProgressRecording {
+pub(super) enum ProgressRecordOutcome {
     Recorded,
     /// Somebody cancelled the replay.
     Cancelled,
 }
 
-impl ProgressRecording {
+impl ProgressRecordOutcome {
     fn of(cancelling: Option<bool>) -> Self {
         if cancelling == Some(false) { Self::Recorded } else { Self::Cancelled }
     }
@@ -249,22 +249,22 @@ pub(super) async fn record_position(
     events: i64,
     position: i64,
     worked: Duration,
-) -> Result<ProgressRecording, sqlx::Error> {
+) -> Result<ProgressRecordOutcome, sqlx::Error> {
     let record = "update replays set events = events + $2, position = $3, updated_at = now(),
                          working = working + make_interval(secs => $4)
                    where id = $1 returning cancelling";
     let record = sqlx::query_scalar(record).bind(id).bind(events).bind(position).bind(worked.as_secs_f64());
-    Ok(ProgressRecording::of(record.fetch_optional(transaction).await?))
+    Ok(ProgressRecordOutcome::of(record.fetch_optional(transaction).await?))
 }
 
 pub(super) async fn enter_phase(
     session: &mut PgConnection,
     id: Uuid,
     phase: ReplayPhase,
-) -> Result<ProgressRecording, sqlx::Error> {
+) -> Result<ProgressRecordOutcome, sqlx::Error> {
     let enter = "update replays set phase = $2, updated_at = now() where id = $1 returning cancelling";
     let enter = sqlx::query_scalar(enter).bind(id).bind(phase.name());
-    Ok(ProgressRecording::of(enter.fetch_optional(session).await?))
+    Ok(ProgressRecordOutcome::of(enter.fetch_optional(session).await?))
 }
 
 pub(super) async fn record_working_time(
@@ -297,10 +297,10 @@ pub(super) async fn record_promotion(
     transaction: &mut PgConnection,
     id: Uuid,
     projection: &str,
-) -> Result<ProgressRecording, sqlx::Error> {
+) -> Result<ProgressRecordOutcome, sqlx::Error> {
     let record = "update replays set swapped = swapped || $2, updated_at = now() where id = $1 and not cancelling";
     let recorded = sqlx::query(record).bind(id).bind(projection).execute(transaction).await?;
-    Ok(if recorded.rows_affected() == 1 { ProgressRecording::Recorded } else { ProgressRecording::Cancelled })
+    Ok(if recorded.rows_affected() == 1 { ProgressRecordOutcome::Recorded } else { ProgressRecordOutcome::Cancelled })
 }
 
 pub(super) async fn finish(session: &mut PgConnection, id: Uuid, position: i64) -> Result<(), sqlx::Error> {

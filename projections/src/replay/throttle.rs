@@ -20,7 +20,7 @@ pub(super) const QUIET_BATCH: i64 = 5_000;
 /// and on a busy one.
 const BUSY_BATCH: i64 = 500;
 
-/// How fast the log grows.
+/// Slows a replay down while the log grows fast.
 #[derive(Debug)]
 pub(super) struct ReplayThrottle {
     position: i64,

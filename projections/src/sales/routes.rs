@@ -19,12 +19,12 @@ use crate::amount_view::AmountView;
 use crate::described;
 use crate::keys::{status_name, status_of};
 use crate::parameters::{ParameterErrors, day, status};
-use crate::reads::{ReadContext, store_problem};
+use crate::reads::{ReadRouteState, store_problem};
 
 /// The longest period of one request: a quarter of a year.
 const MOST_DAYS: i64 = 92;
 
-pub(super) fn routes() -> OpenApiRouter<ReadContext> {
+pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
     OpenApiRouter::new().routes(routes!(sold))
 }
 
@@ -105,7 +105,7 @@ struct SalesRequest {
     responses((status = 200, description = "Orders and amounts", body = SalesView))
 )]
 async fn sold(
-    State(reads): State<ReadContext>,
+    State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<SalesParameters>, Problem>,
     headers: HeaderMap,
 ) -> Result<Json<SalesView>, Problem> {

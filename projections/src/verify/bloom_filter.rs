@@ -9,6 +9,7 @@ use read_models::Key;
 const BITS: u64 = 64 << 20;
 const HASHES: u64 = 4;
 
+/// A set of keys in constant memory.
 pub(super) struct BloomFilter(Vec<u64>);
 
 impl BloomFilter {

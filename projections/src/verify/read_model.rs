@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bounds::Budget;
 use event_store::{PARTITIONS, StoredEvent, partition_of};
-use read_models::{Generation, Item, Key, ReadModelStoreError, ReadModels, Table};
+use read_models::{Generation, GenerationStore, Item, Key, ReadModelStoreError, Table};
 use sqlx::PgConnection;
 
 use super::bloom_filter::BloomFilter;
@@ -19,6 +19,7 @@ use crate::projection::ProjectionDefinition;
 /// How many items are read at once, beside the bytes of a budget.
 const BATCH: usize = 1_000;
 
+/// The check of one read model against the folds of its streams.
 #[derive(Debug)]
 pub(super) struct ReadModelCheck {
     projection: &'static ProjectionDefinition,
@@ -43,7 +44,7 @@ pub(super) struct ReadModelCheck {
 impl ReadModelCheck {
     pub(super) async fn new(
         connection: &mut PgConnection,
-        read_models: &dyn ReadModels,
+        read_models: &dyn GenerationStore,
         projection: &'static ProjectionDefinition,
         last: i64,
     ) -> Result<Self, sqlx::Error> {

@@ -8,7 +8,7 @@ use read_models::{Item, Key, TallyAddition};
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::projection::{FollowedStreams, ProjectionFold, RecordedEvent};
+use crate::projection::{DecodedEvent, FollowedStreams, ProjectionFold};
 
 /// The items of one stream, and what it adds to tallies.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,7 @@ pub(super) struct ExpectedItems {
     pub(super) tallies: Vec<TallyAddition>,
 }
 
+/// A stream that is folded again, up to its checkpoint and up to the end of the log.
 #[derive(Debug)]
 pub(super) struct RefoldedStream {
     pub(super) id: String,
@@ -64,7 +65,7 @@ impl ExpectedItems {
 
     /// Folds batch by batch, as the live projector does, with `self` as the table.
     fn fold_with<A: Upcastable>(&mut self, fold: &ProjectionFold<A>, events: &[StoredEvent]) -> Result<(), FoldError> {
-        let events = RecordedEvent::<A>::decode_all(events)?;
+        let events = DecodedEvent::<A>::decode_all(events)?;
         let Some(first) = events.first() else { return Ok(()) };
         let head = (fold.head)(&first.stream_id);
         let mut keys: Vec<Key> = events.iter().flat_map(|recorded| (fold.keys_to_load)(recorded)).collect();

@@ -9,7 +9,7 @@ use domain::order::{Order, OrderEvent};
 use domain::stock::{Stock, StockEvent, StockReceived};
 use event_store::{EventStore, Metadata, NewEvent, StoreSettings, StreamAppend};
 use projections::{REGISTRY, ReplayError, ReplayRequest, ReplaySummary, Replays};
-use read_models::ReadModels;
+use read_models::GenerationStore;
 use sqlx::PgPool;
 use testkit::Database;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ pub(crate) struct Fixture {
     pub(crate) database: Database,
     pub(crate) store: EventStore,
     pub(crate) replays: Replays,
-    pub(crate) read_models: Arc<dyn ReadModels>,
+    pub(crate) read_models: Arc<dyn GenerationStore>,
 }
 
 impl Fixture {

@@ -9,7 +9,7 @@ use domain::order::{AuthorizationState, OrderCommand, OrderStage, PlacedOrder};
 use payments::{AuthorizationRequest, PaymentError, PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
-use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::provider_call::{ProviderCall, ProviderCallOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo, UndoStep};
 
 pub(super) const STEP: Step = Step {
@@ -29,7 +29,7 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
     let was_unknown = order.order.payment.state == AuthorizationState::Unknown;
     ProviderCall::needed(async move {
         if let Err(error) = abandon_all(&*provider, &replaced).await {
-            return ProviderAnswer::failed(error);
+            return ProviderCallOutcome::failed(error);
         }
         // While the outcome of an earlier call is unknown, the provider is asked about that call before anything else happens.
         let found = if was_unknown { provider.find(&request).await } else { Ok(None) };
@@ -39,19 +39,19 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
             Err(error) => Err(error),
         };
         match authorized {
-            Ok(authorized) => ProviderAnswer::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+            Ok(authorized) => ProviderCallOutcome::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
                 reference: authorized.reference,
                 amount_minor: request.amount_minor,
             })),
             Err(PaymentError::Declined { code, message }) => {
-                ProviderAnswer::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
+                ProviderCallOutcome::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
             }
             Err(error @ PaymentError::Unknown { .. }) if !was_unknown => {
                 let reason = error.to_string();
                 let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason });
-                ProviderAnswer::failed_with(unknown, error)
+                ProviderCallOutcome::failed_with(unknown, error)
             }
-            Err(error) => ProviderAnswer::failed(error),
+            Err(error) => ProviderCallOutcome::failed(error),
         }
     })
 }
@@ -75,14 +75,14 @@ fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Prov
     };
     ProviderCall::needed(async move {
         if let Err(error) = abandon_all(&*provider, &abandoned).await {
-            return ProviderAnswer::failed(error);
+            return ProviderCallOutcome::failed(error);
         }
         if let Some(void) = void
             && let Err(error) = provider.void(&void).await
         {
-            return ProviderAnswer::failed(error);
+            return ProviderCallOutcome::failed(error);
         }
-        ProviderAnswer::done(OrderCommand::RecordPaymentVoided)
+        ProviderCallOutcome::done(OrderCommand::RecordPaymentVoided)
     })
 }
 

@@ -9,7 +9,7 @@ use payments::{CaptureRequest, PaymentError, PaymentGateway};
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
-use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::provider_call::{ProviderCall, ProviderCallOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
@@ -22,24 +22,24 @@ pub(super) const STEP: Step = Step {
 
 fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let Some(shipment) = order.order.unsettled_shipment() else {
-        return ProviderCall::NotNeeded(ProviderAnswer::nothing());
+        return ProviderCall::NotNeeded(ProviderCallOutcome::nothing());
     };
     let shipment_id = shipment.id.clone();
     let Some(request) = capture(order, shipment) else {
         let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
-        return ProviderCall::NotNeeded(ProviderAnswer::done(OrderCommand::RecordPaymentCaptured(captured)));
+        return ProviderCall::NotNeeded(ProviderCallOutcome::done(OrderCommand::RecordPaymentCaptured(captured)));
     };
     ProviderCall::needed(async move {
         match provider.capture(&request).await {
-            Ok(captured) => ProviderAnswer::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+            Ok(captured) => ProviderCallOutcome::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
                 shipment_id,
                 amount_minor: request.amount_minor,
                 reference: captured.reference,
             })),
-            Err(PaymentError::Declined { code, message }) => {
-                ProviderAnswer::failed(StepError::Stuck(format!("the money could not be taken: {message} ({code})")))
-            }
-            Err(error) => ProviderAnswer::failed(error),
+            Err(PaymentError::Declined { code, message }) => ProviderCallOutcome::failed(StepError::Stuck(format!(
+                "the money could not be taken: {message} ({code})"
+            ))),
+            Err(error) => ProviderCallOutcome::failed(error),
         }
     })
 }

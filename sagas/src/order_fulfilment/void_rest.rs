@@ -9,7 +9,7 @@ use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
 use payments::{PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
-use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::provider_call::{ProviderCall, ProviderCallOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
@@ -22,13 +22,13 @@ pub(super) const STEP: Step = Step {
 
 fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let AuthorizationState::Authorized { reference, .. } = &order.order.payment.state else {
-        return ProviderCall::NotNeeded(ProviderAnswer::nothing());
+        return ProviderCall::NotNeeded(ProviderCallOutcome::nothing());
     };
     let void = VoidRequest { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };
     ProviderCall::needed(async move {
         match provider.void(&void).await {
-            Ok(()) => ProviderAnswer::done(OrderCommand::RecordPaymentVoided),
-            Err(error) => ProviderAnswer::failed(error),
+            Ok(()) => ProviderCallOutcome::done(OrderCommand::RecordPaymentVoided),
+            Err(error) => ProviderCallOutcome::failed(error),
         }
     })
 }

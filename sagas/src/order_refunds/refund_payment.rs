@@ -10,7 +10,7 @@ use payments::{PaymentError, PaymentGateway, RefundRequest};
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
-use crate::provider_call::{ProviderAnswer, ProviderCall};
+use crate::provider_call::{ProviderCall, ProviderCallOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
@@ -29,24 +29,24 @@ pub(super) const STEP: Step = Step {
 fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     // An operator settled it meanwhile.
     if order.order.unsettled_refund().is_none() {
-        return ProviderCall::NotNeeded(ProviderAnswer::nothing());
+        return ProviderCall::NotNeeded(ProviderCallOutcome::nothing());
     }
     let Some((refund_id, request)) = refund(order) else {
         // An operator went on without the money. Nobody knew that when the refund was promised.
         let stuck = StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned());
-        return ProviderCall::NotNeeded(ProviderAnswer::failed(stuck));
+        return ProviderCall::NotNeeded(ProviderCallOutcome::failed(stuck));
     };
     ProviderCall::needed(async move {
         match provider.refund(&request).await {
-            Ok(refunded) => ProviderAnswer::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
+            Ok(refunded) => ProviderCallOutcome::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
                 refund_id,
                 amount_minor: request.amount_minor,
                 reference: refunded.reference,
             })),
-            Err(PaymentError::Declined { code, message }) => {
-                ProviderAnswer::failed(StepError::Stuck(format!("the money could not go back: {message} ({code})")))
-            }
-            Err(error) => ProviderAnswer::failed(error),
+            Err(PaymentError::Declined { code, message }) => ProviderCallOutcome::failed(StepError::Stuck(format!(
+                "the money could not go back: {message} ({code})"
+            ))),
+            Err(error) => ProviderCallOutcome::failed(error),
         }
     })
 }

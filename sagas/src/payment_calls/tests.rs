@@ -14,17 +14,17 @@ use crate::timer_runner::tests::{context, requests_to};
 
 const MIB: usize = 1 << 20;
 
-async fn with_provider(provider: FaultyGateway) -> (Database, Arc<SagaDependencies>) {
+async fn with_provider(provider: FaultyGateway) -> (Database, Arc<SagaContext>) {
     let database = testkit::database().await;
     let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
     let queue = requests_to("http://127.0.0.1:9", ProducerSettings::default());
     let payments = PaymentCalls::new(Arc::new(provider));
-    (database, Arc::new(SagaDependencies { payments, ..context(store, queue) }))
+    (database, Arc::new(SagaContext { payments, ..context(store, queue) }))
 }
 
 /// Does a step that calls the provider.
 async fn call(
-    context: &Arc<SagaDependencies>,
+    context: &Arc<SagaContext>,
     name: SagaStep,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, StepOutcome)> {

@@ -28,7 +28,7 @@ pub struct WaitingSagaRow {
 
 /// Which of the waiting sagas. All conditions that are given must hold.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct WaitingFilter<'a> {
+pub struct WaitingSagaFilter<'a> {
     /// Only stuck sagas, or only sagas that are not stuck.
     pub stuck: Option<bool>,
     /// Only sagas whose last error contains this.
@@ -41,7 +41,7 @@ pub struct WaitingFilter<'a> {
 
 /// How many sagas wait at a step for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitingGroup {
+pub struct WaitingSagaGroup {
     pub step: String,
     /// Whether they are stuck.
     pub stuck: bool,
@@ -75,14 +75,14 @@ const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or s
 /// The place of a saga in the list of waiting sagas, longest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WaitingCursor {
+pub struct WaitingSagaCursor {
     /// Since when it has been at its step.
     pub since: DateTime<Utc>,
     pub saga: String,
     pub order_id: String,
 }
 
-impl WaitingCursor {
+impl WaitingSagaCursor {
     /// The place of a row.
     pub fn of(row: &WaitingSagaRow) -> Self {
         Self { since: row.since, saga: row.saga.clone(), order_id: row.order_id.clone() }
@@ -92,8 +92,8 @@ impl WaitingCursor {
 /// A page of the waiting sagas, longest first. `after` is the last saga of the page before.
 pub async fn waiting(
     pool: &PgPool,
-    filter: WaitingFilter<'_>,
-    after: Option<&WaitingCursor>,
+    filter: WaitingSagaFilter<'_>,
+    after: Option<&WaitingSagaCursor>,
     limit: i64,
 ) -> Result<Vec<WaitingSagaRow>, sqlx::Error> {
     // Written out, so that Postgres sees that the partial index of stuck sagas applies.
@@ -112,7 +112,7 @@ pub async fn waiting(
 }
 
 /// How many sagas wait: those that are not stuck, and those that are.
-pub async fn count(pool: &PgPool, filter: WaitingFilter<'_>) -> Result<(i64, i64), sqlx::Error> {
+pub async fn count(pool: &PgPool, filter: WaitingSagaFilter<'_>) -> Result<(i64, i64), sqlx::Error> {
     let query =
         format!("select count(*) filter (where not stuck), count(*) filter (where stuck) from saga_work where {WHERE}");
     let row = bound(sqlx::query(&query), filter).fetch_one(pool).await?;
@@ -120,13 +120,13 @@ pub async fn count(pool: &PgPool, filter: WaitingFilter<'_>) -> Result<(i64, i64
 }
 
 /// How many sagas wait for which reason: the hundred most frequent reasons, most frequent first.
-pub async fn groups(pool: &PgPool, filter: WaitingFilter<'_>) -> Result<Vec<WaitingGroup>, sqlx::Error> {
+pub async fn groups(pool: &PgPool, filter: WaitingSagaFilter<'_>) -> Result<Vec<WaitingSagaGroup>, sqlx::Error> {
     let query = format!(
         "select step, stuck, last_error, count(*) from saga_work where {WHERE}
           group by step, stuck, last_error order by count(*) desc, step, last_error limit 100"
     );
     let group = |row: &PgRow| {
-        Ok(WaitingGroup {
+        Ok(WaitingSagaGroup {
             step: row.try_get(0)?,
             stuck: row.try_get(1)?,
             error: row.try_get(2)?,
@@ -166,8 +166,8 @@ pub(super) async fn of_order(
 
 type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn bound<'q>(query: PgQuery<'q>, filter: WaitingFilter<'q>) -> PgQuery<'q> {
-    let WaitingFilter { stuck, error, step, until } = filter;
+fn bound<'q>(query: PgQuery<'q>, filter: WaitingSagaFilter<'q>) -> PgQuery<'q> {
+    let WaitingSagaFilter { stuck, error, step, until } = filter;
     query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until)
 }
 

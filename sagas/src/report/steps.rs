@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderStage, PlacedOrder};
 
-use super::given_up::GivenUp;
+use super::given_up::GivenUpMails;
 use super::history::SagaHistory;
 use super::{SagaReport, SagaState, StepProgressReport, StepReport, StepState, StepWait, UndoReport, WaitingSagaRow};
 use crate::order_fulfilment;
@@ -15,7 +15,7 @@ pub(super) fn saga(
     order: &PlacedOrder,
     rows: &[WaitingSagaRow],
     history: &SagaHistory,
-    given_up: &GivenUp,
+    given_up: &GivenUpMails,
     now: DateTime<Utc>,
 ) -> SagaReport {
     let next = saga.next(order, now).step();

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::unavailable;
-use crate::report::{self, SagaState, WaitingCursor, WaitingFilter, WaitingSagaRow};
+use crate::report::{self, SagaState, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaRow};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
 
+/// The query parameters of the list of sagas.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -64,7 +65,7 @@ struct WaitingSaga {
 struct SagaListCursor {
     stuck: Option<bool>,
     step: Option<SagaStep>,
-    after: WaitingCursor,
+    after: WaitingSagaCursor,
 }
 
 /// The sagas that wait or are stuck, the longest first
@@ -87,14 +88,14 @@ pub(super) async fn waiting(
     let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
     let limit = limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))?;
     let after = asked.cursor.as_deref().map(|text| SagaListCursor::decode(text, stuck, step)).transpose()?;
-    let filter = WaitingFilter { stuck, step, ..WaitingFilter::default() };
+    let filter = WaitingSagaFilter { stuck, step, ..WaitingSagaFilter::default() };
     // One row more than the limit tells whether there is a next page.
     let mut rows =
         report::waiting(store.pool(), filter, after.as_ref(), i64::from(limit) + 1).await.map_err(unavailable)?;
     let more = rows.len() > usize::from(limit);
     rows.truncate(usize::from(limit));
     let last = rows.last().filter(|_| more);
-    let cursor = last.map(|row| SagaListCursor { stuck, step, after: WaitingCursor::of(row) }.encode());
+    let cursor = last.map(|row| SagaListCursor { stuck, step, after: WaitingSagaCursor::of(row) }.encode());
     Ok(Json(SagasPage { items: rows.into_iter().map(WaitingSaga::from).collect(), cursor }))
 }
 
@@ -104,7 +105,7 @@ impl SagaListCursor {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    fn decode(text: &str, stuck: Option<bool>, step: Option<SagaStep>) -> Result<WaitingCursor, Problem> {
+    fn decode(text: &str, stuck: Option<bool>, step: Option<SagaStep>) -> Result<WaitingSagaCursor, Problem> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let ours = cursor.filter(|cursor| cursor.stuck == stuck && cursor.step == step);

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
-use super::{EndedTimer, ROWS, SagaTimer, WaitingState, bind_rows, replacement};
+use super::{ROWS, SagaTimer, StepAttempts, TimerRemoval, bind_rows, replacement};
 
 /// How long a claim lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -18,23 +18,23 @@ const OVERDUE: Duration = Duration::from_secs(10);
 
 /// Which of the rows that are due come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClaimOrder {
+pub(crate) enum DueFirst {
     /// The rows that have been due for longest.
     Oldest,
     /// The rows that have just become due.
     Newest,
 }
 
-/// Which of a saga's rows. Mails wait for a queue that can be away; other steps must not wait with them.
+/// Which of a saga's timers to claim. Mails wait for a queue that can be away; other steps must not wait with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StepGroup {
+pub(crate) enum TimersToClaim {
     /// The rows of mails.
     Mails,
     /// All others.
     Others,
 }
 
-impl StepGroup {
+impl TimersToClaim {
     /// The condition, as the indexes have it.
     fn condition(self) -> &'static str {
         match self {
@@ -56,21 +56,21 @@ pub(crate) struct TimerClaim {
 #[derive(Debug)]
 pub(crate) struct ClaimedTimer {
     pub(crate) order_id: String,
-    pub(crate) waiting: WaitingState,
+    pub(crate) waiting: StepAttempts,
 }
 
 impl TimerClaim {
     /// Leases rows of a saga that are due and that nobody has, at most so many.
     pub(crate) async fn lease(
         pool: &PgPool,
-        (saga, steps): (&'static str, StepGroup),
-        first: ClaimOrder,
+        (saga, steps): (&'static str, TimersToClaim),
+        first: DueFirst,
         limit: i64,
     ) -> Result<Self, sqlx::Error> {
         let steps = steps.condition();
         let order = match first {
-            ClaimOrder::Oldest => "asc",
-            ClaimOrder::Newest => "desc",
+            DueFirst::Oldest => "asc",
+            DueFirst::Newest => "desc",
         };
         let query = format!(
             "with due as materialized (
@@ -110,7 +110,7 @@ impl TimerClaim {
         &self,
         pool: &PgPool,
         wake_ups: &[SagaTimer],
-        ended: &[EndedTimer],
+        ended: &[TimerRemoval],
     ) -> Result<(), sqlx::Error> {
         if !wake_ups.is_empty() {
             let query = format!(
@@ -162,7 +162,7 @@ pub(crate) async fn wake_outdated(pool: &PgPool) -> Result<(), sqlx::Error> {
 
 fn row(row: &PgRow) -> Result<ClaimedTimer, sqlx::Error> {
     let (sent, failures): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
-    let waiting = WaitingState {
+    let waiting = StepAttempts {
         step: row.try_get(1)?,
         requests_sent: sent.unsigned_abs(),
         failures: failures.unsigned_abs(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 use domain::order::saga::SagaStep;
 use sqlx::PgPool;
 
-use super::claims::{ClaimOrder, StepGroup, TimerClaim, wake_outdated};
-use super::{EndedTimer, SagaTimer, SagaTimerKey, cancel, ensure, record_failure, schedule};
+use super::claims::{DueFirst, TimerClaim, TimersToClaim, wake_outdated};
+use super::{SagaTimer, SagaTimerKey, TimerRemoval, cancel, ensure, record_failure, schedule};
 use crate::outcome::StepError;
 
 const STEP: SagaStep = SagaStep::CapturePayment;
@@ -16,8 +16,8 @@ fn key(order_id: &str) -> SagaTimerKey {
     ("order_fulfilment", order_id.to_owned())
 }
 
-fn ended(order_id: &str, seen: i64) -> EndedTimer {
-    EndedTimer { key: key(order_id), seen }
+fn ended(order_id: &str, seen: i64) -> TimerRemoval {
+    TimerRemoval { key: key(order_id), seen }
 }
 
 fn waits(order_id: &str, wait: Duration, seen: i64) -> SagaTimer {
@@ -32,7 +32,7 @@ async fn noted(pool: &PgPool, rows: Vec<SagaTimer>) {
     schedule(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
-async fn forgotten(pool: &PgPool, rows: Vec<EndedTimer>) {
+async fn forgotten(pool: &PgPool, rows: Vec<TimerRemoval>) {
     cancel(&mut pool.acquire().await.unwrap(), rows).await.unwrap();
 }
 
@@ -44,7 +44,7 @@ async fn rows(pool: &PgPool) -> BTreeMap<String, (i64, bool)> {
 }
 
 async fn take(pool: &PgPool, limit: i64) -> TimerClaim {
-    TimerClaim::lease(pool, ("order_fulfilment", StepGroup::Others), ClaimOrder::Oldest, limit).await.unwrap()
+    TimerClaim::lease(pool, ("order_fulfilment", TimersToClaim::Others), DueFirst::Oldest, limit).await.unwrap()
 }
 
 fn ids(claim: &TimerClaim) -> Vec<&str> {
@@ -115,7 +115,8 @@ async fn who_has_waited_for_long_and_who_comes_now_are_each_taken_first_in_turn(
     let pool = database.pool();
     noted(pool, vec![waits("old", NOW, 1)]).await;
     noted(pool, vec![waits("new", NOW, 1)]).await;
-    let newest = TimerClaim::lease(pool, ("order_fulfilment", StepGroup::Others), ClaimOrder::Newest, 1).await.unwrap();
+    let newest =
+        TimerClaim::lease(pool, ("order_fulfilment", TimersToClaim::Others), DueFirst::Newest, 1).await.unwrap();
     assert_eq!((ids(&newest), ids(&take(pool, 1).await)), (vec!["new"], vec!["old"]));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use event_store::{AppendQueueSettings, EventStore, StreamLocks};
 use messaging::{Consumer, ConsumerSettings, Producer, ProducerSettings};
 use payments::PaymentGateway;
-use sagas::Sagas;
+use sagas::SagaDependencies;
 use sqlx::postgres::PgPoolOptions;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -33,7 +33,7 @@ impl Copy {
             let client = testkit::sqs_client(&sqs);
             // What a copy took from the queue and was killed over comes again soon.
             let consumer = ConsumerSettings { visibility_timeout: Duration::from_secs(2), ..Default::default() };
-            let sagas = Sagas {
+            let sagas = SagaDependencies {
                 store: store.clone(),
                 stock: StreamLocks::new(store.clone(), 100),
                 payments,

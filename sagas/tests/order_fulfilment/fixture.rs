@@ -11,9 +11,9 @@ use embedded::sqs::Sqs;
 use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, MessageContract, NotificationFailed, NotificationRequested,
-    NotificationSent, OutgoingMessage, Producer, ProducerSettings, QueueProvisioning, Queues, queues,
+    NotificationSent, OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
 };
-use sagas::{SagaSettings, Sagas};
+use sagas::{SagaDependencies, SagaSettings};
 use testkit::{Database, FaultyGateway};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ impl Fixture {
         let database = testkit::database().await;
         let sqs = testkit::sqs().await;
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueProvisioning::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let (stop, saga) = run(&store, &client, &queues, settings);
         Self { database, store, sqs, client, queues, stop, saga }
@@ -121,7 +121,7 @@ pub(crate) fn run(
     settings: SagaSettings,
 ) -> (CancellationToken, JoinHandle<()>) {
     let stop = CancellationToken::new();
-    let saga = Sagas {
+    let saga = SagaDependencies {
         store: store.clone(),
         stock: StreamLocks::new(store.clone(), 100),
         payments: std::sync::Arc::new(FaultyGateway::default()),

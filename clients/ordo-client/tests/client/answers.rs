@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use ordo_client::{Client, Error, Item, Order, OrderView};
+use ordo_client::{Client, Error, NewOrder, NewOrderItem, OrderView};
 
 use crate::fake_server::{FakeServer, Reply, accepted, answer, json};
 use crate::impatient;
@@ -114,7 +114,7 @@ async fn a_server_that_does_not_answer_is_given_up() {
 #[tokio::test]
 async fn an_order_is_sent_as_the_server_reads_it() {
     let server = FakeServer::with([accepted()]).await;
-    let order = Order::new("o-1", "c", "30.50", "USD", [Item::new("a", 2, "15.25")]);
+    let order = NewOrder::new("o-1", "c", "30.50", "USD", [NewOrderItem::new("a", 2, "15.25")]);
     let placed = impatient(&server.url).build().unwrap().place_order(&order).if_version(0).await.unwrap();
     assert_eq!((placed.version, placed.position, placed.order_id.as_deref()), (2, 7, Some("o-1")));
     let request = server.requests().remove(0);

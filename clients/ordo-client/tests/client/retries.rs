@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ordo_client::{Accepted, Cancel, Error, Item, NewNote, Order};
+use ordo_client::{AcceptedCommand, Error, NewCancellation, NewNote, NewOrder, NewOrderItem};
 
 use crate::fake_server::{FakeServer, Reply, accepted, answer, hang_up, json, problem};
 use crate::impatient;
 
-async fn cancelled(server: &FakeServer) -> Result<Accepted, Error> {
-    impatient(&server.url).build().unwrap().cancel_order("o-1", &Cancel::default()).await
+async fn cancelled(server: &FakeServer) -> Result<AcceptedCommand, Error> {
+    impatient(&server.url).build().unwrap().cancel_order("o-1", &NewCancellation::default()).await
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn nobody_there_is_tried_again_and_known_not_to_have_done_anything() {
     let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = format!("http://{address}");
     let client = impatient(&url).retries(2, Duration::from_secs(20)).build().unwrap();
-    let order = Order::new("o-1", "c", "1", "USD", [Item::new("a", 1, "1")]);
+    let order = NewOrder::new("o-1", "c", "1", "USD", [NewOrderItem::new("a", 1, "1")]);
     let began = Instant::now();
     let error = client.place_order(&order).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }) && !error.is_outcome_unknown(), "{error:?}");
@@ -123,7 +123,7 @@ async fn an_attempt_that_may_have_succeeded_is_not_forgotten() {
             let replies = std::iter::once(first.clone()).chain(std::iter::repeat_n(last.clone(), 3));
             let server = FakeServer::with(replies).await;
             let client = impatient(&server.url).retries(1, Duration::from_secs(20)).build().unwrap();
-            let error = client.cancel_order("o-1", &Cancel::default()).await.unwrap_err();
+            let error = client.cancel_order("o-1", &NewCancellation::default()).await.unwrap_err();
             assert!(error.is_outcome_unknown() && error.problem().is_some(), "{first:?} {last:?}: {error:?}");
             let keys = server.header("idempotency-key");
             assert_eq!((keys.len(), error.idempotency_key()), (2, keys[0].as_deref()));

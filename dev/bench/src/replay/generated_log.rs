@@ -11,7 +11,7 @@ use domain::order::event::{
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
 use event_store::bulk::ImportSource;
-use event_store::{EventRef, Metadata};
+use event_store::{BorrowedEvent, Metadata};
 use uuid::Uuid;
 
 use crate::orders::Orders;
@@ -168,12 +168,12 @@ impl GeneratedLog {
 impl ImportSource for GeneratedLog {
     type Error = anyhow::Error;
 
-    async fn next(&mut self) -> Result<Option<EventRef<'_>>, Self::Error> {
+    async fn next(&mut self) -> Result<Option<BorrowedEvent<'_>>, Self::Error> {
         if !self.make()? {
             return Ok(None);
         }
         let event = &self.event;
-        Ok(Some(EventRef {
+        Ok(Some(BorrowedEvent {
             position: self.position,
             stream_type: Order::TYPE,
             stream_id: &event.stream_id,

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 
 use super::*;
 use crate::bulk::{CopyInError, ImportSource, copy_in};
-use crate::{EventRef, NewEvent};
+use crate::{BorrowedEvent, NewEvent};
 
 /// The longest wait for something that happens in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +22,7 @@ struct Nothing;
 impl ImportSource for Nothing {
     type Error = Infallible;
 
-    async fn next(&mut self) -> Result<Option<EventRef<'_>>, Infallible> {
+    async fn next(&mut self) -> Result<Option<BorrowedEvent<'_>>, Infallible> {
         Ok(None)
     }
 }

@@ -13,14 +13,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::api_key::{ApiKeyId, ApiKeySecret};
 use super::api_key_table::MOST_ACTIVE;
-use super::refreshed::{LoadError, Refreshed, Source, Timing};
+use super::refreshed::{LoadError, RefreshSource, RefreshTiming, RefreshedCopy};
 use super::{AuthenticationError, InvalidCredential};
 use crate::{Principal, Role};
 
 /// How old the copy may be. So a revocation takes effect within this time.
 pub(super) const OLDEST_COPY: Duration = Duration::from_secs(10);
 
-pub(super) const TIMING: Timing = Timing {
+pub(super) const TIMING: RefreshTiming = RefreshTiming {
     refresh: Duration::from_secs(5),
     retry: Duration::from_secs(5),
     pause: Duration::from_secs(1),
@@ -30,27 +30,29 @@ pub(super) const TIMING: Timing = Timing {
 /// How often the times of last use are written.
 const USES_WRITTEN: Duration = Duration::from_secs(60);
 
+/// Verifies API keys against a copy of their table, and records when each was last used.
 #[derive(Debug)]
 pub(super) struct ApiKeys {
-    keys: Refreshed<ActiveKeys>,
+    keys: RefreshedCopy<ActiveKeys>,
     uses: Arc<Uses>,
     _writer: AbortOnDropHandle<()>,
 }
 
 /// By their ids.
-type ActiveKeys = HashMap<ApiKeyId, ActiveKey>;
+type ActiveKeys = HashMap<ApiKeyId, ActiveApiKey>;
 
+/// What is known of an API key that is neither revoked nor expired.
 #[derive(Debug)]
-pub(super) struct ActiveKey {
+pub(super) struct ActiveApiKey {
     hash: [u8; 32],
     principal: Principal,
 }
 
 impl ApiKeys {
-    pub(super) fn start(database: PgPool, timing: Timing) -> Self {
+    pub(super) fn start(database: PgPool, timing: RefreshTiming) -> Self {
         let uses = Arc::new(Uses::default());
         let writer = tokio::spawn(write_uses(database.clone(), Arc::clone(&uses)));
-        let keys = Refreshed::start(Table(database), timing);
+        let keys = RefreshedCopy::start(Table(database), timing);
         Self { keys, uses, _writer: AbortOnDropHandle::new(writer) }
     }
 
@@ -98,7 +100,7 @@ struct Row {
     expires_at: Option<DateTime<Utc>>,
 }
 
-impl Source for Table {
+impl RefreshSource for Table {
     type Value = ActiveKeys;
 
     fn name(&self) -> String {
@@ -129,7 +131,7 @@ impl Source for Table {
 }
 
 /// The key of a row. A later build may know roles that this one does not: such a key is left out.
-fn active(row: Row) -> Option<(ApiKeyId, ActiveKey)> {
+fn active(row: Row) -> Option<(ApiKeyId, ActiveApiKey)> {
     let Row { id, secret_hash, role, customer_id, name, expires_at } = row;
     let key = (|| {
         let (key_id, role) = (id.parse::<ApiKeyId>().ok()?, role.parse::<Role>().ok()?);
@@ -139,7 +141,7 @@ fn active(row: Row) -> Option<(ApiKeyId, ActiveKey)> {
             (Role::Customer, None) | (_, Some(_)) => return None,
             (role, None) => Principal::new(role, subject, expires_at),
         };
-        Some((key_id, ActiveKey { hash: secret_hash.try_into().ok()?, principal }))
+        Some((key_id, ActiveApiKey { hash: secret_hash.try_into().ok()?, principal }))
     })();
     if key.is_none() {
         tracing::warn!(key = id, role, "an API key is not known to this build and is left out");

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::InvalidCredential;
-use super::token::TokenClaims;
+use super::token::ExpectedTokenClaims;
 use crate::{Principal, Role};
 
 /// The longest `sub`. OpenID Connect allows as many.
@@ -16,7 +16,10 @@ const LONGEST_CUSTOMER: usize = 128;
 const LATEST_EXPIRY: u64 = 253_402_300_799;
 
 /// Reads the principal from the claims of a token whose signature and times were checked.
-pub(super) fn principal(claims: &Map<String, Value>, rules: &TokenClaims) -> Result<Principal, InvalidCredential> {
+pub(super) fn principal(
+    claims: &Map<String, Value>,
+    rules: &ExpectedTokenClaims,
+) -> Result<Principal, InvalidCredential> {
     // A list of issuers would be accepted by the library.
     if claims.get("iss").and_then(Value::as_str) != Some(&rules.issuer) {
         return Err(wrong("iss", "is not the issuer that is set"));
@@ -86,8 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn rules() -> TokenClaims {
-        TokenClaims { issuer: "https://id.example".to_owned(), ..TokenClaims::default() }
+    fn rules() -> ExpectedTokenClaims {
+        ExpectedTokenClaims { issuer: "https://id.example".to_owned(), ..ExpectedTokenClaims::default() }
     }
 
     fn of(changes: &Value) -> Result<Principal, String> {

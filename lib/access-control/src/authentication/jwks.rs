@@ -17,13 +17,13 @@ use rustls::crypto::ring;
 use tokio::io::AsyncReadExt;
 
 use super::key_set::KeySet;
-use super::refreshed::{LoadError, Source, Timing};
-use super::token::TokenClaims;
+use super::refreshed::{LoadError, RefreshSource, RefreshTiming};
+use super::token::ExpectedTokenClaims;
 
 /// Far more than the longest set of keys.
 const LONGEST_SET: usize = 256 * 1024;
 
-pub(super) const TIMING: Timing = Timing {
+pub(super) const TIMING: RefreshTiming = RefreshTiming {
     refresh: Duration::from_secs(300),
     retry: Duration::from_secs(10),
     // A token with a `kid` that nobody has costs its sender nothing.
@@ -58,11 +58,11 @@ impl JwksUrl {
     }
 }
 
-/// Where an issuer's keys are.
+/// Where an issuer's keys are loaded from: an address or a file.
 #[derive(Debug)]
-pub(super) struct Jwks {
+pub(super) struct JwksSource {
     place: Place,
-    rules: TokenClaims,
+    rules: ExpectedTokenClaims,
 }
 
 #[derive(Debug)]
@@ -71,9 +71,9 @@ enum Place {
     File(PathBuf),
 }
 
-impl Jwks {
+impl JwksSource {
     /// An error: this machine's root certificates can't be read.
-    pub(super) fn at_url(url: JwksUrl, rules: TokenClaims) -> Result<Self, io::Error> {
+    pub(super) fn at_url(url: JwksUrl, rules: ExpectedTokenClaims) -> Result<Self, io::Error> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(TIMING.timeout / 2));
@@ -86,12 +86,12 @@ impl Jwks {
         Ok(Self { place: Place::Url(url, Box::new(client)), rules })
     }
 
-    pub(super) fn in_file(path: PathBuf, rules: TokenClaims) -> Self {
+    pub(super) fn in_file(path: PathBuf, rules: ExpectedTokenClaims) -> Self {
         Self { place: Place::File(path), rules }
     }
 }
 
-impl Source for Jwks {
+impl RefreshSource for JwksSource {
     type Value = KeySet;
 
     fn name(&self) -> String {

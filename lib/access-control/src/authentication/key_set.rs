@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::token::{LONGEST_KID, TokenClaims, VerificationKey};
+use super::token::{ExpectedTokenClaims, LONGEST_KID, VerificationKey};
 
 /// The most keys of a set. Issuers have one or two for each algorithm.
 const MOST_KEYS: usize = 100;
@@ -16,6 +16,7 @@ const MOST_KEYS: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct KeySet(Vec<VerificationKey>);
 
+/// Why a text is no JSON Web Key Set that can be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeySetError {
     #[error("it is no JSON Web Key Set")]
@@ -38,7 +39,7 @@ impl KeySet {
     }
 
     /// Reads the keys that can be used. A set may have others, for other purposes; they are left out.
-    pub(super) fn parse(json: &[u8], rules: &TokenClaims) -> Result<Self, KeySetError> {
+    pub(super) fn parse(json: &[u8], rules: &ExpectedTokenClaims) -> Result<Self, KeySetError> {
         let Document { keys } = serde_json::from_slice(json)?;
         if keys.len() > MOST_KEYS {
             return Err(KeySetError::TooManyKeys);
@@ -73,7 +74,7 @@ impl KeySet {
     }
 }
 
-fn verification_key(json: Value, rules: &TokenClaims) -> Result<VerificationKey, &'static str> {
+fn verification_key(json: Value, rules: &ExpectedTokenClaims) -> Result<VerificationKey, &'static str> {
     let fingerprint = json.to_string();
     let jwk: Jwk = serde_json::from_value(json).map_err(|_| "it is no JSON Web Key")?;
     if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
@@ -140,7 +141,7 @@ mod tests {
 
     fn usable(key: &Value) -> bool {
         let set = json!({ "keys": [key] }).to_string();
-        match KeySet::parse(set.as_bytes(), &TokenClaims::default()) {
+        match KeySet::parse(set.as_bytes(), &ExpectedTokenClaims::default()) {
             Ok(_) => true,
             Err(KeySetError::NoUsableKey) => false,
             Err(error) => panic!("{key}: {error}"),
@@ -186,7 +187,7 @@ mod tests {
     fn a_bad_key_does_not_hide_the_others() {
         let good = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "good", "x": URL_SAFE_NO_PAD.encode([7; 32]) });
         let set = json!({ "keys": [{ "kty": "RSA", "n": 7 }, good, { "kid": "odd" }] }).to_string();
-        let set = KeySet::parse(set.as_bytes(), &TokenClaims::default()).unwrap();
+        let set = KeySet::parse(set.as_bytes(), &ExpectedTokenClaims::default()).unwrap();
         assert!(set.find(Some("good")).is_some() && set.find(Some("odd")).is_none());
         assert!(set.find(None).is_some(), "there is one");
     }
@@ -195,7 +196,7 @@ mod tests {
     fn what_is_no_key_set_is_an_error() {
         let many = json!({ "keys": vec![json!({}); MOST_KEYS + 1] }).to_string();
         for text in ["", "{", "[]", "null", "{}", r#"{"keys":7}"#, r#"{"keys":[]}"#, "<html>", &many] {
-            assert!(KeySet::parse(text.as_bytes(), &TokenClaims::default()).is_err(), "{text:.40}");
+            assert!(KeySet::parse(text.as_bytes(), &ExpectedTokenClaims::default()).is_err(), "{text:.40}");
         }
     }
 }

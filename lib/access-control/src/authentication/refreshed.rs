@@ -12,10 +12,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// Why a load failed.
 pub(super) type LoadError = Box<dyn Error + Send + Sync>;
 
 /// Where the copy is loaded from.
-pub(super) trait Source: Send + Sync + 'static {
+pub(super) trait RefreshSource: Send + Sync + 'static {
     type Value: Send + Sync + 'static;
 
     /// What is loaded, for the log.
@@ -24,8 +25,9 @@ pub(super) trait Source: Send + Sync + 'static {
     fn load(&self) -> impl Future<Output = Result<Self::Value, LoadError>> + Send;
 }
 
+/// How often the copy is loaded, and how long a load may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Timing {
+pub(super) struct RefreshTiming {
     /// Between loads.
     pub(super) refresh: Duration,
     /// After a load that failed.
@@ -36,18 +38,17 @@ pub(super) struct Timing {
     pub(super) timeout: Duration,
 }
 
-/// See the [module](self). The task ends when it is dropped, but a load that is under way is not cut off: its connection goes back to
-/// the pool as it should.
+/// A copy of what is kept elsewhere, which a task loads again and again. The task ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Refreshed<T> {
+pub(super) struct RefreshedCopy<T> {
     shared: Arc<Shared<T>>,
-    timing: Timing,
+    timing: RefreshTiming,
     _stop: DropGuard,
 }
 
 #[derive(Debug)]
 struct Shared<T> {
-    copy: RwLock<Copied<T>>,
+    copy: RwLock<CopySnapshot<T>>,
     asked: Mutex<Asked>,
     wake: Notify,
     /// The number of the last load that ended.
@@ -56,7 +57,7 @@ struct Shared<T> {
 
 /// The copy as it is at a moment.
 #[derive(Debug)]
-pub(super) struct Copied<T> {
+pub(super) struct CopySnapshot<T> {
     /// The last one that was loaded, if any was.
     pub(super) value: Option<Arc<T>>,
     /// When that load began: what changed later may not be in it.
@@ -65,7 +66,7 @@ pub(super) struct Copied<T> {
     pub(super) failed: bool,
 }
 
-impl<T> Clone for Copied<T> {
+impl<T> Clone for CopySnapshot<T> {
     fn clone(&self) -> Self {
         Self { value: self.value.clone(), as_of: self.as_of, failed: self.failed }
     }
@@ -78,11 +79,11 @@ struct Asked {
     at: Option<Instant>,
 }
 
-impl<T: Send + Sync + 'static> Refreshed<T> {
+impl<T: Send + Sync + 'static> RefreshedCopy<T> {
     /// Begins to load, without waiting for it.
-    pub(super) fn start(source: impl Source<Value = T>, timing: Timing) -> Self {
+    pub(super) fn start(source: impl RefreshSource<Value = T>, timing: RefreshTiming) -> Self {
         let shared = Arc::new(Shared {
-            copy: RwLock::new(Copied { value: None, as_of: Instant::now(), failed: false }),
+            copy: RwLock::new(CopySnapshot { value: None, as_of: Instant::now(), failed: false }),
             asked: Mutex::new(Asked { number: 1, at: None }),
             wake: Notify::new(),
             ended: watch::Sender::new(0),
@@ -92,12 +93,12 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         Self { shared, timing, _stop: stop.drop_guard() }
     }
 
-    pub(super) fn current(&self) -> Copied<T> {
+    pub(super) fn current(&self) -> CopySnapshot<T> {
         self.shared.copy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for a load that is under way, or asks for one unless the pause forbids it. Then says what there is.
-    pub(super) async fn reloaded(&self) -> Copied<T> {
+    pub(super) async fn reloaded(&self) -> CopySnapshot<T> {
         let mut ended = self.shared.ended.subscribe();
         let number = {
             let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +116,7 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
     }
 }
 
-impl<T> Refreshed<T> {
+impl<T> RefreshedCopy<T> {
     /// How long until a request may ask for a load again.
     pub(super) fn pause_left(&self) -> Duration {
         let asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +136,12 @@ impl<T> Shared<T> {
     }
 }
 
-async fn keep_loading<S: Source>(source: S, shared: Arc<Shared<S::Value>>, timing: Timing, stop: CancellationToken) {
+async fn keep_loading<S: RefreshSource>(
+    source: S,
+    shared: Arc<Shared<S::Value>>,
+    timing: RefreshTiming,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let number = shared.asked.lock().unwrap_or_else(PoisonError::into_inner).number;
         let as_of = Instant::now();
@@ -164,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    const TIMING: Timing = Timing {
+    const TIMING: RefreshTiming = RefreshTiming {
         refresh: Duration::from_secs(300),
         retry: Duration::from_secs(10),
         pause: Duration::from_secs(60),
@@ -178,7 +184,7 @@ mod tests {
         is_away: Arc<AtomicBool>,
     }
 
-    impl Source for Counting {
+    impl RefreshSource for Counting {
         type Value = u64;
 
         fn name(&self) -> String {
@@ -192,14 +198,14 @@ mod tests {
         }
     }
 
-    async fn value(refreshed: &Refreshed<u64>) -> Option<u64> {
+    async fn value(refreshed: &RefreshedCopy<u64>) -> Option<u64> {
         refreshed.reloaded().await.value.as_deref().copied()
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_share_a_load_and_make_one_a_minute() {
         let source = Counting::default();
-        let refreshed = Refreshed::start(source.clone(), TIMING);
+        let refreshed = RefreshedCopy::start(source.clone(), TIMING);
         assert_eq!(value(&refreshed).await, Some(1), "the first load is waited for, and was nobody's");
         let all = (0..1_000).map(|_| value(&refreshed));
         let all = futures_util::future::join_all(all).await;
@@ -215,7 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_load_goes_on_when_the_request_that_asked_for_it_ends() {
         let source = Counting::default();
-        let refreshed = Refreshed::start(source.clone(), TIMING);
+        let refreshed = RefreshedCopy::start(source.clone(), TIMING);
         value(&refreshed).await;
         let gone = timeout(Duration::from_millis(10), refreshed.reloaded()).await;
         assert!(gone.is_err());
@@ -225,7 +231,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_last_good_copy_is_kept_while_the_source_is_away() {
         let source = Counting::default();
-        let refreshed = Refreshed::start(source.clone(), TIMING);
+        let refreshed = RefreshedCopy::start(source.clone(), TIMING);
         value(&refreshed).await;
         source.is_away.store(true, Ordering::SeqCst);
         let kept = refreshed.reloaded().await;
@@ -239,7 +245,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_loaded_again_without_being_asked() {
         let source = Counting::default();
-        let refreshed = Refreshed::start(source.clone(), TIMING);
+        let refreshed = RefreshedCopy::start(source.clone(), TIMING);
         tokio::time::sleep(TIMING.refresh * 3 + Duration::from_secs(1)).await;
         assert_eq!(source.loads.load(Ordering::SeqCst), 4);
         drop(refreshed);

@@ -19,9 +19,9 @@ pub(super) const LONGEST_KID: usize = 255;
 /// How far the issuer's clock may be from ours.
 pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 
-/// What the claims of tokens must be.
+/// What the claims of a token must be, and which claims have the role and the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenClaims {
+pub struct ExpectedTokenClaims {
     /// The `iss` of every token.
     pub issuer: String,
     /// What `aud` must be or have.
@@ -32,7 +32,7 @@ pub struct TokenClaims {
     pub customer_claim: String,
 }
 
-impl Default for TokenClaims {
+impl Default for ExpectedTokenClaims {
     /// Those of development tokens.
     fn default() -> Self {
         Self {
@@ -96,7 +96,7 @@ impl VerificationKey {
         key: DecodingKey,
         algorithm: Algorithm,
         content: &[u8],
-        rules: &TokenClaims,
+        rules: &ExpectedTokenClaims,
     ) -> Self {
         ring_provider::install();
         let mut validation = Validation::new(algorithm);
@@ -110,13 +110,13 @@ impl VerificationKey {
         Self { kid, fingerprint, key, validation }
     }
 
-    pub(super) fn of_secret(secret: &TokenSecret, rules: &TokenClaims) -> Result<Self, InvalidCredential> {
+    pub(super) fn of_secret(secret: &TokenSecret, rules: &ExpectedTokenClaims) -> Result<Self, InvalidCredential> {
         let secret = secret.0.as_bytes();
         Ok(Self::new(None, DecodingKey::from_secret(secret)?, Algorithm::HS256, secret, rules))
     }
 
     /// Checks signature, issuer, audience and times, and reads who calls.
-    pub(super) fn verify(&self, token: &str, rules: &TokenClaims) -> Result<Principal, InvalidCredential> {
+    pub(super) fn verify(&self, token: &str, rules: &ExpectedTokenClaims) -> Result<Principal, InvalidCredential> {
         let token = jsonwebtoken::decode::<Map<String, Value>>(token, &self.key, &self.validation)?;
         let is_type = |typ: &str| ["jwt", "at+jwt", "application/at+jwt"].contains(&&*typ.to_ascii_lowercase());
         if !token.header.typ.as_deref().is_none_or(is_type) {
@@ -139,7 +139,7 @@ pub struct TokenRequest {
 
 /// Why a token is not signed.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub enum TokenSigningError {
     #[error("the subject must have 1 to 255 bytes and no control characters")]
     Subject,
     #[error("the role customer needs a customer's id: 1 to 128 of A-Z a-z 0-9 . _ : -")]
@@ -152,14 +152,14 @@ pub enum TokenError {
 
 impl TokenRequest {
     /// Signs it as HS256.
-    pub fn sign(&self, secret: &TokenSecret, rules: &TokenClaims) -> Result<String, TokenError> {
+    pub fn sign(&self, secret: &TokenSecret, rules: &ExpectedTokenClaims) -> Result<String, TokenSigningError> {
         if !is_subject(&self.subject) {
-            return Err(TokenError::Subject);
+            return Err(TokenSigningError::Subject);
         }
         match (self.role, &self.customer_id) {
             (Role::Customer, Some(id)) if is_customer(id) => {}
-            (Role::Customer, _) => return Err(TokenError::CustomerMissing),
-            (_, Some(_)) => return Err(TokenError::CustomerGiven),
+            (Role::Customer, _) => return Err(TokenSigningError::CustomerMissing),
+            (_, Some(_)) => return Err(TokenSigningError::CustomerGiven),
             (_, None) => {}
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -179,7 +179,7 @@ impl TokenRequest {
             }
         }
         ring_provider::install();
-        let key = EncodingKey::from_secret(secret.0.as_bytes()).map_err(TokenError::Signing)?;
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(TokenError::Signing)
+        let key = EncodingKey::from_secret(secret.0.as_bytes()).map_err(TokenSigningError::Signing)?;
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(TokenSigningError::Signing)
     }
 }

@@ -8,30 +8,32 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::key_set::KeySet;
-use super::refreshed::Refreshed;
-use super::token::{LEEWAY, LONGEST_KID, LONGEST_TOKEN, TokenClaims};
-use super::verified_tokens::{TokenHash, VerifiedTokens};
+use super::refreshed::RefreshedCopy;
+use super::token::{ExpectedTokenClaims, LEEWAY, LONGEST_KID, LONGEST_TOKEN};
+use super::verified_tokens::{TokenHash, VerifiedTokenCache};
 use super::{AuthenticationError, InvalidCredential};
 use crate::Principal;
 
+/// Verifies tokens, and remembers those that it verified.
 #[derive(Debug)]
 pub(super) struct TokenVerifier {
-    rules: TokenClaims,
-    keys: Keys,
-    verified: VerifiedTokens,
+    rules: ExpectedTokenClaims,
+    keys: KeySetSource,
+    verified: VerifiedTokenCache,
 }
 
+/// Where the keys come from that tokens are verified with.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(super) enum KeySetSource {
     /// Those of a secret never change.
     Fixed(KeySet),
     /// Those of an issuer do.
-    Issuers(Refreshed<KeySet>),
+    Issuers(RefreshedCopy<KeySet>),
 }
 
 impl TokenVerifier {
-    pub(super) fn new(rules: TokenClaims, keys: Keys) -> Self {
-        Self { rules, keys, verified: VerifiedTokens::default() }
+    pub(super) fn new(rules: ExpectedTokenClaims, keys: KeySetSource) -> Self {
+        Self { rules, keys, verified: VerifiedTokenCache::default() }
     }
 
     pub(super) async fn verify(&self, token: &str) -> Result<Principal, AuthenticationError> {
@@ -40,8 +42,8 @@ impl TokenVerifier {
         }
         let hash = TokenHash::of(token);
         let known = self.verified.find(hash, |key| match &self.keys {
-            Keys::Fixed(keys) => keys.has(key),
-            Keys::Issuers(keys) => keys.current().value.is_some_and(|keys| keys.has(key)),
+            KeySetSource::Fixed(keys) => keys.has(key),
+            KeySetSource::Issuers(keys) => keys.current().value.is_some_and(|keys| keys.has(key)),
         });
         if let Some(principal) = known {
             return Ok(principal);
@@ -52,21 +54,21 @@ impl TokenVerifier {
             return Err(InvalidCredential::UnknownKey.into());
         }
         match &self.keys {
-            Keys::Fixed(keys) => {
+            KeySetSource::Fixed(keys) => {
                 self.verify_with(keys, kid, token, hash).unwrap_or(Err(InvalidCredential::UnknownKey.into()))
             }
             // Those of an issuer are all asymmetric.
-            Keys::Issuers(_) if AlgorithmFamily::Hmac.algorithms().contains(&header.alg) => {
+            KeySetSource::Issuers(_) if AlgorithmFamily::Hmac.algorithms().contains(&header.alg) => {
                 Err(InvalidCredential::UnknownKey.into())
             }
-            Keys::Issuers(keys) => self.verify_with_issuers(keys, kid, token, hash).await,
+            KeySetSource::Issuers(keys) => self.verify_with_issuers(keys, kid, token, hash).await,
         }
     }
 
     /// An issuer signs with a new key at once, and the copy of its keys may not have it yet.
     async fn verify_with_issuers(
         &self,
-        keys: &Refreshed<KeySet>,
+        keys: &RefreshedCopy<KeySet>,
         kid: Option<&str>,
         token: &str,
         hash: TokenHash,

@@ -24,9 +24,9 @@ impl TokenHash {
     }
 }
 
-/// Those used last; others are verified again.
+/// The tokens that were used last, with their principals. Others are verified again.
 #[derive(Debug)]
-pub(super) struct VerifiedTokens(Mutex<LruCache<TokenHash, Verified>>);
+pub(super) struct VerifiedTokenCache(Mutex<LruCache<TokenHash, Verified>>);
 
 #[derive(Debug)]
 struct Verified {
@@ -34,13 +34,13 @@ struct Verified {
     key: [u8; 32],
 }
 
-impl Default for VerifiedTokens {
+impl Default for VerifiedTokenCache {
     fn default() -> Self {
         Self(Mutex::new(LruCache::new(NonZeroUsize::new(MOST_TOKENS).unwrap_or(NonZeroUsize::MIN))))
     }
 }
 
-impl VerifiedTokens {
+impl VerifiedTokenCache {
     /// The token's principal, if it has not expired and its key is still one.
     pub(super) fn find(&self, token: TokenHash, is_key: impl FnOnce(&[u8; 32]) -> bool) -> Option<Principal> {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_token_is_found_until_it_expires_or_its_key_is_gone() {
-        let tokens = VerifiedTokens::default();
+        let tokens = VerifiedTokenCache::default();
         let [one, two, three] = ["one", "two", "three"].map(TokenHash::of);
         tokens.keep(one, &principal(60), [1; 32]);
         tokens.keep(two, &principal(-1), [1; 32]);
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn so_many_are_kept_and_no_more() {
-        let tokens = VerifiedTokens::default();
+        let tokens = VerifiedTokenCache::default();
         for nth in 0..=MOST_TOKENS {
             tokens.keep(TokenHash::of(&nth.to_string()), &principal(60), [1; 32]);
         }

@@ -74,6 +74,7 @@ pub(super) fn attributes(
     Ok(others.chain([(ERROR_ATTRIBUTE.to_owned(), error)]).collect())
 }
 
+/// Why a message could not be moved to the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeadLetterMoveError {
     #[error("the dead letter could not be built")]

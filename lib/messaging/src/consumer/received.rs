@@ -10,6 +10,7 @@ use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 pub(super) const SYSTEM_ATTRIBUTES: [SystemAttribute; 2] =
     [SystemAttribute::ApproximateReceiveCount, SystemAttribute::MessageGroupId];
 
+/// A message as its handler gets it.
 #[derive(Debug, Clone)]
 pub struct ReceivedMessage {
     /// SQS's id of the message.

@@ -10,6 +10,7 @@ use super::redrive::{REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE};
 use crate::consumer::ERROR_ATTRIBUTE;
 use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
+/// A message in a dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// SQS's id of the dead letter.

@@ -11,12 +11,12 @@ use crate::signature::{MessageKeys, SignatureError};
 
 /// A new value in a body: `/data/recipient=ada@example.com`. The place is a JSON pointer (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyAssignment {
+pub struct BodyFieldEdit {
     pointer: String,
     value: String,
 }
 
-impl FromStr for BodyAssignment {
+impl FromStr for BodyFieldEdit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -50,7 +50,7 @@ pub enum BodyEditError {
 
 impl DeadLetter {
     /// The body with all values set. It still has to be checked ([`DeadLetterOrigin::check`]). The dead letter has to be genuine.
-    pub fn with(&self, assignments: &[BodyAssignment], keys: &MessageKeys) -> Result<String, BodyEditError> {
+    pub fn with(&self, assignments: &[BodyFieldEdit], keys: &MessageKeys) -> Result<String, BodyEditError> {
         self.verify(keys).map_err(|source| BodyEditError::Forged { source })?;
         assign(&self.body, assignments)
     }
@@ -77,9 +77,9 @@ impl DeadLetterOrigin {
 
 /// The body with all values set. A value is parsed as JSON. It is a string if it is no JSON, or if it is a number or a
 /// boolean and the place has a string now: amounts are strings.
-fn assign(body: &str, assignments: &[BodyAssignment]) -> Result<String, BodyEditError> {
+fn assign(body: &str, assignments: &[BodyFieldEdit]) -> Result<String, BodyEditError> {
     let mut event: Value = serde_json::from_str(body).map_err(|source| BodyEditError::NotJson { source })?;
-    for BodyAssignment { pointer, value } in assignments {
+    for BodyFieldEdit { pointer, value } in assignments {
         let place =
             place(&mut event, pointer).ok_or_else(|| BodyEditError::NoSuchPlace { pointer: pointer.clone() })?;
         let text = Value::from(value.as_str());
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(refused(REQUESTED, "/data/lines/9/sku=x"), "the body has no place /data/lines/9/sku");
         assert_eq!(refused(REQUESTED, "/data/lines/9=x"), "the body has no place /data/lines/9");
         assert!(refused("poison", "/data=1").starts_with("the body is not JSON"));
-        assert!("data=1".parse::<BodyAssignment>().is_err() && "/data".parse::<BodyAssignment>().is_err());
+        assert!("data=1".parse::<BodyFieldEdit>().is_err() && "/data".parse::<BodyFieldEdit>().is_err());
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn set(body: &str, assignments: &[&str]) -> Result<String, BodyEditError> {
-        let assignments: Vec<BodyAssignment> = assignments.iter().map(|it| it.parse().unwrap()).collect();
+        let assignments: Vec<BodyFieldEdit> = assignments.iter().map(|it| it.parse().unwrap()).collect();
         assign(body, &assignments)
     }
 }

@@ -34,9 +34,9 @@ const RENEW_AFTER: Duration = Duration::from_secs(10);
 /// Long polling asks all servers of the queue. Short polling may return nothing although there are messages.
 const WAIT_SECONDS: i32 = 1;
 
-/// Reads each dead letter of a queue once. It has to end with [`DeadLetterSweep::release`].
+/// Reads each dead letter of a queue once. It has to end with [`DeadLetterScan::release`].
 #[derive(Debug)]
-pub struct DeadLetterSweep {
+pub struct DeadLetterScan {
     letters: DeadLetters,
     /// The receipt handles of the hidden dead letters, by id.
     held: HashMap<String, String>,
@@ -45,7 +45,7 @@ pub struct DeadLetterSweep {
     renewed: Instant,
 }
 
-impl DeadLetterSweep {
+impl DeadLetterScan {
     pub(super) fn new(letters: DeadLetters) -> Self {
         Self { letters, held: HashMap::new(), seen: HashSet::new(), renewed: Instant::now() }
     }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use messaging::{ConsumerSettings, MessageKeys, QueueProvisioning, queues};
+use messaging::{ConsumerSettings, MessageKeys, QueueSettings, queues};
 
 use crate::stage::{Act, PATIENCE, Script, Stage, prefix, quick, receive};
 
@@ -209,7 +209,7 @@ async fn no_more_messages_are_in_work_than_allowed() {
 #[tokio::test]
 async fn a_consumer_outlives_a_queue_that_is_not_there() {
     let mut stage = Stage::new().await;
-    let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
     let mut queue = stage.queue.clone();
     queue.name = format!("{}-notifications.fifo", settings.prefix);
     queue.url = stage.queue.url.replace(&stage.queue.name, &queue.name);

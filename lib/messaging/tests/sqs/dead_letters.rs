@@ -1,7 +1,7 @@
 //! Dead letters are looked at without being lost, and go back where they belong.
 
 use messaging::{
-    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterSweep, DeadLetters, MessageKeys,
+    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters, MessageKeys,
     OutgoingMessage, Producer, ProducerSettings, Queue, Queues,
 };
 use serde_json::json;
@@ -217,7 +217,7 @@ async fn send(stage: &Stage, url: &str, messages: Vec<OutgoingMessage>) {
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
 }
 
-async fn all(sweep: &mut DeadLetterSweep) -> Vec<DeadLetter> {
+async fn all(sweep: &mut DeadLetterScan) -> Vec<DeadLetter> {
     let mut all = Vec::new();
     loop {
         let some = sweep.next(10).await.unwrap();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use messaging::{
-    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueError, QueueHealth, QueueProvisioning, Queues, queues,
+    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueHealth, QueueSettings, QueueSetupError, Queues, queues,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::stage::{PATIENCE, client, outgoing, prefix};
 #[tokio::test]
 async fn queues_are_created_with_their_dead_letter_queues_and_found_again() {
     let (client, _endpoint) = client().await;
-    let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
 
     let created = queues::ensure(&client, &settings).await.unwrap();
     let again = queues::ensure(&client, &settings).await.unwrap();
@@ -31,9 +31,9 @@ async fn queues_are_created_with_their_dead_letter_queues_and_found_again() {
 #[tokio::test]
 async fn a_queue_has_the_attributes_of_the_settings_also_when_it_existed_with_others() {
     let (client, _endpoint) = client().await;
-    let before = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+    let before = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
     queues::ensure(&client, &before).await.unwrap();
-    let after = QueueProvisioning { visibility_timeout: Duration::from_secs(77), max_receive_count: 9, ..before };
+    let after = QueueSettings { visibility_timeout: Duration::from_secs(77), max_receive_count: 9, ..before };
 
     let queue = queues::ensure(&client, &after).await.unwrap().notifications;
 
@@ -51,7 +51,7 @@ async fn a_queue_has_the_attributes_of_the_settings_also_when_it_existed_with_ot
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_named() {
     let (client, _endpoint) = client().await;
-    let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
 
     let error = queues::find(&client, &settings).await.unwrap_err();
 
@@ -61,9 +61,9 @@ async fn a_queue_that_is_not_there_is_named() {
 #[tokio::test]
 async fn settings_out_of_bounds_are_named_before_anything_is_created() {
     let (client, _endpoint) = client().await;
-    let settings = QueueProvisioning { prefix: "a b".into(), max_receive_count: 0, ..QueueProvisioning::default() };
+    let settings = QueueSettings { prefix: "a b".into(), max_receive_count: 0, ..QueueSettings::default() };
 
-    let QueueError::Settings { source } = queues::ensure(&client, &settings).await.unwrap_err() else { panic!() };
+    let QueueSetupError::Settings { source } = queues::ensure(&client, &settings).await.unwrap_err() else { panic!() };
 
     let named: Vec<_> = source.0.iter().map(|mistake| mistake.setting).collect();
     assert_eq!(named, ["prefix", "max_receive_count"]);
@@ -72,7 +72,7 @@ async fn settings_out_of_bounds_are_named_before_anything_is_created() {
 #[tokio::test]
 async fn a_queue_that_is_deleted_is_made_again_and_dead_letters_are_counted() {
     let (client, _endpoint) = client().await;
-    let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
     let made = queues::ensure(&client, &settings).await.unwrap();
     let kept = Kept::start(&client, &settings, &made);
     let dead_letters = Queue { url: made.replies.dead_letter_url.clone(), ..made.replies.clone() };
@@ -105,7 +105,7 @@ async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
     })
     .await;
     let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
-    let kept = Kept::start(&testkit::sqs_client(&sqs.url), &QueueProvisioning::default(), &queues);
+    let kept = Kept::start(&testkit::sqs_client(&sqs.url), &QueueSettings::default(), &queues);
 
     let says_why = "queue `ordo-notifications-dlq.fifo` could not be created: SQS answered InternalError: no message";
     testkit::eventually(PATIENCE, || std::future::ready(kept.watch.problem().as_deref() == Some(says_why))).await;
@@ -116,7 +116,7 @@ async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
 #[tokio::test]
 async fn queues_that_are_not_there_when_a_role_starts_are_made() {
     let (client, _endpoint) = client().await;
-    let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
 
     let made = queues::find_or_create(&client, &settings).await.unwrap();
 
@@ -131,7 +131,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn start(client: &Client, settings: &QueueProvisioning, queues: &Queues) -> Self {
+    fn start(client: &Client, settings: &QueueSettings, queues: &Queues) -> Self {
         let (watch, stop) = (QueueHealth::default(), CancellationToken::new());
         let (client, settings, queues) = (client.clone(), settings.clone(), queues.clone());
         let pause = Duration::from_millis(20);

@@ -7,7 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use messaging::{
     Consumer, ConsumerSettings, ExponentialBackoff, MessageFailureCounts, MessageHandler, MessageHandlerError,
-    MessageKeys, OutgoingMessage, Producer, ProducerSettings, Queue, QueueProvisioning, ReceivedMessage, queues,
+    MessageKeys, OutgoingMessage, Producer, ProducerSettings, Queue, QueueSettings, ReceivedMessage, queues,
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let (client, endpoint) = client().await;
-        let settings = QueueProvisioning { prefix: prefix(), ..QueueProvisioning::default() };
+        let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
         let queue = queues::ensure(&client, &settings).await.unwrap().notifications;
         Self { client, queue, database: testkit::database().await.pool().clone(), _endpoint: endpoint }
     }

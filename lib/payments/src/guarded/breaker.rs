@@ -41,13 +41,14 @@ pub enum BreakerState {
     HalfOpen,
 }
 
-/// What a call shows about the provider.
+/// Whether a call speaks for the provider or against it, which the breaker counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProviderHealth {
+pub(super) enum CallHealth {
     Healthy,
     Failing,
 }
 
+/// Stops calls to a provider that fails too often, and lets probes through after a while.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
     settings: BreakerSettings,
@@ -77,7 +78,7 @@ struct RecentFailures {
 #[derive(Debug)]
 enum CircuitState {
     Closed {
-        last: VecDeque<ProviderHealth>,
+        last: VecDeque<CallHealth>,
     },
     Open {
         until: Instant,
@@ -140,20 +141,20 @@ impl CircuitBreaker {
         Ok(CallPermit { breaker: self, order, probe, answered: false })
     }
 
-    fn record(&self, order: u64, probe: bool, health: ProviderHealth) {
+    fn record(&self, order: u64, probe: bool, health: CallHealth) {
         let mut state = self.lock();
         let state = &mut *state;
-        if health == ProviderHealth::Failing && !state.failed.insert(order) {
+        if health == CallHealth::Failing && !state.failed.insert(order) {
             state.circuit.end_probe(order, probe);
             return;
         }
         let opens = match (&mut state.circuit, health) {
-            (CircuitState::Probing { .. }, ProviderHealth::Healthy) if probe => {
+            (CircuitState::Probing { .. }, CallHealth::Healthy) if probe => {
                 tracing::info!("the payment provider answers again");
                 state.circuit = CircuitState::closed();
                 false
             }
-            (CircuitState::Probing { orders, failed }, ProviderHealth::Failing) if probe => {
+            (CircuitState::Probing { orders, failed }, CallHealth::Failing) if probe => {
                 orders.retain(|other| *other != order);
                 *failed += 1;
                 *failed >= PROBES
@@ -163,7 +164,7 @@ impl CircuitBreaker {
                 if last.len() > self.settings.window {
                     last.pop_front();
                 }
-                health == ProviderHealth::Failing && self.too_many(last)
+                health == CallHealth::Failing && self.too_many(last)
             }
             // A call that began before the breaker opened proves nothing.
             (CircuitState::Open { .. } | CircuitState::Probing { .. }, _) => false,
@@ -174,8 +175,8 @@ impl CircuitBreaker {
         }
     }
 
-    fn too_many(&self, last: &VecDeque<ProviderHealth>) -> bool {
-        let failed = last.iter().filter(|health| **health == ProviderHealth::Failing).count();
+    fn too_many(&self, last: &VecDeque<CallHealth>) -> bool {
+        let failed = last.iter().filter(|health| **health == CallHealth::Failing).count();
         last.len() >= self.settings.at_least && failed * 100 >= last.len() * self.settings.error_percent as usize
     }
 
@@ -219,7 +220,7 @@ impl RecentFailures {
 }
 
 impl CallPermit<'_> {
-    pub(super) fn answered(mut self, health: ProviderHealth) {
+    pub(super) fn answered(mut self, health: CallHealth) {
         self.answered = true;
         self.breaker.record(self.order, self.probe, health);
     }

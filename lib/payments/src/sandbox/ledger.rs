@@ -4,7 +4,7 @@ use sqlx::{PgExecutor, PgPool};
 
 /// A payment that the sandbox authorized. Amounts are minor units. `authorized - captured - voided` is still held.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct LedgerRow {
+pub struct SandboxPaymentRow {
     pub order_id: String,
     /// The sandbox's id of the payment.
     pub reference: String,
@@ -20,7 +20,11 @@ pub struct LedgerRow {
 }
 
 /// The next `limit` payments after a row, ordered by order, without declined ones.
-pub async fn ledger(pool: &PgPool, after: Option<&LedgerRow>, limit: u32) -> Result<Vec<LedgerRow>, sqlx::Error> {
+pub async fn ledger(
+    pool: &PgPool,
+    after: Option<&SandboxPaymentRow>,
+    limit: u32,
+) -> Result<Vec<SandboxPaymentRow>, sqlx::Error> {
     let (order_id, reference) = after.map_or(("", ""), |row| (&row.order_id, &row.reference));
     sqlx::query_as(
         "select order_id, reference, currency, amount as authorized, captured, refunded,
@@ -40,7 +44,10 @@ pub async fn ledger(pool: &PgPool, after: Option<&LedgerRow>, limit: u32) -> Res
 }
 
 /// The payments of these orders, ordered by order, without declined ones.
-pub async fn ledger_of(executor: impl PgExecutor<'_>, order_ids: &[String]) -> Result<Vec<LedgerRow>, sqlx::Error> {
+pub async fn ledger_of(
+    executor: impl PgExecutor<'_>,
+    order_ids: &[String],
+) -> Result<Vec<SandboxPaymentRow>, sqlx::Error> {
     sqlx::query_as(
         "select order_id, reference, currency, amount as authorized, captured, refunded,
                 case when closed_at is null then 0 else amount - captured end as voided,

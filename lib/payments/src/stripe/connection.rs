@@ -15,12 +15,13 @@ use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::failure::{self, FailedStripeRequest};
-use super::{StripeError, StripeSettings, key};
+use super::{StripeSettings, StripeSetupError, key};
 use crate::PaymentError;
 
 /// Far more than any answer to these requests.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
+/// Sends requests to Stripe; clones share its connections.
 #[derive(Debug, Clone)]
 pub(super) struct StripeConnection {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -29,9 +30,9 @@ pub(super) struct StripeConnection {
 }
 
 impl StripeConnection {
-    pub(super) fn new(settings: &StripeSettings) -> Result<Self, StripeError> {
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {}", settings.secret_key)).map_err(|_| StripeError::SecretKey)?;
+    pub(super) fn new(settings: &StripeSettings) -> Result<Self, StripeSetupError> {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.secret_key))
+            .map_err(|_| StripeSetupError::SecretKey)?;
         authorization.set_sensitive(true);
         let mut http = HttpConnector::new();
         http.enforce_http(false);
@@ -39,7 +40,7 @@ impl StripeConnection {
         http.set_connect_timeout(Some(settings.connect_timeout));
         let https = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(ring::default_provider())
-            .map_err(StripeError::Roots)?
+            .map_err(StripeSetupError::Roots)?
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);

@@ -20,6 +20,7 @@ const ATTEMPTS: u32 = 32;
 /// Stripe's limit for a page.
 const PAGE: &str = "100";
 
+/// A capture or a refund, which Stripe makes at most once.
 pub(super) enum MoneyMovement<'a> {
     Capture(&'a CaptureRequest),
     Refund(&'a RefundRequest),

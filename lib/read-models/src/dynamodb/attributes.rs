@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::range::{index_sort_key, sort_of};
 use crate::{Index, Item, Key, ReadModelStoreError, TallyAddition};
 
+/// An item as DynamoDB has it: attributes by their names.
 pub(super) type DynamodbAttributes = HashMap<String, AttributeValue>;
 
 /// The prefix of the attributes of a tally's numbers. Each number is an attribute of its own, because DynamoDB can only

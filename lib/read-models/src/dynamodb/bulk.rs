@@ -14,12 +14,13 @@ use crate::{BulkWriter, Item, ReadModelStoreError, TallyAddition};
 /// The most items of one BatchWriteItem.
 const BATCH: usize = 25;
 
+/// Writes items in bulk by BatchWriteItem.
 #[derive(Debug)]
-pub(super) struct BatchPut {
+pub(super) struct DynamodbBulkWriter {
     table: PhysicalTable,
 }
 
-impl BatchPut {
+impl DynamodbBulkWriter {
     pub(super) fn new(table: PhysicalTable) -> Self {
         Self { table }
     }
@@ -59,7 +60,7 @@ impl BatchPut {
 }
 
 #[async_trait]
-impl BulkWriter for BatchPut {
+impl BulkWriter for DynamodbBulkWriter {
     async fn add(
         &mut self,
         transaction: &mut PgConnection,

@@ -36,6 +36,7 @@ impl ThrottleRetry {
     }
 }
 
+/// DynamoDB throttled a call until its tries were used up.
 #[derive(Debug, thiserror::Error)]
 #[error("DynamoDB has more to do than it takes on, for {TRIES} tries on end")]
 pub(super) struct DynamodbOverloaded;

@@ -11,11 +11,12 @@ use sqlx::PgConnection;
 use super::attributes::{DynamodbAttributes, index_names, item, key, of_key, text};
 use super::range::SortKeyRange;
 use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
-use super::table_numbers::{GenerationTableNumbers, SharedTableLookup};
+use super::table_numbers::{GenerationTableNumbers, TableNumberLookup};
 use super::{DynamodbReadModels, write};
 use crate::key_validation::{is_valid_part, valid_keys};
 use crate::{
-    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, SortOrder, StreamChange, Table,
+    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, SortOrder, StreamItemChanges,
+    Table,
 };
 
 pub(super) use self::physical_table::PhysicalTable;
@@ -32,18 +33,18 @@ pub(super) async fn concurrently<T>(
     stream::iter(calls).buffered(MAX_CALLS).try_collect().await
 }
 
-/// One generation of a read model, whichever table that is at the moment.
+/// One generation of a read model in DynamoDB, whichever table that is at the moment.
 #[derive(Debug)]
-pub(super) struct LogicalTable {
+pub(super) struct DynamodbTable {
     store: DynamodbReadModels,
     read_model: String,
     generation: Generation,
-    lookup: SharedTableLookup,
+    lookup: TableNumberLookup,
 }
 
-impl LogicalTable {
+impl DynamodbTable {
     pub(super) fn new(store: DynamodbReadModels, read_model: &str, generation: Generation) -> Self {
-        let lookup = SharedTableLookup::new(read_model, store.pool.clone());
+        let lookup = TableNumberLookup::new(read_model, store.pool.clone());
         Self { store, read_model: read_model.to_owned(), generation, lookup }
     }
 
@@ -63,12 +64,16 @@ impl LogicalTable {
 }
 
 #[async_trait]
-impl Table for LogicalTable {
+impl Table for DynamodbTable {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         self.to_write(connection).await?.find(keys).await
     }
 
-    async fn write(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
+    async fn write(
+        &self,
+        transaction: &mut PgConnection,
+        changes: &[StreamItemChanges],
+    ) -> Result<(), ReadModelStoreError> {
         write::all(&self.to_write(transaction).await?, changes).await
     }
 

@@ -14,16 +14,16 @@ use self::transaction::{MAX_ITEMS, TransactionOutcome, is_too_large, transact};
 use super::attributes::{self, number, of_item, of_key};
 use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
 use super::tables::{PhysicalTable, concurrently};
-use crate::{Item, ReadModelStoreError, StreamChange};
+use crate::{Item, ReadModelStoreError, StreamItemChanges};
 
 /// Writes changes, at most one of each stream. If it fails, some may be written.
-pub(super) async fn all(table: &PhysicalTable, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
+pub(super) async fn all(table: &PhysicalTable, changes: &[StreamItemChanges]) -> Result<(), ReadModelStoreError> {
     // Before anything is written, so that a refused change leaves nothing behind.
     for change in changes {
         change.items().try_for_each(attributes::check)?;
         change.tallies.iter().try_for_each(|tally| tally.key.check())?;
     }
-    let (with_tallies, plain): (Vec<&StreamChange>, Vec<&StreamChange>) =
+    let (with_tallies, plain): (Vec<&StreamItemChanges>, Vec<&StreamItemChanges>) =
         changes.iter().partition(|change| !change.tallies.is_empty());
     let plain = concurrently(plain.into_iter().map(|change| write_one(table, change)).collect());
     let with_tallies = async {
@@ -36,7 +36,9 @@ pub(super) async fn all(table: &PhysicalTable, changes: &[StreamChange]) -> Resu
 }
 
 /// Splits changes into groups that fit into a transaction each, in their order.
-fn transaction_groups<'a, 'c>(mut changes: &'a [&'c StreamChange]) -> impl Iterator<Item = &'a [&'c StreamChange]> {
+fn transaction_groups<'a, 'c>(
+    mut changes: &'a [&'c StreamItemChanges],
+) -> impl Iterator<Item = &'a [&'c StreamItemChanges]> {
     std::iter::from_fn(move || {
         let many =
             (1..=changes.len().min(MAX_ITEMS)).rev().find(|many| *many == 1 || !is_too_large(&changes[..*many]))?;
@@ -47,7 +49,7 @@ fn transaction_groups<'a, 'c>(mut changes: &'a [&'c StreamChange]) -> impl Itera
 }
 
 /// Writes several changes in one transaction; one by one if any of them is stale.
-async fn write_together(table: &PhysicalTable, changes: &[&StreamChange]) -> Result<(), ReadModelStoreError> {
+async fn write_together(table: &PhysicalTable, changes: &[&StreamItemChanges]) -> Result<(), ReadModelStoreError> {
     if changes.len() > 1 && matches!(transact(table, changes, true).await?, TransactionOutcome::Done) {
         return Ok(());
     }
@@ -57,7 +59,7 @@ async fn write_together(table: &PhysicalTable, changes: &[&StreamChange]) -> Res
     Ok(())
 }
 
-async fn write_one(table: &PhysicalTable, change: &StreamChange) -> Result<(), ReadModelStoreError> {
+async fn write_one(table: &PhysicalTable, change: &StreamItemChanges) -> Result<(), ReadModelStoreError> {
     if change.others.is_empty() && change.tallies.is_empty() {
         return put_newer(table, &change.head).await;
     }
@@ -74,7 +76,7 @@ async fn write_one(table: &PhysicalTable, change: &StreamChange) -> Result<(), R
 
 /// The stored head is not the one that the change is based on: either the change was written before, or it is a
 /// conflict.
-async fn check_written(table: &PhysicalTable, change: &StreamChange) -> Result<(), ReadModelStoreError> {
+async fn check_written(table: &PhysicalTable, change: &StreamItemChanges) -> Result<(), ReadModelStoreError> {
     let key = &change.head.key;
     let get = table.client.get_item().table_name(&table.name).consistent_read(true).set_key(Some(of_key(key)));
     let stored = get.send().await.map_err(|error| table.failed(error))?.item.map(attributes::item).transpose()?;

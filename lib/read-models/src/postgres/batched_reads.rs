@@ -18,6 +18,7 @@ const MAX_QUERIES: usize = 4;
 /// read. There are fewer after queries with large answers.
 const MAX_COLLECTIONS: usize = 32;
 
+/// Reads the collections that several readers want at the same time in one query.
 #[derive(Debug)]
 pub(super) struct CollectionReadBatcher {
     waiting: Mutex<Vec<WaitingReader>>,

@@ -7,6 +7,7 @@ use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
 use crate::{BulkWriter, Item, ReadModelStoreError, TallyAddition};
 use postgres_json::RawJson;
 
+/// Writes items in bulk by binary COPY.
 #[derive(Debug)]
 pub(super) struct BulkCopyWriter {
     read_model: String,

@@ -18,7 +18,7 @@ use super::name as table_of;
 use super::tallies::bodies;
 use crate::key_validation::{is_valid_part, valid_keys};
 use crate::{
-    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamChange, Table,
+    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamItemChanges, Table,
     TallyAddition,
 };
 use postgres_json::RawJson;
@@ -116,9 +116,13 @@ impl PostgresTable {
         ReadModelStoreError::NoGeneration { read_model: self.read_model.clone(), generation: self.generation }
     }
 
-    async fn write_all(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), sqlx::Error> {
+    async fn write_all(
+        &self,
+        transaction: &mut PgConnection,
+        changes: &[StreamItemChanges],
+    ) -> Result<(), sqlx::Error> {
         // Ordered by key, so that all writers lock rows in the same order.
-        let mut items: Vec<&Item> = changes.iter().flat_map(StreamChange::items).collect();
+        let mut items: Vec<&Item> = changes.iter().flat_map(StreamItemChanges::items).collect();
         items.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         if changes.iter().all(|change| change.tallies.is_empty()) {
             put(&self.put, &items).execute(transaction).await?;
@@ -147,7 +151,11 @@ impl Table for PostgresTable {
         items(&rows)
     }
 
-    async fn write(&self, transaction: &mut PgConnection, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
+    async fn write(
+        &self,
+        transaction: &mut PgConnection,
+        changes: &[StreamItemChanges],
+    ) -> Result<(), ReadModelStoreError> {
         for change in changes {
             change.items().try_for_each(Item::check)?;
             change.tallies.iter().try_for_each(|tally| tally.key.check())?;

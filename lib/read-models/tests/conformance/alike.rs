@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use read_models::{Index, Item, Key, Query, QueryScope, SortOrder, StreamChange};
+use read_models::{Index, Item, Key, Query, QueryScope, SortOrder, StreamItemChanges};
 
 use crate::world::{World, change, json, tally};
 
@@ -54,7 +54,7 @@ fn seen(items: &[Item]) -> Seen {
 }
 
 /// Batches of changes, some of which come twice.
-fn history(random: &mut StdRng) -> Vec<Vec<StreamChange>> {
+fn history(random: &mut StdRng) -> Vec<Vec<StreamItemChanges>> {
     let mut heads: Vec<Option<i64>> = vec![None; STREAMS];
     let mut position = 0;
     let mut batches = Vec::new();
@@ -75,7 +75,7 @@ fn history(random: &mut StdRng) -> Vec<Vec<StreamChange>> {
             let tallies: Vec<_> = (0..random.random_range(0..2))
                 .map(|_| tally(&sort(random), position, &[("n", random.random_range(-5..5)), ("m", 1)]))
                 .collect();
-            let made = StreamChange { others, tallies, ..change(any_item(random, id, position), *head) };
+            let made = StreamItemChanges { others, tallies, ..change(any_item(random, id, position), *head) };
             *head = Some(position);
             batch.push(made);
         }

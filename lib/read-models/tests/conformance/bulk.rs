@@ -1,6 +1,6 @@
 //! A next generation written in bulk.
 
-use read_models::{Generation, Item, SortOrder, StreamChange};
+use read_models::{Generation, Item, SortOrder, StreamItemChanges};
 use sqlx::Connection;
 
 use crate::world::{THINGS, World, all, change, item, key, numbers, part, tally};
@@ -69,7 +69,8 @@ pub(crate) async fn tallies_of_parts_are_summed_when_it_is_finished(world: &Worl
     bulk.finish(&mut connection).await.unwrap();
     bulk.finish(&mut connection).await.unwrap();
     // It counts on from there.
-    let more = StreamChange { tallies: vec![tally("1", 9, &[("orders", 1)])], ..change(item("a", "1", 9, "x"), None) };
+    let more =
+        StreamItemChanges { tallies: vec![tally("1", 9, &[("orders", 1)])], ..change(item("a", "1", 9, "x"), None) };
     world.write_to(Generation::Next, &[more]).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     world.read_models.promote(THINGS, &mut transaction).await.unwrap();

@@ -1,6 +1,6 @@
 //! Two generations compared.
 
-use read_models::{Generation, GenerationComparison, Item, StreamChange, compare};
+use read_models::{Generation, GenerationComparison, Item, StreamItemChanges, compare};
 
 use crate::world::{THINGS, World, change, item, json, key, tally};
 
@@ -57,7 +57,7 @@ pub(crate) async fn what_is_on_the_move_is_left_out(world: &World) {
 pub(crate) async fn a_tally_that_was_counted_live_is_like_one_that_was_summed(world: &World) {
     for (id, version) in [("a", 1), ("b", 2)] {
         let tallies = vec![tally("h", version, &[("z", 1), ("a", -2)])];
-        world.write(&[StreamChange { tallies, ..change(item(id, "1", version, "x"), None) }]).await.unwrap();
+        world.write(&[StreamItemChanges { tallies, ..change(item(id, "1", version, "x"), None) }]).await.unwrap();
     }
     let items = [item("a", "1", 1, "x"), item("b", "1", 2, "x")];
     build(world, &items, &[tally("h", 2, &[("z", 1), ("a", -2)]), tally("h", 1, &[("z", 1), ("a", -2)])]).await;

@@ -1,6 +1,6 @@
 //! What is not kept, and said so.
 
-use read_models::{Generation, Item, Key, ReadModelStoreError, StreamChange};
+use read_models::{Generation, Item, Key, ReadModelStoreError, StreamItemChanges};
 
 use crate::world::{THINGS, World, change, item, json, key, part, tally};
 
@@ -19,10 +19,11 @@ pub(crate) async fn keys_that_no_store_takes_are_refused_and_nothing_is_written(
     let good = || change(item("good", "1", 1, "x"), None);
     for key in refused_keys() {
         let as_head = change(at(key.clone(), None), None);
-        let as_other = StreamChange { others: vec![at(key.clone(), None)], ..change(part("a", "#META", 1, "x"), None) };
+        let as_other =
+            StreamItemChanges { others: vec![at(key.clone(), None)], ..change(part("a", "#META", 1, "x"), None) };
         let in_index = change(at(Key::new("a", "b"), Some(key.clone())), None);
         let counted = read_models::TallyAddition { key: key.clone(), ..tally("", 1, &[("n", 1)]) };
-        let as_tally = StreamChange { tallies: vec![counted], ..change(part("a", "#META", 1, "x"), None) };
+        let as_tally = StreamItemChanges { tallies: vec![counted], ..change(part("a", "#META", 1, "x"), None) };
         for bad in [as_head, as_other, in_index, as_tally] {
             let refused = world.write(&[good(), bad]).await.unwrap_err();
             assert!(matches!(refused, ReadModelStoreError::Refused { .. }), "{key:?}: {refused:?}");
@@ -63,7 +64,7 @@ pub(crate) async fn big_items_are_kept_or_refused_by_name(world: &World) {
     }
     // Several of them are more than one transaction takes.
     let others = (0..20).map(|n| part("much", &format!("P#{n:02}"), 1, &body(300_000))).collect();
-    world.write(&[StreamChange { others, ..change(item("much", "1", 1, "x"), None) }]).await.unwrap();
+    world.write(&[StreamItemChanges { others, ..change(item("much", "1", 1, "x"), None) }]).await.unwrap();
     assert_eq!(world.live().collection("THING#much").await.unwrap().len(), 21);
 }
 

@@ -1,11 +1,11 @@
 //! What adds up over many streams.
 
-use read_models::StreamChange;
+use read_models::StreamItemChanges;
 
 use crate::world::{World, change, item, numbers, part, tally};
 
-fn counted(id: &str, version: i64, base: Option<i64>, sk: &str, add: &[(&str, i64)]) -> StreamChange {
-    StreamChange { tallies: vec![tally(sk, version, add)], ..change(item(id, "1", version, "x"), base) }
+fn counted(id: &str, version: i64, base: Option<i64>, sk: &str, add: &[(&str, i64)]) -> StreamItemChanges {
+    StreamItemChanges { tallies: vec![tally(sk, version, add)], ..change(item(id, "1", version, "x"), base) }
 }
 
 pub(crate) async fn what_is_counted_is_counted_once(world: &World) {
@@ -17,7 +17,7 @@ pub(crate) async fn what_is_counted_is_counted_once(world: &World) {
 }
 
 pub(crate) async fn many_changes_of_one_batch_add_up(world: &World) {
-    let batch = |version: i64, base: Option<i64>| -> Vec<StreamChange> {
+    let batch = |version: i64, base: Option<i64>| -> Vec<StreamItemChanges> {
         let one =
             |n: i64| counted(&format!("{n}"), version + n, base.map(|b| b + n), &format!("{}", n % 7), &[("n", n)]);
         (0..250).map(one).collect()
@@ -65,11 +65,11 @@ pub(crate) async fn a_batch_in_which_some_is_done_already_counts_the_rest(world:
 }
 
 pub(crate) async fn changes_that_count_and_have_other_items_come_whole(world: &World) {
-    let batch = || -> Vec<StreamChange> {
+    let batch = || -> Vec<StreamItemChanges> {
         let one = |n: i64| {
             let id = format!("{n}");
             let others = (0..30).map(|line| part(&id, &format!("LINE#{line}"), n, "x")).collect();
-            StreamChange { others, ..counted(&id, n, None, "h", &[("orders", 1)]) }
+            StreamItemChanges { others, ..counted(&id, n, None, "h", &[("orders", 1)]) }
         };
         (1..=10).map(one).collect()
     };

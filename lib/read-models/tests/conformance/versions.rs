@@ -1,6 +1,6 @@
 //! Versions never go back, and changes come whole.
 
-use read_models::{Key, StreamChange};
+use read_models::{Key, StreamItemChanges};
 
 use crate::world::{World, change, item, json, key, part, tally};
 
@@ -16,12 +16,12 @@ pub(crate) async fn an_older_version_never_replaces_a_newer_one(world: &World) {
 }
 
 pub(crate) async fn a_change_that_comes_again_changes_nothing(world: &World) {
-    let first = || StreamChange {
+    let first = || StreamItemChanges {
         others: vec![part("a", "LINE#1", 3, "as ordered")],
         tallies: vec![tally("all", 3, &[("things", 1)])],
         ..change(item("a", "1", 3, "first"), None)
     };
-    let second = || StreamChange {
+    let second = || StreamItemChanges {
         others: vec![part("a", "LINE#1", 7, "as returned"), part("a", "RETURN#1", 7, "back")],
         tallies: vec![tally("all", 7, &[("returns", 1)])],
         ..change(item("a", "1", 7, "second"), Some(3))
@@ -37,7 +37,7 @@ pub(crate) async fn a_change_that_comes_again_changes_nothing(world: &World) {
 }
 
 pub(crate) async fn a_change_with_other_items_comes_whole(world: &World) {
-    let ordered = |n: i64| StreamChange {
+    let ordered = |n: i64| StreamItemChanges {
         others: (1..=20).map(|line| part("a", &format!("LINE#{line:03}"), n, &format!("{n}"))).collect(),
         ..change(item("a", "1", n, &format!("{n}")), (n > 1).then(|| n - 1))
     };
@@ -52,8 +52,11 @@ pub(crate) async fn a_change_with_other_items_comes_whole(world: &World) {
 pub(crate) async fn a_change_of_hundreds_of_items_is_kept(world: &World) {
     let lines = |n: i64| (1..=250).map(|line| part("a", &format!("LINE#{line:03}"), n, "x")).collect();
     let tallies = |n: i64| vec![tally("all", n, &[("things", 1)])];
-    let big =
-        |n: i64, base| StreamChange { others: lines(n), tallies: tallies(n), ..change(item("a", "1", n, "x"), base) };
+    let big = |n: i64, base| StreamItemChanges {
+        others: lines(n),
+        tallies: tallies(n),
+        ..change(item("a", "1", n, "x"), base)
+    };
     for changes in [[big(4, None)], [big(4, None)], [big(9, Some(4))], [big(9, Some(4))]] {
         world.write(&changes).await.unwrap();
     }
@@ -64,10 +67,10 @@ pub(crate) async fn a_change_of_hundreds_of_items_is_kept(world: &World) {
 }
 
 pub(crate) async fn hundreds_of_changes_at_once_are_all_kept(world: &World) {
-    let changes = |version: i64, base| -> Vec<StreamChange> {
+    let changes = |version: i64, base| -> Vec<StreamItemChanges> {
         let head = |n: i64| item(&format!("{n}"), "1", version + n, &format!("{n}"));
         let others = |n: i64| (0..n % 3).map(|m| part(&format!("{n}"), &format!("P#{m}"), version + n, "p")).collect();
-        (0..300).map(|n| StreamChange { others: others(n), ..change(head(n), base) }).collect()
+        (0..300).map(|n| StreamItemChanges { others: others(n), ..change(head(n), base) }).collect()
     };
     world.write_at_once(&changes(1_000, None)).await;
     world.write_at_once(&changes(1_000, None)).await;
@@ -84,7 +87,8 @@ pub(crate) async fn hundreds_of_changes_at_once_are_all_kept(world: &World) {
 async fn what_was_made_from_something_out_of_date_is_made_anew() {
     let world = World::dynamodb().await;
     world.write(&[change(item("a", "1", 5, "five"), None)]).await.unwrap();
-    let late = StreamChange { others: vec![part("a", "LINE#1", 6, "x")], ..change(item("a", "1", 6, "six"), Some(3)) };
+    let late =
+        StreamItemChanges { others: vec![part("a", "LINE#1", 6, "x")], ..change(item("a", "1", 6, "six"), Some(3)) };
     let refused = world.write(&[late]).await.unwrap_err();
     assert!(matches!(&refused, read_models::ReadModelStoreError::Conflict(at) if *at == key("a")), "{refused:?}");
     assert_eq!(world.live().collection("THING#a").await.unwrap().len(), 1);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use read_models::{
-    Generation, Index, Item, ItemPage, Key, Query, QueryScope, ReadModelStoreError, ReadModels, SortOrder,
-    StreamChange, Table, TallyAddition,
+    Generation, GenerationStore, Index, Item, ItemPage, Key, Query, QueryScope, ReadModelStoreError, SortOrder,
+    StreamItemChanges, Table, TallyAddition,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use testkit::Database;
@@ -15,7 +15,7 @@ pub(crate) const THINGS: &str = "things";
 
 pub(crate) struct World {
     pub(crate) database: Database,
-    pub(crate) read_models: Arc<dyn ReadModels>,
+    pub(crate) read_models: Arc<dyn GenerationStore>,
     /// Whether its indexes find what is in a table of more than a megabyte.
     pub(crate) has_whole_indexes: bool,
     /// Whether a transaction fails while something else is written, as moto's do.
@@ -81,7 +81,7 @@ impl World {
     pub(crate) async fn write_to(
         &self,
         generation: Generation,
-        changes: &[StreamChange],
+        changes: &[StreamItemChanges],
     ) -> Result<(), ReadModelStoreError> {
         let mut transaction = self.database.pool().begin().await?;
         self.table(generation).write(&mut transaction, changes).await?;
@@ -89,12 +89,12 @@ impl World {
         Ok(())
     }
 
-    pub(crate) async fn write(&self, changes: &[StreamChange]) -> Result<(), ReadModelStoreError> {
+    pub(crate) async fn write(&self, changes: &[StreamItemChanges]) -> Result<(), ReadModelStoreError> {
         self.write_to(Generation::Live, changes).await
     }
 
     /// Writes them together, if the store can.
-    pub(crate) async fn write_at_once(&self, changes: &[StreamChange]) {
+    pub(crate) async fn write_at_once(&self, changes: &[StreamItemChanges]) {
         for batch in changes.chunks(if self.takes_turns { 1 } else { changes.len() }) {
             self.write(batch).await.unwrap();
         }
@@ -102,7 +102,7 @@ impl World {
 
     /// Puts items that are streams of their own.
     pub(crate) async fn put(&self, items: &[Item]) {
-        let changes: Vec<StreamChange> = items.iter().map(|item| change(item.clone(), None)).collect();
+        let changes: Vec<StreamItemChanges> = items.iter().map(|item| change(item.clone(), None)).collect();
         self.write(&changes).await.unwrap();
     }
 
@@ -156,8 +156,8 @@ pub(crate) fn part(id: &str, sk: &str, version: i64, body: &str) -> Item {
     Item { key: Key::new(format!("THING#{id}"), sk), index_keys: [None, None, None], version, body: json(body) }
 }
 
-pub(crate) fn change(head: Item, base: Option<i64>) -> StreamChange {
-    StreamChange { head, base, others: vec![], tallies: vec![] }
+pub(crate) fn change(head: Item, base: Option<i64>) -> StreamItemChanges {
+    StreamItemChanges { head, base, others: vec![], tallies: vec![] }
 }
 
 pub(crate) fn tally(sk: &str, version: i64, numbers: &[(&str, i64)]) -> TallyAddition {

@@ -12,13 +12,13 @@ use crate::output;
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// A bar on a terminal, lines elsewhere, and nothing if the output is JSON.
-pub(super) struct RedriveProgress {
+pub(super) struct RedriveProgressBar {
     bar: ProgressBar,
     lines: bool,
     next_line: Instant,
 }
 
-impl RedriveProgress {
+impl RedriveProgressBar {
     pub(super) fn start(there: u64, args: &RedriveArgs) -> anyhow::Result<Self> {
         let style = output::bar_style("{bar:40} {human_pos} of {human_len} dead letters  {rate}  {eta} left")?;
         let bar = ProgressBar::new(there).with_style(style);

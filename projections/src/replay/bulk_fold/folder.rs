@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use domain::order::Order;
 use domain::stock::Stock;
-use event_store::EventRef;
+use event_store::BorrowedEvent;
 use event_store::bulk::CopyRow;
 use event_versions::Upcastable;
 use read_models::{Item, Key, TallyAddition};
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
-use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold, RecordedEvent};
+use crate::projection::{DecodedEvent, FollowedStreams, ProjectionDefinition, ProjectionFold};
 use crate::replay::ReplayError;
 
 /// A batch is complete once its items have this many bytes, even if it has fewer events than asked for.
@@ -32,6 +32,7 @@ pub(crate) struct BulkFoldedBatch {
     bytes: usize,
 }
 
+/// What some streams fold to in one read model: items, and additions to tallies.
 #[derive(Default)]
 pub(crate) struct FoldedItems {
     pub(crate) items: Vec<Item>,
@@ -85,7 +86,7 @@ impl StreamFolder {
     }
 
     /// Folds an event. Returns the batch of the streams before it, if that is complete.
-    pub(crate) fn fold(&mut self, event: &EventRef<'_>) -> Result<Option<BulkFoldedBatch>, ReplayError> {
+    pub(crate) fn fold(&mut self, event: &BorrowedEvent<'_>) -> Result<Option<BulkFoldedBatch>, ReplayError> {
         let is_current = |it: &FoldingStream| it.stream_id == event.stream_id && it.stream_type == event.stream_type;
         let mut complete = None;
         if !self.stream.as_ref().is_some_and(is_current) {
@@ -150,14 +151,14 @@ impl BulkFoldedBatch {
 fn apply<A: Upcastable>(
     projections: &[&'static ProjectionDefinition],
     stream: &mut FoldingStream,
-    event: &EventRef<'_>,
+    event: &BorrowedEvent<'_>,
     followed: fn(&FollowedStreams) -> Option<&ProjectionFold<A>>,
 ) -> Result<(), FoldError> {
     let mut decoded = None;
     for (projection, items) in projections.iter().zip(&mut stream.items) {
         let Some(fold) = followed(&projection.follows) else { continue };
         if decoded.is_none() {
-            decoded = Some(RecordedEvent::decode(event)?);
+            decoded = Some(DecodedEvent::decode(event)?);
         }
         if let Some(recorded) = &decoded {
             (fold.fold)(items, recorded)?;

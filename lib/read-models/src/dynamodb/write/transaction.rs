@@ -9,13 +9,14 @@ use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update
 use crate::dynamodb::attributes::{NUMBER_PREFIX, number, of_item, of_key, size};
 use crate::dynamodb::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
 use crate::dynamodb::tables::PhysicalTable;
-use crate::{Item, Key, ReadModelStoreError, StreamChange, TallyAddition};
+use crate::{Item, Key, ReadModelStoreError, StreamItemChanges, TallyAddition};
 
 /// The most items of a transaction.
 pub(super) const MAX_ITEMS: usize = 100;
 /// DynamoDB's limit is 4 MiB. Item sizes are counted approximately here.
 const MAX_BYTES: usize = 3 * 1_024 * 1_024;
 
+/// What a transaction on DynamoDB came to.
 pub(super) enum TransactionOutcome {
     Done,
     /// One of the stored heads is not the one that its change is based on. Nothing was written.
@@ -23,7 +24,7 @@ pub(super) enum TransactionOutcome {
 }
 
 /// Whether these changes do not fit into one transaction.
-pub(super) fn is_too_large(changes: &[&StreamChange]) -> bool {
+pub(super) fn is_too_large(changes: &[&StreamItemChanges]) -> bool {
     let tallies: HashSet<&Key> = changes.iter().flat_map(|change| &change.tallies).map(|tally| &tally.key).collect();
     let items: usize = changes.iter().map(|change| 1 + change.others.len()).sum();
     let bytes: usize = changes.iter().flat_map(|change| change.items()).map(size).sum();
@@ -33,7 +34,7 @@ pub(super) fn is_too_large(changes: &[&StreamChange]) -> bool {
 /// Writes the heads and tallies of changes, and their other items if `others`.
 pub(super) async fn transact(
     table: &PhysicalTable,
-    changes: &[&StreamChange],
+    changes: &[&StreamItemChanges],
     others: bool,
 ) -> Result<TransactionOutcome, ReadModelStoreError> {
     let tallies = TallyAddition::summed(changes.iter().flat_map(|change| &change.tallies));
@@ -95,7 +96,7 @@ fn is_unmet(reason: &CancellationReason) -> bool {
 }
 
 /// Puts the head, on the condition that the stored one is the change's base.
-fn put_head(table: &PhysicalTable, change: &StreamChange) -> Result<TransactWriteItem, BuildError> {
+fn put_head(table: &PhysicalTable, change: &StreamItemChanges) -> Result<TransactWriteItem, BuildError> {
     let put = Put::builder().table_name(&table.name).set_item(Some(of_item(&change.head)));
     let put = match change.base {
         None => put.condition_expression("attribute_not_exists(pk)"),
