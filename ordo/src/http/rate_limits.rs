@@ -78,21 +78,15 @@ impl RateLimits {
     /// credential turns out not to be anybody's takes one of another bucket of its address. Once that is empty, no credential from there
     /// is looked at, so nobody can try them out at will. Requests that are authenticated take nothing here.
     #[must_use]
-    pub fn per_address(&self) -> AddressRateLimitLayer {
-        AddressRateLimitLayer(Arc::clone(&self.0))
+    pub fn per_address(&self) -> RateLimitLayer {
+        RateLimitLayer { limiter: Arc::clone(&self.0), by: LimitedBy::Address }
     }
 
     /// The layer after authentication. A request takes a token of its [`Principal`], which has one bucket whichever credential it uses,
     /// and one of its places until its answer has been sent.
     #[must_use]
-    pub fn per_principal(&self) -> PrincipalRateLimitLayer {
-        PrincipalRateLimitLayer(Arc::clone(&self.0))
-    }
-}
-
-impl Limiter {
-    fn of(&self, role: Role) -> Option<&Arc<RatePolicy>> {
-        self.roles.iter().zip(Role::ALL).find(|(_, of)| *of == role).and_then(|(policy, _)| policy.as_ref())
+    pub fn per_principal(&self) -> RateLimitLayer {
+        RateLimitLayer { limiter: Arc::clone(&self.0), by: LimitedBy::Principal }
     }
 }
 
@@ -154,26 +148,36 @@ impl Write for Text {
     }
 }
 
-/// The layer that limits requests without a valid credential by their address. See [`RateLimits::per_address`].
+/// Whose tokens the requests take.
+#[derive(Debug, Clone, Copy)]
+enum LimitedBy {
+    Address,
+    Principal,
+}
+
+/// Answers requests of callers that have used up their limit, and passes the others on.
 #[derive(Debug, Clone)]
-pub struct AddressRateLimitLayer(Arc<Limiter>);
+pub struct RateLimitLayer {
+    limiter: Arc<Limiter>,
+    by: LimitedBy,
+}
 
-impl<S> Layer<S> for AddressRateLimitLayer {
-    type Service = AddressRateLimitService<S>;
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimitService<S>;
 
-    fn layer(&self, inner: S) -> AddressRateLimitService<S> {
-        AddressRateLimitService { limiter: Arc::clone(&self.0), inner }
+    fn layer(&self, inner: S) -> RateLimitService<S> {
+        RateLimitService { limits: self.clone(), inner }
     }
 }
 
-/// A service behind [`AddressRateLimitLayer`].
+/// Answers 429, or 503 where too much is under way, instead of the inner service when the caller has used up its limit.
 #[derive(Debug, Clone)]
-pub struct AddressRateLimitService<S> {
-    limiter: Arc<Limiter>,
+pub struct RateLimitService<S> {
+    limits: RateLimitLayer,
     inner: S,
 }
 
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for AddressRateLimitService<S> {
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for RateLimitService<S> {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<LimitedFuture<S::Future>, Ready<Result<Response, Infallible>>>;
@@ -183,92 +187,87 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (policy, peer) = (self.limiter.anonymous.as_ref(), request.extensions().get::<Peer>());
-        let (Some(policy), Some(peer), false) = (policy, peer, is_probe(&request)) else {
-            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
-        };
-        let (buckets, now) = (&self.limiter.strangers, Instant::now());
-        // Where everyone may come a credential says nothing, and must not be worth anything.
-        let with_credential = request.headers().contains_key(AUTHORIZATION) && looks_at_credential(&request);
-        let caller = buckets.caller(&(peer, with_credential));
-        let after = if with_credential {
-            let known = || AfterAnswer::ChargeIfNobody(Arc::clone(&self.limiter), Arc::clone(policy), caller);
-            buckets.peek(caller, &policy.rate, now).map(|_| known())
+        let admitted = if PROBES.contains(&request.uri().path()) {
+            Ok(Admitted::default())
         } else {
-            buckets.take(caller, &policy.rate, now).map(|tokens| AfterAnswer::Describe(Arc::clone(policy), tokens))
-        };
-        match after {
-            Ok(after) => {
-                Either::Left(LimitedFuture { answer: self.inner.call(request), after: Some(after), under_way: None })
+            match self.limits.by {
+                LimitedBy::Address => self.limits.limiter.admit_address(&request),
+                LimitedBy::Principal => self.limits.limiter.admit_principal(&request),
             }
-            Err(empty) => Either::Right(at_once(Ok(policy.refusal(empty)))),
+        };
+        match admitted {
+            Ok(admitted) => Either::Left(LimitedFuture { answer: self.inner.call(request), admitted }),
+            Err(refusal) => Either::Right(at_once(Ok(refusal.into_response()))),
         }
     }
 }
 
-/// The layer that limits authenticated requests by their principal. See [`RateLimits::per_principal`].
-#[derive(Debug, Clone)]
-pub struct PrincipalRateLimitLayer(Arc<Limiter>);
-
-impl<S> Layer<S> for PrincipalRateLimitLayer {
-    type Service = PrincipalRateLimitService<S>;
-
-    fn layer(&self, inner: S) -> PrincipalRateLimitService<S> {
-        PrincipalRateLimitService { limiter: Arc::clone(&self.0), inner }
-    }
-}
-
-/// A service behind [`PrincipalRateLimitLayer`].
-#[derive(Debug, Clone)]
-pub struct PrincipalRateLimitService<S> {
-    limiter: Arc<Limiter>,
-    inner: S,
-}
-
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for PrincipalRateLimitService<S> {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<LimitedFuture<S::Future>, Ready<Result<Response, Infallible>>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
+impl Limiter {
+    fn of(&self, role: Role) -> Option<&Arc<RatePolicy>> {
+        self.roles.iter().zip(Role::ALL).find(|(_, of)| *of == role).and_then(|(policy, _)| policy.as_ref())
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let principal = request.extensions().get::<Principal>();
-        let Some(principal) = principal.filter(|_| !is_probe(&request)) else {
-            return Either::Left(LimitedFuture { answer: self.inner.call(request), after: None, under_way: None });
+    fn admit_address(self: &Arc<Self>, request: &Request) -> Result<Admitted, LimitReached> {
+        let (Some(policy), Some(peer)) = (self.anonymous.as_ref(), request.extensions().get::<Peer>()) else {
+            return Ok(Admitted::default());
+        };
+        // Where everyone may come a credential says nothing, and must not be worth anything.
+        let with_credential = request.headers().contains_key(AUTHORIZATION) && looks_at_credential(request);
+        let caller = self.strangers.caller(&(peer, with_credential));
+        let now = Instant::now();
+        let after = if with_credential {
+            let peeked = self.strangers.peek(caller, &policy.rate, now);
+            peeked.map(|_| AfterAnswer::ChargeIfNobody(Arc::clone(self), Arc::clone(policy), caller))
+        } else {
+            let taken = self.strangers.take(caller, &policy.rate, now);
+            taken.map(|tokens| AfterAnswer::Describe(Arc::clone(policy), tokens))
+        };
+        let after = after.map_err(|empty| LimitReached::Requests(Arc::clone(policy), empty))?;
+        Ok(Admitted { after: Some(after), under_way: None })
+    }
+
+    fn admit_principal(&self, request: &Request) -> Result<Admitted, LimitReached> {
+        let Some(principal) = request.extensions().get::<Principal>() else {
+            return Ok(Admitted::default());
         };
         // Not its whole identity: with a new token it would be another principal.
-        let caller = self.limiter.principals.caller(&(principal.role(), principal.customer_id(), principal.subject()));
-        let mut under_way = self.limiter.under_way.share(Some(caller));
-        if under_way.grow_to(1).is_err() {
-            return Either::Right(at_once(Ok(too_many_under_way(self.limiter.under_way_per_principal))));
-        }
+        let caller = self.principals.caller(&(principal.role(), principal.customer_id(), principal.subject()));
+        let mut under_way = self.under_way.share(Some(caller));
+        under_way.grow_to(1).map_err(|_| LimitReached::UnderWay(self.under_way_per_principal))?;
         let mut after = None;
-        if let Some(policy) = self.limiter.of(principal.role()) {
-            match self.limiter.principals.take(caller, &policy.rate, Instant::now()) {
-                Err(empty) => return Either::Right(at_once(Ok(policy.refusal(empty)))),
-                Ok(tokens) => after = Some(AfterAnswer::Describe(Arc::clone(policy), tokens)),
-            }
+        if let Some(policy) = self.of(principal.role()) {
+            let taken = self.principals.take(caller, &policy.rate, Instant::now());
+            let tokens = taken.map_err(|empty| LimitReached::Requests(Arc::clone(policy), empty))?;
+            after = Some(AfterAnswer::Describe(Arc::clone(policy), tokens));
         }
-        Either::Left(LimitedFuture { answer: self.inner.call(request), after, under_way: Some(under_way) })
+        Ok(Admitted { after, under_way: Some(under_way) })
     }
 }
 
-fn too_many_under_way(most: usize) -> Response {
-    let detail = format!("this principal has {most} requests under way already");
-    Problem::new(ProblemType::TooManyConnections, detail).retry_after(Duration::from_secs(1)).into_response()
+/// Why a request is not passed on.
+enum LimitReached {
+    Requests(Arc<RatePolicy>, BucketEmpty),
+    /// How many requests the principal may have under way.
+    UnderWay(usize),
+}
+
+impl IntoResponse for LimitReached {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Requests(policy, empty) => policy.refusal(empty),
+            Self::UnderWay(most) => {
+                let detail = format!("this principal has {most} requests under way already");
+                let problem = Problem::new(ProblemType::TooManyConnections, detail);
+                problem.retry_after(Duration::from_secs(1)).into_response()
+            }
+        }
+    }
 }
 
 /// An extension of an answer: the place of its request among those of the principal. Whoever sends the answer keeps it meanwhile.
 #[derive(Debug, Clone)]
 pub(super) struct UnderWay {
     _place: Arc<QuotaShare<BucketKey>>,
-}
-
-fn is_probe(request: &Request) -> bool {
-    PROBES.contains(&request.uri().path())
 }
 
 /// Whether it refuses a caller of whom is not known who it is. Access control names the others.
@@ -285,13 +284,19 @@ enum AfterAnswer {
     ChargeIfNobody(Arc<Limiter>, Arc<RatePolicy>, BucketKey),
 }
 
+/// What is kept of a request that was passed on until it is answered.
+#[derive(Default)]
+struct Admitted {
+    after: Option<AfterAnswer>,
+    under_way: Option<QuotaShare<BucketKey>>,
+}
+
 pin_project! {
-    /// The answer to a request that was let through.
+    /// The answer to a request that was passed on.
     pub struct LimitedFuture<F> {
         #[pin]
         answer: F,
-        after: Option<AfterAnswer>,
-        under_way: Option<QuotaShare<BucketKey>>,
+        admitted: Admitted,
     }
 }
 
@@ -301,7 +306,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let request = self.project();
         let mut answer = ready!(request.answer.poll(context))?;
-        let counted = match request.after.take() {
+        let counted = match request.admitted.after.take() {
             Some(AfterAnswer::Describe(policy, tokens)) => Some((policy, tokens)),
             Some(AfterAnswer::ChargeIfNobody(limiter, policy, caller)) if is_to_nobody(&answer) => {
                 let tokens = limiter.strangers.charge(caller, &policy.rate, Instant::now());
@@ -309,7 +314,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<
             }
             Some(AfterAnswer::ChargeIfNobody(..)) | None => None,
         };
-        if let Some(place) = request.under_way.take() {
+        if let Some(place) = request.admitted.under_way.take() {
             answer.extensions_mut().insert(UnderWay { _place: Arc::new(place) });
         }
         if let Some((policy, tokens)) = counted {
