@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_value_gets_out_of_its_quotes() {
+    fn a_value_in_a_query_is_quoted() {
         assert_eq!(literal("order"), "E'order'");
         assert_eq!(literal(r"a' or 'b\"), r"E'a'' or ''b\\'");
         assert_eq!(literal("a\0"), "null");

@@ -174,7 +174,7 @@ impl EventStore {
     }
 }
 
-/// See [`EventStore::execute`].
+/// What [`EventStore::execute`] decides on the state of one stream and appends to it.
 struct SingleStreamCommand<'a, A, F> {
     store: &'a EventStore,
     stream_id: &'a str,

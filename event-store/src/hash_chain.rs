@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_work_has_its_share_of_the_time_and_no_more() {
+    fn sealing_takes_its_share_of_the_time_and_no_more() {
         let (full, took) = (CHUNK.unsigned_abs(), Duration::from_millis(20));
         let pause = |sealed, percent| pause(sealed, took, SealSettings { percent });
         assert_eq!(pause(full, 5), Duration::from_millis(380));

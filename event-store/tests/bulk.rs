@@ -37,7 +37,7 @@ async fn read(database: &Database, selection: &EventFilter, order: CopyOutOrder)
 }
 
 #[tokio::test]
-async fn all_of_it_comes_out_as_it_is_read_one_by_one() {
+async fn an_export_has_the_same_events_as_single_reads() {
     let database = filled().await;
     let copied = read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     let one_by_one = {
@@ -60,7 +60,7 @@ async fn streams_come_one_after_another_if_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_comes_out() {
+async fn an_export_with_filters_has_matching_events_only() {
     let database = filled().await;
     let all = read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     let position = |index: usize| all[index].position;
@@ -117,7 +117,7 @@ async fn put(database: &Database, events: Vec<StoredEvent>) -> Result<ImportSumm
 }
 
 #[tokio::test]
-async fn what_came_out_goes_into_an_empty_log_as_it_was_and_the_next_event_comes_behind_it() {
+async fn an_exported_log_is_imported_unchanged_and_the_next_event_follows_it() {
     let (from, to) = (filled().await, testkit::database().await);
     let before = read(&from, &EventFilter::after(2), CopyOutOrder::ByPosition).await;
     // Positions may have gaps, and need not begin at 1.
@@ -146,7 +146,7 @@ async fn a_log_that_has_events_takes_none() {
 }
 
 #[tokio::test]
-async fn nothing_goes_in_if_one_of_them_does_not() {
+async fn an_import_with_one_bad_event_stores_none() {
     let (from, to) = (filled().await, testkit::database().await);
     let mut events = read(&from, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     events.push(events[0].clone());

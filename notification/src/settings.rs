@@ -24,7 +24,7 @@ pub struct NotificationSettings {
     /// How many mails a recipient gets at once, 1 to 10,000. After that it gets one after each `recipient_spacing`. The
     /// default recipient, the shop itself, has no limit.
     pub recipient_burst: u32,
-    /// See `recipient_burst`; 0 s to 1 h.
+    /// After how long a recipient that used up its burst gets another mail, 0 s to 1 h.
     pub recipient_spacing: Duration,
     /// How requests are consumed.
     pub consumer: ConsumerSettings,

@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn a_line_or_data_without_an_end_is_given_up() {
-        let endless = |piece: &[u8]| (0..100).any(|_| sse_refuses(&mut SseParser::new(64), piece));
-        fn sse_refuses(sse: &mut SseParser, piece: &[u8]) -> bool {
+        let endless = |piece: &[u8]| (0..100).any(|_| is_refused(&mut SseParser::new(64), piece));
+        fn is_refused(sse: &mut SseParser, piece: &[u8]) -> bool {
             (0..100).any(|_| sse.take(piece) == Err(SseEventTooLong))
         }
         assert!(endless(b"data: aaaaaaaaaa"));

@@ -47,7 +47,7 @@ struct Figures {
     ratios: Vec<Ratio>,
 }
 
-/// One of both with one number of tasks.
+/// One of the two stores with one number of tasks.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {

@@ -299,7 +299,7 @@ pub(crate) struct GreedyClients {
     pub(crate) json: bool,
 }
 
-/// What a [`Bench::Baseline`] does with an order.
+/// What the server that the platform is compared with does with an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Stores {
     /// Nothing.

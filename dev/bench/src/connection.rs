@@ -19,7 +19,7 @@ pub(crate) struct Answer {
     pub(crate) closes: bool,
 }
 
-/// See the [module](self).
+/// A connection with the buffer that heads of answers are read into.
 pub(crate) struct Connection<S = TcpStream> {
     stream: S,
     buffer: Box<[u8]>,

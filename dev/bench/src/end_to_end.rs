@@ -29,7 +29,7 @@ use arrivals::Arrivals;
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Without a number of orders or a time.
+/// How many orders are posted if neither their number nor a time is given.
 const ORDERS: usize = 100;
 /// More orders than have no answer at any moment, unless the platform stalls.
 const CONNECTIONS: usize = 256;
@@ -85,7 +85,7 @@ struct Platform {
     client: ApiClient,
     api: String,
     inbox: String,
-    /// If it is our own.
+    /// The platform, if this benchmark started it.
     pid: Option<u32>,
 }
 
@@ -192,7 +192,7 @@ impl Platform {
             seen = self.look(seen, &mut arrivals).await?;
         }
         let taken = self.processor_time();
-        // What would come twice comes now.
+        // Mails that are sent twice arrive in this time.
         tokio::time::sleep(LOOK).await;
         self.look(seen, &mut arrivals).await?;
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 /// The longest answer is the brief list of a full inbox's mails, 400 bytes each.
 const LONGEST_ANSWER: usize = embedded::inbox::MESSAGES_KEPT * 4 * 1024;
 
-/// See the [module](self).
+/// Sends single requests, and reads answers to their end.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiClient {
     http: legacy::Client<HttpConnector, Body>,

@@ -98,7 +98,7 @@ pub(crate) async fn run(args: &Intake, ordo: &Ordo) -> anyhow::Result<()> {
         overload,
         sweep,
     };
-    // Before anything is said: who reads it may take it for the end.
+    // The servers stop before the report is printed: whoever reads the report may take it for the end.
     drop(contenders);
     if args.measuring.json {
         return Ok(output::line(&serde_json::to_string(&figures)?)?);

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_one_number_of_clients_over_all_rounds() {
+    fn the_same_number_of_clients_counts_in_every_round() {
         let best = Best::of(&[vec![1.0, 5.0, 9.0, 2.0], vec![2.0, 6.0, 5.0, 2.0], vec![1.0, 7.0, 4.0, 2.0]]).unwrap();
         assert_eq!((best.clients, best.per_second), (16, vec![5.0, 6.0, 7.0]));
         assert!(Best::of(&[]).is_none());

@@ -87,7 +87,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_has_taken_something() {
+    fn this_process_has_used_processor_time() {
         assert!(processor(std::process::id()).is_some());
         assert!(peak_memory(std::process::id()).is_some_and(|bytes| bytes > 1 << 20));
         assert_eq!(processor_of_descendants(u32::MAX), None);

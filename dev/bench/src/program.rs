@@ -30,7 +30,7 @@ const NOT_INHERITED: [&str; 13] = [
 /// The secret of the tokens that these platforms accept. Nobody but the benchmark calls them.
 const TOKEN_SECRET: (&str, &str) = ("ORDO_TOKEN_SECRET", "the secret of tokens of benchmarks");
 
-/// See the [module](self).
+/// Where the program is, and where its commands run.
 #[derive(Debug)]
 pub(crate) struct Ordo {
     program: PathBuf,

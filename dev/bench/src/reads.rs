@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_of_the_orders_is_asked_for() {
+    fn every_order_can_be_chosen_for_a_read() {
         let mut reads = OrderReads::new(SocketAddr::from(([127, 0, 0, 1], 80)), 100);
         let asked: HashSet<String> =
             (0..10_000).map(|nth| String::from_utf8(reads.request(nth).to_vec()).unwrap()).collect();

@@ -33,7 +33,7 @@ struct Figures {
     costs: Vec<Cost>,
 }
 
-/// With one number of tasks, sealed or not.
+/// The runs with one number of tasks, with or without sealing.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {

@@ -38,7 +38,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[error("cannot listen on {address}: {}", reason(source))]
 pub struct ListenError {
     pub address: SocketAddr,
-    /// Why it could not be had.
+    /// The error of the operating system.
     #[source]
     pub source: io::Error,
 }

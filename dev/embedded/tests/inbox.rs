@@ -162,7 +162,7 @@ async fn what_the_inbox_does_not_know_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn no_body_makes_it_fail() {
+async fn random_bodies_do_not_make_the_inbox_fail() {
     let (inbox, _) = start().await;
     let path = "/v2/email/outbound-emails";
     let deep = "[".repeat(100_000);

@@ -6,7 +6,7 @@ pub fn called_by_shop(routes: impl Into<Router>) -> Router {
     called_by(routes, Principal::new(Role::Shop, "test", None), Grant::All)
 }
 
-/// Routes as one caller reaches them behind access control, which is not there.
+/// Routes that take every request as that caller's, without access control in front.
 pub fn called_by(routes: impl Into<Router>, caller: Principal, grant: Grant) -> Router {
     routes.into().layer(Extension(caller)).layer(Extension(grant))
 }

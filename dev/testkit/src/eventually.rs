@@ -21,7 +21,7 @@ where
         let mut asked = 0_u32;
         loop {
             asked += 1;
-            // A question that hangs is a no.
+            // A condition that does not answer counts as not met.
             let left = timeout.saturating_sub(began.elapsed());
             let answer = tokio::time::timeout(left.max(Duration::from_millis(1)), holds()).await;
             if answer == Ok(true) {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_asks_until_the_answer_is_yes() {
+    async fn a_wait_ends_when_the_condition_holds() {
         let mut asked = 0;
         eventually(Duration::from_secs(10), || {
             asked += 1;
@@ -53,13 +53,13 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "eventually.rs")]
-    async fn it_names_the_line_that_waited_in_vain() {
+    async fn a_wait_that_times_out_names_its_line() {
         eventually(Duration::from_millis(20), || std::future::ready(false)).await;
     }
 
     #[tokio::test]
     #[should_panic(expected = "did not come true")]
-    async fn a_question_that_hangs_is_a_no() {
+    async fn a_condition_that_hangs_counts_as_not_met() {
         eventually(Duration::from_millis(20), std::future::pending).await;
     }
 }

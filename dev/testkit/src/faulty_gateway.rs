@@ -9,37 +9,37 @@ use payments::{
     RefundRequest, RefundedPayment, VoidRequest,
 };
 
-/// What a provider is asked.
+/// The kinds of calls to a payment provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PaymentCall {
-    /// To hold money.
+    /// Hold money.
     Authorize,
-    /// What became of that.
+    /// Look up whether money is held.
     Find,
-    /// To take it.
+    /// Take money that is held.
     Capture,
-    /// To let go of it.
+    /// Let go of money that is held.
     Void,
-    /// To give it back.
+    /// Give back money that was taken.
     Refund,
 }
 
 /// What is wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentFault {
-    /// It does not get there.
+    /// The call fails before it reaches the provider, and the caller knows that.
     Unavailable,
-    /// It gets there, and its answer gets lost.
+    /// The provider does what is asked, and its answer gets lost.
     AnswerLost,
-    /// It gets lost on its way there, and nobody knows.
+    /// The call never reaches the provider, and the caller can not know that.
     Lost,
-    /// The provider says no, for good.
+    /// The provider declines for good.
     Declined,
     /// The provider does not understand it.
     Refused,
     /// The same, of a movement of money, and it says so again whenever it is asked under this key for the same attempt.
     Kept,
-    /// It gets there, and its answer never comes.
+    /// The provider does what is asked, and never answers.
     NoAnswer,
 }
 

@@ -38,7 +38,10 @@ fn one(event: OrderEvent) -> OrderDecision {
 }
 
 impl PlacedOrder {
-    /// See [`decide`].
+    /// The events that carry the command out; none if it was carried out before.
+    ///
+    /// # Errors
+    /// The order is not where the command could be carried out, or the command does not fit it.
     pub fn decide(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
         let action = command.action();
         let events = self.events_of(command)?;

@@ -22,7 +22,7 @@ pub fn evolve(order: &mut Order, event: OrderEvent) {
 }
 
 impl PlacedOrder {
-    /// See [`evolve`].
+    /// Changes the order as the event says. An event that does not fit changes nothing.
     pub fn apply(&mut self, event: OrderEvent) {
         match event {
             OrderEvent::OrderCreated(_) => {}

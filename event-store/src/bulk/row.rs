@@ -11,7 +11,7 @@ use crate::event::BorrowedEvent;
 pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// The end of a binary COPY, in the place of a number of fields.
 pub(super) const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
-/// See [`crate::event::COLUMNS`].
+/// How many columns an event has: as many as [`crate::event::COLUMNS`] names.
 const FIELDS: i16 = 10;
 /// Postgres counts its microseconds from the year 2000.
 const EPOCH: i64 = 946_684_800_000_000;

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_not_the_same_as_an_empty_text() {
+    fn a_missing_column_differs_from_an_empty_text() {
         let (mut null, empty) = (row(""), row(""));
         null[2 + 12..2 + 16].copy_from_slice(&(-1_i32).to_be_bytes());
         assert_eq!(EventTuple::parse(&null).unwrap().columns, EventTuple::parse(&empty).unwrap().columns);

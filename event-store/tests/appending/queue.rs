@@ -9,7 +9,7 @@ use event_store::{AppendError, AppendQueueSettings, EventStore, StreamLocks};
 use crate::support::*;
 
 #[tokio::test]
-async fn those_who_are_patient_wait_for_room_in_the_queue() {
+async fn appends_that_may_wait_wait_for_room_in_the_queue() {
     let database = testkit::database().await;
     let store =
         EventStore::start(database.pool().clone(), AppendQueueSettings { queue: 1, ..AppendQueueSettings::default() });

@@ -104,7 +104,7 @@ async fn seals_that_are_missing_or_make_no_sense_are_told_and_say_nothing_of_the
 }
 
 #[tokio::test]
-async fn what_was_never_sealed_is_found_but_not_where_it_is() {
+async fn a_change_to_unsealed_events_is_found_but_not_located() {
     let (database, _) = sealed(10).await;
     write(database.pool(), 10).await;
     let mut connection = database.pool().acquire().await.unwrap();
@@ -119,7 +119,7 @@ async fn what_was_never_sealed_is_found_but_not_where_it_is() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_log_is_missed() {
+async fn a_truncated_log_is_found() {
     let (database, head) = sealed(10).await;
     let deleted = format!("delete from events where global_position > {}", 8 * STEP);
     let found = after(&database, &[deleted], Some(head)).await.faults;

@@ -74,7 +74,7 @@ async fn whoever_holds_the_tail_of_the_log_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_asked_of_nothing_is_answered_with_what_there_is() {
+async fn an_unknown_subscription_is_answered_with_the_known_ones() {
     let database = database().await;
     let pool = database.pool();
     let copy = Copy::start(pool, "copy", LONG);

@@ -119,7 +119,7 @@ impl<S> Layer<S> for AccessLayer {
     }
 }
 
-/// A service behind [`AccessLayer`].
+/// Refuses whom the rules of the route refuse. Others reach the inner service with their [`Principal`].
 #[derive(Debug, Clone)]
 pub struct AccessService<S> {
     access: Arc<Access>,

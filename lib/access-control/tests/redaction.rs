@@ -120,7 +120,7 @@ fn a_customer_reads_nothing_that_the_shop_keeps_to_itself() {
 }
 
 #[test]
-fn what_no_table_names_is_left_out_for_each() {
+fn fields_that_the_table_does_not_name_are_left_out_for_every_role() {
     let unknown =
         [event("LaterEvent", &json!({ "a": "planted" })), event("OrderConfirmed", &json!({ "b": "planted" }))];
     for redaction in [Redaction::Payments, Redaction::Internals, Redaction::PersonalData] {
@@ -167,7 +167,7 @@ fn what_is_masked_keeps_its_kind() {
 }
 
 #[test]
-fn what_stays_keeps_its_text() {
+fn fields_that_are_not_masked_keep_their_text() {
     for redaction in [Redaction::Payments, Redaction::Internals, Redaction::PersonalData] {
         for text in [r#"{"b":1e400,"a":[1.10,-0,null,"\u00e4"],"b":{}}"#, "[]", "7", "\"x\"", "null"] {
             assert_eq!(redaction.apply(text).unwrap(), text);

@@ -197,7 +197,7 @@ impl<S> Layer<S> for AllowedHosts {
 #[derive(Debug, Clone, Copy)]
 pub struct RefusedByHost;
 
-/// A service behind [`AllowedHosts`].
+/// Refuses requests for other hosts and from other sites before they reach the inner service.
 #[derive(Debug, Clone)]
 pub struct AllowedHostsService<S> {
     hosts: AllowedHosts,

@@ -33,7 +33,7 @@ pub fn layer() -> ProblemLayer {
     ProblemLayer(Arc::default())
 }
 
-/// See [`layer`].
+/// Gives requests and answers their trace, and logs refusals. Clones share the limit on lines in the log.
 #[derive(Debug, Clone)]
 pub struct ProblemLayer(Arc<RefusalLog>);
 

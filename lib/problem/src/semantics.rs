@@ -56,7 +56,7 @@ impl<S> Layer<S> for HttpSemantics {
     }
 }
 
-/// A service behind [`HttpSemantics`].
+/// Applies preconditions, `Accept` and caching to what the inner service answers.
 #[derive(Debug, Clone)]
 pub struct HttpSemanticsService<S> {
     semantics: HttpSemantics,

@@ -116,7 +116,7 @@ fn lines_that_were_left_out_are_counted() {
 }
 
 #[test]
-fn what_looks_like_markup_is_shown_and_not_run() {
+fn markup_in_a_value_is_escaped() {
     for template in NotificationTemplate::ALL {
         let content = content(&everything_is(template, "<script>alert('x')</script> & \"Co\"")).unwrap();
 

@@ -98,7 +98,8 @@ impl<S: Clone> Layer<S> for PageLayer {
     }
 }
 
-/// A service behind [`PageLayer`]. An OPTIONS that is no preflight is the route's: CORS would answer it without asking.
+/// Answers preflights, and says in other answers which pages may read them. An OPTIONS that is no preflight goes to the route: CORS
+/// would answer it without asking.
 #[derive(Clone)]
 pub(crate) struct PageService<S> {
     cors: Option<Cors<S>>,

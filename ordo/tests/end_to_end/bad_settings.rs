@@ -37,7 +37,7 @@ async fn orders_are_not_promised_by_whoever_does_not_know_who_takes_payments() {
 }
 
 #[tokio::test]
-async fn nobody_takes_messages_without_a_key() {
+async fn roles_that_read_messages_do_not_start_without_a_key() {
     // Nothing listens there: the key is missed first.
     let no_key = [("DATABASE_URL", "postgres://127.0.0.1:9/ordo"), ("ORDO_MESSAGE_KEYS", ""), ("ORDO_LOG", "off")];
     for (roles, needs_it) in

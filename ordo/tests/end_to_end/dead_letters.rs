@@ -141,7 +141,7 @@ async fn a_mail_that_failed_for_good_is_really_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_has_a_forged_message_signed_by_an_operator() {
+async fn a_redrive_by_an_operator_does_not_sign_a_forged_message() {
     // Given
     let ordo = Ordo::up(&[]).await;
     let sqs = sqs_client(&ordo.sqs);

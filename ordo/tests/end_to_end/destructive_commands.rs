@@ -24,7 +24,7 @@ async fn an_export_replaces_no_file_unless_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn without_credentials_the_dead_letters_are_not_there_in_one_sentence() {
+async fn without_credentials_the_dead_letter_command_fails_with_one_sentence() {
     // Nobody says where they are: nobody is asked.
     let told = run(&["dlq", "list"], &[]).await;
     assert_eq!((told.code, told.out.as_str(), told.err.lines().count()), (1, "", 1), "{}", told.err);
@@ -112,7 +112,7 @@ mod at_a_terminal {
 /// What it logged once it was to stop.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn ctrl_c_is_no_trouble() {
+async fn ctrl_c_ends_a_command_without_an_error() {
     use rustix::process::Signal;
 
     use crate::support::{PATIENCE, settled};

@@ -99,7 +99,7 @@ async fn an_export_has_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_imported_as_a_whole_is_not_imported_at_all() {
+async fn a_file_with_one_bad_line_is_not_imported_at_all() {
     // Given
     let store = filled_store().await;
     let settings = [("DATABASE_URL", store.url())];

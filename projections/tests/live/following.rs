@@ -32,7 +32,7 @@ async fn however_large_events_are_little_is_handed_out_at_once_and_all_of_it_arr
 }
 
 #[tokio::test]
-async fn what_happens_from_now_on_comes_as_it_happens() {
+async fn a_stream_from_the_end_sends_events_as_they_are_stored() {
     let database = testkit::database().await;
     let before = confirmed(&database, "before").await;
     let server = Server::on(&database);
@@ -90,7 +90,7 @@ async fn whoever_breaks_off_and_comes_back_misses_nothing_and_sees_nothing_twice
 }
 
 #[tokio::test]
-async fn whoever_is_far_behind_gets_all_of_it_while_others_are_at_the_end() {
+async fn a_client_far_behind_gets_every_event_while_others_follow_the_end() {
     let database = testkit::database().await;
     let many =
         "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)

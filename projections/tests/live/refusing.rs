@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use crate::client::{Server, confirmed};
 
 #[tokio::test]
-async fn one_address_does_not_take_every_place() {
+async fn one_address_gets_no_more_than_its_share_of_live_streams() {
     let database = testkit::database().await;
     let server = Server::with(&database, LiveStreamSettings { per_address: 2, ..LiveStreamSettings::default() });
     let ask = async |address: &str| {
@@ -33,7 +33,7 @@ async fn one_address_does_not_take_every_place() {
 }
 
 #[tokio::test]
-async fn what_is_no_place_in_the_log_is_refused() {
+async fn a_position_that_the_log_does_not_have_is_refused() {
     let database = testkit::database().await;
     let position = confirmed(&database, "a").await;
     let server = Server::on(&database);

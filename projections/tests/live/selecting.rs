@@ -51,7 +51,7 @@ async fn what_pays_for_an_order_is_shown_to_nobody_not_even_by_a_build_that_does
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_comes() {
+async fn a_stream_with_filters_sends_matching_events_only() {
     let database = testkit::database().await;
     let server = Server::on(&database);
     let queries = [

@@ -45,7 +45,7 @@ async fn all(stream: impl Stream<Item = Result<Event, Error>>) -> (Vec<i64>, Err
 }
 
 #[tokio::test]
-async fn it_goes_on_behind_what_it_has_seen_and_shows_nothing_twice() {
+async fn a_stream_resumes_after_the_last_event_it_has_seen() {
     let half = Reply::Bytes(format!("{HEAD}{}{}", begins_at(8), &event(9)[..40]).into_bytes());
     let server = FakeServer::with([
         stream_of(&[begins_at(0), event(1), event(2)]),
@@ -91,7 +91,7 @@ async fn a_stream_that_says_nothing_is_opened_anew() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_of_ordo_ends_it() {
+async fn an_answer_that_is_no_event_stream_ends_the_client_stream() {
     let nameless = event(1).replacen("id: 1\n", "", 1);
     for (reply, expected) in [
         (answer(200, "application/json", "", "{}"), "it is no stream of events"),

@@ -26,7 +26,7 @@ fn intake_needs_nothing_and_takes_a_list_of_connections() {
 }
 
 #[test]
-fn what_is_out_of_bounds_is_wrong_usage_and_says_what_is_in() {
+fn a_number_out_of_bounds_is_wrong_usage_and_the_error_names_the_bounds() {
     for (line, bounds) in [
         ("intake --connections 0", "a whole number from 1 to 10000"),
         ("intake --connections 16,,64", "a whole number from 1 to 10000"),

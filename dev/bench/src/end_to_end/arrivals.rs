@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn other_orders_and_other_mails_do_not_count() {
+    fn mails_of_other_orders_and_other_kinds_do_not_count() {
         let mut arrivals = arrivals();
         for subject in ["hello", "Order demo-1 confirmed", "Order bench-a- confirmed", "Order bench-a-7 was cancelled"]
         {

@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::load::{Requests, connect, histogram, micros};
 use crate::orders::Orders;
 
-/// Before an order that was refused because the platform was busy is posted again.
+/// How long an order that was refused because the platform was busy waits before it is posted again.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// What came of the posts: every order was accepted.

@@ -14,7 +14,7 @@ use crate::databases::Database;
 /// How often the log is looked at. It takes some of the database's time, so not too often.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How many orders have come how far.
+/// How many orders have reached each step.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) confirmed: u64,
@@ -93,7 +93,7 @@ impl Watch {
     }
 }
 
-/// How it has to end.
+/// What the outcome has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outcome {
     units: u64,

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_still_a_picture() {
+    fn a_plot_without_measurements_is_a_valid_picture() {
         assert!(draw(&[]).ends_with("</svg>\n"));
         assert!(!draw(&[step("a", 10.0, 0.0, 0.0)]).contains("NaN"));
     }

@@ -65,7 +65,7 @@ async fn a_stall_shows_in_the_latency_of_all_that_was_due_during_it() {
 }
 
 #[tokio::test]
-async fn what_never_came_to_be_sent_counts_with_the_time_it_waited() {
+async fn requests_that_were_never_sent_count_with_the_time_they_waited() {
     let address = server(|_| async {
         tokio::time::sleep(Duration::from_millis(600)).await;
         201
@@ -80,7 +80,7 @@ async fn what_never_came_to_be_sent_counts_with_the_time_it_waited() {
 }
 
 #[tokio::test]
-async fn refusals_are_no_errors_and_everything_else_is_told_apart() {
+async fn answers_are_counted_as_accepted_refused_or_failed() {
     let address = server(|nth| async move {
         match nth % 4 {
             0 => 201,

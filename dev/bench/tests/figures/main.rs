@@ -140,7 +140,7 @@ async fn a_platform_that_is_not_there_is_one_line_that_names_it() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_greedy_is_served_beside_those_who_are() {
+async fn an_ordinary_client_is_served_beside_greedy_ones() {
     let line = [
         "greedy-clients",
         "--silent",

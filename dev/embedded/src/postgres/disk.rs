@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_says_whether_it_is_the_disk() {
+    fn a_full_disk_is_recognised_in_the_log() {
         let here = Path::new("/tmp");
         let log = "PANIC:  could not write to file \"pg_wal/xlogtemp.7\": No space left on device\n";
         let error = full(log, here).unwrap().to_string();

@@ -49,7 +49,7 @@ pub enum PostgresError {
         total / 1_000_000, free / 1_000_000, path.display()
     )]
     DiskFull {
-        /// The folder that lies on it.
+        /// The folder on that disk.
         path: PathBuf,
         /// The bytes that can still be written.
         free: u64,
@@ -142,7 +142,7 @@ pub(super) fn on(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io
     move |source| full(&path, &source).unwrap_or(PostgresError::Io { what, path, source })
 }
 
-/// What it means that a file or folder the server needs can't be made or written: `.map_err(writing(path))`.
+/// The error of a file or folder that can't be made or written: `.map_err(writing(path))`.
 pub(super) fn writing(path: &Path) -> impl Fn(io::Error) -> PostgresError + use<> {
     let path = path.to_owned();
     move |source| full(&path, &source).unwrap_or_else(|| PostgresError::NotWritable { path: path.clone(), source })
@@ -153,7 +153,7 @@ fn full(path: &Path, error: &io::Error) -> Option<PostgresError> {
     (error.kind() == io::ErrorKind::StorageFull).then(|| PostgresError::DiskFull { path: path.to_owned(), free, total })
 }
 
-/// What it means that a cluster can't be made, of a program that said why.
+/// The error of a cluster that can't be made, from what the program printed.
 pub(super) fn initdb(said: &str) -> PostgresError {
     PostgresError::Initdb { reason: telling_line(said) }
 }

@@ -10,8 +10,8 @@ use std::{
 
 use super::error::{PostgresError, on};
 
-/// The file system commits for all who wait at once: sixteen that wait need a sixteenth of the commits. On a disk that is busy with other
-/// things this is the difference between three seconds and a tenth of one.
+/// How many threads flush. The file system commits for all who wait at once: sixteen that wait need a sixteenth of the commits. On a
+/// busy disk this is the difference between three seconds and a tenth of one.
 const AT_ONCE: usize = 16;
 
 /// Returns when every file and folder below `directory`, and the folder itself, is on disk.

@@ -15,7 +15,7 @@ use super::{access::Access, disk, error::PostgresError, watchdog::Watchdog};
 /// Recovery after a crash reads up to `max_wal_size` of changes again: tens of seconds on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Another server that has the port may say that the password is wrong, until ours has ended for want of it.
+/// How long a wrong password may be answered: another server may have the port until ours has ended for want of it.
 const DOUBT: Duration = Duration::from_secs(5);
 
 /// A recovery on a full disk that has not ended by now waits for room.

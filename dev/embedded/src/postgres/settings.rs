@@ -3,9 +3,9 @@
 /// Whether a commit waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// Acknowledged means on disk.
+    /// A commit returns when it is on disk.
     Synced,
-    /// Acknowledged means in memory.
+    /// A commit returns when it is in memory.
     Unsynced,
 }
 

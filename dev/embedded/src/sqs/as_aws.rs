@@ -20,7 +20,7 @@ use rustack_sqs_model::error::{SqsError, SqsErrorCode};
 use rustack_sqs_model::operations::SqsOperation;
 use serde_json::{Value, json};
 
-/// See the [module](self).
+/// Answers operations as the emulator does, with the differences to AWS put right.
 pub(super) struct AsAws(pub(super) RustackSqsHandler);
 
 type Answer = Result<Response<SqsResponseBody>, SqsError>;

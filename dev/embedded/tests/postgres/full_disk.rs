@@ -30,7 +30,7 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_whenever_it_is_the_cause() {
+async fn an_error_names_a_full_disk_whenever_that_is_the_cause() {
     // Room for a cluster, and little more.
     let Some(disk) = Disk::of(90) else { return };
     let data_dir = disk.0.path().join("data");

@@ -82,7 +82,7 @@ async fn a_copy_has_the_data_and_leaves_the_original_alone() {
 }
 
 #[tokio::test]
-async fn there_is_no_copy_of_nothing() {
+async fn a_copy_of_a_folder_without_a_cluster_is_refused() {
     let folder = folder();
     let error = Postgres::start_copy_of(folder.path().to_owned()).await.unwrap_err();
     assert!(error.to_string().contains("there is none in"), "{error}");

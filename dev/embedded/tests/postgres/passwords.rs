@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use crate::support::{ask, assert_row, folder, start, write_row};
 
 #[tokio::test]
-async fn nobody_gets_in_without_the_password() {
+async fn a_login_without_the_password_is_refused() {
     let folder = folder();
     let postgres = start(&folder).await.unwrap();
     assert_closed(&postgres).await;
@@ -89,7 +89,7 @@ async fn a_cluster_that_takes_no_password_is_quoted() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_not_the_servers_is_said() {
+async fn a_start_with_a_password_that_the_server_does_not_have_names_it() {
     let folder = folder();
     let postgres = start(&folder).await.unwrap();
     let (url, file) = (postgres.url(), folder.path().join("postgres.url"));

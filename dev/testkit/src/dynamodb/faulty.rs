@@ -11,7 +11,7 @@ use rustack_dynamodb_http::{body::DynamoDBResponseBody, dispatch::DynamoDBHandle
 use rustack_dynamodb_model::{error::DynamoDBError, operations::DynamoDBOperation};
 use serde_json::{Value, json};
 
-/// One of so many calls is answered truly.
+/// Of so many calls one gets the true answer.
 const CALLS: usize = 3;
 
 /// Lets another handler do the work, and then answers in its place.

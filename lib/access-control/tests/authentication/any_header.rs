@@ -36,7 +36,7 @@ fn answered(values: &[Vec<u8>]) -> bool {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(values in prop::collection::vec(value(), 1..3)) {
+    fn random_bytes_as_a_token_do_not_panic(values in prop::collection::vec(value(), 1..3)) {
         assert!(!answered(&values));
     }
 

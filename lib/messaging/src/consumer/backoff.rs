@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_stays_no_wait() {
+    fn a_backoff_of_zero_stays_zero() {
         let none = ExponentialBackoff { first: Duration::ZERO, most: Duration::ZERO };
 
         assert_eq!(none.delay(9), Duration::ZERO);

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_a_forged_one_signed() {
+    fn a_redrive_does_not_sign_a_message_that_was_not_signed() {
         let keys = MessageKeys::random("a").unwrap();
         let forger = MessageKeys::random("a").unwrap();
         let replayed = keys.sign("other.fifo", REQUESTED);

@@ -95,7 +95,7 @@ async fn the_dead_letters_of_an_order_go_back_one_after_the_other_and_in_order()
 }
 
 #[tokio::test]
-async fn one_that_was_sent_before_a_crash_kept_it_from_being_deleted_arrives_once() {
+async fn a_redrive_that_crashes_between_send_and_delete_delivers_once() {
     let stage = Stage::new().await;
     move_to_dead_letters(&stage, &[("o-1", "hello")]).await;
     let mut sweep = letters(&stage).sweep();
@@ -112,7 +112,7 @@ async fn one_that_was_sent_before_a_crash_kept_it_from_being_deleted_arrives_onc
 }
 
 #[tokio::test]
-async fn one_that_dies_again_is_known_by_who_sent_it() {
+async fn a_redriven_message_that_fails_again_keeps_its_producer() {
     let stage = Stage::new().await;
     move_to_dead_letters(&stage, &[("o-1", "hello")]).await;
     let mut sweep = letters(&stage).sweep();
@@ -132,7 +132,7 @@ async fn one_that_dies_again_is_known_by_who_sent_it() {
 }
 
 #[tokio::test]
-async fn a_discarded_one_is_gone_and_the_next_of_its_order_can_be_seen() {
+async fn a_discarded_dead_letter_is_deleted_and_the_next_of_its_order_is_shown() {
     let stage = Stage::new().await;
     move_to_dead_letters(&stage, &[("o-1", "first"), ("o-1", "second")]).await;
 
@@ -146,7 +146,7 @@ async fn a_discarded_one_is_gone_and_the_next_of_its_order_can_be_seen() {
 }
 
 #[tokio::test]
-async fn one_that_was_sent_and_could_not_be_deleted_is_said_to_be_in_both() {
+async fn a_redriven_message_that_could_not_be_deleted_is_reported_as_being_in_both_queues() {
     let sqs = FaultySqs::start(|call, nth| match (call, nth) {
         ("ReceiveMessage", 1) => Answer::Json(messages(&["a", "b", "c"])),
         ("SendMessageBatch", _) => Answer::Json(json!({
@@ -179,7 +179,7 @@ async fn one_that_was_sent_and_could_not_be_deleted_is_said_to_be_in_both() {
 }
 
 #[tokio::test]
-async fn one_that_comes_a_second_time_in_a_sweep_is_handed_out_once() {
+async fn a_message_received_twice_in_a_sweep_is_handed_out_once() {
     let sqs = FaultySqs::start(|call, nth| match (call, nth) {
         ("ReceiveMessage", 1) => Answer::Json(messages(&["a"])),
         ("ReceiveMessage", 2) => Answer::Json(messages(&["a", "b"])),

@@ -116,7 +116,7 @@ async fn a_call_without_an_answer_is_unknown_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_opens_when_half_of_ten_calls_failed_and_then_spares_the_provider() {
+async fn the_breaker_opens_when_half_of_ten_calls_failed_and_then_calls_nobody() {
     let stage = Stage::set();
     stage.times(5, Behaviour::Well).await;
     stage.times(4, Behaviour::Failing).await;
@@ -134,7 +134,7 @@ async fn it_opens_when_half_of_ten_calls_failed_and_then_spares_the_provider() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nine_failures_are_too_few_to_open_it() {
+async fn nine_failures_do_not_open_the_breaker() {
     let stage = Stage::set();
     stage.times(9, Behaviour::Failing).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
@@ -151,7 +151,7 @@ async fn only_the_last_twenty_calls_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_declines_is_well() {
+async fn declined_payments_do_not_open_the_breaker() {
     let stage = Stage::set();
     stage.times(50, Behaviour::Declining).await;
     assert_eq!(stage.guarded.state(), BreakerState::Closed);
@@ -159,7 +159,7 @@ async fn a_provider_that_declines_is_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_time_out_open_it() {
+async fn calls_that_time_out_open_the_breaker() {
     let stage = Stage::set();
     stage.times(10, Behaviour::Silent).await;
     assert_eq!(stage.guarded.state(), BreakerState::Open);
