@@ -68,6 +68,7 @@ async fn lives_that_end_undone() {
     testkit::eventually(crate::world::PATIENCE, || async { world.requests_waiting().await == 1 }).await;
     world.nothing_changes_the_second_time(1).await;
     world.is_undone("cancelled", NotificationTemplate::OrderCancelled, "changed my mind").await;
+    world.eventually_nothing_waits().await;
     world.nothing_changes_the_second_time(0).await;
     world.end().await;
 }
