@@ -25,6 +25,7 @@ use domain::stock::Stock;
 use event_store::{EventStore, Metadata, StreamLocks};
 use http::StatusCode;
 use problem::Trace;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::bodies::{OrderAccepted, StockAccepted};
@@ -53,6 +54,16 @@ pub fn routes(
 ) -> OpenApiRouter {
     let (order_locks, requests) = (order_locks::OrderLocks::default(), request::CommandRequestReader::default());
     let commands = CommandDependencies { store, stock, limits, refund_limits, order_locks, requests };
+    // Each request clones it.
+    commands_router().with_state(Arc::new(commands))
+}
+
+/// How the OpenAPI document describes [`routes`].
+pub fn description() -> OpenApi {
+    commands_router().into_openapi()
+}
+
+fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
     let mut router = OpenApiRouter::new().routes(described::<_, _, _, OrderAccepted>(
         "/orders",
         &create_order::DESCRIPTION,
@@ -84,8 +95,7 @@ pub fn routes(
             handler,
         ));
     }
-    // Each request clones it.
-    router.with_state(Arc::new(commands))
+    router
 }
 
 /// The metadata of the events that a request causes.

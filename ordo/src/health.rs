@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -99,7 +100,16 @@ pub(crate) async fn watch_durability(pool: PgPool, amiss: watch::Sender<Option<S
 /// `GET /health/live`: 200 while the process answers at all. `GET /health/ready`: 200 while every check passes that the process
 /// can't work without, else 503; `degraded` if another one fails.
 pub(crate) fn routes(checks: Vec<HealthCheck>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).with_state(Arc::from(checks))
+    router().with_state(Arc::from(checks))
+}
+
+/// How the OpenAPI document describes [`routes`].
+pub(crate) fn description() -> OpenApi {
+    router().into_openapi()
+}
+
+fn router() -> OpenApiRouter<Arc<[HealthCheck]>> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,10 +20,14 @@ struct IndexBody {
     name: &'static str,
     about: &'static str,
     version: &'static str,
-    /// The OpenAPI document.
-    openapi: &'static str,
+    /// The OpenAPI document. The operate listener has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    openapi: Option<&'static str>,
     /// The same as a page.
-    docs: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    docs: Option<&'static str>,
     links: Vec<IndexLink>,
 }
 
@@ -48,9 +53,10 @@ const ALWAYS: [IndexLink; 3] = [
 /// The operate listener of every process.
 const METRICS: IndexLink = link("GET", "/metrics", "what it counts, for Prometheus");
 
-const COMMANDS: [IndexLink; 2] =
-    [link("POST", "/orders", "an order is taken"), link("POST", "/stock/{sku}/receive", "units of a SKU came in")];
-const READS: [IndexLink; 6] = [
+/// The API, whichever process answers: several may stand behind one address.
+const API: [IndexLink; 8] = [
+    link("POST", "/orders", "an order is taken"),
+    link("POST", "/stock/{sku}/receive", "units of a SKU came in"),
     link("GET", "/orders", "orders, by customer, SKU, status and day"),
     link("GET", "/orders/{id}", "an order"),
     link("GET", "/orders/{id}/events", "what happened to an order"),
@@ -58,39 +64,42 @@ const READS: [IndexLink; 6] = [
     link("GET", "/sales", "what was ordered, by the hour"),
     link("GET", "/events/stream", "what happens, as it happens"),
 ];
+/// The operate listener of `projections`.
 const OPERATE_READS: [IndexLink; 2] =
     [link("GET", "/sagas", "orders that wait or are stuck"), link("GET", "/admin/replays", "rebuilds of read models")];
 
-/// The main routes of a role.
-fn links(role: PlatformRole) -> &'static [IndexLink] {
-    match role {
-        PlatformRole::CommandApi => &COMMANDS,
-        PlatformRole::Projections => &READS,
-        PlatformRole::Sagas | PlatformRole::Notification => &[],
+/// The index of the API. Other paths are answered with a link to it.
+pub(crate) fn routes() -> OpenApiRouter {
+    let links = API.iter().chain(&ALWAYS).copied().collect();
+    answering(IndexBody { openapi: Some("/openapi.json"), docs: Some("/docs"), links, ..IndexBody::default() })
+}
+
+/// The index of the operate listener of a process with these roles: what this one answers.
+pub(crate) fn operate_routes(roles: &[PlatformRole]) -> OpenApiRouter {
+    let reads = if roles.contains(&PlatformRole::Projections) { &OPERATE_READS[..] } else { &[] };
+    let links = reads.iter().chain(&ALWAYS).chain([&METRICS]).copied().collect();
+    answering(IndexBody { links, ..IndexBody::default() })
+}
+
+/// How the OpenAPI document describes either.
+pub(crate) fn description() -> OpenApi {
+    router().into_openapi()
+}
+
+impl Default for IndexBody {
+    /// Without a link.
+    fn default() -> Self {
+        let about = "an event-sourced order platform";
+        Self { name: "Ordo", about, version: env!("CARGO_PKG_VERSION"), openapi: None, docs: None, links: Vec::new() }
     }
 }
 
-/// The index of the API of a process with these roles. Other paths are answered with a link to it.
-pub(crate) fn routes(roles: &[PlatformRole]) -> OpenApiRouter {
-    index(roles.iter().flat_map(|role| links(*role)).chain(&ALWAYS).copied().collect())
+fn answering(index: IndexBody) -> OpenApiRouter {
+    router().fallback(nothing_here).with_state(Arc::new(index))
 }
 
-/// The index of its operate listener.
-pub(crate) fn operate_routes(roles: &[PlatformRole]) -> OpenApiRouter {
-    let reads = if roles.contains(&PlatformRole::Projections) { &OPERATE_READS[..] } else { &[] };
-    index(reads.iter().chain(&ALWAYS).chain([&METRICS]).copied().collect())
-}
-
-fn index(links: Vec<IndexLink>) -> OpenApiRouter {
-    let index = IndexBody {
-        name: "Ordo",
-        about: "an event-sourced order platform",
-        version: env!("CARGO_PKG_VERSION"),
-        openapi: "/openapi.json",
-        docs: "/docs",
-        links,
-    };
-    OpenApiRouter::new().routes(routes!(index_of_routes)).fallback(nothing_here).with_state(Arc::new(index))
+fn router() -> OpenApiRouter<Arc<IndexBody>> {
+    OpenApiRouter::new().routes(routes!(index_of_routes))
 }
 
 /// What this is, and where to begin

@@ -27,6 +27,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use sqlx::PgPool;
 use tower::{Layer, Service};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -52,10 +53,15 @@ pub(crate) fn routes(
     registry.register("dead_letters", "Messages that could not be handled, by their queue", dead_letters.clone());
     let log = LogMetrics::registered(&mut registry);
     let figures = MetricsState { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
-    (own_routes().with_state(Arc::new(figures)), requests)
+    (router().with_state(Arc::new(figures)), requests)
 }
 
-fn own_routes() -> OpenApiRouter<Arc<MetricsState>> {
+/// How the OpenAPI document describes [`routes`].
+pub(crate) fn description() -> OpenApi {
+    router().into_openapi()
+}
+
+fn router() -> OpenApiRouter<Arc<MetricsState>> {
     OpenApiRouter::new().routes(routes!(show))
 }
 

@@ -1,7 +1,8 @@
-//! The OpenAPI document of this process's routes, and the page that shows it.
+//! The OpenAPI document, and the page that shows it.
 //!
-//! The routes describe themselves ([`utoipa_axum`]). `common` adds what holds for all of them. The document is served as OpenAPI 3.1 at
-//! `/openapi.json`, and as 3.0 (`v3_0`), which many generators of clients still ask for. Both are made once, at the start.
+//! The routes describe themselves ([`utoipa_axum`]). `common` adds what holds for all of them. The document has the routes of all roles,
+//! whichever the process has: a gateway may send a request for it to any. It is served as OpenAPI 3.1 at `/openapi.json`, and as 3.0
+//! (`v3_0`), which many generators of clients still ask for. Both are made once, at the start.
 
 mod common;
 mod page;
@@ -28,27 +29,38 @@ use utoipa_axum::routes;
 
 use self::page::PageFiles;
 use crate::http::{StaticAnswer, takes_gzip};
+use crate::{health, index, metrics};
 
-/// The routes with those of their document and its page.
-pub(crate) fn with_document(routes: OpenApiRouter) -> anyhow::Result<Router> {
-    let (routes, mut described) = routes.split_for_parts();
-    let (own_routes, own_described) = own_routes().split_for_parts();
-    described.merge(own_described);
-    let document = completed(&described)?;
+/// The routes of the document and its page.
+pub(crate) fn routes() -> anyhow::Result<Router> {
+    let document = document()?;
     let v3_1 = File::new(serde_json::to_vec(&document)?, JSON)?.also_compressed()?;
     let v3_0 = File::new(serde_json::to_vec(&v3_0::converted(document))?, JSON)?.also_compressed()?;
     let documents = Documents { v3_1, v3_0, page: PageFiles::load()? };
-    Ok(routes.merge(own_routes.with_state(Arc::new(documents))))
+    Ok(Router::from(router().with_state(Arc::new(documents))))
 }
 
-/// The document of some routes.
-fn completed(described: &OpenApi) -> anyhow::Result<Value> {
-    let mut document = serde_json::to_value(described)?;
+/// The document of the whole API.
+fn document() -> anyhow::Result<Value> {
+    let mut document = OpenApi::default();
+    for part in [
+        command_api::description(),
+        projections::description(),
+        sagas::description(),
+        health::description(),
+        metrics::description(),
+        problem::documentation().into_openapi(),
+        index::description(),
+        router().into_openapi(),
+    ] {
+        document.merge(part);
+    }
+    let mut document = serde_json::to_value(document)?;
     common::complete(&mut document);
     Ok(document)
 }
 
-fn own_routes() -> OpenApiRouter<Arc<Documents>> {
+fn router() -> OpenApiRouter<Arc<Documents>> {
     OpenApiRouter::new().routes(routes!(openapi_3_1)).routes(routes!(openapi_3_0)).merge(page::routes())
 }
 

@@ -163,15 +163,14 @@ pub(crate) async fn start(
         checks.push(HealthCheck::durability(seen));
     }
     checks.extend([HealthCheck::database(connections.database.clone()), writing(store.clone())]);
-    let versioned = Router::from(routes.clone()).layer(map_response(prefix_location_with_v1));
+    let routes = Router::from(routes);
+    let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
     let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), queues);
     let on_both = health::routes(checks).merge(problem::documentation());
     // What runs the platform has no other address than these.
-    let (operate, described) = operate.merge(shown).split_for_parts();
-    let operate = operate.merge(Router::from(on_both.clone().merge(index::operate_routes(roles))));
-    let mut routes = routes.merge(on_both).merge(index::routes(roles));
-    routes.get_openapi_mut().merge(described);
-    let routes = openapi::with_document(routes)?.nest("/v1", versioned);
+    let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));
+    let routes = routes.merge(Router::from(on_both.merge(index::routes()))).merge(openapi::routes()?);
+    let routes = routes.nest("/v1", versioned);
     let access = anonymous.layer(settings, &connections.database)?;
     let semantics = HttpSemantics::new(DEPRECATIONS);
     let edge = &settings.edge;

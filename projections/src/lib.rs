@@ -31,6 +31,7 @@ use event_store::EventStore;
 use read_models::{Generation, GenerationStore, ReadModelStoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use projector::Projector;
@@ -70,7 +71,18 @@ pub fn routes(store: EventStore, read_models: &dyn GenerationStore) -> OpenApiRo
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
     let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect());
+    reads_router().with_state(context).layer(from_fn(preference::say_what_was_applied))
+}
+
+fn reads_router() -> OpenApiRouter<ReadRouteState> {
     let routes = REGISTRY.iter().map(|projection| (projection.routes)());
-    let routes = routes.fold(timeline::routes(), OpenApiRouter::merge).with_state(context);
-    routes.layer(from_fn(preference::say_what_was_applied))
+    routes.fold(timeline::routes(), OpenApiRouter::merge)
+}
+
+/// How the OpenAPI document describes [`routes`], [`live_routes`] and those of [`HttpReplays`].
+pub fn description() -> OpenApi {
+    let mut description = reads_router().into_openapi();
+    description.merge(live::router().into_openapi());
+    description.merge(replay::router().into_openapi());
+    description
 }

@@ -67,18 +67,16 @@ impl Default for LiveStreamSettings {
 pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> OpenApiRouter {
     let open_streams = Quota::new(CLIENTS, settings.per_address);
     let by_principal = Quota::new(CLIENTS, settings.per_principal);
-    OpenApiRouter::new().routes(routes!(events)).with_state(LiveStreamState {
-        feed: EventFeed::of(store),
-        settings,
-        stop,
-        open_streams,
-        by_principal,
-    })
+    router().with_state(LiveStreamState { feed: EventFeed::of(store), settings, stop, open_streams, by_principal })
+}
+
+pub(crate) fn router() -> OpenApiRouter<LiveStreamState> {
+    OpenApiRouter::new().routes(routes!(events))
 }
 
 /// Shared by all live streams of a process.
 #[derive(Clone)]
-struct LiveStreamState {
+pub(crate) struct LiveStreamState {
     feed: EventFeed,
     settings: LiveStreamSettings,
     stop: CancellationToken,

@@ -28,6 +28,7 @@ use sqlx::PgPool;
 pub use self::error::ReplayError;
 pub use self::estimate::ReplayEstimate;
 pub use self::routes::HttpReplays;
+pub(crate) use self::routes::router;
 pub use self::run::Replay;
 pub use self::table::{ReplayPhase, ReplayRow};
 

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use domain::ids::OrderId;
 use event_store::{EventStore, ReadError};
 use problem::{Problem, ProblemType};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,7 +18,16 @@ use crate::report::{self, OrderSagasReport};
 
 /// The routes. They need no running saga.
 pub fn routes(store: EventStore) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(saga)).routes(routes!(list::waiting)).with_state(store)
+    router().with_state(store)
+}
+
+/// How the OpenAPI document describes [`routes`].
+pub fn description() -> OpenApi {
+    router().into_openapi()
+}
+
+fn router() -> OpenApiRouter<EventStore> {
+    OpenApiRouter::new().routes(routes!(saga)).routes(routes!(list::waiting))
 }
 
 /// The report on an order's sagas

@@ -37,11 +37,7 @@ impl HttpReplays {
     }
 
     pub fn routes(&self) -> OpenApiRouter {
-        OpenApiRouter::new()
-            .routes(routes!(begin, list))
-            .routes(routes!(show, cancel))
-            .routes(routes!(roll_back))
-            .with_state(Arc::new(self.clone()))
+        router().with_state(Arc::new(self.clone()))
     }
 
     /// Returns once the token is cancelled and all replays have stopped.
@@ -50,6 +46,10 @@ impl HttpReplays {
         self.running.close();
         self.running.wait().await;
     }
+}
+
+pub(crate) fn router() -> OpenApiRouter<Arc<HttpReplays>> {
+    OpenApiRouter::new().routes(routes!(begin, list)).routes(routes!(show, cancel)).routes(routes!(roll_back))
 }
 
 /// The body of `POST /admin/replays`: either some projections or all.
