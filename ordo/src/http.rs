@@ -34,8 +34,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
-pub(crate) use self::compression::takes_gzip;
-pub(crate) use self::connection::StaticAnswer;
+pub(crate) use self::compression::StaticAnswer;
 use self::connection::{ConnectionContext, ListenerState, no_room};
 pub(crate) use self::cors::PageLayer;
 pub use self::rate_limits::{RateLimits, RateQuotas};

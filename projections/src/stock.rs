@@ -172,13 +172,10 @@ struct StockParameters {
     params(
         ("sku" = String, Path, description = "The SKU", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "sku-123"),
         MinPositionQuery,
-        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
         ("If-Match" = Option<String>, Header, description = "Answered only while the SKU has this `ETag`"),
-        ("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right"),
     ),
     responses(
         (status = 200, description = "The SKU", body = SkuSchema, headers(("ETag" = String, description = "The SKU's version"))),
-        (status = 304, description = "It has not changed", headers(("ETag" = String, description = "The SKU's version"))),
         (status = 404, description = "That can be no SKU"),
         (status = 412, description = "It is at another version"),
     )
@@ -206,7 +203,7 @@ async fn stock(
     path = "/stock",
     tag = "stock",
     operation_id = "listStock",
-    params(StockParameters, ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0)),
+    params(StockParameters),
     responses((status = 200, description = "A page of SKUs", body = StockPage))
 )]
 async fn all(

@@ -92,7 +92,6 @@ pub(crate) struct TimelineEntry {
     params(
         ("order_id" = String, Path, description = "The order's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "order-1001"),
         TimelineQuery,
-        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
     ),
     responses((status = 200, description = "A page of events", body = TimelinePage), (status = 404, description = "There is no such order"))
 )]

@@ -3,8 +3,8 @@
 //! - `HEAD` is answered as `GET` is, without the body. `OPTIONS`, and 405, say in `Allow` which methods there are.
 //! - An answer that the client's `Accept` refuses becomes 406. A request that may change something is refused before it does.
 //!   Problems are sent whatever `Accept` says.
-//! - Answers to `GET` have a `Cache-Control`, and JSON has an `ETag`: the version that the handler gave it, or a hash of the body.
-//!   What the client has already (`If-None-Match`) is answered 304. The ETag of an answer that was compressed on its way
+//! - Answers to `GET` have a `Cache-Control`, and JSON has an `ETag`: the one that the handler gave it, such as a version, or a hash of
+//!   the body. What the client has already (`If-None-Match`) is answered 304, whichever `ETag` that is. The ETag of an answer that was compressed on its way
 //!   ([`gzip_etag`]) is as good as its own.
 //! - Routes that will go away say so: `Deprecation`, `Sunset` ([`Deprecation`]).
 
@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tower::{Layer, Service};
 
@@ -56,7 +57,7 @@ impl<S> Layer<S> for HttpSemantics {
     }
 }
 
-/// Applies preconditions, `Accept` and caching to what the inner service answers.
+/// A service behind [`HttpSemantics`].
 #[derive(Debug, Clone)]
 pub struct HttpSemanticsService<S> {
     semantics: HttpSemantics,
@@ -154,8 +155,12 @@ impl RequestWishes {
         if !accept::accepts(&self.accept, &media_type) {
             return not_acceptable(&media_type);
         }
+        if let Some(tag) = answer.headers().get(ETAG) {
+            let is_known = tag.to_str().is_ok_and(|tag| etag::matches(&self.if_none_match, tag));
+            return if is_known { not_modified(answer.into_parts().0) } else { answer };
+        }
         let is_short = answer.body().size_hint().exact().is_some_and(|bytes| bytes <= LONGEST_HASHED);
-        if answer.headers().contains_key(ETAG) || media_type != "application/json" || !is_short {
+        if media_type != "application/json" || !is_short {
             return answer;
         }
         let (mut head, body) = answer.into_parts();
@@ -168,14 +173,15 @@ impl RequestWishes {
         if let Ok(tag) = HeaderValue::try_from(tag) {
             head.headers.insert(ETAG, tag);
         }
-        if is_known {
-            head.status = StatusCode::NOT_MODIFIED;
-            head.headers.remove(CONTENT_TYPE);
-            head.headers.remove(CONTENT_LENGTH);
-            return Response::from_parts(head, Body::empty());
-        }
-        Response::from_parts(head, Body::from(body))
+        if is_known { not_modified(head) } else { Response::from_parts(head, Body::from(body)) }
     }
+}
+
+fn not_modified(mut head: Parts) -> Response {
+    head.status = StatusCode::NOT_MODIFIED;
+    head.headers.remove(CONTENT_TYPE);
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, Body::empty())
 }
 
 /// Adds `OPTIONS`, which every path has, to the methods in `Allow`.

@@ -5,12 +5,12 @@
 
 use std::io::Write;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Body as _;
 use problem::{Problem, gzip_etag};
 use tokio::sync::Semaphore;
@@ -22,15 +22,24 @@ const LARGE: u64 = 4 * 1024 * 1024;
 /// How much is compressed before others get their turn: half a millisecond's work.
 const PIECE: usize = 32 * 1024;
 
-/// Compresses an answer of more than 1 KiB that is JSON, if its client takes gzip, as soon as `turns` has one.
-pub(super) async fn compressed(answer: Response, client_takes_gzip: bool, turns: &Semaphore) -> Response {
+/// An extension of an answer that is the same as long as the process runs: its body, compressed in advance.
+#[derive(Debug, Clone)]
+pub(crate) struct StaticAnswer {
+    pub(crate) gzip: Bytes,
+}
+
+/// Compresses an answer of more than 1 KiB that is JSON, if its client takes gzip, as soon as `turns` has one. A [`StaticAnswer`] is
+/// compressed already.
+pub(super) async fn compressed(mut answer: Response, client_takes_gzip: bool, turns: &Semaphore) -> Response {
+    if let Some(StaticAnswer { gzip }) = answer.extensions_mut().remove() {
+        return precompressed(answer, gzip, client_takes_gzip);
+    }
     let large = answer.body().size_hint().exact().is_some_and(|bytes| bytes > SMALL && bytes <= LARGE);
     if !large || !is_json(answer.headers()) || answer.headers().contains_key(CONTENT_ENCODING) {
         return answer;
     }
     let (mut head, body) = answer.into_parts();
-    // Caches must know that others get it otherwise.
-    head.headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    vary_by_encoding(&mut head.headers);
     if !client_takes_gzip {
         return Response::from_parts(head, body);
     }
@@ -44,16 +53,39 @@ pub(super) async fn compressed(answer: Response, client_takes_gzip: bool, turns:
         return Response::from_parts(head, Body::from(body));
     };
     drop(turn);
-    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    head.headers.remove(CONTENT_LENGTH);
-    if let Some(etag) = head.headers.get(ETAG).and_then(gzip_etag) {
-        head.headers.insert(ETAG, etag);
-    }
+    describe_gzip(&mut head.headers, smaller.len());
     Response::from_parts(head, Body::from(smaller))
 }
 
+fn precompressed(mut answer: Response, gzip: Bytes, client_takes_gzip: bool) -> Response {
+    vary_by_encoding(answer.headers_mut());
+    if answer.status() == StatusCode::OK && client_takes_gzip {
+        describe_gzip(answer.headers_mut(), gzip.len());
+        // The answer to a HEAD has no body.
+        if !answer.body().is_end_stream() {
+            *answer.body_mut() = Body::from(gzip);
+        }
+    }
+    answer
+}
+
+/// Caches must know that others get it otherwise.
+fn vary_by_encoding(headers: &mut HeaderMap) {
+    if !headers.get_all(VARY).iter().any(|value| value.as_bytes() == ACCEPT_ENCODING.as_str().as_bytes()) {
+        headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    }
+}
+
+fn describe_gzip(headers: &mut HeaderMap, bytes: usize) {
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    if let Some(etag) = headers.get(ETAG).and_then(gzip_etag) {
+        headers.insert(ETAG, etag);
+    }
+}
+
 /// Whether a client takes gzip: it says so by name or by `*`, and not with the quality 0.
-pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for value in headers.get_all(ACCEPT_ENCODING) {
         for coding in value.as_bytes().split(|byte| *byte == b',') {

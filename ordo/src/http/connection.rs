@@ -29,7 +29,7 @@ use tower::Service;
 
 use super::activity::{ActiveRequest, ConnectionActivity};
 use super::answer_body::{AnswerBody, AnswerShares, Http2Stream, UntakenAnswers};
-use super::compression::{compressed, takes_gzip};
+use super::compression::{StaticAnswer, compressed, takes_gzip};
 use super::rate_limits::UnderWay;
 use super::slots::ConnectionSlotKind;
 use super::timed_stream::{ConnectionProtocol, TimedStream};
@@ -251,7 +251,7 @@ impl ConnectionContext {
         };
         let (mut answer, mut memory, mut due) = (answer, None, None);
         let under_way = answer.extensions_mut().remove::<UnderWay>();
-        let is_static = answer.extensions_mut().remove::<StaticAnswer>().is_some();
+        let is_static = answer.extensions().get::<StaticAnswer>().is_some();
         // What was changed is always answered, and what is in memory anyway takes none.
         let size = |answer: &Response| answer.body().size_hint().exact();
         let large = size(&answer).filter(|bytes| safe && !is_static && *bytes > SMALL_ANSWER);
@@ -278,10 +278,6 @@ impl ConnectionContext {
         Ok(answer.map(|body| AnswerBody::new(body, shares)))
     }
 }
-
-/// An extension of an answer whose body is in memory anyway, as long as the process runs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StaticAnswer;
 
 /// What browsers have to know of an answer: it is what its type says, no page shows it or runs anything in it, and its address is
 /// nobody else's business.

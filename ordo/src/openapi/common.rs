@@ -1,24 +1,66 @@
-//! What the document says of all routes: the problems that any of them can be answered with, the headers of every answer, who may call.
+//! What the document says of all routes: who may call, on which listener, parameters that several have, and the problems.
 
 use std::collections::BTreeMap;
 
 use access_control::{Route, RouteClass};
-use problem::ProblemType;
+use problem::{Deprecation, ProblemType};
 use serde_json::{Map, Value, json};
+
+use super::answers::{SharedComponents, deprecation};
 
 const METHODS: [&str; 3] = ["get", "post", "delete"];
 
 /// `*`, or ETags with commas between them.
 const ETAGS: &str = r#"^([*]|(W/)?"[ !#-+.-~-]*"( *, *(W/)?"[ !#-+.-~-]*")*)$"#;
 
+/// What decides which answers an operation may get, and with which headers.
+#[derive(Debug)]
+pub(super) struct Operation<'a> {
+    class: Option<RouteClass>,
+    pub(super) is_read: bool,
+    /// Whether `Prefer: wait=N` counts.
+    pub(super) waits: bool,
+    pub(super) has_body: bool,
+    pub(super) has_query: bool,
+    pub(super) deprecation: Option<&'a Deprecation>,
+}
+
+impl Operation<'_> {
+    /// Whether it needs no credential.
+    pub(super) fn is_public(&self) -> bool {
+        self.class.is_some_and(RouteClass::is_public)
+    }
+
+    /// Whether it is a probe, which no quota counts.
+    pub(super) fn is_probe(&self) -> bool {
+        self.class == Some(RouteClass::Probe)
+    }
+
+    /// Whether it describes the API.
+    pub(super) fn is_description(&self) -> bool {
+        self.class == Some(RouteClass::Description)
+    }
+
+    /// What the names of its refusals begin with. Operations of a kind have the same headers.
+    pub(super) fn kind(&self) -> &'static str {
+        match (self.is_probe(), self.is_read, self.waits) {
+            (true, ..) => "Probe",
+            (false, true, true) => "WaitingRead",
+            (false, true, false) => "Read",
+            (false, false, _) => "Command",
+        }
+    }
+}
+
 /// Completes the document that utoipa made of the routes.
-pub(super) fn complete(document: &mut Value) {
+pub(super) fn complete(document: &mut Value, deprecations: &[Deprecation]) {
     document["openapi"] = json!("3.1.0");
     document["info"] = json!({
         "title": "Ordo",
         "version": env!("CARGO_PKG_VERSION"),
         "description": "An event-sourced order platform: a shop places orders, and follows what becomes of them.\n\nWhat is at \
-                        `/orders`, `/customers`, `/stock`, `/sales` and `/events` is at the same paths below `/v1`, too.",
+                        `/orders`, `/customers`, `/stock`, `/sales` and `/events` is at the same paths below `/v1`, too.\n\nWhat is \
+                        tagged `operations` is on a listener of its own (`ORDO_OPS_LISTEN`), and not at this address.",
         "license": { "name": "MIT OR Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
     });
     document["servers"] = json!([{ "url": "/", "description": "This server" }]);
@@ -27,11 +69,11 @@ pub(super) fn complete(document: &mut Value) {
         { "name": "stock", "description": "The units of the SKUs that are counted" },
         { "name": "reports", "description": "Sums over many orders" },
         { "name": "events", "description": "What happens, as it happens" },
-        { "name": "operations", "description": "For whoever runs the platform" },
+        { "name": "operations", "description": "For whoever runs the platform: on the operate listener alone" },
         { "name": "health", "description": "Whether a process runs, and is ready" },
         { "name": "about", "description": "What there is" },
     ]);
-    complete_operations(document);
+    complete_operations(document, deprecations);
     document["components"]["securitySchemes"] = json!({ "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -44,26 +86,39 @@ pub(super) fn complete(document: &mut Value) {
     }
 }
 
-fn complete_operations(document: &mut Value) {
+fn complete_operations(document: &mut Value, deprecations: &[Deprecation]) {
+    let mut shared = SharedComponents::default();
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths {
         for method in METHODS {
-            let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
-            if method == "get" {
-                complete_read(operation);
+            let Some(members) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
+            let operation = Operation {
+                class: Route::find(&method.to_uppercase(), path).ok().map(|route| route.class),
+                is_read: method == "get",
+                waits: has_parameter(members, |parameter| parameter["name"] == "minPosition"),
+                has_body: members.contains_key("requestBody"),
+                has_query: has_parameter(members, |parameter| parameter["in"] == "query"),
+                deprecation: deprecation(deprecations, path),
+            };
+            if operation.is_read {
+                complete_read(&operation, members);
             }
-            complete_parameters(operation);
-            let route = Route::find(&method.to_uppercase(), path);
-            let is_public = route.as_ref().is_ok_and(|route| route.class.is_public());
-            if route.is_ok_and(|route| route.class == RouteClass::Operate) {
-                operation.insert("servers".to_owned(), json!([operate_listener()]));
+            complete_parameters(members);
+            if operation.class == Some(RouteClass::Operate) {
+                members.insert("servers".to_owned(), json!([operate_listener()]));
             }
-            if !is_public {
-                operation.insert("security".to_owned(), json!([{ "bearer": [] }]));
+            if !operation.is_public() {
+                members.insert("security".to_owned(), json!([{ "bearer": [] }]));
             }
-            complete_responses(is_public, operation);
+            if operation.deprecation.is_some() {
+                members.insert("deprecated".to_owned(), json!(true));
+            }
+            if let Some(responses) = members.get_mut("responses").and_then(Value::as_object_mut) {
+                shared.complete(&operation, responses);
+            }
         }
     }
+    shared.put_into(document);
 }
 
 /// What runs the platform is answered on a listener of its own.
@@ -75,36 +130,36 @@ fn operate_listener() -> Value {
     })
 }
 
-/// What the layer `HttpSemantics` does for every read, and `Prefer` where there is something to wait for.
-fn complete_read(operation: &mut Map<String, Value>) {
-    let text = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
-    let mut preferences = Vec::new();
-    if let Some(read) = operation.get_mut("responses").and_then(|responses| responses.get_mut("200")) {
-        read["headers"]["Cache-Control"] = text("How long the answer may be kept, and by whom");
-        if read["content"].get("application/json").is_some() {
-            if read["headers"].get("ETag").is_none() {
-                read["headers"]["ETag"] = text("A hash of the answer");
-            }
-            let not_modified = json!({ "description": "It has not changed", "headers": {
-                "ETag": read["headers"]["ETag"], "Cache-Control": read["headers"]["Cache-Control"],
-            } });
-            operation["responses"].as_object_mut().map(|responses| responses.entry("304").or_insert(not_modified));
-            preferences.push(("If-None-Match", "An `ETag`: answered with 304 while it is still right"));
+fn has_parameter(members: &Map<String, Value>, is_meant: impl Fn(&Value) -> bool) -> bool {
+    members.get("parameters").and_then(Value::as_array).into_iter().flatten().any(is_meant)
+}
+
+/// What the layer `HttpSemantics` does for every read, and the headers about the position that a read waits for.
+fn complete_read(operation: &Operation<'_>, members: &mut Map<String, Value>) {
+    let text = json!({ "type": "string" });
+    let mut headers = Vec::new();
+    if operation.waits {
+        let position = json!({ "type": "integer", "format": "int64", "minimum": 0 });
+        headers.push(("Event-Position-Min", "As `minPosition`", position));
+        let about = "`wait=N`: for how many seconds to wait for the position, 30 at the most (RFC 7240)";
+        headers.push(("Prefer", about, text.clone()));
+    }
+    let Some(responses) = members.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    if let Some(read) = responses.get_mut("200") {
+        if read["content"].get("application/json").is_some() && read["headers"].get("ETag").is_none() {
+            read["headers"]["ETag"] = json!({ "description": "A hash of the answer", "schema": text.clone() });
+        }
+        if let Some(etag) = read["headers"].get("ETag").cloned() {
+            let not_modified = json!({ "description": "It has not changed", "headers": { "ETag": etag } });
+            responses.insert("304".to_owned(), not_modified);
+            headers.push(("If-None-Match", "An `ETag`: answered with 304 while it is still right", text));
         }
     }
-    let names = operation.get("parameters").and_then(Value::as_array);
-    let named = |wanted: &str| names.into_iter().flatten().any(|parameter| parameter["name"] == wanted);
-    if named("Event-Position-Min") {
-        preferences
-            .push(("Prefer", "`wait=N`: for how many seconds to wait for the position, 30 at the most (RFC 7240)"));
-    }
-    preferences.retain(|(name, _)| !named(name));
-    let preferences = preferences.into_iter().map(|(name, about)| {
-        json!({ "name": name, "in": "header", "required": false, "description": about, "schema": { "type": "string" } })
-    });
-    let preferences: Vec<Value> = preferences.collect();
-    if let Some(parameters) = operation.entry("parameters").or_insert_with(|| json!([])).as_array_mut() {
-        parameters.extend(preferences);
+    let Some(parameters) = members.entry("parameters").or_insert_with(|| json!([])).as_array_mut() else { return };
+    for (name, about, schema) in headers {
+        parameters.retain(|parameter| parameter["name"] != name);
+        parameters
+            .push(json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema }));
     }
 }
 
@@ -128,65 +183,6 @@ fn complete_parameters(operation: &mut Map<String, Value>) {
             *schema = only.clone();
         }
     }
-}
-
-fn complete_responses(is_public: bool, operation: &mut Map<String, Value>) {
-    let is_probe = operation.get("tags").is_some_and(|tags| tags[0] == "health");
-    let (has_body, has_query) = (operation.contains_key("requestBody"), has_query(operation));
-    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    let mut common = vec![
-        (400, "The request cannot be read"),
-        (403, "The caller may not do this, or a web page of another site sent it"),
-        (406, "`Accept` refuses the media type of the answer"),
-        (421, "It is addressed to a name that the server does not have"),
-        (500, "Something failed on the server's side"),
-        (503, "Not now: it may succeed after `Retry-After`"),
-    ];
-    if !is_public {
-        common.push((401, "There is no credential, or it does not hold"));
-    }
-    // Probes do not count.
-    if !is_probe {
-        common.push((429, "There are too many requests"));
-    }
-    if has_body {
-        common.extend([
-            (408, "The body took too long"),
-            (413, "The body is too large"),
-            (415, "The body is not said to be plain `application/json`"),
-        ]);
-    }
-    if has_body || has_query {
-        common.push((422, "It breaks rules: `errors` has all of them"));
-    }
-    for (status, about) in common {
-        responses.entry(status.to_string()).or_insert_with(|| json!({ "description": about }));
-    }
-    for (status, response) in responses {
-        if status.starts_with(['4', '5']) {
-            let schema = json!({ "$ref": format!("#/components/schemas/Problem{status}") });
-            response["content"]["application/problem+json"] = json!({ "schema": schema });
-        }
-        if ["429", "503"].contains(&status.as_str()) {
-            response["headers"]["Retry-After"] =
-                json!({ "description": "Seconds after which to try again", "schema": { "type": "integer" } });
-        }
-        if !is_probe {
-            response["headers"]["RateLimit-Policy"] =
-                header("The quota that counts, as in draft-ietf-httpapi-ratelimit-headers");
-            response["headers"]["RateLimit"] = header("What is left of the quota");
-        }
-        response["headers"]["traceresponse"] = header("The request's trace (W3C Trace Context)");
-    }
-}
-
-fn header(about: &str) -> Value {
-    json!({ "description": about, "schema": { "type": "string" } })
-}
-
-fn has_query(operation: &Map<String, Value>) -> bool {
-    let parameters = operation.get("parameters").and_then(Value::as_array);
-    parameters.into_iter().flatten().any(|parameter| parameter["in"] == "query")
 }
 
 /// `Problem`, and `Problem404` and so on, whose `code` is one of those that the status has.

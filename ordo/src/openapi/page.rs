@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use http::HeaderValue;
 use http::header::CONTENT_SECURITY_POLICY;
-use http::{HeaderMap, HeaderValue};
 use problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use super::{Documents, File};
 
 const PAGE: &str = include_str!("../../assets/docs.html");
 const START: &str = include_str!("../../assets/docs.js");
-/// Compressed: browsers take it so.
+/// Compressed, as they were vendored.
 const SCRIPT: &[u8] = include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js.gz");
 const STYLE: &[u8] = include_bytes!("../../assets/swagger-ui/swagger-ui.css.gz");
 
@@ -37,8 +37,8 @@ impl PageFiles {
         Ok(Self {
             page: File::new(PAGE, "text/html; charset=utf-8")?,
             start: File::new(START, "text/javascript; charset=utf-8")?,
-            script: File::compressed(SCRIPT, "text/javascript; charset=utf-8")?,
-            style: File::compressed(STYLE, "text/css; charset=utf-8")?,
+            script: File::of_gzip(SCRIPT, "text/javascript; charset=utf-8")?,
+            style: File::of_gzip(STYLE, "text/css; charset=utf-8")?,
         })
     }
 }
@@ -53,24 +53,16 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Documents>> {
     path = "/docs",
     tag = "about",
     operation_id = "getDocs",
-    params(("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right")),
-    responses(
-        (
-            status = 200,
-            description = "The page",
-            body = String,
-            content_type = "text/html",
-            headers(
-                ("ETag" = String, description = "The page's version"),
-                ("Cache-Control" = String, description = "`no-cache`: ask again before it is used again"),
-                ("Content-Security-Policy" = String, description = "What the page may load: only what is on this server"),
-            )
-        ),
-        (status = 304, description = "It has not changed", headers(("ETag" = String, description = "The page's version"))),
-    )
+    responses((
+        status = 200,
+        description = "The page",
+        body = String,
+        content_type = "text/html",
+        headers(("ETag" = String, description = "The page's version"))
+    ))
 )]
-async fn page(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let mut answer = documents.page.page.answer(&headers)?;
+async fn page(State(documents): State<Arc<Documents>>) -> Result<Response, Problem> {
+    let mut answer = documents.page.page.answer()?;
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Ok(answer)
 }
@@ -81,28 +73,20 @@ async fn page(State(documents): State<Arc<Documents>>, headers: HeaderMap) -> Re
     path = "/docs/{file}",
     tag = "about",
     operation_id = "getDocsFile",
-    params(
-        ("file" = String, Path, description = "The file's name", example = "docs.js"),
-        ("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right"),
-    ),
+    params(("file" = String, Path, description = "The file's name", example = "docs.js")),
     responses(
         (
             status = 200,
             description = "The file",
             content((String = "text/javascript"), (String = "text/css")),
-            headers(
-                ("ETag" = String, description = "The file's version"),
-                ("Cache-Control" = String, description = "`no-cache`: ask again before it is used again"),
-            )
+            headers(("ETag" = String, description = "The file's version"))
         ),
-        (status = 304, description = "It has not changed", headers(("ETag" = String, description = "The file's version"))),
         (status = 404, description = "The page has no such file"),
     )
 )]
 async fn file(
     State(documents): State<Arc<Documents>>,
     path: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let files = &documents.page;
     let file = match path.as_deref().map(String::as_str) {
@@ -111,5 +95,5 @@ async fn file(
         Ok("swagger-ui.css") => &files.style,
         Ok(_) | Err(_) => return Err(Problem::not_found("the page has no such file")),
     };
-    file.answer(&headers)
+    file.answer()
 }

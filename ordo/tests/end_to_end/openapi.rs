@@ -7,11 +7,11 @@ use std::path::Path;
 
 use access_control::ROUTES;
 use flate2::read::GzDecoder;
-use http::Method;
+use http::{HeaderName, Method};
 use serde_json::Value;
-use testkit::eventually;
+use testkit::{demo_order, eventually};
 
-use crate::support::{Client, Ordo, PATIENCE};
+use crate::support::{Answer, Client, Ordo, PATIENCE, folder, run, settled};
 
 const REQUESTS: &str = include_str!("../../../docs/requests.http");
 
@@ -76,21 +76,32 @@ async fn the_page_is_served_with_all_that_it_loads() {
         loaded += 1;
     }
     assert!(loaded >= 4, "{text}");
+    let plain = client.get("/docs/swagger-ui.css").await;
+    assert!(plain.header("content-encoding").is_empty() && plain.text().contains(".swagger-ui"), "{:?}", plain.headers);
+    let packed = client.get_with("/docs/swagger-ui.css", "accept-encoding", "gzip").await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert!(packed.body.len() < plain.body.len() && packed.header("etag") != plain.header("etag"));
+    let head =
+        client.send_with(Method::HEAD, "/docs/swagger-ui.css", &[("accept-encoding", "gzip")], String::new()).await;
+    for name in ["content-encoding", "content-length", "etag", "vary"] {
+        assert_eq!(head.header(name), packed.header(name), "{name}");
+    }
     assert_eq!(client.get("/docs/nothing.js").await.problem(404)["code"], "not-found");
 }
 
 #[tokio::test]
 async fn the_requests_of_the_book_get_the_statuses_that_they_say_and_have_every_example() {
     let ordo = Ordo::up(&[]).await;
-    let client = ordo.client();
-    let document = client.get("/openapi.json").await.json();
+    let document = ordo.client().get("/openapi.json").await.json();
     let requests: Vec<BookRequest> = REQUESTS.split("\n### ").skip(1).map(BookRequest::parse).collect();
     for request in &requests {
         let operation = request.operation(&document);
         let documented = operation["responses"].as_object().unwrap();
         assert!(documented.contains_key(&request.status), "{}: {documented:?}", request.title);
+        // Whichever the path is: only the listener that is named answers.
+        let listener = Client::new(if request.listener == "ops" { &ordo.ops } else { &ordo.api });
         // What it is about may have to wait for a saga.
-        eventually(PATIENCE, || async { request.sent(&client).await == request.status }).await;
+        eventually(PATIENCE, || async { request.sent(&listener).await == request.status }).await;
     }
 
     for (method, path, operation) in operations(&document) {
@@ -107,11 +118,102 @@ async fn the_requests_of_the_book_get_the_statuses_that_they_say_and_have_every_
     }
 }
 
+/// Who asks, with which headers and which query.
+type Ask<'a> = (&'a Client, &'a [(&'a str, &'a str)], &'a str);
+
+/// What frames every message of HTTP is nothing that an API says.
+const FRAMING: [&str; 5] = ["connection", "content-length", "content-type", "date", "transfer-encoding"];
+
+#[tokio::test]
+async fn every_answer_has_the_status_and_the_headers_that_the_document_says() {
+    let folder = folder();
+    let settings = [("ORDO_REQUIRE_AUTH", "true"), ("ORDO_RATE_LIMITS", "customer=1/min")];
+    let ordo = Ordo::up_on(folder.path(), &settings).await;
+    let token = async |arguments: &[&str]| {
+        let line = [&["token", "--data-dir", folder.path().to_str().unwrap()], arguments].concat();
+        run(&line, &[]).await.out.trim().to_owned()
+    };
+    let operator = token(&["--role", "operator"]).await;
+    let limited = token(&["--role", "customer", "--customer", "customer-42"]).await;
+    let document = ordo.client().get("/openapi.json").await.json();
+    assert_eq!(ordo.client().with_token(&operator).order(&demo_order("a")).await.status, 201);
+    settled(&ordo.client().with_token(&operator), "a").await;
+
+    let (mut statuses, mut headers) = (BTreeSet::new(), BTreeSet::new());
+    let mut undocumented = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let url = if operation.get("servers").is_some() { &ordo.ops } else { &ordo.api };
+        let (nobody, limited) = (Client::new(url), Client::new(url).with_token(&limited));
+        let operator = nobody.clone().with_token(&operator);
+        let asks: [Ask; 12] = [
+            (&nobody, &[], ""),
+            (&operator, &[], ""),
+            (&operator, &[("accept-encoding", "gzip")], ""),
+            (&operator, &[("accept", "image/png")], ""),
+            (&operator, &[("sec-fetch-site", "cross-site")], ""),
+            (&operator, &[("host", "elsewhere.example")], ""),
+            (&operator, &[("if-none-match", "*")], ""),
+            (&operator, &[("if-match", "\"99\"")], ""),
+            (&operator, &[("prefer", "wait=0")], "?minPosition=1"),
+            (&operator, &[], "?unknown=1"),
+            (&limited, &[], ""),
+            (&limited, &[], ""),
+        ];
+        for (client, sent, query) in asks {
+            // The live stream has no end.
+            let asked = if path == "/events/stream" { "HEAD" } else { method.as_str() };
+            let of = of_template(&path) + query;
+            let answer = client.send_with(asked.parse().unwrap(), &of, sent, String::new()).await;
+            for what in not_in(operation, &document, &answer) {
+                undocumented.insert(format!("{method} {path}: {} has {what}: {}", answer.status, answer.text()));
+            }
+            statuses.insert(answer.status);
+            headers.extend(answer.headers.keys().map(ToString::to_string));
+        }
+    }
+    assert!(undocumented.is_empty(), "{undocumented:#?}");
+    // It did see what it looks for.
+    let seen = [200, 304, 401, 403, 404, 406, 409, 412, 415, 421, 422, 429];
+    assert!(seen.iter().all(|status| statuses.contains(status)), "{statuses:?}");
+    let seen = ["content-encoding", "preference-applied", "ratelimit", "retry-after", "vary", "www-authenticate"];
+    assert!(seen.iter().all(|name| headers.contains(*name)), "{headers:?}");
+}
+
+/// A path of a template.
+fn of_template(template: &str) -> String {
+    let ids = [
+        ("{order_id}", "a"),
+        ("{customer_id}", "customer-42"),
+        ("{sku}", "sku-123"),
+        ("{return_id}", "return-1"),
+        ("{code}", "not-found"),
+        ("{file}", "docs.js"),
+        ("{id}", "01930000-0000-7000-8000-000000000000"),
+    ];
+    ids.iter().fold(template.to_owned(), |path, (name, id)| path.replace(name, id))
+}
+
+/// What an answer has that the document does not say: its status, or headers.
+fn not_in(operation: &Value, document: &Value, answer: &Answer) -> Vec<String> {
+    let Some(mut described) = operation["responses"].get(answer.status.to_string()) else {
+        return vec!["its status".to_owned()];
+    };
+    if let Some(reference) = described["$ref"].as_str() {
+        described = document.pointer(reference.trim_start_matches('#')).unwrap();
+    }
+    let headers = described["headers"].as_object();
+    let is_said = |name: &str| headers.is_some_and(|headers| headers.keys().any(|it| it.eq_ignore_ascii_case(name)));
+    let sent = answer.headers.keys().map(HeaderName::as_str).filter(|name| !FRAMING.contains(name));
+    sent.filter(|name| !is_said(name)).map(str::to_owned).collect()
+}
+
 /// A request of the book.
 struct BookRequest {
     title: String,
     status: String,
     method: String,
+    /// `api` or `ops`.
+    listener: String,
     /// With its query.
     path: String,
     headers: Vec<(String, String)>,
@@ -124,12 +226,15 @@ impl BookRequest {
         let (head, body) = rest.split_once("\n\n").unwrap_or((rest, ""));
         let mut lines = head.lines();
         let (method, url) = lines.next().unwrap().split_once(' ').unwrap();
+        let (listener, path) = url.strip_prefix("{{").and_then(|url| url.split_once("}}")).unwrap();
+        assert!(["api", "ops"].contains(&listener), "{url}");
         let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.into(), value.into()));
         Self {
             title: title.to_owned(),
             status: title.rsplit(' ').next().unwrap().to_owned(),
             method: method.to_owned(),
-            path: url.strip_prefix("{{api}}").or(url.strip_prefix("{{ops}}")).unwrap().to_owned(),
+            listener: listener.to_owned(),
+            path: path.to_owned(),
             headers: headers.collect(),
             body: body.trim().to_owned(),
         }

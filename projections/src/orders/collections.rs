@@ -43,7 +43,6 @@ macro_rules! part_routes {
                 params(
                     ("order_id" = String, Path, description = "The order's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "order-1001"),
                     CollectionQuery,
-                    ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
                 ),
                 responses(
                     (status = 200, description = "A page, ordered by their ids", body = OrderPartPage<$row>),

@@ -67,9 +67,7 @@ struct OrderQuery {
     params(
         ("order_id" = String, Path, description = "The order's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "order-1001"),
         OrderQuery,
-        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
         ("If-Match" = Option<String>, Header, description = "Answered only while the order has this `ETag`"),
-        ("If-None-Match" = Option<String>, Header, description = "An `ETag`: answered with 304 while it is still right"),
     ),
     responses(
         (
@@ -78,7 +76,6 @@ struct OrderQuery {
             body = OrderView,
             headers(("ETag" = String, description = "The order's version"))
         ),
-        (status = 304, description = "It has not changed", headers(("ETag" = String, description = "The order's version"))),
         (status = 404, description = "There is no such order, or it was not there then"),
         (status = 412, description = "It is at another version"),
     )
@@ -143,7 +140,7 @@ impl From<TimeTravelError> for Problem {
     path = "/orders",
     tag = "orders",
     operation_id = "listOrders",
-    params(ListParameters, ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0)),
+    params(ListParameters),
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]
 async fn orders(
@@ -164,7 +161,6 @@ async fn orders(
     params(
         ("customer_id" = String, Path, description = "The customer's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42"),
         ListParameters,
-        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
     ),
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]

@@ -100,7 +100,6 @@ struct SalesRequest {
     operation_id = "getSales",
     params(
         SalesParameters,
-        ("Event-Position-Min" = Option<i64>, Header, description = "As `minPosition`", minimum = 0),
     ),
     responses((status = 200, description = "Orders and amounts", body = SalesView))
 )]

@@ -20,7 +20,8 @@ pub struct Deprecation {
 
 impl Deprecation {
     /// Whether a route, which has this template, is one of them.
-    pub(super) fn is_of(&self, template: &str) -> bool {
+    #[must_use]
+    pub fn is_of(&self, template: &str) -> bool {
         template.strip_prefix(self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 

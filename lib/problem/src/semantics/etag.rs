@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hasher};
 use http::header::{ACCEPT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue};
 
+/// The ETag of what is not there, such as a SKU that is not tracked. `*` does not name it.
+const NOT_THERE: &str = "\"0\"";
 /// How the ETag of a compressed answer ends.
 const GZIP: &str = "-gzip\"";
 
@@ -33,7 +35,9 @@ pub(super) fn name_as_known(if_none_match: &[HeaderValue], headers: &mut HeaderM
     let Some(etag) = headers.get(ETAG).filter(|etag| !has(etag)) else { return };
     if let Some(compressed) = gzip_etag(etag).filter(has) {
         headers.insert(ETAG, compressed);
-        headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+        if !headers.get_all(VARY).iter().any(|value| value.as_bytes() == ACCEPT_ENCODING.as_str().as_bytes()) {
+            headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+        }
     }
 }
 
@@ -47,7 +51,8 @@ pub(super) fn of_body(body: &[u8]) -> String {
 /// Whether `If-None-Match` names an ETag. Both may be weak: RFC 9110, 13.1.2.
 pub(super) fn matches(if_none_match: &[HeaderValue], etag: &str) -> bool {
     let opaque = etag.trim_end_matches('"');
-    tags(if_none_match).any(|tag| tag == "*" || tag == etag || tag.strip_prefix(opaque) == Some(GZIP))
+    let is_any = |tag: &str| tag == "*" && etag != NOT_THERE;
+    tags(if_none_match).any(|tag| is_any(tag) || tag == etag || tag.strip_prefix(opaque) == Some(GZIP))
 }
 
 /// The ETags that a header names, without the mark of weak ones. No ETag of ours has a comma in it.
@@ -85,6 +90,13 @@ mod tests {
             let headers: Vec<_> = values.iter().map(|value| HeaderValue::try_from(value).unwrap()).collect();
             assert_eq!(matches(&headers, &etag), known, "{values:?}");
         }
+    }
+
+    #[test]
+    fn any_etag_is_not_that_of_what_is_not_there() {
+        let any = [HeaderValue::from_static("*")];
+        assert!(matches(&any, "\"1\"") && !matches(&any, NOT_THERE));
+        assert!(matches(&[HeaderValue::from_static("\"0\"")], NOT_THERE));
     }
 
     #[test]
