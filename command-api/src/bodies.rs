@@ -3,9 +3,10 @@
 //! `domain` parses what is posted, and has the rules. What is said here of lengths, ranges and patterns is what its parsers check.
 #![expect(dead_code, reason = "these types are described, and never made")]
 
+use domain::ids::Sku;
 use serde::Deserialize;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An order.
 #[derive(Deserialize, ToSchema)]
@@ -45,7 +46,8 @@ pub(crate) struct NewOrder {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewOrderItem {
-    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    /// Text that can be seen, in Unicode normalization form C.
+    #[schema(schema_with = Sku::schema)]
     sku: String,
     /// What mails call it; the SKU if it is left out.
     #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]

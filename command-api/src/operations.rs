@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use axum::handler::Handler;
 use axum::routing::post;
+use domain::ids::Sku;
 use http::StatusCode;
-use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
@@ -14,6 +14,7 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
 use utoipa::openapi::{HttpMethod, PathItem, RefOr, Required};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::request::BodyRequirement;
@@ -108,18 +109,19 @@ fn accepted(answer: &str) -> utoipa::openapi::Response {
 
 fn path_parameters(path: &str) -> Vec<Parameter> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let id = || RefOr::T(text("^[A-Za-z0-9._:-]{1,128}$"));
     let parameter = |name| {
-        let (about, example) = match name {
-            "order_id" => ("The order's id", "order-1001"),
-            "return_id" => ("The return's id", "return-1"),
-            _ => ("The SKU", "sku-123"),
+        let (about, schema, example) = match name {
+            "order_id" => ("The order's id", id(), "order-1001"),
+            "return_id" => ("The return's id", id(), "return-1"),
+            _ => ("The SKU", Sku::schema(), "sku-123"),
         };
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
             .description(Some(about))
-            .schema(Some(text("^[A-Za-z0-9._:-]{1,128}$")))
+            .schema(Some(schema))
             .example(Some(example.into()))
             .build()
     };

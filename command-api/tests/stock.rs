@@ -117,7 +117,13 @@ async fn a_body_that_is_wrong_is_told_where() {
     assert_eq!((code(&answer), pointers), ((422, "invalid"), vec!["/why", "/delta", "/reason"]));
     assert_eq!(code(&shop.receives(0).await), (422, "invalid"));
     assert_eq!(code(&shop.posts("/stock/sku-1/receive", json!([]), &[]).await), (400, "malformed"));
-    for path in ["/stock/a%20b/receive", "/stock/%00/adjust", "/stock/%ff/receive"] {
+    for path in [
+        "/stock/%20b/receive",
+        "/stock/a%E2%80%8Bb/receive",
+        "/stock/U%CC%88/receive",
+        "/stock/%00/adjust",
+        "/stock/%ff/receive",
+    ] {
         assert_eq!(code(&shop.posts(path, json!({ "quantity": 1 }), &[]).await), (404, "not-found"), "{path}");
     }
     assert_eq!(shop.on_hand("sku-1").await, (0, 0));

@@ -1,9 +1,13 @@
 //! One type for each kind of id, so that no two can be swapped by mistake.
 
+mod sku;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use self::sku::{InvalidSku, Sku};
 
 /// Ids are 1 to 128 characters of `A-Z a-z 0-9 . _ : -`. They appear unescaped in URLs, message attributes and mail subjects.
 const MAX_CHARS: usize = 128;
@@ -93,10 +97,6 @@ id! {
     CustomerId
 }
 id! {
-    /// A stock keeping unit: what can be ordered.
-    Sku
-}
-id! {
     /// The payment provider's token for a customer's means of payment.
     PaymentToken
 }
@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn an_id_outside_the_bounds_is_refused() {
-        assert_eq!(Sku::parse(""), Err(InvalidId::Empty));
-        assert_eq!(Sku::parse("x".repeat(129)), Err(InvalidId::TooLong));
+        assert_eq!(OrderId::parse(""), Err(InvalidId::Empty));
+        assert_eq!(OrderId::parse("x".repeat(129)), Err(InvalidId::TooLong));
         for text in ["a/b", "a b", "a\r\nb", "ä", "a\0"] {
-            assert_eq!(Sku::parse(text), Err(InvalidId::Character), "{text:?}");
+            assert_eq!(OrderId::parse(text), Err(InvalidId::Character), "{text:?}");
         }
     }
 }

@@ -202,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn a_streams_name_ends_with_its_id_whatever_is_in_it() {
+        for id in ["demo-1", "TSHIRT/RED L", "BÜCHER 7", "/", "stock/stock", " "] {
+            let name: StreamName = format!("stock/{id}").parse().unwrap();
+            assert_eq!((name.kind(), name.id()), ("stock", id));
+        }
+        for text in ["", "stock", "stock/", "/a"] {
+            assert!(text.parse::<StreamName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn events_of_a_request_are_asked_for_by_what_its_answer_says_of_its_trace() {
         let id = "0af7651916cd43dd8448eb211c80319c";
         for trace in [id.to_owned(), format!("00-{id}-b7ad6b7169203331-01")] {

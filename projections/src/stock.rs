@@ -9,6 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use domain::ids::Sku;
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
@@ -86,8 +87,17 @@ enum SkuSchema<'a> {
 /// The name of the index partitions that have all SKUs.
 const ALL: &str = "STOCK";
 
+/// A SKU of ASCII has 128 bytes at the most, and one of 3 bytes a character 384.
+const MAX_SORT_KEY_BYTES: usize = 400;
+
 fn key(sku: &str) -> Key {
     Key::new(format!("STOCK#{sku}"), "#META")
+}
+
+/// What a SKU is sorted by among all. The key of an index has no room for the longest SKU twice: one that is cut comes in the order of its
+/// item's own key, which has all of it.
+fn sort_key(sku: &str) -> &str {
+    &sku[..sku.floor_char_boundary(MAX_SORT_KEY_BYTES)]
 }
 
 /// A SKU has only one item.
@@ -111,7 +121,7 @@ fn fold(items: &mut FoldContext, recorded: &RecordedStockEvent) -> Result<(), Fo
     stock.apply(&recorded.event);
     stock.version = recorded.version;
     stock.updated_at = recorded.recorded_at;
-    let by_sku = Key::new(sharded(ALL, &recorded.stream_id), &recorded.stream_id);
+    let by_sku = Key::new(sharded(ALL, &recorded.stream_id), sort_key(&recorded.stream_id));
     items.put(key, [Some(by_sku), None, None], recorded.position, stock);
     Ok(())
 }
@@ -170,7 +180,7 @@ struct StockParameters {
     tag = "stock",
     operation_id = "getStock",
     params(
-        ("sku" = String, Path, description = "The SKU", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "sku-123"),
+        ("sku" = inline(Sku), Path, description = "The SKU", example = "sku-123"),
         MinPositionQuery,
         ("If-Match" = Option<String>, Header, description = "Answered only while the SKU has this `ETag`"),
     ),

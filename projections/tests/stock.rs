@@ -96,7 +96,7 @@ async fn a_sku_that_nobody_registered_is_not_tracked() {
     let (status, headers, body) = fixture.get("/stock/sku-1").await;
     assert_eq!((status, headers["etag"].to_str().unwrap()), (StatusCode::OK, "\"0\""));
     assert_eq!(body, json!({ "sku": "sku-1", "tracked": false }));
-    for path in ["/stock/a%20b", "/stock/%00", "/stock/%ff"] {
+    for path in ["/stock/%20b", "/stock/a%E2%80%8Bb", "/stock/U%CC%88", "/stock/%00", "/stock/%ff"] {
         assert_eq!(fixture.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     fixture.stop.cancel();
@@ -129,7 +129,9 @@ async fn a_sku_is_shown_as_its_events_add_up() {
 async fn all_skus_are_listed_by_name_page_by_page() {
     let fixture = Fixture::running().await;
     let mut position = 0;
-    for sku in ["e", "b", "d", "a", "c", "B"] {
+    // Two that differ only beyond what they are sorted by, and ones that look like keys.
+    let long = ["🧦".repeat(127) + "1", "🧦".repeat(127) + "2"];
+    for sku in ["e", "b", &long[1], "d/e", "STOCK#1", "a b", &long[0], "Ü", "c", "B"] {
         position = fixture.does(sku, vec![receive(3), reserve(1, 1)]).await;
     }
     let (mut skus, mut uri) = (Vec::new(), format!("/stock?limit=4&minPosition={position}"));
@@ -144,7 +146,7 @@ async fn all_skus_are_listed_by_name_page_by_page() {
         uri = format!("/stock?limit=4&cursor={cursor}");
     }
     // By their bytes.
-    assert_eq!(skus, ["B", "a", "b", "c", "d", "e"]);
+    assert_eq!(skus, ["B", "STOCK#1", "a b", "b", "c", "d/e", "e", "Ü", &long[0], &long[1]]);
     fixture.stop.cancel();
 }
 

@@ -171,7 +171,8 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine
     });
     // Quotes and control characters are longer in JSON than here, six times at the most.
     let fits = |line: &OrderedLine| {
-        bytes += 200 + line.sku.len() + line.title.chars().map(json_bytes).sum::<usize>();
+        bytes += 200
+            + [&line.sku, &line.title].map(|text| text.chars().map(json_bytes).sum::<usize>()).iter().sum::<usize>();
         bytes <= MAX_LINE_BYTES
     };
     let shown: Vec<OrderedLine> = shown.take_while(fits).collect();

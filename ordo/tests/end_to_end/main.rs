@@ -37,6 +37,7 @@ mod overloaded;
 mod oversell;
 mod parked;
 mod payment_tokens;
+mod printed_skus;
 mod protocol;
 mod purged_queue;
 mod replaying;

@@ -18,7 +18,7 @@ pub(super) struct ListParameters {
     #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42")]
     pub(super) customer_id: Option<String>,
     /// Only orders of this SKU.
-    #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "sku-123")]
+    #[param(inline, value_type = Option<Sku>, example = "sku-123")]
     pub(super) sku: Option<String>,
     /// Only orders with this status.
     #[param(value_type = Option<OrderStatus>, inline)]

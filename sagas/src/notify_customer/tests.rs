@@ -116,3 +116,15 @@ async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
     }
     assert!(times[0] > 0 && times[0] == times[1], "{times:?}");
 }
+
+#[test]
+fn the_lines_of_a_mail_fit_into_a_message_however_long_their_names_are_in_json() {
+    let quotes = |length: usize| "\"".repeat(length);
+    let mut order = OrderSession::open(&after([reserved()])).unwrap().unwrap().order;
+    let some = order.content.lines[0].clone();
+    let line = OrderLine { sku: Sku::parse(quotes(128)).unwrap(), title: quotes(500), ..some };
+    order.content.lines = vec![line; 500];
+    let (shown, omitted) = lines(&order, None);
+    assert_eq!(shown.len() + omitted as usize, 500);
+    assert!(serde_json::to_vec(&shown).unwrap().len() <= MAX_LINE_BYTES);
+}

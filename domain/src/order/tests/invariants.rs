@@ -7,7 +7,7 @@ use crate::ids::PaymentToken;
 
 const REFERENCE: &str = "pay-1";
 
-fn id<T>(parse: impl Fn(String) -> Result<T, crate::ids::InvalidId>, n: u8) -> T {
+fn id<T, E: std::fmt::Debug>(parse: impl Fn(String) -> Result<T, E>, n: u8) -> T {
     parse(format!("id-{n}")).unwrap()
 }
 

@@ -93,7 +93,7 @@ fn every_violation_is_in_one_answer() {
 #[test]
 fn a_field_of_a_later_line_is_named_with_its_line() {
     let mut body = demo();
-    body["items"] = json!([body["items"][0], { "sku": "a b", "title": 1, "quantity": 1, "unitPrice": true }]);
+    body["items"] = json!([body["items"][0], { "sku": "a\nb", "title": 1, "quantity": 1, "unitPrice": true }]);
     assert_eq!(
         violations(&body),
         [
