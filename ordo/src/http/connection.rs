@@ -293,14 +293,16 @@ fn secure(headers: &mut HeaderMap, tls: bool) {
 }
 
 pub(super) fn no_room() -> Response {
-    let problem = Problem::new(ProblemType::TooManyConnections, "there is no room for more clients")
-        .retry_after(Duration::from_secs(1));
-    let mut answer = problem.into_response();
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
+    refusal(ProblemType::TooManyConnections, "there is no room for more clients")
 }
 
 fn too_much_under_way() -> Response {
-    let detail = "answers that were not taken yet hold all the memory there is for them";
-    Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)).into_response()
+    refusal(ProblemType::Overloaded, "answers that were not taken yet hold all the memory there is for them")
+}
+
+/// Closes the connection, too: a client may have sent many more requests ahead, each of which would be served in vain.
+fn refusal(problem: ProblemType, detail: &'static str) -> Response {
+    let mut answer = Problem::new(problem, detail).retry_after(Duration::from_secs(1)).into_response();
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }

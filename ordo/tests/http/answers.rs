@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use ordo::http::{ConnectionLimits, ForwardedHeader, HttpSettings, TrustedProxies};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::server::Server;
+use crate::server::{LARGE_REQUEST, QUICK, Server, until_closed};
 
 #[tokio::test]
 async fn every_answer_tells_browsers_what_not_to_do() {
@@ -64,6 +64,20 @@ async fn large_answers_that_nobody_takes_have_bounded_memory() {
     while !Answer::to(&server, "/large", "").await.head.starts_with("HTTP/1.1 200 ") {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_a_client_sent_ahead_is_not_served_once_there_is_no_room_for_its_answers() {
+    let server = Server::start(ConnectionLimits::default());
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(server.taking_its_answer().await);
+    }
+    let mut client = server.connect().await;
+    client.write_all(&[LARGE_REQUEST, QUICK].concat()).await.unwrap();
+    let answers = until_closed(&mut client).await;
+    assert!(answers.starts_with("HTTP/1.1 503 ") && answers.contains("connection: close"), "{answers}");
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
 }
 
 #[tokio::test]

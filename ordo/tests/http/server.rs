@@ -37,6 +37,7 @@ pub(crate) struct Server {
 }
 
 pub(crate) const QUICK: &[u8] = b"GET /quick HTTP/1.1\r\nHost: ordo\r\n\r\n";
+pub(crate) const LARGE_REQUEST: &[u8] = b"GET /large HTTP/1.1\r\nHost: ordo\r\n\r\n";
 /// More than a connection holds.
 pub(crate) const LARGE: usize = 4 * 1024 * 1024;
 
@@ -81,7 +82,7 @@ impl Server {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         let mut client = socket.connect(self.address).await.unwrap();
-        client.write_all(b"GET /large HTTP/1.1\r\nHost: ordo\r\n\r\n").await.unwrap();
+        client.write_all(LARGE_REQUEST).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(client.read_u8().await.unwrap());
