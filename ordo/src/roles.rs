@@ -198,7 +198,7 @@ pub(crate) async fn start(
     running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
-    let operate = http::serve(listeners.ops, operate, for_operators, running.stop.clone());
+    let operate = http::serve_on_own_thread(listeners.ops, operate, for_operators, running.stop.clone());
     running.spawn("operate http", operate);
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, %api, %ops, "started");

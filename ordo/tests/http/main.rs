@@ -4,6 +4,7 @@
 mod answers;
 mod cut_off;
 mod http2;
+mod own_thread;
 mod rate_limits;
 mod server;
 mod tls;

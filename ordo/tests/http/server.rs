@@ -12,10 +12,10 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::stream;
 use http::header;
-use ordo::http::{HttpSettings, bind, serve};
+use ordo::http::{HttpSettings, bind, serve, serve_on_own_thread};
 use problem::Peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,20 @@ pub(crate) const LARGE: usize = 4 * 1024 * 1024;
 
 impl Server {
     pub(crate) fn start(settings: impl Into<HttpSettings>) -> Self {
+        Self::served_by(serve, settings)
+    }
+
+    pub(crate) fn start_on_own_thread() -> Self {
+        Self::served_by(serve_on_own_thread, HttpSettings::default())
+    }
+
+    fn served_by<F>(
+        serve: impl FnOnce(TcpListener, Router, HttpSettings, CancellationToken) -> F + Send + 'static,
+        settings: impl Into<HttpSettings>,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let settings = settings.into();
         let listener = bind("127.0.0.1:0".parse().unwrap(), "--listen").unwrap();
         let address = listener.local_addr().unwrap();
@@ -69,7 +83,7 @@ impl Server {
                 })
             });
         let token = stop.clone();
-        let running = tokio::spawn(async move { serve(listener, router, settings, token).await });
+        let running = tokio::spawn(serve(listener, router, settings, token));
         Self { address, stop, running, under_way, go_on, given_up }
     }
 
