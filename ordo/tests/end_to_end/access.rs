@@ -57,6 +57,17 @@ async fn ask(client: &Client, route: &Route, path: &str) -> Answer {
     }
 }
 
+/// How a route answers what [`ask`] asks of an order that is there, to those who may ask.
+fn once_admitted(route: &Route) -> u16 {
+    match (route.method, route.path) {
+        // There is no such replay.
+        (_, "/admin/replays/{id}") => 404,
+        // The position is no number, the days are missing, and no body has such a field.
+        (_, "/events/stream" | "/sales") | ("POST", _) => 422,
+        _ => 200,
+    }
+}
+
 /// What a refusal says, but for where.
 fn without_names(problem: &Value, order: &str) -> Value {
     let mut problem = problem.clone();
@@ -80,7 +91,7 @@ async fn every_route_does_for_every_role_what_the_table_says() {
 
             let answer = ask(&nobody, route, &at(&own)).await;
             if route.class.is_public() {
-                assert_eq!(answer.status, 200, "{own}");
+                assert_eq!(answer.status, once_admitted(route), "{own}");
             } else {
                 assert_eq!(answer.problem(401)["code"], "unauthenticated", "{} {own}", route.method);
                 assert_eq!(answer.header("www-authenticate"), "Bearer");
@@ -93,13 +104,12 @@ async fn every_route_does_for_every_role_what_the_table_says() {
                     assert_eq!(ask(client, route, &at(&other)).await.problem(403)["code"], "forbidden", "{what}");
                     continue;
                 };
-                let (status, text) = (answer.status, answer.text());
-                assert!(
-                    ![401, 403, 405].contains(&status) && !text.contains("nothing is at this path"),
-                    "{what}: {text}"
-                );
+                assert_eq!(answer.status, once_admitted(route), "{what}: {}", answer.text());
                 if grant == Grant::Own {
                     not_another_ones(client, route, [&at(&other), &at(&missing)]).await;
+                } else {
+                    let answer = ask(client, route, &at(&other)).await;
+                    assert_eq!(answer.status, once_admitted(route), "{what}, of another: {}", answer.text());
                 }
             }
         }
@@ -113,7 +123,10 @@ async fn not_another_ones(client: &Client, route: &Route, [other, missing]: [&st
         let [other, missing] = answers.map(|answer| answer.problem(404));
         assert_eq!(without_names(&other, "other"), without_names(&missing, "missing"), "{route:?}");
     } else {
-        let [other, missing] = answers.map(|answer| answer.json());
+        let [other, missing] = answers.map(|answer| {
+            assert_eq!(answer.status, 200, "{route:?}: {}", answer.text());
+            answer.json()
+        });
         assert!(!other.to_string().contains(OTHER), "{other}");
         if route.path.contains("{customer_id}") {
             assert_eq!((&other, &other["items"]), (&missing, &json!([])));
