@@ -6,7 +6,7 @@ declare
     schema name := pg_catalog.current_schema();
     path   text := pg_catalog.current_setting('search_path');
 begin
-    -- ordo_projector may create functions and operators in the schema. None of them is to be run with the owner's rights.
+    -- Earlier builds let ordo_projector create functions and operators in the schema. None is to be run with the owner's rights.
     perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     for item in select c.oid::regclass as object
                   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -17,8 +17,11 @@ begin
     end loop;
     for item in select c.oid::regclass as object
                   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                 where n.nspname = schema and c.relkind = 'r' and pg_get_userbyid(c.relowner) = 'ordo_projector'
+                 where n.nspname = schema and c.relkind = 'r' and c.relname like 'read\_model\_%'
+                   and c.relname not in ('read_model_tallies', 'read_model_previous', 'read_model_generations')
+                   and pg_get_userbyid(c.relowner) = 'ordo_owner'
     loop
+        execute format('grant select, insert, update, delete on %s to ordo_projector', item.object);
         execute format('grant select on %s to ordo_reader', item.object);
     end loop;
     perform set_config('search_path', path, true);
@@ -54,6 +57,10 @@ grant select on sandbox_payments, sandbox_movements, sandbox_failures to ordo_re
 grant select, insert, update, delete on replays, read_model_tallies, read_model_previous, read_model_generations
     to ordo_projector;
 grant select on replays, read_model_tallies, read_model_previous, read_model_generations to ordo_reader;
+-- The tables of read models are the owner's, who makes them for a replay by these functions.
+grant execute on function create_read_model_items(text), index_read_model(text), create_read_model(text),
+    rename_read_model(text, text), drop_read_model(text), set_read_model_autovacuum(text, boolean), analyze_read_model(text)
+    to ordo_projector;
 
 -- Every process that answers over HTTP checks the credentials of its callers, and says when they were last used. Making and revoking
 -- them is the owner's.

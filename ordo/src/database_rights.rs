@@ -40,11 +40,10 @@ impl Rights {
             return vec!["is a superuser"];
         }
         let appends = roles.iter().any(|role| matches!(role, PlatformRole::CommandApi | PlatformRole::Sagas));
-        let makes_tables = roles.contains(&PlatformRole::Projections);
         [
             (self.changes_events, "may change and delete events"),
             (self.appends_events && !appends, "may append events"),
-            (self.makes_tables && !makes_tables, "may make tables"),
+            (self.makes_tables, "may make tables"),
         ]
         .into_iter()
         .filter_map(|(is_excess, what)| is_excess.then_some(what))
@@ -59,7 +58,7 @@ mod tests {
     #[test]
     fn only_what_no_role_of_the_process_needs_is_too_much() {
         let all = Rights { is_superuser: false, changes_events: true, appends_events: true, makes_tables: true };
-        assert_eq!(all.excess(&PlatformRole::ALL), ["may change and delete events"]);
+        assert_eq!(all.excess(&PlatformRole::ALL), ["may change and delete events", "may make tables"]);
         assert_eq!(
             all.excess(&[PlatformRole::Notification]),
             ["may change and delete events", "may append events", "may make tables"]

@@ -39,6 +39,12 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
             ))?;
         }
     }
+    if roles::projector_may_create(&pool).await? {
+        output::line(
+            "ordo_projector may create functions in the schema, which others might run: run `ordo migrate --roles` again, as the user \
+             who ran it before; before Postgres 15 also `revoke create on schema public from public`",
+        )?;
+    }
     for read_model in to_build {
         output::line(&to_be_built(read_model))?;
     }
@@ -54,6 +60,7 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
 pub(crate) async fn schema(pool: &PgPool, read_models: &dyn GenerationStore) -> anyhow::Result<Vec<&'static str>> {
     let mut owner = roles::as_owner(pool).await?;
     migrations::MIGRATIONS.run(&mut owner).await.context("the schema cannot be brought up to date")?;
+    roles::take_over_read_models(&mut owner).await?;
     owner.close().await?;
     let to_build = left_behind(pool, read_models).await?;
     projections::create_tables(read_models, &to_build).await.context(NO_TABLES)?;

@@ -131,7 +131,7 @@ impl GenerationStore for DynamodbReadModels {
         table_numbers::promote(read_model, transaction).await?;
         // The tables in Postgres are obsolete, if this read model was kept there before.
         for table in [format!("read_model_{read_model}"), format!("read_model_{read_model}_previous")] {
-            sqlx::query(&format!("drop table if exists {table}")).execute(&mut *transaction).await?;
+            crate::postgres::drop_table(&table, transaction).await?;
         }
         Ok(())
     }

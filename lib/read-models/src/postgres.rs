@@ -114,9 +114,7 @@ impl GenerationStore for PostgresReadModels {
         generation: Generation,
         connection: &mut PgConnection,
     ) -> Result<(), ReadModelStoreError> {
-        sqlx::query(&format!("drop table if exists {}", name(read_model, generation)))
-            .execute(&mut *connection)
-            .await?;
+        drop_table(&name(read_model, generation), connection).await?;
         if generation == Generation::Next {
             forget_tallies(read_model, connection).await?;
         }
@@ -167,8 +165,13 @@ async fn rename(
 /// Switches autovacuum on or off for a table. It is on for live tables only: others do not need it, and a promotion
 /// would have to wait for it.
 async fn set_autovacuum(table: &str, enabled: bool, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
-    let set = format!("alter table {table} set (autovacuum_enabled = {enabled})");
-    sqlx::query(&set).execute(connection).await?;
+    sqlx::query("select set_read_model_autovacuum($1, $2)").bind(table).bind(enabled).execute(connection).await?;
+    Ok(())
+}
+
+/// Drops a table, if it is there.
+pub(crate) async fn drop_table(table: &str, connection: &mut PgConnection) -> Result<(), ReadModelStoreError> {
+    sqlx::query("select drop_read_model($1)").bind(table).execute(connection).await?;
     Ok(())
 }
 

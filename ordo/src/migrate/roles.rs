@@ -47,17 +47,31 @@ pub(super) async fn create(pool: &PgPool) -> anyhow::Result<Option<String>> {
             }
         }
     }
-    give_to_owners(pool).await?;
+    give_to_owner(&mut *pool.acquire().await?).await?;
     Ok(former_owner)
 }
 
-/// One table at a time, and each for a short while only: who appends waits for no more than one of them.
-async fn give_to_owners(pool: &PgPool) -> anyhow::Result<()> {
+/// Gives the owner the tables of read models, which belonged to `ordo_projector` with earlier builds.
+pub(super) async fn take_over_read_models(connection: &mut PgConnection) -> anyhow::Result<()> {
+    if are_used(connection).await? {
+        give_to_owner(connection).await?;
+    }
+    Ok(())
+}
+
+/// Whether `ordo_projector` may create objects in the schema, where the database uses the group roles.
+pub(super) async fn projector_may_create(pool: &PgPool) -> anyhow::Result<bool> {
     let mut connection = pool.acquire().await?;
+    let may = "select pg_catalog.has_schema_privilege('ordo_projector', pg_catalog.current_schema()::text, 'create')";
+    Ok(are_used(&mut connection).await? && sqlx::query_scalar(may).fetch_one(&mut *connection).await?)
+}
+
+/// One table at a time, and each for a short while only: who appends waits for no more than one of them.
+async fn give_to_owner(connection: &mut PgConnection) -> anyhow::Result<()> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match give_next_to_owner(&mut connection).await {
+        match give_next_to_owner(connection).await {
             Ok(true) => tries = 0,
             Ok(false) => return Ok(()),
             Err(error) if tries < OWNER_TRIES && IN_USE.contains(&code(&error).as_str()) => {

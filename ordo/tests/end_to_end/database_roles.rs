@@ -1,5 +1,7 @@
 //! Each role under a database user of its own, which may do what it has to and no more.
 
+mod planting;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -194,38 +196,6 @@ async fn the_roles_can_be_made_for_several_databases_at_once_and_again() {
     let plain = as_user(&databases[0], "plain");
     let refused = run(&["migrate", "--roles"], &[("DATABASE_URL", &plain)]).await;
     assert!(refused.code == 1 && refused.err.contains("ordo_migrator"), "{refused:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_projectors_user_makes_is_not_run_by_who_migrates() {
-    // Given functions and an operator that fit better than Postgres's own
-    let database = durable_database().await;
-    with_roles(&database).await;
-    let mut projector = PgConnection::connect(&login(&database, "plants", "ordo_projector").await).await.unwrap();
-    for arguments in ["text, regclass", "text, name", "text, text", "text, text, text", "text, text, name"] {
-        let planted = format!(
-            "create function format({arguments}) returns text language plpgsql as $$ begin raise 'planted'; end $$"
-        );
-        projector.execute(&*planted).await.unwrap();
-    }
-    let equal =
-        "create function equal(oid, regclass) returns boolean language plpgsql as $$ begin raise 'planted'; end $$;
-                 create operator = (leftarg = oid, rightarg = regclass, function = equal)";
-    projector.execute(equal).await.unwrap();
-
-    // When
-    let mut admin = PgConnection::connect(database.url()).await.unwrap();
-    admin.execute(migrations::ROLES).await.unwrap();
-    admin.execute(migrations::GRANTS).await.unwrap();
-    for statement in
-        ["create_read_model('read_model_mine')", "rename_read_model('read_model_mine', 'read_model_yours')"]
-    {
-        admin.execute(&*format!("select {statement}")).await.unwrap();
-    }
-
-    // Then
-    let refused = run(&["migrate"], &[("DATABASE_URL", database.url())]).await;
-    assert!(refused.code == 1 && refused.err.contains("equal(oid,") && refused.err.contains("plants"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

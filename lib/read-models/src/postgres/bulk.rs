@@ -82,7 +82,7 @@ impl BulkWriter for BulkCopyWriter {
         transaction.commit().await?;
         sqlx::query("select index_read_model($1)").bind(&self.table).execute(&mut *connection).await?;
         // The planner has no statistics of this table yet.
-        sqlx::query(&format!("analyze {}", self.table)).execute(connection).await?;
+        sqlx::query("select analyze_read_model($1)").bind(&self.table).execute(connection).await?;
         Ok(())
     }
 }
