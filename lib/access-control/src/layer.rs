@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::header::{ALLOW, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use problem::{Actor, Problem, ProblemType};
@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::Span;
 
 use crate::routes::Route;
-use crate::{Authenticator, Denial, Grant, Principal, RouteClass, decide};
+use crate::{Authenticator, Denial, Grant, Principal, Redaction, RouteClass, decide};
 
 /// Finds out who calls, and lets a request on to its handler if the table of routes grants the caller that route.
 #[derive(Debug, Clone)]
@@ -55,8 +55,7 @@ impl Access {
             (Err(Denial::Unauthenticated) | Ok(_), _) => Err(unauthenticated()),
             (Err(Denial::Forbidden), caller) => {
                 let role = caller.as_ref().map_or("", |caller| caller.role().as_str());
-                let detail = format!("the role {role} may not {} {}", route.method, route.path);
-                let mut refused = Problem::new(ProblemType::Forbidden, detail).into_response();
+                let mut refused = forbidden(role, route).into_response();
                 if let Some(caller) = caller {
                     refused.extensions_mut().insert(actor(&caller));
                 }
@@ -85,6 +84,11 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 
 fn actor(caller: &Principal) -> Actor {
     Actor::from(caller.actor())
+}
+
+fn forbidden(role: &str, route: &Route) -> Problem {
+    let detail = format!("the role {role} may not {} {}", route.method, route.path);
+    Problem::new(ProblemType::Forbidden, detail)
 }
 
 fn unauthenticated() -> Response {
@@ -168,6 +172,11 @@ where
                 span.record("actor", caller.actor());
             }
             let stream = (route.class == RouteClass::Firehose).then(|| request.headers().clone());
+            let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+            if is_read && Redaction::of(grant).is_some() {
+                // It has another answer than the one of the handler. `HttpSemantics` knows whether it has the one that is sent.
+                request.headers_mut().remove(IF_NONE_MATCH);
+            }
             request.extensions_mut().insert(grant);
             request.extensions_mut().insert(caller.clone());
             let mut answer = inner.call(request).await?;
@@ -179,7 +188,7 @@ where
                 answer.extensions_mut().insert(actor(&caller));
                 return Ok(response::redacted_refusal(answer, grant).await);
             }
-            let mut answer = response::redacted(answer, grant).await;
+            let mut answer = response::redacted(answer, grant, is_read).await;
             if answer.status().is_server_error() {
                 answer.extensions_mut().insert(actor(&caller));
             }
@@ -206,6 +215,16 @@ impl Caller {
     pub fn only_customer(&self) -> Option<&str> {
         // Without an id it would see those of nobody: no customer has an empty one.
         (self.grant == Grant::Own).then(|| self.principal.customer_id().unwrap_or_default())
+    }
+
+    /// Refuses what the caller may not read at another route, before it comes with the answer of this one: 403. What is left out of it
+    /// is what is left out of this answer, so both have to leave out the same.
+    pub fn check_may_read(&self, path: &str) -> Result<(), Problem> {
+        let route = Route::find("GET", path).map_err(|_| Problem::internal(format!("there is no route GET {path}")))?;
+        match decide(route, Some(&self.principal)) {
+            Ok(grant) if Redaction::of(grant) == Redaction::of(self.grant) => Ok(()),
+            Ok(_) | Err(_) => Err(forbidden(self.principal.role().as_str(), route)),
+        }
     }
 }
 

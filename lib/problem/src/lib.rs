@@ -13,6 +13,7 @@
 mod actor;
 mod allowed_hosts;
 mod documentation;
+mod json_rewriting;
 mod layer;
 mod peer;
 mod precondition;
@@ -38,12 +39,13 @@ use serde_json::{Map, Value};
 pub use actor::Actor;
 pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
 pub use documentation::documentation;
+pub use json_rewriting::rewrite_json;
 pub use layer::{ProblemLayer, ProblemService, layer};
 pub use peer::Peer;
 pub use precondition::Precondition;
 pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;
-pub use semantics::{Deprecation, HttpSemantics, HttpSemanticsService, gzip_etag};
+pub use semantics::{Deprecation, ETagByContent, HttpSemantics, HttpSemanticsService, gzip_etag};
 pub use trace::Trace;
 
 /// The media type of every answer made here.

@@ -2,9 +2,11 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use crate::semantics::etag::version_with_hash;
 use crate::{Problem, ProblemType};
 
-/// The versions that a request is meant for. Answers have a version as their `ETag`; `"0"` is a stream without events.
+/// The versions that a request is meant for. Answers have a version as their `ETag`, or a version and a hash of what was sent
+/// ([`ETagByContent`](crate::ETagByContent)); `"0"` is a stream without events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Precondition {
     if_match: Option<ETags>,
@@ -16,11 +18,17 @@ pub struct Precondition {
 enum ETags {
     /// `*`: any, as long as there are events.
     Any,
-    /// These, and whether each is a weak ETag.
-    Versions(Vec<(i64, IsWeakETag)>),
+    Versions(Vec<ETag>),
 }
 
-type IsWeakETag = bool;
+/// An ETag that has a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ETag {
+    version: i64,
+    is_weak: bool,
+    /// It is of one of several answers about the version.
+    has_hash: bool,
+}
 
 impl Precondition {
     pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
@@ -45,13 +53,15 @@ impl Precondition {
         }
     }
 
-    /// Whether a reader has this version already: 304. Refuses a version that `If-Match` does not name, as [`check`](Self::check) does.
+    /// Whether a reader has the answer whose `ETag` is this version already: 304. Refuses a version that `If-Match` does not name, as
+    /// [`check`](Self::check) does.
     pub fn is_not_modified(&self, version: i64) -> Result<bool, Problem> {
         self.check_match(version)?;
-        Ok(self.if_none_match.as_ref().is_some_and(|tags| tags.contain(version)))
+        Ok(self.if_none_match.as_ref().is_some_and(|tags| tags.name_only(version)))
     }
 
-    fn check_match(&self, version: i64) -> Result<(), Problem> {
+    /// Refuses a version that `If-Match` does not name: 412.
+    pub fn check_match(&self, version: i64) -> Result<(), Problem> {
         match &self.if_match {
             Some(tags) if !tags.contain_strongly(version) => {
                 Err(failed(version, "it is at another version than If-Match says; look at it again and decide anew"))
@@ -65,7 +75,15 @@ impl ETags {
     fn contain(&self, version: i64) -> bool {
         match self {
             Self::Any => version > 0,
-            Self::Versions(versions) => versions.iter().any(|(known, _)| *known == version),
+            Self::Versions(tags) => tags.iter().any(|tag| tag.version == version),
+        }
+    }
+
+    /// Whether they name the version and no hash.
+    fn name_only(&self, version: i64) -> bool {
+        match self {
+            Self::Any => version > 0,
+            Self::Versions(tags) => tags.iter().any(|tag| tag.version == version && !tag.has_hash),
         }
     }
 
@@ -73,7 +91,7 @@ impl ETags {
     fn contain_strongly(&self, version: i64) -> bool {
         match self {
             Self::Any => version > 0,
-            Self::Versions(versions) => versions.contains(&(version, false)),
+            Self::Versions(tags) => tags.iter().any(|tag| tag.version == version && !tag.is_weak),
         }
     }
 }
@@ -99,14 +117,15 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ETags>, Problem
 }
 
 /// The versions in a list of ETags; `None`: it is no list of ETags.
-fn versions(list: &str) -> Option<Vec<(i64, IsWeakETag)>> {
+fn versions(list: &str) -> Option<Vec<ETag>> {
     let mut versions = Vec::new();
     for tag in list.split(',').map(str::trim) {
-        let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
+        let (is_weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
         let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'))?;
+        let (tag, has_hash) = version_with_hash(tag).map_or((tag, false), |version| (version, true));
         // Versions have one spelling: "01" and "+1" are others.
         let version = tag.parse().ok().filter(|version: &i64| version.to_string() == tag);
-        versions.extend(version.map(|version| (version, weak)));
+        versions.extend(version.map(|version| ETag { version, is_weak, has_hash }));
     }
     Some(versions)
 }
@@ -144,6 +163,27 @@ mod tests {
             assert_eq!([0, 1, 2].map(|version| precondition.check(version).is_ok()), fits, "{values:?}");
             assert_eq!([0, 1, 2].map(|version| precondition.is_not_modified(version).is_ok()), fits, "{values:?}");
         }
+    }
+
+    #[test]
+    fn a_command_takes_the_etag_of_any_answer_about_the_version() {
+        for (value, fits) in [
+            ("\"1.0123456789abcdef\"", [false, true, false]),
+            ("\"2.0123456789abcdef\", \"0\"", [true, false, true]),
+            ("W/\"1.0123456789abcdef\"", [false, false, false]),
+            // Those of lists, and what is none of ours.
+            ("\"1-0123456789abcdef\"", [false, false, false]),
+            ("\"1.5\"", [false, false, false]),
+            ("\"01.0123456789abcdef\"", [false, false, false]),
+        ] {
+            let precondition = read(&header::IF_MATCH, &[value]).unwrap();
+            assert_eq!([0, 1, 2].map(|version| precondition.check(version).is_ok()), fits, "{value}");
+            assert_eq!([0, 1, 2].map(|version| precondition.check_match(version).is_ok()), fits, "{value}");
+        }
+        let precondition = read(&header::IF_NONE_MATCH, &["\"1.0123456789abcdef\""]).unwrap();
+        assert!(precondition.check(1).is_err() && precondition.check(2).is_ok());
+        // Who has another answer about the version does not have this one.
+        assert!(!precondition.is_not_modified(1).unwrap());
     }
 
     #[test]

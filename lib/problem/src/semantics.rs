@@ -3,14 +3,14 @@
 //! - `HEAD` is answered as `GET` is, without the body. `OPTIONS`, and 405, say in `Allow` which methods there are.
 //! - An answer that the client's `Accept` refuses becomes 406. A request that may change something is refused before it does.
 //!   Problems are sent whatever `Accept` says.
-//! - Answers to `GET` have a `Cache-Control`, and JSON has an `ETag`: the one that the handler gave it, such as a version, or a hash of
-//!   the body. What the client has already (`If-None-Match`) is answered 304, whichever `ETag` that is. The ETag of an answer that was compressed on its way
-//!   ([`gzip_etag`]) is as good as its own.
+//! - Answers to `GET` have a `Cache-Control`, and JSON has an `ETag`: the one that the handler gave it, such as a version, a hash of the
+//!   body, or both ([`ETagByContent`]). What the client has already (`If-None-Match`) is answered 304, whichever `ETag` that is. The ETag
+//!   of an answer that was compressed on its way ([`gzip_etag`]) is as good as its own.
 //! - Routes that will go away say so: `Deprecation`, `Sunset` ([`Deprecation`]).
 
 mod accept;
 mod deprecation;
-mod etag;
+pub(crate) mod etag;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -27,11 +27,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tower::{Layer, Service};
 
 pub use deprecation::Deprecation;
-pub use etag::gzip_etag;
+pub use etag::{ETagByContent, gzip_etag};
 
+use crate::json_rewriting::work_on;
 use crate::{Precondition, Problem, ProblemType};
 
-/// Larger bodies get no `ETag`: to hash them would take longer than to send them again.
+/// Larger bodies get no `ETag`, unless they have a version: to hash them would take longer than to send them again.
 const LONGEST_HASHED: u64 = 4 * 1024 * 1024;
 
 /// The layer around all routes that does what HTTP asks of every answer. What decides who may see what belongs inside it: it hashes
@@ -149,7 +150,7 @@ impl RequestWishes {
     }
 
     /// What was read, unless the client refuses it or has it.
-    async fn read(&self, answer: Response) -> Response {
+    async fn read(&self, mut answer: Response) -> Response {
         let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !accept::accepts(&self.accept, &media_type) {
@@ -159,8 +160,9 @@ impl RequestWishes {
             let is_known = tag.to_str().is_ok_and(|tag| etag::matches(&self.if_none_match, tag));
             return if is_known { not_modified(answer.into_parts().0) } else { answer };
         }
+        let version = answer.extensions_mut().remove::<ETagByContent>();
         let is_short = answer.body().size_hint().exact().is_some_and(|bytes| bytes <= LONGEST_HASHED);
-        if media_type != "application/json" || !is_short {
+        if media_type != "application/json" || (version.is_none() && !is_short) {
             return answer;
         }
         let (mut head, body) = answer.into_parts();
@@ -168,7 +170,15 @@ impl RequestWishes {
             Ok(body) => body,
             Err(error) => return Problem::internal(error).into_response(),
         };
-        let tag = etag::of_body(&body);
+        let hashed = body.clone();
+        let tag = work_on(body.len(), move || match version {
+            Some(version) => version.of(&hashed),
+            None => etag::of_body(&hashed),
+        });
+        let tag = match tag.await {
+            Ok(tag) => tag,
+            Err(problem) => return problem.into_response(),
+        };
         let is_known = etag::matches(&self.if_none_match, &tag);
         if let Ok(tag) = HeaderValue::try_from(tag) {
             head.headers.insert(ETAG, tag);

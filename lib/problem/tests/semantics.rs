@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use futures_util::stream;
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, Request, StatusCode};
-use problem::{Deprecation, HttpSemantics, Precondition, Problem};
+use problem::{Deprecation, ETagByContent, HttpSemantics, Precondition, Problem};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 
@@ -35,6 +35,13 @@ async fn versioned(headers: HeaderMap) -> Result<Response, Problem> {
     })
 }
 
+/// An answer about version 3 to one of several readers.
+async fn by_content(body: String) -> Response {
+    let mut answer = ([(ETAG, "\"3\"")], Json(json!({ "version": 3, "for": body }))).into_response();
+    ETagByContent::replace_version(&mut answer);
+    answer
+}
+
 fn router(posted: &Posted) -> Router {
     let posted = posted.clone();
     let post_order = move || async move {
@@ -45,6 +52,10 @@ fn router(posted: &Posted) -> Router {
     Router::new()
         .route("/orders", get(|| async { Json(json!({ "items": [1, 2] })) }).post(post_order))
         .route("/orders/7", get(versioned))
+        .route("/orders/8", get(|| by_content("one".to_owned())))
+        .route("/orders/9", get(|| by_content("another".to_owned())))
+        // Without a version it would have no ETag.
+        .route("/orders/10", get(|| by_content("x".repeat(5_000_000))))
         .route("/list/{id}", delete(|| async { StatusCode::NO_CONTENT }))
         .route("/old/orders", get(|| async { Json(json!({})) }))
         .route("/older", get(|| async { Json(json!({})) }))
@@ -121,7 +132,7 @@ async fn options_and_405_name_the_methods() {
 
 #[tokio::test]
 async fn what_the_client_has_is_not_sent_again() {
-    for path in ["/orders", "/orders/7"] {
+    for path in ["/orders", "/orders/7", "/orders/8", "/orders/10"] {
         let first = ask("GET", path, &[]).await;
         let etag = first.header("etag").to_owned();
         assert!(first.status == StatusCode::OK && etag.starts_with('"'), "{path}: {etag}");
@@ -153,6 +164,21 @@ async fn what_the_client_has_is_not_sent_again() {
     let posted = Posted::default();
     let answer = ask_with("POST", "/orders", &[(IF_NONE_MATCH.as_str(), "*")], &posted).await;
     assert_eq!((answer.status, answer.header("etag")), (StatusCode::CREATED, ""));
+}
+
+#[tokio::test]
+async fn two_answers_about_a_version_have_two_etags_that_name_it() {
+    let (one, another) = (ask("GET", "/orders/8", &[]).await, ask("GET", "/orders/9", &[]).await);
+    let etags = [one.header("etag"), another.header("etag")];
+    assert!(etags.iter().all(|etag| etag.starts_with("\"3.")) && etags[0] != etags[1], "{etags:?}");
+    let known = |etag| [(IF_NONE_MATCH.as_str(), etag)];
+    assert_eq!(ask("GET", "/orders/9", &known(etags[0])).await.status, StatusCode::OK);
+    assert_eq!(ask("GET", "/orders/9", &known("\"3\"")).await.status, StatusCode::OK);
+    let packed = format!("{}-gzip\"", etags[1].trim_end_matches('"'));
+    let again = ask("GET", "/orders/9", &known(&packed)).await;
+    assert_eq!((again.status, again.header("etag")), (StatusCode::NOT_MODIFIED, packed.as_str()));
+    // One of a whole answer is not one of theirs.
+    assert_eq!(ask("GET", "/orders/7", &known(etags[0])).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

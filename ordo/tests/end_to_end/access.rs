@@ -170,6 +170,45 @@ async fn a_role_sees_what_it_may_see_of_an_order() {
 }
 
 #[tokio::test]
+async fn what_a_role_sees_has_an_etag_of_its_own_that_commands_take() {
+    let ordo = asking().await;
+    let path = "/orders/own";
+    let ask = async |role, method, etag: &str| {
+        let known = [("if-none-match", etag)];
+        as_role(&ordo, role).send_with(method, path, &known, String::new()).await
+    };
+    let mut seen: Vec<(Role, String, String)> = Vec::new();
+    for role in Role::ALL {
+        let answer = ask(role, Method::GET, "\"0\"").await;
+        assert_eq!((answer.status, answer.header("vary")), (200, "authorization"), "{role}");
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+        seen.push((role, answer.header("etag").to_owned(), answer.text()));
+    }
+    let version = as_role(&ordo, Role::Shop).get(path).await.json()["version"].clone();
+    for (role, etag, body) in &seen {
+        let sees_all = ![Role::Customer, Role::Warehouse, Role::Auditor].contains(role);
+        assert_eq!(*etag == format!("\"{version}\""), sees_all, "{role}: {etag}");
+        for (other, known, its) in &seen {
+            assert_eq!(etag == known, body == its, "{role} and {other}: {etag} and {known}");
+            for method in [Method::GET, Method::HEAD] {
+                let status = if etag == known { 304 } else { 200 };
+                let answer = ask(*role, method, known).await;
+                assert_eq!((answer.status, answer.header("etag")), (status, etag.as_str()), "{role} has {known}");
+            }
+        }
+    }
+    let etag_of = |role| seen.iter().find(|(known, ..)| *known == role).map(|(_, etag, _)| etag.clone()).unwrap();
+    let customer = as_role(&ordo, Role::Customer);
+    let note = async |text: &str, etag: &str| {
+        let headers = [("content-type", "application/json"), ("if-match", etag)];
+        let body = json!({ "text": text }).to_string();
+        customer.send_with(Method::POST, "/orders/own/notes", &headers, body).await.status
+    };
+    assert_eq!(note("first", &etag_of(Role::Customer)).await, 201);
+    assert_eq!(note("second", &etag_of(Role::Customer)).await, 412);
+}
+
+#[tokio::test]
 async fn a_customer_changes_its_own_orders_only() {
     let ordo = asking().await;
     let customer = as_role(&ordo, Role::Customer);

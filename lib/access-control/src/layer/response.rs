@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::response::{IntoResponse, Response};
+use axum::body::{Body, Bytes};
+use axum::response::Response;
 use futures_util::{StreamExt, future, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
-use problem::Problem;
+use problem::{ETagByContent, Problem, rewrite_json};
 
 use super::Access;
 use crate::{AuthenticationError, Grant, Principal, Redaction};
 
-/// The longest JSON that is read to leave something out. The longest answers are an order with all that hangs on it and a page of 200.
-const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
 /// The longest event of a stream: more than an order may have, several times over.
 const LONGEST_EVENT: usize = 4 * 1024 * 1024;
 /// How often it is asked whether the credential of a stream still holds. It may have been revoked. The copy of API keys that is asked
@@ -67,9 +65,12 @@ pub(super) fn until(answer: Response, ended: impl Future<Output = ()> + Send + '
     answer.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
 }
 
-/// An answer without what a grant does not show.
-pub(super) async fn redacted(answer: Response, grant: Grant) -> Response {
+/// An answer to a request that reads, or does not, without what a grant does not show.
+pub(super) async fn redacted(mut answer: Response, grant: Grant, is_read: bool) -> Response {
     let Some(redaction) = Redaction::of(grant) else { return answer };
+    if is_read {
+        ETagByContent::replace_version(&mut answer);
+    }
     if content_type(&answer).starts_with(b"text/event-stream") {
         return answer.map(|body| redacted_events(body, redaction));
     }
@@ -101,28 +102,7 @@ fn is_json(answer: &Response) -> bool {
 }
 
 async fn redacted_json(answer: Response, redaction: Redaction) -> Response {
-    let is_json = is_json(&answer);
-    let (mut head, body) = answer.into_parts();
-    let body = match to_bytes(body, LONGEST_ANSWER).await {
-        // 304, or HEAD.
-        Ok(body) if body.is_empty() => {
-            head.headers.remove(CONTENT_LENGTH);
-            return Response::from_parts(head, Body::empty());
-        }
-        Ok(body) if is_json => body,
-        Ok(_) => return Problem::internal("an answer is not JSON, so nothing can be left out of it").into_response(),
-        Err(error) => return Problem::internal(error).into_response(),
-    };
-    match str::from_utf8(&body)
-        .map_err(Problem::internal)
-        .and_then(|text| redaction.apply(text).map_err(Problem::internal))
-    {
-        Ok(left) => {
-            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(left.len()));
-            Response::from_parts(head, Body::from(left))
-        }
-        Err(problem) => problem.into_response(),
-    }
+    rewrite_json(answer, move |text| redaction.apply(text)).await
 }
 
 /// Server-sent events without what is left out. The stream ends before an event of which that can't be said.
@@ -198,6 +178,8 @@ impl EventBlocks {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use axum::body::to_bytes;
+    use axum::response::IntoResponse;
     use problem::ProblemType;
     use serde_json::{Value, json};
     use tokio::time::Instant;

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use axum::response::Response;
 use http::header::{ACCEPT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue};
 
@@ -9,6 +10,36 @@ use http::{HeaderMap, HeaderValue};
 const NOT_THERE: &str = "\"0\"";
 /// How the ETag of a compressed answer ends.
 const GZIP: &str = "-gzip\"";
+
+/// Marks an answer about a version of an order or a SKU whose bytes depend on more than that version: on who asks, or on what else was
+/// asked for. [`HttpSemantics`](super::HttpSemantics) gives it an ETag of the version and a hash of what is sent: `"3.9f86d081884c7d65"`.
+/// A [`Precondition`](crate::Precondition) of a command takes it for the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ETagByContent(pub i64);
+
+impl ETagByContent {
+    /// Marks an answer whose body was changed after it got the version as its ETag. One without a version is not marked: its ETag is a
+    /// hash anyway.
+    pub fn replace_version(answer: &mut Response) {
+        let etag = answer.headers_mut().remove(ETAG);
+        let version = etag.and_then(|etag| etag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+        if let Some(version) = version {
+            answer.extensions_mut().insert(Self(version));
+        }
+    }
+
+    /// The ETag once the body is known.
+    pub(super) fn of(self, body: &[u8]) -> String {
+        format!("\"{}.{:016x}\"", self.0, hash(body))
+    }
+}
+
+/// The version in the opaque part of an ETag that [`ETagByContent`] made.
+pub(crate) fn version_with_hash(opaque: &str) -> Option<&str> {
+    let (version, hash) = opaque.split_once('.')?;
+    let is_hash = hash.len() == 16 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_hash.then_some(version)
+}
 
 /// The ETag of an answer that is sent compressed by gzip: other bytes have another strong ETag. [`HttpSemantics`](super::HttpSemantics)
 /// reads it in a request as the ETag that it was made from. `None`: the ETag is weak, so that it is right for both.
@@ -43,9 +74,13 @@ pub(super) fn name_as_known(if_none_match: &[HeaderValue], headers: &mut HeaderM
 
 /// The strong ETag of a body. The hash may differ from build to build; then the answer is sent once more.
 pub(super) fn of_body(body: &[u8]) -> String {
+    format!("\"{:x}-{:016x}\"", body.len(), hash(body))
+}
+
+fn hash(body: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(body);
-    format!("\"{:x}-{:016x}\"", body.len(), hasher.finish())
+    hasher.finish()
 }
 
 /// Whether `If-None-Match` names an ETag. Both may be weak: RFC 9110, 13.1.2.
@@ -70,6 +105,29 @@ mod tests {
         assert_eq!(of_body(b"{}"), of_body(b"{}"));
         assert_ne!(of_body(b"{}"), of_body(b"[]"));
         assert_ne!(of_body(b""), of_body(b"\0"));
+    }
+
+    #[test]
+    fn an_answer_whose_body_was_changed_has_its_version_and_a_hash_as_its_etag() {
+        let marked = |etag: &'static str| {
+            let mut answer = Response::default();
+            answer.headers_mut().insert(ETAG, HeaderValue::from_static(etag));
+            ETagByContent::replace_version(&mut answer);
+            assert!(!answer.headers().contains_key(ETAG));
+            answer.extensions().get::<ETagByContent>().copied()
+        };
+        assert_eq!(marked("\"3\""), Some(ETagByContent(3)));
+        for etag in ["W/\"3\"", "\"9-00112233445566ff\"", "3"] {
+            assert_eq!(marked(etag), None, "{etag}");
+        }
+        let (etag, other) = (ETagByContent(3).of(b"{}"), ETagByContent(3).of(b"[]"));
+        assert_ne!(etag, other);
+        assert_eq!(version_with_hash(etag.trim_matches('"')), Some("3"));
+        for opaque in
+            ["3", "9-00112233445566ff", "3.", "3.00112233445566f", "3.00112233445566FF", "3.5.00112233445566f"]
+        {
+            assert_eq!(version_with_hash(opaque), None, "{opaque}");
+        }
     }
 
     #[test]
