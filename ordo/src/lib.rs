@@ -31,6 +31,7 @@ mod rate_limiter;
 mod replay;
 mod roles;
 mod saga;
+mod saga_reports;
 mod serve;
 pub mod settings;
 pub mod shutdown;

@@ -33,7 +33,7 @@ use crate::health::{self, HealthCheck};
 use crate::http::{HttpSettings, PageLayer, RateLimits, ServerTls};
 use crate::lag::LagBackpressure;
 use crate::settings::{PlatformRole, Settings};
-use crate::{http, index, metrics, migrate, openapi, payment};
+use crate::{http, index, metrics, migrate, openapi, payment, saga_reports};
 
 /// How many folded SKUs are cached.
 const SKUS_REMEMBERED: usize = 10_000;
@@ -130,8 +130,9 @@ pub(crate) async fn start(
                 let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = HttpReplays::new(replays, stop.clone());
                 let live = live_settings(settings);
+                let sagas = Arc::new(saga_reports::StoredSagas(reading.clone()));
                 routes = routes
-                    .merge(projections::routes(reading.clone(), &*for_reading))
+                    .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas)))
                     .merge(projections::live_routes(reading.clone(), live, stop.clone()));
                 operate = operate.merge(sagas::routes(reading)).merge(replays.routes());
                 running.spawn("replays", replays.stopped());

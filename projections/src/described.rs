@@ -1,6 +1,7 @@
 //! How the OpenAPI document describes what several routes have in common.
 
 use domain::streams::STREAM_TYPES;
+use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
 /// An instant, or a day.
@@ -23,6 +24,11 @@ pub(crate) fn stream_type() -> Schema {
 /// A day.
 pub(crate) fn day() -> Schema {
     text(KnownFormat::Date).build().into()
+}
+
+/// The report on an order's sagas. The routes that answer it alone describe it.
+pub(crate) fn sagas_report() -> Ref {
+    Ref::from_schema_name("OrderSagasReport")
 }
 
 /// True.

@@ -19,6 +19,7 @@ mod projector;
 mod reads;
 mod registry;
 mod replay;
+mod saga_reports;
 mod sales;
 mod stock;
 mod timeline;
@@ -45,6 +46,7 @@ pub use replay::{
     HttpReplays, Replay, ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRequest, ReplayRow,
     ReplaySummary, Replays,
 };
+pub use saga_reports::SagaReports;
 pub use verify::{Discrepancy, ReadModelVerifier, VerificationReport};
 
 /// Creates the tables of all read models that have none yet, except those named in `except`.
@@ -66,11 +68,15 @@ pub async fn run(store: EventStore, read_models: Arc<dyn GenerationStore>, stop:
     while let Some(Ok(())) = running.join_next().await {}
 }
 
-/// The GET routes of every read model.
-pub fn routes(store: EventStore, read_models: &dyn GenerationStore) -> OpenApiRouter {
+/// The GET routes of every read model. An order can have the report on its sagas with it if there are `sagas`.
+pub fn routes(
+    store: EventStore,
+    read_models: &dyn GenerationStore,
+    sagas: Option<Arc<dyn SagaReports>>,
+) -> OpenApiRouter {
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
-    let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect());
+    let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas);
     reads_router().with_state(context).layer(from_fn(preference::say_what_was_applied))
 }
 

@@ -16,8 +16,10 @@
 
 mod collections;
 mod days;
+mod expansion;
 mod filter;
 mod list_request;
+mod listed;
 mod routes;
 mod rows;
 mod search;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
 use crate::preference;
+use crate::saga_reports::SagaReports;
 
 /// How long a read waits for its read model to reach the position that the client names, unless the client prefers another time.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct ReadRouteState {
     pub(crate) store: EventStore,
+    /// `None`: nobody is asked about sagas here.
+    pub(crate) sagas: Option<Arc<dyn SagaReports>>,
     tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
 }
 
@@ -41,8 +44,12 @@ pub(crate) struct MinPositionQuery {
 
 impl ReadRouteState {
     /// `tables` are the live tables of all projections.
-    pub(crate) fn new(store: EventStore, tables: HashMap<&'static str, Arc<dyn Table>>) -> Self {
-        Self { store, tables: Arc::new(tables) }
+    pub(crate) fn new(
+        store: EventStore,
+        tables: HashMap<&'static str, Arc<dyn Table>>,
+        sagas: Option<Arc<dyn SagaReports>>,
+    ) -> Self {
+        Self { store, sagas, tables: Arc::new(tables) }
     }
 
     /// The live table of a projection of the registry.

@@ -34,7 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<ReadRouteState> {
 /// A page of what happened to an order, oldest first.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct TimelinePage {
+pub(crate) struct TimelinePage {
     order_id: String,
     items: Vec<TimelineEntry>,
     /// The cursor of the next page. `None`: this is the last page.
@@ -56,7 +56,7 @@ struct TimelineQuery {
 }
 
 /// The events of a page, unless the client wants fewer. Most orders have fewer than this.
-const MAX_LIMIT: u16 = 200;
+pub(crate) const LONGEST_PAGE: u16 = 200;
 /// The bytes of a page. A single event may be larger.
 const MAX_BYTES: i64 = 1 << 20;
 
@@ -104,7 +104,7 @@ async fn timeline(
 ) -> Result<Json<TimelinePage>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);
     let mut errors = ParameterErrors::default();
-    let limit = errors.page_limit(Some(parameters.limit.unwrap_or(MAX_LIMIT.into())));
+    let limit = errors.page_limit(Some(parameters.limit.unwrap_or(LONGEST_PAGE.into())));
     let after = errors.parse("cursor", parameters.cursor, version).unwrap_or(0);
     errors.into_result()?;
     reads.position_in_log(parameters.min_position, &headers).await?;
@@ -117,15 +117,26 @@ async fn timeline(
             return Err(no_order(&order_id));
         }
     }
-    let stream = (Order::TYPE, order_id.as_str(), after);
+    page(&reads, &order_id, after, limit).await?.map(Json).ok_or_else(|| no_order(&order_id))
+}
+
+/// The events of an order after a version. `None`: there is no such order.
+pub(crate) async fn page(
+    reads: &ReadRouteState,
+    order_id: &str,
+    after: i64,
+    limit: u16,
+) -> Result<Option<TimelinePage>, Problem> {
+    let pool = reads.store.pool();
+    let stream = (Order::TYPE, order_id, after);
     let events = read_stream_after(pool, stream, limit.into(), MAX_BYTES).await.map_err(unavailable)?;
-    let last = read_version(pool, Order::TYPE, &order_id).await.map_err(unavailable)?;
+    let last = read_version(pool, Order::TYPE, order_id).await.map_err(unavailable)?;
     if last == 0 {
-        return Err(no_order(&order_id));
+        return Ok(None);
     }
     let cursor = events.last().filter(|event| event.version < last).map(|event| event.version.to_string());
     let items = events.into_iter().map(TimelineEntry::try_from).collect::<Result<_, _>>().map_err(Problem::internal)?;
-    Ok(Json(TimelinePage { order_id, items, cursor }))
+    Ok(Some(TimelinePage { order_id: order_id.to_owned(), items, cursor }))
 }
 
 /// The version in a cursor: that of the last event of the page before.

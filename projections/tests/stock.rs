@@ -28,7 +28,8 @@ impl Fixture {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let routes = testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool())));
+        let routes =
+            testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
         Self { database, store, routes, stop: CancellationToken::new() }
     }
 

@@ -41,7 +41,11 @@ impl ReadSide {
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         Self {
-            routes: testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()))),
+            routes: testkit::called_by_shop(projections::routes(
+                store.clone(),
+                &*testkit::read_models(store.pool()),
+                None,
+            )),
             database,
             store,
         }

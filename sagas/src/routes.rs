@@ -57,11 +57,16 @@ async fn saga(
     // There is no order under a text that is no id.
     let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
     let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;
-    let report = report::read(&store, order_id.as_str()).await.map_err(|error| match error {
+    let report = read_report(&store, &order_id).await?;
+    report.map(Json).ok_or_else(|| Problem::not_found(format!("there is no order {order_id}")))
+}
+
+/// What `GET /orders/{id}/saga` answers, for answers that have it with them. `None`: there is no such order.
+pub async fn read_report(store: &EventStore, order_id: &OrderId) -> Result<Option<OrderSagasReport>, Problem> {
+    report::read(store, order_id.as_str()).await.map_err(|error| match error {
         ReadError::Database(error) => unavailable(error),
         ReadError::Decode(_) => Problem::internal(error),
-    })?;
-    report.map(Json).ok_or_else(|| Problem::not_found(format!("there is no order {order_id}")))
+    })
 }
 
 /// The database did not answer a read.

@@ -46,7 +46,7 @@ pub struct Money {
     pub currency: String,
 }
 
-/// An order. In lists it has no lines, shipments and so on.
+/// An order. In lists it has those of its lines, shipments and so on that [`expand`](crate::OrderListQuery::expand) names.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -99,9 +99,15 @@ pub struct OrderView {
     pub added_notes: Vec<Note>,
     #[serde(default)]
     pub mails: Vec<Mail>,
-    /// The kinds of which only the latest are here.
+    /// The kinds of which not all are here.
     #[serde(default)]
     pub more: Vec<String>,
+    /// The first page of its timeline, if it was asked for: the cursor is one of [`Client::timeline`](crate::Client::timeline).
+    #[serde(default)]
+    pub events: Option<Page<Event>>,
+    /// The report on its sagas, if it was asked for.
+    #[serde(default)]
+    pub saga: Option<Value>,
 }
 
 /// A line of an order, with how many of its units were sent, cancelled and returned.

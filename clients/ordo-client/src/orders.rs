@@ -95,6 +95,11 @@ impl Client {
 }
 
 impl Query<OrderView> {
+    /// What comes with the order: `events`, `saga`.
+    pub fn expand(self, names: &[&str]) -> Self {
+        self.parameter("expand", &names.join(","))
+    }
+
     /// The order as it was at this version.
     pub fn as_of_version(self, version: i64) -> Self {
         self.parameter("asOf", &version.to_string())
@@ -134,6 +139,11 @@ impl OrderListQuery {
     /// Created before this time.
     pub fn to(self, to: &str) -> Self {
         Self(self.0.parameter("to", to))
+    }
+
+    /// What comes with each order: `lines`, `shipments`, `cancellations`, `returns`, `refunds`, `addedNotes`, `mails`.
+    pub fn expand(self, names: &[&str]) -> Self {
+        Self(self.0.parameter("expand", &names.join(",")))
     }
 
     /// How many orders a page has at the most, from 1 to 200.

@@ -11,7 +11,7 @@ use crate::support::{Answer, Client, Ordo, run, settled};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The customer of the demo order, and another.
-const OWN: &str = "customer-42";
+pub(crate) const OWN: &str = "customer-42";
 const OTHER: &str = "customer-43";
 
 fn token(role: Role, valid_for: Duration) -> String {
@@ -20,12 +20,12 @@ fn token(role: Role, valid_for: Duration) -> String {
     request.sign(&TokenSecret::parse(SECRET).unwrap(), &ExpectedTokenClaims::default()).unwrap()
 }
 
-fn as_role(ordo: &Ordo, role: Role) -> Client {
+pub(crate) fn as_role(ordo: &Ordo, role: Role) -> Client {
     ordo.client().with_token(&token(role, Duration::from_secs(600)))
 }
 
 /// A platform that asks everyone, with the order `own` and the order `other`.
-async fn asking() -> Ordo {
+pub(crate) async fn asking() -> Ordo {
     let ordo = Ordo::up(&[("ORDO_REQUIRE_AUTH", "true"), ("ORDO_TOKEN_SECRET", SECRET)]).await;
     let shop = as_role(&ordo, Role::Shop);
     for (order, customer) in [("own", OWN), ("other", OTHER)] {

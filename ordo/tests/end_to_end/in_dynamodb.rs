@@ -41,13 +41,16 @@ async fn orders_are_read_from_dynamodb_and_read_models_rebuilt_there_while_more_
     assert_eq!((&order["status"], order["lines"].as_array().unwrap().len()), (&"confirmed".into(), 1));
     let customer = order["customerId"].as_str().unwrap();
     let mut listed = Vec::new();
-    let mut path = format!("/customers/{customer}/orders?limit=7");
+    let mut path = format!("/customers/{customer}/orders?expand=lines,mails&limit=7");
     loop {
         let page = client.get(&path).await.json();
+        for order in page["items"].as_array().unwrap() {
+            assert_eq!((&order["lines"][0]["sku"], &order["mails"][0]["status"]), (&"sku-123".into(), &"sent".into()));
+        }
         let ids = page["items"].as_array().unwrap().iter().map(|order| order["orderId"].as_str().unwrap().to_owned());
         listed.extend(ids);
         let Some(cursor) = page["cursor"].as_str() else { break };
-        path = format!("/customers/{customer}/orders?limit=7&cursor={cursor}");
+        path = format!("/customers/{customer}/orders?expand=lines,mails&limit=7&cursor={cursor}");
     }
     let expected =
         ["second", "first"].iter().flat_map(|name| (0..ORDERS).rev().map(move |nth| format!("{name}-{nth}")));

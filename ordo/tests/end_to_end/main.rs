@@ -16,6 +16,7 @@ mod database_roles;
 mod dead_letters;
 mod destructive_commands;
 mod events;
+mod expanded;
 mod foreign_streams;
 mod forged_messages;
 mod full_inbox;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use ordo_client::{
-    Client, Error, LineQuantity, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, ShippedParcel,
+    Client, Error, LineQuantity, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, OrderView,
+    ShippedParcel,
 };
 
 use crate::support::Ordo;
@@ -59,6 +60,9 @@ async fn an_orders_whole_life_can_be_programmed() {
     assert_eq!(order_now.shipments[0].shipment_id, shipped.shipment_id.unwrap());
     assert_eq!(order_now.shipments[0].parcels[0].carrier.as_deref(), Some("DHL"));
     assert_eq!((order_now.total.amount.as_str(), order_now.total.currency.as_str()), ("30.50", "USD"));
+    let expanded = client.order("o-1").expand(&["events", "saga"]).await.unwrap();
+    assert_eq!(expanded.events.unwrap().items[0].event_type, "OrderCreated");
+    assert_eq!(expanded.saga.unwrap()["orderId"], "o-1");
     assert_eq!(client.order("o-1").as_of_version(1).await.unwrap().status, "pending");
     assert_eq!(client.notes("o-1").page(None).await.unwrap().items[0].text, "left at the door");
     assert_eq!(client.refunds("o-1").stream().try_collect::<Vec<_>>().await.unwrap().len(), 2);
@@ -84,8 +88,10 @@ async fn refusals_are_typed_and_lists_are_walked() {
     for nth in 0..5 {
         last = client.place_order(&order(&format!("o-{nth}"), "sku-1")).await.unwrap().position;
     }
-    let orders = client.orders().customer_id("customer-42").limit(2).min_position(last).stream();
-    let found: BTreeSet<String> = orders.map_ok(|order| order.order_id).try_collect().await.unwrap();
+    let orders = client.orders().customer_id("customer-42").expand(&["lines"]).limit(2).min_position(last).stream();
+    let orders: Vec<OrderView> = orders.try_collect().await.unwrap();
+    assert!(orders.iter().all(|order| order.lines.len() == 1 && order.shipments.is_empty()), "{orders:?}");
+    let found: BTreeSet<String> = orders.into_iter().map(|order| order.order_id).collect();
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["o-0", "o-1", "o-2", "o-3", "o-4"]);
 
     let wrong = NewOrder { currency: "XXL".to_owned(), ..order("o-9", "sku-1") };

@@ -5,6 +5,7 @@ use access_control::Caller;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use domain::order::PlacedOrder;
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use read_models::{Item, Key, QueryScope, SortOrder};
@@ -15,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::rows::{CancellationRow, MailRow, NoteRow, OrderRow, ReturnRow};
-use super::view::{OrderReader, RefundView, ShipmentView};
+use super::view::{LineView, OrderReader, RefundView, ShipmentView};
 use super::{META, PROJECTION, collection};
 use crate::parameters::ParameterErrors;
 use crate::reads::{ReadRouteState, may_see, no_order, page_problem, parse_order_id, store_problem};
@@ -77,8 +78,11 @@ part_routes! {
     mails: Mails, "/orders/{order_id}/mails", "listMails", MailRow;
 }
 
-#[derive(Debug, Clone, Copy)]
-enum OrderPart {
+/// What hangs on an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OrderPart {
+    /// They have no route of their own: an order has all of them.
+    Lines,
     Shipments,
     Cancellations,
     Returns,
@@ -147,14 +151,19 @@ async fn page(
         })
         .await
         .map_err(page_problem)?;
-    let items = part.view(head, &page.items).map_err(Problem::internal)?;
+    let placed = head.read::<OrderRow>().map_err(Problem::internal)?.show_to(OrderReader::Shop);
+    let items = part.view(placed.as_deref(), &page.items).map_err(Problem::internal)?;
     Ok(Json(OrderPartPage { order_id, items, cursor: page.cursor }))
 }
 
 impl OrderPart {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Lines, Self::Shipments, Self::Cancellations, Self::Returns, Self::Refunds, Self::Notes, Self::Mails];
+
     /// The last segment of the path.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Lines => "lines",
             Self::Shipments => "shipments",
             Self::Cancellations => "cancellations",
             Self::Returns => "returns",
@@ -164,9 +173,18 @@ impl OrderPart {
         }
     }
 
-    /// The range of sort keys that its rows have: from the first, and before the second.
-    fn sort_keys(self) -> (&'static str, &'static str) {
+    /// How many of them come with an order in a list, at the most: of lines as many as an order may have.
+    pub(super) fn most_in_lists(self) -> u16 {
         match self {
+            Self::Lines => 500,
+            Self::Shipments | Self::Cancellations | Self::Returns | Self::Refunds | Self::Notes | Self::Mails => 100,
+        }
+    }
+
+    /// The range of sort keys that its rows have: from the first, and before the second.
+    pub(super) fn sort_keys(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Lines => ("LINE#", "LINE$"),
             Self::Shipments => ("SHIPMENT#", "SHIPMENT$"),
             Self::Cancellations => ("CANCELLATION#", "CANCELLATION$"),
             Self::Returns => ("RETURN#", "RETURN$"),
@@ -176,11 +194,14 @@ impl OrderPart {
         }
     }
 
-    /// The rows as `GET /orders/{id}` shows them. `head` is the order's own row.
-    fn view(self, head: &Item, items: &[Item]) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
-        let placed = head.read::<OrderRow>()?.show_to(OrderReader::Shop);
-        let placed = placed.as_deref();
+    /// The rows as `GET /orders/{id}` shows them. `placed` is the folded order.
+    pub(super) fn view(
+        self,
+        placed: Option<&PlacedOrder>,
+        items: &[Item],
+    ) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
         let view = |item: &Item| match self {
+            Self::Lines => to_raw_value(&LineView::of(item.read()?, placed)),
             Self::Shipments => to_raw_value(&ShipmentView::of(item.read()?, placed)),
             Self::Cancellations => to_raw_value(&item.read::<CancellationRow>()?),
             Self::Returns => to_raw_value(&item.read::<ReturnRow>()?),

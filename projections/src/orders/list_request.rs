@@ -5,6 +5,8 @@ use domain::order::OrderStatus;
 use problem::Problem;
 use serde::Deserialize;
 
+use super::collections::OrderPart;
+use super::expansion;
 use super::filter::OrderFilter;
 use crate::described::instant_or_day;
 use crate::parameters::{ParameterErrors, instant, status};
@@ -32,6 +34,12 @@ pub(super) struct ListParameters {
     /// The most orders of the page; 50 if it is left out.
     #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<i64>,
+    /// What comes with each order: one of these, or several with commas between them.
+    #[param(
+        pattern = "^(lines|shipments|cancellations|returns|refunds|addedNotes|mails)(,(lines|shipments|cancellations|returns|refunds|addedNotes|mails))*$",
+        example = "lines"
+    )]
+    pub(super) expand: Option<String>,
     /// The cursor of the page before. It is good for exactly the same question.
     pub(super) cursor: Option<String>,
     /// Waits until the view has passed this position of the log.
@@ -43,6 +51,8 @@ pub(super) struct ListParameters {
 #[derive(Debug)]
 pub(super) struct ListRequest {
     pub(super) filter: OrderFilter,
+    /// What comes with each order.
+    pub(super) expand: Vec<OrderPart>,
     pub(super) limit: u16,
     pub(super) cursor: Option<String>,
 }
@@ -61,8 +71,9 @@ impl ListParameters {
         if filter.from.zip(filter.to).is_some_and(|(from, to)| from > to) {
             errors.add("to", "must not be before from");
         }
+        let expand = errors.parse("expand", self.expand, |text| expansion::parse(&text, &OrderPart::ALL));
         let limit = errors.page_limit(self.limit);
         errors.into_result()?;
-        Ok(ListRequest { filter, limit, cursor: self.cursor })
+        Ok(ListRequest { filter, expand: expand.unwrap_or_default(), limit, cursor: self.cursor })
     }
 }

@@ -2,22 +2,23 @@
 //! shipments, returns and so on.
 
 use access_control::Caller;
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use domain::ids::CustomerId;
 use http::HeaderMap;
-use problem::{Problem, QueryParameters};
+use problem::{ETagByContent, Precondition, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::days::LogDays;
+use super::expansion::{self, OrderExpansion};
 use super::filter::AccessPath;
 use super::list_request::{ListParameters, ListRequest};
-use super::rows::OrderRow;
+use super::listed::ListedOrder;
 use super::search::{OrderSearch, OrdersFound};
 use super::time_travel::{OrderHistory, PointInTime, TimeTravelError};
 use super::view::OrderView;
@@ -40,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
 /// A page of orders, without their shipments, returns and so on. If it has a cursor, there may be more.
 #[derive(Serialize, ToSchema)]
 struct OrdersPage {
-    items: Vec<OrderRow>,
+    items: Vec<ListedOrder>,
     cursor: Option<String>,
 }
 
@@ -51,6 +52,9 @@ struct OrderQuery {
     /// The order as it was then: a version from 1 on, or an instant (RFC 3339).
     #[param(schema_with = described::version_or_instant)]
     as_of: Option<String>,
+    /// What comes with the order: `events`, `saga`, or both with a comma between them. Not with `asOf`.
+    #[param(pattern = "^(events|saga)(,(events|saga))*$", example = "saga")]
+    expand: Option<String>,
     /// Waits until the view has passed this position of the log.
     #[param(minimum = 0)]
     min_position: Option<i64>,
@@ -59,6 +63,8 @@ struct OrderQuery {
 /// An order
 ///
 /// The order with its lines, shipments, returns, refunds, notes and mails; of each of these the latest hundred.
+///
+/// With `expand` more comes with it, for those who may ask for that alone.
 #[utoipa::path(
     get,
     path = "/orders/{order_id}",
@@ -88,7 +94,13 @@ async fn order(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?, parameters?.0);
+    let wanted = parameters.expand.map(|text| expansion::parse(&text, OrderExpansion::known(&reads)));
+    let wanted = wanted.transpose().map_err(|error| invalid("expand", error))?.unwrap_or_default();
+    expansion::check(&wanted, &caller)?;
     if let Some(as_of) = &parameters.as_of {
+        if !wanted.is_empty() {
+            return Err(invalid("expand", "can't be given with asOf, which shows the order alone"));
+        }
         wanted_position(parameters.min_position, &headers)?;
         return order_then(&reads, order_id.as_str(), as_of, &caller, &headers).await;
     }
@@ -96,8 +108,14 @@ async fn order(
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
     let view = OrderView::of(&items, (&caller).into()).map_err(Problem::internal)?;
     let view = view.filter(|view| may_see(&caller, &view.order.customer_id));
-    let view = view.ok_or_else(|| no_order(order_id.as_str()))?;
-    with_etag(&headers, view.order.version, view)
+    let mut view = view.ok_or_else(|| no_order(order_id.as_str()))?;
+    let version = view.order.version;
+    if wanted.is_empty() {
+        return with_etag(&headers, version, view);
+    }
+    Precondition::read(&headers)?.check_match(version)?;
+    expansion::expand(&reads, &order_id, &mut view, &wanted).await?;
+    Ok((Extension(ETagByContent(version)), Json(view)).into_response())
 }
 
 /// The order as it was. It is folded from the log, so there is no read model to wait for.
@@ -134,7 +152,7 @@ impl From<TimeTravelError> for Problem {
 
 /// Orders, newest first
 ///
-/// Filters can be combined. A page can be shorter than `limit`, or empty: as long as there is a `cursor`, there may be more.
+/// Filters can be combined. With `expand` each order has its lines, shipments and so on with it. A page can be shorter than `limit`, or empty: as long as there is a `cursor`, there may be more.
 #[utoipa::path(
     get,
     path = "/orders",
@@ -177,8 +195,7 @@ async fn customers_orders(
     }
     // An invalid id is no customer's: the list is empty.
     let Some(customer_id) = path.ok().and_then(|Path(id)| CustomerId::parse(id).ok()) else {
-        parameters.parse()?;
-        return Ok(Json(OrdersPage { items: vec![], cursor: None }));
+        return no_orders(parameters, &caller);
     };
     parameters.customer_id = Some(customer_id.into());
     page(&reads, parameters, &caller, &headers).await
@@ -193,19 +210,25 @@ async fn page(
     if let Some(own) = caller.only_customer() {
         // Of another customer it sees what it would see of one that there is not: an empty list.
         if parameters.customer_id.as_deref().is_some_and(|asked| asked != own) {
-            parameters.parse()?;
-            return Ok(Json(OrdersPage { items: vec![], cursor: None }));
+            return no_orders(parameters, caller);
         }
         parameters.customer_id = Some(own.to_owned());
     }
     let min_position = parameters.min_position;
-    let ListRequest { filter, limit, cursor } = parameters.parse()?;
+    let ListRequest { filter, expand, limit, cursor } = parameters.parse()?;
+    expansion::check(&expand, caller)?;
     reads.wait_for_position(PROJECTION.name, min_position, headers).await?;
     let days = match filter.access_path() {
         AccessPath::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
         AccessPath::Index { .. } => None,
     };
-    let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), limit);
+    let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), &expand, limit);
     let OrdersFound { orders, cursor } = search.page(days, cursor.as_deref()).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
+}
+
+/// An empty list, for those who would get a list.
+fn no_orders(parameters: ListParameters, caller: &Caller) -> Result<Json<OrdersPage>, Problem> {
+    expansion::check(&parameters.parse()?.expand, caller)?;
+    Ok(Json(OrdersPage { items: vec![], cursor: None }))
 }

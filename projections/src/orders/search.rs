@@ -8,11 +8,14 @@ use std::collections::HashMap;
 
 use bounds::{AdaptiveBatchSize, Budget};
 use chrono::Days;
+use futures_util::future::try_join_all;
 use problem::Problem;
 use read_models::{Index, Item, Key, Query, QueryScope, SortOrder, Table};
 
+use super::collections::OrderPart;
 use super::days::{DayCursor, LogDays};
 use super::filter::{AccessPath, OrderFilter};
+use super::listed::{ListedOrder, PartRows};
 use super::rows::OrderRow;
 use super::view::OrderReader;
 use super::{META, of_day};
@@ -26,10 +29,12 @@ const MOST_EXAMINED: usize = 1_000;
 const MOST_DAYS: usize = 31;
 /// How many orders are read at once after the first page.
 const CHUNK: u16 = 200;
+/// Of how many orders the parts are read at the same time. Those of the last ones may be left out again.
+const EXPANDED_TOGETHER: usize = 8;
 
 /// A page of the orders that were found.
 pub(super) struct OrdersFound {
-    pub(super) orders: Vec<OrderRow>,
+    pub(super) orders: Vec<ListedOrder>,
     /// `None`: there are no more.
     pub(super) cursor: Option<String>,
 }
@@ -39,19 +44,28 @@ pub(super) struct OrderSearch<'a> {
     table: &'a dyn Table,
     filter: &'a OrderFilter,
     reader: OrderReader,
+    /// What comes with each order.
+    parts: &'a [OrderPart],
     limit: u16,
-    found: Vec<OrderRow>,
+    found: Vec<ListedOrder>,
     room: Budget,
     stride: AdaptiveBatchSize,
     examined: usize,
 }
 
 impl<'a> OrderSearch<'a> {
-    pub(super) fn new(table: &'a dyn Table, filter: &'a OrderFilter, reader: OrderReader, limit: u16) -> Self {
+    pub(super) fn new(
+        table: &'a dyn Table,
+        filter: &'a OrderFilter,
+        reader: OrderReader,
+        parts: &'a [OrderPart],
+        limit: u16,
+    ) -> Self {
         Self {
             table,
             filter,
             reader,
+            parts,
             limit,
             found: Vec::new(),
             room: Budget::of(usize::from(limit)),
@@ -135,13 +149,21 @@ impl<'a> OrderSearch<'a> {
             let page = self.table.query(&query).await.map_err(page_problem)?;
             let orders = if lines { self.orders_of(&page.items).await? } else { read(&page.items)? };
             let of = page.items.len();
-            for (nth, (item, order)) in page.items.iter().zip(orders).enumerate() {
-                let Some((size, order)) = order.filter(|(_, order)| self.filter.matches(order)) else { continue };
-                self.room.spend(size);
-                self.found.push(shown(order, self.reader));
-                if self.is_full() {
-                    let more = nth + 1 < of || page.cursor.is_some();
-                    return Ok(more.then(|| query.cursor_at(item)));
+            let found = page.items.iter().zip(orders).enumerate().filter_map(|(nth, (item, order))| {
+                let (size, order) = order.filter(|(_, order)| self.filter.matches(order))?;
+                Some((nth, item, size, order))
+            });
+            let mut found = found.collect::<Vec<_>>().into_iter();
+            while found.len() > 0 {
+                let rows = self.parts_of(found.as_slice().iter().map(|(_, item, ..)| *item)).await?;
+                // The rows come first, so that no order is taken without its own.
+                for (rows, (nth, item, size, order)) in rows.into_iter().zip(found.by_ref()) {
+                    self.room.spend(size + rows.bytes());
+                    self.found.push(ListedOrder::new(order, &rows, self.reader)?);
+                    if self.is_full() {
+                        let more = nth + 1 < of || page.cursor.is_some();
+                        return Ok(more.then(|| query.cursor_at(item)));
+                    }
                 }
             }
             self.examined += of;
@@ -151,6 +173,15 @@ impl<'a> OrderSearch<'a> {
             cursor = page.cursor;
             limit = CHUNK;
         }
+    }
+
+    /// The parts of the first of these orders: of some, unless no parts are asked for.
+    async fn parts_of(&self, orders: impl Iterator<Item = &Item>) -> Result<Vec<PartRows>, Problem> {
+        if self.parts.is_empty() {
+            return Ok(orders.map(|_| PartRows::default()).collect());
+        }
+        let orders = orders.take(EXPANDED_TOGETHER);
+        try_join_all(orders.map(|item| PartRows::read(self.table, &item.key.pk, self.parts))).await
     }
 
     /// The orders of these lines, with their sizes.
@@ -177,9 +208,4 @@ impl<'a> OrderSearch<'a> {
 fn read(items: &[Item]) -> Result<Vec<Option<(usize, OrderRow)>>, Problem> {
     let sized = |item: &Item| item.read().map(|order| Some((item.size(), order))).map_err(Problem::internal);
     items.iter().map(sized).collect()
-}
-
-fn shown(mut order: OrderRow, reader: OrderReader) -> OrderRow {
-    order.show_to(reader);
-    order
 }

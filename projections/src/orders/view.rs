@@ -5,10 +5,13 @@ use domain::order::PlacedOrder;
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::META;
 use super::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
+use crate::described;
+use crate::timeline::TimelinePage;
 
 /// How many shipments, returns and so on are shown with an order, of each kind the latest.
 const SHOWN: usize = 100;
@@ -45,13 +48,21 @@ pub(crate) struct OrderView {
     mails: Vec<MailRow>,
     /// The kinds of which not all are shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    more: Vec<&'static str>,
+    pub(super) more: Vec<&'static str>,
+    /// The first page of its timeline, with `expand=events`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = TimelinePage, required = false)]
+    pub(super) events: Option<TimelinePage>,
+    /// The report on its sagas, with `expand=saga`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = described::sagas_report, required = false)]
+    pub(super) saga: Option<Box<RawValue>>,
 }
 
 /// A line of an order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Line)]
-struct LineView {
+pub(super) struct LineView {
     #[serde(flatten)]
     line: LineRow,
     /// Units sent.
@@ -130,12 +141,14 @@ impl OrderView {
             added_notes,
             mails,
             more,
+            events: None,
+            saga: None,
         }))
     }
 }
 
 impl LineView {
-    fn of(line: LineRow, placed: Option<&PlacedOrder>) -> Self {
+    pub(super) fn of(line: LineRow, placed: Option<&PlacedOrder>) -> Self {
         let counts = placed.map(|placed| placed.counts(line.line_number)).unwrap_or_default();
         Self { line, shipped: counts.shipped, cancelled: counts.cancelled, returned: counts.received }
     }

@@ -31,7 +31,11 @@ impl ReadSide {
         let stop = CancellationToken::new();
         let running = tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
         Self {
-            routes: testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()))),
+            routes: testkit::called_by_shop(projections::routes(
+                store.clone(),
+                &*testkit::read_models(store.pool()),
+                None,
+            )),
             database,
             store,
             stop,

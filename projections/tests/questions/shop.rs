@@ -55,7 +55,8 @@ impl Shop {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let routes = testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool())));
+        let routes =
+            testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
         let mut shop = Self { database, routes, store, at_work: None };
         shop.go_on();
         shop
