@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use access_control::{AccessLayer, Authenticator, Principal, Role};
+use access_control::{AccessLayer, Authenticator, Principal, Role, TokenKeys};
 use anyhow::{Context, bail};
 use http::{HeaderValue, Uri};
 use sqlx::PgPool;
@@ -79,6 +79,16 @@ impl Anonymous {
     }
 }
 
+/// Why tokens that are verified by a shared secret are a risk to this process. `None`: they are not, as only this machine can call.
+pub(crate) fn shared_secret_risk(settings: &Settings) -> Option<String> {
+    let by_secret = matches!(settings.authentication.token_keys, Some(TokenKeys::Secret(_)));
+    let why = others_call_because(settings).filter(|_| by_secret)?;
+    Some(format!(
+        "{why}, and tokens are verified by ORDO_TOKEN_SECRET: whoever has it, as this process does, can sign tokens of any role; \
+         verify them by the keys of an identity provider (ORDO_JWKS_URL), or use API keys"
+    ))
+}
+
 /// Whether the settings say who is let in.
 fn is_configured(settings: &Settings) -> bool {
     settings.access.require_auth || settings.authentication.token_keys.is_some()
@@ -143,6 +153,19 @@ mod tests {
         }
         let error = Anonymous::of_serve(&settings(&[ALLOW, ASK_EVERYONE])).unwrap_err().to_string();
         assert!(error.contains("contradict"), "{error}");
+    }
+
+    #[test]
+    fn a_shared_secret_is_a_risk_where_others_can_call() {
+        const OPEN: (&str, &str) = ("ORDO_LISTEN", "0.0.0.0:3000");
+        let risk = |given: &[(&str, &str)]| shared_secret_risk(&settings(given));
+        let told = risk(&[SECRET, OPEN]).unwrap();
+        assert!(told.starts_with("0.0.0.0:3000 is not loopback") && told.contains("ORDO_JWKS_URL"), "{told}");
+        assert!(risk(&[SECRET, ("ORDO_ALLOWED_HOSTS", "api.shop.example")]).is_some());
+        let issuer = ("ORDO_TOKEN_ISSUER", "https://id.shop.example/");
+        for given in [&[SECRET][..], &[ASK_EVERYONE, OPEN], &[("ORDO_JWKS_FILE", "jwks.json"), issuer, OPEN]] {
+            assert_eq!(risk(given), None, "{given:?}");
+        }
     }
 
     #[test]

@@ -100,6 +100,9 @@ fn announce(settings: &Settings, args: &ServeArgs, anonymous: Anonymous, running
     if anonymous == Anonymous::Operator {
         tracing::warn!("{}", access::EVERYONE_IS_LET_IN);
     }
+    if let Some(risk) = access::shared_secret_risk(settings) {
+        tracing::warn!("{risk}");
+    }
     let (api, ops) = (running.url(), running.ops_url());
     if !args.json {
         output::line(&format!("api  {api}"))?;

@@ -104,6 +104,11 @@ fn settings_of_tokens_name_what_is_wrong_and_hide_the_secret() {
         ),
         ["ORDO_JWKS_URL: can't be set with ORDO_TOKEN_SECRET: tokens are verified with one of them; unset the other",]
     );
+    for url in [&[][..], &[("ORDO_JWKS_URL", "http://127.0.0.1:1/"), ("ORDO_TOKEN_ISSUER", "https://id.shop.example/")]]
+    {
+        let given = [url, &[("ORDO_JWKS_CA", "ca.pem")]].concat();
+        assert_eq!(mistakes(&given, ""), ["ORDO_JWKS_CA: is for an https:// address in ORDO_JWKS_URL"]);
+    }
     assert_eq!(
         mistakes(&[("ORDO_JWKS_FILE", "jwks.json")], ""),
         [

@@ -63,7 +63,7 @@ pub struct AuthenticationSettings {
 pub enum AuthenticationStartError {
     #[error("the secret of tokens can't be used")]
     Secret(#[source] InvalidCredential),
-    #[error("this machine's root certificates can't be read")]
+    #[error("the certificates of the authorities that the issuer's keys are trusted by can't be read")]
     Roots(#[source] io::Error),
 }
 

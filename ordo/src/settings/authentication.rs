@@ -48,6 +48,11 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
         &jwks_url(),
         "Where the issuer of tokens has its public keys, as a JSON Web Key Set",
     );
+    let jwks_ca = table.optional(
+        "ORDO_JWKS_CA",
+        &path(),
+        "The certificate authorities, as PEM, that vouch for that address, instead of those that the system knows",
+    );
     let jwks_file = table.optional(
         "ORDO_JWKS_FILE",
         &path(),
@@ -68,6 +73,13 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
     if role_claim == customer_claim {
         table.refuse("ORDO_TOKEN_CUSTOMER_CLAIM", "must be another claim than ORDO_TOKEN_ROLE_CLAIM");
     }
+    if jwks_ca.is_some() && !jwks_url.as_ref().is_some_and(JwksUrl::is_https) {
+        table.refuse("ORDO_JWKS_CA", "is for an https:// address in ORDO_JWKS_URL");
+    }
+    let jwks_url = jwks_url.map(|url| match jwks_ca {
+        Some(authority) => url.trusting(authority),
+        None => url,
+    });
     let given = [
         (secret.map(TokenKeys::Secret), "ORDO_TOKEN_SECRET"),
         (jwks_url.map(TokenKeys::JwksUrl), "ORDO_JWKS_URL"),

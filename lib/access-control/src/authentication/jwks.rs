@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncReadExt;
 
 use super::key_set::KeySet;
@@ -33,7 +37,10 @@ pub(super) const TIMING: RefreshTiming = RefreshTiming {
 
 /// The address of a JSON Web Key Set: `https`, or `http` on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JwksUrl(Uri);
+pub struct JwksUrl {
+    uri: Uri,
+    authority: Option<PathBuf>,
+}
 
 impl JwksUrl {
     /// `None`: another scheme, or a user name in it.
@@ -48,13 +55,25 @@ impl JwksUrl {
             "http" => is_local,
             _ => false,
         };
-        (is_safe && !authority.as_str().contains('@')).then_some(Self(uri))
+        (is_safe && !authority.as_str().contains('@')).then_some(Self { uri, authority: None })
+    }
+
+    /// Trusts the certificate authorities in a PEM file, instead of those that this machine knows.
+    #[must_use]
+    pub fn trusting(self, authority: PathBuf) -> Self {
+        Self { authority: Some(authority), ..self }
     }
 
     /// As it was given.
     #[must_use]
     pub fn to_text(&self) -> String {
-        self.0.to_string()
+        self.uri.to_string()
+    }
+
+    /// Whether the keys come over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 }
 
@@ -72,16 +91,17 @@ enum Place {
 }
 
 impl JwksSource {
-    /// An error: this machine's root certificates can't be read.
+    /// An error: the certificates of the authorities that are trusted can't be read.
     pub(super) fn at_url(url: JwksUrl, rules: ExpectedTokenClaims) -> Result<Self, io::Error> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(TIMING.timeout / 2));
-        let https = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+        let https = HttpsConnectorBuilder::new();
+        let https = match &url.authority {
+            Some(authority) => https.with_tls_config(trusting_alone(authority)?),
+            None => https.with_provider_and_native_roots(ring::default_provider())?,
+        };
+        let https = https.https_or_http().enable_http1().wrap_connector(http);
         let client = Client::builder(TokioExecutor::new()).build(https);
         Ok(Self { place: Place::Url(url, Box::new(client)), rules })
     }
@@ -89,6 +109,20 @@ impl JwksSource {
     pub(super) fn in_file(path: PathBuf, rules: ExpectedTokenClaims) -> Self {
         Self { place: Place::File(path), rules }
     }
+}
+
+/// A client's TLS that trusts the authorities in a PEM file and no others.
+fn trusting_alone(file: &Path) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(io::Error::other)? {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    if roots.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no certificate in it"));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl RefreshSource for JwksSource {
@@ -104,7 +138,8 @@ impl RefreshSource for JwksSource {
     async fn load(&self) -> Result<KeySet, LoadError> {
         let json = match &self.place {
             Place::Url(url, client) => {
-                let request = Request::get(url.0.clone()).header(ACCEPT, "application/jwk-set+json, application/json");
+                let request =
+                    Request::get(url.uri.clone()).header(ACCEPT, "application/jwk-set+json, application/json");
                 let response = client.request(request.body(Empty::new())?).await?;
                 if !response.status().is_success() {
                     return Err(format!("the answer is {}", response.status()).into());
