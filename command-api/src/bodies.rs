@@ -17,8 +17,11 @@ pub(crate) struct NewOrder {
     order_id: Option<String>,
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     customer_id: String,
-    /// Where the customer's mails go.
-    #[schema(max_length = 254, pattern = r"^[-!#$%&'*+./0-9=?A-Z^_`a-z{|}~]{1,64}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*$")]
+    /// Where the customer's mails go. Characters beyond ASCII are taken on both sides of the `@`.
+    #[schema(
+        max_length = 254,
+        pattern = r#"^[^\x00-\x20\x7F(),:;<>@\[\\\]"]{1,64}@[^\x00-,./:-@\[-`{-\x7F]+([.][^\x00-,./:-@\[-`{-\x7F]+)*$"#
+    )]
     customer_email: Option<String>,
     /// ISO 4217.
     #[schema(pattern = "^[A-Z]{3}$")]

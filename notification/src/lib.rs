@@ -87,7 +87,7 @@ pub async fn run(
     let consumer = Consumer::new(sqs.clone(), queues.notifications, keys.clone(), settings.consumer)?;
     let failures = MessageFailureCounts::new(pool.clone());
     let (deliveries, releasing) = DeliveryRecords::start(pool, settings.send_timeout);
-    let ses = SesMailer::new(&ses, settings.send_timeout);
+    let ses = SesMailer::new(&ses, settings.send_timeout, settings.smtputf8);
     let answers = BatchingProducer::start(Producer::new(sqs, queues.replies, keys, settings.producer.clone()));
     consumer.run(MailRequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;
     // So that no other process has to wait for these claims. A claim whose outcome is still being recorded ends with

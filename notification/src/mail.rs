@@ -8,9 +8,10 @@ mod order_refunded;
 mod order_rejected;
 mod order_shipped;
 
+use mail_address::EmailAddress;
 use messaging::{NotificationRequested, NotificationTemplate};
 
-use crate::address::{EmailAddress, InvalidAddress, SenderAddress};
+use crate::address::{InvalidRecipient, SenderAddress, parse_recipient};
 use order::OrderInMail;
 
 /// A mail that is ready to be sent.
@@ -36,7 +37,7 @@ pub(crate) enum ComposeError {
     #[error("the recipient is no address")]
     Recipient {
         #[from]
-        source: InvalidAddress,
+        source: InvalidRecipient,
     },
     #[error("the template could not be rendered")]
     Template {
@@ -52,7 +53,7 @@ impl Mail {
         default_recipient: &EmailAddress,
     ) -> Result<Self, ComposeError> {
         let to = match &request.recipient {
-            Some(recipient) => EmailAddress::parse(recipient)?,
+            Some(recipient) => parse_recipient(recipient)?,
             None => default_recipient.clone(),
         };
         Ok(Self { from: from.clone(), to, content: content(request)? })

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use crate::address::{EmailAddress, SenderAddress};
+use crate::address::SenderAddress;
 use crate::delivery::{DeliveryAttempt, DeliveryRecords, DeliveryState, MailOutcome};
 use crate::mail::Mail;
 use crate::send_rate::{RecipientRateLimiter, SendRateLimiter};
@@ -11,6 +11,7 @@ use crate::ses::{SesMailer, SesSendError};
 use crate::settings::NotificationSettings;
 use chrono::Utc;
 use error_chain::error_chain;
+use mail_address::EmailAddress;
 use messaging::{
     BatchingProducer, CloudEvent, MessageContract, MessageHandler, MessageHandlerError, NotificationFailed,
     NotificationRequested, NotificationSent, OutgoingMessage, ReceivedMessage,

@@ -19,6 +19,9 @@ pub const NOTIFICATION_ID_HEADER: &str = "X-Ordo-Notification-Id";
 /// The same as a tag, for SES's own event publishing.
 const NOTIFICATION_ID_TAG: &str = "ordo-notification-id";
 
+/// Why a mail is not handed to SES: its documentation of `Destination` wants ASCII, and A-labels of a domain.
+const NO_SMTPUTF8: &str = "the mail service takes only ASCII before the @ of an address (SES has no SMTPUTF8)";
+
 /// Why SES did not accept a mail.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SesSendError {
@@ -37,20 +40,25 @@ pub(crate) enum SesSendError {
 pub(crate) struct SesMailer {
     client: Client,
     timeout: Duration,
+    smtputf8: bool,
 }
 
 impl SesMailer {
     /// Switches off the client's retries: SendEmail has no idempotency key, so they would send a mail twice. `timeout`:
-    /// how long one call may take.
-    pub(crate) fn new(client: &Client, timeout: Duration) -> Self {
+    /// how long one call may take. `smtputf8`: whether the service takes more than ASCII before the `@`.
+    pub(crate) fn new(client: &Client, timeout: Duration, smtputf8: bool) -> Self {
         let once = client.config().to_builder().retry_config(RetryConfig::disabled());
         // Nothing here is streamed, and the whole call has a timeout.
         let once = once.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Self { client: Client::from_conf(once.build()), timeout }
+        Self { client: Client::from_conf(once.build()), timeout, smtputf8 }
     }
 
     /// Returns SES's id of the mail.
     pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, SesSendError> {
+        // SES would answer that the address has control characters.
+        if !self.smtputf8 && !mail.to.has_ascii_local_part() {
+            return Err(SesSendError::Refused { reason: NO_SMTPUTF8.to_owned() });
+        }
         let refused = |error: BuildError| SesSendError::Refused { reason: error.to_string() };
         let message = message(mail, notification_id).map_err(refused)?;
         let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
@@ -58,7 +66,7 @@ impl SesMailer {
             .client
             .send_email()
             .from_email_address(mail.from.as_str())
-            .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
+            .destination(Destination::builder().to_addresses(mail.to.with_ascii_domain()).build())
             .content(EmailContent::builder().simple(message).build())
             .email_tags(tag.map_err(refused)?);
         let timeout = self.timeout;

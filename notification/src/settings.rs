@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
+use mail_address::EmailAddress;
 use messaging::{
     ConsumerSettings, ExponentialBackoff, InvalidSettings, ProducerSettings, SettingError, SettingsValidator,
 };
 
-use crate::address::{EmailAddress, SenderAddress};
+use crate::address::SenderAddress;
 
 /// How mails are sent.
 #[derive(Debug, Clone)]
 pub struct NotificationSettings {
     /// Who mails come from: an address, or `Name <address>`. SES must have verified it.
     pub from: String,
-    /// The recipient of requests that name none.
+    /// The recipient of requests that name none: ASCII before its `@`, as SES has it.
     pub default_recipient: String,
+    /// Whether the mail service takes addresses with other characters than ASCII before the `@` (SMTPUTF8, RFC 6531). SES does not.
+    pub smtputf8: bool,
     /// How long a call to SES may take, 1 s to 60 s.
     pub send_timeout: Duration,
     /// How long all handlers wait after SES throttled, longer each time in a row. Up to 5 min.
@@ -37,6 +40,7 @@ impl Default for NotificationSettings {
         Self {
             from: "Ordo <orders@ordo.example>".into(),
             default_recipient: "customer@ordo.example".into(),
+            smtputf8: false,
             send_timeout: Duration::from_secs(10),
             throttle_backoff: ExponentialBackoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
             paused_wait: Duration::from_secs(60),
@@ -73,13 +77,16 @@ impl NotificationSettings {
             value: format!("{value:?}"),
             allowed: allowed.to_owned(),
         };
-        match (SenderAddress::parse(&self.from), EmailAddress::parse(&self.default_recipient)) {
-            (Ok(from), Ok(default_recipient)) => Ok((from, default_recipient)),
+        let recipient = EmailAddress::parse(&*self.default_recipient).ok();
+        match (SenderAddress::parse(&self.from), recipient.filter(EmailAddress::has_ascii_local_part)) {
+            (Some(from), Some(default_recipient)) => Ok((from, default_recipient)),
             (from, recipient) => {
-                let from = from.err().map(|_| mistake("from", &self.from, "an e-mail address or `Name <address>`"));
-                let recipient = recipient.err();
+                let from = from
+                    .is_none()
+                    .then(|| mistake("from", &self.from, "an e-mail address or `Name <address>`, in ASCII"));
+                let allowed = "an e-mail address with ASCII before the @";
                 let recipient =
-                    recipient.map(|_| mistake("default_recipient", &self.default_recipient, "an e-mail address"));
+                    recipient.is_none().then(|| mistake("default_recipient", &self.default_recipient, allowed));
                 Err(InvalidSettings(from.into_iter().chain(recipient).collect()))
             }
         }

@@ -377,6 +377,7 @@ async fn notification(
     let settings = NotificationSettings {
         from: settings.mail_from.clone(),
         default_recipient: settings.mail_default_recipient.clone(),
+        smtputf8: settings.mail_smtputf8,
         consumer: settings.notifications.settings(),
         ..NotificationSettings::default()
     };

@@ -87,6 +87,8 @@ pub struct Settings {
     pub mail_from: String,
     /// The recipient of mails of orders that name none.
     pub mail_default_recipient: String,
+    /// Whether the mail service takes addresses with more than ASCII before the `@`.
+    pub mail_smtputf8: bool,
     /// How many commands may wait for the event store before it answers 503.
     pub append_queue: usize,
     /// How much one order may accumulate.

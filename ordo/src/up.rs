@@ -284,6 +284,7 @@ impl EmbeddedServices {
             let started = Inbox::start_known_as(args.ses_listen, settings.allowed_hosts.as_deref()).await;
             let inbox = started.map_err(|error| http::choose_another(&error, "--ses-listen"))?;
             settings.aws.ses_endpoint = Some(inbox.url());
+            settings.mail_smtputf8 = true;
             services.inbox = Some(inbox);
         }
         if settings.database_url.is_none() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::address::EmailAddress;
+use mail_address::EmailAddress;
 
 /// From this many recipients or turns on, outdated ones are removed.
 const PRUNE_AT: usize = 10_000;
@@ -74,9 +74,9 @@ impl RecipientSchedule {
     }
 }
 
-/// Most mail services ignore case.
+/// Most mail services ignore case, and a domain can be written in several ways.
 fn normalized(recipient: &EmailAddress) -> String {
-    recipient.as_str().to_lowercase()
+    recipient.with_ascii_domain().to_lowercase()
 }
 
 #[cfg(test)]
@@ -99,6 +99,10 @@ mod tests {
         assert_eq!(recipients.turn(&ada(), mail(1), now), now);
         assert_eq!(recipients.turn(&EmailAddress::parse("ADA@example.com").unwrap(), mail(2), now), now);
         assert_eq!(recipients.turn(&ada(), mail(3), now), now + 10 * SECOND);
+        for (nth, domain) in [(10, "müller.example"), (11, "MÜLLER.example"), (12, "xn--mller-kva.example")] {
+            let address = EmailAddress::parse(format!("ada@{domain}")).unwrap();
+            assert_eq!(recipients.turn(&address, mail(nth), now) == now, nth < 12, "it is one address");
+        }
         assert_eq!(
             recipients.turn(&EmailAddress::parse("bob@example.com").unwrap(), mail(4), now),
             now,
@@ -129,7 +133,7 @@ mod tests {
     fn what_means_nothing_any_more_is_forgotten() {
         let (recipients, now) = (RecipientRateLimiter::new(1, SECOND), Instant::now());
         for nth in 0..PRUNE_AT {
-            let recipient = EmailAddress::parse(&format!("a{nth}@example.com")).unwrap();
+            let recipient = EmailAddress::parse(format!("a{nth}@example.com")).unwrap();
             recipients.turn(&recipient, mail(nth as u128), now);
         }
         recipients.turn(&ada(), mail(PRUNE_AT as u128), now + 2 * KEPT);

@@ -137,7 +137,7 @@ async fn an_address_that_would_break_a_header_fails_for_good() {
     worker.stop().await;
 
     let reason = "the recipient is no address: \"ada@example.com\\r\\nBcc: eve@example.com\" is no e-mail address: \
-                  it has a character that an address can't have";
+                  must have a domain name after the @";
     assert_eq!(answer.data, failed(reason));
     assert_eq!(stage.record().await, ("failed".into(), None, Some(reason.into()), 1));
     assert_eq!(stage.ses.requests(), 0);
@@ -187,4 +187,39 @@ async fn of_many_mails_to_one_recipient_each_waits_for_its_turn_and_none_is_lost
     assert!(answers.iter().all(|it| matches!(it.data, NotificationAnswer::Sent(_))), "{answers:?}");
     assert_eq!(stage.ses.accepted(), MAILS as u64);
     assert!(stage.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_that_needs_smtputf8_fails_for_good_with_its_reason_while_others_go_out() {
+    let stage = Stage::new().await;
+    let worker = stage.worker(quick());
+    let to = |recipient: &str| NotificationRequested { recipient: Some(recipient.into()), ..request(1) };
+    let other = NotificationRequested { notification_id: Uuid::from_u128(7), ..to("ann@müller.example") };
+
+    stage.ask(&to("jörg@müller.example")).await;
+    stage.ask(&other).await;
+    let answers = stage.answers(2).await;
+    worker.stop().await;
+
+    let reason = "the mail service takes only ASCII before the @ of an address (SES has no SMTPUTF8)";
+    assert_eq!(answers[0].data, failed(reason));
+    assert_eq!(stage.record().await, ("failed".into(), Some("jörg@müller.example".into()), Some(reason.into()), 1));
+    assert_eq!(error_of(&stage.dead_letters().await.remove(0)), reason);
+    let NotificationAnswer::Sent(sent) = &answers[1].data else { panic!("{answers:?}") };
+    // The order's own spelling in what is told, the one of DNS in what SES is given.
+    assert_eq!(sent.recipient, "ann@müller.example");
+    assert_eq!(stage.ses.messages()[0].to, ["ann@xn--mller-kva.example"]);
+    assert_eq!(stage.ses.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_service_with_smtputf8_is_given_the_address_as_it_is_before_the_at_sign() {
+    let stage = Stage::new().await;
+    let _worker = stage.worker(NotificationSettings { smtputf8: true, ..quick() });
+
+    stage.ask(&NotificationRequested { recipient: Some("jörg@müller.example".into()), ..request(1) }).await;
+    let answer = stage.answers(1).await.remove(0);
+
+    assert!(matches!(answer.data, NotificationAnswer::Sent(_)), "{answer:?}");
+    assert_eq!(stage.ses.messages()[0].to, ["jörg@xn--mller-kva.example"]);
 }

@@ -13,7 +13,7 @@ use super::mistakes::SettingMistakes;
 use super::reader::SettingsReader;
 use super::sources::RawSettings;
 use super::value_types::{
-    endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address,
+    endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address, truth,
 };
 use super::{AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment};
 use crate::http::ConnectionLimits;
@@ -110,6 +110,12 @@ fn read(table: &mut SettingsReader) -> Settings {
             "customer@ordo.example".to_owned(),
             &mail_address(),
             "Whom mails go to when an order names no address",
+        ),
+        mail_smtputf8: table.value(
+            "ORDO_MAIL_SMTPUTF8",
+            false,
+            &truth(),
+            "Whether the mail service takes addresses with more than ASCII before the @; SES does not, the inbox of `up` does in any case",
         ),
         append_queue: table.value(
             "ORDO_APPEND_QUEUE",

@@ -109,7 +109,7 @@ pub(super) fn name() -> SettingType<String> {
 
 /// A sender that notification accepts.
 pub(super) fn sender() -> SettingType<String> {
-    let allowed = "a mail address such as orders@shop.example, or `Name <orders@shop.example>`";
+    let allowed = "a mail address in ASCII such as orders@shop.example, or `Name <orders@shop.example>`";
     SettingType::new(allowed, String::clone, |text| {
         let settings = NotificationSettings { from: text.to_owned(), ..NotificationSettings::default() };
         settings.validate().is_ok().then_some(settings.from)
@@ -118,7 +118,7 @@ pub(super) fn sender() -> SettingType<String> {
 
 /// A recipient that notification accepts.
 pub(super) fn mail_address() -> SettingType<String> {
-    SettingType::new("a mail address such as customer@shop.example", String::clone, |text| {
+    SettingType::new("a mail address such as customer@shop.example, with ASCII before the @", String::clone, |text| {
         let settings = NotificationSettings { default_recipient: text.to_owned(), ..NotificationSettings::default() };
         settings.validate().is_ok().then_some(settings.default_recipient)
     })

@@ -11,6 +11,7 @@ mod bad_orders;
 mod bad_settings;
 mod chaos;
 mod credentials;
+mod customers;
 mod database_crashes;
 mod database_roles;
 mod dead_letters;

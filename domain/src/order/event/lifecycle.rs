@@ -22,6 +22,7 @@ pub struct OrderCreated {
     /// The lines, in the order in which they were posted. Never empty.
     pub lines: Vec<OrderLine>,
     /// Where its mails go. Without it they go to the shop's own recipient.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<EmailAddress>,
     /// The payment provider's token for the customer's means of payment.
