@@ -1,6 +1,7 @@
 //! What all GET routes share: their state, waiting for a position, and their errors.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
+use bounds::KeyedSemaphore;
 use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
-use problem::{Precondition, Problem, ProblemType};
+use problem::{Peer, Precondition, Problem, ProblemType};
 use read_models::{QueryError, ReadModelStoreError, Table};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub(crate) struct ReadRouteState {
     pub(crate) store: EventStore,
     /// `None`: nobody is asked about sagas here.
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
+    /// For each client's network, the searches that it has under way.
+    searches: KeyedSemaphore<Option<Peer>>,
     tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
 }
 
@@ -49,7 +53,14 @@ impl ReadRouteState {
         tables: HashMap<&'static str, Arc<dyn Table>>,
         sagas: Option<Arc<dyn SagaReports>>,
     ) -> Self {
-        Self { store, sagas, tables: Arc::new(tables) }
+        // A search keeps a processor busy. More of them at the same time would only take longer, and keep others waiting.
+        let searches = KeyedSemaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        Self { store, sagas, searches, tables: Arc::new(tables) }
+    }
+
+    /// Searches, once enough other searches from the same network have ended. Those of other networks are not waited for.
+    pub(crate) async fn search<T>(&self, peer: Option<Peer>, search: impl Future<Output = T>) -> T {
+        self.searches.run(&peer, search).await
     }
 
     /// The live table of a projection of the registry.

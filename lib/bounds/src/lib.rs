@@ -6,10 +6,12 @@
 
 mod batch_size;
 mod budget;
+mod keyed_semaphore;
 mod quota;
 mod token_buckets;
 
 pub use batch_size::AdaptiveBatchSize;
 pub use budget::Budget;
+pub use keyed_semaphore::KeyedSemaphore;
 pub use quota::{Quota, QuotaExceeded, QuotaShare};
 pub use token_buckets::{BucketEmpty, BucketKey, BucketLevel, TokenBuckets, TokenRate};

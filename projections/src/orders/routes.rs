@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::ids::CustomerId;
 use http::HeaderMap;
-use problem::{ETagByContent, Precondition, Problem, QueryParameters};
+use problem::{ETagByContent, Peer, Precondition, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -165,9 +165,10 @@ async fn orders(
     State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
     caller: Caller,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
-    page(&reads, parameters?.0, &caller, &headers).await
+    page(&reads, parameters?.0, &caller, peer, &headers).await
 }
 
 /// A customer's orders, newest first
@@ -187,6 +188,7 @@ async fn customers_orders(
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<ListParameters>, Problem>,
     caller: Caller,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     let mut parameters = parameters?.0;
@@ -198,13 +200,14 @@ async fn customers_orders(
         return no_orders(parameters, &caller);
     };
     parameters.customer_id = Some(customer_id.into());
-    page(&reads, parameters, &caller, &headers).await
+    page(&reads, parameters, &caller, peer, &headers).await
 }
 
 async fn page(
     reads: &ReadRouteState,
     mut parameters: ListParameters,
     caller: &Caller,
+    peer: Option<Extension<Peer>>,
     headers: &HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     if let Some(own) = caller.only_customer() {
@@ -223,7 +226,8 @@ async fn page(
         AccessPath::Index { .. } => None,
     };
     let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), &expand, limit);
-    let OrdersFound { orders, cursor } = search.page(days, cursor.as_deref()).await?;
+    let OrdersFound { orders, cursor } =
+        reads.search(peer.map(|Extension(peer)| peer), search.page(days, cursor.as_deref())).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }
 
