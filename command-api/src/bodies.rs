@@ -3,66 +3,14 @@
 //! `domain` parses what is posted, and has the rules. What is said here of lengths, ranges and patterns is what its parsers check.
 #![expect(dead_code, reason = "these types are described, and never made")]
 
+mod new_order;
+
 use domain::ids::Sku;
 use serde::Deserialize;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// An order.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NewOrder {
-    /// The shop's own id for it; a UUID is made if it is left out.
-    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
-    order_id: Option<String>,
-    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
-    customer_id: String,
-    /// Where the customer's mails go. Characters beyond ASCII are taken on both sides of the `@`.
-    #[schema(
-        max_length = 254,
-        pattern = r#"^[^\x00-\x20\x7F(),:;<>@\[\\\]"]{1,64}@[^\x00-,./:-@\[-`{-\x7F]+([.][^\x00-,./:-@\[-`{-\x7F]+)*$"#
-    )]
-    customer_email: Option<String>,
-    /// ISO 4217.
-    #[schema(pattern = "^[A-Z]{3}$")]
-    currency: String,
-    /// The sum of the items.
-    #[schema(schema_with = amount)]
-    total_amount: String,
-    #[schema(min_items = 1, max_items = 500)]
-    items: Vec<NewOrderItem>,
-    /// What the payment provider takes as the means of payment.
-    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
-    payment_token: Option<String>,
-    /// The customer's notes.
-    #[schema(max_length = 4000, pattern = r"^[^\u0000]*$")]
-    notes: Option<String>,
-    /// What the shop wants to keep with the order: at most 16 KiB, in at most 10 levels.
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<serde::de::IgnoredAny>,
-    /// When the customer ordered.
-    #[schema(format = DateTime)]
-    created_at_iso: Option<String>,
-}
-
-/// A line of a posted order.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NewOrderItem {
-    /// Text that can be seen, in Unicode normalization form C.
-    #[schema(schema_with = Sku::schema)]
-    sku: String,
-    /// What mails call it; the SKU if it is left out.
-    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
-    title: Option<String>,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    quantity: u32,
-    #[schema(schema_with = amount)]
-    unit_price: String,
-    /// As the order's.
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<serde::de::IgnoredAny>,
-}
+pub(crate) use self::new_order::NewOrder;
 
 /// Units of a line.
 #[derive(Deserialize, ToSchema)]

@@ -1,5 +1,7 @@
 //! Reads a posted JSON object field by field. It collects every violation instead of stopping at the first.
 
+mod texts;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
@@ -7,6 +9,8 @@ use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use texts::TextsLimits;
 
 /// A rule that a body breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +113,21 @@ impl BodyReader {
         value
     }
 
+    /// Reads the object in a field. Pointers to violations begin with the field's.
+    pub(crate) fn member<'a, T>(
+        &mut self,
+        field: &JsonField<'a>,
+        read: impl FnOnce(&mut Self, JsonFields<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let value = field.value?;
+        let outer = self.path.len();
+        self.path.push('/');
+        self.path.push_str(field.name);
+        let read = self.fields(value).and_then(|fields| read(self, fields));
+        self.path.truncate(outer);
+        read
+    }
+
     /// The members of an object.
     pub(crate) fn fields<'a>(&mut self, value: &'a RawValue) -> Option<JsonFields<'a>> {
         match serde_json::from_str(value.get()) {
@@ -179,21 +198,6 @@ impl BodyReader {
         self.checked(field, parse(text.into_owned()))
     }
 
-    /// Free text of so many characters at most.
-    pub(crate) fn text_up_to(&mut self, field: &JsonField<'_>, max_chars: usize) -> Option<String> {
-        let text = self.string(field)?;
-        if text.contains('\0') {
-            self.violation_at(field, "invalid", "must not contain NUL");
-            return None;
-        }
-        // Counting characters is needed only where there are more bytes than that.
-        if text.len() > max_chars && text.chars().count() > max_chars {
-            self.violation_at(field, "too_long", format!("must have at most {max_chars} characters"));
-            return None;
-        }
-        Some(text.into_owned())
-    }
-
     /// Any JSON that parses as something.
     pub(crate) fn parsed<'a, T, E: fmt::Display>(
         &mut self,
@@ -202,6 +206,18 @@ impl BodyReader {
     ) -> Option<T> {
         let parsed = parse(field.value?);
         self.checked(field, parsed)
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, field: &JsonField<'_>) -> Option<bool> {
+        match field.text() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                self.violation_at(field, "wrong_type", "must be true or false");
+                None
+            }
+        }
     }
 
     /// A whole number within a range.

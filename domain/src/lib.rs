@@ -5,12 +5,14 @@
 //! Every other crate stores, moves or shows what these say.
 
 pub mod body;
+pub mod country;
 pub mod email;
 mod events;
 #[cfg(test)]
 mod golden;
 pub mod ids;
 pub mod json_text;
+pub mod locale;
 pub mod money;
 pub mod order;
 #[cfg(test)]

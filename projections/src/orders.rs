@@ -5,6 +5,7 @@
 //! | the order | `ORDER#id` | `#META` | gsi1 `CUSTOMER#customer` / `created-at#id` |
 //! | | | | gsi2 `STATUS#status#shard` / `since-when-it-has-it#id` |
 //! | | | | gsi3 `DAY#2026-11-20#shard` / `created-at#id` |
+//! | what lists do not show, if there is any | `ORDER#id` | `#DETAILS` | |
 //! | a line | `ORDER#id` | `LINE#001` | gsi1 `SKU#sku` / `created-at#id`, the first line of its SKU |
 //! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
@@ -39,7 +40,7 @@ use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
+use self::rows::{CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
 use crate::error::FoldError;
 use crate::fold_context::FoldContext;
 use crate::keys::{sharded, sortable, status_name};
@@ -54,6 +55,7 @@ pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
 type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 
 const META: &str = "#META";
+const DETAILS: &str = "#DETAILS";
 
 fn collection(order_id: &str) -> String {
     format!("ORDER#{order_id}")
@@ -176,6 +178,9 @@ fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), Fo
 
 fn create(items: &mut FoldContext, recorded: &RecordedOrderEvent, content: &OrderCreated) {
     put_order(items, recorded, OrderRow::new(recorded, content));
+    if let Some(details) = DetailsRow::new(content) {
+        put(items, recorded, DETAILS.to_owned(), details);
+    }
     let created = format!("{}#{}", sortable(recorded.recorded_at), recorded.stream_id);
     let mut skus = HashSet::new();
     for (line_number, line) in (1..).zip(&content.lines) {

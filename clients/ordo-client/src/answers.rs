@@ -1,8 +1,12 @@
 //! What the server answers. Fields of later servers are passed over; what a role may not see is not there.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::{Address, CustomerDetails};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -86,6 +90,18 @@ pub struct OrderView {
     #[serde(default)]
     pub metadata: Option<Value>,
     #[serde(default)]
+    pub customer: Option<CustomerDetails>,
+    #[serde(default)]
+    pub billing_address: Option<Address>,
+    #[serde(default)]
+    pub shipping_address: Option<Address>,
+    #[serde(default)]
+    pub channel: Option<String>,
+    #[serde(default)]
+    pub source: Option<String>,
+    #[serde(default)]
+    pub tags: Vec<String>,
+    #[serde(default)]
     pub lines: Vec<Line>,
     #[serde(default)]
     pub shipments: Vec<Shipment>,
@@ -124,6 +140,15 @@ pub struct Line {
     pub line_total: Money,
     #[serde(default)]
     pub metadata: Option<Value>,
+    #[serde(default)]
+    pub variant: Option<String>,
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// `Some(false)`: nothing is sent for it.
+    #[serde(default)]
+    pub requires_shipping: Option<bool>,
+    #[serde(default)]
+    pub gift_card: Option<bool>,
     #[serde(default)]
     pub shipped: u32,
     #[serde(default)]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::LineQuantity;
+use crate::{Address, CustomerDetails, LineQuantity};
 
 /// An order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +35,21 @@ pub struct NewOrder {
     /// The shop's own, kept as they are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<Address>,
+    /// Through which of the shop's channels the order came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Where the customer came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The shop's labels, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// An item of an order to be placed.
@@ -50,6 +65,17 @@ pub struct NewOrderItem {
     /// The shop's own, kept as they are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
+    /// Which variant of the goods, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// What else describes the goods, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// Whether a parcel is sent for it; yes if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires_shipping: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gift_card: Option<bool>,
 }
 
 impl NewOrder {
@@ -72,13 +98,29 @@ impl NewOrder {
             payment_token: None,
             placed_at: None,
             metadata: BTreeMap::new(),
+            customer: None,
+            billing_address: None,
+            shipping_address: None,
+            channel: None,
+            source: None,
+            tags: vec![],
         }
     }
 }
 
 impl NewOrderItem {
     pub fn new(sku: impl Into<String>, quantity: u32, unit_price: impl Into<String>) -> Self {
-        Self { sku: sku.into(), title: None, quantity, unit_price: unit_price.into(), metadata: BTreeMap::new() }
+        Self {
+            sku: sku.into(),
+            title: None,
+            quantity,
+            unit_price: unit_price.into(),
+            metadata: BTreeMap::new(),
+            variant: None,
+            attributes: BTreeMap::new(),
+            requires_shipping: None,
+            gift_card: None,
+        }
     }
 }
 

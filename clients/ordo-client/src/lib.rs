@@ -38,6 +38,7 @@ mod client;
 mod error;
 mod live;
 mod operations;
+mod order_parts;
 mod orders;
 mod requests;
 mod retry;
@@ -53,5 +54,6 @@ pub use bodies::{NewCancellation, NewNote, NewOrder, NewOrderItem, NewRefund, Ne
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};
 pub use live::LiveStream;
+pub use order_parts::{Address, CustomerDetails};
 pub use orders::OrderListQuery;
 pub use requests::{Command, PagedQuery, Query};

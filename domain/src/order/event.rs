@@ -2,6 +2,7 @@
 //!
 //! Each version of each event has a golden file in `domain/golden/events/`, and stays readable forever.
 
+mod customer;
 mod fulfilment;
 mod lifecycle;
 mod notification;
@@ -13,6 +14,7 @@ mod stock;
 mod subject;
 mod upcasts;
 
+pub use customer::{Address, CustomerDetails};
 pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel};
 pub use lifecycle::{
     CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,

@@ -48,6 +48,8 @@ const PERSONAL: [&str; 10] = [
     "message",
     "lastError",
 ];
+/// Objects with personal data: of these a reader sees that they are there.
+const PERSONAL_OBJECTS: [&str; 4] = ["customer", "billingAddress", "shippingAddress", "attributes"];
 /// Rows of read models, as a comparison of two generations quotes them.
 const ROWS: [&str; 2] = ["old", "new"];
 /// What an event has beside what happened: who and what caused it are in its `metadata`.
@@ -77,7 +79,7 @@ impl Redaction {
         match self {
             Self::Payments => PAYMENTS.contains(&field),
             Self::Internals => OF_PROVIDERS.contains(&field),
-            Self::PersonalData => PERSONAL.contains(&field),
+            Self::PersonalData => PERSONAL.contains(&field) || PERSONAL_OBJECTS.contains(&field),
         }
     }
 
@@ -172,6 +174,7 @@ impl Redaction {
                 let is_text = value.get().starts_with('"');
                 match name {
                     SHOPS_METADATA => Treatment::Mask,
+                    name if PERSONAL_OBJECTS.contains(&name) => Treatment::Mask,
                     name if PERSONAL.contains(&name) && is_text => Treatment::Mask,
                     name if ROWS.contains(&name) => Treatment::LeaveOut,
                     _ => Treatment::Look,

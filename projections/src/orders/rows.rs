@@ -1,5 +1,7 @@
 //! The stored bodies of the read model's items.
 
+mod details_row;
+mod line_row;
 mod mail_row;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +10,7 @@ use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonText;
 use domain::money::{Currency, Money};
 use domain::order::event::{
-    LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderLine, OrderShipped, Parcel, ReturnRequested,
+    LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderShipped, Parcel, ReturnRequested,
 };
 use domain::order::{
     FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
@@ -17,6 +19,8 @@ use domain::order::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(super) use self::details_row::DetailsRow;
+pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
 use super::view::OrderReader;
 use crate::amount_view::AmountView;
@@ -195,9 +199,15 @@ impl OrderRow {
 fn strip_texts(placed: &mut PlacedOrder) {
     let content = &mut placed.content;
     (content.customer_email, content.payment_token, content.notes, content.metadata) = (None, None, None, None);
+    (content.customer, content.billing_address, content.shipping_address) = (None, None, None);
+    (content.channel, content.source) = (None, None);
+    content.tags.clear();
     for line in &mut content.lines {
         line.title.clear();
         line.metadata = None;
+        line.variant = None;
+        line.attributes.clear();
+        (line.requires_shipping, line.gift_card) = (true, false);
     }
     placed.payment.token = None;
     placed.mails.clear();
@@ -214,35 +224,6 @@ fn strip_texts(placed: &mut PlacedOrder) {
     placed.returns.iter_mut().for_each(|back| back.reason = None);
     for refund in placed.refunds.iter_mut().chain(&mut placed.given_up) {
         (refund.reason, refund.retries) = (None, 0);
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = LineContent)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LineRow {
-    pub(super) line_number: u32,
-    sku: String,
-    title: String,
-    quantity: u32,
-    unit_price: AmountView,
-    line_total: AmountView,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<JsonText>,
-}
-
-impl LineRow {
-    pub(super) fn new(line_number: u32, line: &OrderLine, currency: Currency) -> Self {
-        Self {
-            line_number,
-            sku: line.sku.to_string(),
-            title: line.title.clone(),
-            quantity: line.quantity,
-            unit_price: line.unit_price(currency).into(),
-            line_total: line.total(currency).into(),
-            metadata: line.metadata.clone(),
-        }
     }
 }
 

@@ -8,8 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::META;
-use super::rows::{CancellationRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
+use super::rows::{
+    CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow,
+};
+use super::{DETAILS, META};
 use crate::described;
 use crate::timeline::TimelinePage;
 
@@ -37,6 +39,8 @@ impl From<&Caller> for OrderReader {
 pub(crate) struct OrderView {
     #[serde(flatten)]
     pub(super) order: OrderRow,
+    #[serde(flatten)]
+    details: DetailsRow,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -112,6 +116,7 @@ impl OrderView {
         let mut order: OrderRow = meta.read()?;
         let placed = order.show_to(reader);
         let placed = placed.as_deref();
+        let details = items.iter().find(|item| item.key.sk == DETAILS).map(Item::read).transpose()?;
         let mut shipments: Vec<ShipmentRow> = rows(items, "SHIPMENT#")?;
         shipments.sort_by_key(|shipment| shipment.shipped_at);
         let mut cancellations: Vec<CancellationRow> = rows(items, "CANCELLATION#")?;
@@ -133,6 +138,7 @@ impl OrderView {
         keep_latest(&mut mails, "mails", &mut more);
         Ok(Some(Self {
             order,
+            details: details.unwrap_or_default(),
             lines: rows(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
             cancellations,

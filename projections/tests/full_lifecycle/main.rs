@@ -4,5 +4,6 @@
 mod customers;
 mod earlier_rows;
 mod events;
+mod posted;
 mod read_side;
 mod views;

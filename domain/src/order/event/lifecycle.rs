@@ -1,9 +1,11 @@
 //! The order as a whole: created, confirmed, rejected, cancelled.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Shortage;
+use super::{Address, CustomerDetails, Shortage};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, PaymentToken, Sku};
 use crate::json_text::JsonText;
@@ -37,6 +39,24 @@ pub struct OrderCreated {
     /// When the customer ordered, if the shop says so. The time of this event is when the platform accepted the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_at: Option<DateTime<Utc>>,
+    /// What the shop says of the customer beyond that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Box<CustomerDetails>>,
+    /// Where the bill goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_address: Option<Box<Address>>,
+    /// Where the goods go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<Box<Address>>,
+    /// Through which of the shop's channels it came, in the shop's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Where the customer came from, in the shop's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The shop's labels, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl OrderCreated {
@@ -61,6 +81,27 @@ pub struct OrderLine {
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonText>,
+    /// Which variant of the goods, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// What else describes the goods, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// Whether a parcel is sent for it. A download needs none.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub requires_shipping: bool,
+    /// Whether it is a gift card.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gift_card: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_yes(it: &bool) -> bool {
+    *it
 }
 
 impl OrderLine {

@@ -1,24 +1,31 @@
 //! Parses a posted order.
 
+mod address;
+mod customer;
+mod line;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Datelike, Utc};
-use serde_json::value::RawValue;
 
+use self::address::read_address;
+use self::customer::{PostedCustomer, read_customer};
+use self::line::read_items;
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::email::EmailAddress;
-use crate::ids::{CustomerId, OrderId, PaymentToken, Sku};
+use crate::ids::{CustomerId, OrderId, PaymentToken};
 use crate::json_text::JsonText;
 use crate::money::{Currency, Money};
-use crate::order::event::{OrderCreated, OrderLine};
+use crate::order::event::OrderCreated;
 
 /// The most lines of an order.
 pub(super) const MAX_ITEMS: usize = 500;
 /// The most units of a line.
 pub(super) const MAX_QUANTITY: u32 = 1_000_000;
-const MAX_TITLE_CHARS: usize = 500;
 const MAX_NOTES_CHARS: usize = 4_000;
+/// Of a channel, a source or a tag.
+const MAX_LABEL_CHARS: usize = 100;
+const MAX_TAGS: usize = 50;
 
 /// An order as a client posts it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,35 +42,76 @@ impl PostedOrder {
     }
 }
 
+/// The fields of an order, those that most have first.
+const FIELDS: [&str; 17] = [
+    "orderId",
+    "customerId",
+    "customerEmail",
+    "currency",
+    "totalAmount",
+    "items",
+    "paymentToken",
+    "notes",
+    "metadata",
+    "createdAtIso",
+    "placedAt",
+    "customer",
+    "billingAddress",
+    "shippingAddress",
+    "channel",
+    "source",
+    "tags",
+];
+
 /// The order; `None` if the reader has violations.
 fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedOrder> {
-    let [order_id, customer_id, customer_email, currency, total, items, payment_token, notes, metadata, placed_at] =
-        reader.object(
-            fields,
-            [
-                "orderId",
-                "customerId",
-                "customerEmail",
-                "currency",
-                "totalAmount",
-                "items",
-                "paymentToken",
-                "notes",
-                "metadata",
-                "createdAtIso",
-            ],
-        );
+    let [
+        order_id,
+        customer_id,
+        customer_email,
+        currency,
+        total,
+        items,
+        payment_token,
+        notes,
+        metadata,
+        created_at,
+        placed_at,
+        customer,
+        billing_address,
+        shipping_address,
+        channel,
+        source,
+        tags,
+    ] = reader.object(fields, FIELDS);
     // Everything is read before the first return, so that one answer names every violation.
     let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
-    let customer_id = reader.required(&customer_id, |r, field| r.text(field, CustomerId::parse));
-    let customer_email = reader.optional(&customer_email, |r, field| r.text(field, EmailAddress::parse));
+    let given_id = reader.optional(&customer_id, |r, field| r.text(field, CustomerId::parse));
+    let email = reader.optional(&customer_email, |r, field| r.text(field, EmailAddress::parse));
+    let customer = reader.optional(&customer, read_customer).map(Option::unwrap_or_default);
+    let (inner_id, inner_email, details) = match customer {
+        Some(PostedCustomer { id, email, details }) => (Some(id), Some(email), Some(details)),
+        None => (None, None, None),
+    };
+    let given_id = said_once(reader, ("customerId", given_id), ("/customer/id", inner_id));
+    if let Some(None) = given_id {
+        reader.violation_at(&customer_id, "required", "is required");
+    }
+    let customer_email = said_once(reader, ("customerEmail", email), ("/customer/email", inner_email));
     let currency = reader.required(&currency, |r, field| r.text(field, |code| Currency::parse(&code)));
     let total = reader.required(&total, |r, field| read_amount(r, field, currency));
     let items = reader.required(&items, |r, field| read_items(r, field, currency));
     let payment_token = reader.optional(&payment_token, |r, field| r.text(field, PaymentToken::parse));
     let notes = reader.optional(&notes, |r, field| r.text_up_to(field, MAX_NOTES_CHARS));
     let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
+    let created_at = reader.optional(&created_at, |r, field| r.text(field, read_instant));
     let placed_at = reader.optional(&placed_at, |r, field| r.text(field, read_instant));
+    let placed_at = said_once(reader, ("createdAtIso", created_at), ("/placedAt", placed_at));
+    let billing_address = reader.optional(&billing_address, read_address);
+    let shipping_address = reader.optional(&shipping_address, read_address);
+    let channel = reader.optional_line(&channel, MAX_LABEL_CHARS);
+    let source = reader.optional_line(&source, MAX_LABEL_CHARS);
+    let tags = reader.optional(&tags, |r, field| r.lines_of_text(field, 0..=MAX_TAGS, MAX_LABEL_CHARS));
 
     let (lines, sum) = items?;
     let total = total??;
@@ -74,7 +122,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
     Some(PostedOrder {
         order_id: order_id?,
         content: OrderCreated {
-            customer_id: customer_id?,
+            customer_id: given_id??,
             currency: currency?,
             total_minor: total.minor(),
             lines,
@@ -83,47 +131,30 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
             notes: notes?,
             metadata: metadata?,
             placed_at: placed_at?,
+            customer: details?,
+            billing_address: billing_address?,
+            shipping_address: shipping_address?,
+            channel: channel?,
+            source: source?,
+            tags: tags?.unwrap_or_default(),
         },
     })
 }
 
-/// The lines and their sum (`None`: it does not fit).
-fn read_items(
+/// What is said in two places: in a field of the order, and in another. Both may say the same.
+#[expect(clippy::option_option, reason = "outer: was it valid; inner: was it given")]
+fn said_once<T: PartialEq>(
     reader: &mut BodyReader,
-    field: &JsonField<'_>,
-    currency: Option<Currency>,
-) -> Option<(Vec<OrderLine>, Option<Money>)> {
-    let items: Vec<&RawValue> = reader.array(field, 1..=MAX_ITEMS)?;
-    let mut lines = Vec::with_capacity(items.len());
-    let mut sum = currency.map(|currency| Money::from_minor(0, currency));
-    for (index, item) in items.into_iter().enumerate() {
-        let Some((line, total)) = reader.element(field, index, |reader| read_line(reader, item, currency)) else {
-            continue;
-        };
-        sum = sum.zip(total).and_then(|(sum, total)| sum.checked_add(total));
-        lines.push(line);
+    (name, one): (&str, Option<Option<T>>),
+    (pointer, other): (&str, Option<Option<T>>),
+) -> Option<Option<T>> {
+    match (one?, other?) {
+        (Some(one), Some(other)) if one != other => {
+            reader.add_violation(pointer, "contradiction", format!("is not the same as {name}: give one of them"));
+            None
+        }
+        (one, other) => Some(one.or(other)),
     }
-    Some((lines, sum))
-}
-
-fn read_line(
-    reader: &mut BodyReader,
-    item: &RawValue,
-    currency: Option<Currency>,
-) -> Option<(OrderLine, Option<Money>)> {
-    let fields = reader.fields(item)?;
-    let [sku, title, quantity, unit_price, metadata] =
-        reader.object(fields, ["sku", "title", "quantity", "unitPrice", "metadata"]);
-    let sku = reader.required(&sku, |r, field| r.text(field, Sku::parse));
-    let title = reader.optional(&title, |r, field| r.text_up_to(field, MAX_TITLE_CHARS));
-    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
-    let unit_price = reader.required(&unit_price, |r, field| read_amount(r, field, currency));
-    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
-    let (sku, quantity, unit_price) = (sku?, quantity?, unit_price??);
-    // A line without a title is called by its SKU.
-    let title = title?.unwrap_or_else(|| sku.to_string());
-    let line = OrderLine { sku, title, quantity, unit_price_minor: unit_price.minor(), metadata: metadata? };
-    Some((line, unit_price.checked_mul(quantity)))
 }
 
 /// An instant, in any zone.

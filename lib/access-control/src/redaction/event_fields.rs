@@ -38,9 +38,41 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
         ("lines.unitPriceMinor",        [SHOW,  SHOW,  SHOW]),
         ("lines.metadata",              [WHOLE, WHOLE, MASK]),
+        ("lines.variant",               [SHOW,  SHOW,  SHOW]),
+        ("lines.attributes",            [WHOLE, WHOLE, MASK]),
+        ("lines.requiresShipping",      [SHOW,  SHOW,  SHOW]),
+        ("lines.giftCard",              [SHOW,  SHOW,  SHOW]),
         ("notes",                       [SHOW,  SHOW,  MASK]),
         ("metadata",                    [WHOLE, WHOLE, MASK]),
         ("placedAt",                    [SHOW,  SHOW,  SHOW]),
+        ("customer",                    [SHOW,  SHOW,  SHOW]),
+        ("customer.name",               [SHOW,  SHOW,  MASK]),
+        ("customer.phone",              [SHOW,  SHOW,  MASK]),
+        ("customer.taxId",              [SHOW,  SHOW,  MASK]),
+        ("customer.locale",             [SHOW,  SHOW,  SHOW]),
+        ("billingAddress",              [SHOW,  SHOW,  SHOW]),
+        ("billingAddress.name",         [SHOW,  SHOW,  MASK]),
+        ("billingAddress.company",      [SHOW,  SHOW,  MASK]),
+        ("billingAddress.line1",        [SHOW,  SHOW,  MASK]),
+        ("billingAddress.line2",        [SHOW,  SHOW,  MASK]),
+        ("billingAddress.postalCode",   [SHOW,  SHOW,  MASK]),
+        ("billingAddress.city",         [SHOW,  SHOW,  MASK]),
+        ("billingAddress.region",       [SHOW,  SHOW,  MASK]),
+        ("billingAddress.phone",        [SHOW,  SHOW,  MASK]),
+        ("billingAddress.country",      [SHOW,  SHOW,  SHOW]),
+        ("shippingAddress",             [SHOW,  SHOW,  SHOW]),
+        ("shippingAddress.name",        [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.company",     [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.line1",       [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.line2",       [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.postalCode",  [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.city",        [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.region",      [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.phone",       [SHOW,  SHOW,  MASK]),
+        ("shippingAddress.country",     [SHOW,  SHOW,  SHOW]),
+        ("channel",                     [SHOW,  SHOW,  SHOW]),
+        ("source",                      [SHOW,  SHOW,  SHOW]),
+        ("tags",                        [SHOW,  SHOW,  SHOW]),
     ]),
     ("OrderConfirmed", &[]),
     ("OrderRejected", &[
@@ -262,7 +294,7 @@ mod tests {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             found.insert(path.clone());
             // What a shop adds can be any JSON.
-            if name != "metadata" {
+            if name != "metadata" && name != "attributes" {
                 paths_of_value(field, &path, found);
             }
         }

@@ -1,3 +1,5 @@
+mod details;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -175,7 +177,7 @@ fn anything() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(4, 32, 4, move |inner| {
         let name = prop_oneof![
-            prop::sample::select(vec!["sku", "title", "quantity", "unitPrice", "metadata", "items"])
+            prop::sample::select(vec!["sku", "title", "unitPrice", "metadata", "attributes", "id", "line1", "country"])
                 .prop_map(String::from),
             "\\PC{0,8}",
         ];
@@ -205,7 +207,7 @@ proptest! {
     fn an_order_with_anything_in_a_field_is_taken_whole_or_refused_with_a_reason(
         field in prop::sample::select(vec![
             "orderId", "customerId", "customerEmail", "currency", "totalAmount", "items", "paymentToken", "notes",
-            "metadata", "other",
+            "metadata", "other", "customer", "billingAddress", "shippingAddress", "channel", "source", "tags", "placedAt",
         ]),
         value in anything(),
     ) {

@@ -1,0 +1,80 @@
+//! Parses the items of a posted order.
+
+use serde_json::value::RawValue;
+
+use super::{MAX_ITEMS, MAX_QUANTITY, read_amount};
+use crate::body::{BodyReader, JsonField, TextsLimits};
+use crate::ids::Sku;
+use crate::json_text::JsonText;
+use crate::money::{Currency, Money};
+use crate::order::event::OrderLine;
+
+const MAX_TITLE_CHARS: usize = 500;
+const MAX_VARIANT_CHARS: usize = 200;
+const ATTRIBUTES: TextsLimits = TextsLimits { entries: 50, name_chars: 100, value_chars: 500 };
+
+/// The lines and their sum (`None`: it does not fit).
+pub(super) fn read_items(
+    reader: &mut BodyReader,
+    field: &JsonField<'_>,
+    currency: Option<Currency>,
+) -> Option<(Vec<OrderLine>, Option<Money>)> {
+    let items: Vec<&RawValue> = reader.array(field, 1..=MAX_ITEMS)?;
+    let mut lines = Vec::with_capacity(items.len());
+    let mut sum = currency.map(|currency| Money::from_minor(0, currency));
+    for (index, item) in items.into_iter().enumerate() {
+        let Some((line, total)) = reader.element(field, index, |reader| read_line(reader, item, currency)) else {
+            continue;
+        };
+        sum = sum.zip(total).and_then(|(sum, total)| sum.checked_add(total));
+        lines.push(line);
+    }
+    Some((lines, sum))
+}
+
+fn read_line(
+    reader: &mut BodyReader,
+    item: &RawValue,
+    currency: Option<Currency>,
+) -> Option<(OrderLine, Option<Money>)> {
+    let fields = reader.fields(item)?;
+    let [sku, title, quantity, unit_price, metadata, variant, attributes, requires_shipping, gift_card] = reader
+        .object(
+            fields,
+            [
+                "sku",
+                "title",
+                "quantity",
+                "unitPrice",
+                "metadata",
+                "variant",
+                "attributes",
+                "requiresShipping",
+                "giftCard",
+            ],
+        );
+    let sku = reader.required(&sku, |r, field| r.text(field, Sku::parse));
+    let title = reader.optional(&title, |r, field| r.text_up_to(field, MAX_TITLE_CHARS));
+    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
+    let unit_price = reader.required(&unit_price, |r, field| read_amount(r, field, currency));
+    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
+    let variant = reader.optional_line(&variant, MAX_VARIANT_CHARS);
+    let attributes = reader.optional(&attributes, |r, field| r.texts_by_name(field, ATTRIBUTES));
+    let requires_shipping = reader.optional(&requires_shipping, BodyReader::boolean);
+    let gift_card = reader.optional(&gift_card, BodyReader::boolean);
+    let (sku, quantity, unit_price) = (sku?, quantity?, unit_price??);
+    // A line without a title is called by its SKU.
+    let title = title?.unwrap_or_else(|| sku.to_string());
+    let line = OrderLine {
+        sku,
+        title,
+        quantity,
+        unit_price_minor: unit_price.minor(),
+        metadata: metadata?,
+        variant: variant?,
+        attributes: attributes?.unwrap_or_default(),
+        requires_shipping: requires_shipping?.unwrap_or(true),
+        gift_card: gift_card?.unwrap_or(false),
+    };
+    Some((line, unit_price.checked_mul(quantity)))
+}

@@ -1,0 +1,97 @@
+//! What was posted of an order beside what lists show of it.
+
+use domain::order::event::{Address, CustomerDetails, OrderCreated};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What `GET /orders/{id}` shows of what was posted, and lists do not. An order of which none of this was said has no such row.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrderDetails)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::orders) struct DetailsRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer: Option<CustomerRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    billing_address: Option<AddressRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shipping_address: Option<AddressRow>,
+    /// Through which of the shop's channels the order came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    /// Where the customer came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+}
+
+/// What the shop said of the customer beside id and e-mail address.
+#[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CustomerDetails)]
+#[serde(rename_all = "camelCase")]
+struct CustomerRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locale: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tax_id: Option<String>,
+}
+
+/// A postal address. For who may not see it, it is empty.
+#[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Address)]
+#[serde(rename_all = "camelCase")]
+struct AddressRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    company: Option<String>,
+    #[schema(required = false)]
+    line1: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line2: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    postal_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    city: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    #[schema(required = false, pattern = "^[A-Z]{2}$", example = "DE")]
+    country: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phone: Option<String>,
+}
+
+impl DetailsRow {
+    /// `None`: nothing of this was said.
+    pub(in crate::orders) fn new(content: &OrderCreated) -> Option<Self> {
+        let details = Self {
+            customer: content.customer.as_deref().map(CustomerRow::from),
+            billing_address: content.billing_address.as_deref().map(AddressRow::from),
+            shipping_address: content.shipping_address.as_deref().map(AddressRow::from),
+            channel: content.channel.clone(),
+            source: content.source.clone(),
+            tags: content.tags.clone(),
+        };
+        (details != Self::default()).then_some(details)
+    }
+}
+
+impl From<&CustomerDetails> for CustomerRow {
+    fn from(details: &CustomerDetails) -> Self {
+        let CustomerDetails { name, phone, locale, tax_id } = details.clone();
+        Self { name, phone, locale: locale.map(|locale| locale.as_str().to_owned()), tax_id }
+    }
+}
+
+impl From<&Address> for AddressRow {
+    fn from(address: &Address) -> Self {
+        let Address { name, company, line1, line2, postal_code, city, region, country, phone } = address.clone();
+        let country = country.code().to_owned();
+        Self { name, company, line1, line2, postal_code, city, region, country, phone }
+    }
+}

@@ -1,0 +1,55 @@
+//! A line of an order, as it was posted.
+
+use std::collections::BTreeMap;
+
+use domain::json_text::JsonText;
+use domain::money::Currency;
+use domain::order::event::OrderLine;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::amount_view::AmountView;
+
+/// A line as it was posted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = LineContent)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::orders) struct LineRow {
+    pub(in crate::orders) line_number: u32,
+    sku: String,
+    title: String,
+    quantity: u32,
+    unit_price: AmountView,
+    line_total: AmountView,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<JsonText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+    /// There, and false, if nothing is sent for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requires_shipping: Option<bool>,
+    /// There, and true, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gift_card: Option<bool>,
+}
+
+impl LineRow {
+    pub(in crate::orders) fn new(line_number: u32, line: &OrderLine, currency: Currency) -> Self {
+        Self {
+            line_number,
+            sku: line.sku.to_string(),
+            title: line.title.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price(currency).into(),
+            line_total: line.total(currency).into(),
+            metadata: line.metadata.clone(),
+            variant: line.variant.clone(),
+            attributes: line.attributes.clone(),
+            requires_shipping: (!line.requires_shipping).then_some(false),
+            gift_card: line.gift_card.then_some(true),
+        }
+    }
+}
