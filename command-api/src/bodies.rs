@@ -5,10 +5,9 @@
 
 mod new_order;
 
-use domain::ids::Sku;
 use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
-use utoipa::{PartialSchema, ToSchema};
 
 pub(crate) use self::new_order::NewOrder;
 

@@ -266,6 +266,16 @@ impl BodyReader {
         }
     }
 
+    /// A number, or a text that holds one, that parses as something.
+    pub(crate) fn number<T, E: fmt::Display>(
+        &mut self,
+        field: &JsonField<'_>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.number_text(field)?;
+        self.checked(field, parse(&text))
+    }
+
     fn string<'a>(&mut self, field: &JsonField<'a>) -> Option<Cow<'a, str>> {
         match serde_json::from_str::<BorrowedText<'a>>(field.text()) {
             Ok(BorrowedText(text)) => Some(text),

@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod country;
+mod decimal;
 pub mod email;
 mod events;
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decimal::{InvalidDecimal, check_decimal, parse_decimal, write_decimal};
+
 /// An ISO 4217 currency that has minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -101,23 +103,23 @@ impl Money {
 
     /// Reads a decimal like `129.99`, `-0` or `1.2999e2` (JSON's grammar for numbers) exactly.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, InvalidAmount> {
-        let decimal = DecimalParts::parse(text).ok_or(InvalidAmount::NotANumber)?;
-        let zeros = i64::from(currency.exponent) - decimal.scale;
-        if zeros < 0 {
-            return Err(InvalidAmount::TooManyDecimals { currency, allowed: currency.exponent });
-        }
-        let minor = decimal.shifted_by(zeros).ok_or(InvalidAmount::TooLarge)?;
-        if decimal.negative && minor != 0 {
-            return Err(InvalidAmount::Negative);
-        }
+        let minor = parse_decimal(text, currency.exponent).map_err(|error| match error {
+            InvalidDecimal::NotANumber => InvalidAmount::NotANumber,
+            InvalidDecimal::Negative => InvalidAmount::Negative,
+            InvalidDecimal::TooManyDecimals => InvalidAmount::TooManyDecimals { currency, allowed: currency.exponent },
+            InvalidDecimal::TooLarge => InvalidAmount::TooLarge,
+        })?;
         Ok(Self { minor, currency })
     }
 
     /// Checks a text as an amount of an unknown currency.
     pub(crate) fn check(text: &str) -> Result<(), InvalidAmount> {
-        let decimal = DecimalParts::parse(text).ok_or(InvalidAmount::NotANumber)?;
-        let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes());
-        if decimal.negative && digits().any(|digit| digit != b'0') { Err(InvalidAmount::Negative) } else { Ok(()) }
+        check_decimal(text).map_err(|error| match error {
+            InvalidDecimal::Negative => InvalidAmount::Negative,
+            InvalidDecimal::NotANumber | InvalidDecimal::TooManyDecimals | InvalidDecimal::TooLarge => {
+                InvalidAmount::NotANumber
+            }
+        })
     }
 
     /// The amount in minor units.
@@ -145,73 +147,8 @@ impl Money {
 /// The amount alone, with as many decimals as its currency has: `129.99`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = usize::from(self.currency.exponent);
-        let unit = 10_u64.pow(u32::from(self.currency.exponent));
-        let sign = if self.minor < 0 { "-" } else { "" };
-        let minor = self.minor.unsigned_abs();
-        match decimals {
-            0 => write!(f, "{sign}{minor}"),
-            _ => write!(f, "{sign}{}.{:0decimals$}", minor / unit, minor % unit),
-        }
+        write_decimal(f, self.minor, self.currency.exponent)
     }
-}
-
-/// The parts of a decimal number: its digits × 10^-`scale`.
-struct DecimalParts<'a> {
-    negative: bool,
-    whole: &'a str,
-    fraction: &'a str,
-    scale: i64,
-}
-
-impl<'a> DecimalParts<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let (negative, unsigned) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-            Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
-            None => (unsigned, None),
-        };
-        let (whole, fraction) = match mantissa.split_once('.') {
-            Some((whole, fraction)) if is_digits(fraction) => (whole, fraction),
-            Some(_) => return None,
-            None => (mantissa, ""),
-        };
-        let leading_zero = whole.len() > 1 && whole.starts_with('0');
-        if !is_digits(whole) || leading_zero {
-            return None;
-        }
-        let scale = i64::try_from(fraction.len()).ok()? - exponent.map_or(Some(0), parse_exponent)?;
-        Some(Self { negative, whole, fraction, scale })
-    }
-
-    /// The integer of the digits and so many zeros; `None` if it does not fit.
-    fn shifted_by(&self, zeros: i64) -> Option<i64> {
-        let mut digits = self.whole.bytes().chain(self.fraction.bytes());
-        let unshifted =
-            digits.try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')))?;
-        if unshifted == 0 {
-            return Some(0);
-        }
-        unshifted.checked_mul(10_i64.checked_pow(u32::try_from(zeros).ok()?)?)
-    }
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The exponent of a number. It is capped far beyond anything that fits.
-fn parse_exponent(text: &str) -> Option<i64> {
-    const CAP: i64 = 1_000_000;
-    let (sign, digits) = match text.as_bytes().first()? {
-        b'-' => (-1, &text[1..]),
-        b'+' => (1, &text[1..]),
-        _ => (1, text),
-    };
-    is_digits(digits).then(|| sign * digits.parse().map_or(CAP, |size: i64| size.min(CAP)))
 }
 
 #[cfg(test)]

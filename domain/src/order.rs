@@ -5,11 +5,13 @@
 //! - [`event`]: everything that can happen to an order.
 //! - `state`, `evolve`: the state, and how each event changes it. `lines` counts what became of each line.
 //! - `transitions`: which actions an order takes at which stage, as one table. `limits`: how much one order can hold.
+//! - `amounts`: what its parts come to, shared out over lines and units. `worth`: what that makes of shipments, cancellations, returns.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
 //! - `status`: how the payment, the goods and the returns stand, as people are told.
 //! - [`units`]: the stock commands that an order's events imply.
 //! - [`saga`]: the names of the saga's steps, and the decisions of operators about them.
 
+mod amounts;
 mod command;
 mod decide;
 mod error;
@@ -26,10 +28,12 @@ mod state;
 mod status;
 mod transitions;
 pub mod units;
+mod worth;
 
 use cqrs_es::event_sink::EventSink;
 use event_versions::{Upcast, Upcastable};
 
+pub use amounts::OrderTotals;
 pub use command::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
 pub use decide::decide;
 pub use error::OrderError;

@@ -167,7 +167,7 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine
         title: line.title.clone(),
         quantity: *quantity,
         unit_price: line.unit_price(currency).to_string(),
-        line_total: Money::from_minor(line.worth_minor(*quantity), currency).to_string(),
+        line_total: Money::from_minor(line.price_minor(*quantity), currency).to_string(),
     });
     // Quotes and control characters are longer in JSON than here, six times at the most.
     let fits = |line: &OrderedLine| {

@@ -1,12 +1,10 @@
 //! What the server answers. Fields of later servers are passed over; what a role may not see is not there.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails};
+use crate::{Address, CustomerDetails, Discount, Line, Shipping, Totals};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -102,6 +100,13 @@ pub struct OrderView {
     #[serde(default)]
     pub tags: Vec<String>,
     #[serde(default)]
+    pub shipping: Option<Shipping>,
+    #[serde(default)]
+    pub discounts: Vec<Discount>,
+    /// There if the total is made of more than items.
+    #[serde(default)]
+    pub totals: Option<Totals>,
+    #[serde(default)]
     pub lines: Vec<Line>,
     #[serde(default)]
     pub shipments: Vec<Shipment>,
@@ -124,37 +129,6 @@ pub struct OrderView {
     /// The report on its sagas, if it was asked for.
     #[serde(default)]
     pub saga: Option<Value>,
-}
-
-/// A line of an order, with how many of its units were sent, cancelled and returned.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Line {
-    pub line_number: u32,
-    pub sku: String,
-    #[serde(default)]
-    pub title: String,
-    pub quantity: u32,
-    pub unit_price: Money,
-    pub line_total: Money,
-    #[serde(default)]
-    pub metadata: Option<Value>,
-    #[serde(default)]
-    pub variant: Option<String>,
-    #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
-    /// `Some(false)`: nothing is sent for it.
-    #[serde(default)]
-    pub requires_shipping: Option<bool>,
-    #[serde(default)]
-    pub gift_card: Option<bool>,
-    #[serde(default)]
-    pub shipped: u32,
-    #[serde(default)]
-    pub cancelled: u32,
-    #[serde(default)]
-    pub returned: u32,
 }
 
 /// Units of a line.

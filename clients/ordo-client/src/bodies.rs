@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, LineQuantity};
+use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewShipping, NewTax};
 
 /// An order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,7 +18,7 @@ pub struct NewOrder {
     /// Where mails about the order go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<String>,
-    /// The sum of the items.
+    /// What the parts come to: items, less discounts, with shipping and the taxes that are not included.
     pub total_amount: String,
     /// ISO 4217.
     pub currency: String,
@@ -50,6 +50,11 @@ pub struct NewOrder {
     /// The shop's labels, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<NewShipping>,
+    /// What is taken off the whole order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<NewDiscount>,
 }
 
 /// An item of an order to be placed.
@@ -76,6 +81,11 @@ pub struct NewOrderItem {
     pub requires_shipping: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gift_card: Option<bool>,
+    /// What is taken off the line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<NewDiscount>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<NewTax>,
 }
 
 impl NewOrder {
@@ -104,6 +114,8 @@ impl NewOrder {
             channel: None,
             source: None,
             tags: vec![],
+            shipping: None,
+            discounts: vec![],
         }
     }
 }
@@ -120,6 +132,8 @@ impl NewOrderItem {
             attributes: BTreeMap::new(),
             requires_shipping: None,
             gift_card: None,
+            discounts: vec![],
+            taxes: vec![],
         }
     }
 }

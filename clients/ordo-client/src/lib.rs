@@ -47,13 +47,15 @@ mod stock;
 mod transport;
 
 pub use answers::{
-    AcceptedCommand, Cancellation, Event, Health, HealthCheck, Line, LineQuantity, Mail, Money, Note, OrderView, Page,
+    AcceptedCommand, Cancellation, Event, Health, HealthCheck, LineQuantity, Mail, Money, Note, OrderView, Page,
     Parcel, Refund, Replay, Return, SagaSummary, Sales, SalesHour, SalesTotal, Shipment, StockLevel,
 };
 pub use bodies::{NewCancellation, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, ShippedParcel};
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};
 pub use live::LiveStream;
-pub use order_parts::{Address, CustomerDetails};
+pub use order_parts::{
+    Address, CustomerDetails, Discount, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
+};
 pub use orders::OrderListQuery;
 pub use requests::{Command, PagedQuery, Query};

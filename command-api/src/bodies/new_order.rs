@@ -28,7 +28,7 @@ pub(crate) struct NewOrder {
     /// ISO 4217.
     #[schema(pattern = "^[A-Z]{3}$")]
     currency: String,
-    /// The sum of the items.
+    /// What the parts come to: items, less discounts, with shipping and the taxes that are not included.
     #[schema(schema_with = amount)]
     total_amount: String,
     #[schema(min_items = 1, max_items = 500)]
@@ -62,6 +62,10 @@ pub(crate) struct NewOrder {
     /// The shop's labels, each once.
     #[schema(schema_with = tags)]
     tags: Option<Vec<String>>,
+    shipping: Option<NewShipping>,
+    /// What is taken off the whole order.
+    #[schema(max_items = 50)]
+    discounts: Option<Vec<NewDiscount>>,
 }
 
 /// Who ordered.
@@ -146,6 +150,62 @@ pub(crate) struct NewOrderItem {
     requires_shipping: Option<bool>,
     /// Whether it is a gift card; no if it is left out.
     gift_card: Option<bool>,
+    /// What is taken off the line: no more than quantity × unit price.
+    #[schema(max_items = 50)]
+    discounts: Option<Vec<NewDiscount>>,
+    #[schema(max_items = 20)]
+    taxes: Option<Vec<NewTax>>,
+}
+
+/// What is taken off a line or an order.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewDiscount {
+    /// What the customer entered for it.
+    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    code: Option<String>,
+    #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    reason: Option<String>,
+    #[schema(schema_with = amount)]
+    amount: String,
+}
+
+/// A tax on a line or on postage, as the shop worked it out.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewTax {
+    #[schema(
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    name: String,
+    /// 0.19 for 19 %: from 0 to 10, with up to six decimals.
+    #[schema(schema_with = amount)]
+    rate: String,
+    #[schema(schema_with = amount)]
+    amount: String,
+    /// Whether the price has it in it already; it is paid on top if this is left out.
+    included: Option<bool>,
+}
+
+/// How the goods go to the customer, and the postage.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewShipping {
+    #[schema(
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
+    method: String,
+    #[schema(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    carrier: Option<String>,
+    #[schema(schema_with = amount)]
+    amount: String,
+    #[schema(max_items = 20)]
+    taxes: Option<Vec<NewTax>>,
+    /// A date or an instant (RFC 3339).
+    #[schema(example = "2026-11-28")]
+    estimated_delivery: Option<String>,
 }
 
 /// Text on one line that is not blank.

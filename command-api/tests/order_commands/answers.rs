@@ -35,7 +35,7 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
             let shipment = order.unsettled_shipment().unwrap();
             let rest = PaymentCaptured {
                 shipment_id: shipment.id.clone(),
-                amount_minor: order.worth_minor(&shipment.lines),
+                amount_minor: order.shipment_worth_minor(&shipment.id),
                 reference: "cap-2".into(),
             };
             shop.does("a", OrderCommand::RecordPaymentCaptured(rest)).await;

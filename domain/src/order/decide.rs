@@ -174,9 +174,9 @@ impl PlacedOrder {
             return UNCHANGED;
         }
         self.check(OrderAction::ReceiveReturn)?;
-        let uncaptured: i64 =
-            self.shipments.iter().filter(|it| !it.settled).map(|it| self.worth_minor(&it.lines)).sum();
-        let refund_minor = self.worth_minor(&back.lines).min(self.refundable_minor() + uncaptured).max(0);
+        let unsettled = self.shipments_with_worth().filter(|(shipment, _)| !shipment.settled);
+        let uncaptured: i64 = unsettled.map(|(_, worth)| worth).sum();
+        let refund_minor = self.worth_of_goods_back(&back.lines).min(self.refundable_minor() + uncaptured).max(0);
         one(OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor }))
     }
 
@@ -332,7 +332,7 @@ impl PlacedOrder {
     fn record_captured(&self, captured: PaymentCaptured) -> OrderDecision {
         match self.shipments.iter().find(|shipment| shipment.id == captured.shipment_id) {
             Some(shipment) if shipment.settled && !shipment.given_up => UNCHANGED,
-            Some(shipment) if captured.amount_minor <= self.worth_minor(&shipment.lines) => {
+            Some(shipment) if captured.amount_minor <= self.shipment_worth_minor(&shipment.id) => {
                 one(OrderEvent::PaymentCaptured(captured))
             }
             Some(_) | None => Err(OrderError::Stale),

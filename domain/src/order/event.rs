@@ -8,6 +8,7 @@ mod lifecycle;
 mod notification;
 mod payment;
 mod people;
+mod price;
 mod refund;
 mod returns;
 mod stock;
@@ -22,6 +23,7 @@ pub use lifecycle::{
 pub use notification::{MailTemplate, NotificationFailed, NotificationSent};
 pub use payment::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided};
 pub use people::{NoteAdded, OperatorIntervened};
+pub use price::{Discount, InvalidTaxRate, Shipping, Tax, TaxRate};
 pub use refund::{PaymentRefunded, RefundRequested};
 pub use returns::{ReturnReceived, ReturnRequested};
 pub use stock::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};

@@ -101,7 +101,7 @@ fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
     match step {
         SagaStep::CapturePayment => {
             let is_held = matches!(order.payment.state, AuthorizationState::Authorized { .. });
-            is_held && order.unsettled_shipment().is_some_and(|it| order.worth_minor(&it.lines) > 0)
+            is_held && order.unsettled_shipment().is_some_and(|it| order.shipment_worth_minor(&it.id) > 0)
         }
         SagaStep::RefundPayment => order.unsettled_refund().is_some_and(|refund| order.is_payable(refund)),
         SagaStep::ReserveStock
@@ -148,7 +148,7 @@ fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<Ord
         SagaStep::CapturePayment => order.unsettled_shipment().map(|shipment| {
             OrderEvent::PaymentCaptured(PaymentCaptured {
                 shipment_id: shipment.id.clone(),
-                amount_minor: order.worth_minor(&shipment.lines),
+                amount_minor: order.shipment_worth_minor(&shipment.id),
                 reference,
             })
         }),

@@ -71,18 +71,6 @@ impl PlacedOrder {
         })
     }
 
-    /// The price of some of its lines, in minor units.
-    pub fn worth_minor(&self, lines: &[LineQuantity]) -> i64 {
-        let worth = |it: &LineQuantity| self.line(it.line_number).map_or(0, |line| line.worth_minor(it.quantity));
-        lines.iter().map(worth).fold(0, i64::saturating_add)
-    }
-
-    /// The price of the lines that were cancelled, in minor units.
-    pub fn cancelled_minor(&self) -> i64 {
-        let worth = |(number, line): (u32, &OrderLine)| line.worth_minor(self.counts(number).cancelled);
-        self.numbered_lines().map(worth).fold(0, i64::saturating_add)
-    }
-
     /// How many units of each SKU were shipped in settled shipments.
     pub fn settled_by_sku(&self) -> BTreeMap<&Sku, u32> {
         self.by_sku(|_, counts| counts.settled)

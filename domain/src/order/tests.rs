@@ -1,6 +1,7 @@
 use cqrs_es::Aggregate;
 use uuid::Uuid;
 
+mod amounts;
 mod cancelled_lines;
 mod full_lifecycle;
 mod invariants;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, PlacedOrder};
+use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, OrderTotals, PlacedOrder};
 use sagas::SAGAS;
 use sagas::report::GivenUpMails;
 
@@ -173,6 +173,12 @@ impl AuditedOrder {
                 wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned{but}"));
             }
         }
+        let total = placed.content.total_minor;
+        match OrderTotals::of(&placed.content) {
+            Some(totals) if totals.total_minor == total => {}
+            Some(totals) => wrong(format!("its parts come to {}, and its total is {total}", totals.total_minor)),
+            None => wrong(format!("its parts come to more than any amount, and its total is {total}")),
+        }
         let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);
         if refunded > captured {
             wrong(format!("{refunded} were refunded of {captured} captured"));
@@ -191,8 +197,8 @@ impl AuditedOrder {
         if captured > authorized {
             wrong(format!("{captured} were captured of {authorized} authorized"));
         }
-        let settled = placed.shipments.iter().filter(|shipment| shipment.settled);
-        let shipped: i64 = settled.map(|shipment| placed.worth_minor(&shipment.lines)).sum();
+        let settled = placed.shipments_with_worth().filter(|(shipment, _)| shipment.settled);
+        let shipped: i64 = settled.map(|(_, worth)| worth).sum();
         if is_held && captured != shipped {
             wrong(format!("what was shipped and settled is worth {shipped}, and {captured} were captured"));
         }

@@ -3,6 +3,7 @@
 mod details_row;
 mod line_row;
 mod mail_row;
+mod price_rows;
 
 use chrono::{DateTime, Utc};
 use domain::email::EmailAddress;
@@ -202,6 +203,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
     (content.customer, content.billing_address, content.shipping_address) = (None, None, None);
     (content.channel, content.source) = (None, None);
     content.tags.clear();
+    content.merge_amounts();
     for line in &mut content.lines {
         line.title.clear();
         line.metadata = None;

@@ -1,7 +1,9 @@
 //! The answer of `GET /orders/{id}`, made of the order's rows.
 
 use access_control::Caller;
-use domain::order::PlacedOrder;
+use domain::money::Money;
+use domain::order::event::OrderCreated;
+use domain::order::{OrderTotals, PlacedOrder};
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +14,7 @@ use super::rows::{
     CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow,
 };
 use super::{DETAILS, META};
+use crate::amount_view::AmountView;
 use crate::described;
 use crate::timeline::TimelinePage;
 
@@ -41,6 +44,9 @@ pub(crate) struct OrderView {
     pub(super) order: OrderRow,
     #[serde(flatten)]
     details: DetailsRow,
+    /// What the total is made of, where that is more than the items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totals: Option<TotalsView>,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +67,24 @@ pub(crate) struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = described::sagas_report, required = false)]
     pub(super) saga: Option<Box<RawValue>>,
+}
+
+/// The parts of an order's total: items − discounts + shipping + taxes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Totals)]
+#[serde(rename_all = "camelCase")]
+struct TotalsView {
+    /// Quantity × unit price of all lines.
+    items: AmountView,
+    /// All discounts, of lines and of the order.
+    discounts: AmountView,
+    /// Postage.
+    shipping: AmountView,
+    /// The taxes that are paid on top.
+    taxes: AmountView,
+    /// The taxes that are in the prices already.
+    included_taxes: AmountView,
+    total: AmountView,
 }
 
 /// A line of an order.
@@ -139,6 +163,7 @@ impl OrderView {
         Ok(Some(Self {
             order,
             details: details.unwrap_or_default(),
+            totals: placed.and_then(|placed| TotalsView::of(&placed.content)),
             lines: rows(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
             cancellations,
@@ -150,6 +175,24 @@ impl OrderView {
             events: None,
             saga: None,
         }))
+    }
+}
+
+impl TotalsView {
+    fn of(content: &OrderCreated) -> Option<Self> {
+        let totals = OrderTotals::of(content)?;
+        if !totals.has_more_than_items() {
+            return None;
+        }
+        let amount = |minor| Money::from_minor(minor, content.currency).into();
+        Some(Self {
+            items: amount(totals.items_minor),
+            discounts: amount(totals.discounts_minor),
+            shipping: amount(totals.shipping_minor),
+            taxes: amount(totals.taxes_minor),
+            included_taxes: amount(totals.included_taxes_minor),
+            total: amount(totals.total_minor),
+        })
     }
 }
 

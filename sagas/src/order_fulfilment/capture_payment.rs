@@ -48,7 +48,7 @@ fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> P
 fn capture(session: &OrderSession, shipment: &Shipment) -> Option<CaptureRequest> {
     let order = &session.order;
     let AuthorizationState::Authorized { reference, .. } = &order.payment.state else { return None };
-    let amount_minor = order.worth_minor(&shipment.lines);
+    let amount_minor = order.shipment_worth_minor(&shipment.id);
     let others_open = order.shipments.iter().filter(|other| !other.settled && other.id != shipment.id).count();
     (amount_minor > 0).then(|| CaptureRequest {
         key: format!("{}:capture:{}", session.order_id, shipment.id),

@@ -291,7 +291,7 @@ fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) ->
                 key: held_under(order)?,
                 done: shipment.id.to_string(),
                 attempt: attempt(world, shipment.id.as_str(), shipment.retries, bug)?,
-                amount_minor: order.worth_minor(&shipment.lines),
+                amount_minor: order.shipment_worth_minor(&shipment.id),
                 last: order.unshipped().is_empty() && open == 1,
             }
         }

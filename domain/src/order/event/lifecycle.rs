@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CustomerDetails, Shortage};
+use super::{Address, CustomerDetails, Discount, Shipping, Shortage, Tax};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, PaymentToken, Sku};
 use crate::json_text::JsonText;
 use crate::money::{Currency, Money};
 
-/// What the customer ordered. Amounts are minor units of `currency`; lines add up to `total_minor`.
+/// What the customer ordered. Amounts are minor units of `currency`. The parts come to `total_minor`: see
+/// [`OrderTotals`](crate::order::OrderTotals).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +49,12 @@ pub struct OrderCreated {
     /// Where the goods go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Box<Address>>,
+    /// How the goods go there, and the postage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<Box<Shipping>>,
+    /// What is taken off the whole order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<Discount>,
     /// Through which of the shop's channels it came, in the shop's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
@@ -93,6 +100,12 @@ pub struct OrderLine {
     /// Whether it is a gift card.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gift_card: bool,
+    /// What is taken off the line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<Discount>,
+    /// The taxes on what is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<Tax>,
 }
 
 fn yes() -> bool {
@@ -110,13 +123,13 @@ impl OrderLine {
         Money::from_minor(self.unit_price_minor, currency)
     }
 
-    /// The price of the line. The parser made sure that it fits.
+    /// Quantity × unit price, before discounts and taxes. The parser made sure that it fits.
     pub fn total(&self, currency: Currency) -> Money {
-        Money::from_minor(self.worth_minor(self.quantity), currency)
+        Money::from_minor(self.price_minor(self.quantity), currency)
     }
 
-    /// The price of some units of the line, in minor units.
-    pub fn worth_minor(&self, quantity: u32) -> i64 {
+    /// The price of some units of the line, before discounts and taxes, in minor units.
+    pub fn price_minor(&self, quantity: u32) -> i64 {
         self.unit_price_minor.saturating_mul(i64::from(quantity))
     }
 }

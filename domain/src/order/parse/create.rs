@@ -3,6 +3,7 @@
 mod address;
 mod customer;
 mod line;
+mod price;
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +12,13 @@ use chrono::{DateTime, Datelike, Utc};
 use self::address::read_address;
 use self::customer::{PostedCustomer, read_customer};
 use self::line::read_items;
+use self::price::{read_discounts, read_shipping};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, OrderId, PaymentToken};
 use crate::json_text::JsonText;
 use crate::money::{Currency, Money};
+use crate::order::OrderTotals;
 use crate::order::event::OrderCreated;
 
 /// The most lines of an order.
@@ -43,7 +46,7 @@ impl PostedOrder {
 }
 
 /// The fields of an order, those that most have first.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 19] = [
     "orderId",
     "customerId",
     "customerEmail",
@@ -61,6 +64,8 @@ const FIELDS: [&str; 17] = [
     "channel",
     "source",
     "tags",
+    "shipping",
+    "discounts",
 ];
 
 /// The order; `None` if the reader has violations.
@@ -83,6 +88,8 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
         channel,
         source,
         tags,
+        shipping,
+        discounts,
     ] = reader.object(fields, FIELDS);
     // Everything is read before the first return, so that one answer names every violation.
     let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
@@ -113,32 +120,53 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
     let source = reader.optional_line(&source, MAX_LABEL_CHARS);
     let tags = reader.optional(&tags, |r, field| r.lines_of_text(field, 0..=MAX_TAGS, MAX_LABEL_CHARS));
 
-    let (lines, sum) = items?;
-    let total = total??;
-    if reader.is_valid() && sum != Some(total) {
-        let sum = sum.map_or("more than any amount".to_owned(), |sum| sum.to_string());
-        reader.add_violation("/totalAmount", "not_the_sum", format!("is {total}, but the items add up to {sum}"));
+    let shipping = reader.optional(&shipping, |r, field| read_shipping(r, field, currency));
+    let off = reader.optional(&discounts, |r, field| read_discounts(r, field, currency));
+
+    let content = OrderCreated {
+        customer_id: given_id??,
+        currency: currency?,
+        total_minor: total??.minor(),
+        lines: items?,
+        customer_email: customer_email?,
+        payment_token: payment_token?,
+        notes: notes?,
+        metadata: metadata?,
+        placed_at: placed_at?,
+        customer: details?,
+        billing_address: billing_address?,
+        shipping_address: shipping_address?,
+        channel: channel?,
+        source: source?,
+        tags: tags?.unwrap_or_default(),
+        shipping: shipping?,
+        discounts: off?.unwrap_or_default(),
+    };
+    if reader.is_valid() && content.is_discounted_too_much() {
+        reader.violation_at(&discounts, "more_than_the_price", "are more than all that they are taken from");
+    } else if reader.is_valid() {
+        check_total(reader, &content);
     }
-    Some(PostedOrder {
-        order_id: order_id?,
-        content: OrderCreated {
-            customer_id: given_id??,
-            currency: currency?,
-            total_minor: total.minor(),
-            lines,
-            customer_email: customer_email?,
-            payment_token: payment_token?,
-            notes: notes?,
-            metadata: metadata?,
-            placed_at: placed_at?,
-            customer: details?,
-            billing_address: billing_address?,
-            shipping_address: shipping_address?,
-            channel: channel?,
-            source: source?,
-            tags: tags?.unwrap_or_default(),
-        },
-    })
+    Some(PostedOrder { order_id: order_id?, content })
+}
+
+/// Refuses a total that is not what the parts come to.
+fn check_total(reader: &mut BodyReader, content: &OrderCreated) {
+    let totals = OrderTotals::of(content);
+    if totals.is_some_and(|totals| totals.total_minor == content.total_minor) {
+        return;
+    }
+    let amount = |minor| Money::from_minor(minor, content.currency);
+    let sum = totals.map_or("more than any amount".to_owned(), |totals| amount(totals.total_minor).to_string());
+    let parts = match totals {
+        Some(it) if it.has_more_than_items() => {
+            let [items, discounts] = [it.items_minor, it.discounts_minor].map(amount);
+            let [shipping, taxes] = [it.shipping_minor, it.taxes_minor].map(amount);
+            format!("parts add up to {sum}: items {items}, discounts −{discounts}, shipping {shipping}, taxes {taxes}")
+        }
+        Some(_) | None => format!("items add up to {sum}"),
+    };
+    reader.add_violation("/totalAmount", "not_the_sum", format!("is {}, but the {parts}", content.total()));
 }
 
 /// What is said in two places: in a field of the order, and in another. Both may say the same.

@@ -144,7 +144,7 @@ impl PlacedOrder {
     /// What is to be captured yet, and what is missing because a capture was recorded with less than the goods are worth.
     fn worth_not_captured(&self) -> i64 {
         let worth = |of: fn(&Shipment) -> bool| -> i64 {
-            self.shipments.iter().filter(|it| of(it)).map(|it| self.worth_minor(&it.lines)).sum()
+            self.shipments_with_worth().filter(|(it, _)| of(it)).map(|(_, worth)| worth).sum()
         };
         let missing = worth(|it| it.settled && !it.given_up) - self.payment.captured_minor;
         worth(|it| !it.settled) + missing.max(0)

@@ -4,6 +4,8 @@ use domain::order::event::{Address, CustomerDetails, OrderCreated};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::price_rows::{DiscountRow, ShippingRow};
+
 /// What `GET /orders/{id}` shows of what was posted, and lists do not. An order of which none of this was said has no such row.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = OrderDetails)]
@@ -23,6 +25,11 @@ pub(in crate::orders) struct DetailsRow {
     source: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shipping: Option<ShippingRow>,
+    /// What is taken off the whole order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    discounts: Vec<DiscountRow>,
 }
 
 /// What the shop said of the customer beside id and e-mail address.
@@ -76,6 +83,8 @@ impl DetailsRow {
             channel: content.channel.clone(),
             source: content.source.clone(),
             tags: content.tags.clone(),
+            shipping: content.shipping.as_deref().map(|shipping| ShippingRow::new(shipping, content.currency)),
+            discounts: DiscountRow::all(&content.discounts, content.currency),
         };
         (details != Self::default()).then_some(details)
     }

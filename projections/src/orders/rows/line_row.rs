@@ -8,6 +8,7 @@ use domain::order::event::OrderLine;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::price_rows::{DiscountRow, TaxRow};
 use crate::amount_view::AmountView;
 
 /// A line as it was posted.
@@ -20,6 +21,7 @@ pub(in crate::orders) struct LineRow {
     title: String,
     quantity: u32,
     unit_price: AmountView,
+    /// Quantity × unit price, before discounts and taxes.
     line_total: AmountView,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -34,6 +36,10 @@ pub(in crate::orders) struct LineRow {
     /// There, and true, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gift_card: Option<bool>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    discounts: Vec<DiscountRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    taxes: Vec<TaxRow>,
 }
 
 impl LineRow {
@@ -50,6 +56,8 @@ impl LineRow {
             attributes: line.attributes.clone(),
             requires_shipping: (!line.requires_shipping).then_some(false),
             gift_card: line.gift_card.then_some(true),
+            discounts: DiscountRow::all(&line.discounts, currency),
+            taxes: TaxRow::all(&line.taxes, currency),
         }
     }
 }

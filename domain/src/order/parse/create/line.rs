@@ -2,57 +2,62 @@
 
 use serde_json::value::RawValue;
 
+use super::price::{check_included, read_discounts, read_taxes};
 use super::{MAX_ITEMS, MAX_QUANTITY, read_amount};
 use crate::body::{BodyReader, JsonField, TextsLimits};
 use crate::ids::Sku;
 use crate::json_text::JsonText;
-use crate::money::{Currency, Money};
+use crate::money::Currency;
 use crate::order::event::OrderLine;
 
 const MAX_TITLE_CHARS: usize = 500;
 const MAX_VARIANT_CHARS: usize = 200;
 const ATTRIBUTES: TextsLimits = TextsLimits { entries: 50, name_chars: 100, value_chars: 500 };
 
-/// The lines and their sum (`None`: it does not fit).
+/// The lines. One that is not valid is left out.
 pub(super) fn read_items(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     currency: Option<Currency>,
-) -> Option<(Vec<OrderLine>, Option<Money>)> {
+) -> Option<Vec<OrderLine>> {
     let items: Vec<&RawValue> = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(items.len());
-    let mut sum = currency.map(|currency| Money::from_minor(0, currency));
     for (index, item) in items.into_iter().enumerate() {
-        let Some((line, total)) = reader.element(field, index, |reader| read_line(reader, item, currency)) else {
-            continue;
-        };
-        sum = sum.zip(total).and_then(|(sum, total)| sum.checked_add(total));
-        lines.push(line);
+        lines.extend(reader.element(field, index, |reader| read_line(reader, item, currency)));
     }
-    Some((lines, sum))
+    Some(lines)
 }
 
-fn read_line(
-    reader: &mut BodyReader,
-    item: &RawValue,
-    currency: Option<Currency>,
-) -> Option<(OrderLine, Option<Money>)> {
+fn read_line(reader: &mut BodyReader, item: &RawValue, currency: Option<Currency>) -> Option<OrderLine> {
     let fields = reader.fields(item)?;
-    let [sku, title, quantity, unit_price, metadata, variant, attributes, requires_shipping, gift_card] = reader
-        .object(
-            fields,
-            [
-                "sku",
-                "title",
-                "quantity",
-                "unitPrice",
-                "metadata",
-                "variant",
-                "attributes",
-                "requiresShipping",
-                "giftCard",
-            ],
-        );
+    let [
+        sku,
+        title,
+        quantity,
+        unit_price,
+        metadata,
+        variant,
+        attributes,
+        requires_shipping,
+        gift_card,
+        discounts,
+        taxes,
+    ] = reader.object(
+        fields,
+        [
+            "sku",
+            "title",
+            "quantity",
+            "unitPrice",
+            "metadata",
+            "variant",
+            "attributes",
+            "requiresShipping",
+            "giftCard",
+            "discounts",
+            "taxes",
+        ],
+    );
     let sku = reader.required(&sku, |r, field| r.text(field, Sku::parse));
     let title = reader.optional(&title, |r, field| r.text_up_to(field, MAX_TITLE_CHARS));
     let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
@@ -62,19 +67,29 @@ fn read_line(
     let attributes = reader.optional(&attributes, |r, field| r.texts_by_name(field, ATTRIBUTES));
     let requires_shipping = reader.optional(&requires_shipping, BodyReader::boolean);
     let gift_card = reader.optional(&gift_card, BodyReader::boolean);
+    let off = reader.optional(&discounts, |r, field| read_discounts(r, field, currency));
+    let added = reader.optional(&taxes, |r, field| read_taxes(r, field, currency));
+    // A line with a price is compared with its discounts and taxes, whatever else is wrong with it.
     let (sku, quantity, unit_price) = (sku?, quantity?, unit_price??);
     // A line without a title is called by its SKU.
-    let title = title?.unwrap_or_else(|| sku.to_string());
+    let title = title.flatten().unwrap_or_else(|| sku.to_string());
     let line = OrderLine {
         sku,
         title,
         quantity,
         unit_price_minor: unit_price.minor(),
-        metadata: metadata?,
-        variant: variant?,
-        attributes: attributes?.unwrap_or_default(),
-        requires_shipping: requires_shipping?.unwrap_or(true),
-        gift_card: gift_card?.unwrap_or(false),
+        metadata: metadata.flatten(),
+        variant: variant.flatten(),
+        attributes: attributes.flatten().unwrap_or_default(),
+        requires_shipping: requires_shipping.flatten().unwrap_or(true),
+        gift_card: gift_card.flatten().unwrap_or(false),
+        discounts: off.flatten().unwrap_or_default(),
+        taxes: added.flatten().unwrap_or_default(),
     };
-    Some((line, unit_price.checked_mul(quantity)))
+    if line.net() < 0 {
+        reader.violation_at(&discounts, "more_than_the_price", "are more than quantity × unit price");
+    } else {
+        check_included(reader, &taxes, &line.taxes, line.net());
+    }
+    Some(line)
 }

@@ -1,0 +1,375 @@
+//! What the parts of an order come to, and what is paid for its pieces.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::body::InvalidBody;
+
+/// An order of any lines, discounts, taxes and postage, as it is posted. Amounts are in yen, which have no decimals.
+#[derive(Debug, Clone)]
+struct Parts {
+    lines: Vec<Part>,
+    postage: Option<Part>,
+    discount: i64,
+}
+
+/// A line, or postage: then there is one of it, without a discount.
+#[derive(Debug, Clone)]
+struct Part {
+    quantity: i64,
+    unit_price: i64,
+    discounts: Vec<i64>,
+    included: Vec<i64>,
+    added: Vec<i64>,
+}
+
+impl Part {
+    fn net(&self) -> i64 {
+        self.quantity * self.unit_price - self.discounts.iter().sum::<i64>()
+    }
+
+    fn payable(&self) -> i64 {
+        self.net() + self.added.iter().sum::<i64>()
+    }
+
+    fn taxes(&self) -> Value {
+        let tax = |amount: &i64, included: bool| json!({ "name": "VAT", "rate": "0.19", "amount": amount, "included": included });
+        self.included.iter().map(|it| tax(it, true)).chain(self.added.iter().map(|it| tax(it, false))).collect()
+    }
+}
+
+impl Parts {
+    fn before_discount(&self) -> i64 {
+        self.lines.iter().chain(&self.postage).map(Part::payable).sum()
+    }
+
+    fn total(&self) -> i64 {
+        self.before_discount() - self.discount
+    }
+
+    fn body(&self) -> Value {
+        let item = |part: &Part| {
+            let discounts: Value = part.discounts.iter().map(|it| json!({ "amount": it })).collect();
+            json!({ "sku": "s", "quantity": part.quantity, "unitPrice": part.unit_price, "discounts": discounts,
+                    "taxes": part.taxes() })
+        };
+        let mut body = json!({
+            "customerId": "c", "currency": "JPY", "totalAmount": self.total(),
+            "items": self.lines.iter().map(item).collect::<Value>(), "discounts": [{ "amount": self.discount }],
+        });
+        if let Some(postage) = &self.postage {
+            body["shipping"] = json!({ "method": "post", "amount": postage.unit_price, "taxes": postage.taxes() });
+        }
+        body
+    }
+
+    fn content(&self) -> OrderCreated {
+        parse(&self.body()).unwrap()
+    }
+}
+
+fn parse(body: &Value) -> Result<OrderCreated, Vec<String>> {
+    match PostedOrder::parse(body.to_string().as_bytes()) {
+        Ok(order) => Ok(order.content),
+        Err(InvalidBody::Invalid(violations)) => Err(violations.into_iter().map(|it| it.pointer).collect()),
+        Err(InvalidBody::Malformed(error)) => panic!("{error}"),
+    }
+}
+
+/// Some amounts that are no more than another together: thousandths of it.
+fn up_to(most: i64, thousandths: &[i64]) -> Vec<i64> {
+    let mut left = most;
+    let take = |share: &i64| {
+        let amount = left * share / 1_000;
+        left -= amount;
+        amount
+    };
+    thousandths.iter().map(take).collect()
+}
+
+fn part(quantities: std::ops::Range<i64>) -> impl Strategy<Value = Part> {
+    let shares = || prop::collection::vec(0..=1_000_i64, 0..3);
+    (quantities, 0..3_000_i64, shares(), shares(), prop::collection::vec(0..500_i64, 0..3)).prop_map(
+        |(quantity, unit_price, discounts, included, added)| {
+            let discounts = up_to(quantity * unit_price, &discounts);
+            let part = Part { quantity, unit_price, discounts, included: vec![], added };
+            Part { included: up_to(part.net(), &included), ..part }
+        },
+    )
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    let postage = prop::option::of(part(1..2).prop_map(|part| Part { discounts: vec![], included: vec![], ..part }));
+    (prop::collection::vec(part(1..6), 1..5), postage, 0..=1_000_i64).prop_map(|(lines, postage, share)| {
+        let parts = Parts { lines, postage, discount: 0 };
+        Parts { discount: parts.before_discount() * share / 1_000, ..parts }
+    })
+}
+
+/// An order without discounts, taxes and postage.
+fn plain_parts() -> impl Strategy<Value = Parts> {
+    parts().prop_map(|parts| {
+        let plain = |part: Part| Part { discounts: vec![], included: vec![], added: vec![], ..part };
+        Parts { lines: parts.lines.into_iter().map(plain).collect(), postage: None, discount: 0 }
+    })
+}
+
+/// What is done with a confirmed order: each step takes so many units of a line, as far as there are any.
+type Steps = Vec<(StepKind, u32, u32)>;
+
+#[derive(Debug, Clone, Copy)]
+enum StepKind {
+    Ship,
+    Cancel,
+    SendBack,
+}
+
+fn steps() -> impl Strategy<Value = Steps> {
+    let kind = prop::sample::select(vec![StepKind::Ship, StepKind::Ship, StepKind::Cancel, StepKind::SendBack]);
+    prop::collection::vec((kind, 1..5_u32, 1..4_u32), 0..30)
+}
+
+/// The order after the steps, and how much was captured and refunded of each step.
+struct Life {
+    order: PlacedOrder,
+    /// Of what was sent: the lines and what was captured.
+    captured: Vec<(Vec<LineQuantity>, i64)>,
+    /// Of what came back.
+    refunded: Vec<(Vec<LineQuantity>, i64)>,
+}
+
+impl Life {
+    fn new(content: OrderCreated) -> Self {
+        let amount_minor = content.total_minor;
+        let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor });
+        let order = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
+        let Order::Placed(order) = order else { panic!("it is placed") };
+        Self { order: *order, captured: vec![], refunded: vec![] }
+    }
+
+    fn of(content: OrderCreated, steps: &Steps) -> Self {
+        let mut life = Self::new(content);
+        for (nth, (kind, line_number, quantity)) in steps.iter().enumerate() {
+            life.step(nth, *kind, vec![LineQuantity { line_number: *line_number, quantity: *quantity }]);
+        }
+        life
+    }
+
+    /// Does what is asked, if it can be done.
+    fn step(&mut self, nth: usize, kind: StepKind, lines: Vec<LineQuantity>) {
+        match kind {
+            StepKind::Ship => {
+                let shipment_id = ShipmentId::parse(format!("s-{nth}")).unwrap();
+                let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: Some(lines.clone()), parcels: vec![] };
+                if self.does(OrderCommand::ShipOrder(ship)) {
+                    let amount_minor = self.order.shipment_worth_minor(&shipment_id);
+                    // Not a unit more can be taken for it.
+                    let more = PaymentCaptured {
+                        shipment_id: shipment_id.clone(),
+                        amount_minor: amount_minor + 1,
+                        reference: "c".into(),
+                    };
+                    assert_eq!(
+                        self.order.decide(OrderCommand::RecordPaymentCaptured(more.clone())),
+                        Err(OrderError::Stale)
+                    );
+                    assert!(self.does(OrderCommand::RecordPaymentCaptured(PaymentCaptured { amount_minor, ..more })));
+                    self.captured.push((lines, amount_minor));
+                }
+            }
+            StepKind::Cancel => {
+                let cancellation_id = CancellationId::parse(format!("c-{nth}")).unwrap();
+                self.does(OrderCommand::CancelLines(CancelLines { cancellation_id, lines, reason: None }));
+            }
+            StepKind::SendBack => {
+                let return_id = ReturnId::parse(format!("r-{nth}")).unwrap();
+                let back = ReturnRequested { return_id: return_id.clone(), lines: lines.clone(), reason: None };
+                if self.does(OrderCommand::RequestReturn(back)) {
+                    let refunds = self.order.refunds.len();
+                    assert!(self.does(OrderCommand::ReceiveReturn(return_id)));
+                    let refund = self.order.refunds.get(refunds).cloned();
+                    let amount_minor = refund.as_ref().map_or(0, |refund| refund.amount_minor);
+                    if let Some(Refund { id, amount_minor, .. }) = refund {
+                        let refunded = PaymentRefunded { refund_id: id, amount_minor, reference: "r".into() };
+                        assert!(self.does(OrderCommand::RecordPaymentRefunded(refunded)));
+                    }
+                    self.refunded.push((lines, amount_minor));
+                }
+            }
+        }
+    }
+
+    fn ship_the_rest(&mut self) {
+        let rest = self.order.unshipped();
+        if !rest.is_empty() {
+            self.step(1_000, StepKind::Ship, rest);
+        }
+    }
+
+    fn send_all_back(&mut self) {
+        let left = |order: &PlacedOrder, number: u32| order.shipped(number) - order.returned(number);
+        let numbers: Vec<u32> = self.order.numbered_lines().map(|(number, _)| number).collect();
+        let all = numbers
+            .into_iter()
+            .map(|line_number| LineQuantity { line_number, quantity: left(&self.order, line_number) });
+        let all: Vec<LineQuantity> = all.filter(|it| it.quantity > 0).collect();
+        if !all.is_empty() {
+            self.step(2_000, StepKind::SendBack, all);
+        }
+    }
+
+    fn does(&mut self, command: OrderCommand) -> bool {
+        let Ok(events) = self.order.decide(command) else { return false };
+        events.into_iter().for_each(|event| self.order.apply(event));
+        true
+    }
+
+    fn sum(pieces: &[(Vec<LineQuantity>, i64)]) -> i64 {
+        pieces.iter().map(|(_, amount)| amount).sum()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn the_parts_of_any_order_come_to_its_total_and_to_nothing_else(parts in parts(), off in -50..50_i64) {
+        let content = parts.content();
+        let totals = OrderTotals::of(&content).unwrap();
+        prop_assert_eq!(totals.total_minor, parts.total());
+        prop_assert_eq!(totals.items_minor, parts.lines.iter().map(|it| it.quantity * it.unit_price).sum::<i64>());
+        let made_of = totals.items_minor - totals.discounts_minor + totals.shipping_minor + totals.taxes_minor;
+        prop_assert_eq!(made_of, totals.total_minor);
+        let mut body = parts.body();
+        body["totalAmount"] = json!(parts.total() + off);
+        match off {
+            0 => prop_assert_eq!(parse(&body), Ok(content)),
+            _ => prop_assert_eq!(parse(&body), Err(vec!["/totalAmount".to_owned()])),
+        }
+    }
+
+    #[test]
+    fn every_part_that_is_wrong_is_named(parts in parts(), wrong in prop::collection::btree_set(0..7_usize, 1..7)) {
+        let mut body = parts.body();
+        let line = parts.lines.len() - 1;
+        let mut pointers = Vec::new();
+        for wrong in wrong {
+            let item = &mut body["items"][line];
+            match wrong {
+                0 => item["discounts"] = json!([{ "amount": parts.lines[line].quantity * parts.lines[line].unit_price + 1 }]),
+                1 => item["taxes"] = json!([{ "name": "VAT", "rate": "0.19", "amount": parts.lines[line].net() + 1, "included": true }]),
+                2 => item["requiresShipping"] = json!("x"),
+                3 => body["shipping"] = json!({ "method": "post", "amount": -1 }),
+                4 => body["discounts"] = json!([{ "amount": 1, "percent": 3 }]),
+                5 => body["totalAmount"] = json!("x"),
+                _ => item["taxes"] = json!([{ "name": "VAT", "rate": "-1", "amount": 1 }]),
+            }
+            let at = |field: &str| format!("/items/{line}/{field}");
+            pointers.push(match wrong {
+                0 => at("discounts"),
+                1 => at("taxes"),
+                2 => at("requiresShipping"),
+                3 => "/shipping/amount".to_owned(),
+                4 => "/discounts/0/percent".to_owned(),
+                5 => "/totalAmount".to_owned(),
+                _ => at("taxes/0/rate"),
+            });
+        }
+        // Of its taxes it is said first that they can't be read, and that its discounts are too much.
+        if [at_line(line, "discounts"), at_line(line, "taxes/0/rate")].iter().any(|it| pointers.contains(it)) {
+            pointers.retain(|it| *it != at_line(line, "taxes"));
+        }
+        pointers.sort();
+        let mut found = parse(&body).unwrap_err();
+        found.sort();
+        prop_assert_eq!(found, pointers);
+    }
+
+    #[test]
+    fn whatever_way_an_order_is_shipped_its_pieces_come_to_its_total(parts in parts(), steps in steps()) {
+        let mut life = Life::of(parts.content(), &steps);
+        prop_assert!(life.captured.iter().chain(&life.refunded).all(|(_, amount)| *amount >= 0));
+        life.ship_the_rest();
+        let captured = Life::sum(&life.captured);
+        prop_assert_eq!(captured + life.order.cancelled_minor(), parts.total());
+        prop_assert_eq!(life.order.payment.captured_minor, captured);
+        prop_assert_eq!(life.order.has_rest_to_void(), life.order.cancelled_minor() > 0);
+        // What comes back is refunded, but for the postage.
+        life.send_all_back();
+        let shares = life.order.content.shares();
+        let postage = i64::try_from(shares.shipping).unwrap();
+        let was_sent = !life.order.shipments.is_empty();
+        prop_assert_eq!(Life::sum(&life.refunded), captured - if was_sent { postage } else { 0 });
+        prop_assert_eq!(life.order.payment.refunded_minor, Life::sum(&life.refunded));
+    }
+
+    #[test]
+    fn an_order_without_discounts_taxes_and_postage_costs_what_it_always_did(parts in plain_parts(), steps in steps()) {
+        let life = Life::of(parts.content(), &steps);
+        let price = |lines: &[LineQuantity]| -> i64 {
+            let price = |it: &LineQuantity| life.order.line(it.line_number).unwrap().price_minor(it.quantity);
+            lines.iter().map(price).sum()
+        };
+        for (lines, amount) in life.captured.iter().chain(&life.refunded) {
+            prop_assert_eq!(*amount, price(lines));
+        }
+        let cancelled: i64 = life.order.cancellations.iter().map(|it| price(&it.lines)).sum();
+        prop_assert_eq!(life.order.cancelled_minor(), cancelled);
+    }
+
+    #[test]
+    fn merged_amounts_come_to_the_same(parts in parts(), steps in steps()) {
+        let content = parts.content();
+        let mut merged = content.clone();
+        merged.merge_amounts();
+        prop_assert_eq!(OrderTotals::of(&merged), OrderTotals::of(&content));
+        let (one, other) = (Life::of(content, &steps), Life::of(merged, &steps));
+        prop_assert_eq!((one.captured, one.refunded), (other.captured, other.refunded));
+        prop_assert_eq!(one.order.cancelled_minor(), other.order.cancelled_minor());
+    }
+}
+
+fn at_line(line: usize, field: &str) -> String {
+    format!("/items/{line}/{field}")
+}
+
+#[test]
+fn an_amount_that_does_not_divide_is_shared_out_to_the_last_unit() {
+    let line = Part { quantity: 3, unit_price: 100, discounts: vec![], included: vec![], added: vec![] };
+    let postage = Part { quantity: 1, unit_price: 100, ..line.clone() };
+    let content = Parts { lines: vec![line], postage: Some(postage), discount: 50 }.content();
+    let mut life = Life::new(content);
+    for nth in 0..3 {
+        life.step(nth, StepKind::Ship, vec![LineQuantity { line_number: 1, quantity: 1 }]);
+    }
+    // Of 300 and 100, 50 less are 263 and 87. The postage goes with the first of three.
+    let captured: Vec<i64> = life.captured.iter().map(|(_, amount)| *amount).collect();
+    assert_eq!(captured, [87 + 87, 88, 88]);
+}
+
+#[test]
+fn a_shipment_that_costs_nothing_ends_and_so_does_its_order() {
+    let line = Part { quantity: 1, unit_price: 100, discounts: vec![100], included: vec![], added: vec![] };
+    let mut life = Life::new(Parts { lines: vec![line.clone(), line], postage: None, discount: 0 }.content());
+    life.ship_the_rest();
+    assert_eq!(life.captured.iter().map(|(_, amount)| *amount).collect::<Vec<_>>(), [0]);
+    assert!(life.order.unsettled_shipment().is_none());
+    assert!(life.does(OrderCommand::DeliverOrder));
+}
+
+#[test]
+fn sums_beyond_every_amount_are_refused() {
+    let most = i64::MAX.to_string();
+    let item = json!({ "sku": "s", "quantity": 1, "unitPrice": most });
+    for (name, value) in [
+        ("shipping", json!({ "method": "post", "amount": most })),
+        ("items", json!([item, item])),
+        ("items", json!([{ "sku": "s", "quantity": 2, "unitPrice": most, "discounts": [{ "amount": most }] }, item])),
+    ] {
+        let mut body = json!({ "customerId": "c", "currency": "JPY", "totalAmount": most, "items": [item],
+                               "discounts": [{ "amount": most }] });
+        body[name] = value;
+        assert_eq!(parse(&body), Err(vec!["/totalAmount".to_owned()]), "{body}");
+    }
+}
