@@ -37,6 +37,7 @@ use crate::queues::Queue;
 use crate::settings::InvalidSettings;
 use crate::signature::MessageKeys;
 use acknowledge::Acknowledger;
+use forged::ForgedLimit;
 use lane::MessageLane;
 
 pub use backoff::ExponentialBackoff;
@@ -126,6 +127,7 @@ impl Consumer {
             handler,
             failures,
             acknowledger,
+            forged: ForgedLimit::default(),
             failing: AtomicBool::new(false),
             cancel,
             abandon,
@@ -163,6 +165,7 @@ struct ConsumerContext<H> {
     handler: H,
     failures: MessageFailureCounts,
     acknowledger: Acknowledger,
+    forged: ForgedLimit,
     /// Whether the last receive failed. Changes are logged.
     failing: AtomicBool,
     /// Stop receiving, and begin no further message.
@@ -187,14 +190,22 @@ impl<H: MessageHandler> ConsumerContext<H> {
                     let full = messages.len() >= self.settings.batch_size;
                     let (forged, genuine): (Vec<_>, Vec<_>) =
                         messages.into_iter().partition(|message| message.genuine.is_err());
-                    if let Some(taken) = free.split(forged.len()).filter(|_| !forged.is_empty()) {
-                        lanes.spawn(Arc::clone(&self).work_on_forged(forged, taken));
-                    }
                     for messages in lane::by_group(genuine) {
                         let Some(taken) = free.split(messages.len()) else { break };
-                        lanes.spawn(MessageLane::new(Arc::clone(&self), messages).work(taken));
+                        let lane = MessageLane::new(Arc::clone(&self), messages);
+                        lanes.spawn(async move {
+                            let _slots = taken;
+                            lane.work().await;
+                        });
                     }
+                    // Handlers' slots are not for forged messages: the next receive can be a full one.
                     drop(free);
+                    if !forged.is_empty() {
+                        let share = cancel.run_until_cancelled(self.forged.share(&forged));
+                        if let Some(Some(share)) = share.await {
+                            lanes.spawn(Arc::clone(&self).work_on_forged(forged, share));
+                        }
+                    }
                     if !full {
                         tokio::time::sleep(POLL_PAUSE).await;
                     }
@@ -241,14 +252,10 @@ impl<H: MessageHandler> ConsumerContext<H> {
         Ok(answer.messages.unwrap_or_default().into_iter().map(read).collect())
     }
 
-    /// Moves messages to the dead letters, those that can't be moved together one after the other.
-    async fn work_on_forged(self: Arc<Self>, forged: Vec<ReceivedMessage>, mut slots: OwnedSemaphorePermit) {
+    /// Moves messages to the dead letters, those that can't be moved together one after the other. Then their share is free.
+    async fn work_on_forged(self: Arc<Self>, forged: Vec<ReceivedMessage>, _share: OwnedSemaphorePermit) {
         let left = lane::by_group(self.move_forged(forged).await);
-        let lanes = left.into_iter().filter_map(|messages| {
-            let taken = slots.split(messages.len())?;
-            Some(MessageLane::new(Arc::clone(&self), messages).work(taken))
-        });
-        join_all(lanes.collect::<Vec<_>>()).await;
+        join_all(left.into_iter().map(|messages| MessageLane::new(Arc::clone(&self), messages).work())).await;
     }
 
     /// Runs the handler if the message is genuine. A panic is a failure like any other.

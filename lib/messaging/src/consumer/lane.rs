@@ -7,7 +7,6 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
 use error_chain::error_chain;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::Instrument;
 
@@ -45,8 +44,8 @@ impl<H: MessageHandler> MessageLane<H> {
         Self { context, messages, heartbeat }
     }
 
-    /// Returns when all messages are done, one of them has to wait, or the consumer stops. The slots are free then.
-    pub(super) async fn work(mut self, _slots: OwnedSemaphorePermit) {
+    /// Returns when all messages are done, one of them has to wait, or the consumer stops.
+    pub(super) async fn work(mut self) {
         self.count_attempts().await;
         while !self.messages.is_empty() {
             if self.context.cancel.is_cancelled() {

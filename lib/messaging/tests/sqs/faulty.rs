@@ -147,6 +147,33 @@ async fn a_message_stays_when_the_dead_letter_queue_does_not_take_it() {
 }
 
 #[tokio::test]
+async fn a_genuine_message_is_handled_while_the_dead_letter_queue_takes_no_forged_one() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        // More than are moved at once.
+        ("ReceiveMessage", 1..=5) => {
+            let mut forged = messages(&["a"]);
+            forged["Messages"][0]["Body"] = json!("forged");
+            Answer::Json(forged)
+        }
+        ("ReceiveMessage", 6) => Answer::Json(messages(&["b"])),
+        ("SendMessage" | "SendMessageBatch", _) => Answer::Never,
+        _ => Answer::Nothing,
+    })
+    .await;
+    let script = Script::new(|_| Act::Done);
+    let settings = ConsumerSettings { concurrency: 4, shutdown_grace: Duration::ZERO, ..quick() };
+
+    let consumer = run(testkit::sqs_client(&sqs.url), sqs.queue(), settings, &script, testkit::database().await.pool());
+    script.saw(1).await;
+
+    // None of the forged ones has been given up meanwhile.
+    assert_eq!(sqs.calls("SendMessage").len(), 4);
+    assert!(sqs.calls("ChangeMessageVisibilityBatch").is_empty());
+    assert_eq!(script.bodies(), ["0"]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn a_send_that_is_never_answered_fails_when_its_time_is_over() {
     let sqs = FaultySqs::start(|_, _| Answer::Never).await;
     let settings = ProducerSettings { timeout: Duration::from_secs(1), ..ProducerSettings::default() };
