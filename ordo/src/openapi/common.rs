@@ -166,6 +166,10 @@ fn complete_read(operation: &Operation<'_>, members: &mut Map<String, Value>) {
 /// A parameter of a URL or a header is there or not: it can't be null.
 fn complete_parameters(operation: &mut Map<String, Value>) {
     let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    // A filter that the path gives is refused in the query: `customer_id` and `customerId`.
+    let plain = |parameter: &Value| parameter["name"].as_str().unwrap_or_default().replace('_', "").to_lowercase();
+    let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").map(plain).collect::<Vec<_>>();
+    parameters.retain(|parameter| parameter["in"] != "query" || !in_path.contains(&plain(parameter)));
     for parameter in parameters {
         if ["If-Match", "If-None-Match"].iter().any(|name| parameter["name"] == *name) {
             parameter["schema"]["pattern"] = json!(ETAGS);
