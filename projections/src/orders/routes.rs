@@ -178,7 +178,7 @@ async fn orders(
     tag = "orders",
     operation_id = "listCustomerOrders",
     params(
-        ("customer_id" = String, Path, description = "The customer's id", pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42"),
+        ("customer_id" = String, Path, description = "The customer's id. What can be none is nobody's: the list is empty", example = "customer-42"),
         ListParameters,
     ),
     responses((status = 200, description = "A page of orders", body = OrdersPage))

@@ -1,0 +1,28 @@
+"""What Schemathesis lacks: whether the document describes each header of an answer; and no headers of its own that break HTTP."""
+
+import schemathesis
+
+# What frames every message of HTTP is nothing that an API says.
+FRAMING = {"connection", "content-length", "content-type", "date", "transfer-encoding"}
+
+# What says where a request ends, or what becomes of its connection.
+BREAKING = {"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
+
+
+@schemathesis.check
+def described_headers(_context, response, case):
+    described = case.operation.responses.find_by_status_code(response.status_code)
+    # Whether the status is described is a check of its own.
+    if described is None:
+        return
+    names = {name.lower() for name, _ in described.headers.items()}
+    unknown = {name.lower() for name in response.headers} - names - FRAMING
+    assert not unknown, f"the answer {response.status_code} has headers that are not described: {sorted(unknown)}"
+
+
+@schemathesis.hook
+def before_call(_context, case, _kwargs):
+    # It makes up headers. With these no request would arrive, or another one.
+    for name in list(case.headers or {}):
+        if name.lower() in BREAKING:
+            del case.headers[name]
