@@ -1,7 +1,7 @@
 //! OpenAPI 3.1 as 3.0.
 //!
-//! The differences that matter here are in schemas: 3.0 has no type `null`, no lists of types, no `const`, and ignores what stands beside a
-//! `$ref`. Also, every problem gets the one schema `Problem`: generators that ask for 3.0 want one type for all that fails.
+//! The differences that matter here are in schemas: 3.0 has no type `null`, no lists of types, no `const` and no `propertyNames`, and
+//! ignores what stands beside a `$ref`. Also, every problem gets the one schema `Problem`: generators that ask for 3.0 want one type for all that fails.
 
 use std::collections::HashMap;
 
@@ -67,6 +67,8 @@ fn convert_schema(schema: &mut Map<String, Value>, types: &Types) {
         }
         schema.insert(combined.to_owned(), Value::Array(alternatives));
     }
+    // Names are texts without it, too.
+    schema.remove("propertyNames");
     if let Some(only) = schema.remove("const") {
         schema.insert("enum".to_owned(), json!([only]));
     }
@@ -107,6 +109,7 @@ mod tests {
             "Note": { "type": "object", "properties": {
                 "author": { "type": ["string", "null"] },
                 "kind": { "const": "note" },
+                "labels": { "type": "object", "propertyNames": { "type": "string" } },
                 "of": { "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/Order" }] },
                 "amount": { "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "null" }] },
                 "about": { "$ref": "#/components/schemas/Order", "description": "The order" },
@@ -116,6 +119,7 @@ mod tests {
         let properties = json!({
             "author": { "type": "string", "nullable": true },
             "kind": { "enum": ["note"] },
+            "labels": { "type": "object" },
             "of": { "type": "object", "nullable": true, "allOf": [{ "$ref": "#/components/schemas/Order" }] },
             "amount": { "anyOf": [{ "type": "string", "nullable": true }, { "type": "number" }] },
             "about": { "allOf": [{ "$ref": "#/components/schemas/Order" }], "description": "The order" },
