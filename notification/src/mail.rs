@@ -7,6 +7,7 @@ mod order_confirmed;
 mod order_refunded;
 mod order_rejected;
 mod order_shipped;
+mod postal_address;
 
 use mail_address::EmailAddress;
 use messaging::{NotificationRequested, NotificationTemplate};

@@ -1,13 +1,13 @@
 //! Tells the customer what became of the order: a request to notification over SQS, which answers over SQS.
 
 use domain::money::Money;
-use domain::order::event::{LineQuantity, MailTemplate, NotificationFailed, OrderLine};
+use domain::order::event::{Address, LineQuantity, MailTemplate, NotificationFailed, OrderCreated, OrderLine};
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, PlacedOrder};
+use domain::order::{OrderCommand, OrderTotals, PlacedOrder};
 use messaging::{
-    CloudEvent, NotificationRequested, NotificationTemplate, OrderedLine, OutgoingMessage, ParcelTracking,
-    ShipmentTracking,
+    CloudEvent, NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, OutgoingMessage,
+    ParcelTracking, PostalAddress, ShipmentTracking, TotalParts,
 };
 use uuid::Uuid;
 
@@ -111,12 +111,50 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         total_amount: content.total().to_string(),
         omitted_lines,
         lines,
+        details: order_details(content, mail.template),
         reason,
         shipment: shipment.map(|it| ShipmentTracking::of(it.parcels.iter().map(parcel).collect())),
         retry_failed: false,
         withdraw,
         refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
     }
+}
+
+/// What the mail shows of the order beside its lines. Addresses are where the customer can still see to it that they are right.
+fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails {
+    let (shows_shipping, shows_billing, shows_totals) = match template {
+        MailTemplate::OrderConfirmed => (true, true, true),
+        MailTemplate::OrderShipped => (true, false, false),
+        MailTemplate::OrderRejected | MailTemplate::OrderCancelled => (false, false, true),
+        MailTemplate::OrderRefunded => (false, false, false),
+    };
+    let address = |address: &Option<Box<Address>>| address.as_deref().map(postal_address);
+    OrderDetails {
+        totals: Some(content).filter(|_| shows_totals).and_then(totals),
+        shipping_method: content.shipping.as_ref().filter(|_| shows_totals).map(|shipping| shipping.method.clone()),
+        shipping_address: Some(&content.shipping_address).filter(|_| shows_shipping).and_then(address),
+        billing_address: Some(&content.billing_address).filter(|_| shows_billing).and_then(address),
+    }
+}
+
+/// `None`: the total is that of the items.
+fn totals(content: &OrderCreated) -> Option<TotalParts> {
+    let totals = OrderTotals::of(content).filter(|totals| totals.has_more_than_items())?;
+    let amount = |minor| Money::from_minor(minor, content.currency).to_string();
+    let unless_zero = |minor: i64| (minor != 0).then(|| amount(minor));
+    Some(TotalParts {
+        items: amount(totals.items_minor),
+        discounts: unless_zero(totals.discounts_minor),
+        // Postage that costs nothing is worth saying.
+        shipping: content.shipping.as_ref().map(|_| amount(totals.shipping_minor)),
+        taxes: unless_zero(totals.taxes_minor),
+        included_taxes: unless_zero(totals.included_taxes_minor),
+    })
+}
+
+fn postal_address(address: &Address) -> PostalAddress {
+    let Address { name, company, line1, line2, postal_code, city, region, country, phone: _ } = address.clone();
+    PostalAddress { name, company, line1, line2, postal_code, city, region, country: country.code().to_owned() }
 }
 
 /// Why the order is undone, as the customer is told: what somebody wrote for them, or else no more than the kind of reason.

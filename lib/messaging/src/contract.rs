@@ -34,6 +34,9 @@ pub struct NotificationRequested {
     /// How many lines did not fit.
     #[serde(default)]
     pub omitted_lines: u32,
+    /// What else the mail shows of the order.
+    #[serde(flatten)]
+    pub details: OrderDetails,
     /// Why the order was rejected, cancelled or refunded, in words for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -49,6 +52,63 @@ pub struct NotificationRequested {
     /// Whether to withdraw the mail: notification answers with its outcome, and never sends it if there is none yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdraw: bool,
+}
+
+/// What a mail shows of an order beside its lines. An order has as much of it as the shop said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderDetails {
+    /// What the total is made of, if that is more than the lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<TotalParts>,
+    /// How the goods go to the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<PostalAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_address: Option<PostalAddress>,
+}
+
+/// The parts of an order's total, as decimals: items − discounts + shipping + taxes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TotalParts {
+    pub items: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discounts: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<String>,
+    /// Those that are paid on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taxes: Option<String>,
+    /// Those that are in the prices already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub included_taxes: Option<String>,
+}
+
+/// A postal address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PostalAddress {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    pub line1: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line2: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
 }
 
 impl NotificationRequested {

@@ -28,8 +28,8 @@ pub use consumer::{
     ReceivedMessage,
 };
 pub use contract::{
-    NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate, OrderedLine,
-    ParcelTracking, ShipmentTracking,
+    NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate,
+    OrderDetails, OrderedLine, ParcelTracking, PostalAddress, ShipmentTracking, TotalParts,
 };
 pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters};
 pub use envelope::{CloudEvent, MessageContract};

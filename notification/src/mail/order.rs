@@ -4,6 +4,7 @@ use messaging::NotificationRequested;
 
 use super::money::amount;
 use super::one_line;
+use super::postal_address::address_lines;
 
 /// An order, as a mail shows it. Every value is on one line. The templates escape them.
 pub(super) struct OrderInMail {
@@ -14,6 +15,26 @@ pub(super) struct OrderInMail {
     pub(super) reason: Option<String>,
     pub(super) parcels: Vec<ParcelInMail>,
     pub(super) refund: Option<String>,
+    /// What the total is made of, where that is more than the lines.
+    pub(super) totals: Option<TotalsInMail>,
+    /// Where the goods and the bill go. The latter is left out where it is the same.
+    pub(super) addresses: Vec<AddressInMail>,
+}
+
+/// The parts of the total, as a mail shows them.
+pub(super) struct TotalsInMail {
+    pub(super) items: String,
+    pub(super) discounts: Option<String>,
+    pub(super) shipping: Option<String>,
+    pub(super) shipping_method: Option<String>,
+    pub(super) taxes: Option<String>,
+    pub(super) included_taxes: Option<String>,
+}
+
+/// An address, as a mail shows it.
+pub(super) struct AddressInMail {
+    pub(super) heading: &'static str,
+    pub(super) lines: Vec<String>,
 }
 
 /// A parcel, as a mail shows it. At least one of the two is known.
@@ -55,12 +76,28 @@ impl From<&NotificationRequested> for OrderInMail {
             reason: non_blank(request.reason.as_deref()),
             parcels: parcels.filter(|it| it.carrier.is_some() || it.tracking.is_some()).collect(),
             refund: non_blank(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
+            totals: request.details.totals.as_ref().map(|totals| TotalsInMail {
+                items: price(&totals.items),
+                discounts: totals.discounts.as_deref().map(price),
+                shipping: totals.shipping.as_deref().map(price),
+                shipping_method: non_blank(request.details.shipping_method.as_deref()),
+                taxes: totals.taxes.as_deref().map(price),
+                included_taxes: totals.included_taxes.as_deref().map(price),
+            }),
+            addresses: addresses(&request.details),
         }
     }
 }
 
+fn addresses(order: &messaging::OrderDetails) -> Vec<AddressInMail> {
+    let billing = order.billing_address.as_ref().filter(|billing| order.shipping_address.as_ref() != Some(*billing));
+    let shipping = order.shipping_address.as_ref().map(|address| ("Shipping address", address));
+    let both = shipping.into_iter().chain(billing.map(|address| ("Billing address", address)));
+    both.map(|(heading, address)| AddressInMail { heading, lines: address_lines(address) }).collect()
+}
+
 /// The text, unless it is blank: a mail has no line for a missing value.
-fn non_blank(text: Option<&str>) -> Option<String> {
+pub(super) fn non_blank(text: Option<&str>) -> Option<String> {
     let text = one_line(text?, MAX_CHARACTERS);
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

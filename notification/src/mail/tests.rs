@@ -1,4 +1,4 @@
-use messaging::{OrderedLine, ParcelTracking, ShipmentTracking};
+use messaging::{OrderDetails, OrderedLine, ParcelTracking, PostalAddress, ShipmentTracking, TotalParts};
 use uuid::Uuid;
 
 use super::*;
@@ -48,6 +48,28 @@ fn each_mail_is_the_golden_mail() {
                 refund_amount: refund_amount(),
                 reason: reason(),
                 ..request(NotificationTemplate::OrderRefunded)
+            },
+        ),
+        (
+            "order_confirmed_whole",
+            "Order demo-1759035874968 confirmed",
+            NotificationRequested { details: whole(), ..request(NotificationTemplate::OrderConfirmed) },
+        ),
+        (
+            "order_cancelled_whole",
+            "Order demo-1759035874968 was cancelled",
+            NotificationRequested {
+                details: OrderDetails { shipping_address: None, billing_address: None, ..whole() },
+                ..request(NotificationTemplate::OrderCancelled)
+            },
+        ),
+        (
+            "order_shipped_whole",
+            "Order demo-1759035874968 has shipped",
+            NotificationRequested {
+                shipment: Some(ShipmentTracking::of(vec![dhl()])),
+                details: OrderDetails { totals: None, billing_address: None, ..whole() },
+                ..request(NotificationTemplate::OrderShipped)
             },
         ),
     ] {
@@ -155,6 +177,51 @@ fn text_of_any_script_stays_as_it_is() {
     assert_eq!(one_line("äöü", 2), "äö");
 }
 
+/// Everything that a mail can show of an order beside its lines.
+fn whole() -> OrderDetails {
+    let some = |text: &str| Some(text.to_owned());
+    let shipping_address = PostalAddress {
+        name: some("Jörg Müller"),
+        company: some("Müller GmbH"),
+        line1: "Hauptstr. 5".into(),
+        line2: some("2. Stock"),
+        postal_code: some("50667"),
+        city: some("Köln"),
+        region: None,
+        country: "DE".into(),
+    };
+    let billing_address = PostalAddress {
+        name: some("A. Müller"),
+        line1: "1 Main St".into(),
+        postal_code: some("89501"),
+        city: some("Reno"),
+        region: some("NV"),
+        country: "US".into(),
+        ..PostalAddress::default()
+    };
+    OrderDetails {
+        totals: Some(TotalParts {
+            items: "2629.99".into(),
+            discounts: some("30.00"),
+            shipping: some("20.00"),
+            taxes: some("10.00"),
+            included_taxes: some("3.62"),
+        }),
+        shipping_method: some("DHL Paket"),
+        shipping_address: Some(shipping_address),
+        billing_address: Some(billing_address),
+    }
+}
+
+#[test]
+fn the_bill_is_not_said_to_go_where_the_goods_go_as_well() {
+    let order = OrderDetails { billing_address: whole().shipping_address, ..whole() };
+    let text = content(&NotificationRequested { details: order, ..request(NotificationTemplate::OrderConfirmed) })
+        .unwrap()
+        .text;
+    assert!(text.contains("Shipping address:") && !text.contains("Billing address:"), "{text}");
+}
+
 fn everything_is(template: NotificationTemplate, text: &str) -> NotificationRequested {
     let line = OrderedLine { sku: text.into(), title: text.into(), ..request(template).lines.remove(0) };
     NotificationRequested {
@@ -163,6 +230,17 @@ fn everything_is(template: NotificationTemplate, text: &str) -> NotificationRequ
         reason: Some(text.into()),
         shipment: Some(ShipmentTracking::of(vec![parcel(Some(text), Some(text))])),
         refund_amount: Some(text.into()),
+        details: OrderDetails {
+            shipping_method: Some(text.into()),
+            shipping_address: Some(PostalAddress {
+                name: Some(text.into()),
+                line1: text.into(),
+                city: Some(text.into()),
+                country: text.into(),
+                ..PostalAddress::default()
+            }),
+            ..whole()
+        },
         ..request(template)
     }
 }
@@ -193,6 +271,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
             line("sku-7", "Standing Desk, Oak", 2, "1250.00", "2500.00"),
         ],
         omitted_lines: 0,
+        details: OrderDetails::default(),
         reason: None,
         shipment: None,
         refund_amount: None,

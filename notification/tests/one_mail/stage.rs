@@ -36,6 +36,7 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
             line_total: "129.99".into(),
         }],
         omitted_lines: 0,
+        details: messaging::OrderDetails::default(),
         reason: None,
         shipment: None,
         refund_amount: None,

@@ -46,6 +46,7 @@ mod purged_queue;
 mod replaying;
 mod roles_apart;
 mod rust_client;
+mod shop_orders;
 mod slow_reads;
 mod stopping;
 mod stream_limits;

@@ -63,3 +63,14 @@ fn what_does_not_look_like_a_shipment_is_an_error_and_no_shipment() {
         assert!(event_versions::decode::<Order>("OrderShipped", "1.0", payload).is_err(), "{payload}");
     }
 }
+
+#[test]
+fn an_order_with_everything_that_can_be_said_is_stored_as_in_its_golden_file() {
+    let orders = include_str!("../../../golden/posted/shop-orders.jsonl");
+    let golden = include_str!("../../../golden/shapes/OrderCreated-whole.json").trim_end();
+    let everything: serde_json::Value = serde_json::from_str(orders.lines().last().unwrap()).unwrap();
+    let content = PostedOrder::parse(everything["body"].to_string().as_bytes()).unwrap().content;
+    let event = OrderEvent::OrderCreated(content);
+    assert_eq!(serde_json::to_string(&event).unwrap(), golden);
+    assert_eq!(event_versions::decode::<Order>("OrderCreated", "1.0", golden).unwrap(), event);
+}

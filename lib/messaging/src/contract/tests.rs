@@ -23,6 +23,7 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.parcels.json"), shipped_in_parcels()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-refunded.json"), refunded()),
         (include_str!("../../golden/ordo.notification.requested.v1.withdraw.json"), withdrawn()),
+        (include_str!("../../golden/ordo.notification.requested.v1.whole.json"), whole()),
     ] {
         let event = CloudEvent::new("demo-1759035874968", noon(), data);
 
@@ -107,6 +108,7 @@ fn requested() -> NotificationRequested {
             line_total: "129.99".into(),
         }],
         omitted_lines: 0,
+        details: OrderDetails::default(),
         reason: None,
         shipment: None,
         refund_amount: None,
@@ -117,6 +119,35 @@ fn requested() -> NotificationRequested {
 
 fn withdrawn() -> NotificationRequested {
     NotificationRequested { withdraw: true, recipient: Some(NotificationRequested::NOBODY.into()), ..requested() }
+}
+
+/// With everything that a shop can say.
+fn whole() -> NotificationRequested {
+    let some = |text: &str| Some(text.to_owned());
+    let address = PostalAddress {
+        name: some("Jörg Müller"),
+        company: some("Müller GmbH"),
+        line1: "Hauptstr. 5".into(),
+        line2: some("2. Stock"),
+        postal_code: some("50667"),
+        city: some("Köln"),
+        region: some("NRW"),
+        country: "DE".into(),
+    };
+    let totals = TotalParts {
+        items: "129.99".into(),
+        discounts: some("6.50"),
+        shipping: some("4.90"),
+        taxes: some("0.50"),
+        included_taxes: some("3.62"),
+    };
+    let order = OrderDetails {
+        totals: Some(totals),
+        shipping_method: some("DHL Paket"),
+        shipping_address: Some(address.clone()),
+        billing_address: Some(address),
+    };
+    NotificationRequested { total_amount: "128.89".into(), details: order, ..requested() }
 }
 
 fn rejected() -> NotificationRequested {

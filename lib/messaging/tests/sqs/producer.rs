@@ -146,6 +146,7 @@ fn request() -> NotificationRequested {
         total_amount: "0".into(),
         lines: vec![],
         omitted_lines: 0,
+        details: messaging::OrderDetails::default(),
         reason: None,
         shipment: None,
         refund_amount: None,

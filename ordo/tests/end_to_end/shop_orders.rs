@@ -1,0 +1,119 @@
+//! Orders as shops have them: posted, read back whole, mailed, sent in two pieces, and brought back in part, with the money right to the
+//! last cent.
+
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::support::{Client, Ordo, PATIENCE, at_rest, settled};
+
+/// One a line: a name and a body.
+const ORDERS: &str = include_str!("../../../domain/golden/posted/shop-orders.jsonl");
+
+/// Of each: what is captured for one unit of its first line, and refunded when that comes back.
+const FIRST_UNIT: [(&str, &str, &str); 5] = [
+    ("nothing but what it needs", "49.99", "49.99"),
+    ("with the time of the order", "10.00", "10.00"),
+    // 81.00 for three, and 15.84 of postage.
+    ("postage and tax on top", "42.84", "27.00"),
+    ("VAT in the prices", "32.35", "27.45"),
+    // 40.00 less 4.00 for two, and 6.00 less 0.60 of postage: 10 % are taken off the order.
+    ("everything", "23.40", "18.00"),
+];
+
+async fn ask(client: &Client, path: &str, body: Value) -> Value {
+    let answer = client.post(path, "application/json", body.to_string()).await;
+    assert!(matches!(answer.status, 200..=202), "{path}: {}", answer.text());
+    answer.json()
+}
+
+/// The order, once what is asked of its view holds.
+async fn shown(client: &Client, order_id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("/orders/{order_id}");
+    eventually(PATIENCE, || async { holds(&client.get(&path).await.json()) }).await;
+    client.get(&path).await.json()
+}
+
+/// An answer with each amount as it was posted: its decimal alone.
+fn amounts(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) if fields.len() == 2 && fields.contains_key("currency") => fields["amount"].clone(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), amounts(value))).collect(),
+        Value::Array(elements) => elements.iter().map(amounts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// Asserts that what was posted is in what is shown: what was said of the customer in its place, and everything else under its name.
+fn assert_whole(posted: &Value, shown: &Value) {
+    let shown_amounts = amounts(shown);
+    let same = |name: &str| assert_eq!(shown_amounts[name], posted[name], "{name} of {posted}");
+    for name in ["shipping", "discounts", "billingAddress", "shippingAddress", "channel", "source", "tags", "notes"] {
+        if !posted[name].is_null() {
+            same(name);
+        }
+    }
+    let customer = posted["customer"].as_object().into_iter().flatten();
+    for (name, value) in customer.filter(|(name, _)| *name != "id" && *name != "email") {
+        assert_eq!(shown["customer"][name], *value, "{name}");
+    }
+    if let Some(email) = posted["customer"]["email"].as_str() {
+        assert_eq!(shown["customerEmail"], email);
+    }
+    for (item, line) in posted["items"].as_array().unwrap().iter().zip(shown_amounts["lines"].as_array().unwrap()) {
+        for (name, value) in item.as_object().unwrap().iter().filter(|(name, _)| *name != "unitPrice") {
+            assert_eq!(line[name], *value, "{name} of {item}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_money_right() {
+    // Given
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    let orders: Vec<Value> = ORDERS.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(orders.len(), FIRST_UNIT.len());
+    for (order, (name, first, back)) in orders.iter().zip(FIRST_UNIT) {
+        let body = &order["body"];
+        let id = body["orderId"].as_str().unwrap();
+        assert_eq!(order["name"], name);
+
+        // When
+        ask(&client, "/orders", body.clone()).await;
+        let confirmed = settled(&client, id).await;
+
+        // Then
+        assert_eq!(confirmed["status"], "confirmed", "{confirmed}");
+        assert_whole(body, &confirmed);
+
+        // When it is sent in two pieces
+        let total = confirmed["total"]["amount"].as_str().unwrap();
+        let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
+        ask(&client, &format!("/orders/{id}/ship"), json!({ "lines": one })).await;
+        let sent = shown(&client, id, |order| order["captured"]["amount"] == first).await;
+        if sent["fulfilmentStatus"] != "shipped" {
+            ask(&client, &format!("/orders/{id}/ship"), json!({})).await;
+        }
+        // Then all of it was captured, and not a cent more.
+        let sent = shown(&client, id, |order| order["paymentStatus"] == "captured").await;
+        assert_eq!(sent["captured"]["amount"], total, "{name}");
+
+        // When some of it comes back
+        ask(&client, &format!("/orders/{id}/deliver"), json!({})).await;
+        ask(&client, &format!("/orders/{id}/returns"), json!({ "returnId": "r-1", "lines": one })).await;
+        ask(&client, &format!("/orders/{id}/returns/r-1/receive"), json!({})).await;
+        // Then that is refunded.
+        shown(&client, id, |order| order["refunded"]["amount"] == back).await;
+    }
+    // Every sum agrees, and the customers know what they pay and where it goes.
+    at_rest(&ordo.database, orders.len(), PATIENCE).await;
+    let mails = Client::new(&ordo.inbox).get("/messages").await.text();
+    for said in [
+        "Items: 100.00 USD\\nDiscounts: -2.50 USD\\nShipping (standard): 14.66 USD\\nTaxes: 8.98 USD\\nTotal: 121.14 USD",
+        "Shipping address:\\n  Ada Lovelace\\n  12 St James's Square\\n  London SW1Y 4JH\\n  GB",
+        "Shipping (DHL Paket): 4.90 EUR\\nTotal: 59.80 EUR\\nTaxes included in prices: 4.37 EUR",
+        "  50667 Köln\\n",
+    ] {
+        assert!(mails.contains(said), "{said} is not in {mails}");
+    }
+}
