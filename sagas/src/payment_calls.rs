@@ -67,7 +67,7 @@ pub(crate) async fn call_provider(
             continue;
         }
         match prepare(&order, Arc::clone(&context.payments.provider)) {
-            ProviderCall::NotNeeded(answer) => results.push(decide(order, answer)),
+            ProviderCall::NotNeeded(answer) => results.push(decide(order, *answer)),
             ProviderCall::Needed(call) => match context.payments.place(until).await {
                 Some(place) => calls.push((start(context, step, call, &order, place), order)),
                 None => results.push((order, Ok(StepProgress::Running(SOON)))),

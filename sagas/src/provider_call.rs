@@ -9,7 +9,7 @@ use crate::outcome::{StepError, StepOutcome, StepProgress};
 /// What a step has to ask the provider for an order.
 pub(crate) enum ProviderCall {
     /// Nothing. What the step comes to is known without it.
-    NotNeeded(ProviderCallOutcome),
+    NotNeeded(Box<ProviderCallOutcome>),
     /// This. The call holds its requests and not the order, because hundreds of calls can wait for a slow provider.
     Needed(BoxFuture<'static, ProviderCallOutcome>),
 }
@@ -22,6 +22,10 @@ pub(crate) struct ProviderCallOutcome {
 }
 
 impl ProviderCall {
+    pub(crate) fn not_needed(outcome: ProviderCallOutcome) -> Self {
+        Self::NotNeeded(Box::new(outcome))
+    }
+
     pub(crate) fn needed(call: impl Future<Output = ProviderCallOutcome> + Send + 'static) -> Self {
         Self::Needed(call.boxed())
     }

@@ -22,12 +22,12 @@ pub(super) const STEP: Step = Step {
 
 fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let Some(shipment) = order.order.unsettled_shipment() else {
-        return ProviderCall::NotNeeded(ProviderCallOutcome::nothing());
+        return ProviderCall::not_needed(ProviderCallOutcome::nothing());
     };
     let shipment_id = shipment.id.clone();
     let Some(request) = capture(order, shipment) else {
         let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
-        return ProviderCall::NotNeeded(ProviderCallOutcome::done(OrderCommand::RecordPaymentCaptured(captured)));
+        return ProviderCall::not_needed(ProviderCallOutcome::done(OrderCommand::RecordPaymentCaptured(captured)));
     };
     ProviderCall::needed(async move {
         match provider.capture(&request).await {

@@ -22,7 +22,7 @@ pub(super) const STEP: Step = Step {
 
 fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     let AuthorizationState::Authorized { reference, .. } = &order.order.payment.state else {
-        return ProviderCall::NotNeeded(ProviderCallOutcome::nothing());
+        return ProviderCall::not_needed(ProviderCallOutcome::nothing());
     };
     let void = VoidRequest { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };
     ProviderCall::needed(async move {

@@ -29,12 +29,12 @@ pub(super) const STEP: Step = Step {
 fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
     // An operator settled it meanwhile.
     if order.order.unsettled_refund().is_none() {
-        return ProviderCall::NotNeeded(ProviderCallOutcome::nothing());
+        return ProviderCall::not_needed(ProviderCallOutcome::nothing());
     }
     let Some((refund_id, request)) = refund(order) else {
         // An operator went on without the money. Nobody knew that when the refund was promised.
         let stuck = StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned());
-        return ProviderCall::NotNeeded(ProviderCallOutcome::failed(stuck));
+        return ProviderCall::not_needed(ProviderCallOutcome::failed(stuck));
     };
     ProviderCall::needed(async move {
         match provider.refund(&request).await {
