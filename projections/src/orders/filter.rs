@@ -43,7 +43,8 @@ impl OrderFilter {
         let Self { customer, sku, status, from, to } = self;
         let parts = [
             ("customerId", customer.as_ref().map(ToString::to_string)),
-            ("sku", sku.as_ref().map(ToString::to_string)),
+            // A space would end it.
+            ("sku", sku.as_ref().map(|sku| sku.as_str().replace('%', "%25").replace(' ', "%20"))),
             ("status", status.map(|status| status_name(status).to_owned())),
             ("from", from.map(sortable)),
             ("to", to.map(sortable)),
@@ -57,7 +58,7 @@ impl OrderFilter {
 
     pub(super) fn matches(&self, order: &OrderRow) -> bool {
         let Self { customer, sku, status, from, to } = self;
-        customer.as_ref().is_none_or(|customer| order.customer_id == customer.as_str())
+        customer.as_ref().is_none_or(|customer| order.customer_id.as_deref() == Some(customer.as_str()))
             && status.is_none_or(|status| order.status == status)
             && from.is_none_or(|from| order.created_at >= from)
             && to.is_none_or(|to| order.created_at < to)
@@ -106,6 +107,9 @@ mod tests {
         let mut filters = filters();
         filters.push(OrderFilter { status: Some(OrderStatus::Pending), ..OrderFilter::default() });
         filters.push(OrderFilter { customer: Some(CustomerId::parse("other").unwrap()), ..OrderFilter::default() });
+        for sku in ["same status=confirmed", "same%20status=confirmed", "same%2520status=confirmed"] {
+            filters.push(OrderFilter { sku: Some(Sku::parse(sku).unwrap()), ..OrderFilter::default() });
+        }
         let names: HashSet<String> = filters.iter().map(OrderFilter::name).collect();
         assert_eq!(names.len(), filters.len());
     }
