@@ -221,7 +221,7 @@ impl Command for ChangeOrder<'_> {
         let stream: Versioned<Order> = self.commands.store.load(self.order_id.as_str()).await?;
         let Order::Placed(order) = &stream.state else { return Err(HandleError::Undecidable(no_such_order())) };
         // Before anything else is looked at: a customer must not find out which orders there are.
-        if self.caller.only_customer().is_some_and(|customer| customer != order.content.customer_id.as_str()) {
+        if self.caller.only_customer().is_some_and(|customer| !order.content.is_of(customer)) {
             return Err(HandleError::Undecidable(no_such_order()));
         }
         let parsed = self.parse(order, self.new_id).map_err(HandleError::Undecidable)?;

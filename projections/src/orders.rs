@@ -2,7 +2,7 @@
 //!
 //! | item | pk | sk | found by |
 //! |---|---|---|---|
-//! | the order | `ORDER#id` | `#META` | gsi1 `CUSTOMER#customer` / `created-at#id` |
+//! | the order | `ORDER#id` | `#META` | gsi1 `CUSTOMER#customer` / `created-at#id`; not a guest's |
 //! | | | | gsi2 `STATUS#status#shard` / `since-when-it-has-it#id` |
 //! | | | | gsi3 `DAY#2026-11-20#shard` / `created-at#id` |
 //! | what lists do not show, if there is any | `ORDER#id` | `#DETAILS` | |
@@ -207,11 +207,11 @@ fn put_order(items: &mut FoldContext, recorded: &RecordedOrderEvent, order: Orde
     let created = format!("{}#{order_id}", sortable(order.created_at));
     let since = format!("{}#{order_id}", sortable(order.status_since.unwrap_or(order.created_at)));
     let index_keys = [
-        Key::new(customer(&order.customer_id), created.clone()),
-        Key::new(sharded(&of_status(order.status), order_id), since),
-        Key::new(sharded(&of_day(order.created_at.date_naive()), order_id), created),
+        order.customer_id.as_deref().map(|id| Key::new(customer(id), created.clone())),
+        Some(Key::new(sharded(&of_status(order.status), order_id), since)),
+        Some(Key::new(sharded(&of_day(order.created_at.date_naive()), order_id), created)),
     ];
-    items.put(key(recorded, META), index_keys.map(Some), recorded.position, order);
+    items.put(key(recorded, META), index_keys, recorded.position, order);
 }
 
 fn put(items: &mut FoldContext, recorded: &RecordedOrderEvent, sk: String, body: impl Serialize + Any + Send) {

@@ -145,9 +145,9 @@ pub(crate) fn no_order(order_id: &str) -> Problem {
     Problem::not_found(format!("there is no order {order_id}"))
 }
 
-/// Whether a caller may see the orders of a customer.
-pub(crate) fn may_see(caller: &Caller, customer_id: &str) -> bool {
-    caller.only_customer().is_none_or(|own| own == customer_id)
+/// Whether a caller may see an order of this customer; `None`: a guest's. A customer sees no guest's order.
+pub(crate) fn may_see(caller: &Caller, customer_id: Option<&str>) -> bool {
+    caller.only_customer().is_none_or(|own| customer_id == Some(own))
 }
 
 /// The SKU that a path names. There is no SKU for an invalid id.

@@ -9,6 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
+use domain::ids::CustomerId;
 use domain::order::saga::OperatorDecision;
 use domain::order::{Order, OrderEvent};
 use event_store::StoredEvent;
@@ -23,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::orders::time_travel::customer_in;
+use crate::orders::time_travel::placed_by;
 use crate::parameters::ParameterErrors;
 use crate::reads::{ReadRouteState, may_see, no_order, parse_order_id, unavailable};
 
@@ -112,8 +113,8 @@ async fn timeline(
     if caller.only_customer().is_some() {
         let first =
             read_stream_after(pool, (Order::TYPE, order_id.as_str(), 0), 1, MAX_BYTES).await.map_err(unavailable)?;
-        let customer_id = first.first().map_or(Ok(None), customer_in).map_err(Problem::internal)?;
-        if !customer_id.is_some_and(|customer_id| may_see(&caller, customer_id.as_str())) {
+        let placed = first.first().map_or(Ok(None), placed_by).map_err(Problem::internal)?;
+        if !placed.is_some_and(|placed| may_see(&caller, placed.customer_id.as_ref().map(CustomerId::as_str))) {
             return Err(no_order(&order_id));
         }
     }

@@ -106,7 +106,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         template: wire_template(mail.template),
         recipient: if withdraw { Some(NotificationRequested::NOBODY.to_owned()) } else { recipient },
         order_id: order_id.clone(),
-        customer_id: content.customer_id.to_string(),
+        customer_id: content.customer_id.as_ref().map(ToString::to_string),
         currency: currency.code().to_owned(),
         total_amount: content.total().to_string(),
         omitted_lines,

@@ -54,7 +54,9 @@ pub struct Money {
 #[non_exhaustive]
 pub struct OrderView {
     pub order_id: String,
-    pub customer_id: String,
+    /// Who ordered; `None`: a guest.
+    #[serde(default)]
+    pub customer_id: Option<String>,
     /// Such as `pending`, `confirmed` or `cancelled`; a later server may have others.
     pub status: String,
     #[serde(default)]

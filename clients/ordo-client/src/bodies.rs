@@ -14,7 +14,9 @@ use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewShipping, Ne
 pub struct NewOrder {
     /// The shop's. It makes placing the order idempotent.
     pub order_id: String,
-    pub customer_id: String,
+    /// `None`: a guest, of whom `customer` and `customer_email` have to be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
     /// Where mails about the order go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<String>,
@@ -99,7 +101,7 @@ impl NewOrder {
     ) -> Self {
         Self {
             order_id: order_id.into(),
-            customer_id: customer_id.into(),
+            customer_id: Some(customer_id.into()),
             customer_email: None,
             total_amount: total_amount.into(),
             currency: currency.into(),
@@ -116,6 +118,22 @@ impl NewOrder {
             tags: vec![],
             shipping: None,
             discounts: vec![],
+        }
+    }
+
+    /// The order of a guest, who has an e-mail address and no customer id.
+    pub fn of_guest(
+        order_id: impl Into<String>,
+        email: impl Into<String>,
+        total_amount: impl Into<String>,
+        currency: impl Into<String>,
+        items: impl IntoIterator<Item = NewOrderItem>,
+    ) -> Self {
+        Self {
+            customer_id: None,
+            customer_email: Some(email.into()),
+            customer: Some(CustomerDetails::default()),
+            ..Self::new(order_id, "", total_amount, currency, items)
         }
     }
 }

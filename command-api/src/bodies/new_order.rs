@@ -16,7 +16,7 @@ pub(crate) struct NewOrder {
     /// The shop's own id for it; a UUID is made if it is left out.
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     order_id: Option<String>,
-    /// Required here or in `customer`.
+    /// Required here or in `customer`, unless a guest ordered.
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     customer_id: Option<String>,
     /// Where the customer's mails go. Characters beyond ASCII are taken on both sides of the `@`.
@@ -68,7 +68,7 @@ pub(crate) struct NewOrder {
     discounts: Option<Vec<NewDiscount>>,
 }
 
-/// Who ordered.
+/// Who ordered. A guest has an `email` and no `id`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewOrderCustomer {

@@ -172,7 +172,7 @@ mod tests {
             let order_id = order.order_id.unwrap().to_string();
             assert_eq!(order_id, orders.order_id(nth));
             assert!(order_id.starts_with(orders.prefix()));
-            assert_eq!(order.content.customer_id.as_str(), format!("customer-{:03}", nth % 1_000));
+            assert_eq!(order.content.customer_id.unwrap().as_str(), format!("customer-{:03}", nth % 1_000));
             assert!(seen.insert(order_id));
         }
     }

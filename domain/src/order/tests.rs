@@ -206,3 +206,12 @@ async fn cqrs_es_sees_the_same_order() {
     assert_eq!(sink.collect().await, [created(), cancelled.clone()]);
     assert_eq!(order, given([created(), cancelled]));
 }
+
+#[test]
+fn the_event_of_a_guests_order_has_no_customer_id_and_is_nobodys() {
+    let guest = OrderCreated { customer_id: None, ..content() };
+    let json = serde_json::to_string(&guest).unwrap();
+    assert!(json.starts_with(r#"{"currency":"USD","#), "{json}");
+    assert_eq!(serde_json::from_str::<OrderCreated>(&json).unwrap(), guest);
+    assert!(!guest.is_of("customer-42") && !guest.is_of("") && content().is_of("customer-42"));
+}

@@ -24,7 +24,9 @@ pub struct NotificationRequested {
     /// [`NotificationRequested::NOBODY`].
     pub recipient: Option<String>,
     pub order_id: String,
-    pub customer_id: String,
+    /// Who ordered; left out for a guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
     /// ISO 4217 code of every amount here.
     pub currency: String,
     /// The order's total, as a decimal with the currency's own number of decimals.

@@ -263,7 +263,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         template,
         recipient: None,
         order_id: "demo-1759035874968".into(),
-        customer_id: "customer-42".into(),
+        customer_id: Some("customer-42".into()),
         currency: "USD".into(),
         total_amount: "2629.99".into(),
         lines: vec![

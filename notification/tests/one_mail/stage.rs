@@ -25,7 +25,7 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "o-1".into(),
-        customer_id: "customer-42".into(),
+        customer_id: Some("customer-42".into()),
         currency: "USD".into(),
         total_amount: "129.99".into(),
         lines: vec![OrderedLine {

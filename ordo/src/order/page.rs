@@ -13,7 +13,8 @@ use crate::page::{TerminalStyle, TextTable, TextTone};
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderView {
     order_id: String,
-    customer_id: String,
+    /// A guest has none.
+    customer_id: Option<String>,
     customer_email: Option<String>,
     status: String,
     status_since: Option<DateTime<Utc>>,
@@ -167,7 +168,11 @@ impl OrderView {
         let mut lines = vec![
             format!("{id}  {}{since}{undoing}", style.paint(tone, &self.status)),
             style.paint(TextTone::Aside, version),
-            harmless(&format!("{}{mail}, ordered {}", self.customer_id, style.ago(self.created_at))),
+            harmless(&format!(
+                "{}{mail}, ordered {}",
+                self.customer_id.as_deref().unwrap_or("a guest"),
+                style.ago(self.created_at)
+            )),
         ];
         lines.extend(self.reason.iter().map(|reason| harmless(&format!("reason: {reason}"))));
         lines.extend(self.notes.iter().map(|notes| harmless(&format!("\"{notes}\""))));

@@ -80,11 +80,17 @@ fn without_names(problem: &Value, order: &str) -> Value {
 #[tokio::test]
 async fn every_route_does_for_every_role_what_the_table_says() {
     let ordo = asking().await;
+    let mut posted = demo_order("guest");
+    posted["customerId"] = Value::Null;
+    posted["customer"] = json!({ "email": "guest@example.com" });
+    let shop = as_role(&ordo, Role::Shop);
+    assert_eq!(shop.order(&posted).await.status, 201);
+    settled(&shop, "guest").await;
     let nobody = ordo.client();
     let clients: Vec<(Role, Client)> = Role::ALL.into_iter().map(|role| (role, as_role(&ordo, role))).collect();
     for route in ROUTES {
         let (own, other) = (path(route, "own", OWN), path(route, "other", OTHER));
-        let missing = path(route, "missing", "nobody");
+        let (guests, missing) = (path(route, "guest", OTHER), path(route, "missing", "nobody"));
         for versioned in [false, true].into_iter().filter(|versioned| !versioned || route.is_versioned()) {
             let below = if versioned { "/v1" } else { "" };
             let at = |path: &str| format!("{below}{path}");
@@ -106,10 +112,13 @@ async fn every_route_does_for_every_role_what_the_table_says() {
                 };
                 assert_eq!(answer.status, once_admitted(route), "{what}: {}", answer.text());
                 if grant == Grant::Own {
-                    not_another_ones(client, route, [&at(&other), &at(&missing)]).await;
+                    not_another_ones(client, route, "other", [&at(&other), &at(&missing)]).await;
+                    not_another_ones(client, route, "guest", [&at(&guests), &at(&missing)]).await;
                 } else {
-                    let answer = ask(client, route, &at(&other)).await;
-                    assert_eq!(answer.status, once_admitted(route), "{what}, of another: {}", answer.text());
+                    for path in [at(&other), at(&guests)] {
+                        let answer = ask(client, route, &path).await;
+                        assert_eq!(answer.status, once_admitted(route), "{what}, {path}: {}", answer.text());
+                    }
                 }
             }
         }
@@ -117,17 +126,17 @@ async fn every_route_does_for_every_role_what_the_table_says() {
 }
 
 /// Another's order is answered like one that is not there.
-async fn not_another_ones(client: &Client, route: &Route, [other, missing]: [&str; 2]) {
+async fn not_another_ones(client: &Client, route: &Route, order: &str, [other, missing]: [&str; 2]) {
     let answers = [ask(client, route, other).await, ask(client, route, missing).await];
     if route.path.contains("{order_id}") {
         let [other, missing] = answers.map(|answer| answer.problem(404));
-        assert_eq!(without_names(&other, "other"), without_names(&missing, "missing"), "{route:?}");
+        assert_eq!(without_names(&other, order), without_names(&missing, "missing"), "{route:?}");
     } else {
         let [other, missing] = answers.map(|answer| {
             assert_eq!(answer.status, 200, "{route:?}: {}", answer.text());
             answer.json()
         });
-        assert!(!other.to_string().contains(OTHER), "{other}");
+        assert!(!other.to_string().contains(OTHER) && !other.to_string().contains("guest"), "{other}");
         if route.path.contains("{customer_id}") {
             assert_eq!((&other, &other["items"]), (&missing, &json!([])));
         }

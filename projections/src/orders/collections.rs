@@ -134,7 +134,7 @@ async fn page(
     };
     if caller.only_customer().is_some() {
         let order = head.read::<OrderRow>().map_err(Problem::internal)?;
-        if !may_see(&caller, &order.customer_id) {
+        if !may_see(&caller, order.customer_id.as_deref()) {
             return Err(no_order(&order_id));
         }
     }

@@ -107,7 +107,7 @@ async fn order(
     reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
     let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
     let view = OrderView::of(&items, (&caller).into()).map_err(Problem::internal)?;
-    let view = view.filter(|view| may_see(&caller, &view.order.customer_id));
+    let view = view.filter(|view| may_see(&caller, view.order.customer_id.as_deref()));
     let mut view = view.ok_or_else(|| no_order(order_id.as_str()))?;
     let version = view.order.version;
     if wanted.is_empty() {
@@ -129,7 +129,7 @@ async fn order_then(
     let moment: PointInTime = as_of.parse().map_err(|error| invalid("asOf", error))?;
     let history = OrderHistory::read(reads.store.pool(), order_id).await?;
     // Before it is said which versions there are.
-    if !history.customer_id()?.is_some_and(|customer_id| may_see(caller, customer_id.as_str())) {
+    if !history.placed()?.is_some_and(|placed| may_see(caller, placed.customer_id.as_ref().map(CustomerId::as_str))) {
         return Err(no_order(order_id));
     }
     let snapshot = history.at_for(moment, caller.into())?;

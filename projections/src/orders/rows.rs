@@ -34,7 +34,9 @@ type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderRow {
     pub(super) order_id: String,
-    pub(super) customer_id: String,
+    /// Who ordered. It is left out of a guest's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) customer_id: Option<String>,
     pub(super) status: OrderStatus,
     /// Since when it has this status. `None`: an earlier build wrote the row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +102,7 @@ impl OrderRow {
     pub(super) fn new(recorded: &RecordedOrderEvent, content: &OrderCreated) -> Self {
         let mut item = Self {
             order_id: recorded.stream_id.clone(),
-            customer_id: content.customer_id.to_string(),
+            customer_id: content.customer_id.as_ref().map(ToString::to_string),
             status: OrderStatus::Pending,
             status_since: Some(recorded.recorded_at),
             payment_status: none_paid(),

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use cqrs_es::Aggregate;
-use domain::ids::CustomerId;
+use domain::order::event::OrderCreated;
 use domain::order::{Order, OrderEvent};
 use event_store::read::read_stream;
 use event_store::{EventDecodeError, StoredEvent};
@@ -80,9 +80,9 @@ impl OrderHistory {
         }
     }
 
-    /// Whose order it is. `None`: the stream does not begin as an order.
-    pub(super) fn customer_id(&self) -> Result<Option<CustomerId>, TimeTravelError> {
-        self.events.first().map_or(Ok(None), |first| Ok(customer_in(first).map_err(FoldError::from)?))
+    /// What was ordered. `None`: the stream does not begin as an order.
+    pub(super) fn placed(&self) -> Result<Option<OrderCreated>, TimeTravelError> {
+        self.events.first().map_or(Ok(None), |first| Ok(placed_by(first).map_err(FoldError::from)?))
     }
 
     /// The order's latest version.
@@ -152,10 +152,10 @@ impl FromStr for PointInTime {
     }
 }
 
-/// The customer that the first event of an order names.
-pub(crate) fn customer_in(first: &StoredEvent) -> Result<Option<CustomerId>, EventDecodeError> {
+/// What the first event of an order says was ordered. `None`: it is no order's first event.
+pub(crate) fn placed_by(first: &StoredEvent) -> Result<Option<OrderCreated>, EventDecodeError> {
     let first = first.decode::<Order>()?;
-    Ok(if let OrderEvent::OrderCreated(content) = first { Some(content.customer_id) } else { None })
+    Ok(if let OrderEvent::OrderCreated(content) = first { Some(content) } else { None })
 }
 
 fn in_utc(at: DateTime<Utc>) -> String {

@@ -4,6 +4,7 @@
 mod customers;
 mod earlier_rows;
 mod events;
+mod guests;
 mod posted;
 mod read_side;
 mod views;

@@ -17,7 +17,9 @@ use crate::money::{Currency, Money};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCreated {
-    pub customer_id: CustomerId,
+    /// Who ordered. `None`: a guest, whom `customer_email` reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<CustomerId>,
     /// The one currency of all its amounts.
     pub currency: Currency,
     /// What the customer owes.
@@ -67,6 +69,11 @@ pub struct OrderCreated {
 }
 
 impl OrderCreated {
+    /// Whether the customer with this id ordered. A guest's order is nobody's.
+    pub fn is_of(&self, customer_id: &str) -> bool {
+        self.customer_id.as_ref().is_some_and(|own| own.as_str() == customer_id)
+    }
+
     /// What the customer owes.
     pub fn total(&self) -> Money {
         Money::from_minor(self.total_minor, self.currency)

@@ -95,16 +95,24 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
     let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
     let given_id = reader.optional(&customer_id, |r, field| r.text(field, CustomerId::parse));
     let email = reader.optional(&customer_email, |r, field| r.text(field, EmailAddress::parse));
-    let customer = reader.optional(&customer, read_customer).map(Option::unwrap_or_default);
-    let (inner_id, inner_email, details) = match customer {
+    let customer = reader.optional(&customer, read_customer);
+    let has_customer = matches!(customer, Some(Some(_)));
+    let (inner_id, inner_email, details) = match customer.map(Option::unwrap_or_default) {
         Some(PostedCustomer { id, email, details }) => (Some(id), Some(email), Some(details)),
         None => (None, None, None),
     };
     let given_id = said_once(reader, ("customerId", given_id), ("/customer/id", inner_id));
-    if let Some(None) = given_id {
-        reader.violation_at(&customer_id, "required", "is required");
-    }
     let customer_email = said_once(reader, ("customerEmail", email), ("/customer/email", inner_email));
+    // A shop that only forgot the id has no guest.
+    match (&given_id, &customer_email) {
+        (Some(None), _) if !has_customer => {
+            reader.violation_at(&customer_id, "required", "is required; a guest has customer.email instead");
+        }
+        (Some(None), Some(None)) => {
+            reader.add_violation("/customer/email", "required", "is required of a guest, who has no id");
+        }
+        (Some(_) | None, _) => {}
+    }
     let currency = reader.required(&currency, |r, field| r.text(field, |code| Currency::parse(&code)));
     let total = reader.required(&total, |r, field| read_amount(r, field, currency));
     let items = reader.required(&items, |r, field| read_items(r, field, currency));
@@ -124,7 +132,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
     let off = reader.optional(&discounts, |r, field| read_discounts(r, field, currency));
 
     let content = OrderCreated {
-        customer_id: given_id??,
+        customer_id: given_id?,
         currency: currency?,
         total_minor: total??.minor(),
         lines: items?,

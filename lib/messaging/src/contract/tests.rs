@@ -97,7 +97,7 @@ fn requested() -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "demo-1759035874968".into(),
-        customer_id: "customer-42".into(),
+        customer_id: Some("customer-42".into()),
         currency: "USD".into(),
         total_amount: "129.99".into(),
         lines: vec![OrderedLine {

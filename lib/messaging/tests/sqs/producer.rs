@@ -141,7 +141,7 @@ fn request() -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: None,
         order_id: "o-1".into(),
-        customer_id: "c-1".into(),
+        customer_id: Some("c-1".into()),
         currency: "JPY".into(),
         total_amount: "0".into(),
         lines: vec![],

@@ -37,6 +37,33 @@ fn what_is_said_of_the_customer_is_kept() {
 }
 
 #[test]
+fn a_guest_has_an_address_and_no_id() {
+    let guest = |customer: Value, email: Option<&str>| {
+        let mut body = with("customer", customer);
+        body.as_object_mut().unwrap().remove("customerId");
+        body["customerEmail"] = json!(email);
+        body
+    };
+    for body in [
+        guest(json!({ "email": "ada@example.com", "name": "Ada" }), None),
+        guest(json!({ "email": "ada@example.com" }), Some("ada@example.com")),
+        guest(json!({}), Some("ada@example.com")),
+    ] {
+        let content = taken(&body);
+        assert_eq!((content.get("customerId"), &content["customerEmail"]), (None, &json!("ada@example.com")), "{body}");
+    }
+    for (body, pointer) in [
+        (guest(json!({ "name": "Ada" }), None), "/customer/email"),
+        (guest(json!({}), None), "/customer/email"),
+        // Whoever says nothing of a customer has forgotten the id.
+        (guest(Value::Null, Some("ada@example.com")), "/customerId"),
+        (guest(Value::Null, None), "/customerId"),
+    ] {
+        assert_eq!(violations(&body), [(pointer.to_owned(), "required")], "{body}");
+    }
+}
+
+#[test]
 fn a_customer_is_named_in_either_place_and_not_by_two_names() {
     let mut body = with("customer", json!({ "id": "customer-42" }));
     body.as_object_mut().unwrap().remove("customerId");
