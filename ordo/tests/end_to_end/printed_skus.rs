@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use ordo_client::{Client, NewOrder, NewOrderItem, NewShipment};
 use serde_json::Value;
 
-use crate::support::{Ordo, PATIENCE, Setting, at_rest, run, settled};
+use crate::support::{Ordo, PATIENCE, Setting, at_rest_with, run, settled};
 
 /// What separates, quotes or begins something somewhere; the last is the longest there is.
 fn skus() -> Vec<String> {
@@ -36,7 +36,8 @@ async fn they_are_stocked_ordered_and_sent(settings: &[Setting<'_>]) {
     assert_eq!(confirmed["status"], "confirmed", "{confirmed}");
     client.ship_order("o-1", &NewShipment::default()).await.unwrap();
     client.deliver_order("o-1").await.unwrap();
-    at_rest(&ordo.database, 1, PATIENCE).await;
+    let in_database = [settings, &[("DATABASE_URL", ordo.database.as_str())]].concat();
+    at_rest_with(&in_database, 1, PATIENCE).await;
 
     // Then
     they_are_found(&client, &skus).await;
@@ -60,7 +61,6 @@ async fn they_are_stocked_ordered_and_sent(settings: &[Setting<'_>]) {
     assert!(inbox.contains("TSHIRT/RED L") && inbox.contains("BÜCHER 7"), "{inbox}");
 
     // What the read models say is what the events say, before and after they are built anew.
-    let in_database = [settings, &[("DATABASE_URL", ordo.database.as_str())]].concat();
     for replay in [&["replay", "--all", "--compare"][..], &["replay", "--all"]] {
         let replayed = run(replay, &in_database).await;
         assert_eq!(replayed.code, 0, "{replayed:?}");

@@ -12,7 +12,7 @@ mod watching;
 
 pub(crate) use client::{Answer, Client, NoAnswer};
 pub(crate) use database::{LogSummary, event_count, items, log_summary};
-pub(crate) use deployment::{Deployment, at_rest, verify};
+pub(crate) use deployment::{Deployment, at_rest, at_rest_with, verify};
 pub(crate) use folder::folder;
 pub(crate) use orders::{TOKENS, order_of};
 pub(crate) use ordo::{Finished, Ordo, only_says_what_is_set, run};

@@ -57,7 +57,11 @@ impl Deployment {
 
 /// What `ordo verify` says of a database, which must be readable.
 pub(crate) async fn verify(database: &str) -> Value {
-    let told = run(&["verify", "--json"], &[("DATABASE_URL", database)]).await;
+    verify_with(&[("DATABASE_URL", database)]).await
+}
+
+async fn verify_with(settings: &[Setting<'_>]) -> Value {
+    let told = run(&["verify", "--json"], settings).await;
     let answer: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{told:?}"));
     assert_eq!(told.code, i32::from(answer["ok"] != true), "{told:?}");
     answer
@@ -65,9 +69,14 @@ pub(crate) async fn verify(database: &str) -> Value {
 
 /// Waits until so many orders are there and none of them is under way, all of which agrees, and says what `ordo verify` does.
 pub(crate) async fn at_rest(database: &str, orders: usize, patience: Duration) -> Value {
+    at_rest_with(&[("DATABASE_URL", database)], orders, patience).await
+}
+
+/// The same, where the settings say that read models are kept elsewhere.
+pub(crate) async fn at_rest_with(settings: &[Setting<'_>], orders: usize, patience: Duration) -> Value {
     let until = Instant::now() + patience;
     loop {
-        let told = verify(database).await;
+        let told = verify_with(settings).await;
         assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
         let under_way = |what: &str| told["sagas"][what].as_u64().unwrap();
         if told["orders"] == orders && under_way("waiting") + under_way("justBeginning") == 0 {
