@@ -21,7 +21,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use problem::{Deprecation, Problem};
+use problem::{Deprecation, Problem, SelectableFields};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::openapi::OpenApi;
@@ -33,13 +33,14 @@ use crate::deprecations::DEPRECATIONS;
 use crate::http::StaticAnswer;
 use crate::{health, index, metrics};
 
-/// The routes of the document and its page.
-pub(crate) fn routes() -> anyhow::Result<Router> {
+/// The routes of the document and its page, and which fields of answers a client can ask for.
+pub(crate) fn routes() -> anyhow::Result<(Router, SelectableFields)> {
     let document = document(DEPRECATIONS)?;
+    let selectable = SelectableFields::of_document(&document);
     let v3_1 = File::new(serde_json::to_vec(&document)?, JSON)?;
     let v3_0 = File::new(serde_json::to_vec(&v3_0::converted(document))?, JSON)?;
     let documents = Documents { v3_1, v3_0, page: PageFiles::load()? };
-    Ok(Router::from(router().with_state(Arc::new(documents))))
+    Ok((Router::from(router().with_state(Arc::new(documents))), selectable))
 }
 
 /// The document of the whole API, from which the routes of `deprecations` will go away.

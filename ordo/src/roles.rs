@@ -16,7 +16,7 @@ use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings,
 use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
-use problem::{AllowedHosts, HttpSemantics};
+use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
 use projections::{HttpReplays, LiveStreamSettings, Replays};
 use sagas::{SagaDependencies, SagaSettings};
 use sqlx::PgPool;
@@ -170,7 +170,9 @@ pub(crate) async fn start(
     let on_both = health::routes(checks).merge(problem::documentation());
     // What runs the platform has no other address than these.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));
-    let routes = routes.merge(Router::from(on_both.merge(index::routes()))).merge(openapi::routes()?);
+    let (described, selectable) = openapi::routes()?;
+    let fieldsets = SparseFieldsets::new(selectable);
+    let routes = routes.merge(Router::from(on_both.merge(index::routes()))).merge(described);
     let routes = routes.nest("/v1", versioned);
     let access = anonymous.layer(settings, &connections.database)?;
     let semantics = HttpSemantics::new(DEPRECATIONS);
@@ -188,6 +190,7 @@ pub(crate) async fn start(
             // Outside the limits: an answer to a preflight costs no more than a refusal.
             PageLayer::preflights(origins),
             semantics,
+            fieldsets.clone(),
             rates.per_address(),
             access.clone(),
             rates.per_principal(),

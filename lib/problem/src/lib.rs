@@ -7,7 +7,7 @@
 //!
 //! The types of problems are a registry, [`ProblemType`], and the server answers what each means ([`documentation()`]).
 //!
-//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
+//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`SparseFieldsets`], [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
 //! [`Precondition`] and [`Trace`].
 
 mod actor;
@@ -19,10 +19,12 @@ mod peer;
 mod precondition;
 mod problem_type;
 mod query_parameters;
+mod raw_json;
 mod refusal_log;
 #[cfg(test)]
 mod schema;
 mod semantics;
+mod sparse_fieldsets;
 mod trace;
 
 use std::borrow::Cow;
@@ -45,7 +47,9 @@ pub use peer::Peer;
 pub use precondition::Precondition;
 pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;
+pub use raw_json::{ObjectWriter, RawObject};
 pub use semantics::{Deprecation, ETagByContent, HttpSemantics, HttpSemanticsService, gzip_etag};
+pub use sparse_fieldsets::{SelectableFields, SparseFieldsets, SparseFieldsetsService};
 pub use trace::Trace;
 
 /// The media type of every answer made here.

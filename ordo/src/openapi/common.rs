@@ -92,8 +92,12 @@ fn complete_operations(document: &mut Value, deprecations: &[Deprecation]) {
     for (path, item) in paths {
         for method in METHODS {
             let Some(members) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
+            let class = Route::find(&method.to_uppercase(), path).ok().map(|route| route.class);
+            if method == "get" && class.is_some_and(|class| !class.is_public()) {
+                complete_fields(members);
+            }
             let operation = Operation {
-                class: Route::find(&method.to_uppercase(), path).ok().map(|route| route.class),
+                class,
                 is_read: method == "get",
                 waits: has_parameter(members, |parameter| parameter["name"] == "minPosition"),
                 has_body: members.contains_key("requestBody"),
@@ -160,6 +164,22 @@ fn complete_read(operation: &Operation<'_>, members: &mut Map<String, Value>) {
         parameters.retain(|parameter| parameter["name"] != name);
         parameters
             .push(json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema }));
+    }
+}
+
+/// What the layer `SparseFieldsets` does for every answer that is JSON.
+fn complete_fields(members: &mut Map<String, Value>) {
+    let is_json = members.get("responses").is_some_and(|it| it["200"]["content"].get("application/json").is_some());
+    let parameters = members.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut().filter(|_| is_json) {
+        parameters.push(json!({
+            "name": "fields",
+            "in": "query",
+            "required": false,
+            "description": "The fields that the answer should have, with commas between them: `total.amount` is a field of a field, or \
+                            of each element of a list. Of a page they are those of its `items`. All of them if it is left out",
+            "schema": { "type": "string", "pattern": "^[^.,]+([.,][^.,]+)*$", "maxLength": 4_000 },
+        }));
     }
 }
 

@@ -18,6 +18,7 @@ mod dead_letters;
 mod destructive_commands;
 mod events;
 mod expanded;
+mod fields;
 mod foreign_streams;
 mod forged_messages;
 mod full_inbox;
