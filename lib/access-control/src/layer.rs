@@ -186,9 +186,9 @@ where
             }
             if answer.status().is_client_error() || answer.status().is_server_error() {
                 answer.extensions_mut().insert(actor(&caller));
-                return Ok(response::redacted_refusal(answer, grant).await);
+                return Ok(response::redacted_refusal(answer, grant));
             }
-            let mut answer = response::redacted(answer, grant, is_read).await;
+            let mut answer = response::redacted(answer, route, grant, is_read).await;
             if answer.status().is_server_error() {
                 answer.extensions_mut().insert(actor(&caller));
             }

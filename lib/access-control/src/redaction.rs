@@ -1,21 +1,18 @@
 //! What answers leave out for those who may not see all of it.
 //!
-//! This is the one place where such fields are named. It works on the JSON of answers, whatever route they come from, so a new route
-//! can't forget it. Everything that stays keeps its text: numbers and the order of fields are those of the answer.
-//!
-//! Of an event only those fields stay that a table names: see `event_fields`.
+//! Such a caller sees of an answer the fields that a table names, and nothing else: a new field is left out until somebody says in the
+//! table who may see it. `answer_fields` has the answers of each route, `event_fields` the events. A test asks for a row for each field.
+//! Everything that stays keeps its text: numbers and the order of fields are those of the answer.
 
+mod answer_fields;
 mod event_fields;
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use problem::{ObjectWriter, RawObject};
 use serde_json::value::RawValue;
 
-use self::event_fields::{EventFields, Visibility};
-use crate::Grant;
+use self::answer_fields::{Content, FieldRow};
+use self::event_fields::EventFields;
+use crate::{Grant, Route};
 
 /// What is left out of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,36 +25,28 @@ pub enum Redaction {
     PersonalData,
 }
 
+/// What becomes of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visibility {
+    /// It is shown. If it is an object or a list of objects, their fields have rows of their own.
+    Shown,
+    /// It is shown with all that is in it, whatever that is.
+    Whole,
+    Masked,
+    LeftOut,
+}
+
+/// What customers, warehouse and auditors see of a field.
+type ByReader = [Visibility; 3];
+
 /// Stands for what is masked.
 const MASK: &str = "\"***\"";
-
-/// Fields that tell of payments. An order's `reason` does, too, where it was rejected.
-const PAYMENTS: [&str; 6] = ["paymentStatus", "captured", "refunded", "refunds", "refundMinor", "settled"];
-/// Fields of providers, in the list of an order's mails.
-const OF_PROVIDERS: [&str; 3] = ["reference", "providerMessageId", "message"];
-/// Fields with personal data, and free texts, which may have some.
-const PERSONAL: [&str; 10] = [
-    "customerId",
-    "customerEmail",
-    "recipient",
-    "notes",
-    "text",
-    "author",
-    "reason",
-    "tracking",
-    "message",
-    "lastError",
-];
-/// Objects with personal data: of these a reader sees that they are there.
-const PERSONAL_OBJECTS: [&str; 4] = ["customer", "billingAddress", "shippingAddress", "attributes"];
-/// Rows of read models, as a comparison of two generations quotes them.
-const ROWS: [&str; 2] = ["old", "new"];
 /// What an event has beside what happened: who and what caused it are in its `metadata`.
 const OF_EVENTS: [&str; 7] = ["version", "position", "type", "eventId", "recordedAt", "streamType", "streamId"];
 /// What the metadata of an event has.
 const CAUSES: [&str; 4] = ["actor", "correlationId", "causationId", "traceparent"];
-/// What a shop adds to an order or a line. It can be any JSON, so nothing is known of what is in it.
-const SHOPS_METADATA: &str = "metadata";
+/// The members of problems that tell nothing of payments, of customers or of the shop's stock.
+const OF_PROBLEMS: [&str; 8] = ["allowed", "createdAt", "currentVersion", "limit", "of", "orderId", "pointer", "stage"];
 
 /// JSON that is nested deeper is no answer of ours.
 const DEEPEST: usize = 64;
@@ -74,68 +63,118 @@ impl Redaction {
         }
     }
 
-    /// Whether a field is one of those that are always left out or masked.
-    pub(crate) fn hides(self, field: &str) -> bool {
-        match self {
-            Self::Payments => PAYMENTS.contains(&field),
-            Self::Internals => OF_PROVIDERS.contains(&field),
-            Self::PersonalData => PERSONAL.contains(&field) || PERSONAL_OBJECTS.contains(&field),
-        }
+    /// Whether a member of a problem is shown.
+    pub(crate) fn shows_member(member: &str) -> bool {
+        OF_PROBLEMS.contains(&member)
     }
 
-    /// An answer without what is left out. It fails if `json` is not JSON.
-    pub fn apply(self, json: &str) -> Result<String, serde_json::Error> {
+    /// An answer of a route without what is left out. It fails if `json` is not JSON.
+    pub fn apply(self, route: &Route, json: &str) -> Result<String, serde_json::Error> {
         let answer: &RawValue = serde_json::from_str(json)?;
         let mut left = String::with_capacity(json.len());
-        self.value(answer, DEEPEST, &mut left)?;
+        self.value(Content::of(route), answer, DEEPEST, &mut left)?;
         Ok(left)
     }
 
-    fn value(self, value: &RawValue, depth: usize, left: &mut String) -> Result<(), serde_json::Error> {
-        let text = value.get();
-        if depth == 0 {
-            return Err(serde::de::Error::custom("it is nested too deep"));
+    fn of_reader(self, by_reader: &ByReader) -> Visibility {
+        match self {
+            Self::Internals => by_reader[0],
+            Self::Payments => by_reader[1],
+            Self::PersonalData => by_reader[2],
         }
+    }
+
+    /// What is left of a value with this content, or of each element of a list of such values.
+    fn value(
+        self,
+        content: Content,
+        value: &RawValue,
+        depth: usize,
+        left: &mut String,
+    ) -> Result<(), serde_json::Error> {
+        let text = value.get();
+        let depth = less(depth)?;
         match text.as_bytes().first() {
-            Some(b'{') => self.object(&serde_json::from_str(text)?, depth - 1, left),
+            Some(b'{') => {
+                let object: RawObject<'_> = serde_json::from_str(text)?;
+                match content {
+                    Content::Object(rows) => self.object(rows, &object, depth, left),
+                    Content::ByName(rows) => self.by_name(rows, &object, depth, left),
+                    Content::Event => self.event(&object, depth, left),
+                    // Nothing is known of what is in it.
+                    Content::Value => {
+                        left.push_str("{}");
+                        Ok(())
+                    }
+                }
+            }
             Some(b'[') => {
                 let elements: Vec<&RawValue> = serde_json::from_str(text)?;
                 left.push('[');
                 let shown = elements.into_iter().filter(|element| !self.leaves_out(element));
                 for (nth, element) in shown.enumerate() {
                     left.push_str(if nth > 0 { "," } else { "" });
-                    self.value(element, depth - 1, left)?;
+                    self.value(content, element, depth, left)?;
                 }
                 left.push(']');
                 Ok(())
             }
-            // An actor that is a customer. Errors that providers report may quote an address.
-            Some(b'"') if self == Self::PersonalData && (text.starts_with("\"customer:") || text.contains('@')) => {
-                left.push_str(MASK);
-                Ok(())
-            }
             _ => {
-                left.push_str(text);
+                left.push_str(match content {
+                    Content::Value => self.scalar(text),
+                    // An object was to be here.
+                    Content::Object(_) | Content::ByName(_) | Content::Event => "null",
+                });
                 Ok(())
             }
         }
     }
 
-    fn object(self, object: &Object<'_>, depth: usize, left: &mut String) -> Result<(), serde_json::Error> {
-        let event = object.event_type();
-        let mut fields = Fields::begin(left);
-        for (name, value) in &object.0 {
-            match event.as_deref() {
-                Some(event_type) => self.field_of_event(event_type, name, value, depth, &mut fields)?,
-                None => match self.treatment(name, value, object) {
-                    Treatment::LeaveOut => {}
-                    Treatment::Keep => fields.name(name)?.push_str(value.get()),
-                    Treatment::Mask => fields.name(name)?.push_str(masked(value)),
-                    Treatment::Look => self.value(value, depth, fields.name(name)?)?,
-                },
+    /// A text, number, boolean or null.
+    fn scalar(self, text: &str) -> &str {
+        // An actor that is a customer. Errors that providers report may quote an address.
+        let is_personal = text.starts_with("\"customer:") || (text.starts_with('"') && text.contains('@'));
+        if self == Self::PersonalData && is_personal { MASK } else { text }
+    }
+
+    fn object(
+        self,
+        rows: &[FieldRow],
+        object: &RawObject<'_>,
+        depth: usize,
+        left: &mut String,
+    ) -> Result<(), serde_json::Error> {
+        let mut writer = ObjectWriter::begin(left);
+        for (name, value) in object.fields() {
+            let Some((_, by_reader, content)) = rows.iter().find(|(known, ..)| known == name) else { continue };
+            match self.of_reader(by_reader) {
+                Visibility::LeftOut => {}
+                Visibility::Whole => writer.name(name)?.push_str(value.get()),
+                Visibility::Masked => writer.name(name)?.push_str(masked(value)),
+                Visibility::Shown => self.value(*content, value, depth, writer.name(name)?)?,
             }
         }
-        fields.end();
+        writer.end();
+        Ok(())
+    }
+
+    /// An object whose fields all have the same content, whatever their names are.
+    fn by_name(
+        self,
+        rows: &[FieldRow],
+        object: &RawObject<'_>,
+        depth: usize,
+        left: &mut String,
+    ) -> Result<(), serde_json::Error> {
+        let mut writer = ObjectWriter::begin(left);
+        for (name, value) in object.fields() {
+            let left = writer.name(name)?;
+            match serde_json::from_str::<RawObject<'_>>(value.get()) {
+                Ok(object) => self.object(rows, &object, depth, left)?,
+                Err(_) => left.push_str("null"),
+            }
+        }
+        writer.end();
         Ok(())
     }
 
@@ -143,77 +182,40 @@ impl Redaction {
     fn leaves_out(self, element: &RawValue) -> bool {
         let text = element.get();
         let is_refund_mail = || {
-            let mail: Option<Object<'_>> = serde_json::from_str(text).ok();
-            mail.is_some_and(|mail| {
-                mail.has("notificationId") && mail.text("template").as_deref() == Some("order-refunded")
-            })
+            let mail: Option<RawObject<'_>> = serde_json::from_str(text).ok();
+            let template =
+                |mail: &RawObject<'_>| mail.get("template").is_some_and(|it| it.get() == "\"order-refunded\"");
+            mail.is_some_and(|mail| mail.get("notificationId").is_some() && template(&mail))
         };
         self == Self::Payments && (text == "\"refunds\"" || (text.contains("\"order-refunded\"") && is_refund_mail()))
     }
 
-    /// What becomes of a field of an object that is no event.
-    fn treatment(self, name: &str, value: &RawValue, object: &Object<'_>) -> Treatment {
-        // What is wrong with a field of the request, in our words.
-        if name == "message" && object.has("pointer") && object.has("code") {
-            return Treatment::Look;
-        }
-        match self {
-            Self::Payments => match name {
-                "reason" if object.has("paymentStatus") => Treatment::LeaveOut,
-                name if PAYMENTS.contains(&name) => Treatment::LeaveOut,
-                SHOPS_METADATA => Treatment::Keep,
-                _ => Treatment::Look,
-            },
-            Self::Internals => match name {
-                "reason" if object.has("notificationId") => Treatment::LeaveOut,
-                name if OF_PROVIDERS.contains(&name) => Treatment::LeaveOut,
-                SHOPS_METADATA => Treatment::Keep,
-                _ => Treatment::Look,
-            },
-            Self::PersonalData => {
-                let is_text = value.get().starts_with('"');
-                match name {
-                    SHOPS_METADATA => Treatment::Mask,
-                    name if PERSONAL_OBJECTS.contains(&name) => Treatment::Mask,
-                    name if PERSONAL.contains(&name) && is_text => Treatment::Mask,
-                    name if ROWS.contains(&name) => Treatment::LeaveOut,
-                    _ => Treatment::Look,
-                }
+    fn event(self, event: &RawObject<'_>, depth: usize, left: &mut String) -> Result<(), serde_json::Error> {
+        let event_type = event.get("type").and_then(|it| serde_json::from_str::<String>(it.get()).ok());
+        let rows = EventFields::of(event_type.as_deref().unwrap_or_default());
+        let mut writer = ObjectWriter::begin(left);
+        for (name, value) in event.fields() {
+            match name.as_ref() {
+                "data" => self.data(rows, &mut String::new(), value, depth, writer.name(name)?)?,
+                // Who of the shop did it, and the traces of requests.
+                "metadata" if self == Self::Internals => writer.name(name)?.push_str("{}"),
+                "metadata" => self.causes(value, writer.name(name)?)?,
+                known if OF_EVENTS.contains(&known) => self.value(Content::Value, value, depth, writer.name(name)?)?,
+                _ => {}
             }
         }
+        writer.end();
+        Ok(())
     }
 
-    fn field_of_event(
-        self,
-        event_type: &str,
-        name: &str,
-        value: &RawValue,
-        depth: usize,
-        fields: &mut Fields<'_>,
-    ) -> Result<(), serde_json::Error> {
-        match name {
-            "data" => self.data(EventFields::of(event_type), &mut String::new(), value, depth, fields.name(name)?),
-            // Who of the shop did it, and the traces of requests.
-            "metadata" if self == Self::Internals => {
-                fields.name(name)?.push_str("{}");
-                Ok(())
-            }
-            "metadata" => {
-                let mut causes = Fields::begin(fields.name(name)?);
-                let metadata: Object<'_> = serde_json::from_str(value.get())?;
-                for (name, value) in metadata.0.iter().filter(|(name, _)| CAUSES.contains(&name.as_ref())) {
-                    let left = causes.name(name)?;
-                    match self.treatment(name, value, &metadata) {
-                        Treatment::Mask => left.push_str(masked(value)),
-                        Treatment::Keep | Treatment::Look | Treatment::LeaveOut => self.value(value, depth, left)?,
-                    }
-                }
-                causes.end();
-                Ok(())
-            }
-            name if OF_EVENTS.contains(&name) => self.value(value, depth, fields.name(name)?),
-            _ => Ok(()),
+    fn causes(self, metadata: &RawValue, left: &mut String) -> Result<(), serde_json::Error> {
+        let metadata: RawObject<'_> = serde_json::from_str(metadata.get())?;
+        let mut writer = ObjectWriter::begin(left);
+        for (name, value) in metadata.fields().iter().filter(|(name, _)| CAUSES.contains(&name.as_ref())) {
+            self.value(Content::Value, value, DEEPEST, writer.name(name)?)?;
         }
+        writer.end();
+        Ok(())
     }
 
     /// What is left of the data of an event, or of a part of it: that at `path`.
@@ -226,47 +228,45 @@ impl Redaction {
         left: &mut String,
     ) -> Result<(), serde_json::Error> {
         let text = data.get();
-        if depth == 0 {
-            return Err(serde::de::Error::custom("it is nested too deep"));
-        }
+        let depth = less(depth)?;
         match text.as_bytes().first() {
             Some(b'{') => {
-                let object: Object<'_> = serde_json::from_str(text)?;
-                let mut fields = Fields::begin(left);
+                let object: RawObject<'_> = serde_json::from_str(text)?;
+                let mut writer = ObjectWriter::begin(left);
                 let length = path.len();
                 // A dot is between names, so no name has one.
-                for (name, value) in object.0.iter().filter(|(name, _)| !name.contains('.')) {
+                for (name, value) in object.fields().iter().filter(|(name, _)| !name.contains('.')) {
                     path.push_str(if length == 0 { "" } else { "." });
                     path.push_str(name);
                     match rows.visibility(path, self) {
                         Visibility::LeftOut => {}
-                        Visibility::Whole => fields.name(name)?.push_str(value.get()),
-                        Visibility::Masked => fields.name(name)?.push_str(masked(value)),
-                        Visibility::Shown => self.data(rows, path, value, depth - 1, fields.name(name)?)?,
+                        Visibility::Whole => writer.name(name)?.push_str(value.get()),
+                        Visibility::Masked => writer.name(name)?.push_str(masked(value)),
+                        Visibility::Shown => self.data(rows, path, value, depth, writer.name(name)?)?,
                     }
                     path.truncate(length);
                 }
-                fields.end();
-                Ok(())
+                writer.end();
             }
             // Not by a name, so nothing is known of it.
-            _ if path.is_empty() => {
-                left.push_str("{}");
-                Ok(())
-            }
+            _ if path.is_empty() => left.push_str("{}"),
             Some(b'[') => {
                 let elements: Vec<&RawValue> = serde_json::from_str(text)?;
                 left.push('[');
                 for (nth, element) in elements.into_iter().enumerate() {
                     left.push_str(if nth > 0 { "," } else { "" });
-                    self.data(rows, path, element, depth - 1, left)?;
+                    self.data(rows, path, element, depth, left)?;
                 }
                 left.push(']');
-                Ok(())
             }
-            _ => self.value(data, depth, left),
+            _ => left.push_str(self.scalar(text)),
         }
+        Ok(())
     }
+}
+
+fn less(depth: usize) -> Result<usize, serde_json::Error> {
+    depth.checked_sub(1).ok_or_else(|| serde::de::Error::custom("it is nested too deep"))
 }
 
 /// Stands for a value. It is of the same kind, so that a client can read it.
@@ -278,89 +278,3 @@ fn masked(value: &RawValue) -> &'static str {
         _ => MASK,
     }
 }
-
-/// Writes the fields of an object.
-struct Fields<'a> {
-    left: &'a mut String,
-    are_begun: bool,
-}
-
-impl<'a> Fields<'a> {
-    fn begin(left: &'a mut String) -> Self {
-        left.push('{');
-        Self { left, are_begun: false }
-    }
-
-    /// Writes the name of a field. Its value is to be written next.
-    fn name(&mut self, name: &str) -> Result<&mut String, serde_json::Error> {
-        self.left.push_str(if self.are_begun { "," } else { "" });
-        self.are_begun = true;
-        self.left.push_str(&serde_json::to_string(name)?);
-        self.left.push(':');
-        Ok(self.left)
-    }
-
-    fn end(self) {
-        self.left.push('}');
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Treatment {
-    /// It stays, and so does all that is in it.
-    Keep,
-    /// It stays, but for what is in it.
-    Look,
-    LeaveOut,
-    Mask,
-}
-
-/// An object's fields in their order.
-struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl Object<'_> {
-    fn has(&self, field: &str) -> bool {
-        self.0.iter().any(|(name, _)| name == field)
-    }
-
-    /// The type of the event, if it is an entry of a timeline or of the live stream.
-    fn event_type(&self) -> Option<String> {
-        if !self.has("eventId") {
-            return None;
-        }
-        self.text("type")
-    }
-
-    fn text(&self, field: &str) -> Option<String> {
-        let (_, text) = self.0.iter().find(|(name, _)| name == field)?;
-        serde_json::from_str(text.get()).ok()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor;
-
-        impl<'de> Visitor<'de> for ObjectVisitor {
-            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((name, value)) = map.next_entry::<Name<'de>, &RawValue>()? {
-                    fields.push((name.0, value));
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_map(ObjectVisitor).map(Self)
-    }
-}
-
-/// A name that is borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

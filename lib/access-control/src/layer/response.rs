@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, future, stream};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use problem::{ETagByContent, Problem, rewrite_json};
 
 use super::Access;
-use crate::{AuthenticationError, Grant, Principal, Redaction};
+use crate::{AuthenticationError, Grant, Principal, Redaction, Route};
 
 /// The longest event of a stream: more than an order may have, several times over.
 const LONGEST_EVENT: usize = 4 * 1024 * 1024;
@@ -65,49 +65,49 @@ pub(super) fn until(answer: Response, ended: impl Future<Output = ()> + Send + '
     answer.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
 }
 
-/// An answer to a request that reads, or does not, without what a grant does not show.
-pub(super) async fn redacted(mut answer: Response, grant: Grant, is_read: bool) -> Response {
+/// An answer of a route without what a grant does not show. `is_read`: whether the request only reads.
+pub(super) async fn redacted(mut answer: Response, route: &'static Route, grant: Grant, is_read: bool) -> Response {
     let Some(redaction) = Redaction::of(grant) else { return answer };
+    if content_type(&answer).starts_with(b"text/event-stream") {
+        return answer.map(|body| redacted_events(body, route, redaction));
+    }
     if is_read {
         ETagByContent::replace_version(&mut answer);
     }
-    if content_type(&answer).starts_with(b"text/event-stream") {
-        return answer.map(|body| redacted_events(body, redaction));
-    }
-    redacted_json(answer, redaction).await
+    rewrite_json(answer, move |text| redaction.apply(route, text)).await
 }
 
 /// A refusal without what a grant does not show.
-pub(super) async fn redacted_refusal(mut refused: Response, grant: Grant) -> Response {
-    let Some(redaction) = Redaction::of(grant) else { return refused };
-    // It is rendered again, with the request's path.
-    if let Some(problem) = refused.extensions_mut().get_mut::<Problem>() {
-        problem.hide_members(|name| redaction.hides(name));
-    }
-    // The router's own, in which nothing is told of an order.
-    if !is_json(&refused) {
+pub(super) fn redacted_refusal(mut refused: Response, grant: Grant) -> Response {
+    if Redaction::of(grant).is_none() {
         return refused;
     }
-    redacted_json(refused, redaction).await
+    let is_text = content_type(&refused).starts_with(b"text/plain");
+    let body = match refused.extensions_mut().get_mut::<Problem>() {
+        Some(problem) => {
+            problem.hide_members(|name| !Redaction::shows_member(name));
+            problem.clone().into_response().into_body()
+        }
+        // The router's own line of text, in which nothing is told of an order.
+        None if is_text => return refused,
+        // Nothing is known of what is in it.
+        None => {
+            refused.headers_mut().remove(CONTENT_TYPE);
+            Body::empty()
+        }
+    };
+    refused.headers_mut().remove(CONTENT_LENGTH);
+    *refused.body_mut() = body;
+    refused
 }
 
 fn content_type(answer: &Response) -> &[u8] {
     answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default()
 }
 
-fn is_json(answer: &Response) -> bool {
-    ["application/json", "application/problem+json"]
-        .iter()
-        .any(|json| content_type(answer).starts_with(json.as_bytes()))
-}
-
-async fn redacted_json(answer: Response, redaction: Redaction) -> Response {
-    rewrite_json(answer, move |text| redaction.apply(text)).await
-}
-
 /// Server-sent events without what is left out. The stream ends before an event of which that can't be said.
-fn redacted_events(body: Body, redaction: Redaction) -> Body {
-    let state = (body.into_data_stream(), EventBlocks { redaction, unfinished: Vec::new() });
+fn redacted_events(body: Body, route: &'static Route, redaction: Redaction) -> Body {
+    let state = (body.into_data_stream(), EventBlocks { route, redaction, unfinished: Vec::new() });
     let redacted = stream::unfold(state, |(mut chunks, mut blocks)| async move {
         loop {
             let chunk = match chunks.next().await? {
@@ -128,6 +128,7 @@ fn redacted_events(body: Body, redaction: Redaction) -> Body {
 
 /// Puts together the blocks of an event stream, which may come in pieces.
 struct EventBlocks {
+    route: &'static Route,
     redaction: Redaction,
     unfinished: Vec<u8>,
 }
@@ -166,7 +167,7 @@ impl EventBlocks {
         if !data.is_empty() {
             // Text that stays may have line ends, which were between tokens.
             kept.push_str("data: ");
-            kept.push_str(&self.redaction.apply(&data).ok()?);
+            kept.push_str(&self.redaction.apply(self.route, &data).ok()?);
             kept.push('\n');
         }
         kept.push('\n');
@@ -179,8 +180,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::body::to_bytes;
-    use axum::response::IntoResponse;
-    use problem::ProblemType;
+    use problem::{FieldError, ProblemType};
     use serde_json::{Value, json};
     use tokio::time::Instant;
 
@@ -206,23 +206,24 @@ mod tests {
         }
     }
 
+    async fn json_of(answer: Response) -> Value {
+        serde_json::from_slice(&to_bytes(answer.into_body(), 10_000).await.unwrap()).unwrap()
+    }
+
     #[tokio::test]
-    async fn a_refusal_hides_the_same_fields_as_an_answer() {
+    async fn a_refusal_shows_only_members_of_which_it_is_known_what_they_tell() {
         let refusal = || {
-            let errors = Problem::new(ProblemType::NotAllowed, "not now").with("stage", "shipped");
-            errors.with("captured", "12.00").with("customerId", "customer-42").into_response()
+            let problem = Problem::new(ProblemType::NotAllowed, "not now").with("stage", "shipped");
+            problem.with("captured", "12.00").with("customerId", "customer-42").into_response()
         };
-        for (grant, hidden) in
-            [(Grant::All, &[][..]), (Grant::WithoutPaymentDetails, &["captured"]), (Grant::Masked, &["customerId"])]
-        {
-            let mut refused = redacted_refusal(refusal(), grant).await;
+        for grant in [Grant::All, Grant::Own, Grant::WithoutPaymentDetails, Grant::Masked] {
+            let mut refused = redacted_refusal(refusal(), grant);
             let kept = refused.extensions_mut().remove::<Problem>().unwrap().into_response();
             for answer in [refused, kept] {
-                let body = to_bytes(answer.into_body(), 10_000).await.unwrap();
-                let body: Value = serde_json::from_slice(&body).unwrap();
-                assert_eq!(body["stage"], "shipped");
-                for (name, value) in [("captured", "12.00"), ("customerId", "customer-42")] {
-                    assert_eq!(body[name] == value, !hidden.contains(&name), "{grant}: {body}");
+                let body = json_of(answer).await;
+                assert_eq!((&body["stage"], &body["detail"]), (&json!("shipped"), &json!("not now")));
+                for name in ["captured", "customerId"] {
+                    assert_eq!(body.get(name).is_some(), grant == Grant::All, "{grant}: {body}");
                 }
             }
         }
@@ -230,22 +231,25 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_wrong_with_a_request_is_told_to_everyone() {
-        let errors = json!([{ "pointer": "?limit", "code": "invalid", "message": "must be 1 to 200" }]);
-        for redaction in [Redaction::Payments, Redaction::Internals, Redaction::PersonalData] {
-            assert_eq!(redaction.apply(&errors.to_string()).unwrap(), errors.to_string(), "{redaction:?}");
+        let error = FieldError { pointer: "?limit".into(), code: "invalid".into(), message: "must be 1 to 200".into() };
+        for grant in [Grant::All, Grant::Own, Grant::WithoutPaymentDetails, Grant::Masked] {
+            let body = json_of(redacted_refusal(Problem::invalid(vec![error.clone()]).into_response(), grant)).await;
+            assert_eq!(body["errors"][0]["message"], "must be 1 to 200", "{grant}");
         }
+        let of_its_own = || (http::StatusCode::CONFLICT, axum::Json(json!({ "secret": 1 }))).into_response();
+        let refused = redacted_refusal(of_its_own(), Grant::Own);
+        assert_eq!(to_bytes(refused.into_body(), 100).await.unwrap(), "");
     }
 
     fn blocks() -> EventBlocks {
-        EventBlocks { redaction: Redaction::PersonalData, unfinished: Vec::new() }
+        let route = Route::find("GET", "/events/stream").unwrap();
+        EventBlocks { route, redaction: Redaction::PersonalData, unfinished: Vec::new() }
     }
 
     #[test]
     fn an_event_in_pieces_is_redacted_once_it_is_whole() {
-        let text =
-            "retry: 1000\nid: 1\n\nid: 2\nevent: OrderCreated\ndata: {\"customerId\":\ndata: \"c-1\"}\n\n:\nid: 3\n\n";
-        let expected =
-            "retry: 1000\nid: 1\n\nid: 2\nevent: OrderCreated\ndata: {\"customerId\":\"***\"}\n\n:\nid: 3\n\n";
+        let text = "retry: 1000\nid: 1\n\nid: 2\nevent: OrderCreated\ndata: {\"type\":\ndata: \"OrderCreated\",\"data\":{\"customerId\":\"c-1\"}}\n\n:\nid: 3\n\n";
+        let expected = "retry: 1000\nid: 1\n\nid: 2\nevent: OrderCreated\ndata: {\"type\":\"OrderCreated\",\"data\":{\"customerId\":\"***\"}}\n\n:\nid: 3\n\n";
         for size in [1, 2, 3, 7, text.len()] {
             let mut blocks = blocks();
             let left: String = text.as_bytes().chunks(size).map(|chunk| blocks.push(chunk).unwrap()).collect();

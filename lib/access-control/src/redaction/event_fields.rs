@@ -3,23 +3,11 @@
 //! What has no row here is left out for all of them: a new event, a new field, and what a later build wrote. A test asks for a row for
 //! each field of each event.
 
-use super::Redaction;
-
-/// What becomes of a field of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Visibility {
-    /// It is shown. If it is an object or a list of objects, their fields have rows of their own.
-    Shown,
-    /// It is shown with all that is in it, whatever that is.
-    Whole,
-    Masked,
-    LeftOut,
-}
-
-use Visibility::{LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
+use super::Visibility::{self, LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
+use super::{ByReader, Redaction};
 
 /// A field by its path below the event, and what customers, warehouse and auditors see of it.
-type FieldRow = (&'static str, [Visibility; 3]);
+type FieldRow = (&'static str, ByReader);
 
 /// For customers: nothing of providers, of operators, or of how much there is in stock. For warehouse: nothing of payments. For
 /// auditors: no customers and no words of people.
@@ -257,12 +245,7 @@ impl EventFields {
 
     /// What is seen of the field with a path such as `lines.sku`.
     pub(super) fn visibility(self, path: &str, redaction: Redaction) -> Visibility {
-        let column = match redaction {
-            Redaction::Internals => 0,
-            Redaction::Payments => 1,
-            Redaction::PersonalData => 2,
-        };
-        self.0.iter().find(|(known, _)| *known == path).map_or(NO, |(_, visibilities)| visibilities[column])
+        self.0.iter().find(|(known, _)| *known == path).map_or(NO, |(_, by_reader)| redaction.of_reader(by_reader))
     }
 }
 

@@ -1,0 +1,378 @@
+//! What is seen of each answer by those who may not see all of it.
+//!
+//! What has no row here is left out for all of them, and an answer whose route is not here is empty. A test asks for a row for each
+//! field of each answer that one of them can get.
+
+#[cfg(test)]
+mod tests;
+
+use super::ByReader;
+use super::Visibility::{LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
+use crate::Route;
+
+/// A field of an object, what customers, warehouse and auditors see of it, and what is in it.
+pub(super) type FieldRow = (&'static str, ByReader, Content);
+
+/// What is in a value, or in each element of a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content {
+    /// A text, number or boolean.
+    Value,
+    /// An object with these fields.
+    Object(&'static [FieldRow]),
+    /// Objects with these fields, by names that can be anything.
+    ByName(&'static [FieldRow]),
+    /// An event, of which `event_fields` says what is seen.
+    Event,
+}
+
+use Content::{ByName, Event, Object, Value};
+
+const ALL: ByReader = [SHOW, SHOW, SHOW];
+
+const AMOUNT: &[FieldRow] = &[("amount", ALL, Value), ("currency", ALL, Value)];
+
+const QUANTITY: &[FieldRow] = &[("lineNumber", ALL, Value), ("quantity", ALL, Value)];
+
+/// For customers: nothing of providers, of operators, or of the saga. For warehouse: nothing of payments. For auditors: no customers
+/// and no words of people.
+#[rustfmt::skip]
+const ORDER: &[FieldRow] = &[
+    //                    customer warehouse auditor
+    ("orderId",           ALL,                 Value),
+    ("customerId",        [SHOW,  SHOW,  MASK], Value),
+    ("status",            ALL,                 Value),
+    ("statusSince",       ALL,                 Value),
+    ("paymentStatus",     [SHOW,  NO,    SHOW], Value),
+    ("fulfilmentStatus",  ALL,                 Value),
+    ("returnsStatus",     ALL,                 Value),
+    ("undoing",           ALL,                 Value),
+    ("reason",            [SHOW,  NO,    MASK], Value),
+    ("version",           ALL,                 Value),
+    ("createdAt",         ALL,                 Value),
+    ("updatedAt",         ALL,                 Value),
+    ("total",             ALL,                 Object(AMOUNT)),
+    ("captured",          [SHOW,  NO,    SHOW], Object(AMOUNT)),
+    ("refunded",          [SHOW,  NO,    SHOW], Object(AMOUNT)),
+    ("cancelled",         ALL,                 Object(AMOUNT)),
+    ("customerEmail",     [SHOW,  SHOW,  MASK], Value),
+    ("placedAt",          ALL,                 Value),
+    ("notes",             [SHOW,  SHOW,  MASK], Value),
+    ("metadata",          [WHOLE, WHOLE, MASK], Value),
+    ("customer",          [SHOW,  SHOW,  MASK], Object(CUSTOMER)),
+    ("billingAddress",    [SHOW,  SHOW,  MASK], Object(ADDRESS)),
+    ("shippingAddress",   [SHOW,  SHOW,  MASK], Object(ADDRESS)),
+    ("channel",           ALL,                 Value),
+    ("source",            ALL,                 Value),
+    ("tags",              ALL,                 Value),
+    ("shipping",          ALL,                 Object(SHIPPING)),
+    ("discounts",         ALL,                 Object(DISCOUNT)),
+    ("totals",            ALL,                 Object(TOTALS)),
+    ("lines",             ALL,                 Object(LINE)),
+    ("shipments",         ALL,                 Object(SHIPMENT)),
+    ("cancellations",     ALL,                 Object(CANCELLATION)),
+    ("returns",           ALL,                 Object(RETURN)),
+    ("refunds",           [SHOW,  NO,    SHOW], Object(REFUND)),
+    ("addedNotes",        ALL,                 Object(NOTE)),
+    ("mails",             ALL,                 Object(MAIL)),
+    ("more",              ALL,                 Value),
+    ("events",            ALL,                 Object(TIMELINE)),
+    ("saga",              [NO,    NO,    SHOW], Object(SAGAS_OF_ORDER)),
+];
+
+#[rustfmt::skip]
+const LINE: &[FieldRow] = &[
+    ("lineNumber",        ALL,                 Value),
+    ("sku",               ALL,                 Value),
+    ("title",             ALL,                 Value),
+    ("quantity",          ALL,                 Value),
+    ("unitPrice",         ALL,                 Object(AMOUNT)),
+    ("lineTotal",         ALL,                 Object(AMOUNT)),
+    ("metadata",          [WHOLE, WHOLE, MASK], Value),
+    ("variant",           ALL,                 Value),
+    ("attributes",        [WHOLE, WHOLE, MASK], Value),
+    ("requiresShipping",  ALL,                 Value),
+    ("giftCard",          ALL,                 Value),
+    ("discounts",         ALL,                 Object(DISCOUNT)),
+    ("taxes",             ALL,                 Object(TAX)),
+    ("shipped",           ALL,                 Value),
+    ("cancelled",         ALL,                 Value),
+    ("returned",          ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const CUSTOMER: &[FieldRow] = &[
+    ("name",              ALL,                 Value),
+    ("phone",             ALL,                 Value),
+    ("locale",            ALL,                 Value),
+    ("taxId",             ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const ADDRESS: &[FieldRow] = &[
+    ("name",              ALL,                 Value),
+    ("company",           ALL,                 Value),
+    ("line1",             ALL,                 Value),
+    ("line2",             ALL,                 Value),
+    ("postalCode",        ALL,                 Value),
+    ("city",              ALL,                 Value),
+    ("region",            ALL,                 Value),
+    ("country",           ALL,                 Value),
+    ("phone",             ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const SHIPPING: &[FieldRow] = &[
+    ("method",            ALL,                 Value),
+    ("carrier",           ALL,                 Value),
+    ("amount",            ALL,                 Object(AMOUNT)),
+    ("taxes",             ALL,                 Object(TAX)),
+    ("estimatedDelivery", ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const TAX: &[FieldRow] = &[
+    ("name",              ALL,                 Value),
+    ("rate",              ALL,                 Value),
+    ("amount",            ALL,                 Object(AMOUNT)),
+    ("included",          ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const DISCOUNT: &[FieldRow] = &[
+    ("code",              ALL,                 Value),
+    ("reason",            [SHOW,  SHOW,  MASK], Value),
+    ("amount",            ALL,                 Object(AMOUNT)),
+];
+
+#[rustfmt::skip]
+const TOTALS: &[FieldRow] = &[
+    ("items",             ALL,                 Object(AMOUNT)),
+    ("discounts",         ALL,                 Object(AMOUNT)),
+    ("shipping",          ALL,                 Object(AMOUNT)),
+    ("taxes",             ALL,                 Object(AMOUNT)),
+    ("includedTaxes",     ALL,                 Object(AMOUNT)),
+    ("total",             ALL,                 Object(AMOUNT)),
+];
+
+#[rustfmt::skip]
+const SHIPMENT: &[FieldRow] = &[
+    ("shipmentId",        ALL,                 Value),
+    ("lines",             ALL,                 Object(QUANTITY)),
+    ("carrier",           ALL,                 Value),
+    ("tracking",          [SHOW,  SHOW,  MASK], Value),
+    ("parcels",           ALL,                 Object(PARCEL)),
+    ("shippedAt",         ALL,                 Value),
+    ("settled",           [SHOW,  NO,    SHOW], Value),
+];
+
+#[rustfmt::skip]
+const PARCEL: &[FieldRow] = &[
+    ("carrier",           ALL,                 Value),
+    ("tracking",          [SHOW,  SHOW,  MASK], Value),
+];
+
+#[rustfmt::skip]
+const CANCELLATION: &[FieldRow] = &[
+    ("cancellationId",    ALL,                 Value),
+    ("lines",             ALL,                 Object(QUANTITY)),
+    ("reason",            [SHOW,  SHOW,  MASK], Value),
+    ("cancelledAt",       ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const RETURN: &[FieldRow] = &[
+    ("returnId",          ALL,                 Value),
+    ("lines",             ALL,                 Object(QUANTITY)),
+    ("reason",            [SHOW,  SHOW,  MASK], Value),
+    ("requestedAt",       ALL,                 Value),
+    ("receivedAt",        ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const REFUND: &[FieldRow] = &[
+    ("refundId",          [SHOW,  NO,    SHOW], Value),
+    ("amount",            [SHOW,  NO,    SHOW], Object(AMOUNT)),
+    ("reason",            [SHOW,  NO,    MASK], Value),
+    ("requestedAt",       [SHOW,  NO,    SHOW], Value),
+    ("refundedAt",        [SHOW,  NO,    SHOW], Value),
+    ("status",            [SHOW,  NO,    SHOW], Value),
+];
+
+#[rustfmt::skip]
+const NOTE: &[FieldRow] = &[
+    ("noteId",            ALL,                 Value),
+    ("text",              [SHOW,  SHOW,  MASK], Value),
+    ("author",            [SHOW,  SHOW,  MASK], Value),
+    ("at",                ALL,                 Value),
+];
+
+/// The warehouse does not see the mail about a refund at all.
+#[rustfmt::skip]
+const MAIL: &[FieldRow] = &[
+    ("notificationId",    ALL,                 Value),
+    ("template",          ALL,                 Value),
+    ("status",            ALL,                 Value),
+    ("at",                ALL,                 Value),
+    ("recipient",         [SHOW,  SHOW,  MASK], Value),
+    ("providerMessageId", [NO,    SHOW,  SHOW], Value),
+    ("reason",            [NO,    SHOW,  MASK], Value),
+];
+
+const TIMELINE: &[FieldRow] = &[("orderId", ALL, Value), ("items", ALL, Event), ("cursor", ALL, Value)];
+
+/// What sagas do is for those who run the platform, of whom auditors do not see all.
+const OPERATIONS: ByReader = [NO, NO, SHOW];
+
+#[rustfmt::skip]
+const SAGAS_OF_ORDER: &[FieldRow] = &[
+    ("orderId",           OPERATIONS,          Value),
+    ("state",             OPERATIONS,          Value),
+    ("stage",             OPERATIONS,          Value),
+    ("waitsFor",          OPERATIONS,          Value),
+    ("sagas",             OPERATIONS,          Object(&[
+        ("saga",          OPERATIONS,          Value),
+        ("state",         OPERATIONS,          Value),
+        ("steps",         OPERATIONS,          Object(SAGA_STEP)),
+    ])),
+    ("remedies",          OPERATIONS,          Object(&[
+        ("step",          OPERATIONS,          Value),
+        ("verbs",         OPERATIONS,          Value),
+        ("inputs",        OPERATIONS,          Value),
+    ])),
+];
+
+#[rustfmt::skip]
+const SAGA_STEP: &[FieldRow] = &[
+    ("step",              OPERATIONS,          Value),
+    ("kind",              OPERATIONS,          Value),
+    ("state",             OPERATIONS,          Value),
+    ("at",                OPERATIONS,          Value),
+    ("attempts",          OPERATIONS,          Value),
+    ("since",             OPERATIONS,          Value),
+    ("nextTryAt",         OPERATIONS,          Value),
+    ("lastError",         [NO,    NO,    MASK], Value),
+    ("messages",          OPERATIONS,          Object(SAGA_EVENT)),
+    ("undo",              OPERATIONS,          Object(SAGA_UNDO)),
+];
+
+#[rustfmt::skip]
+const SAGA_UNDO: &[FieldRow] = &[
+    ("step",              OPERATIONS,          Value),
+    ("state",             OPERATIONS,          Value),
+    ("at",                OPERATIONS,          Value),
+    ("attempts",          OPERATIONS,          Value),
+    ("since",             OPERATIONS,          Value),
+    ("nextTryAt",         OPERATIONS,          Value),
+    ("lastError",         [NO,    NO,    MASK], Value),
+    ("messages",          OPERATIONS,          Object(SAGA_EVENT)),
+];
+
+#[rustfmt::skip]
+const SAGA_EVENT: &[FieldRow] = &[
+    ("version",           OPERATIONS,          Value),
+    ("at",                OPERATIONS,          Value),
+    ("event",             OPERATIONS,          Value),
+    ("actor",             OPERATIONS,          Value),
+    ("text",              [NO,    NO,    MASK], Value),
+];
+
+#[rustfmt::skip]
+const WAITING_SAGA: &[FieldRow] = &[
+    ("saga",              OPERATIONS,          Value),
+    ("orderId",           OPERATIONS,          Value),
+    ("step",              OPERATIONS,          Value),
+    ("state",             OPERATIONS,          Value),
+    ("attempts",          OPERATIONS,          Value),
+    ("since",             OPERATIONS,          Value),
+    ("nextTryAt",         OPERATIONS,          Value),
+    ("reservationEndsAt", OPERATIONS,          Value),
+    ("lastError",         [NO,    NO,    MASK], Value),
+];
+
+#[rustfmt::skip]
+const REPLAY: &[FieldRow] = &[
+    ("id",                OPERATIONS,          Value),
+    ("projections",       OPERATIONS,          Value),
+    ("compare",           OPERATIONS,          Value),
+    ("phase",             OPERATIONS,          Value),
+    ("running",           OPERATIONS,          Value),
+    ("events",            OPERATIONS,          Value),
+    ("total",             OPERATIONS,          Value),
+    ("position",          OPERATIONS,          Value),
+    ("eventsPerSecond",   OPERATIONS,          Value),
+    ("secondsLeft",       OPERATIONS,          Value),
+    ("swapped",           OPERATIONS,          Value),
+    ("comparison",        OPERATIONS,          ByName(COMPARISON)),
+    ("error",             OPERATIONS,          Value),
+    ("beganAt",           OPERATIONS,          Value),
+    ("updatedAt",         OPERATIONS,          Value),
+];
+
+/// The comparison of two generations of a read model. Its schema does not say what is in it.
+#[rustfmt::skip]
+const COMPARISON: &[FieldRow] = &[
+    ("alike",             OPERATIONS,          Value),
+    ("onlyInOld",         OPERATIONS,          Value),
+    ("onlyInNew",         OPERATIONS,          Value),
+    ("different",         OPERATIONS,          Value),
+    ("onTheMove",         OPERATIONS,          Value),
+    ("examples",          OPERATIONS,          Object(&[
+        ("pk",            OPERATIONS,          Value),
+        ("sk",            OPERATIONS,          Value),
+        // Rows of the read model.
+        ("old",           [NO,    NO,    NO],  Value),
+        ("new",           [NO,    NO,    NO],  Value),
+    ])),
+];
+
+/// What a command is answered with. Others than customers see all of it.
+#[rustfmt::skip]
+const ACCEPTED: &[FieldRow] = &[
+    ("status",            ALL,                 Value),
+    ("orderId",           ALL,                 Value),
+    ("version",           ALL,                 Value),
+    ("position",          ALL,                 Value),
+    ("shipmentId",        ALL,                 Value),
+    ("cancellationId",    ALL,                 Value),
+    ("returnId",          ALL,                 Value),
+    ("refundId",          ALL,                 Value),
+    ("noteId",            ALL,                 Value),
+];
+
+/// Declares a page of a list, with the order that it is about if there is one.
+macro_rules! page_of {
+    ($items:expr) => {
+        Object(&[("orderId", ALL, Value), ("items", ALL, Object($items)), ("cursor", ALL, Value)])
+    };
+}
+
+/// The answers of the routes at which some see less than others, by method and path.
+const ANSWERS: &[(&str, &str, Content)] = &[
+    ("POST", "/orders/{order_id}/cancel", Object(ACCEPTED)),
+    ("POST", "/orders/{order_id}/returns", Object(ACCEPTED)),
+    ("POST", "/orders/{order_id}/notes", Object(ACCEPTED)),
+    ("GET", "/orders", page_of!(ORDER)),
+    ("GET", "/customers/{customer_id}/orders", page_of!(ORDER)),
+    ("GET", "/orders/{order_id}", Object(ORDER)),
+    ("GET", "/orders/{order_id}/events", Object(TIMELINE)),
+    ("GET", "/orders/{order_id}/shipments", page_of!(SHIPMENT)),
+    ("GET", "/orders/{order_id}/cancellations", page_of!(CANCELLATION)),
+    ("GET", "/orders/{order_id}/returns", page_of!(RETURN)),
+    ("GET", "/orders/{order_id}/refunds", page_of!(REFUND)),
+    ("GET", "/orders/{order_id}/notes", page_of!(NOTE)),
+    ("GET", "/orders/{order_id}/mails", page_of!(MAIL)),
+    ("GET", "/events/stream", Event),
+    ("GET", "/sagas", page_of!(WAITING_SAGA)),
+    ("GET", "/orders/{order_id}/saga", Object(SAGAS_OF_ORDER)),
+    ("GET", "/admin/replays", page_of!(REPLAY)),
+    ("GET", "/admin/replays/{id}", Object(REPLAY)),
+];
+
+impl Content {
+    /// What is in the answers of a route. A route that is not here has nothing that may be seen.
+    pub(super) fn of(route: &Route) -> Self {
+        let known = ANSWERS.iter().find(|(method, path, _)| *method == route.method && *path == route.path);
+        known.map_or(Object(&[]), |(_, _, content)| *content)
+    }
+}
