@@ -8,6 +8,9 @@ use serde::Deserialize;
 use crate::dlq::harmless;
 use crate::page::{TerminalStyle, TextTable, TextTone};
 
+#[cfg(test)]
+mod tests;
+
 /// An order as `GET /orders/{id}` answers it, as far as the page shows it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +33,12 @@ pub(super) struct OrderView {
     refunded: Option<AmountView>,
     cancelled: Option<AmountView>,
     notes: Option<String>,
+    /// Its parts by name.
+    #[serde(default)]
+    shipping_address: BTreeMap<String, String>,
+    /// The parts of the total by name; none if there are only items.
+    #[serde(default)]
+    totals: BTreeMap<String, AmountView>,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
     #[serde(default)]
@@ -175,6 +184,12 @@ impl OrderView {
             )),
         ];
         lines.extend(self.reason.iter().map(|reason| harmless(&format!("reason: {reason}"))));
+        let parts = ["name", "company", "line1", "line2", "postalCode", "city", "region", "country"];
+        let parts: Vec<&str> =
+            parts.into_iter().filter_map(|part| Some(self.shipping_address.get(part)?.as_str())).collect();
+        if !parts.is_empty() {
+            lines.push(harmless(&format!("goes to {}", parts.join(", "))));
+        }
         lines.extend(self.notes.iter().map(|notes| harmless(&format!("\"{notes}\""))));
         lines
     }
@@ -211,8 +226,18 @@ impl OrderView {
                 money = format!("{money}, {amount} {what}");
             }
         }
+        let parts = [("items", "items"), ("discounts", "discounts"), ("shipping", "shipping"), ("taxes", "taxes")];
+        let parts = parts.into_iter().chain([("includedTaxes", "taxes in the prices")]);
+        let parts = parts.filter_map(|(part, words)| Some((self.totals.get(part)?, words)));
+        let parts: Vec<String> = parts.map(|(amount, words)| format!("{words} {}", amount.amount)).collect();
+        let parts = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
         let mut table = TextTable::of(&[false, false]).flush_left();
-        let rows = [("money", &money), ("fulfilment", &self.fulfilment_status), ("returns", &self.returns_status)];
+        let rows = [
+            ("money", &money),
+            ("made of", &parts),
+            ("fulfilment", &self.fulfilment_status),
+            ("returns", &self.returns_status),
+        ];
         for (name, value) in rows.into_iter().filter(|(name, value)| *name == "money" || *value != "none") {
             table.row([(TextTone::Heading, name.to_owned()), plain(value)]);
         }
@@ -308,82 +333,4 @@ fn units(lines: &[UnitsView]) -> String {
 
 fn and<const N: usize>(texts: [String; N]) -> String {
     texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn page(width: Option<usize>) -> Vec<String> {
-        let usd = |amount: &str| json!({ "amount": amount, "currency": "USD" });
-        let view = json!({
-            "orderId": "demo-1", "customerId": "customer-42", "customerEmail": "ada@example.com", "status": "confirmed",
-            "statusSince": "2026-11-21T11:56:00Z", "paymentStatus": "partiallyRefunded", "fulfilmentStatus": "partiallyShipped",
-            "returnsStatus": "none", "version": 9, "createdAt": "2026-11-21T11:55:00Z", "updatedAt": "2026-11-21T11:59:00Z",
-            "total": usd("135.49"), "captured": usd("129.99"), "refunded": usd("10.00"), "notes": "ring\u{1b}twice",
-            "lines": [
-                { "lineNumber": 1, "sku": "sku-123", "title": "Wireless Headphones", "quantity": 1, "unitPrice": usd("129.99"),
-                  "lineTotal": usd("129.99"), "shipped": 1, "returned": 0 },
-                { "lineNumber": 2, "sku": "cable", "title": "Cable", "quantity": 2, "unitPrice": usd("2.75"),
-                  "lineTotal": usd("5.50"), "shipped": 0, "returned": 0 },
-            ],
-            "shipments": [{ "shipmentId": "s-1", "lines": [{ "lineNumber": 1, "quantity": 1 }], "settled": true,
-                            "parcels": [{ "carrier": "DHL", "tracking": "0034" }], "shippedAt": "2026-11-21T11:58:00Z" }],
-            "returns": [], "addedNotes": [{ "noteId": "n-1", "text": "called", "author": "eve", "at": "2026-11-21T11:59:30Z" }],
-            "refunds": [{ "refundId": "r-1", "amount": usd("10.00"), "reason": "late", "status": "refunded",
-                          "requestedAt": "2026-11-21T11:58:00Z", "refundedAt": "2026-11-21T11:59:00Z" }],
-            "mails": [
-                { "template": "order-confirmed", "status": "sent", "recipient": "ada@example.com", "at": "2026-11-21T11:56:00Z" },
-                { "template": "order-shipped", "status": "failed", "reason": "no such mailbox", "at": "2026-11-21T11:58:30Z" },
-            ],
-            "more": ["addedNotes"],
-        });
-        let view: OrderView = serde_json::from_value(view).unwrap();
-        view.page(
-            "version 9 of 9, since 2026-11-21T11:59:00.000Z",
-            &TerminalStyle::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
-        )
-    }
-
-    #[test]
-    fn an_order_is_a_page() {
-        assert_eq!(
-            page(None),
-            [
-                "demo-1  confirmed  4 min ago",
-                "version 9 of 9, since 2026-11-21T11:59:00.000Z",
-                "customer-42, ada@example.com, ordered 5 min ago",
-                "\"ring\u{fffd}twice\"",
-                "",
-                "  line  SKU      title                quantity   price   total  shipped",
-                "     1  sku-123  Wireless Headphones         1  129.99  129.99        1",
-                "     2  cable    Cable                       2    2.75    5.50        0",
-                "",
-                "money       partiallyRefunded; total 135.49 USD, 129.99 taken, 10.00 given back",
-                "fulfilment  partiallyShipped",
-                "",
-                "shipments",
-                "  s-1  2 min ago  1 × line 1; paid; DHL 0034",
-                "",
-                "refunds",
-                "  r-1  10.00 USD  refunded  1 min ago  late",
-                "",
-                "notes (the latest)",
-                "  30 s ago  eve  called",
-                "",
-                "mails",
-                "  order-confirmed  sent    4 min ago  to ada@example.com",
-                "  order-shipped    failed  1 min ago  no such mailbox",
-            ]
-        );
-    }
-
-    #[test]
-    fn its_tables_fit_the_terminal() {
-        let narrow = page(Some(60));
-        assert_eq!(narrow[6], "     1  sku-123  Wireles…         1  129.99  129.99        1");
-        assert!(narrow[5..8].iter().all(|line| line.chars().count() <= 60), "{narrow:?}");
-    }
 }

@@ -10,9 +10,8 @@ use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
 use domain::stock::{self, Stock, StockCommand, StockReceived};
 
-/// What is ordered of the one SKU, in two shipments, and what one costs.
+/// What is ordered of the one SKU, in two shipments.
 pub(crate) const ORDERED: u32 = 2;
-pub(crate) const PRICE: i64 = 1_000;
 
 /// An order as its events left it. The product's order has no hash; it is that of its fields' text, taken once.
 #[derive(Debug, Clone)]
@@ -37,10 +36,11 @@ impl PartialEq for KnownOrder {
 impl KnownOrder {
     /// An order that was just posted.
     pub(crate) fn placed() -> Self {
-        let total = PRICE * i64::from(ORDERED);
+        // It does not divide by two: 1,999 and 100 of tax, less 332.
         let posted = format!(
-            r#"{{"orderId":"o","customerId":"c","totalAmount":{total},"currency":"JPY",
-                 "items":[{{"sku":"s","title":"t","quantity":{ORDERED},"unitPrice":{PRICE}}}]}}"#
+            r#"{{"orderId":"o","customerId":"c","totalAmount":1767,"currency":"JPY","discounts":[{{"amount":332}}],
+                 "items":[{{"sku":"s","title":"t","quantity":{ORDERED},"unitPrice":1000,"discounts":[{{"amount":1}}],
+                            "taxes":[{{"name":"t","rate":"0.05","amount":100}}]}}]}}"#
         );
         let mut order = Order::Absent;
         let content = PostedOrder::parse(posted.as_bytes()).unwrap().content;
