@@ -45,7 +45,8 @@ pub use self::tls::{ServerTls, TlsFiles};
 pub use self::trusted_proxies::{ForwardedHeader, TrustedProxies};
 
 /// The paths that are answered also on reserved connections.
-const ALWAYS_SERVED: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+const ALWAYS_SERVED: [&str; 3] = [LIVENESS, "/health/ready", "/metrics"];
+const LIVENESS: &str = "/health/live";
 /// The send buffer of a connection. The kernel doubles the value.
 const SENT_AHEAD: u32 = 128 * 1024;
 /// Open files that are reserved for the database, the queues and logs.

@@ -76,7 +76,8 @@ pub fn routes(
 ) -> OpenApiRouter {
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
-    let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas);
+    let context =
+        ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas, read_models.searches_at_once());
     reads_router().with_state(context).layer(from_fn(preference::say_what_was_applied))
 }
 

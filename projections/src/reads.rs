@@ -1,7 +1,6 @@
 //! What all GET routes share: their state, waiting for a position, and their errors.
 
 use std::collections::HashMap;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,16 +24,22 @@ use crate::saga_reports::SagaReports;
 /// How long a read waits for its read model to reach the position that the client names, unless the client prefers another time.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a search waits for others of its caller. A read that finds no connection to the database waits as long.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The state of all GET routes.
 #[derive(Clone)]
 pub(crate) struct ReadRouteState {
     pub(crate) store: EventStore,
     /// `None`: nobody is asked about sagas here.
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
-    /// For each client's network, the searches that it has under way.
-    searches: KeyedSemaphore<Option<Peer>>,
+    /// The searches that each caller has under way: each principal, on each network that it calls from.
+    searches: KeyedSemaphore<SearchKey>,
     tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
 }
+
+/// Who searches.
+type SearchKey = (Option<Peer>, String);
 
 /// `?minPosition=`: the read model must have passed this position of the log.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -52,15 +57,24 @@ impl ReadRouteState {
         store: EventStore,
         tables: HashMap<&'static str, Arc<dyn Table>>,
         sagas: Option<Arc<dyn SagaReports>>,
+        searches_at_once: usize,
     ) -> Self {
-        // A search keeps a processor busy. More of them at the same time would only take longer, and keep others waiting.
-        let searches = KeyedSemaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        let searches = KeyedSemaphore::new(searches_at_once);
         Self { store, sagas, searches, tables: Arc::new(tables) }
     }
 
-    /// Searches, once enough other searches from the same network have ended. Those of other networks are not waited for.
-    pub(crate) async fn search<T>(&self, peer: Option<Peer>, search: impl Future<Output = T>) -> T {
-        self.searches.run(&peer, search).await
+    /// Searches, once enough of the caller's other searches have ended. Nobody waits for those of others.
+    pub(crate) async fn search<T>(
+        &self,
+        caller: &Caller,
+        peer: Option<Peer>,
+        search: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        let key = (peer, caller.principal.identity());
+        self.searches.run(&key, SEARCH_PATIENCE, search).await.unwrap_or_else(|| {
+            let detail = "too many searches of this caller are under way";
+            Err(Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)))
+        })
     }
 
     /// The live table of a projection of the registry.

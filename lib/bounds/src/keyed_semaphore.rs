@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Lets each key do so many things at the same time. A further one waits for those of its own key, and for nobody else's. A key is a
-/// client's network, for example. Clones share the permits.
+/// caller, for example. Clones share the permits.
 #[derive(Debug, Clone)]
 pub struct KeyedSemaphore<K> {
     permits: usize,
@@ -21,18 +23,18 @@ impl<K: Clone + Eq + Hash> KeyedSemaphore<K> {
         Self { permits: permits.max(1), keys: Arc::default() }
     }
 
-    /// Does something with one of the key's permits, once it is free. Those who came first are first.
-    pub async fn run<T>(&self, key: &K, work: impl Future<Output = T>) -> T {
+    /// Does something with one of the key's permits. Those who came first are first. `None`: none was free within `patience`, and nothing
+    /// was done.
+    pub async fn run<T>(&self, key: &K, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
         let user = self.user(key);
-        // Nobody closes it. If somebody did, there would be no limit.
-        let _permit: Option<SemaphorePermit<'_>> = user.semaphore.acquire().await.ok();
-        work.await
+        let _permit = timeout(patience, user.semaphore.as_ref()?.acquire()).await.ok()?.ok()?;
+        Some(work.await)
     }
 
     fn user(&self, key: &K) -> KeyUser<'_, K> {
         let new = || Arc::new(Semaphore::new(self.permits));
         let semaphore = Arc::clone(self.lock().entry(key.clone()).or_insert_with(new));
-        KeyUser { keys: self, key: key.clone(), semaphore }
+        KeyUser { keys: self, key: key.clone(), semaphore: Some(semaphore) }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Semaphore>>> {
@@ -45,14 +47,15 @@ impl<K: Clone + Eq + Hash> KeyedSemaphore<K> {
 struct KeyUser<'a, K: Clone + Eq + Hash> {
     keys: &'a KeyedSemaphore<K>,
     key: K,
-    semaphore: Arc<Semaphore>,
+    semaphore: Option<Arc<Semaphore>>,
 }
 
 impl<K: Clone + Eq + Hash> Drop for KeyUser<'_, K> {
     fn drop(&mut self) {
         let mut keys = self.keys.lock();
-        // The map has one, and this.
-        if Arc::strong_count(&self.semaphore) == 2 {
+        // Under the lock: of two who leave at the same time, one sees that the other has left.
+        self.semaphore = None;
+        if keys.get(&self.key).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
             keys.remove(&self.key);
         }
     }
@@ -66,29 +69,38 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn each_key_has_its_permits_and_waits_for_nobody_else() {
+    const PATIENCE: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn each_key_has_its_permits_and_waits_for_nobody_else() {
         let keys = KeyedSemaphore::new(2);
         let mut context = Context::from_waker(Waker::noop());
-        let mut one = Box::pin(keys.run(&1, pending::<()>()));
-        let mut two = pin!(keys.run(&1, pending::<()>()));
-        let mut three = pin!(keys.run(&1, ready("three")));
+        let mut one = Box::pin(keys.run(&1, PATIENCE, pending::<()>()));
+        let mut two = pin!(keys.run(&1, PATIENCE, pending::<()>()));
+        let mut three = pin!(keys.run(&1, PATIENCE, ready("three")));
         assert!(one.as_mut().poll(&mut context).is_pending() && two.as_mut().poll(&mut context).is_pending());
         assert!(three.as_mut().poll(&mut context).is_pending());
-        let mut other = pin!(keys.run(&2, ready("other")));
-        assert_eq!(other.as_mut().poll(&mut context), Poll::Ready("other"));
+        assert_eq!(keys.run(&2, PATIENCE, ready("other")).await, Some("other"));
         // Whoever gives up lets the next one go on.
         drop(one);
-        assert_eq!(three.as_mut().poll(&mut context), Poll::Ready("three"));
+        assert_eq!(three.as_mut().poll(&mut context), Poll::Ready(Some("three")));
     }
 
-    #[test]
-    fn a_key_that_nobody_uses_is_forgotten() {
+    #[tokio::test]
+    async fn nobody_waits_for_longer_than_its_patience() {
+        let keys = KeyedSemaphore::new(1);
+        let mut busy = pin!(keys.run(&1, PATIENCE, pending::<()>()));
+        assert!(busy.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(keys.run(&1, Duration::ZERO, ready("done")).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_nobody_uses_is_forgotten() {
         let keys = KeyedSemaphore::new(1);
         let mut context = Context::from_waker(Waker::noop());
         {
-            let mut busy = Box::pin(keys.run(&1, pending::<()>()));
-            let mut waiting = Box::pin(keys.run(&1, ready(())));
+            let mut busy = Box::pin(keys.run(&1, PATIENCE, pending::<()>()));
+            let mut waiting = Box::pin(keys.run(&1, PATIENCE, ready(())));
             assert!(busy.as_mut().poll(&mut context).is_pending() && waiting.as_mut().poll(&mut context).is_pending());
             drop(busy);
             assert_eq!(keys.lock().len(), 1);

@@ -67,6 +67,11 @@ impl GenerationStore for DynamodbReadModels {
         Arc::new(DynamodbTable::new(self.clone(), read_model, generation))
     }
 
+    /// They wait for the network.
+    fn searches_at_once(&self) -> usize {
+        16
+    }
+
     async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError> {
         if self.exists(read_model, Generation::Live).await? {
             return Ok(());

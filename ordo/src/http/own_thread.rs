@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::{ALWAYS_SERVED, HttpSettings, serve};
+use super::{HttpSettings, LIVENESS, serve};
 
 /// Serves `router` as [`serve`] does, on a thread of its own.
 ///
-/// The threads that serve everything else may all be busy. Connections here are accepted all the same, and health and metrics are
-/// answered. Other requests are handed to the runtime that this was called on.
+/// The threads that serve everything else may all be busy. Connections here are accepted all the same, and it is said that the process
+/// is alive. Other requests are handed to the runtime that this was called on: a connection to the database belongs to the runtime that
+/// opened it, and must not end with this thread.
 pub async fn serve_on_own_thread(
     listener: TcpListener,
     router: Router,
@@ -50,7 +51,7 @@ pub async fn serve_on_own_thread(
 }
 
 async fn hand_over(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
-    if ALWAYS_SERVED.contains(&request.uri().path()) {
+    if request.uri().path() == LIVENESS {
         return next.run(request).await;
     }
     // It ends with the request, also if the client goes away.

@@ -227,7 +227,7 @@ async fn page(
     };
     let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), &expand, limit);
     let OrdersFound { orders, cursor } =
-        reads.search(peer.map(|Extension(peer)| peer), search.page(days, cursor.as_deref())).await?;
+        reads.search(caller, peer.map(|Extension(peer)| peer), search.page(days, cursor.as_deref())).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }
 
