@@ -5,7 +5,7 @@ use ordo_client::{NewOrder, NewOrderItem, NewReturn, NewShipment};
 use serde_json::{Value, json};
 use testkit::{FaultyMailer, demo_order, eventually};
 
-use crate::support::{Client, Ordo, PATIENCE, Setting, at_rest, run, settled};
+use crate::support::{Client, Ordo, PATIENCE, Setting, at_rest_with, run, settled};
 
 const ADDRESS: &str = "jörg@müller.example";
 
@@ -68,7 +68,8 @@ async fn a_guest_orders(settings: &[Setting<'_>]) {
     let lines = vec![ordo_client::LineQuantity { line_number: 1, quantity: 1 }];
     let back = client.request_return("g-1", &NewReturn { lines, ..NewReturn::default() }).await.unwrap();
     client.receive_return("g-1", back.return_id.as_deref().unwrap()).await.unwrap();
-    at_rest(&ordo.database, 1, PATIENCE).await;
+    let in_database = [settings, &[("DATABASE_URL", ordo.database.as_str())]].concat();
+    at_rest_with(&in_database, 1, PATIENCE).await;
 
     let refunded = || async { client.order("g-1").await.unwrap().refunded.is_some_and(|it| it.amount == "10.00") };
     eventually(PATIENCE, refunded).await;
@@ -81,7 +82,6 @@ async fn a_guest_orders(settings: &[Setting<'_>]) {
     let mails = Client::new(&ordo.inbox).get("/messages").await.json();
     assert!(mails.as_array().unwrap().iter().all(|mail| mail["to"] == json!([GUEST])), "{mails}");
 
-    let in_database = [settings, &[("DATABASE_URL", ordo.database.as_str())]].concat();
     let shown = run(&["order", "show", "g-1"], &in_database).await;
     assert!(shown.out.contains("a guest, guest@example.com, ordered"), "{shown:?}");
     for replay in [&["replay", "--all", "--compare"][..], &["replay", "--all"]] {
