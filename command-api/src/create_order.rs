@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use cqrs_es::Aggregate;
@@ -41,7 +41,7 @@ pub(crate) const DESCRIPTION: CommandDescription = CommandDescription::of::<NewO
 
 pub(crate) async fn create_order(
     State(commands): State<Arc<CommandDependencies>>,
-    caller: Caller,
+    caller: AuthorizedCaller,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -19,7 +19,7 @@ mod stock_commands;
 
 use std::sync::Arc;
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use domain::order::OrderGrowthLimits;
 use domain::stock::Stock;
 use event_store::{EventStore, Metadata, StreamLocks};
@@ -32,14 +32,14 @@ use crate::bodies::{OrderAccepted, StockAccepted};
 use crate::operations::described;
 use crate::request::BodyRequirement;
 
-pub use order_commands::RefundLimits;
+pub use order_commands::SupportRefundLimits;
 
 /// What commands work with.
 struct CommandDependencies {
     store: EventStore,
     stock: StreamLocks<Stock>,
     limits: OrderGrowthLimits,
-    refund_limits: RefundLimits,
+    refund_limits: SupportRefundLimits,
     order_locks: order_locks::OrderLocks,
     requests: request::CommandRequestReader,
 }
@@ -50,7 +50,7 @@ pub fn routes(
     store: EventStore,
     stock: StreamLocks<Stock>,
     limits: OrderGrowthLimits,
-    refund_limits: RefundLimits,
+    refund_limits: SupportRefundLimits,
 ) -> OpenApiRouter {
     let (order_locks, requests) = (order_locks::OrderLocks::default(), request::CommandRequestReader::default());
     let commands = CommandDependencies { store, stock, limits, refund_limits, order_locks, requests };
@@ -99,7 +99,7 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
 }
 
 /// The metadata of the events that a request causes.
-fn metadata(caller: &Caller, trace: &Trace) -> Metadata {
+fn metadata(caller: &AuthorizedCaller, trace: &Trace) -> Metadata {
     Metadata {
         actor: Some(caller.principal.actor()),
         correlation_id: Some(trace.trace_id().to_owned()),

@@ -11,7 +11,7 @@ mod stock_moves;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_control::{Caller, Grant};
+use access_control::{AuthorizedCaller, RoutePermission};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -29,8 +29,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::parse::BodyParser::{self, OnOrder, OnReturn};
-use self::parse::ParsedCommand;
-pub use self::refund_limits::RefundLimits;
+use self::parse::ParsedOrderCommand;
+pub use self::refund_limits::SupportRefundLimits;
 use crate::answer::{CommandResponse, CommandTarget};
 use crate::bodies::{NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
 use crate::operations::CommandDescription;
@@ -38,7 +38,7 @@ use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
-pub(crate) static ORDER_COMMANDS: [OrderRoute; 7] = [
+pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 7] = [
     route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
     route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
     route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
@@ -96,15 +96,15 @@ const fn route(
     body: BodyRequirement,
     parser: BodyParser,
     description: CommandDescription,
-) -> OrderRoute {
-    OrderRoute { path, scope, success, body, parser, description }
+) -> OrderRouteDefinition {
+    OrderRouteDefinition { path, scope, success, body, parser, description }
 }
 
 /// How long a command waits for others on the same order, and is decided again because a saga or another process changes the order.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a command on an order is called.
-pub(crate) struct OrderRoute {
+/// How a command on an order is called: its path, the scope of its idempotency keys, its body and its answer.
+pub(crate) struct OrderRouteDefinition {
     pub(crate) path: &'static str,
     /// The command, within which a caller's idempotency keys are unique.
     scope: &'static str,
@@ -122,10 +122,10 @@ pub(crate) struct OrderPathIds {
 }
 
 pub(crate) async fn change_order(
-    route: &'static OrderRoute,
+    route: &'static OrderRouteDefinition,
     State(commands): State<Arc<CommandDependencies>>,
     path: Result<Path<OrderPathIds>, PathRejection>,
-    caller: Caller,
+    caller: AuthorizedCaller,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -172,7 +172,7 @@ pub(crate) async fn change_order(
 
 /// The ids in the path. A text that is no id names nothing that exists.
 fn ids(
-    route: &OrderRoute,
+    route: &OrderRouteDefinition,
     path: Result<Path<OrderPathIds>, PathRejection>,
 ) -> Result<(OrderId, Option<ReturnId>), Problem> {
     let path = path.ok().map(|Path(ids)| ids);
@@ -197,17 +197,17 @@ fn outcome_unknown(error: AppendError) -> Problem {
 
 struct ChangeOrder<'a> {
     commands: &'a CommandDependencies,
-    route: &'static OrderRoute,
+    route: &'static OrderRouteDefinition,
     order_id: &'a OrderId,
     return_id: Option<&'a ReturnId>,
     body: &'a [u8],
     precondition: Precondition,
-    caller: &'a Caller,
+    caller: &'a AuthorizedCaller,
     metadata: Metadata,
     /// The id for what the command makes, if the request gives none.
     new_id: Uuid,
     /// The command, once its body was read.
-    parsed: Option<ParsedCommand>,
+    parsed: Option<ParsedOrderCommand>,
 }
 
 impl Command for ChangeOrder<'_> {
@@ -235,7 +235,7 @@ impl Command for ChangeOrder<'_> {
         if events.is_empty() {
             return Ok(Decision::Unchanged(stream.last()));
         }
-        if self.caller.grant == Grant::UpToAmount {
+        if self.caller.grant == RoutePermission::UpToAmount {
             self.check_refund(&events, order.content.currency, stream.version).await?;
         }
         let append = StreamAppend::of::<Order>(self.order_id.as_str(), stream.version, &events, &self.metadata)?;
@@ -262,7 +262,7 @@ impl Command for ChangeOrder<'_> {
 
 impl ChangeOrder<'_> {
     /// Reads the body. What the command makes gets `new_id`, if the body gives no id.
-    fn parse(&self, order: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, Problem> {
+    fn parse(&self, order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, Problem> {
         let parsed = match (&self.route.parser, self.return_id) {
             (OnOrder(parse), _) => parse(self.body, order, new_id),
             (OnReturn(parse), Some(return_id)) => parse(self.body, return_id),

@@ -10,18 +10,18 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::body::{Body as Incoming, HttpBody};
 use axum::extract::Request;
-use bounds::{Quota, QuotaShare};
+use bounds::{CapacityShare, KeyedCapacity};
 use event_store::{EventStore, IdempotencyKey};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
-use problem::{Peer, Precondition, Problem, ProblemType};
+use problem::{ClientNetwork, Precondition, Problem, ProblemType};
 use sha2::{Digest, Sha256};
 
-use self::earlier_keys::EarlierKeys;
+use self::earlier_keys::LegacyIdempotencyKeys;
 use crate::problems::RETRY_SOON;
 
 /// The most bytes a body may have.
@@ -49,9 +49,9 @@ const MAX_KEY_CHARS: usize = 255;
 
 /// Reads requests; holds what they share.
 pub(crate) struct CommandRequestReader {
-    memory: Quota<Peer>,
+    memory: KeyedCapacity<ClientNetwork>,
     in_flight: IdempotencyKeysInFlight,
-    earlier_keys: EarlierKeys,
+    earlier_keys: LegacyIdempotencyKeys,
 }
 
 /// Whether a request must have a body.
@@ -65,7 +65,7 @@ pub(crate) enum BodyRequirement {
 
 /// A request that was read.
 pub(crate) struct CommandRequest {
-    pub(crate) body: BufferedBody,
+    pub(crate) body: MeteredBody,
     headers: HeaderMap,
     key: Option<IdempotencyKeyInFlight>,
 }
@@ -73,9 +73,9 @@ pub(crate) struct CommandRequest {
 impl Default for CommandRequestReader {
     fn default() -> Self {
         Self {
-            memory: Quota::new(MAX_UNITS, MAX_UNITS_PER_ADDRESS),
+            memory: KeyedCapacity::new(MAX_UNITS, MAX_UNITS_PER_ADDRESS),
             in_flight: IdempotencyKeysInFlight::default(),
-            earlier_keys: EarlierKeys::default(),
+            earlier_keys: LegacyIdempotencyKeys::default(),
         }
     }
 }
@@ -86,7 +86,7 @@ impl CommandRequestReader {
         &self,
         request: Request,
         kind: BodyRequirement,
-    ) -> Result<(Parts, BufferedBody), Problem> {
+    ) -> Result<(Parts, MeteredBody), Problem> {
         let (head, body) = check_head(request)?;
         let claims_json = claims_json(&head);
         if kind == BodyRequirement::Required && !claims_json {
@@ -100,7 +100,7 @@ impl CommandRequestReader {
         // Some clients give a content type even without a body.
         match kind {
             BodyRequirement::Optional if body.is_empty() => {
-                Ok((head, BufferedBody { bytes: b"{}".to_vec(), memory: None }))
+                Ok((head, MeteredBody { bytes: b"{}".to_vec(), memory: None }))
             }
             BodyRequirement::Optional if !claims_json => Err(not_json()),
             BodyRequirement::Optional | BodyRequirement::Required => Ok((head, body)),
@@ -112,8 +112,8 @@ impl CommandRequestReader {
     pub(crate) async fn begin(
         &self,
         store: &EventStore,
-        caller: &Caller,
-        (head, body): (Parts, BufferedBody),
+        caller: &AuthorizedCaller,
+        (head, body): (Parts, MeteredBody),
         command: &'static str,
         target: Option<&str>,
     ) -> Result<CommandRequest, Problem> {
@@ -126,8 +126,8 @@ impl CommandRequestReader {
         Ok(CommandRequest { body, headers: head.headers, key })
     }
 
-    async fn read_frames(&self, peer: Option<Peer>, mut frames: Incoming) -> Result<BufferedBody, Problem> {
-        let mut body = BufferedBody { bytes: Vec::new(), memory: Some(self.memory.share(peer)) };
+    async fn read_frames(&self, peer: Option<ClientNetwork>, mut frames: Incoming) -> Result<MeteredBody, Problem> {
+        let mut body = MeteredBody { bytes: Vec::new(), memory: Some(self.memory.share(peer)) };
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| Problem::malformed(format!("the body could not be read: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
@@ -154,15 +154,16 @@ impl CommandRequest {
     }
 }
 
-/// A body. Its memory is counted until it is dropped, which is when its command is answered.
+/// A request's body in memory. It holds its share of the memory quota until it is dropped, which is when its command
+/// is answered.
 #[derive(Debug)]
-pub(crate) struct BufferedBody {
+pub(crate) struct MeteredBody {
     bytes: Vec<u8>,
     /// `None`: it counts nothing.
-    memory: Option<QuotaShare<Peer>>,
+    memory: Option<CapacityShare<ClientNetwork>>,
 }
 
-impl Deref for BufferedBody {
+impl Deref for MeteredBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -170,7 +171,7 @@ impl Deref for BufferedBody {
     }
 }
 
-impl BufferedBody {
+impl MeteredBody {
     /// Reserves memory for more bytes as they come, whatever the client says of the length. What is counted is the capacity.
     fn reserve(&mut self, more: usize) -> Result<(), Problem> {
         let needed = self.bytes.len() + more;

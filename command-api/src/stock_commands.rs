@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -65,7 +65,7 @@ pub(crate) async fn change_stock(
     route: &'static StockRoute,
     State(commands): State<Arc<CommandDependencies>>,
     path: Result<Path<String>, PathRejection>,
-    caller: Caller,
+    caller: AuthorizedCaller,
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use command_api::RefundLimits;
+use command_api::SupportRefundLimits;
 use domain::order::{Order, OrderGrowthLimits};
 use event_store::{EventStore, StoreSettings, StreamLocks};
 use futures_util::future::join_all;
@@ -22,7 +22,7 @@ impl Process {
     fn start(pool: &PgPool, limits: OrderGrowthLimits) -> Self {
         let store = EventStore::start(pool.clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        let routes = command_api::routes(store.clone(), stock, limits, RefundLimits::parse("none").unwrap());
+        let routes = command_api::routes(store.clone(), stock, limits, SupportRefundLimits::parse("none").unwrap());
         Self { routes: testkit::called_by_shop(routes), store }
     }
 

@@ -1,7 +1,7 @@
 //! Clients whose large bodies come slowly, all at the same time.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
-use command_api::RefundLimits;
+use command_api::SupportRefundLimits;
 use std::pin::Pin;
 
 use axum::Router;
@@ -34,7 +34,7 @@ impl Shop {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stock = StreamLocks::new(store.clone(), 16);
-        let limits = (OrderGrowthLimits::default(), RefundLimits::parse("USD=10").unwrap());
+        let limits = (OrderGrowthLimits::default(), SupportRefundLimits::parse("USD=10").unwrap());
         let routes = testkit::called_by_shop(command_api::routes(store.clone(), stock, limits.0, limits.1));
         Self { store, routes, _database: database }
     }

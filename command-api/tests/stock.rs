@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use command_api::RefundLimits;
+use command_api::SupportRefundLimits;
 use domain::ids::{OrderId, Sku};
 use domain::order::event::{PaymentAuthorized, SkuQuantity, StockReserved};
 use domain::order::{Order, OrderCommand, decide};
@@ -33,7 +33,7 @@ impl Shop {
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
         let limits = domain::order::OrderGrowthLimits::default();
-        let routes = command_api::routes(store.clone(), stock, limits, RefundLimits::parse("none").unwrap());
+        let routes = command_api::routes(store.clone(), stock, limits, SupportRefundLimits::parse("none").unwrap());
         let routes = testkit::called_by_shop(routes).layer(problem::layer());
         Self { _database: database, store, routes }
     }

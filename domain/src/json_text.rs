@@ -15,7 +15,7 @@ const MAX_LEVELS: usize = 10;
 /// A JSON object exactly as the client wrote it (numbers keep every digit), at most 16 KiB, 10 levels, without NUL.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct JsonText(Box<RawValue>);
+pub struct JsonObjectText(Box<RawValue>);
 
 /// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum InvalidJsonText {
     Content(String),
 }
 
-impl JsonText {
+impl JsonObjectText {
     /// Checks that the text is a JSON object within the bounds.
     pub fn parse(text: &RawValue) -> Result<Self, InvalidJsonText> {
         if !text.get().starts_with('{') {
@@ -55,7 +55,7 @@ impl JsonText {
 
 /// Two texts are equal if they mean the same: white space, escapes and the order of members make no difference. Numbers are compared by
 /// their text, to the last digit: `1` and `1.0` differ.
-impl PartialEq for JsonText {
+impl PartialEq for JsonObjectText {
     fn eq(&self, other: &Self) -> bool {
         same(&self.0, &other.0)
     }
@@ -167,8 +167,8 @@ impl<'de> Visitor<'de> for JsonTextCheck {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<JsonText, InvalidJsonText> {
-        JsonText::parse(&RawValue::from_string(text.to_owned()).unwrap())
+    fn parse(text: &str) -> Result<JsonObjectText, InvalidJsonText> {
+        JsonObjectText::parse(&RawValue::from_string(text.to_owned()).unwrap())
     }
 
     fn nested(levels: usize) -> String {

@@ -19,14 +19,14 @@ pub struct Currency {
 /// A code that is no currency with minor units.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be an ISO 4217 currency code in capitals, like USD")]
-pub struct UnknownCurrency;
+pub struct InvalidCurrency;
 
 impl Currency {
     /// Parses a code like `USD`. Codes without minor units (gold, "no currency") are refused.
-    pub fn parse(code: &str) -> Result<Self, UnknownCurrency> {
-        let known = iso_currency::Currency::from_code(code).ok_or(UnknownCurrency)?;
+    pub fn parse(code: &str) -> Result<Self, InvalidCurrency> {
+        let known = iso_currency::Currency::from_code(code).ok_or(InvalidCurrency)?;
         // Some(4) is CLF's, the largest there is.
-        let exponent = known.exponent().and_then(|digits| u8::try_from(digits).ok()).ok_or(UnknownCurrency)?;
+        let exponent = known.exponent().and_then(|digits| u8::try_from(digits).ok()).ok_or(InvalidCurrency)?;
         Ok(Self { known, exponent })
     }
 
@@ -53,9 +53,9 @@ impl fmt::Display for Currency {
 }
 
 impl TryFrom<String> for Currency {
-    type Error = UnknownCurrency;
+    type Error = InvalidCurrency;
 
-    fn try_from(code: String) -> Result<Self, UnknownCurrency> {
+    fn try_from(code: String) -> Result<Self, InvalidCurrency> {
         Self::parse(&code)
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn only_currencies_with_minor_units_are_known() {
         for code in ["ZZZ", "usd", "", "US", "XXX", "XAU", "USDX"] {
-            assert_eq!(Currency::parse(code), Err(UnknownCurrency), "{code}");
+            assert_eq!(Currency::parse(code), Err(InvalidCurrency), "{code}");
         }
         assert_eq!(["JPY", "USD", "KWD"].map(|code| currency(code).exponent()), [0, 2, 3]);
     }

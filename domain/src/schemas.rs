@@ -10,11 +10,11 @@ use json_schemas::{check, files_in, variants_of};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use crate::json_text::JsonText;
+use crate::json_text::JsonObjectText;
 use crate::order::{Order, OrderEvent};
 use crate::stock::{Stock, StockEvent};
 
-impl JsonSchema for JsonText {
+impl JsonSchema for JsonObjectText {
     fn schema_name() -> Cow<'static, str> {
         "JsonText".into()
     }

@@ -24,7 +24,7 @@ use self::writer::GroupCommitWriter;
 use crate::event::{Metadata, NewEvent};
 use crate::idempotency::{IdempotencyKey, IdempotencyRecord, NewIdempotencyRecord};
 use crate::metrics::EventStoreMetrics;
-use crate::subscription::progress::PositionCache;
+use crate::subscription::progress::SubscriptionPositionCache;
 use crate::wake::SubscriptionWakeUps;
 
 /// The most bytes that a queue may be set to hold: a semaphore counts no further.
@@ -43,11 +43,11 @@ pub struct StreamAppend {
 /// Streams to append to, all or none, and the locks on them that are held until then.
 pub struct Append<'a> {
     pub(crate) streams: Vec<StreamAppend>,
-    pub(crate) locks: Option<Box<dyn AppendListener + 'a>>,
+    pub(crate) locks: Option<Box<dyn AppendStoredCallback + 'a>>,
 }
 
-/// A listener for the moment when an append is stored.
-pub(crate) trait AppendListener: Send {
+/// What is called once when an append is stored.
+pub(crate) trait AppendStoredCallback: Send {
     fn stored(self: Box<Self>, appended: AppendPosition);
 }
 
@@ -242,7 +242,7 @@ impl AppendQueue {
         pool: PgPool,
         settings: AppendQueueSettings,
         metrics: EventStoreMetrics,
-        (wake, progress): (SubscriptionWakeUps, PositionCache),
+        (wake, progress): (SubscriptionWakeUps, SubscriptionPositionCache),
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {

@@ -7,6 +7,6 @@ mod copy_in;
 mod copy_out;
 mod row;
 
-pub use copy_in::{CopyInError, ImportSource, ImportSummary, copy_in};
+pub use copy_in::{ImportSource, ImportSummary, LogImportError, copy_in};
 pub use copy_out::{CopyOut, CopyOutOrder, CopyRow, copy_out};
 pub use row::CopyDecodeError;

@@ -46,9 +46,9 @@ pub async fn check_durability(pool: &PgPool) -> Result<(), DurabilityError> {
     }
 }
 
-/// Why a database's sessions can't be used.
+/// Why a database's sessions can't be relied on: what the check of them found.
 #[derive(Debug, thiserror::Error)]
-pub enum DatabaseSessionError {
+pub enum DatabaseSessionCheckError {
     /// Statements of one connection run in different sessions.
     #[error(
         "the database does not keep a session from one statement to the next, as behind a proxy that pools by transaction: \
@@ -74,7 +74,7 @@ pub enum DatabaseSessionError {
 
 /// Checks what the platform needs of sessions: settings stay, an advisory lock excludes other sessions, and a NOTIFY arrives.
 /// Statements are not prepared, because a proxy may not keep prepared ones.
-pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionError> {
+pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionCheckError> {
     let mut one = PgListener::connect_with(pool).await?;
     let mut other = PgConnection::connect_with(&pool.connect_options()).await?;
     let token = Uuid::new_v4();
@@ -90,15 +90,15 @@ pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionError> {
         for _ in 0..3 {
             let kept = sqlx::raw_sql("select current_setting('ordo.probe', true)").fetch_one(&mut one).await?;
             if kept.try_get::<Option<String>, _>(0)? != Some(token.to_string()) {
-                return Err(DatabaseSessionError::NotKept);
+                return Err(DatabaseSessionCheckError::NotKept);
             }
         }
         let again = format!("select pg_try_advisory_xact_lock({key})");
         Ok(!sqlx::raw_sql(&again).fetch_one(&mut one).await?.try_get::<bool, _>(0)?)
     });
     // No answer: there is only one session, and the second connection has it.
-    if !held.await.unwrap_or(Err(DatabaseSessionError::NotKept))? {
-        return Err(DatabaseSessionError::NoLocks);
+    if !held.await.unwrap_or(Err(DatabaseSessionCheckError::NotKept))? {
+        return Err(DatabaseSessionCheckError::NoLocks);
     }
 
     sqlx::raw_sql(&format!("select pg_notify('{CHANNEL}', '{token}'); commit")).execute(&mut other).await?;
@@ -106,7 +106,7 @@ pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionError> {
         while one.recv().await?.payload() != token.to_string() {}
         Ok::<_, sqlx::Error>(())
     });
-    heard.await.map_err(|_| DatabaseSessionError::NotHeard)??;
+    heard.await.map_err(|_| DatabaseSessionCheckError::NotHeard)??;
     sqlx::raw_sql("reset ordo.probe").execute(&mut one).await?;
     Ok(other.close().await?)
 }

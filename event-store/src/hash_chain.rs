@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::chain::{ChainHead, MalformedChainHead};
 pub use self::check::{HashChainReport, check_chain};
-pub use self::fault::{HashChainFault, SealAgreement};
-use self::row::EventTuple;
+pub use self::fault::{HashChainFault, SealHeadAgreement};
+use self::row::CopyTuple;
 use self::seals::{SealDraft, SealEntry};
 use crate::bulk::{CopyOutOrder, copy_out};
 use crate::filter::EventFilter;
@@ -129,7 +129,7 @@ async fn seal_some(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let filter = EventFilter { up_to: Some(up_to), ..EventFilter::after(draft.after) };
     let mut events = copy_out(&mut transaction, &filter, CopyOutOrder::ByPosition).await?;
     while let Some(event) = events.next().await? {
-        draft.add(&SealEntry::of(&EventTuple::parse(event.row())?));
+        draft.add(&SealEntry::of(&CopyTuple::parse(event.row())?));
     }
     drop(events);
     let sealed = draft.store(&mut transaction).await?;

@@ -46,7 +46,7 @@ pub use subscription::{
     ExclusiveLease, LeaseSettings, PARTITIONS, Subscriber, SubscriberError, TransactionTimedOut, operations,
     partition_of, with_transaction_timeout,
 };
-pub use wake::LogChanges;
+pub use wake::LogWakeUpReceiver;
 
 /// Settings of a store.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,7 +71,7 @@ pub struct EventStore {
     metrics: EventStoreMetrics,
     wake: wake::SubscriptionWakeUps,
     subscriptions: LeaseSettings,
-    progress: subscription::progress::PositionCache,
+    progress: subscription::progress::SubscriptionPositionCache,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -82,7 +82,7 @@ impl EventStore {
         let StoreSettings { append, subscriptions } = settings.into();
         let (tasks, stop, wake) = (TaskTracker::new(), CancellationToken::new(), wake::SubscriptionWakeUps::default());
         let metrics = EventStoreMetrics::default();
-        let progress = subscription::progress::PositionCache::default();
+        let progress = subscription::progress::SubscriptionPositionCache::default();
         let listeners = (wake.clone(), progress.clone());
         let appender =
             append::AppendQueue::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());

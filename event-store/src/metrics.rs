@@ -48,7 +48,7 @@ impl EventStoreMetrics {
         registry.register_with_unit("batch_duration", "From a batch to its commit", Unit::Seconds, batch_duration);
     }
 
-    pub(crate) fn batch(&self, batch: &BatchOutcomeCounts, took: Duration) {
+    pub(crate) fn batch(&self, batch: &AppendOutcomeCounts, took: Duration) {
         let commands = batch.stored + batch.conflicts + batch.replayed + batch.failed;
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most some hundred commands")]
         self.batch_commands.observe(commands as f64);
@@ -59,9 +59,9 @@ impl EventStoreMetrics {
     }
 }
 
-/// How many commands of a batch came to what.
+/// How many commands of one group commit were stored, were in conflict, were replays or failed.
 #[derive(Debug, Default)]
-pub(crate) struct BatchOutcomeCounts {
+pub(crate) struct AppendOutcomeCounts {
     pub(crate) stored: u64,
     pub(crate) conflicts: u64,
     pub(crate) replayed: u64,

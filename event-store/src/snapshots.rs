@@ -98,9 +98,9 @@ fn digest<A: Snapshotted>(last_event: Uuid, state: &str) -> [u8; 32] {
     digest.chain_update(state).finalize().into()
 }
 
-/// The digest of a stored snapshot, to be compared with a fresh fold of its stream.
+/// What `ordo verify` takes from a stored snapshot, to compare it with a fresh fold of its stream.
 #[derive(Debug)]
-pub struct SnapshotDigest {
+pub struct SnapshotToVerify {
     /// The version of the stream.
     pub version: i64,
     /// Whether its row is as it was written.
@@ -109,7 +109,7 @@ pub struct SnapshotDigest {
     digest: Vec<u8>,
 }
 
-impl SnapshotDigest {
+impl SnapshotToVerify {
     /// Whether its state is this one, if this event is its last one. For any other event the answer is yes.
     pub fn agrees_with<A: Snapshotted>(&self, event: &StoredEvent, state: &A) -> Result<bool, serde_json::Error> {
         if (event.version, event.event_id) != (self.version, self.last_event) {
@@ -122,14 +122,14 @@ impl SnapshotDigest {
 /// The snapshots that this build can use, by stream id.
 pub async fn usable_snapshots<A: Snapshotted>(
     connection: &mut PgConnection,
-) -> Result<HashMap<String, SnapshotDigest>, sqlx::Error> {
+) -> Result<HashMap<String, SnapshotToVerify>, sqlx::Error> {
     let snapshots = "select aggregate_id, version, last_event, digest,
                digest = sha256(uuid_send(last_event) || int4send(state_version) || convert_to(state::text, 'UTF8'))
           from stream_snapshots where aggregate_type = $1 and state_version = $2";
     let mut rows = sqlx::query(snapshots).bind(A::TYPE).bind(A::STATE_VERSION).fetch(connection);
     let mut snapshots = HashMap::new();
     while let Some(row) = rows.try_next().await? {
-        let snapshot = SnapshotDigest {
+        let snapshot = SnapshotToVerify {
             version: row.try_get(1)?,
             last_event: row.try_get(2)?,
             digest: row.try_get(3)?,

@@ -17,9 +17,9 @@ use event_versions::{Snapshotted, Upcastable};
 use lru::LruCache;
 use sqlx::PgConnection;
 
-use self::pending::PendingEvents;
+use self::pending::PendingStreamEvents;
 use self::striped_locks::{AdvisoryLock, ProcessLock, StripedLocks};
-use crate::append::{Append, AppendError, AppendListener, AppendPosition, StreamAppend};
+use crate::append::{Append, AppendError, AppendPosition, AppendStoredCallback, StreamAppend};
 use crate::read::{ReadError, Versioned};
 use crate::snapshots::{self, SnapshotWriter, is_due};
 use crate::{EventStore, partition_of};
@@ -188,7 +188,7 @@ impl<'a, A: Snapshotted> LockedStreams<'a, A> {
     /// Events for these streams, and for streams of other kinds beside them, to be appended while the locks are held. After a conflict
     /// the next lock sees what others appended.
     pub fn into_append(self, streams: Vec<StreamAppend>) -> Append<'a> {
-        let pending = PendingEvents::of(&streams);
+        let pending = PendingStreamEvents::of(&streams);
         Append { streams, locks: Some(Box::new(LockedAppend { locked: self, pending })) }
     }
 }
@@ -196,10 +196,10 @@ impl<'a, A: Snapshotted> LockedStreams<'a, A> {
 /// Locked streams, and the events that are being appended to them.
 struct LockedAppend<'a, A: Upcastable> {
     locked: LockedStreams<'a, A>,
-    pending: Vec<PendingEvents<A>>,
+    pending: Vec<PendingStreamEvents<A>>,
 }
 
-impl<A: Snapshotted> AppendListener for LockedAppend<'_, A> {
+impl<A: Snapshotted> AppendStoredCallback for LockedAppend<'_, A> {
     /// Nothing is cached before it is known to be stored.
     fn stored(self: Box<Self>, appended: AppendPosition) {
         let Self { mut locked, pending } = *self;
@@ -209,7 +209,7 @@ impl<A: Snapshotted> AppendListener for LockedAppend<'_, A> {
 
 impl<A: Snapshotted> LockedStreams<'_, A> {
     /// Folds events that are stored now into the cached streams.
-    fn update_cache(&mut self, pending: Vec<PendingEvents<A>>, appended: AppendPosition) {
+    fn update_cache(&mut self, pending: Vec<PendingStreamEvents<A>>, appended: AppendPosition) {
         let mut cache = self.owner.cache();
         for events in pending {
             let mut stream = self.streams.remove(&events.stream_id).unwrap_or_default();

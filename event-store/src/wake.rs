@@ -35,12 +35,12 @@ pub(crate) struct WakeUpReceiver {
     leases: watch::Receiver<()>,
 }
 
-/// Changes of the log, for those who read it without a subscription. Create it before reading, so that nothing is missed that comes
-/// while reading.
+/// The wake-ups of one who reads the log without a subscription. Create it before reading, so that nothing is missed
+/// that comes while reading.
 #[derive(Clone)]
-pub struct LogChanges(watch::Receiver<()>);
+pub struct LogWakeUpReceiver(watch::Receiver<()>);
 
-impl LogChanges {
+impl LogWakeUpReceiver {
     /// Waits until there may be events since it was created or last waited for. `true`: there was a notification; `false`: a second has
     /// passed, and a notification may have been lost.
     pub async fn wait(&mut self) -> bool {
@@ -51,8 +51,8 @@ impl LogChanges {
 
 impl EventStore {
     /// Changes of the log from now on, by whichever process.
-    pub fn log_changes(&self) -> LogChanges {
-        LogChanges(self.wake.events.subscribe())
+    pub fn log_changes(&self) -> LogWakeUpReceiver {
+        LogWakeUpReceiver(self.wake.events.subscribe())
     }
 }
 

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use bounds::Budget;
-use event_store::bulk::{CopyInError, CopyOutOrder, ImportSource, ImportSummary, copy_in, copy_out};
+use event_store::bulk::{CopyOutOrder, ImportSource, ImportSummary, LogImportError, copy_in, copy_out};
 use event_store::{BorrowedEvent, EventFilter, StoredEvent};
 use sqlx::{Connection, PgConnection};
 use testkit::Database;
@@ -111,7 +111,7 @@ impl ImportSource for Memory {
     }
 }
 
-async fn put(database: &Database, events: Vec<StoredEvent>) -> Result<ImportSummary, CopyInError<Infallible>> {
+async fn put(database: &Database, events: Vec<StoredEvent>) -> Result<ImportSummary, LogImportError<Infallible>> {
     let connection = PgConnection::connect(database.url()).await.unwrap();
     copy_in(connection, &mut Memory::of(events)).await
 }
@@ -142,7 +142,7 @@ async fn a_log_that_has_events_takes_none() {
     let database = filled().await;
     let events = read(&database, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     let refused = put(&database, events).await;
-    assert!(matches!(refused, Err(CopyInError::NotEmpty)), "{refused:?}");
+    assert!(matches!(refused, Err(LogImportError::NotEmpty)), "{refused:?}");
 }
 
 #[tokio::test]
@@ -151,6 +151,6 @@ async fn an_import_with_one_bad_event_stores_none() {
     let mut events = read(&from, &EventFilter::default(), CopyOutOrder::ByPosition).await;
     events.push(events[0].clone());
     let refused = put(&to, events).await;
-    assert!(matches!(refused, Err(CopyInError::Database(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LogImportError::Database(_))), "{refused:?}");
     assert!(read(&to, &EventFilter::default(), CopyOutOrder::ByPosition).await.is_empty());
 }

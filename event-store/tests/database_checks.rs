@@ -1,7 +1,7 @@
 //! Databases that keep no promises are told from those that do.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
-use event_store::database_checks::{DatabaseSessionError, check_durability, check_sessions};
+use event_store::database_checks::{DatabaseSessionCheckError, check_durability, check_sessions};
 use sqlx::{Executor, PgPool};
 
 /// A database in which a function of the server's is replaced, as by an engine that is called Postgres, or something in between.
@@ -31,21 +31,21 @@ async fn sessions_of_postgres_are_what_they_are_taken_for() {
 async fn sessions_that_do_not_stay_are_refused() {
     let pool = where_instead("current_setting(text, boolean) returns text language sql as 'select null::text'").await;
     let refused = check_sessions(&pool).await.unwrap_err();
-    assert!(matches!(refused, DatabaseSessionError::NotKept), "{refused}");
+    assert!(matches!(refused, DatabaseSessionCheckError::NotKept), "{refused}");
 }
 
 #[tokio::test]
 async fn locks_that_hold_nobody_up_are_refused() {
     let pool = where_instead("pg_try_advisory_xact_lock(bigint) returns boolean language sql as 'select true'").await;
     let refused = check_sessions(&pool).await.unwrap_err();
-    assert!(matches!(refused, DatabaseSessionError::NoLocks), "{refused}");
+    assert!(matches!(refused, DatabaseSessionCheckError::NoLocks), "{refused}");
 }
 
 #[tokio::test]
 async fn notifications_that_do_not_come_are_refused() {
     let pool = where_instead("pg_notify(text, text) returns void language sql as 'select null::void'").await;
     let refused = check_sessions(&pool).await.unwrap_err();
-    assert!(matches!(refused, DatabaseSessionError::NotHeard), "{refused}");
+    assert!(matches!(refused, DatabaseSessionCheckError::NotHeard), "{refused}");
 }
 
 #[tokio::test]

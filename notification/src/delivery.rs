@@ -22,7 +22,7 @@ pub(crate) use records::COMMITS;
 
 /// The recorded outcome of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MailOutcome {
+pub(crate) enum DeliveryOutcome {
     Sent { recipient: String, provider_message_id: String },
     Failed { reason: String },
 }
@@ -30,7 +30,7 @@ pub(crate) enum MailOutcome {
 /// The reason of withdrawn mails. It is stored in records, so it must not change.
 const WITHDRAWN: &str = "withdrawn before it was sent";
 
-impl MailOutcome {
+impl DeliveryOutcome {
     pub(crate) fn is_withdrawn(&self) -> bool {
         matches!(self, Self::Failed { reason } if reason == WITHDRAWN)
     }
@@ -44,7 +44,7 @@ impl MailOutcome {
 /// How far the delivery of a mail is: its outcome is recorded, or the caller has claimed it.
 pub(crate) enum DeliveryState {
     /// The mail has an outcome.
-    Decided(MailOutcome),
+    Decided(DeliveryOutcome),
     /// The mail has none, and no one else can send it until this delivery is recorded or dropped.
     Open(ClaimedMail),
 }
@@ -53,12 +53,12 @@ pub(crate) enum DeliveryState {
 pub(crate) struct ClaimedMail {
     claim: ClaimGuard,
     records: OutcomeRecorder,
-    record: DeliveryAttempt,
+    record: PendingDelivery,
 }
 
 /// The part of a record that is known before the mail is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct DeliveryAttempt {
+pub(crate) struct PendingDelivery {
     pub(crate) notification_id: Uuid,
     pub(crate) order_id: String,
     pub(crate) template: NotificationTemplate,
@@ -91,13 +91,13 @@ const MARGIN: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Claims mails and records their outcomes.
-pub(crate) struct DeliveryRecords {
+pub(crate) struct DeliveryRecordStore {
     claims: MailClaims,
     records: OutcomeRecorder,
     claim_timeout: Duration,
 }
 
-impl DeliveryRecords {
+impl DeliveryRecordStore {
     /// `send_timeout`: how long sending a mail may take. The task ends when this and all deliveries are dropped and all
     /// claims are released.
     pub(crate) fn start(pool: PgPool, send_timeout: Duration) -> (Self, JoinHandle<()>) {
@@ -108,7 +108,7 @@ impl DeliveryRecords {
     }
 
     /// Claims the mail. If another process has claimed it, waits for as long as that may take.
-    pub(crate) async fn claim(&self, record: &DeliveryAttempt) -> Result<DeliveryState, DeliveryRecordError> {
+    pub(crate) async fn claim(&self, record: &PendingDelivery) -> Result<DeliveryState, DeliveryRecordError> {
         let waiting = async {
             loop {
                 match self.claims.claim(record.notification_id).await? {
@@ -133,22 +133,22 @@ impl ClaimedMail {
         self,
         recipient: &str,
         provider_message_id: String,
-    ) -> Result<MailOutcome, DeliveryRecordError> {
-        self.record(MailOutcome::Sent { recipient: recipient.into(), provider_message_id }).await
+    ) -> Result<DeliveryOutcome, DeliveryRecordError> {
+        self.record(DeliveryOutcome::Sent { recipient: recipient.into(), provider_message_id }).await
     }
 
     /// Records that the mail will never be sent.
-    pub(crate) async fn failed(self, reason: String) -> Result<MailOutcome, DeliveryRecordError> {
-        self.record(MailOutcome::Failed { reason }).await
+    pub(crate) async fn failed(self, reason: String) -> Result<DeliveryOutcome, DeliveryRecordError> {
+        self.record(DeliveryOutcome::Failed { reason }).await
     }
 
     /// Records that the mail was withdrawn.
-    pub(crate) async fn withdrawn(self) -> Result<MailOutcome, DeliveryRecordError> {
+    pub(crate) async fn withdrawn(self) -> Result<DeliveryOutcome, DeliveryRecordError> {
         self.failed(WITHDRAWN.to_owned()).await
     }
 
     /// The claim is released once the outcome is recorded, even if the caller is dropped.
-    async fn record(self, outcome: MailOutcome) -> Result<MailOutcome, DeliveryRecordError> {
+    async fn record(self, outcome: DeliveryOutcome) -> Result<DeliveryOutcome, DeliveryRecordError> {
         self.records.write(self.record, outcome.clone(), self.claim).await?;
         Ok(outcome)
     }
@@ -169,7 +169,7 @@ struct DeliveryRecordRow {
     reason: Option<String>,
 }
 
-impl From<DeliveryRecordRow> for MailOutcome {
+impl From<DeliveryRecordRow> for DeliveryOutcome {
     fn from(row: DeliveryRecordRow) -> Self {
         // The constraints of the table define which columns each outcome has.
         if row.outcome == "sent" {
@@ -190,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn an_outcome_that_cannot_be_recorded_keeps_no_other_from_it() {
         let database = testkit::database().await;
-        let (deliveries, _claiming) = DeliveryRecords::start(database.pool().clone(), Duration::from_secs(1));
+        let (deliveries, _claiming) = DeliveryRecordStore::start(database.pool().clone(), Duration::from_secs(1));
         let [one, other, third] = [1, 2, 3].map(record);
         let (one, other) = (open(&deliveries, &one).await, open(&deliveries, &other).await);
 
@@ -198,7 +198,7 @@ mod tests {
         let (bad, good) = tokio::join!(one.failed("\0".into()), other.sent("ada@example.com", "m-1".into()));
 
         assert!(matches!(bad, Err(DeliveryRecordError::Write { .. })), "{bad:?}");
-        assert!(matches!(good, Ok(MailOutcome::Sent { .. })), "{good:?}");
+        assert!(matches!(good, Ok(DeliveryOutcome::Sent { .. })), "{good:?}");
         open(&deliveries, &record(1)).await.failed("undecided until now".into()).await.unwrap();
         open(&deliveries, &third).await.failed("after it".into()).await.unwrap();
     }
@@ -206,8 +206,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_stays_sent_whatever_is_recorded_later() {
         let database = testkit::database().await;
-        let (ours, _) = DeliveryRecords::start(database.pool().clone(), Duration::from_secs(1));
-        let (theirs, _) = DeliveryRecords::start(database.pool().clone(), Duration::from_secs(1));
+        let (ours, _) = DeliveryRecordStore::start(database.pool().clone(), Duration::from_secs(1));
+        let (theirs, _) = DeliveryRecordStore::start(database.pool().clone(), Duration::from_secs(1));
         let ours_open = open(&ours, &record(1)).await;
         // The claim is lost, and another process has it.
         let ending = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1
@@ -218,19 +218,19 @@ mod tests {
         ours_open.failed("refused".into()).await.unwrap();
 
         let DeliveryState::Decided(outcome) = ours.claim(&record(1)).await.unwrap() else { panic!("it is decided") };
-        let sent = MailOutcome::Sent { recipient: "ada@example.com".into(), provider_message_id: "m-1".into() };
+        let sent = DeliveryOutcome::Sent { recipient: "ada@example.com".into(), provider_message_id: "m-1".into() };
         assert_eq!(outcome, sent);
     }
 
-    async fn open(deliveries: &DeliveryRecords, record: &DeliveryAttempt) -> ClaimedMail {
+    async fn open(deliveries: &DeliveryRecordStore, record: &PendingDelivery) -> ClaimedMail {
         match deliveries.claim(record).await.unwrap() {
             DeliveryState::Open(delivery) => delivery,
             DeliveryState::Decided(outcome) => panic!("it is decided: {outcome:?}"),
         }
     }
 
-    fn record(nth: u128) -> DeliveryAttempt {
-        DeliveryAttempt {
+    fn record(nth: u128) -> PendingDelivery {
+        PendingDelivery {
             notification_id: Uuid::from_u128(nth << 64),
             order_id: "o-1".into(),
             template: NotificationTemplate::OrderConfirmed,

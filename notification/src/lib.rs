@@ -43,11 +43,13 @@ mod settings;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client as SqsClient;
-use messaging::{BatchingProducer, Consumer, InvalidSettings, MessageFailureCounts, MessageKeys, Producer, Queues};
+use messaging::{
+    BatchingProducer, Consumer, InvalidSettings, MessageFailureCounts, MessageSigningKeys, Producer, Queues,
+};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use delivery::DeliveryRecords;
+use delivery::DeliveryRecordStore;
 use request_handler::MailRequestHandler;
 use ses::SesMailer;
 
@@ -70,7 +72,7 @@ pub struct NotificationDependencies {
     /// Requests come from `notifications`, answers go to `replies`.
     pub queues: Queues,
     /// Requests are verified with them, answers are signed.
-    pub keys: MessageKeys,
+    pub keys: MessageSigningKeys,
     /// Its own retries are switched off for mails: they would send a mail twice.
     pub ses: aws_sdk_sesv2::Client,
 }
@@ -86,7 +88,7 @@ pub async fn run(
     let NotificationDependencies { pool, sqs, queues, keys, ses } = deps;
     let consumer = Consumer::new(sqs.clone(), queues.notifications, keys.clone(), settings.consumer)?;
     let failures = MessageFailureCounts::new(pool.clone());
-    let (deliveries, releasing) = DeliveryRecords::start(pool, settings.send_timeout);
+    let (deliveries, releasing) = DeliveryRecordStore::start(pool, settings.send_timeout);
     let ses = SesMailer::new(&ses, settings.send_timeout, settings.smtputf8);
     let answers = BatchingProducer::start(Producer::new(sqs, queues.replies, keys, settings.producer.clone()));
     consumer.run(MailRequestHandler::new(deliveries, ses, answers, addresses, &settings), failures, cancel).await;

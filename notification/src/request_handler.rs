@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use crate::address::SenderAddress;
-use crate::delivery::{DeliveryAttempt, DeliveryRecords, DeliveryState, MailOutcome};
+use crate::delivery::{DeliveryOutcome, DeliveryRecordStore, DeliveryState, PendingDelivery};
 use crate::mail::Mail;
 use crate::send_rate::{RecipientRateLimiter, SendRateLimiter};
 use crate::ses::{SesMailer, SesSendError};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// Handles requests for mails: sends the mail, records the outcome and answers.
 pub(crate) struct MailRequestHandler {
-    deliveries: DeliveryRecords,
+    deliveries: DeliveryRecordStore,
     ses: SesMailer,
     answers: BatchingProducer,
     from: SenderAddress,
@@ -32,7 +32,7 @@ pub(crate) struct MailRequestHandler {
 impl MailRequestHandler {
     /// The addresses are the parsed ones of the settings.
     pub(crate) fn new(
-        deliveries: DeliveryRecords,
+        deliveries: DeliveryRecordStore,
         ses: SesMailer,
         answers: BatchingProducer,
         (from, default_recipient): (SenderAddress, EmailAddress),
@@ -53,10 +53,10 @@ impl MessageHandler for MailRequestHandler {
         let outcome = self.decide(&event.data, message).await?;
         self.answer(&event, &outcome).await?;
         match outcome {
-            MailOutcome::Sent { .. } => Ok(()),
+            DeliveryOutcome::Sent { .. } => Ok(()),
             // The request, or an earlier one, wanted no mail.
-            MailOutcome::Failed { .. } if event.data.withdraw || outcome.is_withdrawn() => Ok(()),
-            MailOutcome::Failed { reason } => Err(MessageHandlerError::dead(reason)),
+            DeliveryOutcome::Failed { .. } if event.data.withdraw || outcome.is_withdrawn() => Ok(()),
+            DeliveryOutcome::Failed { reason } => Err(MessageHandlerError::dead(reason)),
         }
     }
 }
@@ -67,9 +67,9 @@ impl MailRequestHandler {
         &self,
         request: &NotificationRequested,
         message: &ReceivedMessage,
-    ) -> Result<MailOutcome, MessageHandlerError> {
+    ) -> Result<DeliveryOutcome, MessageHandlerError> {
         let mail = Mail::compose(request, &self.from, &self.default_recipient);
-        let record = DeliveryAttempt {
+        let record = PendingDelivery {
             notification_id: request.notification_id,
             order_id: request.order_id.clone(),
             template: request.template,
@@ -121,7 +121,7 @@ impl MailRequestHandler {
     }
 
     /// The outcome of the mail so far. If there is none, the mail is recorded as withdrawn.
-    async fn withdraw(&self, record: &DeliveryAttempt) -> Result<MailOutcome, MessageHandlerError> {
+    async fn withdraw(&self, record: &PendingDelivery) -> Result<DeliveryOutcome, MessageHandlerError> {
         let claim = self.deliveries.claim(record).await.map_err(|error| retry(&error))?;
         self.recipients.done(record.notification_id);
         match claim {
@@ -145,14 +145,14 @@ impl MailRequestHandler {
     async fn answer(
         &self,
         request: &CloudEvent<NotificationRequested>,
-        outcome: &MailOutcome,
+        outcome: &DeliveryOutcome,
     ) -> Result<(), MessageHandlerError> {
         let NotificationRequested { notification_id, template, .. } = request.data;
         let answer = match outcome.clone() {
-            MailOutcome::Sent { recipient, provider_message_id } => {
+            DeliveryOutcome::Sent { recipient, provider_message_id } => {
                 self.outgoing(request, NotificationSent { notification_id, template, recipient, provider_message_id })?
             }
-            MailOutcome::Failed { reason } => {
+            DeliveryOutcome::Failed { reason } => {
                 self.outgoing(request, NotificationFailed { notification_id, template, reason })?
             }
         };
@@ -161,11 +161,11 @@ impl MailRequestHandler {
             .map_err(|error| MessageHandlerError::retry(format!("the answer was not sent: {}", error_chain(&error))))?;
         // Without the recipient, which is personal data.
         match outcome {
-            MailOutcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
-            MailOutcome::Failed { reason } if request.data.withdraw || outcome.is_withdrawn() => {
+            DeliveryOutcome::Sent { .. } => tracing::debug!(%notification_id, order_id = request.subject, "mail sent"),
+            DeliveryOutcome::Failed { reason } if request.data.withdraw || outcome.is_withdrawn() => {
                 tracing::debug!(%notification_id, order_id = request.subject, reason, "mail not sent");
             }
-            MailOutcome::Failed { reason } => {
+            DeliveryOutcome::Failed { reason } => {
                 tracing::warn!(%notification_id, order_id = request.subject, reason, "mail given up");
             }
         }

@@ -19,16 +19,16 @@ pub(crate) const EVERYONE_IS_LET_IN: &str = "who calls from this machine without
 const SAY_WHO: &str =
     "set ORDO_JWKS_URL, ORDO_JWKS_FILE or ORDO_TOKEN_SECRET, or ORDO_REQUIRE_AUTH=true for API keys alone";
 
-/// Who calls where no credential comes.
+/// Whom a request without a credential counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Anonymous {
+pub(crate) enum AnonymousAccess {
     /// An operator, because only this machine can call.
     Operator,
     /// Nobody: it is refused.
     Refused,
 }
 
-impl Anonymous {
+impl AnonymousAccess {
     /// For `ordo up`, which lets in everyone on this machine unless it is told not to.
     #[cfg(feature = "embedded")]
     pub(crate) fn of_up(settings: &Settings) -> anyhow::Result<Self> {
@@ -136,22 +136,22 @@ mod tests {
     #[test]
     fn on_loopback_up_lets_everyone_in_unless_it_is_told_not_to() {
         for given in [&[][..], &[SECRET], &[("ORDO_LISTEN", "[::1]:3000")]] {
-            assert_eq!(Anonymous::of_up(&settings(given)).unwrap(), Anonymous::Operator, "{given:?}");
+            assert_eq!(AnonymousAccess::of_up(&settings(given)).unwrap(), AnonymousAccess::Operator, "{given:?}");
         }
-        assert_eq!(Anonymous::of_up(&settings(&[ASK_EVERYONE])).unwrap(), Anonymous::Refused);
+        assert_eq!(AnonymousAccess::of_up(&settings(&[ASK_EVERYONE])).unwrap(), AnonymousAccess::Refused);
     }
 
     #[test]
     fn serve_lets_nobody_in_unless_it_is_told_to() {
-        let error = Anonymous::of_serve(&settings(&[])).unwrap_err().to_string();
+        let error = AnonymousAccess::of_serve(&settings(&[])).unwrap_err().to_string();
         assert!(error.starts_with("nothing says who may call") && error.contains("--allow-anonymous"), "{error}");
         for given in [SECRET, ASK_EVERYONE] {
-            assert_eq!(Anonymous::of_serve(&settings(&[given])).unwrap(), Anonymous::Refused, "{given:?}");
+            assert_eq!(AnonymousAccess::of_serve(&settings(&[given])).unwrap(), AnonymousAccess::Refused, "{given:?}");
         }
         for given in [&[ALLOW][..], &[ALLOW, SECRET], &[ALLOW, ("ORDO_CORS_ORIGINS", "http://localhost:5173")]] {
-            assert_eq!(Anonymous::of_serve(&settings(given)).unwrap(), Anonymous::Operator, "{given:?}");
+            assert_eq!(AnonymousAccess::of_serve(&settings(given)).unwrap(), AnonymousAccess::Operator, "{given:?}");
         }
-        let error = Anonymous::of_serve(&settings(&[ALLOW, ASK_EVERYONE])).unwrap_err().to_string();
+        let error = AnonymousAccess::of_serve(&settings(&[ALLOW, ASK_EVERYONE])).unwrap_err().to_string();
         assert!(error.contains("contradict"), "{error}");
     }
 
@@ -180,15 +180,15 @@ mod tests {
             &[("ORDO_CORS_ORIGINS", "http://localhost.shop.example")],
             &[("ORDO_TLS_CERTIFICATE", "cert.pem"), ("ORDO_TLS_KEY", "key.pem")],
         ] {
-            for decide in [Anonymous::of_up, Anonymous::of_serve] {
+            for decide in [AnonymousAccess::of_up, AnonymousAccess::of_serve] {
                 let with = |more: &[(&str, &str)]| decide(&settings(&[open, more].concat()));
                 let error = with(&[]).unwrap_err().to_string();
                 assert!(error.contains("nothing says who may"), "{open:?}: {error}");
-                assert_eq!(with(&[SECRET]).unwrap(), Anonymous::Refused, "{open:?}");
-                assert_eq!(with(&[ASK_EVERYONE]).unwrap(), Anonymous::Refused, "{open:?}");
+                assert_eq!(with(&[SECRET]).unwrap(), AnonymousAccess::Refused, "{open:?}");
+                assert_eq!(with(&[ASK_EVERYONE]).unwrap(), AnonymousAccess::Refused, "{open:?}");
             }
             for more in [&[ALLOW][..], &[ALLOW, SECRET]] {
-                let error = Anonymous::of_serve(&settings(&[open, more].concat())).unwrap_err().to_string();
+                let error = AnonymousAccess::of_serve(&settings(&[open, more].concat())).unwrap_err().to_string();
                 assert!(error.contains("ORDO_ALLOW_ANONYMOUS would let them in"), "{open:?}: {error}");
             }
         }

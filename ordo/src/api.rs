@@ -11,7 +11,7 @@ pub(crate) const TOKEN_VARIABLE: &str = "ORDO_TOKEN";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct ApiArgs {
+pub(crate) struct ApiAccessArgs {
     /// An API key or token for the platform [environment: ORDO_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct ApiArgs {
     allow_token_over_http: bool,
 }
 
-impl ApiArgs {
+impl ApiAccessArgs {
     /// A client that asks once: whoever sits at the terminal is told at once what is wrong.
     pub(crate) fn client(&self, url: &str) -> Result<Client, Error> {
         let mut builder = Client::builder(url).timeout(PATIENCE).retries(0, Duration::ZERO);

@@ -23,7 +23,7 @@ use crate::data_dir::DataDir;
 use crate::demo::DemoArgs;
 use crate::dlq::DlqCommand;
 use crate::events::EventsCommand;
-use crate::inbox::InboxArgs;
+use crate::inbox::InboxServerArgs;
 use crate::key::KeyCommand;
 use crate::migrate::MigrateArgs;
 use crate::order::OrderCliCommand;
@@ -99,7 +99,7 @@ enum CliCommand {
     /// Ask a running platform whether it is ready; exit code 1 if not
     Health(HealthArgs),
     /// Run the mail inbox alone
-    Inbox(InboxArgs),
+    Inbox(InboxServerArgs),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -24,7 +24,7 @@ pub(crate) use lock::{DataDirLock, is_free};
 
 /// The content of `platform.json`: which platform runs on the data directory, and where it can be reached.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct PlatformFile {
+pub(crate) struct RunningPlatformFile {
     /// `false` while it starts.
     pub(crate) ready: bool,
     pub(crate) pid: u32,
@@ -43,7 +43,7 @@ pub(crate) struct PlatformFile {
     pub(crate) message_keys: Option<String>,
 }
 
-impl PlatformFile {
+impl RunningPlatformFile {
     /// Without what lets somebody in.
     #[cfg(feature = "embedded")]
     pub(crate) fn without_secrets(self) -> Self {
@@ -67,7 +67,7 @@ impl DataDir {
     }
 
     /// The platform that runs on this directory, if any. One that keeps its data goes before an ephemeral one.
-    pub(crate) fn running(&self) -> anyhow::Result<Option<PlatformFile>> {
+    pub(crate) fn running(&self) -> anyhow::Result<Option<RunningPlatformFile>> {
         let lasting = running_in(&file_in(&self.path, false))?;
         let Some(running) =
             lasting.map_or_else(|| running_in(&file_in(&self.path, true)), |running| Ok(Some(running)))?
@@ -91,10 +91,10 @@ impl DataDir {
     }
 
     /// The endpoints that a client asks: those that are named, then those of the running platform, then the defaults.
-    pub(crate) fn endpoints(&self, api: Option<String>, inbox: Option<String>) -> anyhow::Result<PlatformEndpoints> {
+    pub(crate) fn endpoints(&self, api: Option<String>, inbox: Option<String>) -> anyhow::Result<ApiAndInboxUrls> {
         let running = if api.is_some() && !self.named { None } else { self.running()? };
         let (its_api, its_inbox) = running.map_or((None, None), |running| (Some(running.api), running.inbox));
-        Ok(PlatformEndpoints {
+        Ok(ApiAndInboxUrls {
             api: api.or(its_api).unwrap_or_else(|| "http://127.0.0.1:3000".to_owned()),
             inbox: inbox.or(its_inbox).unwrap_or_else(|| "http://127.0.0.1:8005".to_owned()),
         })
@@ -135,12 +135,12 @@ impl DataDir {
 
 /// Where the API and the inbox of a platform are.
 #[derive(Debug, Clone)]
-pub(crate) struct PlatformEndpoints {
+pub(crate) struct ApiAndInboxUrls {
     pub(crate) api: String,
     pub(crate) inbox: String,
 }
 
-fn running_in(path: &Path) -> anyhow::Result<Option<PlatformFile>> {
+fn running_in(path: &Path) -> anyhow::Result<Option<RunningPlatformFile>> {
     let unreadable = || format!("cannot read {}", path.display());
     let mut file = match File::open(path) {
         Ok(file) => file,

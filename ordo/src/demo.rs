@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::api::ApiArgs;
-use crate::data_dir::PlatformEndpoints;
+use crate::api::ApiAccessArgs;
+use crate::data_dir::ApiAndInboxUrls;
 use crate::output;
 
 /// Short enough to show the order of events, long enough not to load the platform.
@@ -37,11 +37,11 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    access: ApiArgs,
+    access: ApiAccessArgs,
 }
 
 /// Posts the demo order and follows it until its mail is in the inbox.
-pub(crate) async fn run(args: &DemoArgs, endpoints: &PlatformEndpoints) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &DemoArgs, endpoints: &ApiAndInboxUrls) -> anyhow::Result<()> {
     let order_id = args.order_id.clone().unwrap_or_else(|| format!("demo-{}", Uuid::now_v7()));
     let mut journey = DemoJourney::start(order_id, args, endpoints)?;
     let waited = tokio::time::timeout(Duration::from_secs(args.timeout), journey.follow()).await;
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &DemoArgs, endpoints: &PlatformEndpoints) -> anyho
 
 struct DemoJourney<'a> {
     args: &'a DemoArgs,
-    endpoints: &'a PlatformEndpoints,
+    endpoints: &'a ApiAndInboxUrls,
     client: Client,
     /// It has no token: that is the platform's.
     inbox: Client,
@@ -80,7 +80,7 @@ struct DemoStep {
 }
 
 impl<'a> DemoJourney<'a> {
-    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a PlatformEndpoints) -> anyhow::Result<Self> {
+    fn start(order_id: String, args: &'a DemoArgs, endpoints: &'a ApiAndInboxUrls) -> anyhow::Result<Self> {
         Ok(Self {
             args,
             endpoints,

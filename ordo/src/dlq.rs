@@ -6,7 +6,7 @@ mod redrive;
 mod render;
 mod single;
 
-use messaging::{DeadLetterOrigin, DeadLetters};
+use messaging::{DeadLetterOrigin, DeadLetterQueue};
 
 use crate::settings::Settings;
 use crate::{aws, migrate};
@@ -33,9 +33,9 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
 }
 
 /// The dead letters of one queue, or of all.
-async fn queues(settings: &Settings, only: Option<DeadLetterOrigin>) -> anyhow::Result<Vec<DeadLetters>> {
+async fn queues(settings: &Settings, only: Option<DeadLetterOrigin>) -> anyhow::Result<Vec<DeadLetterQueue>> {
     let sqs = aws::sqs(&settings.aws).await;
     let queues = migrate::find_queues(&sqs, settings).await?;
     let wanted = DeadLetterOrigin::ALL.into_iter().filter(|origin| only.is_none_or(|only| only == *origin));
-    Ok(wanted.map(|origin| DeadLetters::of(sqs.clone(), origin, &queues)).collect())
+    Ok(wanted.map(|origin| DeadLetterQueue::of(sqs.clone(), origin, &queues)).collect())
 }

@@ -21,7 +21,7 @@ pub(crate) enum EventsCommand {
     /// Write the events of the log, or some of them, one JSON object a line, exactly as they are stored
     Export(ExportArgs),
     /// Put such a file into a store that has no events, with positions, ids and times as they are; all of it or nothing
-    Import(ImportArgs),
+    Import(EventsImportArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -53,7 +53,7 @@ pub(crate) struct ExportArgs {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct ImportArgs {
+pub(crate) struct EventsImportArgs {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,

@@ -28,19 +28,19 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use hyper_util::server::graceful::GracefulShutdown;
-use problem::Peer;
+use problem::ClientNetwork;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
-pub(crate) use self::compression::StaticAnswer;
-use self::connection::{ConnectionContext, ListenerState, no_room};
-pub(crate) use self::cors::PageLayer;
+pub(crate) use self::compression::StaticBodyMarker;
+use self::connection::{ConnectionContext, ListenerContext, no_room};
+pub(crate) use self::cors::CrossOriginLayer;
 pub use self::own_thread::serve_on_own_thread;
-pub use self::rate_limits::{RateLimits, RateQuotas};
-use self::slots::{ConnectionSlotKind, ConnectionSlots};
+pub use self::rate_limits::{RateLimits, RequestRateLimiter};
+use self::slots::{AllowedRequests, ConnectionSlots};
 pub use self::tls::{ServerTls, TlsFiles};
 pub use self::trusted_proxies::{ForwardedHeader, TrustedProxies};
 
@@ -184,7 +184,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 /// Serves `router` until `stop`, then lets running requests end; see [`ConnectionLimits::drain`].
 ///
 /// Wraps the router in [`problem::layer`], so the router must not have that layer itself. Handlers get the client's address as the
-/// extension [`Peer`].
+/// extension [`ClientNetwork`].
 pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<HttpSettings>, stop: CancellationToken) {
     let settings = settings.into();
     let problems = problem::layer();
@@ -195,7 +195,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
     let graceful = GracefulShutdown::new();
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut slots = ConnectionSlots::new(settings.limits.clone());
-    let edge = ListenerState::new(settings, stop.clone());
+    let edge = ListenerContext::new(settings, stop.clone());
     loop {
         let (stream, address) = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -205,7 +205,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
             }
             () = stop.cancelled() => break,
         };
-        let peer = Peer::of(address.ip());
+        let peer = ClientNetwork::of(address.ip());
         // Without a slot the connection is closed.
         let Some(slot) = slots.find(peer) else { continue };
         // A small answer must not wait for the acknowledgement of the one before.
@@ -213,7 +213,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let activity = slots.activity();
-        let routes = if slot == ConnectionSlotKind::Full { routes.clone() } else { reserved.clone() };
+        let routes = if slot == AllowedRequests::Full { routes.clone() } else { reserved.clone() };
         let edge = Arc::clone(&edge);
         let client = ConnectionContext { routes, activity: Arc::clone(&activity), address: address.ip(), edge };
         let abort = connections.spawn(connection::serve(stream, client, slot, graceful.watcher()));

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use access_control::{ApiKey, ApiKeyId, NewApiKey, Role};
+use access_control::{ApiKeyId, ApiKeyRequest, ApiKeyRow, Role};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::page::{TerminalStyle, TextTable, TextTone};
+use crate::page::{TerminalFormat, TextTable, TextTone};
 use crate::settings::Settings;
 use crate::{connections, migrate, output, token};
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(settings: &Settings, command: KeyCommand) -> anyhow::Res
         KeyCommand::Create(args) => create(&pool, args).await,
         KeyCommand::List { all, json } => list(&pool, all, json).await,
         KeyCommand::Revoke { id } => {
-            ApiKey::revoke(&pool, &id).await?;
+            ApiKeyRow::revoke(&pool, &id).await?;
             Ok(output::line(&format!("{id} is revoked; within 10 s nobody is let in with it any more"))?)
         }
     }
@@ -77,7 +77,7 @@ async fn create(pool: &PgPool, args: ApiKeyCreateArgs) -> anyhow::Result<()> {
         }
         None => None,
     };
-    let key = NewApiKey { role, customer_id: customer, name, expires_at }.create(pool).await?;
+    let key = ApiKeyRequest { role, customer_id: customer, name, expires_at }.create(pool).await?;
     if json {
         return Ok(output::line(&json!({ "id": key.id().to_string(), "key": key.expose() }).to_string())?);
     }
@@ -85,7 +85,7 @@ async fn create(pool: &PgPool, args: ApiKeyCreateArgs) -> anyhow::Result<()> {
 }
 
 async fn list(pool: &PgPool, all: bool, json: bool) -> anyhow::Result<()> {
-    let keys = ApiKey::list(pool, all).await?;
+    let keys = ApiKeyRow::list(pool, all).await?;
     if json {
         let keys: Vec<Value> = keys.iter().map(key_json).collect();
         return Ok(output::line(&json!({ "keys": keys }).to_string())?);
@@ -93,14 +93,14 @@ async fn list(pool: &PgPool, all: bool, json: bool) -> anyhow::Result<()> {
     if keys.is_empty() {
         return Ok(output::line("there is no API key; `ordo key create --role ROLE` makes one")?);
     }
-    let style = TerminalStyle::of_stdout(Utc::now());
+    let style = TerminalFormat::of_stdout(Utc::now());
     for line in table(&keys, &style).lines(&style) {
         output::line(&line)?;
     }
     Ok(())
 }
 
-fn table(keys: &[ApiKey], style: &TerminalStyle) -> TextTable {
+fn table(keys: &[ApiKeyRow], style: &TerminalFormat) -> TextTable {
     let mut table = TextTable::of(&[false; 7]).flush_left();
     let heading = ["id", "role", "customer", "name", "made", "last used", "ends"];
     table.row(heading.map(|text| (TextTone::Heading, text.to_owned())));
@@ -124,7 +124,7 @@ fn table(keys: &[ApiKey], style: &TerminalStyle) -> TextTable {
     table.without_columns_of(&[""])
 }
 
-fn key_json(key: &ApiKey) -> Value {
+fn key_json(key: &ApiKeyRow) -> Value {
     json!({
         "id": key.id,
         "role": key.role,
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn the_list_says_who_has_each_key_and_when_it_ends() {
         let now: DateTime<Utc> = "2026-11-30T12:00:00Z".parse().unwrap();
-        let key = |id: &str, role: &str| ApiKey {
+        let key = |id: &str, role: &str| ApiKeyRow {
             id: id.to_owned(),
             role: role.to_owned(),
             customer_id: None,
@@ -155,10 +155,10 @@ mod tests {
             last_used_at: None,
         };
         let shop =
-            ApiKey { name: Some("web-shop".to_owned()), last_used_at: Some(now), ..key("00000000000000aa", "shop") };
-        let old = ApiKey { revoked_at: Some(now - TimeDelta::hours(2)), ..key("00000000000000bb", "finance") };
-        let next = ApiKey { expires_at: Some(now + TimeDelta::days(90)), ..key("00000000000000cc", "auditor") };
-        let style = TerminalStyle::plain(None, now);
+            ApiKeyRow { name: Some("web-shop".to_owned()), last_used_at: Some(now), ..key("00000000000000aa", "shop") };
+        let old = ApiKeyRow { revoked_at: Some(now - TimeDelta::hours(2)), ..key("00000000000000bb", "finance") };
+        let next = ApiKeyRow { expires_at: Some(now + TimeDelta::days(90)), ..key("00000000000000cc", "auditor") };
+        let style = TerminalFormat::plain(None, now);
         assert_eq!(
             table(&[shop, old, next], &style).lines(&style),
             [

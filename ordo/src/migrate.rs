@@ -3,7 +3,7 @@
 mod roles;
 
 use anyhow::{Context, bail};
-use messaging::queues::{self, QueueSettings, Queues};
+use messaging::queues::{self, QueueProvisioningSettings, Queues};
 use read_models::{Generation, GenerationStore};
 use sqlx::migrate::Migrate;
 use sqlx::{Connection, PgPool};
@@ -138,12 +138,12 @@ pub(crate) async fn find_queues(sqs: &aws_sdk_sqs::Client, settings: &Settings) 
 }
 
 /// The attributes of the queues.
-pub(crate) fn wanted(settings: &Settings) -> QueueSettings {
+pub(crate) fn wanted(settings: &Settings) -> QueueProvisioningSettings {
     let max_attempts = settings.notifications.max_attempts.max(settings.replies.max_attempts);
-    QueueSettings {
-        max_receive_count: QueueSettings::receives_for(max_attempts),
+    QueueProvisioningSettings {
+        max_receive_count: QueueProvisioningSettings::receives_for(max_attempts),
         prefix: settings.queue_prefix.clone(),
         visibility_timeout: settings.notifications.visibility_timeout,
-        ..QueueSettings::default()
+        ..QueueProvisioningSettings::default()
     }
 }

@@ -28,9 +28,9 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::page::PageFiles;
+use self::page::SwaggerUiAssets;
 use crate::deprecations::DEPRECATIONS;
-use crate::http::StaticAnswer;
+use crate::http::StaticBodyMarker;
 use crate::{health, index, metrics};
 
 /// The routes of the document and its page, and which fields of answers a client can ask for.
@@ -39,7 +39,7 @@ pub(crate) fn routes() -> anyhow::Result<(Router, SelectableFields)> {
     let selectable = SelectableFields::of_document(&document);
     let v3_1 = File::new(serde_json::to_vec(&document)?, JSON)?;
     let v3_0 = File::new(serde_json::to_vec(&v3_0::converted(document))?, JSON)?;
-    let documents = Documents { v3_1, v3_0, page: PageFiles::load()? };
+    let documents = Documents { v3_1, v3_0, page: SwaggerUiAssets::load()? };
     Ok((Router::from(router().with_state(Arc::new(documents))), selectable))
 }
 
@@ -72,7 +72,7 @@ const JSON: &str = "application/json";
 struct Documents {
     v3_1: File,
     v3_0: File,
-    page: PageFiles,
+    page: SwaggerUiAssets,
 }
 
 /// A file that stays the same while the process runs.
@@ -115,7 +115,7 @@ impl File {
         let plain = self.plain().map_err(Problem::internal)?;
         let kept = [(ETAG, self.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
         let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], plain).into_response();
-        answer.extensions_mut().insert(StaticAnswer { gzip: self.gzip.clone() });
+        answer.extensions_mut().insert(StaticBodyMarker { gzip: self.gzip.clone() });
         Ok(answer)
     }
 }

@@ -14,9 +14,10 @@ use crate::dlq::harmless;
 const SHORTEST: usize = 8;
 const BETWEEN: &str = "  ";
 
-/// The width, colour and time of a page.
+/// How a page for people is laid out: the width of its lines, whether it is coloured, and the instant that relative
+/// times count from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TerminalStyle {
+pub(crate) struct TerminalFormat {
     /// How many characters a line has; `None`: any number.
     width: Option<usize>,
     colour: bool,
@@ -34,7 +35,7 @@ pub(crate) enum TextTone {
     Aside,
 }
 
-impl TerminalStyle {
+impl TerminalFormat {
     /// The style of standard output.
     pub(crate) fn of_stdout(now: DateTime<Utc>) -> Self {
         let out = io::stdout();
@@ -125,7 +126,7 @@ impl TextTable {
     }
 
     /// Its lines, one for each row.
-    pub(crate) fn lines(&self, style: &TerminalStyle) -> Vec<String> {
+    pub(crate) fn lines(&self, style: &TerminalFormat) -> Vec<String> {
         let widths = self.widths(style.width);
         let line = |row: &Vec<(TextTone, String)>| {
             let last = row.iter().rposition(|(_, text)| !text.is_empty()).unwrap_or(0);
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn times_are_told_as_people_do() {
-        let style = TerminalStyle::plain(None, noon());
+        let style = TerminalFormat::plain(None, noon());
         for (at, told) in [
             ("2026-11-21T12:00:00Z", "now"),
             ("2026-11-21T11:59:59.500Z", "now"),
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn a_table_lines_up_and_does_nothing_to_the_terminal() {
         assert_eq!(
-            table().lines(&TerminalStyle::plain(None, noon())),
+            table().lines(&TerminalFormat::plain(None, noon())),
             [
                 "  line  SKU      title                 total",
                 "     1  sku-123  Wireless Headphones  129.99",
@@ -227,11 +228,11 @@ mod tests {
 
     #[test]
     fn a_table_fits_the_terminal() {
-        let lines = table().lines(&TerminalStyle::plain(Some(36), noon()));
+        let lines = table().lines(&TerminalFormat::plain(Some(36), noon()));
         assert_eq!(lines[1], "     1  sku-123  Wireless H…  129.99");
         assert!(lines.iter().all(|line| line.chars().count() <= 36), "{lines:?}");
         // Without any room the rest of a text can still be recognized.
-        assert_eq!(table().lines(&TerminalStyle::plain(Some(1), noon()))[1], "     1  sku-123  Wireles…  129.99");
+        assert_eq!(table().lines(&TerminalFormat::plain(Some(1), noon()))[1], "     1  sku-123  Wireles…  129.99");
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
         table.row([plain("SKU"), plain("shipped"), plain("returned")]);
         table.row([plain("a"), plain("1"), plain("0")]);
         table.row([plain("b"), plain("0"), plain("0")]);
-        let lines = table.without_columns_of(&["0"]).lines(&TerminalStyle::plain(None, noon()));
+        let lines = table.without_columns_of(&["0"]).lines(&TerminalFormat::plain(None, noon()));
         assert_eq!(lines, ["  SKU  shipped", "  a          1", "  b          0"]);
     }
 
@@ -249,9 +250,9 @@ mod tests {
         assert!(has_colour(true, None) && has_colour(true, Some(OsStr::new(""))));
         assert!(!has_colour(true, Some(OsStr::new("1"))));
         assert!(!has_colour(false, None));
-        let coloured = TerminalStyle { colour: true, ..TerminalStyle::plain(None, noon()) };
+        let coloured = TerminalFormat { colour: true, ..TerminalFormat::plain(None, noon()) };
         assert_eq!(coloured.paint(TextTone::Good, "done"), "\u{1b}[32mdone\u{1b}[0m");
         assert_eq!(coloured.paint(TextTone::Plain, "done"), "done");
-        assert_eq!(TerminalStyle::plain(None, noon()).paint(TextTone::Good, "done"), "done");
+        assert_eq!(TerminalFormat::plain(None, noon()).paint(TextTone::Good, "done"), "done");
     }
 }

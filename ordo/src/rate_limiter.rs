@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Lets a number of pieces through each second, or all at once if there is no rate. Lost time is not made up for.
-pub(crate) struct RateLimiter {
+pub(crate) struct FixedRateThrottle {
     rate: Option<NonZeroU32>,
     next: Instant,
 }
 
-impl RateLimiter {
+impl FixedRateThrottle {
     pub(crate) fn new(rate: Option<NonZeroU32>) -> Self {
         Self { rate, next: Instant::now() }
     }
@@ -36,7 +36,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_go_in_a_second_than_may() {
-        let (mut pace, stop, began) = (RateLimiter::new(NonZeroU32::new(20)), CancellationToken::new(), Instant::now());
+        let (mut pace, stop, began) =
+            (FixedRateThrottle::new(NonZeroU32::new(20)), CancellationToken::new(), Instant::now());
 
         for _ in 0..7 {
             assert!(pace.wait(10, &stop).await);
@@ -48,17 +49,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_when_it_is_told_to_stop() {
-        let (mut pace, stop) = (RateLimiter::new(NonZeroU32::new(1)), CancellationToken::new());
+        let (mut pace, stop) = (FixedRateThrottle::new(NonZeroU32::new(1)), CancellationToken::new());
         assert!(pace.wait(10, &stop).await);
         stop.cancel();
 
         assert!(!pace.wait(1, &stop).await);
-        assert!(!RateLimiter::new(None).wait(1, &stop).await, "without a rate, too");
+        assert!(!FixedRateThrottle::new(None).wait(1, &stop).await, "without a rate, too");
     }
 
     #[tokio::test(start_paused = true)]
     async fn lost_time_is_not_made_up_for() {
-        let (mut pace, stop) = (RateLimiter::new(NonZeroU32::new(10)), CancellationToken::new());
+        let (mut pace, stop) = (FixedRateThrottle::new(NonZeroU32::new(10)), CancellationToken::new());
         assert!(pace.wait(1, &stop).await);
         tokio::time::advance(Duration::from_secs(60)).await;
         let began = Instant::now();

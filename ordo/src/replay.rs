@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use projections::{REGISTRY, ReplayError, ReplayPhase, ReplayProgress, ReplayRequest, Replays};
+use projections::{REGISTRY, ReplayError, ReplayOperations, ReplayOptions, ReplayPhase, ReplayProgress};
 use serde_json::json;
 
 pub(crate) use self::args::ReplayArgs;
@@ -21,7 +21,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    let replays = Replays::new(pool.clone(), connections::read_models(settings, &pool).await?);
+    let replays = ReplayOperations::new(pool.clone(), connections::read_models(settings, &pool).await?);
     let projections = match args.all {
         true => REGISTRY.iter().map(|projection| projection.name.to_owned()).collect(),
         false => args.projections.clone(),
@@ -35,10 +35,10 @@ pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> anyhow::Result
     if args.rollback {
         return roll_back(&replays, &projections, args.json).await;
     }
-    rebuild(&replays, ReplayRequest { projections, compare: args.compare }, args.json).await
+    rebuild(&replays, ReplayOptions { projections, compare: args.compare }, args.json).await
 }
 
-async fn rebuild(replays: &Replays, wanted: ReplayRequest, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn rebuild(replays: &ReplayOperations, wanted: ReplayOptions, as_json: bool) -> anyhow::Result<ExitCode> {
     let replay = replays.open(&wanted).await?;
     let state = replay.state().clone();
     if !as_json && state.events > 0 {
@@ -84,7 +84,7 @@ async fn rebuild(replays: &Replays, wanted: ReplayRequest, as_json: bool) -> any
     Ok(if replayed.promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn dry_run(replays: &Replays, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
+async fn dry_run(replays: &ReplayOperations, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
     let estimate = replays.estimate(projections).await?;
     if as_json {
         output::line(&render::estimate_json(&estimate).to_string())?;
@@ -96,7 +96,12 @@ async fn dry_run(replays: &Replays, projections: &[String], as_json: bool) -> an
     Ok(ExitCode::SUCCESS)
 }
 
-async fn cancel(replays: &Replays, projections: &[String], all: bool, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn cancel(
+    replays: &ReplayOperations,
+    projections: &[String],
+    all: bool,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let (mut cancelled, mut swapped) = (Vec::new(), Vec::new());
     for projection in projections {
         match replays.cancel(projection).await {
@@ -123,7 +128,7 @@ async fn cancel(replays: &Replays, projections: &[String], all: bool, as_json: b
     Ok(ExitCode::SUCCESS)
 }
 
-async fn roll_back(replays: &Replays, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
+async fn roll_back(replays: &ReplayOperations, projections: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
     for projection in projections {
         let position = replays.roll_back(projection).await?;
         output::line(&if as_json {

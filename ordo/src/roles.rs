@@ -17,7 +17,7 @@ use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
-use projections::{HttpReplays, LiveStreamSettings, Replays};
+use projections::{HttpReplays, LiveStreamSettings, ReplayOperations};
 use sagas::{SagaDependencies, SagaSettings};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -26,11 +26,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::Anonymous;
+use crate::access::AnonymousAccess;
 use crate::connections::{self, SharedClients};
 use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
-use crate::http::{HttpSettings, PageLayer, RateLimits, ServerTls};
+use crate::http::{CrossOriginLayer, HttpSettings, RequestRateLimiter, ServerTls};
 use crate::lag::LagBackpressure;
 use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, openapi, payment, saga_reports};
@@ -95,7 +95,7 @@ pub(crate) async fn start(
     connections: &SharedClients,
     roles: &[PlatformRole],
     listeners: Listeners,
-    anonymous: Anonymous,
+    anonymous: AnonymousAccess,
     stop: CancellationToken,
 ) -> anyhow::Result<RunningRoles> {
     let address = |listener: &TcpListener| listener.local_addr().context("a listener has no address");
@@ -127,7 +127,7 @@ pub(crate) async fn start(
                 let read_models = &connections.read_models;
                 let reading = store.reading_through(connections.reads.clone());
                 let for_reading = connections::read_models(settings, &connections.reads).await?;
-                let replays = Replays::new(connections.database.clone(), Arc::clone(read_models));
+                let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = HttpReplays::new(replays, stop.clone());
                 let live = live_settings(settings);
                 let sagas = Arc::new(saga_reports::StoredSagas(reading.clone()));
@@ -178,17 +178,17 @@ pub(crate) async fn start(
     let semantics = HttpSemantics::new(DEPRECATIONS);
     let edge = &settings.edge;
     let quotas = edge.rates.clone();
-    let quotas = if anonymous == Anonymous::Operator { quotas.for_everyone() } else { quotas };
-    let rates = RateLimits::new(&quotas, edge.requests_per_principal);
+    let quotas = if anonymous == AnonymousAccess::Operator { quotas.for_everyone() } else { quotas };
+    let rates = RequestRateLimiter::new(&quotas, edge.requests_per_principal);
     let behind = |routes: Router, address, origins: &[HeaderValue]| {
         let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref()).with_origins(origins);
         // The first layer is the outer one. Several calls of `layer` would cost each request more allocations.
         routes.layer((
-            PageLayer::answers(origins),
+            CrossOriginLayer::answers(origins),
             requests.clone(),
             hosts,
             // Outside the limits: an answer to a preflight costs no more than a refusal.
-            PageLayer::preflights(origins),
+            CrossOriginLayer::preflights(origins),
             semantics,
             fieldsets.clone(),
             rates.per_address(),

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Anonymous};
+use crate::access::{self, AnonymousAccess};
 use crate::connections::SharedClients;
 use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{PlatformRole, Settings};
@@ -48,7 +48,7 @@ pub(crate) async fn run(settings: Settings, args: &ServeArgs) -> anyhow::Result<
         shutdown::on_stdin_close(&stop);
     }
     // Listen first: a taken address is the cheapest mistake to find.
-    let anonymous = Anonymous::of_serve(&settings)?;
+    let anonymous = AnonymousAccess::of_serve(&settings)?;
     let listeners = Listeners::bind(settings.listen, settings.ops_address())?;
     // A start may wait for ever. A stop must not.
     let starting = stop.run_until_cancelled(start(&settings, args, listeners, anonymous, stop.clone()));
@@ -64,7 +64,7 @@ async fn start(
     settings: &Settings,
     args: &ServeArgs,
     listeners: Listeners,
-    anonymous: Anonymous,
+    anonymous: AnonymousAccess,
     stop: CancellationToken,
 ) -> anyhow::Result<(SharedClients, RunningRoles)> {
     if settings.roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
@@ -96,8 +96,13 @@ struct ReadyAnnouncement {
     roles: Vec<&'static str>,
 }
 
-fn announce(settings: &Settings, args: &ServeArgs, anonymous: Anonymous, running: &RunningRoles) -> anyhow::Result<()> {
-    if anonymous == Anonymous::Operator {
+fn announce(
+    settings: &Settings,
+    args: &ServeArgs,
+    anonymous: AnonymousAccess,
+    running: &RunningRoles,
+) -> anyhow::Result<()> {
+    if anonymous == AnonymousAccess::Operator {
         tracing::warn!("{}", access::EVERYONE_IS_LET_IN);
     }
     if let Some(risk) = access::shared_secret_risk(settings) {

@@ -22,9 +22,9 @@ use std::time::Duration;
 use access_control::AuthenticationSettings;
 use anyhow::Context;
 use domain::order::OrderGrowthLimits;
-use messaging::{ConsumerSettings, ExponentialBackoff, MessageKeys};
+use messaging::{ConsumerSettings, ExponentialBackoff, MessageSigningKeys};
 
-pub use self::access::AccessSettings;
+pub use self::access::AccessPolicySettings;
 pub use self::choices::{LogFormat, PlatformRole, ReadModelStoreKind};
 pub use self::database_url::DatabaseUrl;
 pub use self::edge::EdgeSettings;
@@ -63,7 +63,7 @@ pub struct Settings {
     /// The hosts that requests may name besides the usual ones.
     pub allowed_hosts: Option<Vec<String>>,
     /// Who may call what.
-    pub access: AccessSettings,
+    pub access: AccessPolicySettings,
     /// How it is offered to the network.
     pub edge: EdgeSettings,
     /// How many connections one address may have to it.
@@ -79,7 +79,7 @@ pub struct Settings {
     /// What every queue's name begins with.
     pub queue_prefix: String,
     /// What messages are signed with.
-    pub message_keys: Option<MessageKeys>,
+    pub message_keys: Option<MessageSigningKeys>,
     /// Where the read models are kept.
     pub read_models: ReadModelStoreKind,
     /// What the name of every table in DynamoDB begins with.
@@ -119,7 +119,7 @@ pub struct Settings {
 
 impl Settings {
     /// What messages are signed with; an error that names the setting if there is nothing.
-    pub(crate) fn message_keys(&self) -> anyhow::Result<&MessageKeys> {
+    pub(crate) fn message_keys(&self) -> anyhow::Result<&MessageSigningKeys> {
         self.message_keys.as_ref().context(
             "ORDO_MESSAGE_KEYS is not set: messages are signed with it, and nobody else's are taken. Make a key for all \
              processes: \"$(date +%F):$(openssl rand -base64 32)\"",

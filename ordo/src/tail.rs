@@ -9,10 +9,10 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use error_chain::error_chain;
 use futures_util::TryStreamExt;
-use ordo_client::{Client, Error, LiveStream};
+use ordo_client::{Client, Error, LiveStreamRequest};
 use serde_json::Value;
 
-use crate::api::ApiArgs;
+use crate::api::ApiAccessArgs;
 use crate::dlq::harmless;
 use crate::events::StreamName;
 use crate::output;
@@ -44,7 +44,7 @@ pub(crate) struct TailArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    access: ApiArgs,
+    access: ApiAccessArgs,
 }
 
 /// Prints the events of the platform at `api` until there were as many as asked for. A broken stream is continued where it was.
@@ -80,7 +80,7 @@ fn reason(error: Error, api: &str) -> anyhow::Error {
 }
 
 impl TailArgs {
-    fn wanted(&self, client: &Client) -> LiveStream {
+    fn wanted(&self, client: &Client) -> LiveStreamRequest {
         let mut live = client.live();
         if let Some(after) = self.after {
             live = live.after(after);

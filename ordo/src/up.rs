@@ -19,12 +19,12 @@ use embedded::postgres::{Options, Postgres};
 use embedded::sqs::Sqs;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
-use messaging::MessageKeys;
+use messaging::MessageSigningKeys;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Anonymous};
+use crate::access::{self, AnonymousAccess};
 use crate::connections::SharedClients;
-use crate::data_dir::{DataDir, DataDirLock, PlatformFile, is_free, secret_file};
+use crate::data_dir::{DataDir, DataDirLock, RunningPlatformFile, is_free, secret_file};
 use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{DatabaseUrl, PaymentProvider, SettingSource, Settings, SettingsWithSources};
 use crate::{http, migrate, output, roles, shutdown};
@@ -67,7 +67,7 @@ pub(crate) async fn run(loaded: SettingsWithSources, mut args: UpArgs, dir: &Dat
         shutdown::on_stdin_close(&stop);
     }
     report_settings(&loaded, &args)?;
-    let anonymous = Anonymous::of_up(&loaded.settings)?;
+    let anonymous = AnonymousAccess::of_up(&loaded.settings)?;
     let mut lock = DataDirLock::acquire(&dir.path, args.ephemeral)?;
     args.sqs_listen = lock.address(args.sqs_listen, |last| last.sqs.as_deref());
     args.ses_listen = lock.address(args.ses_listen, |last| last.inbox.as_deref());
@@ -103,8 +103,8 @@ pub(crate) async fn run(loaded: SettingsWithSources, mut args: UpArgs, dir: &Dat
 }
 
 /// The platform's own keys for messages, which are made once and kept in the data directory. An ephemeral platform keeps none.
-fn message_keys(dir: &DataDir, ephemeral: bool) -> anyhow::Result<MessageKeys> {
-    let fresh = MessageKeys::random("up")?;
+fn message_keys(dir: &DataDir, ephemeral: bool) -> anyhow::Result<MessageSigningKeys> {
+    let fresh = MessageSigningKeys::random("up")?;
     if ephemeral {
         return Ok(fresh);
     }
@@ -175,7 +175,7 @@ async fn run_roles(
     args: &UpArgs,
     services: &mut EmbeddedServices,
     lock: &mut DataDirLock,
-    (listeners, anonymous): (Listeners, Anonymous),
+    (listeners, anonymous): (Listeners, AnonymousAccess),
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     // A start may wait for ever. A stop must not.
@@ -201,7 +201,7 @@ async fn run_roles(
 async fn start_roles(
     settings: &Settings,
     args: &UpArgs,
-    (listeners, anonymous): (Listeners, Anonymous),
+    (listeners, anonymous): (Listeners, AnonymousAccess),
     stop: CancellationToken,
 ) -> anyhow::Result<(SharedClients, RunningRoles)> {
     let mut connections = SharedClients::open(settings).await?;
@@ -220,10 +220,10 @@ fn announce(
     args: &UpArgs,
     services: &EmbeddedServices,
     lock: &mut DataDirLock,
-    anonymous: Anonymous,
+    anonymous: AnonymousAccess,
     running: &RunningRoles,
 ) -> anyhow::Result<()> {
-    let platform = PlatformFile {
+    let platform = RunningPlatformFile {
         ready: true,
         pid: std::process::id(),
         api: running.url(),
@@ -231,13 +231,13 @@ fn announce(
         inbox: services.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
         database: settings.database_url.as_ref().map(|url| url.expose().to_owned()),
-        message_keys: settings.message_keys.as_ref().map(MessageKeys::expose),
+        message_keys: settings.message_keys.as_ref().map(MessageSigningKeys::expose),
     };
     lock.write(&platform)?;
     let shown = settings.database_url.as_ref().map(ToString::to_string);
-    let addresses = PlatformFile { database: shown, ..platform.without_secrets() };
+    let addresses = RunningPlatformFile { database: shown, ..platform.without_secrets() };
     if args.json {
-        if anonymous == Anonymous::Operator {
+        if anonymous == AnonymousAccess::Operator {
             tracing::info!("{}", access::EVERYONE_IS_LET_IN);
         }
         return Ok(output::line(&serde_json::to_string(&addresses)?)?);
@@ -251,7 +251,7 @@ fn announce(
     ))?;
     output::line(&format!("sqs       {}", addresses.sqs.as_ref().unwrap_or(&aws)))?;
     output::line(&format!("database  {}", addresses.database.unwrap_or_default()))?;
-    if anonymous == Anonymous::Operator {
+    if anonymous == AnonymousAccess::Operator {
         output::line(access::EVERYONE_IS_LET_IN)?;
     }
     Ok(output::line("ready; `ordo demo` shows an order's journey, Ctrl-C stops the platform")?)

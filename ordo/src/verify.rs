@@ -37,7 +37,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use self::findings::Findings;
-use self::order::PaymentTotals;
+use self::order::CurrencyPaymentTotals;
 use self::streams::LogTotals;
 use crate::settings::Settings;
 use crate::{connections, migrate, output};
@@ -146,7 +146,7 @@ fn as_json(found: &VerifyResult, findings: &Findings) -> serde_json::Value {
     let LogTotals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } =
         &found.totals;
     let reasons = sagas.reasons.iter();
-    let sums = |(code, (_, sums)): (&String, &(Currency, PaymentTotals))| {
+    let sums = |(code, (_, sums)): (&String, &(Currency, CurrencyPaymentTotals))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
         (code.clone(), sums)
     };

@@ -13,7 +13,7 @@ use crate::error::FoldError;
 
 /// The loaded items of one stream, the changed ones among them, and what is added to tallies.
 #[derive(Default)]
-pub(crate) struct FoldContext {
+pub(crate) struct FoldWorkingSet {
     items: HashMap<Key, FoldEntry>,
     tallies: BTreeMap<Key, TallyAddition>,
 }
@@ -50,7 +50,7 @@ impl<T: Serialize + Any + Send> FoldedBody for T {
     }
 }
 
-impl FoldContext {
+impl FoldWorkingSet {
     pub(crate) fn of(items: impl Iterator<Item = Item>) -> Self {
         let entry = |item: Item| {
             let (body, index_keys, version) = (ItemBody::Stored(item.body), item.index_keys, item.version);

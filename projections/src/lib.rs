@@ -43,8 +43,8 @@ pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
 pub use projection::ProjectionDefinition;
 pub use registry::REGISTRY;
 pub use replay::{
-    HttpReplays, Replay, ReplayError, ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRequest, ReplayRow,
-    ReplaySummary, Replays,
+    ExclusiveReplay, HttpReplays, ReplayDryRun, ReplayError, ReplayOperations, ReplayOptions, ReplayPhase,
+    ReplayProgress, ReplayRow, ReplaySummary,
 };
 pub use saga_reports::SagaReports;
 pub use verify::{Discrepancy, ReadModelVerifier, VerificationReport};

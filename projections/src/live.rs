@@ -17,7 +17,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bounds::{Quota, QuotaShare};
+use bounds::{CapacityShare, KeyedCapacity};
 use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
@@ -26,14 +26,14 @@ use event_store::{EventFilter, EventStore};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
-use problem::{Peer, Problem, ProblemType, QueryParameters};
+use problem::{ClientNetwork, Problem, ProblemType, QueryParameters};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::feed::EventFeed;
+use self::feed::SharedEventFeed;
 use self::follower::LiveStreamReader;
 use crate::described;
 use crate::parameters::invalid;
@@ -65,9 +65,15 @@ impl Default for LiveStreamSettings {
 
 /// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
 pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> OpenApiRouter {
-    let open_streams = Quota::new(CLIENTS, settings.per_address);
-    let by_principal = Quota::new(CLIENTS, settings.per_principal);
-    router().with_state(LiveStreamState { feed: EventFeed::of(store), settings, stop, open_streams, by_principal })
+    let open_streams = KeyedCapacity::new(CLIENTS, settings.per_address);
+    let by_principal = KeyedCapacity::new(CLIENTS, settings.per_principal);
+    router().with_state(LiveStreamState {
+        feed: SharedEventFeed::of(store),
+        settings,
+        stop,
+        open_streams,
+        by_principal,
+    })
 }
 
 pub(crate) fn router() -> OpenApiRouter<LiveStreamState> {
@@ -77,12 +83,12 @@ pub(crate) fn router() -> OpenApiRouter<LiveStreamState> {
 /// Shared by all live streams of a process.
 #[derive(Clone)]
 pub(crate) struct LiveStreamState {
-    feed: EventFeed,
+    feed: SharedEventFeed,
     settings: LiveStreamSettings,
     stop: CancellationToken,
-    open_streams: Quota<Peer>,
+    open_streams: KeyedCapacity<ClientNetwork>,
     /// By the principal's name, which stays the same with another token.
-    by_principal: Quota<Arc<str>>,
+    by_principal: KeyedCapacity<Arc<str>>,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -128,7 +134,7 @@ struct LiveStreamParameters {
 async fn events(
     State(live): State<LiveStreamState>,
     parameters: Result<QueryParameters<LiveStreamParameters>, Problem>,
-    peer: Option<Extension<Peer>>,
+    peer: Option<Extension<ClientNetwork>>,
     principal: Option<Extension<Principal>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -161,7 +167,7 @@ async fn events(
 
 impl LiveStreamState {
     /// A place among the open streams, and one among those of the same principal.
-    fn slots(&self, peer: Option<Peer>, principal: Option<&Principal>) -> Result<StreamSlots, Problem> {
+    fn slots(&self, peer: Option<ClientNetwork>, principal: Option<&Principal>) -> Result<StreamSlots, Problem> {
         let refused =
             |detail: String| Problem::new(ProblemType::TooManyStreams, detail).retry_after(Duration::from_secs(5));
         let mut slot = self.open_streams.share(peer);
@@ -177,7 +183,7 @@ impl LiveStreamState {
     }
 }
 
-type StreamSlots = (QuotaShare<Peer>, QuotaShare<Arc<str>>);
+type StreamSlots = (CapacityShare<ClientNetwork>, CapacityShare<Arc<str>>);
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else { return Ok(None) };

@@ -42,7 +42,7 @@ use serde::de::DeserializeOwned;
 
 use self::rows::{CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
 use crate::error::FoldError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::keys::{sharded, sortable, status_name};
 use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
 
@@ -104,7 +104,7 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
     part.into_iter().map(|sk| key(recorded, sk)).collect()
 }
 
-fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), FoldError> {
+fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(), FoldError> {
     if let OrderEvent::OrderCreated(content) = &recorded.event {
         create(items, recorded, content);
         return Ok(());
@@ -176,7 +176,7 @@ fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), Fo
     Ok(())
 }
 
-fn create(items: &mut FoldContext, recorded: &RecordedOrderEvent, content: &OrderCreated) {
+fn create(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, content: &OrderCreated) {
     put_order(items, recorded, OrderRow::new(recorded, content));
     if let Some(details) = DetailsRow::new(content) {
         put(items, recorded, DETAILS.to_owned(), details);
@@ -193,7 +193,7 @@ fn create(items: &mut FoldContext, recorded: &RecordedOrderEvent, content: &Orde
 
 /// Takes a row that an earlier event of the order created.
 fn take<T: DeserializeOwned + Any>(
-    items: &mut FoldContext,
+    items: &mut FoldWorkingSet,
     recorded: &RecordedOrderEvent,
     sk: &str,
 ) -> Result<T, FoldError> {
@@ -202,7 +202,7 @@ fn take<T: DeserializeOwned + Any>(
 }
 
 /// Puts the order's row under the index keys of its present state.
-fn put_order(items: &mut FoldContext, recorded: &RecordedOrderEvent, order: OrderRow) {
+fn put_order(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, order: OrderRow) {
     let order_id = &order.order_id;
     let created = format!("{}#{order_id}", sortable(order.created_at));
     let since = format!("{}#{order_id}", sortable(order.status_since.unwrap_or(order.created_at)));
@@ -214,6 +214,6 @@ fn put_order(items: &mut FoldContext, recorded: &RecordedOrderEvent, order: Orde
     items.put(key(recorded, META), index_keys, recorded.position, order);
 }
 
-fn put(items: &mut FoldContext, recorded: &RecordedOrderEvent, sk: String, body: impl Serialize + Any + Send) {
+fn put(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, sk: String, body: impl Serialize + Any + Send) {
     items.put(key(recorded, sk), [None, None, None], recorded.position, body);
 }

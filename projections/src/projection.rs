@@ -12,7 +12,7 @@ use read_models::{Key, StreamItemChanges};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::FoldError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::reads::ReadRouteState;
 
 /// A read model: how events become its items, and the routes that read them.
@@ -43,7 +43,7 @@ pub(crate) struct ProjectionFold<A: Aggregate> {
     /// The keys of the other items that the fold of this event reads.
     pub(crate) keys_to_load: fn(&DecodedEvent<A>) -> Vec<Key>,
     /// Changes the items by an event.
-    pub(crate) fold: fn(&mut FoldContext, &DecodedEvent<A>) -> Result<(), FoldError>,
+    pub(crate) fold: fn(&mut FoldWorkingSet, &DecodedEvent<A>) -> Result<(), FoldError>,
 }
 
 /// An event of an aggregate, with its place in the log.
@@ -59,7 +59,7 @@ impl<A: Upcastable> ProjectionFold<A> {
     /// Folds the events of one stream. Events that the head has passed are skipped, so that a batch may come again.
     pub(crate) fn apply(
         &self,
-        mut items: FoldContext,
+        mut items: FoldWorkingSet,
         head: Key,
         events: &[DecodedEvent<A>],
     ) -> Result<Option<StreamItemChanges>, FoldError> {
@@ -93,10 +93,10 @@ impl ProjectionDefinition {
         let Some(first) = events.first() else { return Ok(None) };
         match &self.follows {
             FollowedStreams::Orders(fold) if first.is_of::<Order>() => {
-                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &DecodedEvent::decode_all(events)?)
+                fold.apply(FoldWorkingSet::default(), (fold.head)(&first.stream_id), &DecodedEvent::decode_all(events)?)
             }
             FollowedStreams::Stock(fold) if first.is_of::<Stock>() => {
-                fold.apply(FoldContext::default(), (fold.head)(&first.stream_id), &DecodedEvent::decode_all(events)?)
+                fold.apply(FoldWorkingSet::default(), (fold.head)(&first.stream_id), &DecodedEvent::decode_all(events)?)
             }
             FollowedStreams::Orders(_) | FollowedStreams::Stock(_) => Ok(None),
         }

@@ -4,27 +4,27 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bounds::AdaptiveBatchSize;
+use bounds::ByteLimitedBatchSize;
 use cqrs_es::Aggregate;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use event_versions::Upcastable;
-use read_models::{Item, Key, StreamItemChanges, Table};
+use read_models::{GenerationTable, Item, Key, StreamItemChanges};
 use sqlx::PgConnection;
 
 use crate::error::ProjectError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::projection::{DecodedEvent, FollowedStreams, ProjectionDefinition, ProjectionFold};
 
 /// A projection that follows the log. It writes each batch in the transaction that moves its checkpoint.
 pub(crate) struct Projector {
     projection: &'static ProjectionDefinition,
-    table: Arc<dyn Table>,
-    stride: AdaptiveBatchSize,
+    table: Arc<dyn GenerationTable>,
+    stride: ByteLimitedBatchSize,
 }
 
 impl Projector {
-    pub(crate) fn new(projection: &'static ProjectionDefinition, table: Arc<dyn Table>) -> Self {
-        Self { projection, table, stride: AdaptiveBatchSize::of(usize::MAX) }
+    pub(crate) fn new(projection: &'static ProjectionDefinition, table: Arc<dyn GenerationTable>) -> Self {
+        Self { projection, table, stride: ByteLimitedBatchSize::of(usize::MAX) }
     }
 }
 
@@ -47,10 +47,10 @@ impl Subscriber for Projector {
 /// as fit into memory: a small event may change large items.
 pub(crate) async fn project(
     projection: &ProjectionDefinition,
-    table: &dyn Table,
+    table: &dyn GenerationTable,
     transaction: &mut PgConnection,
     mut events: &[StoredEvent],
-    stride: &mut AdaptiveBatchSize,
+    stride: &mut ByteLimitedBatchSize,
 ) -> Result<(), ProjectError> {
     while !events.is_empty() {
         let mut streams: HashSet<&str> = HashSet::new();
@@ -77,7 +77,7 @@ pub(crate) async fn project(
 /// What events change about the stored items, stream by stream.
 async fn changes<A: Upcastable>(
     fold: &ProjectionFold<A>,
-    table: &dyn Table,
+    table: &dyn GenerationTable,
     connection: &mut PgConnection,
     events: &[StoredEvent],
 ) -> Result<Vec<StreamItemChanges>, ProjectError> {
@@ -89,7 +89,7 @@ async fn changes<A: Upcastable>(
     let mut stored: HashMap<Key, Item> = stored.into_iter().map(|item| (item.key.clone(), item)).collect();
     let mut changes = Vec::with_capacity(streams.len());
     for stream in streams {
-        let items = FoldContext::of(stream.keys().filter_map(|key| stored.remove(key)));
+        let items = FoldWorkingSet::of(stream.keys().filter_map(|key| stored.remove(key)));
         changes.extend(fold.apply(items, stream.head, &stream.events)?);
     }
     Ok(changes)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -13,8 +13,8 @@ use bounds::KeyedSemaphore;
 use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
-use problem::{Peer, Precondition, Problem, ProblemType};
-use read_models::{QueryError, ReadModelStoreError, Table};
+use problem::{ClientNetwork, Precondition, Problem, ProblemType};
+use read_models::{GenerationTable, QueryError, ReadModelStoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
@@ -35,11 +35,11 @@ pub(crate) struct ReadRouteState {
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
     /// The searches that each caller has under way: each principal, on each network that it calls from.
     searches: KeyedSemaphore<SearchKey>,
-    tables: Arc<HashMap<&'static str, Arc<dyn Table>>>,
+    tables: Arc<HashMap<&'static str, Arc<dyn GenerationTable>>>,
 }
 
 /// Who searches.
-type SearchKey = (Option<Peer>, String);
+type SearchKey = (Option<ClientNetwork>, String);
 
 /// `?minPosition=`: the read model must have passed this position of the log.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -55,7 +55,7 @@ impl ReadRouteState {
     /// `tables` are the live tables of all projections.
     pub(crate) fn new(
         store: EventStore,
-        tables: HashMap<&'static str, Arc<dyn Table>>,
+        tables: HashMap<&'static str, Arc<dyn GenerationTable>>,
         sagas: Option<Arc<dyn SagaReports>>,
         searches_at_once: usize,
     ) -> Self {
@@ -66,8 +66,8 @@ impl ReadRouteState {
     /// Searches, once enough of the caller's other searches have ended. Nobody waits for those of others.
     pub(crate) async fn search<T>(
         &self,
-        caller: &Caller,
-        peer: Option<Peer>,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
         search: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
         let key = (peer, caller.principal.identity());
@@ -78,7 +78,7 @@ impl ReadRouteState {
     }
 
     /// The live table of a projection of the registry.
-    pub(crate) fn table(&self, projection: &str) -> &dyn Table {
+    pub(crate) fn table(&self, projection: &str) -> &dyn GenerationTable {
         &*self.tables[projection]
     }
 
@@ -160,7 +160,7 @@ pub(crate) fn no_order(order_id: &str) -> Problem {
 }
 
 /// Whether a caller may see an order of this customer; `None`: a guest's. A customer sees no guest's order.
-pub(crate) fn may_see(caller: &Caller, customer_id: Option<&str>) -> bool {
+pub(crate) fn may_see(caller: &AuthorizedCaller, customer_id: Option<&str>) -> bool {
     caller.only_customer().is_none_or(|own| customer_id == Some(own))
 }
 

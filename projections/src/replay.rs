@@ -26,10 +26,10 @@ use read_models::{GenerationComparison, GenerationStore};
 use sqlx::PgPool;
 
 pub use self::error::ReplayError;
-pub use self::estimate::ReplayEstimate;
+pub use self::estimate::ReplayDryRun;
 pub use self::routes::HttpReplays;
 pub(crate) use self::routes::router;
-pub use self::run::Replay;
+pub use self::run::ExclusiveReplay;
 pub use self::table::{ReplayPhase, ReplayRow};
 
 use crate::projection::ProjectionDefinition;
@@ -38,16 +38,16 @@ use crate::registry::REGISTRY;
 /// Fewer events than this are left for the promotion, during which no process writes the live generation.
 const ALMOST_CAUGHT_UP: usize = 200;
 
-/// The replays of a database.
+/// Finds, begins, cancels and rolls back the replays of a database.
 #[derive(Debug, Clone)]
-pub struct Replays {
+pub struct ReplayOperations {
     pool: PgPool,
     read_models: Arc<dyn GenerationStore>,
 }
 
-/// What is to be rebuilt.
+/// Which projections a replay rebuilds, and whether it compares the generations before it promotes.
 #[derive(Debug, Clone)]
-pub struct ReplayRequest {
+pub struct ReplayOptions {
     /// The names of the projections, each once.
     pub projections: Vec<String>,
     /// Whether to compare the generations, and promote the next one only if it equals the live one.
@@ -78,7 +78,7 @@ pub struct ReplaySummary {
     pub promoted: bool,
 }
 
-impl Replays {
+impl ReplayOperations {
     pub fn new(pool: PgPool, read_models: Arc<dyn GenerationStore>) -> Self {
         Self { pool, read_models }
     }

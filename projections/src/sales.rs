@@ -21,7 +21,7 @@ use read_models::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::error::FoldError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::keys::{status_name, status_of};
 use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
 
@@ -71,7 +71,7 @@ fn keys_to_load(_fact: &RecordedOrderEvent) -> Vec<Key> {
     vec![]
 }
 
-fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), FoldError> {
+fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(), FoldError> {
     let key = head(&recorded.stream_id);
     let sale = if let OrderEvent::OrderCreated(content) = &recorded.event {
         let (currency, total_minor) = (content.currency, content.total_minor);
@@ -90,7 +90,7 @@ fn fold(items: &mut FoldContext, recorded: &RecordedOrderEvent) -> Result<(), Fo
 
 impl CountedOrder {
     /// Adds it to its tally so many times; -1 takes it out.
-    fn count(&self, items: &mut FoldContext, recorded: &RecordedOrderEvent, times: i64) {
+    fn count(&self, items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, times: i64) {
         let bucket = SalesBucket { hour: self.created_at.hour(), currency: self.currency, status: self.status };
         let sk = format!("{}#{}", bucket.sort_key(), partition_of(&recorded.stream_id));
         let numbers = [

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 
 use crate::described;
 use crate::error::FoldError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::keys::{sharded, shards};
 use crate::parameters::ParameterErrors;
 use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
@@ -105,7 +105,7 @@ fn keys_to_load(_fact: &RecordedStockEvent) -> Vec<Key> {
     vec![]
 }
 
-fn fold(items: &mut FoldContext, recorded: &RecordedStockEvent) -> Result<(), FoldError> {
+fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(), FoldError> {
     let key = key(&recorded.stream_id);
     let mut stock = match (items.take::<StockRow>(&key)?, &recorded.event) {
         (Some(stock), _) => stock,

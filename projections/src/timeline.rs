@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -100,7 +100,7 @@ async fn timeline(
     State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<TimelineQuery>, Problem>,
-    caller: Caller,
+    caller: AuthorizedCaller,
     headers: HeaderMap,
 ) -> Result<Json<TimelinePage>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);

@@ -1,7 +1,7 @@
 //! What comes with an order, or with the orders of a list, where it is asked for by `expand`.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
-use access_control::{Grant, Principal, Role};
+use access_control::{Principal, Role, RoutePermission};
 use axum::Router;
 use axum::body::Body;
 use domain::ids::NoteId;
@@ -221,12 +221,12 @@ async fn who_may_not_ask_for_a_part_on_its_own_does_not_get_it_with_orders() {
     let warehouse = Principal::new(Role::Warehouse, "test", None);
     let customer = Principal::customer("test", "customer-42", None);
     for (caller, grant, uri, status) in [
-        (&warehouse, Grant::WithoutPaymentDetails, "/orders?expand=refunds", 403),
-        (&warehouse, Grant::WithoutPaymentDetails, "/customers/$/orders?expand=lines,refunds", 403),
-        (&warehouse, Grant::WithoutPaymentDetails, "/orders?expand=lines,mails", 200),
-        (&customer, Grant::Own, "/orders?expand=refunds", 200),
-        (&customer, Grant::Own, "/customers/customer-43/orders?expand=refunds", 200),
-        (&customer, Grant::Own, "/orders/missing?expand=events", 404),
+        (&warehouse, RoutePermission::WithoutPaymentDetails, "/orders?expand=refunds", 403),
+        (&warehouse, RoutePermission::WithoutPaymentDetails, "/customers/$/orders?expand=lines,refunds", 403),
+        (&warehouse, RoutePermission::WithoutPaymentDetails, "/orders?expand=lines,mails", 200),
+        (&customer, RoutePermission::Own, "/orders?expand=refunds", 200),
+        (&customer, RoutePermission::Own, "/customers/customer-43/orders?expand=refunds", 200),
+        (&customer, RoutePermission::Own, "/orders/missing?expand=events", 404),
     ] {
         let routes = testkit::called_by(reads.routes.clone(), caller.clone(), grant);
         let (found, _, answer) = ReadSide::answer(routes, Request::get(uri).body(Body::empty()).unwrap()).await;

@@ -12,7 +12,7 @@ use event_store::operations::checkpoints;
 use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::Database;
@@ -353,8 +353,8 @@ async fn a_rebuild_of_something_unknown_or_already_under_way_is_refused() {
 
 /// A whole replay of one projection.
 async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
-    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(pool));
+    let replay = replays.open(&ReplayOptions { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }
 

@@ -9,7 +9,7 @@ use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
 use event_store::operations::{checkpoints, lease_holders, parked_events};
 use event_store::{EventStore, ExclusiveLease, Handled, LeaseSettings, Metadata, StoreSettings, Versioned};
-use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testkit::Database;
@@ -178,7 +178,7 @@ async fn a_rebuild_whose_lease_was_lost_does_not_change_places() {
 
 /// A whole replay of one projection.
 async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
-    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(pool));
+    let replay = replays.open(&ReplayOptions { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }

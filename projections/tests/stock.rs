@@ -10,7 +10,7 @@ use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockRe
 use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -186,8 +186,8 @@ async fn a_rebuild_comes_to_the_same_and_hundreds_of_events_of_a_sku_write_it_on
 
 /// A whole replay of one projection.
 async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
-    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(pool));
+    let replay = replays.open(&ReplayOptions { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }
 

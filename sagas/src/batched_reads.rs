@@ -7,12 +7,12 @@ use event_store::{EventStore, StoredEvent};
 /// The most events that are read at once. The budget also bounds their bytes.
 const MAX_EVENTS: usize = 5_000;
 
-/// Orders that are still to be read, each once, and what each is read for.
-pub(crate) struct UnreadOrders<T> {
+/// Reads the events of many orders batch by batch, and keeps what each is read for.
+pub(crate) struct OrderBatchReader<T> {
     left: Vec<(String, T)>,
 }
 
-impl<T> UnreadOrders<T> {
+impl<T> OrderBatchReader<T> {
     pub(crate) fn new(orders: impl IntoIterator<Item = (String, T)>) -> Self {
         Self { left: orders.into_iter().collect() }
     }

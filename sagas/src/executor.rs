@@ -15,7 +15,7 @@ use crate::outcome::{StepError, StepOutcome, StepProgress};
 use crate::payment_calls::call_provider;
 use crate::saga::{NextStep, Saga, StepHandler, reservation_expires_at};
 use crate::stock_ledger::StockLedger;
-use crate::timers::{SagaTimer, SagaTimerKey, StepAttempts, TimerChanges, TimerRemoval};
+use crate::timers::{SagaInstanceKey, SagaTimer, StepAttempts, TimerChanges, TimerRemoval};
 use crate::unit_of_work;
 
 /// More rounds than an order has steps. An order that needs more goes round in a circle, and has to wait.
@@ -26,7 +26,7 @@ pub(crate) struct SagaExecutor<'a> {
     pub(crate) context: &'a Arc<SagaContext>,
     pub(crate) saga: &'static Saga,
     /// The rows of the orders, as far as they are known.
-    pub(crate) waiting: &'a HashMap<SagaTimerKey, StepAttempts>,
+    pub(crate) waiting: &'a HashMap<SagaInstanceKey, StepAttempts>,
     pub(crate) now: DateTime<Utc>,
 }
 
@@ -125,7 +125,7 @@ impl SagaExecutor<'_> {
         results
     }
 
-    fn key(&self, order: &OrderSession) -> SagaTimerKey {
+    fn key(&self, order: &OrderSession) -> SagaInstanceKey {
         (self.saga.name, order.order_id.clone())
     }
 

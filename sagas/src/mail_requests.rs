@@ -31,11 +31,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// So many waiting mails are no lag: each is being tried again for a reason of its own.
 const USUAL: i64 = 16;
 
-/// The place for the message by which a step requests a mail, if it does.
+/// The message by which a step requests a mail, until it is sent; empty if the step requests none.
 #[derive(Default)]
-pub(crate) struct MailRequestSlot(Option<OutgoingMessage>);
+pub(crate) struct PendingMailRequest(Option<OutgoingMessage>);
 
-impl MailRequestSlot {
+impl PendingMailRequest {
     /// Has a request sent.
     pub(crate) fn put(&mut self, request: OutgoingMessage) {
         self.0 = Some(request);
@@ -46,7 +46,7 @@ impl MailRequestSlot {
 /// of what is not stored.
 pub(crate) async fn send_requests(
     context: &SagaContext,
-    request: fn(&mut OrderSession, &mut MailRequestSlot) -> StepOutcome,
+    request: fn(&mut OrderSession, &mut PendingMailRequest) -> StepOutcome,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, StepOutcome)> {
     let (mut results, mut requesting, mut requests) = (Vec::with_capacity(orders.len()), Vec::new(), Vec::new());
@@ -55,7 +55,7 @@ pub(crate) async fn send_requests(
             results.push((order, Err(error)));
             continue;
         }
-        let mut outbox = MailRequestSlot::default();
+        let mut outbox = PendingMailRequest::default();
         let outcome = request(&mut order, &mut outbox);
         for event in order.unstored() {
             if let OrderEvent::NotificationFailed(failed) = event {

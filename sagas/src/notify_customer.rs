@@ -11,7 +11,7 @@ use messaging::{
 };
 use uuid::Uuid;
 
-use crate::mail_requests::MailRequestSlot;
+use crate::mail_requests::PendingMailRequest;
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome, StepProgress};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
@@ -38,7 +38,7 @@ const MAX_REQUESTS: u32 = 14;
 /// The most bytes of lines in a request. The rest of it stays well below the 256 KiB that every SQS takes.
 const MAX_LINE_BYTES: usize = 192 * 1024;
 
-fn notify_customer(order: &mut OrderSession, outbox: &mut MailRequestSlot) -> StepOutcome {
+fn notify_customer(order: &mut OrderSession, outbox: &mut PendingMailRequest) -> StepOutcome {
     let mail = order.mail_triggers.owed_mail(&order.order).map_err(|error| StepError::new(&error))?;
     if order.requests_sent < MAX_REQUESTS {
         outbox.put(request(order, &mail)?);

@@ -37,7 +37,7 @@ pub(crate) struct OrderSession {
 }
 
 /// The ids that the decisions of a session are stored under.
-pub(crate) struct EventIds(Vec<Uuid>);
+pub(crate) struct DecisionEventIds(Vec<Uuid>);
 
 impl OrderSession {
     /// Folds all events of a stream; `None`: there is no such order.
@@ -104,10 +104,10 @@ impl OrderSession {
     }
 
     /// What has to be appended to the order's stream. [`Self::stored`] takes the ids once that is done.
-    pub(crate) fn append(&self) -> Result<(StreamAppend, EventIds), StepError> {
+    pub(crate) fn append(&self) -> Result<(StreamAppend, DecisionEventIds), StepError> {
         let new = self.events.iter().map(|event| NewEvent::new(event, &self.metadata)).collect::<Result<Vec<_>, _>>();
         let events = new.map_err(|error| StepError::new(&error))?;
-        let ids = EventIds(events.iter().map(NewEvent::event_id).collect());
+        let ids = DecisionEventIds(events.iter().map(NewEvent::event_id).collect());
         let append = StreamAppend {
             stream_type: <Order as cqrs_es::Aggregate>::TYPE,
             stream_id: self.order_id.clone(),
@@ -118,7 +118,7 @@ impl OrderSession {
     }
 
     /// The decisions are stored.
-    pub(crate) fn stored(&mut self, EventIds(ids): EventIds) {
+    pub(crate) fn stored(&mut self, DecisionEventIds(ids): DecisionEventIds) {
         self.version += i64::try_from(self.events.len()).unwrap_or(0);
         for (id, event) in ids.into_iter().zip(self.events.drain(..)) {
             self.mail_triggers.apply(id, &event);

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome, StepProgress};
-use crate::provider_call::{ProviderCall, ProviderCallOutcome};
+use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::reservation_expires_at;
 use crate::{SagaContext, timers, unit_of_work};
 
@@ -56,7 +56,7 @@ impl PaymentCalls {
 pub(crate) async fn call_provider(
     context: &Arc<SagaContext>,
     step: SagaStep,
-    prepare: fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall,
+    prepare: fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCallPlan,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, StepOutcome)> {
     let until = Instant::now() + BATCH_WAIT;
@@ -67,8 +67,8 @@ pub(crate) async fn call_provider(
             continue;
         }
         match prepare(&order, Arc::clone(&context.payments.provider)) {
-            ProviderCall::NotNeeded(answer) => results.push(decide(order, *answer)),
-            ProviderCall::Needed(call) => match context.payments.place(until).await {
+            ProviderCallPlan::NotNeeded(answer) => results.push(decide(order, *answer)),
+            ProviderCallPlan::Needed(call) => match context.payments.place(until).await {
                 Some(place) => calls.push((start(context, step, call, &order, place), order)),
                 None => results.push((order, Ok(StepProgress::Running(SOON)))),
             },
@@ -88,7 +88,7 @@ pub(crate) async fn call_provider(
     results
 }
 
-fn decide(mut order: OrderSession, answer: ProviderCallOutcome) -> (OrderSession, StepOutcome) {
+fn decide(mut order: OrderSession, answer: ProviderStepOutcome) -> (OrderSession, StepOutcome) {
     match answer.decision.map_or(Ok(()), |decision| order.decide(decision)) {
         Ok(()) => (order, answer.outcome),
         Err(refused) => (order, Err(refused.into())),
@@ -99,10 +99,10 @@ fn decide(mut order: OrderSession, answer: ProviderCallOutcome) -> (OrderSession
 fn start(
     context: &Arc<SagaContext>,
     step: SagaStep,
-    call: BoxFuture<'static, ProviderCallOutcome>,
+    call: BoxFuture<'static, ProviderStepOutcome>,
     order: &OrderSession,
     place: OwnedSemaphorePermit,
-) -> oneshot::Receiver<ProviderCallOutcome> {
+) -> oneshot::Receiver<ProviderStepOutcome> {
     let (answer, answered) = oneshot::channel();
     let (context, called) = (Arc::clone(context), CalledOrder::of(order));
     tokio::spawn(async move {

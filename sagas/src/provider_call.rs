@@ -6,32 +6,32 @@ use futures_util::future::BoxFuture;
 
 use crate::outcome::{StepError, StepOutcome, StepProgress};
 
-/// What a step has to ask the provider for an order.
-pub(crate) enum ProviderCall {
+/// Whether a step has to call the payment provider for an order, and the call if so.
+pub(crate) enum ProviderCallPlan {
     /// Nothing. What the step comes to is known without it.
-    NotNeeded(Box<ProviderCallOutcome>),
+    NotNeeded(Box<ProviderStepOutcome>),
     /// This. The call holds its requests and not the order, because hundreds of calls can wait for a slow provider.
-    Needed(BoxFuture<'static, ProviderCallOutcome>),
+    Needed(BoxFuture<'static, ProviderStepOutcome>),
 }
 
 /// What a step comes to once the provider has answered: a decision on the order, and how far the step came.
-pub(crate) struct ProviderCallOutcome {
+pub(crate) struct ProviderStepOutcome {
     /// What is to be decided on the order.
     pub(crate) decision: Option<OrderCommand>,
     pub(crate) outcome: StepOutcome,
 }
 
-impl ProviderCall {
-    pub(crate) fn not_needed(outcome: ProviderCallOutcome) -> Self {
+impl ProviderCallPlan {
+    pub(crate) fn not_needed(outcome: ProviderStepOutcome) -> Self {
         Self::NotNeeded(Box::new(outcome))
     }
 
-    pub(crate) fn needed(call: impl Future<Output = ProviderCallOutcome> + Send + 'static) -> Self {
+    pub(crate) fn needed(call: impl Future<Output = ProviderStepOutcome> + Send + 'static) -> Self {
         Self::Needed(call.boxed())
     }
 }
 
-impl ProviderCallOutcome {
+impl ProviderStepOutcome {
     /// The step is done.
     pub(crate) fn done(decision: OrderCommand) -> Self {
         Self { decision: Some(decision), outcome: Ok(StepProgress::Advanced) }

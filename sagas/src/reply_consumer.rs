@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use messaging::{MessageHandler, MessageHandlerError, NotificationAnswer, NotificationTemplate, ReceivedMessage};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batched_reads::UnreadOrders;
+use crate::batched_reads::OrderBatchReader;
 use crate::order_session::OrderSession;
 use crate::{SagaMetrics, unit_of_work};
 
@@ -126,7 +126,7 @@ impl ReplyRecorder {
         for (nth, reply) in batch.iter().enumerate() {
             by_order.entry(reply.order_id.clone()).or_default().push(nth);
         }
-        let mut unread = UnreadOrders::new(by_order);
+        let mut unread = OrderBatchReader::new(by_order);
         while !unread.is_empty() {
             match unread.read_batch(&self.store).await {
                 Ok(orders) => self.record_on(orders, batch, &mut recorded).await,

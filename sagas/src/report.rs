@@ -19,7 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use given_up::{
-    GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, GivenUpMails, count_given_up, given_up, given_up_groups,
+    GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, OrderGivenUpMails, count_given_up, given_up, given_up_groups,
 };
 pub use rows::{
     EndedSagaRow, SagaEnd, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaGroup, WaitingSagaRow, count, ended,
@@ -27,7 +27,7 @@ pub use rows::{
 };
 
 use crate::SAGAS;
-use history::SagaHistory;
+use history::SagaStepHistory;
 
 /// The report on an order's sagas.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -206,7 +206,8 @@ pub fn report(
     rows: &[WaitingSagaRow],
     now: DateTime<Utc>,
 ) -> Result<Option<OrderSagasReport>, EventDecodeError> {
-    let (mut order, mut history, mut given_up) = (Order::Absent, SagaHistory::default(), GivenUpMails::default());
+    let (mut order, mut history, mut given_up) =
+        (Order::Absent, SagaStepHistory::default(), OrderGivenUpMails::default());
     for stored in events {
         let event = stored.decode::<Order>()?;
         history.add(&order, stored, &event);

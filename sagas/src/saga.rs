@@ -8,10 +8,10 @@ use domain::order::{OrderStage, OrderStockState, PlacedOrder};
 use payments::PaymentGateway;
 
 use crate::SagaSettings;
-use crate::mail_requests::MailRequestSlot;
+use crate::mail_requests::PendingMailRequest;
 use crate::order_session::OrderSession;
 use crate::outcome::StepOutcome;
-use crate::provider_call::ProviderCall;
+use crate::provider_call::ProviderCallPlan;
 use crate::stock_ledger::StockLedger;
 
 /// A saga: its steps, in the order in which they are due.
@@ -79,9 +79,9 @@ pub(crate) enum StepHandler {
     /// Decides on the order and on the stock of its SKUs. Both are stored at once.
     DecideWithStock(fn(&mut OrderSession, &StockLedger<'_>, &SagaSettings) -> StepOutcome),
     /// Calls the payment provider. Earlier decisions are stored before that.
-    CallProvider(fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCall),
+    CallProvider(fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCallPlan),
     /// Requests a mail. Earlier decisions are stored before that.
-    RequestMail(fn(&mut OrderSession, &mut MailRequestSlot) -> StepOutcome),
+    RequestMail(fn(&mut OrderSession, &mut PendingMailRequest) -> StepOutcome),
 }
 
 /// What is next for an order.

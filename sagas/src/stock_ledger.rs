@@ -7,7 +7,7 @@ use domain::order::units::implied_stock_commands;
 use domain::stock::{self, Stock, StockCommand};
 use event_store::{Append, LockedStreams, Metadata, NewEvent, ReadError, StreamAppend, StreamLocks};
 
-use crate::order_session::{EventIds, OrderSession};
+use crate::order_session::{DecisionEventIds, OrderSession};
 use crate::outcome::StepError;
 
 /// The locked stock of the SKUs of some orders, with what was decided on it and is not stored yet.
@@ -42,7 +42,7 @@ impl<'a> StockLedger<'a> {
 
     /// Decides on the units that an order's unstored events are about, and returns what has to be appended to the order's stream. The
     /// ledger gets all changes for the order, or none.
-    pub(crate) fn add(&mut self, order: &OrderSession) -> Result<(StreamAppend, EventIds), StepError> {
+    pub(crate) fn add(&mut self, order: &OrderSession) -> Result<(StreamAppend, DecisionEventIds), StepError> {
         let order_id = OrderId::parse(order.order_id.as_str()).map_err(|error| StepError::new(&error))?;
         let commands =
             order.unstored().iter().flat_map(|event| implied_stock_commands(&order_id, &order.order, event)).collect();

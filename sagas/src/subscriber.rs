@@ -8,7 +8,7 @@ use domain::order::Order;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use sqlx::PgConnection;
 
-use crate::batched_reads::UnreadOrders;
+use crate::batched_reads::OrderBatchReader;
 use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::timers::{self, TimerChanges, TimerRemoval};
@@ -53,7 +53,7 @@ impl Subscriber for SagaSubscriber {
         let intervened = streams.iter().filter(|(_, events)| events.iter().any(|event| event.event_type == INTERVENED));
         let intervened: HashSet<&str> = intervened.map(|(order_id, _)| *order_id).collect();
         let (complete, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_complete(events));
-        let mut unread = UnreadOrders::new(partial.into_iter().map(|(order_id, _)| (order_id.to_owned(), ())));
+        let mut unread = OrderBatchReader::new(partial.into_iter().map(|(order_id, _)| (order_id.to_owned(), ())));
         let mut orders = Vec::with_capacity(complete.len());
         for (_, events) in complete {
             orders.extend(OrderSession::open(events)?);

@@ -17,13 +17,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::batched_reads::UnreadOrders;
+use crate::batched_reads::OrderBatchReader;
 use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::saga::Saga;
-use crate::timers::claims::{ClaimedTimer, DueFirst, TimerClaim, TimersToClaim, wake_outdated};
-use crate::timers::{self, SagaTimer, SagaTimerKey, StepAttempts, TimerChanges, TimerRemoval};
+use crate::timers::claims::{ClaimedTimer, TimerClaim, TimerKind, TimerPriority, wake_outdated};
+use crate::timers::{self, SagaInstanceKey, SagaTimer, StepAttempts, TimerChanges, TimerRemoval};
 use crate::{SAGAS, SagaContext};
 
 /// The most rows in one batch.
@@ -44,9 +44,9 @@ pub(crate) async fn run_timers(context: Arc<SagaContext>, stop: CancellationToke
     let lanes = lanes();
     let (mut batches, mut woken) = (JoinSet::new(), Instant::now());
     // The oldest and the newest rows come first in turn, so that a backlog does not hold up what is new.
-    let mut turns = [DueFirst::Oldest, DueFirst::Newest].into_iter().cycle();
+    let mut turns = [TimerPriority::Oldest, TimerPriority::Newest].into_iter().cycle();
     while !stop.is_cancelled() {
-        let first = turns.next().unwrap_or(DueFirst::Oldest);
+        let first = turns.next().unwrap_or(TimerPriority::Oldest);
         let polled = async {
             if woken.elapsed() >= WAKE_OUTDATED {
                 woken = Instant::now();
@@ -77,17 +77,14 @@ pub(crate) async fn run_timers(context: Arc<SagaContext>, stop: CancellationToke
 /// Rows that are processed beside those of other lanes, without keeping these waiting.
 struct TimerLane {
     saga: &'static Saga,
-    steps: TimersToClaim,
+    steps: TimerKind,
     /// How many more batches of it can be processed.
     places: Arc<Semaphore>,
 }
 
 fn lanes() -> Vec<TimerLane> {
     let lane = |saga, steps| TimerLane { saga, steps, places: Arc::new(Semaphore::new(BATCHES)) };
-    SAGAS
-        .into_iter()
-        .flat_map(|saga| [TimersToClaim::Others, TimersToClaim::Mails].map(|steps| lane(saga, steps)))
-        .collect()
+    SAGAS.into_iter().flat_map(|saga| [TimerKind::Others, TimerKind::Mails].map(|steps| lane(saga, steps))).collect()
 }
 
 #[derive(Clone)]
@@ -102,13 +99,13 @@ impl TimerRunner {
     async fn poll_due(
         &self,
         lanes: &[TimerLane],
-        first: DueFirst,
+        first: TimerPriority,
         batches: &mut JoinSet<()>,
     ) -> Result<usize, sqlx::Error> {
         let mut claimed = 0;
         for TimerLane { saga, steps, places } in lanes {
             let (saga, steps) = (*saga, *steps);
-            if steps == TimersToClaim::Mails && self.context.mail_requests.is_silent() {
+            if steps == TimerKind::Mails && self.context.mail_requests.is_silent() {
                 continue;
             }
             let Ok(place) = Arc::clone(places).try_acquire_owned() else { continue };
@@ -166,16 +163,16 @@ impl TimerRunner {
     /// Carries on the orders of these rows until each waits or has reached its end.
     async fn carry_on(&self, saga: &'static Saga, rows: &[ClaimedTimer]) -> Result<TimerChanges, SubscriberError> {
         let store = &self.context.store;
-        let key = |row: &ClaimedTimer| -> SagaTimerKey { (saga.name, row.order_id.clone()) };
+        let key = |row: &ClaimedTimer| -> SagaInstanceKey { (saga.name, row.order_id.clone()) };
         let mut schedule = TimerChanges::default();
         let now = timers::now(store.pool()).await?;
         let due = self.without_queued(saga, rows, now, &mut schedule).await?;
         if due.is_empty() {
             return Ok(schedule);
         }
-        let waiting: HashMap<SagaTimerKey, StepAttempts> =
+        let waiting: HashMap<SagaInstanceKey, StepAttempts> =
             due.iter().map(|row| (key(row), row.waiting.clone())).collect();
-        let mut unread = UnreadOrders::new(due.into_iter().map(|row| (row.order_id.clone(), row)));
+        let mut unread = OrderBatchReader::new(due.into_iter().map(|row| (row.order_id.clone(), row)));
         while !unread.is_empty() {
             let mut orders = Vec::new();
             for (row, events) in unread.read_batch(store).await? {

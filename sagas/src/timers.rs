@@ -23,8 +23,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// The most characters that are kept of an error.
 const MAX_ERROR: usize = 4_000;
 
-/// Which saga of which order.
-pub(crate) type SagaTimerKey = (&'static str, String);
+/// The key of a saga's run for one order: the saga's name and the order's id.
+pub(crate) type SagaInstanceKey = (&'static str, String);
 
 /// How often a waiting saga's step was tried and since when: its row, as far as the next attempt depends on it.
 #[derive(Debug, Clone)]
@@ -65,42 +65,57 @@ pub(crate) struct SagaTimer {
 /// A saga that waits for nothing, by this version of its order: its row is removed.
 #[derive(Debug)]
 pub(crate) struct TimerRemoval {
-    pub(crate) key: SagaTimerKey,
+    pub(crate) key: SagaInstanceKey,
     pub(crate) seen: i64,
 }
 
 impl SagaTimer {
     /// The step's request was sent. An answer should come within the deadline, which doubles with each request.
-    pub(crate) fn after_request(key: SagaTimerKey, step: SagaStep, requests_before: u32, deadline: Duration) -> Self {
+    pub(crate) fn after_request(
+        key: SagaInstanceKey,
+        step: SagaStep,
+        requests_before: u32,
+        deadline: Duration,
+    ) -> Self {
         let wait = doubled(deadline, requests_before).min(MAX_WAIT.max(deadline));
         Self { requests_sent: requests_before + 1, wait: Some(wait), ..Self::new(key, step.name()) }
     }
 
     /// The queue still holds the step's request. It gets as long again as it has taken already.
-    pub(crate) fn while_queued(key: SagaTimerKey, tried: &StepAttempts, waited: Duration, deadline: Duration) -> Self {
+    pub(crate) fn while_queued(
+        key: SagaInstanceKey,
+        tried: &StepAttempts,
+        waited: Duration,
+        deadline: Duration,
+    ) -> Self {
         let wait = waited.clamp(deadline, MAX_WAIT.max(deadline));
         Self { wait: Some(wait), ..Self::as_tried(key, tried) }
     }
 
     /// The step is being done, and should be done by then.
-    pub(crate) fn in_progress(key: SagaTimerKey, step: SagaStep, tried: Option<&StepAttempts>, wait: Duration) -> Self {
+    pub(crate) fn in_progress(
+        key: SagaInstanceKey,
+        step: SagaStep,
+        tried: Option<&StepAttempts>,
+        wait: Duration,
+    ) -> Self {
         let failures = tried.map_or(0, |tried| tried.failures);
         Self { wait: Some(wait), failures, ..Self::new(key, step.name()) }
     }
 
     /// The step failed, and is tried again.
-    pub(crate) fn retry(key: SagaTimerKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
+    pub(crate) fn retry(key: SagaInstanceKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
         let (requests_sent, failures) = tried.map_or((0, 0), |tried| (tried.requests_sent, tried.failures));
         Self { requests_sent, failures, ..Self::new(key, step.name()) }.failed(error)
     }
 
     /// The order could not be read.
-    pub(crate) fn unreadable(key: SagaTimerKey, tried: &StepAttempts, error: String) -> Self {
+    pub(crate) fn unreadable(key: SagaInstanceKey, tried: &StepAttempts, error: String) -> Self {
         Self::as_tried(key, tried).failed(error)
     }
 
     /// The step is not tried again until an operator decides.
-    pub(crate) fn stuck(key: SagaTimerKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
+    pub(crate) fn stuck(key: SagaInstanceKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
         let failures = tried.map_or(0, |tried| tried.failures);
         Self { failures: failures + 1, stuck: true, last_error: Some(error), ..Self::new(key, step.name()) }
     }
@@ -124,12 +139,12 @@ impl SagaTimer {
         Self { failures: self.failures + 1, wait: Some(wait), last_error: Some(error), ..self }
     }
 
-    fn as_tried(key: SagaTimerKey, tried: &StepAttempts) -> Self {
+    fn as_tried(key: SagaInstanceKey, tried: &StepAttempts) -> Self {
         let StepAttempts { step, requests_sent, failures, since: _, seen } = tried;
         Self { requests_sent: *requests_sent, failures: *failures, seen: *seen, ..Self::new(key, step) }
     }
 
-    fn new((saga, order_id): SagaTimerKey, step: &str) -> Self {
+    fn new((saga, order_id): SagaInstanceKey, step: &str) -> Self {
         let step = step.to_owned();
         let (requests_sent, failures, wait, stuck, last_error, seen) = (0, 0, None, false, None, 0);
         Self { saga, order_id, step, requests_sent, failures, wait, stuck, last_error, seen }
@@ -222,7 +237,7 @@ pub(crate) async fn cancel(transaction: &mut PgConnection, mut ended: Vec<TimerR
 /// `owed_since`, count no more.
 pub(crate) async fn ensure(
     pool: &PgPool,
-    (saga, order_id): &SagaTimerKey,
+    (saga, order_id): &SagaInstanceKey,
     step: SagaStep,
     (seen, owed_since): (i64, i64),
 ) -> Result<(), sqlx::Error> {

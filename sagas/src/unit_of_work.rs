@@ -10,8 +10,8 @@ use event_store::{
 };
 use futures_util::future::join_all;
 
-use crate::batched_reads::UnreadOrders;
-use crate::order_session::{EventIds, OrderSession};
+use crate::batched_reads::OrderBatchReader;
+use crate::order_session::{DecisionEventIds, OrderSession};
 use crate::outcome::StepError;
 use crate::stock_ledger::StockLedger;
 
@@ -19,14 +19,14 @@ use crate::stock_ledger::StockLedger;
 const ATTEMPTS_TOGETHER: u32 = 2;
 
 /// An order, and whether what was decided on it is stored.
-pub(crate) type StoreOutcome = (OrderSession, Result<(), StepError>);
+pub(crate) type OrderStoreResult = (OrderSession, Result<(), StepError>);
 
 /// Stores what was decided on each of the orders.
 pub(crate) async fn store(
     store: &EventStore,
     stock: &StreamLocks<Stock>,
     orders: Vec<OrderSession>,
-) -> Vec<StoreOutcome> {
+) -> Vec<OrderStoreResult> {
     let touches_units = |order: &OrderSession| order.unstored().iter().any(implies_stock_commands);
     let (with_units, without): (Vec<_>, Vec<_>) = orders.into_iter().partition(touches_units);
     let mut stored = join_all(without.into_iter().map(|order| store_one(store, order))).await;
@@ -43,7 +43,7 @@ pub(crate) async fn decide_with_stock(
     stock: &StreamLocks<Stock>,
     orders: Vec<OrderSession>,
     decide: impl Fn(&mut OrderSession, &StockLedger<'_>) -> Result<(), StepError> + Send + Sync,
-) -> Vec<StoreOutcome> {
+) -> Vec<OrderStoreResult> {
     let mut together = StoreWithStock::new(store, stock, orders, &decide);
     let handled = store.handle(&mut together, None, ConflictRetryPolicy::attempts(ATTEMPTS_TOGETHER)).await;
     let (mut stored, in_conflict) = together.finish(handled).await;
@@ -64,9 +64,9 @@ struct StoreWithStock<'a, F> {
     decide: &'a F,
     orders: Vec<OrderSession>,
     /// The ids of the orders' events, by order.
-    ids: Vec<EventIds>,
+    ids: Vec<DecisionEventIds>,
     /// Orders that could not be decided on.
-    failed: Vec<StoreOutcome>,
+    failed: Vec<OrderStoreResult>,
     /// Whether others have changed the orders since they were read.
     is_outdated: bool,
 }
@@ -116,7 +116,7 @@ impl<'a, F> StoreWithStock<'a, F> {
     /// Makes the decisions again on the orders as others have left them.
     async fn rebase(&mut self) {
         let orders = std::mem::take(&mut self.orders);
-        let mut unread = UnreadOrders::new(orders.into_iter().map(|order| (order.order_id.clone(), order)));
+        let mut unread = OrderBatchReader::new(orders.into_iter().map(|order| (order.order_id.clone(), order)));
         while !unread.is_empty() {
             let read = match unread.read_batch(self.store).await {
                 Ok(read) => read,
@@ -139,7 +139,7 @@ impl<'a, F> StoreWithStock<'a, F> {
     async fn finish(
         mut self,
         handled: Result<Handled, HandleError<StepError>>,
-    ) -> (Vec<StoreOutcome>, Vec<OrderSession>) {
+    ) -> (Vec<OrderStoreResult>, Vec<OrderSession>) {
         let error = match handled {
             Ok(_) => {
                 let stored = self.orders.into_iter().zip(self.ids).map(|(mut order, ids)| {
@@ -161,7 +161,7 @@ impl<'a, F> StoreWithStock<'a, F> {
 }
 
 /// Stores what was decided on an order and implies no stock commands.
-async fn store_one(store: &EventStore, order: OrderSession) -> StoreOutcome {
+async fn store_one(store: &EventStore, order: OrderSession) -> OrderStoreResult {
     let mut command = StoreOrder { store, order, ids: None, is_outdated: false };
     let handled = store.handle(&mut command, None, ConflictRetryPolicy::default()).await;
     let StoreOrder { mut order, ids, .. } = command;
@@ -204,7 +204,7 @@ fn too_many_conflicts() -> StepError {
 struct StoreOrder<'a> {
     store: &'a EventStore,
     order: OrderSession,
-    ids: Option<EventIds>,
+    ids: Option<DecisionEventIds>,
     /// Whether others have changed the order since it was read.
     is_outdated: bool,
 }

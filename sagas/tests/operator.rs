@@ -12,7 +12,7 @@ use embedded::sqs::Sqs;
 use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, NotificationFailed, NotificationRequested, OutgoingMessage, Producer,
-    ProducerSettings, QueueSettings, Queues, queues,
+    ProducerSettings, QueueProvisioningSettings, Queues, queues,
 };
 use sagas::operator::{InterventionError, intervene};
 use sagas::report::{self, OrderSagasReport, SagaEnd, SagaState, StepState, WaitingSagaCursor, WaitingSagaFilter};
@@ -41,7 +41,7 @@ impl Fixture {
     async fn start() -> Self {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueProvisioningSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let (stock, payments) = (StreamLocks::new(store.clone(), 100), FaultyGateway::default());
         let stop = CancellationToken::new();

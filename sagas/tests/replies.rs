@@ -14,7 +14,8 @@ use embedded::sqs::Sqs;
 use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, MessageContract, NotificationFailed, NotificationRequested,
-    NotificationSent, NotificationTemplate, OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
+    NotificationSent, NotificationTemplate, OutgoingMessage, Producer, ProducerSettings, QueueProvisioningSettings,
+    Queues, queues,
 };
 use sagas::operator::intervene;
 use sagas::report::{self, GivenUpMailFilter, SagaState};
@@ -42,7 +43,7 @@ impl Fixture {
     async fn start() -> Self {
         let (database, sqs) = (testkit::database().await, testkit::sqs().await);
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueProvisioningSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stop = CancellationToken::new();
         let sagas = SagaDependencies {

@@ -13,7 +13,7 @@ use crate::{Address, CustomerDetails, Discount, Line, Shipping, Totals};
 pub struct AcceptedCommand {
     /// Of the order or the SKU.
     pub version: i64,
-    /// Of its event in the log: see [`Query::min_position`](crate::Query::min_position).
+    /// Of its event in the log: see [`ReadRequest::min_position`](crate::ReadRequest::min_position).
     pub position: i64,
     #[serde(default)]
     pub order_id: Option<String>,
@@ -143,7 +143,7 @@ pub struct LineQuantity {
 
 /// How a parcel can be tracked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Parcel {
+pub struct TrackingInfo {
     #[serde(default)]
     pub carrier: Option<String>,
     #[serde(default)]
@@ -159,7 +159,7 @@ pub struct Shipment {
     #[serde(default)]
     pub lines: Vec<LineQuantity>,
     #[serde(default)]
-    pub parcels: Vec<Parcel>,
+    pub parcels: Vec<TrackingInfo>,
     pub shipped_at: DateTime<Utc>,
     /// Whether its amount was captured or given up.
     #[serde(default)]
@@ -293,15 +293,15 @@ pub struct Sales {
     /// The day after the last one.
     pub to: String,
     #[serde(default)]
-    pub hours: Vec<SalesHour>,
+    pub hours: Vec<HourlySalesGroup>,
     #[serde(default)]
-    pub totals: Vec<SalesTotal>,
+    pub totals: Vec<CurrencySalesTotal>,
 }
 
-/// The orders of an hour that have a status and a currency.
+/// The orders that were created in one hour, of one status and one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
-pub struct SalesHour {
+pub struct HourlySalesGroup {
     pub hour: DateTime<Utc>,
     pub status: String,
     pub currency: String,
@@ -309,20 +309,20 @@ pub struct SalesHour {
     pub total: Money,
 }
 
-/// All orders in a currency.
+/// The orders of the period that are in one currency: how many, and their sum.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
-pub struct SalesTotal {
+pub struct CurrencySalesTotal {
     pub currency: String,
     pub orders: i64,
     pub total: Money,
 }
 
-/// An order whose sagas wait or are stuck.
+/// A saga of an order that waits or is stuck.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct SagaSummary {
+pub struct WaitingSagaSummary {
     pub order_id: String,
     /// `running` or `stuck`.
     pub state: String,

@@ -179,12 +179,12 @@ pub struct NewShipment {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineQuantity>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parcels: Vec<ShippedParcel>,
+    pub parcels: Vec<NewTrackingInfo>,
 }
 
 /// How a parcel can be tracked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ShippedParcel {
+pub struct NewTrackingInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -47,15 +47,18 @@ mod stock;
 mod transport;
 
 pub use answers::{
-    AcceptedCommand, Cancellation, Event, Health, HealthCheck, LineQuantity, Mail, Money, Note, OrderView, Page,
-    Parcel, Refund, Replay, Return, SagaSummary, Sales, SalesHour, SalesTotal, Shipment, StockLevel,
+    AcceptedCommand, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup, LineQuantity,
+    Mail, Money, Note, OrderView, Page, Refund, Replay, Return, Sales, Shipment, StockLevel, TrackingInfo,
+    WaitingSagaSummary,
 };
-pub use bodies::{NewCancellation, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, ShippedParcel};
+pub use bodies::{
+    NewCancellation, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
+};
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};
-pub use live::LiveStream;
+pub use live::LiveStreamRequest;
 pub use order_parts::{
     Address, CustomerDetails, Discount, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
 };
 pub use orders::OrderListQuery;
-pub use requests::{Command, PagedQuery, Query};
+pub use requests::{Command, PagedQuery, ReadRequest};

@@ -31,28 +31,33 @@ type Watcher = Arc<dyn Fn(&Error, i64) + Send + Sync>;
 
 impl Client {
     /// What happens, as it happens, from now on.
-    pub fn live(&self) -> LiveStream {
-        LiveStream { client: self.clone(), url: self.url(&["events", "stream"]), silence: SILENCE, watcher: None }
+    pub fn live(&self) -> LiveStreamRequest {
+        LiveStreamRequest {
+            client: self.clone(),
+            url: self.url(&["events", "stream"]),
+            silence: SILENCE,
+            watcher: None,
+        }
     }
 }
 
-/// Which events of the live stream are wanted.
+/// A request for the live stream, with what it asks for; it is sent by `stream()`.
 #[must_use = "it begins with stream()"]
 #[derive(Clone)]
-pub struct LiveStream {
+pub struct LiveStreamRequest {
     client: Client,
     url: Url,
     silence: Duration,
     watcher: Option<Watcher>,
 }
 
-impl std::fmt::Debug for LiveStream {
+impl std::fmt::Debug for LiveStreamRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LiveStream").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
-impl LiveStream {
+impl LiveStreamRequest {
     /// From behind this position: 0 is before the first event.
     pub fn after(self, position: u64) -> Self {
         self.parameter("after", &position.to_string())
@@ -130,7 +135,7 @@ impl LiveStream {
 
 /// A stream that was begun.
 struct Follower {
-    wanted: LiveStream,
+    wanted: LiveStreamRequest,
     /// Up to where the log was seen; `None`: the server has not said anything yet.
     position: Option<i64>,
     body: Option<Incoming>,
@@ -245,7 +250,7 @@ impl Follower {
     }
 
     async fn connect(&mut self) -> Result<Incoming, Error> {
-        let LiveStream { client, url, .. } = &self.wanted;
+        let LiveStreamRequest { client, url, .. } = &self.wanted;
         let mut request = PreparedRequest { headers: HeaderMap::new(), ..PreparedRequest::get(url.clone()) };
         request.header(ACCEPT, "text/event-stream")?;
         if let Some(position) = self.position {

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client::PreparedRequest;
-use crate::{Client, Command, Error, Health, Page, PagedQuery, Query, Replay, SagaSummary};
+use crate::{Client, Command, Error, Health, Page, PagedQuery, ReadRequest, Replay, WaitingSagaSummary};
 
 impl Client {
     /// Whether the process has what it needs. It is asked once, and whoever is not ready says so: that is no error.
@@ -17,13 +17,13 @@ impl Client {
     }
 
     /// Orders whose sagas wait (`running`) or are `stuck`, the longest first.
-    pub fn sagas(&self, state: &str) -> PagedQuery<SagaSummary> {
+    pub fn sagas(&self, state: &str) -> PagedQuery<WaitingSagaSummary> {
         PagedQuery::new(self, &["sagas"]).parameter("state", state)
     }
 
     /// Each step of an order's sagas: how far it is, what it waits for and why.
-    pub fn order_sagas(&self, order_id: &str) -> Query<Value> {
-        Query::new(self, &["orders", order_id, "saga"])
+    pub fn order_sagas(&self, order_id: &str) -> ReadRequest<Value> {
+        ReadRequest::new(self, &["orders", order_id, "saga"])
     }
 
     /// Begins to rebuild these read models.
@@ -32,13 +32,13 @@ impl Client {
     }
 
     /// The replays that there are.
-    pub fn replays(&self) -> Query<Page<Replay>> {
-        Query::new(self, &["admin", "replays"])
+    pub fn replays(&self) -> ReadRequest<Page<Replay>> {
+        ReadRequest::new(self, &["admin", "replays"])
     }
 
     /// How far a replay is.
-    pub fn replay_progress(&self, id: &str) -> Query<Replay> {
-        Query::new(self, &["admin", "replays", id])
+    pub fn replay_progress(&self, id: &str) -> ReadRequest<Replay> {
+        ReadRequest::new(self, &["admin", "replays", id])
     }
 
     /// Cancels a replay.
@@ -47,7 +47,7 @@ impl Client {
     }
 
     /// The JSON of a route that has no method here.
-    pub fn get(&self, segments: &[&str], parameters: &[(&str, &str)]) -> Query<Value> {
-        parameters.iter().fold(Query::new(self, segments), |query, (name, value)| query.parameter(name, value))
+    pub fn get(&self, segments: &[&str], parameters: &[(&str, &str)]) -> ReadRequest<Value> {
+        parameters.iter().fold(ReadRequest::new(self, segments), |query, (name, value)| query.parameter(name, value))
     }
 }

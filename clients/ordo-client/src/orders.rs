@@ -4,7 +4,7 @@ use futures_util::Stream;
 
 use crate::{
     AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewNote, NewOrder, NewRefund,
-    NewReturn, NewShipment, Note, OrderView, Page, PagedQuery, Query, Refund, Return, Shipment,
+    NewReturn, NewShipment, Note, OrderView, Page, PagedQuery, ReadRequest, Refund, Return, Shipment,
 };
 
 impl Client {
@@ -49,8 +49,8 @@ impl Client {
     }
 
     /// The order with its lines, shipments and so on.
-    pub fn order(&self, order_id: &str) -> Query<OrderView> {
-        Query::new(self, &["orders", order_id])
+    pub fn order(&self, order_id: &str) -> ReadRequest<OrderView> {
+        ReadRequest::new(self, &["orders", order_id])
     }
 
     /// Orders, the newest first.
@@ -94,7 +94,7 @@ impl Client {
     }
 }
 
-impl Query<OrderView> {
+impl ReadRequest<OrderView> {
     /// What comes with the order: `events`, `saga`.
     pub fn expand(self, names: &[&str]) -> Self {
         self.parameter("expand", &names.join(","))

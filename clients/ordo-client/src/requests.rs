@@ -94,16 +94,16 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Command<T> {
     }
 }
 
-/// A question; await it to ask.
+/// A GET request; await it to send it.
 #[must_use = "it is asked when it is awaited"]
 #[derive(Debug)]
-pub struct Query<T> {
+pub struct ReadRequest<T> {
     client: Client,
     url: Url,
     answer: PhantomData<fn() -> T>,
 }
 
-impl<T> Query<T> {
+impl<T> ReadRequest<T> {
     pub(crate) fn new(client: &Client, segments: &[&str]) -> Self {
         Self { client: client.clone(), url: client.url(segments), answer: PhantomData }
     }
@@ -119,7 +119,7 @@ impl<T> Query<T> {
     }
 }
 
-impl<T: DeserializeOwned + 'static> IntoFuture for Query<T> {
+impl<T: DeserializeOwned + 'static> IntoFuture for ReadRequest<T> {
     type Output = Result<T, Error>;
     type IntoFuture = Sent<T>;
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{AcceptedCommand, Client, Command, PagedQuery, Query, Sales, StockLevel};
+use crate::{AcceptedCommand, Client, Command, PagedQuery, ReadRequest, Sales, StockLevel};
 
 impl Client {
     /// Tells that units of a SKU came in. From then on it is tracked.
@@ -16,8 +16,8 @@ impl Client {
     }
 
     /// The units of a SKU.
-    pub fn stock_level(&self, sku: &str) -> Query<StockLevel> {
-        Query::new(self, &["stock", sku])
+    pub fn stock_level(&self, sku: &str) -> ReadRequest<StockLevel> {
+        ReadRequest::new(self, &["stock", sku])
     }
 
     /// All tracked SKUs, by name.
@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// What was ordered from one day, as `2026-11-20`, to the day before another.
-    pub fn sales(&self, from: &str, to: &str) -> Query<Sales> {
-        Query::new(self, &["sales"]).parameter("from", from).parameter("to", to)
+    pub fn sales(&self, from: &str, to: &str) -> ReadRequest<Sales> {
+        ReadRequest::new(self, &["sales"]).parameter("from", from).parameter("to", to)
     }
 }

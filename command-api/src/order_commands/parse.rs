@@ -10,13 +10,13 @@ use uuid::Uuid;
 /// How a route's body is read. A body may leave out the id of what the command makes: then it gets the given one.
 pub(super) enum BodyParser {
     /// For commands on the order in the path.
-    OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedCommand, InvalidBody>),
+    OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the return in the path.
-    OnReturn(fn(&[u8], &ReturnId) -> Result<ParsedCommand, InvalidBody>),
+    OnReturn(fn(&[u8], &ReturnId) -> Result<ParsedOrderCommand, InvalidBody>),
 }
 
-/// A command that was read.
-pub(super) struct ParsedCommand {
+/// A command that was parsed from a request's body, with what the answer says of it.
+pub(super) struct ParsedOrderCommand {
     pub(super) command: OrderCommand,
     /// What it makes, as the answer names it: a field and an id.
     pub(super) made: Option<(&'static str, String)>,
@@ -24,62 +24,62 @@ pub(super) struct ParsedCommand {
     pub(super) lines: Vec<LineQuantity>,
 }
 
-pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let command = parse_cancellation(body, new_id)?;
     let OrderCommand::CancelLines(cancellation) = &command else {
-        return Ok(ParsedCommand { command, made: None, lines: vec![] });
+        return Ok(ParsedOrderCommand { command, made: None, lines: vec![] });
     };
-    Ok(ParsedCommand {
+    Ok(ParsedOrderCommand {
         made: Some(("cancellationId", cancellation.cancellation_id.to_string())),
         lines: cancellation.lines.clone(),
         command,
     })
 }
 
-pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let shipment = parse_shipment(body, new_id)?;
-    Ok(ParsedCommand {
+    Ok(ParsedOrderCommand {
         made: Some(("shipmentId", shipment.shipment_id.to_string())),
         lines: shipment.lines.clone().unwrap_or_default(),
         command: OrderCommand::ShipOrder(shipment),
     })
 }
 
-pub(super) fn deliver(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn deliver(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     parse_nothing(body)?;
-    Ok(ParsedCommand { command: OrderCommand::DeliverOrder, made: None, lines: vec![] })
+    Ok(ParsedOrderCommand { command: OrderCommand::DeliverOrder, made: None, lines: vec![] })
 }
 
-pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let requested = parse_return(body, new_id)?;
-    Ok(ParsedCommand {
+    Ok(ParsedOrderCommand {
         made: Some(("returnId", requested.return_id.to_string())),
         lines: requested.lines.clone(),
         command: OrderCommand::RequestReturn(requested),
     })
 }
 
-pub(super) fn receive_return(body: &[u8], return_id: &ReturnId) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn receive_return(body: &[u8], return_id: &ReturnId) -> Result<ParsedOrderCommand, InvalidBody> {
     parse_nothing(body)?;
-    Ok(ParsedCommand {
+    Ok(ParsedOrderCommand {
         made: Some(("returnId", return_id.to_string())),
         lines: vec![],
         command: OrderCommand::ReceiveReturn(return_id.clone()),
     })
 }
 
-pub(super) fn refund(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn refund(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let refund = parse_refund(body, new_id, order.content.currency)?;
-    Ok(ParsedCommand {
+    Ok(ParsedOrderCommand {
         made: Some(("refundId", refund.refund_id.to_string())),
         lines: vec![],
         command: OrderCommand::RequestRefund(refund),
     })
 }
 
-pub(super) fn add_note(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedCommand, InvalidBody> {
+pub(super) fn add_note(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let note = parse_note(body, new_id)?;
-    Ok(ParsedCommand {
+    Ok(ParsedOrderCommand {
         made: Some(("noteId", note.note_id.to_string())),
         lines: vec![],
         command: OrderCommand::AddNote(note),

@@ -12,9 +12,9 @@ use super::ChangeOrder;
 
 /// How much support may refund of one order, all of its refunds taken together, in each currency. Nothing in other currencies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RefundLimits(Vec<Money>);
+pub struct SupportRefundLimits(Vec<Money>);
 
-impl RefundLimits {
+impl SupportRefundLimits {
     /// Reads a comma list like `USD=100,JPY=15000`, or `none`. `None`: it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -38,7 +38,7 @@ impl RefundLimits {
     }
 }
 
-impl fmt::Display for RefundLimits {
+impl fmt::Display for SupportRefundLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("none");
@@ -104,12 +104,12 @@ mod tests {
             ("none", "none"),
             ("USD=1, EUR=2", "USD=1.00,EUR=2.00"),
         ] {
-            assert_eq!(RefundLimits::parse(text).unwrap().to_string(), shown);
+            assert_eq!(SupportRefundLimits::parse(text).unwrap().to_string(), shown);
         }
         for wrong in ["", "100", "USD", "USD=", "usd=1", "USD=-1", "USD=1.001", "USD=1,USD=2", "XXX=1", "USD=1,"] {
-            assert_eq!(RefundLimits::parse(wrong), None, "{wrong}");
+            assert_eq!(SupportRefundLimits::parse(wrong), None, "{wrong}");
         }
-        let limits = RefundLimits::parse("USD=100").unwrap();
+        let limits = SupportRefundLimits::parse("USD=100").unwrap();
         assert_eq!(
             (limits.of(Currency::parse("USD").unwrap()), limits.of(Currency::parse("EUR").unwrap())),
             (10_000, 0)

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use access_control::{Caller, Role};
+use access_control::{AuthorizedCaller, Role};
 use event_store::{EventStore, IdempotencyKey, ReadError};
 use problem::Problem;
 
@@ -16,22 +16,24 @@ use crate::problems;
 /// are kept.
 const LOOKED_FOR: Duration = Duration::from_hours(48);
 
-pub(super) struct EarlierKeys {
+/// Finds what builds that knew only one caller recorded under idempotency keys. It looks for it for 48 hours after the
+/// start.
+pub(super) struct LegacyIdempotencyKeys {
     until: Instant,
 }
 
-impl Default for EarlierKeys {
+impl Default for LegacyIdempotencyKeys {
     fn default() -> Self {
         Self { until: Instant::now() + LOOKED_FOR }
     }
 }
 
-impl EarlierKeys {
+impl LegacyIdempotencyKeys {
     /// Puts a key into the scope of earlier builds, if one of them carried out a request under it.
     pub(super) async fn adopt(
         &self,
         store: &EventStore,
-        caller: &Caller,
+        caller: &AuthorizedCaller,
         command: &'static str,
         key: &mut IdempotencyKey,
     ) -> Result<(), Problem> {

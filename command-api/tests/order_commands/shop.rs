@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use access_control::{Grant, Principal};
+use access_control::{Principal, RoutePermission};
 use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
-use command_api::RefundLimits;
+use command_api::SupportRefundLimits;
 use domain::ids::ShipmentId;
 use domain::order::event::{PaymentAuthorized, PaymentCaptured, StockReserved};
 use domain::order::parse::PostedOrder;
@@ -28,7 +28,7 @@ pub(crate) struct Shop {
 
 fn routes(store: &EventStore) -> Router {
     let stock = StreamLocks::new(store.clone(), 16);
-    let refunds = RefundLimits::parse("USD=10").unwrap();
+    let refunds = SupportRefundLimits::parse("USD=10").unwrap();
     command_api::routes(store.clone(), stock, OrderGrowthLimits::default(), refunds).into()
 }
 
@@ -47,7 +47,7 @@ impl Shop {
     }
 
     /// The same shop, called by somebody else.
-    pub(crate) fn called_by(&self, caller: Principal, grant: Grant) -> Self {
+    pub(crate) fn called_by(&self, caller: Principal, grant: RoutePermission) -> Self {
         let routes = testkit::called_by(self.bare.clone(), caller, grant);
         Self { routes, bare: self.bare.clone(), _database: Arc::clone(&self._database), store: self.store.clone() }
     }

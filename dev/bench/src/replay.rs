@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow, ensure};
 use domain::order::Order;
 use embedded::postgres::{Options, Postgres};
 use event_store::EventFilter;
-use event_store::bulk::{CopyInError, CopyOutOrder, copy_in, copy_out};
+use event_store::bulk::{CopyOutOrder, LogImportError, copy_in, copy_out};
 use ordo::output;
 use serde::Serialize;
 use sqlx::{Connection, Executor, PgConnection};
@@ -93,9 +93,9 @@ pub(crate) async fn run(args: &Replay, ordo: &Ordo) -> anyhow::Result<()> {
     let made =
         copy_in(PgConnection::connect(&database.url).await?, &mut generated_log).await.map_err(
             |error| match error {
-                CopyInError::Source(error) => error,
-                CopyInError::NotEmpty => anyhow!("the log is not empty"),
-                CopyInError::Database(error) => error.into(),
+                LogImportError::Source(error) => error,
+                LogImportError::NotEmpty => anyhow!("the log is not empty"),
+                LogImportError::Database(error) => error.into(),
             },
         )?;
     ensure!(made.events == args.events, "only {} events were made", made.events);

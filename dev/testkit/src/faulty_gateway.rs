@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use payments::{
-    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
     RefundRequest, RefundedPayment, VoidRequest,
 };
 
@@ -165,7 +165,7 @@ impl State {
 
 #[async_trait]
 impl PaymentGateway for FaultyGateway {
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         self.call(PaymentCall::Authorize, |state| {
             let payment = state
                 .payments
@@ -175,14 +175,14 @@ impl PaymentGateway for FaultyGateway {
                 return Err(PaymentError::Declined { code: "voided".into(), message: "it was let go of".into() });
             }
             // The key is the reference.
-            Ok(AuthorizedPayment { reference: request.key.clone() })
+            Ok(PaymentAuthorization { reference: request.key.clone() })
         })
         .await
     }
 
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         self.call(PaymentCall::Find, |state| {
-            Ok(state.payments.get(&request.key).map(|_| AuthorizedPayment { reference: request.key.clone() }))
+            Ok(state.payments.get(&request.key).map(|_| PaymentAuthorization { reference: request.key.clone() }))
         })
         .await
     }

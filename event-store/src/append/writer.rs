@@ -30,8 +30,8 @@ use uuid::Uuid;
 use super::connection::{WriterConnection, is_connection_lost};
 use super::{AppendError, AppendPosition, AppendRequest, QueuedAppend, conflicts};
 use crate::idempotency::NewIdempotencyRecord;
-use crate::metrics::{BatchOutcomeCounts, EventStoreMetrics};
-use crate::subscription::progress::PositionCache;
+use crate::metrics::{AppendOutcomeCounts, EventStoreMetrics};
+use crate::subscription::progress::SubscriptionPositionCache;
 use crate::wake::SubscriptionWakeUps;
 
 /// The most commands in one transaction: enough to pay for its commit, few enough that none waits long for the others.
@@ -52,7 +52,7 @@ pub(super) struct GroupCommitWriter {
     connection: WriterConnection,
     metrics: EventStoreMetrics,
     wake: SubscriptionWakeUps,
-    progress: PositionCache,
+    progress: SubscriptionPositionCache,
     stop: CancellationToken,
 }
 
@@ -61,7 +61,7 @@ impl GroupCommitWriter {
         pool: PgPool,
         metrics: EventStoreMetrics,
         wake: SubscriptionWakeUps,
-        progress: PositionCache,
+        progress: SubscriptionPositionCache,
         stop: CancellationToken,
     ) -> Self {
         Self { connection: WriterConnection::new(pool, stop.clone()), metrics, wake, progress, stop }
@@ -158,8 +158,8 @@ impl GroupCommitWriter {
     }
 }
 
-fn counts(answers: &[Result<AppendPosition, AppendError>]) -> BatchOutcomeCounts {
-    let mut counts = BatchOutcomeCounts::default();
+fn counts(answers: &[Result<AppendPosition, AppendError>]) -> AppendOutcomeCounts {
+    let mut counts = AppendOutcomeCounts::default();
     for answer in answers {
         match answer {
             Ok(_) => counts.stored += 1,

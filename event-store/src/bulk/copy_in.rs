@@ -28,7 +28,7 @@ pub struct ImportSummary {
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
-pub enum CopyInError<E> {
+pub enum LogImportError<E> {
     /// The log has events.
     #[error("there are events in the log already")]
     NotEmpty,
@@ -45,7 +45,7 @@ pub enum CopyInError<E> {
 pub async fn copy_in<S: ImportSource>(
     mut connection: PgConnection,
     source: &mut S,
-) -> Result<ImportSummary, CopyInError<S::Error>> {
+) -> Result<ImportSummary, LogImportError<S::Error>> {
     let mut transaction = connection.begin().await?;
     // The source has no gaps, and the trigger would keep a second copy of all events. This statement waits for appends, so it comes
     // before the lock that appends wait for.
@@ -53,7 +53,7 @@ pub async fn copy_in<S: ImportSource>(
     // As in every append: a log that is empty now stays empty while the lock is held.
     sqlx::query("select events_lock()").execute(&mut *transaction).await?;
     if sqlx::query_scalar("select exists (select from events)").fetch_one(&mut *transaction).await? {
-        return Err(CopyInError::NotEmpty);
+        return Err(LogImportError::NotEmpty);
     }
     let done = copy(&mut transaction, source).await?;
     sqlx::query("alter table events enable trigger events_follow_one_another").execute(&mut *transaction).await?;
@@ -74,11 +74,11 @@ pub async fn copy_in<S: ImportSource>(
 async fn copy<S: ImportSource>(
     transaction: &mut PgConnection,
     source: &mut S,
-) -> Result<ImportSummary, CopyInError<S::Error>> {
+) -> Result<ImportSummary, LogImportError<S::Error>> {
     let statement = format!("copy events ({COLUMNS}) from stdin with (format binary)");
     let mut copy = transaction.copy_in_raw(&statement).await?;
     let (mut done, mut chunk) = (ImportSummary::default(), HEADER.to_vec());
-    while let Some(event) = source.next().await.map_err(CopyInError::Source)? {
+    while let Some(event) = source.next().await.map_err(LogImportError::Source)? {
         row::write(&event, &mut chunk);
         done = ImportSummary { events: done.events + 1, last_position: event.position };
         if chunk.len() >= CHUNK {

@@ -8,8 +8,8 @@ use sqlx::{Connection, PgConnection};
 
 use self::suspects::SuspectPositions;
 use super::chain::{ChainHead, RunningHash, digest};
-use super::fault::{HashChainFault, SealAgreement};
-use super::row::EventTuple;
+use super::fault::{HashChainFault, SealHeadAgreement};
+use super::row::CopyTuple;
 use super::seals::{Seal, SealEntry};
 use crate::bulk::{CopyOutOrder, copy_out};
 use crate::filter::EventFilter;
@@ -57,7 +57,7 @@ pub async fn check_chain(
         let filter = EventFilter { up_to, ..EventFilter::after(after) };
         let mut events = copy_out(&mut reading, &filter, CopyOutOrder::ByPosition).await?;
         while let Some(event) = events.next().await? {
-            check.row(&EventTuple::parse(event.row())?);
+            check.row(&CopyTuple::parse(event.row())?);
         }
         check.report_missing();
         drop(events);
@@ -148,7 +148,7 @@ impl HashChainCheck {
     }
 
     /// Takes the next event.
-    fn row(&mut self, row: &EventTuple<'_>) {
+    fn row(&mut self, row: &CopyTuple<'_>) {
         let (position, digest) = (row.position(), digest(row.tuple));
         let mut chain = RunningHash(self.log.hash);
         chain.add(&digest);
@@ -220,13 +220,13 @@ impl GivenChainHead {
         if position > last.max(sealed) {
             HashChainFault::BeyondTheLog { position, last }
         } else if self.seals == self.head {
-            not_the_head(SealAgreement::LeadToHead)
+            not_the_head(SealHeadAgreement::LeadToHead)
         } else if position != self.log.position && position != self.seals.position {
             HashChainFault::NoSuchHead { position }
         } else if position > sealed {
-            not_the_head(SealAgreement::EndBefore(sealed))
+            not_the_head(SealHeadAgreement::EndBefore(sealed))
         } else {
-            not_the_head(SealAgreement::LeadElsewhere)
+            not_the_head(SealHeadAgreement::LeadElsewhere)
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum HashChainFault {
     /// The log agrees with the head, but not with the seals: they were rewritten.
     SealsAgainstHead { position: i64 },
     /// The log up to the head's position is not what it was.
-    NotTheHead { position: i64, seals: SealAgreement },
+    NotTheHead { position: i64, seals: SealHeadAgreement },
     /// There is no event at the head's position.
     NoSuchHead { position: i64 },
     /// The log ends before the head's position.
@@ -40,7 +40,7 @@ pub enum HashChainFault {
 
 /// How the seals relate to a head with which the log does not agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SealAgreement {
+pub enum SealHeadAgreement {
     /// They lead to the head: what they say about single events can be relied on.
     LeadToHead,
     /// They end before it, at this position.
@@ -115,15 +115,15 @@ impl Display for HashChainFault {
                     "the log up to position {position} is what the head says, but not what the seals say: they were rewritten"
                 )
             }
-            Self::NotTheHead { position, seals: SealAgreement::LeadToHead } => {
+            Self::NotTheHead { position, seals: SealHeadAgreement::LeadToHead } => {
                 write!(f, "the log up to position {position} is not what it was")
             }
-            Self::NotTheHead { position, seals: SealAgreement::EndBefore(sealed) } => write!(
+            Self::NotTheHead { position, seals: SealHeadAgreement::EndBefore(sealed) } => write!(
                 f,
                 "the log up to position {position} is not what it was; what comes after position {sealed} was not sealed, so \
                  which of these events were changed can't be said"
             ),
-            Self::NotTheHead { position, seals: SealAgreement::LeadElsewhere } => write!(
+            Self::NotTheHead { position, seals: SealHeadAgreement::LeadElsewhere } => write!(
                 f,
                 "the log up to position {position} is not what it was, and its seals do not lead to the head either: they were \
                  rewritten, or made after the change, so other events may have been changed than can be named"

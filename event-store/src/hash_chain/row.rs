@@ -16,14 +16,14 @@ pub(super) const COLUMNS: [&str; 10] = [
 
 /// An event's row as binary COPY has it, cut into columns.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct EventTuple<'a> {
+pub(super) struct CopyTuple<'a> {
     /// All of it.
     pub(super) tuple: &'a [u8],
     /// The content of each column.
     pub(super) columns: [&'a [u8]; COLUMNS.len()],
 }
 
-impl<'a> EventTuple<'a> {
+impl<'a> CopyTuple<'a> {
     /// A row from all its bytes.
     pub(super) fn parse(tuple: &'a [u8]) -> Result<Self, sqlx::Error> {
         let (mut columns, mut rest) = ([&tuple[..0]; COLUMNS.len()], tuple.get(2..).unwrap_or_default());
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_row_has_its_columns_and_can_be_made_with_others() {
         let (one, other) = (row("one"), row("other"));
-        let (one, other) = (EventTuple::parse(&one).unwrap(), EventTuple::parse(&other).unwrap());
+        let (one, other) = (CopyTuple::parse(&one).unwrap(), CopyTuple::parse(&other).unwrap());
         assert_eq!((one.position(), one.columns[1], one.columns[9]), (7, &b"one"[..], &b"end"[..]));
         assert_eq!(one.with(|nth| (nth == 1).then_some(other.columns[1])), other.tuple);
     }
@@ -89,7 +89,7 @@ mod tests {
     fn a_missing_column_differs_from_an_empty_text() {
         let (mut null, empty) = (row(""), row(""));
         null[2 + 12..2 + 16].copy_from_slice(&(-1_i32).to_be_bytes());
-        assert_eq!(EventTuple::parse(&null).unwrap().columns, EventTuple::parse(&empty).unwrap().columns);
+        assert_eq!(CopyTuple::parse(&null).unwrap().columns, CopyTuple::parse(&empty).unwrap().columns);
         assert_ne!(null, empty);
     }
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_truncated_row_is_refused() {
         let complete = row("content");
         for end in 0..complete.len() {
-            assert!(EventTuple::parse(&complete[..end]).is_err(), "{end}");
+            assert!(CopyTuple::parse(&complete[..end]).is_err(), "{end}");
         }
     }
 }

@@ -3,10 +3,10 @@
 use sqlx::PgConnection;
 
 use super::chain::{RunningHash, Sha256Hash, digest};
-use super::row::{COLUMNS, EventTuple};
+use super::row::{COLUMNS, CopyTuple};
 
-/// A short checksum of each column, which shows what changed. Only the digest is reliable.
-pub(super) type ColumnChecksums = [u16; COLUMNS.len()];
+/// A short checksum of each column of an event, which shows which of them were changed. Only the digest is reliable.
+pub(super) type EventColumnChecksums = [u16; COLUMNS.len()];
 
 /// Bytes of an entry: position, digest, checks.
 const ENTRY: usize = 8 + 32 + 2 * COLUMNS.len();
@@ -16,7 +16,7 @@ const ENTRY: usize = 8 + 32 + 2 * COLUMNS.len();
 pub(super) struct SealEntry {
     pub(super) position: i64,
     pub(super) digest: Sha256Hash,
-    pub(super) checks: ColumnChecksums,
+    pub(super) checks: EventColumnChecksums,
 }
 
 /// A stored seal over some events.
@@ -43,14 +43,14 @@ pub(super) struct SealDraft {
 }
 
 impl SealEntry {
-    pub(super) fn of(row: &EventTuple<'_>) -> Self {
+    pub(super) fn of(row: &CopyTuple<'_>) -> Self {
         Self { position: row.position(), digest: digest(row.tuple), checks: checks(row) }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (position, rest) = bytes.split_first_chunk()?;
         let (digest, rest) = rest.split_first_chunk()?;
-        let mut checks = ColumnChecksums::default();
+        let mut checks = EventColumnChecksums::default();
         for (check, bytes) in checks.iter_mut().zip(rest.chunks_exact(2)) {
             *check = u16::from_be_bytes(*bytes.first_chunk()?);
         }
@@ -59,7 +59,7 @@ impl SealEntry {
 }
 
 /// The checks of a row: the lower half of the CRC-32 of each column's content.
-pub(super) fn checks(row: &EventTuple<'_>) -> ColumnChecksums {
+pub(super) fn checks(row: &CopyTuple<'_>) -> EventColumnChecksums {
     #[expect(clippy::cast_possible_truncation, reason = "half of it is enough to see a change")]
     row.columns.map(|column| crc32fast::hash(column) as u16)
 }

@@ -29,7 +29,7 @@ pub(super) async fn existing<A: Aggregate>(pool: &PgPool, ids: Vec<String>) -> R
 }
 
 /// What came of reading a chunk of the events that streams lack.
-pub(super) struct CatchUpOutcome<A> {
+pub(super) struct StreamRefreshOutcome<A> {
     /// There may be events that the streams still lack.
     pub(super) more: bool,
     /// Streams whose last event is not in the database: it lost it, in a failover or a restore. They are left as they were.
@@ -42,7 +42,7 @@ pub(super) struct CatchUpOutcome<A> {
 pub(super) async fn read_chunk<A: Upcastable + Clone>(
     connection: &mut PgConnection,
     streams: &mut HashMap<String, Arc<Versioned<A>>>,
-) -> Result<CatchUpOutcome<A>, ReadError> {
+) -> Result<StreamRefreshOutcome<A>, ReadError> {
     // Each stream is read along its key, so that nothing is sorted. It is read from its last known event on, to see whether that is
     // still there: so there is one row for each stream that is not new.
     let query = format!(
@@ -95,5 +95,5 @@ pub(super) async fn read_chunk<A: Upcastable + Clone>(
     if !lost.is_empty() {
         tracing::warn!(streams = ?lost, "the database does not have events that it had; their streams are read anew");
     }
-    Ok(CatchUpOutcome { more, lost, snapshots_due })
+    Ok(StreamRefreshOutcome { more, lost, snapshots_due })
 }

@@ -7,8 +7,8 @@ use crate::append::StreamAppend;
 use crate::event::NewEvent;
 use crate::read::Versioned;
 
-/// The events that an append writes to one stream.
-pub(super) struct PendingEvents<A: Upcastable> {
+/// The events of one append to one locked stream, kept until it is known that they are stored.
+pub(super) struct PendingStreamEvents<A: Upcastable> {
     pub(super) stream_id: String,
     pub(super) expected_version: i64,
     /// With their ids.
@@ -17,7 +17,7 @@ pub(super) struct PendingEvents<A: Upcastable> {
     to_end_of_append: i64,
 }
 
-impl<A: Upcastable> PendingEvents<A> {
+impl<A: Upcastable> PendingStreamEvents<A> {
     /// Those of the aggregate's streams. A stream with an event that can't be decoded is left out: it is read again later.
     pub(super) fn of(streams: &[StreamAppend]) -> Vec<Self> {
         let mut to_end_of_append = 0;

@@ -26,7 +26,7 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// The positions of all subscriptions and the end of the log, as far as this process knows them, for requests that
 /// wait for a position.
 #[derive(Clone, Default)]
-pub(crate) struct PositionCache {
+pub(crate) struct SubscriptionPositionCache {
     subscriptions: Arc<Mutex<HashMap<String, Arc<ReachedPositions>>>>,
     end: Arc<Mutex<LogEnd>>,
 }
@@ -63,7 +63,7 @@ struct PartitionPositions {
     held: usize,
 }
 
-impl PositionCache {
+impl SubscriptionPositionCache {
     pub(super) fn of(&self, subscription: &str) -> Arc<ReachedPositions> {
         let mut all = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(subscription) {
@@ -73,7 +73,7 @@ impl PositionCache {
     }
 }
 
-impl PositionCache {
+impl SubscriptionPositionCache {
     /// Notes that an event was stored at a position.
     pub(crate) fn stored(&self, position: i64) {
         let mut end = self.end();

@@ -1,6 +1,6 @@
 //! What a head is worth: what it says of a log whose seals can't be trusted, or do not reach so far.
 
-use event_store::hash_chain::{ChainHead, HashChainFault, SealAgreement, seal_all};
+use event_store::hash_chain::{ChainHead, HashChainFault, SealHeadAgreement, seal_all};
 use sqlx::Executor;
 
 use crate::support::{STEP, after, attack, check, sealed, write};
@@ -54,7 +54,7 @@ async fn seals_that_were_rewritten_with_the_log_do_not_lead_to_the_head() {
     // They agree with each other.
     assert_eq!(check(&mut transaction, None).await.faults, []);
     let against = check(&mut transaction, Some(head)).await;
-    let fault = HashChainFault::NotTheHead { position: head.position(), seals: SealAgreement::LeadElsewhere };
+    let fault = HashChainFault::NotTheHead { position: head.position(), seals: SealHeadAgreement::LeadElsewhere };
     assert_eq!((against.faults, against.fault_count), (vec![fault], 1));
 }
 
@@ -111,7 +111,7 @@ async fn a_change_to_unsealed_events_is_found_but_not_located() {
     let head = check(&mut connection, None).await.head;
     drop(connection);
     let edited = format!("update events set payload = '{{}}' where global_position = {}", 15 * STEP);
-    let fault = HashChainFault::NotTheHead { position: 20 * STEP, seals: SealAgreement::EndBefore(10 * STEP) };
+    let fault = HashChainFault::NotTheHead { position: 20 * STEP, seals: SealHeadAgreement::EndBefore(10 * STEP) };
     assert_eq!(after(&database, &[edited], Some(head)).await.faults, [fault]);
     let deleted = format!("delete from events where global_position = {}", 20 * STEP);
     let fault = HashChainFault::BeyondTheLog { position: 20 * STEP, last: 19 * STEP };
@@ -124,7 +124,10 @@ async fn a_truncated_log_is_found() {
     let deleted = format!("delete from events where global_position > {}", 8 * STEP);
     let found = after(&database, &[deleted], Some(head)).await.faults;
     let [one, two] = [9, 10].map(|nth| HashChainFault::Missing { position: nth * STEP });
-    assert_eq!(found, [one, two, HashChainFault::NotTheHead { position: 10 * STEP, seals: SealAgreement::LeadToHead }]);
+    assert_eq!(
+        found,
+        [one, two, HashChainFault::NotTheHead { position: 10 * STEP, seals: SealHeadAgreement::LeadToHead }]
+    );
 }
 
 #[tokio::test]
@@ -135,7 +138,7 @@ async fn a_head_of_another_log_is_told_from_a_changed_one() {
     for (position, fault) in [
         (10 * STEP + 1, HashChainFault::BeyondTheLog { position: 10 * STEP + 1, last: 10 * STEP }),
         (9 * STEP + 1, HashChainFault::NoSuchHead { position: 9 * STEP + 1 }),
-        (9 * STEP, HashChainFault::NotTheHead { position: 9 * STEP, seals: SealAgreement::LeadElsewhere }),
+        (9 * STEP, HashChainFault::NotTheHead { position: 9 * STEP, seals: SealHeadAgreement::LeadElsewhere }),
     ] {
         let other: ChainHead = format!("{position}:{hash}").parse().unwrap();
         assert_eq!(check(&mut connection, Some(other)).await.faults, [fault]);

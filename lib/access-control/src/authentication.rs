@@ -25,18 +25,18 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sqlx::PgPool;
 
-pub use self::api_key::{ApiKeyId, ApiKeySecret, InvalidApiKeyId};
-pub use self::api_key_table::{ApiKey, ApiKeyError, NewApiKey};
+pub use self::api_key::{ApiKeyId, InvalidApiKeyId, PlaintextApiKey};
+pub use self::api_key_table::{ApiKeyError, ApiKeyRequest, ApiKeyRow};
 pub use self::failure::{AuthenticationError, InvalidCredential};
 pub use self::jwks::JwksUrl;
-pub use self::token::{ExpectedTokenClaims, TokenRequest, TokenSecret, TokenSigningError};
+pub use self::token::{TokenClaimSettings, TokenRequest, TokenSecret, TokenSigningError};
 
-use self::api_keys::ApiKeys;
+use self::api_keys::ApiKeyVerifier;
 use self::jwks::JwksSource;
 use self::key_set::KeySet;
 use self::refreshed::RefreshedCopy;
 use self::token::VerificationKey;
-use self::token_verifier::{KeySetSource, TokenVerifier};
+use self::token_verifier::{TokenKeySetSource, TokenVerifier};
 use crate::Principal;
 
 /// What verifies tokens.
@@ -53,7 +53,7 @@ pub enum TokenKeys {
 /// Which credentials are accepted.
 #[derive(Debug, Clone, Default)]
 pub struct AuthenticationSettings {
-    pub token_claims: ExpectedTokenClaims,
+    pub token_claims: TokenClaimSettings,
     /// `None`: no token is accepted.
     pub token_keys: Option<TokenKeys>,
 }
@@ -74,7 +74,7 @@ pub struct Authenticator(Arc<State>);
 #[derive(Debug)]
 struct State {
     tokens: Option<TokenVerifier>,
-    api_keys: Option<ApiKeys>,
+    api_keys: Option<ApiKeyVerifier>,
 }
 
 impl Authenticator {
@@ -85,11 +85,11 @@ impl Authenticator {
         database: Option<PgPool>,
     ) -> Result<Self, AuthenticationStartError> {
         let rules = &settings.token_claims;
-        let issuers = |jwks: JwksSource| KeySetSource::Issuers(RefreshedCopy::start(jwks, jwks::TIMING));
+        let issuers = |jwks: JwksSource| TokenKeySetSource::Issuers(RefreshedCopy::start(jwks, jwks::TIMING));
         let keys = match &settings.token_keys {
             Some(TokenKeys::Secret(secret)) => {
                 let key = VerificationKey::of_secret(secret, rules).map_err(AuthenticationStartError::Secret)?;
-                Some(KeySetSource::Fixed(KeySet::of_one(key)))
+                Some(TokenKeySetSource::Fixed(KeySet::of_one(key)))
             }
             Some(TokenKeys::JwksUrl(url)) => {
                 Some(issuers(JwksSource::at_url(url.clone(), rules.clone()).map_err(AuthenticationStartError::Roots)?))
@@ -98,7 +98,7 @@ impl Authenticator {
             None => None,
         };
         let tokens = keys.map(|keys| TokenVerifier::new(rules.clone(), keys));
-        let api_keys = database.map(|database| ApiKeys::start(database, api_keys::TIMING));
+        let api_keys = database.map(|database| ApiKeyVerifier::start(database, api_keys::TIMING));
         Ok(Self(Arc::new(State { tokens, api_keys })))
     }
 

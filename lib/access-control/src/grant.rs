@@ -7,7 +7,7 @@ use crate::{Principal, Role};
 
 /// What a role may do at a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Grant {
+pub enum RoutePermission {
     /// All that the route does.
     All,
     /// Only for orders of the principal's customer, and without what operators and providers noted. Another's order is answered like
@@ -21,7 +21,7 @@ pub enum Grant {
     UpToAmount,
 }
 
-impl Grant {
+impl RoutePermission {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl Grant {
     }
 }
 
-impl fmt::Display for Grant {
+impl fmt::Display for RoutePermission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -52,9 +52,9 @@ pub enum Denial {
 /// Decides what a caller may do at a route. This is the one place where it is decided.
 ///
 /// `caller` is `None` if no credential came.
-pub fn decide(route: &Route, caller: Option<&Principal>) -> Result<Grant, Denial> {
+pub fn decide(route: &Route, caller: Option<&Principal>) -> Result<RoutePermission, Denial> {
     if route.class.is_public() {
-        return Ok(Grant::All);
+        return Ok(RoutePermission::All);
     }
     let caller = caller.ok_or(Denial::Unauthenticated)?;
     // A customer who is no customer's would own everything or nothing.

@@ -1,7 +1,7 @@
 //! The layer at the edge of the HTTP interface: who calls, and whether the table of routes lets it.
 //!
 //! It goes around a router that has its routes already, so that it knows which one was matched. Handlers find the
-//! [`Principal`](crate::Principal) and its [`Grant`] in the request's extensions. On the way out it leaves out of JSON what the caller may
+//! [`Principal`](crate::Principal) and its [`RoutePermission`] in the request's extensions. On the way out it leaves out of JSON what the caller may
 //! not see, and ends a stream with the credential of its caller.
 
 mod response;
@@ -16,12 +16,12 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use problem::{Actor, Problem, ProblemType};
+use problem::{Problem, ProblemType, RefusedCaller};
 use tower::{Layer, Service};
 use tracing::Span;
 
 use crate::routes::Route;
-use crate::{Authenticator, Denial, Grant, Principal, Redaction, RouteClass, decide};
+use crate::{Authenticator, Denial, Principal, Redaction, RouteClass, RoutePermission, decide};
 
 /// Finds out who calls, and lets a request on to its handler if the table of routes grants the caller that route.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl AccessLayer {
 
 impl Access {
     /// Who calls, and what it may do. `Err`: the answer that refuses it.
-    async fn admit(&self, route: &Route, headers: &HeaderMap) -> Result<(Principal, Grant), Response> {
+    async fn admit(&self, route: &Route, headers: &HeaderMap) -> Result<(Principal, RoutePermission), Response> {
         let caller = match self.authenticator.authenticate(headers).await {
             Ok(caller) => caller.or_else(|| self.anonymous.clone().filter(|_| !is_forwarded(headers))),
             Err(error) => return Err(error.into_response()),
@@ -82,8 +82,8 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     FORWARDED.into_iter().any(|name| headers.contains_key(name))
 }
 
-fn actor(caller: &Principal) -> Actor {
-    Actor::from(caller.actor())
+fn actor(caller: &Principal) -> RefusedCaller {
+    RefusedCaller::from(caller.actor())
 }
 
 fn forbidden(role: &str, route: &Route) -> Problem {
@@ -204,17 +204,17 @@ fn answer(response: Response) -> Pin<Box<dyn Future<Output = Result<Response, In
 /// Who calls, and what the table grants it: for handlers. Behind no [`AccessLayer`] a request is refused (500), because nothing was
 /// decided about it.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct AuthorizedCaller {
     pub principal: Principal,
-    pub grant: Grant,
+    pub grant: RoutePermission,
 }
 
-impl Caller {
+impl AuthorizedCaller {
     /// The customer whose orders it sees alone. `None`: it sees those of all.
     #[must_use]
     pub fn only_customer(&self) -> Option<&str> {
         // Without an id it would see those of nobody: no customer has an empty one.
-        (self.grant == Grant::Own).then(|| self.principal.customer_id().unwrap_or_default())
+        (self.grant == RoutePermission::Own).then(|| self.principal.customer_id().unwrap_or_default())
     }
 
     /// Refuses what the caller may not read at another route, before it comes with the answer of this one: 403. What is left out of it
@@ -228,12 +228,12 @@ impl Caller {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl<S: Sync> FromRequestParts<S> for AuthorizedCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (principal, grant) =
-            (parts.extensions.get::<Principal>().cloned(), parts.extensions.get::<Grant>().copied());
+            (parts.extensions.get::<Principal>().cloned(), parts.extensions.get::<RoutePermission>().copied());
         let caller = principal.zip(grant).map(|(principal, grant)| Self { principal, grant });
         caller.ok_or_else(|| Problem::internal("a request came past access control"))
     }

@@ -13,12 +13,12 @@ mod role;
 mod routes;
 
 pub use authentication::{
-    ApiKey, ApiKeyError, ApiKeyId, ApiKeySecret, AuthenticationError, AuthenticationSettings, AuthenticationStartError,
-    Authenticator, ExpectedTokenClaims, InvalidApiKeyId, InvalidCredential, JwksUrl, NewApiKey, TokenKeys,
-    TokenRequest, TokenSecret, TokenSigningError,
+    ApiKeyError, ApiKeyId, ApiKeyRequest, ApiKeyRow, AuthenticationError, AuthenticationSettings,
+    AuthenticationStartError, Authenticator, InvalidApiKeyId, InvalidCredential, JwksUrl, PlaintextApiKey,
+    TokenClaimSettings, TokenKeys, TokenRequest, TokenSecret, TokenSigningError,
 };
-pub use grant::{Denial, Grant, decide};
-pub use layer::{AccessLayer, AccessService, Caller, looks_at_credential};
+pub use grant::{Denial, RoutePermission, decide};
+pub use layer::{AccessLayer, AccessService, AuthorizedCaller, looks_at_credential};
 pub use principal::Principal;
 pub use redaction::Redaction;
 pub use role::Role;

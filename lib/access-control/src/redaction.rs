@@ -11,8 +11,8 @@ use problem::{ObjectWriter, RawObject};
 use serde_json::value::RawValue;
 
 use self::answer_fields::{Content, FieldRow};
-use self::event_fields::EventFields;
-use crate::{Grant, Route};
+use self::event_fields::EventRedactionRules;
+use crate::{Route, RoutePermission};
 
 /// What is left out of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Redaction {
 
 /// What becomes of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Visibility {
+enum FieldVisibility {
     /// It is shown. If it is an object or a list of objects, their fields have rows of their own.
     Shown,
     /// It is shown with all that is in it, whatever that is.
@@ -37,7 +37,7 @@ enum Visibility {
 }
 
 /// What customers, warehouse and auditors see of a field.
-type ByReader = [Visibility; 3];
+type ByReader = [FieldVisibility; 3];
 
 /// Stands for what is masked.
 const MASK: &str = "\"***\"";
@@ -54,12 +54,12 @@ const DEEPEST: usize = 64;
 impl Redaction {
     /// `None`: nothing is left out.
     #[must_use]
-    pub fn of(grant: Grant) -> Option<Self> {
+    pub fn of(grant: RoutePermission) -> Option<Self> {
         match grant {
-            Grant::All | Grant::UpToAmount => None,
-            Grant::Own => Some(Self::Internals),
-            Grant::WithoutPaymentDetails => Some(Self::Payments),
-            Grant::Masked => Some(Self::PersonalData),
+            RoutePermission::All | RoutePermission::UpToAmount => None,
+            RoutePermission::Own => Some(Self::Internals),
+            RoutePermission::WithoutPaymentDetails => Some(Self::Payments),
+            RoutePermission::Masked => Some(Self::PersonalData),
         }
     }
 
@@ -76,7 +76,7 @@ impl Redaction {
         Ok(left)
     }
 
-    fn of_reader(self, by_reader: &ByReader) -> Visibility {
+    fn of_reader(self, by_reader: &ByReader) -> FieldVisibility {
         match self {
             Self::Internals => by_reader[0],
             Self::Payments => by_reader[1],
@@ -148,10 +148,10 @@ impl Redaction {
         for (name, value) in object.fields() {
             let Some((_, by_reader, content)) = rows.iter().find(|(known, ..)| known == name) else { continue };
             match self.of_reader(by_reader) {
-                Visibility::LeftOut => {}
-                Visibility::Whole => writer.name(name)?.push_str(value.get()),
-                Visibility::Masked => writer.name(name)?.push_str(masked(value)),
-                Visibility::Shown => self.value(*content, value, depth, writer.name(name)?)?,
+                FieldVisibility::LeftOut => {}
+                FieldVisibility::Whole => writer.name(name)?.push_str(value.get()),
+                FieldVisibility::Masked => writer.name(name)?.push_str(masked(value)),
+                FieldVisibility::Shown => self.value(*content, value, depth, writer.name(name)?)?,
             }
         }
         writer.end();
@@ -192,7 +192,7 @@ impl Redaction {
 
     fn event(self, event: &RawObject<'_>, depth: usize, left: &mut String) -> Result<(), serde_json::Error> {
         let event_type = event.get("type").and_then(|it| serde_json::from_str::<String>(it.get()).ok());
-        let rows = EventFields::of(event_type.as_deref().unwrap_or_default());
+        let rows = EventRedactionRules::of(event_type.as_deref().unwrap_or_default());
         let mut writer = ObjectWriter::begin(left);
         for (name, value) in event.fields() {
             match name.as_ref() {
@@ -221,7 +221,7 @@ impl Redaction {
     /// What is left of the data of an event, or of a part of it: that at `path`.
     fn data(
         self,
-        rows: EventFields,
+        rows: EventRedactionRules,
         path: &mut String,
         data: &RawValue,
         depth: usize,
@@ -239,10 +239,10 @@ impl Redaction {
                     path.push_str(if length == 0 { "" } else { "." });
                     path.push_str(name);
                     match rows.visibility(path, self) {
-                        Visibility::LeftOut => {}
-                        Visibility::Whole => writer.name(name)?.push_str(value.get()),
-                        Visibility::Masked => writer.name(name)?.push_str(masked(value)),
-                        Visibility::Shown => self.data(rows, path, value, depth, writer.name(name)?)?,
+                        FieldVisibility::LeftOut => {}
+                        FieldVisibility::Whole => writer.name(name)?.push_str(value.get()),
+                        FieldVisibility::Masked => writer.name(name)?.push_str(masked(value)),
+                        FieldVisibility::Shown => self.data(rows, path, value, depth, writer.name(name)?)?,
                     }
                     path.truncate(length);
                 }

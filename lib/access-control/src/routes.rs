@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use crate::Role;
-use crate::grant::Grant;
+use crate::grant::RoutePermission;
 
 /// What a route is for. It decides on which listener the route is, and whether it asks for a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,22 +67,22 @@ pub struct Route {
     pub path: &'static str,
     pub class: RouteClass,
     /// The grants of the roles in the columns, in their order.
-    grants: [Option<Grant>; COLUMNS.len()],
+    grants: [Option<RoutePermission>; COLUMNS.len()],
 }
 
 /// The roles that have a column in the table. An operator may call every route.
 const COLUMNS: [Role; 6] = [Role::Shop, Role::Customer, Role::Warehouse, Role::Support, Role::Finance, Role::Auditor];
 
-const ALL: Option<Grant> = Some(Grant::All);
+const ALL: Option<RoutePermission> = Some(RoutePermission::All);
 /// Of the principal's customer.
-const OWN: Option<Grant> = Some(Grant::Own);
+const OWN: Option<RoutePermission> = Some(RoutePermission::Own);
 /// Without payment details.
-const UNPAID: Option<Grant> = Some(Grant::WithoutPaymentDetails);
+const UNPAID: Option<RoutePermission> = Some(RoutePermission::WithoutPaymentDetails);
 /// With personal data masked.
-const MASKED: Option<Grant> = Some(Grant::Masked);
+const MASKED: Option<RoutePermission> = Some(RoutePermission::Masked);
 /// Up to an amount.
-const UP_TO: Option<Grant> = Some(Grant::UpToAmount);
-const NO: Option<Grant> = None;
+const UP_TO: Option<RoutePermission> = Some(RoutePermission::UpToAmount);
+const NO: Option<RoutePermission> = None;
 
 use RouteClass::{Description, Firehose, Operate, Probe, Read, Reporting, Shop};
 
@@ -140,7 +140,7 @@ const fn route(
     method: &'static str,
     path: &'static str,
     class: RouteClass,
-    grants: [Option<Grant>; COLUMNS.len()],
+    grants: [Option<RoutePermission>; COLUMNS.len()],
 ) -> Route {
     Route { method, path, class, grants }
 }
@@ -148,11 +148,11 @@ const fn route(
 impl Route {
     /// What a role may do there. `None`: nothing.
     #[must_use]
-    pub fn grant(&self, role: Role) -> Option<Grant> {
+    pub fn grant(&self, role: Role) -> Option<RoutePermission> {
         match COLUMNS.iter().position(|column| *column == role) {
             Some(column) => self.grants[column],
             // An operator.
-            None => Some(Grant::All),
+            None => Some(RoutePermission::All),
         }
     }
 

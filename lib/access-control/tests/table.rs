@@ -1,6 +1,6 @@
 //! The table of routes, and what is decided by it.
 
-use access_control::{Denial, Grant, Principal, ROUTES, Role, Route, RouteClass, decide};
+use access_control::{Denial, Principal, ROUTES, Role, Route, RouteClass, RoutePermission, decide};
 
 fn caller(role: Role) -> Principal {
     if role == Role::Customer {
@@ -49,7 +49,7 @@ fn each_role_gets_what_the_table_grants() {
 fn who_is_not_known_reaches_only_what_is_for_everyone() {
     let of_no_customer = Principal::new(Role::Customer, "someone", None);
     for route in ROUTES {
-        let expected = if route.class.is_public() { Ok(Grant::All) } else { Err(Denial::Unauthenticated) };
+        let expected = if route.class.is_public() { Ok(RoutePermission::All) } else { Err(Denial::Unauthenticated) };
         assert_eq!(decide(route, None), expected, "{route:?}");
         assert_eq!(decide(route, Some(&of_no_customer)), expected, "{route:?}");
     }
@@ -58,7 +58,7 @@ fn who_is_not_known_reaches_only_what_is_for_everyone() {
 #[test]
 fn an_operator_may_do_everything_and_an_auditor_changes_nothing() {
     for route in ROUTES {
-        assert_eq!(route.grant(Role::Operator), Some(Grant::All), "{route:?}");
+        assert_eq!(route.grant(Role::Operator), Some(RoutePermission::All), "{route:?}");
         assert_eq!(route.grant(Role::Auditor).is_some(), route.method == "GET", "{route:?}");
     }
 }
@@ -67,7 +67,11 @@ fn an_operator_may_do_everything_and_an_auditor_changes_nothing() {
 fn a_customer_reaches_its_own_only_and_nobody_else_is_bound_to_a_customer() {
     for (route, role) in routes_and_roles() {
         let Some(grant) = route.grant(role) else { continue };
-        assert_eq!(grant == Grant::Own, role == Role::Customer && !route.class.is_public(), "{role} at {route:?}");
+        assert_eq!(
+            grant == RoutePermission::Own,
+            role == Role::Customer && !route.class.is_public(),
+            "{role} at {route:?}"
+        );
     }
 }
 

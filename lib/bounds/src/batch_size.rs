@@ -2,14 +2,15 @@
 
 use crate::Budget;
 
-/// As many pieces as fit into [`Budget::BYTES`] if they are as large as the ones before. The first batch is small.
+/// How many pieces the next batch has: as many as fit into [`Budget::BYTES`] if they are as large as the ones before.
+/// The first batch is small.
 #[derive(Debug, Clone, Copy)]
-pub struct AdaptiveBatchSize {
+pub struct ByteLimitedBatchSize {
     now: usize,
     most: usize,
 }
 
-impl AdaptiveBatchSize {
+impl ByteLimitedBatchSize {
     const FIRST: usize = 32;
 
     /// At most so many pieces.
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_as_large_as_the_last_pieces_were_small() {
-        let mut size = AdaptiveBatchSize::of(500);
+        let mut size = ByteLimitedBatchSize::of(500);
         assert_eq!(size.pieces(), 32);
         size.observe(32, 32 * 700);
         assert_eq!(size.pieces(), 500);

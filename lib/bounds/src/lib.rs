@@ -10,8 +10,8 @@ mod keyed_semaphore;
 mod quota;
 mod token_buckets;
 
-pub use batch_size::AdaptiveBatchSize;
+pub use batch_size::ByteLimitedBatchSize;
 pub use budget::Budget;
 pub use keyed_semaphore::KeyedSemaphore;
-pub use quota::{Quota, QuotaExceeded, QuotaShare};
-pub use token_buckets::{BucketEmpty, BucketKey, BucketLevel, TokenBuckets, TokenRate};
+pub use quota::{CapacityExceeded, CapacityShare, KeyedCapacity};
+pub use token_buckets::{BucketEmpty, BucketLevel, CallerKey, TokenBuckets, TokenRate};

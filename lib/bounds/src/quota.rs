@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// An amount of something (memory, connections) that is shared out: to all keys together at most `total`, to each at most `per_key`.
 /// A key is a client's address, for example. Nobody can take everything then. Clones share the amount.
 #[derive(Debug, Clone)]
-pub struct Quota<K>(Arc<QuotaLimits<K>>);
+pub struct KeyedCapacity<K>(Arc<QuotaLimits<K>>);
 
 #[derive(Debug)]
 struct QuotaLimits<K> {
@@ -22,24 +22,24 @@ struct QuotaUsage<K> {
     by_key: HashMap<K, usize>,
 }
 
-/// What was taken of a [`Quota`], until it is dropped.
+/// What was taken of a [`KeyedCapacity`], until it is dropped.
 #[derive(Debug)]
-pub struct QuotaShare<K: Clone + Eq + Hash> {
-    quota: Quota<K>,
+pub struct CapacityShare<K: Clone + Eq + Hash> {
+    quota: KeyedCapacity<K>,
     key: Option<K>,
     amount: usize,
 }
 
 /// Which limits leave no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuotaExceeded {
+pub struct CapacityExceeded {
     /// That of all keys together.
     pub total: bool,
     /// That of this key.
     pub per_key: bool,
 }
 
-impl<K: Clone + Eq + Hash> Quota<K> {
+impl<K: Clone + Eq + Hash> KeyedCapacity<K> {
     #[must_use]
     pub fn new(total: usize, per_key: usize) -> Self {
         Self(Arc::new(QuotaLimits {
@@ -51,8 +51,8 @@ impl<K: Clone + Eq + Hash> Quota<K> {
 
     /// A share of nothing yet. Without a key only the total counts.
     #[must_use]
-    pub fn share(&self, key: Option<K>) -> QuotaShare<K> {
-        QuotaShare { quota: self.clone(), key, amount: 0 }
+    pub fn share(&self, key: Option<K>) -> CapacityShare<K> {
+        CapacityShare { quota: self.clone(), key, amount: 0 }
     }
 
     /// How much all shares have together.
@@ -67,16 +67,16 @@ impl<K: Clone + Eq + Hash> Quota<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> QuotaShare<K> {
+impl<K: Clone + Eq + Hash> CapacityShare<K> {
     /// Grows to an amount, or stays as it is if there is not as much. It does not shrink.
-    pub fn grow_to(&mut self, amount: usize) -> Result<(), QuotaExceeded> {
+    pub fn grow_to(&mut self, amount: usize) -> Result<(), CapacityExceeded> {
         let more = amount.saturating_sub(self.amount);
         if more == 0 {
             return Ok(());
         }
         let mut used = self.quota.lock();
         let of_key = self.key.as_ref().map(|key| used.by_key.get(key).copied().unwrap_or_default() + more);
-        let exceeded = QuotaExceeded {
+        let exceeded = CapacityExceeded {
             total: used.total + more > self.quota.0.total,
             per_key: of_key.is_some_and(|amount| amount > self.quota.0.per_key),
         };
@@ -93,7 +93,7 @@ impl<K: Clone + Eq + Hash> QuotaShare<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> QuotaShare<K> {
+impl<K: Clone + Eq + Hash> CapacityShare<K> {
     /// Gives back what is above an amount.
     pub fn shrink_to(&mut self, amount: usize) {
         let less = self.amount.saturating_sub(amount);
@@ -113,7 +113,7 @@ impl<K: Clone + Eq + Hash> QuotaShare<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Drop for QuotaShare<K> {
+impl<K: Clone + Eq + Hash> Drop for CapacityShare<K> {
     fn drop(&mut self) {
         self.shrink_to(0);
     }
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn one_key_takes_its_part_and_leaves_the_rest_to_others() {
-        let quota = Quota::new(10, 6);
+        let quota = KeyedCapacity::new(10, 6);
         let (mut one, mut more_of_it, mut other) = (quota.share(Some(1)), quota.share(Some(1)), quota.share(Some(2)));
         assert!(one.grow_to(4).is_ok() && one.grow_to(3).is_ok() && more_of_it.grow_to(2).is_ok());
-        let has_its_part = Err(QuotaExceeded { total: false, per_key: true });
+        let has_its_part = Err(CapacityExceeded { total: false, per_key: true });
         assert_eq!((one.grow_to(5), more_of_it.grow_to(3)), (has_its_part, has_its_part));
         assert_eq!(other.grow_to(4), Ok(()));
-        let all_is_taken = Err(QuotaExceeded { total: true, per_key: false });
+        let all_is_taken = Err(CapacityExceeded { total: true, per_key: false });
         assert_eq!((other.grow_to(5), quota.share(None).grow_to(1)), (all_is_taken, all_is_taken));
         one.shrink_to(4);
         assert_eq!(quota.used(), 10);

@@ -37,7 +37,7 @@ pub struct TokenBuckets {
 
 /// A caller, as [`TokenBuckets`] know it. Two callers are the same one only by a chance of 1 in 2⁶⁴.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BucketKey(u64);
+pub struct CallerKey(u64);
 
 /// What a caller's bucket holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +93,12 @@ impl Default for TokenBuckets {
 
 impl TokenBuckets {
     #[must_use]
-    pub fn caller(&self, caller: &impl Hash) -> BucketKey {
-        BucketKey(self.key.hash_one(caller))
+    pub fn caller(&self, caller: &impl Hash) -> CallerKey {
+        CallerKey(self.key.hash_one(caller))
     }
 
     /// Takes a token.
-    pub fn take(&self, caller: BucketKey, rate: &TokenRate, now: Instant) -> Result<BucketLevel, BucketEmpty> {
+    pub fn take(&self, caller: CallerKey, rate: &TokenRate, now: Instant) -> Result<BucketLevel, BucketEmpty> {
         let (now, interval, mut block) = (self.nanos_at(now), rate.interval(), self.block(caller));
         let mut cells = Cells::of(caller, &mut block);
         let full_at = cells.least().max(now) + interval;
@@ -110,7 +110,7 @@ impl TokenBuckets {
     }
 
     /// Says whether there is a token, and takes none.
-    pub fn peek(&self, caller: BucketKey, rate: &TokenRate, now: Instant) -> Result<BucketLevel, BucketEmpty> {
+    pub fn peek(&self, caller: CallerKey, rate: &TokenRate, now: Instant) -> Result<BucketLevel, BucketEmpty> {
         let (now, interval, mut block) = (self.nanos_at(now), rate.interval(), self.block(caller));
         let full_at = Cells::of(caller, &mut block).least().max(now);
         if full_at + interval > now + interval * u64::from(rate.tokens) {
@@ -120,7 +120,7 @@ impl TokenBuckets {
     }
 
     /// Takes a token even if there is none: the bucket then owes it. For what was done before it was known who pays.
-    pub fn charge(&self, caller: BucketKey, rate: &TokenRate, now: Instant) -> BucketLevel {
+    pub fn charge(&self, caller: CallerKey, rate: &TokenRate, now: Instant) -> BucketLevel {
         let (now, mut block) = (self.nanos_at(now), self.block(caller));
         let mut cells = Cells::of(caller, &mut block);
         let full_at = cells.least().max(now) + rate.interval();
@@ -135,7 +135,7 @@ impl TokenBuckets {
         used + size_of_val(&*self.blocks)
     }
 
-    fn block(&self, caller: BucketKey) -> MutexGuard<'_, Vec<u64>> {
+    fn block(&self, caller: CallerKey) -> MutexGuard<'_, Vec<u64>> {
         let mut block = self.lock(piece(caller, ROWS) % BLOCKS);
         if block.is_empty() {
             block.reserve_exact(CELLS);
@@ -161,7 +161,7 @@ struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn of(caller: BucketKey, block: &'a mut [u64]) -> Self {
+    fn of(caller: CallerKey, block: &'a mut [u64]) -> Self {
         let at = std::array::from_fn(|row| row * ROW + piece(caller, row) % ROW);
         Self { block, at }
     }
@@ -179,7 +179,7 @@ impl<'a> Cells<'a> {
 }
 
 /// The nth part of a caller's hash. Twelve bits are as many as the largest index needs.
-fn piece(caller: BucketKey, nth: usize) -> usize {
+fn piece(caller: CallerKey, nth: usize) -> usize {
     usize::try_from((caller.0 >> (12 * nth)) & 0xfff).unwrap_or_default()
 }
 

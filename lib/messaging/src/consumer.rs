@@ -35,7 +35,7 @@ use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepthReader;
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
-use crate::signature::MessageKeys;
+use crate::signature::MessageSigningKeys;
 use acknowledge::Acknowledger;
 use forged::ForgedLimit;
 use lane::MessageLane;
@@ -92,7 +92,7 @@ impl MessageHandlerError {
 pub struct Consumer {
     client: Client,
     queue: Queue,
-    keys: MessageKeys,
+    keys: MessageSigningKeys,
     settings: ConsumerSettings,
 }
 
@@ -101,7 +101,7 @@ impl Consumer {
     pub fn new(
         client: Client,
         queue: Queue,
-        keys: MessageKeys,
+        keys: MessageSigningKeys,
         settings: ConsumerSettings,
     ) -> Result<Self, InvalidSettings> {
         settings.validate()?;
@@ -160,7 +160,7 @@ impl Consumer {
 struct ConsumerContext<H> {
     client: Client,
     queue: Queue,
-    keys: MessageKeys,
+    keys: MessageSigningKeys,
     settings: ConsumerSettings,
     handler: H,
     failures: MessageFailureCounts,

@@ -29,15 +29,15 @@ pub use dead_letter::DeadLetter;
 pub use edit::BodyFieldEdit;
 pub use sweep::DeadLetterScan;
 
-/// The dead letters of one queue.
+/// The dead-letter queue of one queue, as operators list, edit, redrive and discard what is in it.
 #[derive(Debug, Clone)]
-pub struct DeadLetters {
+pub struct DeadLetterQueue {
     client: Client,
     origin: DeadLetterOrigin,
     queue: Queue,
 }
 
-impl DeadLetters {
+impl DeadLetterQueue {
     pub fn of(client: Client, origin: DeadLetterOrigin, queues: &Queues) -> Self {
         Self { client, origin, queue: queues.of(origin).clone() }
     }

@@ -31,11 +31,11 @@ pub use contract::{
     NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate,
     OrderDetails, OrderedLine, ParcelTracking, PostalAddress, ShipmentTracking, TotalParts,
 };
-pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters};
+pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
 pub use envelope::{CloudEvent, MessageContract};
 pub use error::SqsError;
 pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
 pub use queue_depth::QueueDepthReader;
-pub use queues::{Queue, QueueHealth, QueueSettings, QueueSetupError, Queues};
+pub use queues::{Queue, QueueHealth, QueueProvisioningSettings, QueueSetupError, Queues};
 pub use settings::{InvalidSettings, SettingError, SettingsValidator};
-pub use signature::{MessageKeys, MessageKeysError, SignatureError};
+pub use signature::{MessageKeysError, MessageSigningKeys, SignatureError};

@@ -20,7 +20,7 @@ use crate::error::{SqsError, answered};
 use crate::queue_depth::QueueDepthReader;
 use crate::queues::Queue;
 use crate::settings::{InvalidSettings, SettingsValidator};
-use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE};
+use crate::signature::{MessageSigningKeys, SIGNATURE_ATTRIBUTE};
 
 pub use batching::BatchingProducer;
 
@@ -32,7 +32,7 @@ const BATCH_MESSAGES: usize = 10;
 pub struct Producer {
     client: Client,
     queue: Queue,
-    keys: MessageKeys,
+    keys: MessageSigningKeys,
     settings: ProducerSettings,
 }
 
@@ -136,7 +136,7 @@ pub enum SendError {
 
 impl Producer {
     /// The first of the keys signs what is sent.
-    pub fn new(client: Client, queue: Queue, keys: MessageKeys, settings: ProducerSettings) -> Self {
+    pub fn new(client: Client, queue: Queue, keys: MessageSigningKeys, settings: ProducerSettings) -> Self {
         Self { client, queue, keys, settings }
     }
 

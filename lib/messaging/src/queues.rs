@@ -50,7 +50,7 @@ pub struct Queue {
 
 /// What queues are named and how they are set up in SQS.
 #[derive(Debug, Clone)]
-pub struct QueueSettings {
+pub struct QueueProvisioningSettings {
     /// The prefix of the queues' names, so that several platforms can share an account.
     pub prefix: String,
     /// The visibility timeout for readers that set none. Consumers set their own.
@@ -64,7 +64,7 @@ pub struct QueueSettings {
     pub max_receive_count: u32,
 }
 
-impl Default for QueueSettings {
+impl Default for QueueProvisioningSettings {
     fn default() -> Self {
         Self {
             prefix: "ordo".into(),
@@ -77,7 +77,7 @@ impl Default for QueueSettings {
     }
 }
 
-impl QueueSettings {
+impl QueueProvisioningSettings {
     /// The `max_receive_count` for consumers with so many attempts. It is much higher, because SQS also counts receives
     /// without an attempt: a message is returned each time that one before it in its group fails.
     pub fn receives_for(max_attempts: u32) -> u32 {
@@ -104,7 +104,7 @@ impl QueueSettings {
 }
 
 /// Creates missing queues, and sets the attributes of existing ones. Idempotent.
-pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueSetupError> {
+pub async fn ensure(client: &Client, settings: &QueueProvisioningSettings) -> Result<Queues, QueueSetupError> {
     settings.validate()?;
     Ok(Queues {
         notifications: ensure_pair(client, settings, "notifications").await?,
@@ -113,7 +113,7 @@ pub async fn ensure(client: &Client, settings: &QueueSettings) -> Result<Queues,
 }
 
 /// Finds the existing queues, for roles that may not create any.
-pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueSetupError> {
+pub async fn find(client: &Client, settings: &QueueProvisioningSettings) -> Result<Queues, QueueSetupError> {
     settings.validate()?;
     Ok(Queues {
         notifications: find_pair(client, settings, "notifications").await?,
@@ -123,7 +123,7 @@ pub async fn find(client: &Client, settings: &QueueSettings) -> Result<Queues, Q
 
 /// Finds the queues, and creates them as [`ensure`] does if any is missing. It needs no right to create queues as long
 /// as all exist.
-pub async fn find_or_create(client: &Client, settings: &QueueSettings) -> Result<Queues, QueueSetupError> {
+pub async fn find_or_create(client: &Client, settings: &QueueProvisioningSettings) -> Result<Queues, QueueSetupError> {
     match find(client, settings).await {
         Err(QueueSetupError::Find { name, source }) if source.is_missing_queue() => {
             tracing::warn!(queue = name, "the queue is not there: making it");
@@ -153,7 +153,11 @@ pub enum QueueSetupError {
     Incomplete { name: String, what: &'static str },
 }
 
-async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueSetupError> {
+async fn ensure_pair(
+    client: &Client,
+    settings: &QueueProvisioningSettings,
+    what: &str,
+) -> Result<Queue, QueueSetupError> {
     let (name, dead_letter_name) = names(settings, what);
     let dead_letter_url =
         ensure_one(client, &dead_letter_name, &attributes(settings, settings.dead_letter_retention)).await?;
@@ -167,19 +171,23 @@ async fn ensure_pair(client: &Client, settings: &QueueSettings, what: &str) -> R
     Ok(Queue { name, url, dead_letter_url })
 }
 
-async fn find_pair(client: &Client, settings: &QueueSettings, what: &str) -> Result<Queue, QueueSetupError> {
+async fn find_pair(
+    client: &Client,
+    settings: &QueueProvisioningSettings,
+    what: &str,
+) -> Result<Queue, QueueSetupError> {
     let (name, dead_letter_name) = names(settings, what);
     let url = find_one(client, &name).await?;
     let dead_letter_url = find_one(client, &dead_letter_name).await?;
     Ok(Queue { name, url, dead_letter_url })
 }
 
-fn names(settings: &QueueSettings, what: &str) -> (String, String) {
+fn names(settings: &QueueProvisioningSettings, what: &str) -> (String, String) {
     (format!("{}-{what}.fifo", settings.prefix), format!("{}-{what}-dlq.fifo", settings.prefix))
 }
 
 /// The attributes that can be set on new and on existing queues.
-fn attributes(settings: &QueueSettings, retention: Duration) -> HashMap<Attribute, String> {
+fn attributes(settings: &QueueProvisioningSettings, retention: Duration) -> HashMap<Attribute, String> {
     HashMap::from([
         // High-throughput mode: limits and deduplication per group, not per queue.
         (Attribute::DeduplicationScope, "messageGroup".into()),

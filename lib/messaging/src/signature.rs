@@ -38,12 +38,12 @@ const MOST_ID_BYTES: usize = 32;
 /// The secret keys that messages are signed with. The first one signs, and all verify. Shown anywhere, it hides the secrets.
 /// Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct MessageKeys {
-    signing: Arc<MessageKey>,
-    others: Arc<[MessageKey]>,
+pub struct MessageSigningKeys {
+    signing: Arc<MessageSigningKey>,
+    others: Arc<[MessageSigningKey]>,
 }
 
-struct MessageKey {
+struct MessageSigningKey {
     id: String,
     secret: Vec<u8>,
     /// With the secret and nothing else.
@@ -81,7 +81,7 @@ pub enum SignatureError {
     Expired,
 }
 
-impl MessageKeys {
+impl MessageSigningKeys {
     /// One new key with the given id.
     ///
     /// # Errors
@@ -140,12 +140,12 @@ impl MessageKeys {
         Ok(())
     }
 
-    fn all(&self) -> impl Iterator<Item = &MessageKey> {
+    fn all(&self) -> impl Iterator<Item = &MessageSigningKey> {
         std::iter::once(&*self.signing).chain(self.others.iter())
     }
 }
 
-impl MessageKey {
+impl MessageSigningKey {
     fn parse(text: &str, nth: usize) -> Result<Self, MessageKeysError> {
         let (id, secret) = text.trim().split_once(':').ok_or(MessageKeysError::Id { nth })?;
         if !is_key_id(id) {
@@ -167,19 +167,19 @@ impl MessageKey {
     }
 }
 
-impl FromStr for MessageKeys {
+impl FromStr for MessageSigningKeys {
     type Err = MessageKeysError;
 
     fn from_str(text: &str) -> Result<Self, MessageKeysError> {
         let mut texts = (1..).zip(text.split(','));
         let (nth, first) = texts.next().ok_or(MessageKeysError::Count)?;
-        let signing = MessageKey::parse(first, nth)?;
-        let mut others: Vec<MessageKey> = Vec::new();
+        let signing = MessageSigningKey::parse(first, nth)?;
+        let mut others: Vec<MessageSigningKey> = Vec::new();
         for (nth, text) in texts {
             if nth > MOST_KEYS {
                 return Err(MessageKeysError::Count);
             }
-            let key = MessageKey::parse(text, nth)?;
+            let key = MessageSigningKey::parse(text, nth)?;
             if others.iter().chain([&signing]).any(|earlier| earlier.id == key.id) {
                 return Err(MessageKeysError::Twice { nth });
             }
@@ -189,27 +189,27 @@ impl FromStr for MessageKeys {
     }
 }
 
-impl PartialEq for MessageKey {
+impl PartialEq for MessageSigningKey {
     fn eq(&self, other: &Self) -> bool {
         (&self.id, &self.secret) == (&other.id, &other.secret)
     }
 }
 
-impl Eq for MessageKey {}
+impl Eq for MessageSigningKey {}
 
 fn is_key_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=MOST_ID_BYTES).contains(&id.len()) && id.bytes().all(plain)
 }
 
-impl fmt::Display for MessageKeys {
+impl fmt::Display for MessageSigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<_> = self.all().map(|key| format!("{}:***", key.id)).collect();
         f.write_str(&keys.join(","))
     }
 }
 
-impl fmt::Debug for MessageKeys {
+impl fmt::Debug for MessageSigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -226,7 +226,7 @@ mod tests {
     fn a_signature_is_what_openssl_makes_of_the_same_text() {
         // printf 'ordo-message-v1\nordo-notifications.fifo\n1780000000\nhello' |
         //   openssl dgst -sha256 -mac HMAC -macopt hexkey:$(python3 -c 'print("6b" * 32)') -binary | base64
-        let keys: MessageKeys = format!("a:{}", STANDARD.encode([b'k'; 32])).parse().unwrap();
+        let keys: MessageSigningKeys = format!("a:{}", STANDARD.encode([b'k'; 32])).parse().unwrap();
 
         let signature = keys.sign_at(QUEUE, "hello", 1_780_000_000);
 
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn the_first_key_signs_and_every_key_verifies() {
-        let (old, new) = (MessageKeys::random("old").unwrap(), MessageKeys::random("new").unwrap());
-        let both: MessageKeys = format!("{},{}", new.expose(), old.expose()).parse().unwrap();
+        let (old, new) = (MessageSigningKeys::random("old").unwrap(), MessageSigningKeys::random("new").unwrap());
+        let both: MessageSigningKeys = format!("{},{}", new.expose(), old.expose()).parse().unwrap();
 
         assert_eq!(verify(&both, &old.sign(QUEUE, BODY)), Ok(()));
         assert_eq!(verify(&new, &both.sign(QUEUE, BODY)), Ok(()));
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn whatever_decides_is_signed() {
-        let keys = MessageKeys::random("a").unwrap();
+        let keys = MessageSigningKeys::random("a").unwrap();
         let signature = keys.sign(QUEUE, BODY);
         assert_eq!(verify(&keys, &signature), Ok(()));
 
@@ -263,13 +263,13 @@ mod tests {
         for queue in ["ordo-replies.fifo", "other-notifications.fifo", ""] {
             assert_eq!(keys.verify(queue, BODY, Some(&signature)), Err(SignatureError::Wrong));
         }
-        let same_id = MessageKeys::random("a").unwrap();
+        let same_id = MessageSigningKeys::random("a").unwrap();
         assert_eq!(verify(&same_id, &signature), Err(SignatureError::Wrong));
     }
 
     #[test]
     fn a_deduplication_id_stays_the_same_and_cannot_be_told_without_the_key() {
-        let (keys, others) = (MessageKeys::random("a").unwrap(), MessageKeys::random("a").unwrap());
+        let (keys, others) = (MessageSigningKeys::random("a").unwrap(), MessageSigningKeys::random("a").unwrap());
         let id = keys.deduplication_id(QUEUE, "e-1");
 
         assert_eq!(keys.deduplication_id(QUEUE, "e-1"), id);
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_time_of_signing_is_signed_and_runs_out() {
-        let keys = MessageKeys::random("a").unwrap();
+        let keys = MessageSigningKeys::random("a").unwrap();
         let (now, long_ago) = (Utc::now().timestamp(), Utc::now().timestamp() - HOLDS_SECONDS - 60);
 
         let old = keys.sign_at(QUEUE, BODY, long_ago);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_is_no_signature_is_refused() {
-        let keys = MessageKeys::random("a").unwrap();
+        let keys = MessageSigningKeys::random("a").unwrap();
         assert_eq!(keys.verify(QUEUE, BODY, None), Err(SignatureError::Missing));
         let good = keys.sign(QUEUE, BODY);
         let huge = "v1,".repeat(10_000);
@@ -318,12 +318,12 @@ mod tests {
     #[test]
     fn keys_are_parsed_and_never_shown() {
         let secret = STANDARD.encode([7; 32]);
-        let keys: MessageKeys = format!("2026-11:{secret}, old:{secret}").parse().unwrap();
+        let keys: MessageSigningKeys = format!("2026-11:{secret}, old:{secret}").parse().unwrap();
         assert_eq!(keys.to_string(), "2026-11:***,old:***");
         assert_eq!(format!("{keys:?}"), keys.to_string());
         assert_eq!(keys.expose().parse(), Ok(keys));
 
-        let refused = |text: &str| text.parse::<MessageKeys>().unwrap_err();
+        let refused = |text: &str| text.parse::<MessageSigningKeys>().unwrap_err();
         let short = STANDARD.encode([7; 31]);
         for (text, error) in [
             ("", MessageKeysError::Id { nth: 1 }),
@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    fn verify(keys: &MessageKeys, signature: &str) -> Result<(), SignatureError> {
+    fn verify(keys: &MessageSigningKeys, signature: &str) -> Result<(), SignatureError> {
         keys.verify(QUEUE, BODY, Some(signature))
     }
 }

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 #[async_trait]
 pub trait PaymentGateway: Send + Sync {
     /// Reserves an amount.
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError>;
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError>;
 
     /// Finds an authorization by its key, if its answer never came. `None`: the provider never saw it.
     /// [`PaymentError::Declined`]: it was declined. Some providers can only be asked by repeating the request, and
     /// never answer `None`.
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError>;
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError>;
 
     /// Takes part of the authorized amount, or all of it, as often as there is something left. A capture that was made
     /// under the key before is found, and not made again.
@@ -46,9 +46,9 @@ pub struct AuthorizationRequest {
     pub token: Option<String>,
 }
 
-/// A reserved amount.
+/// A payment that the provider authorized: its id there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorizedPayment {
+pub struct PaymentAuthorization {
     /// The provider's id of the payment, for captures, voids and refunds.
     pub reference: String,
 }
@@ -57,7 +57,7 @@ pub struct AuthorizedPayment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaptureRequest {
     pub key: String,
-    /// The payment, as [`AuthorizedPayment`] named it.
+    /// The payment, as [`PaymentAuthorization`] named it.
     pub reference: String,
     /// Minor units of the currency, at least 1.
     pub amount_minor: i64,
@@ -84,7 +84,7 @@ pub struct CapturedPayment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoidRequest {
     pub key: String,
-    /// The payment, as [`AuthorizedPayment`] named it.
+    /// The payment, as [`PaymentAuthorization`] named it.
     pub reference: String,
 }
 
@@ -92,7 +92,7 @@ pub struct VoidRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundRequest {
     pub key: String,
-    /// The payment, as [`AuthorizedPayment`] named it.
+    /// The payment, as [`PaymentAuthorization`] named it.
     pub reference: String,
     /// Minor units of the currency, at least 1.
     pub amount_minor: i64,

@@ -16,7 +16,7 @@ pub use metrics::PaymentMetrics;
 use tokio::time::Instant;
 
 use crate::{
-    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
     RefundRequest, RefundedPayment, VoidRequest,
 };
 
@@ -92,11 +92,11 @@ fn health<T>(outcome: &Result<T, PaymentError>) -> CallHealth {
 
 #[async_trait]
 impl PaymentGateway for Guarded {
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         self.call("authorize", &request.order_id, self.gateway.authorize(request)).await
     }
 
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         self.call("find", &request.order_id, self.gateway.find(request)).await
     }
 

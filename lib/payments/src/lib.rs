@@ -11,7 +11,7 @@ mod sandbox;
 mod stripe;
 
 pub use gateway::{
-    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
     RefundRequest, RefundedPayment, VoidRequest,
 };
 pub use guarded::{BreakerSettings, BreakerState, Guarded, PaymentMetrics};

@@ -29,7 +29,7 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
     RefundRequest, RefundedPayment, VoidRequest,
 };
 
@@ -106,14 +106,14 @@ async fn handle(pool: &PgPool, calls: impl Iterator<Item = SandboxCall>) {
 
 #[async_trait]
 impl PaymentGateway for Sandbox {
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         self.call(Operation::Authorize(request.clone())).await?;
-        Ok(AuthorizedPayment { reference: payment_reference(&request.key) })
+        Ok(PaymentAuthorization { reference: payment_reference(&request.key) })
     }
 
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         let found = self.call(Operation::Find(request.clone())).await?;
-        Ok((found == CallOutcome::Done).then(|| AuthorizedPayment { reference: payment_reference(&request.key) }))
+        Ok((found == CallOutcome::Done).then(|| PaymentAuthorization { reference: payment_reference(&request.key) }))
     }
 
     async fn capture(&self, request: &CaptureRequest) -> Result<CapturedPayment, PaymentError> {

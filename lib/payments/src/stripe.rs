@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use amount::stripe_amount;
 use async_trait::async_trait;
-use connection::StripeConnection;
+use connection::StripeClient;
 use movement::MoneyMovement;
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
     RefundRequest, RefundedPayment, VoidRequest,
 };
 
@@ -60,19 +60,19 @@ pub enum StripeSetupError {
 /// Stripe as a payment provider. It has no time-out of its own: [`Guarded`](crate::Guarded) has one.
 #[derive(Debug, Clone)]
 pub struct Stripe {
-    connection: StripeConnection,
+    connection: StripeClient,
 }
 
 impl Stripe {
     /// Connects with the first request.
     pub fn new(settings: &StripeSettings) -> Result<Self, StripeSetupError> {
-        Ok(Self { connection: StripeConnection::new(settings)? })
+        Ok(Self { connection: StripeClient::new(settings)? })
     }
 }
 
 #[async_trait]
 impl PaymentGateway for Stripe {
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         let Some(token) = &request.token else {
             return Err(PaymentError::declined("payment_method_missing", "the order names nothing to pay with"));
         };
@@ -96,7 +96,7 @@ impl PaymentGateway for Stripe {
 
     /// Stripe's search may be a minute behind, and is not available in every country. If it finds nothing, the request
     /// is repeated under the same key, which Stripe keeps for longer than that.
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         match self.search(request).await? {
             Some(found) => found.authorized().map(Some),
             None => self.authorize(request).await.map(Some),
@@ -124,7 +124,7 @@ impl PaymentGateway for Stripe {
     async fn abandon(&self, request: &AuthorizationRequest) -> Result<(), PaymentError> {
         match self.find(request).await {
             Ok(None) => Ok(()),
-            Ok(Some(AuthorizedPayment { reference })) => {
+            Ok(Some(PaymentAuthorization { reference })) => {
                 let key = format!("{}:abandon", request.key);
                 self.void(&VoidRequest { key, reference }).await
             }
@@ -203,10 +203,10 @@ struct StripeLastError {
 }
 
 impl StripePaymentIntent {
-    fn authorized(self) -> Result<AuthorizedPayment, PaymentError> {
+    fn authorized(self) -> Result<PaymentAuthorization, PaymentError> {
         let Self { id, status, last_payment_error, .. } = self;
         match status.as_str() {
-            "requires_capture" | "succeeded" => Ok(AuthorizedPayment { reference: id }),
+            "requires_capture" | "succeeded" => Ok(PaymentAuthorization { reference: id }),
             "requires_action" | "requires_confirmation" | "requires_payment_method" | "canceled" => {
                 let error = last_payment_error.unwrap_or(StripeLastError { code: None, message: None });
                 let code = error.code.unwrap_or_else(|| "authentication_required".to_owned());

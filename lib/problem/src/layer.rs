@@ -21,9 +21,9 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use tower::{Layer, Service};
 use tracing::{Instrument, Level};
 
-use crate::refusal_log::{RefusalLog, RefusedRequest};
+use crate::refusal_log::{RefusalLog, RefusalLogFields};
 use crate::semantics::complete_allow;
-use crate::{Actor, Problem, Trace};
+use crate::{Problem, RefusedCaller, Trace};
 
 /// The layer that finishes every [`Problem`]; goes around the router once, outermost.
 ///
@@ -131,8 +131,8 @@ impl RequestInfo {
             // JSON or a page of the handler's own, such as the answer of a readiness check.
             None => return response,
         };
-        let actor = response.extensions_mut().remove::<Actor>();
-        let request = RefusedRequest { trace: &self.trace, actor, method: &self.method, path: self.uri.path() };
+        let actor = response.extensions_mut().remove::<RefusedCaller>();
+        let request = RefusalLogFields { trace: &self.trace, actor, method: &self.method, path: self.uri.path() };
         refusals.log(&problem, &request);
         let finished = problem.render(Some(self.uri.path()), Some(self.trace.trace_id()));
         let (finished, body) = finished.into_parts();

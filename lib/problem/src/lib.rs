@@ -7,7 +7,7 @@
 //!
 //! The types of problems are a registry, [`ProblemType`], and the server answers what each means ([`documentation()`]).
 //!
-//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`SparseFieldsets`], [`AllowedHosts`], and a request's [`QueryParameters`], [`Peer`],
+//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`SparseFieldsets`], [`AllowedHosts`], and a request's [`QueryParameters`], [`ClientNetwork`],
 //! [`Precondition`] and [`Trace`].
 
 mod actor;
@@ -38,12 +38,12 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use actor::Actor;
+pub use actor::RefusedCaller;
 pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
 pub use documentation::documentation;
 pub use json_rewriting::rewrite_json;
 pub use layer::{ProblemLayer, ProblemService, layer};
-pub use peer::Peer;
+pub use peer::ClientNetwork;
 pub use precondition::Precondition;
 pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;

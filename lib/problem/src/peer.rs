@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The client at the other end of a connection, as limits per client see it: an address of IPv4, or a /64 network of IPv6, which is
 /// given to one client as a whole. An extension of each request that came over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Peer(IpAddr);
+pub struct ClientNetwork(IpAddr);
 
-impl Peer {
+impl ClientNetwork {
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -19,7 +19,7 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for ClientNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -38,7 +38,7 @@ mod tests {
             ("2001:db8:0:1:ffff::", "2001:db8:0:1::"),
             ("::1", "::1"),
         ] {
-            assert_eq!(Peer::of(address.parse().unwrap()).to_string(), peer, "{address}");
+            assert_eq!(ClientNetwork::of(address.parse().unwrap()).to_string(), peer, "{address}");
         }
     }
 }

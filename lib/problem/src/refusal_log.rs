@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use error_chain::error_chain;
 use http::{Method, StatusCode};
 
-use crate::{Actor, Problem, Trace};
+use crate::{Problem, RefusedCaller, Trace};
 
 /// The most lines of each kind in a second.
 const LINES_PER_SECOND: u32 = 20;
@@ -26,18 +26,18 @@ pub(crate) struct RefusalLog {
     failures: LogRateLimit,
 }
 
-/// What a line tells of the request.
-pub(crate) struct RefusedRequest<'a> {
+/// What the log line of a refused request tells of the request.
+pub(crate) struct RefusalLogFields<'a> {
     pub(crate) trace: &'a Trace,
     /// `None`: it was refused before it was known who calls.
-    pub(crate) actor: Option<Actor>,
+    pub(crate) actor: Option<RefusedCaller>,
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
 }
 
 impl RefusalLog {
     /// The one place where a problem is logged, with the chain of its hidden cause.
-    pub(crate) fn log(&self, problem: &Problem, request: &RefusedRequest<'_>) {
+    pub(crate) fn log(&self, problem: &Problem, request: &RefusalLogFields<'_>) {
         let status = problem.status();
         let limit = match status {
             StatusCode::INTERNAL_SERVER_ERROR => &self.failures,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use serde_json::Value;
 
-use crate::{Item, Key, ReadModelStoreError, Table};
+use crate::{GenerationTable, Item, Key, ReadModelStoreError};
 
 /// How many items are read at once.
 const BATCH: u16 = 1_000;
@@ -61,8 +61,8 @@ impl GenerationComparison {
 /// Compares two generations while they may be written: items that events after `up_to` wrote are skipped. `examples` is
 /// how many differences of each kind are kept.
 pub async fn compare(
-    old: &dyn Table,
-    new: &dyn Table,
+    old: &dyn GenerationTable,
+    new: &dyn GenerationTable,
     up_to: i64,
     examples: usize,
 ) -> Result<GenerationComparison, ReadModelStoreError> {
@@ -113,7 +113,7 @@ fn is_same_json(one: &Item, other: &Item) -> bool {
         || matches!((one.read::<Value>(), other.read::<Value>()), (Ok(one), Ok(other)) if one == other)
 }
 
-async fn by_key(table: &dyn Table, items: &[Item]) -> Result<HashMap<Key, Item>, ReadModelStoreError> {
+async fn by_key(table: &dyn GenerationTable, items: &[Item]) -> Result<HashMap<Key, Item>, ReadModelStoreError> {
     let keys: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
     Ok(table.find(&keys).await?.into_iter().map(|item| (item.key.clone(), item)).collect())
 }

@@ -21,8 +21,8 @@ use sqlx::{PgConnection, PgPool};
 
 use self::bulk::DynamodbBulkWriter;
 use self::table_numbers::GenerationTableNumbers;
-use self::tables::{DynamodbTable, PhysicalTable};
-use crate::{BulkWriter, Generation, GenerationStore, ReadModelStoreError, Table};
+use self::tables::{DynamodbGenerationTable, PhysicalTable};
+use crate::{Generation, GenerationLoader, GenerationStore, GenerationTable, ReadModelStoreError};
 
 /// Read models in DynamoDB.
 #[derive(Debug, Clone)]
@@ -56,15 +56,15 @@ impl DynamodbReadModels {
         table_numbers::forget_deleted(read_model, &dropped, connection).await
     }
 
-    fn bulk(&self, read_model: &str, number: i64) -> Box<dyn BulkWriter> {
+    fn bulk(&self, read_model: &str, number: i64) -> Box<dyn GenerationLoader> {
         Box::new(DynamodbBulkWriter::new(self.physical_table(read_model, Generation::Next, number)))
     }
 }
 
 #[async_trait]
 impl GenerationStore for DynamodbReadModels {
-    fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
-        Arc::new(DynamodbTable::new(self.clone(), read_model, generation))
+    fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn GenerationTable> {
+        Arc::new(DynamodbGenerationTable::new(self.clone(), read_model, generation))
     }
 
     /// They wait for the network.
@@ -105,7 +105,7 @@ impl GenerationStore for DynamodbReadModels {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
+    ) -> Result<Box<dyn GenerationLoader>, ReadModelStoreError> {
         self.discard(read_model, Generation::Next, connection).await?;
         let number = table_numbers::next(read_model, connection).await?;
         self.physical_table(read_model, Generation::Next, number).create().await?;
@@ -118,7 +118,7 @@ impl GenerationStore for DynamodbReadModels {
         &self,
         _read_model: &str,
         _transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn BulkWriter>>, ReadModelStoreError> {
+    ) -> Result<Option<Box<dyn GenerationLoader>>, ReadModelStoreError> {
         Ok(None)
     }
 
@@ -126,7 +126,7 @@ impl GenerationStore for DynamodbReadModels {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
+    ) -> Result<Box<dyn GenerationLoader>, ReadModelStoreError> {
         let number =
             GenerationTableNumbers::seen_by(read_model, connection).await?.require(read_model, Generation::Next)?;
         Ok(self.bulk(read_model, number))

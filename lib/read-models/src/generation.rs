@@ -36,7 +36,7 @@ impl fmt::Display for Generation {
 #[async_trait]
 pub trait GenerationStore: fmt::Debug + Send + Sync {
     /// A generation of a read model. It need not exist.
-    fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table>;
+    fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn GenerationTable>;
     /// How many searches of one caller are worth doing at the same time. In Postgres each keeps a processor busy, so more of them would
     /// only take longer, and keep others waiting.
     fn searches_at_once(&self) -> usize {
@@ -53,7 +53,7 @@ pub trait GenerationStore: fmt::Debug + Send + Sync {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError>;
+    ) -> Result<Box<dyn GenerationLoader>, ReadModelStoreError>;
 
     /// Creates a next generation that is rolled back with the transaction, to measure how long writing takes. `None`:
     /// this store can't.
@@ -61,14 +61,14 @@ pub trait GenerationStore: fmt::Debug + Send + Sync {
         &self,
         read_model: &str,
         transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn BulkWriter>>, ReadModelStoreError>;
+    ) -> Result<Option<Box<dyn GenerationLoader>>, ReadModelStoreError>;
 
     /// Resumes writing the next generation.
     async fn resume_next(
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError>;
+    ) -> Result<Box<dyn GenerationLoader>, ReadModelStoreError>;
 
     /// Makes the next generation the live one, and the live one the previous one. The previous one is dropped.
     async fn promote(&self, read_model: &str, transaction: &mut PgConnection) -> Result<(), ReadModelStoreError>;
@@ -93,7 +93,7 @@ pub trait GenerationStore: fmt::Debug + Send + Sync {
 
 /// Writes a generation in bulk, before it has readers.
 #[async_trait]
-pub trait BulkWriter: fmt::Debug + Send + Sync {
+pub trait GenerationLoader: fmt::Debug + Send + Sync {
     /// Adds the items of new streams. Some may be there already, if the transaction before failed after it wrote them.
     async fn add(
         &mut self,
@@ -112,7 +112,7 @@ pub trait BulkWriter: fmt::Debug + Send + Sync {
 
 /// The items of one generation of a read model.
 #[async_trait]
-pub trait Table: fmt::Debug + Send + Sync {
+pub trait GenerationTable: fmt::Debug + Send + Sync {
     /// The items of these keys that exist, for a writer: always the last written ones.
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError>;
 

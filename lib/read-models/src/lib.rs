@@ -1,7 +1,7 @@
 //! Stores of read models, with the data model of DynamoDB: JSON items under a partition key and a sort key, and up to
 //! three indexes.
 //!
-//! A [`Table`] holds the items of one read model. A [`GenerationStore`] holds the tables of all read models, each in up to
+//! A [`GenerationTable`] holds the items of one read model. A [`GenerationStore`] holds the tables of all read models, each in up to
 //! three generations. Items are written stream by stream, as [`StreamItemChanges`] that may be written twice, and are read in
 //! pages, from one collection or index at a time. This crate knows nothing of orders.
 
@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 pub use change::{StreamItemChanges, TallyAddition};
 pub use compare::{GenerationComparison, ItemDifference, compare};
 pub use cursor::InvalidCursor;
-pub use generation::{BulkWriter, Generation, GenerationStore, Table};
+pub use generation::{Generation, GenerationLoader, GenerationStore, GenerationTable};
 pub use query::{ItemPage, Query, QueryError, QueryScope, ScanPage, SortOrder};
 
 /// The primary key of an item.

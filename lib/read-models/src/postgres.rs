@@ -15,7 +15,7 @@ use self::table::PostgresTable;
 pub(crate) use self::tallies::forget_tallies;
 #[cfg(feature = "dynamodb")]
 pub(crate) use self::tallies::{keep_tallies, summed_tallies};
-use crate::{BulkWriter, Generation, GenerationStore, ReadModelStoreError, Table};
+use crate::{Generation, GenerationLoader, GenerationStore, GenerationTable, ReadModelStoreError};
 
 /// Read models in a Postgres database, in tables `read_model_NAME`.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ fn name(read_model: &str, generation: Generation) -> String {
 
 #[async_trait]
 impl GenerationStore for PostgresReadModels {
-    fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn Table> {
+    fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn GenerationTable> {
         Arc::new(PostgresTable::new(self.pool.clone(), read_model, generation))
     }
 
@@ -64,7 +64,7 @@ impl GenerationStore for PostgresReadModels {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
+    ) -> Result<Box<dyn GenerationLoader>, ReadModelStoreError> {
         self.discard(read_model, Generation::Next, connection).await?;
         let next = name(read_model, Generation::Next);
         sqlx::query("select create_read_model_items($1)").bind(&next).execute(&mut *connection).await?;
@@ -76,7 +76,7 @@ impl GenerationStore for PostgresReadModels {
         &self,
         read_model: &str,
         transaction: &mut PgConnection,
-    ) -> Result<Option<Box<dyn BulkWriter>>, ReadModelStoreError> {
+    ) -> Result<Option<Box<dyn GenerationLoader>>, ReadModelStoreError> {
         Ok(Some(self.begin_next(read_model, transaction).await?))
     }
 
@@ -84,7 +84,7 @@ impl GenerationStore for PostgresReadModels {
         &self,
         read_model: &str,
         connection: &mut PgConnection,
-    ) -> Result<Box<dyn BulkWriter>, ReadModelStoreError> {
+    ) -> Result<Box<dyn GenerationLoader>, ReadModelStoreError> {
         require(read_model, Generation::Next, connection).await?;
         Ok(Box::new(BulkCopyWriter::new(read_model, name(read_model, Generation::Next))))
     }

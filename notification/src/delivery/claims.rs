@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{DeliveryRecordError, DeliveryRecordRow, MailOutcome, within};
+use super::{DeliveryOutcome, DeliveryRecordError, DeliveryRecordRow, within};
 
 /// Takes the claims of this process. Clones share the session.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub(super) enum ClaimResult {
     /// The mail has no outcome. The caller has claimed it now.
     Free(ClaimGuard),
     /// The mail has an outcome. The caller has claimed it all the same, in case it tries again.
-    Decided(MailOutcome, ClaimGuard),
+    Decided(DeliveryOutcome, ClaimGuard),
     /// Another process has claimed it.
     Elsewhere,
 }
@@ -212,7 +212,7 @@ impl ClaimKeeper {
 
 enum ClaimLockResult {
     Undecided,
-    Decided(MailOutcome),
+    Decided(DeliveryOutcome),
     Elsewhere,
 }
 
@@ -247,7 +247,7 @@ async fn exchange(
     .bind(ours)
     .fetch_all(session)
     .await?;
-    let mut decided: HashMap<Uuid, MailOutcome> =
+    let mut decided: HashMap<Uuid, DeliveryOutcome> =
         decided.into_iter().map(|row| (row.notification_id, row.into())).collect();
     let found = |(id, ours)| match decided.remove(&id) {
         Some(outcome) => ClaimLockResult::Decided(outcome),

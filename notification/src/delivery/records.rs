@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::claims::ClaimGuard;
-use super::{DeliveryAttempt, DeliveryRecordError, MailOutcome, within};
+use super::{DeliveryOutcome, DeliveryRecordError, PendingDelivery, within};
 
 /// The most outcomes of one statement.
 const MAX_BATCH: usize = 256;
@@ -31,8 +31,8 @@ pub(super) struct OutcomeRecorder {
 
 #[derive(Debug)]
 struct DecidedMail {
-    record: DeliveryAttempt,
-    outcome: MailOutcome,
+    record: PendingDelivery,
+    outcome: DeliveryOutcome,
     /// Released after the record is committed or given up.
     _claim: ClaimGuard,
     written: oneshot::Sender<Result<(), DeliveryRecordError>>,
@@ -57,8 +57,8 @@ impl OutcomeRecorder {
     /// database is down for all [`TRIES`].
     pub(super) async fn write(
         &self,
-        record: DeliveryAttempt,
-        outcome: MailOutcome,
+        record: PendingDelivery,
+        outcome: DeliveryOutcome,
         claim: ClaimGuard,
     ) -> Result<(), DeliveryRecordError> {
         let (written, answered) = oneshot::channel();
@@ -135,8 +135,8 @@ struct DeliveryColumns<'a> {
 impl<'a> DeliveryColumns<'a> {
     fn push(&mut self, DecidedMail { record, outcome, .. }: &'a DecidedMail) {
         let (name, provider_id, reason) = match outcome {
-            MailOutcome::Sent { provider_message_id, .. } => ("sent", Some(provider_message_id.as_str()), None),
-            MailOutcome::Failed { reason } => ("failed", None, Some(reason.as_str())),
+            DeliveryOutcome::Sent { provider_message_id, .. } => ("sent", Some(provider_message_id.as_str()), None),
+            DeliveryOutcome::Failed { reason } => ("failed", None, Some(reason.as_str())),
         };
         self.ids.push(record.notification_id);
         self.orders.push(&record.order_id);

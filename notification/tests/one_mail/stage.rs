@@ -6,7 +6,8 @@ use aws_sdk_sqs::types::Message;
 use chrono::DateTime;
 use messaging::{
     CloudEvent, ConsumerSettings, ExponentialBackoff, NotificationAnswer, NotificationFailed, NotificationRequested,
-    NotificationTemplate, OrderedLine, OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
+    NotificationTemplate, OrderedLine, OutgoingMessage, Producer, ProducerSettings, QueueProvisioningSettings, Queues,
+    queues,
 };
 use notification::{NotificationDependencies, NotificationSettings};
 use testkit::FaultyMailer;
@@ -88,7 +89,7 @@ impl Stage {
         let endpoint = testkit::sqs().await;
         let sqs = testkit::sqs_client(&endpoint.url());
         // Tests that try often must not meet SQS's own limit.
-        let settings = QueueSettings { max_receive_count: 1000, ..QueueSettings::default() };
+        let settings = QueueProvisioningSettings { max_receive_count: 1000, ..QueueProvisioningSettings::default() };
         let queues = queues::ensure(&sqs, &settings).await.unwrap();
         let (database, ses) = tokio::join!(testkit::database(), FaultyMailer::start());
         Self { database, sqs, queues, ses, _endpoint: endpoint }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use ordo_client::Error;
 use url::Url;
 
-use crate::api::ApiArgs;
+use crate::api::ApiAccessArgs;
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::settings::{RawSettings, SettingSource, Settings};
@@ -17,7 +17,7 @@ pub(crate) struct HealthArgs {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
-    api: ApiArgs,
+    api: ApiAccessArgs,
 }
 
 /// Fails if the platform does not answer that it is ready.

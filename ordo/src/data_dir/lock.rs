@@ -12,7 +12,7 @@ use anyhow::Context;
 use embedded::postgres::PostgresError;
 use url::Url;
 
-use super::{PlatformFile, file_in, text_of, token_secret, token_secret_in};
+use super::{RunningPlatformFile, file_in, text_of, token_secret, token_secret_in};
 
 /// The lock of the one platform that runs on a data directory. When it is dropped, the ports stay in the file for the next start, but
 /// no password. An ephemeral platform leaves no file.
@@ -22,7 +22,7 @@ pub(crate) struct DataDirLock {
     path: PathBuf,
     ephemeral: bool,
     /// This platform, or the last one, without its database.
-    last: PlatformFile,
+    last: RunningPlatformFile,
 }
 
 impl DataDirLock {
@@ -49,14 +49,14 @@ impl DataDirLock {
             // A command holds the lock for a moment, a platform as long as it runs.
             std::thread::sleep(Duration::from_millis(5));
         };
-        let last: Option<PlatformFile> = serde_json::from_str(&text_of(&mut file)?).ok();
+        let last: Option<RunningPlatformFile> = serde_json::from_str(&text_of(&mut file)?).ok();
         if !locked {
             let owner = last.map(|place| place.pid.to_string()).unwrap_or_default();
             return Err(PostgresError::InUse { path: data_dir.to_owned(), owner }.into());
         }
         let starting =
-            PlatformFile { ready: false, pid: std::process::id(), ..last.unwrap_or_default().without_secrets() };
-        let mut taken = Self { file, path, ephemeral, last: PlatformFile::default() };
+            RunningPlatformFile { ready: false, pid: std::process::id(), ..last.unwrap_or_default().without_secrets() };
+        let mut taken = Self { file, path, ephemeral, last: RunningPlatformFile::default() };
         taken.write(&starting)?;
         Ok(taken)
     }
@@ -79,7 +79,7 @@ impl DataDirLock {
     }
 
     /// Writes where the platform is.
-    pub(crate) fn write(&mut self, place: &PlatformFile) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, place: &RunningPlatformFile) -> anyhow::Result<()> {
         self.last = place.clone().without_secrets();
         let text = serde_json::to_string(place)?;
         let written =
@@ -89,7 +89,11 @@ impl DataDirLock {
 
     /// The address to listen on. Port 0 becomes the port that was used last, if it is free.
     #[must_use]
-    pub(crate) fn address(&self, asked: SocketAddr, used_last: impl Fn(&PlatformFile) -> Option<&str>) -> SocketAddr {
+    pub(crate) fn address(
+        &self,
+        asked: SocketAddr,
+        used_last: impl Fn(&RunningPlatformFile) -> Option<&str>,
+    ) -> SocketAddr {
         let port = || Url::parse(used_last(&self.last)?).ok()?.port();
         let free = |port: &u16| is_free(SocketAddr::new(asked.ip(), *port));
         match asked.port() {
@@ -140,12 +144,12 @@ mod tests {
 
     const DATABASE: &str = "postgres://postgres:s3cret@127.0.0.1:5999/ordo";
 
-    fn place(api: &str) -> PlatformFile {
-        PlatformFile {
+    fn place(api: &str) -> RunningPlatformFile {
+        RunningPlatformFile {
             ready: true,
             api: api.to_owned(),
             database: Some(DATABASE.to_owned()),
-            ..PlatformFile::default()
+            ..RunningPlatformFile::default()
         }
     }
 

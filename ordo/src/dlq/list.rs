@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
-use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters};
+use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
 use serde_json::{Value, json};
 
 use super::{DlqListArgs, render};
@@ -17,7 +17,7 @@ struct FoundDeadLetters {
     unseen: u64,
 }
 
-pub(super) async fn run(queues: &[DeadLetters], args: &DlqListArgs) -> anyhow::Result<()> {
+pub(super) async fn run(queues: &[DeadLetterQueue], args: &DlqListArgs) -> anyhow::Result<()> {
     let limit = usize::try_from(args.limit.get()).unwrap_or(usize::MAX);
     let found = try_join_all(queues.iter().map(|letters| look(letters, limit))).await?;
     let all = || found.iter().flat_map(|found| found.letters.iter().map(|letter| (found.origin, letter)));
@@ -48,7 +48,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &DlqListArgs) -> anyhow::R
     Ok(())
 }
 
-async fn look(letters: &DeadLetters, limit: usize) -> Result<FoundDeadLetters, DeadLetterError> {
+async fn look(letters: &DeadLetterQueue, limit: usize) -> Result<FoundDeadLetters, DeadLetterError> {
     let mut sweep = letters.sweep();
     let looked = up_to(&mut sweep, limit).await;
     let unseen = sweep.unseen().await;

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use anyhow::bail;
 use error_chain::error_chain;
 use messaging::{
-    DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters, MessageKeys, OutgoingMessage,
+    DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan, MessageSigningKeys, OutgoingMessage,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use progress::RedriveProgressBar;
 
 use super::{RedriveArgs, render};
-use crate::rate_limiter::RateLimiter;
+use crate::rate_limiter::FixedRateThrottle;
 use crate::{output, shutdown};
 
 /// The most that SQS takes and gives in one call.
@@ -25,7 +25,11 @@ const BATCH: u32 = 10;
 /// After so many failures the messages are not the cause.
 const MOST_FAILURES: usize = 20;
 
-pub(super) async fn run(queues: &[DeadLetters], args: &RedriveArgs, keys: &MessageKeys) -> anyhow::Result<()> {
+pub(super) async fn run(
+    queues: &[DeadLetterQueue],
+    args: &RedriveArgs,
+    keys: &MessageSigningKeys,
+) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let mut there = 0;
     for letters in queues {
@@ -35,7 +39,7 @@ pub(super) async fn run(queues: &[DeadLetters], args: &RedriveArgs, keys: &Messa
         args,
         keys,
         name: Uuid::now_v7().to_string(),
-        pace: RateLimiter::new(args.rate.filter(|_| !args.dry_run)),
+        pace: FixedRateThrottle::new(args.rate.filter(|_| !args.dry_run)),
         progress: RedriveProgressBar::start(there, args)?,
         stop,
         tally: RedriveTally::default(),
@@ -64,9 +68,9 @@ pub(super) async fn run(queues: &[DeadLetters], args: &RedriveArgs, keys: &Messa
 /// One redrive.
 struct RedriveRun<'a> {
     args: &'a RedriveArgs,
-    keys: &'a MessageKeys,
+    keys: &'a MessageSigningKeys,
     name: String,
-    pace: RateLimiter,
+    pace: FixedRateThrottle,
     progress: RedriveProgressBar,
     stop: CancellationToken,
     tally: RedriveTally,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use domain::email::EmailAddress;
-use messaging::{BodyFieldEdit, DeadLetter, DeadLetterScan, DeadLetters, MessageKeys};
+use messaging::{BodyFieldEdit, DeadLetter, DeadLetterQueue, DeadLetterScan, MessageSigningKeys};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ impl BodyChange {
     }
 }
 
-pub(super) async fn show(queues: &[DeadLetters], id: &str, json: bool) -> anyhow::Result<()> {
+pub(super) async fn show(queues: &[DeadLetterQueue], id: &str, json: bool) -> anyhow::Result<()> {
     let (sweep, letter) = find(queues, id).await?;
     let origin = sweep.letters().origin();
     sweep.release().await;
@@ -45,10 +45,10 @@ pub(super) async fn show(queues: &[DeadLetters], id: &str, json: bool) -> anyhow
 }
 
 pub(super) async fn edit(
-    queues: &[DeadLetters],
+    queues: &[DeadLetterQueue],
     id: &str,
     change: &BodyChange,
-    keys: &MessageKeys,
+    keys: &MessageSigningKeys,
 ) -> anyhow::Result<()> {
     let (mut sweep, letter) = find(queues, id).await?;
     let edited = send_edited(&mut sweep, &letter, change, keys).await;
@@ -59,7 +59,7 @@ pub(super) async fn edit(
     Ok(output::line(&format!("{} is changed and sent to {queue} again", letter.id))?)
 }
 
-pub(super) async fn discard(queues: &[DeadLetters], id: &str, reason: &str) -> anyhow::Result<()> {
+pub(super) async fn discard(queues: &[DeadLetterQueue], id: &str, reason: &str) -> anyhow::Result<()> {
     let (mut sweep, letter) = find(queues, id).await?;
     let discarded = sweep.discard(&letter).await;
     let queue = sweep.letters().queue_name().to_owned();
@@ -82,7 +82,7 @@ async fn send_edited(
     sweep: &mut DeadLetterScan,
     letter: &DeadLetter,
     change: &BodyChange,
-    keys: &MessageKeys,
+    keys: &MessageSigningKeys,
 ) -> anyhow::Result<()> {
     let body = match change {
         BodyChange::Set(assignments) => letter.with(assignments, keys)?,
@@ -106,7 +106,7 @@ fn check_recipient(body: &str) -> anyhow::Result<()> {
 }
 
 /// Finds a dead letter. The caller must release the sweep that holds it.
-async fn find(queues: &[DeadLetters], id: &str) -> anyhow::Result<(DeadLetterScan, DeadLetter)> {
+async fn find(queues: &[DeadLetterQueue], id: &str) -> anyhow::Result<(DeadLetterScan, DeadLetter)> {
     let mut unseen = 0;
     for letters in queues {
         let mut sweep = letters.sweep();

@@ -6,25 +6,25 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use event_store::bulk::{CopyInError, copy_in};
+use event_store::bulk::{LogImportError, copy_in};
 use indicatif::ProgressBar;
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::ImportArgs;
+use super::EventsImportArgs;
 use super::import_reader::ImportReader;
 use crate::output;
 
-pub(super) async fn run(connection: PgConnection, args: &ImportArgs) -> anyhow::Result<()> {
+pub(super) async fn run(connection: PgConnection, args: &EventsImportArgs) -> anyhow::Result<()> {
     let since = Instant::now();
     let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
     let mut lines = ImportReader::of(open(&args.file)?, bar.clone());
     let done = match copy_in(connection, &mut lines).await {
         Ok(done) => done,
-        Err(CopyInError::Source(error)) => return Err(error.context("nothing is imported")),
-        Err(CopyInError::NotEmpty) => bail!("this store has events already; import into one that has none"),
-        Err(CopyInError::Database(error)) => return Err(error).context("nothing is imported: the database failed"),
+        Err(LogImportError::Source(error)) => return Err(error.context("nothing is imported")),
+        Err(LogImportError::NotEmpty) => bail!("this store has events already; import into one that has none"),
+        Err(LogImportError::Database(error)) => return Err(error).context("nothing is imported: the database failed"),
     };
     bar.finish_and_clear();
     let (events, last, streams) = (done.events, done.last_position, lines.streams());

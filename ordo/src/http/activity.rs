@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The state of a connection. It waits for a request, serves some, and sends the rest of an answer. While it waits, it can lose its
 /// slot.
 #[derive(Debug)]
-pub(super) struct ConnectionActivity {
+pub(super) struct ConnectionState {
     /// The start of all times.
     clock: Instant,
     state: AtomicU64,
@@ -38,7 +38,7 @@ const SENDING: u64 = 0;
 const EARLIEST: u64 = 1 << 16;
 const DISPLACED: u64 = u64::MAX;
 
-impl ConnectionActivity {
+impl ConnectionState {
     /// A new connection, which waits.
     pub(super) fn waiting(clock: Instant) -> Arc<Self> {
         let state = AtomicU64::new(IdleSince::now(clock).0);
@@ -96,10 +96,10 @@ impl ConnectionActivity {
     }
 }
 
-/// A request that is being served, until its answer is complete. Once all of it is [sent](ConnectionActivity::sent), the connection
+/// A request that is being served, until its answer is complete. Once all of it is [sent](ConnectionState::sent), the connection
 /// waits again.
 #[derive(Debug)]
-pub(super) struct ActiveRequest(Arc<ConnectionActivity>);
+pub(super) struct ActiveRequest(Arc<ConnectionState>);
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_connection_waits_once_its_last_answer_is_sent() {
-        let activity = ConnectionActivity::waiting(Instant::now());
+        let activity = ConnectionState::waiting(Instant::now());
         let since = activity.waiting_since().unwrap();
         let (one, other) = (activity.serve().unwrap(), activity.serve().unwrap());
         activity.sent();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_answer_that_is_sent_has_a_time_or_none() {
-        let activity = ConnectionActivity::waiting(Instant::now());
+        let activity = ConnectionState::waiting(Instant::now());
         assert_eq!(activity.time_left(), None);
         activity.take_until(Some(Instant::now() + Duration::from_secs(60)));
         assert!(activity.time_left().is_some_and(|left| left > Duration::from_secs(50)));

@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use bounds::QuotaShare;
+use bounds::CapacityShare;
 use hyper::body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
-use problem::Peer;
+use problem::ClientNetwork;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::ActiveRequest;
-use super::rate_limits::UnderWay;
+use super::rate_limits::PrincipalRequestPermit;
 
 /// The most of an answer that is handed to hyper at once.
 const PIECE: usize = 16 * 1024;
@@ -27,7 +27,7 @@ pin_project! {
         body: Body,
         // What was read of the body and not handed on.
         rest: Bytes,
-        shares: Option<Arc<AnswerShares>>,
+        shares: Option<Arc<AnswerResources>>,
     }
 
     impl PinnedDrop for AnswerBody {
@@ -39,22 +39,23 @@ pin_project! {
     }
 }
 
-/// What an answer takes until its last piece is let go.
+/// What an answer holds until its last piece is let go: its HTTP/2 stream, its share of memory and of its caller's
+/// limit.
 #[expect(dead_code, reason = "what it takes is given back when it is dropped")]
-pub(super) struct AnswerShares {
+pub(super) struct AnswerResources {
     /// With HTTP/2. Before `serving`, so that the connection still counts as busy while it goes.
-    pub(super) stream: Option<Http2Stream>,
+    pub(super) stream: Option<Http2AnswerSlot>,
     /// Of the memory of large answers.
-    pub(super) memory: Option<QuotaShare<Peer>>,
+    pub(super) memory: Option<CapacityShare<ClientNetwork>>,
     /// Of what its principal may have under way.
-    pub(super) under_way: Option<UnderWay>,
+    pub(super) under_way: Option<PrincipalRequestPermit>,
     pub(super) serving: ActiveRequest,
 }
 
 /// A piece of an answer, with what the answer takes.
 struct Piece {
     bytes: Bytes,
-    _shares: Arc<AnswerShares>,
+    _shares: Arc<AnswerResources>,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -64,9 +65,9 @@ impl AsRef<[u8]> for Piece {
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Body, shares: AnswerShares) -> Self {
+    pub(super) fn new(body: Body, shares: AnswerResources) -> Self {
         // Until its head is taken, nothing is asked of the body.
-        shares.stream.iter().for_each(Http2Stream::wait_for_the_client);
+        shares.stream.iter().for_each(Http2AnswerSlot::wait_for_the_client);
         Self { body, rest: Bytes::new(), shares: Some(Arc::new(shares)) }
     }
 }
@@ -86,7 +87,7 @@ impl hyper::body::Body for AnswerBody {
         let answer = self.project();
         let stream = answer.shares.as_ref().and_then(|shares| shares.stream.as_ref());
         if answer.rest.is_empty() {
-            stream.into_iter().for_each(Http2Stream::wait_for_the_server);
+            stream.into_iter().for_each(Http2AnswerSlot::wait_for_the_server);
             let frame = match ready!(answer.body.poll_frame(context)) {
                 Some(Ok(frame)) => frame,
                 ended => return Poll::Ready(ended),
@@ -96,7 +97,7 @@ impl hyper::body::Body for AnswerBody {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        stream.into_iter().for_each(Http2Stream::wait_for_the_client);
+        stream.into_iter().for_each(Http2AnswerSlot::wait_for_the_client);
         let bytes = answer.rest.split_to(answer.rest.len().min(PIECE));
         let piece = match answer.shares {
             Some(shares) => Bytes::from_owner(Piece { bytes, _shares: Arc::clone(shares) }),
@@ -126,10 +127,11 @@ impl hyper::body::Body for AnswerBody {
 /// A connection over which nothing can be written is found by its time-out. Over this one a client can take one answer, and leave
 /// another for as long as it likes.
 #[derive(Debug, Default)]
-pub(super) struct UntakenAnswers(Mutex<HashMap<u64, UntakenAnswer>>);
+pub(super) struct UnreadHttp2Answers(Mutex<HashMap<u64, UnreadHttp2Answer>>);
 
+/// An answer that the client has not read completely.
 #[derive(Debug)]
-struct UntakenAnswer {
+struct UnreadHttp2Answer {
     /// When it began to wait for the client. `None`: it waits for the server.
     since: Option<Instant>,
     /// When all of it must have been taken.
@@ -140,7 +142,7 @@ struct UntakenAnswer {
     end: CancellationToken,
 }
 
-impl UntakenAnswer {
+impl UnreadHttp2Answer {
     /// For how long it should have been taken. `None`: it need not be taken yet, or was ended.
     fn late(&self, patience: Duration, now: Instant) -> Option<Duration> {
         if self.end.is_cancelled() {
@@ -151,8 +153,8 @@ impl UntakenAnswer {
     }
 }
 
-impl UntakenAnswers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, UntakenAnswer>> {
+impl UnreadHttp2Answers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, UnreadHttp2Answer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -173,22 +175,22 @@ impl UntakenAnswers {
 }
 
 /// An answer's place in its HTTP/2 connection.
-pub(super) struct Http2Stream {
+pub(super) struct Http2AnswerSlot {
     id: u64,
-    untaken: Arc<UntakenAnswers>,
+    untaken: Arc<UnreadHttp2Answers>,
     /// Its share of the requests that may be under way.
-    _request: QuotaShare<Peer>,
+    _request: CapacityShare<ClientNetwork>,
 }
 
-impl Http2Stream {
+impl Http2AnswerSlot {
     /// `id` is its own on its connection, and `end` ends its request.
     pub(super) fn new(
         id: u64,
-        untaken: Arc<UntakenAnswers>,
-        request: QuotaShare<Peer>,
+        untaken: Arc<UnreadHttp2Answers>,
+        request: CapacityShare<ClientNetwork>,
         end: CancellationToken,
     ) -> Self {
-        untaken.lock().insert(id, UntakenAnswer { since: None, due: None, handed_over: false, end });
+        untaken.lock().insert(id, UnreadHttp2Answer { since: None, due: None, handed_over: false, end });
         Self { id, untaken, _request: request }
     }
 
@@ -213,14 +215,14 @@ impl Http2Stream {
         });
     }
 
-    fn note(&self, change: impl FnOnce(&mut UntakenAnswer)) {
+    fn note(&self, change: impl FnOnce(&mut UnreadHttp2Answer)) {
         if let Some(answer) = self.untaken.lock().get_mut(&self.id) {
             change(answer);
         }
     }
 }
 
-impl Drop for Http2Stream {
+impl Drop for Http2AnswerSlot {
     fn drop(&mut self) {
         self.untaken.lock().remove(&self.id);
     }
@@ -228,15 +230,15 @@ impl Drop for Http2Stream {
 
 #[cfg(test)]
 mod tests {
-    use bounds::Quota;
+    use bounds::KeyedCapacity;
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    fn answers() -> (Arc<UntakenAnswers>, Http2Stream, CancellationToken) {
-        let (answers, end) = (Arc::new(UntakenAnswers::default()), CancellationToken::new());
-        let stream = Http2Stream::new(1, Arc::clone(&answers), Quota::new(1, 1).share(None), end.clone());
+    fn answers() -> (Arc<UnreadHttp2Answers>, Http2AnswerSlot, CancellationToken) {
+        let (answers, end) = (Arc::new(UnreadHttp2Answers::default()), CancellationToken::new());
+        let stream = Http2AnswerSlot::new(1, Arc::clone(&answers), KeyedCapacity::new(1, 1).share(None), end.clone());
         (answers, stream, end)
     }
 

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bounds::Quota;
+use bounds::KeyedCapacity;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::{Body as _, Incoming};
@@ -20,18 +20,18 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
-use problem::{Peer, Problem, ProblemService, ProblemType};
+use problem::{ClientNetwork, Problem, ProblemService, ProblemType};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::activity::{ActiveRequest, ConnectionActivity};
-use super::answer_body::{AnswerBody, AnswerShares, Http2Stream, UntakenAnswers};
-use super::compression::{StaticAnswer, compressed, takes_gzip};
-use super::rate_limits::UnderWay;
-use super::slots::ConnectionSlotKind;
+use super::activity::{ActiveRequest, ConnectionState};
+use super::answer_body::{AnswerBody, AnswerResources, Http2AnswerSlot, UnreadHttp2Answers};
+use super::compression::{StaticBodyMarker, compressed, takes_gzip};
+use super::rate_limits::PrincipalRequestPermit;
+use super::slots::AllowedRequests;
 use super::timed_stream::{ConnectionProtocol, TimedStream};
 use super::{ALWAYS_SERVED, HttpSettings, tls};
 
@@ -53,27 +53,27 @@ const LARGE_ANSWERS: (usize, usize) = (64 * 1024 * 1024, 16 * 1024 * 1024);
 const LEAST_RATE: u64 = 8 * 1024;
 
 /// What all connections of a listener share.
-pub(super) struct ListenerState {
+pub(super) struct ListenerContext {
     settings: HttpSettings,
     http1: http1::Builder,
     /// The memory of large answers.
-    answers: Quota<Peer>,
+    answers: KeyedCapacity<ClientNetwork>,
     /// Requests over HTTP/2. With HTTP/1 there is one for each connection.
-    requests: Quota<Peer>,
+    requests: KeyedCapacity<ClientNetwork>,
     /// Answers that are compressed at the same time. More would only take longer, and hold their memory meanwhile.
     compressing: Semaphore,
     stop: CancellationToken,
 }
 
-impl ListenerState {
+impl ListenerContext {
     pub(super) fn new(settings: HttpSettings, stop: CancellationToken) -> Arc<Self> {
         let limits = &settings.limits;
         let mut http1 = http1::Builder::new();
         // `TimedStream` enforces the time limits. hyper's own timer only makes it look for the next request right after an answer.
         http1.timer(TokioTimer::new()).header_read_timeout(limits.idle + limits.headers);
         http1.max_buf_size(BUFFER).max_header_size(BUFFER);
-        let answers = Quota::new(LARGE_ANSWERS.0, LARGE_ANSWERS.1);
-        let requests = Quota::new(limits.connections, limits.per_address);
+        let answers = KeyedCapacity::new(LARGE_ANSWERS.0, LARGE_ANSWERS.1);
+        let requests = KeyedCapacity::new(limits.connections, limits.per_address);
         let compressing = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         Arc::new(Self { settings, http1, answers, requests, compressing, stop })
     }
@@ -99,13 +99,13 @@ impl ListenerState {
 #[derive(Clone)]
 pub(super) struct ConnectionContext {
     pub(super) routes: ProblemService<Router>,
-    pub(super) activity: Arc<ConnectionActivity>,
+    pub(super) activity: Arc<ConnectionState>,
     pub(super) address: IpAddr,
-    pub(super) edge: Arc<ListenerState>,
+    pub(super) edge: Arc<ListenerContext>,
 }
 
 /// Serves a connection until its end. Returns when the client goes away or is cut off, too.
-pub(super) async fn serve(stream: TcpStream, client: ConnectionContext, slot: ConnectionSlotKind, watcher: Watcher) {
+pub(super) async fn serve(stream: TcpStream, client: ConnectionContext, slot: AllowedRequests, watcher: Watcher) {
     let edge = Arc::clone(&client.edge);
     let limits = &edge.settings.limits;
     let Some(tls) = &edge.settings.tls else {
@@ -130,13 +130,12 @@ pub(super) async fn serve(stream: TcpStream, client: ConnectionContext, slot: Co
 async fn serve_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     client: ConnectionContext,
-    slot: ConnectionSlotKind,
+    slot: AllowedRequests,
     watcher: Watcher,
 ) {
     let mut protocol = client.edge.http1.clone();
     let answer = hyper::service::service_fn(move |request| client.clone().answer(request, None));
-    let connection =
-        protocol.keep_alive(slot == ConnectionSlotKind::Full).serve_connection(TokioIo::new(stream), answer);
+    let connection = protocol.keep_alive(slot == AllowedRequests::Full).serve_connection(TokioIo::new(stream), answer);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }
@@ -152,7 +151,7 @@ async fn serve_http2(
     // However the connection ends, also if it loses its slot: nobody is there for its answers any more.
     let _end = tasks.0.clone().drop_guard();
     let (edge, activity) = (Arc::clone(&client.edge), Arc::clone(&client.activity));
-    let (limits, untaken) = (&edge.settings.limits, Arc::new(UntakenAnswers::default()));
+    let (limits, untaken) = (&edge.settings.limits, Arc::new(UnreadHttp2Answers::default()));
     let (answers, next) = (Arc::clone(&untaken), AtomicU64::new(0));
     let answer = hyper::service::service_fn(move |request| {
         let stream = (next.fetch_add(1, Ordering::Relaxed), Arc::clone(&answers));
@@ -213,7 +212,7 @@ impl ConnectionContext {
     fn answer(
         self,
         request: Request<Incoming>,
-        stream: Option<(u64, Arc<UntakenAnswers>)>,
+        stream: Option<(u64, Arc<UnreadHttp2Answers>)>,
     ) -> impl Future<Output = Result<http::Response<AnswerBody>, Infallible>> {
         // At once, and not when the future is first polled: from here on the connection does not wait.
         let serving = self.activity.serve();
@@ -224,7 +223,7 @@ impl ConnectionContext {
         mut self,
         serving: Option<ActiveRequest>,
         request: Request<Incoming>,
-        stream: Option<(u64, Arc<UntakenAnswers>)>,
+        stream: Option<(u64, Arc<UnreadHttp2Answers>)>,
     ) -> Result<http::Response<AnswerBody>, Infallible> {
         // The connection has lost its slot and is about to be closed.
         let Some(serving) = serving else { return Ok(no_room().map(AnswerBody::from)) };
@@ -239,7 +238,7 @@ impl ConnectionContext {
             }
             // Each request is a task of its own, which has one.
             let end = REQUEST_END.try_with(CancellationToken::clone).unwrap_or_default();
-            Http2Stream::new(id, untaken, share, end)
+            Http2AnswerSlot::new(id, untaken, share, end)
         });
         let answer = match refused {
             Some(refused) => refused,
@@ -250,8 +249,8 @@ impl ConnectionContext {
             }
         };
         let (mut answer, mut memory, mut due) = (answer, None, None);
-        let under_way = answer.extensions_mut().remove::<UnderWay>();
-        let is_static = answer.extensions().get::<StaticAnswer>().is_some();
+        let under_way = answer.extensions_mut().remove::<PrincipalRequestPermit>();
+        let is_static = answer.extensions().get::<StaticBodyMarker>().is_some();
         // What was changed is always answered, and what is in memory anyway takes none.
         let size = |answer: &Response| answer.body().size_hint().exact();
         let large = size(&answer).filter(|bytes| safe && !is_static && *bytes > SMALL_ANSWER);
@@ -274,7 +273,7 @@ impl ConnectionContext {
             (None, due) => self.activity.take_until(due),
         }
         secure(answer.headers_mut(), self.edge.is_secure());
-        let shares = AnswerShares { stream, memory, under_way, serving };
+        let shares = AnswerResources { stream, memory, under_way, serving };
         Ok(answer.map(|body| AnswerBody::new(body, shares)))
     }
 }

@@ -20,30 +20,28 @@ use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 /// How long a browser may remember what is allowed.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Lets pages of some origins ask, with credentials in a header and not in a cookie.
-///
-/// It comes twice. The outer one says in answers that their pages may read them, in refusals of other layers, too. The inner one answers
-/// browsers that ask whether a page may ask (preflight), before a request that needs a credential; so that needs none.
+/// The CORS layer: it lets web pages of some origins send requests, with credentials in a header and not in a cookie.
 #[derive(Clone)]
-pub(crate) struct PageLayer {
+pub(crate) struct CrossOriginLayer {
     /// `None`: no page may.
     cors: Option<CorsLayer>,
-    part: PagePart,
+    part: CrossOriginPart,
 }
 
+/// Which part of CORS a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PagePart {
+enum CrossOriginPart {
     Answers,
     Preflights,
 }
 
-impl PageLayer {
+impl CrossOriginLayer {
     pub(crate) fn answers(origins: &[HeaderValue]) -> Self {
-        Self { cors: cors(origins), part: PagePart::Answers }
+        Self { cors: cors(origins), part: CrossOriginPart::Answers }
     }
 
     pub(crate) fn preflights(origins: &[HeaderValue]) -> Self {
-        Self { cors: cors(origins), part: PagePart::Preflights }
+        Self { cors: cors(origins), part: CrossOriginPart::Preflights }
     }
 }
 
@@ -90,24 +88,24 @@ fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     Some(cors)
 }
 
-impl<S: Clone> Layer<S> for PageLayer {
-    type Service = PageService<S>;
+impl<S: Clone> Layer<S> for CrossOriginLayer {
+    type Service = CrossOriginService<S>;
 
-    fn layer(&self, inner: S) -> PageService<S> {
-        PageService { cors: self.cors.as_ref().map(|cors| cors.layer(inner.clone())), part: self.part, inner }
+    fn layer(&self, inner: S) -> CrossOriginService<S> {
+        CrossOriginService { cors: self.cors.as_ref().map(|cors| cors.layer(inner.clone())), part: self.part, inner }
     }
 }
 
 /// Answers preflights, and says in other answers which pages may read them. An OPTIONS that is no preflight goes to the route: CORS
 /// would answer it without asking.
 #[derive(Clone)]
-pub(crate) struct PageService<S> {
+pub(crate) struct CrossOriginService<S> {
     cors: Option<Cors<S>>,
-    part: PagePart,
+    part: CrossOriginPart,
     inner: S,
 }
 
-impl<S> Service<Request> for PageService<S>
+impl<S> Service<Request> for CrossOriginService<S>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -122,8 +120,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let is_theirs = match self.part {
-            PagePart::Answers => request.method() != Method::OPTIONS,
-            PagePart::Preflights => {
+            CrossOriginPart::Answers => request.method() != Method::OPTIONS,
+            CrossOriginPart::Preflights => {
                 request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
             }
         };
@@ -187,7 +185,7 @@ mod tests {
     async fn ask(request: Builder) -> Response {
         let routes = Router::new().route("/orders", post(|| async { StatusCode::UNAUTHORIZED }));
         let origins = [HeaderValue::from_static(FRONT_END)];
-        let routes = routes.layer((PageLayer::answers(&origins), PageLayer::preflights(&origins)));
+        let routes = routes.layer((CrossOriginLayer::answers(&origins), CrossOriginLayer::preflights(&origins)));
         routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 

@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 use access_control::{Principal, Role, looks_at_credential};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bounds::{BucketEmpty, BucketKey, BucketLevel, Quota, QuotaShare, TokenBuckets, TokenRate};
+use bounds::{BucketEmpty, BucketLevel, CallerKey, CapacityShare, KeyedCapacity, TokenBuckets, TokenRate};
 use futures_util::future::Either;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pin_project_lite::pin_project;
-use problem::{Actor, Peer, Problem, ProblemType};
+use problem::{ClientNetwork, Problem, ProblemType, RefusedCaller};
 use tower::{Layer, Service};
 
-pub use self::quotas::RateQuotas;
+pub use self::quotas::RateLimits;
 
 /// The fields of draft-ietf-httpapi-ratelimit-headers-11.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -32,7 +32,7 @@ const PROBES: [&str; 2] = ["/health/live", "/health/ready"];
 
 /// The rate limits of a process. Clones share the buckets.
 #[derive(Debug, Clone)]
-pub struct RateLimits(Arc<Limiter>);
+pub struct RequestRateLimiter(Arc<Limiter>);
 
 #[derive(Debug)]
 struct Limiter {
@@ -40,7 +40,7 @@ struct Limiter {
     strangers: TokenBuckets,
     principals: TokenBuckets,
     /// Requests that principals have under way.
-    under_way: Quota<BucketKey>,
+    under_way: KeyedCapacity<CallerKey>,
     under_way_per_principal: usize,
     anonymous: Option<Arc<RatePolicy>>,
     roles: [Option<Arc<RatePolicy>>; Role::ALL.len()],
@@ -54,10 +54,10 @@ struct RatePolicy {
     header: HeaderValue,
 }
 
-impl RateLimits {
+impl RequestRateLimiter {
     /// `under_way`: how many requests one principal may have under way at the same time, over all its connections.
     #[must_use]
-    pub fn new(quotas: &RateQuotas, under_way: usize) -> Self {
+    pub fn new(quotas: &RateLimits, under_way: usize) -> Self {
         let policy = |name, rate: Option<TokenRate>| {
             let rate = rate?;
             let text = format!("{name:?};q={};w={}", rate.tokens(), rate.window().as_secs());
@@ -67,7 +67,7 @@ impl RateLimits {
             strangers: TokenBuckets::default(),
             principals: TokenBuckets::default(),
             // All of them together are limited by connections.
-            under_way: Quota::new(usize::MAX, under_way),
+            under_way: KeyedCapacity::new(usize::MAX, under_way),
             under_way_per_principal: under_way,
             anonymous: policy("anonymous", quotas.anonymous()),
             roles: Role::ALL.map(|role| policy(role.as_str(), quotas.of(role))),
@@ -208,7 +208,7 @@ impl Limiter {
     }
 
     fn admit_address(self: &Arc<Self>, request: &Request) -> Result<Admitted, LimitReached> {
-        let (Some(policy), Some(peer)) = (self.anonymous.as_ref(), request.extensions().get::<Peer>()) else {
+        let (Some(policy), Some(peer)) = (self.anonymous.as_ref(), request.extensions().get::<ClientNetwork>()) else {
             return Ok(Admitted::default());
         };
         // Where everyone may come a credential says nothing, and must not be worth anything.
@@ -264,16 +264,17 @@ impl IntoResponse for LimitReached {
     }
 }
 
-/// An extension of an answer: the place of its request among those of the principal. Whoever sends the answer keeps it meanwhile.
+/// An extension of an answer: its request's permit, one of those that a principal may hold at once. Whoever sends the
+/// answer keeps it until all is sent.
 #[derive(Debug, Clone)]
-pub(super) struct UnderWay {
-    _place: Arc<QuotaShare<BucketKey>>,
+pub(super) struct PrincipalRequestPermit {
+    _place: Arc<CapacityShare<CallerKey>>,
 }
 
 /// Whether it refuses a caller of whom is not known who it is. Access control names the others.
 fn is_to_nobody(answer: &Response) -> bool {
     let refused = answer.status().is_client_error() || answer.status().is_server_error();
-    refused && answer.extensions().get::<Actor>().is_none()
+    refused && answer.extensions().get::<RefusedCaller>().is_none()
 }
 
 /// What is done once a request is answered.
@@ -281,14 +282,14 @@ enum AfterAnswer {
     /// The answer says what is left.
     Describe(Arc<RatePolicy>, BucketLevel),
     /// Whether its credential is somebody's is known by its answer.
-    ChargeIfNobody(Arc<Limiter>, Arc<RatePolicy>, BucketKey),
+    ChargeIfNobody(Arc<Limiter>, Arc<RatePolicy>, CallerKey),
 }
 
 /// What is kept of a request that was passed on until it is answered.
 #[derive(Default)]
 struct Admitted {
     after: Option<AfterAnswer>,
-    under_way: Option<QuotaShare<BucketKey>>,
+    under_way: Option<CapacityShare<CallerKey>>,
 }
 
 pin_project! {
@@ -315,7 +316,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for LimitedFuture<
             Some(AfterAnswer::ChargeIfNobody(..)) | None => None,
         };
         if let Some(place) = request.admitted.under_way.take() {
-            answer.extensions_mut().insert(UnderWay { _place: Arc::new(place) });
+            answer.extensions_mut().insert(PrincipalRequestPermit { _place: Arc::new(place) });
         }
         if let Some((policy, tokens)) = counted {
             policy.describe(tokens.remaining, tokens.full_in, answer.headers_mut());

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use problem::Peer;
+use problem::ClientNetwork;
 use tokio::task::{AbortHandle, Id};
 
 use super::ConnectionLimits;
-use super::activity::{ConnectionActivity, IdleSince};
+use super::activity::{ConnectionState, IdleSince};
 
 /// A connection that was busy when it was checked is not checked again within this time.
 const BUSY: Duration = Duration::from_millis(10);
@@ -22,7 +22,7 @@ pub(super) struct ConnectionSlots {
     clock: Instant,
     taken: HashMap<Id, Taken>,
     full: Queue,
-    of_peer: HashMap<Peer, Queue>,
+    of_peer: HashMap<ClientNetwork, Queue>,
     reserved: Queue,
     /// Whether it was logged that there is no room.
     said_full: bool,
@@ -34,9 +34,9 @@ pub(super) struct ConnectionSlots {
 type Queue = BTreeSet<(IdleSince, Id)>;
 
 struct Taken {
-    peer: Peer,
-    slot: ConnectionSlotKind,
-    activity: Arc<ConnectionActivity>,
+    peer: ClientNetwork,
+    slot: AllowedRequests,
+    activity: Arc<ConnectionState>,
     /// Its key in the queues.
     since: IdleSince,
     abort: AbortHandle,
@@ -44,7 +44,7 @@ struct Taken {
 
 /// Which requests a connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConnectionSlotKind {
+pub(super) enum AllowedRequests {
     /// All requests.
     Full,
     /// Health and metrics. Everything else is answered 503.
@@ -59,39 +59,39 @@ impl ConnectionSlots {
     }
 
     /// A slot for a new connection, if one is free or can be taken from a waiting connection.
-    pub(super) fn find(&mut self, peer: Peer) -> Option<ConnectionSlotKind> {
+    pub(super) fn find(&mut self, peer: ClientNetwork) -> Option<AllowedRequests> {
         let crowded = self.of_peer.get(&peer).is_some_and(|those| those.len() >= self.limits.per_address);
         let full = self.full.len() >= self.limits.connections;
         if !full && !crowded {
             self.said_full = false;
-            return Some(ConnectionSlotKind::Full);
+            return Some(AllowedRequests::Full);
         }
         let displaced = match crowded {
             true => self.displace(|slots| slots.of_peer.get(&peer)),
             false => self.displace(|slots| Some(&slots.full)),
         };
         if displaced {
-            return Some(ConnectionSlotKind::Full);
+            return Some(AllowedRequests::Full);
         }
         if !std::mem::replace(&mut self.said_full, true) {
             let (connections, per_address) = (self.limits.connections, self.limits.per_address);
             tracing::warn!(%peer, crowded, connections, per_address, "no room for more connections");
         }
         let reserve = self.reserved.len() < self.limits.reserve || self.displace(|slots| Some(&slots.reserved));
-        reserve.then_some(ConnectionSlotKind::Reserved)
+        reserve.then_some(AllowedRequests::Reserved)
     }
 
     /// The activity of a new connection.
-    pub(super) fn activity(&self) -> Arc<ConnectionActivity> {
-        ConnectionActivity::waiting(self.clock)
+    pub(super) fn activity(&self) -> Arc<ConnectionState> {
+        ConnectionState::waiting(self.clock)
     }
 
     /// Notes that a connection has a slot.
     pub(super) fn take(
         &mut self,
-        slot: ConnectionSlotKind,
-        peer: Peer,
-        activity: Arc<ConnectionActivity>,
+        slot: AllowedRequests,
+        peer: ClientNetwork,
+        activity: Arc<ConnectionState>,
         abort: AbortHandle,
     ) {
         let since = activity.waiting_since().unwrap_or_else(|| IdleSince::now(self.clock));
@@ -136,10 +136,10 @@ impl ConnectionSlots {
 
     fn enqueue(&mut self, id: Id, taken: &Taken) {
         match taken.slot {
-            ConnectionSlotKind::Reserved => {
+            AllowedRequests::Reserved => {
                 self.reserved.insert((taken.since, id));
             }
-            ConnectionSlotKind::Full => {
+            AllowedRequests::Full => {
                 self.full.insert((taken.since, id));
                 self.of_peer.entry(taken.peer).or_default().insert((taken.since, id));
             }
@@ -149,10 +149,10 @@ impl ConnectionSlots {
     fn dequeue(&mut self, id: Id, taken: &Taken) {
         let at = (taken.since, id);
         match taken.slot {
-            ConnectionSlotKind::Reserved => {
+            AllowedRequests::Reserved => {
                 self.reserved.remove(&at);
             }
-            ConnectionSlotKind::Full => {
+            AllowedRequests::Full => {
                 self.full.remove(&at);
                 if let Some(those) = self.of_peer.get_mut(&taken.peer) {
                     those.remove(&at);

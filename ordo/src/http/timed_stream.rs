@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::ConnectionLimits;
-use super::activity::{ConnectionActivity, IdleSince};
+use super::activity::{ConnectionState, IdleSince};
 
 /// The answer to a request whose head did not arrive in time.
 static TIMED_OUT: LazyLock<String> = LazyLock::new(|| {
@@ -39,7 +39,7 @@ pub(super) enum ConnectionProtocol {
 pub(super) struct TimedStream {
     stream: TcpStream,
     protocol: ConnectionProtocol,
-    activity: Arc<ConnectionActivity>,
+    activity: Arc<ConnectionState>,
     headers: Duration,
     idle: Duration,
     answers: Duration,
@@ -60,7 +60,7 @@ impl TimedStream {
     pub(super) fn new(
         stream: TcpStream,
         protocol: ConnectionProtocol,
-        activity: Arc<ConnectionActivity>,
+        activity: Arc<ConnectionState>,
         limits: &ConnectionLimits,
     ) -> Self {
         let ConnectionLimits { headers, idle, answers, .. } = *limits;

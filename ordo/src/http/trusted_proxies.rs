@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use problem::Peer;
+use problem::ClientNetwork;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -29,10 +29,10 @@ impl TrustedProxies {
     /// The client of a request that came from `address`: that address, unless a trusted proxy names another.
     ///
     /// Each proxy adds the address that it was asked from to the end. So the client is the last address that is no trusted proxy's.
-    pub(super) fn client(&self, address: IpAddr, headers: &HeaderMap) -> Peer {
+    pub(super) fn client(&self, address: IpAddr, headers: &HeaderMap) -> ClientNetwork {
         let mut client = address.to_canonical();
         if !self.trusts(client) {
-            return Peer::of(client);
+            return ClientNetwork::of(client);
         }
         let name = match self.header {
             ForwardedHeader::XForwardedFor => X_FORWARDED_FOR,
@@ -48,7 +48,7 @@ impl TrustedProxies {
                 break;
             }
         }
-        Peer::of(client)
+        ClientNetwork::of(client)
     }
 
     /// Whether it is a trusted proxy's.

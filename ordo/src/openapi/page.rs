@@ -25,14 +25,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page's files.
-pub(super) struct PageFiles {
+pub(super) struct SwaggerUiAssets {
     page: File,
     start: File,
     script: File,
     style: File,
 }
 
-impl PageFiles {
+impl SwaggerUiAssets {
     pub(super) fn load() -> anyhow::Result<Self> {
         Ok(Self {
             page: File::new(PAGE, "text/html; charset=utf-8")?,

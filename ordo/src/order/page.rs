@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::dlq::harmless;
-use crate::page::{TerminalStyle, TextTable, TextTone};
+use crate::page::{TerminalFormat, TextTable, TextTone};
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ mod tests;
 /// An order as `GET /orders/{id}` answers it, as far as the page shows it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OrderView {
+pub(super) struct OrderPageData {
     order_id: String,
     /// A guest has none.
     customer_id: Option<String>,
@@ -136,9 +136,9 @@ struct MailView {
     at: DateTime<Utc>,
 }
 
-impl OrderView {
+impl OrderPageData {
     /// Its lines. `version` says which of its versions it is.
-    pub(super) fn page(&self, version: &str, style: &TerminalStyle) -> Vec<String> {
+    pub(super) fn page(&self, version: &str, style: &TerminalFormat) -> Vec<String> {
         let mut lines = self.head(version, style);
         lines.push(String::new());
         lines.extend(self.articles(style));
@@ -164,7 +164,7 @@ impl OrderView {
         lines
     }
 
-    fn head(&self, version: &str, style: &TerminalStyle) -> Vec<String> {
+    fn head(&self, version: &str, style: &TerminalFormat) -> Vec<String> {
         let tone = match (self.undoing, self.status.as_str()) {
             (true, _) | (_, "pending") => TextTone::Waits,
             (_, "rejected" | "cancelled") => TextTone::Bad,
@@ -194,7 +194,7 @@ impl OrderView {
         lines
     }
 
-    fn articles(&self, style: &TerminalStyle) -> Vec<String> {
+    fn articles(&self, style: &TerminalFormat) -> Vec<String> {
         let head = |text: &str| (TextTone::Aside, text.to_owned());
         let mut table = TextTable::of(&[true, false, false, true, true, true, true, true, true]);
         table.row(["line", "SKU", "title", "quantity", "price", "total", "shipped", "cancelled", "returned"].map(head));
@@ -214,7 +214,7 @@ impl OrderView {
         table.without_columns_of(&["0"]).lines(style)
     }
 
-    fn state(&self, style: &TerminalStyle) -> Vec<String> {
+    fn state(&self, style: &TerminalFormat) -> Vec<String> {
         let AmountView { amount: total, currency } = &self.total;
         let mut money = format!("{}; total {total} {currency}", self.payment_status);
         for (amount, what) in
@@ -244,7 +244,7 @@ impl OrderView {
         table.lines(style)
     }
 
-    fn shipments(&self, style: &TerminalStyle) -> Vec<String> {
+    fn shipments(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.shipments, [false; 3], |shipment| {
             let parcels = shipment.parcels.iter().map(|parcel| parcel.values().flatten().cloned().collect::<Vec<_>>());
             let parcels = parcels.map(|parcel| parcel.join(" ")).collect::<Vec<_>>().join(", ");
@@ -254,7 +254,7 @@ impl OrderView {
         })
     }
 
-    fn cancellations(&self, style: &TerminalStyle) -> Vec<String> {
+    fn cancellations(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.cancellations, [false; 3], |cancelled| {
             let reason = cancelled.reason.clone().unwrap_or_default();
             let what = [units(&cancelled.lines), reason];
@@ -262,7 +262,7 @@ impl OrderView {
         })
     }
 
-    fn returns(&self, style: &TerminalStyle) -> Vec<String> {
+    fn returns(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.returns, [false; 4], |back| {
             let (tone, state, at) = match back.received_at {
                 Some(at) => (TextTone::Good, "received", at),
@@ -273,7 +273,7 @@ impl OrderView {
         })
     }
 
-    fn refunds(&self, style: &TerminalStyle) -> Vec<String> {
+    fn refunds(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.refunds, [false, true, false, false, false], |refund| {
             let tone = if refund.status == "requested" { TextTone::Waits } else { TextTone::Good };
             let at = refund.refunded_at.unwrap_or(refund.requested_at);
@@ -289,13 +289,13 @@ impl OrderView {
         })
     }
 
-    fn notes(&self, style: &TerminalStyle) -> Vec<String> {
+    fn notes(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.added_notes, [false; 3], |note| {
             [plain(style.ago(note.at)), plain(note.author.as_deref().unwrap_or_default()), plain(&note.text)]
         })
     }
 
-    fn mails(&self, style: &TerminalStyle) -> Vec<String> {
+    fn mails(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.mails, [false; 4], |mail| {
             let tone = if mail.status == "sent" { TextTone::Good } else { TextTone::Bad };
             let what = mail.recipient.as_ref().map(|to| format!("to {to}")).or_else(|| mail.reason.clone());
@@ -311,7 +311,7 @@ impl OrderView {
 
 /// A line for each.
 fn rows<T, const N: usize>(
-    style: &TerminalStyle,
+    style: &TerminalFormat,
     items: &[T],
     numbers: [bool; N],
     row: impl Fn(&T) -> [(TextTone, String); N],

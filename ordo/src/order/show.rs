@@ -5,8 +5,8 @@ use event_store::{AppendQueueSettings, EventStore};
 use projections::{OrderHistory, PointInTime};
 use sqlx::PgPool;
 
-use super::page::OrderView;
-use crate::page::{TerminalStyle, TextTone};
+use super::page::OrderPageData;
+use crate::page::{TerminalFormat, TextTone};
 use crate::{output, saga};
 
 pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<PointInTime>, json: bool) -> anyhow::Result<()> {
@@ -16,10 +16,10 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<PointInTime>, jso
     if json {
         return Ok(output::line(then.view.get())?);
     }
-    let style = TerminalStyle::of_stdout(Utc::now());
+    let style = TerminalFormat::of_stdout(Utc::now());
     let since = then.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let version = format!("version {} of {last}, since {since}", then.version);
-    let view: OrderView = serde_json::from_str(then.view.get())?;
+    let view: OrderPageData = serde_json::from_str(then.view.get())?;
     let mut lines = view.page(&version, &style);
     // The state of sagas is known for the present only.
     if then.version == last {
@@ -29,7 +29,7 @@ pub(super) async fn run(pool: &PgPool, id: &str, as_of: Option<PointInTime>, jso
     Ok(())
 }
 
-async fn steps(pool: &PgPool, id: &str, style: &TerminalStyle) -> anyhow::Result<Vec<String>> {
+async fn steps(pool: &PgPool, id: &str, style: &TerminalFormat) -> anyhow::Result<Vec<String>> {
     let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
     let report = sagas::report::read(&store, id).await;
     store.close().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use projections::{ReplayEstimate, ReplayPhase, ReplayProgress, ReplayRow, ReplaySummary};
+use projections::{ReplayDryRun, ReplayPhase, ReplayProgress, ReplayRow, ReplaySummary};
 use serde_json::{Value, json};
 
 use super::is_counted;
@@ -115,7 +115,7 @@ pub(super) fn replayed_json(state: &ReplayRow, replayed: &ReplaySummary, took: D
     })
 }
 
-pub(super) fn estimate(estimate: &ReplayEstimate) -> Vec<String> {
+pub(super) fn estimate(estimate: &ReplayDryRun) -> Vec<String> {
     let names = estimate.projections.join(", ");
     let mut lines = vec![match estimate.begun {
         None => format!("{names}: {} events to fold", estimate.events),
@@ -131,7 +131,7 @@ pub(super) fn estimate(estimate: &ReplayEstimate) -> Vec<String> {
     lines
 }
 
-pub(super) fn estimate_json(estimate: &ReplayEstimate) -> Value {
+pub(super) fn estimate_json(estimate: &ReplayDryRun) -> Value {
     json!({
         "projections": estimate.projections,
         "events": estimate.events,

@@ -123,7 +123,7 @@ pub(crate) struct SagaRetryArgs {
     pub(crate) order: Option<String>,
     /// Another means of payment: paymentToken=TOKEN
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["stuck", "failed"])]
-    pub(crate) input: Option<RetryInput>,
+    pub(crate) input: Option<RetryPaymentToken>,
     /// The step [default: the one that the order waits for; with --stuck, any]
     #[arg(long, value_name = "STEP", value_parser = steps())]
     pub(crate) step: Option<SagaStep>,
@@ -150,14 +150,14 @@ pub(crate) struct SagaRetryArgs {
     pub(crate) why: JustificationArgs,
 }
 
-/// New input for a retry.
+/// The other means of payment for a retry, given as `paymentToken=TOKEN`.
 #[derive(Debug, Clone)]
-pub(crate) struct RetryInput {
+pub(crate) struct RetryPaymentToken {
     /// Another means of payment.
     pub(crate) payment_token: PaymentToken,
 }
 
-impl FromStr for RetryInput {
+impl FromStr for RetryPaymentToken {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::{SagaOperator, SagaRetryArgs, render};
-use crate::rate_limiter::RateLimiter;
+use crate::rate_limiter::FixedRateThrottle;
 use crate::{output, shutdown};
 
 /// How many candidates are read at once.
@@ -50,7 +50,7 @@ pub(super) async fn run(operator: &SagaOperator, args: &SagaRetryArgs) -> anyhow
     let until: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?;
     let mut pages = RetryCandidatePages::new(args, until);
     let rate = args.rate.filter(|_| !args.dry_run);
-    let (mut pace, at_once) = (RateLimiter::new(rate), if rate.is_some() { 1 } else { AT_ONCE });
+    let (mut pace, at_once) = (FixedRateThrottle::new(rate), if rate.is_some() { 1 } else { AT_ONCE });
     let mut tally = BulkRetryTally::default();
     while !stop.is_cancelled() && tally.failures.len() < MOST_FAILURES {
         let Some(page) = pages.next(pool).await? else { break };

@@ -7,19 +7,19 @@ use sagas::report::{self, OrderSagasReport, SagaReport, SagaState, StepEvent, St
 
 use super::render::{self, harmless};
 use crate::output;
-use crate::page::{TerminalStyle, TextTable, TextTone};
+use crate::page::{TerminalFormat, TextTable, TextTone};
 
 pub(super) async fn run(store: &EventStore, order: &str, json: bool) -> anyhow::Result<()> {
     let report = report::read(store, order).await?.with_context(|| format!("there is no order {order}"))?;
     if json {
         return Ok(output::line(&serde_json::to_string(&report)?)?);
     }
-    let page = page(&report, &TerminalStyle::of_stdout(Utc::now()));
+    let page = page(&report, &TerminalFormat::of_stdout(Utc::now()));
     page.iter().try_for_each(|line| output::line(line))?;
     Ok(())
 }
 
-fn page(report: &OrderSagasReport, style: &TerminalStyle) -> Vec<String> {
+fn page(report: &OrderSagasReport, style: &TerminalFormat) -> Vec<String> {
     let id = style.paint(TextTone::Heading, &harmless(&report.order_id));
     let but = if report.state == SagaState::Failed { ": a mail was given up" } else { "" };
     let mut lines = vec![
@@ -43,7 +43,7 @@ fn page(report: &OrderSagasReport, style: &TerminalStyle) -> Vec<String> {
 }
 
 /// The steps of a saga and their undos, with errors and, if asked for, their history.
-pub(crate) fn step_lines(saga: &SagaReport, style: &TerminalStyle, with_messages: bool) -> Vec<String> {
+pub(crate) fn step_lines(saga: &SagaReport, style: &TerminalFormat, with_messages: bool) -> Vec<String> {
     let mut table = TextTable::of(&[false; 4]);
     for (name, progress) in steps(saga) {
         let state = (of_step(progress.state), progress.state.name().to_owned());
@@ -76,7 +76,7 @@ fn steps(saga: &SagaReport) -> impl Iterator<Item = (&'static str, &StepProgress
 }
 
 /// The attempts of a waiting step, and the time of the next one.
-fn waits(progress: &StepProgressReport, style: &TerminalStyle) -> String {
+fn waits(progress: &StepProgressReport, style: &TerminalFormat) -> String {
     let Some(waiting) = &progress.waiting else { return String::new() };
     let tried = render::tried(waiting.attempts);
     let next = waiting.next_try_at.map(|at| {
@@ -86,7 +86,7 @@ fn waits(progress: &StepProgressReport, style: &TerminalStyle) -> String {
     [Some(tried).filter(|it| !it.is_empty()), next].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn message_line(message: &StepEvent, style: &TerminalStyle) -> String {
+fn message_line(message: &StepEvent, style: &TerminalFormat) -> String {
     let StepEvent { version, at, event, actor, text } = message;
     let actor = actor.as_ref().map_or_else(String::new, |actor| format!(" by {actor}"));
     let text = text.as_ref().map_or_else(String::new, |text| format!(": {text}"));
@@ -165,7 +165,7 @@ mod tests {
             remedies,
         };
         assert_eq!(
-            page(&report, &TerminalStyle::plain(Some(90), now)),
+            page(&report, &TerminalFormat::plain(Some(90), now)),
             [
                 "demo-1\u{fffd}  stuck",
                 "the order is pending",

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use command_api::RefundLimits;
+use command_api::SupportRefundLimits;
 
 use super::Settings;
 use super::reader::SettingsReader;
@@ -11,9 +11,9 @@ use super::value_types::{SettingType, socket_address, truth};
 /// The port of the operate listener.
 const OPS_PORT: u16 = 3001;
 
-/// Who may call what.
+/// Who is let in without a credential, where the operate listener is, and how much support may refund.
 #[derive(Debug, Clone)]
-pub struct AccessSettings {
+pub struct AccessPolicySettings {
     /// Where the operate listener is, if that is said.
     pub ops_listen: Option<SocketAddr>,
     /// Whether everyone is asked for a credential, also where only this machine can call.
@@ -21,7 +21,7 @@ pub struct AccessSettings {
     /// Whether `ordo serve` lets in everyone on this machine, where only this machine can call.
     pub allow_anonymous: bool,
     /// How much support may refund of an order.
-    pub support_refunds: RefundLimits,
+    pub support_refunds: SupportRefundLimits,
 }
 
 impl Settings {
@@ -33,8 +33,8 @@ impl Settings {
     }
 }
 
-pub(super) fn read(table: &mut SettingsReader) -> AccessSettings {
-    AccessSettings {
+pub(super) fn read(table: &mut SettingsReader) -> AccessPolicySettings {
+    AccessPolicySettings {
         ops_listen: table.optional(
             "ORDO_OPS_LISTEN",
             &socket_address(),
@@ -54,14 +54,14 @@ pub(super) fn read(table: &mut SettingsReader) -> AccessSettings {
         ),
         support_refunds: table.value(
             "ORDO_SUPPORT_REFUNDS",
-            RefundLimits::parse("USD=100,EUR=100,GBP=100").unwrap_or_default(),
+            SupportRefundLimits::parse("USD=100,EUR=100,GBP=100").unwrap_or_default(),
             &refund_limits(),
             "How much the role support may refund of one order, in each currency; nothing in others",
         ),
     }
 }
 
-fn refund_limits() -> SettingType<RefundLimits> {
+fn refund_limits() -> SettingType<SupportRefundLimits> {
     let allowed = "a comma list of currencies with amounts such as USD=100,JPY=15000, or none";
-    SettingType::new(allowed, RefundLimits::to_string, RefundLimits::parse)
+    SettingType::new(allowed, SupportRefundLimits::to_string, SupportRefundLimits::parse)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use access_control::{AuthenticationSettings, ExpectedTokenClaims, JwksUrl, TokenKeys, TokenSecret};
+use access_control::{AuthenticationSettings, JwksUrl, TokenClaimSettings, TokenKeys, TokenSecret};
 
 use super::reader::SettingsReader;
 use super::value_types::SettingType;
@@ -37,7 +37,7 @@ fn claim_name(also: Option<&'static str>) -> SettingType<String> {
 }
 
 pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
-    let usual = ExpectedTokenClaims::default();
+    let usual = TokenClaimSettings::default();
     let secret = table.secret(
         "ORDO_TOKEN_SECRET",
         &token_secret(),
@@ -102,7 +102,7 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
         table.needed("ORDO_TOKEN_ISSUER", &claim_value(), &because);
     }
     AuthenticationSettings {
-        token_claims: ExpectedTokenClaims { issuer, audience, role_claim, customer_claim },
+        token_claims: TokenClaimSettings { issuer, audience, role_claim, customer_claim },
         token_keys: first.map(|(keys, _)| keys),
     }
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::reader::SettingsReader;
 use super::value_types::{SettingType, integer};
-use crate::http::{ConnectionLimits, ForwardedHeader, RateQuotas, TlsFiles, TrustedProxies};
+use crate::http::{ConnectionLimits, ForwardedHeader, RateLimits, TlsFiles, TrustedProxies};
 
 /// How the HTTP server meets the network: encryption, proxies in front, pages of other origins, rates.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct EdgeSettings {
     pub trusted_proxies: TrustedProxies,
     /// The origins whose pages may ask and read answers.
     pub cors_origins: Vec<HeaderValue>,
-    pub rates: RateQuotas,
+    pub rates: RateLimits,
     /// How many requests one principal may have under way.
     pub requests_per_principal: usize,
 }
@@ -56,7 +56,7 @@ pub(super) fn read(table: &mut SettingsReader) -> EdgeSettings {
             .unwrap_or_default(),
         rates: table.value(
             "ORDO_RATE_LIMITS",
-            RateQuotas::default(),
+            RateLimits::default(),
             &rates(),
             "Requests that a principal of each role may make, and an address without a credential; what is not named stays as it is",
         ),
@@ -116,8 +116,8 @@ fn origin(text: &str) -> Option<HeaderValue> {
     (plain && uri.path() == "/").then(|| HeaderValue::try_from(origin).ok())?
 }
 
-fn rates() -> SettingType<RateQuotas> {
-    SettingType::new(RateQuotas::ALLOWED, RateQuotas::to_string, RateQuotas::parse)
+fn rates() -> SettingType<RateLimits> {
+    SettingType::new(RateLimits::ALLOWED, RateLimits::to_string, RateLimits::parse)
 }
 
 /// An empty text is an empty list.

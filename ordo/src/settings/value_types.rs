@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::Uri;
-use messaging::MessageKeys;
+use messaging::MessageSigningKeys;
 use notification::NotificationSettings;
 use tracing_subscriber::EnvFilter;
 
@@ -92,9 +92,9 @@ pub(super) fn endpoint() -> SettingType<String> {
 }
 
 /// Keys for the signatures of messages.
-pub(super) fn message_keys() -> SettingType<MessageKeys> {
+pub(super) fn message_keys() -> SettingType<MessageSigningKeys> {
     let allowed = "ID:SECRET, or several with commas between them, each secret 32 to 64 bytes in Base64";
-    SettingType::new(allowed, MessageKeys::to_string, |text| text.parse().ok())
+    SettingType::new(allowed, MessageSigningKeys::to_string, |text| text.parse().ok())
 }
 
 /// What may be part of a queue's name or a region's.

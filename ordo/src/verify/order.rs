@@ -7,7 +7,7 @@ use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, OrderTotals, PlacedOrder};
 use sagas::SAGAS;
-use sagas::report::GivenUpMails;
+use sagas::report::OrderGivenUpMails;
 
 use super::findings::Findings;
 
@@ -24,7 +24,7 @@ pub(super) struct AuditedOrder {
     /// The mails that the order says were sent.
     pub(super) sent: Vec<NotificationSent>,
     /// The mails that were given up.
-    pub(super) given_up: GivenUpMails,
+    pub(super) given_up: OrderGivenUpMails,
     /// The steps that an operator decided about. Payments and units may differ from them.
     pub(super) by_hand: BTreeSet<SagaStep>,
 }
@@ -37,13 +37,13 @@ pub(super) struct OrderAudit {
     last_at: DateTime<Utc>,
     owed: BTreeMap<MailTemplate, usize>,
     sent: Vec<NotificationSent>,
-    given_up: GivenUpMails,
+    given_up: OrderGivenUpMails,
     by_hand: BTreeSet<SagaStep>,
 }
 
-/// Amounts of many orders, in minor units.
+/// What is held, captured and refunded of many orders in one currency, in minor units.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct PaymentTotals {
+pub(super) struct CurrencyPaymentTotals {
     pub(super) held: i64,
     pub(super) captured: i64,
     pub(super) refunded: i64,
@@ -58,7 +58,7 @@ impl OrderAudit {
             last_at: DateTime::UNIX_EPOCH,
             owed: BTreeMap::new(),
             sent: Vec::new(),
-            given_up: GivenUpMails::default(),
+            given_up: OrderGivenUpMails::default(),
             by_hand: BTreeSet::new(),
         }
     }
@@ -209,7 +209,7 @@ impl AuditedOrder {
     }
 }
 
-impl PaymentTotals {
+impl CurrencyPaymentTotals {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
         let payment = &placed.payment;
         // The last capture releases the rest.

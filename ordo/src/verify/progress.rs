@@ -16,7 +16,7 @@ const LATE: TimeDelta = TimeDelta::hours(1);
 
 /// The number of orders by the state of their sagas.
 #[derive(Debug, Default)]
-pub(super) struct SagaCounts {
+pub(super) struct OrderCountsBySagaState {
     /// Done; the order stands.
     pub(super) completed: u64,
     /// Done; the order was rejected or cancelled.
@@ -31,7 +31,7 @@ pub(super) struct SagaCounts {
     pub(super) reasons: BTreeMap<(String, String), u64>,
 }
 
-impl SagaCounts {
+impl OrderCountsBySagaState {
     pub(super) fn stuck(&self) -> u64 {
         self.reasons.values().sum()
     }
@@ -95,7 +95,7 @@ impl SagaCheckpoints {
         connection: &mut PgConnection,
         ids: &[String],
         orders: &[AuditedOrder],
-        sagas: &mut SagaCounts,
+        sagas: &mut OrderCountsBySagaState,
         findings: &mut Findings,
     ) -> Result<(), sqlx::Error> {
         let rows: Vec<SagaWorkRow> = sqlx::query_as(

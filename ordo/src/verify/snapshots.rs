@@ -6,15 +6,15 @@ use std::collections::HashMap;
 
 use domain::stock::Stock;
 use event_store::StoredEvent;
-use event_store::snapshots::SnapshotDigest;
+use event_store::snapshots::SnapshotToVerify;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
 
-/// The snapshots that this build uses, by SKU.
-pub(super) struct SnapshotsBySku(HashMap<String, SnapshotDigest>);
+/// The digests of the stock snapshots that this build can use, by SKU.
+pub(super) struct SnapshotDigestsBySku(HashMap<String, SnapshotToVerify>);
 
-impl SnapshotsBySku {
+impl SnapshotDigestsBySku {
     pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self, sqlx::Error> {
         let mut snapshots = event_store::snapshots::usable_snapshots::<Stock>(connection).await?;
         snapshots.retain(|sku, snapshot| {

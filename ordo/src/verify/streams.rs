@@ -15,10 +15,10 @@ use sqlx::PgConnection;
 
 use super::findings::Findings;
 use super::mails::MailCounts;
-use super::order::{AuditedOrder, OrderAudit, PaymentTotals};
-use super::progress::{SagaCheckpoints, SagaCounts};
-use super::snapshots::SnapshotsBySku;
-use super::units::{SkuAudit, UnitReconciliation};
+use super::order::{AuditedOrder, CurrencyPaymentTotals, OrderAudit};
+use super::progress::{OrderCountsBySagaState, SagaCheckpoints};
+use super::snapshots::SnapshotDigestsBySku;
+use super::units::{StockFoldCheck, UnitReconciliation};
 use super::{mails, sandbox_ledger};
 
 /// Events read at once.
@@ -38,16 +38,16 @@ pub(super) struct LogTotals {
     pub(super) foreign_streams: u64,
     /// Of the last event.
     pub(super) position: i64,
-    pub(super) sagas: SagaCounts,
+    pub(super) sagas: OrderCountsBySagaState,
     pub(super) mails: MailCounts,
     /// By the currency's code.
-    pub(super) money: BTreeMap<String, (Currency, PaymentTotals)>,
+    pub(super) money: BTreeMap<String, (Currency, CurrencyPaymentTotals)>,
 }
 
 /// The stream that is being read.
 enum StreamAudit {
     Order(OrderAudit),
-    Sku(SkuAudit),
+    Sku(StockFoldCheck),
     /// A stream of another application.
     Foreign,
     /// A stream with an event that cannot be decoded.
@@ -70,7 +70,7 @@ pub(super) async fn check(
 ) -> anyhow::Result<LogTotals> {
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
     let progress = SagaCheckpoints::read(connection, now).await?;
-    let snapshots = SnapshotsBySku::read(connection, findings).await?;
+    let snapshots = SnapshotDigestsBySku::read(connection, findings).await?;
     let mut pass =
         LogPass { totals: LogTotals::default(), units: UnitReconciliation::default(), orders: Vec::new(), progress };
     let (mut before, mut stream) = (None::<PreviousEvent>, StreamAudit::Unreadable);
@@ -138,7 +138,7 @@ impl StreamAudit {
         if first.is_of::<Order>() {
             Self::Order(OrderAudit::of(&first.stream_id))
         } else if first.is_of::<Stock>() {
-            Self::Sku(SkuAudit::of(&first.stream_id))
+            Self::Sku(StockFoldCheck::of(&first.stream_id))
         } else {
             Self::Foreign
         }
@@ -192,7 +192,7 @@ impl LogPass {
                     self.units.add_order(&order);
                     let currency = order.placed.content.currency;
                     let money = self.totals.money.entry(currency.code().to_owned());
-                    money.or_insert_with(|| (currency, PaymentTotals::default())).1.add(&order.placed);
+                    money.or_insert_with(|| (currency, CurrencyPaymentTotals::default())).1.add(&order.placed);
                     self.orders.push(order);
                 }
             }

@@ -59,7 +59,7 @@ impl UnitReconciliation {
     }
 
     /// Adds the units by a SKU's events.
-    pub(super) fn add_sku(&mut self, sku: SkuAudit, findings: &mut Findings) {
+    pub(super) fn add_sku(&mut self, sku: StockFoldCheck, findings: &mut Findings) {
         sku.check(findings);
         for (order_id, has) in sku.orders {
             if has != UnitCount::default() {
@@ -86,8 +86,8 @@ impl UnitReconciliation {
     }
 }
 
-/// A SKU whose events are being read: its fold, and independent sums.
-pub(super) struct SkuAudit {
+/// The check of one SKU's folded stock against sums that are counted from its events independently.
+pub(super) struct StockFoldCheck {
     sku: String,
     pub(super) stock: Stock,
     came_in: i64,
@@ -96,7 +96,7 @@ pub(super) struct SkuAudit {
     oversold: bool,
 }
 
-impl SkuAudit {
+impl StockFoldCheck {
     pub(super) fn of(sku: &str) -> Self {
         Self { sku: sku.to_owned(), stock: Stock::Untracked, came_in: 0, orders: HashMap::new(), oversold: false }
     }

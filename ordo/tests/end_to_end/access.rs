@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access_control::{ExpectedTokenClaims, Grant, ROUTES, Role, Route, RouteClass, TokenRequest, TokenSecret};
+use access_control::{ROUTES, Role, Route, RouteClass, RoutePermission, TokenClaimSettings, TokenRequest, TokenSecret};
 use http::Method;
 use serde_json::{Value, json};
 use testkit::demo_order;
@@ -17,7 +17,7 @@ const OTHER: &str = "customer-43";
 fn token(role: Role, valid_for: Duration) -> String {
     let customer_id = (role == Role::Customer).then(|| OWN.to_owned());
     let request = TokenRequest { role, subject: "test".to_owned(), customer_id, valid_for };
-    request.sign(&TokenSecret::parse(SECRET).unwrap(), &ExpectedTokenClaims::default()).unwrap()
+    request.sign(&TokenSecret::parse(SECRET).unwrap(), &TokenClaimSettings::default()).unwrap()
 }
 
 pub(crate) fn as_role(ordo: &Ordo, role: Role) -> Client {
@@ -111,7 +111,7 @@ async fn every_route_does_for_every_role_what_the_table_says() {
                     continue;
                 };
                 assert_eq!(answer.status, once_admitted(route), "{what}: {}", answer.text());
-                if grant == Grant::Own {
+                if grant == RoutePermission::Own {
                     not_another_ones(client, route, "other", [&at(&other), &at(&missing)]).await;
                     not_another_ones(client, route, "guest", [&at(&guests), &at(&missing)]).await;
                 } else {

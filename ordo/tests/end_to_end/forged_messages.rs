@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_sqs::Client as Sqs;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 use futures_util::{StreamExt, stream};
-use messaging::MessageKeys;
+use messaging::MessageSigningKeys;
 use testkit::{demo_order, eventually, sqs_client};
 
 use crate::support::{LogSummary, Ordo, log_summary, mails_by_order, run, until_mailed};
@@ -90,8 +90,8 @@ const KINDS: usize = 6;
 /// Messages of every kind, in the groups of real orders and in others.
 fn flood(genuine: &[Copied], others: &[Copied], queue: &str) -> Vec<SendMessageBatchRequestEntry> {
     // Under the same id.
-    let forger = MessageKeys::random("test").unwrap();
-    let stranger = MessageKeys::random("stranger").unwrap();
+    let forger = MessageSigningKeys::random("test").unwrap();
+    let stranger = MessageSigningKeys::random("stranger").unwrap();
     let message = |nth: usize| {
         let copied = &genuine[nth % genuine.len()];
         let forged = copied.body.replace("customer@ordo.example", "eve@example.com").replace("sent.v1", "failed.v1");

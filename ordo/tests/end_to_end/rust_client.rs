@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use ordo_client::{
-    Client, Error, LineQuantity, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, OrderView,
-    ShippedParcel,
+    Client, Error, LineQuantity, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
+    OrderView,
 };
 
 use crate::support::Ordo;
@@ -41,7 +41,7 @@ async fn an_orders_whole_life_can_be_programmed() {
     let placed = client.place_order(&order("o-1", "sku:1")).await.unwrap();
     assert_eq!(client.place_order(&order("o-1", "sku:1")).await.unwrap(), placed);
     until(&client, "o-1", &["OrderConfirmed"]).await;
-    let parcels = vec![ShippedParcel { carrier: Some("DHL".to_owned()), tracking: Some("T1".to_owned()) }];
+    let parcels = vec![NewTrackingInfo { carrier: Some("DHL".to_owned()), tracking: Some("T1".to_owned()) }];
     let shipped = client.ship_order("o-1", &NewShipment { parcels, ..NewShipment::default() }).await.unwrap();
     client.deliver_order("o-1").await.unwrap();
     let note = NewNote { text: "left at the door".to_owned(), ..NewNote::default() };

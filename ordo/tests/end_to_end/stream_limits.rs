@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access_control::{ExpectedTokenClaims, Role, TokenRequest, TokenSecret};
+use access_control::{Role, TokenClaimSettings, TokenRequest, TokenSecret};
 use testkit::demo_order;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -67,7 +67,7 @@ async fn a_principal_has_its_share_of_live_streams_whichever_tokens_and_connecti
 fn token(role: Role, subject: &str, seconds: u64) -> String {
     let valid_for = Duration::from_secs(seconds);
     let request = TokenRequest { role, subject: subject.to_owned(), customer_id: None, valid_for };
-    request.sign(&TokenSecret::parse(SECRET).unwrap(), &ExpectedTokenClaims::default()).unwrap()
+    request.sign(&TokenSecret::parse(SECRET).unwrap(), &TokenClaimSettings::default()).unwrap()
 }
 
 /// A live stream from the first event on, over a connection that stays open while this is kept.

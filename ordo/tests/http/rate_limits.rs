@@ -13,8 +13,8 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
-use ordo::http::{RateLimits, RateQuotas};
-use problem::{Actor, Peer};
+use ordo::http::{RateLimits, RequestRateLimiter};
+use problem::{ClientNetwork, RefusedCaller};
 use tower::ServiceExt;
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn without_a_setting_a_shop_is_not_limited() {
     for _ in 0..2_000 {
         assert_eq!(ask(&routes, "192.0.2.7", Some("shop:web")).await.status(), StatusCode::OK);
     }
-    let everyone = RateLimits::new(&RateQuotas::default().for_everyone(), 10);
+    let everyone = RequestRateLimiter::new(&RateLimits::default().for_everyone(), 10);
     let routes = Router::new().route("/orders", get(|| async {})).layer(everyone.per_address());
     for _ in 0..2_000 {
         assert_eq!(ask(&routes, "192.0.2.7", None).await.status(), StatusCode::OK);
@@ -143,7 +143,7 @@ async fn without_a_setting_a_shop_is_not_limited() {
 
 #[tokio::test]
 async fn a_principal_has_so_many_requests_under_way_until_their_answers_are_sent() {
-    let limits = RateLimits::new(&RateQuotas::default(), 2);
+    let limits = RequestRateLimiter::new(&RateLimits::default(), 2);
     let routes = Router::new().route("/orders", get(|| async {})).route("/health/live", get(|| async {}));
     let routes = routes.layer((from_fn(authenticate), limits.per_principal()));
     let one = ask(&routes, "192.0.2.7", Some("shop:web")).await;
@@ -160,7 +160,7 @@ async fn a_principal_has_so_many_requests_under_way_until_their_answers_are_sent
 
 /// Routes that answer everyone but who has a credential that does not hold.
 fn limited(quotas: &str) -> Router {
-    let limits = RateLimits::new(&RateQuotas::parse(quotas).unwrap(), 10);
+    let limits = RequestRateLimiter::new(&RateLimits::parse(quotas).unwrap(), 10);
     let routes = ["/orders", "/problems", "/health/live", "/health/ready"];
     let router = routes.into_iter().fold(Router::new(), |router, path| router.route(path, get(|| async {})));
     router.layer((limits.per_address(), from_fn(authenticate), limits.per_principal()))
@@ -171,7 +171,7 @@ fn limited(quotas: &str) -> Router {
 async fn authenticate(mut request: Request, next: Next) -> Response {
     let credential = request.headers().get(AUTHORIZATION).map(|credential| credential.to_str().unwrap().to_owned());
     let Some(credential) = credential else { return next.run(request).await };
-    let actor = Actor::from(credential.clone());
+    let actor = RefusedCaller::from(credential.clone());
     let Some((role, subject)) = credential.split_once(':') else {
         return match credential.as_str() {
             "unavailable" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -199,7 +199,7 @@ async fn ask_by(routes: &Router, method: &Method, path: &str, address: &str, cre
     if let Some(credential) = credential {
         request = request.header(AUTHORIZATION, credential);
     }
-    let request = request.extension(Peer::of(address.parse::<IpAddr>().unwrap()));
+    let request = request.extension(ClientNetwork::of(address.parse::<IpAddr>().unwrap()));
     routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 

@@ -13,7 +13,7 @@ use axum::{Extension, Router};
 use futures_util::stream;
 use http::header;
 use ordo::http::{HttpSettings, bind, serve, serve_on_own_thread};
-use problem::Peer;
+use problem::ClientNetwork;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
@@ -71,7 +71,7 @@ impl Server {
             .route("/slow", get(slow))
             .route("/json/{bytes}", get(|Path(bytes): Path<usize>| async move { json(bytes) }))
             .route("/events", get(|| async { ([(header::CONTENT_TYPE, "text/event-stream")], vec![b'a'; 4096]) }))
-            .route("/peer", get(|Extension(peer): Extension<Peer>| async move { peer.to_string() }))
+            .route("/peer", get(|Extension(peer): Extension<ClientNetwork>| async move { peer.to_string() }))
             .route("/large", get(|| async { vec![b'a'; LARGE] }))
             .route("/flood", get(move || std::future::ready(flood(dropped.clone()))))
             .route("/busy", {

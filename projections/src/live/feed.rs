@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bounds::Budget;
 use event_store::read::{last_position, read_after, read_filtered};
-use event_store::{EventFilter, EventStore, LogChanges, StoredEvent};
+use event_store::{EventFilter, EventStore, LogWakeUpReceiver, StoredEvent};
 use tokio::sync::Semaphore;
 
 use super::frame::SseFrame;
@@ -32,7 +32,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(900);
 
 /// The latest events, read from the log once for all live streams of a process.
 #[derive(Clone)]
-pub(super) struct EventFeed(Arc<FeedState>);
+pub(super) struct SharedEventFeed(Arc<FeedState>);
 
 struct FeedState {
     store: EventStore,
@@ -78,13 +78,13 @@ pub(super) enum PollBeforeWait {
     Recent,
 }
 
-impl EventFeed {
+impl SharedEventFeed {
     pub(super) fn of(store: EventStore) -> Self {
         let (recent, polling) = (Mutex::default(), tokio::sync::Mutex::default());
         Self(Arc::new(FeedState { store, recent, polling, readers: Semaphore::new(READERS) }))
     }
 
-    pub(super) fn log_changes(&self) -> LogChanges {
+    pub(super) fn log_changes(&self) -> LogWakeUpReceiver {
         self.0.store.log_changes()
     }
 

@@ -6,26 +6,26 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use event_store::{EventFilter, LogChanges};
+use event_store::{EventFilter, LogWakeUpReceiver};
 
-use super::feed::{CHUNK_BYTES, EventFeed, PAGE, PollBeforeWait, RecentEventsLookup};
+use super::feed::{CHUNK_BYTES, PAGE, PollBeforeWait, RecentEventsLookup, SharedEventFeed};
 use super::frame::SseFrame;
 
 /// Reads the events that one live stream sends, from memory or from the log.
 pub(super) struct LiveStreamReader {
-    feed: EventFeed,
+    feed: SharedEventFeed,
     selection: EventFilter,
     /// Every selected event up to here was sent.
     position: i64,
     /// How many bytes of the next selected event were sent, too.
     sent_bytes: usize,
-    news: LogChanges,
+    news: LogWakeUpReceiver,
     /// The poll that is needed before the stream may wait.
     poll: Option<PollBeforeWait>,
 }
 
 impl LiveStreamReader {
-    pub(super) fn starting(feed: EventFeed, selection: EventFilter, position: i64) -> Self {
+    pub(super) fn starting(feed: SharedEventFeed, selection: EventFilter, position: i64) -> Self {
         let news = feed.log_changes();
         // For events that came before `news` began to listen.
         let poll = Some(feed.fresh_poll());

@@ -1,7 +1,7 @@
 //! The parts of an order in pages: `GET /orders/{id}/notes`, `/shipments`, `/cancellations`, `/returns`, `/refunds`,
 //! `/mails`.
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -54,7 +54,7 @@ macro_rules! part_routes {
                 reads: State<ReadRouteState>,
                 path: Result<Path<String>, PathRejection>,
                 parameters: Result<QueryParameters<CollectionQuery>, Problem>,
-                caller: Caller,
+                caller: AuthorizedCaller,
                 headers: HeaderMap,
             ) -> Result<Json<OrderPartPage<Box<RawValue>>>, Problem> {
                 page(OrderPart::$part, reads, path, parameters, caller, headers).await
@@ -119,7 +119,7 @@ async fn page(
     State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
-    caller: Caller,
+    caller: AuthorizedCaller,
     headers: HeaderMap,
 ) -> Result<Json<OrderPartPage<Box<RawValue>>>, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?.to_string(), parameters?.0);

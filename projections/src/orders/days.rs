@@ -9,12 +9,12 @@ use sqlx::PgPool;
 
 /// The first and the last day of the log, both included, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LogDays {
+pub(super) struct LogDayRange {
     pub(super) first: NaiveDate,
     pub(super) last: NaiveDate,
 }
 
-impl LogDays {
+impl LogDayRange {
     /// `None`: the log is empty.
     pub(super) async fn read(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
         // Imported events may be later than this clock's time, and after a clock was set back the second event may be
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn only_days_that_there_are_events_of_are_scanned() {
-        let days = LogDays { first: day("2026-11-01"), last: day("2026-11-20") };
+        let days = LogDayRange { first: day("2026-11-01"), last: day("2026-11-20") };
         let within = |from, to| days.within(from, to).map(|days| (days.first.to_string(), days.last.to_string()));
         let both = |first: &str, last: &str| Some((first.to_owned(), last.to_owned()));
         assert_eq!(within(None, None), both("2026-11-01", "2026-11-20"));

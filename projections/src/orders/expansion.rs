@@ -2,7 +2,7 @@
 //!
 //! What comes is what the route of its own answers, to those who may ask that route.
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use domain::ids::OrderId;
 use problem::Problem;
 
@@ -69,7 +69,7 @@ pub(super) fn parse<E: Expansion>(text: &str, known: &[E]) -> Result<Vec<E>, Str
 }
 
 /// Refuses what the caller may not ask for on its own.
-pub(super) fn check<E: Expansion>(wanted: &[E], caller: &Caller) -> Result<(), Problem> {
+pub(super) fn check<E: Expansion>(wanted: &[E], caller: &AuthorizedCaller) -> Result<(), Problem> {
     wanted.iter().try_for_each(|expansion| caller.check_may_read(expansion.own_route()))
 }
 

@@ -15,7 +15,7 @@ use crate::parameters::{ParameterErrors, instant, status};
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
+pub(super) struct OrderListParameters {
     /// Only the orders of this customer.
     #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42")]
     pub(super) customer_id: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct ListRequest {
     pub(super) cursor: Option<String>,
 }
 
-impl ListParameters {
+impl OrderListParameters {
     /// The problem names every parameter that is invalid.
     pub(super) fn parse(self) -> Result<ListRequest, Problem> {
         let mut errors = ParameterErrors::default();

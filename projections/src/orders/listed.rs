@@ -1,7 +1,7 @@
 //! An order in a list, with those of its parts that were asked for.
 
 use problem::Problem;
-use read_models::{Item, ItemPage, Query, QueryScope, SortOrder, Table};
+use read_models::{GenerationTable, Item, ItemPage, Query, QueryScope, SortOrder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -58,7 +58,7 @@ pub(super) struct PartRows(Vec<(OrderPart, ItemPage)>);
 
 impl PartRows {
     /// The rows of the order with a partition key: of each part as many as are shown.
-    pub(super) async fn read(table: &dyn Table, pk: &str, parts: &[OrderPart]) -> Result<Self, Problem> {
+    pub(super) async fn read(table: &dyn GenerationTable, pk: &str, parts: &[OrderPart]) -> Result<Self, Problem> {
         let mut rows = Vec::with_capacity(parts.len());
         for part in parts {
             let (from, until) = part.sort_keys();

@@ -1,25 +1,25 @@
 //! `GET /orders/{id}`, `GET /orders`, `GET /customers/{id}/orders`; `collections` has the lists of one order's
 //! shipments, returns and so on.
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::ids::CustomerId;
 use http::HeaderMap;
-use problem::{ETagByContent, Peer, Precondition, Problem, QueryParameters};
+use problem::{ClientNetwork, ETagByContent, Precondition, Problem, QueryParameters};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::days::LogDays;
+use super::days::LogDayRange;
 use super::expansion::{self, OrderExpansion};
 use super::filter::AccessPath;
-use super::list_request::{ListParameters, ListRequest};
+use super::list_request::{ListRequest, OrderListParameters};
 use super::listed::ListedOrder;
-use super::search::{OrderSearch, OrdersFound};
+use super::search::{OrdersFound, RunningOrderSearch};
 use super::time_travel::{OrderHistory, PointInTime, TimeTravelError};
 use super::view::OrderView;
 use super::{PROJECTION, collection};
@@ -90,7 +90,7 @@ async fn order(
     State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<OrderQuery>, Problem>,
-    caller: Caller,
+    caller: AuthorizedCaller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (order_id, parameters) = (parse_order_id(path)?, parameters?.0);
@@ -123,7 +123,7 @@ async fn order_then(
     reads: &ReadRouteState,
     order_id: &str,
     as_of: &str,
-    caller: &Caller,
+    caller: &AuthorizedCaller,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let moment: PointInTime = as_of.parse().map_err(|error| invalid("asOf", error))?;
@@ -158,14 +158,14 @@ impl From<TimeTravelError> for Problem {
     path = "/orders",
     tag = "orders",
     operation_id = "listOrders",
-    params(ListParameters),
+    params(OrderListParameters),
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]
 async fn orders(
     State(reads): State<ReadRouteState>,
-    parameters: Result<QueryParameters<ListParameters>, Problem>,
-    caller: Caller,
-    peer: Option<Extension<Peer>>,
+    parameters: Result<QueryParameters<OrderListParameters>, Problem>,
+    caller: AuthorizedCaller,
+    peer: Option<Extension<ClientNetwork>>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     page(&reads, parameters?.0, &caller, peer, &headers).await
@@ -179,16 +179,16 @@ async fn orders(
     operation_id = "listCustomerOrders",
     params(
         ("customer_id" = String, Path, description = "The customer's id. What can be none is nobody's: the list is empty", example = "customer-42"),
-        ListParameters,
+        OrderListParameters,
     ),
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]
 async fn customers_orders(
     State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
-    parameters: Result<QueryParameters<ListParameters>, Problem>,
-    caller: Caller,
-    peer: Option<Extension<Peer>>,
+    parameters: Result<QueryParameters<OrderListParameters>, Problem>,
+    caller: AuthorizedCaller,
+    peer: Option<Extension<ClientNetwork>>,
     headers: HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     let mut parameters = parameters?.0;
@@ -205,9 +205,9 @@ async fn customers_orders(
 
 async fn page(
     reads: &ReadRouteState,
-    mut parameters: ListParameters,
-    caller: &Caller,
-    peer: Option<Extension<Peer>>,
+    mut parameters: OrderListParameters,
+    caller: &AuthorizedCaller,
+    peer: Option<Extension<ClientNetwork>>,
     headers: &HeaderMap,
 ) -> Result<Json<OrdersPage>, Problem> {
     if let Some(own) = caller.only_customer() {
@@ -222,17 +222,17 @@ async fn page(
     expansion::check(&expand, caller)?;
     reads.wait_for_position(PROJECTION.name, min_position, headers).await?;
     let days = match filter.access_path() {
-        AccessPath::ByDay => LogDays::read(reads.store.pool()).await.map_err(unavailable)?,
+        AccessPath::ByDay => LogDayRange::read(reads.store.pool()).await.map_err(unavailable)?,
         AccessPath::Index { .. } => None,
     };
-    let search = OrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), &expand, limit);
+    let search = RunningOrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), &expand, limit);
     let OrdersFound { orders, cursor } =
         reads.search(caller, peer.map(|Extension(peer)| peer), search.page(days, cursor.as_deref())).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }
 
 /// An empty list, for those who would get a list.
-fn no_orders(parameters: ListParameters, caller: &Caller) -> Result<Json<OrdersPage>, Problem> {
+fn no_orders(parameters: OrderListParameters, caller: &AuthorizedCaller) -> Result<Json<OrdersPage>, Problem> {
     expansion::check(&parameters.parse()?.expand, caller)?;
     Ok(Json(OrdersPage { items: vec![], cursor: None }))
 }

@@ -8,7 +8,7 @@ mod price_rows;
 use chrono::{DateTime, Utc};
 use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
-use domain::json_text::JsonText;
+use domain::json_text::JsonObjectText;
 use domain::money::{Currency, Money};
 use domain::order::event::{
     LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderShipped, Parcel, ReturnRequested,
@@ -76,7 +76,7 @@ pub(super) struct OrderRow {
     notes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<JsonText>,
+    metadata: Option<JsonObjectText>,
     /// What somebody wrote for the customer about why the order is undone. Answers have it in the place of `reason`, or leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]

@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 
-use bounds::{AdaptiveBatchSize, Budget};
+use bounds::{Budget, ByteLimitedBatchSize};
 use chrono::Days;
 use futures_util::future::try_join_all;
 use problem::Problem;
-use read_models::{Index, Item, Key, Query, QueryScope, SortOrder, Table};
+use read_models::{GenerationTable, Index, Item, Key, Query, QueryScope, SortOrder};
 
 use super::collections::OrderPart;
-use super::days::{DayCursor, LogDays};
+use super::days::{DayCursor, LogDayRange};
 use super::filter::{AccessPath, OrderFilter};
 use super::listed::{ListedOrder, PartRows};
 use super::rows::OrderRow;
@@ -40,8 +40,8 @@ pub(super) struct OrdersFound {
 }
 
 /// A search under way, with the orders found so far.
-pub(super) struct OrderSearch<'a> {
-    table: &'a dyn Table,
+pub(super) struct RunningOrderSearch<'a> {
+    table: &'a dyn GenerationTable,
     filter: &'a OrderFilter,
     reader: OrderReader,
     /// What comes with each order.
@@ -49,13 +49,13 @@ pub(super) struct OrderSearch<'a> {
     limit: u16,
     found: Vec<ListedOrder>,
     room: Budget,
-    stride: AdaptiveBatchSize,
+    stride: ByteLimitedBatchSize,
     examined: usize,
 }
 
-impl<'a> OrderSearch<'a> {
+impl<'a> RunningOrderSearch<'a> {
     pub(super) fn new(
-        table: &'a dyn Table,
+        table: &'a dyn GenerationTable,
         filter: &'a OrderFilter,
         reader: OrderReader,
         parts: &'a [OrderPart],
@@ -69,13 +69,17 @@ impl<'a> OrderSearch<'a> {
             limit,
             found: Vec::new(),
             room: Budget::of(usize::from(limit)),
-            stride: AdaptiveBatchSize::of(usize::from(CHUNK)),
+            stride: ByteLimitedBatchSize::of(usize::from(CHUNK)),
             examined: 0,
         }
     }
 
     /// The page at the cursor. `days` are the days that there are orders of, for a search by day.
-    pub(super) async fn page(mut self, days: Option<LogDays>, cursor: Option<&str>) -> Result<OrdersFound, Problem> {
+    pub(super) async fn page(
+        mut self,
+        days: Option<LogDayRange>,
+        cursor: Option<&str>,
+    ) -> Result<OrdersFound, Problem> {
         let name = self.filter.name();
         let cursor = match self.filter.access_path() {
             AccessPath::Index { index, partitions, lines, from, until } => {
@@ -99,12 +103,13 @@ impl<'a> OrderSearch<'a> {
     async fn by_day(
         &mut self,
         name: &str,
-        days: Option<LogDays>,
+        days: Option<LogDayRange>,
         cursor: Option<&str>,
     ) -> Result<Option<String>, Problem> {
         let cursor = cursor.map(|text| DayCursor::decode(text, name)).transpose();
         let cursor = cursor.map_err(|error| invalid("cursor", error))?;
-        let Some(LogDays { first, last }) = days.and_then(|days| days.within(self.filter.from, self.filter.to)) else {
+        let Some(LogDayRange { first, last }) = days.and_then(|days| days.within(self.filter.from, self.filter.to))
+        else {
             return Ok(None);
         };
         let (mut day, mut after) = cursor.map_or((last, None), |cursor| (cursor.day, cursor.after));

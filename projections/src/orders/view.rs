@@ -1,6 +1,6 @@
 //! The answer of `GET /orders/{id}`, made of the order's rows.
 
-use access_control::Caller;
+use access_control::AuthorizedCaller;
 use domain::money::Money;
 use domain::order::event::OrderCreated;
 use domain::order::{OrderTotals, PlacedOrder};
@@ -29,8 +29,8 @@ pub(crate) enum OrderReader {
     Shop,
 }
 
-impl From<&Caller> for OrderReader {
-    fn from(caller: &Caller) -> Self {
+impl From<&AuthorizedCaller> for OrderReader {
+    fn from(caller: &AuthorizedCaller) -> Self {
         if caller.only_customer().is_some() { Self::Customer } else { Self::Shop }
     }
 }

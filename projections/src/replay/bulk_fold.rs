@@ -12,13 +12,13 @@ use std::time::Instant;
 use bounds::Budget;
 use event_store::EventFilter;
 use event_store::bulk::{CopyOutOrder, CopyRow, copy_out};
-use read_models::BulkWriter;
+use read_models::GenerationLoader;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::mpsc;
 
-pub(super) use self::folder::{BulkFoldedBatch, StreamFolder};
+pub(super) use self::folder::{BulkStreamFolder, FoldedStreamBatch};
 use super::throttle::ReplayThrottle;
-use super::{Replay, ReplayError, ReplayProgress, stream_types, table};
+use super::{ExclusiveReplay, ReplayError, ReplayProgress, stream_types, table};
 
 /// How many events, and how many bytes of them, go from the reader to the folder at once.
 const CHUNK: usize = 512;
@@ -27,7 +27,7 @@ const CHUNK_BYTES: usize = Budget::BYTES / 4;
 const WAITING_CHUNKS: usize = 4;
 const WAITING_BATCHES: usize = 2;
 
-impl Replay {
+impl ExclusiveReplay {
     /// Folds the log up to where it ended when the replay began, from the stream after the last one that is written.
     pub(super) async fn bulk_fold(
         &mut self,
@@ -46,7 +46,7 @@ impl Replay {
         let reading = tokio::spawn(read_log(self.replays.pool.clone(), selection, chunks));
         let mut throttle = ReplayThrottle::measure(&mut self.session).await?;
         let batch_size = Arc::new(AtomicI64::new(throttle.batch_size()));
-        let folder = StreamFolder::new(self.projections.clone(), Arc::clone(&batch_size));
+        let folder = BulkStreamFolder::new(self.projections.clone(), Arc::clone(&batch_size));
         let folding = tokio::task::spawn_blocking(move || folder.run(to_fold, &batches));
 
         // A batch and the record of it are committed together. A crash that loses the last of these commits loses both.
@@ -83,8 +83,8 @@ impl Replay {
     /// Writes a batch, and records the progress, in one transaction.
     async fn write(
         &mut self,
-        bulks: &mut [Box<dyn BulkWriter>],
-        batch: &BulkFoldedBatch,
+        bulks: &mut [Box<dyn GenerationLoader>],
+        batch: &FoldedStreamBatch,
         began: Instant,
     ) -> Result<(), ReplayError> {
         let mut transaction = self.session.begin().await?;

@@ -2,30 +2,30 @@
 
 use std::time::{Duration, Instant};
 
-use bounds::{AdaptiveBatchSize, Budget};
+use bounds::{Budget, ByteLimitedBatchSize};
 use event_store::StoredEvent;
 use event_store::operations::checkpoints;
 use event_store::read::{EventPage, read_after};
 use read_models::{Generation, GenerationComparison, compare};
 use sqlx::Connection;
 
-use super::table::{self, ProgressRecordOutcome};
+use super::table::{self, ReplayCancellation};
 use super::throttle::ReplayThrottle;
-use super::{ALMOST_CAUGHT_UP, Replay, ReplayError, ReplayProgress, stream_types};
+use super::{ALMOST_CAUGHT_UP, ExclusiveReplay, ReplayError, ReplayProgress, stream_types};
 use crate::projection::ProjectionDefinition;
 use crate::projector::project;
 
 /// How many differences of each kind are kept.
 const EXAMPLES: usize = 5;
 
-impl Replay {
+impl ExclusiveReplay {
     /// Folds the events since the replay began, until only a few are left for the promotion.
     pub(super) async fn catch_up(
         &mut self,
         report: &mut (impl FnMut(ReplayProgress) + Send),
     ) -> Result<(), ReplayError> {
         let mut throttle = ReplayThrottle::assume_busy(&mut self.session).await?;
-        let (mut behind, mut stride) = (i64::MAX, AdaptiveBatchSize::of(usize::MAX));
+        let (mut behind, mut stride) = (i64::MAX, ByteLimitedBatchSize::of(usize::MAX));
         loop {
             let began = Instant::now();
             let mut transaction = self.session.begin().await?;
@@ -42,7 +42,7 @@ impl Replay {
             let followed = count_followed(&self.projections, &events);
             let recording =
                 table::record_position(&mut transaction, self.state.id, followed, last.position, began.elapsed());
-            if let ProgressRecordOutcome::Cancelled = recording.await? {
+            if let ReplayCancellation::Cancelled = recording.await? {
                 return Err(ReplayError::Cancelled);
             }
             transaction.commit().await?;

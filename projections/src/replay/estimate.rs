@@ -7,18 +7,18 @@ use event_store::EventFilter;
 use event_store::bulk::{CopyOutOrder, copy_out};
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::bulk_fold::{StreamFolder, only_stream_type};
+use super::bulk_fold::{BulkStreamFolder, only_stream_type};
 use super::run::release;
 use super::throttle::QUIET_BATCH;
-use super::{ReplayError, Replays, projections_named, stream_types, table};
+use super::{ReplayError, ReplayOperations, projections_named, stream_types, table};
 
 /// The sample ends after this many events or bytes, whichever comes first. All of its items are in memory together.
 const SAMPLE: u64 = 50_000;
 const SAMPLE_BYTES: usize = 64 << 20;
 
-/// What a replay would do.
+/// What a replay would do, and how long it would take, as found before it begins.
 #[derive(Debug, Clone)]
-pub struct ReplayEstimate {
+pub struct ReplayDryRun {
     /// The names of the projections, in the order of the registry.
     pub projections: Vec<&'static str>,
     /// How many events it would fold.
@@ -31,10 +31,10 @@ pub struct ReplayEstimate {
     pub begun: Option<u64>,
 }
 
-impl Replays {
+impl ReplayOperations {
     /// Folds and writes the first events of the log in a transaction that is rolled back, and measures how long that
     /// takes.
-    pub async fn estimate(&self, names: &[String]) -> Result<ReplayEstimate, ReplayError> {
+    pub async fn estimate(&self, names: &[String]) -> Result<ReplayDryRun, ReplayError> {
         let projections = projections_named(names)?;
         let names: Vec<&'static str> = projections.iter().map(|projection| projection.name).collect();
         let mut session = self.lock_projections(&names).await?;
@@ -57,7 +57,7 @@ impl Replays {
             bulks.push(self.read_models.begin_trial(name, &mut transaction).await?);
         }
         let mut batches = Vec::new();
-        let mut folder = StreamFolder::new(projections, Arc::new(QUIET_BATCH.into()));
+        let mut folder = BulkStreamFolder::new(projections, Arc::new(QUIET_BATCH.into()));
         let selection = EventFilter { stream_types: only_stream_type(&types), ..EventFilter::default() };
         let mut log = copy_out(&mut reading, &selection, CopyOutOrder::ByStream).await?;
         let (mut sample, mut bytes) = (0, 0);
@@ -91,6 +91,6 @@ impl Replays {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let expected =
             (sample > 0 && bulks.iter().all(Option::is_some)).then(|| took.mul_f64(left as f64 / sample as f64));
-        Ok(ReplayEstimate { projections: names, events, sample, expected, begun })
+        Ok(ReplayDryRun { projections: names, events, sample, expected, begun })
     }
 }

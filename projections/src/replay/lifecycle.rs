@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::run::release;
 use super::table::{self, ReplayPhase, ReplayRow};
-use super::{Replay, ReplayError, ReplayRequest, Replays, projections_named, stream_types};
+use super::{ExclusiveReplay, ReplayError, ReplayOperations, ReplayOptions, projections_named, stream_types};
 use crate::projection::ProjectionDefinition;
 
 /// How often a canceller checks whether the process at work has stopped.
@@ -16,7 +16,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(100);
 /// A server that can't reach this client any more ends the session within a minute, so that others can rebuild.
 const KEEPALIVE: &str = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
 
-impl Replays {
+impl ReplayOperations {
     pub async fn find(&self, id: Uuid) -> Result<ReplayRow, ReplayError> {
         table::find(&self.pool, id).await?.ok_or(ReplayError::NoReplay(id))
     }
@@ -28,7 +28,7 @@ impl Replays {
 
     /// Begins a replay, or resumes the unfinished one of the same projections. No other process can until it is
     /// dropped.
-    pub async fn open(&self, request: &ReplayRequest) -> Result<Replay, ReplayError> {
+    pub async fn open(&self, request: &ReplayOptions) -> Result<ExclusiveReplay, ReplayError> {
         let projections = projections_named(&request.projections)?;
         let names: Vec<&str> = projections.iter().map(|projection| projection.name).collect();
         let mut session = self.lock_projections(&names).await?;
@@ -48,7 +48,7 @@ impl Replays {
                 return Err(ReplayError::Unfinished { projections: other.projections.join(", ") });
             }
         };
-        Ok(Replay { replays: self.clone(), session, projections, state: self.find(id).await? })
+        Ok(ExclusiveReplay { replays: self.clone(), session, projections, state: self.find(id).await? })
     }
 
     /// Cancels the replay that is rebuilding a projection, whichever process works on it, and removes what it has

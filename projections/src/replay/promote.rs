@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use bounds::{AdaptiveBatchSize, Budget};
+use bounds::{Budget, ByteLimitedBatchSize};
 use event_store::read::{EventPage, read_after};
 use event_store::{ExclusiveLease, LeaseSettings};
 use read_models::{Generation, ReadModelStoreError};
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::table::{self, ProgressRecordOutcome, ReplayPhase};
-use super::{Replay, ReplayError, ReplayProgress, Replays};
+use super::table::{self, ReplayCancellation, ReplayPhase};
+use super::{ExclusiveReplay, ReplayError, ReplayOperations, ReplayProgress};
 use crate::projection::ProjectionDefinition;
 use crate::projector::project;
 
@@ -26,7 +26,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Postgres's error code for a lock that was not granted in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-impl Replay {
+impl ExclusiveReplay {
     /// Promotes the next generation of every projection.
     pub(super) async fn promote_all(
         &mut self,
@@ -71,15 +71,15 @@ impl Replay {
             transaction.execute(lock_timeout).await?;
             replays.read_models.promote(name, transaction).await?;
             match table::record_promotion(transaction, id, name).await? {
-                ProgressRecordOutcome::Recorded => Ok(()),
-                ProgressRecordOutcome::Cancelled => Err(ReplayError::Cancelled),
+                ReplayCancellation::Recorded => Ok(()),
+                ReplayCancellation::Cancelled => Err(ReplayError::Cancelled),
             }
         };
         replays.promote(takeover, projection, Generation::Next, from, session, advance).await
     }
 }
 
-impl Replays {
+impl ReplayOperations {
     /// Folds the events after `from` into a generation and makes it the live one by `exchange`, all in one transaction,
     /// during which no process writes the read model. Returns the position up to which it is folded then. Parked events
     /// are folded, too.
@@ -97,7 +97,7 @@ impl Replays {
         let promotion = async {
             let mut transaction = session.begin().await?;
             let generation = self.read_models.table(name, generation);
-            let (mut end, mut stride) = (from, AdaptiveBatchSize::of(usize::MAX));
+            let (mut end, mut stride) = (from, ByteLimitedBatchSize::of(usize::MAX));
             loop {
                 let EventPage { events, more } = read_after(&mut transaction, end, Budget::of(BATCH)).await?;
                 let Some(last) = events.last() else { break };

@@ -1,6 +1,6 @@
 //! Restores the previous generation of a read model.
 
-use bounds::{AdaptiveBatchSize, Budget};
+use bounds::{Budget, ByteLimitedBatchSize};
 use event_store::read::{EventPage, read_after};
 use event_store::{ExclusiveLease, LeaseSettings};
 use read_models::Generation;
@@ -8,11 +8,11 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::promote::{BATCH, LONG_LOCK_TIMEOUT};
 use super::run::release;
-use super::{ALMOST_CAUGHT_UP, ReplayError, Replays, projections_named, table};
+use super::{ALMOST_CAUGHT_UP, ReplayError, ReplayOperations, projections_named, table};
 use crate::projection::ProjectionDefinition;
 use crate::projector::project;
 
-impl Replays {
+impl ReplayOperations {
     /// Makes the previous generation live again, folded up to where the log is now. The live one becomes the previous
     /// one. Returns the position up to which the restored one is folded.
     pub async fn roll_back(&self, projection: &str) -> Result<i64, ReplayError> {
@@ -34,7 +34,7 @@ impl Replays {
             return Err(no_previous());
         }
         let mut position = table::previous_position(session, name).await?.ok_or_else(no_previous)?;
-        let mut stride = AdaptiveBatchSize::of(usize::MAX);
+        let mut stride = ByteLimitedBatchSize::of(usize::MAX);
         loop {
             let mut transaction = session.begin().await?;
             let EventPage { events, more } = read_after(&mut transaction, position, Budget::of(BATCH)).await?;

@@ -19,20 +19,20 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{ReplayError, ReplayPhase, ReplayRequest, ReplayRow, Replays};
+use super::{ReplayError, ReplayOperations, ReplayOptions, ReplayPhase, ReplayRow};
 use crate::registry::REGISTRY;
 
 /// Runs the replays that were begun over HTTP until they are over or the process stops. A stopped one goes on when it
 /// is posted again.
 #[derive(Clone)]
 pub struct HttpReplays {
-    replays: Replays,
+    replays: ReplayOperations,
     running: TaskTracker,
     stop: CancellationToken,
 }
 
 impl HttpReplays {
-    pub fn new(replays: Replays, stop: CancellationToken) -> Self {
+    pub fn new(replays: ReplayOperations, stop: CancellationToken) -> Self {
         Self { replays, running: TaskTracker::new(), stop }
     }
 
@@ -81,7 +81,7 @@ struct RollbackBody {
 
 /// A replay as operators see it.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Replay)]
+#[schema(as = ExclusiveReplay)]
 #[serde(rename_all = "camelCase")]
 struct ReplayView {
     id: Uuid,
@@ -114,7 +114,7 @@ struct ReplayList {
 
 /// How long a replay would take.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ReplayEstimate)]
+#[schema(as = ReplayDryRun)]
 #[serde(rename_all = "camelCase")]
 struct EstimateView {
     projections: Vec<&'static str>,
@@ -176,7 +176,7 @@ async fn begin(
         };
         return Ok(Json(answer).into_response());
     }
-    let replay = routes.replays.open(&ReplayRequest { projections, compare: body.compare }).await.map_err(problem)?;
+    let replay = routes.replays.open(&ReplayOptions { projections, compare: body.compare }).await.map_err(problem)?;
     let id = replay.state().id;
     let stop = routes.stop.clone();
     routes.running.spawn(async move {

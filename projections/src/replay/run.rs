@@ -6,21 +6,21 @@ use error_chain::error_chain;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use super::table::{self, ProgressRecordOutcome, ReplayPhase, ReplayRow};
-use super::{ReplayError, ReplayProgress, ReplaySummary, Replays};
+use super::table::{self, ReplayCancellation, ReplayPhase, ReplayRow};
+use super::{ReplayError, ReplayOperations, ReplayProgress, ReplaySummary};
 use crate::projection::ProjectionDefinition;
 
 /// A replay that only this process may work on. Once it is dropped, any process can resume it.
 #[derive(Debug)]
-pub struct Replay {
-    pub(super) replays: Replays,
+pub struct ExclusiveReplay {
+    pub(super) replays: ReplayOperations,
     /// Holds the locks of the projections.
     pub(super) session: PgConnection,
     pub(super) projections: Vec<&'static ProjectionDefinition>,
     pub(super) state: ReplayRow,
 }
 
-impl Replay {
+impl ExclusiveReplay {
     /// The state in which it was opened.
     pub fn state(&self) -> &ReplayRow {
         &self.state
@@ -93,8 +93,8 @@ impl Replay {
     async fn enter(&mut self, phase: ReplayPhase) -> Result<(), ReplayError> {
         self.state.phase = phase;
         match table::enter_phase(&mut self.session, self.state.id, phase).await? {
-            ProgressRecordOutcome::Recorded => Ok(()),
-            ProgressRecordOutcome::Cancelled => Err(ReplayError::Cancelled),
+            ReplayCancellation::Recorded => Ok(()),
+            ReplayCancellation::Cancelled => Err(ReplayError::Cancelled),
         }
     }
 

@@ -205,15 +205,15 @@ pub(super) async fn delete(transaction: &mut PgConnection, id: Uuid) -> Result<(
     sqlx::query("delete from replays where id = $1").bind(id).execute(transaction).await.map(drop)
 }
 
-/// What a statement that records progress came to.
+/// Whether a replay was cancelled by somebody when its progress was recorded. Then it must stop.
 #[must_use]
-pub(super) enum ProgressRecordOutcome {
+pub(super) enum ReplayCancellation {
     Recorded,
     /// Somebody cancelled the replay.
     Cancelled,
 }
 
-impl ProgressRecordOutcome {
+impl ReplayCancellation {
     fn of(cancelling: Option<bool>) -> Self {
         if cancelling == Some(false) { Self::Recorded } else { Self::Cancelled }
     }
@@ -249,22 +249,22 @@ pub(super) async fn record_position(
     events: i64,
     position: i64,
     worked: Duration,
-) -> Result<ProgressRecordOutcome, sqlx::Error> {
+) -> Result<ReplayCancellation, sqlx::Error> {
     let record = "update replays set events = events + $2, position = $3, updated_at = now(),
                          working = working + make_interval(secs => $4)
                    where id = $1 returning cancelling";
     let record = sqlx::query_scalar(record).bind(id).bind(events).bind(position).bind(worked.as_secs_f64());
-    Ok(ProgressRecordOutcome::of(record.fetch_optional(transaction).await?))
+    Ok(ReplayCancellation::of(record.fetch_optional(transaction).await?))
 }
 
 pub(super) async fn enter_phase(
     session: &mut PgConnection,
     id: Uuid,
     phase: ReplayPhase,
-) -> Result<ProgressRecordOutcome, sqlx::Error> {
+) -> Result<ReplayCancellation, sqlx::Error> {
     let enter = "update replays set phase = $2, updated_at = now() where id = $1 returning cancelling";
     let enter = sqlx::query_scalar(enter).bind(id).bind(phase.name());
-    Ok(ProgressRecordOutcome::of(enter.fetch_optional(session).await?))
+    Ok(ReplayCancellation::of(enter.fetch_optional(session).await?))
 }
 
 pub(super) async fn record_working_time(
@@ -297,10 +297,10 @@ pub(super) async fn record_promotion(
     transaction: &mut PgConnection,
     id: Uuid,
     projection: &str,
-) -> Result<ProgressRecordOutcome, sqlx::Error> {
+) -> Result<ReplayCancellation, sqlx::Error> {
     let record = "update replays set swapped = swapped || $2, updated_at = now() where id = $1 and not cancelling";
     let recorded = sqlx::query(record).bind(id).bind(projection).execute(transaction).await?;
-    Ok(if recorded.rows_affected() == 1 { ProgressRecordOutcome::Recorded } else { ProgressRecordOutcome::Cancelled })
+    Ok(if recorded.rows_affected() == 1 { ReplayCancellation::Recorded } else { ReplayCancellation::Cancelled })
 }
 
 pub(super) async fn finish(session: &mut PgConnection, id: Uuid, position: i64) -> Result<(), sqlx::Error> {

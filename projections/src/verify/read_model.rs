@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bounds::Budget;
 use event_store::{PARTITIONS, StoredEvent, partition_of};
-use read_models::{Generation, GenerationStore, Item, Key, ReadModelStoreError, Table};
+use read_models::{Generation, GenerationStore, GenerationTable, Item, Key, ReadModelStoreError};
 use sqlx::PgConnection;
 
 use super::bloom_filter::BloomFilter;
 use super::difference::difference;
 use super::report::VerificationReport;
 use super::stream::RefoldedStream;
-use super::sums::{ExpectedTallies, TallyComparison};
+use super::sums::{ExpectedTallies, TallyComparisonResult};
 use crate::error::ProjectError;
 use crate::projection::ProjectionDefinition;
 
@@ -23,7 +23,7 @@ const BATCH: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct ReadModelCheck {
     projection: &'static ProjectionDefinition,
-    table: Arc<dyn Table>,
+    table: Arc<dyn GenerationTable>,
     /// The projection's checkpoints, by partition.
     checkpoints: [i64; PARTITIONS],
     /// The log's last position when the verification began.
@@ -197,9 +197,9 @@ impl ReadModelCheck {
                     continue;
                 }
                 match sum.compare(stored) {
-                    TallyComparison::Equal => report.matching += 1,
-                    TallyComparison::Changing => report.skipped += 1,
-                    TallyComparison::Different(what) => report.add(self.projection.name, key, what),
+                    TallyComparisonResult::Equal => report.matching += 1,
+                    TallyComparisonResult::Changing => report.skipped += 1,
+                    TallyComparisonResult::Different(what) => report.add(self.projection.name, key, what),
                 }
             }
         }

@@ -7,12 +7,12 @@ use event_versions::Upcastable;
 use read_models::{Item, Key, TallyAddition};
 
 use crate::error::FoldError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::projection::{DecodedEvent, FollowedStreams, ProjectionFold};
 
 /// The items of one stream, and what it adds to tallies.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ExpectedItems {
+pub(super) struct ExpectedFoldResult {
     pub(super) items: HashMap<Key, Item>,
     pub(super) tallies: Vec<TallyAddition>,
 }
@@ -24,16 +24,16 @@ pub(super) struct RefoldedStream {
     /// The position up to which the projection has folded its partition.
     pub(super) checkpoint: i64,
     /// The fold of the events up to the checkpoint.
-    pub(super) to_checkpoint: ExpectedItems,
+    pub(super) to_checkpoint: ExpectedFoldResult,
     /// The fold of all events, if there are any after the checkpoint. Its tallies have only what these add.
-    pub(super) to_end: Option<ExpectedItems>,
+    pub(super) to_end: Option<ExpectedFoldResult>,
     /// Why the stream can't be folded. It is not compared then.
     pub(super) failed: Option<FoldError>,
 }
 
 impl RefoldedStream {
     pub(super) fn new(id: &str, checkpoint: i64) -> Self {
-        Self { id: id.to_owned(), checkpoint, to_checkpoint: ExpectedItems::default(), to_end: None, failed: None }
+        Self { id: id.to_owned(), checkpoint, to_checkpoint: ExpectedFoldResult::default(), to_end: None, failed: None }
     }
 
     pub(super) fn fold(&mut self, follows: &FollowedStreams, events: &[StoredEvent]) {
@@ -49,13 +49,14 @@ impl RefoldedStream {
             return;
         }
         let items = &self.to_checkpoint.items;
-        let to_end = self.to_end.get_or_insert_with(|| ExpectedItems { items: items.clone(), tallies: Vec::new() });
+        let to_end =
+            self.to_end.get_or_insert_with(|| ExpectedFoldResult { items: items.clone(), tallies: Vec::new() });
         // An error here is the projection's to find, once it gets there.
         let _ = to_end.fold(follows, after);
     }
 }
 
-impl ExpectedItems {
+impl ExpectedFoldResult {
     fn fold(&mut self, follows: &FollowedStreams, events: &[StoredEvent]) -> Result<(), FoldError> {
         match follows {
             FollowedStreams::Orders(fold) => self.fold_with(fold, events),
@@ -72,7 +73,7 @@ impl ExpectedItems {
         keys.push(head.clone());
         keys.sort_unstable();
         keys.dedup();
-        let known = FoldContext::of(keys.iter().filter_map(|key| self.items.get(key).cloned()));
+        let known = FoldWorkingSet::of(keys.iter().filter_map(|key| self.items.get(key).cloned()));
         let Some(change) = fold.apply(known, head, &events)? else { return Ok(()) };
         self.tallies.extend(change.tallies);
         for item in change.others.into_iter().chain([change.head]) {

@@ -17,7 +17,7 @@ pub(super) struct ExpectedTally {
 
 /// How a stored tally compares with its sum.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum TallyComparison {
+pub(super) enum TallyComparisonResult {
     Equal,
     /// The projection is adding to it right now.
     Changing,
@@ -57,27 +57,27 @@ fn plus(sum: &mut Option<TallyAddition>, tally: &TallyAddition) {
 
 impl ExpectedTally {
     /// Compares it with the stored tally, to which no event after the end of the log was added.
-    pub(super) fn compare(&self, stored: Option<&Item>) -> TallyComparison {
+    pub(super) fn compare(&self, stored: Option<&Item>) -> TallyComparisonResult {
         let Some(stored) = stored else {
             return if self.to_checkpoint.is_some() {
-                TallyComparison::Different("it is missing".to_owned())
+                TallyComparisonResult::Different("it is missing".to_owned())
             } else {
-                TallyComparison::Changing
+                TallyComparisonResult::Changing
             };
         };
         let Ok(numbers) = stored.read::<BTreeMap<String, i64>>() else {
-            return TallyComparison::Different("it is no sum".to_owned());
+            return TallyComparisonResult::Different("it is no sum".to_owned());
         };
         let is = |tally: &TallyAddition| {
             tally.version == stored.version && without_zeros(&tally.add) == without_zeros(&numbers)
         };
         match (&self.to_checkpoint, &self.after) {
-            (Some(at), _) if is(at) => TallyComparison::Equal,
+            (Some(at), _) if is(at) => TallyComparisonResult::Equal,
             // Any of the events after the checkpoint may have been added by now.
             (_, Some(after))
                 if stored.version <= after.version.max(self.to_checkpoint.as_ref().map_or(0, |at| at.version)) =>
             {
-                TallyComparison::Changing
+                TallyComparisonResult::Changing
             }
             (Some(at), _) => {
                 let words = |add: &BTreeMap<String, i64>, version: i64| {
@@ -85,11 +85,12 @@ impl ExpectedTally {
                     format!("{} as of position {version}", numbers.join(", "))
                 };
                 let (is, should) = (words(&numbers, stored.version), words(&at.add, at.version));
-                TallyComparison::Different(format!("it is {is}, and should be {should}"))
+                TallyComparisonResult::Different(format!("it is {is}, and should be {should}"))
             }
-            (None, _) => {
-                TallyComparison::Different(format!("it is of position {}, where nothing adds to it", stored.version))
-            }
+            (None, _) => TallyComparisonResult::Different(format!(
+                "it is of position {}, where nothing adds to it",
+                stored.version
+            )),
         }
     }
 }
@@ -103,7 +104,7 @@ mod tests {
     use serde_json::json;
     use serde_json::value::to_raw_value;
 
-    use super::super::stream::ExpectedItems;
+    use super::super::stream::ExpectedFoldResult;
     use super::*;
 
     fn tally(version: i64, orders: i64) -> TallyAddition {
@@ -125,7 +126,7 @@ mod tests {
         for (at, ahead) in streams {
             let folded = |adds: &[(i64, i64)]| {
                 let tallies = adds.iter().map(|(version, orders)| tally(*version, *orders)).collect();
-                ExpectedItems { items: Default::default(), tallies }
+                ExpectedFoldResult { items: Default::default(), tallies }
             };
             let mut stream = RefoldedStream::new("a", 0);
             stream.to_checkpoint = folded(at);
@@ -135,20 +136,23 @@ mod tests {
         sums
     }
 
-    fn compared(sums: &ExpectedTallies, stored: Option<&Item>) -> TallyComparison {
+    fn compared(sums: &ExpectedTallies, stored: Option<&Item>) -> TallyComparisonResult {
         sums.iter().next().unwrap().1.compare(stored)
     }
 
     #[test]
     fn a_sum_is_what_all_streams_add_to_it() {
         let sums = sum(&[(&[(3, 1), (7, -1)], &[]), (&[(5, 2)], &[])]);
-        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 2 })))), TallyComparison::Equal);
-        let wrong = |what: &str| TallyComparison::Different(what.to_owned());
+        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 2 })))), TallyComparisonResult::Equal);
+        let wrong = |what: &str| TallyComparisonResult::Different(what.to_owned());
         assert_eq!(
             compared(&sums, Some(&stored(7, &json!({ "orders": 3 })))),
             wrong("it is orders 3 as of position 7, and should be none 0, orders 2 as of position 7")
         );
-        assert!(matches!(compared(&sums, Some(&stored(5, &json!({ "orders": 2 })))), TallyComparison::Different(_)));
+        assert!(matches!(
+            compared(&sums, Some(&stored(5, &json!({ "orders": 2 })))),
+            TallyComparisonResult::Different(_)
+        ));
         assert_eq!(compared(&sums, Some(&stored(7, &json!([1])))), wrong("it is no sum"));
         assert_eq!(compared(&sums, None), wrong("it is missing"));
     }
@@ -156,9 +160,12 @@ mod tests {
     #[test]
     fn what_is_added_meanwhile_may_be_in_it_or_not() {
         let sums = sum(&[(&[(3, 1)], &[(7, 5)]), (&[], &[(6, 2)])]);
-        assert_eq!(compared(&sums, Some(&stored(3, &json!({ "orders": 1 })))), TallyComparison::Equal);
-        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 6 })))), TallyComparison::Changing);
-        assert!(matches!(compared(&sums, Some(&stored(8, &json!({ "orders": 8 })))), TallyComparison::Different(_)));
-        assert_eq!(compared(&sum(&[(&[], &[(6, 2)])]), None), TallyComparison::Changing);
+        assert_eq!(compared(&sums, Some(&stored(3, &json!({ "orders": 1 })))), TallyComparisonResult::Equal);
+        assert_eq!(compared(&sums, Some(&stored(7, &json!({ "orders": 6 })))), TallyComparisonResult::Changing);
+        assert!(matches!(
+            compared(&sums, Some(&stored(8, &json!({ "orders": 8 })))),
+            TallyComparisonResult::Different(_)
+        ));
+        assert_eq!(compared(&sum(&[(&[], &[(6, 2)])]), None), TallyComparisonResult::Changing);
     }
 }

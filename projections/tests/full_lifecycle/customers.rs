@@ -1,6 +1,6 @@
 //! What a customer is told of why its order is undone.
 
-use access_control::{Grant, Principal};
+use access_control::{Principal, RoutePermission};
 use axum::body::Body;
 use domain::ids::Sku;
 use domain::order::OrderEvent;
@@ -36,7 +36,7 @@ fn compensated(customer_message: Option<&str>) -> OrderEvent {
 async fn told(reads: &ReadSide, version: usize) -> Vec<Value> {
     let customer = Principal::customer("anna", "customer-42", None);
     let routes = projections::routes(reads.store.clone(), &*testkit::read_models(reads.store.pool()), None);
-    let routes = testkit::called_by(routes, customer, Grant::Own);
+    let routes = testkit::called_by(routes, customer, RoutePermission::Own);
     let mut answers = Vec::new();
     for uri in ["/orders/a", &format!("/orders/a?asOf={version}"), "/orders", "/customers/customer-42/orders"] {
         let answer = routes.clone().oneshot(Request::get(uri).body(Body::empty()).unwrap()).await.unwrap();

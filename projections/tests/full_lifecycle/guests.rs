@@ -1,6 +1,6 @@
 //! The order of a guest, who has no customer id.
 
-use access_control::{Grant, Principal};
+use access_control::{Principal, RoutePermission};
 use axum::body::Body;
 use domain::order::OrderEvent;
 use http::{Request, StatusCode};
@@ -53,7 +53,7 @@ async fn no_customer_sees_it_by_whatever_route() {
     // A customer without an id is nobody's; the edge lets none in.
     for customer in ["customer-42", ""] {
         let routes = projections::routes(reads.store.clone(), &*testkit::read_models(reads.store.pool()), None);
-        let routes = testkit::called_by(routes, Principal::customer("anna", customer, None), Grant::Own);
+        let routes = testkit::called_by(routes, Principal::customer("anna", customer, None), RoutePermission::Own);
         for path in ["/orders/a", "/orders/a?asOf=1", "/orders/a?asOf=99", "/orders/a/events", "/orders/a/shipments"] {
             let answer = routes.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path} to {customer:?}");

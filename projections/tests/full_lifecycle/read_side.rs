@@ -6,7 +6,7 @@ use domain::order::{Order, OrderError, OrderEvent};
 use event_store::{EventStore, Handled, Metadata, StoreSettings, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, ReplayRequest, ReplaySummary, Replays};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::Database;
@@ -92,7 +92,7 @@ pub(crate) fn statuses(view: &Value) -> [&str; 4] {
 
 /// A whole replay of one projection.
 pub(crate) async fn replay(pool: &PgPool, projection: &str) -> Result<ReplaySummary, ReplayError> {
-    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let replay = replays.open(&ReplayRequest { projections: vec![projection.to_owned()], compare: false }).await?;
+    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(pool));
+    let replay = replays.open(&ReplayOptions { projections: vec![projection.to_owned()], compare: false }).await?;
     replay.run(&CancellationToken::new(), |_| ()).await
 }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use problem::Peer;
+use problem::ClientNetwork;
 use projections::LiveStreamSettings;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -16,7 +16,7 @@ async fn one_address_gets_no_more_than_its_share_of_live_streams() {
     let server = Server::with(&database, LiveStreamSettings { per_address: 2, ..LiveStreamSettings::default() });
     let ask = async |address: &str| {
         let mut request = Request::get("/events/stream").body(Body::empty()).unwrap();
-        request.extensions_mut().insert(Peer::of(address.parse().unwrap()));
+        request.extensions_mut().insert(ClientNetwork::of(address.parse().unwrap()));
         server.routes.clone().oneshot(request).await.unwrap()
     };
     let (first, second) = (ask("192.0.2.1").await, ask("192.0.2.1").await);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use domain::money::{Currency, Money};
 use domain::order::OrderStatus;
-use projections::{ReplayRequest, Replays};
+use projections::{ReplayOperations, ReplayOptions};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -106,8 +106,8 @@ async fn events_that_come_again_count_once_and_a_rebuild_comes_to_the_same() {
 
     shop.pause().await;
     let pool = shop.database.pool();
-    let replays = Replays::new(pool.clone(), testkit::read_models(pool));
-    let wanted = ReplayRequest { projections: vec!["sales".to_owned()], compare: true };
+    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(pool));
+    let wanted = ReplayOptions { projections: vec!["sales".to_owned()], compare: true };
     let replayed = replays.open(&wanted).await.unwrap().run(&CancellationToken::new(), |_| ()).await.unwrap();
     assert!(replayed.promoted, "{replayed:?}");
     assert_eq!(rows(&shop).await, live);

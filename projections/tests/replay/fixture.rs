@@ -8,7 +8,7 @@ use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
 use domain::stock::{Stock, StockEvent, StockReceived};
 use event_store::{EventStore, Metadata, NewEvent, StoreSettings, StreamAppend};
-use projections::{REGISTRY, ReplayError, ReplayRequest, ReplaySummary, Replays};
+use projections::{REGISTRY, ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
 use read_models::GenerationStore;
 use sqlx::PgPool;
 use testkit::Database;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Fixture {
     pub(crate) database: Database,
     pub(crate) store: EventStore,
-    pub(crate) replays: Replays,
+    pub(crate) replays: ReplayOperations,
     pub(crate) read_models: Arc<dyn GenerationStore>,
 }
 
@@ -27,7 +27,7 @@ impl Fixture {
         let read_models = testkit::read_models(database.pool());
         projections::create_tables(&*read_models, &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        let replays = Replays::new(database.pool().clone(), Arc::clone(&read_models));
+        let replays = ReplayOperations::new(database.pool().clone(), Arc::clone(&read_models));
         Self { database, store, replays, read_models }
     }
 
@@ -53,9 +53,13 @@ impl Fixture {
         self.append(Stock::TYPE, &format!("sku-{nth}"), 0, vec![received]).await
     }
 
-    pub(crate) async fn open(&self, projections: &[&str], compare: bool) -> Result<projections::Replay, ReplayError> {
+    pub(crate) async fn open(
+        &self,
+        projections: &[&str],
+        compare: bool,
+    ) -> Result<projections::ExclusiveReplay, ReplayError> {
         let projections = projections.iter().map(|name| (*name).to_owned()).collect();
-        self.replays.open(&ReplayRequest { projections, compare }).await
+        self.replays.open(&ReplayOptions { projections, compare }).await
     }
 
     pub(crate) async fn replay(&self, projections: &[&str], compare: bool) -> Result<ReplaySummary, ReplayError> {

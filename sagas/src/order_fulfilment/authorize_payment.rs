@@ -9,7 +9,7 @@ use domain::order::{AuthorizationState, OrderCommand, OrderStage, PlacedOrder};
 use payments::{AuthorizationRequest, PaymentError, PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
-use crate::provider_call::{ProviderCall, ProviderCallOutcome};
+use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo, UndoStep};
 
 pub(super) const STEP: Step = Step {
@@ -24,12 +24,12 @@ pub(super) const STEP: Step = Step {
     }),
 };
 
-fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
     let (replaced, request) = (replaced_authorizations(order), authorization(order));
     let was_unknown = order.order.payment.state == AuthorizationState::Unknown;
-    ProviderCall::needed(async move {
+    ProviderCallPlan::needed(async move {
         if let Err(error) = abandon_all(&*provider, &replaced).await {
-            return ProviderCallOutcome::failed(error);
+            return ProviderStepOutcome::failed(error);
         }
         // While the outcome of an earlier call is unknown, the provider is asked about that call before anything else happens.
         let found = if was_unknown { provider.find(&request).await } else { Ok(None) };
@@ -39,26 +39,26 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
             Err(error) => Err(error),
         };
         match authorized {
-            Ok(authorized) => ProviderCallOutcome::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+            Ok(authorized) => ProviderStepOutcome::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
                 reference: authorized.reference,
                 amount_minor: request.amount_minor,
             })),
             Err(PaymentError::Declined { code, message }) => {
-                ProviderCallOutcome::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
+                ProviderStepOutcome::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
             }
             Err(error @ PaymentError::Unknown { .. }) if !was_unknown => {
                 let reason = error.to_string();
                 let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason });
-                ProviderCallOutcome::failed_with(unknown, error)
+                ProviderStepOutcome::failed_with(unknown, error)
             }
-            Err(error) => ProviderCallOutcome::failed(error),
+            Err(error) => ProviderStepOutcome::failed(error),
         }
     })
 }
 
 /// An authorization that nobody recorded may be held as well. It is abandoned under its key, so that a call that is still on its way
 /// finds the key used.
-fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
     let (mut abandoned, request) = (replaced_authorizations(order), authorization(order));
     let void = match &order.order.payment.state {
         AuthorizationState::Authorized { reference, .. } => {
@@ -73,16 +73,16 @@ fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Prov
             None
         }
     };
-    ProviderCall::needed(async move {
+    ProviderCallPlan::needed(async move {
         if let Err(error) = abandon_all(&*provider, &abandoned).await {
-            return ProviderCallOutcome::failed(error);
+            return ProviderStepOutcome::failed(error);
         }
         if let Some(void) = void
             && let Err(error) = provider.void(&void).await
         {
-            return ProviderCallOutcome::failed(error);
+            return ProviderStepOutcome::failed(error);
         }
-        ProviderCallOutcome::done(OrderCommand::RecordPaymentVoided)
+        ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided)
     })
 }
 

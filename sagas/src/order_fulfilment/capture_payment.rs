@@ -9,7 +9,7 @@ use payments::{CaptureRequest, PaymentError, PaymentGateway};
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
-use crate::provider_call::{ProviderCall, ProviderCallOutcome};
+use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
@@ -20,26 +20,26 @@ pub(super) const STEP: Step = Step {
     undo: StepUndo::Nothing { because: "what was sent is paid for; money goes back as a refund" },
 };
 
-fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+fn capture_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
     let Some(shipment) = order.order.unsettled_shipment() else {
-        return ProviderCall::not_needed(ProviderCallOutcome::nothing());
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
     };
     let shipment_id = shipment.id.clone();
     let Some(request) = capture(order, shipment) else {
         let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
-        return ProviderCall::not_needed(ProviderCallOutcome::done(OrderCommand::RecordPaymentCaptured(captured)));
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::done(OrderCommand::RecordPaymentCaptured(captured)));
     };
-    ProviderCall::needed(async move {
+    ProviderCallPlan::needed(async move {
         match provider.capture(&request).await {
-            Ok(captured) => ProviderCallOutcome::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+            Ok(captured) => ProviderStepOutcome::done(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
                 shipment_id,
                 amount_minor: request.amount_minor,
                 reference: captured.reference,
             })),
-            Err(PaymentError::Declined { code, message }) => ProviderCallOutcome::failed(StepError::Stuck(format!(
+            Err(PaymentError::Declined { code, message }) => ProviderStepOutcome::failed(StepError::Stuck(format!(
                 "the money could not be taken: {message} ({code})"
             ))),
-            Err(error) => ProviderCallOutcome::failed(error),
+            Err(error) => ProviderStepOutcome::failed(error),
         }
     })
 }

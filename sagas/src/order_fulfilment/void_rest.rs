@@ -9,7 +9,7 @@ use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
 use payments::{PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
-use crate::provider_call::{ProviderCall, ProviderCallOutcome};
+use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
@@ -20,15 +20,15 @@ pub(super) const STEP: Step = Step {
     undo: StepUndo::Nothing { because: "nobody pays for what will not be sent" },
 };
 
-fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
     let AuthorizationState::Authorized { reference, .. } = &order.order.payment.state else {
-        return ProviderCall::not_needed(ProviderCallOutcome::nothing());
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
     };
     let void = VoidRequest { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };
-    ProviderCall::needed(async move {
+    ProviderCallPlan::needed(async move {
         match provider.void(&void).await {
-            Ok(()) => ProviderCallOutcome::done(OrderCommand::RecordPaymentVoided),
-            Err(error) => ProviderCallOutcome::failed(error),
+            Ok(()) => ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided),
+            Err(error) => ProviderStepOutcome::failed(error),
         }
     })
 }

@@ -10,7 +10,7 @@ use payments::{PaymentError, PaymentGateway, RefundRequest};
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
-use crate::provider_call::{ProviderCall, ProviderCallOutcome};
+use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
 pub(super) const STEP: Step = Step {
@@ -26,27 +26,27 @@ pub(super) const STEP: Step = Step {
     undo: StepUndo::Nothing { because: "money that went back stays there" },
 };
 
-fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCall {
+fn refund_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
     // An operator settled it meanwhile.
     if order.order.unsettled_refund().is_none() {
-        return ProviderCall::not_needed(ProviderCallOutcome::nothing());
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
     }
     let Some((refund_id, request)) = refund(order) else {
         // An operator went on without the money. Nobody knew that when the refund was promised.
         let stuck = StepError::Stuck("less money than that was taken for the order: skip the refund".to_owned());
-        return ProviderCall::not_needed(ProviderCallOutcome::failed(stuck));
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::failed(stuck));
     };
-    ProviderCall::needed(async move {
+    ProviderCallPlan::needed(async move {
         match provider.refund(&request).await {
-            Ok(refunded) => ProviderCallOutcome::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
+            Ok(refunded) => ProviderStepOutcome::done(OrderCommand::RecordPaymentRefunded(PaymentRefunded {
                 refund_id,
                 amount_minor: request.amount_minor,
                 reference: refunded.reference,
             })),
-            Err(PaymentError::Declined { code, message }) => ProviderCallOutcome::failed(StepError::Stuck(format!(
+            Err(PaymentError::Declined { code, message }) => ProviderStepOutcome::failed(StepError::Stuck(format!(
                 "the money could not go back: {message} ({code})"
             ))),
-            Err(error) => ProviderCallOutcome::failed(error),
+            Err(error) => ProviderStepOutcome::failed(error),
         }
     })
 }

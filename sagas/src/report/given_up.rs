@@ -1,7 +1,7 @@
 //! Mails that were given up, and that no operator has decided about since. As long as there are any, a customer does not know something.
 //!
 //! Only the log has them. A mail is no longer given up once it went out after all, once an operator has it sent again or skips it, or once
-//! it would not be true: a cancelled order is not confirmed. [`GivenUpMails`] is this rule for one order, [`FROM`] for all orders at once.
+//! it would not be true: a cancelled order is not confirmed. [`OrderGivenUpMails`] is this rule for one order, [`FROM`] for all orders at once.
 
 use chrono::{DateTime, Utc};
 use domain::order::OrderEvent;
@@ -14,12 +14,12 @@ use super::history::notifying_saga;
 
 /// The mails of an order that were given up.
 #[derive(Debug, Default)]
-pub struct GivenUpMails {
+pub struct OrderGivenUpMails {
     mails: Vec<NotificationFailed>,
     is_cancelled: bool,
 }
 
-impl GivenUpMails {
+impl OrderGivenUpMails {
     /// Adds the next event of the order.
     pub fn add(&mut self, event: &OrderEvent) {
         if let OrderEvent::NotificationFailed(failed) = event {

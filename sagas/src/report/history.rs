@@ -8,9 +8,9 @@ use event_store::StoredEvent;
 use super::{StepEvent, StepState};
 use crate::{order_fulfilment, order_refunds};
 
-/// The events about the steps of all sagas, oldest first.
+/// What the events of an order say about the steps of all its sagas, oldest first.
 #[derive(Default)]
-pub(super) struct SagaHistory(Vec<HistoryEntry>);
+pub(super) struct SagaStepHistory(Vec<HistoryEntry>);
 
 struct HistoryEntry {
     saga: &'static str,
@@ -28,7 +28,7 @@ struct StepMention {
     text: Option<String>,
 }
 
-impl SagaHistory {
+impl SagaStepHistory {
     /// Adds an event. `before` is the order before it.
     pub(super) fn add(&mut self, before: &Order, stored: &StoredEvent, event: &OrderEvent) {
         let Some(StepMention { saga, step, outcome, text }) = about(before, event) else { return };

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{OrderStage, PlacedOrder};
 
-use super::given_up::GivenUpMails;
-use super::history::SagaHistory;
+use super::given_up::OrderGivenUpMails;
+use super::history::SagaStepHistory;
 use super::{SagaReport, SagaState, StepProgressReport, StepReport, StepState, StepWait, UndoReport, WaitingSagaRow};
 use crate::order_fulfilment;
 use crate::saga::{Saga, Step, StepKind, StepUndo};
@@ -14,8 +14,8 @@ pub(super) fn saga(
     saga: &'static Saga,
     order: &PlacedOrder,
     rows: &[WaitingSagaRow],
-    history: &SagaHistory,
-    given_up: &GivenUpMails,
+    history: &SagaStepHistory,
+    given_up: &OrderGivenUpMails,
     now: DateTime<Utc>,
 ) -> SagaReport {
     let next = saga.next(order, now).step();
@@ -33,7 +33,7 @@ struct StepReportContext<'a> {
     next: Option<SagaStep>,
     /// The row of the next step.
     row: Option<&'a WaitingSagaRow>,
-    history: &'a SagaHistory,
+    history: &'a SagaStepHistory,
     /// Whether a mail of the saga was given up.
     has_failed: bool,
 }

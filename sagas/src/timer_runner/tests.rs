@@ -41,12 +41,12 @@ async fn mails_that_wait_for_their_queue_keep_nothing_else_waiting() {
                  where step = 'notify_customer' or n = 1";
     sqlx::query(rows).execute(database.pool()).await.unwrap();
     let (lanes, mut batches) = (lanes(), JoinSet::new());
-    for lane in lanes.iter().filter(|lane| lane.steps == TimersToClaim::Mails) {
+    for lane in lanes.iter().filter(|lane| lane.steps == TimerKind::Mails) {
         lane.places.forget_permits(BATCHES);
     }
 
     let runner = TimerRunner { context: Arc::new(context), stop: CancellationToken::new() };
-    assert_eq!(runner.poll_due(&lanes, DueFirst::Oldest, &mut batches).await.unwrap(), 2);
+    assert_eq!(runner.poll_due(&lanes, TimerPriority::Oldest, &mut batches).await.unwrap(), 2);
     while batches.join_next().await.is_some() {}
 
     // There are no such orders: what was looked at has ended.
@@ -67,7 +67,7 @@ async fn while_their_queue_is_silent_mails_that_are_due_are_not_looked_at() {
     runner.context.mail_requests.had_no_answer();
 
     let mut batches = JoinSet::new();
-    assert_eq!(runner.poll_due(&lanes(), DueFirst::Oldest, &mut batches).await.unwrap(), 1);
+    assert_eq!(runner.poll_due(&lanes(), TimerPriority::Oldest, &mut batches).await.unwrap(), 1);
     while batches.join_next().await.is_some() {}
 
     let left: Vec<String> = sqlx::query_scalar("select step from saga_work").fetch_all(database.pool()).await.unwrap();

@@ -16,25 +16,25 @@ const LEASE: Duration = Duration::from_secs(15);
 /// How old an event is that the subscription has missed: normally the subscription comes first.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// Which of the rows that are due come first.
+/// Which of the timers that are due are claimed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DueFirst {
+pub(crate) enum TimerPriority {
     /// The rows that have been due for longest.
     Oldest,
     /// The rows that have just become due.
     Newest,
 }
 
-/// Which of a saga's timers to claim. Mails wait for a queue that can be away; other steps must not wait with them.
+/// Which of a saga's timers: those of mails, which wait for a queue that can be away, or all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimersToClaim {
+pub(crate) enum TimerKind {
     /// The rows of mails.
     Mails,
     /// All others.
     Others,
 }
 
-impl TimersToClaim {
+impl TimerKind {
     /// The condition, as the indexes have it.
     fn condition(self) -> &'static str {
         match self {
@@ -63,14 +63,14 @@ impl TimerClaim {
     /// Leases rows of a saga that are due and that nobody has, at most so many.
     pub(crate) async fn lease(
         pool: &PgPool,
-        (saga, steps): (&'static str, TimersToClaim),
-        first: DueFirst,
+        (saga, steps): (&'static str, TimerKind),
+        first: TimerPriority,
         limit: i64,
     ) -> Result<Self, sqlx::Error> {
         let steps = steps.condition();
         let order = match first {
-            DueFirst::Oldest => "asc",
-            DueFirst::Newest => "desc",
+            TimerPriority::Oldest => "asc",
+            TimerPriority::Newest => "desc",
         };
         let query = format!(
             "with due as materialized (

@@ -4,15 +4,15 @@ use std::time::Duration;
 use domain::order::saga::SagaStep;
 use sqlx::PgPool;
 
-use super::claims::{DueFirst, TimerClaim, TimersToClaim, wake_outdated};
-use super::{SagaTimer, SagaTimerKey, TimerRemoval, cancel, ensure, record_failure, schedule};
+use super::claims::{TimerClaim, TimerKind, TimerPriority, wake_outdated};
+use super::{SagaInstanceKey, SagaTimer, TimerRemoval, cancel, ensure, record_failure, schedule};
 use crate::outcome::StepError;
 
 const STEP: SagaStep = SagaStep::CapturePayment;
 const NOW: Duration = Duration::ZERO;
 const AN_HOUR: Duration = Duration::from_secs(3_600);
 
-fn key(order_id: &str) -> SagaTimerKey {
+fn key(order_id: &str) -> SagaInstanceKey {
     ("order_fulfilment", order_id.to_owned())
 }
 
@@ -44,7 +44,7 @@ async fn rows(pool: &PgPool) -> BTreeMap<String, (i64, bool)> {
 }
 
 async fn take(pool: &PgPool, limit: i64) -> TimerClaim {
-    TimerClaim::lease(pool, ("order_fulfilment", TimersToClaim::Others), DueFirst::Oldest, limit).await.unwrap()
+    TimerClaim::lease(pool, ("order_fulfilment", TimerKind::Others), TimerPriority::Oldest, limit).await.unwrap()
 }
 
 fn ids(claim: &TimerClaim) -> Vec<&str> {
@@ -116,7 +116,7 @@ async fn who_has_waited_for_long_and_who_comes_now_are_each_taken_first_in_turn(
     noted(pool, vec![waits("old", NOW, 1)]).await;
     noted(pool, vec![waits("new", NOW, 1)]).await;
     let newest =
-        TimerClaim::lease(pool, ("order_fulfilment", TimersToClaim::Others), DueFirst::Newest, 1).await.unwrap();
+        TimerClaim::lease(pool, ("order_fulfilment", TimerKind::Others), TimerPriority::Newest, 1).await.unwrap();
     assert_eq!((ids(&newest), ids(&take(pool, 1).await)), (vec!["new"], vec!["old"]));
 }
 

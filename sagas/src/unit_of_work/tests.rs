@@ -71,7 +71,7 @@ fn reserved(units: &[(&str, u32)]) -> OrderCommand {
     OrderCommand::RecordStockReserved(StockReserved { units: units.collect(), expires_at })
 }
 
-fn by_order(stored: Vec<StoreOutcome>) -> BTreeMap<String, Result<(), String>> {
+fn by_order(stored: Vec<OrderStoreResult>) -> BTreeMap<String, Result<(), String>> {
     stored.into_iter().map(|(order, stored)| (order.order_id, stored.map_err(|error| error.to_string()))).collect()
 }
 

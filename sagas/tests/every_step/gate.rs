@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use payments::{
-    AuthorizationRequest, AuthorizedPayment, CaptureRequest, CapturedPayment, PaymentError, PaymentGateway,
+    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
     RefundRequest, RefundedPayment, VoidRequest,
 };
 use testkit::{FaultyGateway, PaymentCall};
@@ -75,11 +75,11 @@ impl GatedGateway {
 
 #[async_trait]
 impl PaymentGateway for GatedGateway {
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         self.pass(PaymentCall::Authorize, self.gateway.authorize(request)).await
     }
 
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         self.pass(PaymentCall::Find, self.gateway.find(request)).await
     }
 

@@ -15,7 +15,7 @@ use domain::order::{Order, OrderCommand, OrderError, decide, evolve};
 use domain::stock::{self, Stock, StockCommand, StockReceived};
 use embedded::sqs::Sqs;
 use event_store::{AppendError, AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
-use messaging::{NotificationTemplate, QueueSettings, Queues, queues};
+use messaging::{NotificationTemplate, QueueProvisioningSettings, Queues, queues};
 use sagas::SagaSettings;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -66,7 +66,7 @@ impl World {
         sqlx::query("select pg_advisory_lock($1)").bind(OBSTACLE).execute(&mut obstacle).await.unwrap();
         let sqs = testkit::sqs().await;
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueProvisioningSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let gateway = FaultyGateway::default();
         let mut world =

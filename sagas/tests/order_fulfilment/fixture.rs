@@ -11,7 +11,7 @@ use embedded::sqs::Sqs;
 use event_store::{AppendQueueSettings, EventStore, Metadata, StreamLocks, Versioned};
 use messaging::{
     CloudEvent, Consumer, ConsumerSettings, MessageContract, NotificationFailed, NotificationRequested,
-    NotificationSent, OutgoingMessage, Producer, ProducerSettings, QueueSettings, Queues, queues,
+    NotificationSent, OutgoingMessage, Producer, ProducerSettings, QueueProvisioningSettings, Queues, queues,
 };
 use sagas::{SagaDependencies, SagaSettings};
 use testkit::{Database, FaultyGateway};
@@ -43,7 +43,7 @@ impl Fixture {
         let database = testkit::database().await;
         let sqs = testkit::sqs().await;
         let client = testkit::sqs_client(&sqs.url());
-        let queues = queues::ensure(&client, &QueueSettings::default()).await.unwrap();
+        let queues = queues::ensure(&client, &QueueProvisioningSettings::default()).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let (stop, saga) = run(&store, &client, &queues, settings);
         Self { database, store, sqs, client, queues, stop, saga }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use embedded::sqs::Sqs;
-use messaging::{QueueSettings, queues};
+use messaging::{QueueProvisioningSettings, queues};
 use sagas::SagaSettings;
 
 use crate::fixture::{Fixture, NEVER, PATIENCE, answering_within, run};
@@ -24,7 +24,7 @@ async fn while_the_queue_is_away_orders_are_confirmed_and_their_mails_asked_for_
     .await;
 
     saga.sqs = Sqs::start(address).await.unwrap();
-    queues::ensure(&saga.client, &QueueSettings::default()).await.unwrap();
+    queues::ensure(&saga.client, &QueueProvisioningSettings::default()).await.unwrap();
     let request = saga.request().await;
     assert_eq!(request.data.attempt, 1);
     saga.end().await;
@@ -50,7 +50,7 @@ async fn a_queue_that_is_away_for_longer_than_a_step_may_take_leaves_no_mail_stu
     .await;
 
     saga.sqs = Sqs::start(address).await.unwrap();
-    queues::ensure(&saga.client, &QueueSettings::default()).await.unwrap();
+    queues::ensure(&saga.client, &QueueProvisioningSettings::default()).await.unwrap();
     assert_eq!(saga.request().await.data.attempt, 1);
     saga.end().await;
 }

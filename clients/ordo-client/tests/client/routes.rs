@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ordo_client::{Client, LineQuantity, NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, ShippedParcel};
+use ordo_client::{Client, LineQuantity, NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, NewTrackingInfo};
 
 use crate::fake_server::{FakeServer, answer, json};
 use crate::impatient;
@@ -28,7 +28,7 @@ async fn commands_of_an_order() {
     let cancel = NewCancellation { reason: Some("r".into()), lines: units(), cancellation_id: None };
     let done = sent(async |client| client.cancel_order("o", &cancel).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/cancel {"reason":"r","lines":[{"lineNumber":1,"quantity":2}]}"#);
-    let parcels = vec![ShippedParcel { carrier: Some("DHL".into()), tracking: None }];
+    let parcels = vec![NewTrackingInfo { carrier: Some("DHL".into()), tracking: None }];
     let ship = NewShipment { parcels, ..NewShipment::default() };
     let done = sent(async |client| client.ship_order("o", &ship).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/ship {"parcels":[{"carrier":"DHL"}]}"#);

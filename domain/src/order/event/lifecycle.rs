@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Address, CustomerDetails, Discount, Shipping, Shortage, Tax};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, PaymentToken, Sku};
-use crate::json_text::JsonText;
+use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
 
 /// What the customer ordered. Amounts are minor units of `currency`. The parts come to `total_minor`: see
@@ -38,7 +38,7 @@ pub struct OrderCreated {
     pub notes: Option<String>,
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<JsonText>,
+    pub metadata: Option<JsonObjectText>,
     /// When the customer ordered, if the shop says so. The time of this event is when the platform accepted the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_at: Option<DateTime<Utc>>,
@@ -94,7 +94,7 @@ pub struct OrderLine {
     pub unit_price_minor: i64,
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<JsonText>,
+    pub metadata: Option<JsonObjectText>,
     /// Which variant of the goods, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,

@@ -16,7 +16,7 @@ use self::price::{read_discounts, read_shipping};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, OrderId, PaymentToken};
-use crate::json_text::JsonText;
+use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
 use crate::order::OrderTotals;
 use crate::order::event::OrderCreated;
@@ -118,7 +118,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
     let items = reader.required(&items, |r, field| read_items(r, field, currency));
     let payment_token = reader.optional(&payment_token, |r, field| r.text(field, PaymentToken::parse));
     let notes = reader.optional(&notes, |r, field| r.text_up_to(field, MAX_NOTES_CHARS));
-    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
+    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonObjectText::parse));
     let created_at = reader.optional(&created_at, |r, field| r.text(field, read_instant));
     let placed_at = reader.optional(&placed_at, |r, field| r.text(field, read_instant));
     let placed_at = said_once(reader, ("createdAtIso", created_at), ("/placedAt", placed_at));

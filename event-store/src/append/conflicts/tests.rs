@@ -4,7 +4,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::*;
-use crate::bulk::{CopyInError, ImportSource, copy_in};
+use crate::bulk::{ImportSource, LogImportError, copy_in};
 use crate::{BorrowedEvent, NewEvent};
 
 /// The longest wait for something that happens in the background.
@@ -63,5 +63,5 @@ async fn an_append_around_conflicts_and_an_import_do_not_deadlock() {
     let appended = append.await.unwrap().unwrap();
     assert!(appended[0].is_ok(), "{appended:?}");
     let imported = import.await.unwrap();
-    assert!(matches!(imported, Err(CopyInError::NotEmpty)), "{imported:?}");
+    assert!(matches!(imported, Err(LogImportError::NotEmpty)), "{imported:?}");
 }

@@ -2,8 +2,8 @@
 
 use super::super::chain::digest;
 use super::super::fault::HashChainFault;
-use super::super::row::{COLUMNS, EventTuple};
-use super::super::seals::{ColumnChecksums, SealEntry, checks};
+use super::super::row::{COLUMNS, CopyTuple};
+use super::super::seals::{EventColumnChecksums, SealEntry, checks};
 
 /// How many are examined, and how many bytes their rows may take.
 const MOST: usize = 100;
@@ -34,9 +34,9 @@ impl SuspectPositions {
     }
 
     /// Adds a sealed event that is missing or differs, or an event that was not sealed. They come in order.
-    pub(super) fn add(&mut self, sealed: Option<SealEntry>, row: Option<&EventTuple<'_>>) {
+    pub(super) fn add(&mut self, sealed: Option<SealEntry>, row: Option<&CopyTuple<'_>>) {
         let position =
-            sealed.as_ref().map(|it| it.position).or_else(|| row.map(EventTuple::position)).unwrap_or_default();
+            sealed.as_ref().map(|it| it.position).or_else(|| row.map(CopyTuple::position)).unwrap_or_default();
         self.count += 1;
         self.up_to_head += u64::from(position <= self.head);
         if self.kept.len() < MOST {
@@ -83,20 +83,20 @@ impl SuspectPositions {
         }
     }
 
-    fn others(&self, position: i64) -> impl Iterator<Item = (i64, EventTuple<'_>)> {
+    fn others(&self, position: i64) -> impl Iterator<Item = (i64, CopyTuple<'_>)> {
         self.kept.iter().filter(move |other| other.position != position).filter_map(|it| Some((it.position, it.row()?)))
     }
 }
 
 impl SuspectPosition {
-    fn row(&self) -> Option<EventTuple<'_>> {
-        self.found.as_deref().and_then(|tuple| EventTuple::parse(tuple).ok())
+    fn row(&self) -> Option<CopyTuple<'_>> {
+        self.found.as_deref().and_then(|tuple| CopyTuple::parse(tuple).ok())
     }
 }
 
 impl SealEntry {
     /// Whether this is the entry of `row` at this position with these columns of `other`.
-    fn is<'a>(&self, row: &EventTuple<'a>, other: &EventTuple<'a>, columns: &[usize]) -> bool {
+    fn is<'a>(&self, row: &CopyTuple<'a>, other: &CopyTuple<'a>, columns: &[usize]) -> bool {
         let position = self.position.to_be_bytes();
         let tuple = row.with(|nth| match nth {
             0 => Some(&position[..]),
@@ -107,6 +107,6 @@ impl SealEntry {
 }
 
 /// The columns that changed.
-fn changed(sealed: &ColumnChecksums, found: &ColumnChecksums) -> Vec<usize> {
+fn changed(sealed: &EventColumnChecksums, found: &EventColumnChecksums) -> Vec<usize> {
     (0..COLUMNS.len()).filter(|nth| sealed[*nth] != found[*nth]).collect()
 }

@@ -43,14 +43,14 @@ impl FromStr for ApiKeyId {
     }
 }
 
-/// A whole key. It shows only its id.
+/// An API key in plain text, its id and its secret. Debug output shows only the id.
 #[derive(Clone)]
-pub struct ApiKeySecret {
+pub struct PlaintextApiKey {
     pub(super) id: ApiKeyId,
     text: String,
 }
 
-impl ApiKeySecret {
+impl PlaintextApiKey {
     /// A new one; `None`: the system has no random numbers.
     pub(super) fn generate() -> Option<Self> {
         let random = SystemRandom::new();
@@ -95,7 +95,7 @@ impl ApiKeySecret {
     }
 }
 
-impl fmt::Debug for ApiKeySecret {
+impl fmt::Debug for PlaintextApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ApiKeySecret").field(&self.id).finish()
     }
@@ -107,18 +107,18 @@ mod tests {
 
     #[test]
     fn a_key_is_read_back_and_hides_its_secret() {
-        let key = ApiKeySecret::generate().unwrap();
-        let read = ApiKeySecret::parse(key.expose()).unwrap();
+        let key = PlaintextApiKey::generate().unwrap();
+        let read = PlaintextApiKey::parse(key.expose()).unwrap();
         assert_eq!((key.expose().len(), &read.id), (70, &key.id));
         assert!(read.is_hashed_as(&key.hash()));
         let secret = key.expose().rsplit_once(&format!("{}_", key.id)).unwrap().1;
         assert!(!format!("{key:?}").contains(secret));
-        assert_ne!(ApiKeySecret::generate().unwrap().expose(), key.expose());
+        assert_ne!(PlaintextApiKey::generate().unwrap().expose(), key.expose());
     }
 
     #[test]
     fn what_is_no_key_is_refused() {
-        let key = ApiKeySecret::generate().unwrap();
+        let key = PlaintextApiKey::generate().unwrap();
         let text = key.expose();
         for bad in [
             "",
@@ -132,9 +132,9 @@ mod tests {
             &text.replacen("_live_", "_test_", 1),
             &format!("{} {}", &text[..40], &text[41..]),
         ] {
-            assert!(ApiKeySecret::parse(bad).is_err(), "{bad}");
+            assert!(PlaintextApiKey::parse(bad).is_err(), "{bad}");
         }
-        let other = ApiKeySecret::generate().unwrap();
+        let other = PlaintextApiKey::generate().unwrap();
         assert!(!other.is_hashed_as(&key.hash()));
     }
 }

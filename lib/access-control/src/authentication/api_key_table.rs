@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool};
 
-use super::api_key::{ApiKeyId, ApiKeySecret};
+use super::api_key::{ApiKeyId, PlaintextApiKey};
 use super::claims::{is_customer, is_subject};
 use crate::Role;
 
@@ -16,7 +16,7 @@ const MOST_LISTED: i64 = 20_000;
 
 /// An API key to be made.
 #[derive(Debug, Clone)]
-pub struct NewApiKey {
+pub struct ApiKeyRequest {
     pub role: Role,
     /// Whose orders it sees: for the role `customer`, and for it alone.
     pub customer_id: Option<String>,
@@ -46,9 +46,9 @@ pub enum ApiKeyError {
     Database(#[from] sqlx::Error),
 }
 
-/// An API key without its secret.
+/// A stored API key, without its secret and without the secret's hash.
 #[derive(Debug, Clone, FromRow)]
-pub struct ApiKey {
+pub struct ApiKeyRow {
     pub id: String,
     pub role: String,
     pub customer_id: Option<String>,
@@ -60,9 +60,9 @@ pub struct ApiKey {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-impl NewApiKey {
+impl ApiKeyRequest {
     /// Makes the key. Its secret is known from here only.
-    pub async fn create(&self, database: &PgPool) -> Result<ApiKeySecret, ApiKeyError> {
+    pub async fn create(&self, database: &PgPool) -> Result<PlaintextApiKey, ApiKeyError> {
         if self.name.as_deref().is_some_and(|name| !is_subject(name)) {
             return Err(ApiKeyError::Name);
         }
@@ -72,7 +72,7 @@ impl NewApiKey {
             (_, Some(_)) => return Err(ApiKeyError::CustomerGiven),
             (_, None) => {}
         }
-        let key = ApiKeySecret::generate().ok_or(ApiKeyError::Random)?;
+        let key = PlaintextApiKey::generate().ok_or(ApiKeyError::Random)?;
         // One after the other, so that two that are made at the same time count each other.
         let mut transaction = database.begin().await?;
         sqlx::query("select pg_advisory_xact_lock($1)").bind(CREATING).execute(&mut *transaction).await?;
@@ -105,7 +105,7 @@ impl NewApiKey {
     }
 }
 
-impl ApiKey {
+impl ApiKeyRow {
     /// The keys, those made last first. `with_ended`: also those that were revoked or have expired.
     pub async fn list(database: &PgPool, with_ended: bool) -> Result<Vec<Self>, ApiKeyError> {
         let keys = sqlx::query_as(

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::api_key::{ApiKeyId, ApiKeySecret};
+use super::api_key::{ApiKeyId, PlaintextApiKey};
 use super::api_key_table::MOST_ACTIVE;
 use super::refreshed::{LoadError, RefreshSource, RefreshTiming, RefreshedCopy};
 use super::{AuthenticationError, InvalidCredential};
@@ -32,7 +32,7 @@ const USES_WRITTEN: Duration = Duration::from_secs(60);
 
 /// Verifies API keys against a copy of their table, and records when each was last used.
 #[derive(Debug)]
-pub(super) struct ApiKeys {
+pub(super) struct ApiKeyVerifier {
     keys: RefreshedCopy<ActiveKeys>,
     uses: Arc<Uses>,
     _writer: AbortOnDropHandle<()>,
@@ -48,7 +48,7 @@ pub(super) struct ActiveApiKey {
     principal: Principal,
 }
 
-impl ApiKeys {
+impl ApiKeyVerifier {
     pub(super) fn start(database: PgPool, timing: RefreshTiming) -> Self {
         let uses = Arc::new(Uses::default());
         let writer = tokio::spawn(write_uses(database.clone(), Arc::clone(&uses)));
@@ -57,7 +57,7 @@ impl ApiKeys {
     }
 
     pub(super) async fn verify(&self, text: &str) -> Result<Principal, AuthenticationError> {
-        let secret = ApiKeySecret::parse(text)?;
+        let secret = PlaintextApiKey::parse(text)?;
         let mut keys = self.keys.current();
         let is_recent = |as_of: tokio::time::Instant| as_of.elapsed() <= OLDEST_COPY;
         let is_known = keys.value.as_ref().is_some_and(|keys| keys.contains_key(&secret.id));
@@ -116,7 +116,7 @@ impl RefreshSource for Table {
         .bind(MOST_ACTIVE + 1)
         .fetch_all(&self.0)
         .await?;
-        // `NewApiKey::create` makes no more. What was in use before stays.
+        // `ApiKeyRequest::create` makes no more. What was in use before stays.
         let most = usize::try_from(MOST_ACTIVE).unwrap_or(usize::MAX);
         if let Some(left_out) = rows.get(most..).filter(|rest| !rest.is_empty()) {
             let first = left_out.first().map(|row| row.id.as_str());
@@ -201,15 +201,15 @@ async fn write_uses_once(database: &PgPool, uses: &Uses) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authentication::{ApiKey, NewApiKey};
+    use crate::authentication::{ApiKeyRequest, ApiKeyRow};
 
     #[tokio::test]
     async fn the_last_use_is_written_once_and_never_goes_back() {
         let database = testkit::database().await;
-        let new = NewApiKey { role: Role::Shop, customer_id: None, name: None, expires_at: None };
+        let new = ApiKeyRequest { role: Role::Shop, customer_id: None, name: None, expires_at: None };
         let secret = new.create(database.pool()).await.unwrap();
-        let keys = ApiKeys::start(database.pool().clone(), TIMING);
-        let last_use = async || ApiKey::list(database.pool(), false).await.unwrap()[0].last_used_at;
+        let keys = ApiKeyVerifier::start(database.pool().clone(), TIMING);
+        let last_use = async || ApiKeyRow::list(database.pool(), false).await.unwrap()[0].last_used_at;
 
         for _ in 0..3 {
             keys.verify(secret.expose()).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::InvalidCredential;
-use super::token::ExpectedTokenClaims;
+use super::token::TokenClaimSettings;
 use crate::{Principal, Role};
 
 /// The longest `sub`. OpenID Connect allows as many.
@@ -18,7 +18,7 @@ const LATEST_EXPIRY: u64 = 253_402_300_799;
 /// Reads the principal from the claims of a token whose signature and times were checked.
 pub(super) fn principal(
     claims: &Map<String, Value>,
-    rules: &ExpectedTokenClaims,
+    rules: &TokenClaimSettings,
 ) -> Result<Principal, InvalidCredential> {
     // A list of issuers would be accepted by the library.
     if claims.get("iss").and_then(Value::as_str) != Some(&rules.issuer) {
@@ -89,8 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn rules() -> ExpectedTokenClaims {
-        ExpectedTokenClaims { issuer: "https://id.example".to_owned(), ..ExpectedTokenClaims::default() }
+    fn rules() -> TokenClaimSettings {
+        TokenClaimSettings { issuer: "https://id.example".to_owned(), ..TokenClaimSettings::default() }
     }
 
     fn of(changes: &Value) -> Result<Principal, String> {

@@ -22,7 +22,7 @@ use tokio::io::AsyncReadExt;
 
 use super::key_set::KeySet;
 use super::refreshed::{LoadError, RefreshSource, RefreshTiming};
-use super::token::ExpectedTokenClaims;
+use super::token::TokenClaimSettings;
 
 /// Far more than the longest set of keys.
 const LONGEST_SET: usize = 256 * 1024;
@@ -81,7 +81,7 @@ impl JwksUrl {
 #[derive(Debug)]
 pub(super) struct JwksSource {
     place: Place,
-    rules: ExpectedTokenClaims,
+    rules: TokenClaimSettings,
 }
 
 #[derive(Debug)]
@@ -92,7 +92,7 @@ enum Place {
 
 impl JwksSource {
     /// An error: the certificates of the authorities that are trusted can't be read.
-    pub(super) fn at_url(url: JwksUrl, rules: ExpectedTokenClaims) -> Result<Self, io::Error> {
+    pub(super) fn at_url(url: JwksUrl, rules: TokenClaimSettings) -> Result<Self, io::Error> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(TIMING.timeout / 2));
@@ -106,7 +106,7 @@ impl JwksSource {
         Ok(Self { place: Place::Url(url, Box::new(client)), rules })
     }
 
-    pub(super) fn in_file(path: PathBuf, rules: ExpectedTokenClaims) -> Self {
+    pub(super) fn in_file(path: PathBuf, rules: TokenClaimSettings) -> Self {
         Self { place: Place::File(path), rules }
     }
 }

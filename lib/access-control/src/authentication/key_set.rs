@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::token::{ExpectedTokenClaims, LONGEST_KID, VerificationKey};
+use super::token::{LONGEST_KID, TokenClaimSettings, VerificationKey};
 
 /// The most keys of a set. Issuers have one or two for each algorithm.
 const MOST_KEYS: usize = 100;
@@ -39,7 +39,7 @@ impl KeySet {
     }
 
     /// Reads the keys that can be used. A set may have others, for other purposes; they are left out.
-    pub(super) fn parse(json: &[u8], rules: &ExpectedTokenClaims) -> Result<Self, KeySetError> {
+    pub(super) fn parse(json: &[u8], rules: &TokenClaimSettings) -> Result<Self, KeySetError> {
         let Document { keys } = serde_json::from_slice(json)?;
         if keys.len() > MOST_KEYS {
             return Err(KeySetError::TooManyKeys);
@@ -74,7 +74,7 @@ impl KeySet {
     }
 }
 
-fn verification_key(json: Value, rules: &ExpectedTokenClaims) -> Result<VerificationKey, &'static str> {
+fn verification_key(json: Value, rules: &TokenClaimSettings) -> Result<VerificationKey, &'static str> {
     let fingerprint = json.to_string();
     let jwk: Jwk = serde_json::from_value(json).map_err(|_| "it is no JSON Web Key")?;
     if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
@@ -141,7 +141,7 @@ mod tests {
 
     fn usable(key: &Value) -> bool {
         let set = json!({ "keys": [key] }).to_string();
-        match KeySet::parse(set.as_bytes(), &ExpectedTokenClaims::default()) {
+        match KeySet::parse(set.as_bytes(), &TokenClaimSettings::default()) {
             Ok(_) => true,
             Err(KeySetError::NoUsableKey) => false,
             Err(error) => panic!("{key}: {error}"),
@@ -187,7 +187,7 @@ mod tests {
     fn a_bad_key_does_not_hide_the_others() {
         let good = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "good", "x": URL_SAFE_NO_PAD.encode([7; 32]) });
         let set = json!({ "keys": [{ "kty": "RSA", "n": 7 }, good, { "kid": "odd" }] }).to_string();
-        let set = KeySet::parse(set.as_bytes(), &ExpectedTokenClaims::default()).unwrap();
+        let set = KeySet::parse(set.as_bytes(), &TokenClaimSettings::default()).unwrap();
         assert!(set.find(Some("good")).is_some() && set.find(Some("odd")).is_none());
         assert!(set.find(None).is_some(), "there is one");
     }
@@ -196,7 +196,7 @@ mod tests {
     fn what_is_no_key_set_is_an_error() {
         let many = json!({ "keys": vec![json!({}); MOST_KEYS + 1] }).to_string();
         for text in ["", "{", "[]", "null", "{}", r#"{"keys":7}"#, r#"{"keys":[]}"#, "<html>", &many] {
-            assert!(KeySet::parse(text.as_bytes(), &ExpectedTokenClaims::default()).is_err(), "{text:.40}");
+            assert!(KeySet::parse(text.as_bytes(), &TokenClaimSettings::default()).is_err(), "{text:.40}");
         }
     }
 }

@@ -48,16 +48,16 @@ pub(super) struct RefreshedCopy<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    copy: RwLock<CopySnapshot<T>>,
+    copy: RwLock<RefreshedValue<T>>,
     asked: Mutex<Asked>,
     wake: Notify,
     /// The number of the last load that ended.
     ended: watch::Sender<u64>,
 }
 
-/// The copy as it is at a moment.
+/// What a [`RefreshedCopy`] holds at a moment, and how old it is.
 #[derive(Debug)]
-pub(super) struct CopySnapshot<T> {
+pub(super) struct RefreshedValue<T> {
     /// The last one that was loaded, if any was.
     pub(super) value: Option<Arc<T>>,
     /// When that load began: what changed later may not be in it.
@@ -66,7 +66,7 @@ pub(super) struct CopySnapshot<T> {
     pub(super) failed: bool,
 }
 
-impl<T> Clone for CopySnapshot<T> {
+impl<T> Clone for RefreshedValue<T> {
     fn clone(&self) -> Self {
         Self { value: self.value.clone(), as_of: self.as_of, failed: self.failed }
     }
@@ -83,7 +83,7 @@ impl<T: Send + Sync + 'static> RefreshedCopy<T> {
     /// Begins to load, without waiting for it.
     pub(super) fn start(source: impl RefreshSource<Value = T>, timing: RefreshTiming) -> Self {
         let shared = Arc::new(Shared {
-            copy: RwLock::new(CopySnapshot { value: None, as_of: Instant::now(), failed: false }),
+            copy: RwLock::new(RefreshedValue { value: None, as_of: Instant::now(), failed: false }),
             asked: Mutex::new(Asked { number: 1, at: None }),
             wake: Notify::new(),
             ended: watch::Sender::new(0),
@@ -93,12 +93,12 @@ impl<T: Send + Sync + 'static> RefreshedCopy<T> {
         Self { shared, timing, _stop: stop.drop_guard() }
     }
 
-    pub(super) fn current(&self) -> CopySnapshot<T> {
+    pub(super) fn current(&self) -> RefreshedValue<T> {
         self.shared.copy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for a load that is under way, or asks for one unless the pause forbids it. Then says what there is.
-    pub(super) async fn reloaded(&self) -> CopySnapshot<T> {
+    pub(super) async fn reloaded(&self) -> RefreshedValue<T> {
         let mut ended = self.shared.ended.subscribe();
         let number = {
             let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);

@@ -19,9 +19,9 @@ pub(super) const LONGEST_KID: usize = 255;
 /// How far the issuer's clock may be from ours.
 pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 
-/// What the claims of a token must be, and which claims have the role and the customer.
+/// The issuer and audience that tokens must have, and the names of the claims with the role and the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpectedTokenClaims {
+pub struct TokenClaimSettings {
     /// The `iss` of every token.
     pub issuer: String,
     /// What `aud` must be or have.
@@ -32,7 +32,7 @@ pub struct ExpectedTokenClaims {
     pub customer_claim: String,
 }
 
-impl Default for ExpectedTokenClaims {
+impl Default for TokenClaimSettings {
     /// Those of development tokens.
     fn default() -> Self {
         Self {
@@ -96,7 +96,7 @@ impl VerificationKey {
         key: DecodingKey,
         algorithm: Algorithm,
         content: &[u8],
-        rules: &ExpectedTokenClaims,
+        rules: &TokenClaimSettings,
     ) -> Self {
         ring_provider::install();
         let mut validation = Validation::new(algorithm);
@@ -110,13 +110,13 @@ impl VerificationKey {
         Self { kid, fingerprint, key, validation }
     }
 
-    pub(super) fn of_secret(secret: &TokenSecret, rules: &ExpectedTokenClaims) -> Result<Self, InvalidCredential> {
+    pub(super) fn of_secret(secret: &TokenSecret, rules: &TokenClaimSettings) -> Result<Self, InvalidCredential> {
         let secret = secret.0.as_bytes();
         Ok(Self::new(None, DecodingKey::from_secret(secret)?, Algorithm::HS256, secret, rules))
     }
 
     /// Checks signature, issuer, audience and times, and reads who calls.
-    pub(super) fn verify(&self, token: &str, rules: &ExpectedTokenClaims) -> Result<Principal, InvalidCredential> {
+    pub(super) fn verify(&self, token: &str, rules: &TokenClaimSettings) -> Result<Principal, InvalidCredential> {
         let token = jsonwebtoken::decode::<Map<String, Value>>(token, &self.key, &self.validation)?;
         let is_type = |typ: &str| ["jwt", "at+jwt", "application/at+jwt"].contains(&&*typ.to_ascii_lowercase());
         if !token.header.typ.as_deref().is_none_or(is_type) {
@@ -152,7 +152,7 @@ pub enum TokenSigningError {
 
 impl TokenRequest {
     /// Signs it as HS256.
-    pub fn sign(&self, secret: &TokenSecret, rules: &ExpectedTokenClaims) -> Result<String, TokenSigningError> {
+    pub fn sign(&self, secret: &TokenSecret, rules: &TokenClaimSettings) -> Result<String, TokenSigningError> {
         if !is_subject(&self.subject) {
             return Err(TokenSigningError::Subject);
         }

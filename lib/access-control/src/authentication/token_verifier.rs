@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::key_set::KeySet;
 use super::refreshed::RefreshedCopy;
-use super::token::{ExpectedTokenClaims, LEEWAY, LONGEST_KID, LONGEST_TOKEN};
+use super::token::{LEEWAY, LONGEST_KID, LONGEST_TOKEN, TokenClaimSettings};
 use super::verified_tokens::{TokenHash, VerifiedTokenCache};
 use super::{AuthenticationError, InvalidCredential};
 use crate::Principal;
@@ -17,14 +17,15 @@ use crate::Principal;
 /// Verifies tokens, and remembers those that it verified.
 #[derive(Debug)]
 pub(super) struct TokenVerifier {
-    rules: ExpectedTokenClaims,
-    keys: KeySetSource,
+    rules: TokenClaimSettings,
+    keys: TokenKeySetSource,
     verified: VerifiedTokenCache,
 }
 
-/// Where the keys come from that tokens are verified with.
+/// Where the keys that verify tokens come from: a secret, which never changes, or issuers, whose keys are loaded again
+/// and again.
 #[derive(Debug)]
-pub(super) enum KeySetSource {
+pub(super) enum TokenKeySetSource {
     /// Those of a secret never change.
     Fixed(KeySet),
     /// Those of an issuer do.
@@ -32,7 +33,7 @@ pub(super) enum KeySetSource {
 }
 
 impl TokenVerifier {
-    pub(super) fn new(rules: ExpectedTokenClaims, keys: KeySetSource) -> Self {
+    pub(super) fn new(rules: TokenClaimSettings, keys: TokenKeySetSource) -> Self {
         Self { rules, keys, verified: VerifiedTokenCache::default() }
     }
 
@@ -42,8 +43,8 @@ impl TokenVerifier {
         }
         let hash = TokenHash::of(token);
         let known = self.verified.find(hash, |key| match &self.keys {
-            KeySetSource::Fixed(keys) => keys.has(key),
-            KeySetSource::Issuers(keys) => keys.current().value.is_some_and(|keys| keys.has(key)),
+            TokenKeySetSource::Fixed(keys) => keys.has(key),
+            TokenKeySetSource::Issuers(keys) => keys.current().value.is_some_and(|keys| keys.has(key)),
         });
         if let Some(principal) = known {
             return Ok(principal);
@@ -54,14 +55,14 @@ impl TokenVerifier {
             return Err(InvalidCredential::UnknownKey.into());
         }
         match &self.keys {
-            KeySetSource::Fixed(keys) => {
+            TokenKeySetSource::Fixed(keys) => {
                 self.verify_with(keys, kid, token, hash).unwrap_or(Err(InvalidCredential::UnknownKey.into()))
             }
             // Those of an issuer are all asymmetric.
-            KeySetSource::Issuers(_) if AlgorithmFamily::Hmac.algorithms().contains(&header.alg) => {
+            TokenKeySetSource::Issuers(_) if AlgorithmFamily::Hmac.algorithms().contains(&header.alg) => {
                 Err(InvalidCredential::UnknownKey.into())
             }
-            KeySetSource::Issuers(keys) => self.verify_with_issuers(keys, kid, token, hash).await,
+            TokenKeySetSource::Issuers(keys) => self.verify_with_issuers(keys, kid, token, hash).await,
         }
     }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use problem::{ETagByContent, Problem, rewrite_json};
 
 use super::Access;
-use crate::{AuthenticationError, Grant, Principal, Redaction, Route};
+use crate::{AuthenticationError, Principal, Redaction, Route, RoutePermission};
 
 /// The longest event of a stream: more than an order may have, several times over.
 const LONGEST_EVENT: usize = 4 * 1024 * 1024;
@@ -66,7 +66,12 @@ pub(super) fn until(answer: Response, ended: impl Future<Output = ()> + Send + '
 }
 
 /// An answer of a route without what a grant does not show. `is_read`: whether the request only reads.
-pub(super) async fn redacted(mut answer: Response, route: &'static Route, grant: Grant, is_read: bool) -> Response {
+pub(super) async fn redacted(
+    mut answer: Response,
+    route: &'static Route,
+    grant: RoutePermission,
+    is_read: bool,
+) -> Response {
     let Some(redaction) = Redaction::of(grant) else { return answer };
     if content_type(&answer).starts_with(b"text/event-stream") {
         return answer.map(|body| redacted_events(body, route, redaction));
@@ -78,7 +83,7 @@ pub(super) async fn redacted(mut answer: Response, route: &'static Route, grant:
 }
 
 /// A refusal without what a grant does not show.
-pub(super) fn redacted_refusal(mut refused: Response, grant: Grant) -> Response {
+pub(super) fn redacted_refusal(mut refused: Response, grant: RoutePermission) -> Response {
     if Redaction::of(grant).is_none() {
         return refused;
     }
@@ -216,14 +221,19 @@ mod tests {
             let problem = Problem::new(ProblemType::NotAllowed, "not now").with("stage", "shipped");
             problem.with("captured", "12.00").with("customerId", "customer-42").into_response()
         };
-        for grant in [Grant::All, Grant::Own, Grant::WithoutPaymentDetails, Grant::Masked] {
+        for grant in [
+            RoutePermission::All,
+            RoutePermission::Own,
+            RoutePermission::WithoutPaymentDetails,
+            RoutePermission::Masked,
+        ] {
             let mut refused = redacted_refusal(refusal(), grant);
             let kept = refused.extensions_mut().remove::<Problem>().unwrap().into_response();
             for answer in [refused, kept] {
                 let body = json_of(answer).await;
                 assert_eq!((&body["stage"], &body["detail"]), (&json!("shipped"), &json!("not now")));
                 for name in ["captured", "customerId"] {
-                    assert_eq!(body.get(name).is_some(), grant == Grant::All, "{grant}: {body}");
+                    assert_eq!(body.get(name).is_some(), grant == RoutePermission::All, "{grant}: {body}");
                 }
             }
         }
@@ -232,12 +242,17 @@ mod tests {
     #[tokio::test]
     async fn what_is_wrong_with_a_request_is_told_to_everyone() {
         let error = FieldError { pointer: "?limit".into(), code: "invalid".into(), message: "must be 1 to 200".into() };
-        for grant in [Grant::All, Grant::Own, Grant::WithoutPaymentDetails, Grant::Masked] {
+        for grant in [
+            RoutePermission::All,
+            RoutePermission::Own,
+            RoutePermission::WithoutPaymentDetails,
+            RoutePermission::Masked,
+        ] {
             let body = json_of(redacted_refusal(Problem::invalid(vec![error.clone()]).into_response(), grant)).await;
             assert_eq!(body["errors"][0]["message"], "must be 1 to 200", "{grant}");
         }
         let of_its_own = || (http::StatusCode::CONFLICT, axum::Json(json!({ "secret": 1 }))).into_response();
-        let refused = redacted_refusal(of_its_own(), Grant::Own);
+        let refused = redacted_refusal(of_its_own(), RoutePermission::Own);
         assert_eq!(to_bytes(refused.into_body(), 100).await.unwrap(), "");
     }
 

@@ -7,7 +7,7 @@
 mod tests;
 
 use super::ByReader;
-use super::Visibility::{LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
+use super::FieldVisibility::{LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
 use crate::Route;
 
 /// A field of an object, what customers, warehouse and auditors see of it, and what is in it.

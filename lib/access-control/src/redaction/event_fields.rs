@@ -3,7 +3,7 @@
 //! What has no row here is left out for all of them: a new event, a new field, and what a later build wrote. A test asks for a row for
 //! each field of each event.
 
-use super::Visibility::{self, LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
+use super::FieldVisibility::{self, LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
 use super::{ByReader, Redaction};
 
 /// A field by its path below the event, and what customers, warehouse and auditors see of it.
@@ -234,17 +234,18 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     ]),
 ];
 
-/// The fields of an event, by its type. An unknown event has none.
+/// What is shown, masked or left out of an event of one type, field by field and role by role. Of an unknown event,
+/// everything is left out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct EventFields(&'static [FieldRow]);
+pub(super) struct EventRedactionRules(&'static [FieldRow]);
 
-impl EventFields {
+impl EventRedactionRules {
     pub(super) fn of(event_type: &str) -> Self {
         Self(EVENTS.iter().find(|(known, _)| *known == event_type).map_or(&[], |(_, fields)| fields))
     }
 
     /// What is seen of the field with a path such as `lines.sku`.
-    pub(super) fn visibility(self, path: &str, redaction: Redaction) -> Visibility {
+    pub(super) fn visibility(self, path: &str, redaction: Redaction) -> FieldVisibility {
         self.0.iter().find(|(known, _)| *known == path).map_or(NO, |(_, by_reader)| redaction.of_reader(by_reader))
     }
 }
@@ -336,7 +337,7 @@ mod tests {
 
     #[test]
     fn what_has_no_row_is_left_out() {
-        let visibility = |event, path| EventFields::of(event).visibility(path, Redaction::PersonalData);
+        let visibility = |event, path| EventRedactionRules::of(event).visibility(path, Redaction::PersonalData);
         assert_eq!(visibility("OrderCreated", "currency"), SHOW);
         assert_eq!(visibility("OrderCreated", "colour"), NO);
         assert_eq!(visibility("OrderPainted", "currency"), NO);

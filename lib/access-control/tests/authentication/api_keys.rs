@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use access_control::{
-    ApiKey, ApiKeyError, ApiKeyId, AuthenticationError, AuthenticationSettings, Authenticator, NewApiKey, Role,
+    ApiKeyError, ApiKeyId, ApiKeyRequest, ApiKeyRow, AuthenticationError, AuthenticationSettings, Authenticator, Role,
 };
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
@@ -15,8 +15,8 @@ fn with_keys_of(database: &PgPool) -> Authenticator {
     Authenticator::start(&AuthenticationSettings::default(), Some(database.clone())).unwrap()
 }
 
-fn shop() -> NewApiKey {
-    NewApiKey { role: Role::Shop, customer_id: None, name: Some("web-shop".to_owned()), expires_at: None }
+fn shop() -> ApiKeyRequest {
+    ApiKeyRequest { role: Role::Shop, customer_id: None, name: Some("web-shop".to_owned()), expires_at: None }
 }
 
 async fn refused(authenticator: &Authenticator, key: &str, what: &str) {
@@ -33,7 +33,7 @@ async fn a_key_is_its_role_under_its_name() {
 
     let expires_at = Some(Utc::now() + TimeDelta::days(90));
     let customer_id = Some("customer-42".to_owned());
-    let new = NewApiKey { role: Role::Customer, customer_id, name: None, expires_at };
+    let new = ApiKeyRequest { role: Role::Customer, customer_id, name: None, expires_at };
     let key = new.create(database.pool()).await.unwrap();
     // A key that was made a moment ago is found once the copy is loaded again, after the pause.
     let principal = loop {
@@ -66,8 +66,8 @@ async fn keys_that_are_forged_expired_or_revoked_are_refused_alike() {
     let expired = shop().create(database.pool()).await.unwrap();
     let revoked = shop().create(database.pool()).await.unwrap();
     let id = revoked.id();
-    ApiKey::revoke(database.pool(), id).await.unwrap();
-    ApiKey::revoke(database.pool(), id).await.unwrap();
+    ApiKeyRow::revoke(database.pool(), id).await.unwrap();
+    ApiKeyRow::revoke(database.pool(), id).await.unwrap();
     sqlx::query("update api_keys set expires_at = now() - interval '1 s' where id = $1")
         .bind(expired.id().to_string())
         .execute(database.pool())
@@ -99,7 +99,7 @@ async fn a_revocation_takes_effect_within_ten_seconds() {
     let key = shop().create(database.pool()).await.unwrap();
     let authenticator = with_keys_of(database.pool());
     principal_of(&authenticator, key.expose()).await.unwrap();
-    ApiKey::revoke(database.pool(), key.id()).await.unwrap();
+    ApiKeyRow::revoke(database.pool(), key.id()).await.unwrap();
     let revoked = async {
         while principal_of(&authenticator, key.expose()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -157,15 +157,15 @@ async fn a_name_is_that_of_one_customer() {
     let database = testkit::database().await;
     let of = |role: Role, customer: Option<&str>| {
         let (customer_id, name) = (customer.map(str::to_owned), Some("app".to_owned()));
-        NewApiKey { role, customer_id, name, expires_at: None }
+        ApiKeyRequest { role, customer_id, name, expires_at: None }
     };
     let first = of(Role::Customer, Some("c-1")).create(database.pool()).await.unwrap();
     of(Role::Customer, Some("c-1")).create(database.pool()).await.unwrap();
     of(Role::Shop, None).create(database.pool()).await.unwrap();
     let another = of(Role::Customer, Some("c-2"));
     assert!(matches!(another.create(database.pool()).await, Err(ApiKeyError::NameTaken)));
-    NewApiKey { name: None, ..another }.create(database.pool()).await.unwrap();
-    assert!(ApiKey::list(database.pool(), true).await.unwrap().iter().any(|key| key.id == first.id().to_string()));
+    ApiKeyRequest { name: None, ..another }.create(database.pool()).await.unwrap();
+    assert!(ApiKeyRow::list(database.pool(), true).await.unwrap().iter().any(|key| key.id == first.id().to_string()));
 }
 
 #[tokio::test]
@@ -195,18 +195,18 @@ async fn fill(database: &PgPool, keys: i32) {
 #[tokio::test]
 async fn keys_that_make_no_sense_are_not_made() {
     let database = testkit::database().await;
-    let refused = async |new: NewApiKey| new.create(database.pool()).await.unwrap_err();
-    let named = |name: &str| NewApiKey { name: Some(name.to_owned()), ..shop() };
+    let refused = async |new: ApiKeyRequest| new.create(database.pool()).await.unwrap_err();
+    let named = |name: &str| ApiKeyRequest { name: Some(name.to_owned()), ..shop() };
     assert!(matches!(refused(named("")).await, ApiKeyError::Name));
     assert!(matches!(refused(named("a\nb")).await, ApiKeyError::Name));
-    let customer = NewApiKey { role: Role::Customer, ..shop() };
+    let customer = ApiKeyRequest { role: Role::Customer, ..shop() };
     assert!(matches!(refused(customer).await, ApiKeyError::CustomerMissing));
-    let other = NewApiKey { customer_id: Some("customer-42".to_owned()), ..shop() };
+    let other = ApiKeyRequest { customer_id: Some("customer-42".to_owned()), ..shop() };
     assert!(matches!(refused(other).await, ApiKeyError::CustomerGiven));
     let nobody: ApiKeyId = "0123456789abcdef".parse().unwrap();
-    assert!(matches!(ApiKey::revoke(database.pool(), &nobody).await, Err(ApiKeyError::Unknown(_))));
+    assert!(matches!(ApiKeyRow::revoke(database.pool(), &nobody).await, Err(ApiKeyError::Unknown(_))));
     assert!("0123".parse::<ApiKeyId>().is_err());
-    assert!(ApiKey::list(database.pool(), true).await.unwrap().is_empty());
+    assert!(ApiKeyRow::list(database.pool(), true).await.unwrap().is_empty());
 
     fill(database.pool(), 10_000).await;
     assert!(matches!(refused(shop()).await, ApiKeyError::TooMany));

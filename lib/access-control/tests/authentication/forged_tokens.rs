@@ -1,6 +1,6 @@
 //! Tokens that must not be accepted. Each differs in one thing from one that is.
 
-use access_control::{Authenticator, ExpectedTokenClaims, Role, TokenRequest, TokenSecret};
+use access_control::{Authenticator, Role, TokenClaimSettings, TokenRequest, TokenSecret};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use ring::hmac;
@@ -173,7 +173,7 @@ async fn one_bearer_credential_comes_or_none() {
 #[tokio::test]
 async fn development_tokens_are_what_is_accepted() {
     let (authenticator, secret, rules) =
-        (with_secret(), TokenSecret::parse(SECRET).unwrap(), ExpectedTokenClaims::default());
+        (with_secret(), TokenSecret::parse(SECRET).unwrap(), TokenClaimSettings::default());
     for role in Role::ALL {
         let customer_id = (role == Role::Customer).then(|| "customer-42".to_owned());
         let request = TokenRequest { role, subject: "ada".to_owned(), customer_id, valid_for: Duration::from_secs(60) };

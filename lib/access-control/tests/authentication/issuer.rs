@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use access_control::{AuthenticationSettings, Authenticator, ExpectedTokenClaims, JwksUrl, TokenKeys};
+use access_control::{AuthenticationSettings, Authenticator, JwksUrl, TokenClaimSettings, TokenKeys};
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
@@ -142,6 +142,6 @@ impl Issuer {
 
 /// Accepts tokens of the issuer, verified with these keys.
 pub(crate) fn trusting(keys: TokenKeys) -> Authenticator {
-    let token_claims = ExpectedTokenClaims { issuer: ISSUER.to_owned(), ..ExpectedTokenClaims::default() };
+    let token_claims = TokenClaimSettings { issuer: ISSUER.to_owned(), ..TokenClaimSettings::default() };
     Authenticator::start(&AuthenticationSettings { token_claims, token_keys: Some(keys) }, None).unwrap()
 }

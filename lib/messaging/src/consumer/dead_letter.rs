@@ -33,8 +33,8 @@ pub(super) async fn move_to_dead_letters(
     queue: &Queue,
     message: &ReceivedMessage,
     reason: &str,
-) -> Result<(), DeadLetterMoveError> {
-    let attributes = attributes(message, reason).map_err(|source| DeadLetterMoveError::Build { source })?;
+) -> Result<(), DeadLetteringError> {
+    let attributes = attributes(message, reason).map_err(|source| DeadLetteringError::Build { source })?;
     let only_error: HashMap<_, _> = attributes
         .get_key_value(ERROR_ATTRIBUTE)
         .map(|(name, error)| (name.clone(), error.clone()))
@@ -59,7 +59,7 @@ pub(super) async fn move_to_dead_letters(
         Err(SqsError::Answered { .. }) if message.bytes() >= LONG_BYTES => send(&message.body, only_error).await,
         sent => sent,
     };
-    sent.map_err(|source| DeadLetterMoveError::Send { source })?;
+    sent.map_err(|source| DeadLetteringError::Send { source })?;
     Ok(())
 }
 
@@ -76,7 +76,7 @@ pub(super) fn attributes(
 
 /// Why a message could not be moved to the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DeadLetterMoveError {
+pub(super) enum DeadLetteringError {
     #[error("the dead letter could not be built")]
     Build { source: aws_sdk_sqs::error::BuildError },
     #[error("the dead letter could not be sent")]

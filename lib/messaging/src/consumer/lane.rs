@@ -234,7 +234,7 @@ impl FailedMessage<'_> {
         );
     }
 
-    fn not_moved(&self, reason: &str, error: &dead_letter::DeadLetterMoveError) {
+    fn not_moved(&self, reason: &str, error: &dead_letter::DeadLetteringError) {
         let Self { queue, message } = self;
         tracing::error!(
             queue = queue.name,

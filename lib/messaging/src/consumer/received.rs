@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName as SystemAttribute};
 
-use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
+use crate::signature::{MessageSigningKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
 /// The system attributes to receive with a message.
 pub(super) const SYSTEM_ATTRIBUTES: [SystemAttribute; 2] =
@@ -36,7 +36,7 @@ pub struct ReceivedMessage {
 
 impl ReceivedMessage {
     /// `queue`: the name of the queue that it came from.
-    pub(super) fn from_sqs(message: Message, queue: &str, keys: &MessageKeys) -> Self {
+    pub(super) fn from_sqs(message: Message, queue: &str, keys: &MessageSigningKeys) -> Self {
         let system = message.attributes.unwrap_or_default();
         let receive_count = system.get(&SystemAttribute::ApproximateReceiveCount);
         let receive_count = receive_count.and_then(|count| count.parse().ok()).unwrap_or(1);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::redrive::{REDRIVEN_ATTRIBUTE, RUN_ATTRIBUTE};
 use crate::consumer::ERROR_ATTRIBUTE;
-use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
+use crate::signature::{MessageSigningKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
 /// A message in a dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl DeadLetter {
     }
 
     /// Whether its sender had one of the keys. The rest of it can't be believed otherwise.
-    pub fn verify(&self, keys: &MessageKeys) -> Result<(), SignatureError> {
+    pub fn verify(&self, keys: &MessageSigningKeys) -> Result<(), SignatureError> {
         let signature = self.attributes.get(SIGNATURE_ATTRIBUTE).map(String::as_str);
         keys.verify(&self.queue, &self.body, signature)
     }

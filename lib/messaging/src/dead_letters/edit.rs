@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{DeadLetter, DeadLetterOrigin};
 use crate::contract::{NotificationAnswer, NotificationRequested};
 use crate::envelope::{CloudEvent, EnvelopeError};
-use crate::signature::{MessageKeys, SignatureError};
+use crate::signature::{MessageSigningKeys, SignatureError};
 
 /// A new value in a body: `/data/recipient=ada@example.com`. The place is a JSON pointer (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum BodyEditError {
 
 impl DeadLetter {
     /// The body with all values set. It still has to be checked ([`DeadLetterOrigin::check`]). The dead letter has to be genuine.
-    pub fn with(&self, assignments: &[BodyFieldEdit], keys: &MessageKeys) -> Result<String, BodyEditError> {
+    pub fn with(&self, assignments: &[BodyFieldEdit], keys: &MessageSigningKeys) -> Result<String, BodyEditError> {
         self.verify(keys).map_err(|source| BodyEditError::Forged { source })?;
         assign(&self.body, assignments)
     }

@@ -8,7 +8,7 @@ use crate::consumer::ERROR_ATTRIBUTE;
 use crate::contract::NotificationRequested;
 use crate::envelope::{BODY_CONTENT_TYPE, MessageContract};
 use crate::producer::OutgoingMessage;
-use crate::signature::{MessageKeys, SIGNATURE_ATTRIBUTE, SignatureError};
+use crate::signature::{MessageSigningKeys, SIGNATURE_ATTRIBUTE, SignatureError};
 
 /// The attribute that counts how often a message was redriven.
 pub(super) const REDRIVEN_ATTRIBUTE: &str = "ordo-redriven";
@@ -22,7 +22,7 @@ const OTHER_ATTRIBUTES: usize = 7;
 impl DeadLetter {
     /// The same message, so that its handler really tries again. If it is redriven twice within five minutes, it
     /// arrives once. It is signed again, so it has to be genuine.
-    pub fn redriven(&self, run: &str, keys: &MessageKeys) -> Result<OutgoingMessage, SignatureError> {
+    pub fn redriven(&self, run: &str, keys: &MessageSigningKeys) -> Result<OutgoingMessage, SignatureError> {
         self.verify(keys)?;
         // Not the original deduplication id: SQS may remember that, and would drop the message silently.
         let dedup_id = format!("redriven-{}", self.id);
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_error_is_removed_and_the_redrives_are_counted() {
         let names = ["ce-type", "ordo-error", "ordo-redriven", "ordo-redriven-by", "a", "b", "c", "d", "e", "f"];
-        let keys = MessageKeys::random("a").unwrap();
+        let keys = MessageSigningKeys::random("a").unwrap();
         let mut letter = letter(REQUESTED, &names.map(|name| (name, "1")));
         letter.attributes.insert(SIGNATURE_ATTRIBUTE.into(), keys.sign("q.fifo", REQUESTED));
 
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_redrive_does_not_sign_a_message_that_was_not_signed() {
-        let keys = MessageKeys::random("a").unwrap();
-        let forger = MessageKeys::random("a").unwrap();
+        let keys = MessageSigningKeys::random("a").unwrap();
+        let forger = MessageSigningKeys::random("a").unwrap();
         let replayed = keys.sign("other.fifo", REQUESTED);
         for signature in [None, Some(forger.sign("q.fifo", REQUESTED)), Some(replayed)] {
             let mut forged = letter(REQUESTED, &[]);

@@ -10,10 +10,10 @@ use aws_sdk_sqs::types::{
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::{DeadLetter, DeadLetterError, DeadLetters};
+use super::{DeadLetter, DeadLetterError, DeadLetterQueue};
 use crate::error::{SqsError, answered};
 use crate::producer::{OutgoingMessage, Producer, ProducerSettings};
-use crate::signature::MessageKeys;
+use crate::signature::MessageSigningKeys;
 
 /// How long SQS may take to answer a call, with the SDK's own retries, or a long poll after its waiting time.
 pub(super) const ANSWER_BOUND: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const WAIT_SECONDS: i32 = 1;
 /// Reads each dead letter of a queue once. It has to end with [`DeadLetterScan::release`].
 #[derive(Debug)]
 pub struct DeadLetterScan {
-    letters: DeadLetters,
+    letters: DeadLetterQueue,
     /// The receipt handles of the hidden dead letters, by id.
     held: HashMap<String, String>,
     /// The ids of all dead letters that were returned.
@@ -46,11 +46,11 @@ pub struct DeadLetterScan {
 }
 
 impl DeadLetterScan {
-    pub(super) fn new(letters: DeadLetters) -> Self {
+    pub(super) fn new(letters: DeadLetterQueue) -> Self {
         Self { letters, held: HashMap::new(), seen: HashSet::new(), renewed: Instant::now() }
     }
 
-    pub fn letters(&self) -> &DeadLetters {
+    pub fn letters(&self) -> &DeadLetterQueue {
         &self.letters
     }
 
@@ -106,10 +106,10 @@ impl DeadLetterScan {
     pub async fn redrive(
         &mut self,
         messages: Vec<(&DeadLetter, OutgoingMessage)>,
-        keys: &MessageKeys,
+        keys: &MessageSigningKeys,
     ) -> Vec<Result<(), DeadLetterError>> {
         let (letters, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-        let DeadLetters { client, queue, .. } = self.letters.clone();
+        let DeadLetterQueue { client, queue, .. } = self.letters.clone();
         let sent = Producer::new(client, queue, keys.clone(), ProducerSettings::default()).send(outgoing).await;
         let arrived: Vec<_> =
             letters.iter().zip(&sent).filter(|(_, sent)| sent.is_ok()).map(|(letter, _)| *letter).collect();

@@ -11,7 +11,7 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use error_chain::error_chain;
 use tokio_util::sync::CancellationToken;
 
-use super::{QueueSettings, Queues, ensure};
+use super::{QueueProvisioningSettings, Queues, ensure};
 use crate::dead_letters::DeadLetterOrigin;
 use crate::error::{SqsError, answered};
 
@@ -49,7 +49,7 @@ impl QueueHealth {
 /// Checks the queues after every pause, until `stop`. Creates missing queues as [`ensure`] does.
 pub async fn maintain(
     client: Client,
-    settings: QueueSettings,
+    settings: QueueProvisioningSettings,
     queues: Queues,
     health: QueueHealth,
     pause: Duration,
@@ -105,7 +105,7 @@ async fn check(client: &Client, queues: &Queues) -> QueueCheck {
     QueueCheck::Healthy { dead_letters }
 }
 
-async fn create_again(client: &Client, settings: &QueueSettings, queues: &Queues) -> QueueCheck {
+async fn create_again(client: &Client, settings: &QueueProvisioningSettings, queues: &Queues) -> QueueCheck {
     match ensure(client, settings).await {
         Ok(made) if made == *queues => {
             tracing::info!("the queues are there again");

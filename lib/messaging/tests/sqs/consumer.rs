@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use messaging::{ConsumerSettings, MessageKeys, QueueSettings, queues};
+use messaging::{ConsumerSettings, MessageSigningKeys, QueueProvisioningSettings, queues};
 
 use crate::stage::{Act, PATIENCE, Script, Stage, prefix, quick, receive};
 
@@ -209,7 +209,7 @@ async fn no_more_messages_are_in_work_than_allowed() {
 #[tokio::test]
 async fn a_consumer_outlives_a_queue_that_is_not_there() {
     let mut stage = Stage::new().await;
-    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let settings = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
     let mut queue = stage.queue.clone();
     queue.name = format!("{}-notifications.fifo", settings.prefix);
     queue.url = stage.queue.url.replace(&stage.queue.name, &queue.name);
@@ -235,7 +235,10 @@ async fn what_is_not_signed_is_dead_at_once_and_its_group_goes_on() {
         ("unsigned", None),
         ("changed", Some(genuine("something else"))),
         ("of another queue", Some(stage.keys().sign("other.fifo", "of another queue"))),
-        ("of a stranger", Some(MessageKeys::random("stranger").unwrap().sign(&stage.queue.name, "of a stranger"))),
+        (
+            "of a stranger",
+            Some(MessageSigningKeys::random("stranger").unwrap().sign(&stage.queue.name, "of a stranger")),
+        ),
         ("signed in vain", Some("v1".to_owned())),
     ] {
         stage.send_raw("o-1", body, signature).await;

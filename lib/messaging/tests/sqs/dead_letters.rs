@@ -1,8 +1,8 @@
 //! Dead letters are looked at without being lost, and go back where they belong.
 
 use messaging::{
-    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterScan, DeadLetters, MessageKeys,
-    OutgoingMessage, Producer, ProducerSettings, Queue, Queues,
+    ConsumerSettings, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan,
+    MessageSigningKeys, OutgoingMessage, Producer, ProducerSettings, Queue, Queues,
 };
 use serde_json::json;
 
@@ -161,7 +161,7 @@ async fn a_redriven_message_that_could_not_be_deleted_is_reported_as_being_in_bo
     })
     .await;
     let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
-    let letters = DeadLetters::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Notifications, &queues);
+    let letters = DeadLetterQueue::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Notifications, &queues);
 
     let mut sweep = letters.sweep();
     let some = all(&mut sweep).await;
@@ -188,20 +188,20 @@ async fn a_message_received_twice_in_a_sweep_is_handed_out_once() {
     .await;
     let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
 
-    let mut sweep = DeadLetters::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Replies, &queues).sweep();
+    let mut sweep = DeadLetterQueue::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Replies, &queues).sweep();
     let ids: Vec<_> = all(&mut sweep).await.into_iter().map(|it| it.id).collect();
     sweep.release().await;
 
     assert_eq!(ids, ["message-0", "message-1"]);
 }
 
-fn keys() -> MessageKeys {
+fn keys() -> MessageSigningKeys {
     testkit::MESSAGE_KEYS.parse().unwrap()
 }
 
-fn letters(stage: &Stage) -> DeadLetters {
+fn letters(stage: &Stage) -> DeadLetterQueue {
     let queues = Queues { notifications: stage.queue.clone(), replies: stage.queue.clone() };
-    DeadLetters::of(stage.client.clone(), DeadLetterOrigin::Notifications, &queues)
+    DeadLetterQueue::of(stage.client.clone(), DeadLetterOrigin::Notifications, &queues)
 }
 
 /// Puts messages where dead letters are.

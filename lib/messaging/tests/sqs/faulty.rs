@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use messaging::{ConsumerSettings, MessageKeys, Producer, ProducerSettings, Queue, ReceivedMessage, SendError};
+use messaging::{ConsumerSettings, MessageSigningKeys, Producer, ProducerSettings, Queue, ReceivedMessage, SendError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -228,7 +228,7 @@ async fn a_stop_is_not_held_up_by_an_sqs_that_answers_nothing() {
 /// One message per group, numbered.
 /// They are signed.
 pub(crate) fn messages(groups: &[&str]) -> Value {
-    let keys: MessageKeys = testkit::MESSAGE_KEYS.parse().unwrap();
+    let keys: MessageSigningKeys = testkit::MESSAGE_KEYS.parse().unwrap();
     let signature = |body: &str| keys.sign("q.fifo", body);
     let message = |(nth, group): (usize, &&str)| {
         json!({

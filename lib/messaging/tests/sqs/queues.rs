@@ -3,7 +3,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use messaging::{
-    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueHealth, QueueSettings, QueueSetupError, Queues, queues,
+    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueHealth, QueueProvisioningSettings, QueueSetupError,
+    Queues, queues,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use crate::stage::{PATIENCE, client, outgoing, prefix};
 #[tokio::test]
 async fn queues_are_created_with_their_dead_letter_queues_and_found_again() {
     let (client, _endpoint) = client().await;
-    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let settings = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
 
     let created = queues::ensure(&client, &settings).await.unwrap();
     let again = queues::ensure(&client, &settings).await.unwrap();
@@ -31,9 +32,10 @@ async fn queues_are_created_with_their_dead_letter_queues_and_found_again() {
 #[tokio::test]
 async fn a_queue_has_the_attributes_of_the_settings_also_when_it_existed_with_others() {
     let (client, _endpoint) = client().await;
-    let before = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let before = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
     queues::ensure(&client, &before).await.unwrap();
-    let after = QueueSettings { visibility_timeout: Duration::from_secs(77), max_receive_count: 9, ..before };
+    let after =
+        QueueProvisioningSettings { visibility_timeout: Duration::from_secs(77), max_receive_count: 9, ..before };
 
     let queue = queues::ensure(&client, &after).await.unwrap().notifications;
 
@@ -51,7 +53,7 @@ async fn a_queue_has_the_attributes_of_the_settings_also_when_it_existed_with_ot
 #[tokio::test]
 async fn a_queue_that_is_not_there_is_named() {
     let (client, _endpoint) = client().await;
-    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let settings = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
 
     let error = queues::find(&client, &settings).await.unwrap_err();
 
@@ -61,7 +63,11 @@ async fn a_queue_that_is_not_there_is_named() {
 #[tokio::test]
 async fn settings_out_of_bounds_are_named_before_anything_is_created() {
     let (client, _endpoint) = client().await;
-    let settings = QueueSettings { prefix: "a b".into(), max_receive_count: 0, ..QueueSettings::default() };
+    let settings = QueueProvisioningSettings {
+        prefix: "a b".into(),
+        max_receive_count: 0,
+        ..QueueProvisioningSettings::default()
+    };
 
     let QueueSetupError::Settings { source } = queues::ensure(&client, &settings).await.unwrap_err() else { panic!() };
 
@@ -72,7 +78,7 @@ async fn settings_out_of_bounds_are_named_before_anything_is_created() {
 #[tokio::test]
 async fn a_queue_that_is_deleted_is_made_again_and_dead_letters_are_counted() {
     let (client, _endpoint) = client().await;
-    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let settings = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
     let made = queues::ensure(&client, &settings).await.unwrap();
     let kept = Kept::start(&client, &settings, &made);
     let dead_letters = Queue { url: made.replies.dead_letter_url.clone(), ..made.replies.clone() };
@@ -105,7 +111,7 @@ async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
     })
     .await;
     let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
-    let kept = Kept::start(&testkit::sqs_client(&sqs.url), &QueueSettings::default(), &queues);
+    let kept = Kept::start(&testkit::sqs_client(&sqs.url), &QueueProvisioningSettings::default(), &queues);
 
     let says_why = "queue `ordo-notifications-dlq.fifo` could not be created: SQS answered InternalError: no message";
     testkit::eventually(PATIENCE, || std::future::ready(kept.watch.problem().as_deref() == Some(says_why))).await;
@@ -116,7 +122,7 @@ async fn a_queue_that_can_not_be_made_again_is_said_to_be_missing() {
 #[tokio::test]
 async fn queues_that_are_not_there_when_a_role_starts_are_made() {
     let (client, _endpoint) = client().await;
-    let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+    let settings = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
 
     let made = queues::find_or_create(&client, &settings).await.unwrap();
 
@@ -131,7 +137,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn start(client: &Client, settings: &QueueSettings, queues: &Queues) -> Self {
+    fn start(client: &Client, settings: &QueueProvisioningSettings, queues: &Queues) -> Self {
         let (watch, stop) = (QueueHealth::default(), CancellationToken::new());
         let (client, settings, queues) = (client.clone(), settings.clone(), queues.clone());
         let pause = Duration::from_millis(20);

@@ -7,7 +7,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use messaging::{
     Consumer, ConsumerSettings, ExponentialBackoff, MessageFailureCounts, MessageHandler, MessageHandlerError,
-    MessageKeys, OutgoingMessage, Producer, ProducerSettings, Queue, QueueSettings, ReceivedMessage, queues,
+    MessageSigningKeys, OutgoingMessage, Producer, ProducerSettings, Queue, QueueProvisioningSettings, ReceivedMessage,
+    queues,
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -28,7 +29,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let (client, endpoint) = client().await;
-        let settings = QueueSettings { prefix: prefix(), ..QueueSettings::default() };
+        let settings = QueueProvisioningSettings { prefix: prefix(), ..QueueProvisioningSettings::default() };
         let queue = queues::ensure(&client, &settings).await.unwrap().notifications;
         Self { client, queue, database: testkit::database().await.pool().clone(), _endpoint: endpoint }
     }
@@ -45,7 +46,7 @@ impl Stage {
     }
 
     /// The keys of the producer and the consumer.
-    pub(crate) fn keys(&self) -> MessageKeys {
+    pub(crate) fn keys(&self) -> MessageSigningKeys {
         testkit::MESSAGE_KEYS.parse().unwrap()
     }
 

@@ -30,11 +30,11 @@ struct Scripted {
 
 #[async_trait]
 impl PaymentGateway for Scripted {
-    async fn authorize(&self, _: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, _: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.borrow();
         match mood {
-            Behaviour::Well => Ok(AuthorizedPayment { reference: "pay".to_owned() }),
+            Behaviour::Well => Ok(PaymentAuthorization { reference: "pay".to_owned() }),
             Behaviour::Declining => Err(PaymentError::declined("card_declined", "no")),
             Behaviour::Failing => Err(PaymentError::unknown("500")),
             Behaviour::Unreachable => Err(PaymentError::unavailable("no connection")),
@@ -42,7 +42,7 @@ impl PaymentGateway for Scripted {
         }
     }
 
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         self.authorize(request).await.map(Some)
     }
 
@@ -78,7 +78,7 @@ impl Stage {
     }
 
     /// For another order each time.
-    async fn authorize(&self) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self) -> Result<PaymentAuthorization, PaymentError> {
         let order_id = format!("order-{}", self.orders.fetch_add(1, Ordering::SeqCst));
         self.guarded.authorize(&AuthorizationRequest { order_id, ..request() }).await
     }
@@ -255,7 +255,7 @@ struct OrderFailures(Mutex<HashMap<String, u32>>);
 
 #[async_trait]
 impl PaymentGateway for OrderFailures {
-    async fn authorize(&self, request: &AuthorizationRequest) -> Result<AuthorizedPayment, PaymentError> {
+    async fn authorize(&self, request: &AuthorizationRequest) -> Result<PaymentAuthorization, PaymentError> {
         let tries = {
             let mut tries = self.0.lock().unwrap();
             let tries = tries.entry(request.key.clone()).or_default();
@@ -265,11 +265,11 @@ impl PaymentGateway for OrderFailures {
         match request.token.as_deref() {
             Some("tok_flaky") if tries <= 2 => Err(PaymentError::unknown("500")),
             Some("tok_timeout_then_ok") if tries == 1 => std::future::pending().await,
-            Some(_) | None => Ok(AuthorizedPayment { reference: request.key.clone() }),
+            Some(_) | None => Ok(PaymentAuthorization { reference: request.key.clone() }),
         }
     }
 
-    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<AuthorizedPayment>, PaymentError> {
+    async fn find(&self, request: &AuthorizationRequest) -> Result<Option<PaymentAuthorization>, PaymentError> {
         self.authorize(request).await.map(Some)
     }
 

@@ -14,7 +14,7 @@ use rustls::crypto::ring;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use super::failure::{self, FailedStripeRequest};
+use super::failure::{self, StripeRequestError};
 use super::{StripeSettings, StripeSetupError, key};
 use crate::PaymentError;
 
@@ -23,13 +23,13 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// Sends requests to Stripe; clones share its connections.
 #[derive(Debug, Clone)]
-pub(super) struct StripeConnection {
+pub(super) struct StripeClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: Arc<str>,
     authorization: HeaderValue,
 }
 
-impl StripeConnection {
+impl StripeClient {
     pub(super) fn new(settings: &StripeSettings) -> Result<Self, StripeSetupError> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.secret_key))
             .map_err(|_| StripeSetupError::SecretKey)?;
@@ -58,7 +58,7 @@ impl StripeConnection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, FailedStripeRequest> {
+    ) -> Result<T, StripeRequestError> {
         self.send(Method::POST, path, key, form).await
     }
 
@@ -68,7 +68,7 @@ impl StripeConnection {
         path: &str,
         key: Option<&str>,
         form: &[(&str, &str)],
-    ) -> Result<T, FailedStripeRequest> {
+    ) -> Result<T, StripeRequestError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))

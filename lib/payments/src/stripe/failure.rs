@@ -11,19 +11,19 @@ use crate::PaymentError;
 
 /// The error of a request, and whether Stripe repeated its answer to an earlier one under the same key.
 #[derive(Debug)]
-pub(super) struct FailedStripeRequest {
+pub(super) struct StripeRequestError {
     pub(super) error: PaymentError,
     pub(super) is_replayed: bool,
 }
 
-impl From<PaymentError> for FailedStripeRequest {
+impl From<PaymentError> for StripeRequestError {
     fn from(error: PaymentError) -> Self {
         Self { error, is_replayed: false }
     }
 }
 
-impl From<FailedStripeRequest> for PaymentError {
-    fn from(failed: FailedStripeRequest) -> Self {
+impl From<StripeRequestError> for PaymentError {
+    fn from(failed: StripeRequestError) -> Self {
         failed.error
     }
 }
@@ -42,9 +42,9 @@ pub(super) fn of_sending(error: &legacy::Error) -> PaymentError {
 }
 
 /// The error of a request that was answered with one.
-pub(super) fn of_answer(head: &Parts, body: &[u8]) -> FailedStripeRequest {
+pub(super) fn of_answer(head: &Parts, body: &[u8]) -> StripeRequestError {
     let is_replayed = head.headers.get("idempotent-replayed").is_some_and(|replayed| replayed == "true");
-    FailedStripeRequest { error: error_of(head, body), is_replayed }
+    StripeRequestError { error: error_of(head, body), is_replayed }
 }
 
 fn error_of(head: &Parts, body: &[u8]) -> PaymentError {

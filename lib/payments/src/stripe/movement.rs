@@ -10,8 +10,8 @@
 use serde::Deserialize;
 
 use super::amount::stripe_amount;
-use super::connection::StripeConnection;
-use super::failure::FailedStripeRequest;
+use super::connection::StripeClient;
+use super::failure::StripeRequestError;
 use super::{StripeExpandable, StripePaymentIntent, intent, key};
 use crate::{CaptureRequest, PaymentError, RefundRequest};
 
@@ -28,7 +28,7 @@ pub(super) enum MoneyMovement<'a> {
 
 impl MoneyMovement<'_> {
     /// Makes the movement, unless it was made before. Returns Stripe's id of it.
-    pub(super) async fn once(&self, connection: &StripeConnection) -> Result<String, PaymentError> {
+    pub(super) async fn once(&self, connection: &StripeClient) -> Result<String, PaymentError> {
         if let Some(reference) = self.find(connection).await? {
             return Ok(reference);
         }
@@ -38,7 +38,7 @@ impl MoneyMovement<'_> {
         };
         for nth in 0..ATTEMPTS {
             let made = self.make(connection, &key::of_attempt(key, nth)).await;
-            let FailedStripeRequest { error, is_replayed } = match made {
+            let StripeRequestError { error, is_replayed } = match made {
                 Ok(reference) => return Ok(reference),
                 Err(failed) => failed,
             };
@@ -60,14 +60,14 @@ impl MoneyMovement<'_> {
     }
 
     /// Looks the movement up at Stripe.
-    async fn find(&self, connection: &StripeConnection) -> Result<Option<String>, PaymentError> {
+    async fn find(&self, connection: &StripeClient) -> Result<Option<String>, PaymentError> {
         match self {
             Self::Capture(request) => find_capture(connection, request).await,
             Self::Refund(request) => find_refund(connection, request).await,
         }
     }
 
-    async fn make(&self, connection: &StripeConnection, key: &str) -> Result<String, FailedStripeRequest> {
+    async fn make(&self, connection: &StripeClient, key: &str) -> Result<String, StripeRequestError> {
         match self {
             Self::Capture(request) => capture(connection, request, key).await,
             Self::Refund(request) => refund(connection, request, key).await,
@@ -75,11 +75,7 @@ impl MoneyMovement<'_> {
     }
 }
 
-async fn capture(
-    connection: &StripeConnection,
-    request: &CaptureRequest,
-    key: &str,
-) -> Result<String, FailedStripeRequest> {
+async fn capture(connection: &StripeClient, request: &CaptureRequest, key: &str) -> Result<String, StripeRequestError> {
     let path = format!("{}/capture", intent(&request.reference)?);
     let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
     let mark = format!("metadata[{}]", key::mark(&request.key));
@@ -93,7 +89,7 @@ async fn capture(
 
 /// An intent has the marks of its captures, each with its amount. They must not add up to more than was received. Any
 /// further received amount must be recorded: a build without marks captured it.
-async fn find_capture(connection: &StripeConnection, request: &CaptureRequest) -> Result<Option<String>, PaymentError> {
+async fn find_capture(connection: &StripeClient, request: &CaptureRequest) -> Result<Option<String>, PaymentError> {
     stripe_amount(request.amount_minor, &request.currency)?;
     let now: StripePaymentIntent = connection.get(&intent(&request.reference)?).await?;
     let marked = now.metadata.iter().filter(|(name, _)| name.starts_with(key::MARK));
@@ -117,11 +113,7 @@ fn recorded(amount_minor: i64, currency: &str) -> Result<i64, PaymentError> {
     if amount_minor == 0 { Ok(0) } else { stripe_amount(amount_minor, currency) }
 }
 
-async fn refund(
-    connection: &StripeConnection,
-    request: &RefundRequest,
-    key: &str,
-) -> Result<String, FailedStripeRequest> {
+async fn refund(connection: &StripeClient, request: &RefundRequest, key: &str) -> Result<String, StripeRequestError> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?.to_string();
     let mark = key::mark(&request.key);
@@ -137,7 +129,7 @@ async fn refund(
 
 /// A refund without a mark was made by a build without marks, or by hand. If it has the same amount and is not
 /// recorded, it may be the requested one.
-async fn find_refund(connection: &StripeConnection, request: &RefundRequest) -> Result<Option<String>, PaymentError> {
+async fn find_refund(connection: &StripeClient, request: &RefundRequest) -> Result<Option<String>, PaymentError> {
     intent(&request.reference)?;
     let amount = stripe_amount(request.amount_minor, &request.currency)?;
     let mark = key::mark(&request.key);

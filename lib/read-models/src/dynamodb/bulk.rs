@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use sqlx::PgConnection;
 
 use super::attributes::{DynamodbAttributes, check, of_item, of_tally};
-use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
+use super::retry::{DynamodbOverloaded, ThrottleBackoff, is_transient};
 use super::tables::{PhysicalTable, concurrently};
 use crate::postgres::{forget_tallies, keep_tallies, summed_tallies};
-use crate::{BulkWriter, Item, ReadModelStoreError, TallyAddition};
+use crate::{GenerationLoader, Item, ReadModelStoreError, TallyAddition};
 
 /// The most items of one BatchWriteItem.
 const BATCH: usize = 25;
@@ -40,7 +40,7 @@ impl DynamodbBulkWriter {
             .map(put)
             .collect::<Result<_, _>>()
             .map_err(|error| ReadModelStoreError::Remote(Box::new(error)))?;
-        let mut backoff = ThrottleRetry::default();
+        let mut backoff = ThrottleBackoff::default();
         loop {
             match table.client.batch_write_item().request_items(&table.name, left.clone()).send().await {
                 Ok(answer) => {
@@ -60,7 +60,7 @@ impl DynamodbBulkWriter {
 }
 
 #[async_trait]
-impl BulkWriter for DynamodbBulkWriter {
+impl GenerationLoader for DynamodbBulkWriter {
     async fn add(
         &mut self,
         transaction: &mut PgConnection,

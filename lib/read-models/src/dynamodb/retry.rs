@@ -16,11 +16,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Pauses that grow from try to try, for some seconds in total.
 #[derive(Debug, Default)]
-pub(super) struct ThrottleRetry {
+pub(super) struct ThrottleBackoff {
     tries: u32,
 }
 
-impl ThrottleRetry {
+impl ThrottleBackoff {
     /// Waits before the next try. False: there is none.
     pub(super) async fn pause(&mut self) -> bool {
         let (first, longest) = PAUSES;

@@ -57,14 +57,14 @@ impl GenerationTableNumbers {
 /// Looks numbers up for readers. A reader must see what was committed before it came: it may have waited for a position
 /// that only the new generation has. So nothing is cached, but readers that come during a lookup share the next one.
 #[derive(Debug)]
-pub(super) struct TableNumberLookup {
+pub(super) struct CoalescedTableNumberLookup {
     read_model: String,
     pool: PgPool,
     begun: AtomicU64,
     answer: tokio::sync::Mutex<(u64, GenerationTableNumbers)>,
 }
 
-impl TableNumberLookup {
+impl CoalescedTableNumberLookup {
     pub(super) fn new(read_model: &str, pool: PgPool) -> Self {
         Self { read_model: read_model.to_owned(), pool, begun: AtomicU64::new(0), answer: Default::default() }
     }

@@ -10,13 +10,13 @@ use sqlx::PgConnection;
 
 use super::attributes::{DynamodbAttributes, index_names, item, key, of_key, text};
 use super::range::SortKeyRange;
-use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
-use super::table_numbers::{GenerationTableNumbers, TableNumberLookup};
+use super::retry::{DynamodbOverloaded, ThrottleBackoff, is_transient};
+use super::table_numbers::{CoalescedTableNumberLookup, GenerationTableNumbers};
 use super::{DynamodbReadModels, write};
 use crate::key_validation::{is_valid_part, valid_keys};
 use crate::{
-    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, SortOrder, StreamItemChanges,
-    Table,
+    Generation, GenerationTable, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, SortOrder,
+    StreamItemChanges,
 };
 
 pub(super) use self::physical_table::PhysicalTable;
@@ -35,16 +35,16 @@ pub(super) async fn concurrently<T>(
 
 /// One generation of a read model in DynamoDB, whichever table that is at the moment.
 #[derive(Debug)]
-pub(super) struct DynamodbTable {
+pub(super) struct DynamodbGenerationTable {
     store: DynamodbReadModels,
     read_model: String,
     generation: Generation,
-    lookup: TableNumberLookup,
+    lookup: CoalescedTableNumberLookup,
 }
 
-impl DynamodbTable {
+impl DynamodbGenerationTable {
     pub(super) fn new(store: DynamodbReadModels, read_model: &str, generation: Generation) -> Self {
-        let lookup = TableNumberLookup::new(read_model, store.pool.clone());
+        let lookup = CoalescedTableNumberLookup::new(read_model, store.pool.clone());
         Self { store, read_model: read_model.to_owned(), generation, lookup }
     }
 
@@ -64,7 +64,7 @@ impl DynamodbTable {
 }
 
 #[async_trait]
-impl Table for DynamodbTable {
+impl GenerationTable for DynamodbGenerationTable {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         self.to_write(connection).await?.find(keys).await
     }
@@ -131,7 +131,7 @@ impl PhysicalTable {
     /// Reads as many items as one call takes. Unprocessed keys are requested again.
     async fn batch(&self, mut keys: Vec<DynamodbAttributes>) -> Result<Vec<Item>, ReadModelStoreError> {
         let mut found = Vec::with_capacity(keys.len());
-        let mut backoff = ThrottleRetry::default();
+        let mut backoff = ThrottleBackoff::default();
         loop {
             let request = KeysAndAttributes::builder().set_keys(Some(keys.clone())).consistent_read(true).build();
             let request = request.map_err(|error| ReadModelStoreError::Remote(Box::new(error)))?;

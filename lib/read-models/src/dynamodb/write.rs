@@ -10,9 +10,9 @@ mod transaction;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use futures_util::future;
 
-use self::transaction::{MAX_ITEMS, TransactionOutcome, is_too_large, transact};
+use self::transaction::{DynamodbTransactionOutcome, MAX_ITEMS, is_too_large, transact};
 use super::attributes::{self, number, of_item, of_key};
-use super::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
+use super::retry::{DynamodbOverloaded, ThrottleBackoff, is_transient};
 use super::tables::{PhysicalTable, concurrently};
 use crate::{Item, ReadModelStoreError, StreamItemChanges};
 
@@ -50,7 +50,7 @@ fn transaction_groups<'a, 'c>(
 
 /// Writes several changes in one transaction; one by one if any of them is stale.
 async fn write_together(table: &PhysicalTable, changes: &[&StreamItemChanges]) -> Result<(), ReadModelStoreError> {
-    if changes.len() > 1 && matches!(transact(table, changes, true).await?, TransactionOutcome::Done) {
+    if changes.len() > 1 && matches!(transact(table, changes, true).await?, DynamodbTransactionOutcome::Done) {
         return Ok(());
     }
     for change in changes {
@@ -69,8 +69,8 @@ async fn write_one(table: &PhysicalTable, change: &StreamItemChanges) -> Result<
         concurrently(change.others.iter().map(|item| put_newer(table, item)).collect()).await?;
     }
     match transact(table, &[change], fits).await? {
-        TransactionOutcome::Done => Ok(()),
-        TransactionOutcome::Stale => check_written(table, change).await,
+        DynamodbTransactionOutcome::Done => Ok(()),
+        DynamodbTransactionOutcome::Stale => check_written(table, change).await,
     }
 }
 
@@ -86,7 +86,7 @@ async fn check_written(table: &PhysicalTable, change: &StreamItemChanges) -> Res
 
 /// Puts an item, unless the stored one is as new.
 async fn put_newer(table: &PhysicalTable, item: &Item) -> Result<(), ReadModelStoreError> {
-    let mut backoff = ThrottleRetry::default();
+    let mut backoff = ThrottleBackoff::default();
     loop {
         let put = table.client.put_item().table_name(&table.name).set_item(Some(of_item(item)));
         let put = put.condition_expression("attribute_not_exists(pk) or #version < :version");

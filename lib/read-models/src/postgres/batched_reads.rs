@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bounds::AdaptiveBatchSize;
+use bounds::ByteLimitedBatchSize;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Item, ReadModelStoreError};
@@ -22,7 +22,7 @@ const MAX_COLLECTIONS: usize = 32;
 #[derive(Debug)]
 pub(super) struct CollectionReadBatcher {
     waiting: Mutex<Vec<WaitingReader>>,
-    stride: Mutex<AdaptiveBatchSize>,
+    stride: Mutex<ByteLimitedBatchSize>,
     permits: Semaphore,
 }
 
@@ -37,7 +37,7 @@ impl CollectionReadBatcher {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::default(),
-            stride: Mutex::new(AdaptiveBatchSize::of(MAX_COLLECTIONS)),
+            stride: Mutex::new(ByteLimitedBatchSize::of(MAX_COLLECTIONS)),
             permits: Semaphore::new(MAX_QUERIES),
         }
     }
@@ -94,7 +94,7 @@ impl CollectionReadBatcher {
         waiters
     }
 
-    fn stride(&self) -> MutexGuard<'_, AdaptiveBatchSize> {
+    fn stride(&self) -> MutexGuard<'_, ByteLimitedBatchSize> {
         self.stride.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

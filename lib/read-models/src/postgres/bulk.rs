@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
-use crate::{BulkWriter, Item, ReadModelStoreError, TallyAddition};
+use crate::{GenerationLoader, Item, ReadModelStoreError, TallyAddition};
 use postgres_json::RawJson;
 
 /// Writes items in bulk by binary COPY.
@@ -30,7 +30,7 @@ impl BulkCopyWriter {
 }
 
 #[async_trait]
-impl BulkWriter for BulkCopyWriter {
+impl GenerationLoader for BulkCopyWriter {
     async fn add(
         &mut self,
         transaction: &mut PgConnection,

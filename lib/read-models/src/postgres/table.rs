@@ -18,8 +18,8 @@ use super::name as table_of;
 use super::tallies::bodies;
 use crate::key_validation::{is_valid_part, valid_keys};
 use crate::{
-    Generation, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamItemChanges, Table,
-    TallyAddition,
+    Generation, GenerationTable, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage,
+    StreamItemChanges, TallyAddition,
 };
 use postgres_json::RawJson;
 
@@ -139,7 +139,7 @@ impl PostgresTable {
 }
 
 #[async_trait]
-impl Table for PostgresTable {
+impl GenerationTable for PostgresTable {
     async fn get(&self, connection: &mut PgConnection, keys: &[Key]) -> Result<Vec<Item>, ReadModelStoreError> {
         let keys = valid_keys(keys);
         if keys.is_empty() {

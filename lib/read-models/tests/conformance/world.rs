@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use read_models::{
-    Generation, GenerationStore, Index, Item, ItemPage, Key, Query, QueryScope, ReadModelStoreError, SortOrder,
-    StreamItemChanges, Table, TallyAddition,
+    Generation, GenerationStore, GenerationTable, Index, Item, ItemPage, Key, Query, QueryScope, ReadModelStoreError,
+    SortOrder, StreamItemChanges, TallyAddition,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use testkit::Database;
@@ -69,11 +69,11 @@ impl World {
         self
     }
 
-    pub(crate) fn table(&self, generation: Generation) -> Arc<dyn Table> {
+    pub(crate) fn table(&self, generation: Generation) -> Arc<dyn GenerationTable> {
         self.read_models.table(THINGS, generation)
     }
 
-    pub(crate) fn live(&self) -> Arc<dyn Table> {
+    pub(crate) fn live(&self) -> Arc<dyn GenerationTable> {
         self.table(Generation::Live)
     }
 

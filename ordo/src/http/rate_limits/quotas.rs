@@ -13,12 +13,12 @@ const UNITS: [(&str, u64); 3] = [("s", 1), ("min", 60), ("h", 3600)];
 
 /// The rate of each role's principals, and of each address without one. `None`: unlimited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateQuotas {
+pub struct RateLimits {
     anonymous: Option<TokenRate>,
     roles: [Option<TokenRate>; Role::ALL.len()],
 }
 
-impl Default for RateQuotas {
+impl Default for RateLimits {
     fn default() -> Self {
         let a_minute = |requests| TokenRate::new(requests, Duration::from_secs(60));
         let of = |role| match role {
@@ -33,7 +33,7 @@ impl Default for RateQuotas {
     }
 }
 
-impl RateQuotas {
+impl RateLimits {
     /// Completes "must be …".
     pub(crate) const ALLOWED: &str =
         "a comma list such as customer=20/s,support=6000/min,anonymous=unlimited of roles and anonymous, each once";
@@ -77,7 +77,7 @@ impl RateQuotas {
 }
 
 /// Every quota, in the form that is parsed.
-impl Display for RateQuotas {
+impl Display for RateLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (role, rate) in Role::ALL.iter().zip(&self.roles) {
             write!(f, "{role}={},", Shown(*rate))?;
@@ -112,14 +112,14 @@ mod tests {
 
     #[test]
     fn what_is_named_differs_from_the_default() {
-        let quotas = RateQuotas::parse("customer=20/s, shop=5000/s,anonymous=unlimited").unwrap();
+        let quotas = RateLimits::parse("customer=20/s, shop=5000/s,anonymous=unlimited").unwrap();
         assert_eq!(quotas.of(Role::Customer), TokenRate::new(20, Duration::from_secs(1)));
         assert_eq!(quotas.of(Role::Shop), TokenRate::new(5_000, Duration::from_secs(1)));
         assert_eq!(quotas.anonymous(), None);
-        assert_eq!(quotas.of(Role::Support), RateQuotas::default().of(Role::Support));
-        assert_eq!(RateQuotas::parse(""), Some(RateQuotas::default()));
-        for shown in [quotas, RateQuotas::default()] {
-            assert_eq!(RateQuotas::parse(&shown.to_string()), Some(shown));
+        assert_eq!(quotas.of(Role::Support), RateLimits::default().of(Role::Support));
+        assert_eq!(RateLimits::parse(""), Some(RateLimits::default()));
+        for shown in [quotas, RateLimits::default()] {
+            assert_eq!(RateLimits::parse(&shown.to_string()), Some(shown));
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
             "customer=20/s,",
             "Customer=20/s",
         ] {
-            assert_eq!(RateQuotas::parse(wrong), None, "{wrong}");
+            assert_eq!(RateLimits::parse(wrong), None, "{wrong}");
         }
     }
 }

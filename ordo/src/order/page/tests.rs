@@ -7,10 +7,10 @@ fn page(width: Option<usize>) -> Vec<String> {
 }
 
 fn page_of(view: Value, width: Option<usize>) -> Vec<String> {
-    let view: OrderView = serde_json::from_value(view).unwrap();
+    let view: OrderPageData = serde_json::from_value(view).unwrap();
     view.page(
         "version 9 of 9, since 2026-11-21T11:59:00.000Z",
-        &TerminalStyle::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
+        &TerminalFormat::plain(width, "2026-11-21T12:00:00Z".parse().unwrap()),
     )
 }
 

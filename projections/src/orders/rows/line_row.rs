@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::json_text::JsonText;
+use domain::json_text::JsonObjectText;
 use domain::money::Currency;
 use domain::order::event::OrderLine;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub(in crate::orders) struct LineRow {
     line_total: AmountView,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<JsonText>,
+    metadata: Option<JsonObjectText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -13,7 +13,7 @@ use read_models::{Item, Key, TallyAddition};
 use tokio::sync::mpsc;
 
 use crate::error::FoldError;
-use crate::fold_context::FoldContext;
+use crate::fold_context::FoldWorkingSet;
 use crate::projection::{DecodedEvent, FollowedStreams, ProjectionDefinition, ProjectionFold};
 use crate::replay::ReplayError;
 
@@ -22,9 +22,9 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// The items that all events of some streams add up to.
 #[derive(Default)]
-pub(crate) struct BulkFoldedBatch {
+pub(crate) struct FoldedStreamBatch {
     /// In the order of the projections.
-    pub(crate) by_projection: Vec<FoldedItems>,
+    pub(crate) by_projection: Vec<BulkFoldResult>,
     pub(crate) events: i64,
     /// The last stream in the batch.
     pub(crate) stream_type: String,
@@ -34,17 +34,17 @@ pub(crate) struct BulkFoldedBatch {
 
 /// What some streams fold to in one read model: items, and additions to tallies.
 #[derive(Default)]
-pub(crate) struct FoldedItems {
+pub(crate) struct BulkFoldResult {
     pub(crate) items: Vec<Item>,
     pub(crate) tallies: BTreeMap<Key, TallyAddition>,
 }
 
 /// Folds one stream after the other. A stream takes as much memory as its items do, however many events it has.
-pub(crate) struct StreamFolder {
+pub(crate) struct BulkStreamFolder {
     projections: Vec<&'static ProjectionDefinition>,
     /// How many events make a batch. The writer changes it as the log gets busy or quiet.
     batch_size: Arc<AtomicI64>,
-    batch: BulkFoldedBatch,
+    batch: FoldedStreamBatch,
     stream: Option<FoldingStream>,
 }
 
@@ -52,12 +52,12 @@ struct FoldingStream {
     stream_type: String,
     stream_id: String,
     /// In the order of the projections.
-    items: Vec<FoldContext>,
+    items: Vec<FoldWorkingSet>,
 }
 
-impl StreamFolder {
+impl BulkStreamFolder {
     pub(crate) fn new(projections: Vec<&'static ProjectionDefinition>, batch_size: Arc<AtomicI64>) -> Self {
-        Self { batch: BulkFoldedBatch::empty(projections.len()), projections, batch_size, stream: None }
+        Self { batch: FoldedStreamBatch::empty(projections.len()), projections, batch_size, stream: None }
     }
 
     /// Folds chunks of events up to an empty one, which marks the end of the log, and sends the batches. If the chunks
@@ -66,7 +66,7 @@ impl StreamFolder {
     pub(crate) fn run(
         mut self,
         mut chunks: mpsc::Receiver<Vec<CopyRow>>,
-        batches: &mpsc::Sender<BulkFoldedBatch>,
+        batches: &mpsc::Sender<FoldedStreamBatch>,
     ) -> Result<(), ReplayError> {
         while let Some(chunk) = chunks.blocking_recv() {
             if chunk.is_empty() {
@@ -86,19 +86,19 @@ impl StreamFolder {
     }
 
     /// Folds an event. Returns the batch of the streams before it, if that is complete.
-    pub(crate) fn fold(&mut self, event: &BorrowedEvent<'_>) -> Result<Option<BulkFoldedBatch>, ReplayError> {
+    pub(crate) fn fold(&mut self, event: &BorrowedEvent<'_>) -> Result<Option<FoldedStreamBatch>, ReplayError> {
         let is_current = |it: &FoldingStream| it.stream_id == event.stream_id && it.stream_type == event.stream_type;
         let mut complete = None;
         if !self.stream.as_ref().is_some_and(is_current) {
             self.end_stream()?;
             if self.batch.events >= self.batch_size.load(Ordering::Relaxed) || self.batch.bytes >= BATCH_BYTES {
-                complete = Some(std::mem::replace(&mut self.batch, BulkFoldedBatch::empty(self.projections.len())));
+                complete = Some(std::mem::replace(&mut self.batch, FoldedStreamBatch::empty(self.projections.len())));
             }
         }
         let stream = self.stream.get_or_insert_with(|| FoldingStream {
             stream_type: event.stream_type.to_owned(),
             stream_id: event.stream_id.to_owned(),
-            items: self.projections.iter().map(|_| FoldContext::default()).collect(),
+            items: self.projections.iter().map(|_| FoldWorkingSet::default()).collect(),
         });
         if event.is_of::<Order>() {
             apply(&self.projections, stream, event, FollowedStreams::orders)?;
@@ -112,7 +112,7 @@ impl StreamFolder {
     }
 
     /// The last batch.
-    pub(crate) fn finish(mut self) -> Result<BulkFoldedBatch, ReplayError> {
+    pub(crate) fn finish(mut self) -> Result<FoldedStreamBatch, ReplayError> {
         self.end_stream()?;
         Ok(self.batch)
     }
@@ -141,9 +141,9 @@ impl StreamFolder {
     }
 }
 
-impl BulkFoldedBatch {
+impl FoldedStreamBatch {
     fn empty(projections: usize) -> Self {
-        Self { by_projection: (0..projections).map(|_| FoldedItems::default()).collect(), ..Self::default() }
+        Self { by_projection: (0..projections).map(|_| BulkFoldResult::default()).collect(), ..Self::default() }
     }
 }
 

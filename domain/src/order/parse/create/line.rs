@@ -6,7 +6,7 @@ use super::price::{check_included, read_discounts, read_taxes};
 use super::{MAX_ITEMS, MAX_QUANTITY, read_amount};
 use crate::body::{BodyReader, JsonField, TextsLimits};
 use crate::ids::Sku;
-use crate::json_text::JsonText;
+use crate::json_text::JsonObjectText;
 use crate::money::Currency;
 use crate::order::event::OrderLine;
 
@@ -62,7 +62,7 @@ fn read_line(reader: &mut BodyReader, item: &RawValue, currency: Option<Currency
     let title = reader.optional(&title, |r, field| r.text_up_to(field, MAX_TITLE_CHARS));
     let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
     let unit_price = reader.required(&unit_price, |r, field| read_amount(r, field, currency));
-    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonText::parse));
+    let metadata = reader.optional(&metadata, |r, field| r.parsed(field, JsonObjectText::parse));
     let variant = reader.optional_line(&variant, MAX_VARIANT_CHARS);
     let attributes = reader.optional(&attributes, |r, field| r.texts_by_name(field, ATTRIBUTES));
     let requires_shipping = reader.optional(&requires_shipping, BodyReader::boolean);

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
 
 use crate::dynamodb::attributes::{NUMBER_PREFIX, number, of_item, of_key, size};
-use crate::dynamodb::retry::{DynamodbOverloaded, ThrottleRetry, is_transient};
+use crate::dynamodb::retry::{DynamodbOverloaded, ThrottleBackoff, is_transient};
 use crate::dynamodb::tables::PhysicalTable;
 use crate::{Item, Key, ReadModelStoreError, StreamItemChanges, TallyAddition};
 
@@ -17,7 +17,7 @@ pub(super) const MAX_ITEMS: usize = 100;
 const MAX_BYTES: usize = 3 * 1_024 * 1_024;
 
 /// What a transaction on DynamoDB came to.
-pub(super) enum TransactionOutcome {
+pub(super) enum DynamodbTransactionOutcome {
     Done,
     /// One of the stored heads is not the one that its change is based on. Nothing was written.
     Stale,
@@ -36,7 +36,7 @@ pub(super) async fn transact(
     table: &PhysicalTable,
     changes: &[&StreamItemChanges],
     others: bool,
-) -> Result<TransactionOutcome, ReadModelStoreError> {
+) -> Result<DynamodbTransactionOutcome, ReadModelStoreError> {
     let tallies = TallyAddition::summed(changes.iter().flat_map(|change| &change.tallies));
     if let ([change], true) = (changes, 1 + tallies.len() > MAX_ITEMS) {
         let reason =
@@ -45,7 +45,7 @@ pub(super) async fn transact(
     }
     // The tallies whose stored version is newer.
     let mut newer: HashSet<usize> = HashSet::new();
-    let mut backoff = ThrottleRetry::default();
+    let mut backoff = ThrottleBackoff::default();
     loop {
         let mut actions = Vec::with_capacity(MAX_ITEMS);
         for change in changes {
@@ -60,7 +60,7 @@ pub(super) async fn transact(
             }
         }
         let error = match table.client.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => return Ok(TransactionOutcome::Done),
+            Ok(_) => return Ok(DynamodbTransactionOutcome::Done),
             Err(error) => error,
         };
         let reasons = match error.as_service_error() {
@@ -69,7 +69,7 @@ pub(super) async fn transact(
             _ => return Err(table.failed(error)),
         };
         if reasons.iter().take(changes.len()).any(is_unmet) {
-            return Ok(TransactionOutcome::Stale);
+            return Ok(DynamodbTransactionOutcome::Stale);
         }
         let behind = reasons.iter().skip(changes.len()).take(tallies.len()).enumerate();
         let behind: Vec<usize> = behind.filter(|(_, reason)| is_unmet(reason)).map(|(nth, _)| nth).collect();
