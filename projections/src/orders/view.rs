@@ -3,7 +3,7 @@
 use access_control::AuthorizedCaller;
 use domain::money::Money;
 use domain::order::event::OrderCreated;
-use domain::order::{OrderTotals, PlacedOrder};
+use domain::order::{OrderTotals, PlacedOrder, Refund};
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -123,7 +123,7 @@ pub(super) struct RefundView {
 }
 
 /// How far a refund is.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum RefundStatus {
     /// Not made yet.
@@ -212,14 +212,24 @@ impl ShipmentView {
 
 impl RefundView {
     pub(super) fn of(refund: RefundRow, placed: Option<&PlacedOrder>) -> Self {
-        let known = placed.and_then(|it| it.refunds.iter().find(|it| it.id.as_str() == refund.refund_id));
-        let status = match known {
-            Some(known) if known.settled => RefundStatus::Refunded,
-            Some(_) => RefundStatus::Requested,
-            // It was given up.
-            None => RefundStatus::Skipped,
-        };
+        let status = RefundStatus::of(&refund, placed);
         Self { refund, status }
+    }
+}
+
+impl RefundStatus {
+    /// The order's row may be older than the refund's, as an index of DynamoDB lags behind. So a refund that the order does not know of
+    /// was asked for after that.
+    fn of(refund: &RefundRow, placed: Option<&PlacedOrder>) -> Self {
+        let is_it = |known: &Refund| known.id.as_str() == refund.refund_id;
+        let is_settled = |placed: &PlacedOrder| placed.refunds.iter().any(|known| known.settled && is_it(known));
+        if refund.refunded_at.is_some() || placed.is_some_and(is_settled) {
+            Self::Refunded
+        } else if placed.is_some_and(|placed| placed.given_up.iter().any(is_it)) {
+            Self::Skipped
+        } else {
+            Self::Requested
+        }
     }
 }
 
@@ -239,4 +249,46 @@ fn keep_latest<T>(items: &mut Vec<T>, name: &'static str, more: &mut Vec<&'stati
 /// The rows whose sort keys begin with a prefix.
 fn rows<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, serde_json::Error> {
     items.iter().filter(|item| item.key.sk.starts_with(prefix)).map(Item::read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::order::{Order, evolve};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// What is shown of refund `f-1` if the order's row is of these events.
+    fn status(events: &[Value], refunded_at: Option<&str>) -> RefundStatus {
+        let mut order = Order::Absent;
+        let created = include_str!("../../../domain/golden/events/OrderCreated-1.0.json");
+        evolve(&mut order, serde_json::from_str(created).unwrap());
+        for event in events {
+            evolve(&mut order, serde_json::from_value(event.clone()).unwrap());
+        }
+        let Order::Placed(placed) = order else { panic!("no order") };
+        let refund = json!({
+            "refundId": "f-1", "amount": { "amount": "1.00", "currency": "USD" },
+            "requestedAt": "2026-11-21T17:00:00Z", "refundedAt": refunded_at,
+        });
+        RefundStatus::of(&serde_json::from_value(refund).unwrap(), Some(&placed))
+    }
+
+    #[test]
+    fn a_refund_is_skipped_only_if_the_order_says_that_it_was_given_up() {
+        let requested = json!({ "RefundRequested": { "refundId": "f-1", "amountMinor": 100 } });
+        let other = json!({ "RefundRequested": { "refundId": "f-2", "amountMinor": 100 } });
+        let refunded = json!({ "PaymentRefunded": { "refundId": "f-1", "amountMinor": 100, "reference": "r" } });
+        let skipped = json!({ "OperatorIntervened": {
+            "verb": "skip", "step": "refund_payment", "actor": "operator:a", "reason": "by hand",
+        } });
+
+        assert_eq!(status(std::slice::from_ref(&requested), None), RefundStatus::Requested);
+        assert_eq!(status(&[requested.clone(), refunded], None), RefundStatus::Refunded);
+        assert_eq!(status(&[requested, skipped], None), RefundStatus::Skipped);
+        // The order's row was read before the refund was in it.
+        assert_eq!(status(&[], None), RefundStatus::Requested);
+        assert_eq!(status(&[other], None), RefundStatus::Requested);
+        assert_eq!(status(&[], Some("2026-11-21T18:00:00Z")), RefundStatus::Refunded);
+    }
 }
