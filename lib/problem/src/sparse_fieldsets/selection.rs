@@ -41,6 +41,10 @@ impl Selection {
             if nth == MOST_FIELDS {
                 return Err(format!("must name at most {MOST_FIELDS} fields"));
             }
+            // Each level takes a call of its own.
+            if path.split('.').nth(DEEPEST).is_some() {
+                return Err(format!("must name fields that are nested at most {DEEPEST} deep"));
+            }
             select(&mut selected, path, path, &known.fields)?;
         }
         Ok(Self { is_page: known.is_page, fields: Selected::Fields(selected) })
@@ -219,6 +223,18 @@ mod tests {
         assert_eq!(selection.apply(r#"{"total":null}"#).unwrap(), r#"{"total":null}"#);
         assert_eq!(selection.apply("{}").unwrap(), "{}");
         assert!(selection.apply("{").is_err());
+    }
+
+    #[test]
+    fn a_field_that_is_nested_too_deep_is_refused() {
+        let nested = |levels: usize| format!("metadata{}", ".a".repeat(levels - 1));
+        assert!(parse("/order", &nested(DEEPEST)).is_ok());
+        let error = Err(format!("must name fields that are nested at most {DEEPEST} deep"));
+        for too_deep in [nested(DEEPEST + 1), nested(LONGEST_LIST / 2 - 10), format!("orderId,{}", nested(100))] {
+            assert_eq!(parse("/order", &too_deep), error);
+        }
+        // Dots alone count as well.
+        assert_eq!(parse("/order", &format!("metadata{}", ".".repeat(LONGEST_LIST - 8))), error);
     }
 
     #[test]
