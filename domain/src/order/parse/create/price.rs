@@ -100,9 +100,27 @@ fn read_each<T>(
 
 /// A day such as 2026-11-21, or an instant.
 fn read_day_or_instant(text: String) -> Result<String, &'static str> {
-    let is_day = text.len() == "2026-11-21".len() && text.parse::<chrono::NaiveDate>().is_ok();
+    // chrono reads blanks and signs between the parts, but never writes them.
+    let is_day = text.parse::<chrono::NaiveDate>().is_ok_and(|day| day.to_string() == text);
     if is_day || read_instant(text.clone()).is_ok() {
         return Ok(text);
     }
     Err("must be a date such as 2026-11-21, or an instant such as 2026-11-21T18:00:00Z (RFC 3339)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_estimated_as_rfc_3339_has_it() {
+        for day in ["2026-11-21", "2028-02-29", "2026-11-21T18:00:00Z", "2026-11-21T18:00:00+01:00"] {
+            assert_eq!(read_day_or_instant(day.to_owned()), Ok(day.to_owned()));
+        }
+        for wrong in
+            ["2026- 1-21", "+2026-1-21", "2026-1-021", "2026-01- 1", " 2026-01-1", "2026-02-29", "2026-1-2", ""]
+        {
+            assert!(read_day_or_instant(wrong.to_owned()).is_err(), "{wrong:?}");
+        }
+    }
 }
