@@ -24,8 +24,8 @@ use crate::request::BodyRequirement;
 use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
-pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
-    StockRoute {
+pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 2] = [
+    StockRouteDefinition {
         path: "/stock/{sku}/receive",
         scope: "POST /stock/receive",
         parse: stock::parse_receipt,
@@ -37,7 +37,7 @@ pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
         // The first receipt makes the SKU tracked.
         successes: &[StatusCode::OK, StatusCode::CREATED],
     },
-    StockRoute {
+    StockRouteDefinition {
         path: "/stock/{sku}/adjust",
         scope: "POST /stock/adjust",
         parse: stock::parse_adjustment,
@@ -51,7 +51,7 @@ pub(crate) static STOCK_COMMANDS: [StockRoute; 2] = [
 ];
 
 /// How a command on a SKU is called.
-pub(crate) struct StockRoute {
+pub(crate) struct StockRouteDefinition {
     pub(crate) path: &'static str,
     /// The command, within which a caller's idempotency keys are unique.
     scope: &'static str,
@@ -62,7 +62,7 @@ pub(crate) struct StockRoute {
 }
 
 pub(crate) async fn change_stock(
-    route: &'static StockRoute,
+    route: &'static StockRouteDefinition,
     State(commands): State<Arc<CommandDependencies>>,
     path: Result<Path<String>, PathRejection>,
     caller: AuthorizedCaller,

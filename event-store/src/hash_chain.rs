@@ -29,7 +29,7 @@ pub use self::chain::{ChainHead, MalformedChainHead};
 pub use self::check::{HashChainReport, check_chain};
 pub use self::fault::{HashChainFault, SealHeadAgreement};
 use self::row::CopyTuple;
-use self::seals::{SealDraft, SealEntry};
+use self::seals::{SealDraft, SealedEventDigest};
 use crate::bulk::{CopyOutOrder, copy_out};
 use crate::filter::EventFilter;
 
@@ -42,13 +42,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// How the log is sealed.
 #[derive(Debug, Clone, Copy)]
-pub struct SealSettings {
+pub struct SealingThrottle {
     /// The share of the time that sealing may take, in percent, from 1 to 100.
     pub percent: u32,
 }
 
 /// Seals what is appended until told to stop. Of all processes that do so on a database one works, and the others wait for it to end.
-pub async fn seal_regularly(pool: PgPool, settings: SealSettings, stop: CancellationToken) {
+pub async fn seal_regularly(pool: PgPool, settings: SealingThrottle, stop: CancellationToken) {
     let forever = async {
         loop {
             match acquire_lock(&pool).await {
@@ -94,7 +94,7 @@ async fn acquire_lock(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>,
 
 async fn keep_sealing(
     mut connection: PoolConnection<Postgres>,
-    settings: SealSettings,
+    settings: SealingThrottle,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     loop {
         let began = Instant::now();
@@ -104,7 +104,7 @@ async fn keep_sealing(
 }
 
 /// How long to pause after so many events took so long.
-fn pause(sealed: u64, took: Duration, settings: SealSettings) -> Duration {
+fn pause(sealed: u64, took: Duration, settings: SealingThrottle) -> Duration {
     let percent = settings.percent.clamp(1, 100);
     let owed = (took * (100 - percent) / percent).min(MAX_PAUSE);
     let more_wait = i64::try_from(sealed).is_ok_and(|sealed| sealed >= CHUNK);
@@ -129,7 +129,7 @@ async fn seal_some(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let filter = EventFilter { up_to: Some(up_to), ..EventFilter::after(draft.after) };
     let mut events = copy_out(&mut transaction, &filter, CopyOutOrder::ByPosition).await?;
     while let Some(event) = events.next().await? {
-        draft.add(&SealEntry::of(&CopyTuple::parse(event.row())?));
+        draft.add(&SealedEventDigest::of(&CopyTuple::parse(event.row())?));
     }
     drop(events);
     let sealed = draft.store(&mut transaction).await?;
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn sealing_takes_its_share_of_the_time_and_no_more() {
         let (full, took) = (CHUNK.unsigned_abs(), Duration::from_millis(20));
-        let pause = |sealed, percent| pause(sealed, took, SealSettings { percent });
+        let pause = |sealed, percent| pause(sealed, took, SealingThrottle { percent });
         assert_eq!(pause(full, 5), Duration::from_millis(380));
         assert_eq!(pause(full, 100), Duration::ZERO);
         assert_eq!(pause(full, 0), Duration::from_millis(1_980));
         assert_eq!(pause(1, 5), GATHER);
-        assert_eq!(super::pause(full, Duration::from_secs(60), SealSettings { percent: 1 }), MAX_PAUSE);
+        assert_eq!(super::pause(full, Duration::from_secs(60), SealingThrottle { percent: 1 }), MAX_PAUSE);
     }
 }

@@ -18,7 +18,7 @@ use lru::LruCache;
 use sqlx::PgConnection;
 
 use self::pending::PendingStreamEvents;
-use self::striped_locks::{AdvisoryLock, ProcessLock, StripedLocks};
+use self::striped_locks::{AdvisoryLocksGuard, ProcessLock, StripedLocks};
 use crate::append::{Append, AppendError, AppendPosition, AppendStoredCallback, StreamAppend};
 use crate::read::{ReadError, Versioned};
 use crate::snapshots::{self, SnapshotWriter, is_due};
@@ -48,7 +48,7 @@ pub struct LockedStreams<'a, A> {
     streams: FoldedStreams<A>,
     absent: Versioned<A>,
     _in_process: Vec<ProcessLock<'a>>,
-    _in_database: Option<AdvisoryLock>,
+    _in_database: Option<AdvisoryLocksGuard>,
 }
 
 impl<A: Snapshotted> StreamLocks<A> {

@@ -13,7 +13,7 @@ use crate::{aws, migrate};
 
 pub(crate) use render::harmless;
 
-pub(crate) use args::{BodyChangeArgs, DlqCommand, DlqEditArgs, DlqListArgs, RedriveArgs};
+pub(crate) use args::{DeadLetterBodyEditArgs, DlqCommand, DlqEditArgs, DlqListArgs, RedriveArgs};
 
 /// Needs the queues only, no database.
 pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub(crate) async fn run(settings: &Settings, args: DlqCommand) -> anyhow::Result
         }
         DlqCommand::Edit(DlqEditArgs { id, change }) => {
             // Read the change before any message is received: standard input may be slow.
-            let change = single::BodyChange::read(change)?;
+            let change = single::DeadLetterBodyEdit::read(change)?;
             single::edit(&queues(settings, None).await?, &id, &change, settings.message_keys()?).await
         }
         DlqCommand::Discard { id, reason } => single::discard(&queues(settings, None).await?, &id, &reason).await,

@@ -9,7 +9,7 @@ use axum::extract::State;
 use event_store::database_checks::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
-use messaging::QueueHealth;
+use messaging::QueuesHealth;
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ impl HealthCheck {
 
     /// The queues work. While they do not, orders are accepted all the same, and mails are sent later.
     #[must_use]
-    pub(crate) fn queues(watch: QueueHealth) -> Self {
+    pub(crate) fn queues(watch: QueuesHealth) -> Self {
         let looked = Self::new("queues", move || std::future::ready(watch.problem().map_or(Ok(()), Err)));
         Self { is_needed: false, ..looked }
     }

@@ -35,7 +35,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
 
-pub(crate) use self::compression::StaticBodyMarker;
+pub(crate) use self::compression::PrecompressedBody;
 use self::connection::{ConnectionContext, ListenerContext, no_room};
 pub(crate) use self::cors::CrossOriginLayer;
 pub use self::own_thread::serve_on_own_thread;

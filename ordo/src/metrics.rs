@@ -16,7 +16,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
 use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
-use messaging::{DeadLetterOrigin, QueueHealth};
+use messaging::{DeadLetterOrigin, QueuesHealth};
 use pin_project_lite::pin_project;
 use problem::{Problem, RefusedByHost};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -42,7 +42,7 @@ pub(crate) fn routes(
     store: &EventStore,
     sagas: &sagas::SagaMetrics,
     payments: &payments::PaymentMetrics,
-    queues: QueueHealth,
+    queues: QueuesHealth,
 ) -> (OpenApiRouter, RequestMetrics) {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
@@ -109,7 +109,7 @@ struct MetricsState {
     log: LogMetrics,
     store: EventStore,
     sagas: sagas::SagaMetrics,
-    queues: QueueHealth,
+    queues: QueuesHealth,
     dead_letters: Family<QueueLabel, Gauge>,
 }
 

@@ -30,7 +30,7 @@ use utoipa_axum::routes;
 
 use self::page::SwaggerUiAssets;
 use crate::deprecations::DEPRECATIONS;
-use crate::http::StaticBodyMarker;
+use crate::http::PrecompressedBody;
 use crate::{health, index, metrics};
 
 /// The routes of the document and its page, and which fields of answers a client can ask for.
@@ -115,7 +115,7 @@ impl File {
         let plain = self.plain().map_err(Problem::internal)?;
         let kept = [(ETAG, self.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
         let mut answer = (kept, [(CONTENT_TYPE, self.media_type)], plain).into_response();
-        answer.extensions_mut().insert(StaticBodyMarker { gzip: self.gzip.clone() });
+        answer.extensions_mut().insert(PrecompressedBody { gzip: self.gzip.clone() });
         Ok(answer)
     }
 }

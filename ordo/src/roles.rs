@@ -11,9 +11,9 @@ use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
 use domain::stock::Stock;
-use event_store::hash_chain::SealSettings;
+use event_store::hash_chain::SealingThrottle;
 use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings, StreamLocks};
-use messaging::{Consumer, Producer, ProducerSettings, QueueHealth, Queues};
+use messaging::{Consumer, Producer, ProducerSettings, Queues, QueuesHealth};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
@@ -107,7 +107,7 @@ pub(crate) async fn start(
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::SagaMetrics::default();
     let mut running = RoleTasks { tasks: JoinSet::new(), stop };
-    let (queues, mut checks) = (QueueHealth::default(), Vec::new());
+    let (queues, mut checks) = (QueuesHealth::default(), Vec::new());
     if roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
         let found = migrate::find_queues(&connections.sqs, settings).await?;
         let (sqs, wanted, stop) = (connections.sqs.clone(), migrate::wanted(settings), running.stop.clone());
@@ -264,9 +264,9 @@ fn store_settings(settings: &Settings) -> StoreSettings {
 }
 
 /// `None`: the log is not sealed. Notification alone never does that: its database user need not read the events.
-fn sealing(settings: &Settings, roles: &[PlatformRole]) -> Option<SealSettings> {
+fn sealing(settings: &Settings, roles: &[PlatformRole]) -> Option<SealingThrottle> {
     let reads_events = roles.iter().any(|role| *role != PlatformRole::Notification);
-    (reads_events && settings.sealing_percent > 0).then_some(SealSettings { percent: settings.sealing_percent })
+    (reads_events && settings.sealing_percent > 0).then_some(SealingThrottle { percent: settings.sealing_percent })
 }
 
 /// The tasks of the roles. When one ends, all end.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
 use event_store::operations::{
-    AppendLockHolder, LeaseHolder, ParkedEvent, ParkedStreamAction, StoppedSubscription, SubscriptionLag,
+    AppendLockHolder, ParkedEvent, ParkedStreamAction, PartitionAssignment, StoppedSubscription, SubscriptionLag,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -134,7 +134,7 @@ fn lag_text(lag: &SubscriptionLag) -> String {
     format!("{name}  at {position} of {head}, {lag_events} events and {lag_seconds:.1} s behind, {parked} parked")
 }
 
-fn lag_json(lag: &SubscriptionLag, holders: &[&LeaseHolder], stops: &[&StoppedSubscription]) -> Value {
+fn lag_json(lag: &SubscriptionLag, holders: &[&PartitionAssignment], stops: &[&StoppedSubscription]) -> Value {
     json!({
         "name": lag.name,
         "position": lag.position,
@@ -172,7 +172,7 @@ fn stop_json(stop: &StoppedSubscription) -> Value {
     })
 }
 
-fn holder_text(holder: &LeaseHolder) -> String {
+fn holder_text(holder: &PartitionAssignment) -> String {
     let partitions = ranges(&holder.partitions);
     match holder.owner {
         None => format!("nobody has partitions {partitions}"),

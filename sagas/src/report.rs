@@ -22,8 +22,8 @@ pub use given_up::{
     GivenUpMail, GivenUpMailFilter, GivenUpMailGroup, OrderGivenUpMails, count_given_up, given_up, given_up_groups,
 };
 pub use rows::{
-    EndedSagaRow, SagaEnd, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaGroup, WaitingSagaRow, count, ended,
-    groups, waiting,
+    EndedSagaRow, SagaEnd, SagaWaitReason, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaRow, count, ended, groups,
+    waiting,
 };
 
 use crate::SAGAS;

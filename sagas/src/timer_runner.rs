@@ -22,7 +22,7 @@ use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::saga::Saga;
-use crate::timers::claims::{ClaimedTimer, TimerClaim, TimerKind, TimerPriority, wake_outdated};
+use crate::timers::claims::{ClaimedTimer, ClaimedTimers, TimerKind, TimerPriority, wake_outdated};
 use crate::timers::{self, SagaInstanceKey, SagaTimer, StepAttempts, TimerChanges, TimerRemoval};
 use crate::{SAGAS, SagaContext};
 
@@ -109,7 +109,7 @@ impl TimerRunner {
                 continue;
             }
             let Ok(place) = Arc::clone(places).try_acquire_owned() else { continue };
-            let claim = TimerClaim::lease(self.context.store.pool(), (saga.name, steps), first, BATCH).await?;
+            let claim = ClaimedTimers::lease(self.context.store.pool(), (saga.name, steps), first, BATCH).await?;
             claimed += claim.rows.len();
             if !claim.rows.is_empty() {
                 let runner = self.clone();
@@ -128,7 +128,7 @@ impl TimerRunner {
     }
 
     /// Processes all rows of a claim together; if that fails, each by itself.
-    async fn process(&self, saga: &'static Saga, claim: &TimerClaim) {
+    async fn process(&self, saga: &'static Saga, claim: &ClaimedTimers) {
         let Err(error) = self.attempt(saga, claim, &claim.rows).await else { return };
         tracing::warn!(saga = saga.name, error, rows = claim.rows.len(), "due orders are looked at one by one");
         let one_by_one = stream::iter(&claim.rows).for_each_concurrent(ONE_BY_ONE, |row| async move {
@@ -146,7 +146,7 @@ impl TimerRunner {
     }
 
     /// Processes rows and writes back what came of it. The error says why not.
-    async fn attempt(&self, saga: &'static Saga, claim: &TimerClaim, rows: &[ClaimedTimer]) -> Result<(), String> {
+    async fn attempt(&self, saga: &'static Saga, claim: &ClaimedTimers, rows: &[ClaimedTimer]) -> Result<(), String> {
         let work = async {
             let schedule = self.carry_on(saga, rows).boxed().await?;
             claim.settle(self.context.store.pool(), &schedule.wake_ups, &schedule.ended).await?;

@@ -6,7 +6,7 @@
 use anyhow::Context;
 use domain::order::parse::PostedOrder;
 use embedded::postgres::{Options, Postgres};
-use event_store::hash_chain::{SealSettings, seal_all, seal_regularly};
+use event_store::hash_chain::{SealingThrottle, seal_all, seal_regularly};
 use event_store::{AppendQueueSettings, EventStore};
 use ordo::output;
 use serde::Serialize;
@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &Sealing, ordo: &Ordo) -> anyhow::Result<()> {
                 let sealing = sealed.then(|| {
                     tokio::spawn(seal_regularly(
                         ours.pool.clone(),
-                        SealSettings { percent: args.percent },
+                        SealingThrottle { percent: args.percent },
                         stop.clone(),
                     ))
                 });

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use payments::{
-    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
-    RefundRequest, RefundedPayment, VoidRequest,
+    AcceptedRefund, AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError,
+    PaymentGateway, RefundRequest, VoidRequest,
 };
 
 /// The kinds of calls to a payment provider.
@@ -221,11 +221,11 @@ impl PaymentGateway for FaultyGateway {
         .await
     }
 
-    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         let attempt = Some((request.key.as_str(), request.retries));
         self.attempt(PaymentCall::Refund, attempt, |state| {
             if state.done.contains_key(&request.key) {
-                return Ok(RefundedPayment { reference: request.key.clone() });
+                return Ok(AcceptedRefund { reference: request.key.clone() });
             }
             let payment = state.payment(&request.reference)?;
             if payment.refunded + request.amount_minor > payment.captured {
@@ -233,7 +233,7 @@ impl PaymentGateway for FaultyGateway {
             }
             payment.refunded += request.amount_minor;
             state.done.insert(request.key.clone(), request.key.clone());
-            Ok(RefundedPayment { reference: request.key.clone() })
+            Ok(AcceptedRefund { reference: request.key.clone() })
         })
         .await
     }

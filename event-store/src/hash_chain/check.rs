@@ -10,7 +10,7 @@ use self::suspects::SuspectPositions;
 use super::chain::{ChainHead, RunningHash, digest};
 use super::fault::{HashChainFault, SealHeadAgreement};
 use super::row::CopyTuple;
-use super::seals::{Seal, SealEntry};
+use super::seals::{Seal, SealedEventDigest};
 use crate::bulk::{CopyOutOrder, copy_out};
 use crate::filter::EventFilter;
 
@@ -78,7 +78,7 @@ struct HashChainCheck {
     /// The head by the seals so far.
     seals: ChainHead,
     /// Entries of sealed events that are still to come, in order.
-    expected: VecDeque<SealEntry>,
+    expected: VecDeque<SealedEventDigest>,
     /// After the first and up to the second position nothing is sealed.
     gaps: VecDeque<(i64, i64)>,
     suspects: SuspectPositions,

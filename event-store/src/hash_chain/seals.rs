@@ -13,7 +13,7 @@ const ENTRY: usize = 8 + 32 + 2 * COLUMNS.len();
 
 /// The entry of a sealed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SealEntry {
+pub(super) struct SealedEventDigest {
     pub(super) position: i64,
     pub(super) digest: Sha256Hash,
     pub(super) checks: EventColumnChecksums,
@@ -42,7 +42,7 @@ pub(super) struct SealDraft {
     entries: Vec<u8>,
 }
 
-impl SealEntry {
+impl SealedEventDigest {
     pub(super) fn of(row: &CopyTuple<'_>) -> Self {
         Self { position: row.position(), digest: digest(row.tuple), checks: checks(row) }
     }
@@ -77,7 +77,7 @@ impl SealDraft {
     }
 
     /// Adds an event.
-    pub(super) fn add(&mut self, entry: &SealEntry) {
+    pub(super) fn add(&mut self, entry: &SealedEventDigest) {
         self.up_to = entry.position;
         self.events += 1;
         self.chain.add(&entry.digest);
@@ -111,8 +111,9 @@ impl Seal {
     }
 
     /// Its entries, if it is well-formed: as many as it says, in order, within its bounds.
-    pub(super) fn entries(&self) -> Option<Vec<SealEntry>> {
-        let entries: Vec<SealEntry> = self.entries.chunks(ENTRY).map(SealEntry::read).collect::<Option<_>>()?;
+    pub(super) fn entries(&self) -> Option<Vec<SealedEventDigest>> {
+        let entries: Vec<SealedEventDigest> =
+            self.entries.chunks(ENTRY).map(SealedEventDigest::read).collect::<Option<_>>()?;
         let ordered = entries.is_sorted_by(|one, next| one.position < next.position);
         let first = entries.first().is_some_and(|first| first.position > self.after);
         let last = entries.last().is_some_and(|last| last.position == self.up_to);

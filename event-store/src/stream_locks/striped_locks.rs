@@ -28,7 +28,7 @@ pub(super) struct StripedLocks {
 }
 
 /// A lock on some partitions among all processes that use the database, until it is dropped.
-pub(super) struct AdvisoryLock {
+pub(super) struct AdvisoryLocksGuard {
     transaction: Transaction<'static, Postgres>,
     _connection: OwnedSemaphorePermit,
 }
@@ -50,14 +50,18 @@ impl StripedLocks {
     }
 
     /// Waits for other processes. `None`: there is nothing to lock, or the lock can't be had.
-    pub(super) async fn lock_in_database(&self, pool: &PgPool, partitions: &BTreeSet<usize>) -> Option<AdvisoryLock> {
+    pub(super) async fn lock_in_database(
+        &self,
+        pool: &PgPool,
+        partitions: &BTreeSet<usize>,
+    ) -> Option<AdvisoryLocksGuard> {
         if partitions.is_empty() {
             return None;
         }
         // It is never closed.
         let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
         match lock(pool, partitions).await {
-            Ok(transaction) => Some(AdvisoryLock { transaction, _connection: connection }),
+            Ok(transaction) => Some(AdvisoryLocksGuard { transaction, _connection: connection }),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -69,7 +73,7 @@ impl StripedLocks {
     }
 }
 
-impl AdvisoryLock {
+impl AdvisoryLocksGuard {
     /// The connection that holds the lock.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction

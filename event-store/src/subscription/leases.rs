@@ -13,7 +13,7 @@ use sqlx::{PgConnection, PgPool, Row};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::share::{PartitionLease, share};
+use self::share::{PartitionLeaseRow, share};
 use super::PARTITIONS;
 
 /// A partition that this copy holds.
@@ -129,7 +129,7 @@ impl HeldPartitions {
     async fn take(
         &self,
         connection: &mut PgConnection,
-        wanted: &[&PartitionLease],
+        wanted: &[&PartitionLeaseRow],
         alone: bool,
     ) -> Result<Vec<HeldPartition>, sqlx::Error> {
         if wanted.is_empty() {
@@ -156,7 +156,7 @@ impl HeldPartitions {
 }
 
 /// All leases of a subscription, by partition. A new subscription gets its rows.
-async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<PartitionLease>, sqlx::Error> {
+async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<PartitionLeaseRow>, sqlx::Error> {
     // A lease also ends with its owner's session. The start of other roles' sessions may not be visible.
     let look = "select p.partition, p.owner, p.fence, p.exclusive,
                        case when a.pid is not null then extract(epoch from p.leased_until - clock_timestamp())::float8 end
@@ -174,7 +174,7 @@ async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Resul
         let seconds_left: Option<f64> = row.try_get(4)?;
         let left = seconds_left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let (owner, fence, exclusive) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        Ok(PartitionLease { partition: partition(row)?, owner, fence, exclusive, left })
+        Ok(PartitionLeaseRow { partition: partition(row)?, owner, fence, exclusive, left })
     };
     rows.iter().map(lease).collect()
 }

@@ -46,7 +46,7 @@ pub async fn lag(pool: &PgPool) -> Result<Vec<SubscriptionLag>, sqlx::Error> {
 
 /// A copy that holds partitions of a subscription.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
-pub struct LeaseHolder {
+pub struct PartitionAssignment {
     pub subscription: String,
     /// The copy's id, drawn when it started; `None`: nobody holds them.
     pub owner: Option<Uuid>,
@@ -58,7 +58,7 @@ pub struct LeaseHolder {
 }
 
 /// The holders of all partitions, by subscription and first partition.
-pub async fn lease_holders(pool: &PgPool) -> Result<Vec<LeaseHolder>, sqlx::Error> {
+pub async fn lease_holders(pool: &PgPool) -> Result<Vec<PartitionAssignment>, sqlx::Error> {
     sqlx::query_as(
         "select subscription, owner, exclusive, coalesce(leased_until > clock_timestamp(), false) as alive,
                 array_agg(partition order by partition) as partitions

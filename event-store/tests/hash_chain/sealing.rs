@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_store::hash_chain::{SealSettings, seal_regularly};
+use event_store::hash_chain::{SealingThrottle, seal_regularly};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testkit::{Database, eventually};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{check, write};
 
 const BOUND: Duration = Duration::from_secs(60);
-const EAGER: SealSettings = SealSettings { percent: 100 };
+const EAGER: SealingThrottle = SealingThrottle { percent: 100 };
 
 /// A copy with connections of its own.
 async fn copy(database: &Database) -> (JoinHandle<()>, CancellationToken, PgPool) {

@@ -36,6 +36,6 @@ pub use envelope::{CloudEvent, MessageContract};
 pub use error::SqsError;
 pub use producer::{BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError};
 pub use queue_depth::QueueDepthReader;
-pub use queues::{Queue, QueueHealth, QueueProvisioningSettings, QueueSetupError, Queues};
+pub use queues::{Queue, QueueProvisioningSettings, QueueSetupError, Queues, QueuesHealth};
 pub use settings::{InvalidSettings, SettingError, SettingsValidator};
 pub use signature::{MessageKeysError, MessageSigningKeys, SignatureError};

@@ -19,7 +19,7 @@ use crate::dead_letters::DeadLetterOrigin;
 use crate::error::SqsError;
 use crate::settings::{InvalidSettings, SettingsValidator};
 
-pub use maintain::{QueueHealth, maintain};
+pub use maintain::{QueuesHealth, maintain};
 
 /// The queues of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]

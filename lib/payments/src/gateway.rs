@@ -29,7 +29,7 @@ pub trait PaymentGateway: Send + Sync {
 
     /// Gives back part of the captured amount, or all of it. A refund that was made under the key before is found, and
     /// not made again.
-    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError>;
+    async fn refund(&self, request: &RefundRequest) -> Result<AcceptedRefund, PaymentError>;
 }
 
 /// A request to reserve an amount.
@@ -108,7 +108,7 @@ pub struct RefundRequest {
 
 /// A refund that was made or is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefundedPayment {
+pub struct AcceptedRefund {
     /// The provider's id of the refund.
     pub reference: String,
 }

@@ -16,8 +16,8 @@ pub use metrics::PaymentMetrics;
 use tokio::time::Instant;
 
 use crate::{
-    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
-    RefundRequest, RefundedPayment, VoidRequest,
+    AcceptedRefund, AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError,
+    PaymentGateway, RefundRequest, VoidRequest,
 };
 
 /// A gateway with a timeout and a circuit breaker. A call that takes too long is [`PaymentError::Unknown`]. While the
@@ -112,7 +112,7 @@ impl PaymentGateway for Guarded {
         self.call("abandon", &request.order_id, self.gateway.abandon(request)).await
     }
 
-    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         self.call("refund", &request.reference, self.gateway.refund(request)).await
     }
 }

@@ -11,8 +11,8 @@ mod sandbox;
 mod stripe;
 
 pub use gateway::{
-    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
-    RefundRequest, RefundedPayment, VoidRequest,
+    AcceptedRefund, AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError,
+    PaymentGateway, RefundRequest, VoidRequest,
 };
 pub use guarded::{BreakerSettings, BreakerState, Guarded, PaymentMetrics};
 pub use sandbox::{Sandbox, SandboxPaymentRow, is_sandbox_payment, ledger, ledger_of};

@@ -29,8 +29,8 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
-    RefundRequest, RefundedPayment, VoidRequest,
+    AcceptedRefund, AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError,
+    PaymentGateway, RefundRequest, VoidRequest,
 };
 
 /// The most calls of one transaction. More would only make its statements long.
@@ -129,8 +129,8 @@ impl PaymentGateway for Sandbox {
         self.call(Operation::Abandon(request.clone())).await.map(drop)
     }
 
-    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         self.call(Operation::Refund(request.clone())).await?;
-        Ok(RefundedPayment { reference: movement_reference(&request.key) })
+        Ok(AcceptedRefund { reference: movement_reference(&request.key) })
     }
 }

@@ -26,8 +26,8 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
-    RefundRequest, RefundedPayment, VoidRequest,
+    AcceptedRefund, AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError,
+    PaymentGateway, RefundRequest, VoidRequest,
 };
 
 /// How Stripe is reached.
@@ -133,9 +133,9 @@ impl PaymentGateway for Stripe {
         }
     }
 
-    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         let reference = MoneyMovement::Refund(request).once(&self.connection).await?;
-        Ok(RefundedPayment { reference })
+        Ok(AcceptedRefund { reference })
     }
 }
 

@@ -103,12 +103,12 @@ pub(crate) struct DlqEditArgs {
     pub(crate) id: String,
     /// What to change.
     #[command(flatten)]
-    pub(crate) change: BodyChangeArgs,
+    pub(crate) change: DeadLetterBodyEditArgs,
 }
 
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct BodyChangeArgs {
+pub(crate) struct DeadLetterBodyEditArgs {
     /// A value for one place of the body, the place as a JSON pointer: /data/recipient=ada@example.com. May be repeated
     #[arg(long, value_name = "POINTER=VALUE")]
     pub(crate) set: Vec<BodyFieldEdit>,

@@ -10,18 +10,18 @@ use messaging::{BodyFieldEdit, DeadLetter, DeadLetterQueue, DeadLetterScan, Mess
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{BodyChangeArgs, render};
+use super::{DeadLetterBodyEditArgs, render};
 use crate::output;
 
 /// The change of a body.
-pub(super) enum BodyChange {
+pub(super) enum DeadLetterBodyEdit {
     Set(Vec<BodyFieldEdit>),
     Whole(String),
 }
 
-impl BodyChange {
+impl DeadLetterBodyEdit {
     /// `-` is standard input.
-    pub(super) fn read(changes: BodyChangeArgs) -> anyhow::Result<Self> {
+    pub(super) fn read(changes: DeadLetterBodyEditArgs) -> anyhow::Result<Self> {
         match changes.body_file {
             None => Ok(Self::Set(changes.set)),
             Some(path) if path == Path::new("-") => {
@@ -47,7 +47,7 @@ pub(super) async fn show(queues: &[DeadLetterQueue], id: &str, json: bool) -> an
 pub(super) async fn edit(
     queues: &[DeadLetterQueue],
     id: &str,
-    change: &BodyChange,
+    change: &DeadLetterBodyEdit,
     keys: &MessageSigningKeys,
 ) -> anyhow::Result<()> {
     let (mut sweep, letter) = find(queues, id).await?;
@@ -81,12 +81,12 @@ pub(super) async fn discard(queues: &[DeadLetterQueue], id: &str, reason: &str) 
 async fn send_edited(
     sweep: &mut DeadLetterScan,
     letter: &DeadLetter,
-    change: &BodyChange,
+    change: &DeadLetterBodyEdit,
     keys: &MessageSigningKeys,
 ) -> anyhow::Result<()> {
     let body = match change {
-        BodyChange::Set(assignments) => letter.with(assignments, keys)?,
-        BodyChange::Whole(body) => body.clone(),
+        DeadLetterBodyEdit::Set(assignments) => letter.with(assignments, keys)?,
+        DeadLetterBodyEdit::Whole(body) => body.clone(),
     };
     sweep.letters().origin().check(&body).context("nothing is changed")?;
     check_recipient(&body).context("nothing is changed")?;

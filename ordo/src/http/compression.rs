@@ -24,14 +24,14 @@ const PIECE: usize = 32 * 1024;
 
 /// An extension of an answer that is the same as long as the process runs: its body, compressed in advance.
 #[derive(Debug, Clone)]
-pub(crate) struct StaticBodyMarker {
+pub(crate) struct PrecompressedBody {
     pub(crate) gzip: Bytes,
 }
 
-/// Compresses an answer of more than 1 KiB that is JSON, if its client takes gzip, as soon as `turns` has one. A [`StaticBodyMarker`] is
+/// Compresses an answer of more than 1 KiB that is JSON, if its client takes gzip, as soon as `turns` has one. A [`PrecompressedBody`] is
 /// compressed already.
 pub(super) async fn compressed(mut answer: Response, client_takes_gzip: bool, turns: &Semaphore) -> Response {
-    if let Some(StaticBodyMarker { gzip }) = answer.extensions_mut().remove() {
+    if let Some(PrecompressedBody { gzip }) = answer.extensions_mut().remove() {
         return precompressed(answer, gzip, client_takes_gzip);
     }
     let large = answer.body().size_hint().exact().is_some_and(|bytes| bytes > SMALL && bytes <= LARGE);

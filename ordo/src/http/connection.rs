@@ -29,7 +29,7 @@ use tower::Service;
 
 use super::activity::{ActiveRequest, ConnectionState};
 use super::answer_body::{AnswerBody, AnswerResources, Http2AnswerSlot, UnreadHttp2Answers};
-use super::compression::{StaticBodyMarker, compressed, takes_gzip};
+use super::compression::{PrecompressedBody, compressed, takes_gzip};
 use super::rate_limits::PrincipalRequestPermit;
 use super::slots::AllowedRequests;
 use super::timed_stream::{ConnectionProtocol, TimedStream};
@@ -250,7 +250,7 @@ impl ConnectionContext {
         };
         let (mut answer, mut memory, mut due) = (answer, None, None);
         let under_way = answer.extensions_mut().remove::<PrincipalRequestPermit>();
-        let is_static = answer.extensions().get::<StaticBodyMarker>().is_some();
+        let is_static = answer.extensions().get::<PrecompressedBody>().is_some();
         // What was changed is always answered, and what is in memory anyway takes none.
         let size = |answer: &Response| answer.body().size_hint().exact();
         let large = size(&answer).filter(|bytes| safe && !is_static && *bytes > SMALL_ANSWER);

@@ -2,9 +2,7 @@
 
 use anyhow::ensure;
 use domain::order::saga::SagaStep;
-use sagas::report::{
-    self, GivenUpMailFilter, GivenUpMailGroup, SagaEnd, SagaState, WaitingSagaFilter, WaitingSagaGroup,
-};
+use sagas::report::{self, GivenUpMailFilter, GivenUpMailGroup, SagaEnd, SagaState, SagaWaitReason, WaitingSagaFilter};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -104,14 +102,14 @@ async fn ended(pool: &PgPool, args: &SagaListArgs, state: SagaState, how: SagaEn
     Ok(())
 }
 
-fn group_text(group: &WaitingSagaGroup) -> String {
-    let WaitingSagaGroup { step, stuck, error, count } = group;
+fn group_text(group: &SagaWaitReason) -> String {
+    let SagaWaitReason { step, stuck, error, count } = group;
     let state = if *stuck { "stuck" } else { "running" };
     let error = error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     format!("{count} × {step}, {state}{error}")
 }
 
-fn group_json(group: &WaitingSagaGroup) -> Value {
-    let WaitingSagaGroup { step, stuck, error, count } = group;
+fn group_json(group: &SagaWaitReason) -> Value {
+    let SagaWaitReason { step, stuck, error, count } = group;
     json!({ "step": step, "state": if *stuck { "stuck" } else { "running" }, "error": error, "count": count })
 }

@@ -10,7 +10,7 @@ use super::order::AuditedOrder;
 
 /// The mails by the orders' events.
 #[derive(Debug, Default)]
-pub(super) struct MailCounts {
+pub(super) struct ExpectedMailCounts {
     pub(super) sent: usize,
     /// Failed mails that no operator has decided about since.
     pub(super) given_up: usize,
@@ -29,7 +29,7 @@ pub(super) async fn check(
     connection: &mut PgConnection,
     ids: &[String],
     orders: &[AuditedOrder],
-    mails: &mut MailCounts,
+    mails: &mut ExpectedMailCounts,
     findings: &mut Findings,
 ) -> Result<(), sqlx::Error> {
     let sent: Vec<DeliveryRecordRow> = sqlx::query_as(

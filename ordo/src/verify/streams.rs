@@ -14,11 +14,11 @@ use projections::ReadModelVerifier;
 use sqlx::PgConnection;
 
 use super::findings::Findings;
-use super::mails::MailCounts;
+use super::mails::ExpectedMailCounts;
 use super::order::{AuditedOrder, CurrencyPaymentTotals, OrderAudit};
 use super::progress::{OrderCountsBySagaState, SagaCheckpoints};
 use super::snapshots::SnapshotDigestsBySku;
-use super::units::{StockFoldCheck, UnitReconciliation};
+use super::units::{ReservationReconciliation, StockFoldCheck};
 use super::{mails, sandbox_ledger};
 
 /// Events read at once.
@@ -39,7 +39,7 @@ pub(super) struct LogTotals {
     /// Of the last event.
     pub(super) position: i64,
     pub(super) sagas: OrderCountsBySagaState,
-    pub(super) mails: MailCounts,
+    pub(super) mails: ExpectedMailCounts,
     /// By the currency's code.
     pub(super) money: BTreeMap<String, (Currency, CurrencyPaymentTotals)>,
 }
@@ -71,8 +71,12 @@ pub(super) async fn check(
     let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *connection).await?;
     let progress = SagaCheckpoints::read(connection, now).await?;
     let snapshots = SnapshotDigestsBySku::read(connection, findings).await?;
-    let mut pass =
-        LogPass { totals: LogTotals::default(), units: UnitReconciliation::default(), orders: Vec::new(), progress };
+    let mut pass = LogPass {
+        totals: LogTotals::default(),
+        units: ReservationReconciliation::default(),
+        orders: Vec::new(),
+        progress,
+    };
     let (mut before, mut stream) = (None::<PreviousEvent>, StreamAudit::Unreadable);
     loop {
         let after = before.as_ref().map_or(("", "", 0), |it| (&it.stream_type, &it.stream_id, it.version));
@@ -175,7 +179,7 @@ impl StreamAudit {
 /// One pass over the whole log.
 struct LogPass {
     totals: LogTotals,
-    units: UnitReconciliation,
+    units: ReservationReconciliation,
     /// Orders that were read, but not yet compared with payments, sagas and mails.
     orders: Vec<AuditedOrder>,
     progress: SagaCheckpoints,

@@ -31,9 +31,9 @@ struct UnitsBySide {
 
 /// The units of each order and SKU, once by the order's events and once by the SKU's, to see that both agree.
 #[derive(Debug, Default)]
-pub(super) struct UnitReconciliation(BTreeMap<String, HashMap<String, UnitsBySide>>);
+pub(super) struct ReservationReconciliation(BTreeMap<String, HashMap<String, UnitsBySide>>);
 
-impl UnitReconciliation {
+impl ReservationReconciliation {
     /// Adds the units by an order's events.
     pub(super) fn add_order(&mut self, order: &AuditedOrder) {
         if order.by_hand.contains(&SagaStep::ReleaseStock) {

@@ -41,7 +41,7 @@ pub struct WaitingSagaFilter<'a> {
 
 /// How many sagas wait at a step for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WaitingSagaGroup {
+pub struct SagaWaitReason {
     pub step: String,
     /// Whether they are stuck.
     pub stuck: bool,
@@ -120,13 +120,13 @@ pub async fn count(pool: &PgPool, filter: WaitingSagaFilter<'_>) -> Result<(i64,
 }
 
 /// How many sagas wait for which reason: the hundred most frequent reasons, most frequent first.
-pub async fn groups(pool: &PgPool, filter: WaitingSagaFilter<'_>) -> Result<Vec<WaitingSagaGroup>, sqlx::Error> {
+pub async fn groups(pool: &PgPool, filter: WaitingSagaFilter<'_>) -> Result<Vec<SagaWaitReason>, sqlx::Error> {
     let query = format!(
         "select step, stuck, last_error, count(*) from saga_work where {WHERE}
           group by step, stuck, last_error order by count(*) desc, step, last_error limit 100"
     );
     let group = |row: &PgRow| {
-        Ok(WaitingSagaGroup {
+        Ok(SagaWaitReason {
             step: row.try_get(0)?,
             stuck: row.try_get(1)?,
             error: row.try_get(2)?,

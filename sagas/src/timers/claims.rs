@@ -46,7 +46,7 @@ impl TimerKind {
 
 /// Rows of one saga that this process has leased.
 #[derive(Debug)]
-pub(crate) struct TimerClaim {
+pub(crate) struct ClaimedTimers {
     id: Uuid,
     saga: &'static str,
     pub(crate) rows: Vec<ClaimedTimer>,
@@ -59,7 +59,7 @@ pub(crate) struct ClaimedTimer {
     pub(crate) waiting: StepAttempts,
 }
 
-impl TimerClaim {
+impl ClaimedTimers {
     /// Leases rows of a saga that are due and that nobody has, at most so many.
     pub(crate) async fn lease(
         pool: &PgPool,

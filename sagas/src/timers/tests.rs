@@ -4,7 +4,7 @@ use std::time::Duration;
 use domain::order::saga::SagaStep;
 use sqlx::PgPool;
 
-use super::claims::{TimerClaim, TimerKind, TimerPriority, wake_outdated};
+use super::claims::{ClaimedTimers, TimerKind, TimerPriority, wake_outdated};
 use super::{SagaInstanceKey, SagaTimer, TimerRemoval, cancel, ensure, record_failure, schedule};
 use crate::outcome::StepError;
 
@@ -43,11 +43,11 @@ async fn rows(pool: &PgPool) -> BTreeMap<String, (i64, bool)> {
     rows.into_iter().map(|(order_id, seen, stuck)| (order_id, (seen, stuck))).collect()
 }
 
-async fn take(pool: &PgPool, limit: i64) -> TimerClaim {
-    TimerClaim::lease(pool, ("order_fulfilment", TimerKind::Others), TimerPriority::Oldest, limit).await.unwrap()
+async fn take(pool: &PgPool, limit: i64) -> ClaimedTimers {
+    ClaimedTimers::lease(pool, ("order_fulfilment", TimerKind::Others), TimerPriority::Oldest, limit).await.unwrap()
 }
 
-fn ids(claim: &TimerClaim) -> Vec<&str> {
+fn ids(claim: &ClaimedTimers) -> Vec<&str> {
     let mut ids: Vec<&str> = claim.rows.iter().map(|row| row.order_id.as_str()).collect();
     ids.sort_unstable();
     ids
@@ -116,7 +116,7 @@ async fn who_has_waited_for_long_and_who_comes_now_are_each_taken_first_in_turn(
     noted(pool, vec![waits("old", NOW, 1)]).await;
     noted(pool, vec![waits("new", NOW, 1)]).await;
     let newest =
-        TimerClaim::lease(pool, ("order_fulfilment", TimerKind::Others), TimerPriority::Newest, 1).await.unwrap();
+        ClaimedTimers::lease(pool, ("order_fulfilment", TimerKind::Others), TimerPriority::Newest, 1).await.unwrap();
     assert_eq!((ids(&newest), ids(&take(pool, 1).await)), (vec!["new"], vec!["old"]));
 }
 

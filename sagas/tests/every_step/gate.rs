@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use payments::{
-    AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError, PaymentGateway,
-    RefundRequest, RefundedPayment, VoidRequest,
+    AcceptedRefund, AuthorizationRequest, CaptureRequest, CapturedPayment, PaymentAuthorization, PaymentError,
+    PaymentGateway, RefundRequest, VoidRequest,
 };
 use testkit::{FaultyGateway, PaymentCall};
 use tokio::sync::oneshot;
@@ -95,7 +95,7 @@ impl PaymentGateway for GatedGateway {
         self.pass(PaymentCall::Void, self.gateway.abandon(request)).await
     }
 
-    async fn refund(&self, request: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, request: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         self.pass(PaymentCall::Refund, self.gateway.refund(request)).await
     }
 }

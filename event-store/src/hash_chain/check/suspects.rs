@@ -3,7 +3,7 @@
 use super::super::chain::digest;
 use super::super::fault::HashChainFault;
 use super::super::row::{COLUMNS, CopyTuple};
-use super::super::seals::{EventColumnChecksums, SealEntry, checks};
+use super::super::seals::{EventColumnChecksums, SealedEventDigest, checks};
 
 /// How many are examined, and how many bytes their rows may take.
 const MOST: usize = 100;
@@ -23,7 +23,7 @@ pub(super) struct SuspectPositions {
 struct SuspectPosition {
     position: i64,
     /// What was sealed there.
-    sealed: Option<SealEntry>,
+    sealed: Option<SealedEventDigest>,
     /// The row that is there.
     found: Option<Vec<u8>>,
 }
@@ -34,7 +34,7 @@ impl SuspectPositions {
     }
 
     /// Adds a sealed event that is missing or differs, or an event that was not sealed. They come in order.
-    pub(super) fn add(&mut self, sealed: Option<SealEntry>, row: Option<&CopyTuple<'_>>) {
+    pub(super) fn add(&mut self, sealed: Option<SealedEventDigest>, row: Option<&CopyTuple<'_>>) {
         let position =
             sealed.as_ref().map(|it| it.position).or_else(|| row.map(CopyTuple::position)).unwrap_or_default();
         self.count += 1;
@@ -94,7 +94,7 @@ impl SuspectPosition {
     }
 }
 
-impl SealEntry {
+impl SealedEventDigest {
     /// Whether this is the entry of `row` at this position with these columns of `other`.
     fn is<'a>(&self, row: &CopyTuple<'a>, other: &CopyTuple<'a>, columns: &[usize]) -> bool {
         let position = self.position.to_be_bytes();

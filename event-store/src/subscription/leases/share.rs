@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// A lease on a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PartitionLease {
+pub(super) struct PartitionLeaseRow {
     pub(super) partition: usize,
     pub(super) owner: Option<Uuid>,
     pub(super) fence: i64,
@@ -16,7 +16,7 @@ pub(super) struct PartitionLease {
     pub(super) left: Option<Duration>,
 }
 
-impl PartitionLease {
+impl PartitionLeaseRow {
     /// Its holder, if that is another copy and the lease still runs.
     fn holder(&self, me: Uuid) -> Option<Uuid> {
         self.owner.filter(|owner| *owner != me && self.left.is_some())
@@ -25,9 +25,9 @@ impl PartitionLease {
 
 /// The partitions that this copy should hold: those that it holds, free ones up to its fair share rounded up, and then others' up to
 /// its share rounded down, from the copy that holds the most. No copy gives partitions up by itself.
-pub(super) fn share(leases: &[PartitionLease], me: Uuid) -> Vec<&PartitionLease> {
+pub(super) fn share(leases: &[PartitionLeaseRow], me: Uuid) -> Vec<&PartitionLeaseRow> {
     let (mut mine, mut free) = (Vec::new(), Vec::new());
-    let mut others: BTreeMap<Uuid, Vec<&PartitionLease>> = BTreeMap::new();
+    let mut others: BTreeMap<Uuid, Vec<&PartitionLeaseRow>> = BTreeMap::new();
     for lease in leases {
         match lease.holder(me) {
             // A rebuild holds everything, and not for long.
@@ -63,15 +63,15 @@ mod tests {
         Uuid::from_u128(number)
     }
 
-    fn shared(leases: &[PartitionLease], me: Uuid) -> Vec<usize> {
+    fn shared(leases: &[PartitionLeaseRow], me: Uuid) -> Vec<usize> {
         let mut mine: Vec<usize> = share(leases, me).iter().map(|lease| lease.partition).collect();
         mine.sort_unstable();
         mine
     }
 
     /// A partition for each owner; 0: nobody's.
-    fn held_by(owners: &[u128]) -> Vec<PartitionLease> {
-        let lease = |(partition, owner): (usize, &u128)| PartitionLease {
+    fn held_by(owners: &[u128]) -> Vec<PartitionLeaseRow> {
+        let lease = |(partition, owner): (usize, &u128)| PartitionLeaseRow {
             partition,
             owner: (*owner != 0).then(|| copy(*owner)),
             fence: 0,

@@ -20,7 +20,7 @@ const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// The health of the queues. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct QueueHealth(Arc<Mutex<QueueStatus>>);
+pub struct QueuesHealth(Arc<Mutex<QueueStatus>>);
 
 #[derive(Debug, Default)]
 struct QueueStatus {
@@ -29,7 +29,7 @@ struct QueueStatus {
     dead_letters: [Option<u64>; DeadLetterOrigin::ALL.len()],
 }
 
-impl QueueHealth {
+impl QueuesHealth {
     /// What was wrong with the queues at the last check. `None`: nothing, or there was no check yet.
     pub fn problem(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).problem.clone()
@@ -51,7 +51,7 @@ pub async fn maintain(
     client: Client,
     settings: QueueProvisioningSettings,
     queues: Queues,
-    health: QueueHealth,
+    health: QueuesHealth,
     pause: Duration,
     stop: CancellationToken,
 ) {

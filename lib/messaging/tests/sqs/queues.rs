@@ -3,8 +3,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use messaging::{
-    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueHealth, QueueProvisioningSettings, QueueSetupError,
-    Queues, queues,
+    DeadLetterOrigin, Producer, ProducerSettings, Queue, QueueProvisioningSettings, QueueSetupError, Queues,
+    QueuesHealth, queues,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -131,14 +131,14 @@ async fn queues_that_are_not_there_when_a_role_starts_are_made() {
 
 /// Queues that are looked after.
 struct Kept {
-    watch: QueueHealth,
+    watch: QueuesHealth,
     stop: CancellationToken,
     keeping: JoinHandle<()>,
 }
 
 impl Kept {
     fn start(client: &Client, settings: &QueueProvisioningSettings, queues: &Queues) -> Self {
-        let (watch, stop) = (QueueHealth::default(), CancellationToken::new());
+        let (watch, stop) = (QueuesHealth::default(), CancellationToken::new());
         let (client, settings, queues) = (client.clone(), settings.clone(), queues.clone());
         let pause = Duration::from_millis(20);
         let keeping = tokio::spawn(queues::maintain(client, settings, queues, watch.clone(), pause, stop.clone()));

@@ -58,7 +58,7 @@ impl PaymentGateway for Scripted {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn refund(&self, _: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, _: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 }
@@ -285,7 +285,7 @@ impl PaymentGateway for OrderFailures {
         Err(PaymentError::refused("not in this test"))
     }
 
-    async fn refund(&self, _: &RefundRequest) -> Result<RefundedPayment, PaymentError> {
+    async fn refund(&self, _: &RefundRequest) -> Result<AcceptedRefund, PaymentError> {
         Err(PaymentError::refused("not in this test"))
     }
 }
