@@ -32,12 +32,13 @@ pub use subject::{
     RefundEvent, ReservationEvent, ReturnEvent,
 };
 pub(super) use upcasts::UPCASTS;
+use upcasts::earlier_version;
 
 use crate::events::events;
 
 events! {
     /// Something that happened to an order. Who did it, when and why is in the event's metadata.
-    OrderEvent, UPCASTS {
+    OrderEvent, UPCASTS, earlier_version {
         /// A customer ordered.
         OrderCreated,
         /// All units of it are reserved, as far as their SKUs are tracked.

@@ -2,12 +2,13 @@
 //! stored event never changes.
 //!
 //! An event begins as [`FIRST`]. Every change of its shape is an [`Upcast`] in its aggregate's list ([`Upcastable::UPCASTS`]).
-//! From the list follow the version in which an event is written ([`current_version`]), how earlier ones are read ([`decode`]), and
-//! the upcasters for an unchanged cqrs-es ([`upcasters`]).
+//! From the list follow the newest version of an event ([`current_version`]), how earlier ones are read ([`decode`]), and the
+//! upcasters for an unchanged cqrs-es ([`upcasters`]).
 
 #[cfg(test)]
 mod tests;
 
+use std::convert::identity;
 use std::str::FromStr;
 
 use cqrs_es::Aggregate;
@@ -31,6 +32,9 @@ pub trait Snapshotted: Upcastable + Clone + 'static {
     const STATE_VERSION: i32;
 }
 
+/// Changes the JSON of a payload.
+type Change = fn(Value) -> Value;
+
 /// A change of an event's shape.
 #[derive(Debug, Clone, Copy)]
 pub struct Upcast {
@@ -38,8 +42,9 @@ pub struct Upcast {
     /// The version after the change.
     pub to: &'static str,
     /// Changes a payload of the version before, `{"OrderShipped": {…}}`, to the new shape. A payload that does not have the earlier shape
-    /// is returned as it is: decoding says what is wrong with it.
-    pub change: fn(Value) -> Value,
+    /// is returned as it is: decoding says what is wrong with it. `None`: the new shape only allows more, so an earlier payload is read
+    /// to the letter as it is.
+    pub change: Option<Change>,
 }
 
 /// Why a stored event can't be decoded.
@@ -56,44 +61,56 @@ pub enum DecodeError {
     Shape(#[from] serde_json::Error),
 }
 
-/// The version in which an event is written today.
+/// The newest version of an event, in which it is written unless its type says otherwise.
 pub fn current_version(upcasts: &[Upcast], event_type: &str) -> &'static str {
     upcasts.iter().rfind(|upcast| upcast.event_type == event_type).map_or(FIRST, |upcast| upcast.to)
 }
 
-/// Decodes a stored event, whatever version it was written in. An event of today's version costs no more than its decoding.
+/// Decodes a stored event, whatever version it was written in. An event whose shape has not changed since costs no more than its
+/// decoding.
 pub fn decode<A: Upcastable>(event_type: &str, version: &str, payload: &str) -> Result<A::Event, DecodeError> {
     let known = current_version(A::UPCASTS, event_type);
     if version == known {
         return Ok(serde_json::from_str(payload)?);
     }
-    let older = upcast(A::UPCASTS, (event_type, version), known, serde_json::from_str(payload)?)?;
-    Ok(serde_json::from_value(older)?)
+    let changes = changes_since(A::UPCASTS, (event_type, version), known)?;
+    if changes.is_empty() {
+        return Ok(serde_json::from_str(payload)?);
+    }
+    let older = serde_json::from_str(payload)?;
+    Ok(serde_json::from_value(changes.into_iter().fold(older, |payload, change| change(payload)))?)
 }
 
 /// The upcasts as `PersistedEventStore::with_upcasters` takes them.
 pub fn upcasters<A: Upcastable>() -> Vec<Box<dyn EventUpcaster>> {
     let of_cqrs_es = |upcast: &Upcast| {
-        let upcaster = SemanticVersionEventUpcaster::new(upcast.event_type, upcast.to, Box::new(upcast.change));
+        let upcaster = SemanticVersionEventUpcaster::new(
+            upcast.event_type,
+            upcast.to,
+            Box::new(upcast.change.unwrap_or(identity)),
+        );
         Box::new(upcaster) as Box<dyn EventUpcaster>
     };
     A::UPCASTS.iter().map(of_cqrs_es).collect()
 }
 
-/// Applies every change that came after a payload's version.
-fn upcast(
+/// The changes that came after a version.
+fn changes_since(
     upcasts: &[Upcast],
     (event_type, version): (&str, &str),
     known: &'static str,
-    payload: Value,
-) -> Result<Value, DecodeError> {
+) -> Result<Vec<Change>, DecodeError> {
     let version = parse(version)?;
     if version.supersedes(&parse(known)?) {
         return Err(DecodeError::Newer { known });
     }
-    upcasts.iter().filter(|upcast| upcast.event_type == event_type).try_fold(payload, |payload, upcast| {
-        Ok(if parse(upcast.to)?.supersedes(&version) { (upcast.change)(payload) } else { payload })
-    })
+    let mut changes = Vec::new();
+    for upcast in upcasts.iter().filter(|upcast| upcast.event_type == event_type) {
+        if parse(upcast.to)?.supersedes(&version) {
+            changes.extend(upcast.change);
+        }
+    }
+    Ok(changes)
 }
 
 fn parse(version: &str) -> Result<SemanticVersion, DecodeError> {

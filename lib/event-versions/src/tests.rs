@@ -3,22 +3,24 @@ use serde_json::json;
 use super::*;
 
 fn step(to: &'static str, change: fn(Value) -> Value) -> Upcast {
-    Upcast { event_type: "Weighed", to, change }
+    Upcast { event_type: "Weighed", to, change: Some(change) }
 }
 
-/// Grams became kilograms, the unit was added, and then it moved.
-fn weighed() -> [Upcast; 4] {
+/// Grams became kilograms, the unit was added, it might be another one, and then it moved.
+fn weighed() -> [Upcast; 5] {
     [
         step("1.1", |it| json!({ "kg": it["g"].as_i64().map(|grams| grams / 1_000) })),
-        Upcast { event_type: "Sold", to: "7.0", change: |_| json!("another event") },
+        Upcast { event_type: "Sold", to: "7.0", change: Some(|_| json!("another event")) },
         step("2.0", |it| json!({ "kg": it["kg"], "unit": "kg" })),
+        Upcast { event_type: "Weighed", to: "3.0", change: None },
         step("10.0", |it| json!({ "weight": it["kg"], "in": it["unit"] })),
     ]
 }
 
 fn brought_up(version: &str, payload: Value) -> Result<Value, DecodeError> {
     let upcasts = weighed();
-    upcast(&upcasts, ("Weighed", version), current_version(&upcasts, "Weighed"), payload)
+    let changes = changes_since(&upcasts, ("Weighed", version), current_version(&upcasts, "Weighed"))?;
+    Ok(changes.into_iter().fold(payload, |payload, change| change(payload)))
 }
 
 #[test]
@@ -33,6 +35,7 @@ fn an_event_of_any_version_goes_through_every_change_after_it() {
     assert_eq!(brought_up("1.0", json!({ "g": 5_000 })).unwrap(), today);
     assert_eq!(brought_up("1.1", json!({ "kg": 5 })).unwrap(), today);
     assert_eq!(brought_up("2.0", json!({ "kg": 5, "unit": "kg" })).unwrap(), today);
+    assert_eq!(brought_up("3.0", json!({ "kg": 5, "unit": "kg" })).unwrap(), today);
     assert_eq!(brought_up("10.0", today.clone()).unwrap(), today);
     // As other writers may put it.
     assert_eq!(brought_up("1", json!({ "g": 5_000 })).unwrap(), today);

@@ -74,6 +74,40 @@ impl OrderCreated {
         self.customer_id.as_ref().is_some_and(|own| own.as_str() == customer_id)
     }
 
+    /// Whether it says no more than orders of the first version did.
+    pub(super) fn is_of_first_version(&self) -> bool {
+        // Each field is named, so that a new one has to be decided about.
+        let Self {
+            customer_id,
+            currency: _,
+            total_minor: _,
+            lines,
+            customer_email: _,
+            payment_token: _,
+            notes: _,
+            metadata: _,
+            placed_at: _,
+            customer,
+            billing_address,
+            shipping_address,
+            shipping,
+            discounts,
+            channel,
+            source,
+            tags,
+        } = self;
+        customer_id.is_some()
+            && customer.is_none()
+            && billing_address.is_none()
+            && shipping_address.is_none()
+            && shipping.is_none()
+            && discounts.is_empty()
+            && channel.is_none()
+            && source.is_none()
+            && tags.is_empty()
+            && lines.iter().all(OrderLine::is_of_first_version)
+    }
+
     /// What the customer owes.
     pub fn total(&self) -> Money {
         Money::from_minor(self.total_minor, self.currency)
@@ -125,6 +159,28 @@ fn is_yes(it: &bool) -> bool {
 }
 
 impl OrderLine {
+    fn is_of_first_version(&self) -> bool {
+        let Self {
+            sku: _,
+            title: _,
+            quantity: _,
+            unit_price_minor: _,
+            metadata: _,
+            variant,
+            attributes,
+            requires_shipping,
+            gift_card,
+            discounts,
+            taxes,
+        } = self;
+        variant.is_none()
+            && attributes.is_empty()
+            && *requires_shipping
+            && !*gift_card
+            && discounts.is_empty()
+            && taxes.is_empty()
+    }
+
     /// The price of one unit.
     pub fn unit_price(&self, currency: Currency) -> Money {
         Money::from_minor(self.unit_price_minor, currency)

@@ -73,4 +73,51 @@ fn an_order_with_everything_that_can_be_said_is_stored_as_in_its_golden_file() {
     let event = OrderEvent::OrderCreated(content);
     assert_eq!(serde_json::to_string(&event).unwrap(), golden);
     assert_eq!(event_versions::decode::<Order>("OrderCreated", "1.0", golden).unwrap(), event);
+    golden::check_today::<Order>(FOLDER, [event]);
+}
+
+#[test]
+fn an_order_is_of_the_second_version_exactly_if_it_says_what_the_first_one_could_not() {
+    use cqrs_es::DomainEvent as _;
+
+    let version = |content: &serde_json::Value| {
+        let event = serde_json::json!({ "OrderCreated": content });
+        serde_json::from_value::<OrderEvent>(event).unwrap().event_version()
+    };
+    let golden = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["OrderCreated"].take();
+    let first = golden(include_str!("../../../golden/events/OrderCreated-1.0.json"));
+    let whole = golden(include_str!("../../../golden/events/OrderCreated-2.0.json"));
+    assert_eq!(version(&first), "1.0");
+    assert_eq!(version(&whole), "2.0");
+
+    // Each field alone.
+    let of_first = ["customerId", "currency", "totalMinor", "customerEmail", "notes", "placedAt"];
+    let of_first_line = ["sku", "title", "quantity", "unitPriceMinor", "metadata"];
+    let mut tried = 0;
+    for (name, value) in whole.as_object().unwrap().iter().filter(|(name, _)| *name != "lines") {
+        let mut order = first.clone();
+        order[name] = value.clone();
+        assert_eq!(version(&order), if of_first.contains(&name.as_str()) { "1.0" } else { "2.0" }, "{name}");
+        tried += 1;
+    }
+    for line in whole["lines"].as_array().unwrap() {
+        for (name, value) in line.as_object().unwrap() {
+            let mut order = first.clone();
+            order["lines"][0][name] = value.clone();
+            let expected = if of_first_line.contains(&name.as_str()) { "1.0" } else { "2.0" };
+            assert_eq!(version(&order), expected, "{name} of a line");
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "{tried}");
+    let mut guest = first;
+    guest.as_object_mut().unwrap().remove("customerId");
+    assert_eq!(version(&guest), "2.0");
+}
+
+#[test]
+fn metadata_of_the_first_version_is_kept_to_the_letter() {
+    let order = r#"{"OrderCreated":{"customerId":"c","currency":"USD","totalMinor":1,"lines":[{"sku":"s","title":"t","quantity":1,"unitPriceMinor":1}],"metadata":{"b":1.10,"a":123456789012345678901234567890}}}"#;
+    let event = event_versions::decode::<Order>("OrderCreated", "1.0", order).unwrap();
+    assert_eq!(serde_json::to_string(&event).unwrap(), order);
 }
