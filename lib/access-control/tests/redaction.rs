@@ -46,7 +46,8 @@ fn order() -> String {
                     "reason": "the provider said no" }],
         "customer": { "name": "Anna Smith", "phone": "555-0100", "locale": "en", "taxId": "GB123" },
         "shippingAddress": { "name": "Anna Smith", "line1": "1 High St", "city": "Leeds", "country": "GB" },
-        "lines": [{ "sku": "s", "attributes": { "engraving": "for Anna" } }],
+        "discounts": [{ "code": "THANKS-SMITH", "amount": { "amount": "1.00", "currency": "USD" } }],
+        "lines": [{ "sku": "s", "attributes": { "engraving": "for Anna" }, "discounts": [{ "code": "THANKS-LINE" }] }],
     })
     .to_string()
 }
@@ -80,6 +81,9 @@ fn an_auditor_sees_no_customer_and_nothing_that_people_wrote() {
             "555-0100",
             "GB123",
             "High St",
+            "THANKS-",
+            r#""code":"TEN""#,
+            r#""code":"CHAIR""#,
         ],
     );
     // Who of the shop did it stays, and so do amounts and what happened.
@@ -95,7 +99,7 @@ fn a_customer_sees_nothing_of_providers_and_operators() {
     let left = left(Redaction::Internals);
     let secrets = ["pay-1", "cap-1", "ref-1", "0100-mail", "\"ann\"", "support:bob", "00-1234", "said no", "dashboard"];
     assert_none_has(&left, &secrets);
-    for kept in ["customer-42", "anna@example.com", "gift wrap", "12999", "anna-1"] {
+    for kept in ["customer-42", "anna@example.com", "gift wrap", "12999", "anna-1", "THANKS-SMITH", "THANKS-LINE"] {
         assert!(left.iter().any(|answer| answer.contains(kept)), "{kept}");
     }
 }

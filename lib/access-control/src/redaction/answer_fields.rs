@@ -140,7 +140,7 @@ const TAX: &[FieldRow] = &[
 
 #[rustfmt::skip]
 const DISCOUNT: &[FieldRow] = &[
-    ("code",              ALL,                 Value),
+    ("code",              [SHOW,  SHOW,  MASK], Value),
     ("reason",            [SHOW,  SHOW,  MASK], Value),
     ("amount",            ALL,                 Object(AMOUNT)),
 ];
