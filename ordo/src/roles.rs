@@ -168,7 +168,7 @@ pub(crate) async fn start(
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
     let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), queues);
     let on_both = health::routes(checks).merge(problem::documentation());
-    // What runs the platform has no other address than these.
+    // These have no other address, but `expand=saga` of an order tells operators and auditors of its sagas as well.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));
     let (described, selectable) = openapi::routes()?;
     let fieldsets = SparseFieldsets::new(selectable);
