@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use error_chain::error_chain;
 use ordo_client::{Client, Error};
 
 /// The environment variable with the credential of commands.
@@ -39,4 +41,14 @@ impl ApiAccessArgs {
         }
         builder.build()
     }
+}
+
+/// Why no platform can be asked, with what to do about it; `None`: it is another error.
+pub(crate) fn not_reached(error: &Error) -> Option<anyhow::Error> {
+    if let Error::UntrustedCertificate { .. } = error {
+        let hint = "--ca names a file with the certificate of whoever signed it";
+        return Some(anyhow!("{}; {hint}", error_chain(error)));
+    }
+    let hint = "start one with `ordo up`, or name it with --api";
+    matches!(error, Error::Unreachable { .. }).then(|| anyhow!("no platform: {}; {hint}", error_chain(error)))
 }

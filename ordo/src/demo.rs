@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::api::ApiAccessArgs;
+use crate::api::{ApiAccessArgs, not_reached};
 use crate::data_dir::ApiAndInboxUrls;
 use crate::output;
 
@@ -97,8 +97,7 @@ impl<'a> DemoJourney<'a> {
     async fn follow(&mut self) -> anyhow::Result<()> {
         // Ask first: a missing platform is noticed before an order is placed, and the first connection is not timed.
         self.client.get(&["health", "live"], &[]).await.map_err(|error| {
-            let error = error_chain(&error);
-            anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api")
+            not_reached(&error).unwrap_or_else(|| anyhow!("no platform: {}; name it with --api", error_chain(&error)))
         })?;
         self.mail().await?;
         self.post().await?;

@@ -12,7 +12,7 @@ use futures_util::TryStreamExt;
 use ordo_client::{Client, Error, LiveStreamRequest};
 use serde_json::Value;
 
-use crate::api::ApiAccessArgs;
+use crate::api::{ApiAccessArgs, not_reached};
 use crate::dlq::harmless;
 use crate::events::StreamName;
 use crate::output;
@@ -72,11 +72,7 @@ fn reason(error: Error, api: &str) -> anyhow::Error {
     if let Some(problem) = error.problem() {
         return anyhow!("{} answers {problem}", api.trim_end_matches('/'));
     }
-    if let Error::Unreachable { .. } = error {
-        let error = error_chain(&error);
-        return anyhow!("no platform: {error}; start one with `ordo up`, or name it with --api");
-    }
-    error.into()
+    not_reached(&error).unwrap_or_else(|| error.into())
 }
 
 impl TailArgs {

@@ -26,6 +26,14 @@ pub enum Error {
         #[source]
         cause: BoxError,
     },
+    /// A server answers there, and its certificate does not prove that it is the right one: the request was not sent.
+    #[error("{address} answers, but its certificate can't be trusted")]
+    UntrustedCertificate {
+        /// Scheme, host and port.
+        address: String,
+        #[source]
+        cause: BoxError,
+    },
     /// The connection broke off after the request was sent.
     #[error("no answer from {url}")]
     NoAnswer {
@@ -144,6 +152,7 @@ impl Error {
             Self::Problem(problem) => Some(problem),
             Self::OutcomeUnknown { cause, .. } => cause.problem(),
             Self::Unreachable { .. }
+            | Self::UntrustedCertificate { .. }
             | Self::NoAnswer { .. }
             | Self::TimedOut { .. }
             | Self::UnexpectedAnswer { .. }
@@ -172,7 +181,9 @@ impl Error {
             Self::NoAnswer { .. } | Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => true,
             Self::UnexpectedAnswer { status, .. } => status.is_success() || status.is_server_error(),
             Self::Problem(problem) => problem.is_outcome_unknown(),
-            Self::Unreachable { .. } | Self::Token(_) | Self::InvalidRequest(_) => false,
+            Self::Unreachable { .. } | Self::UntrustedCertificate { .. } | Self::Token(_) | Self::InvalidRequest(_) => {
+                false
+            }
         }
     }
 
@@ -181,6 +192,8 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::TimedOut { .. } => true,
+            // It may be renewed.
+            Self::UntrustedCertificate { .. } => true,
             // A proxy in front answers the two in the middle.
             Self::UnexpectedAnswer { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
             // An earlier attempt under the same key may still be under way.
@@ -198,6 +211,7 @@ impl Error {
             Self::Problem(problem) => problem.status == StatusCode::UNAUTHORIZED.as_u16(),
             Self::UnexpectedAnswer { status, .. } => *status == StatusCode::UNAUTHORIZED,
             Self::Unreachable { .. }
+            | Self::UntrustedCertificate { .. }
             | Self::NoAnswer { .. }
             | Self::TimedOut { .. }
             | Self::OutcomeUnknown { .. }
@@ -214,6 +228,7 @@ impl Error {
             Self::UnexpectedAnswer { retry_after, .. } => *retry_after,
             Self::OutcomeUnknown { cause, .. } => cause.retry_after(),
             Self::Unreachable { .. }
+            | Self::UntrustedCertificate { .. }
             | Self::NoAnswer { .. }
             | Self::TimedOut { .. }
             | Self::Token(_)

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 
 use crate::error::BoxError;
@@ -111,7 +111,10 @@ impl Transport {
     async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         let uri = request.uri().clone();
         self.http.request(request).await.map_err(|error| match error.is_connect() {
-            true => Error::Unreachable { address: address(&uri), cause: innermost(&error) },
+            true => match certificate_error(&error) {
+                Some(cause) => Error::UntrustedCertificate { address: address(&uri), cause },
+                None => Error::Unreachable { address: address(&uri), cause: innermost(&error) },
+            },
             false => Error::NoAnswer { url: shown(&uri), cause: innermost(&error) },
         })
     }
@@ -201,6 +204,32 @@ fn innermost(error: &legacy::Error) -> BoxError {
         innermost = cause;
     }
     innermost.to_string().into()
+}
+
+/// Why the server's certificate was refused; `None`: it was not.
+fn certificate_error(error: &legacy::Error) -> Option<BoxError> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
+            return Some(in_words(reason).into());
+        }
+        // The source of an I/O error is that of the error in it.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
+    }
+    None
+}
+
+fn in_words(reason: &CertificateError) -> String {
+    // What this error of the verifier is called is all that rustls tells.
+    let is_authority = |error: &rustls::OtherError| error.to_string().contains("CaUsedAsEndEntity");
+    if matches!(reason, CertificateError::UnknownIssuer) {
+        "it is signed by nobody who is trusted".to_owned()
+    } else if matches!(reason, CertificateError::Other(error) if is_authority(error)) {
+        "it is an authority's (CA:TRUE), and a server's has to be made with basicConstraints CA:FALSE".to_owned()
+    } else {
+        reason.to_string()
+    }
 }
 
 fn tls_config(roots: &TrustedRoots<'_>) -> Result<ClientConfig, Error> {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use ordo_client::Error;
 use url::Url;
 
-use crate::api::ApiAccessArgs;
+use crate::api::{ApiAccessArgs, not_reached};
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::settings::{RawSettings, SettingSource, Settings};
@@ -45,6 +45,7 @@ pub(super) async fn run(settings_file: Option<&Path>, dir: &DataDir, args: Healt
         // What it says does not matter.
         Ok(_) => Ok(()),
         Err(Error::UnexpectedAnswer { status, .. }) if status.is_success() => Ok(()),
+        Err(error @ Error::UntrustedCertificate { .. }) => Err(not_reached(&error).unwrap_or_else(|| error.into())),
         Err(error) => Err(error.into()),
     }
 }

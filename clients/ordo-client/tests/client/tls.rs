@@ -71,7 +71,7 @@ async fn a_server_whose_certificate_is_not_trusted_gets_no_token() {
     server.asked_by("localhost", Some(&server.ca_file)).await.unwrap();
     let refused = |asked: Result<(), Error>| {
         let error = asked.unwrap_err();
-        assert!(matches!(error, Error::Unreachable { .. }) && !error.is_outcome_unknown(), "{error:?}");
+        assert!(matches!(error, Error::UntrustedCertificate { .. }) && !error.is_outcome_unknown(), "{error:?}");
     };
     refused(server.asked_by("localhost", Some(&other.ca_file)).await);
     // It is trusted, but for another name.
