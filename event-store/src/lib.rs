@@ -72,6 +72,7 @@ pub struct EventStore {
     wake: wake::SubscriptionWakeUps,
     subscriptions: LeaseSettings,
     progress: subscription::progress::SubscriptionPositionCache,
+    refused: subscription::refused::RefusedSubscriptions,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -88,7 +89,8 @@ impl EventStore {
             append::AppendQueue::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());
         tasks.spawn(wake.clone().listen(pool.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
-        Self { pool, appender, metrics, wake, subscriptions, progress, tasks, stop }
+        let refused = subscription::refused::RefusedSubscriptions::default();
+        Self { pool, appender, metrics, wake, subscriptions, progress, refused, tasks, stop }
     }
 
     /// The same store with a pool of its own for reading, so that readers can't take connections from everything else. Appends use the

@@ -13,6 +13,7 @@ pub mod operations;
 mod parking;
 mod partitions;
 pub(crate) mod progress;
+pub(crate) mod refused;
 mod stopped;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bounds::Budget;
+use error_chain::error_chain;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Postgres};
 use tokio_util::sync::CancellationToken;
@@ -163,7 +165,9 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         while !stop.is_cancelled() {
             wake.mark_seen();
             let step = with_transaction_timeout(stop, self.step(&mut wake)).await;
-            let wait = match step.unwrap_or_else(|error| Err(error.into())) {
+            let step = step.unwrap_or_else(|error| Err(error.into()));
+            self.note_rights(&step);
+            let wait = match step {
                 Ok(SubscriptionStep::Handled { read, more }) => {
                     backoff = BACKOFF.0;
                     if read >= BUSY && !more {
@@ -196,6 +200,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         }
     }
 
+    /// Notes whether the database's user may do what a step needs.
+    fn note_rights(&self, step: &Result<SubscriptionStep, SubscriptionStepError>) {
+        let error = step.as_ref().err().map(|error| error as &(dyn std::error::Error + 'static));
+        self.store.refused.note(self.subscriber.name(), error);
+    }
+
     /// Logs why it does not go on for now; records a stop at an unknown event.
     async fn report(&self, error: &SubscriptionStepError) {
         let subscription = self.subscriber.name();
@@ -207,7 +217,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             | SubscriptionStepError::FencedOut
             | SubscriptionStepError::Subscriber { .. }
             | SubscriptionStepError::TransactionTimedOut(_) => {
-                tracing::error!(subscription, error = error as &dyn std::error::Error, "subscription is stopped");
+                tracing::error!(subscription, error = error_chain(error), "subscription is stopped");
             }
         }
     }

@@ -16,8 +16,8 @@ const LOCAL: &str = "local";
 pub(crate) const EVERYONE_IS_LET_IN: &str = "who calls from this machine without a credential may do everything, as operator:local; --require-auth asks for one";
 
 /// What may be done about a start that is refused.
-const SAY_WHO: &str =
-    "set ORDO_JWKS_URL, ORDO_JWKS_FILE or ORDO_TOKEN_SECRET, or ORDO_REQUIRE_AUTH=true for API keys alone";
+const SAY_WHO: &str = "ask everyone for a credential with --require-auth (ORDO_REQUIRE_AUTH=true), or set ORDO_JWKS_URL, ORDO_JWKS_FILE or \
+                       ORDO_TOKEN_SECRET";
 
 /// Whom a request without a credential counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,21 +35,21 @@ impl AnonymousAccess {
         match others_call_because(settings) {
             None if settings.access.require_auth => Ok(Self::Refused),
             None => Ok(Self::Operator),
-            Some(why) => Self::refused(settings, &why),
+            Some(exposure) => Self::refused(settings, &exposure),
         }
     }
 
     /// For `ordo serve`, which lets in nobody without a credential unless it is told to.
     pub(crate) fn of_serve(settings: &Settings) -> anyhow::Result<Self> {
         match (settings.access.allow_anonymous, others_call_because(settings)) {
-            (true, Some(why)) => {
+            (true, Some(Exposure { why, .. })) => {
                 bail!("{why}, so others than this machine could call, and ORDO_ALLOW_ANONYMOUS would let them in")
             }
             (true, None) if settings.access.require_auth => {
                 bail!("ORDO_ALLOW_ANONYMOUS and ORDO_REQUIRE_AUTH contradict each other: set one of them")
             }
             (true, None) => Ok(Self::Operator),
-            (false, Some(why)) => Self::refused(settings, &why),
+            (false, Some(exposure)) => Self::refused(settings, &exposure),
             (false, None) if is_configured(settings) => Ok(Self::Refused),
             (false, None) => bail!(
                 "nothing says who may call: {SAY_WHO}; or let in everyone on this machine with --allow-anonymous, if no proxy \
@@ -59,30 +59,35 @@ impl AnonymousAccess {
     }
 
     /// Nobody is let in without a credential, since others could call. An error: there is no credential either.
-    fn refused(settings: &Settings, why: &str) -> anyhow::Result<Self> {
+    fn refused(settings: &Settings, exposure: &Exposure) -> anyhow::Result<Self> {
+        let Exposure { why, otherwise } = exposure;
         anyhow::ensure!(
             is_configured(settings),
-            "{why}, so others than this machine could call, and nothing says who may: {SAY_WHO}, or listen on loopback"
+            "{why}, so others than this machine could call, and nothing says who may: {SAY_WHO}; or {otherwise}"
         );
         Ok(Self::Refused)
     }
 
     /// The layer that asks who calls.
-    pub(crate) fn layer(self, settings: &Settings, database: &PgPool) -> anyhow::Result<AccessLayer> {
-        let authenticator = Authenticator::start(&settings.authentication, Some(database.clone()));
-        let authenticator = authenticator.context("credentials can't be checked")?;
+    pub(crate) fn layer(self, authenticator: Authenticator) -> AccessLayer {
         let anonymous = match self {
             Self::Operator => Some(Principal::new(Role::Operator, LOCAL, None)),
             Self::Refused => None,
         };
-        Ok(AccessLayer::new(authenticator, anonymous))
+        AccessLayer::new(authenticator, anonymous)
     }
+}
+
+/// What checks credentials, with the API keys of the database.
+pub(crate) fn authenticator(settings: &Settings, database: &PgPool) -> anyhow::Result<Authenticator> {
+    let authenticator = Authenticator::start(&settings.authentication, Some(database.clone()));
+    authenticator.context("credentials can't be checked")
 }
 
 /// Why tokens that are verified by a shared secret are a risk to this process. `None`: they are not, as only this machine can call.
 pub(crate) fn shared_secret_risk(settings: &Settings) -> Option<String> {
     let by_secret = matches!(settings.authentication.token_keys, Some(TokenKeys::Secret(_)));
-    let why = others_call_because(settings).filter(|_| by_secret)?;
+    let Exposure { why, .. } = others_call_because(settings).filter(|_| by_secret)?;
     Some(format!(
         "{why}, and tokens are verified by ORDO_TOKEN_SECRET: whoever has it, as this process does, can sign tokens of any role; \
          verify them by the keys of an identity provider (ORDO_JWKS_URL), or use API keys"
@@ -94,20 +99,35 @@ fn is_configured(settings: &Settings) -> bool {
     settings.access.require_auth || settings.authentication.token_keys.is_some()
 }
 
+/// What lets others than this machine call.
+struct Exposure {
+    /// Begins a sentence.
+    why: String,
+    /// What to do so that only this machine can call.
+    otherwise: String,
+}
+
 /// Why others than this machine can call. `None`: as far as the settings tell, they can't.
 ///
 /// What is set for a proxy or for the outside says that they can, also on loopback.
-fn others_call_because(settings: &Settings) -> Option<String> {
+fn others_call_because(settings: &Settings) -> Option<Exposure> {
     let edge = &settings.edge;
     let remote = [settings.listen, settings.ops_address()].into_iter().find(|address| !address.ip().is_loopback());
+    if let Some(address) = remote {
+        return Some(Exposure {
+            why: format!("{address} is not loopback"),
+            otherwise: "listen on loopback".to_owned(),
+        });
+    }
     let names_others = [
-        (settings.allowed_hosts.is_some(), "ORDO_ALLOWED_HOSTS names hosts"),
-        (!edge.trusted_proxies.networks.is_empty(), "ORDO_TRUSTED_PROXIES names proxies"),
-        (edge.tls.is_some(), "ORDO_TLS_CERTIFICATE is set"),
-        (!edge.cors_origins.iter().all(is_of_this_machine), "ORDO_CORS_ORIGINS names other sites"),
+        (settings.allowed_hosts.is_some(), "ORDO_ALLOWED_HOSTS", "names hosts"),
+        (!edge.trusted_proxies.networks.is_empty(), "ORDO_TRUSTED_PROXIES", "names proxies"),
+        (edge.tls.is_some(), "ORDO_TLS_CERTIFICATE", "is set"),
+        (!edge.cors_origins.iter().all(is_of_this_machine), "ORDO_CORS_ORIGINS", "names other sites"),
     ];
-    let named = names_others.into_iter().find_map(|(is_so, why)| is_so.then(|| why.to_owned()));
-    remote.map(|address| format!("{address} is not loopback")).or(named)
+    names_others.into_iter().find_map(|(is_so, setting, says)| {
+        is_so.then(|| Exposure { why: format!("{setting} {says}"), otherwise: format!("unset {setting}") })
+    })
 }
 
 /// Whether the pages of an origin come from this machine, such as those of a front end in development.
@@ -183,7 +203,16 @@ mod tests {
             for decide in [AnonymousAccess::of_up, AnonymousAccess::of_serve] {
                 let with = |more: &[(&str, &str)]| decide(&settings(&[open, more].concat()));
                 let error = with(&[]).unwrap_err().to_string();
-                assert!(error.contains("nothing says who may"), "{open:?}: {error}");
+                assert!(
+                    error.contains("nothing says who may") && error.contains("--require-auth"),
+                    "{open:?}: {error}"
+                );
+                // What is said to do would have helped.
+                let (setting, _) = open[0];
+                let is_address = setting.ends_with("LISTEN");
+                let otherwise =
+                    if is_address { "or listen on loopback".to_owned() } else { format!("or unset {setting}") };
+                assert!(error.ends_with(&otherwise), "{open:?}: {error}");
                 assert_eq!(with(&[SECRET]).unwrap(), AnonymousAccess::Refused, "{open:?}");
                 assert_eq!(with(&[ASK_EVERYONE]).unwrap(), AnonymousAccess::Refused, "{open:?}");
             }

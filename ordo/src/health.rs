@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
+use event_store::EventStore;
 use event_store::database_checks::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -70,6 +71,25 @@ impl HealthCheck {
                     "does not answer".to_owned()
                 })
             }
+        })
+    }
+
+    /// The event store accepts events. It stops only when it is closed, or when its writer has died.
+    #[must_use]
+    pub(crate) fn event_store(store: EventStore) -> Self {
+        Self::new("event-store", move || {
+            let running = store.is_running();
+            async move { running.then_some(()).ok_or_else(|| "takes no events".to_owned()) }
+        })
+    }
+
+    /// The database lets the subscriptions of this process do their work. Without the rights of its role a process is of no use.
+    #[must_use]
+    pub(crate) fn subscriptions(store: EventStore) -> Self {
+        Self::new("subscriptions", move || {
+            let refused = store.refused_subscriptions().join(", ");
+            let told = || format!("the database's user lacks rights for {refused}: the log says which");
+            std::future::ready(refused.is_empty().then_some(()).ok_or_else(told))
         })
     }
 }

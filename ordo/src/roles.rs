@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::http::HeaderValue;
 use ::http::header::LOCATION;
+use access_control::Authenticator;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::middleware::map_response;
@@ -26,7 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::AnonymousAccess;
+use crate::access::{self, AnonymousAccess};
 use crate::connections::{self, SharedClients};
 use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
@@ -43,6 +44,8 @@ const LOOK_AT_QUEUES: Duration = Duration::from_secs(5);
 const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(10);
 /// The time after a payment call's time-out before the saga asks for its outcome.
 const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
+/// The time at a stop for writing when API keys were used last.
+const LAST_USES: Duration = Duration::from_secs(1);
 
 /// The running roles.
 #[derive(Debug)]
@@ -163,7 +166,8 @@ pub(crate) async fn start(
         running.spawn("durability", health::watch_durability(pool, amiss, stop));
         checks.push(HealthCheck::durability(seen));
     }
-    checks.extend([HealthCheck::database(connections.database.clone()), writing(store.clone())]);
+    checks.push(HealthCheck::database(connections.database.clone()));
+    checks.extend([HealthCheck::event_store(store.clone()), HealthCheck::subscriptions(store.clone())]);
     let routes = Router::from(routes);
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
     let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), queues);
@@ -174,7 +178,8 @@ pub(crate) async fn start(
     let fieldsets = SparseFieldsets::new(selectable);
     let routes = routes.merge(Router::from(on_both.merge(index::routes()))).merge(described);
     let routes = routes.nest("/v1", versioned);
-    let access = anonymous.layer(settings, &connections.database)?;
+    let authenticator = access::authenticator(settings, &connections.database)?;
+    let access = anonymous.layer(authenticator.clone());
     let semantics = HttpSemantics::new(DEPRECATIONS);
     let edge = &settings.edge;
     let quotas = edge.rates.clone();
@@ -207,7 +212,7 @@ pub(crate) async fn start(
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, %api, %ops, "started");
     let scheme = if settings.edge.tls.is_some() { "https" } else { "http" };
-    Ok(RunningRoles { api, scheme, ops, join: tokio::spawn(running.join(store)) })
+    Ok(RunningRoles { api, scheme, ops, join: tokio::spawn(running.join(store, authenticator)) })
 }
 
 fn live_settings(settings: &Settings) -> LiveStreamSettings {
@@ -283,7 +288,7 @@ impl RoleTasks {
         });
     }
 
-    async fn join(mut self, store: EventStore) -> anyhow::Result<()> {
+    async fn join(mut self, store: EventStore, authenticator: Authenticator) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
             if !self.stop.is_cancelled() {
@@ -296,16 +301,11 @@ impl RoleTasks {
         }
         // Last, so that commands are stored that were accepted while the roles drained.
         store.close().await;
+        if tokio::time::timeout(LAST_USES, authenticator.write_last_uses()).await.is_err() {
+            tracing::debug!("when API keys were used last is not written");
+        }
         outcome
     }
-}
-
-/// Whether the event store accepts events. It stops only when it is closed, or when its writer has died.
-fn writing(store: EventStore) -> HealthCheck {
-    HealthCheck::new("event-store", move || {
-        let running = store.is_running();
-        async move { running.then_some(()).ok_or_else(|| "takes no events".to_owned()) }
-    })
 }
 
 /// Checks that the pools are large enough for the roles, and that the database has as many connections.

@@ -50,7 +50,7 @@ pub(super) async fn record_stopped(
         stream_id = unknown.stream_id(),
         event_type = unknown.event_type(),
         event_version = unknown.event_version(),
-        error = unknown as &dyn std::error::Error,
+        error = error_chain(unknown),
         "subscription is stopped at an event that this build does not know"
     );
     let insert = sqlx::query(
@@ -72,7 +72,10 @@ pub(super) async fn record_stopped(
     .bind(unknown.event_version())
     .bind(error_chain(unknown));
     if let Err(error) = insert.execute(pool).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(subscription, error, "that the subscription is stopped could not be noted");
+        tracing::warn!(
+            subscription,
+            error = error_chain(&error),
+            "that the subscription is stopped could not be noted"
+        );
     }
 }

@@ -112,6 +112,14 @@ impl Authenticator {
         };
         principal.map(Some)
     }
+
+    /// Writes when API keys were used last, as far as that is not written yet. It happens once a minute by itself, so a process that
+    /// stops calls this before it closes the database.
+    pub async fn write_last_uses(&self) {
+        if let Some(keys) = &self.0.api_keys {
+            keys.write_uses().await;
+        }
+    }
 }
 
 /// The credential of `Authorization: Bearer …`. Two of these headers could be understood differently by a proxy.

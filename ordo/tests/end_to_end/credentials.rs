@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use testkit::demo_order;
 
@@ -92,4 +93,21 @@ async fn a_key_and_a_token_let_in_whom_they_name_and_a_revoked_key_nobody() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), revoked).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_known_after_a_stop() {
+    let database = testkit::durable_database().await;
+    let settings = [("DATABASE_URL", database.url())];
+    assert_eq!(run(&["migrate"], &settings).await.code, 0);
+    let mut ordo = Ordo::serve("command-api", &settings).await;
+    let key = run(&["key", "create", "--role", "shop"], &settings).await;
+    let shop = ordo.client().with_token(key.out.trim_end());
+    assert_eq!(shop.order(&demo_order("by-key")).await.status, 201);
+
+    ordo.signal(Signal::TERM);
+    assert!(ordo.ended(Duration::from_secs(10)).await.unwrap().success());
+    let keys = run(&["key", "list", "--json"], &settings).await;
+    let keys: Value = serde_json::from_str(&keys.out).unwrap();
+    assert!(keys["keys"][0]["lastUsedAt"].is_string(), "{keys}");
 }

@@ -5,13 +5,14 @@ mod planting;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection, Row};
 use testkit::{Database, demo_order, durable_database, empty_database};
 use url::Url;
 
-use crate::support::{Ordo, run, settled, until_mailed};
+use crate::support::{Ordo, PATIENCE, run, settled, until_mailed};
 
 /// The group roles that login users are granted.
 const ROLES: [&str; 5] = ["ordo_writer", "ordo_saga", "ordo_projector", "ordo_notifier", "ordo_reader"];
@@ -80,6 +81,31 @@ async fn every_role_works_under_its_own_user() {
     assert_eq!(migrated.code, 0, "{}", migrated.err);
     let refused = run(&["migrate"], &settings_of("ordo_writer")).await;
     assert!(refused.code == 1 && refused.err.contains("ordo_migrator"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_whose_user_lacks_rights_is_not_ready_until_it_has_them() {
+    let database = durable_database().await;
+    with_roles(&database).await;
+    let user = login(&database, "mixed_up", "ordo_writer").await;
+    let process = Ordo::serve("projections", &[("DATABASE_URL", &user), ("ORDO_LOG", "warn")]).await;
+
+    let readiness = async || {
+        let answer = process.client().get("/health/ready").await;
+        let checks = answer.json()["checks"].as_array().unwrap().clone();
+        let check = checks.into_iter().find(|check| check["name"] == "subscriptions").unwrap();
+        (answer.status, check["error"].as_str().unwrap_or_default().to_owned())
+    };
+    testkit::eventually(PATIENCE, || async { readiness().await.0 == 503 }).await;
+    let (_, told) = readiness().await;
+    assert!(told.contains("lacks rights for") && told.contains("orders"), "{told}");
+    let log = process.log();
+    let stopped = log.lines().find(|line| line.contains("subscription is stopped")).unwrap();
+    assert!(stopped.contains("permission denied for table"), "{stopped}");
+
+    let mut admin = PgConnection::connect(database.url()).await.unwrap();
+    admin.execute("grant ordo_projector to mixed_up").await.unwrap();
+    testkit::eventually(PATIENCE, || async { readiness().await == (200, String::new()) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +244,7 @@ async fn who_owned_the_schema_goes_on_when_somebody_else_makes_the_roles() {
     reader.execute("begin; select count(*) from events").await.unwrap();
     let with_the_roles = with_roles(&database);
     let meanwhile = async {
-        testkit::eventually(std::time::Duration::from_secs(60), || async {
+        testkit::eventually(Duration::from_secs(60), || async {
             let mut connection = PgConnection::connect(database.url()).await.unwrap();
             let all_but_events = "select pg_get_userbyid(relowner) = 'ordo_owner' from pg_class where relname = 'subscription_partitions'";
             sqlx::query_scalar(all_but_events).fetch_one(&mut connection).await.unwrap()

@@ -35,6 +35,7 @@ const USES_WRITTEN: Duration = Duration::from_secs(60);
 pub(super) struct ApiKeyVerifier {
     keys: RefreshedCopy<ActiveKeys>,
     uses: Arc<Uses>,
+    database: PgPool,
     _writer: AbortOnDropHandle<()>,
 }
 
@@ -52,8 +53,8 @@ impl ApiKeyVerifier {
     pub(super) fn start(database: PgPool, timing: RefreshTiming) -> Self {
         let uses = Arc::new(Uses::default());
         let writer = tokio::spawn(write_uses(database.clone(), Arc::clone(&uses)));
-        let keys = RefreshedCopy::start(Table(database), timing);
-        Self { keys, uses, _writer: AbortOnDropHandle::new(writer) }
+        let keys = RefreshedCopy::start(Table(database.clone()), timing);
+        Self { keys, uses, database, _writer: AbortOnDropHandle::new(writer) }
     }
 
     pub(super) async fn verify(&self, text: &str) -> Result<Principal, AuthenticationError> {
@@ -84,6 +85,11 @@ impl ApiKeyVerifier {
         }
         self.uses.note(secret.id, now);
         Ok(key.principal.clone())
+    }
+
+    /// Writes the times of last use that are not written yet.
+    pub(super) async fn write_uses(&self) {
+        write_uses_once(&self.database, &self.uses).await;
     }
 }
 
@@ -151,20 +157,24 @@ fn active(row: Row) -> Option<(ApiKeyId, ActiveApiKey)> {
 
 /// When keys were used last, as long as it is not written: one time for each key.
 #[derive(Debug, Default)]
-struct Uses(Mutex<HashMap<ApiKeyId, SystemTime>>);
+struct Uses {
+    noted: Mutex<HashMap<ApiKeyId, SystemTime>>,
+    /// Held while they are written, so that whoever writes them at a stop waits for a write that is under way.
+    writing: tokio::sync::Mutex<()>,
+}
 
 impl Uses {
     fn note(&self, id: ApiKeyId, now: SystemTime) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
     }
 
     fn take(&self) -> HashMap<ApiKeyId, SystemTime> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts back what could not be written, but for keys that were used since.
     fn put_back(&self, uses: HashMap<ApiKeyId, SystemTime>) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, at) in uses {
             noted.entry(id).or_insert(at);
         }
@@ -179,6 +189,7 @@ async fn write_uses(database: PgPool, uses: Arc<Uses>) {
 }
 
 async fn write_uses_once(database: &PgPool, uses: &Uses) {
+    let _writing = uses.writing.lock().await;
     let noted = uses.take();
     if noted.is_empty() {
         return;
@@ -215,7 +226,7 @@ mod tests {
             keys.verify(secret.expose()).await.unwrap();
         }
         assert_eq!(last_use().await, None, "not while requests are answered");
-        write_uses_once(database.pool(), &keys.uses).await;
+        keys.write_uses().await;
         let first = last_use().await.unwrap();
         assert!(keys.uses.take().is_empty());
 
