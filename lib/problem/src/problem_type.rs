@@ -138,7 +138,7 @@ problem_types! {
         "The server does not answer under the name that `Host` has.",
         "Ask under a name that it has, or add the name to `ORDO_ALLOWED_HOSTS`.";
     Invalid = "invalid", UNPROCESSABLE_ENTITY, "The request breaks a rule",
-        "The body or a parameter breaks rules: `errors` has all of them, each with its place.",
+        "The body or a parameter breaks rules: `errors` has those of a body, or the first of a parameter, each with its place.",
         "Correct what `errors` names.";
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key has been used",
         "The `Idempotency-Key` was used for a request with another body.",

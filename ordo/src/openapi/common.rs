@@ -77,7 +77,10 @@ pub(super) fn complete(document: &mut Value, deprecations: &[Deprecation]) {
     document["components"]["securitySchemes"] = json!({ "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A JSON Web Token, or an API key. Where everyone is let in (`ordo up` on loopback), none is needed.",
+        "description": "A JSON Web Token, or an API key. Whoever runs the platform makes an API key with `ordo key create --role ROLE`, \
+                        and for development a token with `ordo token --role ROLE`; else the shop's identity provider issues tokens. \
+                        The role decides what may be called, and how much may be refunded. Where everyone is let in (`ordo up` on \
+                        loopback), no credential is needed.",
     } });
     document["security"] = json!([]);
     let schemas = &mut document["components"]["schemas"];

@@ -117,3 +117,28 @@ async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_mone
         assert!(mails.contains(said), "{said} is not in {mails}");
     }
 }
+
+#[tokio::test]
+async fn the_whole_order_of_the_book_is_taken_and_comes_to_what_the_book_says() {
+    let book = include_str!("../../../docs/reference/orders.md");
+    let (_, example) = book.split_once("### An example").unwrap();
+    let (json, after) = example.split_once("```json").unwrap().1.split_once("```").unwrap();
+    let ordo = Ordo::up(&[]).await;
+    let posted = ordo.client().order(&serde_json::from_str(json).unwrap()).await;
+    assert_eq!(posted.status, 201, "{}", posted.text());
+
+    let accepted = posted.json();
+    let path = format!("/orders/{}?minPosition={}", accepted["orderId"].as_str().unwrap(), accepted["position"]);
+    let order = ordo.client().get(&path).await.json();
+    let totals = &order["totals"];
+    let amount = |part: &str| totals[part]["amount"].as_str().unwrap_or_else(|| panic!("{part}: {order}")).to_owned();
+    let sum = format!(
+        "items {} − discounts {} + shipping {} + taxes {} = total {}",
+        amount("items"),
+        amount("discounts"),
+        amount("shipping"),
+        amount("taxes"),
+        order["total"]["amount"].as_str().unwrap()
+    );
+    assert!(after.contains(&sum), "{sum}");
+}
