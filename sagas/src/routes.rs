@@ -21,7 +21,7 @@ pub fn routes(store: EventStore) -> OpenApiRouter {
     router().with_state(store)
 }
 
-/// How the OpenAPI document describes [`routes`].
+/// How the OpenAPI document describes [`routes()`].
 pub fn description() -> OpenApi {
     router().into_openapi()
 }
