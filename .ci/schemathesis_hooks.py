@@ -1,5 +1,7 @@
 """What Schemathesis lacks: whether the document describes each header of an answer; and no headers of its own that break HTTP."""
 
+from urllib.parse import urlencode
+
 import schemathesis
 
 # What frames every message of HTTP is nothing that an API says.
@@ -7,6 +9,9 @@ FRAMING = {"connection", "content-length", "content-type", "date", "transfer-enc
 
 # What says where a request ends, or what becomes of its connection.
 BREAKING = {"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
+
+# The head of a request that is too long is refused with 431 by the HTTP server, before there is an operation that could be described.
+LONGEST_QUERY = 16 * 1024
 
 
 @schemathesis.check
@@ -26,3 +31,8 @@ def before_call(_context, case, _kwargs):
     for name in list(case.headers or {}):
         if name.lower() in BREAKING:
             del case.headers[name]
+
+
+@schemathesis.hook
+def filter_case(_context, case):
+    return len(urlencode(case.query or {}, doseq=True)) <= LONGEST_QUERY
