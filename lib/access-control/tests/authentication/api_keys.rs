@@ -26,8 +26,8 @@ async fn refused(authenticator: &Authenticator, key: &str, what: &str) {
 #[tokio::test]
 async fn a_key_is_its_role_under_its_name() {
     let database = testkit::database().await;
-    let authenticator = with_keys_of(database.pool());
     let key = shop().create(database.pool()).await.unwrap();
+    let authenticator = with_keys_of(database.pool());
     let principal = principal_of(&authenticator, key.expose()).await.unwrap();
     assert_eq!((principal.actor().as_str(), principal.expires_at()), ("shop:web-shop", None));
 
