@@ -5,6 +5,7 @@
 
 mod new_order;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
@@ -63,6 +64,14 @@ pub(crate) struct NewParcel {
     carrier: Option<String>,
     #[schema(max_length = 200, pattern = r"^[^\u0000]*$")]
     tracking: Option<String>,
+}
+
+/// When a shipment arrived.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewDelivery {
+    /// RFC 3339, and not in the future; now if it is left out.
+    delivered_at: Option<DateTime<Utc>>,
 }
 
 /// What will come back.

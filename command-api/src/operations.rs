@@ -113,6 +113,7 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
     let parameter = |name| {
         let (about, schema, example) = match name {
             "order_id" => ("The order's id", id(), "order-1001"),
+            "shipment_id" => ("The shipment's id", id(), "shipment-1"),
             "return_id" => ("The return's id", id(), "return-1"),
             _ => ("The SKU", Sku::schema(), "sku-123"),
         };

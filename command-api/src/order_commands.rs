@@ -15,8 +15,9 @@ use access_control::{AuthorizedCaller, RoutePermission};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use chrono::{TimeDelta, Utc};
 use cqrs_es::Aggregate;
-use domain::ids::{OrderId, ReturnId};
+use domain::ids::{OrderId, ReturnId, ShipmentId};
 use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, PlacedOrder, evolve};
 use event_store::{
@@ -28,20 +29,28 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::parse::BodyParser::{self, OnOrder, OnReturn};
-use self::parse::ParsedOrderCommand;
+use self::parse::BodyParser::{self, OnOrder, OnReturn, OnShipment};
+use self::parse::{CommandSubject, ParsedOrderCommand};
 pub use self::refund_limits::SupportRefundLimits;
 use crate::answer::{CommandResponse, CommandTarget};
-use crate::bodies::{NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
+use crate::bodies::{NewCancellation, NewDelivery, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
 use crate::operations::CommandDescription;
 use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
-pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 7] = [
+pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 8] = [
     route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
     route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
     route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
+    route(
+        DELIVER_SHIPMENT,
+        "POST /orders/shipments/deliver",
+        OK,
+        Optional,
+        OnShipment(parse::deliver_shipment),
+        DELIVERED,
+    ),
     route(
         "/orders/{order_id}/returns",
         "POST /orders/returns",
@@ -67,6 +76,11 @@ const SHIP: CommandDescription = CommandDescription::of::<NewShipment>(
 );
 const DELIVER: CommandDescription =
     CommandDescription::of::<Nothing>("deliverOrder", "All of an order has arrived", "{}");
+const DELIVERED: CommandDescription = CommandDescription::of::<NewDelivery>(
+    "deliverShipment",
+    "A shipment has arrived; the last one completes the order",
+    r#"{"deliveredAt": "2026-11-24T09:30:00Z"}"#,
+);
 const RETURN: CommandDescription = CommandDescription::of::<NewReturn>(
     "requestReturn",
     "Some of an order will come back",
@@ -84,6 +98,7 @@ const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
     "Adds a note to an order",
     r#"{"noteId": "note-1", "text": "The customer called: leave it with the neighbour", "author": "Kim"}"#,
 );
+const DELIVER_SHIPMENT: &str = "/orders/{order_id}/shipments/{shipment_id}/deliver";
 const RECEIVE_RETURN: &str = "/orders/{order_id}/returns/{return_id}/receive";
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -103,6 +118,9 @@ const fn route(
 /// How long a command waits for others on the same order, and is decided again because a saga or another process changes the order.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How far the clock of who records an arrival may be ahead.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
 /// How a command on an order is called: its path, the scope of its idempotency keys, its body and its answer.
 pub(crate) struct OrderRouteDefinition {
     pub(crate) path: &'static str,
@@ -119,6 +137,7 @@ pub(crate) struct OrderRouteDefinition {
 pub(crate) struct OrderPathIds {
     order_id: String,
     return_id: Option<String>,
+    shipment_id: Option<String>,
 }
 
 pub(crate) async fn change_order(
@@ -129,7 +148,7 @@ pub(crate) async fn change_order(
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (order_id, return_id) = ids(route, path)?;
+    let (order_id, subject) = ids(route, path)?;
     let target = request.uri().path().to_owned();
     let request = commands.requests.read_body(request, route.body).await?;
     commands.store.ensure_capacity().map_err(problems::not_appended)?;
@@ -144,7 +163,7 @@ pub(crate) async fn change_order(
         commands: &commands,
         route,
         order_id: &order_id,
-        return_id: return_id.as_ref(),
+        subject: &subject,
         body: &request.body,
         precondition,
         caller: &caller,
@@ -174,15 +193,21 @@ pub(crate) async fn change_order(
 fn ids(
     route: &OrderRouteDefinition,
     path: Result<Path<OrderPathIds>, PathRejection>,
-) -> Result<(OrderId, Option<ReturnId>), Problem> {
-    let path = path.ok().map(|Path(ids)| ids);
-    let order_id = path.as_ref().and_then(|ids| OrderId::parse(ids.order_id.as_str()).ok());
-    match (&route.parser, order_id, path.and_then(|ids| ReturnId::parse(ids.return_id?).ok())) {
-        (OnOrder(_), Some(order_id), _) => Ok((order_id, None)),
-        (OnOrder(_), None, _) => Err(no_such_order()),
-        (OnReturn(_), Some(order_id), Some(return_id)) => Ok((order_id, Some(return_id))),
-        (OnReturn(_), _, _) => Err(Problem::not_found("there is no such return")),
-    }
+) -> Result<(OrderId, CommandSubject), Problem> {
+    let Path(OrderPathIds { order_id, return_id, shipment_id }) = path.map_err(|_| no_such_order())?;
+    let order_id = OrderId::parse(order_id).map_err(|_| no_such_order())?;
+    let subject = match &route.parser {
+        OnOrder(_) => CommandSubject::Order,
+        OnReturn(_) => {
+            let return_id = return_id.and_then(|id| ReturnId::parse(id).ok());
+            CommandSubject::Return(return_id.ok_or_else(|| Problem::not_found("there is no such return"))?)
+        }
+        OnShipment(_) => {
+            let shipment_id = shipment_id.and_then(|id| ShipmentId::parse(id).ok());
+            CommandSubject::Shipment(shipment_id.ok_or_else(|| Problem::not_found("there is no such shipment"))?)
+        }
+    };
+    Ok((order_id, subject))
 }
 
 fn no_such_order() -> Problem {
@@ -199,7 +224,7 @@ struct ChangeOrder<'a> {
     commands: &'a CommandDependencies,
     route: &'static OrderRouteDefinition,
     order_id: &'a OrderId,
-    return_id: Option<&'a ReturnId>,
+    subject: &'a CommandSubject,
     body: &'a [u8],
     precondition: Precondition,
     caller: &'a AuthorizedCaller,
@@ -263,10 +288,11 @@ impl Command for ChangeOrder<'_> {
 impl ChangeOrder<'_> {
     /// Reads the body. What the command makes gets `new_id`, if the body gives no id.
     fn parse(&self, order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, Problem> {
-        let parsed = match (&self.route.parser, self.return_id) {
+        let parsed = match (&self.route.parser, self.subject) {
             (OnOrder(parse), _) => parse(self.body, order, new_id),
-            (OnReturn(parse), Some(return_id)) => parse(self.body, return_id),
-            (OnReturn(_), None) => return Err(no_such_order()),
+            (OnReturn(parse), CommandSubject::Return(return_id)) => parse(self.body, return_id),
+            (OnShipment(parse), CommandSubject::Shipment(shipment_id)) => parse(self.body, shipment_id),
+            (OnReturn(_) | OnShipment(_), _) => return Err(no_such_order()),
         };
         let parsed = parsed.map_err(problems::invalid_body)?;
         if let OrderCommand::AddNote(note) = &parsed.command
@@ -275,6 +301,11 @@ impl ChangeOrder<'_> {
         {
             let message = "must be left out: the note is the customer's";
             return Err(problems::invalid_field("/author", "not_for_customers", message));
+        }
+        if let OrderCommand::DeliverShipment(delivery) = &parsed.command
+            && delivery.delivered_at.is_some_and(|at| at > Utc::now() + CLOCK_TOLERANCE)
+        {
+            return Err(problems::invalid_field("/deliveredAt", "in_the_future", "must not be in the future"));
         }
         Ok(parsed)
     }

@@ -34,7 +34,7 @@ use cqrs_es::event_sink::EventSink;
 use event_versions::{Upcast, Upcastable};
 
 pub use amounts::OrderTotals;
-pub use command::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
+pub use command::{CancelLines, DeliverShipment, OrderCommand, RequestRefund, ShipOrder};
 pub use decide::decide;
 pub use error::OrderError;
 pub use event::OrderEvent;

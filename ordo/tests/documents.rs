@@ -77,7 +77,7 @@ fn every_route_is_described_and_every_route_that_is_described_is_there() {
 /// A route with the names that its ids have in the documents.
 fn as_described(route: &str) -> String {
     let route = route.replace("{order_id}", "{id}").replace("{customer_id}", "{id}");
-    route.replace("{return_id}", "{returnId}")
+    route.replace("{return_id}", "{returnId}").replace("{shipment_id}", "{shipmentId}")
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.

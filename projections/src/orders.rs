@@ -89,12 +89,17 @@ fn head(order_id: &str) -> Key {
 /// These events also change a row that an earlier event created.
 fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
     let part = match recorded.event.subject() {
+        OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => {
+            Some(format!("SHIPMENT#{}", delivered.shipment_id))
+        }
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => Some(format!("RETURN#{}", received.return_id)),
         OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => Some(format!("REFUND#{}", refunded.refund_id)),
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
-        | OrderSubject::Fulfilment(_)
+        | OrderSubject::Fulfilment(
+            FulfilmentEvent::OrderShipped(_) | FulfilmentEvent::LinesCancelled(_) | FulfilmentEvent::OrderDelivered(_),
+        )
         | OrderSubject::Return(ReturnEvent::ReturnRequested(_))
         | OrderSubject::Refund(RefundEvent::RefundRequested(_))
         | OrderSubject::Notification(_)
@@ -126,6 +131,12 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
     match recorded.event.subject() {
         OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(shipped)) => {
             put(items, recorded, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentRow::new(recorded, shipped));
+        }
+        OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => {
+            let sk = format!("SHIPMENT#{}", delivered.shipment_id);
+            let mut shipment: ShipmentRow = take(items, recorded, &sk)?;
+            shipment.delivered_at = Some(delivered.delivered_at.unwrap_or(recorded.recorded_at));
+            put(items, recorded, sk, shipment);
         }
         OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(cancelled)) => {
             let sk = format!("CANCELLATION#{}", cancelled.cancellation_id);

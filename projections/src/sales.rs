@@ -132,7 +132,11 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         OrderSubject::Lifecycle(LifecycleEvent::CancellationRequested(_))
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
-        | OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(_) | FulfilmentEvent::LinesCancelled(_))
+        | OrderSubject::Fulfilment(
+            FulfilmentEvent::OrderShipped(_)
+            | FulfilmentEvent::LinesCancelled(_)
+            | FulfilmentEvent::ShipmentDelivered(_),
+        )
         | OrderSubject::Return(_)
         | OrderSubject::Refund(_)
         | OrderSubject::Notification(_)

@@ -164,6 +164,9 @@ pub struct Shipment {
     /// Whether its amount was captured or given up.
     #[serde(default)]
     pub settled: bool,
+    /// When it arrived. `None`: not yet, or with all of the order, which is completed then.
+    #[serde(default)]
+    pub delivered_at: Option<DateTime<Utc>>,
 }
 
 /// Units that were cancelled together.

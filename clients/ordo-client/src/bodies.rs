@@ -182,6 +182,14 @@ pub struct NewShipment {
     pub parcels: Vec<NewTrackingInfo>,
 }
 
+/// When a shipment arrived; by default now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewDelivery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<DateTime<Utc>>,
+}
+
 /// How a parcel can be tracked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NewTrackingInfo {

@@ -52,7 +52,7 @@ pub use answers::{
     WaitingSagaSummary,
 };
 pub use bodies::{
-    NewCancellation, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
+    NewCancellation, NewDelivery, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
 };
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};

@@ -3,8 +3,9 @@
 use futures_util::Stream;
 
 use crate::{
-    AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewNote, NewOrder, NewRefund,
-    NewReturn, NewShipment, Note, OrderView, Page, PagedQuery, ReadRequest, Refund, Return, Shipment,
+    AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewDelivery, NewNote,
+    NewOrder, NewRefund, NewReturn, NewShipment, Note, OrderView, Page, PagedQuery, ReadRequest, Refund, Return,
+    Shipment,
 };
 
 impl Client {
@@ -26,6 +27,16 @@ impl Client {
     /// Tells that all of it arrived.
     pub fn deliver_order(&self, order_id: &str) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "deliver"], None::<&()>)
+    }
+
+    /// Tells that a shipment arrived: now, or when the delivery says. The last one completes the order.
+    pub fn deliver_shipment(
+        &self,
+        order_id: &str,
+        shipment_id: &str,
+        delivery: &NewDelivery,
+    ) -> Command<AcceptedCommand> {
+        Command::post(self, &["orders", order_id, "shipments", shipment_id, "deliver"], Some(delivery))
     }
 
     /// Tells that some of it will come back.

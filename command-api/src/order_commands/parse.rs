@@ -1,18 +1,30 @@
 //! The readers of each command's body.
 
 use domain::body::InvalidBody;
-use domain::ids::ReturnId;
+use domain::ids::{ReturnId, ShipmentId};
 use domain::order::event::LineQuantity;
-use domain::order::parse::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
-use domain::order::{OrderCommand, PlacedOrder};
+use domain::order::parse::{
+    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment,
+};
+use domain::order::{DeliverShipment, OrderCommand, PlacedOrder};
 use uuid::Uuid;
 
 /// How a route's body is read. A body may leave out the id of what the command makes: then it gets the given one.
+#[expect(clippy::enum_variant_names, reason = "the table of routes reads so")]
 pub(super) enum BodyParser {
     /// For commands on the order in the path.
     OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the return in the path.
     OnReturn(fn(&[u8], &ReturnId) -> Result<ParsedOrderCommand, InvalidBody>),
+    /// For commands on the shipment in the path.
+    OnShipment(fn(&[u8], &ShipmentId) -> Result<ParsedOrderCommand, InvalidBody>),
+}
+
+/// What the path of a request names within the order.
+pub(super) enum CommandSubject {
+    Order,
+    Return(ReturnId),
+    Shipment(ShipmentId),
 }
 
 /// A command that was parsed from a request's body, with what the answer says of it.
@@ -48,6 +60,15 @@ pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedO
 pub(super) fn deliver(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     parse_nothing(body)?;
     Ok(ParsedOrderCommand { command: OrderCommand::DeliverOrder, made: None, lines: vec![] })
+}
+
+pub(super) fn deliver_shipment(body: &[u8], shipment_id: &ShipmentId) -> Result<ParsedOrderCommand, InvalidBody> {
+    let delivered_at = parse_delivery(body)?;
+    Ok(ParsedOrderCommand {
+        made: Some(("shipmentId", shipment_id.to_string())),
+        lines: vec![],
+        command: OrderCommand::DeliverShipment(DeliverShipment { shipment_id: shipment_id.clone(), delivered_at }),
+    })
 }
 
 pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {

@@ -22,11 +22,16 @@ impl ChangeOrder<'_> {
     }
 }
 
-/// The id of what the event at a version made, if the server drew that id.
+/// The id of what a command made that left its order at a version, if the server drew that id.
 fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, EventDecodeError> {
-    let Some(event) = events.iter().find(|event| event.version == version) else { return Ok(None) };
-    let event = event.decode::<Order>()?;
-    Ok(id_made_by(&event).and_then(|id| Uuid::parse_str(id).ok()))
+    let at =
+        |version| events.iter().find(|event| event.version == version).map(StoredEvent::decode::<Order>).transpose();
+    let mut event = at(version)?;
+    // The end of an order may come with the event that brought it about.
+    if let Some(OrderEvent::OrderDelivered(_)) = event {
+        event = at(version - 1)?;
+    }
+    Ok(event.as_ref().and_then(id_made_by).and_then(|id| Uuid::parse_str(id).ok()))
 }
 
 /// The id of what an event made.
@@ -36,6 +41,8 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(cancelled)) => {
             Some(cancelled.cancellation_id.as_str())
         }
+        // What no parcel is sent for arrives when it is shipped.
+        OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => Some(delivered.shipment_id.as_str()),
         OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => Some(requested.return_id.as_str()),
         OrderSubject::Refund(RefundEvent::RefundRequested(requested)) => Some(requested.refund_id.as_str()),
         OrderSubject::Note(NoteEvent::NoteAdded(note)) => Some(note.note_id.as_str()),

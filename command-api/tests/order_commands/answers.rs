@@ -21,6 +21,7 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
     for (path, body, status, field, event) in [
         ("ship", json!({ "shipmentId": "s-1", "lines": one, "carrier": "DHL" }), 202, "shipmentId", "OrderShipped"),
         ("ship", json!({ "parcels": [{ "tracking": "1Z9" }] }), 202, "shipmentId", "OrderShipped"),
+        ("shipments/s-1/deliver", json!({}), 200, "shipmentId", "ShipmentDelivered"),
         ("deliver", json!({}), 200, "", "OrderDelivered"),
         ("returns", json!({ "returnId": "r-1", "lines": one, "reason": "loud" }), 201, "returnId", "ReturnRequested"),
         ("returns/r-1/receive", json!({}), 202, "returnId", "ReturnReceived"),

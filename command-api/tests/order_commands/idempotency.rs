@@ -43,6 +43,24 @@ async fn a_request_that_comes_again_under_its_key_gets_its_first_answer_again() 
 }
 
 #[tokio::test]
+async fn the_id_that_was_made_is_answered_again_where_the_order_ended_with_what_was_made() {
+    let shop = Shop::with_confirmed_order().await;
+    let one = json!({ "shipmentId": "s-1", "lines": [{ "lineNumber": 1, "quantity": 1 }] });
+    shop.post("/orders/a/ship", one).await;
+    shop.post("/orders/a/shipments/s-1/deliver", json!({})).await;
+    let rest = [1, 2].map(|line_number| json!({ "lineNumber": line_number, "quantity": 1 }));
+    let (path, body, key) = ("/orders/a/cancel", json!({ "lines": rest }), [("idempotency-key", "k")]);
+
+    let first = shop.post_with(path, body.clone(), &key).await;
+    assert_eq!((first.status, shop.last_event().await.name()), (202, "OrderDelivered"));
+    let again = shop.post_with(path, body, &key).await;
+
+    assert_eq!((again.header("idempotent-replayed"), &again.body), ("true", &first.body));
+    assert!(again.body["cancellationId"].is_string(), "{}", again.body);
+    shop.store.close().await;
+}
+
+#[tokio::test]
 async fn a_request_that_changes_nothing_takes_its_key() {
     let shop = Shop::with_confirmed_order().await;
     let note = json!({ "noteId": "n-1", "text": "x" });

@@ -64,6 +64,7 @@ async fn what_is_not_there_is_not_found() {
             ("cancel", json!({})),
             ("ship", json!({})),
             ("deliver", json!({})),
+            ("shipments/s-1/deliver", json!({})),
             ("returns", lines.clone()),
             ("returns/r-1/receive", json!({})),
             ("refunds", json!({})),
@@ -77,7 +78,22 @@ async fn what_is_not_there_is_not_found() {
         let answer = shop.post(&format!("/orders/a/returns/{return_id}/receive"), json!({})).await;
         assert_eq!(answer.status, 404, "{return_id}: {}", answer.body);
     }
+    for shipment_id in ["s-9", "a%20b"] {
+        let answer = shop.post(&format!("/orders/a/shipments/{shipment_id}/deliver"), json!({})).await;
+        assert_eq!(answer.status, 404, "{shipment_id}: {}", answer.body);
+    }
     assert_eq!(shop.version().await, before);
+    shop.store.close().await;
+}
+
+#[tokio::test]
+async fn nothing_arrives_in_the_future() {
+    let shop = Shop::with_shipped_order().await;
+    let arrived = async |at: &str| shop.post("/orders/a/shipments/s-1/deliver", json!({ "deliveredAt": at })).await;
+    assert_eq!(arrived("2999-01-01T00:00:00Z").await.violation(), ("/deliveredAt", "in_the_future"));
+    assert_eq!(arrived("yesterday").await.violation(), ("/deliveredAt", "invalid"));
+    let answer = arrived("2026-11-24T09:30:00Z").await;
+    assert_eq!((answer.status, &answer.body["shipmentId"]), (200, &json!("s-1")), "{}", answer.body);
     shop.store.close().await;
 }
 
@@ -88,7 +104,7 @@ async fn a_body_must_be_json_where_there_has_to_be_one() {
         let nothing = Request::post(format!("/orders/a/{path}")).body(Body::empty()).unwrap();
         assert_eq!(shop.send(nothing).await.status, 415, "{path}");
     }
-    for path in ["cancel", "deliver", "returns/r-1/receive", "ship"] {
+    for path in ["cancel", "deliver", "returns/r-1/receive", "ship", "shipments/s-1/deliver"] {
         let text = Request::post(format!("/orders/a/{path}")).header("content-type", "text/plain");
         assert_eq!(shop.send(text.body(Body::from("{}")).unwrap()).await.status, 415, "{path}");
         assert_eq!(shop.post(&format!("/orders/a/{path}"), json!([])).await.status, 400, "{path}");

@@ -1,5 +1,7 @@
 //! The commands that an order takes.
 
+use chrono::{DateTime, Utc};
+
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCreated, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
@@ -18,8 +20,10 @@ pub enum OrderCommand {
     CancelLines(CancelLines),
     /// Ship the order, or some of it.
     ShipOrder(ShipOrder),
-    /// The goods arrived.
+    /// All of the goods arrived.
     DeliverOrder,
+    /// The goods of this shipment arrived.
+    DeliverShipment(DeliverShipment),
     /// Goods will come back.
     RequestReturn(ReturnRequested),
     /// The goods of this return came back.
@@ -67,6 +71,15 @@ pub struct ShipOrder {
     pub lines: Option<Vec<LineQuantity>>,
     /// The parcels that the customer can follow.
     pub parcels: Vec<Parcel>,
+}
+
+/// A shipment that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverShipment {
+    /// The id of the shipment.
+    pub shipment_id: ShipmentId,
+    /// When it arrived; `None`: when this is recorded.
+    pub delivered_at: Option<DateTime<Utc>>,
 }
 
 /// Lines to cancel.

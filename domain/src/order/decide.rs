@@ -1,22 +1,23 @@
-//! Decides on commands: each becomes events, or is refused.
+//! Decides on commands: each becomes events, or is refused. `fulfilment` decides on goods: shipped, delivered, cancelled.
+
+mod fulfilment;
 
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::command::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
+use super::command::{OrderCommand, RequestRefund};
 use super::error::OrderError;
 use super::event::{
-    CancellationRequested, LineQuantity, LinesCancelled, MailTemplate, NoteAdded, NotificationFailed, NotificationSent,
-    OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderRejected, OrderShipped, PaymentAuthorized,
-    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested,
-    ReturnReceived, ReturnRequested, StockReleased,
+    LineQuantity, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OrderCancelled, OrderConfirmed,
+    OrderEvent, OrderRejected, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
+    PaymentRefunded, PaymentVoided, RefundRequested, ReturnReceived, ReturnRequested, StockReleased,
 };
 use super::intervene::intervene;
 use super::mails::MailOutcome;
 use super::state::{AuthorizationState, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, UndoReason};
 use super::transitions::{OrderAction, OrderStage, TRANSITIONS, allowed_at};
-use crate::ids::{CancellationId, RefundId, ReturnId};
+use crate::ids::{RefundId, ReturnId};
 
 /// The events that a command leads to. There are none if it changes nothing. So every command can be repeated.
 pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
@@ -60,6 +61,7 @@ impl PlacedOrder {
             OrderCommand::CancelLines(command) => self.cancel_lines(command),
             OrderCommand::ShipOrder(command) => self.ship(command),
             OrderCommand::DeliverOrder => self.deliver(),
+            OrderCommand::DeliverShipment(command) => self.deliver_shipment(command),
             OrderCommand::RequestReturn(requested) => self.request_return(requested),
             OrderCommand::ReceiveReturn(return_id) => self.receive_return(return_id),
             OrderCommand::RequestRefund(command) => self.request_refund(command),
@@ -92,63 +94,6 @@ impl PlacedOrder {
             return Ok(());
         }
         Err(OrderError::NotAllowed { action, stage, allowed: allowed_at(stage) })
-    }
-
-    fn cancel(&self, requested: CancellationRequested) -> OrderDecision {
-        if matches!(self.undoing, Some(UndoReason::Cancelled(_))) {
-            return UNCHANGED;
-        }
-        // What was shipped stays shipped. The rest is cancelled.
-        if !self.shipments.is_empty() {
-            return self.cancel_the_rest(requested.reason);
-        }
-        self.check(OrderAction::Cancel)?;
-        one(OrderEvent::CancellationRequested(requested))
-    }
-
-    fn cancel_the_rest(&self, reason: Option<String>) -> OrderDecision {
-        let (cancellation_id, lines) = (CancellationId::of_the_rest(), self.unshipped());
-        if lines.is_empty() && self.cancellations.iter().any(|known| known.id == cancellation_id) {
-            return UNCHANGED;
-        }
-        self.check(OrderAction::Cancel)?;
-        self.cancel_lines(CancelLines { cancellation_id, lines, reason })
-    }
-
-    fn cancel_lines(&self, CancelLines { cancellation_id, lines, reason }: CancelLines) -> OrderDecision {
-        if let Some(known) = self.cancellations.iter().find(|known| known.id == cancellation_id) {
-            let same = (&known.lines, &known.reason) == (&lines, &reason);
-            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "cancellation" }) };
-        }
-        if self.stage() == OrderStage::Pending {
-            return Err(OrderError::NotConfirmed);
-        }
-        self.check(OrderAction::Cancel)?;
-        self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
-        let units = |lines: &[LineQuantity]| lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
-        if self.shipments.is_empty() && units(&lines) == units(&self.unshipped()) {
-            return Err(OrderError::AllOfIt);
-        }
-        one(OrderEvent::LinesCancelled(LinesCancelled { cancellation_id, lines, reason }))
-    }
-
-    fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> OrderDecision {
-        if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
-            let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels;
-            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "shipment" }) };
-        }
-        self.check(OrderAction::Ship)?;
-        let lines = lines.unwrap_or_else(|| self.unshipped());
-        self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
-        one(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels }))
-    }
-
-    fn deliver(&self) -> OrderDecision {
-        if self.status == OrderStatus::Completed {
-            return UNCHANGED;
-        }
-        self.check(OrderAction::Deliver)?;
-        one(OrderEvent::OrderDelivered(OrderDelivered {}))
     }
 
     fn request_return(&self, requested: ReturnRequested) -> OrderDecision {

@@ -1,7 +1,7 @@
 //! Why an order refuses a command.
 
 use super::transitions::{OrderAction, OrderStage};
-use crate::ids::ReturnId;
+use crate::ids::{ReturnId, ShipmentId};
 
 /// Why an order refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,9 @@ pub enum OrderError {
     /// These lines are the whole order.
     #[error("this is all of the order: cancel it without lines")]
     AllOfIt,
+    /// There is no such shipment.
+    #[error("the order has no shipment {0}")]
+    NoSuchShipment(ShipmentId),
     /// There is no such return.
     #[error("the order has no return {0}")]
     NoSuchReturn(ReturnId),

@@ -16,7 +16,7 @@ mod subject;
 mod upcasts;
 
 pub use customer::{Address, CustomerDetails};
-pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel};
+pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel, ShipmentDelivered};
 pub use lifecycle::{
     CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,
 };
@@ -73,6 +73,8 @@ events! {
         OrderShipped,
         /// Lines will not be shipped.
         LinesCancelled,
+        /// The goods of a shipment arrived.
+        ShipmentDelivered,
         /// All of it arrived.
         OrderDelivered,
         /// The customer will send goods back.

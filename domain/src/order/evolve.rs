@@ -83,6 +83,7 @@ impl PlacedOrder {
                     parcels: shipped.parcels,
                     settled: false,
                     given_up: false,
+                    delivered: false,
                     retries: 0,
                 });
             }
@@ -93,6 +94,10 @@ impl PlacedOrder {
                     lines: cancelled.lines,
                     reason: cancelled.reason,
                 });
+            }
+            OrderEvent::ShipmentDelivered(delivered) => {
+                let shipment = self.shipments.iter_mut().find(|shipment| shipment.id == delivered.shipment_id);
+                shipment.into_iter().for_each(|shipment| shipment.delivered = true);
             }
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
             OrderEvent::ReturnRequested(requested) => {

@@ -53,7 +53,7 @@ impl OrderGrowthLimits {
             OrderAction::Refund => Some(self.refunds),
             OrderAction::AddNote => Some(self.notes),
             OrderAction::Cancel => Some(self.cancellations),
-            OrderAction::Deliver | OrderAction::ReceiveReturn => None,
+            OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::ReceiveReturn => None,
         }
     }
 
@@ -85,10 +85,10 @@ impl OrderGrowth {
             OrderSubject::Note(NoteEvent::NoteAdded(note)) => {
                 (OrderAction::AddNote, order.notes.len(), note_bytes(note))
             }
-            OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !is_rest(order, &it.lines) => {
+            OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !order.is_rest(&it.lines) => {
                 (OrderAction::Ship, order.shipments.len(), lines_bytes(&it.lines) + parcels_bytes(&it.parcels))
             }
-            OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(it)) if !is_rest(order, &it.lines) => {
+            OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(it)) if !order.is_rest(&it.lines) => {
                 (OrderAction::Cancel, order.cancellations.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
             }
             OrderSubject::Return(ReturnEvent::ReturnRequested(it)) => {
@@ -104,6 +104,7 @@ impl OrderGrowth {
             | OrderSubject::Fulfilment(
                 FulfilmentEvent::OrderShipped(_)
                 | FulfilmentEvent::LinesCancelled(_)
+                | FulfilmentEvent::ShipmentDelivered(_)
                 | FulfilmentEvent::OrderDelivered(_),
             )
             | OrderSubject::Return(ReturnEvent::ReturnReceived(_))
@@ -113,12 +114,6 @@ impl OrderGrowth {
         };
         Some(Self { action, present, bytes })
     }
-}
-
-/// Whether the lines are all that is left to ship. [`decide`] made sure that they are no more than that.
-fn is_rest(order: &PlacedOrder, lines: &[LineQuantity]) -> bool {
-    let units = |lines: &[LineQuantity]| lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
-    units(lines) == units(&order.unshipped())
 }
 
 /// About what one line of a shipment, or the frame of anything attached to an order, takes in the log.

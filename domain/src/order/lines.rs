@@ -58,6 +58,12 @@ impl PlacedOrder {
         self.left_to_ship().next().is_none()
     }
 
+    /// Whether these lines are all that is left to ship. They are known to be no more than that.
+    pub(super) fn is_rest(&self, lines: &[LineQuantity]) -> bool {
+        let units = |lines: &[LineQuantity]| lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>();
+        units(lines) == units(&self.unshipped())
+    }
+
     /// How many units of a line can still be shipped.
     pub(super) fn left_of(&self, line_number: u32, ordered: u32) -> u32 {
         let counts = self.counts(line_number);

@@ -66,7 +66,11 @@ impl MailTrigger {
             OrderSubject::Lifecycle(LifecycleEvent::OrderCreated(_) | LifecycleEvent::CancellationRequested(_))
             | OrderSubject::Reservation(_)
             | OrderSubject::Payment(_)
-            | OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(_) | FulfilmentEvent::OrderDelivered(_))
+            | OrderSubject::Fulfilment(
+                FulfilmentEvent::LinesCancelled(_)
+                | FulfilmentEvent::ShipmentDelivered(_)
+                | FulfilmentEvent::OrderDelivered(_),
+            )
             | OrderSubject::Return(_)
             | OrderSubject::Refund(RefundEvent::RefundRequested(_))
             | OrderSubject::Notification(_)

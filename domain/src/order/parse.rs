@@ -3,5 +3,7 @@
 mod commands;
 mod create;
 
-pub use commands::{parse_cancellation, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment};
+pub use commands::{
+    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment,
+};
 pub use create::PostedOrder;

@@ -183,6 +183,9 @@ pub struct Shipment {
     /// Whether an operator gave up its money. If the provider took it all the same, that is still recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub given_up: bool,
+    /// Whether it is recorded that this shipment arrived. See [`PlacedOrder::is_delivered`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delivered: bool,
     /// How often an operator had the capture tried again after a failure. Each is a new attempt for the provider.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
@@ -320,6 +323,11 @@ impl PlacedOrder {
     /// Whether the units allow a confirmation.
     pub fn is_stocked(&self) -> bool {
         matches!(self.stock, OrderStockState::Reserved(_) | OrderStockState::NotNeeded)
+    }
+
+    /// Whether a shipment of the order arrived: by itself, or with all of the order.
+    pub fn is_delivered(&self, shipment: &Shipment) -> bool {
+        shipment.delivered || self.status == OrderStatus::Completed
     }
 
     /// The first shipment whose money is not captured.

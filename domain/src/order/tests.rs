@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 mod amounts;
 mod cancelled_lines;
+mod delivered;
 mod full_lifecycle;
 mod invariants;
 mod limits;
@@ -113,6 +114,10 @@ fn every_event() -> Vec<OrderEvent> {
             cancellation_id: CancellationId::parse("c-1").unwrap(),
             lines: line(1),
             reason: reason.clone(),
+        }),
+        OrderEvent::ShipmentDelivered(ShipmentDelivered {
+            shipment_id: ShipmentId::parse("s-1").unwrap(),
+            delivered_at: chrono::DateTime::from_timestamp(1_800_000_000, 0),
         }),
         OrderEvent::OrderDelivered(OrderDelivered {}),
         OrderEvent::ReturnRequested(ReturnRequested { return_id: return_id.clone(), lines: line(1), reason }),

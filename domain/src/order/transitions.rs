@@ -12,8 +12,10 @@ pub enum OrderAction {
     Cancel,
     /// Ship it, or some of it.
     Ship,
-    /// Record that it arrived.
+    /// Record that all of it arrived.
     Deliver,
+    /// Record that one shipment arrived.
+    DeliverShipment,
     /// Announce that goods come back.
     RequestReturn,
     /// Record that the goods of a return came back.
@@ -46,12 +48,13 @@ pub enum OrderStage {
 }
 
 /// The stages at which each action is taken. At any other stage it is refused.
-pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 7] = {
+pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 8] = {
     use OrderStage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
     [
         (OrderAction::Cancel, &[Pending, Confirmed, PartiallyShipped]),
         (OrderAction::Ship, &[Confirmed, PartiallyShipped]),
         (OrderAction::Deliver, &[Shipped]),
+        (OrderAction::DeliverShipment, &[PartiallyShipped, Shipped]),
         (OrderAction::RequestReturn, &[PartiallyShipped, Shipped, Completed]),
         (OrderAction::ReceiveReturn, &[PartiallyShipped, Shipped, Completed]),
         (OrderAction::Refund, &[PartiallyShipped, Shipped, Completed]),
@@ -69,6 +72,7 @@ impl OrderCommand {
             Self::CancelOrder(_) | Self::CancelLines(_) => Some(OrderAction::Cancel),
             Self::ShipOrder(_) => Some(OrderAction::Ship),
             Self::DeliverOrder => Some(OrderAction::Deliver),
+            Self::DeliverShipment(_) => Some(OrderAction::DeliverShipment),
             Self::RequestReturn(_) => Some(OrderAction::RequestReturn),
             Self::ReceiveReturn(_) => Some(OrderAction::ReceiveReturn),
             Self::RequestRefund(_) => Some(OrderAction::Refund),
@@ -132,6 +136,7 @@ impl OrderAction {
             Self::Cancel => "cancel",
             Self::Ship => "ship",
             Self::Deliver => "deliver",
+            Self::DeliverShipment => "shipments/{shipmentId}/deliver",
             Self::RequestReturn => "returns",
             Self::ReceiveReturn => "returns/{returnId}/receive",
             Self::Refund => "refunds",

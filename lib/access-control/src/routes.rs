@@ -104,6 +104,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/orders/{order_id}/cancel", Shop,                  [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/ship", Shop,                    [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/deliver", Shop,                 [ALL, NO,   ALL,    NO,    NO,   NO]),
+    route("POST", "/orders/{order_id}/shipments/{shipment_id}/deliver", Shop, [ALL, NO, ALL, NO,  NO,   NO]),
     route("POST", "/orders/{order_id}/returns", Shop,                 [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/returns/{return_id}/receive", Shop, [ALL, NO, ALL,  NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/refunds", Shop,                 [ALL, NO,   NO,     UP_TO, ALL,  NO]),

@@ -88,6 +88,7 @@ struct ShipmentView {
     parcels: Vec<BTreeMap<String, Option<String>>>,
     shipped_at: DateTime<Utc>,
     settled: bool,
+    delivered_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -249,7 +250,8 @@ impl OrderPageData {
             let parcels = shipment.parcels.iter().map(|parcel| parcel.values().flatten().cloned().collect::<Vec<_>>());
             let parcels = parcels.map(|parcel| parcel.join(" ")).collect::<Vec<_>>().join(", ");
             let paid = if shipment.settled { "paid" } else { "not paid yet" };
-            let what = [units(&shipment.lines), paid.to_owned(), parcels];
+            let arrived = shipment.delivered_at.map_or_else(String::new, |at| format!("arrived {}", style.ago(at)));
+            let what = [units(&shipment.lines), paid.to_owned(), arrived, parcels];
             [plain(&shipment.shipment_id), plain(style.ago(shipment.shipped_at)), plain(and(what))]
         })
     }

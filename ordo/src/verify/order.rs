@@ -118,6 +118,7 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         | OrderEvent::RefundRequested(_)
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::LinesCancelled(_)
+        | OrderEvent::ShipmentDelivered(_)
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::ReturnReceived(_)
@@ -172,6 +173,11 @@ impl AuditedOrder {
                 let but = if cancelled > 0 { format!(", {cancelled} cancelled") } else { String::new() };
                 wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned{but}"));
             }
+        }
+        let is_here = placed.shipments.iter().all(|shipment| placed.is_delivered(shipment));
+        let is_over = !placed.shipments.is_empty() && placed.is_all_shipped() && is_here;
+        if is_over && placed.status != OrderStatus::Completed {
+            wrong("all of it was shipped and arrived, and it is not completed".to_owned());
         }
         let total = placed.content.total_minor;
         match OrderTotals::of(&placed.content) {

@@ -40,7 +40,8 @@ pub(crate) async fn asking() -> Ordo {
 /// The route about an order and its customer.
 fn path(route: &Route, order: &str, customer: &str) -> String {
     let path = route.path.replace("{order_id}", order).replace("{customer_id}", customer);
-    let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1").replace("{id}", "7");
+    let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1");
+    let path = path.replace("{shipment_id}", "s-1").replace("{id}", "7");
     // It does not go on for ever, but is refused once it is let in.
     if route.class == RouteClass::Firehose {
         format!("{path}?after=x")

@@ -61,6 +61,52 @@ async fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end_and_everything_
 }
 
 #[tokio::test]
+async fn an_order_is_completed_by_its_last_shipment_or_by_the_cancellation_of_the_rest_and_everything_agrees() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    assert_eq!(ask(&client, "/stock/sku-123/receive", json!({ "quantity": 10 })).await.status, 201);
+    let one = json!({ "shipmentId": "s-1", "lines": [{ "lineNumber": 1, "quantity": 1 }] });
+    let arrived = json!({ "deliveredAt": "2026-11-24T09:30:00Z" });
+    for id in ["in-parts", "rest-first", "rest-last"] {
+        client.order(&two_of_a_kind(id)).await;
+        settled(&client, id).await;
+        assert_eq!(ask(&client, &format!("/orders/{id}/ship"), one.clone()).await.status, 202);
+    }
+    let mut download = demo_order("download");
+    download["items"][0]["requiresShipping"] = json!(false);
+    client.order(&download).await;
+    settled(&client, "download").await;
+
+    for (path, body) in [
+        ("in-parts/shipments/s-1/deliver", arrived.clone()),
+        ("in-parts/ship", json!({ "shipmentId": "s-2" })),
+        ("in-parts/shipments/s-2/deliver", json!({})),
+        ("rest-first/cancel", json!({ "reason": "sold out" })),
+        ("rest-first/shipments/s-1/deliver", arrived.clone()),
+        ("rest-last/shipments/s-1/deliver", arrived),
+        ("rest-last/cancel", json!({ "reason": "sold out" })),
+        ("download/ship", json!({})),
+    ] {
+        let answer = ask(&client, &format!("/orders/{path}"), body).await;
+        assert!(answer.status < 300, "{path}: {}", answer.text());
+    }
+
+    for (id, captured) in
+        [("in-parts", "259.98"), ("rest-first", "129.99"), ("rest-last", "129.99"), ("download", "129.99")]
+    {
+        let order = shown(&client, id, |order| order["captured"]["amount"] == captured).await;
+        assert_eq!((&order["status"], &order["paymentStatus"]), (&json!("completed"), &json!("captured")), "{order}");
+        assert_eq!(order["fulfilmentStatus"], "delivered");
+        assert!(order["shipments"].as_array().unwrap().iter().all(|it| it["deliveredAt"].is_string()), "{order}");
+    }
+    let order = client.get("/orders/in-parts").await.json();
+    assert_eq!(order["shipments"][0]["deliveredAt"], "2026-11-24T09:30:00Z");
+    at_rest(&ordo.database, 4, PATIENCE).await;
+    let stock = client.get("/stock/sku-123").await.json();
+    assert_eq!([&stock["onHand"], &stock["reserved"], &stock["sold"]], [5, 0, 5]);
+}
+
+#[tokio::test]
 async fn an_order_is_sent_in_parts_and_some_of_it_comes_back() {
     let ordo = Ordo::up(&[]).await;
     let client = ordo.client();

@@ -245,6 +245,9 @@ pub(super) struct ShipmentRow {
     #[serde(default)]
     parcels: Vec<Parcel>,
     pub(super) shipped_at: DateTime<Utc>,
+    /// When it arrived. It is left out of a shipment that only arrived with all of the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) delivered_at: Option<DateTime<Utc>>,
 }
 
 impl ShipmentRow {
@@ -255,6 +258,7 @@ impl ShipmentRow {
             first: shipped.parcels.first().cloned().unwrap_or_default(),
             parcels: shipped.parcels.clone(),
             shipped_at: recorded.recorded_at,
+            delivered_at: None,
         }
     }
 

@@ -1,11 +1,11 @@
 //! What `GET /orders/{id}` shows after each event.
 
 use axum::body::Body;
-use domain::ids::{CancellationId, NoteId, PaymentToken, Sku};
+use domain::ids::{CancellationId, NoteId, PaymentToken, ShipmentId, Sku};
 use domain::order::OrderEvent;
 use domain::order::event::{
-    CancellationRequested, LinesCancelled, NoteAdded, OrderCancelled, OrderRejected, PaymentDeclined, PaymentVoided,
-    RejectionReason, Shortage, StockReleased, StockReservationFailed,
+    CancellationRequested, LinesCancelled, NoteAdded, OrderCancelled, OrderDelivered, OrderRejected, PaymentDeclined,
+    PaymentVoided, RejectionReason, ShipmentDelivered, Shortage, StockReleased, StockReservationFailed,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -84,6 +84,37 @@ async fn what_was_cancelled_of_an_order_is_shown_with_its_lines() {
     assert_eq!((&cancellation["cancellationId"], &cancellation["reason"]), (&json!("c-1"), &json!("sold out")));
     let view = reads.after(OrderEvent::PaymentVoided(PaymentVoided {})).await;
     assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
+}
+
+#[tokio::test]
+async fn a_shipment_is_shown_with_its_arrival() {
+    let reads = ReadSide::running().await;
+    let sent = [
+        created(),
+        reserved(),
+        authorized(),
+        confirmed(),
+        shipped("s-1", &[(1, 1)]),
+        shipped("s-2", &[(1, 1), (2, 1)]),
+    ];
+    reads.after_all(sent).await;
+    let at = "2026-11-24T09:30:00Z";
+    let arrived =
+        ShipmentDelivered { shipment_id: ShipmentId::parse("s-1").unwrap(), delivered_at: Some(at.parse().unwrap()) };
+
+    let view = reads.after(OrderEvent::ShipmentDelivered(arrived)).await;
+
+    let arrivals = |view: &Value| {
+        let shipments = view["shipments"].as_array().unwrap().iter();
+        shipments.map(|it| it["deliveredAt"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(arrivals(&view), [json!(at), Value::Null]);
+    // All of it arrives at once, whatever arrived before.
+    let view = reads.after(OrderEvent::OrderDelivered(OrderDelivered {})).await;
+    assert_eq!(statuses(&view)[0], "completed");
+    assert_eq!(arrivals(&view), [json!(at), Value::Null]);
+    let page = reads.get("/orders/a/shipments").await;
+    assert_eq!(arrivals(&json!({ "shipments": page["items"] })), arrivals(&view));
 }
 
 #[tokio::test]

@@ -126,6 +126,7 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
             return Some(StepMention { saga: saga_of(before, it.step), step: it.step, outcome, text });
         }
         OrderEvent::OrderCreated(_)
+        | OrderEvent::ShipmentDelivered(_)
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::ReturnReceived(_)

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ordo_client::{Client, LineQuantity, NewCancellation, NewNote, NewRefund, NewReturn, NewShipment, NewTrackingInfo};
+use ordo_client::{
+    Client, LineQuantity, NewCancellation, NewDelivery, NewNote, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
+};
 
 use crate::fake_server::{FakeServer, answer, json};
 use crate::impatient;
@@ -33,6 +35,9 @@ async fn commands_of_an_order() {
     let done = sent(async |client| client.ship_order("o", &ship).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/ship {"parcels":[{"carrier":"DHL"}]}"#);
     assert_eq!(sent(async |client| client.deliver_order("o").await.is_ok()).await, "POST /orders/o/deliver");
+    let delivery = NewDelivery { delivered_at: Some("2026-11-24T09:30:00Z".parse().unwrap()) };
+    let done = sent(async |client| client.deliver_shipment("o", "s", &delivery).await.is_ok()).await;
+    assert_eq!(done, r#"POST /orders/o/shipments/s/deliver {"deliveredAt":"2026-11-24T09:30:00Z"}"#);
     let back = NewReturn { lines: units(), ..NewReturn::default() };
     let done = sent(async |client| client.request_return("o", &back).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/returns {"lines":[{"lineNumber":1,"quantity":2}]}"#);

@@ -1,5 +1,6 @@
 //! Goods: shipped, delivered, or cancelled before they were shipped.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +39,17 @@ pub struct Parcel {
     /// The carrier's tracking number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
+}
+
+/// The goods of a shipment arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ShipmentDelivered {
+    pub shipment_id: ShipmentId,
+    /// When it arrived, if somebody says so. Otherwise it is the time of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<DateTime<Utc>>,
 }
 
 /// Lines of the order will not be shipped. Their reservation is released in the same append, and nobody pays for them.

@@ -7,7 +7,8 @@ use super::{
     CancellationRequested, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped,
     PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
-    RefundRequested, ReturnReceived, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
+    RefundRequested, ReturnReceived, ReturnRequested, ShipmentDelivered, StockReleased, StockReservationFailed,
+    StockReserved,
 };
 
 /// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
@@ -65,6 +66,7 @@ subjects! {
     Fulfilment(FulfilmentEvent) {
         OrderShipped,
         LinesCancelled,
+        ShipmentDelivered,
         OrderDelivered,
     }
     /// Goods that come back.

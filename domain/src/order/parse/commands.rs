@@ -5,10 +5,11 @@
 #[cfg(test)]
 mod tests;
 
+use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::create::{MAX_ITEMS, MAX_QUANTITY};
+use super::create::{MAX_ITEMS, MAX_QUANTITY, read_instant};
 use crate::body::{BodyReader, InvalidBody, JsonField, read_body};
 use crate::ids::{CancellationId, InvalidId, NoteId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
@@ -62,6 +63,14 @@ pub fn parse_shipment(body: &[u8], generated: Uuid) -> Result<ShipOrder, Invalid
         }
         let parcels = several.unwrap_or_else(|| the_only.into_iter().collect());
         Some(ShipOrder { shipment_id: shipment_id?, lines: lines?, parcels })
+    })
+}
+
+/// Reads `{"deliveredAt"?: "2026-11-21T18:00:00Z"}`.
+pub fn parse_delivery(body: &[u8]) -> Result<Option<DateTime<Utc>>, InvalidBody> {
+    read_body(body, |reader, fields| {
+        let [delivered_at] = reader.object(fields, ["deliveredAt"]);
+        reader.optional(&delivered_at, |r, field| r.text(field, read_instant))
     })
 }
 

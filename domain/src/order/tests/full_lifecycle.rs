@@ -16,6 +16,11 @@ fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![] })
 }
 
+fn deliver(id: &str) -> OrderCommand {
+    let shipment_id = ShipmentId::parse(id).unwrap();
+    OrderCommand::DeliverShipment(DeliverShipment { shipment_id, delivered_at: None })
+}
+
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
     OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "cap".into() })
@@ -90,6 +95,7 @@ fn what_people_may_ask_for_is_what_the_table_says() {
                 OrderAction::Cancel => vec![cancel(), cancel_lines("new", line(1))],
                 OrderAction::Ship => vec![ship("new", None)],
                 OrderAction::Deliver => vec![OrderCommand::DeliverOrder],
+                OrderAction::DeliverShipment => vec![deliver("s")],
                 OrderAction::RequestReturn => vec![bring_back("new", line(1))],
                 OrderAction::ReceiveReturn => vec![OrderCommand::ReceiveReturn(ReturnId::parse("back").unwrap())],
                 OrderAction::Refund => vec![refund("new", Some(1))],

@@ -30,6 +30,10 @@ fn people() -> impl Strategy<Value = OrderCommand> {
             reason: None
         })),
         Just(OrderCommand::DeliverOrder),
+        (0..3_u8).prop_map(|n| OrderCommand::DeliverShipment(DeliverShipment {
+            shipment_id: id(ShipmentId::parse, n),
+            delivered_at: None
+        })),
         (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::RequestReturn(ReturnRequested {
             return_id: id(ReturnId::parse, n),
             lines,
@@ -131,6 +135,9 @@ fn check(order: &PlacedOrder) {
         assert!(order.shipped(number) + order.counts(number).cancelled <= line.quantity, "{order:?}");
         assert!(order.counts(number).settled <= order.shipped(number), "{order:?}");
     }
+    let is_here = order.shipments.iter().all(|shipment| order.is_delivered(shipment));
+    let is_over = !order.shipments.is_empty() && order.is_all_shipped() && is_here;
+    assert_eq!(is_over, order.status == OrderStatus::Completed, "{order:?}");
     let mut recounted = order.clone();
     recounted.recount();
     assert_eq!(recounted.counts, order.counts);

@@ -163,6 +163,7 @@ const SHIPMENT: &[FieldRow] = &[
     ("tracking",          [SHOW,  SHOW,  MASK], Value),
     ("parcels",           ALL,                 Object(PARCEL)),
     ("shippedAt",         ALL,                 Value),
+    ("deliveredAt",       ALL,                 Value),
     ("settled",           [SHOW,  NO,    SHOW], Value),
 ];
 

@@ -125,6 +125,10 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("carrier",                     [SHOW,  SHOW,  SHOW]),
         ("tracking",                    [SHOW,  SHOW,  MASK]),
     ]),
+    ("ShipmentDelivered", &[
+        ("shipmentId",                  [SHOW,  SHOW,  SHOW]),
+        ("deliveredAt",                 [SHOW,  SHOW,  SHOW]),
+    ]),
     ("OrderDelivered", &[]),
     ("StockReserved", &[
         ("units",                       [SHOW,  SHOW,  SHOW]),

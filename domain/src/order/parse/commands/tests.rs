@@ -134,6 +134,19 @@ fn an_amount_has_the_decimals_of_the_orders_currency_and_is_more_than_nothing() 
 }
 
 #[test]
+fn an_arrival_has_an_instant_or_none() {
+    let at = |body: Value| parse_delivery(&bytes(&body));
+    assert_eq!((at(json!({})), at(json!({ "deliveredAt": null }))), (Ok(None), Ok(None)));
+    let instant = DateTime::from_timestamp(1_795_284_000, 0);
+    assert_eq!(at(json!({ "deliveredAt": "2026-11-21T19:00:00+01:00" })).unwrap(), instant.map(|it| it.to_utc()));
+    for (wrong_at, code) in
+        [(json!("yesterday"), "invalid"), (json!("2026-11-21"), "invalid"), (json!(7), "wrong_type")]
+    {
+        assert_eq!(wrong(at(json!({ "deliveredAt": wrong_at }))), [("/deliveredAt".to_owned(), code)]);
+    }
+}
+
+#[test]
 fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
     let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), GENERATED);
     assert!(reason(500).is_ok());

@@ -1,0 +1,113 @@
+//! Decides on goods: shipped, delivered, or cancelled before they are shipped.
+//!
+//! An order completes in the append of the event after which nothing is left to ship or to arrive.
+
+use super::super::command::{CancelLines, DeliverShipment, ShipOrder};
+use super::super::error::OrderError;
+use super::super::event::{
+    CancellationRequested, LineQuantity, LinesCancelled, OrderDelivered, OrderEvent, OrderShipped, Parcel,
+    ShipmentDelivered,
+};
+use super::super::state::{OrderStatus, PlacedOrder, Shipment, UndoReason};
+use super::super::transitions::{OrderAction, OrderStage};
+use super::{OrderDecision, UNCHANGED, one};
+use crate::ids::CancellationId;
+
+impl PlacedOrder {
+    pub(super) fn cancel(&self, requested: CancellationRequested) -> OrderDecision {
+        if matches!(self.undoing, Some(UndoReason::Cancelled(_))) {
+            return UNCHANGED;
+        }
+        // What was shipped stays shipped. The rest is cancelled.
+        if !self.shipments.is_empty() {
+            return self.cancel_the_rest(requested.reason);
+        }
+        self.check(OrderAction::Cancel)?;
+        one(OrderEvent::CancellationRequested(requested))
+    }
+
+    fn cancel_the_rest(&self, reason: Option<String>) -> OrderDecision {
+        let (cancellation_id, lines) = (CancellationId::of_the_rest(), self.unshipped());
+        if lines.is_empty() && self.cancellations.iter().any(|known| known.id == cancellation_id) {
+            return UNCHANGED;
+        }
+        self.check(OrderAction::Cancel)?;
+        self.cancel_lines(CancelLines { cancellation_id, lines, reason })
+    }
+
+    pub(super) fn cancel_lines(&self, CancelLines { cancellation_id, lines, reason }: CancelLines) -> OrderDecision {
+        if let Some(known) = self.cancellations.iter().find(|known| known.id == cancellation_id) {
+            let same = (&known.lines, &known.reason) == (&lines, &reason);
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "cancellation" }) };
+        }
+        if self.stage() == OrderStage::Pending {
+            return Err(OrderError::NotConfirmed);
+        }
+        self.check(OrderAction::Cancel)?;
+        self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
+        let is_rest = self.is_rest(&lines);
+        if self.shipments.is_empty() && is_rest {
+            return Err(OrderError::AllOfIt);
+        }
+        let mut events = vec![OrderEvent::LinesCancelled(LinesCancelled { cancellation_id, lines, reason })];
+        if is_rest && self.shipments.iter().all(|shipment| self.is_delivered(shipment)) {
+            events.push(OrderEvent::OrderDelivered(OrderDelivered {}));
+        }
+        Ok(events)
+    }
+
+    pub(super) fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> OrderDecision {
+        if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
+            let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels;
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "shipment" }) };
+        }
+        self.check(OrderAction::Ship)?;
+        let lines = lines.unwrap_or_else(|| self.unshipped());
+        self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
+        let (is_rest, is_here_at_once) = (self.is_rest(&lines), self.needs_no_delivery(&lines, &parcels));
+        let id = shipment_id.clone();
+        let mut events = vec![OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels })];
+        if is_here_at_once {
+            events.extend(self.arrival(ShipmentDelivered { shipment_id: id, delivered_at: None }, is_rest));
+        }
+        Ok(events)
+    }
+
+    /// Whether nothing of a shipment travels: no line of it requires shipping, and it has no parcels.
+    fn needs_no_delivery(&self, lines: &[LineQuantity], parcels: &[Parcel]) -> bool {
+        let travels = |it: &LineQuantity| self.line(it.line_number).is_none_or(|line| line.requires_shipping);
+        parcels.is_empty() && !lines.iter().any(travels)
+    }
+
+    pub(super) fn deliver_shipment(&self, command: DeliverShipment) -> OrderDecision {
+        let DeliverShipment { shipment_id, delivered_at } = command;
+        let Some(shipment) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) else {
+            self.check(OrderAction::DeliverShipment)?;
+            return Err(OrderError::NoSuchShipment(shipment_id));
+        };
+        if self.is_delivered(shipment) {
+            return UNCHANGED;
+        }
+        self.check(OrderAction::DeliverShipment)?;
+        Ok(self.arrival(ShipmentDelivered { shipment_id, delivered_at }, self.is_all_shipped()))
+    }
+
+    /// The arrival of a shipment. It completes the order if that was the last one, and if all is shipped.
+    fn arrival(&self, delivered: ShipmentDelivered, is_all_shipped: bool) -> Vec<OrderEvent> {
+        let is_here = |it: &Shipment| it.id == delivered.shipment_id || self.is_delivered(it);
+        let completes = is_all_shipped && self.shipments.iter().all(is_here);
+        let mut events = vec![OrderEvent::ShipmentDelivered(delivered)];
+        if completes {
+            events.push(OrderEvent::OrderDelivered(OrderDelivered {}));
+        }
+        events
+    }
+
+    pub(super) fn deliver(&self) -> OrderDecision {
+        if self.status == OrderStatus::Completed {
+            return UNCHANGED;
+        }
+        self.check(OrderAction::Deliver)?;
+        one(OrderEvent::OrderDelivered(OrderDelivered {}))
+    }
+}
