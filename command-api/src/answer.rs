@@ -20,8 +20,9 @@ pub(crate) struct CommandResponse<'a> {
     pub(crate) resource: CommandTarget<'a>,
     pub(crate) version: i64,
     pub(crate) position: i64,
-    /// What the command made, as a field and an id: `shipmentId`, `cancellationId`, `returnId`, `refundId` or `noteId`.
-    pub(crate) made: Option<(&'static str, &'a str)>,
+    /// What the command made or was about, each as a field and an id: `shipmentId`, `cancellationId`, `returnId`, `receiptId`, `refundId`
+    /// or `noteId`.
+    pub(crate) made: &'a [(&'static str, String)],
     /// Whether it was handled before, under its idempotency key.
     pub(crate) replayed: bool,
 }
@@ -77,7 +78,7 @@ impl Serialize for CommandResponse<'_> {
         }
         body.serialize_entry("version", &self.version)?;
         body.serialize_entry("position", &self.position)?;
-        if let Some((field, id)) = &self.made {
+        for (field, id) in self.made {
             body.serialize_entry(field, id)?;
         }
         body.end()

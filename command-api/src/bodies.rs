@@ -87,6 +87,41 @@ pub(crate) struct NewReturn {
     reason: Option<String>,
 }
 
+/// What is here of a return: these lines, or all that was still to come.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewReceipt {
+    /// An id for the receipt of these lines; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    receipt_id: Option<String>,
+    #[schema(min_items = 1, max_items = 500)]
+    lines: Option<Vec<ReceivedUnits>>,
+}
+
+/// Units of a line that came back, in one condition.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ReceivedUnits {
+    /// The line's number, from 1.
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
+    line_number: u32,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    quantity: u32,
+    /// Left out where nobody looked.
+    #[schema(pattern = "^(sellable|damaged|defective|expired)$")]
+    condition: Option<String>,
+    /// Whether they go back into the stock of their SKU. Only what is sellable, or was not looked at, does.
+    restock: Option<bool>,
+}
+
+/// Why the rest of a return is not coming.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewReturnCancellation {
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
+    reason: Option<String>,
+}
+
 /// What the customer gets back: this amount, or all that is left.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -158,6 +193,8 @@ pub(crate) struct OrderAccepted {
     cancellation_id: Option<String>,
     #[schema(nullable = false)]
     return_id: Option<String>,
+    #[schema(nullable = false)]
+    receipt_id: Option<String>,
     #[schema(nullable = false)]
     refund_id: Option<String>,
     #[schema(nullable = false)]

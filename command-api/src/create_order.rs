@@ -81,7 +81,7 @@ pub(crate) async fn create_order(
 
 fn accepted(order_id: &OrderId, position: i64, replayed: bool) -> Result<Response, Problem> {
     let resource = CommandTarget::Order(order_id);
-    CommandResponse { resource, version: FIRST_VERSION, position, made: None, replayed }
+    CommandResponse { resource, version: FIRST_VERSION, position, made: &[], replayed }
         .into_response(StatusCode::CREATED)
 }
 

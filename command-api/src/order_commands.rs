@@ -33,13 +33,16 @@ use self::parse::BodyParser::{self, OnOrder, OnReturn, OnShipment};
 use self::parse::{CommandSubject, ParsedOrderCommand};
 pub use self::refund_limits::SupportRefundLimits;
 use crate::answer::{CommandResponse, CommandTarget};
-use crate::bodies::{NewCancellation, NewDelivery, NewNote, NewRefund, NewReturn, NewShipment, Nothing};
+use crate::bodies::{
+    NewCancellation, NewDelivery, NewNote, NewReceipt, NewRefund, NewReturn, NewReturnCancellation, NewShipment,
+    Nothing,
+};
 use crate::operations::CommandDescription;
 use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
-pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 8] = [
+pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 9] = [
     route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
     route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
     route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
@@ -59,6 +62,7 @@ pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 8] = [
         OnOrder(parse::request_return),
         RETURN,
     ),
+    route(CANCEL_RETURN, "POST /orders/returns/cancel", ACCEPTED, Optional, OnReturn(parse::cancel_return), NO_RETURN),
     route(RECEIVE_RETURN, "POST /orders/returns/receive", ACCEPTED, Optional, OnReturn(parse::receive_return), RECEIVE),
     route("/orders/{order_id}/refunds", "POST /orders/refunds", ACCEPTED, Optional, OnOrder(parse::refund), REFUND),
     route("/orders/{order_id}/notes", "POST /orders/notes", CREATED, Required, OnOrder(parse::add_note), NOTE),
@@ -86,8 +90,16 @@ const RETURN: CommandDescription = CommandDescription::of::<NewReturn>(
     "Some of an order will come back",
     r#"{"returnId": "return-1", "lines": [{"lineNumber": 1, "quantity": 1}], "reason": "too loud"}"#,
 );
-const RECEIVE: CommandDescription =
-    CommandDescription::of::<Nothing>("receiveReturn", "A return is here; what it cost is refunded", "{}");
+const RECEIVE: CommandDescription = CommandDescription::of::<NewReceipt>(
+    "receiveReturn",
+    "A return is here, or some of it; what that cost is refunded",
+    r#"{"lines": [{"lineNumber": 1, "quantity": 1, "condition": "sellable", "restock": true}]}"#,
+);
+const NO_RETURN: CommandDescription = CommandDescription::of::<NewReturnCancellation>(
+    "cancelReturn",
+    "What has not come of a return is not coming",
+    r#"{"reason": "the customer keeps it"}"#,
+);
 const REFUND: CommandDescription = CommandDescription::of::<NewRefund>(
     "refundOrder",
     "The customer gets an amount back, or all that is left",
@@ -99,6 +111,7 @@ const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
     r#"{"noteId": "note-1", "text": "The customer called: leave it with the neighbour", "author": "Kim"}"#,
 );
 const DELIVER_SHIPMENT: &str = "/orders/{order_id}/shipments/{shipment_id}/deliver";
+const CANCEL_RETURN: &str = "/orders/{order_id}/returns/{return_id}/cancel";
 const RECEIVE_RETURN: &str = "/orders/{order_id}/returns/{return_id}/receive";
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -183,8 +196,7 @@ pub(crate) async fn change_order(
         Err(error) => return Err(problems::not_handled(error)),
     };
     tracing::debug!(%order_id, version, "{} carried out", route.scope);
-    let made = command.parsed.as_ref().and_then(|parsed| parsed.made.as_ref());
-    let made = made.map(|(field, id)| (*field, id.as_str()));
+    let made = command.parsed.as_ref().map_or(&[][..], |parsed| &parsed.made);
     CommandResponse { resource: CommandTarget::Order(&order_id), version, position, made, replayed }
         .into_response(route.success)
 }
@@ -290,7 +302,7 @@ impl ChangeOrder<'_> {
     fn parse(&self, order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, Problem> {
         let parsed = match (&self.route.parser, self.subject) {
             (OnOrder(parse), _) => parse(self.body, order, new_id),
-            (OnReturn(parse), CommandSubject::Return(return_id)) => parse(self.body, return_id),
+            (OnReturn(parse), CommandSubject::Return(return_id)) => parse(self.body, return_id, new_id),
             (OnShipment(parse), CommandSubject::Shipment(shipment_id)) => parse(self.body, shipment_id),
             (OnReturn(_) | OnShipment(_), _) => return Err(no_such_order()),
         };

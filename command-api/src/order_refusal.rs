@@ -22,6 +22,7 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
             Problem::new(ProblemType::NotAllowed, detail).with("stage", stage.name()).with("allowed", allowed)
         }
+        OrderError::ReturnIsClosed { .. } => Problem::new(ProblemType::ReturnClosed, detail),
         OrderError::NotConfirmed => {
             Problem::new(ProblemType::NotAllowed, detail).with("stage", OrderStage::Pending.name())
         }

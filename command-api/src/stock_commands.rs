@@ -89,8 +89,7 @@ pub(crate) async fn change_stock(
             Err(error) => return Err(problems::not_handled(error)),
         };
     let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    CommandResponse { resource: CommandTarget::Sku(&sku), version, position, made: None, replayed }
-        .into_response(status)
+    CommandResponse { resource: CommandTarget::Sku(&sku), version, position, made: &[], replayed }.into_response(status)
 }
 
 struct ChangeStock<'a> {
@@ -127,13 +126,18 @@ fn refused(refusal: StockError) -> Problem {
             Problem::new(ProblemType::BelowReserved, detail).with("pointer", "/delta").with("reserved", reserved)
         }
         StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
-        StockError::TooMany => Problem::new(ProblemType::TooMany, detail),
+        StockError::TooMany => too_many(&refusal),
         // The body was refused for the first two; the others are about reservations, which these commands do not make.
         StockError::ChangesNothing
         | StockError::OutOfBounds
         | StockError::NotEnough { .. }
         | StockError::MoreThanReserved { .. } => Problem::internal(refusal),
     }
+}
+
+/// There would be more of a SKU than can be counted.
+pub(crate) fn too_many(refusal: &StockError) -> Problem {
+    Problem::new(ProblemType::TooMany, refusal.to_string())
 }
 
 /// Without a key a change can't be told from another one like it.

@@ -110,7 +110,11 @@ id! {
     ReturnId
 }
 id! {
-    /// One refund of an order. The refund of a return has the return's id.
+    /// Goods of a return that arrived together.
+    ReceiptId
+}
+id! {
+    /// One refund of an order. The first refund of a return has the return's id.
     RefundId
 }
 id! {
@@ -129,10 +133,23 @@ impl CancellationId {
     }
 }
 
+impl ReceiptId {
+    /// The receipt of all that had not arrived of a return. It happens at most once.
+    pub(crate) fn of_the_rest() -> Self {
+        Self("the-rest".to_owned())
+    }
+}
+
 impl RefundId {
-    /// The refund of a return.
+    /// The first refund of a return.
     pub fn of_return(return_id: &ReturnId) -> Self {
         Self(return_id.0.clone())
+    }
+
+    /// The refund of a further receipt of a return. It is the same whenever it is asked for.
+    pub(crate) fn of_receipt(return_id: &ReturnId, receipt_id: &ReceiptId) -> Self {
+        // No id has a slash.
+        Self::from(Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("returns/{return_id}/receipts/{receipt_id}").as_bytes()))
     }
 }
 

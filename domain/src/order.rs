@@ -7,6 +7,7 @@
 //! - `transitions`: which actions an order takes at which stage, as one table. `limits`: how much one order can hold.
 //! - `amounts`: what its parts come to, shared out over lines and units. `worth`: what that makes of shipments, cancellations, returns.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
+//! - `returns`: goods that come back, from the demand to the event.
 //! - `status`: how the payment, the goods and the returns stand, as people are told.
 //! - [`units`]: the stock commands that an order's events imply.
 //! - [`saga`]: the names of the saga's steps, and the decisions of operators about them.
@@ -23,6 +24,7 @@ mod lines;
 pub mod mail_triggers;
 mod mails;
 pub mod parse;
+mod returns;
 pub mod saga;
 mod state;
 mod status;
@@ -34,7 +36,7 @@ use cqrs_es::event_sink::EventSink;
 use event_versions::{Upcast, Upcastable};
 
 pub use amounts::OrderTotals;
-pub use command::{CancelLines, DeliverShipment, OrderCommand, RequestRefund, ShipOrder};
+pub use command::{CancelLines, DeliverShipment, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
 pub use decide::decide;
 pub use error::OrderError;
 pub use event::OrderEvent;
@@ -42,9 +44,10 @@ pub use evolve::evolve;
 pub use limits::OrderGrowthLimits;
 pub use lines::LineUnitCounts;
 pub use mails::{MailOutcome, MailWithOutcome};
+pub use returns::{Return, ReturnReceipt};
 pub use state::{
-    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, Payment, PlacedOrder, Refund, Return,
-    Shipment, UndoReason,
+    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, Payment, PlacedOrder, Refund, Shipment,
+    UndoReason,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
 pub use transitions::{OrderAction, OrderStage, TRANSITIONS};

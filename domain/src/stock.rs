@@ -12,7 +12,9 @@ use event_versions::{Snapshotted, Upcast, Upcastable};
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
-pub use event::{ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived};
+pub use event::{
+    ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived, StockReturned,
+};
 pub use parse::{parse_adjustment, parse_receipt};
 
 use crate::ids::OrderId;
@@ -29,6 +31,8 @@ pub enum StockCommand {
     Receive(StockReceived),
     /// Correct the count.
     Adjust(StockAdjusted),
+    /// Put units back that had been sent and came back.
+    PutBack(StockReturned),
     /// Reserve units for an order. An order has one reservation of a SKU, and a second command does not change it.
     Reserve(ReservationMade),
     /// Release the units of a reservation that have not shipped.
@@ -138,11 +142,13 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
         (Stock::Untracked, StockCommand::Adjust(_)) => Err(StockError::NotTracked),
         (
             Stock::Untracked,
-            StockCommand::Reserve(_)
+            StockCommand::PutBack(_)
+            | StockCommand::Reserve(_)
             | StockCommand::Release { .. }
             | StockCommand::ReleaseBeyond { .. }
             | StockCommand::Commit { .. },
         ) => Ok(vec![]),
+        (Stock::Tracked(tracked), StockCommand::PutBack(returned)) => put_back(tracked, returned),
         (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
         (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
         (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release(tracked, order_id, 0)),
@@ -183,6 +189,16 @@ fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<Stock
         return Err(StockError::TooMany);
     }
     Ok(vec![StockEvent::StockAdjusted(adjustment)])
+}
+
+fn put_back(tracked: &TrackedStock, returned: StockReturned) -> Result<Vec<StockEvent>, StockError> {
+    if returned.quantity == 0 {
+        return Ok(vec![]);
+    }
+    if tracked.on_hand.saturating_add(returned.quantity.into()) > MAX_ON_HAND {
+        return Err(StockError::TooMany);
+    }
+    Ok(vec![StockEvent::StockReturned(returned)])
 }
 
 fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockEvent>, StockError> {
@@ -228,6 +244,9 @@ pub fn evolve(stock: &mut Stock, event: StockEvent) {
         (Stock::Tracked(tracked), StockEvent::StockAdjusted(StockAdjusted { delta, reason: _ })) => {
             tracked.on_hand = tracked.on_hand.saturating_add(delta);
         }
+        (Stock::Tracked(tracked), StockEvent::StockReturned(StockReturned { quantity, order_id: _, return_id: _ })) => {
+            tracked.on_hand = tracked.on_hand.saturating_add(quantity.into());
+        }
         (Stock::Tracked(tracked), StockEvent::ReservationMade(ReservationMade { order_id, quantity, expires_at })) => {
             let made = Reservation { quantity, shipped: 0, expires_at };
             let before = tracked.reservations.get(&order_id).map_or(0, |before| before.quantity.into());
@@ -249,6 +268,7 @@ pub fn evolve(stock: &mut Stock, event: StockEvent) {
             Stock::Untracked,
             StockEvent::StockReceived(_)
             | StockEvent::StockAdjusted(_)
+            | StockEvent::StockReturned(_)
             | StockEvent::ReservationMade(_)
             | StockEvent::ReservationReleased(_)
             | StockEvent::ReservationCommitted(_),
@@ -295,7 +315,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 1;
+    const STATE_VERSION: i32 = 2;
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ use std::any::Any;
 use std::collections::HashSet;
 
 use chrono::NaiveDate;
-use domain::ids::RefundId;
 use domain::order::event::{
     FulfilmentEvent, NoteEvent, NotificationEvent, OrderCreated, OrderSubject, RefundEvent, ReturnEvent,
 };
@@ -93,6 +92,9 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
             Some(format!("SHIPMENT#{}", delivered.shipment_id))
         }
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => Some(format!("RETURN#{}", received.return_id)),
+        OrderSubject::Return(ReturnEvent::ReturnCancelled(cancelled)) => {
+            Some(format!("RETURN#{}", cancelled.return_id))
+        }
         OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => Some(format!("REFUND#{}", refunded.refund_id)),
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
@@ -123,6 +125,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
             key: key(recorded, "#META, with the folded order"),
         });
     }
+    let is_complete = matches!(&recorded.event, OrderEvent::ReturnReceived(received) if order.has_received(received));
     if order.status == status {
         items.put_back(key(recorded, META), recorded.position, order);
     } else {
@@ -148,14 +151,20 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => {
             let sk = format!("RETURN#{}", received.return_id);
             let mut back: ReturnRow = take(items, recorded, &sk)?;
-            back.received_at = Some(recorded.recorded_at);
+            back.receive(recorded, received, is_complete);
             put(items, recorded, sk, back);
             if received.refund_minor == 0 {
                 return Ok(());
             }
-            let refund_id = RefundId::of_return(&received.return_id);
+            let refund_id = received.refund();
             let refund = RefundRow::new(recorded, &refund_id, received.refund_minor, currency, None);
             put(items, recorded, format!("REFUND#{refund_id}"), refund);
+        }
+        OrderSubject::Return(ReturnEvent::ReturnCancelled(cancelled)) => {
+            let sk = format!("RETURN#{}", cancelled.return_id);
+            let mut back: ReturnRow = take(items, recorded, &sk)?;
+            back.cancel(recorded, cancelled.reason.as_ref());
+            put(items, recorded, sk, back);
         }
         OrderSubject::Refund(RefundEvent::RefundRequested(requested)) => {
             let refund_id = &requested.refund_id;

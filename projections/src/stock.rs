@@ -113,6 +113,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(),
         (
             None,
             StockEvent::StockAdjusted(_)
+            | StockEvent::StockReturned(_)
             | StockEvent::ReservationMade(_)
             | StockEvent::ReservationReleased(_)
             | StockEvent::ReservationCommitted(_),
@@ -136,6 +137,7 @@ impl StockRow {
         match event {
             StockEvent::StockReceived(received) => self.on_hand += i64::from(received.quantity),
             StockEvent::StockAdjusted(adjusted) => self.on_hand += adjusted.delta,
+            StockEvent::StockReturned(returned) => self.on_hand += i64::from(returned.quantity),
             StockEvent::ReservationMade(made) => self.reserved += i64::from(made.quantity),
             StockEvent::ReservationReleased(released) => self.reserved -= i64::from(released.quantity),
             StockEvent::ReservationCommitted(committed) => {

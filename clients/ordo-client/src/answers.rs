@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, Discount, Line, Shipping, Totals};
+use crate::{Address, CustomerDetails, Discount, Line, Return, Shipping, Totals};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,8 @@ pub struct AcceptedCommand {
     pub cancellation_id: Option<String>,
     #[serde(default)]
     pub return_id: Option<String>,
+    #[serde(default)]
+    pub receipt_id: Option<String>,
     #[serde(default)]
     pub refund_id: Option<String>,
     #[serde(default)]
@@ -180,21 +182,6 @@ pub struct Cancellation {
     #[serde(default)]
     pub reason: Option<String>,
     pub cancelled_at: DateTime<Utc>,
-}
-
-/// Units that come back together.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Return {
-    pub return_id: String,
-    #[serde(default)]
-    pub lines: Vec<LineQuantity>,
-    #[serde(default)]
-    pub reason: Option<String>,
-    pub requested_at: DateTime<Utc>,
-    #[serde(default)]
-    pub received_at: Option<DateTime<Utc>>,
 }
 
 /// Money that goes back to the customer.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewShipping, NewTax};
+use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewShipping, NewTax, ReceivedLine};
 
 /// An order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -208,6 +208,24 @@ pub struct NewReturn {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_id: Option<String>,
+}
+
+/// What is here of a return; by default all that was still to come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewReceipt {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<ReceivedLine>,
+}
+
+/// Why the rest of a return is not coming.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewReturnCancellation {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What the customer gets back; by default all that is left.

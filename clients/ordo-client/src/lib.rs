@@ -42,17 +42,18 @@ mod order_parts;
 mod orders;
 mod requests;
 mod retry;
+mod returns;
 mod sse;
 mod stock;
 mod transport;
 
 pub use answers::{
     AcceptedCommand, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup, LineQuantity,
-    Mail, Money, Note, OrderView, Page, Refund, Replay, Return, Sales, Shipment, StockLevel, TrackingInfo,
-    WaitingSagaSummary,
+    Mail, Money, Note, OrderView, Page, Refund, Replay, Sales, Shipment, StockLevel, TrackingInfo, WaitingSagaSummary,
 };
 pub use bodies::{
-    NewCancellation, NewDelivery, NewNote, NewOrder, NewOrderItem, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
+    NewCancellation, NewDelivery, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund, NewReturn,
+    NewReturnCancellation, NewShipment, NewTrackingInfo,
 };
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};
@@ -62,3 +63,4 @@ pub use order_parts::{
 };
 pub use orders::OrderListQuery;
 pub use requests::{Command, PagedQuery, ReadRequest};
+pub use returns::{Receipt, ReceivedLine, Return};

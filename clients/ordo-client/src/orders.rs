@@ -4,8 +4,8 @@ use futures_util::Stream;
 
 use crate::{
     AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewDelivery, NewNote,
-    NewOrder, NewRefund, NewReturn, NewShipment, Note, OrderView, Page, PagedQuery, ReadRequest, Refund, Return,
-    Shipment,
+    NewOrder, NewReceipt, NewRefund, NewReturn, NewReturnCancellation, NewShipment, Note, OrderView, Page, PagedQuery,
+    ReadRequest, Refund, Return, Shipment,
 };
 
 impl Client {
@@ -47,6 +47,26 @@ impl Client {
     /// Tells that a return is here. What it cost is then refunded.
     pub fn receive_return(&self, order_id: &str, return_id: &str) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "returns", return_id, "receive"], None::<&()>)
+    }
+
+    /// Tells that some of a return is here, or in which condition. What it cost is then refunded.
+    pub fn receive_part_of_return(
+        &self,
+        order_id: &str,
+        return_id: &str,
+        receipt: &NewReceipt,
+    ) -> Command<AcceptedCommand> {
+        Command::post(self, &["orders", order_id, "returns", return_id, "receive"], Some(receipt))
+    }
+
+    /// Tells that what has not come of a return is not coming.
+    pub fn cancel_return(
+        &self,
+        order_id: &str,
+        return_id: &str,
+        cancel: &NewReturnCancellation,
+    ) -> Command<AcceptedCommand> {
+        Command::post(self, &["orders", order_id, "returns", return_id, "cancel"], Some(cancel))
     }
 
     /// Pays all that is left back, or some of it.

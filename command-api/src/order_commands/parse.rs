@@ -4,7 +4,8 @@ use domain::body::InvalidBody;
 use domain::ids::{ReturnId, ShipmentId};
 use domain::order::event::LineQuantity;
 use domain::order::parse::{
-    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment,
+    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return,
+    parse_return_cancellation, parse_return_receipt, parse_shipment,
 };
 use domain::order::{DeliverShipment, OrderCommand, PlacedOrder};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ pub(super) enum BodyParser {
     /// For commands on the order in the path.
     OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the return in the path.
-    OnReturn(fn(&[u8], &ReturnId) -> Result<ParsedOrderCommand, InvalidBody>),
+    OnReturn(fn(&[u8], &ReturnId, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the shipment in the path.
     OnShipment(fn(&[u8], &ShipmentId) -> Result<ParsedOrderCommand, InvalidBody>),
 }
@@ -30,8 +31,8 @@ pub(super) enum CommandSubject {
 /// A command that was parsed from a request's body, with what the answer says of it.
 pub(super) struct ParsedOrderCommand {
     pub(super) command: OrderCommand,
-    /// What it makes, as the answer names it: a field and an id.
-    pub(super) made: Option<(&'static str, String)>,
+    /// What it makes or is about, as the answer names it: fields and ids.
+    pub(super) made: Vec<(&'static str, String)>,
     /// The lines in its body, which a refusal may point to.
     pub(super) lines: Vec<LineQuantity>,
 }
@@ -39,10 +40,10 @@ pub(super) struct ParsedOrderCommand {
 pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let command = parse_cancellation(body, new_id)?;
     let OrderCommand::CancelLines(cancellation) = &command else {
-        return Ok(ParsedOrderCommand { command, made: None, lines: vec![] });
+        return Ok(ParsedOrderCommand { command, made: vec![], lines: vec![] });
     };
     Ok(ParsedOrderCommand {
-        made: Some(("cancellationId", cancellation.cancellation_id.to_string())),
+        made: vec![("cancellationId", cancellation.cancellation_id.to_string())],
         lines: cancellation.lines.clone(),
         command,
     })
@@ -51,7 +52,7 @@ pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<Parse
 pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let shipment = parse_shipment(body, new_id)?;
     Ok(ParsedOrderCommand {
-        made: Some(("shipmentId", shipment.shipment_id.to_string())),
+        made: vec![("shipmentId", shipment.shipment_id.to_string())],
         lines: shipment.lines.clone().unwrap_or_default(),
         command: OrderCommand::ShipOrder(shipment),
     })
@@ -59,13 +60,13 @@ pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedO
 
 pub(super) fn deliver(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     parse_nothing(body)?;
-    Ok(ParsedOrderCommand { command: OrderCommand::DeliverOrder, made: None, lines: vec![] })
+    Ok(ParsedOrderCommand { command: OrderCommand::DeliverOrder, made: vec![], lines: vec![] })
 }
 
 pub(super) fn deliver_shipment(body: &[u8], shipment_id: &ShipmentId) -> Result<ParsedOrderCommand, InvalidBody> {
     let delivered_at = parse_delivery(body)?;
     Ok(ParsedOrderCommand {
-        made: Some(("shipmentId", shipment_id.to_string())),
+        made: vec![("shipmentId", shipment_id.to_string())],
         lines: vec![],
         command: OrderCommand::DeliverShipment(DeliverShipment { shipment_id: shipment_id.clone(), delivered_at }),
     })
@@ -74,25 +75,37 @@ pub(super) fn deliver_shipment(body: &[u8], shipment_id: &ShipmentId) -> Result<
 pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let requested = parse_return(body, new_id)?;
     Ok(ParsedOrderCommand {
-        made: Some(("returnId", requested.return_id.to_string())),
+        made: vec![("returnId", requested.return_id.to_string())],
         lines: requested.lines.clone(),
         command: OrderCommand::RequestReturn(requested),
     })
 }
 
-pub(super) fn receive_return(body: &[u8], return_id: &ReturnId) -> Result<ParsedOrderCommand, InvalidBody> {
-    parse_nothing(body)?;
+pub(super) fn receive_return(
+    body: &[u8],
+    return_id: &ReturnId,
+    new_id: Uuid,
+) -> Result<ParsedOrderCommand, InvalidBody> {
+    let command = parse_return_receipt(body, return_id, new_id)?;
+    let mut made = vec![("returnId", return_id.to_string())];
+    made.extend(command.receipt.iter().map(|receipt| ("receiptId", receipt.receipt_id.to_string())));
+    let lines = command.receipt.iter().filter_map(|receipt| receipt.lines.as_ref()).flatten();
+    let lines = lines.map(|it| LineQuantity { line_number: it.line_number, quantity: it.quantity }).collect();
+    Ok(ParsedOrderCommand { made, lines, command: OrderCommand::ReceiveReturn(command) })
+}
+
+pub(super) fn cancel_return(body: &[u8], return_id: &ReturnId, _: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     Ok(ParsedOrderCommand {
-        made: Some(("returnId", return_id.to_string())),
+        made: vec![("returnId", return_id.to_string())],
         lines: vec![],
-        command: OrderCommand::ReceiveReturn(return_id.clone()),
+        command: OrderCommand::CancelReturn(parse_return_cancellation(body, return_id)?),
     })
 }
 
 pub(super) fn refund(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let refund = parse_refund(body, new_id, order.content.currency)?;
     Ok(ParsedOrderCommand {
-        made: Some(("refundId", refund.refund_id.to_string())),
+        made: vec![("refundId", refund.refund_id.to_string())],
         lines: vec![],
         command: OrderCommand::RequestRefund(refund),
     })
@@ -101,7 +114,7 @@ pub(super) fn refund(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<P
 pub(super) fn add_note(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
     let note = parse_note(body, new_id)?;
     Ok(ParsedOrderCommand {
-        made: Some(("noteId", note.note_id.to_string())),
+        made: vec![("noteId", note.note_id.to_string())],
         lines: vec![],
         command: OrderCommand::AddNote(note),
     })

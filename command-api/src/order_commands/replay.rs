@@ -1,5 +1,6 @@
 //! A command that was handled before: its answer names what it made then.
 
+use domain::ids::ReceiptId;
 use domain::order::event::{FulfilmentEvent, NoteEvent, OrderSubject, RefundEvent, ReturnEvent};
 use domain::order::{Order, OrderEvent};
 use event_store::{EventDecodeError, StoredEvent, Versioned};
@@ -44,13 +45,16 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         // What no parcel is sent for arrives when it is shipped.
         OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => Some(delivered.shipment_id.as_str()),
         OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => Some(requested.return_id.as_str()),
+        OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => {
+            received.receipt_id.as_ref().map(ReceiptId::as_str)
+        }
         OrderSubject::Refund(RefundEvent::RefundRequested(requested)) => Some(requested.refund_id.as_str()),
         OrderSubject::Note(NoteEvent::NoteAdded(note)) => Some(note.note_id.as_str()),
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
         | OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_))
-        | OrderSubject::Return(ReturnEvent::ReturnReceived(_))
+        | OrderSubject::Return(ReturnEvent::ReturnCancelled(_))
         | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
         | OrderSubject::Notification(_)
         | OrderSubject::Operator(_) => None,

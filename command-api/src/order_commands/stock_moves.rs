@@ -4,9 +4,24 @@ use std::collections::BTreeMap;
 
 use cqrs_es::Aggregate;
 use domain::ids::Sku;
-use domain::stock::{self, Stock, StockCommand};
+use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{LockedStreams, Metadata, NewEvent, StreamAppend};
 use problem::Problem;
+
+use crate::stock_commands::too_many;
+
+/// Whatever the order's rules let pass fits its SKUs, but that so much can't be counted.
+fn refused(refusal: StockError) -> Problem {
+    match refusal {
+        StockError::TooMany => too_many(&refusal),
+        StockError::NotEnough { .. }
+        | StockError::BelowReserved { .. }
+        | StockError::NotTracked
+        | StockError::ChangesNothing
+        | StockError::OutOfBounds
+        | StockError::MoreThanReserved { .. } => Problem::internal(refusal),
+    }
+}
 
 /// The events for the SKUs' streams, which are locked.
 pub(super) fn stock_appends(
@@ -18,7 +33,7 @@ pub(super) fn stock_appends(
     for (sku, command) in commands {
         let current = || (locked.stream(sku.as_str()).state.clone(), Vec::new());
         let (state, events) = skus.entry(sku.clone()).or_insert_with(current);
-        for event in stock::decide(state, command).map_err(Problem::internal)? {
+        for event in stock::decide(state, command).map_err(refused)? {
             events.push(NewEvent::new(&event, metadata).map_err(Problem::internal)?);
             stock::evolve(state, event);
         }

@@ -6,4 +6,5 @@ mod callers;
 mod idempotency;
 mod preconditions;
 mod refusals;
+mod returns;
 mod shop;

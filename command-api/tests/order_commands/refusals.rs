@@ -67,6 +67,7 @@ async fn what_is_not_there_is_not_found() {
             ("shipments/s-1/deliver", json!({})),
             ("returns", lines.clone()),
             ("returns/r-1/receive", json!({})),
+            ("returns/r-1/cancel", json!({})),
             ("refunds", json!({})),
             ("notes", json!({ "text": "x" })),
         ] {
@@ -75,8 +76,10 @@ async fn what_is_not_there_is_not_found() {
         }
     }
     for return_id in ["r-1", "a%20b"] {
-        let answer = shop.post(&format!("/orders/a/returns/{return_id}/receive"), json!({})).await;
-        assert_eq!(answer.status, 404, "{return_id}: {}", answer.body);
+        for path in ["receive", "cancel"] {
+            let answer = shop.post(&format!("/orders/a/returns/{return_id}/{path}"), json!({})).await;
+            assert_eq!(answer.status, 404, "{return_id}: {}", answer.body);
+        }
     }
     for shipment_id in ["s-9", "a%20b"] {
         let answer = shop.post(&format!("/orders/a/shipments/{shipment_id}/deliver"), json!({})).await;
@@ -104,7 +107,7 @@ async fn a_body_must_be_json_where_there_has_to_be_one() {
         let nothing = Request::post(format!("/orders/a/{path}")).body(Body::empty()).unwrap();
         assert_eq!(shop.send(nothing).await.status, 415, "{path}");
     }
-    for path in ["cancel", "deliver", "returns/r-1/receive", "ship", "shipments/s-1/deliver"] {
+    for path in ["cancel", "deliver", "returns/r-1/receive", "returns/r-1/cancel", "ship", "shipments/s-1/deliver"] {
         let text = Request::post(format!("/orders/a/{path}")).header("content-type", "text/plain");
         assert_eq!(shop.send(text.body(Body::from("{}")).unwrap()).await.status, 415, "{path}");
         assert_eq!(shop.post(&format!("/orders/a/{path}"), json!([])).await.status, 400, "{path}");

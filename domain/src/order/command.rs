@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCreated, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
+    ReceivedLine, ReturnCancelled, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
 };
-use crate::ids::{CancellationId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, ReceiptId, RefundId, ReturnId, ShipmentId};
 
 /// A command to an order. The `Record…` commands report what happened elsewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +26,10 @@ pub enum OrderCommand {
     DeliverShipment(DeliverShipment),
     /// Goods will come back.
     RequestReturn(ReturnRequested),
-    /// The goods of this return came back.
-    ReceiveReturn(ReturnId),
+    /// Goods of a return came back.
+    ReceiveReturn(ReceiveReturn),
+    /// What has not come of a return will not come any more.
+    CancelReturn(ReturnCancelled),
     /// Give money back.
     RequestRefund(RequestRefund),
     /// Add a note.
@@ -91,6 +93,31 @@ pub struct CancelLines {
     pub lines: Vec<LineQuantity>,
     /// Why, in the words of whoever asks.
     pub reason: Option<String>,
+}
+
+/// Goods of a return that are here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiveReturn {
+    /// The return.
+    pub return_id: ReturnId,
+    /// What is said of them; `None`: no more than that all is here that was still to come.
+    pub receipt: Option<NewReceipt>,
+}
+
+/// What is said of goods that came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReceipt {
+    /// The id of the receipt.
+    pub receipt_id: ReceiptId,
+    /// What came; `None`: all that was still to come.
+    pub lines: Option<Vec<ReceivedLine>>,
+}
+
+impl ReceiveReturn {
+    /// All of a return is here that was still to come.
+    pub fn all_of(return_id: ReturnId) -> Self {
+        Self { return_id, receipt: None }
+    }
 }
 
 /// Money to give back.

@@ -11,13 +11,13 @@ use super::error::OrderError;
 use super::event::{
     LineQuantity, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OrderCancelled, OrderConfirmed,
     OrderEvent, OrderRejected, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
-    PaymentRefunded, PaymentVoided, RefundRequested, ReturnReceived, ReturnRequested, StockReleased,
+    PaymentRefunded, PaymentVoided, RefundRequested, StockReleased,
 };
 use super::intervene::intervene;
 use super::mails::MailOutcome;
 use super::state::{AuthorizationState, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, UndoReason};
 use super::transitions::{OrderAction, OrderStage, TRANSITIONS, allowed_at};
-use crate::ids::{RefundId, ReturnId};
+use crate::ids::RefundId;
 
 /// The events that a command leads to. There are none if it changes nothing. So every command can be repeated.
 pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
@@ -63,7 +63,8 @@ impl PlacedOrder {
             OrderCommand::DeliverOrder => self.deliver(),
             OrderCommand::DeliverShipment(command) => self.deliver_shipment(command),
             OrderCommand::RequestReturn(requested) => self.request_return(requested),
-            OrderCommand::ReceiveReturn(return_id) => self.receive_return(return_id),
+            OrderCommand::ReceiveReturn(command) => self.receive_return(command),
+            OrderCommand::CancelReturn(cancelled) => self.cancel_return(cancelled),
             OrderCommand::RequestRefund(command) => self.request_refund(command),
             OrderCommand::AddNote(note) => self.add_note(note),
             OrderCommand::RecordStockReserved(reserved) => {
@@ -88,41 +89,12 @@ impl PlacedOrder {
     }
 
     /// Refuses an action that [`TRANSITIONS`] does not allow at the order's stage.
-    fn check(&self, action: OrderAction) -> Result<(), OrderError> {
+    pub(super) fn check(&self, action: OrderAction) -> Result<(), OrderError> {
         let stage = self.stage();
         if TRANSITIONS.iter().any(|(known, stages)| *known == action && stages.contains(&stage)) {
             return Ok(());
         }
         Err(OrderError::NotAllowed { action, stage, allowed: allowed_at(stage) })
-    }
-
-    fn request_return(&self, requested: ReturnRequested) -> OrderDecision {
-        if let Some(known) = self.returns.iter().find(|back| back.id == requested.return_id) {
-            let same = (&known.lines, &known.reason) == (&requested.lines, &requested.reason);
-            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "return" }) };
-        }
-        self.check(OrderAction::RequestReturn)?;
-        // The refund of a return has the return's id.
-        if self.refund(&RefundId::of_return(&requested.return_id)).is_some() {
-            return Err(OrderError::IdTaken { what: "refund" });
-        }
-        self.check_lines(&requested.lines, |line_number, _| self.shipped(line_number) - self.returned(line_number))?;
-        one(OrderEvent::ReturnRequested(requested))
-    }
-
-    fn receive_return(&self, return_id: ReturnId) -> OrderDecision {
-        let Some(back) = self.returns.iter().find(|back| back.id == return_id) else {
-            self.check(OrderAction::ReceiveReturn)?;
-            return Err(OrderError::NoSuchReturn(return_id));
-        };
-        if back.received {
-            return UNCHANGED;
-        }
-        self.check(OrderAction::ReceiveReturn)?;
-        let unsettled = self.shipments_with_worth().filter(|(shipment, _)| !shipment.settled);
-        let uncaptured: i64 = unsettled.map(|(_, worth)| worth).sum();
-        let refund_minor = self.worth_of_goods_back(&back.lines).min(self.refundable_minor() + uncaptured).max(0);
-        one(OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor }))
     }
 
     fn request_refund(&self, RequestRefund { refund_id, amount_minor, reason }: RequestRefund) -> OrderDecision {
@@ -143,7 +115,7 @@ impl PlacedOrder {
     }
 
     /// The refund with an id. A refund that was given up keeps its id, because the provider may still know it.
-    fn refund(&self, id: &RefundId) -> Option<&Refund> {
+    pub(super) fn refund(&self, id: &RefundId) -> Option<&Refund> {
         self.refunds.iter().chain(&self.given_up).find(|refund| refund.id == *id)
     }
 
@@ -159,7 +131,7 @@ impl PlacedOrder {
     }
 
     /// Refuses lines that the order does not have, or of which fewer are left. The parser refuses an empty list.
-    fn check_lines(&self, lines: &[LineQuantity], left: impl Fn(u32, u32) -> u32) -> Result<(), OrderError> {
+    pub(super) fn check_lines(&self, lines: &[LineQuantity], left: impl Fn(u32, u32) -> u32) -> Result<(), OrderError> {
         let mut named = HashSet::with_capacity(lines.len());
         for &LineQuantity { line_number, quantity } in lines {
             let Some(line) = self.line(line_number) else { return Err(OrderError::NoSuchLine { line_number }) };

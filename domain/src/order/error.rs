@@ -22,7 +22,7 @@ pub enum OrderError {
         /// The actions that are possible now.
         allowed: Vec<OrderAction>,
     },
-    /// There is another shipment, cancellation, return, refund or note of the order under this id.
+    /// There is another shipment, cancellation, return, receipt, refund or note of the order under this id.
     #[error("there is another {what} with this id")]
     IdTaken {
         /// What has the id.
@@ -60,6 +60,14 @@ pub enum OrderError {
     /// There is no such return.
     #[error("the order has no return {0}")]
     NoSuchReturn(ReturnId),
+    /// Nothing of the return is still to come.
+    #[error("the return {return_id} was {was}")]
+    ReturnIsClosed {
+        /// The return.
+        return_id: ReturnId,
+        /// What became of it.
+        was: &'static str,
+    },
     /// The amount is more than the customer paid and did not get back.
     #[error("only {left_minor} minor units can be refunded")]
     MoreThanCaptured {

@@ -25,7 +25,7 @@ pub use payment::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOu
 pub use people::{NoteAdded, OperatorIntervened};
 pub use price::{Discount, InvalidTaxRate, Shipping, Tax, TaxRate};
 pub use refund::{PaymentRefunded, RefundRequested};
-pub use returns::{ReturnReceived, ReturnRequested};
+pub use returns::{ItemCondition, ReceivedLine, ReturnCancelled, ReturnReceived, ReturnRequested};
 pub use stock::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};
 pub use subject::{
     FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderSubject, PaymentEvent,
@@ -79,8 +79,10 @@ events! {
         OrderDelivered,
         /// The customer will send goods back.
         ReturnRequested,
-        /// The goods of a return came back.
+        /// Goods of a return came back.
         ReturnReceived,
+        /// What has not come of a return will not come any more.
+        ReturnCancelled,
         /// The mail service accepted a mail to the customer.
         NotificationSent,
         /// A mail to the customer was given up.

@@ -7,7 +7,7 @@ use super::lines::count;
 use super::mails::{MailOutcome, MailWithOutcome};
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::{
-    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Return, Shipment,
+    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment,
     UndoReason,
 };
 use crate::ids::RefundId;
@@ -100,32 +100,9 @@ impl PlacedOrder {
                 shipment.into_iter().for_each(|shipment| shipment.delivered = true);
             }
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
-            OrderEvent::ReturnRequested(requested) => {
-                count(&mut self.counts, &requested.lines, |it| &mut it.returned);
-                self.returns.push(Return {
-                    id: requested.return_id,
-                    lines: requested.lines,
-                    reason: requested.reason,
-                    received: false,
-                });
-            }
-            OrderEvent::ReturnReceived(received) => {
-                let back = self.returns.iter_mut().find(|back| !back.received && back.id == received.return_id);
-                if let Some(back) = back {
-                    back.received = true;
-                    count(&mut self.counts, &back.lines, |it| &mut it.received);
-                }
-                if received.refund_minor > 0 {
-                    self.refunds.push(Refund {
-                        id: RefundId::of_return(&received.return_id),
-                        amount_minor: received.refund_minor,
-                        reason: None,
-                        settled: false,
-                        reference: None,
-                        retries: 0,
-                    });
-                }
-            }
+            OrderEvent::ReturnRequested(requested) => self.apply_return_requested(requested),
+            OrderEvent::ReturnReceived(received) => self.apply_return_received(received),
+            OrderEvent::ReturnCancelled(cancelled) => self.apply_return_cancelled(cancelled),
             OrderEvent::NotificationSent(sent) => {
                 self.record_mail(sent.template, sent.nth, sent.notification_id, MailOutcome::Sent);
             }

@@ -6,7 +6,8 @@ use super::command::OrderCommand;
 use super::decide::decide;
 use super::error::OrderError;
 use super::event::{
-    FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, OrderEvent, OrderSubject, Parcel, RefundEvent, ReturnEvent,
+    FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, OrderEvent, OrderSubject, Parcel, ReceivedLine, RefundEvent,
+    ReturnEvent, ReturnReceived,
 };
 use super::state::{Order, PlacedOrder};
 use super::transitions::OrderAction;
@@ -22,6 +23,8 @@ pub struct OrderGrowthLimits {
     pub cancellations: u32,
     /// The most returns.
     pub returns: u32,
+    /// The most receipts of returns, of all of them together. The one that leaves nothing to come of its return is always accepted.
+    pub receipts: u32,
     /// The most refunds that people ask for. What comes back is always refunded.
     pub refunds: u32,
     /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line.
@@ -31,7 +34,15 @@ pub struct OrderGrowthLimits {
 impl Default for OrderGrowthLimits {
     /// An order can have 500 lines. Each of them can be shipped and come back by itself.
     fn default() -> Self {
-        Self { notes: 1_000, shipments: 500, cancellations: 500, returns: 500, refunds: 500, bytes: 1 << 20 }
+        Self {
+            notes: 1_000,
+            shipments: 500,
+            cancellations: 500,
+            returns: 500,
+            receipts: 500,
+            refunds: 500,
+            bytes: 1 << 20,
+        }
     }
 }
 
@@ -53,7 +64,8 @@ impl OrderGrowthLimits {
             OrderAction::Refund => Some(self.refunds),
             OrderAction::AddNote => Some(self.notes),
             OrderAction::Cancel => Some(self.cancellations),
-            OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::ReceiveReturn => None,
+            OrderAction::ReceiveReturn => Some(self.receipts),
+            OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::CancelReturn => None,
         }
     }
 
@@ -94,6 +106,14 @@ impl OrderGrowth {
             OrderSubject::Return(ReturnEvent::ReturnRequested(it)) => {
                 (OrderAction::RequestReturn, order.returns.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
             }
+            OrderSubject::Return(ReturnEvent::ReturnReceived(it)) if !is_rest_of_return(order, it) => {
+                let present = order.returns.iter().map(|back| back.receipts.len()).sum();
+                let refund_bytes = if it.refund_minor > 0 { BYTES_EACH } else { 0 };
+                (OrderAction::ReceiveReturn, present, received_bytes(&it.lines) + refund_bytes)
+            }
+            OrderSubject::Return(ReturnEvent::ReturnCancelled(it)) if it.reason.is_some() => {
+                (OrderAction::CancelReturn, 0, reason_bytes(&it.reason))
+            }
             OrderSubject::Refund(RefundEvent::RefundRequested(it)) => {
                 let present = order.refunds.len() + order.given_up.len();
                 (OrderAction::Refund, present, BYTES_EACH + reason_bytes(&it.reason))
@@ -107,13 +127,19 @@ impl OrderGrowth {
                 | FulfilmentEvent::ShipmentDelivered(_)
                 | FulfilmentEvent::OrderDelivered(_),
             )
-            | OrderSubject::Return(ReturnEvent::ReturnReceived(_))
+            | OrderSubject::Return(ReturnEvent::ReturnReceived(_) | ReturnEvent::ReturnCancelled(_))
             | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
             | OrderSubject::Notification(_)
             | OrderSubject::Operator(_) => return None,
         };
         Some(Self { action, present, bytes })
     }
+}
+
+/// Whether it is all that was still to come of its return. [`decide`] made sure that it is no more than that.
+fn is_rest_of_return(order: &PlacedOrder, received: &ReturnReceived) -> bool {
+    let back = order.returns.iter().find(|back| back.id == received.return_id);
+    received.receipt_id.is_none() || back.is_some_and(|back| back.is_rest(&received.lines))
 }
 
 /// About what one line of a shipment, or the frame of anything attached to an order, takes in the log.
@@ -127,7 +153,10 @@ impl PlacedOrder {
         let notes = self.notes.values().map(note_bytes);
         let shipments = self.shipments.iter().map(|it| lines_bytes(&it.lines) + parcels_bytes(&it.parcels));
         let cancellations = self.cancellations.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
-        let returns = self.returns.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
+        let returns = self.returns.iter().map(|it| {
+            let receipts: u64 = it.receipts.iter().map(|receipt| received_bytes(&receipt.lines)).sum();
+            lines_bytes(&it.lines) + reason(&it.reason) + reason(&it.cancellation_reason) + receipts
+        });
         let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + reason(&it.reason));
         notes.chain(shipments).chain(cancellations).chain(returns).chain(refunds).sum()
     }
@@ -138,6 +167,10 @@ fn note_bytes(note: &NoteAdded) -> u64 {
 }
 
 fn lines_bytes(lines: &[LineQuantity]) -> u64 {
+    BYTES_EACH * (1 + lines.len() as u64)
+}
+
+fn received_bytes(lines: &[ReceivedLine]) -> u64 {
     BYTES_EACH * (1 + lines.len() as u64)
 }
 

@@ -113,17 +113,15 @@ impl PlacedOrder {
             count(&mut counts, &cancelled.lines, |it| &mut it.cancelled);
         }
         for back in &self.returns {
-            count(&mut counts, &back.lines, |it| &mut it.returned);
-            if back.received {
-                count(&mut counts, &back.lines, |it| &mut it.received);
-            }
+            count(&mut counts, &back.arrived_or_expected(), |it| &mut it.returned);
+            count(&mut counts, &back.arrived(), |it| &mut it.received);
         }
         self.counts = counts;
     }
 }
 
 /// Adds the units of some lines to a count.
-pub(super) fn count(counts: &mut [LineUnitCounts], lines: &[LineQuantity], which: fn(&mut LineUnitCounts) -> &mut u32) {
+pub(super) fn count(counts: &mut [LineUnitCounts], lines: &[LineQuantity], which: UnitCount) {
     for line in lines {
         if let Some(counts) = index(line.line_number).and_then(|at| counts.get_mut(at)) {
             let units = which(counts);
@@ -131,6 +129,19 @@ pub(super) fn count(counts: &mut [LineUnitCounts], lines: &[LineQuantity], which
         }
     }
 }
+
+/// Takes the units of some lines out of a count.
+pub(super) fn uncount(counts: &mut [LineUnitCounts], lines: &[LineQuantity], which: UnitCount) {
+    for line in lines {
+        if let Some(counts) = index(line.line_number).and_then(|at| counts.get_mut(at)) {
+            let units = which(counts);
+            *units = units.saturating_sub(line.quantity);
+        }
+    }
+}
+
+/// One of the counts of a line.
+type UnitCount = fn(&mut LineUnitCounts) -> &mut u32;
 
 fn index(line_number: u32) -> Option<usize> {
     usize::try_from(line_number).ok()?.checked_sub(1)

@@ -4,6 +4,7 @@ mod commands;
 mod create;
 
 pub use commands::{
-    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return, parse_shipment,
+    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return,
+    parse_return_cancellation, parse_return_receipt, parse_shipment,
 };
 pub use create::PostedOrder;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use super::lines::LineUnitCounts;
 use super::mails::MailWithOutcome;
-use crate::ids::{CancellationId, NoteId, PaymentToken, RefundId, ReturnId, ShipmentId};
+use super::returns::Return;
+use crate::ids::{CancellationId, NoteId, PaymentToken, RefundId, ShipmentId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -200,19 +201,6 @@ pub struct LineCancellation {
     pub lines: Vec<LineQuantity>,
     /// Why.
     pub reason: Option<String>,
-}
-
-/// A return of goods.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Return {
-    /// The id of the return.
-    pub id: ReturnId,
-    /// What comes back.
-    pub lines: Vec<LineQuantity>,
-    /// Why.
-    pub reason: Option<String>,
-    /// Whether it has arrived.
-    pub received: bool,
 }
 
 /// A refund of money.

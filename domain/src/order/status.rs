@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::returns::Return;
 use super::state::{AuthorizationState, OrderStatus, Payment, PlacedOrder};
 
 /// The status of the payment, as people see it.
@@ -49,7 +50,7 @@ pub enum FulfilmentStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ReturnsStatus {
-    /// There are none.
+    /// There are none, or all were cancelled before anything came.
     None,
     /// Goods will come back.
     Requested,
@@ -96,19 +97,15 @@ impl PlacedOrder {
 
     /// The status of the returns, as people see it.
     pub fn returns_status(&self) -> ReturnsStatus {
-        if self.returns.is_empty() {
-            return ReturnsStatus::None;
+        let has_come = self.numbered_lines().any(|(number, _)| self.counts(number).received > 0);
+        if !has_come {
+            let is_expected = self.returns.iter().any(Return::is_open);
+            return if is_expected { ReturnsStatus::Requested } else { ReturnsStatus::None };
         }
         let everything = self.numbered_lines().all(|(number, line)| {
             let counts = self.counts(number);
             counts.received + counts.cancelled >= line.quantity
         });
-        if everything {
-            ReturnsStatus::Returned
-        } else if self.returns.iter().any(|back| back.received) {
-            ReturnsStatus::PartiallyReturned
-        } else {
-            ReturnsStatus::Requested
-        }
+        if everything { ReturnsStatus::Returned } else { ReturnsStatus::PartiallyReturned }
     }
 }

@@ -9,6 +9,7 @@ mod invariants;
 mod limits;
 mod operator_mails;
 mod operators;
+mod returns;
 mod versions;
 
 use super::event::*;
@@ -17,7 +18,7 @@ use super::saga::*;
 use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
-use crate::ids::{CancellationId, NoteId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::ids::{CancellationId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../golden/posted/demo-order.json")).unwrap().content
@@ -121,7 +122,19 @@ fn every_event() -> Vec<OrderEvent> {
         }),
         OrderEvent::OrderDelivered(OrderDelivered {}),
         OrderEvent::ReturnRequested(ReturnRequested { return_id: return_id.clone(), lines: line(1), reason }),
-        OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor: 12_499 }),
+        OrderEvent::ReturnReceived(ReturnReceived {
+            return_id: return_id.clone(),
+            refund_minor: 12_499,
+            receipt_id: Some(ReceiptId::parse("e-1").unwrap()),
+            lines: vec![ReceivedLine {
+                line_number: 1,
+                quantity: 1,
+                condition: Some(ItemCondition::Sellable),
+                restock: true,
+            }],
+            refund_id: Some(RefundId::parse("f-2").unwrap()),
+        }),
+        OrderEvent::ReturnCancelled(ReturnCancelled { return_id, reason: Some("found another use".into()) }),
         OrderEvent::NotificationSent(sent()),
         OrderEvent::NotificationFailed(failed()),
         OrderEvent::NoteAdded(NoteAdded {

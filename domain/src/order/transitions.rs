@@ -18,8 +18,10 @@ pub enum OrderAction {
     DeliverShipment,
     /// Announce that goods come back.
     RequestReturn,
-    /// Record that the goods of a return came back.
+    /// Record that goods of a return came back.
     ReceiveReturn,
+    /// Record that the rest of a return is not coming.
+    CancelReturn,
     /// Give money back.
     Refund,
     /// Add a note.
@@ -48,7 +50,7 @@ pub enum OrderStage {
 }
 
 /// The stages at which each action is taken. At any other stage it is refused.
-pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 8] = {
+pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 9] = {
     use OrderStage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
     [
         (OrderAction::Cancel, &[Pending, Confirmed, PartiallyShipped]),
@@ -57,6 +59,7 @@ pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 8] = {
         (OrderAction::DeliverShipment, &[PartiallyShipped, Shipped]),
         (OrderAction::RequestReturn, &[PartiallyShipped, Shipped, Completed]),
         (OrderAction::ReceiveReturn, &[PartiallyShipped, Shipped, Completed]),
+        (OrderAction::CancelReturn, &[PartiallyShipped, Shipped, Completed]),
         (OrderAction::Refund, &[PartiallyShipped, Shipped, Completed]),
         (
             OrderAction::AddNote,
@@ -75,6 +78,7 @@ impl OrderCommand {
             Self::DeliverShipment(_) => Some(OrderAction::DeliverShipment),
             Self::RequestReturn(_) => Some(OrderAction::RequestReturn),
             Self::ReceiveReturn(_) => Some(OrderAction::ReceiveReturn),
+            Self::CancelReturn(_) => Some(OrderAction::CancelReturn),
             Self::RequestRefund(_) => Some(OrderAction::Refund),
             Self::AddNote(_) => Some(OrderAction::AddNote),
             Self::CreateOrder(_)
@@ -139,6 +143,7 @@ impl OrderAction {
             Self::DeliverShipment => "shipments/{shipmentId}/deliver",
             Self::RequestReturn => "returns",
             Self::ReceiveReturn => "returns/{returnId}/receive",
+            Self::CancelReturn => "returns/{returnId}/cancel",
             Self::Refund => "refunds",
             Self::AddNote => "notes",
         }

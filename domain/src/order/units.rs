@@ -1,14 +1,15 @@
 //! The stock commands that an order's events imply. Both are stored together, or not at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{
-    FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, SkuQuantity,
+    FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, ReturnEvent,
+    ReturnReceived, SkuQuantity,
 };
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
 use crate::ids::{OrderId, Sku};
-use crate::stock::{ReservationMade, StockCommand};
+use crate::stock::{ReservationMade, StockCommand, StockReturned};
 
 /// Whether an event implies stock commands.
 pub fn implies_stock_commands(event: &OrderEvent) -> bool {
@@ -18,13 +19,14 @@ pub fn implies_stock_commands(event: &OrderEvent) -> bool {
         OrderSubject::Reservation(ReservationEvent::StockReleased(_)) => true,
         OrderSubject::Payment(payment) => matches!(payment, PaymentEvent::PaymentCaptured(_)),
         OrderSubject::Fulfilment(fulfilment) => matches!(fulfilment, FulfilmentEvent::LinesCancelled(_)),
+        OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => received.lines.iter().any(|line| line.restock),
         // An operator goes on without the money of a shipment. Its units have left the stock all the same.
         OrderSubject::Operator(OperatorEvent::OperatorIntervened(it)) => {
             it.step == SagaStep::CapturePayment
                 && matches!(it.decision, OperatorDecision::Skip | OperatorDecision::MarkFailed)
         }
-        OrderSubject::Lifecycle(_)
-        | OrderSubject::Return(_)
+        OrderSubject::Return(ReturnEvent::ReturnRequested(_) | ReturnEvent::ReturnCancelled(_))
+        | OrderSubject::Lifecycle(_)
         | OrderSubject::Refund(_)
         | OrderSubject::Notification(_)
         | OrderSubject::Note(_) => false,
@@ -51,6 +53,9 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
         };
         return needed.into_iter().map(keep).collect();
     }
+    if let OrderEvent::ReturnReceived(received) = event {
+        return restocked(order_id, order, received);
+    }
     if !implies_stock_commands(event) {
         return vec![];
     }
@@ -63,4 +68,20 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
         }
     };
     order.settled_by_sku().into_iter().map(|(sku, shipped)| (sku.clone(), command(shipped))).collect()
+}
+
+/// The units of a receipt that are put back, by SKU.
+fn restocked(order_id: &OrderId, order: &PlacedOrder, received: &ReturnReceived) -> Vec<(Sku, StockCommand)> {
+    let mut by_sku: BTreeMap<&Sku, u32> = BTreeMap::new();
+    for it in received.lines.iter().filter(|it| it.restock) {
+        if let Some(line) = order.line(it.line_number) {
+            let units = by_sku.entry(&line.sku).or_default();
+            *units = units.saturating_add(it.quantity);
+        }
+    }
+    let put_back = |(sku, quantity): (&Sku, u32)| {
+        let (order_id, return_id) = (order_id.clone(), received.return_id.clone());
+        (sku.clone(), StockCommand::PutBack(StockReturned { order_id, return_id, quantity }))
+    };
+    by_sku.into_iter().map(put_back).collect()
 }

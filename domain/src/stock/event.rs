@@ -6,7 +6,7 @@ use event_versions::Upcast;
 use serde::{Deserialize, Serialize};
 
 use crate::events::events;
-use crate::ids::OrderId;
+use crate::ids::{OrderId, ReturnId};
 
 /// Every change of their shapes; those of the same event oldest first. So far all are as they began.
 pub(super) const UPCASTS: &[Upcast] = &[];
@@ -18,6 +18,8 @@ events! {
         StockReceived,
         /// The count was corrected.
         StockAdjusted,
+        /// Units that had been sent came back, and are for sale again.
+        StockReturned,
         /// Units were reserved for an order.
         ReservationMade,
         /// Reserved units are for sale again.
@@ -45,6 +47,19 @@ pub struct StockAdjusted {
     pub delta: i64,
     /// Why, in the words of whoever counted.
     pub reason: String,
+}
+
+/// Units that had been sent came back, and are for sale again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockReturned {
+    /// To which order they had been sent.
+    pub order_id: OrderId,
+    /// In which of its returns they came back.
+    pub return_id: ReturnId,
+    /// How many, at least one.
+    pub quantity: u32,
 }
 
 /// Units were reserved for an order.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::golden;
+use crate::ids::ReturnId;
 
 fn order(id: &str) -> OrderId {
     OrderId::parse(id).unwrap()
@@ -182,6 +183,7 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
         received(10),
         received(5),
         adjusted(-3),
+        returned("order-0", 2),
         made("order-1", 2),
         made("order-2", 3),
         made("order-2", 4),
@@ -197,8 +199,29 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
     golden::check_states::<Stock>("stock-states", StockEvent::NAMES, events);
 }
 
-fn every_event() -> [StockEvent; 5] {
-    [received(10), adjusted(-3), made("order-1", 2), released("order-1", 1), committed("order-1", 1)]
+fn every_event() -> [StockEvent; 6] {
+    let (made, released) = (made("order-1", 2), released("order-1", 1));
+    [received(10), adjusted(-3), returned("order-1", 1), made, released, committed("order-1", 1)]
+}
+
+fn returned(order: &str, quantity: u32) -> StockEvent {
+    StockEvent::StockReturned(came_back(order, quantity))
+}
+
+fn came_back(order: &str, quantity: u32) -> StockReturned {
+    let return_id = ReturnId::parse("return-1").unwrap();
+    StockReturned { order_id: OrderId::parse(order).unwrap(), return_id, quantity }
+}
+
+#[test]
+fn what_came_back_is_for_sale_again_if_the_sku_is_counted() {
+    let back = |quantity| StockCommand::PutBack(came_back("a", quantity));
+    assert_eq!(decide(&Stock::Untracked, back(1)), Ok(vec![]));
+    let stock = given([received(1), made("a", 1), committed("a", 1)]);
+    assert_eq!(decide(&stock, back(1)), Ok(vec![returned("a", 1)]));
+    assert_eq!(decide(&stock, back(0)), Ok(vec![]));
+    let full = Stock::Tracked(TrackedStock { on_hand: MAX_ON_HAND, ..TrackedStock::default() });
+    assert_eq!(decide(&full, back(1)), Err(StockError::TooMany));
 }
 
 fn release_beyond(order: &str, needed: u32) -> StockCommand {
@@ -222,6 +245,7 @@ fn any_command() -> impl Strategy<Value = StockCommand> {
         (-10..10_i64).prop_map(adjust),
         (id(), 0..8_u32).prop_map(|(id, quantity)| reserve(id, quantity)),
         id().prop_map(release),
+        (id(), 0..8_u32).prop_map(|(id, quantity)| StockCommand::PutBack(came_back(id, quantity))),
         (id(), 0..8_u32).prop_map(|(id, needed)| release_beyond(id, needed)),
         (id(), 0..8_u32).prop_map(|(id, shipped)| commit(id, shipped)),
     ]
@@ -237,6 +261,7 @@ proptest! {
                 ever_there += match &event {
                     StockEvent::StockReceived(received) => i64::from(received.quantity),
                     StockEvent::StockAdjusted(adjusted) => adjusted.delta,
+                    StockEvent::StockReturned(returned) => i64::from(returned.quantity),
                     StockEvent::ReservationMade(_)
                     | StockEvent::ReservationReleased(_)
                     | StockEvent::ReservationCommitted(_) => 0,
@@ -244,7 +269,7 @@ proptest! {
                 evolve(&mut stock, event);
             }
             match &command {
-                StockCommand::Receive(_) | StockCommand::Adjust(_) => {}
+                StockCommand::Receive(_) | StockCommand::Adjust(_) | StockCommand::PutBack(_) => {}
                 StockCommand::Reserve(_)
                 | StockCommand::Release { .. }
                 | StockCommand::ReleaseBeyond { .. }

@@ -107,6 +107,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/orders/{order_id}/shipments/{shipment_id}/deliver", Shop, [ALL, NO, ALL, NO,  NO,   NO]),
     route("POST", "/orders/{order_id}/returns", Shop,                 [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/returns/{return_id}/receive", Shop, [ALL, NO, ALL,  NO,    NO,   NO]),
+    route("POST", "/orders/{order_id}/returns/{return_id}/cancel", Shop, [ALL, OWN, NO,   ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/refunds", Shop,                 [ALL, NO,   NO,     UP_TO, ALL,  NO]),
     route("POST", "/orders/{order_id}/notes", Shop,                   [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/stock/{sku}/receive", Shop,                       [ALL, NO,   ALL,    NO,    NO,   NO]),

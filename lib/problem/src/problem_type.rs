@@ -90,8 +90,11 @@ problem_types! {
         "It can't be asked of an order at this stage: see `stage`, and `allowed` for what can.",
         "Read the order, then decide anew.";
     IdTaken = "id-taken", CONFLICT, "The id is taken",
-        "Another shipment, cancellation, return, refund or note of the order has this id.",
+        "Another shipment, cancellation, return, receipt, refund or note of the order has this id.",
         "Use another id, or none.";
+    ReturnClosed = "return-closed", CONFLICT, "Nothing of the return is to come",
+        "All of the return was received, or what was left of it was cancelled.",
+        "Read the order. Announce another return for what is to come.";
     LimitReached = "limit-reached", CONFLICT, "The order takes no more of these",
         "The order has as many of these as it may: see `of` and `limit`.",
         "None for this order.";

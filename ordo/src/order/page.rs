@@ -108,6 +108,14 @@ struct ReturnView {
     reason: Option<String>,
     requested_at: DateTime<Utc>,
     received_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    receipts: Vec<ReceiptView>,
+    cancelled_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ReceiptView {
+    lines: Vec<UnitsView>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -266,11 +274,14 @@ impl OrderPageData {
 
     fn returns(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.returns, [false; 4], |back| {
-            let (tone, state, at) = match back.received_at {
-                Some(at) => (TextTone::Good, "received", at),
-                None => (TextTone::Waits, "requested", back.requested_at),
+            let (tone, state, at) = match (back.received_at, back.cancelled_at) {
+                (Some(at), _) => (TextTone::Good, "received", at),
+                (None, Some(at)) => (TextTone::Good, "cancelled", at),
+                (None, None) => (TextTone::Waits, "requested", back.requested_at),
             };
-            let what = [units(&back.lines), back.reason.clone().unwrap_or_default()];
+            let came = back.receipts.iter().map(|receipt| format!("came {}", units(&receipt.lines)));
+            let came = came.collect::<Vec<_>>().join(", ");
+            let what = [units(&back.lines), came, back.reason.clone().unwrap_or_default()];
             [plain(&back.return_id), (tone, state.to_owned()), plain(style.ago(at)), plain(and(what))]
         })
     }

@@ -212,7 +212,8 @@ fn read_model_store(table: &mut SettingsReader) -> ReadModelStoreKind {
 }
 
 fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
-    let OrderGrowthLimits { notes, shipments, cancellations, returns, refunds, bytes } = OrderGrowthLimits::default();
+    let OrderGrowthLimits { notes, shipments, cancellations, returns, receipts, refunds, bytes } =
+        OrderGrowthLimits::default();
     let many = || integer(1..=1_000_000);
     OrderGrowthLimits {
         notes: table.value("ORDO_ORDER_NOTES", notes, &many(), "Notes that one order takes"),
@@ -229,6 +230,12 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             "Cancellations of some of it that one order takes; the one that leaves nothing to be sent is taken all the same",
         ),
         returns: table.value("ORDO_ORDER_RETURNS", returns, &many(), "Returns that one order takes"),
+        receipts: table.value(
+            "ORDO_ORDER_RECEIPTS",
+            receipts,
+            &many(),
+            "Receipts of returns that one order takes; the one that leaves nothing to come of its return is taken all the same",
+        ),
         refunds: table.value(
             "ORDO_ORDER_REFUNDS",
             refunds,

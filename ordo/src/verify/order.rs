@@ -122,6 +122,7 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::ReturnReceived(_)
+        | OrderEvent::ReturnCancelled(_)
         | OrderEvent::NotificationSent(_)
         | OrderEvent::NotificationFailed(_)
         | OrderEvent::NoteAdded(_)
@@ -167,11 +168,13 @@ impl AuditedOrder {
         let mut wrong = |what: String| findings.add(self.about(), what);
         for (number, line) in placed.numbered_lines() {
             let (shipped, returned) = (placed.shipped(number), placed.returned(number));
-            let cancelled = placed.counts(number).cancelled;
-            if i64::from(shipped) + i64::from(cancelled) > i64::from(line.quantity) || returned > shipped {
+            let (cancelled, received) = (placed.counts(number).cancelled, placed.counts(number).received);
+            let is_too_much = i64::from(shipped) + i64::from(cancelled) > i64::from(line.quantity);
+            if is_too_much || returned > shipped || received > returned {
                 let ordered = line.quantity;
                 let but = if cancelled > 0 { format!(", {cancelled} cancelled") } else { String::new() };
-                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned{but}"));
+                let back = if received > returned { format!(", {received} received") } else { String::new() };
+                wrong(format!("line {number}: {ordered} ordered, {shipped} shipped, {returned} returned{but}{back}"));
             }
         }
         let is_here = placed.shipments.iter().all(|shipment| placed.is_delivered(shipment));

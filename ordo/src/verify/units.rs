@@ -19,6 +19,8 @@ struct UnitCount {
     open: i64,
     /// Shipped and settled.
     sent: i64,
+    /// Put back into the stock after they had come back.
+    put_back: i64,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +29,14 @@ struct UnitsBySide {
     by_sku: UnitCount,
     /// An operator decided about them.
     by_hand: bool,
+}
+
+impl UnitsBySide {
+    /// What came back of a SKU that was not tracked then was not put back anywhere. So the order may say more.
+    fn differ(&self) -> bool {
+        let (order, sku) = (self.by_order, self.by_sku);
+        (order.open, order.sent) != (sku.open, sku.sent) || sku.put_back > order.put_back
+    }
 }
 
 /// The units of each order and SKU, once by the order's events and once by the SKU's, to see that both agree.
@@ -50,11 +60,14 @@ impl ReservationReconciliation {
                         |counted: &BTreeMap<&Sku, u32>| i64::from(counted.get(&units.sku).copied().unwrap_or(0));
                     let sent = of_sku(&settled);
                     let open = i64::from(units.quantity) - sent - of_sku(&cancelled);
-                    self.of(units.sku.as_str(), &order.id).by_order = UnitCount { open, sent };
+                    self.of(units.sku.as_str(), &order.id).by_order = UnitCount { open, sent, put_back: 0 };
                 }
             }
             OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
             }
+        }
+        for (sku, units) in order.placed.restocked_by_sku() {
+            self.of(sku.as_str(), &order.id).by_order.put_back = i64::from(units);
         }
     }
 
@@ -71,10 +84,13 @@ impl ReservationReconciliation {
     /// Checks that both agree.
     pub(super) fn check(&self, findings: &mut Findings) {
         for (sku, orders) in &self.0 {
-            let mut differ: Vec<_> = orders.iter().filter(|(_, it)| it.by_order != it.by_sku && !it.by_hand).collect();
+            let mut differ: Vec<_> = orders.iter().filter(|(_, it)| it.differ() && !it.by_hand).collect();
             differ.sort_by_key(|(order_id, _)| *order_id);
             for (order_id, UnitsBySide { by_order, by_sku, .. }) in differ {
-                let words = |has: &UnitCount| format!("{} set aside, {} shipped", has.open, has.sent);
+                let words = |has: &UnitCount| {
+                    let back = if has.put_back > 0 { format!(", {} put back", has.put_back) } else { String::new() };
+                    format!("{} set aside, {} shipped{back}", has.open, has.sent)
+                };
                 let what = format!("for order {order_id}: {}; by the order: {}", words(by_sku), words(by_order));
                 findings.add(format!("SKU {sku}"), what);
             }
@@ -105,6 +121,10 @@ impl StockFoldCheck {
         match &event {
             StockEvent::StockReceived(it) => self.came_in += i64::from(it.quantity),
             StockEvent::StockAdjusted(it) => self.came_in += it.delta,
+            StockEvent::StockReturned(it) => {
+                self.came_in += i64::from(it.quantity);
+                self.count_of(it.order_id.as_str()).put_back += i64::from(it.quantity);
+            }
             StockEvent::ReservationMade(it) => self.count_of(it.order_id.as_str()).open += i64::from(it.quantity),
             StockEvent::ReservationReleased(it) => self.count_of(it.order_id.as_str()).open -= i64::from(it.quantity),
             StockEvent::ReservationCommitted(it) => {

@@ -150,6 +150,40 @@ async fn an_order_is_sent_in_parts_and_some_of_it_comes_back() {
 }
 
 #[tokio::test]
+async fn a_return_comes_in_parts_and_everything_agrees() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    assert_eq!(ask(&client, "/stock/sku-123/receive", json!({ "quantity": 5 })).await.status, 201);
+    let mut three = demo_order("a");
+    three["totalAmount"] = json!("389.97");
+    three["items"][0]["quantity"] = json!(3);
+    client.order(&three).await;
+    settled(&client, "a").await;
+    assert_eq!(ask(&client, "/orders/a/ship", json!({})).await.status, 202);
+    shown(&client, "a", |order| order["captured"]["amount"] == "389.97").await;
+    let all = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 1, "quantity": 3 }] });
+    assert_eq!(ask(&client, "/orders/a/returns", all).await.status, 201);
+    let one = |condition: &str, restock: bool| json!({ "lines": [{ "lineNumber": 1, "quantity": 1, "condition": condition, "restock": restock }] });
+
+    for body in [one("sellable", true), one("damaged", false)] {
+        let received = ask(&client, "/orders/a/returns/r-1/receive", body).await;
+        assert_eq!(received.status, 202, "{}", received.text());
+    }
+    let closed = ask(&client, "/orders/a/returns/r-1/cancel", json!({ "reason": "keeps one" })).await;
+    assert_eq!(closed.status, 202, "{}", closed.text());
+
+    let paid = |order: &Value| order["refunded"]["amount"] == "259.98" && mails(order, "order-refunded") == 2;
+    let order = shown(&client, "a", paid).await;
+    assert_eq!(order["paymentStatus"], "partiallyRefunded");
+    assert_eq!((&order["returnsStatus"], &order["lines"][0]["returned"]), (&json!("partiallyReturned"), &json!(2)));
+    assert_eq!(order["returns"][0]["receipts"].as_array().map(Vec::len), Some(2));
+    let stock = client.get("/stock/sku-123").await.json();
+    assert_eq!([&stock["onHand"], &stock["reserved"], &stock["sold"]], [3, 0, 3]);
+    // `ordo verify` agrees.
+    at_rest(&ordo.database, 1, PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_confirmed_order_that_is_called_off_holds_nothing_and_says_why() {
     let ordo = Ordo::up(&[]).await;
     let client = ordo.client();

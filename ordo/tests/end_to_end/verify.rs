@@ -125,15 +125,15 @@ const SPOILED: &[(&str, &str, &str)] = &[
     // Snapshots.
     (
         r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
-           select aggregate_type, aggregate_id, sequence, event_id, 1, '"Untracked"',
-                  sha256(uuid_send(event_id) || int4send(1) || convert_to('"Untracked"', 'UTF8'))
+           select aggregate_type, aggregate_id, sequence, event_id, 2, '"Untracked"',
+                  sha256(uuid_send(event_id) || int4send(2) || convert_to('"Untracked"', 'UTF8'))
              from events where aggregate_id = 'sku' and sequence = 1"#,
         "SKU sku",
         "its snapshot at version 1 is not what its events come to",
     ),
     (
         r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
-           select aggregate_type, aggregate_id, sequence, event_id, 1, '"Untracked"', ''
+           select aggregate_type, aggregate_id, sequence, event_id, 2, '"Untracked"', ''
              from events where aggregate_id = 'sku' and sequence = 1"#,
         "SKU sku",
         "its snapshot at version 1 is damaged",

@@ -4,15 +4,14 @@ mod details_row;
 mod line_row;
 mod mail_row;
 mod price_rows;
+mod return_row;
 
 use chrono::{DateTime, Utc};
 use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonObjectText;
 use domain::money::{Currency, Money};
-use domain::order::event::{
-    LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderShipped, Parcel, ReturnRequested,
-};
+use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderShipped, Parcel};
 use domain::order::{
     FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
     UndoReason, evolve,
@@ -23,6 +22,7 @@ use utoipa::ToSchema;
 pub(super) use self::details_row::DetailsRow;
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
+pub(super) use self::return_row::ReturnRow;
 use super::view::OrderReader;
 use crate::amount_view::AmountView;
 
@@ -225,7 +225,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
         shipment.retries = 0;
     }
     placed.cancellations.iter_mut().for_each(|cancelled| cancelled.reason = None);
-    placed.returns.iter_mut().for_each(|back| back.reason = None);
+    placed.returns.iter_mut().for_each(|back| (back.reason, back.cancellation_reason) = (None, None));
     for refund in placed.refunds.iter_mut().chain(&mut placed.given_up) {
         (refund.reason, refund.retries) = (None, 0);
     }
@@ -290,31 +290,6 @@ impl CancellationRow {
             lines: cancelled.lines.clone(),
             reason: cancelled.reason.clone(),
             cancelled_at: recorded.recorded_at,
-        }
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = Return)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ReturnRow {
-    return_id: String,
-    lines: Vec<LineQuantity>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    pub(super) requested_at: DateTime<Utc>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) received_at: Option<DateTime<Utc>>,
-}
-
-impl ReturnRow {
-    pub(super) fn new(recorded: &RecordedOrderEvent, requested: &ReturnRequested) -> Self {
-        Self {
-            return_id: requested.return_id.to_string(),
-            lines: requested.lines.clone(),
-            reason: requested.reason.clone(),
-            requested_at: recorded.recorded_at,
-            received_at: None,
         }
     }
 }

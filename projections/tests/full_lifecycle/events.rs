@@ -94,7 +94,13 @@ pub(crate) fn good_life() -> Vec<OrderEvent> {
             lines: lines(&[(1, 1)]),
             reason: Some("too loud".into()),
         }),
-        OrderEvent::ReturnReceived(ReturnReceived { return_id: return_id(), refund_minor: 1_000 }),
+        OrderEvent::ReturnReceived(ReturnReceived {
+            return_id: return_id(),
+            refund_minor: 1_000,
+            receipt_id: None,
+            lines: vec![],
+            refund_id: None,
+        }),
         OrderEvent::PaymentRefunded(PaymentRefunded {
             refund_id: RefundId::of_return(&return_id()),
             amount_minor: 1_000,

@@ -1,11 +1,12 @@
 //! What `GET /orders/{id}` shows after each event.
 
 use axum::body::Body;
-use domain::ids::{CancellationId, NoteId, PaymentToken, ShipmentId, Sku};
+use domain::ids::{CancellationId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
 use domain::order::OrderEvent;
 use domain::order::event::{
-    CancellationRequested, LinesCancelled, NoteAdded, OrderCancelled, OrderDelivered, OrderRejected, PaymentDeclined,
-    PaymentVoided, RejectionReason, ShipmentDelivered, Shortage, StockReleased, StockReservationFailed,
+    CancellationRequested, ItemCondition, LinesCancelled, NoteAdded, OrderCancelled, OrderDelivered, OrderRejected,
+    PaymentDeclined, PaymentVoided, ReceivedLine, RejectionReason, ReturnCancelled, ReturnReceived, ReturnRequested,
+    ShipmentDelivered, Shortage, StockReleased, StockReservationFailed,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -115,6 +116,41 @@ async fn a_shipment_is_shown_with_its_arrival() {
     assert_eq!(arrivals(&view), [json!(at), Value::Null]);
     let page = reads.get("/orders/a/shipments").await;
     assert_eq!(arrivals(&json!({ "shipments": page["items"] })), arrivals(&view));
+}
+
+#[tokio::test]
+async fn a_return_is_shown_with_what_came_of_it_and_what_did_not() {
+    let reads = ReadSide::running().await;
+    let sent = [created(), reserved(), authorized(), confirmed(), shipped("s-1", &[(1, 2)]), captured("s-1", 2_000)];
+    reads.after_all(sent).await;
+    let return_id = ReturnId::parse("r-1").unwrap();
+    let announced = ReturnRequested { return_id: return_id.clone(), lines: lines(&[(1, 2)]), reason: None };
+    reads.after(OrderEvent::ReturnRequested(announced)).await;
+    let good = ReceivedLine { line_number: 1, quantity: 1, condition: Some(ItemCondition::Sellable), restock: true };
+    let received = OrderEvent::ReturnReceived(ReturnReceived {
+        return_id: return_id.clone(),
+        refund_minor: 1_000,
+        receipt_id: Some(ReceiptId::parse("e-1").unwrap()),
+        lines: vec![good],
+        refund_id: Some(RefundId::parse("f-2").unwrap()),
+    });
+    let view = reads.after(received).await;
+    assert_eq!(statuses(&view)[3], "partiallyReturned");
+    let back = &view["returns"][0];
+    assert!(back.get("receivedAt").is_none() && back["receipts"][0]["receivedAt"].is_string(), "{view}");
+    assert_eq!((&back["receipts"][0]["receiptId"], &back["receipts"][0]["refundId"]), (&json!("e-1"), &json!("f-2")));
+    let line = json!({ "lineNumber": 1, "quantity": 1, "condition": "sellable", "restock": true });
+    assert_eq!(back["receipts"][0]["lines"], json!([line]));
+    assert_eq!((&view["refunds"][0]["refundId"], &view["lines"][0]["returned"]), (&json!("f-2"), &json!(1)));
+
+    let reason = Some("keeps it".to_owned());
+    let view = reads.after(OrderEvent::ReturnCancelled(ReturnCancelled { return_id, reason })).await;
+
+    assert_eq!(statuses(&view)[3], "partiallyReturned");
+    let back = &view["returns"][0];
+    assert!(back["cancelledAt"].is_string() && back.get("receivedAt").is_none(), "{view}");
+    assert_eq!(back["cancellationReason"], "keeps it");
+    reads.end().await;
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::ReturnReceived(_)
+        | OrderEvent::ReturnCancelled(_)
         | OrderEvent::NoteAdded(_) => return None,
     };
     Some(StepMention { saga: fulfilment, step, outcome, text })

@@ -2,7 +2,7 @@
 
 use domain::ids::{RefundId, ReturnId, ShipmentId};
 use domain::order::event::{LineQuantity, Parcel, ReturnRequested};
-use domain::order::{OrderCommand, OrderStage, PaymentStatus, RequestRefund, ReturnsStatus, ShipOrder};
+use domain::order::{OrderCommand, OrderStage, PaymentStatus, ReceiveReturn, RequestRefund, ReturnsStatus, ShipOrder};
 use messaging::NotificationTemplate;
 
 use crate::world::{PRICE, World};
@@ -31,7 +31,7 @@ pub(crate) fn request_return(id: &str, lines: Vec<LineQuantity>) -> OrderCommand
 }
 
 pub(crate) fn receive_return(id: &str) -> OrderCommand {
-    OrderCommand::ReceiveReturn(ReturnId::parse(id).unwrap())
+    OrderCommand::ReceiveReturn(ReceiveReturn::all_of(ReturnId::parse(id).unwrap()))
 }
 
 /// What was held, taken and given back for an order in all.

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use domain::ids::{RefundId, ReturnId, ShipmentId};
 use domain::order::event::{CancellationRequested, LineQuantity, MailTemplate, NotificationSent, ReturnRequested};
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, RequestRefund, ShipOrder};
+use domain::order::{OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
 use uuid::Uuid;
 
 mod action;
@@ -211,7 +211,7 @@ impl World {
                 let lines = vec![LineQuantity { line_number: 1, quantity: 1 }];
                 let requested = ReturnRequested { return_id: return_id.clone(), lines, reason: None };
                 world.asks(OrderCommand::RequestReturn(requested))?;
-                world.asks(OrderCommand::ReceiveReturn(return_id))?;
+                world.asks(OrderCommand::ReceiveReturn(ReceiveReturn::all_of(return_id)))?;
             }
             Action::Refund => {
                 left.refunds -= 1;

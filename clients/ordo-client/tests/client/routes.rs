@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ordo_client::{
-    Client, LineQuantity, NewCancellation, NewDelivery, NewNote, NewRefund, NewReturn, NewShipment, NewTrackingInfo,
+    Client, LineQuantity, NewCancellation, NewDelivery, NewNote, NewReceipt, NewRefund, NewReturn,
+    NewReturnCancellation, NewShipment, NewTrackingInfo, ReceivedLine,
 };
 
 use crate::fake_server::{FakeServer, answer, json};
@@ -43,6 +44,14 @@ async fn commands_of_an_order() {
     assert_eq!(done, r#"POST /orders/o/returns {"lines":[{"lineNumber":1,"quantity":2}]}"#);
     let done = sent(async |client| client.receive_return("o", "r").await.is_ok()).await;
     assert_eq!(done, "POST /orders/o/returns/r/receive");
+    let good = ReceivedLine { line_number: 1, quantity: 2, condition: Some("sellable".into()), restock: true };
+    let receipt = NewReceipt { receipt_id: None, lines: vec![good] };
+    let done = sent(async |client| client.receive_part_of_return("o", "r", &receipt).await.is_ok()).await;
+    let body = r#"{"lines":[{"lineNumber":1,"quantity":2,"condition":"sellable","restock":true}]}"#;
+    assert_eq!(done, format!("POST /orders/o/returns/r/receive {body}"));
+    let cancel = NewReturnCancellation { reason: Some("keeps it".into()) };
+    let done = sent(async |client| client.cancel_return("o", "r", &cancel).await.is_ok()).await;
+    assert_eq!(done, r#"POST /orders/o/returns/r/cancel {"reason":"keeps it"}"#);
     let refund = NewRefund { amount: Some("1.50".into()), ..NewRefund::default() };
     let done = sent(async |client| client.refund_order("o", &refund).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/refunds {"amount":"1.50"}"#);

@@ -7,8 +7,8 @@ use super::{
     CancellationRequested, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped,
     PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
-    RefundRequested, ReturnReceived, ReturnRequested, ShipmentDelivered, StockReleased, StockReservationFailed,
-    StockReserved,
+    RefundRequested, ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, StockReleased,
+    StockReservationFailed, StockReserved,
 };
 
 /// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
@@ -73,6 +73,7 @@ subjects! {
     Return(ReturnEvent) {
         ReturnRequested,
         ReturnReceived,
+        ReturnCancelled,
     }
     /// Money that goes back.
     Refund(RefundEvent) {

@@ -11,10 +11,13 @@ use uuid::Uuid;
 
 use super::create::{MAX_ITEMS, MAX_QUANTITY, read_instant};
 use crate::body::{BodyReader, InvalidBody, JsonField, read_body};
-use crate::ids::{CancellationId, InvalidId, NoteId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, InvalidId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
-use crate::order::event::{CancellationRequested, LineQuantity, NoteAdded, Parcel, ReturnRequested};
-use crate::order::{CancelLines, OrderCommand, RequestRefund, ShipOrder};
+use crate::order::event::{
+    CancellationRequested, ItemCondition, LineQuantity, NoteAdded, Parcel, ReceivedLine, ReturnCancelled,
+    ReturnRequested,
+};
+use crate::order::{CancelLines, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
 
 const MAX_REASON_CHARS: usize = 500;
 /// A mail can name so many without exceeding the size of a message.
@@ -85,6 +88,36 @@ pub fn parse_return(body: &[u8], generated: Uuid) -> Result<ReturnRequested, Inv
     })
 }
 
+/// Reads `{"receiptId"?, "lines"?: [{"lineNumber": 1, "quantity": 1, "condition"?: "sellable", "restock"?: true}]}`. Without lines all
+/// is here that was still to come.
+pub fn parse_return_receipt(body: &[u8], return_id: &ReturnId, generated: Uuid) -> Result<ReceiveReturn, InvalidBody> {
+    read_body(body, |reader, fields| {
+        let [id, lines] = reader.object(fields, ["receiptId", "lines"]);
+        let receipt_id = reader.optional(&id, |r, field| r.text(field, ReceiptId::parse));
+        let lines = reader.optional(&lines, |r, field| read_each(r, field, read_received_line));
+        let (receipt_id, lines) = (receipt_id?, lines?);
+        if receipt_id == Some(ReceiptId::of_the_rest()) {
+            reader.violation_at(&id, "invalid", "is what the receipt of all that is left is called: give another");
+        }
+        let receipt = match (receipt_id, lines) {
+            (None, None) => None,
+            (receipt_id, lines) => {
+                Some(NewReceipt { receipt_id: receipt_id.unwrap_or_else(|| generated.into()), lines })
+            }
+        };
+        Some(ReceiveReturn { return_id: return_id.clone(), receipt })
+    })
+}
+
+/// Reads `{"reason"?}`.
+pub fn parse_return_cancellation(body: &[u8], return_id: &ReturnId) -> Result<ReturnCancelled, InvalidBody> {
+    read_body(body, |reader, fields| {
+        let [reason] = reader.object(fields, ["reason"]);
+        let reason = reader.optional(&reason, |r, field| r.text_up_to(field, MAX_REASON_CHARS));
+        Some(ReturnCancelled { return_id: return_id.clone(), reason: reason? })
+    })
+}
+
 /// Reads `{"refundId"?, "amount"?: "12.50", "reason"?}`, with the amount in the order's currency.
 pub fn parse_refund(body: &[u8], generated: Uuid, currency: Currency) -> Result<RequestRefund, InvalidBody> {
     read_body(body, |reader, fields| {
@@ -128,10 +161,18 @@ fn read_id<T: From<Uuid>>(
 
 /// Lines of the order with quantities, at least one line. [`crate::order::decide`] checks whether the order has them.
 fn read_lines(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Vec<LineQuantity>> {
+    read_each(reader, field, read_line)
+}
+
+fn read_each<T>(
+    reader: &mut BodyReader,
+    field: &JsonField<'_>,
+    read: fn(&mut BodyReader, &RawValue) -> Option<T>,
+) -> Option<Vec<T>> {
     let elements = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
-        lines.extend(reader.element(field, index, |reader| read_line(reader, element)));
+        lines.extend(reader.element(field, index, |reader| read(reader, element)));
     }
     Some(lines)
 }
@@ -142,6 +183,21 @@ fn read_line(reader: &mut BodyReader, element: &RawValue) -> Option<LineQuantity
     let line_number = reader.required(&line_number, |r, field| r.integer(field, 1..=u32::MAX));
     let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
     Some(LineQuantity { line_number: line_number?, quantity: quantity? })
+}
+
+fn read_received_line(reader: &mut BodyReader, element: &RawValue) -> Option<ReceivedLine> {
+    let fields = reader.fields(element)?;
+    let [line_number, quantity, condition, restock] =
+        reader.object(fields, ["lineNumber", "quantity", "condition", "restock"]);
+    let line_number = reader.required(&line_number, |r, field| r.integer(field, 1..=u32::MAX));
+    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
+    let condition = reader.optional(&condition, |r, field| r.text(field, |name: String| ItemCondition::parse(&name)));
+    let is_restocked = reader.optional(&restock, BodyReader::boolean);
+    let (condition, is_restocked) = (condition?, is_restocked?.unwrap_or(false));
+    if is_restocked && condition.is_some_and(|condition| condition != ItemCondition::Sellable) {
+        reader.violation_at(&restock, "contradiction", "only what is sellable is put back into stock");
+    }
+    Some(ReceivedLine { line_number: line_number?, quantity: quantity?, condition, restock: is_restocked })
 }
 
 /// Parcels, at least one, each with a carrier or a tracking number.

@@ -1,8 +1,11 @@
 //! What the parts of an order come to, and what is paid for its pieces.
 
+mod life;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use self::life::{Life, StepKind, steps};
 use super::*;
 use crate::body::InvalidBody;
 
@@ -113,121 +116,6 @@ fn plain_parts() -> impl Strategy<Value = Parts> {
         let plain = |part: Part| Part { discounts: vec![], included: vec![], added: vec![], ..part };
         Parts { lines: parts.lines.into_iter().map(plain).collect(), postage: None, discount: 0 }
     })
-}
-
-/// What is done with a confirmed order: each step takes so many units of a line, as far as there are any.
-type Steps = Vec<(StepKind, u32, u32)>;
-
-#[derive(Debug, Clone, Copy)]
-enum StepKind {
-    Ship,
-    Cancel,
-    SendBack,
-}
-
-fn steps() -> impl Strategy<Value = Steps> {
-    let kind = prop::sample::select(vec![StepKind::Ship, StepKind::Ship, StepKind::Cancel, StepKind::SendBack]);
-    prop::collection::vec((kind, 1..5_u32, 1..4_u32), 0..30)
-}
-
-/// The order after the steps, and how much was captured and refunded of each step.
-struct Life {
-    order: PlacedOrder,
-    /// Of what was sent: the lines and what was captured.
-    captured: Vec<(Vec<LineQuantity>, i64)>,
-    /// Of what came back.
-    refunded: Vec<(Vec<LineQuantity>, i64)>,
-}
-
-impl Life {
-    fn new(content: OrderCreated) -> Self {
-        let amount_minor = content.total_minor;
-        let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor });
-        let order = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
-        let Order::Placed(order) = order else { panic!("it is placed") };
-        Self { order: *order, captured: vec![], refunded: vec![] }
-    }
-
-    fn of(content: OrderCreated, steps: &Steps) -> Self {
-        let mut life = Self::new(content);
-        for (nth, (kind, line_number, quantity)) in steps.iter().enumerate() {
-            life.step(nth, *kind, vec![LineQuantity { line_number: *line_number, quantity: *quantity }]);
-        }
-        life
-    }
-
-    /// Does what is asked, if it can be done.
-    fn step(&mut self, nth: usize, kind: StepKind, lines: Vec<LineQuantity>) {
-        match kind {
-            StepKind::Ship => {
-                let shipment_id = ShipmentId::parse(format!("s-{nth}")).unwrap();
-                let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: Some(lines.clone()), parcels: vec![] };
-                if self.does(OrderCommand::ShipOrder(ship)) {
-                    let amount_minor = self.order.shipment_worth_minor(&shipment_id);
-                    // Not a unit more can be taken for it.
-                    let more = PaymentCaptured {
-                        shipment_id: shipment_id.clone(),
-                        amount_minor: amount_minor + 1,
-                        reference: "c".into(),
-                    };
-                    assert_eq!(
-                        self.order.decide(OrderCommand::RecordPaymentCaptured(more.clone())),
-                        Err(OrderError::Stale)
-                    );
-                    assert!(self.does(OrderCommand::RecordPaymentCaptured(PaymentCaptured { amount_minor, ..more })));
-                    self.captured.push((lines, amount_minor));
-                }
-            }
-            StepKind::Cancel => {
-                let cancellation_id = CancellationId::parse(format!("c-{nth}")).unwrap();
-                self.does(OrderCommand::CancelLines(CancelLines { cancellation_id, lines, reason: None }));
-            }
-            StepKind::SendBack => {
-                let return_id = ReturnId::parse(format!("r-{nth}")).unwrap();
-                let back = ReturnRequested { return_id: return_id.clone(), lines: lines.clone(), reason: None };
-                if self.does(OrderCommand::RequestReturn(back)) {
-                    let refunds = self.order.refunds.len();
-                    assert!(self.does(OrderCommand::ReceiveReturn(return_id)));
-                    let refund = self.order.refunds.get(refunds).cloned();
-                    let amount_minor = refund.as_ref().map_or(0, |refund| refund.amount_minor);
-                    if let Some(Refund { id, amount_minor, .. }) = refund {
-                        let refunded = PaymentRefunded { refund_id: id, amount_minor, reference: "r".into() };
-                        assert!(self.does(OrderCommand::RecordPaymentRefunded(refunded)));
-                    }
-                    self.refunded.push((lines, amount_minor));
-                }
-            }
-        }
-    }
-
-    fn ship_the_rest(&mut self) {
-        let rest = self.order.unshipped();
-        if !rest.is_empty() {
-            self.step(1_000, StepKind::Ship, rest);
-        }
-    }
-
-    fn send_all_back(&mut self) {
-        let left = |order: &PlacedOrder, number: u32| order.shipped(number) - order.returned(number);
-        let numbers: Vec<u32> = self.order.numbered_lines().map(|(number, _)| number).collect();
-        let all = numbers
-            .into_iter()
-            .map(|line_number| LineQuantity { line_number, quantity: left(&self.order, line_number) });
-        let all: Vec<LineQuantity> = all.filter(|it| it.quantity > 0).collect();
-        if !all.is_empty() {
-            self.step(2_000, StepKind::SendBack, all);
-        }
-    }
-
-    fn does(&mut self, command: OrderCommand) -> bool {
-        let Ok(events) = self.order.decide(command) else { return false };
-        events.into_iter().for_each(|event| self.order.apply(event));
-        true
-    }
-
-    fn sum(pieces: &[(Vec<LineQuantity>, i64)]) -> i64 {
-        pieces.iter().map(|(_, amount)| amount).sum()
-    }
 }
 
 proptest! {

@@ -97,7 +97,16 @@ fn what_people_may_ask_for_is_what_the_table_says() {
                 OrderAction::Deliver => vec![OrderCommand::DeliverOrder],
                 OrderAction::DeliverShipment => vec![deliver("s")],
                 OrderAction::RequestReturn => vec![bring_back("new", line(1))],
-                OrderAction::ReceiveReturn => vec![OrderCommand::ReceiveReturn(ReturnId::parse("back").unwrap())],
+                OrderAction::ReceiveReturn => {
+                    let return_id = ReturnId::parse("back").unwrap();
+                    let receipt = NewReceipt { receipt_id: ReceiptId::parse("new").unwrap(), lines: None };
+                    let in_part = ReceiveReturn { return_id: return_id.clone(), receipt: Some(receipt) };
+                    [ReceiveReturn::all_of(return_id), in_part].map(OrderCommand::ReceiveReturn).into()
+                }
+                OrderAction::CancelReturn => vec![OrderCommand::CancelReturn(ReturnCancelled {
+                    return_id: ReturnId::parse("back").unwrap(),
+                    reason: None,
+                })],
                 OrderAction::Refund => vec![refund("new", Some(1))],
                 OrderAction::AddNote => vec![OrderCommand::AddNote(NoteAdded {
                     note_id: NoteId::parse("new").unwrap(),
@@ -193,12 +202,13 @@ fn an_id_that_is_used_again_for_something_else_is_refused() {
 fn what_came_back_is_refunded_as_far_as_it_was_not_before() {
     let shipped = [ship("s", None), captured("s", 3_000), refund("f", Some(2_500)), bring_back("r", line(1))];
     let order = after(three(), shipped);
-    let received = decide(&order, OrderCommand::ReceiveReturn(ReturnId::parse("r").unwrap())).unwrap();
-    let return_id = ReturnId::parse("r").unwrap();
-    assert_eq!(received, [OrderEvent::ReturnReceived(ReturnReceived { return_id, refund_minor: 500 })]);
+    let receive = |return_id| OrderCommand::ReceiveReturn(ReceiveReturn::all_of(return_id));
+    let events = decide(&order, receive(ReturnId::parse("r").unwrap())).unwrap();
+    let [OrderEvent::ReturnReceived(received)] = &events[..] else { panic!("not received: {events:?}") };
+    assert_eq!(received.refund_minor, 500);
     assert_eq!(decide(&order, refund("g", Some(501))), Err(OrderError::MoreThanCaptured { left_minor: 500 }));
     let missing = ReturnId::parse("other").unwrap();
-    let refused = decide(&order, OrderCommand::ReceiveReturn(missing.clone()));
+    let refused = decide(&order, receive(missing.clone()));
     assert_eq!(refused, Err(OrderError::NoSuchReturn(missing)));
 }
 

@@ -16,6 +16,16 @@ fn lines() -> impl Strategy<Value = Vec<LineQuantity>> {
     prop::collection::vec(line, 1..3)
 }
 
+fn received_lines() -> impl Strategy<Value = Vec<ReceivedLine>> {
+    let line = (1..=3_u32, 1..=2_u32, any::<bool>()).prop_map(|(line_number, quantity, restock)| ReceivedLine {
+        line_number,
+        quantity,
+        condition: None,
+        restock,
+    });
+    prop::collection::vec(line, 1..3)
+}
+
 fn people() -> impl Strategy<Value = OrderCommand> {
     prop_oneof![
         Just(OrderCommand::CancelOrder(CancellationRequested { reason: None })),
@@ -39,7 +49,15 @@ fn people() -> impl Strategy<Value = OrderCommand> {
             lines,
             reason: None
         })),
-        (0..3_u8).prop_map(|n| OrderCommand::ReceiveReturn(id(ReturnId::parse, n))),
+        (0..3_u8).prop_map(|n| OrderCommand::ReceiveReturn(ReceiveReturn::all_of(id(ReturnId::parse, n)))),
+        (0..3_u8, 0..4_u8, prop::option::of(received_lines())).prop_map(|(n, receipt, lines)| {
+            let receipt = NewReceipt { receipt_id: id(ReceiptId::parse, receipt), lines };
+            OrderCommand::ReceiveReturn(ReceiveReturn { return_id: id(ReturnId::parse, n), receipt: Some(receipt) })
+        }),
+        (0..3_u8).prop_map(|n| OrderCommand::CancelReturn(ReturnCancelled {
+            return_id: id(ReturnId::parse, n),
+            reason: None
+        })),
         (0..3_u8, prop::option::of(-5..8_000_i64)).prop_map(|(n, amount_minor)| OrderCommand::RequestRefund(
             RequestRefund { refund_id: id(RefundId::parse, n), amount_minor, reason: None }
         )),
@@ -132,6 +150,7 @@ fn check(order: &PlacedOrder) {
     assert!(order.refundable_minor() >= -order.worth_not_captured(), "{order:?}");
     for (number, line) in order.numbered_lines() {
         assert!(order.returned(number) <= order.shipped(number), "{order:?}");
+        assert!(order.counts(number).received <= order.returned(number), "{order:?}");
         assert!(order.shipped(number) + order.counts(number).cancelled <= line.quantity, "{order:?}");
         assert!(order.counts(number).settled <= order.shipped(number), "{order:?}");
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 const FEW: OrderGrowthLimits =
-    OrderGrowthLimits { notes: 2, shipments: 1, cancellations: 1, returns: 1, refunds: 1, bytes: 10_000 };
+    OrderGrowthLimits { notes: 2, shipments: 1, cancellations: 1, returns: 1, receipts: 1, refunds: 1, bytes: 10_000 };
 
 fn note(n: u32, text: &str) -> OrderCommand {
     let note_id = NoteId::parse(format!("n-{n}")).unwrap();
@@ -143,7 +143,7 @@ fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
     );
     let cancelled = cancel("c-1", 1);
     carry_out(&mut order, OrderGrowthLimits::default(), cancelled).unwrap();
-    let back = OrderCommand::ReceiveReturn(ReturnId::parse("r-1").unwrap());
+    let back = OrderCommand::ReceiveReturn(ReceiveReturn::all_of(ReturnId::parse("r-1").unwrap()));
     carry_out(&mut order, OrderGrowthLimits::default(), back).unwrap();
 
     let stored = serde_json::to_string(&order).unwrap();

@@ -188,6 +188,25 @@ const RETURN: &[FieldRow] = &[
     ("reason",            [SHOW,  SHOW,  MASK], Value),
     ("requestedAt",       ALL,                 Value),
     ("receivedAt",        ALL,                 Value),
+    ("receipts",          ALL,                 Object(RECEIPT)),
+    ("cancelledAt",       ALL,                 Value),
+    ("cancellationReason", [SHOW, SHOW,  MASK], Value),
+];
+
+#[rustfmt::skip]
+const RECEIPT: &[FieldRow] = &[
+    ("receiptId",         ALL,                 Value),
+    ("lines",             ALL,                 Object(RECEIVED)),
+    ("refundId",          [SHOW,  NO,    SHOW], Value),
+    ("receivedAt",        ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const RECEIVED: &[FieldRow] = &[
+    ("lineNumber",        ALL,                 Value),
+    ("quantity",          ALL,                 Value),
+    ("condition",         ALL,                 Value),
+    ("restock",           [NO,    SHOW,  SHOW], Value),
 ];
 
 #[rustfmt::skip]
@@ -337,6 +356,7 @@ const ACCEPTED: &[FieldRow] = &[
     ("shipmentId",        ALL,                 Value),
     ("cancellationId",    ALL,                 Value),
     ("returnId",          ALL,                 Value),
+    ("receiptId",         ALL,                 Value),
     ("refundId",          ALL,                 Value),
     ("noteId",            ALL,                 Value),
 ];
@@ -352,6 +372,7 @@ macro_rules! page_of {
 const ANSWERS: &[(&str, &str, Content)] = &[
     ("POST", "/orders/{order_id}/cancel", Object(ACCEPTED)),
     ("POST", "/orders/{order_id}/returns", Object(ACCEPTED)),
+    ("POST", "/orders/{order_id}/returns/{return_id}/cancel", Object(ACCEPTED)),
     ("POST", "/orders/{order_id}/notes", Object(ACCEPTED)),
     ("GET", "/orders", page_of!(ORDER)),
     ("GET", "/customers/{customer_id}/orders", page_of!(ORDER)),

@@ -183,6 +183,17 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     ("ReturnReceived", &[
         ("returnId",                    [SHOW,  SHOW,  SHOW]),
         ("refundMinor",                 [SHOW,  NO,    SHOW]),
+        ("receiptId",                   [SHOW,  SHOW,  SHOW]),
+        ("lines",                       [SHOW,  SHOW,  SHOW]),
+        ("lines.lineNumber",            [SHOW,  SHOW,  SHOW]),
+        ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("lines.condition",             [SHOW,  SHOW,  SHOW]),
+        ("lines.restock",               [NO,    SHOW,  SHOW]),
+        ("refundId",                    [SHOW,  NO,    SHOW]),
+    ]),
+    ("ReturnCancelled", &[
+        ("returnId",                    [SHOW,  SHOW,  SHOW]),
+        ("reason",                      [SHOW,  SHOW,  MASK]),
     ]),
     ("NoteAdded", &[
         ("noteId",                      [SHOW,  SHOW,  SHOW]),
@@ -222,6 +233,11 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     ("StockAdjusted", &[
         ("delta",                       [NO,    SHOW,  SHOW]),
         ("reason",                      [NO,    SHOW,  MASK]),
+    ]),
+    ("StockReturned", &[
+        ("orderId",                     [NO,    SHOW,  SHOW]),
+        ("returnId",                    [NO,    SHOW,  SHOW]),
+        ("quantity",                    [NO,    SHOW,  SHOW]),
     ]),
     ("ReservationMade", &[
         ("orderId",                     [NO,    SHOW,  SHOW]),

@@ -118,6 +118,37 @@ fn a_shipment_travels_in_any_number_of_parcels_each_with_something_to_follow_it_
 }
 
 #[test]
+fn what_came_back_is_said_line_by_line_or_not_at_all() {
+    let return_id = ReturnId::parse("r-1").unwrap();
+    let receipt = |body: Value| parse_return_receipt(&bytes(&body), &return_id, GENERATED).map(|it| it.receipt);
+    assert_eq!(receipt(json!({})), Ok(None));
+    assert_eq!(receipt(json!({ "lines": null })), Ok(None));
+    let all = NewReceipt { receipt_id: ReceiptId::parse("e-1").unwrap(), lines: None };
+    assert_eq!(receipt(json!({ "receiptId": "e-1" })), Ok(Some(all)));
+    let good = ReceivedLine { line_number: 2, quantity: 3, condition: Some(ItemCondition::Sellable), restock: true };
+    let bad = ReceivedLine { condition: Some(ItemCondition::Damaged), restock: false, ..good.clone() };
+    let lines = json!([{ "lineNumber": 2, "quantity": 3, "condition": "sellable", "restock": true },
+                       { "lineNumber": 2, "quantity": 3, "condition": "damaged" }]);
+    let some = NewReceipt { receipt_id: ReceiptId::from(GENERATED), lines: Some(vec![good, bad]) };
+    assert_eq!(receipt(json!({ "lines": lines })), Ok(Some(some)));
+    let wrong_ones = json!({ "receiptId": "the-rest", "lines": [
+        { "lineNumber": 1, "quantity": 1, "condition": "broken", "restock": "yes" },
+        { "lineNumber": 1, "quantity": 1, "condition": "defective", "restock": true }] });
+    assert_eq!(
+        wrong(receipt(wrong_ones)),
+        [
+            at("/lines/0/condition", "invalid"),
+            at("/lines/0/restock", "wrong_type"),
+            at("/lines/1/restock", "contradiction"),
+            at("/receiptId", "invalid"),
+        ]
+    );
+    assert_eq!(wrong(receipt(json!({ "lines": [] }))), [at("/lines", "out_of_range")]);
+    let cancelled = ReturnCancelled { return_id: return_id.clone(), reason: Some("keeps it".into()) };
+    assert_eq!(parse_return_cancellation(br#"{"reason": "keeps it"}"#, &return_id), Ok(cancelled));
+}
+
+#[test]
 fn an_amount_has_the_decimals_of_the_orders_currency_and_is_more_than_nothing() {
     let refund = |amount: Value, code: &str| {
         parse_refund(&bytes(&json!({ "amount": amount })), GENERATED, Currency::parse(code).unwrap())
