@@ -23,6 +23,11 @@ pub(crate) fn sortable(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// A string that sorts like the amount, which is 0 or more.
+pub(crate) fn sortable_amount(minor: i64) -> String {
+    format!("{minor:019}")
+}
+
 pub(crate) const STATUSES: [OrderStatus; 5] = [
     OrderStatus::Pending,
     OrderStatus::Confirmed,

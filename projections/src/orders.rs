@@ -7,15 +7,21 @@
 //! | | | | gsi3 `DAY#2026-11-20#shard` / `created-at#id` |
 //! | what lists do not show, if there is any | `ORDER#id` | `#DETAILS` | |
 //! | a line | `ORDER#id` | `LINE#001` | gsi1 `SKU#sku` / `created-at#id`, the first line of its SKU |
+//! | | | | gsi2 `EMAIL#address` / `created-at#id`, the first line, if the order has an address |
+//! | | | | gsi3 `TOTAL#EUR#shard` / `amount#id`, the first line |
+//! | a tag | `ORDER#id` | `TAG#tag` | gsi1 `TAG#tag` / `created-at#id` |
 //! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
 //!
-//! Most events change no key of an index, so they move no index entry.
+//! Most events change no key of an index, so they move no index entry. What never changes of an order is found by its first line,
+//! which no event writes again.
 //!
 //! An order's status follows from the domain's rules: its item holds the folded order, without texts, and every event
 //! goes through [`domain::order::evolve`].
 
+mod by_log;
 mod collections;
+mod cursor;
 mod days;
 mod expansion;
 mod filter;
@@ -24,6 +30,7 @@ mod listed;
 mod routes;
 mod rows;
 mod search;
+mod sort;
 pub(crate) mod time_travel;
 mod view;
 
@@ -31,6 +38,7 @@ use std::any::Any;
 use std::collections::HashSet;
 
 use chrono::NaiveDate;
+use domain::money::Currency;
 use domain::order::event::{
     FulfilmentEvent, NoteEvent, NotificationEvent, OrderCreated, OrderSubject, RefundEvent, ReturnEvent,
 };
@@ -39,10 +47,13 @@ use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::rows::{CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow};
+use self::filter::folded;
+use self::rows::{
+    CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow, TagRow,
+};
 use crate::error::FoldError;
 use crate::fold_context::FoldWorkingSet;
-use crate::keys::{sharded, sortable, status_name};
+use crate::keys::{sharded, sortable, sortable_amount, status_name};
 use crate::projection::{FollowedStreams, ProjectionDefinition, ProjectionFold};
 
 pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
@@ -66,6 +77,19 @@ fn customer(customer_id: &str) -> String {
 
 fn with_sku(sku: &str) -> String {
     format!("SKU#{sku}")
+}
+
+/// `email` is without capitals.
+fn with_email(email: &str) -> String {
+    format!("EMAIL#{email}")
+}
+
+fn with_tag(tag: &str) -> String {
+    format!("TAG#{tag}")
+}
+
+fn with_total(currency: Currency) -> String {
+    format!("TOTAL#{currency}")
 }
 
 fn of_status(status: OrderStatus) -> String {
@@ -202,12 +226,23 @@ fn create(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, content: &O
         put(items, recorded, DETAILS.to_owned(), details);
     }
     let created = format!("{}#{}", sortable(recorded.recorded_at), recorded.stream_id);
+    for tag in &content.tags {
+        let by_tag = Some(Key::new(with_tag(tag), created.clone()));
+        items.put(key(recorded, with_tag(tag)), [by_tag, None, None], recorded.position, TagRow {});
+    }
+    let by_email = content.customer_email.as_ref().map(|email| Key::new(with_email(&folded(email)), created.clone()));
+    let total = format!("{}#{}", sortable_amount(content.total_minor), recorded.stream_id);
+    let by_total = Some(Key::new(sharded(&with_total(content.currency), &recorded.stream_id), total));
+    let mut of_order = [by_email, by_total];
     let mut skus = HashSet::new();
     for (line_number, line) in (1..).zip(&content.lines) {
         // An order is listed once under a SKU, even if several of its lines have it.
         let by_sku = skus.insert(&line.sku).then(|| Key::new(with_sku(line.sku.as_str()), created.clone()));
         let item = LineRow::new(line_number, line, content.currency);
-        items.put(key(recorded, format!("LINE#{line_number:03}")), [by_sku, None, None], recorded.position, item);
+        // The first line takes them.
+        let [by_email, by_total] = std::mem::take(&mut of_order);
+        let index_keys = [by_sku, by_email, by_total];
+        items.put(key(recorded, format!("LINE#{line_number:03}")), index_keys, recorded.position, item);
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use domain::order::OrderStatus;
 use problem::{FieldError, Problem};
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
 
 use crate::keys::{STATUSES, status_name, status_of};
 
@@ -65,6 +67,34 @@ pub(crate) fn status(name: String) -> Result<OrderStatus, String> {
     status_of(&name).ok_or_else(|| format!("must be one of {}", STATUSES.map(status_name).join(", ")))
 }
 
+/// One of the names that a type has in JSON. The error lists them.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
+pub(crate) fn one_of<T: DeserializeOwned>(name: String) -> Result<T, UnknownName> {
+    T::deserialize(StrDeserializer::new(&name))
+}
+
+/// A name that is none of those that there are.
+#[derive(Debug, thiserror::Error)]
+#[error("must be one of {0}")]
+pub(crate) struct UnknownName(String);
+
+impl serde::de::Error for UnknownName {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self(expected.join(", "))
+    }
+}
+
+/// A label of an order, such as a tag.
+pub(crate) fn label(text: String) -> Result<String, &'static str> {
+    const MOST: usize = 100;
+    let is_one = !text.trim().is_empty() && text.chars().count() <= MOST && !text.chars().any(char::is_control);
+    if is_one { Ok(text) } else { Err("must be text of 1 to 100 characters on one line") }
+}
+
 /// An instant, or a day, which stands for its first instant in UTC. Recorded times have microseconds, so it is rounded
 /// up to the next one.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
@@ -89,6 +119,8 @@ pub(crate) fn day(text: String) -> Result<NaiveDate, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use domain::order::FulfilmentStatus;
+
     use super::*;
     use crate::keys::sortable;
 
@@ -126,6 +158,13 @@ mod tests {
         ] {
             assert!(instant(text.to_owned()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_is_one_that_the_type_has_in_json() {
+        assert_eq!(one_of("partiallyShipped".to_owned()).ok(), Some(FulfilmentStatus::PartiallyShipped));
+        let error = one_of::<FulfilmentStatus>("shippped".to_owned()).unwrap_err();
+        assert_eq!(error.to_string(), "must be one of none, reserved, partiallyShipped, shipped, delivered");
     }
 
     #[test]

@@ -162,6 +162,59 @@ impl OrderListQuery {
         Self(self.0.parameter("status", status))
     }
 
+    /// Orders with this e-mail address, capitals or not.
+    pub fn email(self, email: &str) -> Self {
+        Self(self.0.parameter("email", email))
+    }
+
+    /// Those whose payment has the status now.
+    pub fn payment_status(self, status: &str) -> Self {
+        Self(self.0.parameter("paymentStatus", status))
+    }
+
+    /// Those whose goods have the status now.
+    pub fn fulfilment_status(self, status: &str) -> Self {
+        Self(self.0.parameter("fulfilmentStatus", status))
+    }
+
+    /// Those whose returns have the status now.
+    pub fn returns_status(self, status: &str) -> Self {
+        Self(self.0.parameter("returnsStatus", status))
+    }
+
+    pub fn tag(self, tag: &str) -> Self {
+        Self(self.0.parameter("tag", tag))
+    }
+
+    pub fn channel(self, channel: &str) -> Self {
+        Self(self.0.parameter("channel", channel))
+    }
+
+    /// Where the customer came from.
+    pub fn source(self, source: &str) -> Self {
+        Self(self.0.parameter("source", source))
+    }
+
+    /// Orders in this currency (ISO 4217).
+    pub fn currency(self, currency: &str) -> Self {
+        Self(self.0.parameter("currency", currency))
+    }
+
+    /// Orders of this total or more, in the currency that has to be given, too.
+    pub fn total_from(self, amount: &str) -> Self {
+        Self(self.0.parameter("totalFrom", amount))
+    }
+
+    /// Orders of this total or less, in the currency that has to be given, too.
+    pub fn total_to(self, amount: &str) -> Self {
+        Self(self.0.parameter("totalTo", amount))
+    }
+
+    /// `created`, `updated` or `total`; with a `-` before it in descending order.
+    pub fn sort(self, sort: &str) -> Self {
+        Self(self.0.parameter("sort", sort))
+    }
+
     /// Created at this time or later: an RFC 3339 instant, or a day.
     pub fn from(self, from: &str) -> Self {
         Self(self.0.parameter("from", from))

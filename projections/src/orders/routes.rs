@@ -14,12 +14,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::days::LogDayRange;
 use super::expansion::{self, OrderExpansion};
-use super::filter::AccessPath;
 use super::list_request::{ListRequest, OrderListParameters};
 use super::listed::ListedOrder;
-use super::search::{OrdersFound, RunningOrderSearch};
+use super::search::{OrdersFound, RunningOrderSearch, SearchedOrders};
 use super::time_travel::{OrderHistory, PointInTime, TimeTravelError};
 use super::view::OrderView;
 use super::{PROJECTION, collection};
@@ -150,9 +148,9 @@ impl From<TimeTravelError> for Problem {
     }
 }
 
-/// Orders, newest first
+/// Orders
 ///
-/// Filters can be combined. With `expand` each order has its lines, shipments and so on with it. A page can be shorter than `limit`, or empty: as long as there is a `cursor`, there may be more.
+/// The newest come first, unless `sort` says otherwise. Filters can be combined. With `expand` each order has its lines, shipments and so on with it. A page can be shorter than `limit`, or empty: as long as there is a `cursor`, there may be more.
 #[utoipa::path(
     get,
     path = "/orders",
@@ -171,7 +169,7 @@ async fn orders(
     page(&reads, parameters?.0, &caller, peer, &headers).await
 }
 
-/// A customer's orders, newest first
+/// A customer's orders
 #[utoipa::path(
     get,
     path = "/customers/{customer_id}/orders",
@@ -218,21 +216,18 @@ async fn page(
         parameters.customer_id = Some(own.to_owned());
     }
     let min_position = parameters.min_position;
-    let ListRequest { filter, expand, limit, cursor } = parameters.parse()?;
+    let ListRequest { filter, expand, limit, cursor } = parameters.parse(caller)?;
     expansion::check(&expand, caller)?;
     reads.wait_for_position(PROJECTION.name, min_position, headers).await?;
-    let days = match filter.access_path() {
-        AccessPath::ByDay => LogDayRange::read(reads.store.pool()).await.map_err(unavailable)?,
-        AccessPath::Index { .. } => None,
-    };
-    let search = RunningOrderSearch::new(reads.table(PROJECTION.name), &filter, caller.into(), &expand, limit);
+    let searched = SearchedOrders { table: reads.table(PROJECTION.name), pool: reads.store.pool() };
+    let search = RunningOrderSearch::new(searched, &filter, caller.into(), &expand, limit);
     let OrdersFound { orders, cursor } =
-        reads.search(caller, peer.map(|Extension(peer)| peer), search.page(days, cursor.as_deref())).await?;
+        reads.search(caller, peer.map(|Extension(peer)| peer), search.page(cursor.as_deref())).await?;
     Ok(Json(OrdersPage { items: orders, cursor }))
 }
 
 /// An empty list, for those who would get a list.
 fn no_orders(parameters: OrderListParameters, caller: &AuthorizedCaller) -> Result<Json<OrdersPage>, Problem> {
-    expansion::check(&parameters.parse()?.expand, caller)?;
+    expansion::check(&parameters.parse(caller)?.expand, caller)?;
     Ok(Json(OrdersPage { items: vec![], cursor: None }))
 }

@@ -19,7 +19,7 @@ use domain::order::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(super) use self::details_row::DetailsRow;
+pub(super) use self::details_row::{DetailsRow, TagRow};
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
 pub(super) use self::return_row::ReturnRow;
@@ -42,11 +42,11 @@ pub(super) struct OrderRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status_since: Option<DateTime<Utc>>,
     #[serde(default = "none_paid")]
-    payment_status: PaymentStatus,
+    pub(super) payment_status: PaymentStatus,
     #[serde(default = "none_sent")]
-    fulfilment_status: FulfilmentStatus,
+    pub(super) fulfilment_status: FulfilmentStatus,
     #[serde(default = "none_returned")]
-    returns_status: ReturnsStatus,
+    pub(super) returns_status: ReturnsStatus,
     /// Whether the saga is compensating.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     undoing: bool,
@@ -67,7 +67,7 @@ pub(super) struct OrderRow {
     cancelled: Option<AmountView>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    customer_email: Option<EmailAddress>,
+    pub(super) customer_email: Option<EmailAddress>,
     /// When the customer ordered, if the shop told us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     placed_at: Option<DateTime<Utc>>,
@@ -188,6 +188,11 @@ impl OrderRow {
 
     pub(super) fn currency(&self) -> Currency {
         self.total.currency
+    }
+
+    /// In minor units of its currency. `None`: the row has no amount.
+    pub(super) fn total_minor(&self) -> Option<i64> {
+        Money::parse(&self.total.amount, self.total.currency).ok().map(Money::minor)
     }
 
     pub(super) fn has_line_of(&self, sku: &Sku) -> bool {

@@ -4,24 +4,26 @@
 //! filter, so orders are read until the page is full, up to a bound on the orders that one request reads. Beyond that
 //! the page has fewer orders, or none, and its cursor goes on from there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bounds::{Budget, ByteLimitedBatchSize};
-use chrono::Days;
 use futures_util::future::try_join_all;
 use problem::Problem;
 use read_models::{GenerationTable, Index, Item, Key, Query, QueryScope, SortOrder};
+use sqlx::PgPool;
 
+use super::by_log::{LogCursor, LogStretch};
 use super::collections::OrderPart;
+use super::cursor;
 use super::days::{DayCursor, LogDayRange};
 use super::filter::{AccessPath, OrderFilter};
 use super::listed::{ListedOrder, PartRows};
-use super::rows::OrderRow;
+use super::rows::{DetailsRow, OrderRow};
 use super::view::OrderReader;
-use super::{META, of_day};
+use super::{DETAILS, META, collection, of_day};
 use crate::keys::{shards, sortable};
 use crate::parameters::invalid;
-use crate::reads::{page_problem, store_problem};
+use crate::reads::{page_problem, store_problem, unavailable};
 
 /// The most orders that one request reads. Where every order matches, it reads one page of them only.
 const MOST_EXAMINED: usize = 1_000;
@@ -31,6 +33,8 @@ const MOST_DAYS: usize = 31;
 const CHUNK: u16 = 200;
 /// Of how many orders the parts are read at the same time. Those of the last ones may be left out again.
 const EXPANDED_TOGETHER: usize = 8;
+/// Of how many orders the details are read together. Those of an order may be some ten kilobytes.
+const DETAILS_TOGETHER: usize = 50;
 
 /// A page of the orders that were found.
 pub(super) struct OrdersFound {
@@ -39,9 +43,17 @@ pub(super) struct OrdersFound {
     pub(super) cursor: Option<String>,
 }
 
+/// Where orders are searched for.
+#[derive(Clone, Copy)]
+pub(super) struct SearchedOrders<'a> {
+    pub(super) table: &'a dyn GenerationTable,
+    /// Of the log.
+    pub(super) pool: &'a PgPool,
+}
+
 /// A search under way, with the orders found so far.
 pub(super) struct RunningOrderSearch<'a> {
-    table: &'a dyn GenerationTable,
+    orders: SearchedOrders<'a>,
     filter: &'a OrderFilter,
     reader: OrderReader,
     /// What comes with each order.
@@ -53,16 +65,19 @@ pub(super) struct RunningOrderSearch<'a> {
     examined: usize,
 }
 
+/// An order's row as it was read, with its size in bytes.
+type SizedRow = (usize, OrderRow);
+
 impl<'a> RunningOrderSearch<'a> {
     pub(super) fn new(
-        table: &'a dyn GenerationTable,
+        orders: SearchedOrders<'a>,
         filter: &'a OrderFilter,
         reader: OrderReader,
         parts: &'a [OrderPart],
         limit: u16,
     ) -> Self {
         Self {
-            table,
+            orders,
             filter,
             reader,
             parts,
@@ -74,45 +89,45 @@ impl<'a> RunningOrderSearch<'a> {
         }
     }
 
-    /// The page at the cursor. `days` are the days that there are orders of, for a search by day.
-    pub(super) async fn page(
-        mut self,
-        days: Option<LogDayRange>,
-        cursor: Option<&str>,
-    ) -> Result<OrdersFound, Problem> {
+    /// The page at the cursor.
+    pub(super) async fn page(mut self, cursor: Option<&str>) -> Result<OrdersFound, Problem> {
         let name = self.filter.name();
         let cursor = match self.filter.access_path() {
-            AccessPath::Index { index, partitions, lines, from, until } => {
+            AccessPath::Index { index, partitions, parts, from, until, direction } => {
                 let query = Query {
                     name: &name,
                     scope: QueryScope::Index(index, &partitions),
                     from: from.as_deref(),
                     until: until.as_deref(),
-                    order: SortOrder::Descending,
+                    order: direction,
                     limit: self.limit,
                     cursor,
                 };
-                self.scan(query, lines).await?
+                self.scan(query, parts).await?
             }
-            AccessPath::ByDay => self.by_day(&name, days, cursor).await?,
+            AccessPath::ByDay(direction) => self.by_day(&name, direction, cursor).await?,
+            AccessPath::ByLog(direction) => self.by_log(&name, direction, cursor).await?,
         };
         Ok(OrdersFound { orders: self.found, cursor })
     }
 
-    /// Scans the latest day first.
+    /// Scans one day after the other.
     async fn by_day(
         &mut self,
         name: &str,
-        days: Option<LogDayRange>,
+        direction: SortOrder,
         cursor: Option<&str>,
     ) -> Result<Option<String>, Problem> {
-        let cursor = cursor.map(|text| DayCursor::decode(text, name)).transpose();
+        let cursor = cursor.map(|text| cursor::decode::<DayCursor>(text, name)).transpose();
         let cursor = cursor.map_err(|error| invalid("cursor", error))?;
+        let days = LogDayRange::read(self.orders.pool).await.map_err(unavailable)?;
         let Some(LogDayRange { first, last }) = days.and_then(|days| days.within(self.filter.from, self.filter.to))
         else {
             return Ok(None);
         };
-        let (mut day, mut after) = cursor.map_or((last, None), |cursor| (cursor.day, cursor.after));
+        let newest_first = direction == SortOrder::Descending;
+        let (mut day, mut after) =
+            cursor.map_or((if newest_first { last } else { first }, None), |cursor| (cursor.day, cursor.after));
         let (from, until) = (self.filter.from.map(sortable), self.filter.to.map(sortable));
         for _ in 0..MOST_DAYS {
             let partitions = shards(&of_day(day));
@@ -121,55 +136,78 @@ impl<'a> RunningOrderSearch<'a> {
                 scope: QueryScope::Index(Index::Gsi3, &partitions),
                 from: from.as_deref(),
                 until: until.as_deref(),
-                order: SortOrder::Descending,
+                order: direction,
                 limit: self.limit,
                 cursor: after.as_deref(),
             };
             if let Some(after) = self.scan(query, false).await? {
-                return Ok(Some(DayCursor { day, after: Some(after) }.encode(name)));
+                return Ok(Some(cursor::encode(name, &DayCursor { day, after: Some(after) })));
             }
             after = None;
-            day = match day.checked_sub_days(Days::new(1)) {
-                Some(before) if before >= first => before,
+            let next = if newest_first { day.pred_opt() } else { day.succ_opt() };
+            day = match next {
+                Some(next) if (first..=last).contains(&next) => next,
                 Some(_) | None => return Ok(None),
             };
             if self.is_full() || self.has_read_enough() {
                 break;
             }
         }
-        Ok(Some(DayCursor { day, after: None }.encode(name)))
+        Ok(Some(cursor::encode(name, &DayCursor { day, after: None })))
+    }
+
+    /// Goes along the log and takes each order where its last event is.
+    async fn by_log(
+        &mut self,
+        name: &str,
+        direction: SortOrder,
+        cursor: Option<&str>,
+    ) -> Result<Option<String>, Problem> {
+        let after = cursor.map(|text| cursor::decode(text, name)).transpose();
+        let after = after.map_err(|error| invalid("cursor", error))?.unwrap_or_else(|| LogCursor::first(direction));
+        let LogStretch { mut orders, next } =
+            LogStretch::read(self.orders.pool, &after, direction).await.map_err(unavailable)?;
+        while !orders.is_empty() {
+            let rest = orders.split_off(orders.len().min(self.stride.pieces().min(usize::from(CHUNK))));
+            let keys: Vec<Key> = orders.iter().map(|(_, order)| Key::new(collection(order), META)).collect();
+            let items = self.orders.table.find(&keys).await.map_err(store_problem)?;
+            self.stride.observe(items.len(), items.iter().map(Item::size).sum());
+            let items: HashMap<&Key, &Item> = items.iter().map(|item| (&item.key, item)).collect();
+            // An order with a later event comes at that one's place.
+            let is_last = |at: &i64, key| items.get(key).copied().filter(|item| item.version == *at);
+            let rows = orders.iter().zip(&keys).map(|((at, _), key)| is_last(at, key).map(sized).transpose());
+            let filled = self.collect(rows.collect::<Result<_, _>>()?).await?;
+            self.examined += orders.len();
+            let stopped = filled.or((self.has_read_enough() && !rest.is_empty()).then(|| orders.len() - 1));
+            if let Some((position, _)) = stopped.and_then(|nth| orders.get(nth)) {
+                return Ok(Some(cursor::encode(name, &LogCursor { position: *position })));
+            }
+            orders = rest;
+        }
+        Ok(next.map(|next| cursor::encode(name, &next)))
     }
 
     /// Collects the matching orders of a query until the page is full or enough orders are read. Returns the cursor to
     /// go on from; `None`: nothing is left.
-    async fn scan(&mut self, first: Query<'_>, lines: bool) -> Result<Option<String>, Problem> {
+    async fn scan(&mut self, first: Query<'_>, parts: bool) -> Result<Option<String>, Problem> {
         let mut limit = first.limit;
         let mut cursor: Option<String> = first.cursor.map(str::to_owned);
         loop {
-            if lines {
+            if parts {
                 // A line is small, but its order may be large.
                 limit = limit.min(u16::try_from(self.stride.pieces()).unwrap_or(limit));
             }
             let query = Query { limit, cursor: cursor.as_deref(), ..first.clone() };
-            let page = self.table.query(&query).await.map_err(page_problem)?;
-            let orders = if lines { self.orders_of(&page.items).await? } else { read(&page.items)? };
+            let page = self.orders.table.query(&query).await.map_err(page_problem)?;
             let of = page.items.len();
-            let found = page.items.iter().zip(orders).enumerate().filter_map(|(nth, (item, order))| {
-                let (size, order) = order.filter(|(_, order)| self.filter.matches(order))?;
-                Some((nth, item, size, order))
-            });
-            let mut found = found.collect::<Vec<_>>().into_iter();
-            while found.len() > 0 {
-                let rows = self.parts_of(found.as_slice().iter().map(|(_, item, ..)| *item)).await?;
-                // The rows come first, so that no order is taken without its own.
-                for (rows, (nth, item, size, order)) in rows.into_iter().zip(found.by_ref()) {
-                    self.room.spend(size + rows.bytes());
-                    self.found.push(ListedOrder::new(order, &rows, self.reader)?);
-                    if self.is_full() {
-                        let more = nth + 1 < of || page.cursor.is_some();
-                        return Ok(more.then(|| query.cursor_at(item)));
-                    }
-                }
+            let orders = if parts {
+                self.orders_of(&page.items).await?
+            } else {
+                page.items.iter().map(|item| sized(item).map(Some)).collect::<Result<_, _>>()?
+            };
+            if let Some(nth) = self.collect(orders).await? {
+                let more = nth + 1 < of || page.cursor.is_some();
+                return Ok(page.items.get(nth).filter(|_| more).map(|item| query.cursor_at(item)));
             }
             self.examined += of;
             if page.cursor.is_none() || self.has_read_enough() {
@@ -180,23 +218,74 @@ impl<'a> RunningOrderSearch<'a> {
         }
     }
 
+    /// Takes the matching ones of these orders until the page is full. Returns the place of the one that filled it; `None`: there is
+    /// room left.
+    async fn collect(&mut self, orders: Vec<Option<SizedRow>>) -> Result<Option<usize>, Problem> {
+        let matching = orders.into_iter().enumerate().filter_map(|(nth, order)| {
+            let (size, order) = order.filter(|(_, order)| self.filter.matches(order))?;
+            Some((nth, size, order))
+        });
+        let mut matching = matching.collect::<Vec<_>>();
+        while !matching.is_empty() {
+            let rest = match self.filter.asks_for_details() {
+                true => matching.split_off(matching.len().min(DETAILS_TOGETHER)),
+                false => Vec::new(),
+            };
+            let mut found = self.with_matching_details(matching).await?.into_iter();
+            while found.len() > 0 {
+                let rows = self.parts_of(found.as_slice().iter().map(|(.., order)| order)).await?;
+                // The rows come first, so that no order is taken without its own.
+                for (rows, (nth, size, order)) in rows.into_iter().zip(found.by_ref()) {
+                    self.room.spend(size + rows.bytes());
+                    self.found.push(ListedOrder::new(order, &rows, self.reader)?);
+                    if self.is_full() {
+                        return Ok(Some(nth));
+                    }
+                }
+            }
+            matching = rest;
+        }
+        Ok(None)
+    }
+
+    /// Those of these orders whose details match.
+    async fn with_matching_details(
+        &self,
+        mut orders: Vec<(usize, usize, OrderRow)>,
+    ) -> Result<Vec<(usize, usize, OrderRow)>, Problem> {
+        if !self.filter.asks_for_details() {
+            return Ok(orders);
+        }
+        let key = |(_, _, order): &(usize, usize, OrderRow)| Key::new(collection(&order.order_id), DETAILS);
+        let items = self.orders.table.find(&orders.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
+        let mut matching = HashSet::with_capacity(items.len());
+        for item in &items {
+            let details: DetailsRow = item.read().map_err(Problem::internal)?;
+            if self.filter.matches_details(Some(&details)) {
+                matching.insert(&item.key);
+            }
+        }
+        orders.retain(|order| matching.contains(&key(order)));
+        Ok(orders)
+    }
+
     /// The parts of the first of these orders: of some, unless no parts are asked for.
-    async fn parts_of(&self, orders: impl Iterator<Item = &Item>) -> Result<Vec<PartRows>, Problem> {
+    async fn parts_of(&self, orders: impl Iterator<Item = &OrderRow>) -> Result<Vec<PartRows>, Problem> {
         if self.parts.is_empty() {
             return Ok(orders.map(|_| PartRows::default()).collect());
         }
-        let orders = orders.take(EXPANDED_TOGETHER);
-        try_join_all(orders.map(|item| PartRows::read(self.table, &item.key.pk, self.parts))).await
+        let pks: Vec<String> = orders.take(EXPANDED_TOGETHER).map(|order| collection(&order.order_id)).collect();
+        try_join_all(pks.iter().map(|pk| PartRows::read(self.orders.table, pk, self.parts))).await
     }
 
     /// The orders of these lines, with their sizes.
-    async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<(usize, OrderRow)>>, Problem> {
+    async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<SizedRow>>, Problem> {
         let key = |line: &Item| Key::new(line.key.pk.clone(), META);
-        let found = self.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
+        let found = self.orders.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
         self.stride.observe(found.len(), found.iter().map(Item::size).sum());
-        let mut orders: HashMap<&str, (usize, OrderRow)> = HashMap::new();
-        for (item, order) in found.iter().zip(read(&found)?) {
-            orders.extend(order.map(|order| (item.key.pk.as_str(), order)));
+        let mut orders: HashMap<&str, SizedRow> = HashMap::new();
+        for item in &found {
+            orders.insert(item.key.pk.as_str(), sized(item)?);
         }
         Ok(lines.iter().map(|line| orders.remove(line.key.pk.as_str())).collect())
     }
@@ -210,7 +299,6 @@ impl<'a> RunningOrderSearch<'a> {
     }
 }
 
-fn read(items: &[Item]) -> Result<Vec<Option<(usize, OrderRow)>>, Problem> {
-    let sized = |item: &Item| item.read().map(|order| Some((item.size(), order))).map_err(Problem::internal);
-    items.iter().map(sized).collect()
+fn sized(item: &Item) -> Result<SizedRow, Problem> {
+    Ok((item.size(), item.read().map_err(Problem::internal)?))
 }

@@ -1,8 +1,7 @@
 //! Any combination of filters finds what a look at every order finds.
 
-use std::cmp::Reverse;
-
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use domain::money::{Currency, Money};
 use domain::order::OrderStatus;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -10,63 +9,108 @@ use rand::{Rng, SeedableRng};
 
 use crate::shop::{Placed, Shop, any, at};
 
+/// The parameters of a list, by name, and its sort.
 #[derive(Debug, Default)]
 struct Filters {
-    customer: Option<String>,
-    sku: Option<String>,
-    status: Option<OrderStatus>,
+    given: Vec<(&'static str, String)>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
+    /// In minor units.
+    totals: [Option<i64>; 2],
+    sort: Option<&'static str>,
 }
 
+const SORTS: [&str; 6] = ["created", "-created", "updated", "-updated", "total", "-total"];
+
 impl Filters {
-    fn any(dice: &mut StdRng, given: u32) -> Self {
-        let given = |bit: u32| given & (1 << bit) != 0;
+    /// One condition for each bit.
+    const CONDITIONS: u32 = 14;
+
+    fn any(dice: &mut StdRng, given: u32, sort: Option<&'static str>) -> Self {
+        let is_given = |bit: u32| given & (1 << bit) != 0;
         let from = at("2026-11-01T00:00:00Z") + TimeDelta::minutes(dice.random_range(-5..10 * 24) * 60);
         let to = from + TimeDelta::minutes(dice.random_range(0..6 * 24) * 60);
-        let statuses = [
-            OrderStatus::Pending,
-            OrderStatus::Confirmed,
-            OrderStatus::Completed,
-            OrderStatus::Rejected,
-            OrderStatus::Cancelled,
+        let mut one_of = |names: &[&str]| (*names.choose(dice).unwrap()).to_owned();
+        let conditions = [
+            ("customerId", one_of(&["c-0", "c-1", "c-2", "c-3", "c-4"])),
+            ("sku", one_of(&["headphone", "cable", "case", "nothing"])),
+            ("status", one_of(&["pending", "confirmed", "completed", "rejected", "cancelled"])),
+            ("email", one_of(&["a@example.com", "B@example.com", "c@example.com"])),
+            ("paymentStatus", one_of(&["none", "authorized", "declined"])),
+            ("fulfilmentStatus", one_of(&["none", "reserved", "delivered"])),
+            ("returnsStatus", one_of(&["none", "requested"])),
+            ("tag", one_of(&["gift", "for you", "nobody"])),
+            ("channel", one_of(&["web", "shop"])),
+            ("source", one_of(&["mail", "friends"])),
+            ("currency", one_of(&["USD", "EUR", "JPY"])),
         ];
+        let mut totals = [is_given(11).then_some(1), is_given(12).then_some(1)];
+        totals = totals.map(|total| total.map(|_| dice.random_range(0..1_000_000)));
+        if let [Some(least), Some(most)] = &mut totals {
+            *most += *least;
+        }
+        // An amount says nothing without its currency.
+        let needs_currency = totals.iter().any(Option::is_some) || sort.is_some_and(|sort| sort.ends_with("total"));
+        let conditions = (0..).zip(conditions);
+        let given = conditions.filter(|(bit, (name, _))| is_given(*bit) || needs_currency && *name == "currency");
         Self {
-            customer: given(0).then(|| format!("c-{}", dice.random_range(0..5))),
-            sku: given(1).then(|| (*["headphone", "cable", "case", "nothing"].choose(dice).unwrap()).to_owned()),
-            status: given(2).then(|| *statuses.choose(dice).unwrap()),
-            from: given(3).then_some(from),
-            to: given(4).then_some(to),
+            given: given.map(|(_, condition)| condition).collect(),
+            from: is_given(13).then_some(from),
+            to: is_given(13).then_some(to),
+            totals,
+            sort,
         }
     }
 
     fn query(&self) -> String {
         let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        let status = self.status.map(|status| serde_json::to_value(status).unwrap().as_str().unwrap().to_owned());
-        let parts = [
-            ("customerId", self.customer.clone()),
-            ("sku", self.sku.clone()),
-            ("status", status),
+        let amount = |minor| {
+            let (_, code) = self.given.iter().find(|(name, _)| *name == "currency").unwrap();
+            Money::from_minor(minor, Currency::parse(code).unwrap()).to_string()
+        };
+        let others = [
             ("from", self.from.map(at)),
             ("to", self.to.map(at)),
+            ("totalFrom", self.totals[0].map(amount)),
+            ("totalTo", self.totals[1].map(amount)),
+            ("sort", self.sort.map(str::to_owned)),
         ];
-        parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}&", value?))).collect()
+        let others = others.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let all = self.given.iter().cloned().chain(others);
+        all.map(|(name, value)| format!("{name}={}&", value.replace(' ', "%20"))).collect()
     }
 
     fn matches(&self, order: &Placed) -> bool {
-        self.customer.as_ref().is_none_or(|customer| order.customer == *customer)
-            && self.sku.as_ref().is_none_or(|sku| order.skus.contains(sku))
-            && self.status.is_none_or(|status| order.status == status)
+        let given = self.given.iter().all(|(name, value)| match *name {
+            "sku" => order.skus.contains(value),
+            "tag" => order.tags.contains(&value.as_str()),
+            "email" => order.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
+            name => order.says(name).as_ref() == Some(value),
+        });
+        given
             && self.from.is_none_or(|from| order.at >= from)
             && self.to.is_none_or(|to| order.at < to)
+            && self.totals[0].is_none_or(|from| order.total >= from)
+            && self.totals[1].is_none_or(|to| order.total <= to)
     }
 
     /// The ids of those that it takes, in the order in which they are to come.
     fn expected(&self, orders: &[Placed]) -> Vec<String> {
-        let mut taken: Vec<&Placed> = orders.iter().filter(|order| self.matches(order)).collect();
-        let by_status = self.status.is_some() && self.customer.is_none() && self.sku.is_none();
-        taken.sort_by_key(|order| Reverse((if by_status { order.since } else { order.at }, order.id.clone())));
-        taken.iter().map(|order| order.id.clone()).collect()
+        let mut taken: Vec<(usize, &Placed)> =
+            orders.iter().enumerate().filter(|(_, order)| self.matches(order)).collect();
+        let has = |wanted: &str| self.given.iter().any(|(name, _)| *name == wanted);
+        let by_status = has("status") && !["customerId", "email", "tag", "sku"].into_iter().any(has);
+        match self.sort.map(|sort| sort.trim_start_matches('-')) {
+            None if by_status => taken.sort_by_key(|(_, order)| (order.since, order.id.clone())),
+            None | Some("created") => taken.sort_by_key(|(_, order)| (order.at, order.id.clone())),
+            Some("total") => taken.sort_by_key(|(_, order)| (order.total, order.id.clone())),
+            // The log has what happened at the same time in the order of versions and then of these orders.
+            Some(_) => taken.sort_by_key(|(nth, order)| (order.since, order.version(), *nth)),
+        }
+        if self.sort.is_none_or(|sort| sort.starts_with('-')) {
+            taken.reverse();
+        }
+        taken.into_iter().map(|(_, order)| order.id.clone()).collect()
     }
 }
 
@@ -76,14 +120,31 @@ async fn every_combination_of_filters_finds_what_a_look_at_every_order_finds_pag
     let orders = any(7, 300);
     shop.reached("orders", shop.take(&orders).await).await;
     let mut dice = StdRng::seed_from_u64(11);
-    for given in (0..32).chain(0..32).chain(0..32) {
-        let filters = Filters::any(&mut dice, given);
-        let expected = filters.expected(&orders);
-        let limit = (expected.len() / dice.random_range(1..6)).clamp(1, 200);
-        let uri = format!("/orders?{}limit={limit}", filters.query());
-        let pages = shop.pages(&uri).await;
-        assert!(pages.iter().all(|page| page.len() <= limit), "{uri}");
-        assert_eq!(pages.concat(), expected, "{uri}");
+    let singles = (0..Filters::CONDITIONS).map(|bit| 1 << bit);
+    let pairs = (0..Filters::CONDITIONS).flat_map(|one| (0..one).map(move |other| 1 << one | 1 << other));
+    let any: Vec<u32> = (0..40).map(|_| dice.random_range(0..1 << Filters::CONDITIONS)).collect();
+    let cases = [0].into_iter().chain(singles).chain(pairs).chain(any);
+    let sorts: Vec<Option<&str>> = [None, None].into_iter().chain(SORTS.map(Some)).collect();
+    let (mut found, mut met) = (0, std::collections::HashSet::new());
+    for (nth, given) in cases.enumerate() {
+        // All orders are listed in each order, the others in one.
+        let one = [sorts[nth % sorts.len()]];
+        for sort in if given == 0 { &sorts[..] } else { &one[..] } {
+            let filters = Filters::any(&mut dice, given, *sort);
+            let expected = filters.expected(&orders);
+            let limit = (expected.len() / dice.random_range(1..6)).clamp(1, 200);
+            let uri = format!("/orders?{}limit={limit}", filters.query());
+            let pages = shop.pages(&uri).await;
+            assert!(pages.iter().all(|page| page.len() <= limit), "{uri}");
+            assert_eq!(pages.concat(), expected, "{uri}");
+            found += usize::from(!expected.is_empty());
+            met.extend(filters.given.into_iter().filter(|_| !expected.is_empty()));
+        }
+    }
+    // Otherwise this would have compared nothing with nothing.
+    assert!(found > 60, "{found}");
+    for name in ["email", "paymentStatus", "fulfilmentStatus", "returnsStatus", "tag", "channel", "source"] {
+        assert!(met.iter().any(|(met, _)| *met == name), "{name}: {met:?}");
     }
     shop.close().await;
 }
@@ -106,5 +167,51 @@ async fn an_order_is_found_by_what_it_is_now() {
         (&"2026-11-10T10:00:00Z".into(), &"2026-11-10T13:00:00Z".into())
     );
     assert!(order["folded"].is_null());
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_order_that_changes_moves_to_the_end_of_those_sorted_by_their_change() {
+    let shop = Shop::open().await;
+    let created = at("2026-11-10T10:00:00Z");
+    let orders = ["a", "b", "c"].map(|id| Placed::new(id, "customer", created));
+    shop.reached("orders", shop.take(&orders).await).await;
+    assert_eq!(shop.pages("/orders?sort=updated").await.concat(), ["a", "b", "c"]);
+    let page = shop.ok("/orders?sort=updated&limit=1").await;
+
+    let noted =
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                 values ('order', 'a', 2, 'OrderConfirmed', '1.0', '{\"OrderConfirmed\":{}}', '{}')
+                 returning global_position";
+    let position = sqlx::query_scalar(noted).fetch_one(shop.database.pool()).await.unwrap();
+    shop.reached("orders", position).await;
+    assert_eq!(shop.pages("/orders?sort=updated").await.concat(), ["b", "c", "a"]);
+    assert_eq!(shop.pages("/orders?sort=-updated&limit=2").await.concat(), ["a", "c", "b"]);
+    // Who goes on comes to it again.
+    let cursor = page["cursor"].as_str().unwrap();
+    let rest = shop.ok(&format!("/orders?sort=updated&cursor={cursor}")).await;
+    assert_eq!(crate::shop::ids(&rest), ["b", "c", "a"]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn nobody_finds_orders_by_what_is_left_out_of_the_answers() {
+    use access_control::Role;
+    let shop = Shop::open().await;
+    let created = at("2026-11-10T10:00:00Z");
+    shop.reached("orders", shop.take(&[Placed::new("a", "customer", created)]).await).await;
+    for (role, query, says) in
+        [(Role::Warehouse, "paymentStatus=none", "paymentStatus"), (Role::Auditor, "email=a@example.com", "email")]
+    {
+        let (status, problem) = shop.get_as(role, &format!("/orders?{query}")).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (403, &"forbidden".into()), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().ends_with(says), "{problem}");
+        for route in ["/orders", "/customers/nobody/orders"] {
+            let (status, _) = shop.get_as(role, &format!("{route}?{query}")).await;
+            assert_eq!(status.as_u16(), 403, "{route}");
+        }
+    }
+    assert_eq!(shop.get_as(Role::Warehouse, "/orders?fulfilmentStatus=none").await.0.as_u16(), 200);
+    assert_eq!(shop.get_as(Role::Auditor, "/orders?paymentStatus=none").await.0.as_u16(), 200);
     shop.close().await;
 }

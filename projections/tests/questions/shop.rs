@@ -1,11 +1,13 @@
 //! A shop whose orders were placed at times of the test's choosing, and its read side.
 
+use access_control::{Principal, Role, Route};
 use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
+use cqrs_es::DomainEvent;
 use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderRejected, RejectionReason};
 use domain::order::parse::PostedOrder;
-use domain::order::{OrderEvent, OrderStatus};
+use domain::order::{Order, OrderEvent, OrderStatus, evolve};
 use event_store::{AppendQueueSettings, EventStore};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -22,6 +24,8 @@ use tower::ServiceExt;
 pub(crate) struct Shop {
     pub(crate) database: Database,
     routes: Router,
+    /// The routes without a caller.
+    of_anyone: Router,
     store: EventStore,
     at_work: Option<(CancellationToken, JoinHandle<()>)>,
 }
@@ -32,6 +36,14 @@ pub(crate) struct Placed {
     pub(crate) id: String,
     pub(crate) customer: String,
     pub(crate) skus: Vec<String>,
+    pub(crate) email: Option<&'static str>,
+    pub(crate) tags: Vec<&'static str>,
+    pub(crate) channel: Option<&'static str>,
+    pub(crate) source: Option<&'static str>,
+    pub(crate) is_reserved: bool,
+    pub(crate) is_authorized: bool,
+    /// Whether something of it is to come back.
+    pub(crate) is_returned: bool,
     pub(crate) currency: &'static str,
     /// In minor units.
     pub(crate) total: i64,
@@ -55,9 +67,9 @@ impl Shop {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let routes =
-            testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
-        let mut shop = Self { database, routes, store, at_work: None };
+        let of_anyone = Router::from(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
+        let routes = testkit::called_by_shop(of_anyone.clone());
+        let mut shop = Self { database, routes, of_anyone, store, at_work: None };
         shop.go_on();
         shop
     }
@@ -90,9 +102,9 @@ impl Shop {
         let position = sqlx::query_scalar(
             "with entered as (
                 insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at)
-                select 'order', id, version, event_type, '1.0', payload, '{}', at
-                  from unnest($1::text[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[])
-                       as e(id, version, event_type, payload, at)
+                select 'order', id, version, event_type, event_version, payload, '{}', at
+                  from unnest($1::text[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::text[])
+                       as e(id, version, event_type, payload, at, event_version)
                 returning global_position)
              select max(global_position) from entered",
         )
@@ -101,6 +113,7 @@ impl Shop {
         .bind(happened.iter().map(|it| it.event.name()).collect::<Vec<_>>())
         .bind(payloads)
         .bind(happened.iter().map(|it| it.at).collect::<Vec<_>>())
+        .bind(happened.iter().map(|it| it.event.event_version()).collect::<Vec<_>>())
         .fetch_one(self.database.pool());
         position.await.unwrap()
     }
@@ -111,8 +124,18 @@ impl Shop {
     }
 
     pub(crate) async fn get(&self, uri: &str) -> (StatusCode, Value) {
+        Self::answer(self.routes.clone(), uri).await
+    }
+
+    /// The answer to somebody of a role, before anything is left out of it.
+    pub(crate) async fn get_as(&self, role: Role, uri: &str) -> (StatusCode, Value) {
+        let grant = Route::find("GET", "/orders").unwrap().grant(role).unwrap();
+        Self::answer(testkit::called_by(self.of_anyone.clone(), Principal::new(role, "test", None), grant), uri).await
+    }
+
+    async fn answer(routes: Router, uri: &str) -> (StatusCode, Value) {
         let request = Request::get(uri).body(Body::empty()).unwrap();
-        let answer = self.routes.clone().oneshot(request).await.unwrap();
+        let answer = routes.oneshot(request).await.unwrap();
         let status = answer.status();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{uri}: {body:?}")))
@@ -154,6 +177,13 @@ impl Placed {
             id: id.to_owned(),
             customer: customer.to_owned(),
             skus: vec!["headphone".to_owned()],
+            email: None,
+            tags: vec![],
+            channel: None,
+            source: None,
+            is_reserved: false,
+            is_authorized: false,
+            is_returned: false,
             currency: "USD",
             total: 1_000,
             at: created,
@@ -166,6 +196,30 @@ impl Placed {
         Self { status, since, ..self }
     }
 
+    /// Its version after all that happened.
+    pub(crate) fn version(&self) -> usize {
+        self.happenings().len()
+    }
+
+    /// What its answer says in a field.
+    pub(crate) fn says(&self, name: &str) -> Option<String> {
+        let mut order = Order::default();
+        self.happenings().into_iter().for_each(|it| evolve(&mut order, it.event));
+        let Order::Placed(placed) = order else { panic!("{self:?}") };
+        let says = match name {
+            "customerId" => json!(self.customer),
+            "currency" => json!(self.currency),
+            "channel" => json!(self.channel),
+            "source" => json!(self.source),
+            "status" => json!(placed.status),
+            "paymentStatus" => json!(placed.payment_status()),
+            "fulfilmentStatus" => json!(placed.fulfilment_status()),
+            "returnsStatus" => json!(placed.returns_status()),
+            _ => panic!("{name}"),
+        };
+        says.as_str().map(str::to_owned)
+    }
+
     fn happenings(&self) -> Vec<Happening<'_>> {
         let first = self.total - i64::try_from(self.skus.len()).unwrap() + 1;
         let price = |nth| if nth == 0 { first } else { 1 };
@@ -173,8 +227,17 @@ impl Placed {
         let lines: Vec<Value> = self.skus.iter().enumerate().map(line).collect();
         let content = json!({
             "customerId": self.customer, "currency": self.currency, "totalMinor": self.total, "lines": lines,
+            "customerEmail": self.email, "tags": self.tags, "channel": self.channel, "source": self.source,
         });
         let created = OrderEvent::OrderCreated(serde_json::from_value(content).unwrap());
+        let event = |is_there: bool, event: Value| is_there.then(|| serde_json::from_value(event).unwrap());
+        let reserved = json!({ "StockReserved": {
+            "units": [{ "sku": self.skus[0], "quantity": 1 }], "expiresAt": "2030-01-01T00:00:00Z",
+        } });
+        let authorized = json!({ "PaymentAuthorized": { "reference": "p", "amountMinor": self.total } });
+        let returned = json!({ "ReturnRequested": { "returnId": "r", "lines": [{ "lineNumber": 1, "quantity": 1 }] } });
+        let before = [event(self.is_reserved, reserved), event(self.is_authorized, authorized)];
+        let after = event(self.is_returned && self.status == OrderStatus::Completed, returned);
         let confirmed = || OrderEvent::OrderConfirmed(OrderConfirmed {});
         let rejected = || OrderEvent::OrderRejected(OrderRejected { reason: RejectionReason::NotPaidInTime });
         let since = match self.status {
@@ -186,7 +249,7 @@ impl Placed {
                 vec![confirmed(), OrderEvent::OrderCancelled(OrderCancelled { reason: None })]
             }
         };
-        let events = [created].into_iter().chain(since);
+        let events = [created].into_iter().chain(before.into_iter().flatten()).chain(since).chain(after);
         // All that follows happened at once.
         let at = |version| if version == 1 { self.at } else { self.since };
         (1..)
@@ -196,7 +259,7 @@ impl Placed {
     }
 }
 
-/// So many orders over ten days and, some, half a year earlier; always the same ones of the same seed. Several were
+/// So many orders over ten days and, some, weeks earlier; always the same ones of the same seed. Several were
 /// created, or changed their status, at the same moment.
 pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
     let mut dice = StdRng::seed_from_u64(seed);
@@ -210,7 +273,7 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
         OrderStatus::Cancelled,
     ];
     let order = |nth: usize| {
-        let day = if dice.random_bool(0.9) { at("2026-11-01T00:00:00Z") } else { at("2026-05-01T00:00:00Z") };
+        let day = if dice.random_bool(0.9) { at("2026-11-01T00:00:00Z") } else { at("2026-09-15T00:00:00Z") };
         let created = day + TimeDelta::minutes(dice.random_range(0..10 * 24) * 60);
         let skus = (0..dice.random_range(1..4)).map(|_| (*skus.choose(&mut dice).unwrap()).to_owned()).collect();
         let status = *statuses.choose(&mut dice).unwrap();
@@ -219,6 +282,15 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
             id: format!("o-{nth}"),
             customer: format!("c-{}", dice.random_range(0..5)),
             skus,
+            email: *[None, Some("a@example.com"), Some("A@Example.com"), Some("b@example.com")]
+                .choose(&mut dice)
+                .unwrap(),
+            tags: [&[][..], &[], &["gift"], &["gift", "for you"], &["for you"]].choose(&mut dice).unwrap().to_vec(),
+            channel: *[None, Some("web"), Some("shop")].choose(&mut dice).unwrap(),
+            source: *[None, Some("mail"), Some("friends")].choose(&mut dice).unwrap(),
+            is_reserved: dice.random_bool(0.5),
+            is_authorized: dice.random_bool(0.5),
+            is_returned: dice.random_bool(0.5),
             currency: ["USD", "EUR", "JPY"].choose(&mut dice).unwrap(),
             total: dice.random_range(3..1_000_000),
             at: created,
@@ -240,7 +312,8 @@ fn what_the_shop_takes_is_what_clients_can_post() {
     };
     let body = json!({
         "customerId": content.customer_id, "currency": content.currency, "totalAmount": content.total().to_string(),
-        "items": content.lines.iter().map(line).collect::<Vec<_>>(),
+        "items": content.lines.iter().map(line).collect::<Vec<_>>(), "tags": content.tags,
+        "customerEmail": content.customer_email, "channel": content.channel, "source": content.source,
     });
     assert_eq!(PostedOrder::parse(body.to_string().as_bytes()).unwrap().content, *content);
 }

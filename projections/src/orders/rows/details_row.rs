@@ -19,18 +19,22 @@ pub(in crate::orders) struct DetailsRow {
     shipping_address: Option<AddressRow>,
     /// Through which of the shop's channels the order came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    channel: Option<String>,
+    pub(in crate::orders) channel: Option<String>,
     /// Where the customer came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
+    pub(in crate::orders) source: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<String>,
+    pub(in crate::orders) tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shipping: Option<ShippingRow>,
     /// What is taken off the whole order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     discounts: Vec<DiscountRow>,
 }
+
+/// A tag of an order. Its keys say everything.
+#[derive(Debug, Serialize)]
+pub(in crate::orders) struct TagRow {}
 
 /// What the shop said of the customer beside id and e-mail address.
 #[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
