@@ -49,6 +49,9 @@ const ALWAYS_SERVED: [&str; 3] = [LIVENESS, "/health/ready", "/metrics"];
 const LIVENESS: &str = "/health/live";
 /// The send buffer of a connection. The kernel doubles the value.
 const SENT_AHEAD: u32 = 128 * 1024;
+/// How many bytes of an answer the kernel takes that the network has no room for yet. More would be answers that nobody reads.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 * 1024;
 /// Open files that are reserved for the database, the queues and logs.
 const OTHER_FILES: u64 = 256;
 
@@ -166,6 +169,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Connections inherit it. Without it the kernel buffers up to 4 MB of an answer that is not read.
     socket.set_send_buffer_size(SENT_AHEAD)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
     socket.bind(address)?;
     socket.listen(4096)
 }
@@ -262,7 +267,18 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 #[cfg(test)]
 mod tests {
-    use super::ConnectionLimits;
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_kernel_takes_little_of_an_answer_that_nobody_reads() {
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), "--listen").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = accept(&listener).await;
+        assert_eq!(socket2::SockRef::from(&accepted).tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
+        drop(accepted);
+        assert_eq!(tokio::io::AsyncReadExt::read(&mut client, &mut [0]).await.unwrap(), 0);
+    }
 
     #[test]
     fn one_address_gets_half_of_fewer_connections_too() {

@@ -18,7 +18,7 @@ use messaging::{Consumer, Producer, ProducerSettings, Queues, QueuesHealth};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
-use projections::{HttpReplays, LiveStreamSettings, ReplayOperations};
+use projections::{HttpReplays, LiveStreamSettings, ReplayOperations, SlowReads};
 use sagas::{SagaDependencies, SagaSettings};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -134,9 +134,10 @@ pub(crate) async fn start(
                 let replays = HttpReplays::new(replays, stop.clone());
                 let live = live_settings(settings);
                 let sagas = Arc::new(saga_reports::StoredSagas(reading.clone()));
+                let slow = SlowReads::new(&*for_reading);
                 routes = routes
-                    .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas)))
-                    .merge(projections::live_routes(reading.clone(), live, stop.clone()));
+                    .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas), slow.clone()))
+                    .merge(projections::live_routes(reading.clone(), slow, live, stop.clone()));
                 operate = operate.merge(sagas::routes(reading)).merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));

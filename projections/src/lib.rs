@@ -41,6 +41,7 @@ use reads::ReadRouteState;
 pub use live::{LiveStreamSettings, live_routes};
 pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
 pub use projection::ProjectionDefinition;
+pub use reads::SlowReads;
 pub use registry::REGISTRY;
 pub use replay::{
     ExclusiveReplay, HttpReplays, ReplayDryRun, ReplayError, ReplayOperations, ReplayOptions, ReplayPhase,
@@ -73,11 +74,11 @@ pub fn routes(
     store: EventStore,
     read_models: &dyn GenerationStore,
     sagas: Option<Arc<dyn SagaReports>>,
+    slow: SlowReads,
 ) -> OpenApiRouter {
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
-    let context =
-        ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas, read_models.searches_at_once());
+    let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas, slow);
     reads_router().with_state(context).layer(from_fn(preference::say_what_was_applied))
 }
 

@@ -37,7 +37,7 @@ use self::feed::SharedEventFeed;
 use self::follower::LiveStreamReader;
 use crate::described;
 use crate::parameters::invalid;
-use crate::reads::unavailable;
+use crate::reads::{Caller, SlowReads, unavailable};
 
 /// The most live streams of a process: each holds a connection for as long as the client likes.
 const CLIENTS: usize = 1_000;
@@ -64,11 +64,16 @@ impl Default for LiveStreamSettings {
 }
 
 /// The route of the live stream. All streams end when `stop` is cancelled; clients reconnect by themselves.
-pub fn live_routes(store: EventStore, settings: LiveStreamSettings, stop: CancellationToken) -> OpenApiRouter {
+pub fn live_routes(
+    store: EventStore,
+    slow: SlowReads,
+    settings: LiveStreamSettings,
+    stop: CancellationToken,
+) -> OpenApiRouter {
     let open_streams = KeyedCapacity::new(CLIENTS, settings.per_address);
     let by_principal = KeyedCapacity::new(CLIENTS, settings.per_principal);
     router().with_state(LiveStreamState {
-        feed: SharedEventFeed::of(store),
+        feed: SharedEventFeed::of(store, slow),
         settings,
         stop,
         open_streams,
@@ -146,14 +151,15 @@ async fn events(
         (None, None) => None,
     };
     let selection = selection(parameters)?;
-    let slots =
-        live.slots(peer.map(|Extension(peer)| peer), principal.as_ref().map(|Extension(principal)| principal))?;
+    let principal = principal.map(|Extension(principal)| Arc::from(principal.identity()));
+    let caller = (peer.map(|Extension(peer)| peer), principal);
+    let slots = live.slots(&caller)?;
     let end = live.feed.join().await.map_err(unavailable)?;
     if let Some(after) = after.filter(|after| *after > end) {
         // Most likely a position of another log: waiting for it would skip all events before it.
         return Err(Problem::malformed(format!("position {after} is beyond the end of the log, which is at {end}")));
     }
-    let follower = LiveStreamReader::starting(live.feed.clone(), selection, after.unwrap_or(end));
+    let follower = LiveStreamReader::starting(live.feed.clone(), caller, selection, after.unwrap_or(end));
     let stream = ClientEventStream::to(follower, &live, slots);
     let body = Body::from_stream(stream::unfold(stream, ClientEventStream::next));
     let headers = [
@@ -167,15 +173,15 @@ async fn events(
 
 impl LiveStreamState {
     /// A place among the open streams, and one among those of the same principal.
-    fn slots(&self, peer: Option<ClientNetwork>, principal: Option<&Principal>) -> Result<StreamSlots, Problem> {
+    fn slots(&self, (peer, principal): &Caller) -> Result<StreamSlots, Problem> {
         let refused =
             |detail: String| Problem::new(ProblemType::TooManyStreams, detail).retry_after(Duration::from_secs(5));
-        let mut slot = self.open_streams.share(peer);
+        let mut slot = self.open_streams.share(*peer);
         slot.grow_to(1).map_err(|exceeded| match exceeded.total {
             true => refused(format!("{CLIENTS} clients follow already")),
             false => refused(format!("{} clients follow from this address already", self.settings.per_address)),
         })?;
-        let mut by_principal = self.by_principal.share(principal.map(|principal| principal.identity().into()));
+        let mut by_principal = self.by_principal.share(principal.clone());
         by_principal.grow_to(1).map_err(|_| {
             refused(format!("{} clients follow as this principal already", self.settings.per_principal))
         })?;

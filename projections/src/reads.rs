@@ -9,12 +9,12 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use bounds::KeyedSemaphore;
+use bounds::{KeyedSemaphore, half_of_processors};
 use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
 use problem::{ClientNetwork, Precondition, Problem, ProblemType};
-use read_models::{GenerationTable, QueryError, ReadModelStoreError};
+use read_models::{GenerationStore, GenerationTable, QueryError, ReadModelStoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::invalid;
@@ -33,13 +33,49 @@ pub(crate) struct ReadRouteState {
     pub(crate) store: EventStore,
     /// `None`: nobody is asked about sagas here.
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
-    /// The searches that each caller has under way: each principal, on each network that it calls from.
-    searches: KeyedSemaphore<SearchKey>,
+    slow: SlowReads,
     tables: Arc<HashMap<&'static str, Arc<dyn GenerationTable>>>,
 }
 
-/// Who searches.
-type SearchKey = (Option<ClientNetwork>, String);
+/// The slow reads that each caller has under way: searches, and what its live streams read of the past. Both keep a processor busy, here
+/// or in Postgres. A caller has half of the processors for them, so that others find one free.
+#[derive(Debug, Clone)]
+pub struct SlowReads {
+    /// Of the log.
+    log: KeyedSemaphore<Caller>,
+    searches: KeyedSemaphore<Caller>,
+}
+
+/// A principal, on the network that it calls from.
+pub(crate) type Caller = (Option<ClientNetwork>, Option<Arc<str>>);
+
+impl Default for SlowReads {
+    /// Both read Postgres, and take turns.
+    fn default() -> Self {
+        let log = KeyedSemaphore::new(half_of_processors());
+        Self { searches: log.clone(), log }
+    }
+}
+
+impl SlowReads {
+    /// `read_models`: where searches read.
+    #[must_use]
+    pub fn new(read_models: &dyn GenerationStore) -> Self {
+        let both = Self::default();
+        let searches = read_models.searches_at_once().map_or(both.searches, KeyedSemaphore::new);
+        Self { log: both.log, searches }
+    }
+
+    /// Reads the log once it is the caller's turn.
+    pub(crate) async fn log<T>(&self, caller: &Caller, read: impl Future<Output = T>) -> T {
+        self.log.run_in_turn(caller, read).await
+    }
+
+    /// `None`: it was not the caller's turn within the patience of a search.
+    async fn search<T>(&self, caller: &Caller, search: impl Future<Output = T>) -> Option<T> {
+        self.searches.run(caller, SEARCH_PATIENCE, search).await
+    }
+}
 
 /// `?minPosition=`: the read model must have passed this position of the log.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -57,10 +93,9 @@ impl ReadRouteState {
         store: EventStore,
         tables: HashMap<&'static str, Arc<dyn GenerationTable>>,
         sagas: Option<Arc<dyn SagaReports>>,
-        searches_at_once: usize,
+        slow: SlowReads,
     ) -> Self {
-        let searches = KeyedSemaphore::new(searches_at_once);
-        Self { store, sagas, searches, tables: Arc::new(tables) }
+        Self { store, sagas, slow, tables: Arc::new(tables) }
     }
 
     /// Searches, once enough of the caller's other searches have ended. Nobody waits for those of others.
@@ -70,8 +105,8 @@ impl ReadRouteState {
         peer: Option<ClientNetwork>,
         search: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        let key = (peer, caller.principal.identity());
-        self.searches.run(&key, SEARCH_PATIENCE, search).await.unwrap_or_else(|| {
+        let caller = (peer, Some(Arc::from(caller.principal.identity())));
+        self.slow.search(&caller, search).await.unwrap_or_else(|| {
             let detail = "too many searches of this caller are under way";
             Err(Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)))
         })

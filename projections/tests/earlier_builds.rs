@@ -68,8 +68,12 @@ async fn a_timeline_has_events_of_earlier_versions_as_they_are_today() {
     insert(database.pool(), &log).await;
     let store = EventStore::start(database.pool().clone(), StoreSettings::default());
 
-    let routes =
-        testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(database.pool()), None));
+    let routes = testkit::called_by_shop(projections::routes(
+        store.clone(),
+        &*testkit::read_models(database.pool()),
+        None,
+        projections::SlowReads::default(),
+    ));
     let timeline = get(&routes, "/orders/sent-and-returned/events").await;
 
     let entries = timeline["items"].as_array().unwrap().iter();
@@ -88,7 +92,12 @@ async fn folded_and_shown(pool: &PgPool, log: &[Line]) -> Value {
     let store = EventStore::start(pool.clone(), StoreSettings::default());
     let stop = CancellationToken::new();
     let running = tokio::spawn(projections::run(store.clone(), read_models.clone(), stop.clone()));
-    let routes = testkit::called_by_shop(projections::routes(store.clone(), &*read_models, None));
+    let routes = testkit::called_by_shop(projections::routes(
+        store.clone(),
+        &*read_models,
+        None,
+        projections::SlowReads::default(),
+    ));
 
     let last = log.last().unwrap().position;
     let streams: BTreeSet<_> = log.iter().map(|line| (line.stream_type.as_str(), line.stream_id.as_str())).collect();

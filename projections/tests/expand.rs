@@ -34,7 +34,12 @@ impl ReadSide {
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
         tokio::spawn(projections::run(store.clone(), testkit::read_models(store.pool()), stop.clone()));
-        let routes = projections::routes(store.clone(), &*testkit::read_models(store.pool()), None);
+        let routes = projections::routes(
+            store.clone(),
+            &*testkit::read_models(store.pool()),
+            None,
+            projections::SlowReads::default(),
+        );
         let routes = Router::from(routes).layer(HttpSemantics::new(&[]));
         Self { _database: database, _stop: stop.drop_guard(), store, routes }
     }

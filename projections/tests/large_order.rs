@@ -41,8 +41,12 @@ impl ReadSide {
         let decide = |_: &Order| Ok::<_, OrderError>(events.clone());
         let executed = store.execute("a", Versioned::default(), &Metadata::default(), decide).await.unwrap();
         let Handled::Appended(appended) = executed else { panic!("nothing happened") };
-        let routes =
-            testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
+        let routes = testkit::called_by_shop(projections::routes(
+            store.clone(),
+            &*testkit::read_models(store.pool()),
+            None,
+            projections::SlowReads::default(),
+        ));
         Self { _database: database, _stop: stop.drop_guard(), routes, position: appended.position }
     }
 

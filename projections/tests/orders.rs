@@ -12,7 +12,7 @@ use event_store::operations::checkpoints;
 use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary, SlowReads};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::Database;
@@ -38,8 +38,12 @@ impl Fixture {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let routes =
-            testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
+        let routes = testkit::called_by_shop(projections::routes(
+            store.clone(),
+            &*testkit::read_models(store.pool()),
+            None,
+            SlowReads::default(),
+        ));
         Self { database, store, routes, stop: CancellationToken::new(), running: None }
     }
 

@@ -10,7 +10,7 @@ use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockRe
 use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary, SlowReads};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -28,8 +28,12 @@ impl Fixture {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let routes =
-            testkit::called_by_shop(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None));
+        let routes = testkit::called_by_shop(projections::routes(
+            store.clone(),
+            &*testkit::read_models(store.pool()),
+            None,
+            SlowReads::default(),
+        ));
         Self { database, store, routes, stop: CancellationToken::new() }
     }
 

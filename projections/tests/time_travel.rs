@@ -45,6 +45,7 @@ impl ReadSide {
                 store.clone(),
                 &*testkit::read_models(store.pool()),
                 None,
+                projections::SlowReads::default(),
             )),
             database,
             store,

@@ -8,6 +8,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+/// How many pieces of work that keep a processor busy are done for one caller at the same time: half of the processors' number, so that
+/// others find one free.
+#[must_use]
+pub fn half_of_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
+}
+
 /// Lets each key do so many things at the same time. A further one waits for those of its own key, and for nobody else's. A key is a
 /// caller, for example. Clones share the permits.
 #[derive(Debug, Clone)]
@@ -29,6 +36,17 @@ impl<K: Clone + Eq + Hash> KeyedSemaphore<K> {
         let user = self.user(key);
         let _permit = timeout(patience, user.semaphore.as_ref()?.acquire()).await.ok()?.ok()?;
         Some(work.await)
+    }
+
+    /// Does something with one of the key's permits, however long those who came before take.
+    pub async fn run_in_turn<T>(&self, key: &K, work: impl Future<Output = T>) -> T {
+        let user = self.user(key);
+        let _permit = match &user.semaphore {
+            // It is never closed.
+            Some(semaphore) => semaphore.acquire().await.ok(),
+            None => None,
+        };
+        work.await
     }
 
     fn user(&self, key: &K) -> KeyUser<'_, K> {
@@ -84,6 +102,19 @@ mod tests {
         // Whoever gives up lets the next one go on.
         drop(one);
         assert_eq!(three.as_mut().poll(&mut context), Poll::Ready(Some("three")));
+    }
+
+    #[tokio::test]
+    async fn what_runs_in_turn_waits_for_its_own_key_alone() {
+        let keys = KeyedSemaphore::new(1);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut one = Box::pin(keys.run_in_turn(&1, pending::<()>()));
+        let mut two = pin!(keys.run_in_turn(&1, ready("two")));
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        assert!(two.as_mut().poll(&mut context).is_pending());
+        assert_eq!(keys.run_in_turn(&2, ready("other")).await, "other");
+        drop(one);
+        assert_eq!(two.as_mut().poll(&mut context), Poll::Ready("two"));
     }
 
     #[tokio::test]

@@ -12,6 +12,6 @@ mod token_buckets;
 
 pub use batch_size::ByteLimitedBatchSize;
 pub use budget::Budget;
-pub use keyed_semaphore::KeyedSemaphore;
+pub use keyed_semaphore::{KeyedSemaphore, half_of_processors};
 pub use quota::{CapacityExceeded, CapacityShare, KeyedCapacity};
 pub use token_buckets::{BucketEmpty, BucketLevel, CallerKey, TokenBuckets, TokenRate};

@@ -68,8 +68,8 @@ impl GenerationStore for DynamodbReadModels {
     }
 
     /// They wait for the network.
-    fn searches_at_once(&self) -> usize {
-        16
+    fn searches_at_once(&self) -> Option<usize> {
+        Some(16)
     }
 
     async fn create(&self, read_model: &str) -> Result<(), ReadModelStoreError> {

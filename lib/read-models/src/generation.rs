@@ -37,10 +37,9 @@ impl fmt::Display for Generation {
 pub trait GenerationStore: fmt::Debug + Send + Sync {
     /// A generation of a read model. It need not exist.
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn GenerationTable>;
-    /// How many searches of one caller are worth doing at the same time. In Postgres each keeps a processor busy, so more of them would
-    /// only take longer, and keep others waiting.
-    fn searches_at_once(&self) -> usize {
-        std::thread::available_parallelism().map_or(2, |processors| processors.get().max(2))
+    /// How many searches of one caller are done at the same time. `None`: no more than it has processors for.
+    fn searches_at_once(&self) -> Option<usize> {
+        None
     }
 
     /// Creates the live generation if there is none.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use bounds::Budget;
 use event_store::read::{last_position, read_after, read_filtered};
 use event_store::{EventFilter, EventStore, LogWakeUpReceiver, StoredEvent};
-use tokio::sync::Semaphore;
 
 use super::frame::SseFrame;
+use crate::reads::{Caller, SlowReads};
 
 /// The most bytes that a connection gets at once. A larger event is sent in several chunks, and looked up again for
 /// each.
@@ -25,8 +25,6 @@ const MAX_SCAN: i64 = 100_000;
 /// the log itself.
 const KEPT_EVENTS: usize = 1_000;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
-/// How many streams read the log themselves at the same time. More would slow down orders.
-const READERS: usize = 2;
 /// Without a wake-up, the log is not polled again within this time.
 const POLL_INTERVAL: Duration = Duration::from_millis(900);
 
@@ -39,7 +37,7 @@ struct FeedState {
     recent: Mutex<RecentEvents>,
     /// Held while new events are read.
     polling: tokio::sync::Mutex<()>,
-    readers: Semaphore,
+    slow: SlowReads,
 }
 
 /// The latest events.
@@ -79,9 +77,9 @@ pub(super) enum PollBeforeWait {
 }
 
 impl SharedEventFeed {
-    pub(super) fn of(store: EventStore) -> Self {
+    pub(super) fn of(store: EventStore, slow: SlowReads) -> Self {
         let (recent, polling) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(FeedState { store, recent, polling, readers: Semaphore::new(READERS) }))
+        Self(Arc::new(FeedState { store, recent, polling, slow }))
     }
 
     pub(super) fn log_changes(&self) -> LogWakeUpReceiver {
@@ -115,21 +113,23 @@ impl SharedEventFeed {
         RecentEventsLookup::Events(frames, to)
     }
 
-    /// Reads the first selected events between two positions from the log. Also returns the position that the read has
-    /// reached.
+    /// Reads the first selected events between two positions from the log, once the reads before it of the same caller have ended. Also
+    /// returns the position that the read has reached.
     pub(super) async fn read(
         &self,
+        caller: &Caller,
         selection: &EventFilter,
         after: i64,
         up_to: i64,
         most: usize,
     ) -> Result<(Vec<Arc<SseFrame>>, i64), sqlx::Error> {
-        let _reader = self.0.readers.acquire().await;
         let up_to = up_to.min(after.saturating_add(MAX_SCAN));
         let selection = EventFilter { after, up_to: Some(up_to), ..selection.clone() };
-        let mut connection = self.0.store.pool().acquire().await?;
-        let page = read_filtered(&mut connection, &selection, Budget::of(most).with_bytes(CHUNK_BYTES)).await?;
-        drop(connection);
+        let read = async {
+            let mut connection = self.0.store.pool().acquire().await?;
+            read_filtered(&mut connection, &selection, Budget::of(most).with_bytes(CHUNK_BYTES)).await
+        };
+        let page = self.0.slow.log(caller, read).await?;
         let reached = page.events.last().filter(|_| page.more).map_or(up_to, |last| last.position);
         Ok((frames(page.events)?, reached))
     }

@@ -10,10 +10,12 @@ use event_store::{EventFilter, LogWakeUpReceiver};
 
 use super::feed::{CHUNK_BYTES, PAGE, PollBeforeWait, RecentEventsLookup, SharedEventFeed};
 use super::frame::SseFrame;
+use crate::reads::Caller;
 
 /// Reads the events that one live stream sends, from memory or from the log.
 pub(super) struct LiveStreamReader {
     feed: SharedEventFeed,
+    caller: Caller,
     selection: EventFilter,
     /// Every selected event up to here was sent.
     position: i64,
@@ -25,11 +27,11 @@ pub(super) struct LiveStreamReader {
 }
 
 impl LiveStreamReader {
-    pub(super) fn starting(feed: SharedEventFeed, selection: EventFilter, position: i64) -> Self {
+    pub(super) fn starting(feed: SharedEventFeed, caller: Caller, selection: EventFilter, position: i64) -> Self {
         let news = feed.log_changes();
         // For events that came before `news` began to listen.
         let poll = Some(feed.fresh_poll());
-        Self { feed, selection, position, sent_bytes: 0, news, poll }
+        Self { feed, caller, selection, position, sent_bytes: 0, news, poll }
     }
 
     pub(super) fn position(&self) -> i64 {
@@ -43,7 +45,7 @@ impl LiveStreamReader {
                 RecentEventsLookup::Events(frames, to) => (frames, to),
                 RecentEventsLookup::Behind(to) => {
                     let most = if self.sent_bytes > 0 { 1 } else { PAGE };
-                    self.feed.read(&self.selection, self.position, to, most).await?
+                    self.feed.read(&self.caller, &self.selection, self.position, to, most).await?
                 }
                 RecentEventsLookup::Nothing => match self.poll.take().or_else(|| self.feed.poll_for_more()) {
                     None => return Ok(None),

@@ -35,7 +35,12 @@ fn compensated(customer_message: Option<&str>) -> OrderEvent {
 /// Every answer that has the order, as its customer gets it.
 async fn told(reads: &ReadSide, version: usize) -> Vec<Value> {
     let customer = Principal::customer("anna", "customer-42", None);
-    let routes = projections::routes(reads.store.clone(), &*testkit::read_models(reads.store.pool()), None);
+    let routes = projections::routes(
+        reads.store.clone(),
+        &*testkit::read_models(reads.store.pool()),
+        None,
+        projections::SlowReads::default(),
+    );
     let routes = testkit::called_by(routes, customer, RoutePermission::Own);
     let mut answers = Vec::new();
     for uri in ["/orders/a", &format!("/orders/a?asOf={version}"), "/orders", "/customers/customer-42/orders"] {

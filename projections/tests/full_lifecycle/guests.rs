@@ -52,7 +52,12 @@ async fn no_customer_sees_it_by_whatever_route() {
     reads.after_all(life()).await;
     // A customer without an id is nobody's; the edge lets none in.
     for customer in ["customer-42", ""] {
-        let routes = projections::routes(reads.store.clone(), &*testkit::read_models(reads.store.pool()), None);
+        let routes = projections::routes(
+            reads.store.clone(),
+            &*testkit::read_models(reads.store.pool()),
+            None,
+            projections::SlowReads::default(),
+        );
         let routes = testkit::called_by(routes, Principal::customer("anna", customer, None), RoutePermission::Own);
         for path in ["/orders/a", "/orders/a?asOf=1", "/orders/a?asOf=99", "/orders/a/events", "/orders/a/shipments"] {
             let answer = routes.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();

@@ -6,7 +6,7 @@ use domain::order::{Order, OrderError, OrderEvent};
 use event_store::{EventStore, Handled, Metadata, StoreSettings, Versioned};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary};
+use projections::{ReplayError, ReplayOperations, ReplayOptions, ReplaySummary, SlowReads};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::Database;
@@ -35,6 +35,7 @@ impl ReadSide {
                 store.clone(),
                 &*testkit::read_models(store.pool()),
                 None,
+                SlowReads::default(),
             )),
             database,
             store,

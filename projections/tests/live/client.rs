@@ -8,7 +8,7 @@ use axum::body::Body;
 use event_store::{EventStore, StoreSettings};
 use http::Request;
 use http_body_util::BodyExt;
-use projections::{LiveStreamSettings, live_routes};
+use projections::{LiveStreamSettings, SlowReads, live_routes};
 use serde_json::Value;
 use testkit::Database;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ impl Server {
     pub(crate) fn with(database: &Database, settings: LiveStreamSettings) -> Self {
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
         let stop = CancellationToken::new();
-        Self { routes: live_routes(store.clone(), settings, stop.clone()).into(), store, stop }
+        Self { routes: live_routes(store.clone(), SlowReads::default(), settings, stop.clone()).into(), store, stop }
     }
 
     pub(crate) async fn follow(&self, query: &str, last_event_id: Option<i64>) -> Client {

@@ -17,7 +17,7 @@ use crate::orders::Orders;
 /// Loopback has more than one address on Linux; elsewhere all share one.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const HEALTH_EVERY: Duration = Duration::from_millis(50);
-const ORDER_EVERY: Duration = Duration::from_millis(100);
+const ORDER_EVERY: Duration = Duration::from_millis(20);
 
 /// How somebody was served.
 #[derive(Debug)]
