@@ -21,6 +21,7 @@ mod seals;
 
 use std::time::{Duration, Instant};
 
+use error_chain::error_chain;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
 use tokio_util::sync::CancellationToken;
@@ -54,11 +55,11 @@ pub async fn seal_regularly(pool: PgPool, settings: SealingThrottle, stop: Cance
             match acquire_lock(&pool).await {
                 Ok(Some(connection)) => {
                     let Err(error) = keep_sealing(connection, settings).await;
-                    tracing::warn!(error = &error as &dyn std::error::Error, "sealing the log failed; trying again");
+                    tracing::warn!(error = %error_chain(&error), "sealing the log failed; trying again");
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the log can't be sealed; trying again");
+                    tracing::warn!(error = %error_chain(&error), "the log can't be sealed; trying again");
                 }
             }
             tokio::time::sleep(MAX_PAUSE).await;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use error_chain::error_chain;
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +103,7 @@ pub(crate) async fn prune_regularly(pool: PgPool, stop: CancellationToken) {
                 }
                 Ok(records) => tracing::info!(records, "forgot idempotency keys older than {KEPT}"),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys were not pruned");
+                    tracing::warn!(error = %error_chain(&error), "old idempotency keys were not pruned");
                 }
             }
             tokio::time::sleep(PRUNE_EVERY).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use error_chain::error_chain;
 use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::watch;
@@ -71,7 +72,7 @@ impl SubscriptionWakeUps {
         let forever = async {
             loop {
                 if let Err(error) = self.forward_notifications(&pool).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "listening for events failed; polling");
+                    tracing::warn!(error = %error_chain(&error), "listening for events failed; polling");
                 }
                 tokio::time::sleep(POLL).await;
             }

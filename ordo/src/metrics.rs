@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
+use error_chain::error_chain;
 use event_store::EventStore;
 use http::{HeaderMap, Method, StatusCode};
 use messaging::{DeadLetterOrigin, QueuesHealth};
@@ -86,7 +87,7 @@ async fn show(State(figures): State<Arc<MetricsState>>, headers: HeaderMap) -> R
     let asked = tokio::time::timeout(PATIENCE, asked).await;
     // The metrics of the process matter most when the database is away.
     if let Ok(Err(error)) = &asked {
-        tracing::warn!(error = error as &dyn std::error::Error, "the lag of subscriptions and what waits is not known");
+        tracing::warn!(error = %error_chain(error), "the lag of subscriptions and what waits is not known");
     }
     figures.store.measure_queue();
     figures.count_dead_letters();

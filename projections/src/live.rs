@@ -22,6 +22,7 @@ use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
 use domain::streams::{STREAM_TYPES, is_known};
+use error_chain::error_chain;
 use event_store::{EventFilter, EventStore};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -273,7 +274,7 @@ impl ClientEventStream {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %error_chain(&error),
                         "a live stream ends; its client comes back"
                     );
                     return None;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use error_chain::error_chain;
 use event_store::{SubscriberError, with_transaction_timeout};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::Semaphore;
@@ -59,7 +60,7 @@ pub(crate) async fn run_timers(context: Arc<SagaContext>, stop: CancellationToke
             Some(Ok(0)) => POLL,
             Some(Ok(_)) => continue,
             Some(Err(error)) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "looking for due orders failed");
+                tracing::error!(error = %error_chain(&error), "looking for due orders failed");
                 AFTER_ERROR
             }
         };
@@ -183,7 +184,7 @@ impl TimerRunner {
                     Err(error) => {
                         tracing::error!(
                             order_id = row.order_id,
-                            error = &error as &dyn std::error::Error,
+                            error = %error_chain(&error),
                             "order can't be read"
                         );
                         schedule.wake_ups.push(SagaTimer::unreadable(

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bounds::Budget;
+use error_chain::error_chain;
 use postgres_json::RawJson;
 use sqlx::error::DatabaseError;
 use sqlx::{PgConnection, PgPool};
@@ -102,7 +103,7 @@ impl GroupCommitWriter {
             }
             Err(error) => {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = %error_chain(&error),
                     commands = commands.len(),
                     "appending failed"
                 );
@@ -131,7 +132,7 @@ impl GroupCommitWriter {
             match stored {
                 Err(error) if conflicts::is_conflict(&error) => {}
                 Err(error) if is_connection_lost(&error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "connection lost; appending once more");
+                    tracing::warn!(error = %error_chain(&error), "connection lost; appending once more");
                     self.connection.discard();
                 }
                 Err(error) if commands.len() > 1 && is_invalid_data(&error) => {

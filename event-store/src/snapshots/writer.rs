@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bounds::Budget;
+use error_chain::error_chain;
 use event_versions::Snapshotted;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -47,7 +48,7 @@ impl SnapshotWriter {
             let _permit = permit;
             let version = stream.version;
             if let Some(Err(error)) = stop.run_until_cancelled(write(&pool, &id, &stream)).await {
-                let error = &error as &dyn std::error::Error;
+                let error = error_chain(&error);
                 tracing::warn!(error, stream = id, version, "a snapshot could not be written");
             }
         });

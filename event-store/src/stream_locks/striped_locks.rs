@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use error_chain::error_chain;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
@@ -64,7 +65,7 @@ impl StripedLocks {
             Ok(transaction) => Some(AdvisoryLocksGuard { transaction, _connection: connection }),
             Err(error) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = %error_chain(&error),
                     "another copy does not end its turn on a stream; going on without one"
                 );
                 None

@@ -8,6 +8,7 @@ mod share;
 
 use std::time::Duration;
 
+use error_chain::error_chain;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 use tokio::time::Instant;
@@ -83,7 +84,7 @@ impl HeldPartitions {
                 Ok(false) => return,
                 Err(error) => {
                     let subscription = &self.subscription;
-                    tracing::warn!(subscription, error = &error as &dyn std::error::Error, "leases were not renewed");
+                    tracing::warn!(subscription, error = %error_chain(&error), "leases were not renewed");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access_control::{Route, RouteClass};
+use access_control::{Role, Route, RouteClass, RoutePermission};
 use problem::{Deprecation, ProblemType};
 use serde_json::{Map, Value, json};
 
@@ -95,7 +95,8 @@ fn complete_operations(document: &mut Value, deprecations: &[Deprecation]) {
     for (path, item) in paths {
         for method in METHODS {
             let Some(members) = item.get_mut(method).and_then(Value::as_object_mut) else { continue };
-            let class = Route::find(&method.to_uppercase(), path).ok().map(|route| route.class);
+            let route = Route::find(&method.to_uppercase(), path).ok();
+            let class = route.map(|route| route.class);
             if method == "get" && class.is_some_and(|class| !class.is_public()) {
                 complete_fields(members);
             }
@@ -116,6 +117,9 @@ fn complete_operations(document: &mut Value, deprecations: &[Deprecation]) {
             }
             if !operation.is_public() {
                 members.insert("security".to_owned(), json!([{ "bearer": [] }]));
+                if let Some(route) = route {
+                    describe_roles(route, members);
+                }
             }
             if operation.deprecation.is_some() {
                 members.insert("deprecated".to_owned(), json!(true));
@@ -126,6 +130,25 @@ fn complete_operations(document: &mut Value, deprecations: &[Deprecation]) {
         }
     }
     shared.put_into(document);
+}
+
+/// Which roles may call it, and with what limits, as the last paragraph of its description.
+fn describe_roles(route: &Route, members: &mut Map<String, Value>) {
+    let allowed = Role::ALL.into_iter().filter_map(|role| {
+        Some(match route.grant(role)? {
+            RoutePermission::All => format!("`{role}`"),
+            limited @ (RoutePermission::Own
+            | RoutePermission::WithoutPaymentDetails
+            | RoutePermission::Masked
+            | RoutePermission::UpToAmount) => format!("`{role}` ({limited})"),
+        })
+    });
+    let roles = format!("Roles: {}.", allowed.collect::<Vec<_>>().join(", "));
+    let described = match members.get("description").and_then(Value::as_str) {
+        Some(description) => format!("{description}\n\n{roles}"),
+        None => roles,
+    };
+    members.insert("description".to_owned(), json!(described));
 }
 
 /// What runs the platform is answered on a listener of its own.

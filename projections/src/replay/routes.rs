@@ -9,6 +9,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use error_chain::error_chain;
 use http::{StatusCode, header};
 use problem::{FieldError, Problem, ProblemType};
 use serde::{Deserialize, Serialize};
@@ -188,7 +189,7 @@ async fn begin(
                 tracing::info!(replay = %id, %error, "replay");
             }
             Err(error) => {
-                tracing::error!(replay = %id, error = &error as &dyn std::error::Error, "the replay failed");
+                tracing::error!(replay = %id, error = %error_chain(&error), "the replay failed");
             }
         }
     });
