@@ -5,8 +5,8 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How many pieces of work that keep a processor busy are done for one caller at the same time: half of the processors' number, so that
 /// others find one free.
@@ -15,15 +15,30 @@ pub fn half_of_processors() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
+/// The longest that a permit rests.
+const LONGEST_REST: Duration = Duration::from_millis(100);
+
 /// Lets each key do so many things at the same time. A further one waits for those of its own key, and for nobody else's. A key is a
 /// caller, for example. Clones share the permits.
+///
+/// While others of the key wait, a permit rests after its work for as long as the work took, up to 100 ms. So a key that always has more
+/// to do is busy half of the time, and what others do finds its way in between.
 #[derive(Debug, Clone)]
 pub struct KeyedSemaphore<K> {
     permits: usize,
-    keys: Arc<Mutex<HashMap<K, Arc<Semaphore>>>>,
+    keys: Keys<K>,
 }
 
-impl<K: Clone + Eq + Hash> KeyedSemaphore<K> {
+type Keys<K> = Arc<Mutex<HashMap<K, KeyInUse>>>;
+
+#[derive(Debug)]
+struct KeyInUse {
+    semaphore: Arc<Semaphore>,
+    /// How many have a permit, or wait for one.
+    users: usize,
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static> KeyedSemaphore<K> {
     /// `permits`: for each key, at least one.
     #[must_use]
     pub fn new(permits: usize) -> Self {
@@ -33,47 +48,63 @@ impl<K: Clone + Eq + Hash> KeyedSemaphore<K> {
     /// Does something with one of the key's permits. Those who came first are first. `None`: none was free within `patience`, and nothing
     /// was done.
     pub async fn run<T>(&self, key: &K, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let user = self.user(key);
-        let _permit = timeout(patience, user.semaphore.as_ref()?.acquire()).await.ok()?.ok()?;
-        Some(work.await)
+        let (user, semaphore) = self.user(key);
+        let permit = timeout(patience, semaphore.acquire_owned()).await.ok()?.ok();
+        Some(self.run_with(user, permit, work).await)
     }
 
     /// Does something with one of the key's permits, however long those who came before take.
     pub async fn run_in_turn<T>(&self, key: &K, work: impl Future<Output = T>) -> T {
-        let user = self.user(key);
-        let _permit = match &user.semaphore {
-            // It is never closed.
-            Some(semaphore) => semaphore.acquire().await.ok(),
-            None => None,
-        };
-        work.await
+        let (user, semaphore) = self.user(key);
+        let permit = semaphore.acquire_owned().await.ok();
+        self.run_with(user, permit, work).await
     }
 
-    fn user(&self, key: &K) -> KeyUser<'_, K> {
-        let new = || Arc::new(Semaphore::new(self.permits));
-        let semaphore = Arc::clone(self.lock().entry(key.clone()).or_insert_with(new));
-        KeyUser { keys: self, key: key.clone(), semaphore: Some(semaphore) }
+    /// There is always a permit: the semaphore is never closed.
+    async fn run_with<T>(
+        &self,
+        user: KeyUser<K>,
+        permit: Option<OwnedSemaphorePermit>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let began = Instant::now();
+        let done = work.await;
+        if lock(&self.keys).get(&user.key).is_some_and(|key| key.users > self.permits) {
+            let rest = began.elapsed().min(LONGEST_REST);
+            tokio::spawn(async move {
+                sleep(rest).await;
+                drop((permit, user));
+            });
+        }
+        done
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Semaphore>>> {
-        // Nothing panics between the changes that belong together.
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    fn user(&self, key: &K) -> (KeyUser<K>, Arc<Semaphore>) {
+        let unused = || KeyInUse { semaphore: Arc::new(Semaphore::new(self.permits)), users: 0 };
+        let mut keys = lock(&self.keys);
+        let in_use = keys.entry(key.clone()).or_insert_with(unused);
+        in_use.users += 1;
+        (KeyUser { keys: Arc::clone(&self.keys), key: key.clone() }, Arc::clone(&in_use.semaphore))
     }
+}
+
+fn lock<K>(keys: &Keys<K>) -> MutexGuard<'_, HashMap<K, KeyInUse>> {
+    // Nothing panics between the changes that belong together.
+    keys.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One who has a permit of a key, or waits for one. The last one removes the key.
-struct KeyUser<'a, K: Clone + Eq + Hash> {
-    keys: &'a KeyedSemaphore<K>,
+struct KeyUser<K: Eq + Hash> {
+    keys: Keys<K>,
     key: K,
-    semaphore: Option<Arc<Semaphore>>,
 }
 
-impl<K: Clone + Eq + Hash> Drop for KeyUser<'_, K> {
+impl<K: Eq + Hash> Drop for KeyUser<K> {
     fn drop(&mut self) {
-        let mut keys = self.keys.lock();
-        // Under the lock: of two who leave at the same time, one sees that the other has left.
-        self.semaphore = None;
-        if keys.get(&self.key).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
+        let mut keys = lock(&self.keys);
+        let Some(in_use) = keys.get_mut(&self.key) else { return };
+        in_use.users -= 1;
+        if in_use.users == 0 {
             keys.remove(&self.key);
         }
     }
@@ -117,6 +148,27 @@ mod tests {
         assert_eq!(two.as_mut().poll(&mut context), Poll::Ready("two"));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_rests_while_others_of_its_key_wait() {
+        let keys = KeyedSemaphore::new(1);
+        let work = || async { sleep(Duration::from_millis(30)).await };
+        let began = Instant::now();
+        // Nobody waits: it does not rest.
+        keys.run_in_turn(&1, work()).await;
+        keys.run_in_turn(&1, work()).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(60));
+        // One who waits gets the permit after its rest, and whoever comes last leaves at once.
+        let began = Instant::now();
+        tokio::join!(keys.run_in_turn(&1, work()), keys.run_in_turn(&1, work()));
+        assert_eq!(began.elapsed(), Duration::from_millis(90));
+        // It rests no longer than that.
+        let began = Instant::now();
+        let long = || async { sleep(Duration::from_secs(2)).await };
+        tokio::join!(keys.run_in_turn(&1, long()), keys.run_in_turn(&1, long()));
+        assert_eq!(began.elapsed(), Duration::from_millis(4_100));
+        assert_eq!(lock(&keys.keys).len(), 0);
+    }
+
     #[tokio::test]
     async fn nobody_waits_for_longer_than_its_patience() {
         let keys = KeyedSemaphore::new(1);
@@ -134,8 +186,8 @@ mod tests {
             let mut waiting = Box::pin(keys.run(&1, PATIENCE, ready(())));
             assert!(busy.as_mut().poll(&mut context).is_pending() && waiting.as_mut().poll(&mut context).is_pending());
             drop(busy);
-            assert_eq!(keys.lock().len(), 1);
+            assert_eq!(lock(&keys.keys).len(), 1);
         }
-        assert_eq!(keys.lock().len(), 0);
+        assert_eq!(lock(&keys.keys).len(), 0);
     }
 }

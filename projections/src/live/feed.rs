@@ -54,6 +54,9 @@ struct RecentEvents {
     done_at: Option<Instant>,
     /// Whether the last poll left events unread.
     more: bool,
+    /// How often somebody began to look where the log ends, and what the last look that is done saw, with its number.
+    looks_begun: u64,
+    end: Option<(u64, i64)>,
 }
 
 /// What is in memory after a position.
@@ -86,11 +89,21 @@ impl SharedEventFeed {
         self.0.store.log_changes()
     }
 
-    /// The end of the log, for a stream that begins.
+    /// The end of the log, for a stream that begins. Streams that begin while it is read share the next look.
     pub(super) async fn join(&self) -> Result<i64, sqlx::Error> {
+        let begun = self.recent().looks_begun;
         let _polling = self.0.polling.lock().await;
+        let look = {
+            let mut recent = self.recent();
+            if let Some((_, end)) = recent.end.filter(|(look, _)| *look > begun) {
+                return Ok(end);
+            }
+            recent.looks_begun += 1;
+            recent.looks_begun
+        };
         let end = last_position(self.0.store.pool()).await?;
         let mut recent = self.recent();
+        recent.end = Some((look, end));
         // There was no stream for a while. The events since then are read by those streams that want them.
         if usize::try_from(end - recent.to).is_ok_and(|missed| missed > PAGE) {
             recent.forget_up_to(end);

@@ -203,7 +203,7 @@ impl<'a> RunningOrderSearch<'a> {
             let orders = if parts {
                 self.orders_of(&page.items).await?
             } else {
-                page.items.iter().map(|item| sized(item).map(Some)).collect::<Result<_, _>>()?
+                sized(&page.items).await?.into_iter().map(Some).collect()
             };
             if let Some(nth) = self.collect(orders).await? {
                 let more = nth + 1 < of || page.cursor.is_some();
@@ -238,6 +238,9 @@ impl<'a> RunningOrderSearch<'a> {
                 for (rows, (nth, size, order)) in rows.into_iter().zip(found.by_ref()) {
                     self.room.spend(size + rows.bytes());
                     self.found.push(ListedOrder::new(order, &rows, self.reader)?);
+                    if nth % READ_TOGETHER == 0 {
+                        tokio::task::yield_now().await;
+                    }
                     if self.is_full() {
                         return Ok(Some(nth));
                     }
@@ -284,8 +287,8 @@ impl<'a> RunningOrderSearch<'a> {
         let found = self.orders.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
         self.stride.observe(found.len(), found.iter().map(Item::size).sum());
         let mut orders: HashMap<&str, SizedRow> = HashMap::new();
-        for item in &found {
-            orders.insert(item.key.pk.as_str(), sized(item)?);
+        for (item, order) in found.iter().zip(sized(&found).await?) {
+            orders.insert(item.key.pk.as_str(), order);
         }
         Ok(lines.iter().map(|line| orders.remove(line.key.pk.as_str())).collect())
     }
@@ -299,6 +302,14 @@ impl<'a> RunningOrderSearch<'a> {
     }
 }
 
-fn sized(item: &Item) -> Result<SizedRow, Problem> {
-    Ok((item.size(), item.read().map_err(Problem::internal)?))
+async fn sized(items: &[Item]) -> Result<Vec<SizedRow>, Problem> {
+    let mut rows = Vec::with_capacity(items.len());
+    for items in items.chunks(READ_TOGETHER) {
+        for item in items {
+            rows.push((item.size(), item.read().map_err(Problem::internal)?));
+        }
+        // Other requests are served in between.
+        tokio::task::yield_now().await;
+    }
+    Ok(rows)
 }

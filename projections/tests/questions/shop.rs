@@ -67,7 +67,12 @@ impl Shop {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let of_anyone = Router::from(projections::routes(store.clone(), &*testkit::read_models(store.pool()), None, projections::SlowReads::default()));
+        let of_anyone = Router::from(projections::routes(
+            store.clone(),
+            &*testkit::read_models(store.pool()),
+            None,
+            projections::SlowReads::default(),
+        ));
         let routes = testkit::called_by_shop(of_anyone.clone());
         let mut shop = Self { database, routes, of_anyone, store, at_work: None };
         shop.go_on();
