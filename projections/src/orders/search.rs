@@ -36,6 +36,9 @@ const EXPANDED_TOGETHER: usize = 8;
 /// Of how many orders the details are read together. Those of an order may be some ten kilobytes.
 const DETAILS_TOGETHER: usize = 50;
 
+/// How many orders are decoded before other requests have a turn.
+const READ_TOGETHER: usize = 16;
+
 /// A page of the orders that were found.
 pub(super) struct OrdersFound {
     pub(super) orders: Vec<ListedOrder>,
@@ -203,7 +206,7 @@ impl<'a> RunningOrderSearch<'a> {
             let orders = if parts {
                 self.orders_of(&page.items).await?
             } else {
-                sized(&page.items).await?.into_iter().map(Some).collect()
+                all_sized(&page.items).await?.into_iter().map(Some).collect()
             };
             if let Some(nth) = self.collect(orders).await? {
                 let more = nth + 1 < of || page.cursor.is_some();
@@ -287,7 +290,7 @@ impl<'a> RunningOrderSearch<'a> {
         let found = self.orders.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
         self.stride.observe(found.len(), found.iter().map(Item::size).sum());
         let mut orders: HashMap<&str, SizedRow> = HashMap::new();
-        for (item, order) in found.iter().zip(sized(&found).await?) {
+        for (item, order) in found.iter().zip(all_sized(&found).await?) {
             orders.insert(item.key.pk.as_str(), order);
         }
         Ok(lines.iter().map(|line| orders.remove(line.key.pk.as_str())).collect())
@@ -302,11 +305,15 @@ impl<'a> RunningOrderSearch<'a> {
     }
 }
 
-async fn sized(items: &[Item]) -> Result<Vec<SizedRow>, Problem> {
+fn sized(item: &Item) -> Result<SizedRow, Problem> {
+    Ok((item.size(), item.read().map_err(Problem::internal)?))
+}
+
+async fn all_sized(items: &[Item]) -> Result<Vec<SizedRow>, Problem> {
     let mut rows = Vec::with_capacity(items.len());
     for items in items.chunks(READ_TOGETHER) {
         for item in items {
-            rows.push((item.size(), item.read().map_err(Problem::internal)?));
+            rows.push(sized(item)?);
         }
         // Other requests are served in between.
         tokio::task::yield_now().await;
