@@ -71,3 +71,33 @@ grant select, insert, update on notification_deliveries to ordo_notifier;
 grant select on notification_deliveries to ordo_reader;
 grant select, insert, update, delete on message_failures to ordo_saga, ordo_notifier;
 grant select on message_failures to ordo_reader;
+
+grant select (id, url, description, event_types, role, created_at, from_position, disabled_at, disabled_because, missed_from,
+              failing_since, failures, not_before, previous_secret_until, deleted_at) on webhook_endpoints to ordo_reader;
+grant select on webhook_deliveries, webhook_queues, webhook_replays to ordo_reader;
+
+-- This role came later: where it is missing, `ordo migrate --roles` makes it, which takes a right that whoever migrates may not have.
+do $$
+declare
+    item   record;
+    schema name := pg_catalog.current_schema();
+    path   text := pg_catalog.current_setting('search_path');
+begin
+    if not exists (select from pg_catalog.pg_roles where rolname operator(pg_catalog.=) 'ordo_webhook') then
+        return;
+    end if;
+    perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    for item in select c.oid::regclass as object
+                  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = schema and c.relkind in ('r', 'p', 'S') and pg_get_userbyid(c.relowner) = 'ordo_owner'
+    loop
+        execute format('revoke all on %s from ordo_webhook', item.object);
+    end loop;
+    perform set_config('search_path', path, true);
+    grant select on _sqlx_migrations, events, saga_work to ordo_webhook;
+    grant select, insert, update, delete on subscription_partitions, parked_events, stopped_subscriptions to ordo_webhook;
+    grant select, update (last_used_at) on api_keys to ordo_webhook;
+    -- The secrets of endpoints are for who signs with them.
+    grant select, insert, update, delete on webhook_endpoints, webhook_deliveries, webhook_queues, webhook_replays to ordo_webhook;
+end
+$$;

@@ -19,6 +19,7 @@ begin
         'ordo_saga',      -- carries orders on: appends events, keeps timers and the sandbox's books
         'ordo_projector', -- fills and reads the tables of read models
         'ordo_notifier',  -- keeps the delivery records of mails
+        'ordo_webhook',   -- keeps the endpoints of webhooks, and delivers to them
         'ordo_reader'     -- reads everything and writes nothing
     ] loop
         if not exists (select from pg_roles where rolname = wanted) then
@@ -44,8 +45,10 @@ begin
     if not has_schema_privilege('ordo_owner', schema, 'create') then
         execute format('grant usage, create on schema %I to ordo_owner', schema);
     end if;
-    if not has_schema_privilege('ordo_writer', schema, 'usage') or not has_schema_privilege('ordo_projector', schema, 'usage') then
-        execute format('grant usage on schema %I to ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_reader', schema);
+    if not has_schema_privilege('ordo_writer', schema, 'usage') or not has_schema_privilege('ordo_projector', schema, 'usage')
+       or not has_schema_privilege('ordo_webhook', schema, 'usage') then
+        execute format('grant usage on schema %I to ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_webhook, ordo_reader',
+                       schema);
     end if;
     -- Earlier builds granted it, and it could plant functions with it that other roles would run.
     if exists (select from pg_namespace n, aclexplode(n.nspacl) as granted

@@ -37,9 +37,10 @@ use crate::token::TokenArgs;
 #[cfg(feature = "embedded")]
 use crate::up::{self, UpArgs};
 use crate::verify::VerifyArgs;
+use crate::webhook::WebhookCommand;
 use crate::{
     config, demo, dlq, events, inbox, key, migrate, order, output, replay, saga, serve, subscriptions, tail, telemetry,
-    token, verify,
+    token, verify, webhook,
 };
 
 /// Credentials for AWS on this machine do not mean that its queues are meant.
@@ -91,6 +92,9 @@ enum CliCommand {
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
     Saga(SagaCliCommand),
+    /// Say which programs are told of events, and what was delivered to them
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(VerifyArgs),
     /// Check or explain the settings
@@ -172,6 +176,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             dlq::run(&settings, command).await?;
         }
         CliCommand::Saga(command) => saga::run(&settings()?, command).await?,
+        CliCommand::Webhook(command) => webhook::run(&settings()?, command).await?,
         CliCommand::Verify(args) => return verify::run(&settings()?, &args).await,
         CliCommand::Config(ConfigCommand::Check { json }) => {
             return config::check(Settings::load(RawSettings::of_process(file)), json);

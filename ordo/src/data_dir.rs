@@ -129,6 +129,8 @@ impl DataDir {
         settings.message_keys = settings.message_keys.or(keys);
         settings.aws.sqs_endpoint = settings.aws.sqs_endpoint.or(place.sqs);
         settings.aws.ses_endpoint = settings.aws.ses_endpoint.or(place.inbox);
+        // As `ordo up` does.
+        settings.webhooks.allow_this_machine();
         Ok(settings)
     }
 }

@@ -53,6 +53,23 @@ impl HealthCheck {
         Self { is_needed: false, ..looked }
     }
 
+    /// No webhook endpoint was disabled because it failed. Everything else works without it.
+    #[must_use]
+    pub(crate) fn webhooks(pool: PgPool) -> Self {
+        let looked = Self::new("webhooks", move || {
+            let pool = pool.clone();
+            async move {
+                let disabled = webhooks::disabled_endpoints(&pool).await.map_err(|error| {
+                    tracing::warn!(%error, "the endpoints of webhooks can't be read");
+                    "can't be read".to_owned()
+                })?;
+                let told = || format!("{disabled} endpoints are disabled since they failed: see `ordo webhook list`");
+                (disabled == 0).then_some(()).ok_or_else(told)
+            }
+        });
+        Self { is_needed: false, ..looked }
+    }
+
     /// The database is still as durable as at the start. [`HealthCheck::database`] reports a database that does not answer.
     #[must_use]
     pub(crate) fn durability(watch: watch::Receiver<Option<String>>) -> Self {

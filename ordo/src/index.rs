@@ -67,6 +67,8 @@ const API: [IndexLink; 8] = [
 /// The operate listener of `projections`.
 const OPERATE_READS: [IndexLink; 2] =
     [link("GET", "/sagas", "orders that wait or are stuck"), link("GET", "/admin/replays", "rebuilds of read models")];
+/// The operate listener of `webhooks`.
+const WEBHOOKS: IndexLink = link("GET", "/webhooks", "who is told of events");
 
 /// The index of the API. Other paths are answered with a link to it.
 pub(crate) fn routes() -> OpenApiRouter {
@@ -77,7 +79,8 @@ pub(crate) fn routes() -> OpenApiRouter {
 /// The index of the operate listener of a process with these roles: what this one answers.
 pub(crate) fn operate_routes(roles: &[PlatformRole]) -> OpenApiRouter {
     let reads = if roles.contains(&PlatformRole::Projections) { &OPERATE_READS[..] } else { &[] };
-    let links = reads.iter().chain(&ALWAYS).chain([&METRICS]).copied().collect();
+    let webhooks = roles.contains(&PlatformRole::Webhooks).then_some(&WEBHOOKS);
+    let links = reads.iter().chain(webhooks).chain(&ALWAYS).chain([&METRICS]).copied().collect();
     answering(IndexBody { links, ..IndexBody::default() })
 }
 

@@ -42,3 +42,4 @@ mod token;
 #[cfg(feature = "embedded")]
 mod up;
 mod verify;
+mod webhook;

@@ -43,17 +43,22 @@ pub(crate) fn routes(
     store: &EventStore,
     sagas: &sagas::SagaMetrics,
     payments: &payments::PaymentMetrics,
+    webhooks: Option<webhooks::WebhookMetrics>,
     queues: QueuesHealth,
 ) -> (OpenApiRouter, RequestMetrics) {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
     sagas.register(&mut registry);
     payments.register(&mut registry);
+    if let Some(webhooks) = &webhooks {
+        webhooks.register(&mut registry);
+    }
     let requests = RequestMetrics::registered(&mut registry);
     let dead_letters = Family::default();
     registry.register("dead_letters", "Messages that could not be handled, by their queue", dead_letters.clone());
     let log = LogMetrics::registered(&mut registry);
-    let figures = MetricsState { registry, log, store: store.clone(), sagas: sagas.clone(), queues, dead_letters };
+    let (store, sagas) = (store.clone(), sagas.clone());
+    let figures = MetricsState { registry, log, store, sagas, webhooks, queues, dead_letters };
     (router().with_state(Arc::new(figures)), requests)
 }
 
@@ -82,6 +87,9 @@ async fn show(State(figures): State<Arc<MetricsState>>, headers: HeaderMap) -> R
     let pool = figures.store.pool();
     let asked = async {
         figures.log.ask(pool).await?;
+        if let Some(webhooks) = &figures.webhooks {
+            webhooks.refresh(pool).await?;
+        }
         unless_forbidden(figures.sagas.refresh(pool).await)
     };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
@@ -110,6 +118,8 @@ struct MetricsState {
     log: LogMetrics,
     store: EventStore,
     sagas: sagas::SagaMetrics,
+    /// Of the processes that deliver them.
+    webhooks: Option<webhooks::WebhookMetrics>,
     queues: QueuesHealth,
     dead_letters: Family<QueueLabel, Gauge>,
 }

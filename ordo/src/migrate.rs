@@ -30,7 +30,8 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
         let former_owner = roles::create(&pool).await?;
         roles::grant(&pool).await?;
         output::line(
-            "the roles ordo_owner, ordo_migrator, ordo_writer, ordo_saga, ordo_projector, ordo_notifier and ordo_reader have their rights",
+            "the roles ordo_owner, ordo_migrator, ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_webhook and ordo_reader have \
+             their rights",
         )?;
         if let Some(user) = former_owner {
             output::line(&format!(

@@ -1,5 +1,7 @@
 //! Starts the roles of this process, and waits until they have stopped.
 
+mod connection_limits;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use ::http::HeaderValue;
 use ::http::header::LOCATION;
 use access_control::Authenticator;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
@@ -20,12 +22,12 @@ use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
 use projections::{HttpReplays, LiveStreamSettings, ReplayOperations, SlowReads};
 use sagas::{SagaDependencies, SagaSettings};
-use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
+use webhooks::{WebhookMetrics, WebhookNetwork};
 
 use crate::access::{self, AnonymousAccess};
 use crate::connections::{self, SharedClients};
@@ -103,12 +105,13 @@ pub(crate) async fn start(
 ) -> anyhow::Result<RunningRoles> {
     let address = |listener: &TcpListener| listener.local_addr().context("a listener has no address");
     let (api, ops) = (address(&listeners.api)?, address(&listeners.ops)?);
-    check_connections(settings, &connections.database, roles).await?;
+    connection_limits::check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
     // All deciders about units in this process share these locks and this cache.
     let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::SagaMetrics::default();
+    let mut webhook_figures = None;
     let mut running = RoleTasks { tasks: JoinSet::new(), stop };
     let (queues, mut checks) = (QueuesHealth::default(), Vec::new());
     if roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
@@ -155,6 +158,18 @@ pub(crate) async fn start(
                     }
                 });
             }
+            PlatformRole::Webhooks => {
+                let (pool, deliveries) = (connections.database.clone(), settings.webhooks.settings());
+                operate = operate.merge(webhooks::routes(pool.clone(), deliveries.allowed_networks.clone()));
+                checks.push(HealthCheck::webhooks(pool));
+                let counted = webhook_figures.insert(WebhookMetrics::default()).clone();
+                let (store, network) = (store.clone(), WebhookNetwork::default());
+                running.spawn("webhooks", async move {
+                    if let Err(error) = webhooks::run(store, deliveries, network, counted, stop).await {
+                        tracing::error!(%error, "webhooks can't be delivered");
+                    }
+                });
+            }
         }
     }
     if let Some(sealing) = sealing(settings, roles) {
@@ -171,7 +186,7 @@ pub(crate) async fn start(
     checks.extend([HealthCheck::event_store(store.clone()), HealthCheck::subscriptions(store.clone())]);
     let routes = Router::from(routes);
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
-    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), queues);
+    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), webhook_figures, queues);
     let on_both = health::routes(checks).merge(problem::documentation());
     // These have no other address, but `expand=saga` of an order tells operators and auditors of its sagas as well.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));
@@ -269,10 +284,10 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// `None`: the log is not sealed. Notification alone never does that: its database user need not read the events.
+/// `None`: the log is not sealed. Notification and webhooks never do that: their database users may not write seals.
 fn sealing(settings: &Settings, roles: &[PlatformRole]) -> Option<SealingThrottle> {
-    let reads_events = roles.iter().any(|role| *role != PlatformRole::Notification);
-    (reads_events && settings.sealing_percent > 0).then_some(SealingThrottle { percent: settings.sealing_percent })
+    let may_seal = roles.iter().any(|role| !matches!(role, PlatformRole::Notification | PlatformRole::Webhooks));
+    (may_seal && settings.sealing_percent > 0).then_some(SealingThrottle { percent: settings.sealing_percent })
 }
 
 /// The tasks of the roles. When one ends, all end.
@@ -307,39 +322,6 @@ impl RoleTasks {
         }
         outcome
     }
-}
-
-/// Checks that the pools are large enough for the roles, and that the database has as many connections.
-async fn check_connections(settings: &Settings, database: &PgPool, roles: &[PlatformRole]) -> anyhow::Result<()> {
-    /// The writer, and one to listen on.
-    const STORE: u32 = 2;
-    let needs = |role: &PlatformRole| match role {
-        // Two locks on SKUs, and a look-up of an idempotency key.
-        PlatformRole::CommandApi => 3,
-        // A batch for each projection, the renewal of a lease, and a replay. Reads have other connections.
-        PlatformRole::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
-        // A batch, which reads streams and locks SKUs, the timers, a reply, the renewal of a lease, and the sandbox's ledger.
-        PlatformRole::Sagas => 9,
-        PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
-    };
-    let sealing = u32::from(sealing(settings, roles).is_some());
-    let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();
-    let given = settings.database_connections;
-    if given < needed {
-        bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");
-    }
-    let reads = if roles.contains(&PlatformRole::Projections) { settings.read_connections } else { 0 };
-    let most =
-        "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
-    let most: i32 =
-        sqlx::query_scalar(most).fetch_one(database).await.context("the database's limits can't be read")?;
-    if i64::from(given) + i64::from(reads) > i64::from(most) {
-        bail!(
-            "ORDO_DATABASE_CONNECTIONS is {given} and ORDO_READ_CONNECTIONS {reads}, but the database takes {most} at the \
-             most: lower them, or raise its max_connections"
-        );
-    }
-    Ok(())
 }
 
 async fn sagas(

@@ -15,6 +15,7 @@ mod reader;
 mod sources;
 mod table;
 mod value_types;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use self::mistakes::{SettingMistake, SettingMistakes};
 pub use self::payment::{PaymentProvider, PaymentSettings, StripeKey};
 pub use self::reader::EffectiveSetting;
 pub use self::sources::{RawSettings, SettingSource};
+pub use self::webhooks::WebhookDeliverySettings;
 
 /// The settings, and where each value came from.
 #[derive(Debug)]
@@ -110,6 +112,7 @@ pub struct Settings {
     /// The consumer of the answers to the saga.
     pub replies: QueueConsumerSettings,
     pub payment: PaymentSettings,
+    pub webhooks: WebhookDeliverySettings,
     /// Which credentials are accepted.
     pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.

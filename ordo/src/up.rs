@@ -76,6 +76,7 @@ pub(crate) async fn run(loaded: SettingsWithSources, mut args: UpArgs, dir: &Dat
     let mut settings = without_own_endpoints(loaded, &args, dir)?;
     // The sandbox needs no account. The roles log that it is used.
     settings.payment.provider.get_or_insert(PaymentProvider::Sandbox);
+    settings.webhooks.allow_this_machine();
     if settings.authentication.token_keys.is_none() {
         settings.authentication.token_keys = Some(TokenKeys::Secret(lock.token_secret()?));
     }

@@ -43,7 +43,7 @@ fn every_command_is_named() {
 #[test]
 fn every_route_is_described_and_every_route_that_is_described_is_there() {
     let mut routes = HashSet::new();
-    for source in ["command-api/src", "projections/src", "sagas/src", "ordo/src", "lib/problem/src"] {
+    for source in ["command-api/src", "projections/src", "sagas/src", "webhooks/src", "ordo/src", "lib/problem/src"] {
         let is_test = |file: &PathBuf| file.iter().any(|part| part == "tests" || part == "tests.rs");
         for file in files(&checkout().join(source), "rs").into_iter().filter(|file| !is_test(file)) {
             let text = fs::read_to_string(&file).unwrap();
@@ -77,16 +77,18 @@ fn every_route_is_described_and_every_route_that_is_described_is_there() {
 /// A route with the names that its ids have in the documents.
 fn as_described(route: &str) -> String {
     let route = route.replace("{order_id}", "{id}").replace("{customer_id}", "{id}");
-    route.replace("{return_id}", "{returnId}").replace("{shipment_id}", "{shipmentId}")
+    let route = route.replace("{return_id}", "{returnId}").replace("{shipment_id}", "{shipmentId}");
+    route.replace("{delivery_id}", "{deliveryId}")
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 13] = [
     "/orders",
     "/customers",
     "/stock",
     "/sales",
     "/sagas",
+    "/webhooks",
     "/events",
     "/admin",
     "/health",

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use self::answer_fields::{Content, FieldRow};
 use self::event_fields::EventRedactionRules;
-use crate::{Route, RoutePermission};
+use crate::{Role, Route, RoutePermission};
 
 /// What is left out of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Redaction {
     Internals,
     /// Who the customer is and what people wrote, for auditors. It is masked: a reader sees that there is something.
     PersonalData,
+    /// What none of these may see, such as payment tokens. It is for events that leave the platform.
+    Secrets,
 }
 
 /// What becomes of a field.
@@ -76,8 +78,30 @@ impl Redaction {
         Ok(left)
     }
 
+    /// What is left out of the events that are published to a program with the view of a role.
+    #[must_use]
+    pub fn of_published_events(role: Role) -> Self {
+        match role {
+            Role::Shop | Role::Operator | Role::Support | Role::Finance => Self::Secrets,
+            Role::Customer => Self::Internals,
+            Role::Warehouse => Self::Payments,
+            Role::Auditor => Self::PersonalData,
+        }
+    }
+
+    /// An event, as the live stream has it, without what is left out. It fails if `json` is no JSON object.
+    pub fn apply_to_event(self, json: &str) -> Result<String, serde_json::Error> {
+        let event: RawObject<'_> = serde_json::from_str(json)?;
+        let mut left = String::with_capacity(json.len());
+        self.event(&event, DEEPEST, &mut left)?;
+        Ok(left)
+    }
+
     fn of_reader(self, by_reader: &ByReader) -> FieldVisibility {
         match self {
+            Self::Secrets if by_reader.contains(&FieldVisibility::Whole) => FieldVisibility::Whole,
+            Self::Secrets if by_reader.iter().all(|it| *it == FieldVisibility::LeftOut) => FieldVisibility::LeftOut,
+            Self::Secrets => FieldVisibility::Shown,
             Self::Internals => by_reader[0],
             Self::Payments => by_reader[1],
             Self::PersonalData => by_reader[2],

@@ -136,6 +136,17 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/admin/replays", Operate,                          [NO,  NO,   NO,     NO,    NO,   NO]),
     route("POST", "/admin/rollbacks", Operate,                        [NO,  NO,   NO,     NO,    NO,   NO]),
     route("DELETE", "/admin/replays/{id}", Operate,                   [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("GET", "/webhooks", Operate,                                [NO,  NO,   NO,     NO,    NO,   MASKED]),
+    route("POST", "/webhooks", Operate,                               [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("GET", "/webhooks/{id}", Operate,                           [NO,  NO,   NO,     NO,    NO,   MASKED]),
+    route("DELETE", "/webhooks/{id}", Operate,                        [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/webhooks/{id}/enable", Operate,                   [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/webhooks/{id}/disable", Operate,                  [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/webhooks/{id}/rotate-secret", Operate,            [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("GET", "/webhooks/{id}/deliveries", Operate,                [NO,  NO,   NO,     NO,    NO,   MASKED]),
+    route("POST", "/webhooks/{id}/deliveries/{delivery_id}/resend", Operate, [NO, NO, NO, NO,    NO,   NO]),
+    route("GET", "/webhooks/{id}/replays", Operate,                   [NO,  NO,   NO,     NO,    NO,   MASKED]),
+    route("POST", "/webhooks/{id}/replays", Operate,                  [NO,  NO,   NO,     NO,    NO,   NO]),
 ];
 
 const fn route(

@@ -95,9 +95,9 @@ problem_types! {
     ReturnClosed = "return-closed", CONFLICT, "Nothing of the return is to come",
         "All of the return was received, or what was left of it was cancelled.",
         "Read the order. Announce another return for what is to come.";
-    LimitReached = "limit-reached", CONFLICT, "The order takes no more of these",
-        "The order has as many of these as it may: see `of` and `limit`.",
-        "None for this order.";
+    LimitReached = "limit-reached", CONFLICT, "There can be no more of these",
+        "The order, or the platform, has as many of these as it may: see `of` and `limit`.",
+        "None for an order. Delete a webhook, or wait for its replays.";
     IdempotencyKeyInUse = "idempotency-key-in-use", CONFLICT, "A request with this key is under way",
         "The first request with this `Idempotency-Key` is still being carried out.",
         "Send it again in a moment: it is then answered as the first was.";

@@ -29,7 +29,7 @@ const START: (&str, &str) = ("  ordo serve                            the roles 
 pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Running", &["up", "serve", "migrate", "inbox"]),
     ("Looking", &["demo", "order", "tail", "health", "verify", "config"]),
-    ("Operating", &["saga", "dlq", "subscriptions", "replay", "events"]),
+    ("Operating", &["saga", "dlq", "subscriptions", "replay", "webhook", "events"]),
     ("Access", &["key", "token"]),
     ("These commands themselves", &["completions", "man", "version"]),
 ];

@@ -15,11 +15,13 @@ pub enum PlatformRole {
     Sagas,
     /// Sends the mails.
     Notification,
+    /// Tells other programs what happens.
+    Webhooks,
 }
 
 impl PlatformRole {
     /// Every role, in the order data flows through them.
-    pub const ALL: [Self; 4] = [Self::CommandApi, Self::Projections, Self::Sagas, Self::Notification];
+    pub const ALL: [Self; 5] = [Self::CommandApi, Self::Projections, Self::Sagas, Self::Notification, Self::Webhooks];
 
     /// Its name on the command line and in settings.
     #[must_use]
@@ -29,6 +31,7 @@ impl PlatformRole {
             Self::Projections => "projections",
             Self::Sagas => "sagas",
             Self::Notification => "notification",
+            Self::Webhooks => "webhooks",
         }
     }
 

@@ -74,7 +74,7 @@ fn file() -> SettingType<PathBuf> {
     SettingType::new("the path of a file", show, |text| (!text.is_empty()).then(|| text.into()))
 }
 
-fn networks() -> SettingType<Vec<IpNet>> {
+pub(super) fn networks() -> SettingType<Vec<IpNet>> {
     let show = |networks: &Vec<IpNet>| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     SettingType::new("a comma list of addresses and networks such as 10.0.0.0/8,192.0.2.7", show, |text| {
         let address = |text: &str| text.parse::<IpAddr>().ok().map(IpNet::from);

@@ -15,7 +15,9 @@ use super::sources::RawSettings;
 use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address, truth,
 };
-use super::{AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment};
+use super::{
+    AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment, webhooks,
+};
 use crate::http::ConnectionLimits;
 
 impl Settings {
@@ -187,6 +189,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             64,
         ),
         payment: payment::read(table),
+        webhooks: webhooks::read(table),
         authentication: authentication::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(

@@ -41,7 +41,7 @@ pub(crate) async fn asking() -> Ordo {
 fn path(route: &Route, order: &str, customer: &str) -> String {
     let path = route.path.replace("{order_id}", order).replace("{customer_id}", customer);
     let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1");
-    let path = path.replace("{shipment_id}", "s-1").replace("{id}", "7");
+    let path = path.replace("{shipment_id}", "s-1").replace("{delivery_id}", "7").replace("{id}", "7");
     // It does not go on for ever, but is refused once it is let in.
     if route.class == RouteClass::Firehose {
         format!("{path}?after=x")
@@ -61,8 +61,9 @@ async fn ask(client: &Client, route: &Route, path: &str) -> Answer {
 /// How a route answers what [`ask`] asks of an order that is there, to those who may ask.
 fn once_admitted(route: &Route) -> u16 {
     match (route.method, route.path) {
-        // There is no such replay.
+        // There is no such replay and no such webhook.
         (_, "/admin/replays/{id}") => 404,
+        (_, path) if path.starts_with("/webhooks/") => 404,
         // The position is no number, the days are missing, and no body has such a field.
         (_, "/events/stream" | "/sales") | ("POST", _) => 422,
         _ => 200,

@@ -15,7 +15,7 @@ use url::Url;
 use crate::support::{Ordo, PATIENCE, run, settled, until_mailed};
 
 /// The group roles that login users are granted.
-const ROLES: [&str; 5] = ["ordo_writer", "ordo_saga", "ordo_projector", "ordo_notifier", "ordo_reader"];
+const ROLES: [&str; 6] = ["ordo_writer", "ordo_saga", "ordo_projector", "ordo_notifier", "ordo_webhook", "ordo_reader"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_role_works_under_its_own_user() {
@@ -44,6 +44,7 @@ async fn every_role_works_under_its_own_user() {
         Ordo::serve("projections", &settings_of("ordo_projector")),
         Ordo::serve("sagas", &settings_of("ordo_saga")),
         Ordo::serve("notification", &settings_of("ordo_notifier")),
+        Ordo::serve("webhooks", &settings_of("ordo_webhook")),
     ])
     .await;
     let (api, reads) = (processes[0].client(), processes[1].client());

@@ -59,3 +59,4 @@ mod tls;
 mod traces;
 mod unknown_event;
 mod verify;
+mod webhooks;

@@ -3,8 +3,10 @@
 //! What has no row here is left out for all of them, and an answer whose route is not here is empty. A test asks for a row for each
 //! field of each answer that one of them can get.
 
+mod replays;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use super::ByReader;
 use super::FieldVisibility::{LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
@@ -26,7 +28,7 @@ pub(super) enum Content {
     Event,
 }
 
-use Content::{ByName, Event, Object, Value};
+use Content::{Event, Object, Value};
 
 const ALL: ByReader = [SHOW, SHOW, SHOW];
 
@@ -310,42 +312,6 @@ const WAITING_SAGA: &[FieldRow] = &[
     ("lastError",         [NO,    NO,    MASK], Value),
 ];
 
-#[rustfmt::skip]
-const REPLAY: &[FieldRow] = &[
-    ("id",                OPERATIONS,          Value),
-    ("projections",       OPERATIONS,          Value),
-    ("compare",           OPERATIONS,          Value),
-    ("phase",             OPERATIONS,          Value),
-    ("running",           OPERATIONS,          Value),
-    ("events",            OPERATIONS,          Value),
-    ("total",             OPERATIONS,          Value),
-    ("position",          OPERATIONS,          Value),
-    ("eventsPerSecond",   OPERATIONS,          Value),
-    ("secondsLeft",       OPERATIONS,          Value),
-    ("swapped",           OPERATIONS,          Value),
-    ("comparison",        OPERATIONS,          ByName(COMPARISON)),
-    ("error",             OPERATIONS,          Value),
-    ("beganAt",           OPERATIONS,          Value),
-    ("updatedAt",         OPERATIONS,          Value),
-];
-
-/// The comparison of two generations of a read model. Its schema does not say what is in it.
-#[rustfmt::skip]
-const COMPARISON: &[FieldRow] = &[
-    ("alike",             OPERATIONS,          Value),
-    ("onlyInOld",         OPERATIONS,          Value),
-    ("onlyInNew",         OPERATIONS,          Value),
-    ("different",         OPERATIONS,          Value),
-    ("onTheMove",         OPERATIONS,          Value),
-    ("examples",          OPERATIONS,          Object(&[
-        ("pk",            OPERATIONS,          Value),
-        ("sk",            OPERATIONS,          Value),
-        // Rows of the read model.
-        ("old",           [NO,    NO,    NO],  Value),
-        ("new",           [NO,    NO,    NO],  Value),
-    ])),
-];
-
 /// What a command is answered with. Others than customers see all of it.
 #[rustfmt::skip]
 const ACCEPTED: &[FieldRow] = &[
@@ -387,8 +353,12 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("GET", "/events/stream", Event),
     ("GET", "/sagas", page_of!(WAITING_SAGA)),
     ("GET", "/orders/{order_id}/saga", Object(SAGAS_OF_ORDER)),
-    ("GET", "/admin/replays", page_of!(REPLAY)),
-    ("GET", "/admin/replays/{id}", Object(REPLAY)),
+    ("GET", "/admin/replays", page_of!(replays::REPLAY)),
+    ("GET", "/admin/replays/{id}", Object(replays::REPLAY)),
+    ("GET", "/webhooks", webhooks::ENDPOINTS),
+    ("GET", "/webhooks/{id}", webhooks::ENDPOINT),
+    ("GET", "/webhooks/{id}/deliveries", webhooks::DELIVERIES),
+    ("GET", "/webhooks/{id}/replays", webhooks::REPLAYS),
 ];
 
 impl Content {

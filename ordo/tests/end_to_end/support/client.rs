@@ -128,8 +128,8 @@ impl Client {
 
     fn uri(&self, path: &str) -> String {
         let (route, _) = path.split_once('?').unwrap_or((path, ""));
-        let operates =
-            ["/metrics", "/admin/", "/sagas"].iter().any(|begin| route.starts_with(begin)) || route.ends_with("/saga");
+        let operates = ["/metrics", "/admin/", "/sagas", "/webhooks"].iter().any(|begin| route.starts_with(begin))
+            || route.ends_with("/saga");
         let base = self.ops.as_ref().filter(|_| operates).unwrap_or(&self.base);
         format!("{base}{path}")
     }

@@ -39,7 +39,7 @@ fn compare(document: &Json, schemas: &[&Json], content: Content, path: &str, fou
     schemas.iter().for_each(|schema| fields(document, schema, &mut of_schemas));
     match content {
         // An event has a table of its own, and what is compared has no schema.
-        Event | ByName(_) => {}
+        Event | Content::ByName(_) => {}
         Value => assert!(of_schemas.is_empty(), "{path} has fields, but no rows: {:?}", of_schemas.keys()),
         Object(rows) => {
             for (name, schemas) in of_schemas {
